@@ -1,0 +1,48 @@
+# Every target works from a bare checkout: Python 3.11 to 3.13, make and a package index are all it needs.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+UV := $(BIN)/python -m uv pip install --quiet --python $(BIN)/python \
+	--overrides requirements/overrides.txt --constraint requirements/constraints.txt -r requirements/tensorflow.txt
+PINS := pyproject.toml $(wildcard requirements/*.txt)
+
+.PHONY: train test check format constraints clean
+.DELETE_ON_ERROR:
+
+train: .venv/installed
+	$(BIN)/saccade train
+
+test: .venv/installed-dev
+	$(BIN)/python -m pytest
+
+check: .venv/installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# Pins every version that the targets above install, for all supported Pythons and systems at once.
+constraints: .venv/installed-dev
+	$(BIN)/python -m uv pip compile --quiet --universal --python-version 3.11 --group dev \
+		--override requirements/overrides.txt --no-header --no-annotate --upgrade \
+		pyproject.toml requirements/tensorflow.txt -o requirements/constraints.txt
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "Saccade needs Python 3.11, 3.12 or 3.13; none was found. Install one, or name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+.venv/installed: $(PINS) | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/installer.txt
+	$(UV) -e .
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	$(UV) -e . --group dev
+	@touch $@

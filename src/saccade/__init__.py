@@ -1,0 +1,88 @@
+"""Saccade: from pictures in class folders to a trained, measured, saved classifier.
+
+The verbs are functions and what they return are values:
+
+    import saccade
+
+    run = saccade.train("photos/", recipe="quick")
+    report = saccade.evaluate(run)
+    print(report.accuracy, report.accuracy_interval)
+    for prediction in saccade.predict(run, ["cat.jpg"]):
+        print(prediction.name, prediction.top[0].class_name)
+    saccade.export(run, format="keras", out="model.keras")
+
+Importing this package loads neither TensorFlow nor NumPy; the first use of a name loads what that name needs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from saccade.data.dataset import Dataset, PictureRule, RefusedPicture, Split
+    from saccade.data.explore import Exploration, explore
+    from saccade.data.load import load
+    from saccade.deploy.export import export
+    from saccade.errors import SaccadeError
+    from saccade.evaluation.evaluate import evaluate
+    from saccade.evaluation.report import Report
+    from saccade.inference.predict import Prediction, predict
+    from saccade.recipes import Recipe, get_recipe
+    from saccade.runs.run import Run
+    from saccade.training.train import train
+
+# Public name -> the module that defines it; loaded when the name is first used (PEP 562).
+_HOMES = {
+    "Dataset": "saccade.data.dataset",
+    "Exploration": "saccade.data.explore",
+    "PictureRule": "saccade.data.dataset",
+    "Prediction": "saccade.inference.predict",
+    "Recipe": "saccade.recipes",
+    "RefusedPicture": "saccade.data.dataset",
+    "Report": "saccade.evaluation.report",
+    "Run": "saccade.runs.run",
+    "SaccadeError": "saccade.errors",
+    "Split": "saccade.data.dataset",
+    "evaluate": "saccade.evaluation.evaluate",
+    "explore": "saccade.data.explore",
+    "export": "saccade.deploy.export",
+    "get_recipe": "saccade.recipes",
+    "load": "saccade.data.load",
+    "predict": "saccade.inference.predict",
+    "train": "saccade.training.train",
+}
+
+__all__ = [
+    "Dataset",
+    "Exploration",
+    "PictureRule",
+    "Prediction",
+    "Recipe",
+    "RefusedPicture",
+    "Report",
+    "Run",
+    "SaccadeError",
+    "Split",
+    "evaluate",
+    "explore",
+    "export",
+    "get_recipe",
+    "load",
+    "predict",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("saccade")
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'saccade' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,89 @@
+"""`saccade evaluate`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from saccade.cli.output import print_json, print_notes, print_table
+
+if TYPE_CHECKING:
+    from saccade.data.dataset import SplitName
+    from saccade.evaluation.metrics import Scores
+    from saccade.evaluation.report import Report
+
+_MOST_CLASSES = 30
+_MOST_REFUSED = 10
+
+
+@click.command("evaluate")
+@click.argument("run", type=click.Path())
+@click.option("--data", metavar="DATA", help="Other data of the same classes. Default: what RUN was trained on.")
+@click.option(
+    "--split", type=click.Choice(["test", "validation", "train"]), default="test", show_default=True,
+    help="Which pictures to score.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
+def command(run: str, data: str | None, split: SplitName, as_json: bool) -> None:
+    """Measure RUN on the pictures of a split, each scored exactly once.
+
+    Writes report.json, confusion_matrix.png and predictions.png into RUN; their names tell where it was not the test
+    split of RUN's own data.
+    """
+    from saccade.runs.run import Run
+
+    opened = Run.open(run)
+
+    from saccade.evaluation.evaluate import evaluate
+
+    report = evaluate(opened, data=data, split=split, progress=True)
+    if as_json:
+        print_json(report.to_dict())
+        return
+    print_notes(report.notes)
+    _print_numbers(report)
+    if len(report.class_names) <= _MOST_CLASSES:
+        _print_classes(report)
+    _print_confused(report)
+    click.echo("\nwritten:")
+    for path in report.files:
+        click.echo(f"  {path}")
+
+
+def _print_numbers(report: Report) -> None:
+    low, high = report.accuracy_interval
+    click.echo(f"{report.data_name}, {report.split} split: {report.scored} pictures scored, each once\n")
+    if report.refused:
+        click.echo("not scored, because they can't be read:")
+        for picture in report.refused[:_MOST_REFUSED]:
+            click.echo(f"  {picture.path}: {picture.reason}")
+        if len(report.refused) > _MOST_REFUSED:
+            click.echo(f"  and {len(report.refused) - _MOST_REFUSED} more; all of them are in the report")
+        click.echo()
+    click.echo(
+        f"accuracy           {report.accuracy:7.2%}  (95% interval {low:.2%} to {high:.2%}, n = {report.scored})"
+    )
+    click.echo(f"balanced accuracy  {report.balanced_accuracy:7.2%}")
+    click.echo(f"top-3 accuracy     {report.top3_accuracy:7.2%}")
+    click.echo(f"log-loss           {report.log_loss:7.4f}  nats")
+    click.echo(f"calibration error  {report.expected_calibration_error:7.2%}  (expected, 15 bins)")
+
+
+def _print_classes(report: Report) -> None:
+    click.echo()
+    rows = [_row(name, scores) for name, scores in report.per_class.items()]
+    rows += [_row(f"({name} average)", scores) for name, scores in report.averages.items()]
+    print_table(("class", "precision", "recall", "F1", "pictures"), rows)
+
+
+def _row(name: str, scores: Scores) -> tuple[str, ...]:
+    return (name, f"{scores.precision:.3f}", f"{scores.recall:.3f}", f"{scores.f1:.3f}", f"{scores.pictures:,}")
+
+
+def _print_confused(report: Report) -> None:
+    confused = report.most_confused()
+    if confused:
+        click.echo("\nmost often confused:")
+    for pair in confused:
+        click.echo(f"  {pair.true} taken for {pair.predicted}: {pair.pictures:,}")

@@ -1,0 +1,68 @@
+"""`saccade export`."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from saccade.cli.output import print_json
+
+if TYPE_CHECKING:
+    from saccade.deploy.export import Export
+
+_HOW_TO_OPEN = {
+    "keras": ("import keras", "model = keras.models.load_model({path!r})"),
+    "h5": ("import keras", "model = keras.models.load_model({path!r}, compile=False)"),
+    "savedmodel": (
+        "import tensorflow as tf",
+        "serve = tf.saved_model.load({path!r}).signatures['serving_default']",
+    ),
+    "weights": (
+        "import keras, pathlib",
+        "model = keras.models.model_from_json(pathlib.Path({json!r}).read_text()); model.load_weights({path!r})",
+    ),
+}
+
+
+@click.command("export")
+@click.argument("run", type=click.Path())
+@click.option("--format", "form", type=click.Choice(list(_HOW_TO_OPEN)), required=True, help="What to write.")
+@click.option("--out", metavar="PATH", help="The file or directory to write. Default: named after RUN, inside it.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(run: str, form: str, out: str | None, as_json: bool) -> None:
+    """Save RUN's model so that it opens with stock Keras or TensorFlow, without Saccade.
+
+    It is opened again in a clean process and has to give RUN's probabilities; otherwise nothing is left.
+    """
+    from saccade.runs.run import Run
+
+    opened = Run.open(run)
+
+    from saccade.deploy.export import export
+
+    exported = export(opened, format=form, out=out)
+    if as_json:
+        print_json(_as_dict(exported))
+    else:
+        _print_result(exported)
+
+
+def _as_dict(exported: Export) -> dict[str, Any]:
+    files = [str(path) for path in exported.files]
+    return dataclasses.asdict(exported) | {"path": str(exported.path), "files": files}
+
+
+def _print_result(exported: Export) -> None:
+    for path in exported.files:
+        click.echo(f"written: {path}")
+    click.echo(f"size: {exported.size_bytes / 1e6:.1f} MB")
+    pictures = "validation pictures" if exported.origin == "validation" else "random pictures, as the run kept none"
+    click.echo(
+        f"checked in a clean process on {exported.pictures:,} {pictures}: "
+        f"largest difference from the run's probabilities {exported.largest_difference:.1g}"
+    )
+    click.echo("to open it, with pixels from 0 to 255:")
+    for line in _HOW_TO_OPEN[exported.format]:
+        click.echo(f"  {line.format(path=str(exported.path), json=str(exported.files[-1]))}")

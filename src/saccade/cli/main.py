@@ -1,0 +1,88 @@
+"""The `saccade` command: finds the verb, shows errors plainly. Verbs load only what they need, when they are called."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from saccade.errors import SaccadeError
+
+# verb -> what it does, in the order of a first session. The module saccade.cli.<verb> holds the command.
+VERBS = {
+    "explore": "Look at data: counts, sizes, unreadable files, duplicates, sample pictures.",
+    "train": "Train a classifier; leaves a run directory.",
+    "evaluate": "Measure a run on the test split, with intervals.",
+    "predict": "Classify pictures with a run.",
+    "export": "Save a run's model as Keras, HDF5, SavedModel or weights.",
+    "recipes": "List the recipes, or show one.",
+    "cache": "Show what the cache holds, or clear it.",
+}
+
+
+class Verbs(click.Group):
+    """Verbs by name; a module is imported only when its verb is called, a near miss is named."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs in the order of a first session."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The verb's command, its module imported now."""
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = importlib.import_module(f"saccade.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with the nearest verb named when there is none of that name."""
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], VERBS, n=1)
+            hint = f"Did you mean '{near[0]}'?" if near else f"The commands are {', '.join(VERBS)}."
+            ctx.fail(f"No such command '{args[0]}'. {hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of verbs, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="saccade")
+def cli() -> None:
+    """From pictures in class folders, or CIFAR-10, to a classifier that you can trust.
+
+    A first session: saccade explore DATA, saccade train DATA, saccade evaluate RUN, saccade predict RUN PICTURE.
+    DATA is cifar10, digits, a folder of class folders, or an archive of one.
+    """
+
+
+def main() -> None:
+    """Runs the command line. Exit codes: 0 done, 1 an error that is explained, 2 a wrong command line, 130 Ctrl-C."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except SaccadeError as error:
+        click.echo(f"error: {error}", err=True)
+        code = 1
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        code = 130
+    except BrokenPipeError:
+        # The reader went away (`saccade ... | head`): nothing more to say, and nothing to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141
+    sys.exit(_exit_code(code))
+
+
+def _exit_code(code: Any) -> int:
+    return code if isinstance(code, int) else 0

@@ -1,0 +1,69 @@
+"""`saccade predict`."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from saccade.cli.output import print_json
+
+if TYPE_CHECKING:
+    from saccade.inference.predict import Prediction
+
+
+@click.command("predict")
+@click.argument("run", type=click.Path())
+@click.argument("pictures", nargs=-1, required=True, metavar="PICTURE...")
+@click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="How many classes to show.")
+@click.option("--json", "form", flag_value="json", help="Print the predictions as JSON.")
+@click.option("--csv", "form", flag_value="csv", help="Print the predictions as CSV.")
+def command(run: str, pictures: tuple[str, ...], top: int, form: str | None) -> None:
+    """Classify pictures with RUN.
+
+    PICTURE is a file, a folder, a glob, or DATA:test:0 for one of a dataset's own pictures, whose true class is then
+    shown as well. Each picture is reported once. The exit code is 1 if any could not be read.
+    """
+    from saccade.runs.run import Run
+
+    opened = Run.open(run)
+
+    from saccade.inference.predict import predict
+
+    predictions = predict(opened, pictures, top=top, progress=True)
+    top = min(top, len(opened.class_names))
+    {"json": _print_json, "csv": _print_csv}.get(form or "", _print_lines)(predictions, top)
+    refused = sum(prediction.refusal is not None for prediction in predictions)
+    if refused:
+        click.echo(f"{refused} of {len(predictions)} pictures could not be read", err=True)
+        raise SystemExit(1)
+
+
+def _print_json(predictions: list[Prediction], _top: int) -> None:
+    print_json([dataclasses.asdict(prediction) for prediction in predictions])
+
+
+def _print_csv(predictions: list[Prediction], top: int) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    ranks = [name for rank in range(1, top + 1) for name in (f"class_{rank}", f"probability_{rank}")]
+    writer.writerow(["picture", "true_class", *ranks, "refusal"])
+    for prediction in predictions:
+        cells = [cell for best in prediction.top for cell in (best.class_name, f"{best.probability:.6f}")]
+        cells += [""] * (len(ranks) - len(cells))
+        writer.writerow([prediction.name, prediction.true_class or "", *cells, prediction.refusal or ""])
+
+
+def _print_lines(predictions: list[Prediction], _top: int) -> None:
+    for prediction in predictions:
+        if prediction.refusal is not None:
+            click.echo(f"{prediction.name}: refused: {prediction.refusal}")
+            continue
+        best = ", ".join(f"{one.class_name} {one.probability:.1%}" for one in prediction.top)
+        truth = ""
+        if prediction.true_class is not None:
+            right = prediction.true_class == prediction.top[0].class_name
+            truth = f" (true class: {prediction.true_class}, {'right' if right else 'wrong'})"
+        click.echo(f"{prediction.name}: {best}{truth}")

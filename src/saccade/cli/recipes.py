@@ -1,0 +1,84 @@
+"""`saccade recipes`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from saccade.cli.output import print_json, print_table
+from saccade.recipes import CATALOGUE, Entry, Recipe, get_entry
+
+
+@click.command("recipes")
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
+def command(name: str | None, as_json: bool) -> None:
+    """List the recipes, or show every key of one."""
+    entries = [get_entry(name)] if name else list(CATALOGUE.values())
+    if as_json:
+        shown = [_as_dict(entry) for entry in entries]
+        print_json(shown[0] if name else shown)
+    elif name:
+        _print_one(entries[0])
+    else:
+        _print_list(entries)
+
+
+def _as_dict(entry: Entry) -> dict[str, Any]:
+    measured = entry.measured
+    return {
+        "name": entry.recipe.name,
+        "purpose": entry.purpose,
+        "origin": entry.origin,
+        "network": entry.network,
+        "parameters": entry.parameters,
+        "measured": None if measured is None else vars(measured) | {"interval": list(measured.interval)},
+        "settings": entry.recipe.model_dump(exclude={"name"}),
+    }
+
+
+def _print_list(entries: list[Entry]) -> None:
+    rows = [
+        (
+            entry.recipe.name,
+            f"{entry.recipe.plain_epochs}+{entry.recipe.augmented_epochs}",
+            f"{entry.parameters:,}",
+            "" if entry.measured is None else f"{entry.measured.accuracy:.1%}",
+            "" if entry.measured is None else f"{entry.measured.minutes:.0f} min",
+        )
+        for entry in entries
+    ]
+    print_table(("recipe", "epochs", "weights", "accuracy", "time"), rows)
+    click.echo(
+        "\nepochs: plain + augmented. weights: for 32x32 pictures and ten classes. accuracy and time: as measured, "
+        "see `saccade recipes NAME`.\n"
+    )
+    for entry in entries:
+        click.echo(f"{entry.recipe.name}: {entry.purpose}")
+
+
+def _print_one(entry: Entry) -> None:
+    click.echo(f"{entry.recipe.name}: {entry.purpose}")
+    click.echo(f"from: {entry.origin}")
+    click.echo(f"network: {entry.network}; {entry.parameters:,} weights for 32x32 pictures and ten classes")
+    click.echo(f"measured: {_measured(entry)}\n")
+    settings = entry.recipe.model_dump(exclude={"name"})
+    rows = [(key, str(value).lower(), Recipe.model_fields[key].description or "") for key, value in settings.items()]
+    width, value_width = max(len(row[0]) for row in rows), max(len(row[1]) for row in rows)
+    for key, value, description in rows:
+        click.echo(f"{key.ljust(width)}  {value.rjust(value_width)}  {description}")
+    click.echo("\nchange a key: saccade train DATA --recipe NAME --set KEY=VALUE")
+
+
+def _measured(entry: Entry) -> str:
+    measured = entry.measured
+    if measured is None:
+        return "not as a whole"
+    low, high = measured.interval
+    return (
+        f"{measured.accuracy:.2%} on the test part of {measured.data} (95% interval {low:.2%} to {high:.2%}, "
+        f"n = {measured.pictures:,}, {measured.seeds} seed{'s' if measured.seeds > 1 else ''}) after {measured.epochs} "
+        f"epochs, {measured.minutes:.1f} minutes, {measured.seconds_per_epoch:.1f} s an epoch, "
+        f"{measured.peak_memory_mb:,} MB of memory, {measured.machine}"
+    )

@@ -1,0 +1,128 @@
+"""`saccade train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from saccade.cli.output import print_json, print_notes
+
+if TYPE_CHECKING:
+    from saccade.data.dataset import Dataset
+    from saccade.runs.run import Run
+
+
+def _settings(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    settings = {}
+    for value in values:
+        key, equals, text = value.partition("=")
+        if not equals or not key:
+            raise click.BadParameter(f"'{value}' is not KEY=VALUE")
+        settings[key.strip().replace("-", "_")] = text.strip()
+    return settings
+
+
+@click.command("train")
+@click.argument("data", required=False)
+@click.option("--recipe", metavar="NAME", help="See `saccade recipes`. Default: quick; folder above 64x64 pixels.")
+@click.option("--out", metavar="DIR", help="The run directory to make. Default: runs/<data>-<recipe>-<n>.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Epochs in all, shared between the recipe's phases.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Pictures in a step.")
+@click.option("--seed", type=click.IntRange(min=0), help="Another seed gives another training; the same one the same.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", callback=_settings, help="Change a recipe key.")
+@click.option("--summary", is_flag=True, help="Print the network's layers.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(
+    data: str | None,
+    recipe: str | None,
+    out: str | None,
+    epochs: int | None,
+    batch_size: int | None,
+    seed: int | None,
+    settings: dict[str, Any],
+    summary: bool,
+    as_json: bool,
+) -> None:
+    """Train a classifier on DATA and leave a run directory.
+
+    DATA is cifar10, digits, a folder of class folders, an archive of one, or a name in a folder of SACCADE_DATA.
+    Without DATA: CIFAR-10, or the bundled digits where it can't be had.
+
+    Ctrl-C stops after the running step and saves; a second Ctrl-C quits.
+    """
+    from saccade.recipes import get_recipe
+
+    options = {"batch_size": batch_size, "seed": seed}
+    settings = settings | {key: value for key, value in options.items() if value is not None}
+    # A wrong recipe, key or value is refused at once, before anything heavy is loaded.
+    checked = get_recipe(recipe or "quick").with_settings(settings)
+
+    from saccade.data.load import load, load_default
+    from saccade.runs.create import check_free
+
+    check_free(out)
+    size = checked.image_size
+    dataset = (
+        load_default(image_size=size, progress=True) if data is None else load(data, image_size=size, progress=True)
+    )
+    _announce(dataset)
+
+    from saccade.training.train import train
+
+    run = train(dataset, recipe=recipe, out=out, epochs=epochs, settings=settings, summary=summary)
+    if as_json:
+        print_json(_result(run))
+    else:
+        _conclude(run)
+    if run.status().state == "interrupted":
+        raise SystemExit(130)
+
+
+def _announce(dataset: Dataset) -> None:
+    counts = ", ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
+    size = f"{dataset.rule.width}x{dataset.rule.height}"
+    click.echo(f"data: {dataset.name}, {len(dataset.class_names)} classes, {counts}, {size} pixels", err=True)
+    if dataset.refused:
+        click.echo(f"data: {len(dataset.refused)} pictures can't be read and are left out:", err=True)
+        for refused in dataset.refused[:10]:
+            click.echo(f"  {refused.path}: {refused.reason}", err=True)
+        if len(dataset.refused) > 10:
+            click.echo(f"  and {len(dataset.refused) - 10} more; see them all: saccade explore", err=True)
+    print_notes(dataset.notes)
+
+
+def _result(run: Run) -> dict[str, Any]:
+    status, history = run.status(), run.history()
+    kept = history[status.kept_epoch - 1]
+    return {
+        "run": str(run.path),
+        "data": run.data_name,
+        "recipe": run.recipe.name,
+        "seed": run.recipe.seed,
+        "state": status.state,
+        "epochs": status.epochs,
+        "kept_epoch": status.kept_epoch,
+        "validation_pictures": run.data.pictures["validation"],
+        "validation_accuracy": kept.validation_accuracy,
+        "notes": list(run.data.notes),
+    }
+
+
+def _conclude(run: Run) -> None:
+    print_notes(run.data.notes)
+    status, n = run.status(), run.data.pictures["validation"]
+    kept = run.history()[status.kept_epoch - 1]
+    ended = {"finished": "trained", "stopped early": "stopped early", "interrupted": "interrupted"}[status.state]
+    click.echo(f"{ended} on {run.data_name}: weights of epoch {status.kept_epoch} of {run.recipe.epochs} kept")
+    if kept.validation_accuracy is not None:
+        from saccade.evaluation.metrics import wilson_interval
+
+        low, high = wilson_interval(round(kept.validation_accuracy * n), n)
+        click.echo(
+            f"validation accuracy {kept.validation_accuracy:.2%} (95% interval {low:.2%} to {high:.2%}, n = {n:,}); "
+            "the test split has not been looked at"
+        )
+    path = Path(run.path)
+    click.echo(f"run: {path}\nnext: saccade evaluate {path}")

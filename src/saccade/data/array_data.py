@@ -1,0 +1,108 @@
+"""Data that comes as an array rather than as files: kept in the cache at its own size, and at others from there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saccade.data import cache
+from saccade.data.dataset import Dataset, PictureRule, SplitName
+from saccade.data.decode import fit_pixels
+from saccade.data.decoded import (
+    DecodedData,
+    Index,
+    array_file,
+    fingerprint_of,
+    keep_decoded,
+    open_decoded,
+    with_test_split,
+)
+from saccade.data.default_size import default_rule
+from saccade.data.picture_files import content_hash
+from saccade.data.scans import Scan, recall, remember
+
+
+@dataclass(frozen=True)
+class LabelledArray:
+    """Labelled pictures as an array.
+
+    Attributes:
+        pictures: uint8 array of shape [n, height, width, 3].
+        labels: n labels.
+        splits: n splits.
+        names: n names.
+        class_names: in the order of their labels.
+        mode: of the original pictures.
+    """
+
+    pictures: NDArray[np.uint8]
+    labels: Sequence[int]
+    splits: Sequence[SplitName]
+    names: Sequence[str]
+    class_names: Sequence[str]
+    mode: str
+
+
+def load_array(
+    name: str, size: tuple[int, int], read: Callable[[], LabelledArray], rule: PictureRule | None
+) -> Dataset:
+    """A named dataset, from the cache or else from `read`.
+
+    Args:
+        name: of the data, which never changes its contents.
+        size: the pictures' own height and width.
+        read: gets the data where the cache does not hold it.
+        rule: the size to bring it to; chosen by the pictures' own size where it is None.
+    """
+    own_rule = PictureRule(*size)
+    rule = rule or default_rule(np.array([size], np.int32))
+    scan = recall(f"name:{name}", name)
+    decoded = open_decoded(scan.fingerprint, rule) if scan else None
+    if decoded is None:
+        own = open_decoded(scan.fingerprint, own_rule) if scan else None
+        own = own or _keep(name, read(), own_rule)
+        decoded = own if rule == own_rule else _at_size(own, rule, name)
+    return decoded.dataset(name=name, source=name)
+
+
+def is_kept(name: str, size: tuple[int, int]) -> bool:
+    """Whether the cache holds a named dataset at its own size."""
+    scan = recall(f"name:{name}", name)
+    return scan is not None and open_decoded(scan.fingerprint, PictureRule(*size)) is not None
+
+
+def _keep(name: str, array: LabelledArray, rule: PictureRule) -> DecodedData:
+    hashes = [content_hash(picture.tobytes()) for picture in array.pictures]
+    pictures = list(zip(array.names, array.splits, array.labels, hashes, strict=True))
+    count = len(pictures)
+    index = with_test_split(
+        Index(
+            class_names=array.class_names,
+            fingerprint=fingerprint_of(array.class_names, pictures),
+            rows=list(range(count)),
+            splits=array.splits,
+            labels=array.labels,
+            names=array.names,
+            hashes=hashes,
+            sizes=[(rule.height, rule.width)] * count,
+            modes=[array.mode] * count,
+            formats=["array"] * count,
+        )
+    )
+    with cache.building() as built:
+        with array_file(built, count, rule) as stream:
+            stream.write(np.ascontiguousarray(array.pictures).data)
+        decoded = keep_decoded(built, index, rule, name)
+    remember(f"name:{name}", name, Scan(index.fingerprint, (rule.height, rule.width)), {}, name)
+    return decoded
+
+
+def _at_size(own: DecodedData, rule: PictureRule, name: str) -> DecodedData:
+    with cache.building() as built:
+        with array_file(built, len(own.store), rule) as stream:
+            for picture in own.store:
+                stream.write(np.ascontiguousarray(fit_pixels(picture, rule)).data)
+        return keep_decoded(built, own.index, rule, name)

@@ -1,0 +1,128 @@
+"""Dataset, Split and PictureRule: the values that everything after the data room works on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+SplitName = Literal["train", "validation", "test"]
+SPLIT_NAMES: tuple[SplitName, ...] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class PictureRule:
+    """How a picture of any size and mode becomes an array: stored in every run and used everywhere.
+
+    The picture is turned upright (EXIF), laid over `background` where it is transparent, and converted to 8-bit RGB.
+    It is then resized with Pillow's antialiasing bicubic filter so that it just covers `height` x `width`, keeping its
+    proportions, and the centre is cut out; what the cut leaves out does not enter the filter. A JPEG of more than four
+    times the size is first reduced by its own decoder, to no less than twice the size. A picture of the size already
+    is left as it is.
+
+    Attributes:
+        height: of the resulting array, in pixels.
+        width: of the resulting array, in pixels.
+        background: the RGB colour, 0 to 255, shown through transparent pixels.
+        max_pixels: pictures with more pixels than this are refused before they are decoded.
+    """
+
+    height: int
+    width: int
+    background: tuple[int, int, int] = (255, 255, 255)
+    max_pixels: int = 100_000_000
+
+
+@dataclass(frozen=True)
+class RefusedPicture:
+    """A picture that could not be read.
+
+    Attributes:
+        path: relative to the data's root, with `/` between its parts.
+        split: where it stood.
+        reason: one short plain clause, such as "truncated JPEG".
+    """
+
+    path: str
+    split: SplitName
+    reason: str
+
+
+@dataclass(frozen=True)
+class Split:
+    """The pictures of one split, in a fixed order, backed by the rows of one memory-mapped array.
+
+    Attributes:
+        store: uint8 array of shape [rows, height, width, 3], read-only, shared by all splits of the data.
+        rows: int64 array of shape [n]: the row of `store` that holds each picture.
+        labels: int64 array of shape [n], each in [0, number of classes).
+        names: n names of pictures: paths relative to the data's root, or the data's own numbering.
+        hashes: n content hashes (hexadecimal) of the encoded files; equal for byte-identical files.
+        sizes: int32 array of shape [n, 2]: the original height and width in pixels.
+        modes: n original modes, such as "RGB", "L", "P", "CMYK", "I;16".
+        formats: n file formats, such as "JPEG".
+    """
+
+    store: NDArray[np.uint8]
+    rows: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    names: Sequence[str]
+    hashes: Sequence[str]
+    sizes: NDArray[np.int32]
+    modes: Sequence[str]
+    formats: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, positions: NDArray[np.int64] | slice) -> NDArray[np.uint8]:
+        """The pictures at these positions: a new uint8 array of shape [len(positions), height, width, 3]."""
+        return np.asarray(self.store[self.rows[positions]])
+
+    def subset(self, positions: NDArray[np.int64]) -> Split:
+        """The split that holds only the pictures at these positions, in their order."""
+        return Split(
+            store=self.store,
+            rows=self.rows[positions],
+            labels=self.labels[positions],
+            names=[self.names[i] for i in positions],
+            hashes=[self.hashes[i] for i in positions],
+            sizes=self.sizes[positions],
+            modes=[self.modes[i] for i in positions],
+            formats=[self.formats[i] for i in positions],
+        )
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labelled pictures, decoded to one size.
+
+    Attributes:
+        name: short name, used in the names of runs: "cifar10", "digits", or the stem of the folder or archive.
+        source: what finds the data again: a name, or the absolute path of a folder or an archive.
+        class_names: in the order of their labels; sorted by name, the same for every split.
+        splits: always "train" and "test"; "validation" where the data brings one.
+        rule: how each picture was brought to its size.
+        fingerprint: hexadecimal hash of every picture's path, split, class and contents; it depends neither on the
+            rule nor on where the data lies.
+        refused: the pictures that could not be read.
+        notes: sentences that every command must tell the user, such as how a missing test split was made.
+    """
+
+    name: str
+    source: str
+    class_names: tuple[str, ...]
+    splits: Mapping[SplitName, Split]
+    rule: PictureRule
+    fingerprint: str
+    refused: tuple[RefusedPicture, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def is_path(self) -> bool:
+        """Whether the source is a path rather than a name."""
+        return Path(self.source).is_absolute()

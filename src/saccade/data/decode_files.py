@@ -1,0 +1,84 @@
+"""Decodes any number of picture files in bounded memory, several at a time."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+from saccade.data.dataset import PictureRule
+from saccade.data.picture_files import DecodedChunk, decode_chunk
+from saccade.data.workers import WorkerPool
+
+# Below both, starting workers (0.2 s each) costs more than it saves.
+_FEW_FILES = 500
+_FEW_BYTES = 16_000_000
+
+_MOST_WORKERS = 16
+_MOST_FILES_IN_CHUNK = 256
+_MOST_BYTES_IN_CHUNK = 16_000_000
+
+
+def decode_files(
+    paths: Sequence[str | Path], rule: PictureRule, *, chunk: int | None = None
+) -> Generator[DecodedChunk]:
+    """Decodes files, in their order, a chunk at a time; a file that can't be read is refused with a reason.
+
+    Worker processes decode the following chunks while the caller works on one; at most a few chunks are held in
+    memory. A few small files are decoded in this process instead. Closing the iterator ends the workers.
+
+    Args:
+        paths: the files; nothing but their contents tells whether they are pictures.
+        rule: the size to which every picture is brought.
+        chunk: how many files in a chunk at most; chosen by the rule's size where it is None.
+
+    Yields:
+        One `DecodedChunk` after the other, every file in exactly one of them.
+
+    Raises:
+        SaccadeError: if the worker processes can't be started.
+    """
+    names = [os.fspath(path) for path in paths]
+    workers = _workers_for(names)
+    size = chunk or _chunk_size(len(names), rule, workers)
+    chunks = [names[start : start + size] for start in range(0, len(names), size)]
+    if workers:
+        yield from _decode_in_workers(chunks, rule, workers)
+    else:
+        yield from (decode_chunk(part, rule) for part in chunks)
+
+
+def _workers_for(names: Sequence[str]) -> int:
+    """How many workers are worth their start; 0 means to decode in this process."""
+    if len(names) < _FEW_FILES and sum(map(_file_bytes, names)) < _FEW_BYTES:
+        return 0
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(available, _MOST_WORKERS, len(names))
+
+
+def _file_bytes(name: str) -> int:
+    try:
+        return os.stat(name).st_size  # noqa: PTH116 - many thousand names, and no need of Path objects
+    except (OSError, ValueError):
+        return 0
+
+
+def _chunk_size(files: int, rule: PictureRule, workers: int) -> int:
+    fitting = _MOST_BYTES_IN_CHUNK // (rule.height * rule.width * 3)
+    fair_share = -(-files // (4 * max(workers, 1)))
+    return max(1, min(fitting, fair_share, _MOST_FILES_IN_CHUNK))
+
+
+def _decode_in_workers(chunks: Sequence[Sequence[str]], rule: PictureRule, workers: int) -> Iterator[DecodedChunk]:
+    waiting = iter(chunks)
+    running: deque[Future[list[DecodedChunk]]] = deque()
+    # The pool is left first, which ends the workers; the threads, which may be waiting for them, end after that.
+    with ThreadPoolExecutor(workers) as threads, WorkerPool(workers, rule) as pool:
+        running.extend(threads.submit(pool.decode, part) for part in islice(waiting, 2 * workers))
+        while running:
+            decoded = running.popleft().result()
+            running.extend(threads.submit(pool.decode, part) for part in islice(waiting, 1))
+            yield from decoded

@@ -1,0 +1,186 @@
+"""Decoded data: one array file with all pixels, and an index of what they are, in an entry of the cache.
+
+The entry's key is made of the fingerprint of the contents, the picture rule and the decoder's version; where the
+pictures lie does not matter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saccade.data import cache
+from saccade.data.dataset import SPLIT_NAMES, Dataset, PictureRule, RefusedPicture, Split, SplitName
+from saccade.data.decode import DECODER_VERSION
+from saccade.data.splits import TEST_NOTE, choose_test
+from saccade.errors import DataError
+
+_INDEX_VERSION = 1
+_PIXELS = "pixels.npy"
+_INDEX = "index.json"
+
+
+@dataclass(frozen=True)
+class Index:
+    """Everything about decoded data but the pixels; one item in each column for each readable picture, in order.
+
+    Attributes:
+        class_names: in the order of their labels.
+        fingerprint: of the contents, as in `Dataset`.
+        rows: the rows of the array; the others belong to pictures that were refused.
+        splits: the split of each picture.
+        labels: as in `Split`.
+        names: as in `Split`.
+        hashes: as in `Split`.
+        sizes: the original height and width.
+        modes: as in `Split`.
+        formats: as in `Split`.
+        refused: the pictures that could not be read.
+        notes: what the user must be told about the splits.
+    """
+
+    class_names: Sequence[str]
+    fingerprint: str
+    rows: Sequence[int]
+    splits: Sequence[SplitName]
+    labels: Sequence[int]
+    names: Sequence[str]
+    hashes: Sequence[str]
+    sizes: Sequence[tuple[int, int]]
+    modes: Sequence[str]
+    formats: Sequence[str]
+    refused: Sequence[RefusedPicture] = ()
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class DecodedData:
+    """Pictures of one size and what they are.
+
+    Attributes:
+        store: uint8 array of shape [rows, height, width, 3], memory-mapped and read-only.
+        index: what the rows are.
+        rule: how the pictures were brought to their size.
+    """
+
+    store: NDArray[np.uint8]
+    index: Index
+    rule: PictureRule
+
+    def dataset(self, *, name: str, source: str, notes: Sequence[str] = ()) -> Dataset:
+        """The dataset, with further notes before those on the splits."""
+        index = self.index
+        return Dataset(
+            name=name,
+            source=source,
+            class_names=tuple(index.class_names),
+            splits=_splits(index, self.store),
+            rule=self.rule,
+            fingerprint=index.fingerprint,
+            refused=tuple(index.refused),
+            notes=(*notes, *index.notes),
+        )
+
+
+def fingerprint_of(class_names: Sequence[str], pictures: Sequence[tuple[str, SplitName, int, str]]) -> str:
+    """A hash of every picture's path, split, class and contents, in hexadecimal.
+
+    Args:
+        class_names: in the order of their labels.
+        pictures: path or name, split, label and content hash of each, in a fixed order.
+    """
+    lines = [f"{split}\0{class_names[label]}\0{path}\0{content}" for path, split, label, content in pictures]
+    return hashlib.sha256("\n".join([*class_names, *lines]).encode(errors="surrogateescape")).hexdigest()
+
+
+def with_test_split(index: Index) -> Index:
+    """The same index if it has a test split, else one made of a part of the training split.
+
+    Raises:
+        DataError: if there are too few different pictures for that.
+    """
+    if "test" in index.splits:
+        return index
+    training = [position for position, split in enumerate(index.splits) if split == "train"]
+    chosen = choose_test([index.hashes[i] for i in training], [index.labels[i] for i in training])
+    if not chosen.any():
+        raise DataError(
+            "There are too few pictures to keep some of them for testing.",
+            expected="at least two different pictures in a class",
+            found=f"{len(training)} pictures, of which no two in a class differ",
+        )
+    splits = list(index.splits)
+    for position in np.array(training)[chosen]:
+        splits[position] = "test"
+    return replace(index, splits=splits, notes=(*index.notes, TEST_NOTE))
+
+
+def open_decoded(fingerprint: str, rule: PictureRule) -> DecodedData | None:
+    """Decoded data from the cache, or None where it isn't there or is damaged."""
+    entry = cache.find_entry("decoded", _key(fingerprint, rule))
+    if entry is None:
+        return None
+    try:
+        return _read(entry, rule)
+    except (OSError, ValueError, KeyError, TypeError):
+        cache.remove_entry(entry)
+        return None
+
+
+def keep_decoded(built: Path, index: Index, rule: PictureRule, name: str) -> DecodedData:
+    """Keeps in the cache what `array_file` wrote in the folder `built`, with its index, and opens it."""
+    columns = {**vars(index), "refused": [vars(refused) for refused in index.refused]}
+    (built / _INDEX).write_text(json.dumps(columns), encoding="utf-8")
+    return _read(cache.keep(built, "decoded", _key(index.fingerprint, rule), name), rule)
+
+
+@contextmanager
+def array_file(built: Path, pictures: int, rule: PictureRule) -> Iterator[BinaryIO]:
+    """The array file in a folder from `cache.building`, open to write the pixels of all pictures, one after the other.
+
+    Raises:
+        DataError: if the disk has too little space for it.
+    """
+    shape = (pictures, rule.height, rule.width, 3)
+    if shutil.disk_usage(built).free < pictures * rule.height * rule.width * 3:
+        raise cache.no_space(built)
+    with (built / _PIXELS).open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        yield stream
+
+
+def _key(fingerprint: str, rule: PictureRule) -> str:
+    versions = json.dumps([asdict(rule), DECODER_VERSION, _INDEX_VERSION])
+    return f"{fingerprint[:32]}-{rule.height}x{rule.width}-{hashlib.sha256(versions.encode()).hexdigest()[:8]}"
+
+
+def _read(entry: Path, rule: PictureRule) -> DecodedData:
+    columns = json.loads((entry / _INDEX).read_text(encoding="utf-8"))
+    columns["refused"] = [RefusedPicture(**refused) for refused in columns["refused"]]
+    store = np.load(entry / _PIXELS, mmap_mode="r", allow_pickle=False)
+    return DecodedData(np.asarray(store), Index(**columns), rule)
+
+
+def _splits(index: Index, store: NDArray[np.uint8]) -> dict[SplitName, Split]:
+    everything = Split(
+        store=store,
+        rows=np.array(index.rows, np.int64),
+        labels=np.array(index.labels, np.int64),
+        names=index.names,
+        hashes=index.hashes,
+        sizes=np.array(index.sizes, np.int32).reshape(-1, 2),
+        modes=index.modes,
+        formats=index.formats,
+    )
+    of_split = np.array(index.splits)
+    present = [split for split in SPLIT_NAMES if split in index.splits]
+    return {split: everything.subset(np.flatnonzero(of_split == split)) for split in present}

@@ -1,0 +1,123 @@
+"""Finds data by name or by path, and loads it."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from saccade.data.archives import SUFFIXES, is_archive
+from saccade.data.cifar10 import cifar10_is_here, load_cifar10
+from saccade.data.dataset import Dataset, PictureRule
+from saccade.data.default_size import square_rule
+from saccade.data.digits import load_digits
+from saccade.data.picture_data import load_archive, load_folder
+from saccade.errors import DataError, DataNotFoundError
+
+_NAMES = ("cifar10", "digits")
+
+
+def load(data: str | os.PathLike[str], *, image_size: int | None = None, progress: bool = False) -> Dataset:
+    """Loads labelled pictures, decoded to one size; the second time from the cache.
+
+    Args:
+        data: "cifar10" or "digits"; or the path of a folder or an archive that holds `CLASS/picture`, or
+            `train/CLASS/picture` with `test` and `validation` beside it; or the name of such a folder or archive
+            (without its suffix) in one of the folders that the environment variable `SACCADE_DATA` lists.
+        image_size: brings the pictures to squares of this many pixels. Otherwise they keep their own size where all
+            have the same and it is at least 32; else the nearest of 32, 64, 96, 128 and 224 to the median of their
+            shorter sides is taken.
+        progress: whether to show progress on standard error.
+
+    Raises:
+        DataNotFoundError: if there is no such data, or if it can't be downloaded.
+        ArchiveError: if an archive is damaged, or unsafe to unpack.
+        DataError: if the pictures or their folders can't be used.
+    """
+    return _load(data, None if image_size is None else square_rule(image_size), progress=progress)
+
+
+def load_with_rule(data: str | os.PathLike[str], rule: PictureRule, *, progress: bool = False) -> Dataset:
+    """Loads labelled pictures as `load` does, but brought to their size by a given rule, such as a run's.
+
+    Raises:
+        DataError: as `load` does.
+    """
+    return _load(data, rule, progress=progress)
+
+
+def load_default(*, image_size: int | None = None, progress: bool = False) -> Dataset:
+    """What is trained with where no data is named: CIFAR-10, or the bundled digits where that can't be had.
+
+    CIFAR-10 comes from the cache, from `SACCADE_DATA` (where a JPEG copy called `cifar10-jpeg` serves as well), or
+    from the network. A note says so where it is anything but CIFAR-10 itself.
+    """
+    rule = None if image_size is None else square_rule(image_size)
+    if not cifar10_is_here(_data_folders()) and _in_data_folders("cifar10") is None:
+        copy = _in_data_folders("cifar10-jpeg")
+        if copy is not None:
+            return _with_note(_load_path(copy, rule, progress=progress), "this is a JPEG copy of CIFAR-10")
+    try:
+        return _load("cifar10", rule, progress=progress)
+    except DataNotFoundError as error:
+        return _with_note(load_digits(rule), f"{error.problem} These are the bundled digits instead.")
+
+
+def _load(data: str | os.PathLike[str], rule: PictureRule | None, *, progress: bool) -> Dataset:
+    name = os.fspath(data)
+    if name == "digits":
+        return load_digits(rule)
+    path = Path(name).expanduser()
+    if name == "cifar10" or not path.exists():
+        found = _in_data_folders(name)
+        if found is None and name == "cifar10":
+            return load_cifar10(rule, _data_folders(), progress=progress)
+        if found is None:
+            raise _not_found(name)
+        path = found
+    return _load_path(path, rule, progress=progress)
+
+
+def _load_path(path: Path, rule: PictureRule | None, *, progress: bool) -> Dataset:
+    path = path.absolute()
+    if path.is_dir():
+        return load_folder(path, rule, progress=progress)
+    if is_archive(path):
+        return load_archive(path, rule, progress=progress)
+    raise DataError(
+        f"{path} is neither a folder nor an archive of pictures.",
+        expected=f"a folder, or a file whose name ends in {', '.join(SUFFIXES)}",
+    )
+
+
+def _data_folders() -> list[Path]:
+    listed = os.environ.get("SACCADE_DATA", "").split(os.pathsep)
+    return [Path(folder).expanduser().absolute() for folder in listed if folder]
+
+
+def _in_data_folders(name: str) -> Path | None:
+    if not name or Path(name).name != name:
+        return None  # a path, not a name
+    candidates = (folder / f"{name}{suffix}" for folder in _data_folders() for suffix in ("", *SUFFIXES))
+    return next((path for path in candidates if path.exists()), None)
+
+
+def _not_found(name: str) -> DataNotFoundError:
+    folders = _data_folders()
+    near = difflib.get_close_matches(name, [*_NAMES, *_names_in(folders)], n=3)
+    places = ", ".join(["the names " + " and ".join(_NAMES), f"the path {Path(name).absolute()}", *map(str, folders)])
+    return DataNotFoundError(
+        f"There is no data called {name!r}.",
+        expected="a name, or the path of a folder or an archive",
+        found=f"looked at {places}" + ("" if folders else "; SACCADE_DATA is not set"),
+        remedy=f"did you mean {' or '.join(near)}?" if near else None,
+    )
+
+
+def _names_in(folders: list[Path]) -> list[str]:
+    return [path.name for folder in folders if folder.is_dir() for path in folder.iterdir()]
+
+
+def _with_note(dataset: Dataset, note: str) -> Dataset:
+    return replace(dataset, notes=(note, *dataset.notes))

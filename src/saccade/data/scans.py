@@ -1,0 +1,133 @@
+"""What is remembered of folders and archives, so that unchanged ones need not be read again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from saccade.data import cache
+from saccade.data.archives import archive_hash
+from saccade.data.decoded import fingerprint_of
+from saccade.data.folders import FoundPicture, Listing
+from saccade.data.picture_files import content_hash, read_picture
+from saccade.errors import PictureError
+
+_FACTS = "facts.json"
+_FILES = "files.json"
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What reading all pictures of a folder or an archive once has shown.
+
+    Attributes:
+        fingerprint: of the contents.
+        default_size: the height and width to which the pictures are brought where none is asked for.
+        notes: what was left out.
+    """
+
+    fingerprint: str
+    default_size: tuple[int, int]
+    notes: tuple[str, ...] = ()
+
+
+def recall(source: str, signature: str) -> Scan | None:
+    """What is known of a source, if it is unchanged: if its signature is the same."""
+    entry = cache.find_entry("scans", _key(source, signature))
+    facts = _read(entry / _FACTS) if entry else None
+    return _scan(facts) if facts else None
+
+
+def remember(source: str, signature: str, scan: Scan, files: Mapping[str, Sequence[int | str]], name: str) -> None:
+    """Remembers what is known of a source, instead of what was known before.
+
+    Args:
+        source: what the data came from, such as "folder:" and a path.
+        signature: what changes when the source does.
+        scan: what is known.
+        files: size, time of change and content hash of each file, by its path.
+        name: shown to the user.
+    """
+    outdated = cache.find_entries("scans", _key(source, ""))
+    facts = {"fingerprint": scan.fingerprint, "default_size": scan.default_size, "notes": scan.notes}
+    _keep(_key(source, signature), {_FACTS: facts, _FILES: files}, name)
+    for entry in outdated:
+        if entry.name != _key(source, signature):
+            cache.remove_entry(entry)
+
+
+def recall_touched(source: str, listing: Listing) -> Scan | None:
+    """What is known of a folder in which files were touched, but nothing was changed; else None.
+
+    Only the files whose size or time differs from what is remembered are read.
+    """
+    for entry in cache.find_entries("scans", _key(source, ""))[:1]:
+        facts, files = _read(entry / _FACTS), _read(entry / _FILES)
+        if not facts or files is None or files.keys() != {found.path for found in listing.pictures}:
+            return None
+        pictures = [(p.path, p.split, p.label, _hash(p, files[p.path], listing.root)) for p in listing.pictures]
+        if fingerprint_of(listing.class_names, pictures) == facts["fingerprint"]:
+            current = {
+                p.path: (p.size, p.changed, content)
+                for p, (*_, content) in zip(listing.pictures, pictures, strict=True)
+            }
+            remember(source, listing.signature(), _scan(facts), current, listing.root.name)
+            return _scan(facts)
+    return None
+
+
+def remembered_archive_hash(path: Path, *, progress: bool = False) -> str:
+    """The SHA-256 of an archive, read only if its path, size or time of change is new.
+
+    Raises:
+        ArchiveError: if it can't be read.
+    """
+    facts = path.stat()
+    key = _key(f"archive:{path}", f"{facts.st_size} {facts.st_mtime_ns}")
+    entry = cache.find_entry("scans", key)
+    known = _read(entry / _FACTS) if entry else None
+    if known:
+        return str(known["sha256"])
+    sha256 = archive_hash(path, progress=progress)
+    _keep(key, {_FACTS: {"sha256": sha256}}, path.name)
+    return sha256
+
+
+def _hash(found: FoundPicture, known: Sequence[int | str], root: Path) -> str:
+    size, changed, content = known
+    if (size, changed) == (found.size, found.changed):
+        return str(content)
+    try:
+        return content_hash(read_picture(str(root / found.path)))
+    except PictureError:
+        return ""
+
+
+def _scan(facts: Mapping[str, Any]) -> Scan:
+    height, width = facts["default_size"]
+    return Scan(facts["fingerprint"], (height, width), tuple(facts["notes"]))
+
+
+def _keep(key: str, contents: Mapping[str, object], name: str) -> None:
+    with cache.building() as built:
+        for file_name, value in contents.items():
+            (built / file_name).write_text(json.dumps(value), encoding="utf-8")
+        cache.keep(built, "scans", key, name)
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return value
+    except (OSError, ValueError):
+        return None
+
+
+def _key(source: str, signature: str) -> str:
+    """Two hashes, so that all that is remembered of one source can be found."""
+    digests = [hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest() for text in (source, signature)]
+    return f"{digests[0][:24]}-{digests[1][:24] if signature else ''}"

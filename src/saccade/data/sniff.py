@@ -1,0 +1,108 @@
+"""What a file's first bytes say it is: pictures are known by their content, never by their name."""
+
+from __future__ import annotations
+
+import re
+
+from saccade.errors import PictureError
+
+# The headers of BMP that Pillow reads, by their length in bytes; two letters alone would take in any text.
+_BMP_HEADERS = frozenset({12, 40, 52, 56, 64, 108, 124})
+_HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"})
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
+_LOOKS = (
+    (b"%PDF", "a PDF document"),
+    (b"PK\x03\x04", "a ZIP archive"),
+    (b"\x1f\x8b", "gzip data"),
+    (b"\xfd7zXZ", "xz data"),
+    (b"8BPS", "a Photoshop document"),
+    (b"\x00\x00\x01\x00", "an icon file"),
+    (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 picture"),
+    (b"\xffO\xffQ", "a JPEG 2000 picture"),
+    (b"\x00\x00\x00\x0cJXL ", "a JPEG XL picture"),
+    (b"\xff\x0a", "a JPEG XL picture"),
+    (b"RIFF", "an audio or video file"),
+    (b"\x1aE\xdf\xa3", "a video file"),
+    (b"version https://git-lfs", "a Git LFS pointer, not the file itself"),
+)
+_TEXT = re.compile(rb"[\t\n\r\f\x20-\x7e\x80-\xff]+")
+
+
+def sniff(encoded: bytes) -> str:
+    """The format of an encoded picture: "JPEG", "PNG", "GIF", "BMP" or "WebP".
+
+    Raises:
+        PictureError: if it is none of these; the reason says what it looks like.
+    """
+    if encoded.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    if encoded.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    if encoded.startswith((b"GIF87a", b"GIF89a")):
+        return "GIF"
+    if encoded.startswith(b"RIFF") and encoded[8:12] == b"WEBP":
+        return "WebP"
+    if encoded.startswith(b"BM") and int.from_bytes(encoded[14:18], "little") in _BMP_HEADERS:
+        return "BMP"
+    raise PictureError(_refusal(encoded))
+
+
+def _refusal(encoded: bytes) -> str:
+    if not encoded:
+        return "empty file"
+    unsupported = _known_unsupported(encoded)
+    if unsupported:
+        return f"{unsupported} pictures are not supported: convert them to JPEG or PNG"
+    return f"not a picture: it looks like {_look(encoded)}"
+
+
+def _known_unsupported(encoded: bytes) -> str | None:
+    if encoded.startswith((b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")):
+        return "TIFF"
+    if encoded[4:8] != b"ftyp":
+        return None
+    # A file type box lists brands of four bytes; AVIF files often name the general brand mif1 first.
+    length = min(int.from_bytes(encoded[:4], "big"), 256)
+    brands = {encoded[start : start + 4] for start in range(8, length, 4)}
+    if brands & _AVIF_BRANDS:
+        return "AVIF"
+    return "HEIC" if brands & _HEIC_BRANDS else None
+
+
+def _look(encoded: bytes) -> str:
+    start = encoded[:512]
+    for signature, look in _LOOKS:
+        if start.startswith(signature):
+            return look
+    if start[4:8] == b"ftyp":
+        return "a video file"
+    if not _TEXT.fullmatch(start):
+        return "unknown binary data"
+    return _look_of_text(start)
+
+
+def _look_of_text(start: bytes) -> str:
+    words = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if words.startswith((b"<!doctype html", b"<html")):
+        return "an HTML page"
+    if b"<svg" in words:
+        return "an SVG drawing"
+    return "XML" if words.startswith(b"<?xml") else "text"
+
+
+def webp_canvas(encoded: bytes) -> tuple[int, int] | None:
+    """The width and height that a WebP header states, or None where it states none.
+
+    Pillow makes room for the whole canvas as soon as it opens the file, so the cap on pixels must come before.
+    """
+    kind = encoded[12:16]
+    if len(encoded) < 30:
+        return None
+    if kind == b"VP8X":
+        return int.from_bytes(encoded[24:27], "little") + 1, int.from_bytes(encoded[27:30], "little") + 1
+    if kind == b"VP8L":
+        bits = int.from_bytes(encoded[21:25], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if kind == b"VP8 ":
+        return int.from_bytes(encoded[26:28], "little") & 0x3FFF, int.from_bytes(encoded[28:30], "little") & 0x3FFF
+    return None

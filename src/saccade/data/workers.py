@@ -1,0 +1,174 @@
+"""Worker processes that decode chunks of pictures, and what happens when one of them dies."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import cast
+
+import numpy as np
+
+from saccade.data.dataset import PictureRule
+from saccade.data.decode import PictureFacts
+from saccade.data.picture_files import DecodedChunk, refused_chunk
+from saccade.errors import SaccadeError
+
+
+class WorkerDiedError(Exception):
+    """A worker ended before it had answered."""
+
+
+class Worker:
+    """One decoding process, used by one thread at a time."""
+
+    def __init__(self, rule: PictureRule) -> None:
+        self._rule = rule
+        # A file, not a pipe: nobody would empty a pipe while the worker writes to it.
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115
+        # -P: the working directory, in which there may be anything, is no place to import from.
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "saccade.data.decode_worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._complaints,
+        )
+        self._requests = cast("io.BufferedWriter", self._process.stdin)
+        self._answers = cast("io.BufferedReader", self._process.stdout)
+
+    def start(self) -> None:
+        """Waits until the worker is ready.
+
+        Raises:
+            SaccadeError: if it ended instead.
+        """
+        try:
+            self._send(asdict(self._rule))
+            self._receive_line()
+        except WorkerDiedError:
+            raise SaccadeError(
+                "The processes that decode pictures could not be started.",
+                found=self._last_complaint(),
+                remedy=f"check that `{sys.executable} -P -m saccade.data.decode_worker` starts",
+            ) from None
+
+    def decode(self, paths: Sequence[str]) -> DecodedChunk:
+        """Has a chunk of files decoded.
+
+        Raises:
+            WorkerDiedError: if the process ended before it had answered in full.
+        """
+        self._send(list(paths))
+        answer = json.loads(self._receive_line())
+        pixels = np.empty((len(paths), self._rule.height, self._rule.width, 3), np.uint8)
+        self._receive_into(pixels.data.cast("B"))
+        facts = [PictureFacts(*values) for values in answer["facts"]]
+        return DecodedChunk(pixels, answer["hashes"], facts, answer["reasons"])
+
+    def end(self) -> None:
+        """Ends the process at once; whoever waits for its answer gets `WorkerDiedError`."""
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._requests, self._answers, self._complaints):
+            with contextlib.suppress(OSError):  # a request that can't be delivered any more
+                stream.close()
+
+    def _send(self, value: object) -> None:
+        with _broken_pipes_as_deaths():
+            self._requests.write(json.dumps(value).encode() + b"\n")
+            self._requests.flush()
+
+    def _receive_line(self) -> bytes:
+        with _broken_pipes_as_deaths():
+            line = self._answers.readline()
+        if not line.endswith(b"\n"):
+            raise WorkerDiedError
+        return line
+
+    def _receive_into(self, buffer: memoryview) -> None:
+        with _broken_pipes_as_deaths():
+            received = self._answers.readinto(buffer)
+        if received < len(buffer):
+            raise WorkerDiedError
+
+    def _last_complaint(self) -> str:
+        self._complaints.seek(0)
+        lines = self._complaints.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "it ended without a word"
+
+
+@contextmanager
+def _broken_pipes_as_deaths() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError):  # ValueError: another thread has closed the pipe
+        raise WorkerDiedError from None
+
+
+class WorkerPool:
+    """Workers to be used from several threads; every thread waits for one that is free.
+
+    A context manager: leaving it ends all workers, whatever they are doing.
+    """
+
+    def __init__(self, count: int, rule: PictureRule) -> None:
+        self._rule = rule
+        self._lock = threading.Lock()
+        self._workers: list[Worker] = []
+        self._free: queue.SimpleQueue[Worker | None] = queue.SimpleQueue()
+        self._closed = False
+        for _ in range(count):
+            self._free.put(None)
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._closed = True
+            for worker in self._workers:
+                worker.end()
+
+    def decode(self, paths: Sequence[str]) -> list[DecodedChunk]:
+        """Has a chunk of files decoded; one after the other, each in a chunk of its own, where a worker died of one.
+
+        Raises:
+            WorkerDiedError: if the pool was closed.
+            SaccadeError: if no worker could be started.
+        """
+        worker = self._free.get()
+        try:
+            worker = worker or self._new_worker()
+            return [worker.decode(paths)]
+        except WorkerDiedError:
+            if worker is not None:
+                worker.end()
+            worker = None
+            if self._closed:
+                raise
+        finally:
+            self._free.put(worker)
+        return [self._decode_alone(path) for path in paths] if len(paths) > 1 else [self._refuse()]
+
+    def _decode_alone(self, path: str) -> DecodedChunk:
+        return self.decode([path])[0]
+
+    def _refuse(self) -> DecodedChunk:
+        return refused_chunk("the decoder broke down on it", self._rule)
+
+    def _new_worker(self) -> Worker:
+        with self._lock:
+            if self._closed:
+                raise WorkerDiedError
+            worker = Worker(self._rule)
+            self._workers.append(worker)
+        worker.start()
+        return worker

@@ -1,0 +1,70 @@
+"""The tree of errors: each says what was expected, what was found and what to do. Imports nothing.
+
+Whatever Saccade refuses to do for a reason that its user can mend is a `SaccadeError`; the command line prints it
+without a traceback and exits with 1. Anything else that is raised is a fault of Saccade's.
+"""
+
+from __future__ import annotations
+
+
+class SaccadeError(Exception):
+    """Something that the user can mend.
+
+    Args:
+        problem: one plain sentence saying what is wrong.
+        expected: what was expected instead, if that helps.
+        found: what was found.
+        remedy: what to do about it.
+    """
+
+    def __init__(
+        self, problem: str, *, expected: str | None = None, found: str | None = None, remedy: str | None = None
+    ) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.expected = expected
+        self.found = found
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        lines = [self.problem]
+        lines += [f"  expected: {self.expected}"] if self.expected else []
+        lines += [f"  found: {self.found}"] if self.found else []
+        lines += [f"  what to do: {self.remedy}"] if self.remedy else []
+        return "\n".join(lines)
+
+
+class DataError(SaccadeError):
+    """The pictures, or their arrangement in folders, can't be used."""
+
+
+class DataNotFoundError(DataError):
+    """Nothing of that name or at that path, or a download that can't be had."""
+
+
+class ArchiveError(DataError):
+    """An archive that is damaged, or that would write where it must not, or too much."""
+
+
+class PictureError(DataError):
+    """One picture that can't be read; `problem` is the reason, without the picture's name."""
+
+
+class RecipeError(SaccadeError):
+    """An unknown recipe, an unknown key, or a value that a key can't take."""
+
+
+class RunError(SaccadeError):
+    """A run directory that is missing, incomplete, damaged, or in the way."""
+
+
+class TrainingError(SaccadeError):
+    """A training that can't start with this data and this recipe, or that can't go on."""
+
+
+class EvaluationError(SaccadeError):
+    """An evaluation that would not mean what it says: other classes, a missing split, pictures left out."""
+
+
+class ExportError(SaccadeError):
+    """An export that failed or does not agree with its run; nothing is left behind."""

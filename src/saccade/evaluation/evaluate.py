@@ -1,0 +1,199 @@
+"""evaluate: scores a run on the pictures of one split, each exactly once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saccade.data.dataset import SPLIT_NAMES, Dataset, RefusedPicture, Split, SplitName
+from saccade.data.load import load_with_rule
+from saccade.data.parts import parts_of
+from saccade.errors import EvaluationError
+from saccade.evaluation.drawings import choose_pictures, draw_confusion_matrix, draw_predictions, save_figure
+from saccade.evaluation.metrics import measure
+from saccade.evaluation.report import Report
+from saccade.inference.predictor import Predictor
+from saccade.runs.run import Run
+
+# float32 sums of up to thousands of probabilities are further from 1 than a rounding, but never by this much.
+_SUM_TOLERANCE = 1e-3
+
+
+def evaluate(
+    run: Run | str | Path,
+    *,
+    data: str | os.PathLike[str] | None = None,
+    split: SplitName = "test",
+    progress: bool = False,
+) -> Report:
+    """Scores a run and writes `report.json`, `confusion_matrix.png` and `predictions.png` into its directory.
+
+    Their names say so (`report-validation.json`, `report-test-photos.json`) where it was not the test split of the
+    data that the run was trained on.
+
+    Args:
+        run: a run or its directory.
+        data: a name or a path. None: what the run was trained on.
+        split: "test"; "validation": the data's own validation split, else the part that the run's recipe holds out of
+            the training pictures; "train": the rest of them.
+        progress: whether to show on stderr how far it is.
+
+    Returns:
+        The numbers, and what was written.
+
+    Raises:
+        RunError: no run there, or a damaged one.
+        DataError: the data can't be used.
+        EvaluationError: its classes are not those of the run, the split has no pictures, or it can no longer be told
+            which training pictures were held out, because the data has changed.
+    """
+    run = Run.open(run)
+    if split not in SPLIT_NAMES:
+        raise EvaluationError(f"there is no split '{split}'", expected=f"one of {', '.join(SPLIT_NAMES)}")
+    predictor = Predictor.from_run(run)
+    subject = _subject(run, data, split, progress)
+    probabilities = predictor.probabilities_of(subject.pictures, progress=progress)
+    require_each_once(subject.pictures, probabilities, len(run.class_names))
+    report = Report(
+        run=run.path.resolve(),
+        data_name=subject.dataset.name,
+        data_source=subject.dataset.source,
+        data_fingerprint=subject.dataset.fingerprint,
+        split=split,
+        n=len(subject.pictures),
+        refused=subject.refused,
+        class_names=run.class_names,
+        metrics=measure(subject.pictures.labels, probabilities),
+        notes=subject.notes,
+        files=tuple(run.path.resolve() / f"{stem}{_mark(run, subject)}{suffix}" for stem, suffix in _FILES),
+    )
+    _write(run, report, subject.pictures, probabilities)
+    return report
+
+
+def require_each_once(pictures: Split, probabilities: NDArray[np.float32], classes: int) -> None:
+    """Checks that every picture of the split was scored, once, with probabilities.
+
+    Args:
+        pictures: the split.
+        probabilities: float [n, classes], what the run says of it.
+        classes: number of classes of the run.
+
+    Raises:
+        EvaluationError: a picture stands in the split twice, the rows are not one per picture, or one of them is no
+            probability distribution.
+    """
+    problem = None
+    if len(np.unique(pictures.rows)) != len(pictures):
+        problem = f"{len(pictures) - len(np.unique(pictures.rows))} pictures stand in the split more than once"
+    elif probabilities.shape != (len(pictures), classes):
+        problem = f"{len(pictures)} pictures and {classes} classes, but scores of shape {probabilities.shape}"
+    elif not np.isfinite(probabilities).all() or probabilities.min() < 0:
+        problem = "scores that are negative or not finite"
+    elif np.abs(probabilities.sum(axis=1, dtype=np.float64) - 1).max() > _SUM_TOLERANCE:
+        problem = "scores that do not sum to 1 for each picture"
+    if problem:
+        raise EvaluationError(
+            "the pictures were not scored exactly once each, so there is no result",
+            expected="one row of probabilities for each picture of the split",
+            found=problem,
+        )
+
+
+_FILES = (("report", ".json"), ("confusion_matrix", ".png"), ("predictions", ".png"))
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What is evaluated: the pictures of one split, those that could not be read, and what must be said of them."""
+
+    dataset: Dataset
+    split: SplitName
+    pictures: Split
+    refused: tuple[RefusedPicture, ...]
+    notes: tuple[str, ...]
+
+
+def _subject(run: Run, data: str | os.PathLike[str] | None, split: SplitName, progress: bool) -> _Subject:
+    dataset = load_with_rule(run.data_source if data is None else data, run.rule, progress=progress)
+    _require_same_classes(run.class_names, dataset.class_names)
+    notes = dataset.notes
+    if data is None and dataset.fingerprint != run.data_fingerprint:
+        notes = (*notes, _require_still_meaningful(run, split))
+    parts = parts_of(dataset, validation=run.recipe.validation, seed=run.recipe.seed)
+    if not len(parts[split]):
+        raise _no_pictures(dataset, split)
+    # A validation part that was held out was drawn from the readable pictures: nothing is missing from it.
+    refused = tuple(picture for picture in dataset.refused if picture.split == split)
+    return _Subject(dataset, split, parts[split], refused, notes)
+
+
+def _require_same_classes(expected: Sequence[str], found: Sequence[str]) -> None:
+    if tuple(expected) == tuple(found):
+        return
+    missing = sorted(set(expected) - set(found))
+    extra = sorted(set(found) - set(expected))
+    differences = [f"without {_listed(missing)}"] if missing else []
+    differences += [f"besides {_listed(extra)}"] if extra else []
+    raise EvaluationError(
+        "the classes of this data are not those of the run",
+        expected=f"the {len(expected)} classes {_listed(expected)}",
+        found=f"{len(found)} classes, {' and '.join(differences) or 'in another order'}",
+        remedy="name the class folders as they were named for the training, or train on this data",
+    )
+
+
+def _require_still_meaningful(run: Run, split: SplitName) -> str:
+    if split != "test":
+        raise EvaluationError(
+            f"it can't be told any more which pictures were the run's {split} part",
+            expected=f"'{run.data_source}' as it was at the training",
+            found="other contents there now",
+            remedy="bring the old contents back, evaluate on the test split, or name the data with --data",
+        )
+    return (
+        f"'{run.data_source}' has changed since the training: pictures that are test pictures now may have been "
+        "trained on."
+    )
+
+
+def _no_pictures(dataset: Dataset, split: SplitName) -> EvaluationError:
+    if split == "validation":
+        return EvaluationError(
+            f"'{dataset.name}' has no validation pictures for this run",
+            found="no validation split in the data, and a recipe that holds none out (validation = 0)",
+            remedy="evaluate on the test split: --split test",
+        )
+    return EvaluationError(f"'{dataset.name}' has no {split} pictures that can be read")
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(f"'{name}'" for name in names[:10])
+    return shown if len(names) <= 10 else f"{shown} and {len(names) - 10} more"
+
+
+def _mark(run: Run, subject: _Subject) -> str:
+    """What tells the files of this evaluation from those of the run's own test split."""
+    own = subject.dataset.source == run.data_source or subject.dataset.fingerprint == run.data_fingerprint
+    if not own:
+        return f"-{subject.split}-{subject.dataset.name}"
+    return "" if subject.split == "test" else f"-{subject.split}"
+
+
+def _write(run: Run, report: Report, pictures: Split, probabilities: NDArray[np.float32]) -> None:
+    numbers, matrix, grid = (path.name for path in report.files)
+    title = f"{report.data_name}, {report.split}: accuracy {report.accuracy:.1%} (n = {report.scored})"
+    run.write_json(numbers, report.to_dict())
+    with run.place(matrix) as path:
+        save_figure(draw_confusion_matrix(report.confusion_matrix, report.class_names, title), path)
+    chosen = choose_pictures(len(pictures))
+    figure = draw_predictions(
+        pictures.take(chosen), pictures.labels[chosen], probabilities[chosen], report.class_names, title
+    )
+    with run.place(grid) as path:
+        save_figure(figure, path)

@@ -1,0 +1,148 @@
+"""Report: what an evaluation found, as a value."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saccade.data.dataset import RefusedPicture, SplitName
+from saccade.evaluation.metrics import Metrics, Scores
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """How often pictures of one class were taken for another.
+
+    Attributes:
+        true: the name of the pictures' class.
+        predicted: the name of the class they were taken for.
+        pictures: how many.
+    """
+
+    true: str
+    predicted: str
+    pictures: int
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What an evaluation found.
+
+    Attributes:
+        run: the run directory.
+        data_name: short name of the data.
+        data_source: a name, or the absolute path of the data.
+        data_fingerprint: hexadecimal hash of the data's contents.
+        split: the split that was scored.
+        n: pictures scored, each exactly once.
+        refused: the pictures of the split that could not be read.
+        class_names: in the order of their labels.
+        metrics: the numbers.
+        notes: sentences that whoever reads the numbers should know.
+        files: what was written, absolute paths.
+    """
+
+    run: Path
+    data_name: str
+    data_source: str
+    data_fingerprint: str
+    split: SplitName
+    n: int
+    refused: tuple[RefusedPicture, ...]
+    class_names: tuple[str, ...]
+    metrics: Metrics
+    notes: tuple[str, ...]
+    files: tuple[Path, ...]
+
+    @property
+    def total(self) -> int:
+        """Pictures in the split, those that were refused included."""
+        return self.n + len(self.refused)
+
+    @property
+    def scored(self) -> str:
+        """How many pictures were scored: "360", or "358 of 360" where some were refused."""
+        return f"{self.n:,} of {self.total:,}" if self.refused else f"{self.n:,}"
+
+    @property
+    def accuracy(self) -> float:
+        """The part of the pictures whose predicted class is the true one, 0 to 1."""
+        return self.metrics.accuracy
+
+    @property
+    def accuracy_interval(self) -> tuple[float, float]:
+        """The 95% Wilson interval of the accuracy."""
+        return self.metrics.accuracy_interval
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """The mean recall over the classes that have pictures, 0 to 1."""
+        return self.metrics.balanced_accuracy
+
+    @property
+    def top3_accuracy(self) -> float:
+        """The part of the pictures whose true class is among the three most probable, 0 to 1."""
+        return self.metrics.top3_accuracy
+
+    @property
+    def log_loss(self) -> float:
+        """The mean negative logarithm of the true class's probability, in nats."""
+        return self.metrics.log_loss
+
+    @property
+    def expected_calibration_error(self) -> float:
+        """The mean gap between confidence and accuracy over 15 bins, 0 to 1."""
+        return self.metrics.expected_calibration_error
+
+    @property
+    def per_class(self) -> dict[str, Scores]:
+        """Precision, recall and F1 by class name."""
+        return dict(zip(self.class_names, self.metrics.per_class, strict=True))
+
+    @property
+    def averages(self) -> dict[str, Scores]:
+        """Precision, recall and F1 averaged over the classes: "macro" and "weighted"."""
+        return {"macro": self.metrics.macro_average, "weighted": self.metrics.weighted_average}
+
+    @property
+    def confusion_matrix(self) -> NDArray[np.int64]:
+        """Pictures by true class (row) and predicted class (column), int64 [classes, classes]."""
+        return self.metrics.confusion_matrix
+
+    def most_confused(self, limit: int = 5) -> list[Confusion]:
+        """The pairs of classes that were confused most often, the most frequent first."""
+        wrong = self.confusion_matrix.copy()
+        np.fill_diagonal(wrong, 0)
+        order = np.argsort(-wrong, axis=None, kind="stable")[:limit]
+        pairs = [divmod(int(cell), len(self.class_names)) for cell in order if wrong.flat[cell]]
+        return [
+            Confusion(self.class_names[true], self.class_names[predicted], int(wrong[true, predicted]))
+            for true, predicted in pairs
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain values that JSON can hold."""
+        return {
+            "run": str(self.run),
+            "data": {"name": self.data_name, "source": self.data_source, "fingerprint": self.data_fingerprint},
+            "split": self.split,
+            "n": self.n,
+            "total": self.total,
+            "accuracy": self.accuracy,
+            "accuracy_interval": list(self.accuracy_interval),
+            "balanced_accuracy": self.balanced_accuracy,
+            "top3_accuracy": self.top3_accuracy,
+            "log_loss": self.log_loss,
+            "expected_calibration_error": self.expected_calibration_error,
+            "per_class": {name: asdict(scores) for name, scores in self.per_class.items()},
+            "averages": {name: asdict(scores) for name, scores in self.averages.items()},
+            "class_names": list(self.class_names),
+            "confusion_matrix": self.confusion_matrix.tolist(),
+            "refused": [asdict(picture) for picture in self.refused],
+            "notes": list(self.notes),
+            "files": [str(path) for path in self.files],
+        }

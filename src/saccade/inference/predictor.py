@@ -1,0 +1,55 @@
+"""Predictor: the one way from pictures to probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from saccade.data.dataset import Split
+from saccade.models.build import build_probability_model
+from saccade.models.forward import forward
+from saccade.models.weights import assign
+from saccade.runs.run import Run
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A run's network, ready to answer.
+
+    Attributes:
+        model: from pixels 0 to 255, [n, height, width, 3], to probabilities [n, classes].
+        class_names: in the order of the probabilities.
+    """
+
+    model: keras.Model
+    class_names: tuple[str, ...]
+
+    @classmethod
+    def from_run(cls, run: Run) -> Predictor:
+        """Rebuilds the network from the run's recipe and gives it the run's weights.
+
+        Raises:
+            RunError: the run has no weights, or they don't fit its recipe.
+        """
+        weights = run.weights()
+        model = build_probability_model(
+            run.recipe, height=run.rule.height, width=run.rule.width, classes=len(run.class_names)
+        )
+        assign(model, weights)
+        return cls(model, run.class_names)
+
+    def probabilities(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Class probabilities, float32 [n, classes], of pictures uint8 [n, height, width, 3] made by the run's rule."""
+        return forward(self.model, pictures.__getitem__, len(pictures))
+
+    def probabilities_of(self, split: Split, *, progress: bool = False) -> NDArray[np.float32]:
+        """Class probabilities, float32 [n, classes], of a split's pictures, read in bounded chunks."""
+        with tqdm(total=len(split), unit=" pictures", desc="scoring", disable=None if progress else True) as bar:
+            return forward(self.model, split.take, len(split), bar.update)

@@ -1,0 +1,8 @@
+"""The networks: one family a file, all of stock Keras layers, normalisation inside.
+
+Every room that needs Keras comes through this one, so Keras is loaded here, once.
+"""
+
+from saccade.models.quiet_start import load_keras_quietly
+
+load_keras_quietly()

@@ -1,0 +1,74 @@
+"""From a recipe to a network: the allow-list of families, and the model that ends in probabilities."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+import keras
+
+from saccade.errors import TrainingError
+from saccade.models import classic, folder, quick, scheduled
+from saccade.recipes import Recipe
+
+FAMILIES: dict[str, ModuleType] = {"classic": classic, "quick": quick, "scheduled": scheduled, "folder": folder}
+
+
+def gives_logits(recipe: Recipe) -> bool:
+    """Whether the recipe's network ends in logits rather than in probabilities."""
+    return bool(FAMILIES[recipe.network].GIVES_LOGITS)
+
+
+def build_network(recipe: Recipe, *, height: int, width: int, classes: int) -> keras.Model:
+    """The recipe's network with fresh weights, drawn from the recipe's seed.
+
+    Args:
+        recipe: its `network` and `seed` count.
+        height: of the pictures, in pixels.
+        width: of the pictures, in pixels.
+        classes: number of classes.
+
+    Returns:
+        A model from pixels 0 to 255, [n, height, width, 3], to logits or probabilities [n, classes].
+
+    Raises:
+        TrainingError: the pictures are too small for the network.
+    """
+    family = FAMILIES[recipe.network]
+    if min(height, width) < family.MINIMUM_SIZE:
+        raise TrainingError(
+            f"the network '{recipe.network}' can't take pictures of {width}x{height} pixels",
+            expected=f"at least {family.MINIMUM_SIZE} pixels on each side",
+            remedy=f"name a larger size: --set image_size={max(32, family.MINIMUM_SIZE)}",
+        )
+    with _keras_seeded(recipe.seed):
+        model: keras.Model = family.build(height, width, classes)
+    return model
+
+
+def ending_in_probabilities(network: keras.Model, recipe: Recipe) -> keras.Model:
+    """The network itself, or the same layers with a softmax after them if it gives logits. Weights are shared."""
+    if not gives_logits(recipe):
+        return network
+    softmax = keras.layers.Softmax(name="probabilities", dtype="float32")
+    if isinstance(network, keras.Sequential):
+        return keras.Sequential([keras.Input(network.input_shape[1:], name="pixels"), *network.layers, softmax])
+    return keras.Model(network.inputs, softmax(network.output), name=network.name)
+
+
+def build_probability_model(recipe: Recipe, *, height: int, width: int, classes: int) -> keras.Model:
+    """A stock Keras model from pixels 0 to 255, [n, height, width, 3], to probabilities [n, classes], in float32."""
+    return ending_in_probabilities(build_network(recipe, height=height, width=width, classes=classes), recipe)
+
+
+@contextmanager
+def _keras_seeded(seed: int) -> Iterator[None]:
+    """Keras draws the seeds of initializers and of dropout from Python's `random`; the caller's is left as it was."""
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(state)

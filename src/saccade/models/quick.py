@@ -1,0 +1,32 @@
+"""The one-convolution network of the recipe `quick`."""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+MINIMUM_SIZE = 2
+GIVES_LOGITS = False
+
+
+def build(height: int, width: int, classes: int) -> keras.Model:
+    """Conv3x3 of 32 channels - BN - MaxPool, then a dense layer of 1024.
+
+    Args:
+        height: of the pictures, in pixels.
+        width: of the pictures, in pixels.
+        classes: number of classes.
+
+    Returns:
+        A model from pixels 0 to 255, [n, height, width, 3], to probabilities [n, classes].
+    """
+    inputs = x = keras.Input((height, width, 3), name="pixels")
+    x = layers.Rescaling(1 / 255, name="rescaling")(x)
+    x = layers.Conv2D(32, 3, padding="same", activation="relu", name="conv")(x)
+    x = layers.BatchNormalization(name="norm")(x)
+    x = layers.MaxPooling2D(name="pool")(x)
+    x = layers.Flatten(name="flatten")(x)
+    x = layers.Dense(1024, activation="relu", name="dense")(x)
+    x = layers.Dropout(0.2, name="dropout")(x)
+    x = layers.Dense(classes, activation="softmax", name="classes")(x)
+    return keras.Model(inputs, x, name="quick")

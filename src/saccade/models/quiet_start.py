@@ -1,0 +1,49 @@
+"""Loads Keras while TensorFlow's start-up notices, which no setting turns off, are kept from the terminal."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# The notices that TensorFlow's C++ part writes to file descriptor 2 before its log level is read.
+_NOTICES = re.compile(
+    rb"All log messages before absl::InitializeLog|oneDNN custom operations are on|optimized to use available CPU"
+    rb"|To enable the following instructions|Could not find cuda drivers|Unable to register cu|computation placer"
+    rb"|failed call to cuInit|CUDA_ERROR_NO_DEVICE"
+)
+
+
+def load_keras_quietly() -> None:
+    """Imports Keras and its backend and runs one operation, so that all start-up notices come now and are held back."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with _notices_held_back():
+        import keras
+
+        keras.ops.zeros(1)
+
+
+@contextmanager
+def _notices_held_back() -> Iterator[None]:
+    """Collects what is written to file descriptor 2 and passes on, at the end, all lines but the known notices."""
+    try:
+        sys.stderr.flush()
+        terminal = os.dup(2)
+    except (AttributeError, OSError, ValueError):
+        # No standard error at all (a windowed program, a closed descriptor): nothing to keep clean.
+        yield
+        return
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
+            held.seek(0)
+            for line in held:
+                if not _NOTICES.search(line):
+                    os.write(2, line)

@@ -1,0 +1,37 @@
+"""The small network of the recipe `scheduled`."""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+MINIMUM_SIZE = 18
+GIVES_LOGITS = True
+
+
+def build(height: int, width: int, classes: int) -> keras.Model:
+    """Conv 32 - BN - Pool - Conv 64 - BN - Pool - Conv 64 - BN, all `valid`, then a dense layer of 64 with BN.
+
+    Dropout stands before the last dense layer; its tutorial has it after, on the logits.
+
+    Args:
+        height: of the pictures, in pixels.
+        width: of the pictures, in pixels.
+        classes: number of classes.
+
+    Returns:
+        A model from pixels 0 to 255, [n, height, width, 3], to logits [n, classes].
+    """
+    inputs = x = keras.Input((height, width, 3), name="pixels")
+    x = layers.Rescaling(1 / 255, name="rescaling")(x)
+    for block, channels in enumerate((32, 64, 64), start=1):
+        x = layers.Conv2D(channels, 3, activation="relu", name=f"conv{block}")(x)
+        x = layers.BatchNormalization(name=f"norm{block}")(x)
+        if block < 3:
+            x = layers.MaxPooling2D(name=f"pool{block}")(x)
+    x = layers.Flatten(name="flatten")(x)
+    x = layers.Dense(64, activation="relu", name="dense")(x)
+    x = layers.BatchNormalization(name="norm4")(x)
+    x = layers.Dropout(0.25, name="dropout")(x)
+    x = layers.Dense(classes, name="logits")(x)
+    return keras.Model(inputs, x, name="scheduled")

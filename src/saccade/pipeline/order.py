@@ -1,0 +1,28 @@
+"""The order of samples in an epoch: a pure function of (seed, epoch)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Each use of random numbers has a stream of its own, so that adding one does not change another.
+Stream = Literal["order", "augmentation", "kept pictures"]
+_STREAMS: dict[Stream, int] = {"order": 1, "augmentation": 2, "kept pictures": 3}
+
+
+def generator(seed: int, epoch: int, stream: Stream) -> np.random.Generator:
+    """A generator of its own for each seed, epoch and stream (Philox, Salmon et al. 2011: counter-based).
+
+    Args:
+        seed: of the training, 0 to 2**32 - 1.
+        epoch: counted from 0.
+        stream: what the numbers are for.
+    """
+    return np.random.Generator(np.random.Philox(key=np.array([(_STREAMS[stream] << 32) | seed, epoch], np.uint64)))
+
+
+def sample_order(n: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
+    """The order in which an epoch visits its n samples: a permutation, int64 [n]."""
+    return generator(seed, epoch, "order").permutation(n).astype(np.int64)

@@ -1,0 +1,17 @@
+"""The recipes: Recipe, a frozen value, and the named ones, one a file."""
+
+from __future__ import annotations
+
+from saccade.recipes.catalogue import CATALOGUE, default_recipe_name, get_entry, get_recipe
+from saccade.recipes.entry import Entry, Measurement
+from saccade.recipes.recipe import Recipe
+
+__all__ = [
+    "CATALOGUE",
+    "Entry",
+    "Measurement",
+    "Recipe",
+    "default_recipe_name",
+    "get_entry",
+    "get_recipe",
+]

@@ -1,0 +1,47 @@
+"""Which recipes there are, by name, and which one is taken when none is named."""
+
+from __future__ import annotations
+
+import difflib
+
+from saccade.errors import RecipeError
+from saccade.recipes import classic, folder, quick, scheduled, two_phase
+from saccade.recipes.entry import Entry
+from saccade.recipes.recipe import Recipe
+
+CATALOGUE: dict[str, Entry] = {
+    module.ENTRY.recipe.name: module.ENTRY for module in (quick, two_phase, classic, scheduled, folder)
+}
+
+
+def get_entry(name: str) -> Entry:
+    """The named recipe with what it says of itself.
+
+    Raises:
+        RecipeError: there is no recipe of that name; the nearest is named.
+    """
+    if name not in CATALOGUE:
+        near = difflib.get_close_matches(name, CATALOGUE, n=1)
+        raise RecipeError(
+            f"there is no recipe '{name}'",
+            expected=f"one of {', '.join(CATALOGUE)}",
+            remedy=f"did you mean '{near[0]}'?" if near else "see them all: saccade recipes",
+        )
+    return CATALOGUE[name]
+
+
+def get_recipe(name: str) -> Recipe:
+    """The settings of a named recipe.
+
+    Raises:
+        RecipeError: there is no recipe of that name; the nearest is named.
+    """
+    return get_entry(name).recipe
+
+
+def default_recipe_name(height: int, width: int) -> str:
+    """The recipe for pictures of this size when none is named.
+
+    `quick` holds a dense layer over every pixel: 411 million weights at 224x224. Beyond 64x64 `folder` is taken.
+    """
+    return "quick" if height * width <= 64 * 64 else "folder"

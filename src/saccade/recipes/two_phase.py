@@ -1,0 +1,19 @@
+"""two-phase: the network of `classic`, ten epochs plain and five augmented.
+
+Command: saccade train DATA --recipe two-phase
+Measured: `measured` below, printed by `saccade recipes`.
+"""
+
+from __future__ import annotations
+
+from saccade.recipes.entry import Entry
+from saccade.recipes.recipe import Recipe
+
+ENTRY = Entry(
+    recipe=Recipe(name="two-phase", network="classic", plain_epochs=10, augmented_epochs=5),
+    purpose="a good result on small pictures in the time of a coffee break",
+    origin="TensorFlow tutorials on CIFAR-10: the three-block network, train and then train on with augmentation",
+    network="3 x [Conv - BN - Conv - BN - MaxPool] (32, 64, 128) - Dropout 0.2 - Dense 1024 - Dropout 0.2 - softmax",
+    parameters=2_397_226,
+    measured=None,
+)

@@ -1,0 +1,1 @@
+"""Run: the sole reader and writer of a run directory."""

@@ -1,0 +1,74 @@
+"""A new run directory, never one that exists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from saccade.data.dataset import Dataset, SplitName
+from saccade.errors import RunError
+from saccade.recipes import Recipe
+from saccade.runs.environment import read_environment
+from saccade.runs.records import DataRecord, Status
+from saccade.runs.run import Run, write_json
+
+
+def create_run(out: str | Path | None, dataset: Dataset, recipe: Recipe, pictures: dict[SplitName, int]) -> Run:
+    """Makes a run directory and writes what is known before the training.
+
+    Args:
+        out: the directory to make; None for the first free `runs/<data>-<recipe>-<n>`.
+        dataset: what will be trained on.
+        recipe: how.
+        pictures: number of pictures per split, validation held out.
+
+    Raises:
+        RunError: the directory exists and is not empty, or can't be made.
+    """
+    data = DataRecord.of(dataset, pictures)
+    try:
+        path = _next_free(Path("runs"), f"{dataset.name}-{recipe.name}") if out is None else _make(Path(out))
+    except OSError as error:
+        raise RunError(f"the run directory can't be made: {error}", remedy="name another one with --out") from None
+    run = Run(path=path, recipe=recipe, data=data)
+    write_json(path / "recipe.json", recipe.model_dump())
+    write_json(path / "data.json", data.model_dump())
+    write_json(path / "environment.json", read_environment().model_dump())
+    run.write_status(Status(state="running", epochs=0, kept_epoch=0))
+    return run
+
+
+def check_free(out: str | Path | None) -> None:
+    """Fails early where `create_run` would fail late because something is in the way.
+
+    Raises:
+        RunError: the directory exists and is not empty.
+    """
+    if out is not None and (not Path(out).is_dir() or any(Path(out).iterdir())) and Path(out).exists():
+        raise _in_the_way(Path(out))
+
+
+def _make(path: Path) -> Path:
+    check_free(path)
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _next_free(parent: Path, stem: str) -> Path:
+    parent.mkdir(parents=True, exist_ok=True)
+    number = 1
+    while True:
+        path = parent / f"{stem}-{number}"
+        try:
+            path.mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return path
+
+
+def _in_the_way(path: Path) -> RunError:
+    return RunError(
+        f"'{path}' exists already; a run is never overwritten",
+        expected="a directory that does not exist yet, or an empty one",
+        remedy="name another one with --out, or leave --out away: runs are then numbered",
+    )

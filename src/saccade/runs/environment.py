@@ -1,0 +1,67 @@
+"""What machine and which versions a run is made with."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from saccade.runs.records import Environment
+
+_PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "numpy", "pillow", "safetensors", "scikit-learn")
+
+
+def read_environment() -> Environment:
+    """Versions and machine, read now. Needs Keras to be loaded for the backend's name and its accelerators."""
+    import keras
+
+    return Environment(
+        saccade=version("saccade"),
+        python=platform.python_version(),
+        packages={name: found for name in _PACKAGES if (found := _version(name))},
+        backend=keras.backend.backend(),
+        system=f"{platform.system()} {platform.release()}",
+        processor=_processor(),
+        cores=usable_cores(),
+        memory_mb=memory_bytes() // 10**6,
+        accelerators=_accelerators(),
+    )
+
+
+def usable_cores() -> int:
+    """The number of processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def memory_bytes() -> int:
+    """The machine's main memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _accelerators() -> list[str]:
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return []
+    import tensorflow
+
+    return [device.name for device in tensorflow.config.list_physical_devices("GPU")]

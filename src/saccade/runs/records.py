@@ -1,0 +1,116 @@
+"""The records that a run directory holds as JSON, with strict schemas."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from saccade.data.dataset import Dataset, PictureRule, SplitName
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class DataRecord(_Record):
+    """What a run was trained on.
+
+    Attributes:
+        name: short name of the data.
+        source: a name or an absolute path that finds it again.
+        fingerprint: of its contents.
+        class_names: in the order of the network's outputs.
+        rule: how pictures become arrays; for whatever the run will see.
+        pictures: number of pictures per split, validation held out.
+        refused: number of pictures that could not be read.
+        notes: what had to be said of the data.
+    """
+
+    name: str
+    source: str
+    fingerprint: str
+    class_names: tuple[str, ...] = Field(min_length=2)
+    rule: PictureRule
+    pictures: dict[SplitName, int]
+    refused: int
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, dataset: Dataset, pictures: dict[SplitName, int]) -> DataRecord:
+        """The record of a dataset, with the number of pictures per split."""
+        return cls(
+            name=dataset.name,
+            source=dataset.source,
+            fingerprint=dataset.fingerprint,
+            class_names=dataset.class_names,
+            rule=dataset.rule,
+            pictures=pictures,
+            refused=len(dataset.refused),
+            notes=dataset.notes,
+        )
+
+
+class Status(_Record):
+    """How far a training came.
+
+    Attributes:
+        state: "running" until the weights are saved; then "finished", or "interrupted" if the user stopped it or its
+            patience ran out before the last epoch ("stopped early").
+        epochs: epochs done, the last one perhaps in part.
+        kept_epoch: the epoch, counted from 1, after which the kept weights were taken; 0 before there are any.
+    """
+
+    state: Literal["running", "finished", "stopped early", "interrupted"]
+    epochs: int
+    kept_epoch: int
+
+
+class Environment(_Record):
+    """Where a run was trained.
+
+    Attributes:
+        saccade: version of this package.
+        python: version.
+        packages: versions of the packages that the numbers depend on.
+        backend: of Keras.
+        system: name and release of the operating system.
+        processor: model name.
+        cores: usable by the process.
+        memory_mb: of the machine, in megabytes (10^6 bytes).
+        accelerators: names of the GPUs that the backend sees.
+    """
+
+    saccade: str
+    python: str
+    packages: dict[str, str]
+    backend: str
+    system: str
+    processor: str
+    cores: int
+    memory_mb: int
+    accelerators: list[str]
+
+
+class EpochRecord(_Record):
+    """One row of the history; no clock times, so that equal trainings have equal histories.
+
+    Attributes:
+        epoch: counted from 1.
+        phase: "plain" or "augmented".
+        steps: training steps done in this epoch; fewer than a whole epoch's only in an interrupted one.
+        learning_rate: during the epoch.
+        loss: mean cross-entropy over the training samples, in nats, as they were seen.
+        accuracy: on the training samples, as they were seen.
+        validation_loss: mean cross-entropy on the validation part after the epoch; None without one.
+        validation_accuracy: on the validation part after the epoch; None without one.
+    """
+
+    epoch: int
+    phase: Literal["plain", "augmented"]
+    steps: int
+    learning_rate: float
+    loss: float
+    accuracy: float
+    validation_loss: float | None
+    validation_accuracy: float | None

@@ -1,0 +1,219 @@
+"""Run: a training's directory, as a value. This room alone reads and writes run directories.
+
+A run directory holds
+
+    recipe.json           every choice of the training
+    data.json             what it was trained on: name, source, fingerprint, class names, picture rule, counts
+    environment.json      versions and machine
+    status.json           running, finished, stopped early or interrupted; the epoch whose weights were kept
+    history.csv           a row per epoch, without clock times
+    timings.csv           seconds and pictures per second of each epoch
+    history.png           loss and accuracy per epoch
+    weights.safetensors   the kept weights, by `layer/variable`
+    model.keras           the same as a stock Keras model that ends in probabilities, for use elsewhere
+    validation.npz        up to 1,000 validation pictures with labels, for later checks
+
+and later what `evaluate` and `export` add.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from saccade.data.dataset import PictureRule
+from saccade.errors import RunError
+from saccade.recipes import Recipe
+from saccade.runs.files import placed
+from saccade.runs.records import DataRecord, Environment, EpochRecord, Status
+
+_Schema = TypeVar("_Schema", bound=BaseModel)
+_WEIGHTS = "weights.safetensors"
+_VALIDATION = "validation.npz"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training's directory.
+
+    Attributes:
+        path: the directory.
+        recipe: every choice of the training.
+        data: what it was trained on.
+    """
+
+    path: Path
+    recipe: Recipe
+    data: DataRecord
+
+    @classmethod
+    def open(cls, path: Run | str | Path) -> Run:
+        """Opens a run directory.
+
+        Raises:
+            RunError: it is not a run directory, or a record in it is damaged.
+        """
+        if isinstance(path, Run):
+            return path
+        directory = Path(path)
+        if not (directory / "recipe.json").is_file() or not (directory / "data.json").is_file():
+            raise RunError(
+                f"'{directory}' is not a run",
+                expected="a directory made by `saccade train`, with recipe.json and data.json in it",
+                found=_what_is_there(directory),
+            )
+        return cls(
+            path=directory,
+            recipe=_read_record(directory / "recipe.json", Recipe),
+            data=_read_record(directory / "data.json", DataRecord),
+        )
+
+    @property
+    def name(self) -> str:
+        """The directory's name."""
+        return self.path.resolve().name
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """In the order of the network's outputs."""
+        return self.data.class_names
+
+    @property
+    def rule(self) -> PictureRule:
+        """How pictures become the network's input."""
+        return self.data.rule
+
+    @property
+    def data_name(self) -> str:
+        """Short name of the data."""
+        return self.data.name
+
+    @property
+    def data_source(self) -> str:
+        """A name or an absolute path that finds the data again."""
+        return self.data.source
+
+    @property
+    def data_fingerprint(self) -> str:
+        """Fingerprint of the data's contents."""
+        return self.data.fingerprint
+
+    def status(self) -> Status:
+        """How far the training came."""
+        return _read_record(self.path / "status.json", Status)
+
+    def environment(self) -> Environment:
+        """Where it was trained."""
+        return _read_record(self.path / "environment.json", Environment)
+
+    def history(self) -> list[EpochRecord]:
+        """A record per epoch, in order."""
+        path = self.path / "history.csv"
+        if not path.is_file():
+            return []
+        with path.open(newline="") as file:
+            rows = [{key: None if value == "" else value for key, value in row.items()} for row in csv.DictReader(file)]
+        return [EpochRecord.model_validate(row, strict=False) for row in rows]
+
+    def weights(self) -> dict[str, NDArray[np.float32]]:
+        """The kept weights, by `layer/variable`.
+
+        Raises:
+            RunError: there are none yet, or the file is damaged.
+        """
+        path = self.path / _WEIGHTS
+        if not path.is_file():
+            raise RunError(
+                f"the run '{self.path}' has no weights: its training did not get as far as saving them",
+                remedy="train again, into another directory",
+            )
+        try:
+            weights: dict[str, NDArray[np.float32]] = load_file(path)
+        except (SafetensorError, OSError, ValueError) as error:
+            raise RunError(f"the weights of the run '{self.path}' are damaged: {error}") from None
+        return weights
+
+    def validation_pictures(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """The kept validation pictures, uint8 [n, height, width, 3], and their labels, int64 [n]; n may be 0."""
+        path = self.path / _VALIDATION
+        if not path.is_file():
+            return np.empty((0, self.rule.height, self.rule.width, 3), np.uint8), np.empty(0, np.int64)
+        with np.load(path, allow_pickle=False) as kept:
+            return kept["pictures"], kept["labels"]
+
+    def place(self, name: str) -> AbstractContextManager[Path]:
+        """Gives a temporary path that becomes the run's file `name` when the block ends well; an older one goes."""
+        return placed(self.path / name)
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Writes a value as the run's file `name`."""
+        write_json(self.path / name, value)
+
+    def write_status(self, status: Status) -> None:
+        """Writes how far the training came."""
+        write_json(self.path / "status.json", status.model_dump())
+
+    def write_history(self, records: Sequence[EpochRecord], seconds: Sequence[float], pictures: Sequence[int]) -> None:
+        """Writes the history, and beside it the clock times.
+
+        Args:
+            records: one per epoch.
+            seconds: of each epoch, validation included.
+            pictures: training pictures seen in each epoch.
+        """
+        self._write_csv("history.csv", list(EpochRecord.model_fields), [record.model_dump() for record in records])
+        timings = [
+            {"epoch": record.epoch, "seconds": round(took, 3), "pictures_per_second": round(seen / took, 1)}
+            for record, took, seen in zip(records, seconds, pictures, strict=True)
+        ]
+        self._write_csv("timings.csv", ["epoch", "seconds", "pictures_per_second"], timings)
+
+    def write_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
+        """Writes the kept weights."""
+        with self.place(_WEIGHTS) as path:
+            path.write_bytes(save({name: np.ascontiguousarray(value) for name, value in weights.items()}))
+
+    def write_validation_pictures(self, pictures: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
+        """Writes the validation pictures that later checks use."""
+        with self.place(_VALIDATION) as path:
+            np.savez_compressed(path, pictures=pictures, labels=labels)
+
+    def _write_csv(self, name: str, fields: list[str], rows: Sequence[Mapping[str, Any]]) -> None:
+        with self.place(name) as path, path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, fields, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a value as JSON, whole or not at all."""
+    with placed(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _read_record(path: Path, schema: type[_Schema]) -> _Schema:
+    try:
+        return schema.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"'{path}' can't be read: {error}") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RunError(f"'{path}' is damaged or of another version", found=f"{where}: {first['msg']}") from None
+
+
+def _what_is_there(directory: Path) -> str:
+    if not directory.exists():
+        return "nothing of that name"
+    return "a file" if directory.is_file() else "a directory without them"

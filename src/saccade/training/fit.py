@@ -1,0 +1,160 @@
+"""The training loop: reads from top to bottom."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saccade.data.dataset import Split, SplitName
+from saccade.errors import TrainingError
+from saccade.models.build import ending_in_probabilities
+from saccade.models.forward import forward
+from saccade.models.weights import named_weights
+from saccade.pipeline.augmentation import Augmentation
+from saccade.pipeline.batches import epoch_batches
+from saccade.recipes import Recipe
+from saccade.runs.records import EpochRecord
+from saccade.runs.run import Run
+from saccade.training.interrupt import StopRequest
+from saccade.training.progress import Progress
+from saccade.training.step import TrainingStep
+
+if TYPE_CHECKING:
+    import keras
+
+# Keras's own bound: a probability of 0 costs this much, not infinity.
+_SMALLEST_PROBABILITY = 1e-7
+
+
+@dataclass
+class Fitted:
+    """What a training came to.
+
+    Attributes:
+        weights: the kept ones, by `layer/variable`.
+        kept_epoch: the epoch, counted from 1, after which they were taken.
+        state: how the training ended.
+        history: a record per epoch.
+    """
+
+    weights: dict[str, NDArray[np.float32]]
+    kept_epoch: int
+    state: Literal["finished", "stopped early", "interrupted"]
+    history: list[EpochRecord] = field(default_factory=list)
+
+
+def fit(
+    network: keras.Model, parts: Mapping[SplitName, Split], run: Run, *, progress: Progress, stop: StopRequest
+) -> Fitted:
+    """Trains a network by the run's recipe, validating after every epoch and writing the history as it goes.
+
+    Args:
+        network: from pixels to logits or probabilities; trained in place.
+        parts: "train" and "validation"; nothing else is looked at.
+        run: its recipe is followed, its history written.
+        progress: is told of every step and epoch.
+        stop: asked after every step.
+
+    Raises:
+        TrainingError: the loss is no longer a finite number.
+    """
+    recipe = run.recipe
+    training, validation = parts["train"], parts["validation"]
+    step = TrainingStep(network, recipe, class_weights_of(training, run) if recipe.class_weights else None)
+    model = ending_in_probabilities(network, recipe)
+    fitted = Fitted(weights={}, kept_epoch=0, state="finished")
+    best, seconds, pictures = -1.0, [], []
+
+    for epoch in range(recipe.epochs):
+        began = time.perf_counter()
+        record, seen = _train_epoch(step, training, recipe, epoch, progress, stop)
+        if validation:
+            loss, accuracy = validate(model, validation)
+            record = record.model_copy(update={"validation_loss": loss, "validation_accuracy": accuracy})
+        fitted.history.append(record)
+        seconds.append(time.perf_counter() - began)
+        pictures.append(seen)
+        progress.epoch_ends(record, seconds[-1])
+        run.write_history(fitted.history, seconds, pictures)
+
+        improved = record.validation_accuracy is not None and record.validation_accuracy > best
+        if improved and record.validation_accuracy is not None:
+            best, best_epoch = record.validation_accuracy, epoch
+        if recipe.keep == "best" and improved:
+            fitted.weights, fitted.kept_epoch = named_weights(model), epoch + 1
+        if stop.requested:
+            fitted.state = "interrupted"
+            break
+        if recipe.patience and epoch - best_epoch >= recipe.patience and epoch + 1 < recipe.epochs:
+            fitted.state = "stopped early"
+            break
+
+    if recipe.keep == "last":
+        fitted.weights, fitted.kept_epoch = named_weights(model), len(fitted.history)
+    return fitted
+
+
+def _train_epoch(
+    step: TrainingStep, training: Split, recipe: Recipe, epoch: int, progress: Progress, stop: StopRequest
+) -> tuple[EpochRecord, int]:
+    """One epoch, or its part up to the request to stop; returns its record and the number of pictures seen."""
+    phase = recipe.phase(epoch)
+    learning_rate = recipe.learning_rate_at(epoch)
+    step.set_learning_rate(learning_rate)
+    progress.epoch_begins(epoch, len(training))
+    steps = seen = 0
+    loss_sum = correct = 0.0
+    for batch in epoch_batches(
+        training,
+        batch_size=recipe.batch_size,
+        seed=recipe.seed,
+        epoch=epoch,
+        augmentation=Augmentation.of(recipe) if phase == "augmented" else None,
+    ):
+        loss, accuracy = step(batch)
+        n = len(batch.labels)
+        steps, seen = steps + 1, seen + n
+        loss_sum, correct = loss_sum + loss * n, correct + accuracy * n
+        if not math.isfinite(loss):
+            raise _diverged(epoch, recipe)
+        progress.step_ends(n, loss_sum / seen, correct / seen)
+        if stop.requested:
+            break
+    record = EpochRecord(
+        epoch=epoch + 1,
+        phase=phase,
+        steps=steps,
+        learning_rate=learning_rate,
+        loss=loss_sum / seen,
+        accuracy=correct / seen,
+        validation_loss=None,
+        validation_accuracy=None,
+    )
+    return record, seen
+
+
+def validate(model: keras.Model, validation: Split) -> tuple[float, float]:
+    """Mean cross-entropy in nats and accuracy of a model that gives probabilities, each picture scored once."""
+    probabilities = forward(model, validation.take, len(validation))
+    of_truth = probabilities[np.arange(len(validation)), validation.labels].astype(np.float64)
+    loss = -np.log(np.maximum(of_truth, _SMALLEST_PROBABILITY)).mean()
+    return float(loss), float((probabilities.argmax(axis=1) == validation.labels).mean())
+
+
+def class_weights_of(training: Split, run: Run) -> NDArray[np.float32]:
+    """Weights inverse to the frequency of each class, float32 [classes]; their mean over the pictures is 1."""
+    counts = np.bincount(training.labels, minlength=len(run.class_names))
+    return (len(training) / (len(counts) * np.maximum(counts, 1))).astype(np.float32)
+
+
+def _diverged(epoch: int, recipe: Recipe) -> TrainingError:
+    return TrainingError(
+        f"the training diverged: the loss is no longer a finite number in epoch {epoch + 1}",
+        remedy=f"train with a smaller learning rate: --set learning_rate={recipe.learning_rate / 10:g}",
+    )

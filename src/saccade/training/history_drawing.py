@@ -1,0 +1,48 @@
+"""history.png: loss and accuracy per epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from saccade.runs.records import EpochRecord
+
+
+def draw_history(history: Sequence[EpochRecord], path: Path, *, title: str) -> None:
+    """Draws loss and accuracy on training and validation pictures per epoch, phases and learning rates marked."""
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title)
+    loss, accuracy = figure.subplots(1, 2)
+    epochs = [record.epoch for record in history]
+    _curves(loss, epochs, [r.loss for r in history], [r.validation_loss for r in history])
+    _curves(accuracy, epochs, [r.accuracy for r in history], [r.validation_accuracy for r in history])
+    loss.set_ylabel("loss (cross-entropy, nats)")
+    accuracy.set_ylabel("accuracy")
+    accuracy.legend(loc="lower right")
+    for axes in (loss, accuracy):
+        axes.set_xlabel("epoch")
+        axes.grid(alpha=0.3)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        _mark_phases(axes, history)
+    figure.savefig(path, dpi=110, format="png")
+
+
+def _curves(axes: Axes, epochs: Sequence[int], training: Sequence[float], validation: Sequence[float | None]) -> None:
+    axes.plot(epochs, training, marker="o", markersize=3, label="training (as seen, augmented where marked)")
+    if validation and validation[0] is not None:
+        axes.plot(epochs, validation, marker="s", markersize=3, label="validation")
+
+
+def _mark_phases(axes: Axes, history: Sequence[EpochRecord]) -> None:
+    for before, after in pairwise(history):
+        if before.phase != after.phase:
+            axes.axvline(after.epoch - 0.5, color="grey", linestyle="--", linewidth=1)
+            axes.text(after.epoch - 0.4, axes.get_ylim()[1], "augmented", va="top", fontsize=8, color="grey")
+        if before.learning_rate != after.learning_rate:
+            axes.axvline(after.epoch - 0.5, color="grey", linestyle=":", linewidth=0.8)

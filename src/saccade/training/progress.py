@@ -1,0 +1,98 @@
+"""What is shown while a training goes on: a bar per epoch on a terminal, plain lines elsewhere, both on stderr."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tqdm import tqdm
+
+from saccade.recipes import Recipe
+from saccade.runs.records import EpochRecord
+from saccade.runs.run import Run
+
+if TYPE_CHECKING:
+    import keras
+
+
+class Progress(Protocol):
+    """What the training tells as it goes."""
+
+    def training_begins(self, run: Run, network: keras.Model) -> None:
+        """The run directory is made and the network built."""
+
+    def epoch_begins(self, epoch: int, pictures: int) -> None:
+        """An epoch, counted from 0, over so many training pictures."""
+
+    def step_ends(self, pictures: int, loss: float, accuracy: float) -> None:
+        """A step over so many pictures; mean loss and accuracy of the epoch so far."""
+
+    def epoch_ends(self, record: EpochRecord, seconds: float) -> None:
+        """The epoch's record and its length, validation included."""
+
+
+class Silence:
+    """Tells nothing."""
+
+    def training_begins(self, run: Run, network: keras.Model) -> None:
+        """Nothing."""
+
+    def epoch_begins(self, epoch: int, pictures: int) -> None:
+        """Nothing."""
+
+    def step_ends(self, pictures: int, loss: float, accuracy: float) -> None:
+        """Nothing."""
+
+    def epoch_ends(self, record: EpochRecord, seconds: float) -> None:
+        """Nothing."""
+
+
+class TerminalProgress:
+    """Writes to stderr."""
+
+    def __init__(self, recipe: Recipe, *, summary: bool = False) -> None:
+        self._recipe = recipe
+        self._summary = summary
+        self._bar: Any = None
+
+    def training_begins(self, run: Run, network: keras.Model) -> None:
+        """Names the run directory and the size of the network; prints the model summary if asked."""
+        if self._summary:
+            network.summary(print_fn=lambda text, line_break=True: _line(text))
+        _line(f"run: {run.path} ({self._recipe.name}, {network.count_params():,} weights, seed {self._recipe.seed})")
+
+    def epoch_begins(self, epoch: int, pictures: int) -> None:
+        """Starts the epoch's bar, with rate and remaining time."""
+        self._bar = tqdm(
+            total=pictures,
+            desc=f"epoch {epoch + 1}/{self._recipe.epochs}{self._phase(epoch)}",
+            unit=" pictures",
+            file=sys.stderr,
+            disable=not sys.stderr.isatty(),
+            dynamic_ncols=True,
+            leave=False,
+        )
+
+    def step_ends(self, pictures: int, loss: float, accuracy: float) -> None:
+        """Moves the bar."""
+        self._bar.update(pictures)
+        self._bar.set_postfix_str(f"loss {loss:.4f}, accuracy {accuracy:.4f}", refresh=False)
+
+    def epoch_ends(self, record: EpochRecord, seconds: float) -> None:
+        """One line for the epoch, which stays."""
+        self._bar.close()
+        line = (
+            f"epoch {record.epoch}/{self._recipe.epochs}{self._phase(record.epoch - 1)}: "
+            f"loss {record.loss:.4f}, accuracy {record.accuracy:.4f}"
+        )
+        if record.validation_loss is not None:
+            line += f", validation loss {record.validation_loss:.4f}, accuracy {record.validation_accuracy:.4f}"
+        _line(f"{line}, {seconds:.1f} s")
+
+    def _phase(self, epoch: int) -> str:
+        return " (augmented)" if self._recipe.phase(epoch) == "augmented" else ""
+
+
+def _line(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()

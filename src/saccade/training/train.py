@@ -1,0 +1,148 @@
+"""train: from data and a recipe to a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from saccade.data.dataset import Dataset, Split, SplitName
+from saccade.data.load import load, load_default
+from saccade.data.parts import parts_of
+from saccade.errors import TrainingError
+from saccade.models.build import build_network, build_probability_model
+from saccade.models.weights import assign
+from saccade.pipeline.order import generator
+from saccade.recipes import Recipe, default_recipe_name, get_recipe
+from saccade.runs.create import check_free, create_run
+from saccade.runs.environment import memory_bytes
+from saccade.runs.records import Status
+from saccade.runs.run import Run
+from saccade.training.fit import Fitted, fit
+from saccade.training.history_drawing import draw_history
+from saccade.training.interrupt import stop_on_interrupt
+from saccade.training.progress import Progress, Silence, TerminalProgress
+
+if TYPE_CHECKING:
+    import keras
+
+_KEPT_PICTURES = 1000
+_KEPT_BYTES = 64 * 10**6
+# Weights, gradients and Adam's two moments, four bytes each.
+_BYTES_PER_WEIGHT = 16
+
+
+def train(
+    data: str | os.PathLike[str] | Dataset | None = None,
+    *,
+    recipe: str | Recipe | None = None,
+    out: str | Path | None = None,
+    epochs: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+    progress: bool = True,
+    summary: bool = False,
+) -> Run:
+    """Trains a classifier and leaves a run directory.
+
+    Args:
+        data: a name ("cifar10", "digits"), the path of a folder or an archive of pictures in class folders, or a loaded
+            dataset. None: CIFAR-10, or the bundled digits where it can't be had.
+        recipe: a named recipe or a value of your own. None: the default for pictures of this size.
+        out: the directory to make. None: the first free `runs/<data>-<recipe>-<n>`.
+        epochs: epochs in all, shared between the recipe's phases in its own proportion.
+        settings: recipe keys to change, such as `{"seed": 3, "learning_rate": 0.0005}`.
+        progress: whether to tell on stderr how it goes.
+        summary: whether to print the model summary too.
+
+    Returns:
+        The run. After a first Ctrl-C it holds the training up to there and can be evaluated; a second one quits.
+
+    Raises:
+        DataError: the data can't be used.
+        RecipeError: the recipe, a key or a value is not known.
+        RunError: `out` is in the way.
+        TrainingError: this recipe can't train on this data, or the training diverged.
+    """
+    check_free(out)
+    # Wrong settings are refused before any work, even while the default recipe is not known yet.
+    _resolve(recipe or "quick", epochs, settings)
+    size = _asked_size(recipe, epochs, settings)
+    dataset = data if isinstance(data, Dataset) else _load(data, size, progress)
+    chosen = _resolve(recipe or default_recipe_name(dataset.rule.height, dataset.rule.width), epochs, settings)
+    parts = parts_of(dataset, validation=chosen.validation, seed=chosen.seed)
+    _check(parts, chosen)
+    network = build_network(
+        chosen, height=dataset.rule.height, width=dataset.rule.width, classes=len(dataset.class_names)
+    )
+    _check_memory(network, chosen)
+    run = create_run(out, dataset, chosen, {name: len(part) for name, part in parts.items()})
+    _keep_validation_pictures(run, parts["validation"])
+    told: Progress = TerminalProgress(chosen, summary=summary) if progress or summary else Silence()
+    told.training_begins(run, network)
+    with stop_on_interrupt() as stop:
+        _save(run, fit(network, parts, run, progress=told, stop=stop))
+    return run
+
+
+def _resolve(recipe: str | Recipe, epochs: int | None, settings: Mapping[str, Any] | None) -> Recipe:
+    base = recipe if isinstance(recipe, Recipe) else get_recipe(recipe)
+    changed = base.with_settings(settings or {})
+    return changed if epochs is None else changed.with_epochs(epochs)
+
+
+def _asked_size(recipe: str | Recipe | None, epochs: int | None, settings: Mapping[str, Any] | None) -> int | None:
+    return _resolve(recipe or "quick", epochs, settings).image_size
+
+
+def _load(data: str | os.PathLike[str] | None, size: int | None, progress: bool) -> Dataset:
+    if data is None:
+        return load_default(image_size=size, progress=progress)
+    return load(data, image_size=size, progress=progress)
+
+
+def _check(parts: Mapping[SplitName, Split], recipe: Recipe) -> None:
+    if not parts["train"]:
+        raise TrainingError("there are no training pictures left after holding out the validation part")
+    if not parts["validation"] and (recipe.keep == "best" or recipe.patience):
+        raise TrainingError(
+            "the best epoch can't be chosen without validation pictures",
+            found=f"keep={recipe.keep}, patience={recipe.patience}, validation={recipe.validation:g}",
+            remedy="hold some out, --set validation=0.1, or keep the last weights: --set keep=last --set patience=0",
+        )
+
+
+def _check_memory(network: keras.Model, recipe: Recipe) -> None:
+    needed = network.count_params() * _BYTES_PER_WEIGHT
+    if needed > 0.7 * memory_bytes():
+        raise TrainingError(
+            f"the network '{recipe.network}' is too large for this machine at this picture size",
+            expected=f"at most {0.7 * memory_bytes() / 1e9:.1f} GB for weights and optimizer",
+            found=f"{needed / 1e9:.1f} GB for {network.count_params():,} weights",
+            remedy="take smaller pictures, --set image_size=64, or another recipe: --recipe folder",
+        )
+
+
+def _keep_validation_pictures(run: Run, validation: Split) -> None:
+    """Keeps up to 1,000 validation pictures, 64 MB at most, drawn by the seed."""
+    per_picture = run.rule.height * run.rule.width * 3
+    n = min(len(validation), _KEPT_PICTURES, _KEPT_BYTES // per_picture)
+    if n:
+        chosen = generator(run.recipe.seed, 0, "kept pictures").permutation(len(validation))[:n]
+        chosen = np.sort(chosen)
+        run.write_validation_pictures(validation.take(chosen), validation.labels[chosen])
+
+
+def _save(run: Run, fitted: Fitted) -> None:
+    run.write_weights(fitted.weights)
+    model = build_probability_model(
+        run.recipe, height=run.rule.height, width=run.rule.width, classes=len(run.class_names)
+    )
+    assign(model, fitted.weights)
+    with run.place("model.keras") as path:
+        model.save(path)
+    with run.place("history.png") as path:
+        draw_history(fitted.history, path, title=f"{run.data_name}, {run.recipe.name}, seed {run.recipe.seed}")
+    run.write_status(Status(state=fitted.state, epochs=len(fitted.history), kept_epoch=fitted.kept_epoch))

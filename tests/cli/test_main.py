@@ -1,0 +1,66 @@
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from saccade.cli.main import VERBS, cli
+
+
+def saccade(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "saccade", *arguments], capture_output=True, text=True, check=False, **options
+    )
+
+
+@pytest.mark.parametrize("verb", list(VERBS))
+def test_every_verb_has_help(verb):
+    result = CliRunner().invoke(cli, [verb, "--help"])
+    assert result.exit_code == 0
+    assert "Usage:" in result.output
+    assert "--help" in result.output
+
+
+def test_help_names_every_verb():
+    result = saccade("--help")
+    assert result.returncode == 0
+    for verb in VERBS:
+        assert f"  {verb} " in result.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["train", "--help"], ["recipes"], ["trian"], ["train", "--nonsense"]]
+)
+def test_what_needs_no_model_loads_no_tensorflow(arguments):
+    script = (
+        "import sys\nfrom saccade.cli.main import main\nsys.argv[0] = 'saccade'\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "heavy = {'tensorflow', 'keras', 'sklearn', 'matplotlib', 'scipy'} & set(sys.modules)\n"
+        "sys.stderr.write(f'loaded: {sorted(heavy)}')"
+    )
+    result = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True)
+    assert result.stderr.endswith("loaded: []")
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    script = "import sys, saccade; print(sorted({'tensorflow', 'keras', 'numpy', 'PIL', 'click'} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_a_near_miss_is_named_with_exit_code_2():
+    result = saccade("trian")
+    assert result.returncode == 2
+    assert "Did you mean 'train'?" in result.stderr
+
+
+def test_a_wrong_option_has_exit_code_2():
+    result = saccade("train", "--epoch", "3")
+    assert result.returncode == 2
+    assert "--epochs" in result.stderr
+
+
+def test_the_version_is_the_packages():
+    from importlib.metadata import version
+
+    assert version("saccade") in saccade("--version").stdout

@@ -1,0 +1,36 @@
+import json
+
+from click.testing import CliRunner
+
+from saccade.cli.main import cli
+from saccade.recipes import CATALOGUE, Recipe
+
+
+def recipes(*arguments):
+    result = CliRunner().invoke(cli, ["recipes", *arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_the_list_names_every_recipe_with_its_size():
+    shown = recipes()
+    for name, entry in CATALOGUE.items():
+        assert name in shown
+        assert f"{entry.parameters:,}" in shown
+        assert entry.purpose in shown
+
+
+def test_one_recipe_shows_every_key_with_its_meaning():
+    shown = recipes("scheduled")
+    assert "123,466" in shown
+    for key, field in Recipe.model_fields.items():
+        if key != "name":
+            assert key in shown
+            assert field.description in shown
+
+
+def test_json_holds_the_same():
+    listed = json.loads(recipes("--json"))
+    assert [one["name"] for one in listed] == list(CATALOGUE)
+    one = json.loads(recipes("two-phase", "--json"))
+    assert (one["parameters"], one["settings"]["plain_epochs"]) == (2_397_226, 10)

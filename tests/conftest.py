@@ -1,0 +1,56 @@
+"""What all tests share: a cache of their own, the shared data where it is there, and small real runs."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True, scope="session")
+def cache(tmp_path_factory):
+    """Nothing that a test does touches the user's cache, or finds the user's data."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("SACCADE_CACHE", str(tmp_path_factory.mktemp("cache")))
+    patch.delenv("SACCADE_DATA", raising=False)
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """The folder with cifar10-jpeg.tar.xz and odd-images.tar.xz; a test that needs it is skipped where it is absent."""
+    folder = Path(os.environ.get("SACCADE_TEST_SHARED", REPOSITORY.parent / "shared" / "data"))
+    if not (folder / "odd-images.tar.xz").is_file():
+        pytest.skip("the shared data is not beside the repository; set SACCADE_TEST_SHARED to its folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory):
+    """Three classes of 40 real scanned digits each, as 32x32 PNGs in train/ and 20 in test/."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    root = tmp_path_factory.mktemp("data") / "tiny"
+    for label, name in enumerate(("null", "one", "two")):
+        own = np.flatnonzero(digits.target == label)[:60]
+        for position, index in enumerate(own):
+            folder = root / ("train" if position < 40 else "test") / name
+            folder.mkdir(parents=True, exist_ok=True)
+            grey = (digits.images[index] * 255 / 16).astype(np.uint8)
+            Image.fromarray(grey).convert("RGB").resize((32, 32), Image.Resampling.BILINEAR).save(
+                folder / f"{position:02}.png"
+            )
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_folder, tmp_path_factory):
+    """The recipe `quick` trained for two epochs on `tiny_folder`, one plain and one augmented."""
+    from saccade.training.train import train
+
+    return train(tiny_folder, recipe="quick", out=tmp_path_factory.mktemp("runs") / "tiny", epochs=2, progress=False)

@@ -1,0 +1,204 @@
+"""Exports of every family and every format, opened where Saccade is not; and what must leave nothing behind."""
+
+import json
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import saccade
+from saccade.deploy.export import FORMATS
+from saccade.deploy.verify import TOLERANCE, Check, check_for, verify
+from saccade.errors import ExportError, RunError
+from saccade.inference.predictor import Predictor
+from saccade.runs.run import Run
+
+# Each format with another family: functional and Sequential networks, probabilities and logits.
+RECIPES = {"h5": "quick", "keras": "two-phase", "savedmodel": "scheduled", "weights": "folder"}
+
+
+@pytest.fixture(scope="module")
+def runs(tiny_run, tiny_folder, tmp_path_factory):
+    from saccade.training.train import train
+
+    folder = tmp_path_factory.mktemp("families")
+    trained = {
+        form: train(tiny_folder, recipe=recipe, epochs=1, out=folder / recipe, progress=False)
+        for form, recipe in RECIPES.items()
+        if recipe != "quick"
+    }
+    return {**trained, "h5": tiny_run}
+
+
+@pytest.fixture(scope="module")
+def exports(runs, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exports")
+    return {form: saccade.export(runs[form], format=form, out=folder / f"model{FORMATS[form]}") for form in RECIPES}
+
+
+@pytest.mark.parametrize("form", list(RECIPES))
+def test_every_format_is_written_and_checked(exports, runs, form):
+    exported = exports[form]
+    assert exported.format == form
+    assert exported.path.exists()
+    assert exported.path.is_dir() == (form == "savedmodel")
+    assert exported.pictures == len(runs[form].validation_pictures()[0]) > 0
+    assert exported.origin == "validation"
+    assert 0 <= exported.largest_difference <= TOLERANCE
+    written = [path for top in exported.files for path in ([top] if top.is_file() else top.rglob("*"))]
+    assert exported.size_bytes == sum(path.stat().st_size for path in written if path.is_file())
+
+
+def test_weights_come_with_their_architecture(exports):
+    files = exports["weights"].files
+    assert [path.name for path in files] == ["model.weights.h5", "model.json"]
+    assert json.loads(files[1].read_text())["class_name"] == "Sequential"
+
+
+def test_no_weight_is_stored_twice_in_a_savedmodel(exports, runs):
+    weights = sum(value.nbytes for value in runs["savedmodel"].weights().values())
+    assert exports["savedmodel"].size_bytes < 1.5 * weights
+
+
+def test_nothing_else_is_left_beside_the_exports(exports):
+    names = {path.name for path in exports["keras"].path.parent.iterdir()}
+    assert names == {path.name for exported in exports.values() for path in exported.files}
+
+
+OPEN_ALL = """
+import json, sys
+sys.modules["saccade"] = None
+import keras, numpy as np, tensorflow as tf
+folder, pictures = sys.argv[1], np.load(sys.argv[2]).astype("float32")
+weights = keras.models.model_from_json(open(folder + "/model.json").read())
+weights.load_weights(folder + "/model.weights.h5")
+serve = tf.saved_model.load(folder + "/model")
+answers = {
+    "keras": keras.models.load_model(folder + "/model.keras").predict(pictures, verbose=0),
+    "h5": keras.models.load_model(folder + "/model.h5", compile=False).predict(pictures, verbose=0),
+    "savedmodel": serve.signatures["serving_default"](pixels=tf.constant(pictures))["probabilities"].numpy(),
+    "weights": weights.predict(pictures, verbose=0),
+}
+assert all(answer.dtype == np.float32 for answer in answers.values())
+np.savez(sys.argv[3], **answers)
+"""
+
+
+def test_they_open_with_stock_keras_and_say_the_same(exports, runs, tmp_path):
+    pictures, _ = runs["h5"].validation_pictures()
+    np.save(tmp_path / "pictures.npy", pictures)
+    arguments = [exports["h5"].path.parent, tmp_path / "pictures.npy", tmp_path / "answers.npz"]
+    done = subprocess.run(
+        [sys.executable, "-c", OPEN_ALL, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+    with np.load(tmp_path / "answers.npz") as answers:
+        for form, run in runs.items():
+            expected = Predictor.from_run(run).probabilities(pictures)
+            assert np.abs(answers[form] - expected).max() <= TOLERANCE, form
+            assert answers[form].sum(axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_without_validation_pictures_random_ones_are_taken(tiny_run, tmp_path):
+    run = _copy(tiny_run, tmp_path / "run")
+    (run.path / "validation.npz").unlink()
+
+    check = check_for(run, Predictor.from_run(run))
+
+    assert check.origin == "random"
+    assert check.pictures.shape == (32, 32, 32, 3)
+    assert check.pictures.std() > 60
+
+
+def test_another_answer_is_refused(exports, runs):
+    check = check_for(runs["keras"], Predictor.from_run(runs["keras"]))
+    off = check.probabilities.copy()
+    off[-1, -1] += 3 * TOLERANCE
+
+    with pytest.raises(ExportError, match="does not give the run's probabilities") as caught:
+        verify("keras", exports["keras"].path, Check(check.pictures, off, check.origin))
+
+    assert caught.value.found == "a largest difference of 3e-05"
+
+
+def test_a_file_that_does_not_open_is_refused(runs, tmp_path):
+    (tmp_path / "model.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
+    check = check_for(runs["h5"], Predictor.from_run(runs["h5"]))
+
+    with pytest.raises(ExportError, match="could not be opened again") as caught:
+        verify("h5", tmp_path / "model.h5", check)
+
+    assert "OSError" in str(caught.value)
+
+
+def test_a_failed_check_leaves_nothing(tiny_run, tmp_path):
+    """Weights that overflow, as after a training that diverged: the answers are no numbers."""
+    run = _copy(tiny_run, tmp_path / "run")
+    run.write_weights({name: value * np.float32(1e30) for name, value in run.weights().items()})
+    before = sorted(path.name for path in run.path.iterdir())
+
+    with pytest.raises(ExportError, match="does not give the run's probabilities") as caught:
+        saccade.export(run, format="weights")
+
+    assert caught.value.found == "a largest difference of nan"
+    assert sorted(path.name for path in run.path.iterdir()) == before
+
+
+def test_a_full_disk_leaves_nothing(tiny_run, tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
+    try:
+        with pytest.raises(ExportError, match="can't be written") as caught:
+            saccade.export(tiny_run, out=tmp_path / "model.keras")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert "make room" in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_export_leaves_nothing(tiny_run, tmp_path):
+    command = [sys.executable, "-m", "saccade", "export", str(tiny_run.path), "--format", "keras"]
+    process = subprocess.Popen([*command, "--out", str(tmp_path / "model.keras")], stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not list(tmp_path.iterdir()):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+
+    assert process.returncode == 130, errors
+    assert errors.endswith("stopped\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_overwritten(tiny_run, tmp_path):
+    for name, form in (("model.keras", "keras"), ("model.weights.h5", "weights"), ("model", "savedmodel")):
+        (tmp_path / name).write_text("mine")
+        with pytest.raises(ExportError, match="nothing is overwritten"):
+            saccade.export(tiny_run, format=form, out=tmp_path / name)
+        assert (tmp_path / name).read_text() == "mine"
+    (tmp_path / "other.json").write_text("mine")
+    with pytest.raises(ExportError, match=r"other\.json' exists already"):
+        saccade.export(tiny_run, format="weights", out=tmp_path / "other.weights.h5")
+
+
+def test_places_and_formats_that_can_not_be(tiny_run, tmp_path):
+    with pytest.raises(ExportError, match="does not exist"):
+        saccade.export(tiny_run, out=tmp_path / "nowhere" / "model.keras")
+    with pytest.raises(ExportError, match=r"needs a name that ends in \.weights\.h5") as caught:
+        saccade.export(tiny_run, format="weights", out=tmp_path / "model.h5")
+    assert caught.value.remedy == f"--out {tmp_path / 'model.weights.h5'}"
+    with pytest.raises(ExportError, match="no export format 'onnx'"):
+        saccade.export(tiny_run, format="onnx")
+    with pytest.raises(RunError, match="is not a run"):
+        saccade.export(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def _copy(run, path):
+    return Run.open(shutil.copytree(run.path, path, ignore=shutil.ignore_patterns("*.keras", "*.png")))

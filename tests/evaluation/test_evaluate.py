@@ -1,0 +1,229 @@
+"""evaluate on a real small run: numbers, files, splits, other data, and what it refuses."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import saccade
+from saccade.data.dataset import Split
+from saccade.errors import DataError, EvaluationError, RunError
+from saccade.evaluation.evaluate import require_each_once
+from saccade.inference.predictor import Predictor
+from saccade.runs.run import Run
+
+
+@pytest.fixture
+def run(tiny_run, tmp_path):
+    """A copy of the run, so that what one test writes is not seen by another."""
+    return _copy(tiny_run, tmp_path / "run")
+
+
+@pytest.fixture
+def folder(tiny_folder, tmp_path):
+    """A copy of the data."""
+    return shutil.copytree(tiny_folder, tmp_path / "copied")
+
+
+def _copy(run, path, **records):
+    """A copy of a run, with keys of its JSON records changed: data={"source": ...}."""
+    shutil.copytree(run.path, path, ignore=shutil.ignore_patterns("model.keras", "report*", "*.png"))
+    for name, changes in records.items():
+        record = path / f"{name}.json"
+        record.write_text(json.dumps(json.loads(record.read_text()) | changes))
+    return Run.open(path)
+
+
+def test_the_numbers_are_those_of_the_runs_own_probabilities(run, tiny_folder):
+    split = saccade.load(tiny_folder).splits["test"]
+    probabilities = Predictor.from_run(run).probabilities(split.take(slice(None))).astype(np.float64)
+    right = probabilities.argmax(axis=1) == split.labels
+
+    report = saccade.evaluate(run)
+
+    assert report.n == report.total == len(split) == 60
+    assert report.scored == "60"
+    assert report.accuracy == pytest.approx(right.mean())
+    assert report.accuracy_interval[0] < report.accuracy < report.accuracy_interval[1] or right.all()
+    assert report.log_loss == pytest.approx(-np.log(probabilities[np.arange(60), split.labels]).mean(), rel=1e-5)
+    assert report.top3_accuracy == 1.0
+    assert np.trace(report.confusion_matrix) == right.sum()
+    assert report.confusion_matrix.sum(axis=1).tolist() == [20, 20, 20]
+    assert list(report.per_class) == ["null", "one", "two"]
+    assert set(report.averages) == {"macro", "weighted"}
+    assert 0 <= report.expected_calibration_error <= 1
+
+
+def test_what_is_written_is_what_is_returned(run):
+    report = saccade.evaluate(run.path)
+
+    assert [path.name for path in report.files] == ["report.json", "confusion_matrix.png", "predictions.png"]
+    assert all(path.parent == run.path.resolve() and path.stat().st_size > 0 for path in report.files)
+    assert json.loads((run.path / "report.json").read_text()) == report.to_dict()
+
+
+def test_evaluating_twice_says_the_same(run):
+    first = saccade.evaluate(run).to_dict()
+
+    assert saccade.evaluate(run).to_dict() == first
+    assert not list(run.path.glob(".tmp*"))
+
+
+def test_validation_and_train_are_the_parts_of_the_training(run, tiny_folder):
+    validation = saccade.evaluate(run, split="validation")
+    train = saccade.evaluate(run, split="train")
+
+    assert validation.n == run.data.pictures["validation"] > 0
+    assert train.n == run.data.pictures["train"]
+    assert train.n + validation.n == len(saccade.load(tiny_folder).splits["train"])
+    assert validation.accuracy == pytest.approx(run.history()[-1].validation_accuracy)
+    assert {path.name for path in validation.files} == {
+        "report-validation.json",
+        "confusion_matrix-validation.png",
+        "predictions-validation.png",
+    }
+    assert not (run.path / "report.json").exists()
+
+
+def test_the_datas_own_validation_split_comes_first(run, folder):
+    shutil.copytree(folder / "test", folder / "validation")
+    (folder / "validation" / "one" / "40.png").unlink()
+
+    report = saccade.evaluate(run, data=folder, split="validation")
+
+    assert report.n == 59
+
+
+def test_without_a_validation_part_there_is_nothing_to_score(tiny_run, tmp_path):
+    run = _copy(tiny_run, tmp_path / "run", recipe={"validation": 0.0})
+
+    with pytest.raises(EvaluationError, match="has no validation pictures") as caught:
+        saccade.evaluate(run, split="validation")
+
+    assert "--split test" in str(caught.value)
+    assert saccade.evaluate(run, split="train").n == 120
+
+
+def test_other_data_has_files_of_its_own(run, folder):
+    (folder / "test" / "two" / "41.png").unlink()
+
+    report = saccade.evaluate(run, data=str(folder))
+
+    assert report.n == 59
+    assert [path.name for path in report.files] == [
+        "report-test-copied.json",
+        "confusion_matrix-test-copied.png",
+        "predictions-test-copied.png",
+    ]
+    assert report.data_fingerprint != run.data_fingerprint
+
+
+def test_the_same_data_at_another_place_is_the_runs_own(run, folder):
+    report = saccade.evaluate(run, data=folder)
+
+    assert report.data_fingerprint == run.data_fingerprint
+    assert report.files[0].name == "report.json"
+
+
+def test_other_sizes_are_brought_to_the_runs(run, folder):
+    from PIL import Image
+
+    for path in folder.rglob("*.png"):
+        with Image.open(path) as picture:
+            enlarged = picture.resize((64, 50))
+        enlarged.save(path)
+
+    assert saccade.evaluate(run, data=folder).n == 60
+
+
+def test_refused_pictures_are_counted_and_named(run, folder):
+    (folder / "test" / "one" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+
+    report = saccade.evaluate(run, data=folder)
+
+    assert (report.n, report.total, report.scored) == (60, 61, "60 of 61")
+    assert [picture.path for picture in report.refused] == ["test/one/broken.png"]
+    assert report.to_dict()["refused"][0]["reason"]
+
+
+def test_missing_and_extra_classes_are_named(run, folder):
+    for split in ("train", "test"):
+        (folder / split / "two").rename(folder / split / "deux")
+
+    with pytest.raises(EvaluationError, match="the classes of this data are not those of the run") as caught:
+        saccade.evaluate(run, data=folder)
+
+    assert caught.value.expected == "the 3 classes 'null', 'one', 'two'"
+    assert caught.value.found == "3 classes, without 'two' and besides 'deux'"
+    assert not (run.path / "report-test-copied.json").exists()
+
+
+def test_a_class_too_few(run, folder):
+    for split in ("train", "test"):
+        shutil.rmtree(folder / split / "two")
+
+    with pytest.raises(EvaluationError) as caught:
+        saccade.evaluate(run, data=folder)
+
+    assert caught.value.found == "2 classes, without 'two'"
+
+
+def test_data_that_changed_since_the_training(tiny_run, folder, tmp_path):
+    run = _copy(tiny_run, tmp_path / "run", data={"source": str(folder)})
+    shutil.copy(folder / "train" / "one" / "03.png", folder / "train" / "one" / "extra.png")
+
+    report = saccade.evaluate(run)
+    assert any("has changed since the training" in note for note in report.notes)
+    for split in ("validation", "train"):
+        with pytest.raises(EvaluationError, match=f"which pictures were the run's {split} part") as caught:
+            saccade.evaluate(run, split=split)
+        assert "--data" in str(caught.value)
+    assert saccade.evaluate(run, data=folder, split="train").n > 0
+
+
+def test_what_can_not_be_evaluated_is_said(run, tmp_path):
+    with pytest.raises(RunError, match="is not a run"):
+        saccade.evaluate(tmp_path)
+    with pytest.raises(DataError):
+        saccade.evaluate(run, data=tmp_path / "nowhere")
+    with pytest.raises(EvaluationError, match="no split 'all'"):
+        saccade.evaluate(run, split="all")  # type: ignore[arg-type]
+
+
+def _split(n=4):
+    return Split(
+        store=np.zeros((n, 8, 8, 3), np.uint8),
+        rows=np.arange(n),
+        labels=np.arange(n) % 2,
+        names=[str(i) for i in range(n)],
+        hashes=[str(i) for i in range(n)],
+        sizes=np.full((n, 2), 8, np.int32),
+        modes=["RGB"] * n,
+        formats=["PNG"] * n,
+    )
+
+
+def test_each_picture_scored_once_passes():
+    require_each_once(_split(), np.full((4, 2), 0.5, np.float32), 2)
+
+
+@pytest.mark.parametrize(
+    ("rows", "probabilities", "found"),
+    [
+        ([0, 1, 2, 2], np.full((4, 2), 0.5), "1 pictures stand in the split more than once"),
+        ([0, 1, 2, 3], np.full((3, 2), 0.5), "4 pictures and 2 classes, but scores of shape (3, 2)"),
+        ([0, 1, 2, 3], np.full((4, 3), 1 / 3), "4 pictures and 2 classes, but scores of shape (4, 3)"),
+        ([0, 1, 2, 3], np.full((4, 2), np.nan), "scores that are negative or not finite"),
+        ([0, 1, 2, 3], np.tile([1.5, -0.5], (4, 1)), "scores that are negative or not finite"),
+        ([0, 1, 2, 3], np.full((4, 2), 0.6), "scores that do not sum to 1 for each picture"),
+    ],
+)
+def test_anything_else_is_no_result(rows, probabilities, found):
+    pictures = replace(_split(), rows=np.array(rows))
+
+    with pytest.raises(EvaluationError, match="not scored exactly once each") as caught:
+        require_each_once(pictures, probabilities.astype(np.float32), 2)
+
+    assert caught.value.found == found

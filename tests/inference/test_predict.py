@@ -1,0 +1,93 @@
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import saccade
+from saccade.errors import DataError
+from saccade.inference.predictor import Predictor
+from saccade.inference.sources import DatasetPicture, find_pictures
+
+
+@pytest.fixture
+def mixed(tiny_folder, tmp_path):
+    """A folder with two pictures, a text file called a picture, a hidden file and a picture deeper down."""
+    folder = tmp_path / "mixed"
+    (folder / "deeper").mkdir(parents=True)
+    for source, name in (("null/40.png", "a.png"), ("one/40.png", "b [1].png"), ("two/40.png", "deeper/c.png")):
+        shutil.copy(tiny_folder / "test" / source, folder / name)
+    (folder / "d.jpg").write_text("not a picture")
+    (folder / ".hidden.png").write_text("")
+    return folder
+
+
+def test_every_file_is_reported_exactly_once(tiny_run, mixed):
+    sources = [mixed, mixed / "a.png", str(mixed / "*.png"), f"{mixed}/deeper/../a.png", mixed / "missing.png"]
+    predictions = saccade.predict(tiny_run, sources)
+    assert [prediction.name for prediction in predictions] == [
+        str(mixed / name) for name in ("a.png", "b [1].png", "d.jpg", "deeper/c.png", "missing.png")
+    ]
+    refused = {prediction.name: prediction.refusal for prediction in predictions if prediction.refusal}
+    assert set(refused) == {str(mixed / "d.jpg"), str(mixed / "missing.png")}
+    assert all(refused.values())
+
+
+def test_probabilities_are_the_networks(tiny_run, mixed):
+    (prediction,) = saccade.predict(tiny_run, [mixed / "a.png"], top=3)
+    picture = np.asarray(Image.open(mixed / "a.png"))
+    expected = Predictor.from_run(tiny_run).probabilities(picture[None])[0]
+    assert [one.class_name for one in prediction.top] == [
+        tiny_run.class_names[i] for i in np.argsort(-expected, kind="stable")
+    ]
+    assert [one.probability for one in prediction.top] == pytest.approx(sorted(expected, reverse=True))
+    assert sum(one.probability for one in prediction.top) == pytest.approx(1, abs=1e-6)
+
+
+def test_top_cuts_the_list(tiny_run, mixed):
+    (prediction,) = saccade.predict(tiny_run, [mixed / "a.png"], top=1)
+    assert len(prediction.top) == 1
+    (prediction,) = saccade.predict(tiny_run, [mixed / "a.png"], top=50)
+    assert len(prediction.top) == 3
+
+
+def test_a_datasets_own_picture_comes_with_its_true_class(tiny_run, tiny_folder):
+    predictions = saccade.predict(tiny_run, [f"{tiny_folder}:test:{index}" for index in (0, 20, 40)])
+    assert [prediction.true_class for prediction in predictions] == ["null", "one", "two"]
+    split = saccade.load(tiny_folder).splits["test"]
+    expected = Predictor.from_run(tiny_run).probabilities(split.take(np.array([0, 20, 40])))
+    for prediction, row in zip(predictions, expected, strict=True):
+        assert prediction.top[0].probability == pytest.approx(row.max(), abs=1e-6)
+
+
+def test_what_names_nothing_is_an_error(tiny_run, tiny_folder, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no file in the folder"):
+        saccade.predict(tiny_run, [tmp_path / "empty"])
+    with pytest.raises(DataError, match="no file matches"):
+        saccade.predict(tiny_run, [str(tmp_path / "*.png")])
+    with pytest.raises(DataError, match="does not exist") as caught:
+        saccade.predict(tiny_run, [f"{tiny_folder}:test:60"])
+    assert caught.value.expected == "an index from 0 to 59"
+
+
+def test_a_single_path_is_taken_for_one_picture(tiny_run, mixed):
+    assert len(saccade.predict(tiny_run, str(mixed / "a.png"))) == 1
+
+
+def test_sources_are_told_apart(tmp_path):
+    (tmp_path / "x:test:3").write_text("a file of that name comes first")
+    found = find_pictures([tmp_path / "x:test:3", "cifar10:test:7", "nothing.png"])
+    assert found[0] == tmp_path / "x:test:3"
+    assert found[1] == DatasetPicture("cifar10", "test", 7)
+    assert str(found[2]) == "nothing.png"
+
+
+def test_more_pictures_than_a_batch_keep_their_order(tiny_run, tiny_folder):
+    files = sorted((tiny_folder / "train").rglob("*.png")) + sorted((tiny_folder / "test").rglob("*.png"))
+    predictions = saccade.predict(tiny_run, files)
+    assert [prediction.name for prediction in predictions] == [str(file) for file in files]
+    alone = saccade.predict(tiny_run, files[::37])
+    for one, file in zip(alone, files[::37], strict=True):
+        same = predictions[files.index(file)]
+        assert one.top[0].probability == pytest.approx(same.top[0].probability, abs=1e-6)

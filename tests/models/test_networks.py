@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+
+from saccade.errors import RunError, TrainingError
+from saccade.models.build import build_network, build_probability_model, gives_logits
+from saccade.models.forward import forward, steps_of
+from saccade.models.weights import assign, named_weights
+from saccade.recipes import CATALOGUE, get_recipe
+
+ALL = sorted(CATALOGUE)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_number_of_weights_is_the_published_one(name):
+    entry = CATALOGUE[name]
+    assert build_network(entry.recipe, height=32, width=32, classes=10).count_params() == entry.parameters
+
+
+def test_the_tutorials_weights_are_counted_as_in_their_text():
+    assert {name: CATALOGUE[name].parameters for name in ("classic", "two-phase", "quick", "scheduled")} == {
+        "classic": 2_397_226,
+        "two-phase": 2_397_226,
+        "quick": 8_400_906,
+        "scheduled": 123_466,
+    }
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_any_size_and_number_of_classes_that_fit(name):
+    model = build_probability_model(get_recipe(name), height=40, width=24, classes=3)
+    answers = forward(model, np.full((2, 40, 24, 3), 255, np.uint8).__getitem__, 2)
+    assert answers.shape == (2, 3)
+    np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_same_seed_gives_the_same_weights_and_leaves_the_callers_random_numbers_alone(name):
+    import random
+
+    random.seed(5)
+    expected = random.random()
+    random.seed(5)
+    first = named_weights(build_network(get_recipe(name), height=32, width=32, classes=10))
+    assert random.random() == expected
+    again = named_weights(build_network(get_recipe(name), height=32, width=32, classes=10))
+    other = get_recipe(name).with_settings({"seed": 1})
+    other_weights = named_weights(build_network(other, height=32, width=32, classes=10))
+    assert all(np.array_equal(first[key], again[key]) for key in first)
+    assert any(not np.array_equal(first[key], other_weights[key]) for key in first)
+
+
+def test_pictures_too_small_are_refused_with_the_least_size():
+    with pytest.raises(TrainingError, match="can't take pictures of 16x16") as caught:
+        build_network(get_recipe("scheduled"), height=16, width=16, classes=10)
+    assert caught.value.expected == "at least 18 pixels on each side"
+    build_network(get_recipe("scheduled"), height=18, width=18, classes=10)
+
+
+def test_weights_are_checked_before_they_are_taken():
+    model = build_network(get_recipe("folder"), height=32, width=32, classes=4)
+    good = named_weights(model)
+    with pytest.raises(RunError, match="don't belong"):
+        assign(model, {key: value for key, value in good.items() if key != "logits/bias"})
+    with pytest.raises(RunError, match="'logits/bias' don't fit"):
+        assign(model, good | {"logits/bias": np.zeros(5, np.float32)})
+    with pytest.raises(RunError, match="'logits/bias' don't fit"):
+        assign(model, good | {"logits/bias": np.zeros(4, np.float64)})
+    with pytest.raises(RunError, match="not finite"):
+        assign(model, good | {"logits/bias": np.full(4, np.nan, np.float32)})
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_probability_model_ends_in_a_softmax_of_the_network(name):
+    recipe = get_recipe(name)
+    network = build_network(recipe, height=32, width=32, classes=5)
+    model = build_probability_model(recipe, height=32, width=32, classes=5)
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
+    raw = network.predict_on_batch(pictures).astype(np.float64)
+    if gives_logits(recipe):
+        raw = np.exp(raw) / np.exp(raw).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(forward(model, pictures.__getitem__, 3), raw, atol=1e-6)
+
+
+def test_batches_cover_every_picture_once_and_shrink_for_large_ones():
+    for n, height in ((0, 32), (1, 32), (250, 32), (1001, 32), (37, 224)):
+        slices = steps_of(n, height, height)
+        assert [i for one in slices for i in range(one.start, one.stop)] == list(range(n))
+    assert steps_of(1000, 224, 224)[0].stop < steps_of(1000, 32, 32)[0].stop

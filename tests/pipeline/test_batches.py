@@ -1,0 +1,58 @@
+import numpy as np
+
+from saccade.data.dataset import Split
+from saccade.pipeline.augmentation import Augmentation
+from saccade.pipeline.batches import epoch_batches
+from saccade.pipeline.order import sample_order
+
+
+def numbered_split(n):
+    """Picture i is filled with the value i, and its label is i % 3."""
+    store = np.broadcast_to(np.arange(n, dtype=np.uint8)[:, None, None, None], (n, 8, 8, 3))
+    return Split(
+        store=store,
+        rows=np.arange(n),
+        labels=np.arange(n) % 3,
+        names=[str(i) for i in range(n)],
+        hashes=[str(i) for i in range(n)],
+        sizes=np.full((n, 2), 8, np.int32),
+        modes=["RGB"] * n,
+        formats=["PNG"] * n,
+    )
+
+
+def batches(split, **changes):
+    arguments = {"batch_size": 32, "seed": 0, "epoch": 0, "augmentation": None} | changes
+    return list(epoch_batches(split, **arguments))
+
+
+def test_an_epoch_sees_every_picture_once_with_its_own_label():
+    split = numbered_split(100)
+    seen = batches(split)
+    assert [len(batch.labels) for batch in seen] == [32, 32, 32, 4]
+    values = np.concatenate([batch.pictures[:, 0, 0, 0] for batch in seen])
+    assert sorted(values) == list(range(100))
+    np.testing.assert_array_equal(np.concatenate([batch.labels for batch in seen]), values % 3)
+
+
+def test_the_order_changes_with_seed_and_epoch_only():
+    first = sample_order(500, seed=1, epoch=2)
+    np.testing.assert_array_equal(first, sample_order(500, seed=1, epoch=2))
+    assert not np.array_equal(first, sample_order(500, seed=1, epoch=3))
+    assert not np.array_equal(first, sample_order(500, seed=2, epoch=2))
+
+
+def test_a_picture_is_moved_the_same_whatever_the_batch_size():
+    split, augmentation = numbered_split(60), Augmentation(shift=0.1, flip=True, rotation=5)
+    moves = {}
+    for size in (7, 60):
+        for batch in batches(split, batch_size=size, augmentation=augmentation):
+            for picture, move in zip(batch.pictures, batch.maps, strict=True):
+                moves.setdefault(int(picture[0, 0, 0]), []).append(move)
+    assert len(moves) == 60
+    for one, other in moves.values():
+        np.testing.assert_array_equal(one, other)
+
+
+def test_epochs_without_augmentation_carry_no_moves():
+    assert all(batch.maps is None for batch in batches(numbered_split(10)))

@@ -1,0 +1,110 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from saccade.errors import RunError
+from saccade.runs.files import placed
+from saccade.runs.run import Run
+
+
+@pytest.fixture
+def run_copy(tiny_run, tmp_path):
+    return shutil.copytree(tiny_run.path, tmp_path / "run")
+
+
+def test_a_run_directory_holds_what_it_says(tiny_run):
+    names = {path.name for path in tiny_run.path.iterdir()}
+    assert names >= {
+        "recipe.json",
+        "data.json",
+        "environment.json",
+        "status.json",
+        "history.csv",
+        "timings.csv",
+        "history.png",
+        "weights.safetensors",
+        "model.keras",
+        "validation.npz",
+    }
+    assert not [name for name in names if name.startswith(".tmp")]
+
+
+def test_a_run_opens_as_it_was(tiny_run):
+    opened = Run.open(tiny_run.path)
+    assert opened == tiny_run
+    assert opened.class_names == ("null", "one", "two")
+    assert (opened.rule.height, opened.rule.width) == (32, 32)
+    assert opened.status().state == "finished"
+    assert opened.environment().cores >= 1
+    assert [(record.epoch, record.phase) for record in opened.history()] == [(1, "plain"), (2, "augmented")]
+
+
+def test_the_history_holds_no_clock_times(tiny_run):
+    header = (tiny_run.path / "history.csv").read_text().splitlines()[0]
+    assert header == "epoch,phase,steps,learning_rate,loss,accuracy,validation_loss,validation_accuracy"
+    assert (tiny_run.path / "timings.csv").read_text().startswith("epoch,seconds,pictures_per_second\n")
+
+
+def test_the_kept_pictures_are_validation_pictures(tiny_run):
+    pictures, labels = tiny_run.validation_pictures()
+    assert pictures.shape == (len(labels), 32, 32, 3)
+    assert len(labels) == tiny_run.data.pictures["validation"] == 12
+    assert sorted(np.bincount(labels)) == [4, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("what", "found"), [("nothing", "nothing of that name"), ("file", "a file"), ("empty", "a directory")]
+)
+def test_what_is_not_a_run_is_refused(tmp_path, what, found):
+    path = tmp_path / what
+    if what == "file":
+        path.write_text("")
+    elif what == "empty":
+        path.mkdir()
+    with pytest.raises(RunError, match="is not a run") as caught:
+        Run.open(path)
+    assert found in caught.value.found
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("data.json", lambda record: record | {"extra": 1}),
+        ("data.json", lambda record: record | {"class_names": ["one"]}),
+        ("data.json", lambda record: record | {"refused": "many"}),
+        ("recipe.json", lambda record: record | {"network": "os.system"}),
+        ("recipe.json", lambda record: record | {"momentum": 0.9}),
+    ],
+)
+def test_a_damaged_record_is_named(run_copy, file, change):
+    path = run_copy / file
+    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+    with pytest.raises(RunError, match=f"{file}.* is damaged or of another version"):
+        Run.open(run_copy)
+
+
+def test_damaged_weights_are_refused(run_copy):
+    weights = run_copy / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(RunError, match="damaged"):
+        Run.open(run_copy).weights()
+    weights.unlink()
+    with pytest.raises(RunError, match="has no weights"):
+        Run.open(run_copy).weights()
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path):
+    target = tmp_path / "report.json"
+    target.write_text("old")
+
+    def fail_half_way():
+        with placed(target) as path:
+            path.write_text("half")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        fail_half_way()
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]

@@ -1,0 +1,185 @@
+import hashlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import saccade
+from saccade.errors import RecipeError, RunError, TrainingError
+from saccade.inference.predictor import Predictor
+from saccade.models.build import build_network
+from saccade.models.weights import named_weights
+from saccade.recipes import CATALOGUE, get_recipe
+from saccade.runs.run import Run
+
+# Small steps, so that even the shrunk data makes enough of them.
+QUICKLY = {"batch_size": 16}
+
+
+def train_tiny(tiny_folder, out, recipe="folder", epochs=1, **settings):
+    return saccade.train(
+        tiny_folder, recipe=recipe, out=out, epochs=epochs, settings=QUICKLY | settings, progress=False
+    )
+
+
+def digest(run):
+    return hashlib.sha256((run.path / "weights.safetensors").read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("name", sorted(CATALOGUE))
+def test_every_recipe_trains_saves_and_answers_as_saved(name, tiny_folder, tmp_path):
+    """The contract of a recipe: build, train until statistics have moved, save, open, equal probabilities."""
+    import keras
+
+    run = train_tiny(tiny_folder, tmp_path / "run", recipe=name, epochs=2)
+    fresh = named_weights(build_network(run.recipe, height=32, width=32, classes=3))
+    trained = Run.open(run.path).weights()
+    assert all(not np.array_equal(trained[key], fresh[key]) for key in fresh)
+    for key in (key for key in fresh if key.endswith("moving_variance")):
+        assert abs(trained[key] - 1).max() > 0.05
+    pictures, _ = run.validation_pictures()
+    expected = Predictor.from_run(Run.open(run.path)).probabilities(pictures)
+    assert np.ptp(expected[:, 0]) > 1e-3
+    stock = keras.saving.load_model(run.path / "model.keras", compile=False, safe_mode=True)
+    np.testing.assert_allclose(stock.predict_on_batch(pictures), expected, atol=1e-6)
+
+
+def test_a_few_epochs_learn_real_digits(tiny_run, tiny_folder):
+    run = tiny_run
+    report = saccade.evaluate(run)
+    assert report.accuracy > 0.6
+    history = run.history()
+    assert history[-1].loss < history[0].loss
+
+
+def test_one_seed_gives_the_same_weights_to_the_bit_in_another_process(tiny_folder, tmp_path):
+    here = train_tiny(tiny_folder, tmp_path / "here", recipe="two-phase", epochs=2)
+    script = (
+        "import sys, saccade\n"
+        "saccade.train(sys.argv[1], recipe='two-phase', out=sys.argv[2], epochs=2,"
+        " settings={'batch_size': 16}, progress=False)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tiny_folder), str(tmp_path / "there")], check=True)
+    there = Run.open(tmp_path / "there")
+    assert digest(here) == digest(there)
+    assert (here.path / "history.csv").read_bytes() == (there.path / "history.csv").read_bytes()
+    other = train_tiny(tiny_folder, tmp_path / "other", recipe="two-phase", epochs=2, seed=1)
+    assert digest(other) != digest(here)
+
+
+def test_the_second_phase_goes_on_with_weights_and_optimizer_state(tiny_folder, tmp_path):
+    """With moves of no length the two phases must do what one long phase does."""
+    still = {"shift": 0, "flip": False}
+    two = train_tiny(tiny_folder, tmp_path / "two", epochs=None, plain_epochs=2, augmented_epochs=1, **still)
+    one = train_tiny(tiny_folder, tmp_path / "one", epochs=None, plain_epochs=3, augmented_epochs=0)
+    for key, value in one.weights().items():
+        np.testing.assert_allclose(two.weights()[key], value, atol=1e-6)
+    assert [record.phase for record in two.history()] == ["plain", "plain", "augmented"]
+
+
+def test_training_agrees_with_stock_keras(tiny_folder, tmp_path):
+    """The same batches through a stock Keras model of its own: equal loss and weights."""
+    import keras
+
+    from saccade.data.parts import parts_of
+    from saccade.pipeline.batches import epoch_batches
+
+    run = train_tiny(tiny_folder, tmp_path / "run", epochs=1)
+    training = parts_of(saccade.load(tiny_folder), validation=0.1, seed=0)["train"]
+    model = build_network(run.recipe, height=32, width=32, classes=3)
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
+    losses, counts = [], []
+    for batch in epoch_batches(training, batch_size=16, seed=0, epoch=0, augmentation=None):
+        losses.append(model.train_on_batch(batch.pictures, batch.labels))
+        counts.append(len(batch.labels))
+    assert run.history()[0].loss == pytest.approx(np.average(losses, weights=counts), rel=1e-6)
+    for key, value in named_weights(model).items():
+        np.testing.assert_allclose(run.weights()[key], value, atol=1e-6)
+
+
+def test_the_best_epoch_is_the_one_that_is_kept(tiny_folder, tmp_path):
+    run = train_tiny(tiny_folder, tmp_path / "run", epochs=4, keep="best", learning_rate=0.003)
+    accuracies = [record.validation_accuracy for record in run.history()]
+    assert run.status().kept_epoch == int(np.argmax(accuracies)) + 1
+    pictures, labels = run.validation_pictures()
+    kept = Predictor.from_run(run).probabilities(pictures).argmax(axis=1)
+    assert (kept == labels).mean() == pytest.approx(max(accuracies))
+
+
+def test_patience_ends_a_training_that_no_longer_gains(tiny_folder, tmp_path):
+    run = train_tiny(tiny_folder, tmp_path / "run", epochs=30, patience=2, learning_rate=0.003)
+    accuracies = [record.validation_accuracy for record in run.history()]
+    assert run.status().state == "stopped early"
+    assert len(accuracies) < 30
+    assert int(np.argmax(accuracies)) == len(accuracies) - 3
+
+
+def test_class_weights_lift_the_rare_class(tiny_folder, tmp_path):
+    from saccade.training.fit import class_weights_of
+
+    run = train_tiny(tiny_folder, tmp_path / "run", epochs=1, class_weights=True)
+    split = saccade.load(tiny_folder).splits["train"]
+    rare = split.subset(np.flatnonzero((split.labels != 0) | (np.arange(len(split)) % 4 == 0)))
+    weights = class_weights_of(rare, run)
+    counts = np.bincount(rare.labels)
+    np.testing.assert_allclose(weights * counts, len(rare) / 3, rtol=1e-6)
+    plain = train_tiny(tiny_folder, tmp_path / "plain", epochs=1)
+    # Balanced data: weights of one change nothing.
+    np.testing.assert_allclose(run.history()[0].loss, plain.history()[0].loss, rtol=1e-5)
+
+
+def test_validation_pictures_are_never_trained_on(tiny_run, tiny_folder):
+    from saccade.data.parts import parts_of
+
+    parts = parts_of(saccade.load(tiny_folder), validation=0.1, seed=tiny_run.recipe.seed)
+    names = {name: set(part.names) for name, part in parts.items()}
+    assert not names["train"] & names["validation"]
+    assert not (names["train"] | names["validation"]) & names["test"]
+    assert {name: len(part) for name, part in parts.items()} == tiny_run.data.pictures
+
+
+def test_no_validation_part_on_request(tiny_folder, tmp_path):
+    run = train_tiny(tiny_folder, tmp_path / "run", validation=0)
+    assert run.history()[0].validation_accuracy is None
+    assert len(run.validation_pictures()[1]) == 0
+    with pytest.raises(TrainingError, match="without validation pictures"):
+        train_tiny(tiny_folder, tmp_path / "best", validation=0, keep="best")
+
+
+def test_a_run_is_never_overwritten(tiny_run, tiny_folder):
+    before = digest(tiny_run)
+    with pytest.raises(RunError, match="exists already"):
+        train_tiny(tiny_folder, tiny_run.path)
+    assert digest(tiny_run) == before
+
+
+def test_runs_without_a_name_are_numbered(tiny_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    paths = [train_tiny(tiny_folder, None).path.as_posix() for _ in range(2)]
+    assert paths == ["runs/tiny-folder-1", "runs/tiny-folder-2"]
+
+
+def test_wrong_settings_fail_before_the_data_is_looked_at(tmp_path):
+    with pytest.raises(RecipeError, match="no key 'epoch'"):
+        saccade.train(tmp_path / "not there", settings={"epoch": 3})
+
+
+def test_a_training_that_diverges_says_so(tiny_folder, tmp_path):
+    with pytest.raises(TrainingError, match="diverged") as caught:
+        train_tiny(tiny_folder, tmp_path / "run", epochs=20, learning_rate=10, recipe="scheduled", decay=1.0)
+    assert "learning_rate=1" in caught.value.remedy
+
+
+def test_a_network_too_large_for_the_machine_is_refused(tiny_folder, tmp_path):
+    with pytest.raises(TrainingError, match="too large for this machine") as caught:
+        train_tiny(tiny_folder, tmp_path / "run", recipe="quick", image_size=640)
+    assert "--recipe folder" in caught.value.remedy
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_recipe_of_ones_own(tiny_folder, tmp_path):
+    mine = get_recipe("folder").with_settings({"plain_epochs": 1, "image_size": 48})
+    run = saccade.train(tiny_folder, recipe=mine, out=tmp_path / "run", progress=False)
+    assert (run.rule.height, run.rule.width) == (48, 48)
+    assert Run.open(run.path).recipe == mine
