@@ -2,7 +2,7 @@
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
-UV := $(BIN)/python -m uv pip install --quiet --python $(BIN)/python \
+UV := $(BIN)/python -m uv pip install --quiet --compile-bytecode --python $(BIN)/python \
 	--overrides requirements/overrides.txt --constraint requirements/constraints.txt -r requirements/tensorflow.txt
 PINS := pyproject.toml $(wildcard requirements/*.txt)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from saccade.data.dataset import Dataset, PictureRule, RefusedPicture, Split
     from saccade.data.explore import Exploration, explore
     from saccade.data.load import load
-    from saccade.deploy.export import export
+    from saccade.deploy.export import Export, export
     from saccade.errors import SaccadeError
     from saccade.evaluation.evaluate import evaluate
     from saccade.evaluation.report import Report
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Dataset": "saccade.data.dataset",
     "Exploration": "saccade.data.explore",
+    "Export": "saccade.deploy.export",
     "PictureRule": "saccade.data.dataset",
     "Prediction": "saccade.inference.predict",
     "Recipe": "saccade.recipes",
@@ -56,6 +57,7 @@ _HOMES = {
 __all__ = [
     "Dataset",
     "Exploration",
+    "Export",
     "PictureRule",
     "Prediction",
     "Recipe",

@@ -13,7 +13,7 @@ import pytest
 
 import saccade
 from saccade.deploy.export import FORMATS
-from saccade.deploy.verify import TOLERANCE, Check, check_for, verify
+from saccade.deploy.verify import TOLERANCE, Check, check_for, largest_difference, verify
 from saccade.errors import ExportError, RunError
 from saccade.inference.predictor import Predictor
 from saccade.runs.run import Run
@@ -116,15 +116,21 @@ def test_without_validation_pictures_random_ones_are_taken(tiny_run, tmp_path):
     assert check.pictures.std() > 60
 
 
-def test_another_answer_is_refused(exports, runs):
-    check = check_for(runs["keras"], Predictor.from_run(runs["keras"]))
-    off = check.probabilities.copy()
-    off[-1, -1] += 3 * TOLERANCE
+def test_answers_that_differ_are_refused():
+    probabilities = np.full((3, 2), 0.5, np.float32)
+    check = Check(np.zeros((3, 8, 8, 3), np.uint8), probabilities, "validation")
+    off = probabilities.copy()
 
+    off[-1, -1] += TOLERANCE / 2
+    assert 0 < largest_difference(off, check) < TOLERANCE
+    off[-1, -1] += TOLERANCE
     with pytest.raises(ExportError, match="does not give the run's probabilities") as caught:
-        verify("keras", exports["keras"].path, Check(check.pictures, off, check.origin))
-
-    assert caught.value.found == "a largest difference of 3e-05"
+        largest_difference(off, check)
+    assert caught.value.expected == "float32 of shape (3, 2), within 1e-05 on 3 validation pictures"
+    assert caught.value.found == "a largest difference of 1.5e-05"
+    for other in (probabilities[:2], probabilities.astype(np.float64), np.full_like(probabilities, np.nan)):
+        with pytest.raises(ExportError):
+            largest_difference(other, check)
 
 
 def test_a_file_that_does_not_open_is_refused(runs, tmp_path):

@@ -146,6 +146,9 @@ def test_refused_pictures_are_counted_and_named(run, folder):
     assert (report.n, report.total, report.scored) == (60, 61, "60 of 61")
     assert [picture.path for picture in report.refused] == ["test/one/broken.png"]
     assert report.to_dict()["refused"][0]["reason"]
+    assert saccade.evaluate(run, data=folder, split="train").notes == (
+        "pictures of the data that can't be read, outside this split: 1",
+    )
 
 
 def test_missing_and_extra_classes_are_named(run, folder):
@@ -180,7 +183,8 @@ def test_data_that_changed_since_the_training(tiny_run, folder, tmp_path):
         with pytest.raises(EvaluationError, match=f"which pictures were the run's {split} part") as caught:
             saccade.evaluate(run, split=split)
         assert "--data" in str(caught.value)
-    assert saccade.evaluate(run, data=folder, split="train").n > 0
+    named = saccade.evaluate(run, data=folder, split="train")
+    assert named.files[0].name == "report-train-copied.json"
 
 
 def test_what_can_not_be_evaluated_is_said(run, tmp_path):
@@ -212,7 +216,7 @@ def test_each_picture_scored_once_passes():
 @pytest.mark.parametrize(
     ("rows", "probabilities", "found"),
     [
-        ([0, 1, 2, 2], np.full((4, 2), 0.5), "1 pictures stand in the split more than once"),
+        ([0, 1, 2, 2], np.full((4, 2), 0.5), "pictures that stand in the split more than once: 1"),
         ([0, 1, 2, 3], np.full((3, 2), 0.5), "4 pictures and 2 classes, but scores of shape (3, 2)"),
         ([0, 1, 2, 3], np.full((4, 3), 1 / 3), "4 pictures and 2 classes, but scores of shape (4, 3)"),
         ([0, 1, 2, 3], np.full((4, 2), np.nan), "scores that are negative or not finite"),

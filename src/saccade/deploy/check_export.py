@@ -25,21 +25,15 @@ def main() -> None:
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     form, export, pictures, answers = sys.argv[1:]
     asked = np.load(pictures, allow_pickle=False)
-    answer = open_export(form, Path(export))
+    answer = _open_export(form, Path(export))
     parts = [answer(asked[start : start + _BATCH].astype(np.float32)) for start in range(0, len(asked), _BATCH)]
     np.save(answers, np.concatenate(parts), allow_pickle=False)
 
 
-def open_export(form: str, path: Path) -> Callable[[Any], Any]:
+def _open_export(form: str, path: Path) -> Callable[[Any], Any]:
     """The export as a function from pixels, float32 [n, height, width, 3], to probabilities [n, classes]."""
     if form == "savedmodel":
-        import tensorflow
-
-        loaded = tensorflow.saved_model.load(str(path))
-        # Looked up in `loaded` at each call, because a signature alone does not keep the model's variables alive.
-        return lambda pixels: loaded.signatures["serving_default"](pixels=tensorflow.constant(pixels))[
-            "probabilities"
-        ].numpy()
+        return _open_saved_model(path)
     import keras
 
     if form == "weights":
@@ -49,6 +43,19 @@ def open_export(form: str, path: Path) -> Callable[[Any], Any]:
     else:
         model = keras.models.load_model(path, compile=False)
     return lambda pixels: keras.ops.convert_to_numpy(model(pixels, training=False))
+
+
+def _open_saved_model(path: Path) -> Callable[[Any], Any]:
+    import tensorflow
+
+    loaded = tensorflow.saved_model.load(str(path))
+
+    def answer(pixels: Any) -> Any:
+        # Looked up in `loaded` each time, because a signature alone does not keep the model's variables alive.
+        serve = loaded.signatures["serving_default"]
+        return serve(pixels=tensorflow.constant(pixels))["probabilities"].numpy()
+
+    return answer
 
 
 if __name__ == "__main__":

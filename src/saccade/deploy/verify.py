@@ -65,7 +65,15 @@ def verify(form: str, export: Path, check: Check) -> float:
     Raises:
         ExportError: the export does not open, or differs by more than 1e-5.
     """
-    answers = _answers(form, export, check.pictures)
+    return largest_difference(_answers(form, export, check.pictures), check)
+
+
+def largest_difference(answers: NDArray[Any], check: Check) -> float:
+    """The largest absolute difference between an export's answers, [n, classes], and the run's probabilities.
+
+    Raises:
+        ExportError: it is more than 1e-5 or no number, or the answers are not float32 of the same shape.
+    """
     if answers.dtype != np.float32 or answers.shape != check.probabilities.shape:
         raise _disagreement(check, f"{answers.dtype} of shape {answers.shape}")
     difference = float(np.abs(answers - check.probabilities).max())

@@ -22,6 +22,7 @@ from saccade.runs.run import Run
 
 # float32 sums of up to thousands of probabilities are further from 1 than a rounding, but never by this much.
 _SUM_TOLERANCE = 1e-3
+_FILES = (("report", ".json"), ("confusion_matrix", ".png"), ("predictions", ".png"))
 
 
 def evaluate(
@@ -70,7 +71,7 @@ def evaluate(
         class_names=run.class_names,
         metrics=measure(subject.pictures.labels, probabilities),
         notes=subject.notes,
-        files=tuple(run.path.resolve() / f"{stem}{_mark(run, subject)}{suffix}" for stem, suffix in _FILES),
+        files=tuple(run.path.resolve() / f"{stem}{_mark(subject, split)}{suffix}" for stem, suffix in _FILES),
     )
     _write(run, report, subject.pictures, probabilities)
     return report
@@ -90,7 +91,7 @@ def require_each_once(pictures: Split, probabilities: NDArray[np.float32], class
     """
     problem = None
     if len(np.unique(pictures.rows)) != len(pictures):
-        problem = f"{len(pictures) - len(np.unique(pictures.rows))} pictures stand in the split more than once"
+        problem = f"pictures that stand in the split more than once: {len(pictures) - len(np.unique(pictures.rows))}"
     elif probabilities.shape != (len(pictures), classes):
         problem = f"{len(pictures)} pictures and {classes} classes, but scores of shape {probabilities.shape}"
     elif not np.isfinite(probabilities).all() or probabilities.min() < 0:
@@ -105,15 +106,15 @@ def require_each_once(pictures: Split, probabilities: NDArray[np.float32], class
         )
 
 
-_FILES = (("report", ".json"), ("confusion_matrix", ".png"), ("predictions", ".png"))
-
-
 @dataclass(frozen=True)
 class _Subject:
-    """What is evaluated: the pictures of one split, those that could not be read, and what must be said of them."""
+    """What is evaluated: the pictures of one split, those that could not be read, and what must be said of them.
+
+    `own` tells whether it is the data that the run was trained on.
+    """
 
     dataset: Dataset
-    split: SplitName
+    own: bool
     pictures: Split
     refused: tuple[RefusedPicture, ...]
     notes: tuple[str, ...]
@@ -122,15 +123,20 @@ class _Subject:
 def _subject(run: Run, data: str | os.PathLike[str] | None, split: SplitName, progress: bool) -> _Subject:
     dataset = load_with_rule(run.data_source if data is None else data, run.rule, progress=progress)
     _require_same_classes(run.class_names, dataset.class_names)
-    notes = dataset.notes
-    if data is None and dataset.fingerprint != run.data_fingerprint:
-        notes = (*notes, _require_still_meaningful(run, split))
+    unchanged = dataset.fingerprint == run.data_fingerprint
     parts = parts_of(dataset, validation=run.recipe.validation, seed=run.recipe.seed)
     if not len(parts[split]):
         raise _no_pictures(dataset, split)
     # A validation part that was held out was drawn from the readable pictures: nothing is missing from it.
     refused = tuple(picture for picture in dataset.refused if picture.split == split)
-    return _Subject(dataset, split, parts[split], refused, notes)
+    notes = [*dataset.notes]
+    if data is None and not unchanged:
+        notes.append(_note_on_changed_data(run, split))
+    if len(dataset.refused) > len(refused):
+        notes.append(
+            f"pictures of the data that can't be read, outside this split: {len(dataset.refused) - len(refused)}"
+        )
+    return _Subject(dataset, data is None or unchanged, parts[split], refused, tuple(notes))
 
 
 def _require_same_classes(expected: Sequence[str], found: Sequence[str]) -> None:
@@ -148,7 +154,7 @@ def _require_same_classes(expected: Sequence[str], found: Sequence[str]) -> None
     )
 
 
-def _require_still_meaningful(run: Run, split: SplitName) -> str:
+def _note_on_changed_data(run: Run, split: SplitName) -> str:
     if split != "test":
         raise EvaluationError(
             f"it can't be told any more which pictures were the run's {split} part",
@@ -158,7 +164,7 @@ def _require_still_meaningful(run: Run, split: SplitName) -> str:
         )
     return (
         f"'{run.data_source}' has changed since the training: pictures that are test pictures now may have been "
-        "trained on."
+        "trained on"
     )
 
 
@@ -177,12 +183,11 @@ def _listed(names: Sequence[str]) -> str:
     return shown if len(names) <= 10 else f"{shown} and {len(names) - 10} more"
 
 
-def _mark(run: Run, subject: _Subject) -> str:
+def _mark(subject: _Subject, split: SplitName) -> str:
     """What tells the files of this evaluation from those of the run's own test split."""
-    own = subject.dataset.source == run.data_source or subject.dataset.fingerprint == run.data_fingerprint
-    if not own:
-        return f"-{subject.split}-{subject.dataset.name}"
-    return "" if subject.split == "test" else f"-{subject.split}"
+    if not subject.own:
+        return f"-{split}-{subject.dataset.name}"
+    return "" if split == "test" else f"-{split}"
 
 
 def _write(run: Run, report: Report, pictures: Split, probabilities: NDArray[np.float32]) -> None:
