@@ -1,67 +1,75 @@
+import fcntl
 import os
 import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
-import time
+import termios
+from contextlib import contextmanager
 
 import pytest
 
+import saccade
 from saccade.runs.run import Run
 
 TRAIN = [sys.executable, "-m", "saccade", "train"]
 
 
-def start(arguments, **options):
-    return subprocess.Popen([*TRAIN, *arguments], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+@contextmanager
+def started(*arguments):
+    process = subprocess.Popen([*TRAIN, *arguments], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
-def wait_for_first_epoch(process):
+def wait_for(process, start_of_line):
     lines = []
     for line in process.stderr:
         lines.append(line)
-        if line.startswith("epoch 1/"):
+        if line.startswith(start_of_line):
             return
-    pytest.fail(f"the training ended before its first epoch did: {lines}")
+    pytest.fail(f"the training ended before it said '{start_of_line}': {lines}")
 
 
 def test_the_first_ctrl_c_saves_a_run_that_can_be_evaluated(tiny_folder, tmp_path):
     out = tmp_path / "run"
-    process = start([str(tiny_folder), "--recipe", "folder", "--epochs", "5000", "--out", str(out)])
-    wait_for_first_epoch(process)
-    process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=120)
-    assert process.returncode == 130
-    assert "stopping after this step" in stderr
+    with started(str(tiny_folder), "--recipe", "folder", "--epochs", "5000", "--out", str(out)) as process:
+        wait_for(process, "epoch 1/")
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=120)
+    assert process.returncode == 130, stderr
+    assert "press Ctrl-C again to quit without saving" in stderr
     assert "interrupted on tiny" in stdout
     run = Run.open(out)
     assert run.status().state == "interrupted"
     assert 1 <= run.status().kept_epoch == len(run.history()) < 5000
-    evaluated = subprocess.run(
-        [sys.executable, "-m", "saccade", "evaluate", str(out)], capture_output=True, text=True, check=False
-    )
-    assert evaluated.returncode == 0, evaluated.stderr
+    assert saccade.evaluate(run).n == 60
 
 
 def test_the_second_ctrl_c_quits(tiny_folder, tmp_path):
     out = tmp_path / "run"
-    # Large pictures make steps long enough for the second signal to come within one.
-    arguments = ["--recipe", "folder", "--epochs", "50", "--set", "image_size=384", "--set", "batch_size=100"]
-    process = start([str(tiny_folder), *arguments, "--out", str(out)])
-    wait_for_first_epoch(process)
-    deadline = time.monotonic() + 120
-    while process.poll() is None and time.monotonic() < deadline:
+    # Large pictures make steps, validation and saving long enough for the second signal to come within them.
+    large = ["--set", "image_size=384", "--set", "batch_size=100"]
+    with started(str(tiny_folder), "--recipe", "folder", "--epochs", "50", *large, "--out", str(out)) as process:
+        wait_for(process, "epoch 1/")
         process.send_signal(signal.SIGINT)
-        time.sleep(0.05)
-    _, stderr = process.communicate(timeout=120)
-    assert process.returncode == 130
+        wait_for(process, "stopping after this step")
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=120)
+    assert process.returncode == 130, stderr
     assert "Traceback" not in stderr
+    assert not (out / "weights.safetensors").exists()
 
 
 def test_on_a_terminal_there_is_a_bar_with_rate_and_remaining_time(tiny_folder, tmp_path):
     arguments = [str(tiny_folder), "--recipe", "folder", "--epochs", "2", "--set", "batch_size=4"]
     main, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 160, 0, 0))
     process = subprocess.Popen(
         [*TRAIN, *arguments, "--out", str(tmp_path / "run")], stderr=terminal, stdout=subprocess.DEVNULL
     )

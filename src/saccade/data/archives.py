@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import lzma
 import shutil
+import struct
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from lzma import LZMAError
 from pathlib import Path
 
 from saccade.data import cache
-from saccade.data.archive_members import Member, check_target, tar_members, zip_members
+from saccade.data.archive_members import Member, open_tar, refused, tar_members, zip_members
 from saccade.data.progress import counting
 from saccade.errors import ArchiveError
 
@@ -26,6 +28,20 @@ LARGEST_RATIO = 200
 # Small archives of small or simple pictures compress well without meaning harm.
 _RATIO_COUNTS_FROM = 100_000_000
 _PIECE = 1 << 20
+# What the libraries raise on damaged archives; RecursionError is a RuntimeError, UnicodeError a ValueError.
+_DAMAGES = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    gzip.BadGzipFile,
+    lzma.LZMAError,
+    zlib.error,
+    struct.error,
+    EOFError,
+    IndexError,
+    OverflowError,
+    RuntimeError,
+    ValueError,
+)
 _MARGIN = 200_000_000  # bytes of the disk that stay free
 
 
@@ -104,21 +120,23 @@ def _members(path: Path) -> Iterator[tuple[Iterator[Member], int]]:
         with zipfile.ZipFile(path) as archive:
             yield zip_members(archive), sum(entry.file_size for entry in archive.infolist())
     else:
-        with path.open("rb") as packed, tarfile.open(fileobj=packed, mode="r:*") as tar:
+        with path.open("rb") as packed, open_tar(packed) as tar:
             yield tar_members(tar, packed), 0
 
 
 def _write(root: Path, member: Member, allowance: _Allowance) -> None:
-    target = root / check_target(member.name)
-    folder = target if member.stream is None else target.parent
-    if not folder.is_dir():
-        folder.mkdir(parents=True)
-    if member.stream is None:
-        return
-    with member.stream as source, target.open("xb") as unpacked:
-        while piece := source.read(_PIECE):
-            allowance.count_bytes(len(piece), member.name)
-            unpacked.write(piece)
+    target = root / member.target
+    folder = target.parent if member.open else target
+    try:
+        if not folder.is_dir():
+            folder.mkdir(parents=True)
+        if member.open:
+            with target.open("xb") as unpacked, member.open() as source:
+                while piece := source.read(_PIECE):
+                    allowance.count_bytes(len(piece), member.name)
+                    unpacked.write(piece)
+    except (FileExistsError, NotADirectoryError):
+        raise refused(member.name, "stands in it twice") from None
 
 
 class _Allowance:
@@ -169,7 +187,7 @@ def _readable(path: Path) -> Iterator[None]:
     """Turns what the libraries raise on a damaged or unreadable archive into an error that names the archive."""
     try:
         yield
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, LZMAError, EOFError, NotImplementedError) as error:
+    except _DAMAGES as error:
         raise ArchiveError(
             f"The archive {path.name} is damaged or of a kind that can't be read.",
             expected=f"a file of the kind {', '.join(SUFFIXES)}",

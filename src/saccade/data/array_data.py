@@ -22,6 +22,7 @@ from saccade.data.decoded import (
 )
 from saccade.data.default_size import default_rule
 from saccade.data.picture_files import content_hash
+from saccade.data.progress import counting
 from saccade.data.scans import Scan, recall, remember
 
 
@@ -47,7 +48,12 @@ class LabelledArray:
 
 
 def load_array(
-    name: str, size: tuple[int, int], read: Callable[[], LabelledArray], rule: PictureRule | None
+    name: str,
+    size: tuple[int, int],
+    read: Callable[[], LabelledArray],
+    rule: PictureRule | None,
+    *,
+    progress: bool = False,
 ) -> Dataset:
     """A named dataset, from the cache or else from `read`.
 
@@ -56,6 +62,7 @@ def load_array(
         size: the pictures' own height and width.
         read: gets the data where the cache does not hold it.
         rule: the size to bring it to; chosen by the pictures' own size where it is None.
+        progress: whether to show progress on standard error.
     """
     own_rule = PictureRule(*size)
     rule = rule or default_rule(np.array([size], np.int32))
@@ -64,7 +71,7 @@ def load_array(
     if decoded is None:
         own = open_decoded(scan.fingerprint, own_rule) if scan else None
         own = own or _keep(name, read(), own_rule)
-        decoded = own if rule == own_rule else _at_size(own, rule, name)
+        decoded = own if rule == own_rule else _at_size(own, rule, name, progress=progress)
     return decoded.dataset(name=name, source=name)
 
 
@@ -96,13 +103,18 @@ def _keep(name: str, array: LabelledArray, rule: PictureRule) -> DecodedData:
         with array_file(built, count, rule) as stream:
             stream.write(np.ascontiguousarray(array.pictures).data)
         decoded = keep_decoded(built, index, rule, name)
-    remember(f"name:{name}", name, Scan(index.fingerprint, (rule.height, rule.width)), {}, name)
+    with cache.in_use(decoded.entry):
+        remember(f"name:{name}", name, Scan(index.fingerprint, (rule.height, rule.width)), {}, name)
     return decoded
 
 
-def _at_size(own: DecodedData, rule: PictureRule, name: str) -> DecodedData:
+def _at_size(own: DecodedData, rule: PictureRule, name: str, *, progress: bool) -> DecodedData:
     with cache.building() as built:
-        with array_file(built, len(own.store), rule) as stream:
+        with (
+            array_file(built, len(own.store), rule) as stream,
+            counting("resizing", total=len(own.store), unit="pictures", shown=progress) as bar,
+        ):
             for picture in own.store:
-                stream.write(np.ascontiguousarray(fit_pixels(picture, rule)).data)
+                stream.write(fit_pixels(picture, rule).tobytes())
+                bar.update(1)
         return keep_decoded(built, own.index, rule, name)

@@ -94,7 +94,7 @@ def find_entry(kind: str, key: str) -> Path | None:
 def find_entries(kind: str, prefix: str) -> list[Path]:
     """The folders of all entries whose key begins so, the one last used first."""
     found = [path.parent for path in (cache_folder() / kind).glob(f"{prefix}*/{_LABEL}")]
-    return sorted(found, key=lambda path: (path / _LABEL).stat().st_mtime_ns, reverse=True)
+    return sorted(found, key=_last_used, reverse=True)
 
 
 @contextmanager
@@ -102,8 +102,9 @@ def building() -> Iterator[Path]:
     """A new folder in which an entry is built; whatever is left of it at the end is removed.
 
     Raises:
-        DataError: if the cache can't be written.
+        DataError: if the cache can't be written, or its size limit can't be understood.
     """
+    cache_limit()  # one that can't be understood is refused before any work
     place = cache_folder() / _BUILDING
     try:
         place.mkdir(parents=True, exist_ok=True)
@@ -210,6 +211,13 @@ def _entry(label: Path) -> CacheEntry | None:
         return CacheEntry(label.parent.parent.name, str(facts["name"]), int(facts["bytes"]), used, label.parent)
     except (OSError, ValueError, KeyError, TypeError):
         return None  # removed by another process meanwhile, or damaged
+
+
+def _last_used(path: Path) -> float:
+    try:
+        return (path / _LABEL).stat().st_mtime
+    except OSError:
+        return 0.0  # removed by another process meanwhile
 
 
 def _bytes_on_disk(path: Path) -> int:

@@ -39,7 +39,7 @@ def load_cifar10(rule: PictureRule | None, folders: Sequence[Path], *, progress:
     Raises:
         DataNotFoundError: if it is neither here nor can be downloaded; says why, and the three ways to get it.
     """
-    return load_array("cifar10", _SIZE, lambda: _read(folders, progress=progress), rule)
+    return load_array("cifar10", _SIZE, lambda: _read(folders, progress=progress), rule, progress=progress)
 
 
 def cifar10_is_here(folders: Sequence[Path]) -> bool:

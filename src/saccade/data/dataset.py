@@ -20,9 +20,8 @@ class PictureRule:
 
     The picture is turned upright (EXIF), laid over `background` where it is transparent, and converted to 8-bit RGB.
     It is then resized with Pillow's antialiasing bicubic filter so that it just covers `height` x `width`, keeping its
-    proportions, and the centre is cut out; what the cut leaves out does not enter the filter. A JPEG of more than four
-    times the size is first reduced by its own decoder, to no less than twice the size. A picture of the size already
-    is left as it is.
+    proportions, and the centre is cut out. A JPEG of more than four times the size is first reduced by its own
+    decoder, to no less than twice the size. A picture that has the size already is left as it is.
 
     Attributes:
         height: of the resulting array, in pixels.

@@ -81,6 +81,7 @@ def decode(encoded: bytes, rule: PictureRule | None = None) -> Decoded:
     """Decodes a picture, as `PictureRule` describes; without a rule it keeps its own size.
 
     JPEG, PNG, GIF (the first frame), BMP and WebP are read, by content. Of 16-bit samples the high byte is kept.
+    Colour profiles are not applied.
 
     Raises:
         PictureError: if the bytes are no such picture, or a truncated, damaged or too large one.
@@ -120,10 +121,10 @@ def fit_pixels(pixels: NDArray[np.uint8], rule: PictureRule) -> NDArray[np.uint8
 def _decode(encoded: bytes, file_format: str, rule: PictureRule) -> Decoded:
     image = _open(encoded, file_format, rule.max_pixels)
     size = image.size
-    if rule.height and file_format == "JPEG":
-        # The decoder itself halves large pictures, to no less than twice what is needed: several times faster.
-        largest = 2 * max(rule.height, rule.width)
-        image.draft(None, (largest, largest))
+    needed = 2 * max(rule.height, rule.width)
+    if file_format == "JPEG" and 0 < 2 * needed <= min(size):
+        # The decoder itself halves large pictures, to no less than twice what is needed: three times as fast.
+        image.draft(None, (needed, needed))
     image.load()
     orientation = _orientation(image)
     facts = _facts(file_format, image.mode, size, orientation)
@@ -219,7 +220,8 @@ def _fit(image: Image.Image, rule: PictureRule) -> Image.Image:
 
 def _reason(error: Exception, file_format: str) -> str:
     message = " ".join(str(error).split()).replace("not identified by this driver", "its header can't be read")
-    if "truncated" in message.lower() or isinstance(error, (struct.error, EOFError, IndexError)):
+    cause = error.__cause__ or error
+    if "truncated" in message.lower() or isinstance(cause, (struct.error, EOFError, IndexError)):
         return f"truncated {file_format}"
     if isinstance(error, MemoryError):
         return f"not enough memory to decode this {file_format}"

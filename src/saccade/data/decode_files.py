@@ -68,7 +68,7 @@ def _file_bytes(name: str) -> int:
 
 def _chunk_size(files: int, rule: PictureRule, workers: int) -> int:
     fitting = _MOST_BYTES_IN_CHUNK // (rule.height * rule.width * 3)
-    fair_share = -(-files // (4 * max(workers, 1)))
+    fair_share = -(-files // (4 * workers)) if workers else files
     return max(1, min(fitting, fair_share, _MOST_FILES_IN_CHUNK))
 
 

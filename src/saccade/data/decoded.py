@@ -70,11 +70,13 @@ class DecodedData:
         store: uint8 array of shape [rows, height, width, 3], memory-mapped and read-only.
         index: what the rows are.
         rule: how the pictures were brought to their size.
+        entry: the folder in the cache that holds them.
     """
 
     store: NDArray[np.uint8]
     index: Index
     rule: PictureRule
+    entry: Path
 
     def dataset(self, *, name: str, source: str, notes: Sequence[str] = ()) -> Dataset:
         """The dataset, with further notes before those on the splits."""
@@ -167,7 +169,7 @@ def _read(entry: Path, rule: PictureRule) -> DecodedData:
     columns = json.loads((entry / _INDEX).read_text(encoding="utf-8"))
     columns["refused"] = [RefusedPicture(**refused) for refused in columns["refused"]]
     store = np.load(entry / _PIXELS, mmap_mode="r", allow_pickle=False)
-    return DecodedData(np.asarray(store), Index(**columns), rule)
+    return DecodedData(np.asarray(store), Index(**columns), rule, entry)
 
 
 def _splits(index: Index, store: NDArray[np.uint8]) -> dict[SplitName, Split]:

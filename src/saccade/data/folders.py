@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from saccade.data.dataset import SPLIT_NAMES, SplitName
-from saccade.data.walk import is_side_file, suffix_of, visible, walk
+from saccade.data.walk import is_side_file, readable_name, suffix_of, visible, walk
 from saccade.errors import DataError
 
 _SPLIT_FOLDERS: Mapping[str, SplitName] = {
@@ -40,7 +40,7 @@ class Listing:
 
     Attributes:
         root: the folder that holds the classes or the splits.
-        class_names: sorted by name.
+        class_names: sorted by name; what can't be printed is written as codes.
         pictures: ordered by split, class and path.
         notes: what was left out.
     """
@@ -82,7 +82,8 @@ def find_pictures(folder: Path) -> Listing:
             raise _class_without_pictures(name, root)
         label, prefix = class_names.index(name), Path(splits[split][name]).relative_to(root).as_posix()
         pictures += [FoundPicture(f"{prefix}/{file.path}", split, label, file.size, file.changed) for file in kept]
-    return Listing(root, class_names, pictures, (*notes, *_note_on_left_out(left_out)))
+    readable = tuple(map(readable_name, class_names))
+    return Listing(root, readable, pictures, (*map(readable_name, notes), *_note_on_left_out(left_out)))
 
 
 def _pass_through(folder: Path) -> Path:
@@ -147,7 +148,7 @@ def _check_any(root: Path, folders: Sequence[str], files: Sequence[str]) -> None
     raise DataError(
         f"There are no classes in {root}.",
         expected=f"a folder for each class: {_LAYOUT}",
-        found=f"{len(files)} files and no folder",
+        found=f"{_files(len(files))} and no folder",
         remedy="sort the pictures into one folder for each class",
     )
 
@@ -183,14 +184,18 @@ def _class_without_pictures(name: str, root: Path) -> DataError:
 
 def _note_on_strays(files: Iterable[str]) -> list[str]:
     strays = [name for name in files if not is_side_file(name)]
-    return [f"left out: {len(strays)} files beside the class folders, such as {strays[0]}"] if strays else []
+    return [f"left out: {_files(len(strays))} beside the class folders, such as {strays[0]}"] if strays else []
 
 
 def _note_on_left_out(suffixes: Counter[str]) -> list[str]:
-    kinds = ", ".join(sorted(suffix or "without suffix" for suffix in suffixes))
-    return [f"left out: {suffixes.total()} files which by their names are no pictures ({kinds})"] if suffixes else []
+    kinds = ", ".join(sorted(f".{suffix}" if suffix else "no suffix" for suffix in suffixes))
+    return [f"left out: {_files(suffixes.total())}, no pictures by name ({kinds})"] if suffixes else []
+
+
+def _files(count: int) -> str:
+    return f"{count} file{'' if count == 1 else 's'}"
 
 
 def _listed(names: Iterable[str]) -> str:
     ordered = sorted(names)
-    return ", ".join(ordered[:10]) + (f" and {len(ordered) - 10} more" if len(ordered) > 10 else "")
+    return ", ".join(map(readable_name, ordered[:10])) + (f" and {len(ordered) - 10} more" if len(ordered) > 10 else "")

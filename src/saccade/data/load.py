@@ -16,6 +16,7 @@ from saccade.data.picture_data import load_archive, load_folder
 from saccade.errors import DataError, DataNotFoundError
 
 _NAMES = ("cifar10", "digits")
+_JPEG_NOTE = "this is a JPEG copy of CIFAR-10: compare its results only with others on this copy"
 
 
 def load(data: str | os.PathLike[str], *, image_size: int | None = None, progress: bool = False) -> Dataset:
@@ -57,7 +58,7 @@ def load_default(*, image_size: int | None = None, progress: bool = False) -> Da
     if not cifar10_is_here(_data_folders()) and _in_data_folders("cifar10") is None:
         copy = _in_data_folders("cifar10-jpeg")
         if copy is not None:
-            return _with_note(_load_path(copy, rule, progress=progress), "this is a JPEG copy of CIFAR-10")
+            return _with_note(_load_path(copy, rule, progress=progress), _JPEG_NOTE)
     try:
         return _load("cifar10", rule, progress=progress)
     except DataNotFoundError as error:
@@ -80,7 +81,7 @@ def _load(data: str | os.PathLike[str], rule: PictureRule | None, *, progress: b
 
 
 def _load_path(path: Path, rule: PictureRule | None, *, progress: bool) -> Dataset:
-    path = path.absolute()
+    path = Path(os.path.abspath(path))  # noqa: PTH100 - without "..", but with links as they are called
     if path.is_dir():
         return load_folder(path, rule, progress=progress)
     if is_archive(path):

@@ -27,7 +27,8 @@ from saccade.data.default_size import default_rule
 from saccade.data.folders import FoundPicture, Listing, find_pictures
 from saccade.data.picture_files import read_picture
 from saccade.data.progress import counting
-from saccade.data.scans import Scan, recall, recall_touched, remember, remembered_archive_hash
+from saccade.data.scans import Scan, described, recall, recall_touched, remember, remembered_archive_hash
+from saccade.data.walk import readable_name
 from saccade.errors import DataError, PictureError
 
 _PROBED = 64
@@ -50,7 +51,7 @@ def load_folder(folder: Path, rule: PictureRule | None, *, progress: bool) -> Da
     """
     listing = find_pictures(folder)
     source, signature = f"folder:{folder}", listing.signature()
-    scan = recall(source, signature) or recall_touched(source, listing)
+    scan = recall(source, signature) or recall_touched(source, listing, folder.name)
     decoded = _open(scan, rule)
     if decoded is None:
         decoded, _ = _decode_and_remember(source, signature, listing, rule, name=folder.name, progress=progress)
@@ -86,11 +87,10 @@ def _decode_and_remember(
     decoded, hashes = _decode(listing, rule, name, progress=progress)
     usual = default_rule(np.array(decoded.index.sizes, np.int32))
     scan = Scan(decoded.index.fingerprint, (usual.height, usual.width), listing.notes)
-    files = {
-        found.path: (found.size, found.changed, content)
-        for found, content in zip(listing.pictures, hashes, strict=True)
-    }
-    remember(source, signature, scan, files, name)
+    # A file that is there but could not be read may be readable the next time, without having changed.
+    if all(content or not found.size for found, content in zip(listing.pictures, hashes, strict=True)):
+        with cache.in_use(decoded.entry):
+            remember(source, signature, scan, described(listing, hashes), name)
     return decoded, scan
 
 
@@ -137,7 +137,7 @@ def _read_all(built: Path, listing: Listing, rule: PictureRule, *, progress: boo
 def _index(listing: Listing, reading: _Reading) -> Index:
     rows = [row for row, reason in enumerate(reading.reasons) if reason is None]
     refused = [
-        RefusedPicture(found.path, found.split, reason)
+        RefusedPicture(readable_name(found.path), found.split, reason)
         for found, reason in zip(listing.pictures, reading.reasons, strict=True)
         if reason is not None
     ]
@@ -150,7 +150,7 @@ def _index(listing: Listing, reading: _Reading) -> Index:
         rows=rows,
         splits=[picture.split for picture in found],
         labels=[picture.label for picture in found],
-        names=[picture.path for picture in found],
+        names=[readable_name(picture.path) for picture in found],
         hashes=[reading.hashes[row] for row in rows],
         sizes=[(fact.height, fact.width) for fact in facts],
         modes=[fact.mode for fact in facts],

@@ -56,7 +56,8 @@ def counting(label: str, *, total: int, unit: str, shown: bool) -> Iterator[Prog
     elif sys.stderr.isatty():
         from tqdm import tqdm
 
-        with tqdm(total=total, desc=label, unit=f" {unit}", leave=False, dynamic_ncols=True) as bar:
+        scaled = unit == "bytes"
+        with tqdm(total=total, desc=label, unit=f" {unit}", unit_scale=scaled, leave=False, dynamic_ncols=True) as bar:
             yield bar
     else:
         lines = _Lines(label, unit, total)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,7 @@ class Scan:
 def recall(source: str, signature: str) -> Scan | None:
     """What is known of a source, if it is unchanged: if its signature is the same."""
     entry = cache.find_entry("scans", _key(source, signature))
-    facts = _read(entry / _FACTS) if entry else None
-    return _scan(facts) if facts else None
+    return _read_scan(entry) if entry else None
 
 
 def remember(source: str, signature: str, scan: Scan, files: Mapping[str, Sequence[int | str]], name: str) -> None:
@@ -60,24 +59,26 @@ def remember(source: str, signature: str, scan: Scan, files: Mapping[str, Sequen
             cache.remove_entry(entry)
 
 
-def recall_touched(source: str, listing: Listing) -> Scan | None:
+def recall_touched(source: str, listing: Listing, name: str) -> Scan | None:
     """What is known of a folder in which files were touched, but nothing was changed; else None.
 
     Only the files whose size or time differs from what is remembered are read.
     """
-    for entry in cache.find_entries("scans", _key(source, ""))[:1]:
-        facts, files = _read(entry / _FACTS), _read(entry / _FILES)
-        if not facts or files is None or files.keys() != {found.path for found in listing.pictures}:
-            return None
-        pictures = [(p.path, p.split, p.label, _hash(p, files[p.path], listing.root)) for p in listing.pictures]
-        if fingerprint_of(listing.class_names, pictures) == facts["fingerprint"]:
-            current = {
-                p.path: (p.size, p.changed, content)
-                for p, (*_, content) in zip(listing.pictures, pictures, strict=True)
-            }
-            remember(source, listing.signature(), _scan(facts), current, listing.root.name)
-            return _scan(facts)
-    return None
+    entries = cache.find_entries("scans", _key(source, ""))
+    scan, files = (_read_scan(entries[0]), _read(entries[0] / _FILES)) if entries else (None, None)
+    if scan is None or files is None or files.keys() != {found.path for found in listing.pictures}:
+        return None
+    hashes = [_hash(found, files[found.path], listing.root) for found in listing.pictures]
+    pictures = [(p.path, p.split, p.label, content) for p, content in zip(listing.pictures, hashes, strict=True)]
+    if fingerprint_of(listing.class_names, pictures) != scan.fingerprint:
+        return None
+    remember(source, listing.signature(), replace(scan, notes=listing.notes), described(listing, hashes), name)
+    return scan
+
+
+def described(listing: Listing, hashes: Sequence[str]) -> dict[str, tuple[int, int, str]]:
+    """Size, time of change and content hash of each file, by its path, as `remember` takes them."""
+    return {p.path: (p.size, p.changed, content) for p, content in zip(listing.pictures, hashes, strict=True)}
 
 
 def remembered_archive_hash(path: Path, *, progress: bool = False) -> str:
@@ -90,7 +91,7 @@ def remembered_archive_hash(path: Path, *, progress: bool = False) -> str:
     key = _key(f"archive:{path}", f"{facts.st_size} {facts.st_mtime_ns}")
     entry = cache.find_entry("scans", key)
     known = _read(entry / _FACTS) if entry else None
-    if known:
+    if known and "sha256" in known:
         return str(known["sha256"])
     sha256 = archive_hash(path, progress=progress)
     _keep(key, {_FACTS: {"sha256": sha256}}, path.name)
@@ -107,9 +108,13 @@ def _hash(found: FoundPicture, known: Sequence[int | str], root: Path) -> str:
         return ""
 
 
-def _scan(facts: Mapping[str, Any]) -> Scan:
-    height, width = facts["default_size"]
-    return Scan(facts["fingerprint"], (height, width), tuple(facts["notes"]))
+def _read_scan(entry: Path) -> Scan | None:
+    try:
+        facts = _read(entry / _FACTS) or {}
+        height, width = facts["default_size"]
+        return Scan(facts["fingerprint"], (height, width), tuple(facts["notes"]))
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _keep(key: str, contents: Mapping[str, object], name: str) -> None:

@@ -18,7 +18,8 @@ _HIDDEN_NAMES = frozenset({"__macosx", "desktop.ini", "thumbs.db"})
 class FoundFile(NamedTuple):
     """A file below a folder: its path relative to it, its size in bytes, and when it was changed, in nanoseconds.
 
-    Size and time are 0 for a link that leads nowhere, so that reading it gives the reason.
+    The time is that of any change, permissions included, which no program can set back. Size and time are 0 for what
+    is no regular file, such as a link that leads nowhere; reading it will give the reason.
     """
 
     path: str
@@ -29,6 +30,13 @@ class FoundFile(NamedTuple):
 def is_hidden(name: str) -> bool:
     """Whether systems keep their own notes under this name."""
     return name.startswith(".") or name.lower() in _HIDDEN_NAMES
+
+
+def readable_name(name: str) -> str:
+    """A file's name or path with what can't be printed, such as line breaks and undecodable bytes, written as codes."""
+    if name.isprintable():
+        return name
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in name)
 
 
 def suffix_of(path: str) -> str:
@@ -79,4 +87,4 @@ def _found(entry: os.DirEntry[str], prefix: str) -> FoundFile:
         return FoundFile(prefix + entry.name, 0, 0)
     if not stat.S_ISREG(facts.st_mode):
         return FoundFile(prefix + entry.name, 0, 0)
-    return FoundFile(prefix + entry.name, facts.st_size, facts.st_mtime_ns)
+    return FoundFile(prefix + entry.name, facts.st_size, facts.st_ctime_ns)

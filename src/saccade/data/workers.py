@@ -149,22 +149,38 @@ class WorkerPool:
             worker = worker or self._new_worker()
             return [worker.decode(paths)]
         except WorkerDiedError:
-            if worker is not None:
-                worker.end()
+            self._end(worker)
             worker = None
-            if self._closed:
-                raise
+            return list(self._decode_singly(paths))
         finally:
             self._free.put(worker)
-        return [self._decode_alone(path) for path in paths] if len(paths) > 1 else [self._refuse()]
 
-    def _decode_alone(self, path: str) -> DecodedChunk:
-        return self.decode([path])[0]
+    def _decode_singly(self, paths: Sequence[str]) -> Iterator[DecodedChunk]:
+        """In a worker of its own, so that a death is the fault of the file that was being decoded."""
+        worker = None
+        for path in paths:
+            worker = worker or self._new_worker()
+            try:
+                yield worker.decode([path])
+            except WorkerDiedError:
+                self._end(worker)
+                worker = None
+                yield refused_chunk("the decoder broke down on it", self._rule)
+        self._end(worker)
 
-    def _refuse(self) -> DecodedChunk:
-        return refused_chunk("the decoder broke down on it", self._rule)
+    def _end(self, worker: Worker | None) -> None:
+        if self._closed:
+            raise WorkerDiedError
+        if worker is not None:
+            worker.end()
 
     def _new_worker(self) -> Worker:
+        try:
+            return self._start_worker()
+        except SaccadeError:
+            return self._start_worker()  # something else may have ended the first one
+
+    def _start_worker(self) -> Worker:
         with self._lock:
             if self._closed:
                 raise WorkerDiedError

@@ -1,0 +1,65 @@
+"""`saccade cache`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from saccade.cli.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from saccade.data.cache import CacheEntry
+
+_ALL = "*"
+
+
+@click.command("cache")
+@click.option(
+    "--clear",
+    is_flag=False,
+    flag_value=_ALL,
+    metavar="[NAME]",
+    help="Remove everything, or what belongs to the data, or is of the kind, of this name.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def command(clear: str | None, as_json: bool) -> None:
+    """Show what the cache holds, or clear it. Everything in it can be made or downloaded again."""
+    from saccade.data.cache import cache_entries, cache_folder, cache_limit, clear_cache
+
+    removed = clear_cache(None if clear == _ALL else clear) if clear is not None else []
+    entries = cache_entries()
+    if as_json:
+        listed = [_as_dict(entry) for entry in entries]
+        facts = {"folder": str(cache_folder()), "limit": cache_limit(), "entries": listed}
+        print_json(facts | {"removed": [_as_dict(entry) for entry in removed]})
+    elif clear is not None:
+        click.echo(f"removed {len(removed)} entries, {_megabytes(_total(removed))}; {len(entries)} left")
+    else:
+        _print(entries)
+        click.echo(f"{_megabytes(_total(entries))} of at most {_megabytes(cache_limit())} in {cache_folder()}")
+
+
+def _print(entries: Sequence[CacheEntry]) -> None:
+    if not entries:
+        click.echo("the cache is empty")
+        return
+    rows = [
+        (entry.name, entry.kind, _megabytes(entry.bytes), f"{entry.last_used.astimezone():%Y-%m-%d %H:%M}")
+        for entry in entries
+    ]
+    print_table(("name", "kind", "size", "last used"), rows)
+
+
+def _as_dict(entry: CacheEntry) -> dict[str, Any]:
+    return {**asdict(entry), "last_used": entry.last_used.isoformat(), "path": str(entry.path)}
+
+
+def _total(entries: Sequence[CacheEntry]) -> int:
+    return sum(entry.bytes for entry in entries)
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"

@@ -1,0 +1,112 @@
+"""`saccade explore`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from saccade.cli.output import print_json, print_notes, print_table
+from saccade.errors import DataError
+
+if TYPE_CHECKING:
+    from saccade.data.explore import Exploration
+
+_MOST_REFUSED = 10
+_MOST_CLASSES = 30
+
+
+@click.command("explore")
+@click.argument("data")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the pictures; default explore-<name>.")
+@click.option("--image-size", type=int, help="Bring the pictures to squares of this many pixels.")
+@click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
+def command(data: str, out: Path | None, image_size: int | None, as_json: bool) -> None:
+    """Look at DATA: counts, sizes, unreadable files, duplicates, and sample pictures."""
+    from saccade.data.explore import explore
+    from saccade.data.explore_drawings import save_drawings
+    from saccade.data.load import load
+
+    dataset = load(data, image_size=image_size, progress=True)
+    exploration = explore(dataset)
+    drawings = [str(path) for path in save_drawings(dataset, exploration, _make_folder(out, dataset.name))]
+    if as_json:
+        print_json({**exploration.to_dict(), "drawings": drawings})
+        return
+    _print(exploration)
+    click.echo(f"\nwritten: {', '.join(drawings)}")
+
+
+def _make_folder(out: Path | None, name: str) -> Path:
+    """A new folder: the one asked for, or the next that is free."""
+    stem = "explore-" + re.sub(r"[^\w.-]+", "-", name)
+    candidates = [out] if out else (Path(stem if number == 1 else f"{stem}-{number}") for number in count(1))
+    for folder in candidates:
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise DataError(f"The folder {folder} can't be made.", found=error.strerror) from None
+    raise DataError(f"{out} exists already, and nothing is overwritten.", remedy="give another folder with --out")
+
+
+def _print(exploration: Exploration) -> None:
+    height, width = exploration.image_size
+    click.echo(f"{exploration.name} ({exploration.source})")
+    click.echo(f"{len(exploration.class_names)} classes; pictures are brought to {height} x {width} pixels\n")
+    _print_counts(exploration)
+    _print_facts(exploration)
+    _print_refused(exploration)
+    print_notes(exploration.notes)
+
+
+def _print_counts(exploration: Exploration) -> None:
+    splits = list(exploration.counts)
+    names = exploration.class_names
+    rows = [[name, *(f"{exploration.counts[split][name]:,}" for split in splits)] for name in names[:_MOST_CLASSES]]
+    if len(names) > _MOST_CLASSES:
+        rows.append([f"and {len(names) - _MOST_CLASSES} more", *("" for _ in splits)])
+    totals = [f"{sum(exploration.counts[split].values()):,}" for split in splits]
+    print_table(["class", *splits], [*rows, ["all", *totals]])
+
+
+def _print_facts(exploration: Exploration) -> None:
+    sizes = exploration.sizes
+    commonest_height, commonest_width, pictures = sizes.commonest[0]
+    within = ", ".join(f"{count:,} in {split}" for split, count in exploration.duplicates_within.items())
+    click.echo(
+        f"\nsizes: {sizes.different:,} different, from {_size(sizes.smallest)} to {_size(sizes.largest)}; "
+        f"{pictures:,} pictures of {commonest_height} x {commonest_width}"
+    )
+    click.echo(f"modes: {_counts(exploration.modes)}")
+    click.echo(f"formats: {_counts(exploration.formats)}")
+    click.echo(f"exact duplicates: {within}; {exploration.duplicates_across:,} pictures in more than one split")
+    click.echo(f"mean of red, green, blue (0 to 255): {_channels(exploration.mean)}")
+    click.echo(f"standard deviation: {_channels(exploration.standard_deviation)}")
+
+
+def _print_refused(exploration: Exploration) -> None:
+    refused = exploration.refused
+    click.echo(f"unreadable files: {len(refused):,}")
+    for picture in refused[:_MOST_REFUSED]:
+        click.echo(f"  {picture.path}: {picture.reason}")
+    if len(refused) > _MOST_REFUSED:
+        click.echo(f"  and {len(refused) - _MOST_REFUSED:,} more; --json lists them all")
+
+
+def _size(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]}"
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {number:,}" for name, number in counts.items())
+
+
+def _channels(values: tuple[float, float, float]) -> str:
+    return ", ".join(f"{value:.2f}" for value in values)

@@ -1,0 +1,64 @@
+import json
+
+import pytest
+from click.testing import CliRunner
+from tests.data.pictures import class_folder
+
+from saccade.cli.cache import command
+from saccade.data.load import load
+from saccade.errors import DataError
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("SACCADE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def filled(tmp_path):
+    for name in ("animals", "plants"):
+        load(class_folder(tmp_path / name, classes=(f"{name}-a", f"{name}-b"), count=3))
+
+
+def invoke(*arguments):
+    result = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.stdout
+
+
+def test_an_empty_cache(own_cache):
+    assert invoke() == f"the cache is empty\n0.0 MB of at most 20,000.0 MB in {own_cache}\n"
+    assert invoke("--clear") == "removed 0 entries, 0.0 MB; 0 left\n"
+
+
+def test_the_list(filled, own_cache):
+    lines = invoke().splitlines()
+    assert lines[0].split() == ["name", "kind", "size", "last", "used"]
+    assert sorted(tuple(line.split()[:2]) for line in lines[1:-1]) == [
+        (name, kind) for name in ("animals", "plants") for kind in ("decoded", "scans")
+    ]
+    assert lines[-1].endswith(f"of at most 20,000.0 MB in {own_cache}")
+
+
+def test_clearing_one_name_or_everything(filled):
+    assert invoke("--clear", "animals").startswith("removed 2 entries")
+    assert {entry["name"] for entry in json.loads(invoke("--json"))["entries"]} == {"plants"}
+    assert invoke("--clear").endswith("0 left\n")
+    assert "the cache is empty" in invoke()
+
+
+def test_json(filled, own_cache):
+    facts = json.loads(invoke("--clear", "animals", "--json"))
+    assert facts["folder"] == str(own_cache)
+    assert facts["limit"] == 20_000_000_000
+    assert {entry["name"] for entry in facts["removed"]} == {"animals"}
+    (decoded,) = (entry for entry in facts["entries"] if entry["kind"] == "decoded")
+    assert decoded["name"] == "plants"
+    assert decoded["bytes"] > 6 * 32 * 32 * 3
+    assert decoded["path"].startswith(str(own_cache))
+
+
+def test_a_name_that_is_not_there(filled):
+    with pytest.raises(DataError, match="The cache holds nothing called 'flowers'"):
+        invoke("--clear", "flowers")

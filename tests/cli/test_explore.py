@@ -1,0 +1,70 @@
+import json
+
+import pytest
+from click.testing import CliRunner
+from tests.data.pictures import class_folder, write
+
+from saccade.cli.explore import command
+from saccade.errors import DataError
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    root = class_folder(tmp_path / "animals", count=6)
+    for number in range(12):
+        write(root / "dog" / f"broken {number:02}.jpg", b"")
+    return root
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(command, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+def test_the_summary(root):
+    result = invoke("animals")
+    assert result.exit_code == 0
+    assert f"animals ({root})\n2 classes; pictures are brought to 32 x 32 pixels\n" in result.stdout
+    lines = result.stdout.splitlines()
+    for name, total in (("cat", 6), ("dog", 6), ("all", 12)):
+        (row,) = (line.split() for line in lines if line.startswith(name))
+        assert sum(map(int, row[1:])) == total
+    assert "formats: PNG 12" in lines
+    assert "unreadable files: 12" in lines
+    assert "  dog/broken 09.jpg: empty file" in lines
+    assert "  and 2 more; --json lists them all" in lines
+    assert "dog/broken 10.jpg" not in result.stdout
+    assert "note: the data brings no test split" in result.stderr
+    assert "decoding: 24 of 24 pictures" in result.stderr
+
+
+def test_pictures_go_to_a_new_folder_each_time(root, tmp_path):
+    for name in ("explore-animals", "explore-animals-2"):
+        assert f"written: {name}/samples.png, {name}/classes.png" in invoke("animals").stdout
+        assert (tmp_path / name / "samples.png").is_file()
+    assert "written: looks/nice/samples.png" in invoke("animals", "--out", "looks/nice").stdout
+
+
+def test_nothing_is_overwritten(root):
+    (root.parent / "taken").mkdir()
+    with pytest.raises(DataError, match="taken exists already, and nothing is overwritten"):
+        invoke("animals", "--out", "taken")
+
+
+def test_json_is_all_there_is_on_stdout(root):
+    result = invoke("animals", "--json", "--image-size", "16")
+    facts = json.loads(result.stdout)
+    assert facts["image_size"] == [16, 16]
+    assert len(facts["refused"]) == 12
+    assert facts["drawings"] == ["explore-animals/samples.png", "explore-animals/classes.png"]
+
+
+def test_data_that_is_not_there(root):
+    with pytest.raises(DataError, match="There is no data called 'plants'"):
+        invoke("plants")
+
+
+def test_a_size_that_is_no_number(root):
+    result = invoke("animals", "--image-size", "big")
+    assert result.exit_code == 2
+    assert "'big' is not a valid integer" in result.stderr

@@ -1,0 +1,39 @@
+"""Real encoded pictures for the tests of the data room."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+
+def photo(height=48, width=64, seed=0):
+    """An RGB picture with smooth shapes and some noise, as an array [height, width, 3]."""
+    generator = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width] / max(height, width)
+    waves = [np.sin(5 * x + k + seed) * np.cos(4 * y - k) for k in range(3)]
+    noise = generator.normal(0, 0.05, (height, width, 3))
+    return np.uint8(np.clip(128 + 100 * (np.stack(waves, axis=2) + noise), 0, 255))
+
+
+def encode(image, kind, **options):
+    """The bytes of a picture in a format, which Pillow names."""
+    stream = io.BytesIO()
+    (Image.fromarray(image) if isinstance(image, np.ndarray) else image).save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def write(path: Path, contents: bytes) -> Path:
+    """Writes a file and the folders that it needs."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(contents)
+    return path
+
+
+def class_folder(root: Path, classes=("cat", "dog"), count=10, size=(32, 32), start=0):
+    """A folder of class folders with different PNGs; returns the root."""
+    for label, name in enumerate(classes):
+        for number in range(start, start + count):
+            contents = encode(photo(size[0], size[1], seed=1000 * label + number), "PNG")
+            write(root / name / f"{number:03}.png", contents)
+    return root

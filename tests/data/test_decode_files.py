@@ -1,0 +1,161 @@
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from tests.data.pictures import encode, photo, write
+
+from saccade.data.dataset import PictureRule
+from saccade.data.decode import decode
+from saccade.data.decode_files import decode_files
+from saccade.data.workers import WorkerDiedError, WorkerPool
+from saccade.errors import SaccadeError
+
+RULE = PictureRule(16, 16)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """600 files, enough to be decoded by workers: pictures, but for every hundredth, which is text."""
+    folder = tmp_path_factory.mktemp("files")
+    pictures = [encode(photo(20, 24, seed=seed), "JPEG") for seed in range(20)]
+    contents = [b"text" if number % 100 == 7 else pictures[number % 20] for number in range(600)]
+    return [write(folder / f"{number}.jpg", content) for number, content in enumerate(contents)]
+
+
+CRASH = b"""
+import os, sys
+def hook(event, arguments):
+    if event == "open" and str(arguments[0]).endswith("deadly.jpg"):
+        os.kill(os.getpid(), 9)
+sys.addaudithook(hook)
+"""
+
+SCRIPT = """
+import sys, time
+from pathlib import Path
+from saccade.data.dataset import PictureRule
+from saccade.data.decode_files import decode_files
+chunks = decode_files(sorted(Path(sys.argv[1]).iterdir()), PictureRule(16, 16), chunk=1)
+next(chunks)
+print("started", flush=True)
+time.sleep(60)
+"""
+
+
+def worker_pids():
+    """The workers that this process has started and not yet ended."""
+    try:
+        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
+    except FileNotFoundError:
+        pytest.skip("this system has no ps")
+    found = [line.split(None, 2) for line in listed.stdout.splitlines() if "saccade.data.decode_worker" in line]
+    return [int(pid) for pid, parent, _ in found if int(parent) == os.getpid()]
+
+
+def check(chunks, files):
+    pixels = np.concatenate([chunk.pixels for chunk in chunks])
+    reasons = [reason for chunk in chunks for reason in chunk.reasons]
+    assert len(pixels) == len(reasons) == len(files)
+    for number, path in enumerate(files):
+        if number % 100 == 7:
+            assert reasons[number] == "not a picture: it looks like text"
+            assert not pixels[number].any()
+        else:
+            assert reasons[number] is None
+            np.testing.assert_array_equal(pixels[number], decode(path.read_bytes(), RULE).pixels)
+
+
+def test_workers_decode_every_file_once_and_in_order(files):
+    check(list(decode_files(files, RULE)), files)
+    assert not worker_pids()
+
+
+def test_a_few_files_are_decoded_without_workers(files):
+    chunks = decode_files(files[:20], RULE, chunk=6)
+    assert len(next(chunks).reasons) == 6
+    assert not worker_pids()
+    check([*decode_files(files[:20], RULE)], files[:20])
+
+
+def test_no_file_gives_no_chunk():
+    assert list(decode_files([], RULE)) == []
+
+
+def test_stopping_early_ends_the_workers(files):
+    chunks = decode_files(files, RULE, chunk=10)
+    next(chunks)
+    assert worker_pids()
+    chunks.close()
+    assert not worker_pids()
+
+
+def test_files_that_are_no_regular_files_are_refused_without_waiting_for_them(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "link.jpg").symlink_to(tmp_path / "nowhere")
+    names = ["pipe.jpg", "folder.jpg", "link.jpg", "absent\0.jpg"]
+    (chunk,) = decode_files([f"{tmp_path}/{name}" for name in names], RULE)
+    assert chunk.reasons == [
+        "not a regular file",
+        "not a regular file",
+        "the file can't be read: No such file or directory",
+        "the file can't be read: there is a null character in its path",
+    ]
+
+
+def test_workers_that_are_killed_cost_no_picture(files):
+    chunks = decode_files(files, RULE, chunk=20)
+    first = next(chunks)
+    for pid in worker_pids():
+        os.kill(pid, signal.SIGKILL)
+    check([first, *chunks], files)
+
+
+def test_a_picture_that_brings_its_worker_down_is_refused_alone(files, tmp_path, monkeypatch):
+    # Stands for a crash in an image library: whatever Python process opens this file is killed.
+    write(tmp_path / "sitecustomize.py", CRASH)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    deadly = write(tmp_path / "deadly.jpg", files[0].read_bytes())
+    chunks = list(decode_files([*files[:300], deadly, *files[300:]], RULE))
+    reasons = [reason for chunk in chunks for reason in chunk.reasons]
+    assert reasons.pop(300) == "the decoder broke down on it"
+    assert [reason for reason in reasons if reason] == ["not a picture: it looks like text"] * 6
+    pixels = np.concatenate([chunk.pixels for chunk in chunks])
+    np.testing.assert_array_equal(pixels[301], decode(files[300].read_bytes(), RULE).pixels)
+
+
+def test_workers_that_can_not_start_are_a_clear_error(files, tmp_path, monkeypatch):
+    write(tmp_path / "sitecustomize.py", b"raise SystemExit('no such luck')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(SaccadeError, match="could not be started") as caught:
+        list(decode_files(files, RULE))
+    assert str(caught.value.found).endswith("no such luck")
+    assert not worker_pids()
+
+
+def test_ctrl_c_ends_the_program_and_its_workers(files, tmp_path):
+    # No guard against being imported again by its workers: a user's script seldom has one.
+    script = write(tmp_path / "script.py", SCRIPT.encode())
+    program = subprocess.Popen(
+        [sys.executable, script, files[0].parent],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert program.stdout is not None
+    assert program.stdout.readline() == b"started\n"
+    os.killpg(program.pid, signal.SIGINT)
+    _, complaints = program.communicate(timeout=30)
+    assert complaints.decode().strip().endswith("KeyboardInterrupt")
+    with pytest.raises(ProcessLookupError):
+        os.killpg(program.pid, 0)
+
+
+def test_a_closed_pool_decodes_nothing(files):
+    with WorkerPool(1, RULE) as pool:
+        pass
+    with pytest.raises(WorkerDiedError):
+        pool.decode([str(files[0])])

@@ -1,0 +1,258 @@
+import os
+import shutil
+import tarfile
+
+import numpy as np
+import pytest
+from tests.data.pictures import class_folder, encode, photo, write
+
+from saccade.data.cache import cache_entries, cache_folder
+from saccade.data.dataset import PictureRule
+from saccade.data.decode import decode
+from saccade.data.load import load, load_with_rule
+from saccade.errors import DataError
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("SACCADE_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def animals(tmp_path):
+    return class_folder(tmp_path / "animals")
+
+
+def failure(data, kind=DataError, **options):
+    with pytest.raises(kind) as caught:
+        load(data, **options)
+    return str(caught.value)
+
+
+def arrays():
+    """When each array file of the cache was written."""
+    return {path: path.stat().st_mtime_ns for path in cache_folder().glob("decoded/*/pixels.npy")}
+
+
+def by_name(dataset):
+    return {
+        name: (split_name, int(split.labels[position]), split.take(slice(position, position + 1))[0])
+        for split_name, split in dataset.splits.items()
+        for position, name in enumerate(split.names)
+    }
+
+
+def test_a_folder_of_classes(animals):
+    dataset = load(animals)
+    assert dataset.name == "animals"
+    assert dataset.source == str(animals)
+    assert dataset.is_path
+    assert dataset.class_names == ("cat", "dog")
+    assert dataset.rule == PictureRule(32, 32)
+    assert dataset.refused == ()
+    pictures = by_name(dataset)
+    assert len(pictures) == 20
+    for name, (_, label, pixels) in pictures.items():
+        assert dataset.class_names[label] == name.split("/")[0]
+        np.testing.assert_array_equal(pixels, decode((animals / name).read_bytes()).pixels)
+    train = dataset.splits["train"]
+    assert (train.modes[0], train.formats[0], train.sizes[0].tolist()) == ("RGB", "PNG", [32, 32])
+    assert not train.store.flags.writeable
+
+
+def test_data_without_a_test_split_gets_one_and_says_so(animals):
+    dataset = load(animals)
+    assert set(dataset.splits) == {"train", "test"}
+    (note,) = dataset.notes
+    assert note.startswith("the data brings no test split: a fifth of its pictures, chosen by a hash")
+    assert set(np.unique(dataset.splits["test"].labels)) == {0, 1}
+
+
+def test_pictures_stay_in_their_split_when_others_are_added(animals):
+    before = by_name(load(animals))
+    class_folder(animals, start=10)
+    after = by_name(load(animals))
+    assert len(after) == 40
+    # A forced choice in a tiny class may be undone; with ten pictures in each class none was.
+    assert {name: after[name][0] for name in before} == {name: split for name, (split, *_) in before.items()}
+
+
+def test_splits_that_the_data_brings_are_kept(tmp_path):
+    for split in ("train", "valid", "test"):
+        class_folder(tmp_path / "data" / split, count=3, start={"train": 0, "valid": 3, "test": 6}[split])
+    dataset = load(tmp_path / "data")
+    assert {split: list(part.names) for split, part in dataset.splits.items()} == {
+        "train": [f"train/{name}/00{n}.png" for name in ("cat", "dog") for n in (0, 1, 2)],
+        "validation": [f"valid/{name}/00{n}.png" for name in ("cat", "dog") for n in (3, 4, 5)],
+        "test": [f"test/{name}/00{n}.png" for name in ("cat", "dog") for n in (6, 7, 8)],
+    }
+    assert dataset.notes == ()
+
+
+def test_an_archive_gives_the_same_data_as_its_folder(animals, tmp_path):
+    with tarfile.open(tmp_path / "animals.tar.xz", "w:xz") as archive:
+        archive.add(animals, "pictures")
+    from_archive, from_folder = load(tmp_path / "animals.tar.xz"), load(animals)
+    assert from_archive.name == "animals"
+    assert from_archive.source == str(tmp_path / "animals.tar.xz")
+    assert from_archive.fingerprint == from_folder.fingerprint
+    assert by_name(from_archive).keys() == by_name(from_folder).keys()
+    assert len(arrays()) == 1
+
+
+def test_unreadable_pictures_are_left_out_named_and_counted(animals):
+    write(animals / "cat" / "broken.jpg", encode(photo(), "JPEG")[:500])
+    write(animals / "dog" / "page.png", b"<html>not found</html>")
+    write(animals / "dog" / "line\nbreak.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    dataset = load(animals)
+    assert [(refused.path, refused.split, refused.reason) for refused in dataset.refused] == [
+        ("cat/broken.jpg", "train", "truncated JPEG"),
+        ("dog/line\\nbreak.heic", "train", "HEIC pictures are not supported: convert them to JPEG or PNG"),
+        ("dog/page.png", "train", "not a picture: it looks like an HTML page"),
+    ]
+    assert len(by_name(dataset)) == 20
+    assert load(animals).refused == dataset.refused
+
+
+def test_a_class_whose_pictures_can_not_be_read(animals):
+    for path in (animals / "dog").iterdir():
+        path.write_bytes(b"nothing")
+    message = failure(animals)
+    assert "No picture of the class 'dog' can be read." in message
+    assert "found: dog/000.png: not a picture: it looks like text" in message
+    assert not arrays()
+
+
+def test_a_test_split_that_can_not_be_read(tmp_path):
+    class_folder(tmp_path / "data/train", count=2)
+    for name in ("cat", "dog"):
+        write(tmp_path / "data/test" / name / "1.jpg", b"")
+    assert "No picture of the test split can be read." in failure(tmp_path / "data")
+
+
+def test_too_few_different_pictures_to_test_with(tmp_path):
+    class_folder(tmp_path / "data", count=1)
+    message = failure(tmp_path / "data")
+    assert "There are too few pictures to keep some of them for testing." in message
+    assert "expected: at least two different pictures in a class" in message
+
+
+def test_the_second_start_decodes_nothing(animals):
+    first = load(animals)
+    before = arrays()
+    second = load(animals)
+    assert arrays() == before
+    assert second.fingerprint == first.fingerprint
+    np.testing.assert_array_equal(second.splits["train"].take(slice(None)), first.splits["train"].take(slice(None)))
+
+
+def test_touched_copied_and_moved_folders_are_known_by_their_contents(animals, tmp_path):
+    fingerprint = load(animals).fingerprint
+    before = arrays()
+    os.utime(animals / "cat" / "000.png", ns=(1, 1))
+    assert load(animals).fingerprint == fingerprint
+    shutil.copytree(animals, tmp_path / "elsewhere" / "animals")
+    assert load(tmp_path / "elsewhere" / "animals").fingerprint == fingerprint
+    assert arrays() == before
+
+
+def test_every_change_of_contents_changes_the_fingerprint(animals):
+    seen = {load(animals).fingerprint}
+    write(animals / "cat" / "000.png", encode(photo(32, 32, seed=77), "PNG"))
+    seen.add(load(animals).fingerprint)
+    (animals / "cat" / "001.png").rename(animals / "cat" / "renamed.png")
+    seen.add(load(animals).fingerprint)
+    (animals / "cat" / "002.png").rename(animals / "dog" / "002b.png")
+    seen.add(load(animals).fingerprint)
+    (animals / "cat" / "003.png").unlink()
+    seen.add(load(animals).fingerprint)
+    assert len(seen) == 5
+
+
+def test_a_change_that_keeps_size_and_time_is_noticed(animals):
+    path = write(animals / "cat" / "bitmap.bmp", encode(photo(32, 32), "BMP"))
+    before, facts = load(animals), path.stat()
+    path.write_bytes(encode(photo(32, 32, seed=5), "BMP"))
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    assert path.stat().st_size == facts.st_size
+    assert load(animals).fingerprint != before.fingerprint
+
+
+def test_the_fingerprint_does_not_depend_on_the_size(animals):
+    small = load(animals, image_size=8)
+    assert small.rule == PictureRule(8, 8)
+    assert small.splits["train"].store.shape[1:] == (8, 8, 3)
+    assert small.fingerprint == load(animals).fingerprint
+    assert len(arrays()) == 2
+
+
+def test_a_given_rule_is_used_as_it_is(animals):
+    rule = PictureRule(20, 30, background=(1, 2, 3))
+    dataset = load_with_rule(animals, rule)
+    assert dataset.rule == rule
+    assert dataset.splits["test"].take(slice(0, 1)).shape == (1, 20, 30, 3)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ([(40, 60)] * 4, (40, 60)),
+        ([(31, 60)] * 4, (32, 32)),
+        ([(100, 90), (300, 80), (90, 400), (85, 85)], (96, 96)),
+        ([(500, 600), (600, 500)] * 2, (224, 224)),
+    ],
+)
+def test_the_default_size_follows_the_pictures(tmp_path, sizes, expected):
+    for name in ("a", "b"):
+        for number, (height, width) in enumerate(sizes):
+            write(
+                tmp_path / "data" / name / f"{number}.png", encode(photo(height, width, seed=ord(name) + number), "PNG")
+            )
+    rule = load(tmp_path / "data").rule
+    assert (rule.height, rule.width) == expected
+
+
+def test_one_picture_of_another_size_among_many_is_noticed(tmp_path):
+    class_folder(tmp_path / "data", count=100, size=(40, 40))
+    write(tmp_path / "data/dog/051.png", encode(photo(200, 300), "PNG"))
+    dataset = load(tmp_path / "data")
+    assert dataset.rule == PictureRule(32, 32)
+    assert len(arrays()) == 1
+    assert load(tmp_path / "data").rule == PictureRule(32, 32)
+
+
+@pytest.mark.parametrize("size", [0, -3, 5000])
+def test_a_size_that_makes_no_sense(animals, size):
+    message = failure(animals, image_size=size)
+    assert "expected: 1 to 4096 pixels" in message
+    assert f"found: {size}" in message
+
+
+def test_a_damaged_cache_is_made_anew(animals):
+    load(animals)
+    (entry,) = (entry for entry in cache_entries() if entry.kind == "decoded")
+    (entry.path / "index.json").write_text("{")
+    assert len(by_name(load(animals))) == 20
+    (entry.path / "pixels.npy").write_bytes(b"half")
+    assert len(by_name(load(animals))) == 20
+    (scan,) = (entry for entry in cache_entries() if entry.kind == "scans")
+    (scan.path / "facts.json").write_text("nonsense")
+    assert len(by_name(load(animals))) == 20
+
+
+def test_a_cache_with_a_tiny_limit_still_serves_what_is_in_use(animals, monkeypatch):
+    monkeypatch.setenv("SACCADE_CACHE_LIMIT", "1KB")
+    first = load(animals)
+    assert load(animals).fingerprint == first.fingerprint
+    assert len(by_name(first)) == 20
+    load(animals, image_size=16)
+    assert [path.parent.name.split("-")[1] for path in arrays()] == ["16x16"]
+    assert len(by_name(first)) == 20
+
+
+def test_the_name_of_a_folder_given_as_a_relative_path(animals, monkeypatch):
+    (animals.parent / "beside").mkdir()
+    monkeypatch.chdir(animals.parent / "beside")
+    assert load("../animals").source == str(animals)
+    monkeypatch.chdir(animals)
+    assert load(".").name == "animals"

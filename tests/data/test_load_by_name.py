@@ -1,0 +1,123 @@
+import json
+import os
+import subprocess
+import sys
+import tarfile
+
+import pytest
+from tests.data.pictures import class_folder, write
+
+from saccade.data.dataset import PictureRule
+from saccade.data.load import load, load_default
+from saccade.errors import DataError, DataNotFoundError
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("SACCADE_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def animals(tmp_path):
+    return class_folder(tmp_path / "animals")
+
+
+def failure(data, kind=DataError):
+    with pytest.raises(kind) as caught:
+        load(data)
+    return str(caught.value)
+
+
+def test_the_digits_are_bundled():
+    digits = load("digits")
+    assert digits.class_names == tuple("0123456789")
+    assert digits.rule == PictureRule(32, 32)
+    assert (digits.name, digits.source, digits.is_path) == ("digits", "digits", False)
+    assert {name: len(split) for name, split in digits.splits.items()} == {"train": 1423, "test": 374}
+    train = digits.splits["train"]
+    assert train.sizes[0].tolist() == [8, 8]
+    pixels = train.take(slice(None))
+    assert pixels.max() == 255
+    assert pixels.min() == 0
+    assert "no test split" in digits.notes[0]
+    assert load("digits").fingerprint == digits.fingerprint
+    assert load("digits", image_size=8).splits["train"].store.shape == (1797, 8, 8, 3)
+
+
+def test_data_is_found_by_name_in_the_data_folders(animals, tmp_path, monkeypatch):
+    class_folder(tmp_path / "more" / "plants", classes=("fern", "moss"))
+    with tarfile.open(tmp_path / "more" / "packed.tar.gz", "w:gz") as archive:
+        archive.add(animals, "animals")
+    monkeypatch.setenv("SACCADE_DATA", f"{tmp_path}{os.pathsep}{tmp_path / 'more'}")
+    assert load("animals").source == str(animals)
+    assert load("plants").class_names == ("fern", "moss")
+    assert load("packed").source == str(tmp_path / "more" / "packed.tar.gz")
+
+
+def test_cifar10_in_a_data_folder_comes_before_the_download(tmp_path, monkeypatch):
+    class_folder(tmp_path / "data" / "cifar10")
+    monkeypatch.setenv("SACCADE_DATA", str(tmp_path / "data"))
+    assert load("cifar10").class_names == ("cat", "dog")
+    assert load_default().source == str(tmp_path / "data" / "cifar10")
+
+
+def test_without_a_name_a_jpeg_copy_of_cifar10_serves_and_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setenv("SACCADE_DATA", str(tmp_path))
+    class_folder(tmp_path / "cifar10-jpeg", size=(40, 40))
+    dataset = load_default(image_size=32)
+    assert dataset.name == "cifar10-jpeg"
+    assert dataset.notes[0].startswith("this is a JPEG copy of CIFAR-10")
+    assert dataset.rule == PictureRule(32, 32)
+
+
+def test_a_name_that_nothing_has(animals, tmp_path, monkeypatch):
+    message = failure("cifar-10", DataNotFoundError)
+    assert "There is no data called 'cifar-10'." in message
+    assert "looked at the names cifar10 and digits, the path" in message
+    assert "SACCADE_DATA is not set" in message
+    assert "what to do: did you mean cifar10?" in message
+    monkeypatch.setenv("SACCADE_DATA", str(tmp_path))
+    assert "did you mean animals?" in failure("animal", DataNotFoundError)
+
+
+def test_a_file_that_is_no_archive(tmp_path):
+    message = failure(write(tmp_path / "model.h5", b"x"))
+    assert "is neither a folder nor an archive of pictures." in message
+    assert "a file whose name ends in .zip, .tar, .tar.gz, .tgz, .tar.xz" in message
+
+
+OFFLINE = """
+import json, sys
+from saccade.data.load import load, load_default
+from saccade.errors import DataNotFoundError
+try:
+    load("cifar10")
+except DataNotFoundError as error:
+    strict = str(error)
+instead = load_default()
+print(json.dumps([strict, instead.name, instead.notes]))
+"""
+
+
+def test_without_a_network_cifar10_is_a_clear_error_and_the_default_is_the_digits(tmp_path):
+    # Nothing listens on port 9 of this machine, so every download is refused as it would be without a network.
+    proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTPS_PROXY"), "http://127.0.0.1:9")
+    write(tmp_path / "data" / "cifar-10-python.tar.gz", b"not the official archive")
+    for data in ("", str(tmp_path / "data")):
+        environment = {**os.environ, **proxies, "KERAS_HOME": str(tmp_path / "keras"), "SACCADE_DATA": data}
+        answer = subprocess.run(
+            [sys.executable, "-c", OFFLINE], env=environment, capture_output=True, text=True, check=True
+        )
+        strict, name, notes = json.loads(answer.stdout)
+        reason = (
+            f"{tmp_path}/data/cifar-10-python.tar.gz is not the official archive, and the download failed"
+            if data
+            else "Connection refused"
+        )
+        assert strict.startswith(f"CIFAR-10 is not on this machine and can't be downloaded: {reason}.\n")
+        for way in ("connect to the network", "put the official archive cifar-10-python.tar.gz", "called cifar10"):
+            assert way in strict
+        assert name == "digits"
+        assert notes[0].endswith(f"{reason}. These are the bundled digits instead.")
+        assert "Downloading" not in answer.stderr
