@@ -60,5 +60,5 @@ def test_json(filled, own_cache):
 
 
 def test_a_name_that_is_not_there(filled):
-    with pytest.raises(DataError, match="The cache holds nothing called 'flowers'"):
+    with pytest.raises(DataError, match="the cache holds nothing called 'flowers'"):
         invoke("--clear", "flowers")

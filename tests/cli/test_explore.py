@@ -60,7 +60,7 @@ def test_json_is_all_there_is_on_stdout(root):
 
 
 def test_data_that_is_not_there(root):
-    with pytest.raises(DataError, match="There is no data called 'plants'"):
+    with pytest.raises(DataError, match="there is no data called 'plants'"):
         invoke("plants")
 
 

@@ -97,7 +97,7 @@ def test_clearing_by_name_and_kind():
     assert {entry.path.name for entry in cache.clear_cache("flowers")} == {"1", "2"}
     keep("4", name="birds")
     assert [entry.path.name for entry in cache.clear_cache("scans")] == ["3"]
-    with pytest.raises(DataError, match="The cache holds nothing called 'cats'") as caught:
+    with pytest.raises(DataError, match="the cache holds nothing called 'cats'") as caught:
         cache.clear_cache("cats")
     assert caught.value.found == "birds"
     assert [entry.path.name for entry in cache.clear_cache()] == ["4"]
@@ -124,7 +124,7 @@ def test_the_limit_is_read_from_the_environment(monkeypatch, text, expected):
 @pytest.mark.parametrize("text", ["lots", "-1GB", "5 apples", "1e999"])
 def test_a_limit_that_is_no_size_is_refused(monkeypatch, text):
     monkeypatch.setenv("SACCADE_CACHE_LIMIT", text)
-    with pytest.raises(DataError, match="The size limit of the cache can't be understood") as caught:
+    with pytest.raises(DataError, match="the size limit of the cache can't be understood") as caught:
         cache.cache_limit()
     assert caught.value.found == repr(text)
     assert "SACCADE_CACHE_LIMIT, such as 20GB" in str(caught.value)
@@ -132,6 +132,6 @@ def test_a_limit_that_is_no_size_is_refused(monkeypatch, text):
 
 def test_a_cache_that_can_not_be_written_is_a_clear_error(tmp_path, monkeypatch):
     monkeypatch.setenv("SACCADE_CACHE", str(write(tmp_path / "file", b"") / "cache"))
-    with pytest.raises(DataError, match="The cache can't be written") as caught, cache.building():
+    with pytest.raises(DataError, match="the cache can't be written") as caught, cache.building():
         pass
     assert caught.value.remedy == "set SACCADE_CACHE to a folder in which you may write"

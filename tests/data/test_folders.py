@@ -115,50 +115,50 @@ def test_the_signature_changes_with_every_change(tmp_path):
 
 
 def test_an_empty_folder(tmp_path):
-    assert f"The folder {tmp_path} is empty." in failure(tmp_path)
+    assert f"the folder {tmp_path} is empty" in failure(tmp_path)
     assert "expected: CLASS/picture, or train/CLASS/picture" in failure(tmp_path)
 
 
 def test_pictures_without_class_folders(tmp_path):
     message = failure(tree(tmp_path, "1.jpg", "2.jpg"))
-    assert f"There are no classes in {tmp_path}." in message
+    assert f"there are no classes in {tmp_path}" in message
     assert "found: 2 files and no folder" in message
     assert "what to do: sort the pictures into one folder for each class" in message
 
 
 def test_splits_without_class_folders(tmp_path):
-    assert "There are no classes" in failure(tree(tmp_path, "train/1.jpg", "test/1.jpg"))
+    assert "there are no classes" in failure(tree(tmp_path, "train/1.jpg", "test/1.jpg"))
 
 
 def test_a_single_class(tmp_path):
     message = failure(tree(tmp_path, "cat/1.jpg", "cat/2.jpg"))
-    assert f"There is only one class in {tmp_path}." in message
+    assert f"there is only one class in {tmp_path}" in message
     assert "found: cat" in message
 
 
 def test_a_class_without_pictures(tmp_path):
     message = failure(tree(tmp_path, "cat/1.jpg", "dog/notes.txt"))
-    assert "The class 'dog' has no pictures." in message
+    assert "the class 'dog' has no pictures" in message
     assert "what to do: add pictures to it, or remove the folder" in message
 
 
 @pytest.mark.parametrize("split", ["test", "validation"])
 def test_classes_that_differ_between_splits_are_named(tmp_path, split):
     message = failure(tree(tmp_path, "train/cat/1.jpg", "train/dog/1.jpg", f"{split}/cat/1.jpg", f"{split}/cow/1.jpg"))
-    assert f"The {split} split has other classes than the training split." in message
+    assert f"the {split} split has other classes than the training split" in message
     assert "expected: the same folders in both: cat, dog" in message
     assert f"found: in {split}, missing: dog; extra: cow" in message
 
 
 def test_no_training_split(tmp_path):
     message = failure(tree(tmp_path, "test/cat/1.jpg", "test/dog/1.jpg"))
-    assert "There are no pictures to train with." in message
+    assert "there are no pictures to train with" in message
     assert "found: only test" in message
 
 
 def test_two_folders_for_one_split(tmp_path):
     message = failure(tree(tmp_path, "train/a/1.jpg", "Training/a/1.jpg"))
-    assert "Two folders stand for the train split." in message
+    assert "two folders stand for the train split" in message
 
 
 def test_a_folder_that_may_not_be_read(tmp_path):
@@ -167,6 +167,6 @@ def test_a_folder_that_may_not_be_read(tmp_path):
     try:
         if os.access(tmp_path / "b", os.R_OK):
             pytest.skip("this user may read everything")
-        assert f"The folder {tmp_path / 'b'} can't be read." in failure(tmp_path)
+        assert f"the folder {tmp_path / 'b'} can't be read" in failure(tmp_path)
     finally:
         (tmp_path / "b").chmod(0o700)

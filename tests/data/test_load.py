@@ -118,7 +118,7 @@ def test_a_class_whose_pictures_can_not_be_read(animals):
     for path in (animals / "dog").iterdir():
         path.write_bytes(b"nothing")
     message = failure(animals)
-    assert "No picture of the class 'dog' can be read." in message
+    assert "no picture of the class 'dog' can be read" in message
     assert "found: dog/000.png: not a picture: it looks like text" in message
     assert not arrays()
 
@@ -127,13 +127,13 @@ def test_a_test_split_that_can_not_be_read(tmp_path):
     class_folder(tmp_path / "data/train", count=2)
     for name in ("cat", "dog"):
         write(tmp_path / "data/test" / name / "1.jpg", b"")
-    assert "No picture of the test split can be read." in failure(tmp_path / "data")
+    assert "no picture of the test split can be read" in failure(tmp_path / "data")
 
 
 def test_too_few_different_pictures_to_test_with(tmp_path):
     class_folder(tmp_path / "data", count=1)
     message = failure(tmp_path / "data")
-    assert "There are too few pictures to keep some of them for testing." in message
+    assert "there are too few pictures to keep some of them for testing" in message
     assert "expected: at least two different pictures in a class" in message
 
 
@@ -256,3 +256,16 @@ def test_the_name_of_a_folder_given_as_a_relative_path(animals, monkeypatch):
     assert load("../animals").source == str(animals)
     monkeypatch.chdir(animals)
     assert load(".").name == "animals"
+
+
+def test_refused_pictures_are_counted_in_the_split_that_their_contents_put_them_in(animals):
+    """A test report can say "n of N" for data that brings no test split."""
+    for number in range(40):
+        (animals / "cat" / f"broken{number}.jpg").write_bytes(b"\xff\xd8\xff broken %d" % number)
+    refused = load(animals).refused
+    assert len(refused) == 40
+    in_test = {picture.path for picture in refused if picture.split == "test"}
+    assert 2 <= len(in_test) <= 15
+    (animals / "dog" / "another.jpg").write_bytes(b"")
+    again = {picture.path for picture in load(animals).refused if picture.split == "test"}
+    assert again == in_test

@@ -73,7 +73,7 @@ def test_without_a_name_a_jpeg_copy_of_cifar10_serves_and_is_named(tmp_path, mon
 
 def test_a_name_that_nothing_has(animals, tmp_path, monkeypatch):
     message = failure("cifar-10", DataNotFoundError)
-    assert "There is no data called 'cifar-10'." in message
+    assert "there is no data called 'cifar-10'" in message
     assert "looked at the names cifar10 and digits, the path" in message
     assert "SACCADE_DATA is not set" in message
     assert "what to do: did you mean cifar10?" in message
@@ -115,7 +115,7 @@ def test_without_a_network_cifar10_is_a_clear_error_and_the_default_is_the_digit
             if data
             else "Connection refused"
         )
-        assert strict.startswith(f"CIFAR-10 is not on this machine and can't be downloaded: {reason}.\n")
+        assert strict.startswith(f"CIFAR-10 is not on this machine and can't be downloaded: {reason}\n")
         for way in ("connect to the network", "put the official archive cifar-10-python.tar.gz", "called cifar10"):
             assert way in strict
         assert name == "digits"

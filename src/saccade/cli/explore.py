@@ -52,8 +52,8 @@ def _make_folder(out: Path | None, name: str) -> Path:
         except FileExistsError:
             continue
         except OSError as error:
-            raise DataError(f"The folder {folder} can't be made.", found=error.strerror) from None
-    raise DataError(f"{out} exists already, and nothing is overwritten.", remedy="give another folder with --out")
+            raise DataError(f"the folder {folder} can't be made", found=error.strerror) from None
+    raise DataError(f"'{out}' exists already; nothing is overwritten", remedy="give another folder with --out")
 
 
 def _print(exploration: Exploration) -> None:

@@ -109,7 +109,7 @@ class _BoundedReads(io.BufferedIOBase):
 
 def refused(name: str, reason: str, remedy: str = "use only archives whose origin you trust") -> ArchiveError:
     """The error that a member of an archive is not unpacked, nor is the archive."""
-    return ArchiveError(f"The archive's member {name!r} {reason}.", expected="plain files and folders", remedy=remedy)
+    return ArchiveError(f"the archive's member {name!r} {reason}", expected="plain files and folders", remedy=remedy)
 
 
 def _open(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> IO[bytes]:

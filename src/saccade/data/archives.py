@@ -165,7 +165,7 @@ class _Allowance:
             raise _too_much("bytes", MOST_BYTES, f"more, in {name!r}")
         if self._bytes > _RATIO_COUNTS_FROM and self._bytes > LARGEST_RATIO * self._packed:
             raise ArchiveError(
-                "The archive unpacks to far more than pictures do, as one made to fill the disk would.",
+                "the archive unpacks to far more than pictures do, as one made to fill the disk would",
                 expected=f"at most {LARGEST_RATIO} bytes for each byte of the archive",
                 found=f"more, in {name!r}",
             )
@@ -179,7 +179,7 @@ class _Allowance:
 
 
 def _too_much(what: str, most: int, found: str) -> ArchiveError:
-    return ArchiveError(f"The archive has too many {what}.", expected=f"at most {most:,}", found=found)
+    return ArchiveError(f"the archive has too many {what}", expected=f"at most {most:,}", found=found)
 
 
 @contextmanager
@@ -189,9 +189,9 @@ def _readable(path: Path) -> Iterator[None]:
         yield
     except _DAMAGES as error:
         raise ArchiveError(
-            f"The archive {path.name} is damaged or of a kind that can't be read.",
+            f"the archive {path.name} is damaged or of a kind that can't be read",
             expected=f"a file of the kind {', '.join(SUFFIXES)}",
             found=str(error) or type(error).__name__,
         ) from None
     except PermissionError:
-        raise ArchiveError(f"The archive {path} may not be read.", remedy="change its permissions") from None
+        raise ArchiveError(f"the archive {path} may not be read", remedy="change its permissions") from None

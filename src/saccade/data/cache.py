@@ -74,7 +74,7 @@ def cache_limit() -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?) *([KMGT]?)B?", text.upper())
     if match is None:
         raise DataError(
-            "The size limit of the cache can't be understood.",
+            "the size limit of the cache can't be understood",
             expected="a number of bytes, KB, MB, GB or TB in SACCADE_CACHE_LIMIT, such as 20GB",
             found=repr(text),
         )
@@ -111,7 +111,7 @@ def building() -> Iterator[Path]:
         folder = Path(tempfile.mkdtemp(dir=place))
     except OSError as error:
         raise DataError(
-            "The cache can't be written.",
+            "the cache can't be written",
             found=f"{place}: {error.strerror}",
             remedy="set SACCADE_CACHE to a folder in which you may write",
         ) from None
@@ -131,7 +131,7 @@ def building() -> Iterator[Path]:
 def no_space(folder: Path) -> DataError:
     """The error that there is too little room on the cache's disk."""
     return DataError(
-        "There is too little space for the cache.",
+        "there is too little space for the cache",
         found=f"{shutil.disk_usage(folder).free / 1e9:.1f} GB free at {folder}",
         remedy="clear it with `saccade cache --clear`, or set SACCADE_CACHE to a folder on a larger disk",
     )
@@ -189,7 +189,7 @@ def clear_cache(name: str | None = None) -> list[CacheEntry]:
     if name is not None and not chosen:
         names = sorted({entry.name for entry in entries})
         raise DataError(
-            f"The cache holds nothing called {name!r}.", found=", ".join(names) if names else "an empty cache"
+            f"the cache holds nothing called {name!r}", found=", ".join(names) if names else "an empty cache"
         )
     return [entry for entry in chosen if _remove_unused(entry.path)]
 

@@ -113,7 +113,7 @@ def _as_not_found(folders: Sequence[Path]) -> Iterator[None]:
         raise
     except Exception as error:  # Keras raises bare Exceptions
         raise DataNotFoundError(
-            f"CIFAR-10 is not on this machine and can't be downloaded: {_reason(error, folders)}.",
+            f"CIFAR-10 is not on this machine and can't be downloaded: {_reason(error, folders)}",
             remedy=(
                 "connect to the network and run this again; "
                 f"or put the official archive {_ARCHIVE} in a folder and set SACCADE_DATA to that folder; "

@@ -116,7 +116,7 @@ def with_test_split(index: Index) -> Index:
     chosen = choose_test([index.hashes[i] for i in training], [index.labels[i] for i in training])
     if not chosen.any():
         raise DataError(
-            "There are too few pictures to keep some of them for testing.",
+            "there are too few pictures to keep some of them for testing",
             expected="at least two different pictures in a class",
             found=f"{len(training)} pictures, of which no two in a class differ",
         )

@@ -36,6 +36,6 @@ def square_rule(image_size: int) -> PictureRule:
     """
     if not 1 <= image_size <= _LARGEST:
         raise DataError(
-            "Pictures can't be brought to that size.", expected=f"1 to {_LARGEST} pixels", found=f"{image_size}"
+            "pictures can't be brought to that size", expected=f"1 to {_LARGEST} pixels", found=f"{image_size}"
         )
     return PictureRule(image_size, image_size)

@@ -72,7 +72,7 @@ def find_pictures(folder: Path) -> Listing:
         splits, notes = _split_folders(root)
         found = {(split, name): list(walk(path)) for split, paths in splits.items() for name, path in paths.items()}
     except OSError as error:
-        raise DataError(f"The folder {error.filename} can't be read.", found=error.strerror) from None
+        raise DataError(f"the folder {error.filename} can't be read", found=error.strerror) from None
     class_names = _checked_classes(root, splits)
     pictures, left_out = [], Counter[str]()
     for (split, name), files in found.items():
@@ -123,13 +123,11 @@ def _splits_by_name(root: Path, folders: Sequence[str]) -> dict[SplitName, str]:
     for name in folders:
         split = _SPLIT_FOLDERS[name.lower()]
         if split in by_split:
-            raise DataError(
-                f"Two folders stand for the {split} split.", found=f"{by_split[split]} and {name} in {root}"
-            )
+            raise DataError(f"two folders stand for the {split} split", found=f"{by_split[split]} and {name} in {root}")
         by_split[split] = name
     if "train" not in by_split:
         raise DataError(
-            "There are no pictures to train with.",
+            "there are no pictures to train with",
             expected="a folder train beside the others",
             found=f"only {_listed(folders)} in {root}",
         )
@@ -144,9 +142,9 @@ def _check_any(root: Path, folders: Sequence[str], files: Sequence[str]) -> None
     if folders:
         return
     if not files:
-        raise DataError(f"The folder {root} is empty.", expected=_LAYOUT)
+        raise DataError(f"the folder {root} is empty", expected=_LAYOUT)
     raise DataError(
-        f"There are no classes in {root}.",
+        f"there are no classes in {root}",
         expected=f"a folder for each class: {_LAYOUT}",
         found=f"{_files(len(files))} and no folder",
         remedy="sort the pictures into one folder for each class",
@@ -156,26 +154,26 @@ def _check_any(root: Path, folders: Sequence[str], files: Sequence[str]) -> None
 def _checked_classes(root: Path, splits: Mapping[SplitName, Mapping[str, str]]) -> tuple[str, ...]:
     names = sorted(splits["train"])
     if not names:
-        raise DataError(f"There are no classes in {root}.", expected=f"a folder for each class: {_LAYOUT}")
+        raise DataError(f"there are no classes in {root}", expected=f"a folder for each class: {_LAYOUT}")
     for split, classes in splits.items():
         missing, extra = _listed(set(names) - set(classes)), _listed(set(classes) - set(names))
         if missing or extra:
             differences = ([f"missing: {missing}"] if missing else []) + ([f"extra: {extra}"] if extra else [])
             raise DataError(
-                f"The {split} split has other classes than the training split.",
+                f"the {split} split has other classes than the training split",
                 expected=f"the same folders in both: {_listed(names)}",
                 found=f"in {split}, {'; '.join(differences)}",
             )
     if len(names) == 1:
         raise DataError(
-            f"There is only one class in {root}.", expected="at least two classes to tell apart", found=names[0]
+            f"there is only one class in {root}", expected="at least two classes to tell apart", found=names[0]
         )
     return tuple(names)
 
 
 def _class_without_pictures(name: str, root: Path) -> DataError:
     return DataError(
-        f"The class {name!r} has no pictures.",
+        f"the class {name!r} has no pictures",
         expected=f"at least one picture in each class folder of {root}",
         found="a folder without pictures",
         remedy="add pictures to it, or remove the folder",

@@ -62,7 +62,7 @@ def load_default(*, image_size: int | None = None, progress: bool = False) -> Da
     try:
         return _load("cifar10", rule, progress=progress)
     except DataNotFoundError as error:
-        return _with_note(load_digits(rule), f"{error.problem} These are the bundled digits instead.")
+        return _with_note(load_digits(rule), f"{error.problem}; these are the bundled digits instead")
 
 
 def _load(data: str | os.PathLike[str], rule: PictureRule | None, *, progress: bool) -> Dataset:
@@ -109,7 +109,7 @@ def _not_found(name: str) -> DataNotFoundError:
     near = difflib.get_close_matches(name, [*_NAMES, *_names_in(folders)], n=3)
     places = ", ".join(["the names " + " and ".join(_NAMES), f"the path {Path(name).absolute()}", *map(str, folders)])
     return DataNotFoundError(
-        f"There is no data called {name!r}.",
+        f"there is no data called {name!r}",
         expected="a name, or the path of a folder or an archive",
         found=f"looked at {places}" + ("" if folders else "; SACCADE_DATA is not set"),
         remedy=f"did you mean {' or '.join(near)}?" if near else None,

@@ -33,13 +33,21 @@ def choose_test(hashes: Sequence[str], labels: Sequence[int]) -> NDArray[np.bool
     by_class: dict[int, set[str]] = defaultdict(set)
     for content, label in zip(hashes, labels, strict=True):
         by_class[label].add(content)
-    chosen = {content for content in set(hashes) if _fraction(content) < TEST_FRACTION}
+    chosen = {content for content in set(hashes) if hash_says_test(content)}
     for _, contents in sorted(by_class.items()):
         if contents <= chosen:
             chosen.remove(max(contents))
         elif len(contents) > 1 and chosen.isdisjoint(contents):
             chosen.add(min(contents))
     return np.array([content in chosen for content in hashes], dtype=np.bool_)
+
+
+def hash_says_test(content: str) -> bool:
+    """Whether a content hash alone puts a picture into the test split; one that could not be read has none, "".
+
+    It also says to which split a picture that can't be decoded would have belonged.
+    """
+    return bool(content) and _fraction(content) < TEST_FRACTION
 
 
 def hold_out(split: Split, fraction: float, seed: int) -> tuple[Split, Split]:

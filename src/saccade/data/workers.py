@@ -55,7 +55,7 @@ class Worker:
             self._receive_line()
         except WorkerDiedError:
             raise SaccadeError(
-                "The processes that decode pictures could not be started.",
+                "the processes that decode pictures could not be started",
                 found=self._last_complaint(),
                 remedy=f"check that `{sys.executable} -P -m saccade.data.decode_worker` starts",
             ) from None
