@@ -17,7 +17,20 @@ def test_the_list_names_every_recipe_with_its_size():
     for name, entry in CATALOGUE.items():
         assert name in shown
         assert f"{entry.parameters:,}" in shown
-        assert entry.purpose in shown
+        for text in (entry.purpose, entry.origin, entry.network):
+            assert text in shown
+
+
+def test_what_was_measured_is_shown_with_its_interval_and_number_of_pictures():
+    for name, entry in CATALOGUE.items():
+        shown = recipes(name)
+        if entry.measured is None:
+            assert entry.unmeasured in shown
+            continue
+        low, high = entry.measured.interval
+        assert f"{entry.measured.accuracy:.2%}" in shown
+        assert f"{low:.2%} to {high:.2%}, n = {entry.measured.pictures:,}" in shown
+        assert low < entry.measured.accuracy < high
 
 
 def test_one_recipe_shows_every_key_with_its_meaning():

@@ -44,7 +44,7 @@ def test_the_order_changes_with_seed_and_epoch_only():
 
 def test_a_picture_is_moved_the_same_whatever_the_batch_size():
     split, augmentation = numbered_split(60), Augmentation(shift=0.1, flip=True, rotation=5)
-    moves = {}
+    moves: dict[int, list[np.ndarray]] = {}
     for size in (7, 60):
         for batch in batches(split, batch_size=size, augmentation=augmentation):
             for picture, move in zip(batch.pictures, batch.maps, strict=True):

@@ -65,7 +65,7 @@ def test_what_is_not_a_run_is_refused(tmp_path, what, found):
         path.mkdir()
     with pytest.raises(RunError, match="is not a run") as caught:
         Run.open(path)
-    assert found in caught.value.found
+    assert found in str(caught.value.found)
 
 
 @pytest.mark.parametrize(

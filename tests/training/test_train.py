@@ -177,13 +177,13 @@ def test_a_training_that_diverges_says_so(tiny_run, tiny_folder):
     parts = parts_of(saccade.load(tiny_folder), validation=0.1, seed=0)
     with pytest.raises(TrainingError, match="diverged") as caught:
         fit(network, parts, tiny_run, progress=Silence(), stop=StopRequest())
-    assert "--set learning_rate=0.0001" in caught.value.remedy
+    assert "--set learning_rate=0.0001" in str(caught.value.remedy)
 
 
 def test_a_network_too_large_for_the_machine_is_refused(tiny_folder, tmp_path):
     with pytest.raises(TrainingError, match="too large for this machine") as caught:
         train_tiny(tiny_folder, tmp_path / "run", recipe="quick", image_size=640)
-    assert "--recipe folder" in caught.value.remedy
+    assert "--recipe folder" in str(caught.value.remedy)
     assert not (tmp_path / "run").exists()
 
 

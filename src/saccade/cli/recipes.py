@@ -56,6 +56,8 @@ def _print_list(entries: list[Entry]) -> None:
     )
     for entry in entries:
         click.echo(f"{entry.recipe.name}: {entry.purpose}")
+        click.echo(f"  from: {entry.origin}")
+        click.echo(f"  network: {entry.network}")
 
 
 def _print_one(entry: Entry) -> None:
@@ -74,7 +76,7 @@ def _print_one(entry: Entry) -> None:
 def _measured(entry: Entry) -> str:
     measured = entry.measured
     if measured is None:
-        return "not as a whole"
+        return entry.unmeasured or "not yet"
     low, high = measured.interval
     return (
         f"{measured.accuracy:.2%} on the test part of {measured.data} (95% interval {low:.2%} to {high:.2%}, "

@@ -20,6 +20,7 @@ import numpy as np
 from saccade.data.array_data import LabelledArray, is_kept, load_array
 from saccade.data.dataset import Dataset, PictureRule, SplitName
 from saccade.errors import DataNotFoundError
+from saccade.keras_start import load_keras_quietly
 
 _SIZE = (32, 32)
 _CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -49,7 +50,7 @@ def cifar10_is_here(folders: Sequence[Path]) -> bool:
 
 def _read(folders: Sequence[Path], *, progress: bool) -> LabelledArray:
     _hand_to_keras(folders)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    load_keras_quietly()
     with _as_not_found(folders), _quiet_keras(shown=progress):
         from keras.datasets import cifar10
 

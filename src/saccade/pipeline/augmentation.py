@@ -104,7 +104,7 @@ def apply_maps(pictures: Any, maps: Any) -> Any:
     )
 
 
-class MovedPictures(keras.layers.Layer):
+class MovedPictures(keras.layers.Layer):  # type: ignore[misc]  # Keras has no type hints
     """The layer that puts `apply_maps` before a network while it is trained; it is never saved with one."""
 
     def call(self, inputs: tuple[Any, Any]) -> Any:

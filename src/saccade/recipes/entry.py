@@ -47,6 +47,7 @@ class Entry:
         network: the architecture in one line.
         parameters: number of weights for pictures of 32x32 pixels, three channels and ten classes.
         measured: what it reached; None while nobody has measured it.
+        unmeasured: what can be said instead of it.
     """
 
     recipe: Recipe
@@ -55,3 +56,4 @@ class Entry:
     network: str
     parameters: int
     measured: Measurement | None
+    unmeasured: str = ""

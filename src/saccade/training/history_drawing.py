@@ -29,20 +29,31 @@ def draw_history(history: Sequence[EpochRecord], path: Path, *, title: str) -> N
         axes.set_xlabel("epoch")
         axes.grid(alpha=0.3)
         axes.xaxis.get_major_locator().set_params(integer=True)
-        _mark_phases(axes, history)
+        _mark_phases(axes, history, name_rates=axes is loss)
     figure.savefig(path, dpi=110, format="png")
 
 
 def _curves(axes: Axes, epochs: Sequence[int], training: Sequence[float], validation: Sequence[float | None]) -> None:
-    axes.plot(epochs, training, marker="o", markersize=3, label="training (as seen, augmented where marked)")
-    if validation and validation[0] is not None:
-        axes.plot(epochs, validation, marker="s", markersize=3, label="validation")
+    axes.plot(epochs, training, marker="o", markersize=3, label="training (as seen)")
+    after_epochs = [value for value in validation if value is not None]
+    if after_epochs:
+        axes.plot(epochs, after_epochs, marker="s", markersize=3, label="validation")
 
 
-def _mark_phases(axes: Axes, history: Sequence[EpochRecord]) -> None:
+def _mark_phases(axes: Axes, history: Sequence[EpochRecord], *, name_rates: bool) -> None:
+    """Dashed lines where a phase begins, dotted ones where the learning rate changes."""
+    if history and history[0].phase == "augmented":
+        _name_phase(axes, history[0])
     for before, after in pairwise(history):
         if before.phase != after.phase:
             axes.axvline(after.epoch - 0.5, color="grey", linestyle="--", linewidth=1)
-            axes.text(after.epoch - 0.4, axes.get_ylim()[1], "augmented", va="top", fontsize=8, color="grey")
+            _name_phase(axes, after)
         if before.learning_rate != after.learning_rate:
             axes.axvline(after.epoch - 0.5, color="grey", linestyle=":", linewidth=0.8)
+            if name_rates:
+                rate = f"learning rate {after.learning_rate:.0e}"
+                axes.text(after.epoch - 0.4, axes.get_ylim()[1], rate, va="top", rotation=90, fontsize=7, color="grey")
+
+
+def _name_phase(axes: Axes, first: EpochRecord) -> None:
+    axes.text(first.epoch - 0.4, axes.get_ylim()[1], first.phase, va="top", fontsize=8, color="grey")
