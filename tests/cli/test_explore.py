@@ -47,7 +47,7 @@ def test_pictures_go_to_a_new_folder_each_time(root, tmp_path):
 
 def test_nothing_is_overwritten(root):
     (root.parent / "taken").mkdir()
-    with pytest.raises(DataError, match="taken exists already, and nothing is overwritten"):
+    with pytest.raises(DataError, match="taken' exists already; nothing is overwritten"):
         invoke("animals", "--out", "taken")
 
 

@@ -108,7 +108,7 @@ def test_unreadable_pictures_are_left_out_named_and_counted(animals):
     assert [(refused.path, refused.split, refused.reason) for refused in dataset.refused] == [
         ("cat/broken.jpg", "train", "truncated JPEG"),
         ("dog/line\\nbreak.heic", "train", "HEIC pictures are not supported: convert them to JPEG or PNG"),
-        ("dog/page.png", "train", "not a picture: it looks like an HTML page"),
+        ("dog/page.png", "test", "not a picture: it looks like an HTML page"),  # by the hash of its contents
     ]
     assert len(by_name(dataset)) == 20
     assert load(animals).refused == dataset.refused

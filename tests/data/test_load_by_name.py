@@ -119,5 +119,5 @@ def test_without_a_network_cifar10_is_a_clear_error_and_the_default_is_the_digit
         for way in ("connect to the network", "put the official archive cifar-10-python.tar.gz", "called cifar10"):
             assert way in strict
         assert name == "digits"
-        assert notes[0].endswith(f"{reason}. These are the bundled digits instead.")
+        assert notes[0].endswith(f"{reason}; these are the bundled digits instead")
         assert "Downloading" not in answer.stderr

@@ -192,3 +192,10 @@ def test_a_recipe_of_ones_own(tiny_folder, tmp_path):
     run = saccade.train(tiny_folder, recipe=mine, out=tmp_path / "run", progress=False)
     assert (run.rule.height, run.rule.width) == (48, 48)
     assert Run.open(run.path).recipe == mine
+
+
+def test_loaded_data_of_another_size_than_the_recipes_is_refused(tiny_folder, tmp_path):
+    dataset = saccade.load(tiny_folder)
+    with pytest.raises(TrainingError, match="another picture size") as caught:
+        saccade.train(dataset, recipe="folder", out=tmp_path / "run", settings={"image_size": 48}, progress=False)
+    assert "image_size=48" in str(caught.value.remedy)

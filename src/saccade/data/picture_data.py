@@ -11,7 +11,7 @@ import numpy as np
 
 from saccade.data import cache
 from saccade.data.archives import archive_stem, unpacked
-from saccade.data.dataset import Dataset, PictureRule, RefusedPicture, SplitName
+from saccade.data.dataset import Dataset, PictureRule, RefusedPicture
 from saccade.data.decode import PictureFacts, probe
 from saccade.data.decode_files import decode_files
 from saccade.data.decoded import (
@@ -137,11 +137,7 @@ def _read_all(built: Path, listing: Listing, rule: PictureRule, *, progress: boo
 
 def _index(listing: Listing, reading: _Reading) -> Index:
     rows = [row for row, reason in enumerate(reading.reasons) if reason is None]
-    refused = [
-        RefusedPicture(readable_name(found.path), found.split, reason)
-        for found, reason in zip(listing.pictures, reading.reasons, strict=True)
-        if reason is not None
-    ]
+    refused = _refused(listing, reading)
     found = [listing.pictures[row] for row in rows]
     facts = [reading.facts[row] for row in rows]
     _check_readable(listing, found, refused)
@@ -161,9 +157,15 @@ def _index(listing: Listing, reading: _Reading) -> Index:
     return with_test_split(index)
 
 
-def _split_by_hash(found: FoundPicture, content: str) -> SplitName:
-    """Where a refused picture would have stood, so that a test report can count it as missing."""
-    return "test" if found.split == "train" and hash_says_test(content) else found.split
+def _refused(listing: Listing, reading: _Reading) -> list[RefusedPicture]:
+    """The refused pictures, each in the split in which it would have stood: a test report counts those it misses."""
+    brings_test = any(found.split == "test" for found in listing.pictures)
+    refused = []
+    for found, content, reason in zip(listing.pictures, reading.hashes, reading.reasons, strict=True):
+        if reason is not None:
+            by_hash = not brings_test and found.split == "train" and hash_says_test(content)
+            refused.append(RefusedPicture(readable_name(found.path), "test" if by_hash else found.split, reason))
+    return refused
 
 
 def _fingerprint(listing: Listing, hashes: Sequence[str]) -> str:

@@ -72,6 +72,7 @@ def train(
     size = _asked_size(recipe, epochs, settings)
     dataset = data if isinstance(data, Dataset) else _load(data, size, progress)
     chosen = _resolve(recipe or default_recipe_name(dataset.rule.height, dataset.rule.width), epochs, settings)
+    _check_size(dataset, chosen)
     parts = parts_of(dataset, validation=chosen.validation, seed=chosen.seed)
     _check(parts, chosen)
     network = build_network(
@@ -101,6 +102,17 @@ def _load(data: str | os.PathLike[str] | None, size: int | None, progress: bool)
     if data is None:
         return load_default(image_size=size, progress=progress)
     return load(data, image_size=size, progress=progress)
+
+
+def _check_size(dataset: Dataset, recipe: Recipe) -> None:
+    size = recipe.image_size
+    if size is not None and (dataset.rule.height, dataset.rule.width) != (size, size):
+        raise TrainingError(
+            "the loaded data has another picture size than the recipe",
+            expected=f"{size}x{size} pixels, by the recipe's image_size",
+            found=f"{dataset.rule.width}x{dataset.rule.height} pixels",
+            remedy=f"load it at that size, saccade.load(..., image_size={size}), or leave image_size away",
+        )
 
 
 def _check(parts: Mapping[SplitName, Split], recipe: Recipe) -> None:

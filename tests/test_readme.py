@@ -1,0 +1,55 @@
+"""What the README tells its reader to type works as it stands."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def desk(tiny_folder, tmp_path):
+    """A folder as the README imagines it: photos/, new.jpg and more-pictures/."""
+    shutil.copytree(tiny_folder, tmp_path / "photos")
+    (tmp_path / "more-pictures").mkdir()
+    for name in ("new.jpg", "more-pictures/a.jpg", "more-pictures/b.jpg"):
+        Image.open(tiny_folder / "test" / "one" / "40.png").save(tmp_path / name)
+    return tmp_path
+
+
+def test_the_first_session(desk):
+    session = README.partition("## A first session")[2].partition("Or in Python")[0]
+    commands = re.findall(r"^    saccade ([^#\n]*)", session, flags=re.MULTILINE)
+    assert [command.split()[0] for command in commands] == ["explore", "train", "evaluate", "predict", "export"]
+    for command in commands:
+        done = subprocess.run(
+            [sys.executable, "-m", "saccade", *command.split()], cwd=desk, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    assert {"samples.png", "classes.png"} == {path.name for path in (desk / "explore-photos").iterdir()}
+    assert (desk / "runs" / "photos-quick-1" / "confusion_matrix.png").is_file()
+
+
+def test_the_python_example(desk):
+    (example,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    done = subprocess.run([sys.executable, "-c", example], cwd=desk, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "new.jpg ClassProbability(class_name=" in done.stdout
+    assert (desk / "model.keras").is_file()
+
+
+def test_the_table_of_recipes_is_the_measured_one():
+    from saccade.recipes import CATALOGUE
+
+    for name, entry in CATALOGUE.items():
+        if entry.measured is not None:
+            low, high = entry.measured.interval
+            row = next(line for line in README.splitlines() if line.startswith(f"| `{name}` "))
+            assert f"{entry.measured.accuracy:.2%} ({low:.2%} to {high:.2%})" in row
+            assert f"{entry.measured.seconds_per_epoch:.0f} s" in row
+            assert f"{entry.measured.peak_memory_mb:,} MB" in row
