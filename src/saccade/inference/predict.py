@@ -9,16 +9,18 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from saccade.data.dataset import Dataset
 from saccade.data.decode_files import decode_files
 from saccade.data.load import load_with_rule
 from saccade.data.parts import parts_of
+from saccade.data.progress import Progress, counting
 from saccade.errors import DataError
 from saccade.inference.predictor import Predictor
 from saccade.inference.sources import DatasetPicture, find_pictures
 from saccade.runs.run import Run
+
+_FEW_PICTURES = 100  # are done before anybody would look at a progress bar
 
 
 @dataclass(frozen=True)
@@ -76,16 +78,17 @@ def predict(
     predictor = Predictor.from_run(run)
     files = [picture for picture in asked if isinstance(picture, Path)]
     own = [picture for picture in asked if isinstance(picture, DatasetPicture)]
-    with tqdm(total=len(asked), unit=" pictures", desc="predicting", disable=None if progress else True) as bar:
+    shown = progress and len(asked) > _FEW_PICTURES
+    with counting("predicting", total=len(asked), unit="pictures", shown=shown) as bar:
         answers: dict[Path | DatasetPicture, Prediction] = _predict_files(run, predictor, files, top, bar)
         for picture in own:
             answers[picture] = _predict_own(run, predictor, picture, top)
-            bar.update()
+            bar.update(1)
     return [answers[picture] for picture in asked]
 
 
 def _predict_files(
-    run: Run, predictor: Predictor, files: Sequence[Path], top: int, bar: tqdm
+    run: Run, predictor: Predictor, files: Sequence[Path], top: int, bar: Progress
 ) -> dict[Path | DatasetPicture, Prediction]:
     answers: dict[Path | DatasetPicture, Prediction] = {}
     for chunk in decode_files(files, run.rule):

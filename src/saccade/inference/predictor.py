@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from saccade.data.dataset import Split
+from saccade.data.progress import counting
 from saccade.models.build import build_probability_model
 from saccade.models.forward import forward
 from saccade.models.weights import assign
@@ -51,5 +51,5 @@ class Predictor:
 
     def probabilities_of(self, split: Split, *, progress: bool = False) -> NDArray[np.float32]:
         """Class probabilities, float32 [n, classes], of a split's pictures, read in bounded chunks."""
-        with tqdm(total=len(split), unit=" pictures", desc="scoring", disable=None if progress else True) as bar:
+        with counting("scoring", total=len(split), unit="pictures", shown=progress) as bar:
             return forward(self.model, split.take, len(split), bar.update)
