@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.data.dataset import Dataset
+from saccade.data.dataset import Split, SplitName
 from saccade.data.decode_files import decode_files
 from saccade.data.load import load_with_rule
 from saccade.data.parts import parts_of
@@ -81,9 +81,7 @@ def predict(
     shown = progress and len(asked) > _FEW_PICTURES
     with counting("predicting", total=len(asked), unit="pictures", shown=shown) as bar:
         answers: dict[Path | DatasetPicture, Prediction] = _predict_files(run, predictor, files, top, bar)
-        for picture in own:
-            answers[picture] = _predict_own(run, predictor, picture, top)
-            bar.update(1)
+        answers |= _predict_own(run, predictor, own, top, bar)
     return [answers[picture] for picture in asked]
 
 
@@ -102,21 +100,34 @@ def _predict_files(
     return answers
 
 
-def _predict_own(run: Run, predictor: Predictor, picture: DatasetPicture, top: int) -> Prediction:
-    dataset: Dataset = load_with_rule(picture.data, run.rule)
-    split = parts_of(dataset, validation=run.recipe.validation, seed=run.recipe.seed)[picture.split]
+def _predict_own(
+    run: Run, predictor: Predictor, pictures: Sequence[DatasetPicture], top: int, bar: Progress
+) -> dict[Path | DatasetPicture, Prediction]:
+    datasets = {data: load_with_rule(data, run.rule) for data in dict.fromkeys(picture.data for picture in pictures)}
+    recipe = run.recipe
+    parts = {
+        data: parts_of(dataset, validation=recipe.validation, seed=recipe.seed) for data, dataset in datasets.items()
+    }
+    answers: dict[Path | DatasetPicture, Prediction] = {}
+    for picture in pictures:
+        split = _split_with(picture, parts[picture.data])
+        probabilities = predictor.probabilities(split.take(np.array([picture.index])))[0]
+        best = _best(probabilities, predictor.class_names, top)
+        truth = datasets[picture.data].class_names[split.labels[picture.index]]
+        answers[picture] = Prediction(str(picture), best, true_class=truth)
+        bar.update(1)
+    return answers
+
+
+def _split_with(picture: DatasetPicture, parts: Mapping[SplitName, Split]) -> Split:
+    split = parts[picture.split]
     if picture.index >= len(split):
         raise DataError(
             f"'{picture}' does not exist",
             expected=f"an index from 0 to {len(split) - 1}" if split else "a split with pictures",
             found=str(picture.index),
         )
-    probabilities = predictor.probabilities(split.take(np.array([picture.index])))[0]
-    return Prediction(
-        name=str(picture),
-        top=_best(probabilities, predictor.class_names, top),
-        true_class=dataset.class_names[split.labels[picture.index]],
-    )
+    return split
 
 
 def _best(probabilities: NDArray[np.float32], class_names: Sequence[str], top: int) -> tuple[ClassProbability, ...]:
