@@ -9,7 +9,7 @@ Measured: `measured` below, printed by `saccade recipes`.
 
 from __future__ import annotations
 
-from saccade.recipes.entry import Entry
+from saccade.recipes.entry import Entry, Measurement
 from saccade.recipes.recipe import Recipe
 
 ENTRY = Entry(
@@ -26,5 +26,16 @@ ENTRY = Entry(
     origin="TensorFlow tutorials on CIFAR-10: augmentation with rotation and a LearningRateScheduler",
     network="Conv 32 - BN - Pool - Conv 64 - BN - Pool - Conv 64 - BN - Dense 64 - BN - Dropout 0.25 - logits",
     parameters=123_466,
-    measured=None,
+    measured=Measurement(
+        data="cifar10-jpeg",
+        epochs=50,
+        accuracy=0.7574,
+        interval=(0.7489, 0.7657),
+        pictures=10_000,
+        seeds=1,
+        minutes=31.1,
+        seconds_per_epoch=36.9,
+        peak_memory_mb=962,
+        machine="two cores of an AMD EPYC (Zen 4), TensorFlow 2.21 for CPUs",
+    ),
 )
