@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from saccade.errors import RunError, TrainingError
-from saccade.models.build import build_network, build_probability_model, gives_logits
+from saccade.models.build import build_network, build_probability_model, dense_weights, gives_logits
 from saccade.models.forward import forward, steps_of
 from saccade.models.weights import assign, named_weights
 from saccade.recipes import CATALOGUE, get_recipe
@@ -54,6 +54,15 @@ def test_pictures_too_small_are_refused_with_the_least_size():
         build_network(get_recipe("scheduled"), height=16, width=16, classes=10)
     assert caught.value.expected == "at least 18 pixels on each side"
     build_network(get_recipe("scheduled"), height=18, width=18, classes=10)
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (40, 27), (64, 33)])
+def test_the_size_of_the_dense_layer_is_known_before_the_network_is_built(name, height, width):
+    recipe = get_recipe(name)
+    network = build_network(recipe, height=height, width=width, classes=3)
+    kernel = network.get_layer("dense").kernel
+    assert dense_weights(recipe, height=height, width=width) == kernel.shape[0] * kernel.shape[1]
 
 
 def test_weights_are_checked_before_they_are_taken():

@@ -48,6 +48,11 @@ def build_network(recipe: Recipe, *, height: int, width: int, classes: int) -> k
     return model
 
 
+def dense_weights(recipe: Recipe, *, height: int, width: int) -> int:
+    """How many weights the network's first dense layer has at a picture size: known without taking the memory."""
+    return int(FAMILIES[recipe.network].dense_weights(height, width))
+
+
 def ending_in_probabilities(network: keras.Model, recipe: Recipe) -> keras.Model:
     """The network itself, or the same layers with a softmax after them if it gives logits. Weights are shared."""
     if not gives_logits(recipe):

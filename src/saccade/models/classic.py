@@ -9,6 +9,11 @@ MINIMUM_SIZE = 8
 GIVES_LOGITS = False
 
 
+def dense_weights(height: int, width: int) -> int:
+    """How many weights the first dense layer has, which is where most of them are."""
+    return (height // 8) * (width // 8) * 128 * 1024
+
+
 def build(height: int, width: int, classes: int) -> keras.Model:
     """3 x [Conv3x3 - BN - Conv3x3 - BN - MaxPool] of 32, 64, 128 channels, then a dense layer of 1024.
 

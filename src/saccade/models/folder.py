@@ -9,6 +9,11 @@ MINIMUM_SIZE = 8
 GIVES_LOGITS = True
 
 
+def dense_weights(height: int, width: int) -> int:
+    """How many weights the first dense layer has, which is where most of them are."""
+    return (height // 8) * (width // 8) * 64 * 128
+
+
 def build(height: int, width: int, classes: int) -> keras.Model:
     """Rescaling, 3 x [Conv3x3 of 16, 32, 64 channels - MaxPool], a dense layer of 128.
 

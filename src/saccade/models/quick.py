@@ -9,6 +9,11 @@ MINIMUM_SIZE = 2
 GIVES_LOGITS = False
 
 
+def dense_weights(height: int, width: int) -> int:
+    """How many weights the first dense layer has, which is where most of them are."""
+    return (height // 2) * (width // 2) * 32 * 1024
+
+
 def build(height: int, width: int, classes: int) -> keras.Model:
     """Conv3x3 of 32 channels - BN - MaxPool, then a dense layer of 1024.
 

@@ -9,6 +9,12 @@ MINIMUM_SIZE = 18
 GIVES_LOGITS = True
 
 
+def dense_weights(height: int, width: int) -> int:
+    """How many weights the first dense layer has, which is where most of them are."""
+    rows, columns = (((side - 2) // 2 - 2) // 2 - 2 for side in (height, width))
+    return rows * columns * 64 * 64
+
+
 def build(height: int, width: int, classes: int) -> keras.Model:
     """Conv 32 - BN - Pool - Conv 64 - BN - Pool - Conv 64 - BN, all `valid`, then a dense layer of 64 with BN.
 

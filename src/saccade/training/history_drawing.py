@@ -28,6 +28,7 @@ def draw_history(history: Sequence[EpochRecord], path: Path, *, title: str) -> N
     for axes in (loss, accuracy):
         axes.set_xlabel("epoch")
         axes.grid(alpha=0.3)
+        axes.set_xlim(0.5, len(history) + 0.5)
         axes.xaxis.get_major_locator().set_params(integer=True)
         _mark_phases(axes, history, name_rates=axes is loss)
     figure.savefig(path, dpi=110, format="png")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.data.load import load, load_default
 from saccade.data.parts import parts_of
 from saccade.errors import TrainingError
-from saccade.models.build import build_network, build_probability_model
+from saccade.models.build import build_network, build_probability_model, dense_weights
 from saccade.models.weights import assign
 from saccade.pipeline.order import generator
 from saccade.recipes import Recipe, default_recipe_name, get_recipe
@@ -25,9 +25,6 @@ from saccade.training.fit import Fitted, fit
 from saccade.training.history_drawing import draw_history
 from saccade.training.interrupt import stop_on_interrupt
 from saccade.training.progress import Progress, Silence, TerminalProgress
-
-if TYPE_CHECKING:
-    import keras
 
 _KEPT_PICTURES = 1000
 _KEPT_BYTES = 64 * 10**6
@@ -75,10 +72,10 @@ def train(
     _check_size(dataset, chosen)
     parts = parts_of(dataset, validation=chosen.validation, seed=chosen.seed)
     _check(parts, chosen)
+    _check_memory(dataset, chosen)
     network = build_network(
         chosen, height=dataset.rule.height, width=dataset.rule.width, classes=len(dataset.class_names)
     )
-    _check_memory(network, chosen)
     run = create_run(out, dataset, chosen, {name: len(part) for name, part in parts.items()})
     _keep_validation_pictures(run, parts["validation"])
     told: Progress = TerminalProgress(chosen, summary=summary) if progress or summary else Silence()
@@ -126,13 +123,14 @@ def _check(parts: Mapping[SplitName, Split], recipe: Recipe) -> None:
         )
 
 
-def _check_memory(network: keras.Model, recipe: Recipe) -> None:
-    needed = network.count_params() * _BYTES_PER_WEIGHT
-    if needed > 0.7 * memory_bytes():
+def _check_memory(dataset: Dataset, recipe: Recipe) -> None:
+    weights = dense_weights(recipe, height=dataset.rule.height, width=dataset.rule.width)
+    available = 0.7 * memory_bytes()
+    if weights * _BYTES_PER_WEIGHT > available:
         raise TrainingError(
             f"the network '{recipe.network}' is too large for this machine at this picture size",
-            expected=f"at most {0.7 * memory_bytes() / 1e9:.1f} GB for weights and optimizer",
-            found=f"{needed / 1e9:.1f} GB for {network.count_params():,} weights",
+            expected=f"at most {available / 1e9:.1f} GB for weights and optimizer",
+            found=f"{weights * _BYTES_PER_WEIGHT / 1e9:.1f} GB for {weights:,} weights of a dense layer",
             remedy="take smaller pictures, --set image_size=64, or another recipe: --recipe folder",
         )
 
