@@ -83,7 +83,7 @@ def test_a_name_that_nothing_has(animals, tmp_path, monkeypatch):
 
 def test_a_file_that_is_no_archive(tmp_path):
     message = failure(write(tmp_path / "model.h5", b"x"))
-    assert "is neither a folder nor an archive of pictures." in message
+    assert "is neither a folder nor an archive of pictures" in message
     assert "a file whose name ends in .zip, .tar, .tar.gz, .tgz, .tar.xz" in message
 
 

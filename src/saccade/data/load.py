@@ -87,7 +87,7 @@ def _load_path(path: Path, rule: PictureRule | None, *, progress: bool) -> Datas
     if is_archive(path):
         return load_archive(path, rule, progress=progress)
     raise DataError(
-        f"{path} is neither a folder nor an archive of pictures.",
+        f"{path} is neither a folder nor an archive of pictures",
         expected=f"a folder, or a file whose name ends in {', '.join(SUFFIXES)}",
     )
 
