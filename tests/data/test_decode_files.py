@@ -48,7 +48,9 @@ time.sleep(60)
 def worker_pids():
     """The workers that this process has started and not yet ended."""
     try:
-        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
+        listed = subprocess.run(
+            ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+        )
     except FileNotFoundError:
         pytest.skip("this system has no ps")
     found = [line.split(None, 2) for line in listed.stdout.splitlines() if "saccade.data.decode_worker" in line]
