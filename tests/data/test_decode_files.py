@@ -41,7 +41,9 @@ from saccade.data.decode_files import decode_files
 chunks = decode_files(sorted(Path(sys.argv[1]).iterdir()), PictureRule(16, 16), chunk=1)
 next(chunks)
 print("started", flush=True)
-time.sleep(60)
+# Not one long sleep: a signal that comes just before it would be heard only after it.
+while True:
+    time.sleep(0.01)
 """
 
 
