@@ -88,7 +88,7 @@ def fit(
             best, best_epoch = record.validation_accuracy, epoch
         if recipe.keep == "best" and improved:
             fitted.weights, fitted.kept_epoch = named_weights(model), epoch + 1
-        if stop.requested:
+        if stop.requested and (seen < len(training) or epoch + 1 < recipe.epochs):
             fitted.state = "interrupted"
             break
         if recipe.patience and epoch - best_epoch >= recipe.patience and epoch + 1 < recipe.epochs:
