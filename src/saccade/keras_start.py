@@ -1,7 +1,8 @@
-"""Loads Keras while TensorFlow's start-up notices, which no setting turns off, are kept from the terminal."""
+"""Loads Keras while TensorFlow's notices, which no setting turns off and nobody can act on, stay off the terminal."""
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -24,6 +25,12 @@ def load_keras_quietly() -> None:
         import keras
 
         keras.ops.zeros(1)
+    logging.getLogger("tensorflow").addFilter(_is_no_advice_on_tracing)
+
+
+def _is_no_advice_on_tracing(record: logging.LogRecord) -> bool:
+    """TensorFlow takes several trainings in one process for one function that is compiled again and again."""
+    return "triggered tf.function retracing" not in record.getMessage()
 
 
 @contextmanager
