@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from saccade.evaluation.drawings import choose_pictures, draw_confusion_matrix, draw_predictions, save_figure
+from saccade.data.figures import save_figure
+from saccade.evaluation.drawings import choose_pictures, draw_confusion_matrix, draw_predictions
 
 
 @pytest.mark.parametrize("classes", [2, 26, 130])

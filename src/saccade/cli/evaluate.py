@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from saccade.cli.output import print_json, print_notes, print_table
+from saccade.cli.output import print_json, print_notes, print_refused, print_table
 
 if TYPE_CHECKING:
     from saccade.data.dataset import SplitName
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from saccade.evaluation.report import Report
 
 _MOST_CLASSES = 30
-_MOST_REFUSED = 10
 
 
 @click.command("evaluate")
@@ -56,10 +55,7 @@ def _print_numbers(report: Report) -> None:
     click.echo(f"{report.data_name}, {report.split} split: {report.scored} pictures scored, each once\n")
     if report.refused:
         click.echo("not scored, because they can't be read:")
-        for picture in report.refused[:_MOST_REFUSED]:
-            click.echo(f"  {picture.path}: {picture.reason}")
-        if len(report.refused) > _MOST_REFUSED:
-            click.echo(f"  and {len(report.refused) - _MOST_REFUSED} more; all of them are in the report")
+        print_refused(report.refused, "all of them are in the report")
         click.echo()
     click.echo(
         f"accuracy           {report.accuracy:7.2%}  (95% interval {low:.2%} to {high:.2%}, n = {report.scored})"

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from saccade.cli.output import print_json, print_notes, print_table
+from saccade.cli.output import print_json, print_notes, print_refused, print_table
 from saccade.errors import DataError
 
 if TYPE_CHECKING:
     from saccade.data.explore import Exploration
 
-_MOST_REFUSED = 10
 _MOST_CLASSES = 30
 
 
@@ -92,12 +91,8 @@ def _print_facts(exploration: Exploration) -> None:
 
 
 def _print_refused(exploration: Exploration) -> None:
-    refused = exploration.refused
-    click.echo(f"unreadable files: {len(refused):,}")
-    for picture in refused[:_MOST_REFUSED]:
-        click.echo(f"  {picture.path}: {picture.reason}")
-    if len(refused) > _MOST_REFUSED:
-        click.echo(f"  and {len(refused) - _MOST_REFUSED:,} more; --json lists them all")
+    click.echo(f"unreadable files: {len(exploration.refused):,}")
+    print_refused(exploration.refused, "--json lists them all")
 
 
 def _size(size: tuple[int, int]) -> str:

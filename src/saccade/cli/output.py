@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from saccade.data.dataset import RefusedPicture
+
+_MOST_REFUSED = 10
 
 
 def print_json(value: Any) -> None:
@@ -27,3 +32,11 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in table:
         cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
         click.echo("  ".join(cells).rstrip())
+
+
+def print_refused(refused: Sequence[RefusedPicture], rest: str, *, err: bool = False) -> None:
+    """The first ten refused pictures with their reasons, and where the rest can be read; on stderr if `err`."""
+    for picture in refused[:_MOST_REFUSED]:
+        click.echo(f"  {picture.path}: {picture.reason}", err=err)
+    if len(refused) > _MOST_REFUSED:
+        click.echo(f"  and {len(refused) - _MOST_REFUSED:,} more; {rest}", err=err)

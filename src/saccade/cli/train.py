@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from saccade.cli.output import print_json, print_notes
+from saccade.cli.output import print_json, print_notes, print_refused
 
 if TYPE_CHECKING:
     from saccade.data.dataset import Dataset
@@ -86,10 +86,7 @@ def _announce(dataset: Dataset) -> None:
     click.echo(f"data: {dataset.name}, {len(dataset.class_names)} classes, {counts}, {size} pixels", err=True)
     if dataset.refused:
         click.echo(f"data: {len(dataset.refused)} pictures can't be read and are left out:", err=True)
-        for refused in dataset.refused[:10]:
-            click.echo(f"  {refused.path}: {refused.reason}", err=True)
-        if len(dataset.refused) > 10:
-            click.echo(f"  and {len(dataset.refused) - 10} more; see them all: saccade explore", err=True)
+        print_refused(dataset.refused, "see them all: saccade explore", err=True)
     print_notes(dataset.notes)
 
 

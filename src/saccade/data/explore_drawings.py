@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from saccade.data.dataset import Dataset, Split
 from saccade.data.explore import Exploration
+from saccade.data.figures import new_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,10 +51,8 @@ def choose_samples(split: Split) -> NDArray[np.int64]:
 
 
 def _draw_samples(dataset: Dataset) -> Figure:
-    from matplotlib.figure import Figure
-
     split = dataset.splits["train"]
-    figure = Figure(figsize=(2.0 * _SIDE, 2.2 * _SIDE + 0.4), layout="constrained")
+    figure = new_figure(2.0 * _SIDE, 2.2 * _SIDE + 0.4)
     figure.suptitle(f"Training pictures of {_short(dataset.name)}", parse_math=False)
     chosen = choose_samples(split)
     for place, (picture, label) in enumerate(zip(split.take(chosen), split.labels[chosen], strict=True), start=1):
@@ -66,11 +64,9 @@ def _draw_samples(dataset: Dataset) -> Figure:
 
 
 def _draw_classes(exploration: Exploration) -> Figure:
-    from matplotlib.figure import Figure
-
     names = exploration.class_names
     splits = exploration.counts
-    figure = Figure(figsize=(9.0, min(2.0 + 0.35 * len(names), 24.0)), layout="constrained")
+    figure = new_figure(9.0, min(2.0 + 0.35 * len(names), 24.0))
     axes = figure.add_subplot()
     before = np.zeros(len(names), np.int64)
     for split, counts in splits.items():
@@ -94,11 +90,8 @@ def _name_bars(axes: Axes, names: Sequence[str]) -> None:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    with warnings.catch_warnings():
-        # A class name in a script that the font lacks is drawn as boxes; nothing that its user could act on.
-        warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)
-        partial = path.with_suffix(".partial")
-        figure.savefig(partial, format="png", dpi=100)
+    partial = path.with_suffix(".partial")
+    save_figure(figure, partial)
     partial.replace(path)
 
 

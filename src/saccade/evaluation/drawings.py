@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+
+from saccade.data.figures import new_figure
 
 _RIGHT = "#1a7f37"
 _WRONG = "#c01c28"
@@ -32,7 +32,7 @@ def draw_confusion_matrix(matrix: NDArray[np.int64], class_names: Sequence[str],
     with_numbers = classes <= _MOST_CLASSES_WITH_NUMBERS
     side = 2.5 + 0.5 * classes if with_numbers else min(11.5 + 0.14 * classes, 28.0)
     side = max(5.0, side)
-    figure = _new_figure(side + 1, side)
+    figure = new_figure(side + 1, side)
     axes = figure.add_subplot()
     parts = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     # The square root lets confusions of a few per cent be seen beside a diagonal near 1.
@@ -65,7 +65,7 @@ def draw_predictions(
         title: stands above the grid.
     """
     rows = max(1, math.ceil(len(pictures) / _GRID))
-    figure = _new_figure(2.1 * _GRID, 2.45 * rows + 0.5)
+    figure = new_figure(2.1 * _GRID, 2.45 * rows + 0.5)
     figure.suptitle(title, parse_math=False)
     for place, (picture, label, row) in enumerate(zip(pictures, labels, probabilities, strict=True), start=1):
         axes = figure.add_subplot(rows, _GRID, place)
@@ -84,18 +84,6 @@ def choose_pictures(n: int) -> NDArray[np.int64]:
     """Positions of at most 25 of n pictures, drawn evenly, always the same ones for the same n; int64, ascending."""
     chosen = np.random.default_rng(0).choice(n, size=min(n, _GRID * _GRID), replace=False)
     return np.sort(chosen).astype(np.int64)
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Writes the figure as a PNG."""
-    with warnings.catch_warnings():
-        # A class name in a script that the font lacks is drawn as boxes; nothing that its user could act on.
-        warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)
-        figure.savefig(path, format="png", dpi=100)
-
-
-def _new_figure(width: float, height: float) -> Figure:
-    return Figure(figsize=(width, height), layout="constrained")
 
 
 def _name_classes(axes: Axes, class_names: Sequence[str]) -> None:

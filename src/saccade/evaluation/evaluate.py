@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saccade.data.dataset import SPLIT_NAMES, Dataset, RefusedPicture, Split, SplitName
+from saccade.data.figures import save_figure
 from saccade.data.load import load_with_rule
 from saccade.data.parts import parts_of
 from saccade.errors import EvaluationError
-from saccade.evaluation.drawings import choose_pictures, draw_confusion_matrix, draw_predictions, save_figure
+from saccade.evaluation.drawings import choose_pictures, draw_confusion_matrix, draw_predictions
 from saccade.evaluation.metrics import measure
 from saccade.evaluation.report import Report
 from saccade.inference.predictor import Predictor

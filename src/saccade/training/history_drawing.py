@@ -7,17 +7,15 @@ from itertools import pairwise
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
+from saccade.data.figures import new_figure, save_figure
 from saccade.runs.records import EpochRecord
 
 
 def draw_history(history: Sequence[EpochRecord], path: Path, *, title: str) -> None:
     """Draws loss and accuracy on training and validation pictures per epoch, phases and learning rates marked."""
-    figure = Figure(figsize=(11, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(title)
+    figure = new_figure(11, 4.2)
+    figure.suptitle(title, parse_math=False)
     loss, accuracy = figure.subplots(1, 2)
     epochs = [record.epoch for record in history]
     _curves(loss, epochs, [r.loss for r in history], [r.validation_loss for r in history])
@@ -31,7 +29,7 @@ def draw_history(history: Sequence[EpochRecord], path: Path, *, title: str) -> N
         axes.set_xlim(0.5, len(history) + 0.5)
         axes.xaxis.get_major_locator().set_params(integer=True)
         _mark_phases(axes, history, name_rates=axes is loss)
-    figure.savefig(path, dpi=110, format="png")
+    save_figure(figure, path, dpi=110)
 
 
 def _curves(axes: Axes, epochs: Sequence[int], training: Sequence[float], validation: Sequence[float | None]) -> None:

@@ -65,8 +65,7 @@ def train(
     """
     check_free(out)
     # Wrong settings are refused before any work, even while the default recipe is not known yet.
-    _resolve(recipe or "quick", epochs, settings)
-    size = _asked_size(recipe, epochs, settings)
+    size = _resolve(recipe or "quick", epochs, settings).image_size
     dataset = data if isinstance(data, Dataset) else _load(data, size, progress)
     chosen = _resolve(recipe or default_recipe_name(dataset.rule.height, dataset.rule.width), epochs, settings)
     _check_size(dataset, chosen)
@@ -89,10 +88,6 @@ def _resolve(recipe: str | Recipe, epochs: int | None, settings: Mapping[str, An
     base = recipe if isinstance(recipe, Recipe) else get_recipe(recipe)
     changed = base.with_settings(settings or {})
     return changed if epochs is None else changed.with_epochs(epochs)
-
-
-def _asked_size(recipe: str | Recipe | None, epochs: int | None, settings: Mapping[str, Any] | None) -> int | None:
-    return _resolve(recipe or "quick", epochs, settings).image_size
 
 
 def _load(data: str | os.PathLike[str] | None, size: int | None, progress: bool) -> Dataset:
