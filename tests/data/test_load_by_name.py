@@ -11,15 +11,7 @@ from saccade.data.dataset import PictureRule
 from saccade.data.load import load, load_default
 from saccade.errors import DataError, DataNotFoundError
 
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("SACCADE_CACHE", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def animals(tmp_path):
-    return class_folder(tmp_path / "animals")
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def failure(data, kind=DataError):

@@ -1,0 +1,14 @@
+"""What the tests of loading share: a cache of their own for each test, and a small folder of classes."""
+
+import pytest
+from tests.data.pictures import class_folder
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("SACCADE_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def animals(tmp_path):
+    return class_folder(tmp_path / "animals")
