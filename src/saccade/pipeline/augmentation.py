@@ -1,14 +1,9 @@
-"""Random shifts, flips and rotations: drawn on the host per sample, applied in the graph.
-
-The drawing is a pure function of (seed, epoch, sample index); the graph gets one affine map per picture as data.
-"""
+"""Random shifts, flips and rotations: drawn on the host per sample; `moved_pictures` applies them in the graph."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,24 +16,27 @@ class Augmentation:
     """How far pictures may be moved.
 
     Attributes:
-        shift: largest shift, as a part of the width and of the height; fractions of a pixel are used.
-        flip: whether each picture is mirrored left to right with probability one half.
+        shift: largest shift, as a part of the width and of the height.
+        flip: whether each picture is mirrored left to right in every other epoch.
         rotation: largest rotation about the centre, in degrees.
+        whole_pixels: whether shifts are whole pixels and edges are reflected; else shifts are real numbers and edges
+            are repeated.
     """
 
     shift: float
     flip: bool
     rotation: float
+    whole_pixels: bool
 
     @classmethod
     def of(cls, recipe: Recipe) -> Augmentation:
         """The augmentation that a recipe asks for."""
-        return cls(shift=recipe.shift, flip=recipe.flip, rotation=recipe.rotation)
+        return cls(shift=recipe.shift, flip=recipe.flip, rotation=recipe.rotation, whole_pixels=recipe.whole_pixels)
 
 
 @dataclass(frozen=True)
 class Moves:
-    """How each picture of an epoch is moved; all arrays have shape [n].
+    """How each picture of an epoch is moved: mirrored, then rotated, then shifted. All arrays have shape [n].
 
     Attributes:
         down: float64, shift of the content in pixels, positive towards the bottom.
@@ -52,61 +50,40 @@ class Moves:
     mirrored: NDArray[np.bool_]
     degrees: NDArray[np.float64]
 
+    def parameters(self) -> NDArray[np.float32]:
+        """The moves as the graph gets them, float32 [n, 4]: down, right, mirrored (0 or 1), degrees."""
+        return np.stack([self.down, self.right, self.mirrored, self.degrees], axis=1).astype(np.float32)
+
 
 def draw_moves(augmentation: Augmentation, n: int, size: tuple[int, int], *, seed: int, epoch: int) -> Moves:
     """Draws a move for each of n samples; sample i's does not depend on n.
 
+    Shifts and rotations are uniform within their ranges. Flips alternate: half of the samples are mirrored in the
+    first epoch and then in every other, the rest in the epochs between (Jordan 2024, "94% on CIFAR-10 in 3.29 Seconds
+    on a Single GPU", arXiv:2404.00498).
+
     Args:
-        augmentation: the ranges; each quantity is uniform within its range.
+        augmentation: the ranges.
         n: number of samples.
         size: height and width of the pictures, in pixels.
         seed: of the training.
         epoch: counted from 0.
     """
-    # One row of four numbers per sample: row i is the same whatever n is.
-    uniform = generator(seed, epoch, "augmentation").random((n, 4)) * 2 - 1
+    # One row of three numbers per sample: row i is the same whatever n is.
+    uniform = generator(seed, epoch, "augmentation").random((n, 3))
+    mirrored_first = generator(seed, 0, "first flips").random(n) < 0.5
     return Moves(
-        down=uniform[:, 0] * augmentation.shift * size[0],
-        right=uniform[:, 1] * augmentation.shift * size[1],
-        mirrored=(uniform[:, 2] < 0) & augmentation.flip,
-        degrees=uniform[:, 3] * augmentation.rotation,
+        down=_shifts(uniform[:, 0], augmentation, size[0]),
+        right=_shifts(uniform[:, 1], augmentation, size[1]),
+        mirrored=(mirrored_first ^ (epoch % 2 == 1)) & augmentation.flip,
+        degrees=(uniform[:, 2] * 2 - 1) * augmentation.rotation,
     )
 
 
-def affine_maps(moves: Moves, size: tuple[int, int]) -> NDArray[np.float32]:
-    """The moves as maps from output to input coordinates, float32 [n, 8], as `keras.ops.image.affine_transform` takes.
-
-    A picture is first mirrored, then rotated about its centre, then shifted.
-    """
-    height, width = size
-    centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
-    angle = np.deg2rad(moves.degrees)
-    cosine, sine = np.cos(angle), np.sin(angle)
-    sign = np.where(moves.mirrored, -1.0, 1.0)
-    maps = np.zeros((len(angle), 8))
-    # Output (x, y), taken back by the shift, rotated back about the centre, mirrored back about the centre.
-    back_x, back_y = -centre_x - moves.right, -centre_y - moves.down
-    maps[:, 0], maps[:, 1] = sign * cosine, -sign * sine
-    maps[:, 2] = sign * (cosine * back_x - sine * back_y) + centre_x
-    maps[:, 3], maps[:, 4] = sine, cosine
-    maps[:, 5] = sine * back_x + cosine * back_y + centre_y
-    return maps.astype(np.float32)
-
-
-def apply_maps(pictures: Any, maps: Any) -> Any:
-    """Moves pictures [n, height, width, 3] by maps [n, 8], in the graph: bilinear, edges repeated.
-
-    Returns:
-        float32 pictures of the same shape.
-    """
-    return keras.ops.image.affine_transform(
-        keras.ops.cast(pictures, "float32"), maps, interpolation="bilinear", fill_mode="nearest"
-    )
-
-
-class MovedPictures(keras.layers.Layer):  # type: ignore[misc]  # Keras has no type hints
-    """The layer that puts `apply_maps` before a network while it is trained; it is never saved with one."""
-
-    def call(self, inputs: tuple[Any, Any]) -> Any:
-        """Inputs: pictures [n, height, width, 3] and maps [n, 8]."""
-        return apply_maps(*inputs)
+def _shifts(uniform: NDArray[np.float64], augmentation: Augmentation, side: int) -> NDArray[np.float64]:
+    """Shifts along a side of so many pixels, from numbers uniform in [0, 1)."""
+    largest = augmentation.shift * side
+    if not augmentation.whole_pixels:
+        return (uniform * 2 - 1) * largest
+    whole = round(largest)
+    return np.floor(uniform * (2 * whole + 1)) - whole

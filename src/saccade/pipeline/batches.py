@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saccade.data.dataset import Split
-from saccade.pipeline.augmentation import Augmentation, affine_maps, draw_moves
+from saccade.pipeline.augmentation import Augmentation, draw_moves
 from saccade.pipeline.order import sample_order
 
 
@@ -20,21 +20,24 @@ class Batch:
     Attributes:
         pictures: uint8 [n, height, width, 3].
         labels: int64 [n].
-        maps: float32 [n, 8], how to move each picture; None in an epoch without augmentation.
+        samples: int64 [n], the position of each picture in the split.
+        moves: float32 [n, 4], how to move each picture (`Moves.parameters`); None in an epoch without augmentation.
     """
 
     pictures: NDArray[np.uint8]
     labels: NDArray[np.int64]
-    maps: NDArray[np.float32] | None
-
-
-def steps_in_epoch(n: int, batch_size: int) -> int:
-    """The number of batches; the last one may be smaller."""
-    return -(-n // batch_size)
+    samples: NDArray[np.int64]
+    moves: NDArray[np.float32] | None
 
 
 def epoch_batches(
-    split: Split, *, batch_size: int, seed: int, epoch: int, augmentation: Augmentation | None
+    split: Split,
+    *,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    augmentation: Augmentation | None,
+    order: NDArray[np.int64] | None = None,
 ) -> Iterator[Batch]:
     """The batches of one epoch: every sample once, in an order and moved in a way given by (seed, epoch, sample index).
 
@@ -44,12 +47,13 @@ def epoch_batches(
         seed: of the training.
         epoch: counted from 0.
         augmentation: the ranges of the moves, or None.
+        order: the samples to visit, in their order; None: all of them, in the order of (seed, epoch).
     """
-    order = sample_order(len(split), seed=seed, epoch=epoch)
-    maps = None
+    if order is None:
+        order = sample_order(len(split), seed=seed, epoch=epoch)
+    moves = None
     if augmentation is not None:
-        size = split.store.shape[1:3]
-        maps = affine_maps(draw_moves(augmentation, len(split), size, seed=seed, epoch=epoch), size)
+        moves = draw_moves(augmentation, len(split), split.store.shape[1:3], seed=seed, epoch=epoch).parameters()
     for start in range(0, len(order), batch_size):
         samples = order[start : start + batch_size]
-        yield Batch(split.take(samples), split.labels[samples], None if maps is None else maps[samples])
+        yield Batch(split.take(samples), split.labels[samples], samples, None if moves is None else moves[samples])
