@@ -2,11 +2,12 @@
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
-UV := $(BIN)/python -m uv pip install --quiet --compile-bytecode --python $(BIN)/python \
+BACKENDS := .venv-backends
+UV := $(BIN)/python -m uv pip install --quiet --compile-bytecode \
 	--overrides requirements/overrides.txt --constraint requirements/constraints.txt -r requirements/tensorflow.txt
 PINS := pyproject.toml $(wildcard requirements/*.txt)
 
-.PHONY: train test check format constraints clean
+.PHONY: train test test-backends check format constraints clean
 .DELETE_ON_ERROR:
 
 train: .venv/installed
@@ -14,6 +15,11 @@ train: .venv/installed
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest
+
+# The tests of layers, augmentation and optimizers of our own, once on each backend of Keras.
+test-backends: $(BACKENDS)/installed
+	for backend in tensorflow jax torch; do \
+		echo "KERAS_BACKEND=$$backend"; KERAS_BACKEND=$$backend $(BACKENDS)/bin/python -m pytest -m backends || exit 1; done
 
 check: .venv/installed-dev
 	$(BIN)/ruff format --check .
@@ -32,7 +38,7 @@ constraints: .venv/installed-dev
 		pyproject.toml requirements/tensorflow.txt -o requirements/constraints.txt
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv $(BACKENDS) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Saccade needs Python 3.11, 3.12 or 3.13; none was found. Install one, or name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)"; exit 1; }
@@ -40,9 +46,16 @@ clean:
 
 .venv/installed: $(PINS) | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/installer.txt
-	$(UV) -e .
+	$(UV) --python $(BIN)/python -e .
 	@touch $@
 
 .venv/installed-dev: .venv/installed
-	$(UV) -e . --group dev
+	$(UV) --python $(BIN)/python -e . --group dev
+	@touch $@
+
+$(BACKENDS)/installed: .venv/installed
+	$(BIN)/python -m venv $(BACKENDS)
+	$(UV) --python $(BACKENDS)/bin/python -e . pytest
+	$(BACKENDS)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--constraint requirements/constraints.txt -r requirements/backends.txt
 	@touch $@

@@ -17,6 +17,8 @@ def _report(labels, predicted):
         n=len(labels),
         refused=(),
         class_names=names,
+        views=1,
+        one_view=None,
         metrics=measure(np.array(labels), np.eye(3, dtype=np.float32)[predicted]),
         notes=(),
         files=(),

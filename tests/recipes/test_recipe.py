@@ -81,7 +81,8 @@ def test_an_unknown_recipe_names_the_nearest():
 
 
 def test_the_recipes_are_the_tutorials():
-    epochs = {name: (entry.recipe.plain_epochs, entry.recipe.augmented_epochs) for name, entry in CATALOGUE.items()}
+    tutorials = {name: entry.recipe for name, entry in CATALOGUE.items() if name != "fast"}
+    epochs = {name: (recipe.plain_epochs, recipe.augmented_epochs) for name, recipe in tutorials.items()}
     assert epochs == {
         "quick": (5, 2),
         "two-phase": (10, 5),
@@ -89,9 +90,9 @@ def test_the_recipes_are_the_tutorials():
         "scheduled": (0, 50),
         "folder": (10, 0),
     }
-    for entry in CATALOGUE.values():
-        assert (entry.recipe.shift, entry.recipe.flip, entry.recipe.learning_rate) == (0.1, True, 0.001)
-        assert entry.recipe.rotation == (15 if entry.recipe.name == "scheduled" else 0)
+    for name, recipe in tutorials.items():
+        assert (recipe.shift, recipe.flip, recipe.learning_rate) == (0.1, True, 0.001)
+        assert recipe.rotation == (15 if name == "scheduled" else 0)
 
 
 def test_the_learning_rate_of_scheduled_falls_tenfold_every_ten_epochs():
@@ -101,11 +102,49 @@ def test_the_learning_rate_of_scheduled_falls_tenfold_every_ten_epochs():
 
 
 def test_the_default_depends_on_the_size_of_the_pictures():
-    assert default_recipe_name(32, 32) == "quick"
-    assert default_recipe_name(64, 64) == "quick"
+    assert default_recipe_name(8, 8) == "quick"
+    assert default_recipe_name(32, 32) == "fast"
+    assert default_recipe_name(64, 64) == "fast"
     assert default_recipe_name(96, 96) == "folder"
 
 
 def test_a_recipe_survives_json():
     for entry in CATALOGUE.values():
         assert Recipe.model_validate_json(entry.recipe.model_dump_json()) == entry.recipe
+
+
+def test_pictures_grow_to_their_final_size():
+    recipe = get_recipe("fast").with_settings({"start_size": 0.5, "end_size": 0.875, "augmented_epochs": 8})
+    sizes = [recipe.training_size(epoch, 32, 64) for epoch in range(8)]
+    assert sizes[0] == (16, 32)
+    assert sizes == sorted(sizes)
+    assert sizes[-3:] == [(28, 56)] * 3 == [recipe.final_size(32, 64)] * 3
+
+
+def test_small_pictures_are_not_shrunk_to_nothing():
+    recipe = get_recipe("fast")
+    assert recipe.training_size(0, 16, 10) == (12, 10)
+
+
+def test_a_linear_schedule_falls_with_the_work_done():
+    recipe = get_recipe("fast").with_settings({"learning_rate": 0.1, "warm_up": 0})
+    rates = [recipe.learning_rate_at(epoch, part) for epoch in range(recipe.epochs) for part in (0, 0.5)]
+    assert rates[0] == 0.1
+    assert rates == sorted(rates, reverse=True)
+    assert recipe.learning_rate_at(recipe.epochs - 1, 1) == pytest.approx(0)
+    # An epoch of small pictures is less work, so the rate falls less in it.
+    assert rates[0] - rates[2] < rates[-4] - rates[-2]
+
+
+def test_the_learning_rate_rises_at_first():
+    recipe = get_recipe("two-phase").with_settings({"warm_up": 2, "learning_rate": 0.01})
+    assert recipe.learning_rate_at(0) == 0
+    assert recipe.learning_rate_at(1) == pytest.approx(0.005)
+    assert recipe.learning_rate_at(2) == pytest.approx(0.01)
+
+
+def test_few_pictures_go_in_smaller_batches_at_a_smaller_rate():
+    recipe = get_recipe("fast").with_settings({"batch_size": 500, "least_steps": 50, "learning_rate": 0.1})
+    assert [recipe.batch_size_for(n) for n in (50_000, 5000, 1000, 30)] == [500, 100, 20, 16]
+    assert recipe.learning_rate_at(0, 0, 125) == pytest.approx(0.05)
+    assert get_recipe("quick").batch_size_for(10) == 32

@@ -78,13 +78,13 @@ def test_the_second_phase_goes_on_with_weights_and_optimizer_state(tiny_folder, 
 
 
 def test_training_agrees_with_stock_keras(tiny_folder, tmp_path):
-    """The same batches through a stock Keras model of its own: equal loss and weights."""
+    """The same batches through a stock Keras model of its own, in float32: equal loss and weights."""
     import keras
 
     from saccade.data.parts import parts_of
     from saccade.pipeline.batches import epoch_batches
 
-    run = train_tiny(tiny_folder, tmp_path / "run", epochs=1, batch_size=16)
+    run = train_tiny(tiny_folder, tmp_path / "run", epochs=1, batch_size=16, compute="float32")
     training = parts_of(saccade.load(tiny_folder), validation=0.1, seed=0)["train"]
     model = build_network(run.recipe, height=32, width=32, classes=3)
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
@@ -167,7 +167,7 @@ def test_wrong_settings_fail_before_the_data_is_looked_at(tmp_path):
 def test_a_training_that_diverges_says_so(tiny_run, tiny_folder):
     """Adam keeps even absurd learning rates finite, so the network starts broken here."""
     from saccade.data.parts import parts_of
-    from saccade.training.fit import fit
+    from saccade.training.fit import Networks, fit
     from saccade.training.interrupt import StopRequest
     from saccade.training.progress import Silence
 
@@ -175,7 +175,7 @@ def test_a_training_that_diverges_says_so(tiny_run, tiny_folder):
     network.get_layer("classes").bias.assign([np.nan] * 3)
     parts = parts_of(saccade.load(tiny_folder), validation=0.1, seed=0)
     with pytest.raises(TrainingError, match="diverged") as caught:
-        fit(network, parts, tiny_run, progress=Silence(), stop=StopRequest())
+        fit(Networks(network, network), parts, tiny_run, progress=Silence(), stop=StopRequest())
     assert "--set learning_rate=0.0001" in str(caught.value.remedy)
 
 

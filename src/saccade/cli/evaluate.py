@@ -57,9 +57,13 @@ def _print_numbers(report: Report) -> None:
         click.echo("not scored, because they can't be read:")
         print_refused(report.refused, "all of them are in the report")
         click.echo()
+    views = f"; mean answer over {report.views} views" if report.one_view else ""
     click.echo(
-        f"accuracy           {report.accuracy:7.2%}  (95% interval {low:.2%} to {high:.2%}, n = {report.scored})"
+        f"accuracy           {report.accuracy:7.2%}  (95% interval {low:.2%} to {high:.2%}, n = {report.scored}{views})"
     )
+    if report.one_view:
+        low, high = report.one_view.accuracy_interval
+        click.echo(f"  with one view    {report.one_view.accuracy:7.2%}  (95% interval {low:.2%} to {high:.2%})")
     click.echo(f"balanced accuracy  {report.balanced_accuracy:7.2%}")
     click.echo(f"top-3 accuracy     {report.top3_accuracy:7.2%}")
     click.echo(f"log-loss           {report.log_loss:7.4f}  nats")

@@ -26,7 +26,7 @@ def _settings(_context: click.Context, _parameter: click.Parameter, values: tupl
 
 @click.command("train")
 @click.argument("data", required=False)
-@click.option("--recipe", metavar="NAME", help="See `saccade recipes`. Default: quick; folder above 64x64 pixels.")
+@click.option("--recipe", metavar="NAME", help="See `saccade recipes`. Default: fast; folder above 64x64 pixels.")
 @click.option("--out", metavar="DIR", help="The run directory to make. Default: runs/<data>-<recipe>-<n>.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs in all, shared between the recipe's phases.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Pictures in a step.")

@@ -61,6 +61,11 @@ def evaluate(
     subject = _subject(run, data, split, progress)
     probabilities = predictor.probabilities_of(subject.pictures, progress=progress)
     require_each_once(subject.pictures, probabilities, len(run.class_names))
+    one_view = None
+    if run.recipe.views > 1:
+        alone = Predictor.from_run(run, views=1).probabilities_of(subject.pictures, progress=progress)
+        require_each_once(subject.pictures, alone, len(run.class_names))
+        one_view = measure(subject.pictures.labels, alone)
     report = Report(
         run=run.path.resolve(),
         data_name=subject.dataset.name,
@@ -71,6 +76,8 @@ def evaluate(
         refused=subject.refused,
         class_names=run.class_names,
         metrics=measure(subject.pictures.labels, probabilities),
+        views=run.recipe.views,
+        one_view=one_view,
         notes=subject.notes,
         files=tuple(run.path.resolve() / f"{stem}{_mark(subject, split)}{suffix}" for stem, suffix in _FILES),
     )

@@ -42,6 +42,8 @@ class Report:
         refused: the pictures of the split that could not be read.
         class_names: in the order of their labels.
         metrics: the numbers.
+        views: of each picture, that an answer was averaged over.
+        one_view: the same numbers with one view, where there are more.
         notes: sentences that whoever reads the numbers should know.
         files: what was written, absolute paths.
     """
@@ -55,6 +57,8 @@ class Report:
     refused: tuple[RefusedPicture, ...]
     class_names: tuple[str, ...]
     metrics: Metrics
+    views: int
+    one_view: Metrics | None
     notes: tuple[str, ...]
     files: tuple[Path, ...]
 
@@ -138,6 +142,9 @@ class Report:
             "top3_accuracy": self.top3_accuracy,
             "log_loss": self.log_loss,
             "expected_calibration_error": self.expected_calibration_error,
+            "views": self.views,
+            "one_view_accuracy": self.one_view.accuracy if self.one_view else None,
+            "one_view_accuracy_interval": list(self.one_view.accuracy_interval) if self.one_view else None,
             "per_class": {name: asdict(scores) for name, scores in self.per_class.items()},
             "averages": {name: asdict(scores) for name, scores in self.averages.items()},
             "class_names": list(self.class_names),

@@ -8,12 +8,21 @@ from contextlib import contextmanager
 from types import ModuleType
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
 from saccade.errors import TrainingError
-from saccade.models import classic, folder, quick, scheduled
+from saccade.models import classic, fast, folder, quick, scheduled
+from saccade.models.views import asked_about
 from saccade.recipes import Recipe
 
-FAMILIES: dict[str, ModuleType] = {"classic": classic, "quick": quick, "scheduled": scheduled, "folder": folder}
+FAMILIES: dict[str, ModuleType] = {
+    "fast": fast,
+    "classic": classic,
+    "quick": quick,
+    "scheduled": scheduled,
+    "folder": folder,
+}
 
 
 def gives_logits(recipe: Recipe) -> bool:
@@ -48,6 +57,31 @@ def build_network(recipe: Recipe, *, height: int, width: int, classes: int) -> k
     return model
 
 
+def build_network_of_any_size(recipe: Recipe, *, classes: int) -> keras.Model:
+    """The recipe's network with the same fresh weights, for pictures of any size.
+
+    Raises:
+        TrainingError: the network has a dense layer over every pixel, so it is bound to one size.
+    """
+    family = FAMILIES[recipe.network]
+    if not family.ANY_SIZE:
+        raise TrainingError(
+            f"the network '{recipe.network}' can't train on growing pictures",
+            found=f"start_size={recipe.start_size:g}, end_size={recipe.end_size:g}",
+            remedy=f"keep to one size: --set start_size={recipe.end_size:g}",
+        )
+    with _keras_seeded(recipe.seed):
+        model: keras.Model = family.build(None, None, classes)
+    return model
+
+
+def initialise(network: keras.Model, recipe: Recipe, pictures: NDArray[np.uint8]) -> None:
+    """Sets what a network takes from the training pictures, uint8 [n, height, width, 3], before it is trained."""
+    family = FAMILIES[recipe.network]
+    if hasattr(family, "initialise"):
+        family.initialise(network, pictures)
+
+
 def dense_weights(recipe: Recipe, *, height: int, width: int) -> int:
     """How many weights the network's first dense layer has at a picture size: known without taking the memory."""
     return int(FAMILIES[recipe.network].dense_weights(height, width))
@@ -63,9 +97,21 @@ def ending_in_probabilities(network: keras.Model, recipe: Recipe) -> keras.Model
     return keras.Model(network.inputs, softmax(network.output), name=network.name)
 
 
-def build_probability_model(recipe: Recipe, *, height: int, width: int, classes: int) -> keras.Model:
-    """A stock Keras model from pixels 0 to 255, [n, height, width, 3], to probabilities [n, classes], in float32."""
-    return ending_in_probabilities(build_network(recipe, height=height, width=width, classes=classes), recipe)
+def build_probability_model(
+    recipe: Recipe, *, height: int, width: int, classes: int, views: int | None = None
+) -> keras.Model:
+    """A stock Keras model from pixels 0 to 255, [n, height, width, 3], to probabilities [n, classes], in float32.
+
+    Args:
+        recipe: its network, and how many views an answer is averaged over.
+        height: of the pictures, in pixels.
+        width: of the pictures, in pixels.
+        classes: number of classes.
+        views: another number of views than the recipe's.
+    """
+    seen_height, seen_width = recipe.final_size(height, width)
+    network = build_network(recipe, height=seen_height, width=seen_width, classes=classes)
+    return ending_in_probabilities(asked_about(network, height, width, views or recipe.views), recipe)
 
 
 @contextmanager

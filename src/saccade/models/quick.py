@@ -7,6 +7,7 @@ from keras import layers
 
 MINIMUM_SIZE = 2
 GIVES_LOGITS = False
+ANY_SIZE = False
 
 
 def dense_weights(height: int, width: int) -> int:

@@ -7,6 +7,7 @@ from keras import layers
 
 MINIMUM_SIZE = 18
 GIVES_LOGITS = True
+ANY_SIZE = False
 
 
 def dense_weights(height: int, width: int) -> int:

@@ -12,7 +12,13 @@ from saccade.errors import RunError
 
 
 def _named_variables(model: keras.Model) -> dict[str, keras.Variable]:
-    """The variables that make the model's answer, by `layer/variable`; dropout's seed generators are none of them."""
+    """The variables that make the model's answer, by `layer/variable`; dropout's seed generators are none of them.
+
+    Of a model around a network, such as one that averages over views, these are the network's: it has no others.
+    """
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            return _named_variables(layer)
     return {f"{layer.name}/{variable.name}": variable for layer in model.layers for variable in layer.weights}
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 
 from saccade.errors import RecipeError
-from saccade.recipes import classic, folder, quick, scheduled, two_phase
+from saccade.recipes import classic, fast, folder, quick, scheduled, two_phase
 from saccade.recipes.entry import Entry
 from saccade.recipes.recipe import Recipe
 
 CATALOGUE: dict[str, Entry] = {
-    module.ENTRY.recipe.name: module.ENTRY for module in (quick, two_phase, classic, scheduled, folder)
+    module.ENTRY.recipe.name: module.ENTRY for module in (fast, quick, two_phase, classic, scheduled, folder)
 }
 
 
@@ -42,6 +42,8 @@ def get_recipe(name: str) -> Recipe:
 def default_recipe_name(height: int, width: int) -> str:
     """The recipe for pictures of this size when none is named.
 
-    `quick` holds a dense layer over every pixel: 411 million weights at 224x224. Beyond 64x64 `folder` is taken.
+    `fast` wants 16 pixels on each side, and its work grows with their number: beyond 64x64 `folder` is taken.
     """
-    return "quick" if height * width <= 64 * 64 else "folder"
+    if min(height, width) < 16:
+        return "quick"
+    return "fast" if height * width <= 64 * 64 else "folder"

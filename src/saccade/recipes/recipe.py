@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -10,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from saccade.errors import RecipeError
 
-NetworkName = Literal["classic", "quick", "scheduled", "folder"]
+NetworkName = Literal["fast", "classic", "quick", "scheduled", "folder"]
+
+_SMALLEST_SIDE = 12
 
 
 class Recipe(BaseModel):
@@ -28,18 +31,56 @@ class Recipe(BaseModel):
         default=None, description="side of the square pictures, in pixels; none: chosen from the data"
     )
     batch_size: int = Field(default=32, ge=1, le=65536, description="pictures in a step")
+    least_steps: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="steps that an epoch has at least: of few pictures, smaller batches are made, at a smaller rate",
+    )
     plain_epochs: int = Field(ge=0, le=100_000, description="epochs of the first phase, without augmentation")
     augmented_epochs: int = Field(default=0, ge=0, le=100_000, description="epochs of the second phase, augmented")
     shift: float = Field(
         default=0.1, ge=0, le=0.5, description="augmentation: largest shift, as a part of width and of height"
     )
-    flip: bool = Field(default=True, description="augmentation: mirror every other picture, left to right")
-    rotation: float = Field(default=0.0, ge=0, le=180, description="augmentation: largest rotation, in degrees")
-    learning_rate: float = Field(default=0.001, gt=0, le=10, description="Adam's learning rate in the first epoch")
-    decay: float = Field(
-        default=1.0, gt=0, le=1, description="the learning rate is multiplied by this every `decay_every` epochs"
+    whole_pixels: bool = Field(
+        default=False,
+        description="augmentation: shift by whole pixels, edges reflected; else by parts of a pixel, edges repeated",
     )
-    decay_every: int = Field(default=10, ge=1, description="epochs between two decays of the learning rate")
+    flip: bool = Field(default=True, description="augmentation: mirror each picture in every other epoch")
+    rotation: float = Field(default=0.0, ge=0, le=180, description="augmentation: largest rotation, in degrees")
+    start_size: float = Field(
+        default=1.0,
+        ge=0.25,
+        le=1,
+        description="side at which the network sees pictures in the first epoch, as a part of their side",
+    )
+    end_size: float = Field(
+        default=1.0,
+        ge=0.25,
+        le=1,
+        description="the same in the last two fifths of the epochs and ever after; it grows evenly until then",
+    )
+    optimizer: Literal["adam", "muon"] = Field(
+        default="adam", description="adam; or muon for convolution kernels and Nesterov's momentum for the rest"
+    )
+    learning_rate: float = Field(default=0.001, gt=0, le=10, description="the optimizer's highest learning rate")
+    schedule: Literal["steps", "linear"] = Field(
+        default="steps", description="the learning rate falls by `decay` every `decay_every` epochs, or linearly to 0"
+    )
+    decay: float = Field(default=1.0, gt=0, le=1, description="schedule=steps: what the learning rate is multiplied by")
+    decay_every: int = Field(default=10, ge=1, description="schedule=steps: epochs between two decays")
+    warm_up: float = Field(
+        default=0.0, ge=0, le=100, description="epochs in which the learning rate rises linearly from 0"
+    )
+    label_smoothing: float = Field(
+        default=0.0, ge=0, lt=1, description="part of each label that is shared between all classes"
+    )
+    compute: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto", description="dtype that training computes in; auto: what is measured to be faster here"
+    )
+    views: Literal[1, 6] = Field(
+        default=1, description="moved and mirrored views of a picture that an answer is averaged over"
+    )
     validation: float = Field(
         default=0.1, ge=0, le=0.5, description="part of the training pictures held out for validation, stratified"
     )
@@ -67,9 +108,45 @@ class Recipe(BaseModel):
         """The phase that an epoch, counted from 0, belongs to."""
         return "plain" if epoch < self.plain_epochs else "augmented"
 
-    def learning_rate_at(self, epoch: int) -> float:
-        """The learning rate of an epoch, counted from 0."""
-        return self.learning_rate * self.decay ** (epoch // self.decay_every)
+    def batch_size_for(self, pictures: int) -> int:
+        """The pictures in a step when there are so many training pictures: no fewer than 16 where they are few."""
+        if not self.least_steps:
+            return self.batch_size
+        return min(self.batch_size, max(16, pictures // self.least_steps))
+
+    def final_size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width, in pixels, at which the trained network sees pictures of this height and width."""
+        return _part_of(self.end_size, height), _part_of(self.end_size, width)
+
+    def training_size(self, epoch: int, height: int, width: int) -> tuple[int, int]:
+        """Height and width, in pixels, at which the network sees such pictures in an epoch, counted from 0."""
+        part = self._size_part(epoch)
+        return _part_of(part, height), _part_of(part, width)
+
+    def _size_part(self, epoch: int) -> float:
+        grown = min(1.0, epoch / max(1.0, 0.6 * self.epochs))
+        return self.start_size + (self.end_size - self.start_size) * grown
+
+    def learning_rate_at(self, epoch: int, fraction: float = 0.0, batch_size: int | None = None) -> float:
+        """The learning rate at a point of the training.
+
+        Args:
+            epoch: counted from 0.
+            fraction: of this epoch's pictures that have been seen, 0 to 1.
+            batch_size: of this training, where it is smaller than the recipe's; the rate falls with its root, as the
+                noise of a step's gradient grows.
+        """
+        rate = self.learning_rate * math.sqrt((batch_size or self.batch_size) / self.batch_size)
+        if self.warm_up:
+            rate *= min(1.0, (epoch + fraction) / self.warm_up)
+        if self.schedule == "linear":
+            return rate * (1 - self._work_done(epoch, fraction))
+        return rate * self.decay ** (epoch // self.decay_every)
+
+    def _work_done(self, epoch: int, fraction: float) -> float:
+        """The part of the whole training's work that is done: an epoch of pictures half as wide is a quarter of one."""
+        work = [self._size_part(each) ** 2 for each in range(self.epochs)]
+        return (sum(work[:epoch]) + fraction * work[epoch]) / sum(work)
 
     def with_settings(self, settings: Mapping[str, Any]) -> Recipe:
         """This recipe with some keys changed.
@@ -100,6 +177,11 @@ class Recipe(BaseModel):
         if self.plain_epochs and self.augmented_epochs and epochs > 1:
             augmented = min(max(augmented, 1), epochs - 1)
         return self.with_settings({"plain_epochs": epochs - augmented, "augmented_epochs": augmented})
+
+
+def _part_of(part: float, side: int) -> int:
+    """Multiples of four where pictures shrink, since each size takes a graph of its own; small ones hardly shrink."""
+    return side if part == 1 else min(side, max(_SMALLEST_SIDE, 4 * round(part * side / 4)))
 
 
 def _is_none(value: Any) -> bool:

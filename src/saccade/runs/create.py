@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from saccade.data.dataset import Dataset, SplitName
 from saccade.errors import RunError
@@ -12,7 +13,13 @@ from saccade.runs.records import DataRecord, Status
 from saccade.runs.run import Run, write_json
 
 
-def create_run(out: str | Path | None, dataset: Dataset, recipe: Recipe, pictures: dict[SplitName, int]) -> Run:
+def create_run(
+    out: str | Path | None,
+    dataset: Dataset,
+    recipe: Recipe,
+    pictures: dict[SplitName, int],
+    compute_dtype: Literal["float32", "bfloat16"],
+) -> Run:
     """Makes a run directory and writes what is known before the training.
 
     Args:
@@ -20,6 +27,7 @@ def create_run(out: str | Path | None, dataset: Dataset, recipe: Recipe, picture
         dataset: what will be trained on.
         recipe: how.
         pictures: number of pictures per split, validation held out.
+        compute_dtype: what the training computes in.
 
     Raises:
         RunError: the directory exists and is not empty, or can't be made.
@@ -32,7 +40,7 @@ def create_run(out: str | Path | None, dataset: Dataset, recipe: Recipe, picture
     run = Run(path=path, recipe=recipe, data=data)
     write_json(path / "recipe.json", recipe.model_dump())
     write_json(path / "data.json", data.model_dump())
-    write_json(path / "environment.json", read_environment().model_dump())
+    write_json(path / "environment.json", read_environment(compute_dtype).model_dump())
     run.write_status(Status(state="running", epochs=0, kept_epoch=0))
     return run
 

@@ -6,14 +6,19 @@ import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Literal
 
 from saccade.runs.records import Environment
 
 _PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "numpy", "pillow", "safetensors", "scikit-learn")
 
 
-def read_environment() -> Environment:
-    """Versions and machine, read now. Needs Keras to be loaded for the backend's name and its accelerators."""
+def read_environment(compute_dtype: Literal["float32", "bfloat16"]) -> Environment:
+    """Versions and machine, read now. Needs Keras to be loaded for the backend's name and its accelerators.
+
+    Args:
+        compute_dtype: what the training computes in.
+    """
     import keras
 
     return Environment(
@@ -26,6 +31,7 @@ def read_environment() -> Environment:
         cores=usable_cores(),
         memory_mb=memory_bytes() // 10**6,
         accelerators=_accelerators(),
+        compute_dtype=compute_dtype,
     )
 
 

@@ -79,6 +79,7 @@ class Environment(_Record):
         cores: usable by the process.
         memory_mb: of the machine, in megabytes (10^6 bytes).
         accelerators: names of the GPUs that the backend sees.
+        compute_dtype: what the training computed in; whatever continues it keeps to it.
     """
 
     saccade: str
@@ -90,6 +91,7 @@ class Environment(_Record):
     cores: int
     memory_mb: int
     accelerators: list[str]
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"
 
 
 class EpochRecord(_Record):

@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 
 from saccade.data.dataset import Split, SplitName
 from saccade.errors import TrainingError
-from saccade.models.build import ending_in_probabilities
 from saccade.models.forward import forward
-from saccade.models.weights import named_weights
+from saccade.models.weights import assign, named_weights
 from saccade.pipeline.augmentation import Augmentation
 from saccade.pipeline.batches import epoch_batches
 from saccade.recipes import Recipe
 from saccade.runs.records import EpochRecord
 from saccade.runs.run import Run
 from saccade.training.interrupt import StopRequest
+from saccade.training.optimizer import build_optimizer
 from saccade.training.progress import Progress
 from saccade.training.step import TrainingStep
 
@@ -49,13 +49,26 @@ class Fitted:
     history: list[EpochRecord] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Networks:
+    """One network in two forms with the same weights by name.
+
+    Attributes:
+        trained: the twin that is trained: fused layers, the compute dtype of this machine.
+        validated: what will be saved: stock layers in float32, pixels to probabilities, one view.
+    """
+
+    trained: keras.Model
+    validated: keras.Model
+
+
 def fit(
-    network: keras.Model, parts: Mapping[SplitName, Split], run: Run, *, progress: Progress, stop: StopRequest
+    networks: Networks, parts: Mapping[SplitName, Split], run: Run, *, progress: Progress, stop: StopRequest
 ) -> Fitted:
     """Trains a network by the run's recipe, validating after every epoch and writing the history as it goes.
 
     Args:
-        network: from pixels to logits or probabilities; trained in place.
+        networks: the one that is trained in place, and the one that is validated with its weights.
         parts: "train" and "validation"; nothing else is looked at.
         run: its recipe is followed, its history written.
         progress: is told of every step and epoch.
@@ -66,8 +79,9 @@ def fit(
     """
     recipe = run.recipe
     training, validation = parts["train"], parts["validation"]
-    step = TrainingStep(network, recipe, class_weights_of(training, run) if recipe.class_weights else None)
-    model = ending_in_probabilities(network, recipe)
+    weights = class_weights_of(training, run) if recipe.class_weights else None
+    optimizer = build_optimizer(recipe, recipe.batch_size_for(len(training)))
+    step = TrainingStep(networks.trained, recipe, optimizer, training.store.shape[1:3], weights)
     fitted = Fitted(weights={}, kept_epoch=0, state="finished")
     best, seconds, pictures = -1.0, [], []
 
@@ -75,7 +89,8 @@ def fit(
         began = time.perf_counter()
         record, seen = _train_epoch(step, training, recipe, epoch, progress, stop)
         if validation:
-            loss, accuracy = validate(model, validation)
+            assign(networks.validated, named_weights(networks.trained))
+            loss, accuracy = validate(networks.validated, validation)
             record = record.model_copy(update={"validation_loss": loss, "validation_accuracy": accuracy})
         fitted.history.append(record)
         seconds.append(time.perf_counter() - began)
@@ -87,7 +102,7 @@ def fit(
         if improved and record.validation_accuracy is not None:
             best, best_epoch = record.validation_accuracy, epoch
         if recipe.keep == "best" and improved:
-            fitted.weights, fitted.kept_epoch = named_weights(model), epoch + 1
+            fitted.weights, fitted.kept_epoch = named_weights(networks.trained), epoch + 1
         if stop.requested and (seen < len(training) or epoch + 1 < recipe.epochs):
             fitted.state = "interrupted"
             break
@@ -96,7 +111,7 @@ def fit(
             break
 
     if recipe.keep == "last":
-        fitted.weights, fitted.kept_epoch = named_weights(model), len(fitted.history)
+        fitted.weights, fitted.kept_epoch = named_weights(networks.trained), len(fitted.history)
     return fitted
 
 
@@ -104,24 +119,23 @@ def _train_epoch(
     step: TrainingStep, training: Split, recipe: Recipe, epoch: int, progress: Progress, stop: StopRequest
 ) -> tuple[EpochRecord, int]:
     """One epoch, or its part up to the request to stop; returns its record and the number of pictures seen."""
-    phase = recipe.phase(epoch)
-    learning_rate = recipe.learning_rate_at(epoch)
-    step.set_learning_rate(learning_rate)
+    phase, batch_size = recipe.phase(epoch), recipe.batch_size_for(len(training))
+    size = recipe.training_size(epoch, *training.store.shape[1:3])
     progress.epoch_begins(epoch, len(training))
-    steps = seen = 0
-    loss_sum = correct = 0.0
+    steps = seen = correct = 0
+    loss_sum = 0.0
     for batch in epoch_batches(
         training,
-        batch_size=recipe.batch_size,
+        batch_size=batch_size,
         seed=recipe.seed,
         epoch=epoch,
         augmentation=Augmentation.of(recipe) if phase == "augmented" else None,
     ):
-        loss, accuracy = step(batch)
+        result = step(batch, size, recipe.learning_rate_at(epoch, seen / len(training), batch_size))
         n = len(batch.labels)
         steps, seen = steps + 1, seen + n
-        loss_sum, correct = loss_sum + loss * n, correct + accuracy * n
-        if not math.isfinite(loss):
+        loss_sum, correct = loss_sum + result.loss * n, correct + result.correct
+        if not math.isfinite(result.loss):
             raise _diverged(epoch, recipe)
         progress.step_ends(n, loss_sum / seen, correct / seen)
         if stop.requested:
@@ -130,7 +144,7 @@ def _train_epoch(
         epoch=epoch + 1,
         phase=phase,
         steps=steps,
-        learning_rate=learning_rate,
+        learning_rate=recipe.learning_rate_at(epoch, 0, batch_size),
         loss=loss_sum / seen,
         accuracy=correct / seen,
         validation_loss=None,

@@ -1,58 +1,110 @@
-"""One training step per phase, compiled by Keras, with weights and optimizer state in common."""
+"""One training step: a compiled function of pictures, labels and moves, from loss to changed weights."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
 import keras
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from saccade.models.build import gives_logits
-from saccade.pipeline.augmentation import MovedPictures
 from saccade.pipeline.batches import Batch
+from saccade.pipeline.moved_pictures import MovedPictures
 from saccade.recipes import Recipe
 
 
+@dataclass(frozen=True)
+class StepResult:
+    """What a step tells of its batch, as the network was before it.
+
+    Attributes:
+        loss: mean loss, in nats.
+        correct: number of pictures whose most probable class is theirs.
+    """
+
+    loss: float
+    correct: int
+
+
 class TrainingStep:
-    """Adam on the mean sparse categorical cross-entropy (Kingma & Ba 2015), through `train_on_batch`.
+    """Steps of gradient descent on the mean cross-entropy.
+
+    Keras's own `train_on_batch` is not used: beside a small network, its work between the steps (metrics, checks,
+    conversions) takes a third of the time.
 
     Args:
-        network: from pixels to logits or probabilities; its weights are changed in place.
-        recipe: its learning rate and its network count.
+        network: the training twin, from pixels to logits or probabilities; its weights are changed in place.
+        recipe: its label smoothing, augmentation and network count.
+        optimizer: not built yet.
+        full_size: height and width of the stored pictures.
         class_weights: float32 [classes], the weight of each class in the loss; None: all alike.
     """
 
-    def __init__(self, network: keras.Model, recipe: Recipe, class_weights: NDArray[np.float32] | None) -> None:
-        self._class_weights = class_weights
-        self._optimizer = keras.optimizers.Adam(recipe.learning_rate)
-        # Built once, over the network's own variables: both phases find Adam's state as the other left it.
+    def __init__(
+        self,
+        network: keras.Model,
+        recipe: Recipe,
+        optimizer: keras.optimizers.Optimizer,
+        full_size: tuple[int, int],
+        class_weights: NDArray[np.float32] | None,
+    ) -> None:
+        self._network = network
+        self._full_size = full_size
+        self._recipe = recipe
+        self._class_weights = None if class_weights is None else tf.constant(class_weights)
+        self._optimizer = optimizer
+        # Built once, over the network's own variables: every phase finds the optimizer's state as another left it.
         self._optimizer.build(network.trainable_variables)
-        self._plain = self._compiled(network, recipe)
-        self._augmented = self._compiled(_with_moves(network), recipe) if recipe.augmented_epochs else None
+        self._compiled: dict[tuple[int, int, bool], Callable[..., Any]] = {}
 
-    def _compiled(self, model: keras.Model, recipe: Recipe) -> keras.Model:
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=gives_logits(recipe))
-        accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
-        # XLA brought nothing on the CPU, and costs compile time.
-        model.compile(optimizer=self._optimizer, loss=loss, metrics=[accuracy], jit_compile=False)
-        return model
+    def __call__(self, batch: Batch, size: tuple[int, int], learning_rate: float) -> StepResult:
+        """Does one step.
 
-    def set_learning_rate(self, learning_rate: float) -> None:
-        """The learning rate from the next step on."""
+        Args:
+            batch: pictures, labels and moves.
+            size: height and width at which the network sees the pictures.
+            learning_rate: of this step.
+        """
+        key = (*size, batch.moves is not None)
+        if key not in self._compiled:
+            self._compiled[key] = self._compile(*key)
         self._optimizer.learning_rate = learning_rate
+        moves = () if batch.moves is None else (batch.moves,)
+        loss, correct = self._compiled[key](batch.pictures, batch.labels, *moves)
+        return StepResult(float(loss), int(correct))
 
-    def __call__(self, batch: Batch) -> tuple[float, float]:
-        """Does one step; returns the batch's mean loss and accuracy before it."""
-        weights = None if self._class_weights is None else self._class_weights[batch.labels]
-        if batch.maps is None:
-            logs = self._plain.train_on_batch(batch.pictures, batch.labels, weights, return_dict=True)
-        else:
-            inputs = (batch.pictures, batch.maps)
-            assert self._augmented is not None  # noqa: S101 - maps are drawn in augmented epochs only
-            logs = self._augmented.train_on_batch(inputs, batch.labels, weights, return_dict=True)
-        return float(logs["loss"]), float(logs["accuracy"])
+    def _compile(self, height: int, width: int, moved: bool) -> Callable[..., Any]:
+        """The step as a graph, traced once for any number of pictures."""
+        recipe = self._recipe
+        moving = MovedPictures(height, width, whole_pixels=recipe.whole_pixels, rotates=recipe.rotation > 0)
+        resized = (height, width) != self._full_size
+        signature = [tf.TensorSpec((None, *self._full_size, 3), tf.uint8), tf.TensorSpec((None,), tf.int64)]
 
+        def step(pictures: Any, labels: Any, *moves: Any) -> tuple[Any, Any]:
+            seen = moving((pictures, *moves)) if moved or resized else pictures
+            with tf.GradientTape() as tape:
+                outputs = self._network(seen, training=True)
+                loss = self._loss(labels, outputs)
+            variables = self._network.trainable_variables
+            self._optimizer.apply(tape.gradient(loss, variables), variables)
+            correct = tf.equal(tf.argmax(outputs, axis=-1), labels)
+            return loss, tf.reduce_sum(tf.cast(correct, tf.int64))
 
-def _with_moves(network: keras.Model) -> keras.Model:
-    pictures = keras.Input(network.input_shape[1:], name="pictures")
-    maps = keras.Input((8,), name="maps")
-    return keras.Model((pictures, maps), network(MovedPictures(name="moved")((pictures, maps))), name="training")
+        if moved:
+            signature.append(tf.TensorSpec((None, 4), tf.float32))
+        # XLA brought nothing on the CPU, and costs compile time.
+        compiled: Callable[..., Any] = tf.function(step, input_signature=signature, jit_compile=False)
+        return compiled
+
+    def _loss(self, labels: Any, outputs: Any) -> Any:
+        """Mean over the pictures of the weighted cross-entropy with smoothed labels."""
+        classes, smoothing = outputs.shape[-1], self._recipe.label_smoothing
+        targets = tf.one_hot(labels, classes) * (1 - smoothing) + smoothing / classes
+        losses = keras.losses.categorical_crossentropy(targets, outputs, from_logits=gives_logits(self._recipe))
+        if self._class_weights is not None:
+            losses *= tf.gather(self._class_weights, labels)
+        return tf.reduce_mean(losses)

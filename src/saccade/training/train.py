@@ -13,7 +13,15 @@ from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.data.load import load, load_default
 from saccade.data.parts import parts_of
 from saccade.errors import TrainingError
-from saccade.models.build import build_network, build_probability_model, dense_weights
+from saccade.models.build import (
+    build_network,
+    build_network_of_any_size,
+    build_probability_model,
+    dense_weights,
+    initialise,
+)
+from saccade.models.compute_dtype import ComputeDtype, measure_compute_dtype
+from saccade.models.twin import training_twin
 from saccade.models.weights import assign
 from saccade.pipeline.order import generator
 from saccade.recipes import Recipe, default_recipe_name, get_recipe
@@ -21,11 +29,13 @@ from saccade.runs.create import check_free, create_run
 from saccade.runs.environment import memory_bytes
 from saccade.runs.records import Status
 from saccade.runs.run import Run
-from saccade.training.fit import Fitted, fit
+from saccade.training.fit import Fitted, Networks, fit
 from saccade.training.history_drawing import draw_history
 from saccade.training.interrupt import stop_on_interrupt
 from saccade.training.progress import Progress, Silence, TerminalProgress
 
+# Training pictures that a network may look at to set itself up.
+_FIRST_LOOK = 5000
 _KEPT_PICTURES = 1000
 _KEPT_BYTES = 64 * 10**6
 # Weights, gradients and Adam's two moments, four bytes each.
@@ -72,16 +82,28 @@ def train(
     parts = parts_of(dataset, validation=chosen.validation, seed=chosen.seed)
     _check(parts, chosen)
     _check_memory(dataset, chosen)
-    network = build_network(
-        chosen, height=dataset.rule.height, width=dataset.rule.width, classes=len(dataset.class_names)
-    )
-    run = create_run(out, dataset, chosen, {name: len(part) for name, part in parts.items()})
+    compute_dtype = measure_compute_dtype() if chosen.compute == "auto" else chosen.compute
+    networks = _networks(chosen, dataset, parts["train"], compute_dtype)
+    run = create_run(out, dataset, chosen, {name: len(part) for name, part in parts.items()}, compute_dtype)
     _keep_validation_pictures(run, parts["validation"])
     told: Progress = TerminalProgress(chosen, summary=summary) if progress or summary else Silence()
-    told.training_begins(run, network)
+    told.training_begins(run, networks.validated)
     with stop_on_interrupt() as stop:
-        _save(run, fit(network, parts, run, progress=told, stop=stop))
+        _save(run, fit(networks, parts, run, progress=told, stop=stop))
     return run
+
+
+def _networks(recipe: Recipe, dataset: Dataset, training: Split, compute_dtype: ComputeDtype) -> Networks:
+    size, classes = {"height": dataset.rule.height, "width": dataset.rule.width}, len(dataset.class_names)
+    validated = build_probability_model(recipe, **size, classes=classes, views=1)
+    if recipe.start_size == recipe.end_size:
+        height, width = recipe.final_size(**size)
+        fresh = build_network(recipe, height=height, width=width, classes=classes)
+    else:
+        fresh = build_network_of_any_size(recipe, classes=classes)
+    few = generator(recipe.seed, 0, "first look").permutation(len(training))[:_FIRST_LOOK]
+    initialise(fresh, recipe, training.take(np.sort(few)))
+    return Networks(trained=training_twin(fresh, compute_dtype), validated=validated)
 
 
 def _resolve(recipe: str | Recipe, epochs: int | None, settings: Mapping[str, Any] | None) -> Recipe:

@@ -1,0 +1,80 @@
+"""The network of the recipe `fast`: a whitening stem and six convolutions, after the fastest CIFAR-10 trainings.
+
+The shape is that of airbench94 (Keller Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", 2024), which goes
+back to hlb-CIFAR10 (tysam-code, 2023) and to David Page's "How to Train Your ResNet" (2019).
+"""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+from keras import layers
+from numpy.typing import NDArray
+
+from saccade.models.whitening import whitening_filters
+
+MINIMUM_SIZE = 12
+GIVES_LOGITS = True
+ANY_SIZE = True
+
+_CHANNELS = (64, 256, 256)
+_PATCH = 2
+# The head starts small, so that the first steps move the convolutions rather than argue about classes.
+_HEAD_SCALE = 1 / 9
+
+
+def dense_weights(height: int, width: int) -> int:  # noqa: ARG001 - all families are asked alike
+    """The dense layer sees one number per channel: a few thousand weights, whatever the size of the pictures."""
+    return 0
+
+
+def build(height: int | None, width: int | None, classes: int) -> keras.Model:
+    """Whitening 2x2 - 3 x [Conv3x3 - MaxPool - BN - SiLU - Conv3x3 - BN - SiLU] - GlobalMaxPool - Dense.
+
+    Args:
+        height: of the pictures, in pixels; None: any.
+        width: of the pictures, in pixels; None: any.
+        classes: number of classes.
+
+    Returns:
+        A model from pixels 0 to 255, [n, height, width, 3], to logits [n, classes]. Its stem is frozen, and of use
+        only after `initialise`.
+    """
+    inputs = x = keras.Input((height, width, 3), name="pixels")
+    x = layers.Rescaling(1 / 127.5, offset=-1.0, name="rescaling")(x)
+    x = layers.Conv2D(2 * 3 * _PATCH**2, _PATCH, activation="silu", trainable=False, name="stem")(x)
+    for block, channels in enumerate(_CHANNELS, start=1):
+        x = _convolution(x, channels, f"conv{block}a")
+        x = layers.MaxPooling2D(name=f"pool{block}")(x)
+        x = _normalised(x, f"{block}a")
+        x = _convolution(x, channels, f"conv{block}b")
+        x = _normalised(x, f"{block}b")
+    x = layers.GlobalMaxPooling2D(name="pool")(x)
+    initializer = keras.initializers.VarianceScaling(_HEAD_SCALE**2 / 3, "fan_in", "uniform")
+    x = layers.Dense(classes, use_bias=False, kernel_initializer=initializer, name="classes")(x)
+    return keras.Model(inputs, x, name="fast")
+
+
+def _convolution(x: keras.KerasTensor, channels: int, name: str) -> keras.KerasTensor:
+    """A convolution that starts by passing on its inputs: as many outputs as it has inputs are identities."""
+    uniform = keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
+    convolution = layers.Conv2D(channels, 3, padding="same", use_bias=False, kernel_initializer=uniform, name=name)
+    y = convolution(x)
+    kernel = np.array(keras.ops.convert_to_numpy(convolution.kernel))
+    passed = min(kernel.shape[2:])
+    kernel[:, :, :passed, :passed] = 0
+    kernel[1, 1, :passed, :passed] = np.eye(passed)
+    convolution.kernel.assign(kernel)
+    return y
+
+
+def _normalised(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    # No scale: a convolution follows, whose kernel has one already. Low momentum: there are few steps to average over.
+    x = layers.BatchNormalization(momentum=0.8, epsilon=1e-5, scale=False, name=f"norm{name}")(x)
+    return layers.Activation("silu", name=f"silu{name}")(x)
+
+
+def initialise(network: keras.Model, pictures: NDArray[np.uint8]) -> None:
+    """Sets the frozen stem to the whitening filters of training pictures, uint8 [n, height, width, 3]."""
+    filters, bias = whitening_filters(pictures, patch=_PATCH)
+    network.get_layer("stem").set_weights([filters, bias])

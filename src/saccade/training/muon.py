@@ -1,0 +1,130 @@
+"""Muon on the convolution kernels, Nesterov SGD on everything else: the optimizer of the recipe `fast`."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+# The quintic of Jordan et al. (2024): steep at zero, and near 1 on most of (0, 1].
+_A, _B, _C = 3.4445, -4.7750, 2.0315
+_SMALLEST_NORM = 1e-7
+
+
+class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]
+    """Orthogonalised momentum for 4-D kernels, SGD with Nesterov momentum for 2-D kernels, biases and scales.
+
+    A convolution kernel [height, width, in, out] counts as a matrix of height * width * in rows. In each step it is
+    first brought to the Frobenius norm sqrt(out), as airbench does: a batch normalisation must follow it, so that its
+    scale is free. Then the Nesterov momentum of its gradient, with all singular values brought near 1, is subtracted,
+    multiplied by the learning rate.
+
+    Sources: Keller Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024,
+    kellerjordan.github.io/posts/muon); Keller Jordan, airbench (2024, github.com/KellerJordan/cifar10-airbench).
+
+    Args:
+        learning_rate: of the convolution kernels, greater than 0. A schedule sets the attribute of this name; the
+            other two rates and the decay follow it in proportion.
+        head_learning_rate: of 2-D kernels.
+        bias_learning_rate: of all other variables.
+        weight_decay: what a step takes off every variable but the convolution kernels, as a part of it. It stands
+            beside the gradient in the momentum, so that over many steps it counts 1 / (1 - other_momentum) times.
+        momentum: of the convolution kernels.
+        other_momentum: of all other variables.
+        steps: of the Newton-Schulz iteration.
+    """
+
+    def __init__(
+        self,
+        learning_rate: float,
+        *,
+        head_learning_rate: float,
+        bias_learning_rate: float,
+        weight_decay: float = 0.0,
+        momentum: float = 0.6,
+        other_momentum: float = 0.85,
+        steps: int = 3,
+        **kwargs: Any,
+    ) -> None:
+        # Keras's own weight decay would be applied to the kernels as well.
+        super().__init__(learning_rate=learning_rate, **kwargs)
+        self._settings: dict[str, Any] = {
+            "learning_rate": learning_rate,
+            "head_learning_rate": head_learning_rate,
+            "bias_learning_rate": bias_learning_rate,
+            "weight_decay": weight_decay,
+            "momentum": momentum,
+            "other_momentum": other_momentum,
+            "steps": steps,
+        }
+
+    def build(self, variables: list[keras.Variable]) -> None:
+        """Makes one momentum for each variable, of its shape, float32, zero."""
+        if self.built:
+            return
+        super().build(variables)
+        self._momentums = self.add_optimizer_variables(variables, "momentum")
+
+    def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
+        """Changes a variable, and its momentum, by one step."""
+        gradient = ops.cast(gradient, variable.dtype)
+        learning_rate = ops.cast(learning_rate, variable.dtype)
+        momentum = self._momentums[self._get_variable_index(variable)]
+        if len(variable.shape) == 4:
+            self._update_kernel(gradient, variable, momentum, learning_rate)
+        else:
+            self._update_other(gradient, variable, momentum, learning_rate / self._settings["learning_rate"])
+
+    def _update_kernel(
+        self, gradient: Any, kernel: keras.Variable, momentum: keras.Variable, learning_rate: Any
+    ) -> None:
+        self.assign(momentum, self._settings["momentum"] * momentum + gradient)
+        direction = ops.reshape(gradient + self._settings["momentum"] * momentum, (-1, kernel.shape[-1]))
+        update = ops.reshape(orthogonalized(direction, steps=self._settings["steps"]), kernel.shape)
+        scale = math.sqrt(kernel.shape[-1]) / (_norm(kernel) + _SMALLEST_NORM)
+        self.assign(kernel, scale * kernel - learning_rate * update)
+
+    def _update_other(self, gradient: Any, variable: keras.Variable, momentum: keras.Variable, factor: Any) -> None:
+        kind = "head_learning_rate" if len(variable.shape) == 2 else "bias_learning_rate"
+        # The momentum holds the gradient times the rate: the decay then needs no division by a rate that may be 0.
+        change = self._settings[kind] * gradient + self._settings["weight_decay"] * variable
+        self.assign(momentum, self._settings["other_momentum"] * momentum + change)
+        self.assign_sub(variable, factor * (change + self._settings["other_momentum"] * momentum))
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {"name": self.name, **self._settings}
+
+
+def orthogonalized(matrix: Any, *, steps: int) -> Any:
+    """The matrix with its singular values brought near 1 (0.68 to 1.21 after enough steps), its vectors kept.
+
+    The quintic Newton-Schulz iteration of Jordan et al. (2024), after Bernstein & Newhouse, "Old Optimizer, New Norm:
+    An Anthology" (2024). Each step multiplies X by a polynomial P of S = X'X (or XX', whichever is smaller), and turns
+    S into PSP; so all P are found from S alone, and X takes part in two products rather than in two per step.
+
+    Args:
+        matrix: float32 [rows, columns]. Zeros stay zeros.
+        steps: how many; each multiplies small singular values by 3.4.
+
+    Returns:
+        float32 [rows, columns].
+    """
+    rows, columns = matrix.shape
+    matrix = matrix / (_norm(matrix) + _SMALLEST_NORM)
+    transposed = ops.transpose(matrix)
+    gram = ops.matmul(matrix, transposed) if rows < columns else ops.matmul(transposed, matrix)
+    product = identity = ops.eye(min(rows, columns), dtype=matrix.dtype)
+    for step in range(steps):
+        polynomial = _A * identity + _B * gram + _C * ops.matmul(gram, gram)
+        product = ops.matmul(product, polynomial) if step else polynomial
+        if step < steps - 1:
+            gram = ops.matmul(ops.matmul(polynomial, gram), polynomial)
+    return ops.matmul(product, matrix) if rows < columns else ops.matmul(matrix, product)
+
+
+def _norm(array: Any) -> Any:
+    """The Frobenius norm."""
+    return ops.sqrt(ops.sum(ops.square(array)))

@@ -1,0 +1,42 @@
+import numpy as np
+
+from saccade.models import fast
+from saccade.models.build import build_network, build_network_of_any_size, initialise
+from saccade.models.weights import assign, named_weights
+from saccade.recipes import get_recipe
+
+RECIPE = get_recipe("fast")
+PICTURES = np.random.default_rng(0).integers(0, 256, (20, 24, 24, 3)).astype(np.uint8)
+
+
+def test_the_stem_is_set_from_pictures_and_is_not_trained():
+    network = build_network(RECIPE, height=24, width=24, classes=3)
+    before = named_weights(network)["stem/kernel"]
+    initialise(network, RECIPE, PICTURES)
+    assert not np.allclose(named_weights(network)["stem/kernel"], before)
+    assert not any(variable.path.startswith("stem") for variable in network.trainable_variables)
+
+
+def test_convolutions_start_by_passing_their_inputs_on():
+    network = build_network(RECIPE, height=24, width=24, classes=3)
+    kernel = named_weights(network)["conv2b/kernel"]
+    assert np.array_equal(kernel[1, 1], np.eye(256))
+    assert np.count_nonzero(kernel) == 256
+    wider = named_weights(network)["conv2a/kernel"]
+    assert np.array_equal(wider[1, 1, :, :64], np.eye(64))
+    assert np.count_nonzero(wider[..., 64:]) == wider[..., 64:].size
+
+
+def test_the_network_for_any_size_is_the_same_network():
+    network = build_network(RECIPE, height=24, width=24, classes=3)
+    any_size = build_network_of_any_size(RECIPE, classes=3)
+    assert all(np.array_equal(value, named_weights(any_size)[name]) for name, value in named_weights(network).items())
+    assign(any_size, named_weights(network))
+    assert np.array_equal(any_size.predict_on_batch(PICTURES), network.predict_on_batch(PICTURES))
+    assert any_size.predict_on_batch(PICTURES[:, :20, :16]).shape == (20, 3)
+
+
+def test_the_smallest_pictures_pass():
+    side = fast.MINIMUM_SIZE
+    network = build_network(RECIPE, height=side, width=side, classes=2)
+    assert network.predict_on_batch(PICTURES[:, :side, :side]).shape == (20, 2)

@@ -1,0 +1,45 @@
+import numpy as np
+
+from saccade.models.whitening import whitening_filters
+
+
+def smooth_pictures(n=40):
+    generator = np.random.default_rng(0)
+    coarse = generator.integers(0, 256, (n, 6, 6, 3)).astype(float)
+    return np.clip(np.kron(coarse, np.ones((1, 4, 4, 1))) + generator.normal(0, 6, (n, 24, 24, 3)), 0, 255).astype(
+        np.uint8
+    )
+
+
+def answers(pictures, kernel, bias):
+    """The stem's answers in float64, by plain loops over the patch: [pixels, filters]."""
+    pixels = pictures.astype(np.float64) / 127.5 - 1
+    size = pixels.shape[1] - 1
+    parts = [
+        pixels[:, i : i + size, j : j + size] @ kernel[i, j].astype(np.float64) for i in range(2) for j in range(2)
+    ]
+    return (sum(parts) + bias).reshape(-1, kernel.shape[-1])
+
+
+def test_patches_come_out_uncorrelated_with_variance_one():
+    pictures = smooth_pictures()
+    found = answers(pictures, *whitening_filters(pictures, patch=2))
+    half = found.shape[1] // 2
+    covariance = np.cov(found[:, :half].T, bias=True)
+    # The floor under the variances takes something off the weakest directions.
+    assert np.diag(covariance).max() < 1.01
+    assert np.diag(covariance).min() > 0.8
+    assert np.abs(covariance - np.diag(np.diag(covariance))).max() < 0.02
+
+
+def test_each_filter_has_its_negative():
+    pictures = smooth_pictures()
+    found = answers(pictures, *whitening_filters(pictures, patch=2))
+    half = found.shape[1] // 2
+    assert np.allclose(found[:, :half], -found[:, half:], atol=1e-4)
+
+
+def test_pictures_of_one_colour_give_finite_filters():
+    kernel, bias = whitening_filters(np.full((3, 16, 16, 3), 77, np.uint8), patch=2)
+    assert np.isfinite(kernel).all()
+    assert np.isfinite(bias).all()
