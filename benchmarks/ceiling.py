@@ -1,0 +1,126 @@
+"""How near a recipe's training comes to what its convolutions and dense layers alone would allow.
+
+    python benchmarks/ceiling.py DATA --recipe two-phase [--pictures 4000] [--epochs 3] [--set KEY=VALUE ...]
+
+Trains on some thousand pictures, for each phase that the recipe has, and takes the pictures per second of all epochs
+but the first, in which the step is compiled. Right after it measures, at the same batch size and in the dtype that the
+training computed in, the convolutions and dense layers of the network alone, forward and backward: no normalisation,
+activation, pooling, loss or optimizer. Prints the one as a part of the other.
+
+Everything is done at the pictures' full size, also for a recipe whose pictures grow, and without validation. The last
+line is the limit of prediction: forward only, float32, in the batches that `evaluate` and `predict` take.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from convolutions import DTypeName, forward_pass, products_of, seconds_in_turn, training_pass
+from processes import at_least_one, run_program
+from results import Result, add_results_option, keep_results
+from trainings import rates_of
+
+from saccade.data.dataset import Dataset
+from saccade.data.load import load
+from saccade.models.build import build_network
+from saccade.models.forward import steps_of
+from saccade.recipes import Recipe, get_recipe
+from saccade.training.train import train
+
+REPEATS = 10
+PHASES = ("plain", "augmented")
+# Pictures that grow and answers from six views would be other work; validation would be in the times.
+FIXED = {"start_size": 1.0, "views": 1, "validation": 0.0, "keep": "last", "patience": 0}
+
+
+def main() -> None:
+    """Measures one recipe."""
+    options = read_options()
+    recipe = get_recipe(options.recipe).with_settings(dict(options.settings) | FIXED)
+    dataset = cut(load(options.data, image_size=recipe.image_size, progress=True), recipe, options.pictures)
+    height, width = dataset.rule.height, dataset.rule.width
+    products = products_of(build_network(recipe, height=height, width=width, classes=len(dataset.class_names)))
+
+    results = []
+    for phase in phases_of(recipe):
+        run_rates, dtype = trained_rates(dataset, recipe, phase, options.epochs)
+        # Right after each training, because the machine may change its speed.
+        limit = rates(training_pass(products, recipe.batch_size, dtype), recipe.batch_size)
+        results += compared(recipe, phase, run_rates, limit, dtype)
+    batch = steps_of(10_000, height, width)[0].stop
+    predicting = rates(forward_pass(products, batch, "float32"), batch)
+    results.append(Result(recipe.name, f"limit of prediction in float32, batches of {batch}", "pictures/s", predicting))
+    keep_results("ceiling", results, options.results)
+
+
+def read_options() -> argparse.Namespace:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(description="Compares a recipe's training with its convolutions alone.")
+    parser.add_argument("data", metavar="DATA", help="a name, a folder or an archive, as for `saccade train`")
+    parser.add_argument("--recipe", required=True, help="see `saccade recipes`")
+    parser.add_argument("--pictures", type=at_least_one, default=4000, help="train on so many, in whole batches")
+    parser.add_argument("--epochs", type=at_least_one, default=3, help="of each phase; the first is not counted")
+    parser.add_argument("--set", dest="settings", type=setting, action="append", default=[], metavar="KEY=VALUE")
+    add_results_option(parser)
+    options = parser.parse_args()
+    if options.epochs < 2:
+        parser.error("--epochs must be at least 2: the first is not counted")
+    return options
+
+
+def setting(text: str) -> tuple[str, str]:
+    """Reads KEY=VALUE."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"'{text}' is not KEY=VALUE")
+    return key, value
+
+
+def cut(dataset: Dataset, recipe: Recipe, pictures: int) -> Dataset:
+    """The data with fewer training pictures, drawn by the recipe's seed, in whole batches: one at least."""
+    training = dataset.splits["train"]
+    n = max(min(pictures, len(training)) // recipe.batch_size, 1) * recipe.batch_size
+    chosen = np.random.default_rng(recipe.seed).permutation(len(training))[:n]
+    return replace(dataset, splits={"train": training.subset(chosen), "test": dataset.splits["test"]})
+
+
+def phases_of(recipe: Recipe) -> list[str]:
+    """The phases that the recipe has epochs of."""
+    return sorted({recipe.phase(epoch) for epoch in range(recipe.epochs)}, key=PHASES.index)
+
+
+def trained_rates(dataset: Dataset, recipe: Recipe, phase: str, epochs: int) -> tuple[list[float], DTypeName]:
+    """Pictures per second of real epochs of one phase, the first one left out, and the dtype they computed in."""
+    only = {f"{each}_epochs": epochs if each == phase else 0 for each in PHASES}
+    with tempfile.TemporaryDirectory() as folder:
+        run = train(dataset, recipe=recipe, out=Path(folder) / "run", settings=only, progress=False)
+        return rates_of(run)[1:], run.environment().compute_dtype
+
+
+def rates(work: Callable[[], object], batch: int) -> list[float]:
+    """Pictures per second of a pass over a batch, several times."""
+    (taken,) = seconds_in_turn([work], REPEATS)
+    return [batch / seconds for seconds in taken]
+
+
+def compared(
+    recipe: Recipe, phase: str, trained: Sequence[float], limit: Sequence[float], dtype: DTypeName
+) -> list[Result]:
+    """A phase's training, the limit measured with it, and the one as a part of the other."""
+    batches = f"batches of {recipe.batch_size}, {dtype}"
+    parts = [rate / statistics.median(limit) for rate in trained]
+    return [
+        Result(recipe.name, f"{phase} training", "pictures/s", trained, batches),
+        Result(f"{recipe.name}, convolutions alone", f"{phase} training", "pictures/s", limit, batches),
+        Result(f"{recipe.name} / convolutions alone", f"{phase} training", "ratio", parts, batches),
+    ]
+
+
+if __name__ == "__main__":
+    run_program(main)

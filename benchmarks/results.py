@@ -1,0 +1,117 @@
+"""Where the benchmarks keep what they measured: `results.csv`, a row for each quantity of each measurement."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from saccade.errors import SaccadeError
+from saccade.keras_start import load_keras_quietly
+from saccade.runs.environment import read_environment
+from saccade.runs.files import placed
+
+COLUMNS = (
+    *("date_utc", "benchmark", "subject", "quantity", "unit", "n", "median", "lowest", "highest"),
+    *("processor", "cores", "saccade", "python", "tensorflow", "keras", "note"),
+)
+_RESULTS = Path(__file__).with_name("results.csv")
+
+
+@dataclass(frozen=True)
+class Result:
+    """A quantity measured n times.
+
+    Attributes:
+        subject: what was measured, such as "saccade two-phase".
+        quantity: what of it, such as "plain epoch".
+        unit: "s", "pictures/s", "MB" (10^6 bytes), "ratio", "part" (0 to 1).
+        values: n of them, in the order in which they were measured.
+        note: what a reader has to know beside it.
+    """
+
+    subject: str
+    quantity: str
+    unit: str
+    values: Sequence[float]
+    note: str = ""
+
+    @property
+    def median(self) -> float:
+        """The median of the values."""
+        return statistics.median(self.values)
+
+    def line(self) -> str:
+        """The result for people: median and range, and of three values or more the mean and its 95% t-interval."""
+        values = self.values
+        line = f"{self.subject}, {self.quantity}: {self.median:.4g} {self.unit}"
+        line += f" ({min(values):.4g} to {max(values):.4g}, n = {len(values)})"
+        if len(values) < 3:
+            return line
+        low, high = self.mean_interval()
+        mean, deviation = statistics.mean(values), statistics.stdev(values)
+        return f"{line}; mean {mean:.4g} ({low:.4g} to {high:.4g}), standard deviation {deviation:.2g}"
+
+    def mean_interval(self) -> tuple[float, float]:
+        """The 95% interval of the mean of at least two values, by Student's t-distribution."""
+        from scipy.stats import t
+
+        n = len(self.values)
+        mean = statistics.mean(self.values)
+        half = float(t.ppf(0.975, n - 1)) * statistics.stdev(self.values) / math.sqrt(n)
+        return mean - half, mean + half
+
+
+def add_results_option(parser: argparse.ArgumentParser) -> None:
+    """Gives a program the option `--results`."""
+    parser.add_argument("--results", type=Path, default=_RESULTS, help="where to append what was measured")
+
+
+def keep_results(benchmark: str, results: Sequence[Result], path: Path) -> None:
+    """Prints the results, and appends a row for each, all or none, with the time, the machine and the versions.
+
+    Args:
+        benchmark: the program's name.
+        results: what it measured.
+        path: a CSV file with the columns `COLUMNS`; made if it is not there.
+
+    Raises:
+        SaccadeError: the file has other columns.
+    """
+    for result in results:
+        print(result.line())
+    before = path.read_text(encoding="utf-8") if path.is_file() else ",".join(COLUMNS) + "\n"
+    header = before.partition("\n")[0]
+    if header != ",".join(COLUMNS):
+        raise SaccadeError(
+            f"'{path}' has other columns than the benchmarks write", expected=",".join(COLUMNS), found=header
+        )
+    rows = io.StringIO()
+    machine = _machine()
+    when = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    for result in results:
+        csv.writer(rows, lineterminator="\n").writerow([when, benchmark, *_cells(result), *machine, result.note])
+    with placed(path) as temporary:
+        temporary.write_text(before + rows.getvalue(), encoding="utf-8")
+
+
+def _cells(result: Result) -> list[str]:
+    numbers = (result.median, min(result.values), max(result.values))
+    shown = [f"{number:.6g}" for number in numbers]
+    return [result.subject, result.quantity, result.unit, str(len(result.values)), *shown]
+
+
+def _machine() -> list[str]:
+    """Processor, cores, and the versions of Saccade, Python, TensorFlow and Keras."""
+    load_keras_quietly()
+    environment = read_environment("float32")  # a dtype has to be named; no column holds it
+    packages = environment.packages
+    tensorflow = packages.get("tensorflow") or packages.get("tensorflow-cpu", "")
+    cores = str(environment.cores)
+    return [environment.processor, cores, environment.saccade, environment.python, tensorflow, packages["keras"]]

@@ -1,0 +1,139 @@
+"""What accuracy a recipe reaches in what time, over several seeds, and in how many of the tutorial's epochs.
+
+    python benchmarks/time_to_accuracy.py DATA --recipe fast [--seeds 5] [--set KEY=VALUE ...] [--test]
+        [--measure-tutorial | --tutorial-epoch SECONDS]
+    python benchmarks/time_to_accuracy.py --draw RUN [RUN ...]
+
+Runs `saccade train` once for each seed, one after another, and takes the wall-clock time and the peak memory of the
+whole command. With `--test` the test split is scored at the end, once for each run; a final measurement may train on
+everything: `--test --set validation=0`. `--measure-tutorial` first times three plain epochs of `tutorial_script.py`, so
+that both are measured in the same hour on the same machine. The runs stay in `runs/`.
+
+The curves of validation accuracy over seconds are drawn to docs/time-to-accuracy.png; `--draw` draws those of runs
+that are there already, and does nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from curves import curve_of, draw_curves
+from processes import SACCADE, at_least_one, run_program, timed
+from results import Result, add_results_option, keep_results
+from trainings import Training, train
+from tutorial import run_tutorial, write_arrays
+
+from saccade.runs.run import Run
+
+DRAWING = Path(__file__).resolve().parent.parent / "docs" / "time-to-accuracy.png"
+TUTORIAL_EPOCHS = 3
+
+
+def main() -> None:
+    """Trains and measures, or draws."""
+    options = read_options()
+    if options.draw:
+        draw([Run.open(path) for path in options.draw], options.drawing)
+        return
+    tutorial = tutorial_epochs(options.data) if options.measure_tutorial else []
+    trainings = []
+    for seed in range(options.seeds):
+        trainings.append(train(options.data, recipe=options.recipe, seed=seed, settings=options.settings))
+        print(line_of(trainings[-1]), flush=True)
+    note = " ".join(options.settings)
+    results = results_of(options.recipe, trainings, note=note)
+    results += beside_tutorial(options.recipe, trainings, tutorial, options.tutorial_epoch)
+    keep_results("time_to_accuracy", results, options.results)
+    runs = [training.run for training in trainings]
+    if any(curve_of(run) for run in runs):
+        draw(runs, options.drawing)
+    if options.test:
+        tested = [scored_on_test(run) for run in runs]
+        result = Result(f"saccade {options.recipe}", "test accuracy", "part", tested, note)
+        keep_results("time_to_accuracy", [result], options.results)
+
+
+def read_options() -> argparse.Namespace:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(description="Measures the accuracy and the time of a recipe over several seeds.")
+    parser.add_argument("data", metavar="DATA", nargs="?", help="a name, a folder or an archive")
+    parser.add_argument("--recipe", help="see `saccade recipes`")
+    parser.add_argument("--seeds", type=at_least_one, default=5, help="how many trainings; their seeds count from 0")
+    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--test", action="store_true", help="score the test split at the end, once for each run")
+    tutorial = parser.add_mutually_exclusive_group()
+    tutorial.add_argument("--measure-tutorial", action="store_true", help="time the tutorial's own script first")
+    tutorial.add_argument(
+        "--tutorial-epoch", type=float, metavar="SECONDS", help="of an epoch of the tutorial's script"
+    )
+    parser.add_argument("--draw", nargs="+", metavar="RUN", help="only draw these runs")
+    parser.add_argument("--drawing", type=Path, default=DRAWING, metavar="PNG", help="where to draw the curves")
+    add_results_option(parser)
+    options = parser.parse_args()
+    if not options.draw and not (options.data and options.recipe):
+        parser.error("name DATA and --recipe, or runs to --draw")
+    return options
+
+
+def tutorial_epochs(data: str) -> list[float]:
+    """The seconds of the first plain epochs of the tutorial's own script."""
+    with tempfile.TemporaryDirectory() as folder:
+        arrays = Path(folder) / "arrays.npz"
+        write_arrays(data, arrays, seed=0)
+        epochs = run_tutorial(arrays, plain_epochs=TUTORIAL_EPOCHS, augmented_epochs=0, seed=0)
+    return [epoch.seconds for epoch in epochs]
+
+
+def scored_on_test(run: Run) -> float:
+    """The accuracy on the test split, by the command line; told as well."""
+    accuracy: float = json.loads(timed([*SACCADE, "evaluate", str(run.path), "--json"]).output)["accuracy"]
+    print(f"seed {run.recipe.seed}: test accuracy {accuracy:.2%}, {run.path}", flush=True)
+    return accuracy
+
+
+def line_of(training: Training) -> str:
+    """A training for people."""
+    accuracy = training.validation_accuracy
+    validated = "without validation" if accuracy is None else f"validation accuracy {accuracy:.2%}"
+    spent = f"{training.seconds:.0f} s, {training.peak_memory_mb:,.0f} MB"
+    return f"seed {training.run.recipe.seed}: {validated}, {spent}, {training.run.path}"
+
+
+def results_of(recipe: str, trainings: Sequence[Training], *, note: str) -> list[Result]:
+    """What the trainings of a recipe, one for each seed, came to; the note is for each row."""
+    subject = f"saccade {recipe}"
+    validated = [found for training in trainings if (found := training.validation_accuracy) is not None]
+    results = [
+        Result(subject, "validation accuracy", "part", validated, note),
+        Result(subject, "whole command", "s", [training.seconds for training in trainings], note),
+        Result(subject, "peak memory", "MB", [training.peak_memory_mb for training in trainings], note),
+    ]
+    return [result for result in results if result.values]
+
+
+def beside_tutorial(
+    recipe: str, trainings: Sequence[Training], measured: Sequence[float], given: float | None
+) -> list[Result]:
+    """The whole commands in epochs of the tutorial: the mean of those measured here, or the length that was given."""
+    if not measured and given is None:
+        return []
+    epoch = given if given is not None else statistics.mean(measured)
+    ratios = [training.seconds / epoch for training in trainings]
+    note = "" if given is None else f"an epoch of the tutorial taken as {given:g} s"
+    ratio = Result(f"saccade {recipe} / tutorial", "whole command / plain epoch", "ratio", ratios, note)
+    return [*([Result("tutorial", "plain epoch", "s", measured)] if measured else []), ratio]
+
+
+def draw(runs: Sequence[Run], path: Path) -> None:
+    """Draws the runs and says where."""
+    draw_curves(runs, path)
+    print(f"drawn: {path}")
+
+
+if __name__ == "__main__":
+    run_program(main)

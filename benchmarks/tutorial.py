@@ -1,0 +1,58 @@
+"""Runs `tutorial_script.py` in a process of its own, on the pictures that Saccade would train and validate on."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+from processes import timed
+from trainings import Epoch
+
+from saccade.data.load import load
+from saccade.data.parts import parts_of
+from saccade.recipes import get_recipe
+
+_SCRIPT = Path(__file__).with_name("tutorial_script.py")
+
+
+def write_arrays(data: str, path: Path, *, seed: int) -> None:
+    """Writes what the script reads: the parts of the data that `saccade train` uses for this seed.
+
+    Args:
+        data: a name or a path.
+        path: of the .npz file to make.
+        seed: that draws the validation part.
+    """
+    parts = parts_of(load(data, progress=True), validation=get_recipe("two-phase").validation, seed=seed)
+    training, validation = parts["train"], parts["validation"]
+    np.savez(
+        path,
+        x_train=training.take(slice(None)),
+        y_train=training.labels,
+        x_validation=validation.take(slice(None)),
+        y_validation=validation.labels,
+    )
+
+
+def run_tutorial(
+    arrays: Path, *, plain_epochs: int, augmented_epochs: int, seed: int, autotune: bool = True
+) -> list[Epoch]:
+    """Trains as the tutorial does.
+
+    Args:
+        arrays: a file that `write_arrays` made.
+        plain_epochs: epochs of the first phase.
+        augmented_epochs: epochs of the second phase.
+        seed: of weights, order and augmentation.
+        autotune: whether tf.data's autotuning stays on, as it does where nobody thinks of it.
+
+    Raises:
+        SaccadeError: the script failed.
+    """
+    command = [sys.executable, str(_SCRIPT), str(arrays), "--seed", str(seed)]
+    command += ["--plain-epochs", str(plain_epochs), "--augmented-epochs", str(augmented_epochs)]
+    lines = timed(command if autotune else [*command, "--no-autotune"]).output.splitlines()
+    epochs = [json.loads(line) for line in lines]
+    return [Epoch(epoch["phase"], epoch["seconds"], epoch["validation_accuracy"]) for epoch in epochs]

@@ -1,0 +1,59 @@
+"""The benchmarks measure what they say, and tell what is wrong in plain words."""
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from saccade.models.build import build_network
+from saccade.recipes import get_recipe
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+def test_a_wrong_run_is_told_without_a_traceback(tmp_path):
+    done = run("time_to_accuracy", "--draw", tmp_path, "--drawing", tmp_path / "curves.png")
+    assert done.returncode == 1
+    assert "is not a run" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_curves_are_drawn(tiny_run, tmp_path):
+    done = run("time_to_accuracy", "--draw", tiny_run.path, "--drawing", tmp_path / "curves.png")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_every_epoch_of_the_tutorial_sees_all_whole_batches(tmp_path):
+    """A rest of a batch would make every other augmented epoch of Keras 3 a single step, and say so on stderr."""
+    random = np.random.default_rng(0)
+    pictures, labels = random.integers(0, 256, (70, 8, 8, 3), np.uint8), np.arange(70) % 2
+    arrays = tmp_path / "arrays.npz"
+    np.savez(arrays, x_train=pictures, y_train=labels, x_validation=pictures[:10], y_validation=labels[:10])
+    done = run("tutorial_script", arrays, "--plain-epochs", 1, "--augmented-epochs", 2, "--no-autotune")
+    assert done.returncode == 0, done.stderr
+    epochs = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(epoch["phase"], epoch["epoch"]) for epoch in epochs] == [("plain", 1), ("augmented", 1), ("augmented", 2)]
+    assert all(epoch["seconds"] > 0 and 0 <= epoch["validation_accuracy"] <= 1 for epoch in epochs)
+    assert "ran out of data" not in done.stderr
+
+
+def test_the_convolutions_of_a_network_are_all_found(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    convolutions = importlib.import_module("convolutions")
+    network = build_network(get_recipe("two-phase"), height=32, width=32, classes=10)
+    products = convolutions.products_of(network)
+    assert [product.kernel_shape[-1] for product in products] == [32, 32, 64, 64, 128, 128, 1024, 10]
+    assert [product.input_shape for product in products[-3:]] == [(8, 8, 128), (2048,), (1024,)]
+    assert [product.passes_back for product in products] == [False, *[True] * 7]
+    assert all(product.learns for product in products)
+    for prepare in (convolutions.training_pass, convolutions.forward_pass):
+        prepare(products, 2, "bfloat16")()
+
+
+def run(name, *arguments):
+    command = [sys.executable, str(BENCHMARKS / f"{name}.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
