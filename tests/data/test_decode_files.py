@@ -2,6 +2,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -33,6 +35,16 @@ def hook(event, arguments):
 sys.addaudithook(hook)
 """
 
+LOG = """
+import os, sys
+def hook(event, arguments):
+    if event == "open" and str(arguments[0]).endswith(".jpg"):
+        log = os.open({log!r}, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.write(log, b".")
+        os.close(log)
+sys.addaudithook(hook)
+"""
+
 SCRIPT = """
 import sys, time
 from pathlib import Path
@@ -57,6 +69,10 @@ def worker_pids():
         pytest.skip("this system has no ps")
     found = [line.split(None, 2) for line in listed.stdout.splitlines() if "saccade.data.decode_worker" in line]
     return [int(pid) for pid, parent, _ in found if int(parent) == os.getpid()]
+
+
+def workers_at_hand():
+    return min(16, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 def check(chunks, files):
@@ -94,6 +110,26 @@ def test_stopping_early_ends_the_workers(files):
     assert worker_pids()
     chunks.close()
     assert not worker_pids()
+
+
+def test_closing_before_the_first_chunk_ends_the_workers(files):
+    decode_files(files, RULE, chunk=10).close()
+    assert not worker_pids()
+
+
+def test_workers_decode_ahead_of_the_caller_but_not_without_end(files, tmp_path, monkeypatch):
+    log = tmp_path / "opened"
+    write(tmp_path / "sitecustomize.py", LOG.format(log=str(log)).encode())
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    chunk_bytes = 15 * 300 * 300 * 3
+    ahead = 15 * max(64_000_000 // chunk_bytes, 2 * workers_at_hand())
+    with closing(decode_files(files, PictureRule(300, 300), chunk=15)) as chunks:
+        until = time.monotonic() + 60
+        while (opened := log.stat().st_size if log.exists() else 0) < ahead and time.monotonic() < until:
+            time.sleep(0.05)
+        time.sleep(0.2)
+        assert opened == log.stat().st_size == ahead
+        next(chunks)
 
 
 def test_files_that_are_no_regular_files_are_refused_without_waiting_for_them(tmp_path):

@@ -1,5 +1,8 @@
 import shutil
+import subprocess
+import sys
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -31,6 +34,19 @@ def test_every_file_is_reported_exactly_once(tiny_run, mixed):
     refused = {prediction.name: prediction.refusal for prediction in predictions if prediction.refusal}
     assert set(refused) == {str(mixed / "d.jpg"), str(mixed / "missing.png")}
     assert all(refused.values())
+
+
+def test_tensorflow_is_not_loaded_before_decoding_has_begun():
+    script = "import sys, saccade.inference.predict; assert not {'keras', 'tensorflow'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_probabilities_are_those_of_the_saved_network_but_for_rounding(tiny_run, tiny_folder):
+    predictor = Predictor.from_run(tiny_run)
+    pictures = saccade.load(tiny_folder).splits["test"].take(slice(None))
+    saved = keras.saving.load_model(tiny_run.path / "model.keras", compile=False)
+    expected = saved.predict_on_batch(pictures)
+    np.testing.assert_allclose(predictor.probabilities(pictures), expected, atol=1e-5)
 
 
 def test_probabilities_are_the_networks(tiny_run, mixed):

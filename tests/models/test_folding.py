@@ -63,6 +63,17 @@ def test_a_network_within_a_network_is_folded_once_however_often_it_is_asked():
     assert "BatchNormalization" not in kinds(inner)
 
 
+def test_two_networks_within_one_and_one_that_acts_as_in_training():
+    inputs = keras.Input((9, 8, 3))
+    one = sequence(layers.BatchNormalization(), layers.Conv2D(4, 3))
+    other = sequence(layers.Conv2D(4, 3), layers.BatchNormalization())
+    always = layers.BatchNormalization()(layers.Add()([one(inputs), other(inputs)]), training=True)
+    model = keras.Model(inputs, always)
+    folded = fold_normalization(model)
+    assert kinds(folded).count("BatchNormalization") == 1
+    np.testing.assert_allclose(folded.predict_on_batch(SMALL), model.predict_on_batch(SMALL), atol=1e-5)
+
+
 def test_folding_again_takes_over_new_weights_and_new_layers_where_they_are_needed():
     norm = layers.BatchNormalization()
     model = sequence(layers.Conv2D(4, 3, activation="relu"), norm, layers.MaxPooling2D(), layers.Conv2D(4, 3))

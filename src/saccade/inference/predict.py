@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +16,14 @@ from saccade.data.dataset import Split, SplitName
 from saccade.data.decode_files import decode_files
 from saccade.data.load import load_with_rule
 from saccade.data.parts import parts_of
+from saccade.data.picture_files import DecodedChunk
 from saccade.data.progress import Progress, counting
 from saccade.errors import DataError
-from saccade.inference.predictor import Predictor
 from saccade.inference.sources import DatasetPicture, find_pictures
 from saccade.runs.run import Run
+
+if TYPE_CHECKING:
+    from saccade.inference.predictor import Predictor
 
 _FEW_PICTURES = 100  # are done before anybody would look at a progress bar
 
@@ -75,21 +80,25 @@ def predict(
     run = Run.open(run)
     sources = [pictures] if isinstance(pictures, str) else [os.fspath(picture) for picture in pictures]
     asked = find_pictures(sources)
-    predictor = Predictor.from_run(run)
     files = [picture for picture in asked if isinstance(picture, Path)]
     own = [picture for picture in asked if isinstance(picture, DatasetPicture)]
     shown = progress and len(asked) > _FEW_PICTURES
-    with counting("predicting", total=len(asked), unit="pictures", shown=shown) as bar:
-        answers: dict[Path | DatasetPicture, Prediction] = _predict_files(run, predictor, files, top, bar)
-        answers |= _predict_own(run, predictor, own, top, bar)
+    with closing(decode_files(files, run.rule)) as chunks:
+        # Not before: to load TensorFlow takes seconds, in which the workers have begun to decode.
+        from saccade.inference.predictor import Predictor
+
+        predictor = Predictor.from_run(run)
+        with counting("predicting", total=len(asked), unit="pictures", shown=shown) as bar:
+            answers: dict[Path | DatasetPicture, Prediction] = _predict_files(predictor, files, chunks, top, bar)
+            answers |= _predict_own(run, predictor, own, top, bar)
     return [answers[picture] for picture in asked]
 
 
 def _predict_files(
-    run: Run, predictor: Predictor, files: Sequence[Path], top: int, bar: Progress
+    predictor: Predictor, files: Sequence[Path], chunks: Iterable[DecodedChunk], top: int, bar: Progress
 ) -> dict[Path | DatasetPicture, Prediction]:
     answers: dict[Path | DatasetPicture, Prediction] = {}
-    for chunk in decode_files(files, run.rule):
+    for chunk in chunks:
         own = files[len(answers) : len(answers) + len(chunk.reasons)]
         readable = np.array([reason is None for reason in chunk.reasons], bool)
         probabilities = iter(predictor.probabilities(chunk.pixels[readable]))

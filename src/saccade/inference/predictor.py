@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from saccade.data.dataset import Split
 from saccade.data.progress import counting
 from saccade.models.build import build_probability_model
+from saccade.models.folding import fold_normalization
 from saccade.models.forward import forward
 from saccade.models.weights import assign
 from saccade.runs.run import Run
@@ -24,32 +25,39 @@ class Predictor:
     """A run's network, ready to answer.
 
     Attributes:
-        model: from pixels 0 to 255, [n, height, width, 3], to probabilities [n, classes].
+        model: from pixels 0 to 255, [n, height, width, 3], to probabilities [n, classes]; of stock Keras layers.
+        folded: what answers in its place: the same, its normalisation folded into the other layers.
         class_names: in the order of the probabilities.
     """
 
     model: keras.Model
+    folded: keras.Model
     class_names: tuple[str, ...]
 
     @classmethod
-    def from_run(cls, run: Run) -> Predictor:
+    def from_run(cls, run: Run, *, views: int | None = None) -> Predictor:
         """Rebuilds the network from the run's recipe and gives it the run's weights.
+
+        Args:
+            run: the run.
+            views: how many views of a picture an answer is averaged over, if not as many as the recipe says.
 
         Raises:
             RunError: the run has no weights, or they don't fit its recipe.
         """
         weights = run.weights()
+        height, width = run.rule.height, run.rule.width
         model = build_probability_model(
-            run.recipe, height=run.rule.height, width=run.rule.width, classes=len(run.class_names)
+            run.recipe, height=height, width=width, classes=len(run.class_names), views=views
         )
         assign(model, weights)
-        return cls(model, run.class_names)
+        return cls(model, fold_normalization(model), run.class_names)
 
     def probabilities(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Class probabilities, float32 [n, classes], of pictures uint8 [n, height, width, 3] made by the run's rule."""
-        return forward(self.model, pictures.__getitem__, len(pictures))
+        return forward(self.folded, pictures.__getitem__, len(pictures))
 
     def probabilities_of(self, split: Split, *, progress: bool = False) -> NDArray[np.float32]:
         """Class probabilities, float32 [n, classes], of a split's pictures, read in bounded chunks."""
         with counting("scoring", total=len(split), unit="pictures", shown=progress) as bar:
-            return forward(self.model, split.take, len(split), bar.update)
+            return forward(self.folded, split.take, len(split), bar.update)

@@ -117,7 +117,7 @@ class FoldedGraph:
     ) -> list[Value]:
         """The outputs of a layer or operation as it is, or of a model folded by itself."""
         if id(operation) not in self._copies:
-            copy = fold(operation) if isinstance(operation, keras.Model) else self._faithful_copy(operation)
+            copy = self._folded(operation, fold) if isinstance(operation, keras.Model) else self._complete(operation)
             self._copies[id(operation)] = operation, copy
         _, copy = self._copies[id(operation)]
         arguments, options = keras.tree.map_structure(
@@ -132,7 +132,14 @@ class FoldedGraph:
         for affine, value in self._affine:
             affine.fill(value)
 
-    def _faithful_copy(self, operation: keras.Operation) -> keras.Operation:
+    def _folded(self, model: keras.Model, fold: Callable[[keras.Model], keras.Model]) -> keras.Model:
+        copy = fold(model)
+        if copy is not model:
+            copy.name = self._name(model.name)
+        return copy
+
+    def _complete(self, operation: keras.Operation) -> keras.Operation:
+        """A copy with its weights."""
         copy = self._copy(operation)
         if isinstance(operation, keras.Layer) and operation.weights:
             # Not by calling it: a layer may have been built for a shape that its inputs do not tell.

@@ -100,9 +100,11 @@ def _run(graph: FoldedGraph, model: keras.Model, inputs: Sequence[Value]) -> lis
 
 def _apply(graph: FoldedGraph, operation: keras.Operation, arguments: Any, options: Any) -> list[Value]:
     """What stands for the outputs of one layer or operation."""
-    for kinds, rule in _RULES:
-        if isinstance(operation, kinds) and (value := rule(graph, operation, arguments[0])) is not None:
-            return [value]
+    # A layer called with training=True by the network itself goes on to act as in training.
+    if arguments and not options.get("training"):
+        for kinds, rule in _RULES:
+            if isinstance(operation, kinds) and (value := rule(graph, operation, arguments[0])) is not None:
+                return [value]
     return graph.copied(operation, arguments, options, fold_normalization)
 
 

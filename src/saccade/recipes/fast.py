@@ -29,7 +29,7 @@ ENTRY = Entry(
     purpose="the default: the best result that minutes on a CPU can buy",
     origin="airbench94 (Keller Jordan, 2024), made over for two CPU cores",
     network="whitening - 3 x [Conv - MaxPool - BN - SiLU - Conv - BN - SiLU] (64, 256, 256) - GlobalMaxPool - dense",
-    parameters=1_972_792,
+    parameters=1_973_944,
     measured=None,
     unmeasured="not measured yet",
 )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from saccade.data.dataset import Split, SplitName
 from saccade.errors import TrainingError
+from saccade.models.folding import fold_normalization, refold
 from saccade.models.forward import forward
 from saccade.models.weights import assign, named_weights
 from saccade.pipeline.augmentation import Augmentation
@@ -83,6 +84,7 @@ def fit(
     optimizer = build_optimizer(recipe, recipe.batch_size_for(len(training)))
     step = TrainingStep(networks.trained, recipe, optimizer, training.store.shape[1:3], weights)
     fitted = Fitted(weights={}, kept_epoch=0, state="finished")
+    folded: keras.Model | None = None
     best, seconds, pictures = -1.0, [], []
 
     for epoch in range(recipe.epochs):
@@ -90,7 +92,8 @@ def fit(
         record, seen = _train_epoch(step, training, recipe, epoch, progress, stop)
         if validation:
             assign(networks.validated, named_weights(networks.trained))
-            loss, accuracy = validate(networks.validated, validation)
+            folded = fold_normalization(networks.validated) if folded is None else refold(folded, networks.validated)
+            loss, accuracy = validate(folded, validation)
             record = record.model_copy(update={"validation_loss": loss, "validation_accuracy": accuracy})
         fitted.history.append(record)
         seconds.append(time.perf_counter() - began)
