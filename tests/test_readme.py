@@ -32,7 +32,7 @@ def test_the_first_session(desk):
         )
         assert done.returncode == 0, done.stderr
     assert {"samples.png", "classes.png"} == {path.name for path in (desk / "explore-photos").iterdir()}
-    assert (desk / "runs" / "photos-quick-1" / "confusion_matrix.png").is_file()
+    assert (desk / "runs" / "photos-fast-1" / "confusion_matrix.png").is_file()
 
 
 def test_the_python_example(desk):

@@ -56,6 +56,19 @@ def test_the_numbers_are_those_of_the_runs_own_probabilities(run, tiny_folder):
     assert 0 <= report.expected_calibration_error <= 1
 
 
+def test_six_views_are_told_beside_one(tiny_folder, tmp_path):
+    settings = {"start_size": 1, "end_size": 1, "least_steps": 4}
+    run = saccade.train(tiny_folder, recipe="fast", out=tmp_path / "run", epochs=1, settings=settings, progress=False)
+    report = saccade.evaluate(run)
+    test = saccade.load(tiny_folder).splits["test"]
+    pictures = test.take(slice(None))
+    for views, accuracy in ((1, report.one_view.accuracy), (6, report.accuracy)):
+        probabilities = Predictor.from_run(run, views=views).probabilities(pictures)
+        assert accuracy == (probabilities.argmax(axis=1) == test.labels).mean()
+    assert report.views == 6
+    assert json.loads(report.files[0].read_text())["one_view_accuracy"] == report.one_view.accuracy
+
+
 def test_what_is_written_is_what_is_returned(run):
     report = saccade.evaluate(run.path)
 
