@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tqdm import tqdm
 
+from saccade.models.weights import count_weights
 from saccade.recipes import Recipe
 from saccade.runs.records import EpochRecord
 from saccade.runs.run import Run
@@ -59,7 +60,7 @@ class TerminalProgress:
         """Names the run directory and the size of the network; prints the model summary if asked."""
         if self._summary:
             network.summary(print_fn=lambda text, line_break=True: _line(text))
-        _line(f"run: {run.path} ({self._recipe.name}, {network.count_params():,} weights, seed {self._recipe.seed})")
+        _line(f"run: {run.path} ({self._recipe.name}, {count_weights(network):,} weights, seed {self._recipe.seed})")
 
     def epoch_begins(self, epoch: int, pictures: int) -> None:
         """Starts the epoch's bar, with rate and remaining time."""

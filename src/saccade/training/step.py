@@ -97,7 +97,7 @@ class TrainingStep:
         if moved:
             signature.append(tf.TensorSpec((None, 4), tf.float32))
         # XLA brought nothing on the CPU, and costs compile time.
-        compiled: Callable[..., Any] = tf.function(step, input_signature=signature, jit_compile=False)
+        compiled: Callable[..., Any] = tf.function(step, input_signature=signature, jit_compile=False, autograph=False)
         return compiled
 
     def _loss(self, labels: Any, outputs: Any) -> Any:
