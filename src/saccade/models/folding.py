@@ -51,7 +51,9 @@ def fold_normalization(model: keras.Model) -> keras.Model:
     outputs = [graph.settled(value) for value in values]
     # A list of one tensor would be another structure than the model has.
     folded = keras.Model(*(ends if len(ends) > 1 else ends[0] for ends in (inputs, outputs)), name="folded")
-    graph.fill()
+    # Of a training that diverged, the weights overflow here; the answers are then no numbers, as the model's own.
+    with np.errstate(over="ignore", invalid="ignore"):
+        graph.fill()
     return folded
 
 

@@ -1,11 +1,13 @@
 """fast: the most accurate classifier that a few minutes on two CPU cores can buy.
 
 Command: saccade train DATA --recipe fast
+Measured: 89.36% on the test part of cifar10-jpeg with six views, 88.21% with one; one seed, 45,000 pictures trained on;
+8.4 minutes on two cores.
 """
 
 from __future__ import annotations
 
-from saccade.recipes.entry import Entry
+from saccade.recipes.entry import Entry, Measurement
 from saccade.recipes.recipe import Recipe
 
 ENTRY = Entry(
@@ -30,6 +32,16 @@ ENTRY = Entry(
     origin="airbench94 (Keller Jordan, 2024), made over for two CPU cores",
     network="whitening - 3 x [Conv - MaxPool - BN - SiLU - Conv - BN - SiLU] (64, 256, 256) - GlobalMaxPool - dense",
     parameters=1_973_944,
-    measured=None,
-    unmeasured="not measured yet",
+    measured=Measurement(
+        data="cifar10-jpeg",
+        epochs=8,
+        accuracy=0.8936,
+        interval=(0.8874, 0.8995),
+        pictures=10_000,
+        seeds=1,
+        minutes=8.4,
+        seconds_per_epoch=59.2,
+        peak_memory_mb=1517,
+        machine="two cores of an AMD EPYC (Zen 4), TensorFlow 2.21 for CPUs",
+    ),
 )

@@ -7,8 +7,8 @@ import keras
 from saccade.recipes import Recipe
 from saccade.training.muon import Muon
 
-# For the head and for the biases, per picture in a batch: what airbench94_muon multiplies the gradient of the summed loss
-# with. Its head is divided by the number of channels, 256, where ours starts small; the biases move fast on purpose.
+# For the head and for the biases, per picture in a batch: airbench94_muon's rates, which multiply the gradient of a
+# summed loss. Its head is divided by the number of channels, 256, where ours starts small. Biases move fast on purpose.
 _HEAD_RATE = 0.67 / 256**2
 _BIAS_RATE = 0.053
 # What each step takes off them, per picture in a batch.
