@@ -60,6 +60,7 @@ def test_six_views_are_told_beside_one(tiny_folder, tmp_path):
     settings = {"start_size": 1, "end_size": 1, "least_steps": 4}
     run = saccade.train(tiny_folder, recipe="fast", out=tmp_path / "run", epochs=1, settings=settings, progress=False)
     report = saccade.evaluate(run)
+    assert report.one_view is not None
     test = saccade.load(tiny_folder).splits["test"]
     pictures = test.take(slice(None))
     for views, accuracy in ((1, report.one_view.accuracy), (6, report.accuracy)):
