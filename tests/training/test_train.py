@@ -52,6 +52,13 @@ def test_a_few_epochs_learn_real_digits(tiny_folder, tmp_path):
     assert history[-1].loss < history[0].loss / 2
 
 
+def test_the_default_recipe_learns_from_few_pictures(tmp_path):
+    """Small batches, in which biases at the rate of large ones would run away within the first epoch."""
+    run = saccade.train("digits", out=tmp_path / "run", epochs=3, progress=False)
+    assert run.recipe.name == "fast"
+    assert run.history()[-1].accuracy > 0.9
+
+
 def test_one_seed_gives_the_same_weights_to_the_bit_in_another_process(tiny_folder, tmp_path):
     here = train_tiny(tiny_folder, tmp_path / "here", recipe="two-phase", epochs=2)
     script = (

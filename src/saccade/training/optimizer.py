@@ -27,6 +27,7 @@ def build_optimizer(recipe: Recipe, batch_size: int) -> keras.optimizers.Optimiz
     return Muon(
         recipe.learning_rate,
         head_learning_rate=_HEAD_RATE * batch_size,
-        bias_learning_rate=_BIAS_RATE * batch_size,
+        # In smaller batches the biases would run away: with batches of 25 every unit of a network soon was dead.
+        bias_learning_rate=_BIAS_RATE * batch_size * min(1.0, batch_size / 500) ** 2,
         weight_decay=_WEIGHT_DECAY * batch_size,
     )
