@@ -36,7 +36,7 @@ from saccade.training.train import train
 REPEATS = 10
 PHASES = ("plain", "augmented")
 # Pictures that grow and answers from six views would be other work; validation would be in the times.
-FIXED = {"start_size": 1.0, "views": 1, "validation": 0.0, "keep": "last", "patience": 0}
+FIXED = {"start_size": 1.0, "end_size": 1.0, "views": 1, "validation": 0.0, "keep": "last", "patience": 0}
 
 
 def main() -> None:

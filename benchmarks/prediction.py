@@ -26,7 +26,6 @@ from results import Result, add_results_option, keep_results
 from saccade.data.decode_files import decode_files
 from saccade.errors import DataError
 from saccade.inference.predictor import Predictor
-from saccade.models.build import build_network
 from saccade.models.forward import steps_of
 from saccade.runs.environment import usable_cores
 from saccade.runs.run import Run
@@ -79,8 +78,8 @@ def from_memory(run: Run, pictures: NDArray[np.uint8], repeats: int) -> list[Res
     predictor = Predictor.from_run(run, views=1)
     steps = steps_of(len(pictures), height, width)
     batch = steps[0].stop
-    network = build_network(run.recipe, height=height, width=width, classes=len(run.class_names))
-    one_batch = forward_pass(products_of(network), batch, "float32")
+    # The predictor's own model: its network may see pictures smaller than they are.
+    one_batch = forward_pass(products_of(predictor.model), batch, "float32")
     predicted, convolved = seconds_in_turn(
         [lambda: predictor.probabilities(pictures), lambda: [one_batch() for _ in steps]], repeats
     )
