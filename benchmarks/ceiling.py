@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from convolutions import DTypeName, forward_pass, products_of, seconds_in_turn, training_pass
+from convolutions import forward_pass, products_of, seconds_in_turn, training_pass
 from processes import at_least_one, run_program
 from results import Result, add_results_option, keep_results
 from trainings import rates_of
@@ -30,7 +30,7 @@ from saccade.data.dataset import Dataset
 from saccade.data.load import load
 from saccade.models.build import build_network
 from saccade.models.forward import steps_of
-from saccade.recipes import Recipe, get_recipe
+from saccade.recipes import ComputeDtype, Recipe, get_recipe
 from saccade.training.train import train
 
 REPEATS = 10
@@ -95,7 +95,7 @@ def phases_of(recipe: Recipe) -> list[str]:
     return sorted({recipe.phase(epoch) for epoch in range(recipe.epochs)}, key=PHASES.index)
 
 
-def trained_rates(dataset: Dataset, recipe: Recipe, phase: str, epochs: int) -> tuple[list[float], DTypeName]:
+def trained_rates(dataset: Dataset, recipe: Recipe, phase: str, epochs: int) -> tuple[list[float], ComputeDtype]:
     """Pictures per second of real epochs of one phase, the first one left out, and the dtype they computed in."""
     only = {f"{each}_epochs": epochs if each == phase else 0 for each in PHASES}
     with tempfile.TemporaryDirectory() as folder:
@@ -110,7 +110,7 @@ def rates(work: Callable[[], object], batch: int) -> list[float]:
 
 
 def compared(
-    recipe: Recipe, phase: str, trained: Sequence[float], limit: Sequence[float], dtype: DTypeName
+    recipe: Recipe, phase: str, trained: Sequence[float], limit: Sequence[float], dtype: ComputeDtype
 ) -> list[Result]:
     """A phase's training, the limit measured with it, and the one as a part of the other."""
     batches = f"batches of {recipe.batch_size}, {dtype}"

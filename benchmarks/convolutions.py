@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-DTypeName = Literal["float32", "bfloat16"]
+from saccade.recipes import ComputeDtype
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,12 @@ def products_of(network: keras.Model) -> list[Product]:
     return products
 
 
-def training_pass(products: Sequence[Product], batch: int, dtype: DTypeName) -> Callable[[], object]:
+def training_pass(products: Sequence[Product], batch: int, dtype: ComputeDtype) -> Callable[[], object]:
     """A function that does every product of a training step, forward and backward, for a batch."""
     return _prepared(products, batch, dtype, backward=True)
 
 
-def forward_pass(products: Sequence[Product], batch: int, dtype: DTypeName) -> Callable[[], object]:
+def forward_pass(products: Sequence[Product], batch: int, dtype: ComputeDtype) -> Callable[[], object]:
     """A function that does every product of a prediction for a batch."""
     return _prepared(products, batch, dtype, backward=False)
 
@@ -94,7 +94,7 @@ def _layers_of(network: keras.Model) -> Iterator[keras.layers.Layer]:
             yield layer
 
 
-def _prepared(products: Sequence[Product], batch: int, dtype: DTypeName, *, backward: bool) -> Callable[[], object]:
+def _prepared(products: Sequence[Product], batch: int, dtype: ComputeDtype, *, backward: bool) -> Callable[[], object]:
     inputs = [_noise((batch, *product.input_shape), dtype) for product in products]
     kernels = [_noise(product.kernel_shape, dtype) for product in products]
     shapes = [_multiply(product, x, w).shape for product, x, w in zip(products, inputs, kernels, strict=True)]
@@ -128,5 +128,5 @@ def _multiply(product: Product, x: Any, kernel: Any) -> Any:
     return tf.nn.conv2d(x, kernel, product.strides, product.padding)
 
 
-def _noise(shape: Sequence[int], dtype: DTypeName) -> Any:
+def _noise(shape: Sequence[int], dtype: ComputeDtype) -> Any:
     return tf.cast(tf.random.normal(shape, stddev=0.05), dtype)

@@ -110,7 +110,7 @@ def _cells(result: Result) -> list[str]:
 def _machine() -> list[str]:
     """Processor, cores, and the versions of Saccade, Python, TensorFlow and Keras."""
     load_keras_quietly()
-    environment = read_environment("float32")  # a dtype has to be named; no column holds it
+    environment = read_environment()
     packages = environment.packages
     tensorflow = packages.get("tensorflow") or packages.get("tensorflow-cpu", "")
     cores = str(environment.cores)

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from saccade.models.build import FAMILIES
-from saccade.models.compute_dtype import ComputeDtype
 from saccade.models.fused_normalization import FusedBatchNormalization
 from saccade.models.twin import training_twin
 from saccade.models.weights import assign, named_weights
+from saccade.recipes import ComputeDtype
 
 SIZE, CLASSES = 20, 3
 

@@ -52,9 +52,7 @@ def build_network(recipe: Recipe, *, height: int, width: int, classes: int) -> k
             expected=f"at least {family.MINIMUM_SIZE} pixels on each side",
             remedy=f"name a larger size: --set image_size={max(32, family.MINIMUM_SIZE)}",
         )
-    with _keras_seeded(recipe.seed):
-        model: keras.Model = family.build(height, width, classes)
-    return model
+    return _fresh(recipe, height, width, classes)
 
 
 def build_network_of_any_size(recipe: Recipe, *, classes: int) -> keras.Model:
@@ -70,8 +68,12 @@ def build_network_of_any_size(recipe: Recipe, *, classes: int) -> keras.Model:
             found=f"start_size={recipe.start_size:g}, end_size={recipe.end_size:g}",
             remedy=f"keep to one size: --set start_size={recipe.end_size:g}",
         )
+    return _fresh(recipe, None, None, classes)
+
+
+def _fresh(recipe: Recipe, height: int | None, width: int | None, classes: int) -> keras.Model:
     with _keras_seeded(recipe.seed):
-        model: keras.Model = family.build(None, None, classes)
+        model: keras.Model = FAMILIES[recipe.network].build(height, width, classes)
     return model
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import keras
 
-ComputeDtype = Literal["float32", "bfloat16"]
+from saccade.recipes import ComputeDtype
 
 # Below this gain the digits are worth more than the time.
 _LEAST_GAIN = 1.2

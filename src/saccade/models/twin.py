@@ -6,11 +6,11 @@ from typing import Any
 
 import keras
 
-from saccade.models.compute_dtype import ComputeDtype
 from saccade.models.dropout import SixteenBitDropout
 from saccade.models.fused_normalization import FusedBatchNormalization
 from saccade.models.fused_silu import FusedSilu
 from saccade.models.narrow_convolution import NarrowConv2D
+from saccade.recipes import ComputeDtype
 
 # The same mathematics and the same variables, faster.
 _COUNTERPARTS = {

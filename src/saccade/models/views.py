@@ -33,9 +33,9 @@ def asked_about(network: keras.Model, height: int, width: int, views: int) -> ke
         return network
     pixels = keras.Input((height, width, 3), name="pixels")
     shrink = _shrinking((height, width), network.input_shape[1:3])
-    mirror = _product("nhwc,vw->nhvc", np.eye(width, dtype=np.float32)[::-1], (None, width, 3), "mirror")
     if views == 1:
         return keras.Model(pixels, network(shrink(pixels)), name=f"{network.name}_shrunk")
+    mirror = _product("nhwc,vw->nhvc", np.eye(width, dtype=np.float32)[::-1], (None, width, 3), "mirror")
     framed = _framed(pixels, height, width)
     down_right = layers.Cropping2D(((0, 2), (0, 2)), name="down_right")(framed)
     up_left = layers.Cropping2D(((2, 0), (2, 0)), name="up_left")(framed)

@@ -39,9 +39,9 @@ def _second_moments(pixels: NDArray[np.float64], patch: int) -> NDArray[np.float
     """Of all patches [patch, patch, 3], flattened: float64 [3 * patch**2, 3 * patch**2]."""
     height, width = pixels.shape[1] - patch + 1, pixels.shape[2] - patch + 1
     shifted = [pixels[:, i : i + height, j : j + width] for i in range(patch) for j in range(patch)]
-    total = sum(
-        np.concatenate([part[picture] for part in shifted], axis=-1).reshape(-1, 3 * patch**2).T
-        @ np.concatenate([part[picture] for part in shifted], axis=-1).reshape(-1, 3 * patch**2)
-        for picture in range(len(pixels))
-    )
+    total = np.zeros((3 * patch**2, 3 * patch**2))
+    # A picture at a time: the patches of all would take several times the memory of the pictures.
+    for picture in range(len(pixels)):
+        patches = np.concatenate([part[picture] for part in shifted], axis=-1).reshape(-1, 3 * patch**2)
+        total += patches.T @ patches
     return np.asarray(total / (len(pixels) * height * width))

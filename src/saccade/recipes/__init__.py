@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from saccade.recipes.catalogue import CATALOGUE, default_recipe_name, get_entry, get_recipe
 from saccade.recipes.entry import Entry, Measurement
-from saccade.recipes.recipe import Recipe
+from saccade.recipes.recipe import ComputeDtype, Recipe
 
 __all__ = [
     "CATALOGUE",
+    "ComputeDtype",
     "Entry",
     "Measurement",
     "Recipe",

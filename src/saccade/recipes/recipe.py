@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from saccade.errors import RecipeError
 
+ComputeDtype = Literal["float32", "bfloat16"]
 NetworkName = Literal["fast", "classic", "quick", "scheduled", "folder"]
 
 _SMALLEST_SIDE = 12
@@ -75,7 +76,7 @@ class Recipe(BaseModel):
     label_smoothing: float = Field(
         default=0.0, ge=0, lt=1, description="part of each label that is shared between all classes"
     )
-    compute: Literal["auto", "float32", "bfloat16"] = Field(
+    compute: Literal["auto", ComputeDtype] = Field(
         default="auto", description="dtype that training computes in; auto: what is measured to be faster here"
     )
     views: Literal[1, 6] = Field(

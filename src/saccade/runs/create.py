@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from saccade.data.dataset import Dataset, SplitName
 from saccade.errors import RunError
-from saccade.recipes import Recipe
+from saccade.recipes import ComputeDtype, Recipe
 from saccade.runs.environment import read_environment
 from saccade.runs.records import DataRecord, Status
 from saccade.runs.run import Run, write_json
@@ -18,7 +17,7 @@ def create_run(
     dataset: Dataset,
     recipe: Recipe,
     pictures: dict[SplitName, int],
-    compute_dtype: Literal["float32", "bfloat16"],
+    compute_dtype: ComputeDtype,
 ) -> Run:
     """Makes a run directory and writes what is known before the training.
 

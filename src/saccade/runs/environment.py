@@ -6,18 +6,18 @@ import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Literal
 
+from saccade.recipes import ComputeDtype
 from saccade.runs.records import Environment
 
 _PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "numpy", "pillow", "safetensors", "scikit-learn")
 
 
-def read_environment(compute_dtype: Literal["float32", "bfloat16"]) -> Environment:
+def read_environment(compute_dtype: ComputeDtype = "float32") -> Environment:
     """Versions and machine, read now. Needs Keras to be loaded for the backend's name and its accelerators.
 
     Args:
-        compute_dtype: what the training computes in.
+        compute_dtype: what the training computes in, where there is one.
     """
     import keras
 

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from saccade.data.dataset import Dataset, PictureRule, SplitName
+from saccade.recipes import ComputeDtype
 
 
 class _Record(BaseModel):
@@ -91,7 +92,7 @@ class Environment(_Record):
     cores: int
     memory_mb: int
     accelerators: list[str]
-    compute_dtype: Literal["float32", "bfloat16"] = "float32"
+    compute_dtype: ComputeDtype = "float32"
 
 
 class EpochRecord(_Record):

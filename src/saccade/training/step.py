@@ -81,11 +81,10 @@ class TrainingStep:
         """The step as a graph, traced once for any number of pictures."""
         recipe = self._recipe
         moving = MovedPictures(height, width, whole_pixels=recipe.whole_pixels, rotates=recipe.rotation > 0)
-        resized = (height, width) != self._full_size
         signature = [tf.TensorSpec((None, *self._full_size, 3), tf.uint8), tf.TensorSpec((None,), tf.int64)]
 
         def step(pictures: Any, labels: Any, *moves: Any) -> tuple[Any, Any]:
-            seen = moving((pictures, *moves)) if moved or resized else pictures
+            seen = moving((pictures, *moves))
             with tf.GradientTape() as tape:
                 outputs = self._network(seen, training=True)
                 loss = self._loss(labels, outputs)

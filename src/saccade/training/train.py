@@ -20,11 +20,11 @@ from saccade.models.build import (
     dense_weights,
     initialise,
 )
-from saccade.models.compute_dtype import ComputeDtype, measure_compute_dtype
+from saccade.models.compute_dtype import measure_compute_dtype
 from saccade.models.twin import training_twin
 from saccade.models.weights import assign
 from saccade.pipeline.order import generator
-from saccade.recipes import Recipe, default_recipe_name, get_recipe
+from saccade.recipes import ComputeDtype, Recipe, default_recipe_name, get_recipe
 from saccade.runs.create import check_free, create_run
 from saccade.runs.environment import memory_bytes
 from saccade.runs.records import Status
