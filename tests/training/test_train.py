@@ -186,6 +186,29 @@ def test_a_training_that_diverges_says_so(tiny_run, tiny_folder):
     assert "--set learning_rate=0.0001" in str(caught.value.remedy)
 
 
+def test_a_weight_that_the_last_step_made_infinite_ends_the_training(tiny_run, tiny_folder):
+    """Its loss was still finite: that of the weights before the step."""
+    from saccade.data.parts import parts_of
+    from saccade.training.fit import Networks, fit
+    from saccade.training.interrupt import StopRequest
+    from saccade.training.progress import Silence
+
+    network = build_network(get_recipe("classic"), height=32, width=32, classes=3)
+    network.get_layer("norm1a").moving_variance.assign([np.inf] * 32)
+    parts = parts_of(saccade.load(tiny_folder), validation=0.1, seed=0)
+    with pytest.raises(TrainingError, match="diverged"):
+        fit(Networks(network, network), parts, tiny_run, progress=Silence(), stop=StopRequest())
+
+
+def test_training_asks_for_tensorflow(tiny_folder, tmp_path, monkeypatch):
+    import keras
+
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(TrainingError, match="needs Keras to run on TensorFlow") as caught:
+        train_tiny(tiny_folder, tmp_path / "run")
+    assert "jax" in str(caught.value.found)
+
+
 def test_a_network_too_large_for_the_machine_is_refused(tiny_folder, tmp_path):
     with pytest.raises(TrainingError, match="too large for this machine") as caught:
         train_tiny(tiny_folder, tmp_path / "run", recipe="quick", image_size=640)

@@ -76,13 +76,13 @@ def fit(
         stop: asked after every step.
 
     Raises:
-        TrainingError: the loss is no longer a finite number.
+        TrainingError: the loss or a weight is no longer a finite number.
     """
     recipe = run.recipe
     training, validation = parts["train"], parts["validation"]
-    weights = class_weights_of(training, run) if recipe.class_weights else None
+    class_weights = class_weights_of(training, run) if recipe.class_weights else None
     optimizer = build_optimizer(recipe, recipe.batch_size_for(len(training)))
-    step = TrainingStep(networks.trained, recipe, optimizer, training.store.shape[1:3], weights)
+    step = TrainingStep(networks.trained, recipe, optimizer, training.store.shape[1:3], class_weights)
     fitted = Fitted(weights={}, kept_epoch=0, state="finished")
     folded: keras.Model | None = None
     best, seconds, pictures = -1.0, [], []
@@ -90,8 +90,12 @@ def fit(
     for epoch in range(recipe.epochs):
         began = time.perf_counter()
         record, seen = _train_epoch(step, training, recipe, epoch, progress, stop)
+        weights = named_weights(networks.trained)
+        # The last step's loss is that of the weights before it.
+        if not all(np.isfinite(weight).all() for weight in weights.values()):
+            raise _diverged(epoch, recipe)
         if validation:
-            assign(networks.validated, named_weights(networks.trained))
+            assign(networks.validated, weights)
             folded = fold_normalization(networks.validated) if folded is None else refold(folded, networks.validated)
             loss, accuracy = validate(folded, validation)
             record = record.model_copy(update={"validation_loss": loss, "validation_accuracy": accuracy})
@@ -104,8 +108,8 @@ def fit(
         improved = record.validation_accuracy is not None and record.validation_accuracy > best
         if improved and record.validation_accuracy is not None:
             best, best_epoch = record.validation_accuracy, epoch
-        if recipe.keep == "best" and improved:
-            fitted.weights, fitted.kept_epoch = named_weights(networks.trained), epoch + 1
+        if improved or recipe.keep == "last":
+            fitted.weights, fitted.kept_epoch = weights, epoch + 1
         if stop.requested and (seen < len(training) or epoch + 1 < recipe.epochs):
             fitted.state = "interrupted"
             break
@@ -113,8 +117,6 @@ def fit(
             fitted.state = "stopped early"
             break
 
-    if recipe.keep == "last":
-        fitted.weights, fitted.kept_epoch = named_weights(networks.trained), len(fitted.history)
     return fitted
 
 
@@ -172,6 +174,6 @@ def class_weights_of(training: Split, run: Run) -> NDArray[np.float32]:
 
 def _diverged(epoch: int, recipe: Recipe) -> TrainingError:
     return TrainingError(
-        f"the training diverged: the loss is no longer a finite number in epoch {epoch + 1}",
+        f"the training diverged: the loss or a weight is no longer a finite number in epoch {epoch + 1}",
         remedy=f"train with a smaller learning rate: --set learning_rate={recipe.learning_rate / 10:g}",
     )

@@ -73,6 +73,7 @@ def train(
         RunError: `out` is in the way.
         TrainingError: this recipe can't train on this data, or the training diverged.
     """
+    _check_backend()
     check_free(out)
     # Wrong settings are refused before any work, even while the default recipe is not known yet.
     size = _resolve(recipe or "quick", epochs, settings).image_size
@@ -116,6 +117,17 @@ def _load(data: str | os.PathLike[str] | None, size: int | None, progress: bool)
     if data is None:
         return load_default(image_size=size, progress=progress)
     return load(data, image_size=size, progress=progress)
+
+
+def _check_backend() -> None:
+    import keras  # not above: the models room loads it first, without TensorFlow's notices
+
+    if keras.backend.backend() != "tensorflow":
+        raise TrainingError(
+            "training needs Keras to run on TensorFlow",
+            found=f"Keras on {keras.backend.backend()}, by KERAS_BACKEND or Keras's own configuration file",
+            remedy="set KERAS_BACKEND=tensorflow",
+        )
 
 
 def _check_size(dataset: Dataset, recipe: Recipe) -> None:

@@ -1,0 +1,98 @@
+"""Three sets of labelled pictures made from CIFAR-10's, each unlike it in another way.
+
+`placed`: 64x64 pixels, 10 classes. A picture, enlarged to 48x48, lies somewhere on another one, enlarged and blurred;
+its class is that of the picture in front.
+
+`pairs`: 32 pixels high and 64 wide, 25 classes. Two pictures side by side: the left one of the first five classes, the
+right one of the other five; each combination is a class.
+
+`cats-and-dogs`: 32x32 pixels, 2 classes, five dogs for each cat.
+
+Training pictures are made of training pictures only, test pictures of test pictures only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from saccade.data.dataset import Dataset, Split, SplitName
+
+# A class's name and a picture of it.
+Labelled = tuple[str, Image.Image]
+
+_SPLITS: tuple[SplitName, ...] = ("train", "test")
+# Training and test pictures.
+_PLACED = {"train": 5_000, "test": 2_000}
+_PAIRS = {"train": 10_000, "test": 4_000}
+_DOGS_FOR_EACH_CAT = 5
+
+
+def make_data(dataset: Dataset, folder: Path) -> dict[str, Path]:
+    """Makes the three sets as folders of PNG files.
+
+    Args:
+        dataset: CIFAR-10 or a copy of it, with its test split.
+        folder: to make them in.
+
+    Returns:
+        name -> folder with train/CLASS/picture and test/CLASS/picture.
+    """
+    made = {}
+    for seed, (name, make) in enumerate(_MAKERS.items()):
+        made[name] = folder / name
+        for number, split in enumerate(_SPLITS):
+            random = np.random.default_rng([seed, number])
+            for index, (label, picture) in enumerate(make(dataset, split, random)):
+                path = made[name] / split / label / f"{index:05}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                picture.save(path)
+    return made
+
+
+def _placed(dataset: Dataset, split: SplitName, random: np.random.Generator) -> Iterator[Labelled]:
+    pictures = dataset.splits[split]
+    fronts, backs = (random.permutation(len(pictures))[: _PLACED[split]] for _ in range(2))
+    for front, back in zip(fronts, backs, strict=True):
+        ground = _picture(pictures, back).resize((64, 64), Image.Resampling.BICUBIC)
+        ground = ground.filter(ImageFilter.GaussianBlur(3))
+        left, top = random.integers(0, 64 - 48 + 1, 2)
+        ground.paste(_picture(pictures, front).resize((48, 48), Image.Resampling.BICUBIC), (int(left), int(top)))
+        yield dataset.class_names[pictures.labels[front]], ground
+
+
+def _pairs(dataset: Dataset, split: SplitName, random: np.random.Generator) -> Iterator[Labelled]:
+    pictures, n = dataset.splits[split], _PAIRS[split]
+    first_five = pictures.labels < 5
+    lefts, rights = (random.permutation(np.flatnonzero(side))[:n] for side in (first_five, ~first_five))
+    for left, right in zip(lefts, rights, strict=True):
+        pair = np.concatenate([pictures.take(np.array([each]))[0] for each in (left, right)], axis=1)
+        names = [dataset.class_names[pictures.labels[each]] for each in (left, right)]
+        yield "-".join(names), Image.fromarray(pair)
+
+
+def _cats_and_dogs(dataset: Dataset, split: SplitName, random: np.random.Generator) -> Iterator[Labelled]:
+    pictures = dataset.splits[split]
+    cats, dogs = (_of_class(dataset, pictures, name) for name in ("cat", "dog"))
+    cats = random.permutation(cats)[: len(dogs) // _DOGS_FOR_EACH_CAT]
+    for index in (*cats, *dogs):
+        yield dataset.class_names[pictures.labels[index]], _picture(pictures, index)
+
+
+def _of_class(dataset: Dataset, pictures: Split, name: str) -> NDArray[np.int64]:
+    return np.flatnonzero(pictures.labels == list(dataset.class_names).index(name))
+
+
+def _picture(pictures: Split, index: int) -> Image.Image:
+    return Image.fromarray(pictures.take(np.array([index]))[0])
+
+
+_MAKERS: dict[str, Callable[[Dataset, SplitName, np.random.Generator], Iterator[Labelled]]] = {
+    "placed": _placed,
+    "pairs": _pairs,
+    "cats-and-dogs": _cats_and_dogs,
+}

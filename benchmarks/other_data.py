@@ -1,0 +1,133 @@
+"""Whether `fast` beats `two-phase` in the same time on other data than it was made for.
+
+    python benchmarks/other_data.py DATA [--seeds 1]
+
+DATA is CIFAR-10 or a copy of it; `made_data.py` says which three sets of pictures are made of it. On each, `fast` is
+trained as it is. `two-phase` is then given so many of its epochs that they take at least as long as those of `fast`
+(the pace is that of two epochs, trained before). Both are scored once on the test split at the end, by
+`saccade evaluate`. The runs stay in `runs/`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from made_data import make_data
+from processes import SACCADE, at_least_one, run_program, timed
+from results import Result, add_results_option, keep_results
+from trainings import epochs_of, train
+
+from saccade.data.load import load
+from saccade.recipes import get_recipe
+from saccade.runs.run import Run
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A training and its scores on the test split.
+
+    Attributes:
+        epochs: how many were trained.
+        seconds: of all epochs, validation included.
+        accuracy: 0 to 1.
+        balanced_accuracy: mean recall over the classes, 0 to 1.
+        interval: 95% Wilson interval of the accuracy.
+        pictures: scored.
+    """
+
+    epochs: int
+    seconds: float
+    accuracy: float
+    balanced_accuracy: float
+    interval: tuple[float, float]
+    pictures: int
+
+
+def main() -> None:
+    """Makes the data, trains both recipes on each set, prints and keeps the scores."""
+    parser = argparse.ArgumentParser(description="Compares fast with two-phase, in the same time, on other data.")
+    parser.add_argument("data", metavar="DATA", help="CIFAR-10 or a copy of it: a name, a folder or an archive")
+    parser.add_argument("--seeds", type=at_least_one, default=1, help="how many trainings of each; they count from 0")
+    add_results_option(parser)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        for name, path in make_data(load(options.data, progress=True), Path(folder)).items():
+            trials: dict[str, list[Trial]] = {"fast": [], "two-phase": []}
+            for seed in range(options.seeds):
+                fast = tried(path, "fast", seed, {})
+                trials["fast"].append(fast)
+                settings = two_phase_settings(epochs_for(path, seed, fast.seconds))
+                trials["two-phase"].append(tried(path, "two-phase", seed, settings))
+            keep_results("other_data", results_of(name, trials), options.results)
+
+
+def epochs_for(data: Path, seed: int, seconds: float) -> int:
+    """The number of epochs in which `two-phase` takes at least so many seconds."""
+    run = train(str(data), recipe="two-phase", seed=seed, settings=as_options(two_phase_settings(2))).run
+    pace = statistics.mean(epoch.seconds for epoch in epochs_of(run))
+    return max(2, math.ceil(seconds / pace))
+
+
+def two_phase_settings(epochs: int) -> dict[str, int]:
+    """So many epochs, shared between both phases as the recipe does."""
+    recipe = get_recipe("two-phase").with_epochs(epochs)
+    return {"plain_epochs": recipe.plain_epochs, "augmented_epochs": recipe.augmented_epochs}
+
+
+def as_options(settings: dict[str, int]) -> list[str]:
+    """Settings as the command line takes them."""
+    return [f"{key}={value}" for key, value in settings.items()]
+
+
+def tried(data: Path, recipe: str, seed: int, settings: dict[str, int]) -> Trial:
+    """Trains and scores, and tells of both."""
+    run = train(str(data), recipe=recipe, seed=seed, settings=as_options(settings)).run
+    trial = scored(run)
+    low, high = trial.interval
+    print(
+        f"{data.name}, {recipe}, seed {seed}: {trial.epochs} epochs, {trial.seconds:.0f} s, test accuracy "
+        f"{trial.accuracy:.2%} ({low:.2%} to {high:.2%}, n = {trial.pictures}), balanced {trial.balanced_accuracy:.2%}",
+        flush=True,
+    )
+    return trial
+
+
+def scored(run: Run) -> Trial:
+    """The run's scores on its test split, by the command line."""
+    report = json.loads(timed([*SACCADE, "evaluate", str(run.path), "--json"]).output)
+    epochs = epochs_of(run)
+    return Trial(
+        epochs=len(epochs),
+        seconds=sum(epoch.seconds for epoch in epochs),
+        accuracy=report["accuracy"],
+        balanced_accuracy=report["balanced_accuracy"],
+        interval=tuple(report["accuracy_interval"]),
+        pictures=report["n"],
+    )
+
+
+def results_of(data: str, trials: dict[str, list[Trial]]) -> list[Result]:
+    """Time and scores of each recipe on one set of pictures, one value for each seed."""
+    return [
+        result
+        for recipe, of_seeds in trials.items()
+        for note in [f"{of_seeds[0].epochs} epochs; {of_seeds[0].pictures} test pictures"]
+        for result in (
+            Result(f"{data}, {recipe}", "all epochs", "s", [trial.seconds for trial in of_seeds], note),
+            Result(f"{data}, {recipe}", "test accuracy", "part", [trial.accuracy for trial in of_seeds], note),
+            Result(
+                f"{data}, {recipe}", "balanced test accuracy", "part",
+                [trial.balanced_accuracy for trial in of_seeds], note,
+            ),
+        )
+    ]  # fmt: skip
+
+
+if __name__ == "__main__":
+    run_program(main)
