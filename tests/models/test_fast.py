@@ -1,7 +1,7 @@
 import numpy as np
 
 from saccade.models import fast
-from saccade.models.build import build_network, build_network_of_any_size, initialise
+from saccade.models.build import build_network, build_network_of_any_size, initialise, learning_variables
 from saccade.models.weights import assign, named_weights
 from saccade.recipes import get_recipe
 
@@ -9,12 +9,18 @@ RECIPE = get_recipe("fast")
 PICTURES = np.random.default_rng(0).integers(0, 256, (20, 24, 24, 3)).astype(np.uint8)
 
 
-def test_the_stem_is_set_from_pictures_and_is_not_trained():
+def test_the_stem_is_set_from_pictures_and_only_its_biases_learn_and_only_at_first():
     network = build_network(RECIPE, height=24, width=24, classes=3)
     before = named_weights(network)["stem/kernel"]
     initialise(network, RECIPE, PICTURES)
     assert not np.allclose(named_weights(network)["stem/kernel"], before)
-    assert not any(variable.path.startswith("stem") for variable in network.trainable_variables)
+    learning = [
+        [variable.path for variable in learning_variables(network, RECIPE, epoch)] for epoch in range(RECIPE.epochs)
+    ]
+    assert len(learning[0]) == 14
+    assert {path for path in learning[0] if path not in learning[-1]} == {"stem/bias"}
+    assert ["stem/bias" in paths for paths in learning] == [epoch < RECIPE.epochs / 3 for epoch in range(RECIPE.epochs)]
+    assert "stem/kernel" not in learning[0]
 
 
 def test_convolutions_start_by_passing_their_inputs_on():

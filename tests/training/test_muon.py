@@ -11,7 +11,7 @@ from saccade.training.muon import Muon, orthogonalized
 pytestmark = pytest.mark.backends
 
 WIDE, TALL = (3, 3, 3, 64), (3, 3, 24, 32)
-RATES: dict[str, Any] = {"head_learning_rate": 0.3, "bias_learning_rate": 0.02}
+RATES: dict[str, Any] = {"bias_learning_rate": 0.05, "head_learning_rate": 0.3, "offset_learning_rate": 0.02}
 
 
 def newton_schulz(matrix, steps):
@@ -98,6 +98,20 @@ def test_without_decay_heads_and_biases_move_as_with_keras_own_sgd():
             apply(reference, [gradient], [variable])
     for value, reference in zip(values_of(ours), values_of(theirs), strict=True):
         np.testing.assert_allclose(value, reference, rtol=1e-5, atol=1e-6)
+
+
+def test_every_step_of_a_bias_is_as_long_as_its_rate():
+    bias = keras.Variable(np.zeros(24, np.float32), name="bias")
+    optimizer, momentum, before = Muon(0.2, **RATES), np.zeros(24), np.zeros(24)
+    for step, factor in enumerate((1.0, 0.5, 0.25)):
+        [gradient] = gradients_for([bias], step)
+        optimizer.learning_rate = 0.2 * factor
+        apply(optimizer, [gradient * 1000], [bias])
+        momentum = 0.85 * momentum + gradient
+        direction = gradient + 0.85 * momentum
+        [after] = values_of([bias])
+        np.testing.assert_allclose(after - before, -0.05 * factor * direction / np.linalg.norm(direction), atol=1e-6)
+        before = after
 
 
 def test_zero_gradients_and_zero_kernels_leave_finite_numbers():

@@ -84,6 +84,12 @@ def initialise(network: keras.Model, recipe: Recipe, pictures: NDArray[np.uint8]
         family.initialise(network, pictures)
 
 
+def learning_variables(network: keras.Model, recipe: Recipe, epoch: int) -> list[keras.Variable]:
+    """The variables that the steps of an epoch, counted from 0, change: in the first third of them all, then fewer."""
+    early = () if epoch < recipe.epochs / 3 else getattr(FAMILIES[recipe.network], "EARLY_LAYERS", ())
+    return [variable for layer in network.layers if layer.name not in early for variable in layer.trainable_variables]
+
+
 def dense_weights(recipe: Recipe, *, height: int, width: int) -> int:
     """How many weights the network's first dense layer has at a picture size: known without taking the memory."""
     return int(FAMILIES[recipe.network].dense_weights(height, width))

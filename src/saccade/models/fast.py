@@ -16,6 +16,8 @@ from saccade.models.whitening import whitening_filters
 MINIMUM_SIZE = 12
 GIVES_LOGITS = True
 ANY_SIZE = True
+# The gradient of the stem's biases is that of the largest pictures in the network: worth its time at first only.
+EARLY_LAYERS = ("stem",)
 
 _CHANNELS = (64, 256, 256)
 _PATCH = 2
@@ -37,12 +39,14 @@ def build(height: int | None, width: int | None, classes: int) -> keras.Model:
         classes: number of classes.
 
     Returns:
-        A model from pixels 0 to 255, [n, height, width, 3], to logits [n, classes]. Its stem is frozen, and of use
-        only after `initialise`.
+        A model from pixels 0 to 255, [n, height, width, 3], to logits [n, classes]. Its stem's kernel is frozen, and
+        of use only after `initialise`.
     """
     inputs = x = keras.Input((height, width, 3), name="pixels")
     x = layers.Rescaling(1 / 127.5, offset=-1.0, name="rescaling")(x)
-    x = layers.Conv2D(2 * 3 * _PATCH**2, _PATCH, activation="silu", trainable=False, name="stem")(x)
+    stem = layers.Conv2D(2 * 3 * _PATCH**2, _PATCH, activation="silu", name="stem")
+    x = stem(x)
+    stem.kernel.trainable = False
     for block, channels in enumerate(_CHANNELS, start=1):
         x = _convolution(x, channels, f"conv{block}a")
         x = layers.MaxPooling2D(name=f"pool{block}")(x)
@@ -75,6 +79,6 @@ def _normalised(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
 
 
 def initialise(network: keras.Model, pictures: NDArray[np.uint8]) -> None:
-    """Sets the frozen stem to the whitening filters of training pictures, uint8 [n, height, width, 3]."""
+    """Sets the stem to the whitening filters of training pictures, uint8 [n, height, width, 3]."""
     filters, bias = whitening_filters(pictures, patch=_PATCH)
     network.get_layer("stem").set_weights([filters, bias])

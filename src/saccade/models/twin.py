@@ -42,7 +42,11 @@ def training_twin(network: keras.Model, compute_dtype: ComputeDtype) -> keras.Mo
 
     twin: keras.Model = keras.models.clone_model(network, clone_function=clone)
     for layer in network.layers:
-        twin.get_layer(layer.name).set_weights(layer.get_weights())
+        copy = twin.get_layer(layer.name)
+        copy.set_weights(layer.get_weights())
+        # A layer's own flag is in its configuration; a network may have frozen some of its variables only.
+        for theirs, ours in zip(layer.weights, copy.weights, strict=True):
+            ours.trainable = theirs.trainable
     return twin
 
 

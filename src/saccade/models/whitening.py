@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Patches are smooth: without a floor, the filters of their weakest directions would show little but noise.
-_VARIANCE_FLOOR = 5e-4
+_VARIANCE_FLOOR = 0.02
 
 
 def whitening_filters(pictures: NDArray[np.uint8], *, patch: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

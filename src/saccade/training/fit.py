@@ -125,7 +125,6 @@ def _train_epoch(
 ) -> tuple[EpochRecord, int]:
     """One epoch, or its part up to the request to stop; returns its record and the number of pictures seen."""
     phase, batch_size = recipe.phase(epoch), recipe.batch_size_for(len(training))
-    size = recipe.training_size(epoch, *training.store.shape[1:3])
     progress.epoch_begins(epoch, len(training))
     steps = seen = correct = 0
     loss_sum = 0.0
@@ -136,7 +135,7 @@ def _train_epoch(
         epoch=epoch,
         augmentation=Augmentation.of(recipe) if phase == "augmented" else None,
     ):
-        result = step(batch, size, recipe.learning_rate_at(epoch, seen / len(training), batch_size))
+        result = step(batch, epoch, recipe.learning_rate_at(epoch, seen / len(training), batch_size))
         n = len(batch.labels)
         steps, seen = steps + 1, seen + n
         loss_sum, correct = loss_sum + result.loss * n, correct + result.correct

@@ -1,4 +1,4 @@
-"""Muon on the convolution kernels, Nesterov SGD on everything else: the optimizer of the recipe `fast`."""
+"""Muon on convolutions, Nesterov SGD on everything else: the optimizer of the recipe `fast`."""
 
 from __future__ import annotations
 
@@ -10,54 +10,59 @@ from keras import ops
 
 # The quintic of Jordan et al. (2024): steep at zero, and near 1 on most of (0, 1].
 _A, _B, _C = 3.4445, -4.7750, 2.0315
+_STEPS = 3
 _SMALLEST_NORM = 1e-7
 
 
 class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]
-    """Orthogonalised momentum for 4-D kernels, SGD with Nesterov momentum for 2-D kernels, biases and scales.
+    """Orthogonalised momentum for 4-D kernels and for biases, SGD with Nesterov momentum for all other variables.
 
     A convolution kernel [height, width, in, out] counts as a matrix of height * width * in rows. In each step it is
     first brought to the Frobenius norm sqrt(out), as airbench does: a batch normalisation must follow it, so that its
     scale is free. Then the Nesterov momentum of its gradient, with all singular values brought near 1, is subtracted,
     multiplied by the learning rate.
 
+    A bias, a 1-D variable of that name, counts as a matrix of one row, whose only singular value is its length: each
+    step is as long as its learning rate. Unlike an offset after a normalisation, a bias before one has no scale that
+    its gradient could keep to: with a plain gradient, small batches drove it to millions.
+
     Sources: Keller Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024,
     kellerjordan.github.io/posts/muon); Keller Jordan, airbench (2024, github.com/KellerJordan/cifar10-airbench).
 
     Args:
         learning_rate: of the convolution kernels, greater than 0. A schedule sets the attribute of this name; the
-            other two rates and the decay follow it in proportion.
+            other rates and the decay follow it in proportion.
+        bias_learning_rate: of biases: the length of a step.
         head_learning_rate: of 2-D kernels.
-        bias_learning_rate: of all other variables.
-        weight_decay: what a step takes off every variable but the convolution kernels, as a part of it. It stands
-            beside the gradient in the momentum, so that over many steps it counts 1 / (1 - other_momentum) times.
+        offset_learning_rate: of all other variables.
+        weight_decay: what a step takes off the variables that follow SGD, as a part of them. It stands beside the
+            gradient in the momentum, so that over many steps it counts 1 / (1 - other_momentum) times.
         momentum: of the convolution kernels.
-        other_momentum: of all other variables.
-        steps: of the Newton-Schulz iteration.
+        other_momentum: of all other variables, biases among them.
     """
 
     def __init__(
         self,
         learning_rate: float,
         *,
-        head_learning_rate: float,
         bias_learning_rate: float,
+        head_learning_rate: float,
+        offset_learning_rate: float,
         weight_decay: float = 0.0,
         momentum: float = 0.6,
         other_momentum: float = 0.85,
-        steps: int = 3,
         **kwargs: Any,
     ) -> None:
         # Keras's own weight decay would be applied to the kernels as well.
         super().__init__(learning_rate=learning_rate, **kwargs)
         self._settings: dict[str, Any] = {
             "learning_rate": learning_rate,
-            "head_learning_rate": head_learning_rate,
             "bias_learning_rate": bias_learning_rate,
+            "head_learning_rate": head_learning_rate,
+            "offset_learning_rate": offset_learning_rate,
             "weight_decay": weight_decay,
             "momentum": momentum,
             "other_momentum": other_momentum,
-            "steps": steps,
         }
 
     def build(self, variables: list[keras.Variable]) -> None:
@@ -66,28 +71,44 @@ class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]
             return
         super().build(variables)
         self._momentums = self.add_optimizer_variables(variables, "momentum")
+        # Here, because a step gets the backend's variables, which have other names.
+        self._biases = {
+            self._get_variable_index(variable)
+            for variable in variables
+            if variable.name == "bias" and len(variable.shape) == 1
+        }
 
     def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
         """Changes a variable, and its momentum, by one step."""
         gradient = ops.cast(gradient, variable.dtype)
         learning_rate = ops.cast(learning_rate, variable.dtype)
-        momentum = self._momentums[self._get_variable_index(variable)]
+        index = self._get_variable_index(variable)
+        momentum = self._momentums[index]
+        factor = learning_rate / self._settings["learning_rate"]
         if len(variable.shape) == 4:
             self._update_kernel(gradient, variable, momentum, learning_rate)
+        elif index in self._biases:
+            self._update_bias(gradient, variable, momentum, factor)
         else:
-            self._update_other(gradient, variable, momentum, learning_rate / self._settings["learning_rate"])
+            self._update_other(gradient, variable, momentum, factor)
 
     def _update_kernel(
         self, gradient: Any, kernel: keras.Variable, momentum: keras.Variable, learning_rate: Any
     ) -> None:
         self.assign(momentum, self._settings["momentum"] * momentum + gradient)
         direction = ops.reshape(gradient + self._settings["momentum"] * momentum, (-1, kernel.shape[-1]))
-        update = ops.reshape(orthogonalized(direction, steps=self._settings["steps"]), kernel.shape)
+        update = ops.reshape(orthogonalized(direction, steps=_STEPS), kernel.shape)
         scale = math.sqrt(kernel.shape[-1]) / (_norm(kernel) + _SMALLEST_NORM)
         self.assign(kernel, scale * kernel - learning_rate * update)
 
+    def _update_bias(self, gradient: Any, bias: keras.Variable, momentum: keras.Variable, factor: Any) -> None:
+        self.assign(momentum, self._settings["other_momentum"] * momentum + gradient)
+        direction = gradient + self._settings["other_momentum"] * momentum
+        length = factor * self._settings["bias_learning_rate"]
+        self.assign_sub(bias, direction * (length / (_norm(direction) + _SMALLEST_NORM)))
+
     def _update_other(self, gradient: Any, variable: keras.Variable, momentum: keras.Variable, factor: Any) -> None:
-        kind = "head_learning_rate" if len(variable.shape) == 2 else "bias_learning_rate"
+        kind = "head_learning_rate" if len(variable.shape) == 2 else "offset_learning_rate"
         # The momentum holds the gradient times the rate: the decay then needs no division by a rate that may be 0.
         change = self._settings[kind] * gradient + self._settings["weight_decay"] * variable
         self.assign(momentum, self._settings["other_momentum"] * momentum + change)

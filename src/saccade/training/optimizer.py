@@ -7,10 +7,12 @@ import keras
 from saccade.recipes import Recipe
 from saccade.training.muon import Muon
 
-# For the head and for the biases, per picture in a batch: airbench94_muon's rates, which multiply the gradient of a
-# summed loss. Its head is divided by the number of channels, 256, where ours starts small. Biases move fast on purpose.
+# For the head and for the offsets of normalisation, per picture in a batch: airbench94_muon's rates, which multiply the
+# gradient of a summed loss. Its head is divided by the number of channels, 256, where ours starts small. Offsets move
+# fast on purpose.
 _HEAD_RATE = 0.67 / 256**2
-_BIAS_RATE = 0.053
+_OFFSET_RATE = 0.053
+_BIAS_STEP = 0.1
 # What each step takes off them, per picture in a batch.
 _WEIGHT_DECAY = 2e-6
 
@@ -26,8 +28,9 @@ def build_optimizer(recipe: Recipe, batch_size: int) -> keras.optimizers.Optimiz
         return keras.optimizers.Adam(recipe.learning_rate)
     return Muon(
         recipe.learning_rate,
+        bias_learning_rate=_BIAS_STEP,
         head_learning_rate=_HEAD_RATE * batch_size,
-        # In smaller batches the biases would run away: with batches of 25 every unit of a network soon was dead.
-        bias_learning_rate=_BIAS_RATE * batch_size * min(1.0, batch_size / 500) ** 2,
+        # In smaller batches the offsets would run away: with batches of 25 every unit of a network soon was dead.
+        offset_learning_rate=_OFFSET_RATE * batch_size * min(1.0, batch_size / 500) ** 2,
         weight_decay=_WEIGHT_DECAY * batch_size,
     )

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from saccade.models.build import gives_logits
+from saccade.models.build import gives_logits, learning_variables
 from saccade.pipeline.batches import Batch
 from saccade.pipeline.moved_pictures import MovedPictures
 from saccade.recipes import Recipe
@@ -59,28 +59,30 @@ class TrainingStep:
         self._optimizer = optimizer
         # Built once, over the network's own variables: every phase finds the optimizer's state as another left it.
         self._optimizer.build(network.trainable_variables)
-        self._compiled: dict[tuple[int, int, bool], Callable[..., Any]] = {}
+        self._compiled: dict[tuple[int, int, bool, int], Callable[..., Any]] = {}
 
-    def __call__(self, batch: Batch, size: tuple[int, int], learning_rate: float) -> StepResult:
+    def __call__(self, batch: Batch, epoch: int, learning_rate: float) -> StepResult:
         """Does one step.
 
         Args:
             batch: pictures, labels and moves.
-            size: height and width at which the network sees the pictures.
+            epoch: counted from 0: the size of the pictures and the variables that learn are those of this epoch.
             learning_rate: of this step.
         """
-        key = (*size, batch.moves is not None)
+        size = self._recipe.training_size(epoch, *self._full_size)
+        variables = learning_variables(self._network, self._recipe, epoch)
+        key = (*size, batch.moves is not None, len(variables))
         if key not in self._compiled:
-            self._compiled[key] = self._compile(*key)
+            self._compiled[key] = self._compile(size, batch.moves is not None, variables)
         self._optimizer.learning_rate = learning_rate
         moves = () if batch.moves is None else (batch.moves,)
         loss, correct = self._compiled[key](batch.pictures, batch.labels, *moves)
         return StepResult(float(loss), int(correct))
 
-    def _compile(self, height: int, width: int, moved: bool) -> Callable[..., Any]:
+    def _compile(self, size: tuple[int, int], moved: bool, variables: list[keras.Variable]) -> Callable[..., Any]:
         """The step as a graph, traced once for any number of pictures."""
         recipe = self._recipe
-        moving = MovedPictures(height, width, whole_pixels=recipe.whole_pixels, rotates=recipe.rotation > 0)
+        moving = MovedPictures(*size, whole_pixels=recipe.whole_pixels, rotates=recipe.rotation > 0)
         signature = [tf.TensorSpec((None, *self._full_size, 3), tf.uint8), tf.TensorSpec((None,), tf.int64)]
 
         def step(pictures: Any, labels: Any, *moves: Any) -> tuple[Any, Any]:
@@ -88,7 +90,6 @@ class TrainingStep:
             with tf.GradientTape() as tape:
                 outputs = self._network(seen, training=True)
                 loss = self._loss(labels, outputs)
-            variables = self._network.trainable_variables
             self._optimizer.apply(tape.gradient(loss, variables), variables)
             correct = tf.equal(tf.argmax(outputs, axis=-1), labels)
             return loss, tf.reduce_sum(tf.cast(correct, tf.int64))
