@@ -59,7 +59,7 @@ class Recipe(BaseModel):
         default=1.0,
         ge=0.25,
         le=1,
-        description="the same in the last two fifths of the epochs and ever after; it grows evenly until then",
+        description="the same in the last two fifths of the epochs and ever after; it grows until then, by eighths",
     )
     optimizer: Literal["adam", "muon"] = Field(
         default="adam", description="adam; or muon for convolution kernels and Nesterov's momentum for the rest"
@@ -125,8 +125,12 @@ class Recipe(BaseModel):
         return _part_of(part, height), _part_of(part, width)
 
     def _size_part(self, epoch: int) -> float:
-        grown = min(1.0, epoch / max(1.0, 0.6 * self.epochs))
-        return self.start_size + (self.end_size - self.start_size) * grown
+        grown = epoch / max(1.0, 0.6 * self.epochs)
+        if grown >= 1:
+            return self.end_size
+        # In steps of an eighth, since each size takes a graph of its own.
+        part = round(8 * (self.start_size + (self.end_size - self.start_size) * grown)) / 8
+        return min(self.end_size, max(self.start_size, part))
 
     def learning_rate_at(self, epoch: int, fraction: float = 0.0, batch_size: int | None = None) -> float:
         """The learning rate at a point of the training.
@@ -181,8 +185,8 @@ class Recipe(BaseModel):
 
 
 def _part_of(part: float, side: int) -> int:
-    """Multiples of four where pictures shrink, since each size takes a graph of its own; small ones hardly shrink."""
-    return side if part == 1 else min(side, max(_SMALLEST_SIDE, 4 * round(part * side / 4)))
+    """A part of a side, an even number where it is not the whole side; small pictures hardly shrink."""
+    return side if part == 1 else min(side, max(_SMALLEST_SIDE, 2 * round(part * side / 2)))
 
 
 def _is_none(value: Any) -> bool:
