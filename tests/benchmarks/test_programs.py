@@ -60,17 +60,17 @@ def test_made_pictures_have_other_shapes_and_classes_and_never_mix_the_splits(mo
     monkeypatch.syspath_prepend(BENCHMARKS)
     made_data = importlib.import_module("made_data")
     source = tmp_path / "ten"
-    for split, grey in (("train", 40), ("test", 200)):
+    for split, grey in (("train", 20), ("test", 160)):
         for name in ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]:
             (source / split / name).mkdir(parents=True)
-            for index in range(20):
+            for index in range(60):
                 picture = np.full((32, 32, 3), grey + index, np.uint8)
                 Image.fromarray(picture).save(source / split / name / f"{index}.png")
     made = {name: saccade.load(path) for name, path in made_data.make_data(saccade.load(source), tmp_path).items()}
     assert {name: (data.rule.height, data.rule.width, len(data.class_names)) for name, data in made.items()} == {
         "placed": (64, 64, 10), "pairs": (32, 64, 25), "cats-and-dogs": (32, 32, 2),
     }  # fmt: skip
-    assert np.bincount(made["cats-and-dogs"].splits["train"].labels).tolist() == [4, 20]
+    assert np.bincount(made["cats-and-dogs"].splits["train"].labels).tolist() == [12, 60]
     for data in made.values():
         assert data.splits["train"].take(slice(None)).max() < 100
         assert data.splits["test"].take(slice(None)).min() > 100

@@ -125,6 +125,14 @@ def test_pictures_grow_to_their_final_size():
     assert len(set(sizes)) == 4
 
 
+@pytest.mark.parametrize("epochs", [1, 2, 3, 8])
+def test_however_few_epochs_there_are_the_last_one_is_at_the_final_size(epochs):
+    recipe = get_recipe("fast").with_epochs(epochs)
+    sizes = [recipe.training_size(epoch, 32, 32) for epoch in range(epochs)]
+    assert sizes[-1] == recipe.final_size(32, 32)
+    assert [size == sizes[-1] for size in sizes] == [epoch >= recipe.grown_from for epoch in range(epochs)]
+
+
 def test_small_pictures_are_not_shrunk_to_nothing():
     recipe = get_recipe("fast")
     assert recipe.training_size(0, 16, 10) == (12, 10)

@@ -1,8 +1,8 @@
 """fast: the most accurate classifier that a few minutes on two CPU cores can buy.
 
 Command: saccade train DATA --recipe fast
-Measured: 89.36% on the test part of cifar10-jpeg with six views, 88.21% with one; one seed, 45,000 pictures trained on;
-8.4 minutes on two cores.
+Measured: 88.94% on the test part of cifar10-jpeg with six views, 88.07% with one; one seed, 45,000 pictures trained on;
+7.9 minutes on two cores.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ENTRY = Entry(
         batch_size=500,
         least_steps=50,
         plain_epochs=0,
-        augmented_epochs=9,
+        augmented_epochs=8,
         shift=1 / 16,
         whole_pixels=True,
         start_size=0.5,
@@ -35,13 +35,13 @@ ENTRY = Entry(
     measured=Measurement(
         data="cifar10-jpeg",
         epochs=8,
-        accuracy=0.8936,
-        interval=(0.8874, 0.8995),
+        accuracy=0.8894,
+        interval=(0.8831, 0.8954),
         pictures=10_000,
         seeds=1,
-        minutes=8.4,
-        seconds_per_epoch=59.2,
-        peak_memory_mb=1517,
+        minutes=7.9,
+        seconds_per_epoch=57.5,
+        peak_memory_mb=1537,
         machine="two cores of an AMD EPYC (Zen 4), TensorFlow 2.21 for CPUs",
     ),
 )

@@ -124,11 +124,16 @@ class Recipe(BaseModel):
         part = self._size_part(epoch)
         return _part_of(part, height), _part_of(part, width)
 
+    @property
+    def grown_from(self) -> int:
+        """The epoch, counted from 0, from which on pictures are seen at their final size: at latest the last."""
+        return min(math.ceil(0.6 * self.epochs), self.epochs - 1) if self.start_size != self.end_size else 0
+
     def _size_part(self, epoch: int) -> float:
-        grown = epoch / max(1.0, 0.6 * self.epochs)
-        if grown >= 1:
+        if epoch >= self.grown_from:
             return self.end_size
         # In steps of an eighth, since each size takes a graph of its own.
+        grown = epoch / (0.6 * self.epochs)
         part = round(8 * (self.start_size + (self.end_size - self.start_size) * grown)) / 8
         return min(self.end_size, max(self.start_size, part))
 

@@ -61,6 +61,11 @@ class TerminalProgress:
         if self._summary:
             network.summary(print_fn=lambda text, line_break=True: _line(text))
         _line(f"run: {run.path} ({self._recipe.name}, {count_weights(network):,} weights, seed {self._recipe.seed})")
+        if self._recipe.grown_from:
+            _line(
+                f"pictures grow until epoch {self._recipe.grown_from + 1}; validation is at their final size, so its "
+                "accuracy is low before"
+            )
 
     def epoch_begins(self, epoch: int, pictures: int) -> None:
         """Starts the epoch's bar, with rate and remaining time."""
