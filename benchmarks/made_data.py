@@ -70,7 +70,7 @@ def _pairs(dataset: Dataset, split: SplitName, random: np.random.Generator) -> I
     first_five = pictures.labels < 5
     lefts, rights = (random.permutation(np.flatnonzero(side))[:n] for side in (first_five, ~first_five))
     for left, right in zip(lefts, rights, strict=True):
-        pair = np.concatenate([pictures.take(np.array([each]))[0] for each in (left, right)], axis=1)
+        pair = np.concatenate([np.asarray(_picture(pictures, each)) for each in (left, right)], axis=1)
         names = [dataset.class_names[pictures.labels[each]] for each in (left, right)]
         yield "-".join(names), Image.fromarray(pair)
 

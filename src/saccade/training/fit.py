@@ -125,6 +125,7 @@ def _train_epoch(
 ) -> tuple[EpochRecord, int]:
     """One epoch, or its part up to the request to stop; returns its record and the number of pictures seen."""
     phase, batch_size = recipe.phase(epoch), recipe.batch_size_for(len(training))
+    step.begin_epoch(epoch)
     progress.epoch_begins(epoch, len(training))
     steps = seen = correct = 0
     loss_sum = 0.0
@@ -135,7 +136,7 @@ def _train_epoch(
         epoch=epoch,
         augmentation=Augmentation.of(recipe) if phase == "augmented" else None,
     ):
-        result = step(batch, epoch, recipe.learning_rate_at(epoch, seen / len(training), batch_size))
+        result = step(batch, recipe.learning_rate_at(epoch, seen / len(training), batch_size))
         n = len(batch.labels)
         steps, seen = steps + 1, seen + n
         loss_sum, correct = loss_sum + result.loss * n, correct + result.correct

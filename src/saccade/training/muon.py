@@ -95,15 +95,14 @@ class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]
     def _update_kernel(
         self, gradient: Any, kernel: keras.Variable, momentum: keras.Variable, learning_rate: Any
     ) -> None:
-        self.assign(momentum, self._settings["momentum"] * momentum + gradient)
-        direction = ops.reshape(gradient + self._settings["momentum"] * momentum, (-1, kernel.shape[-1]))
-        update = ops.reshape(orthogonalized(direction, steps=_STEPS), kernel.shape)
+        direction = self._nesterov(gradient, momentum, "momentum")
+        matrix = ops.reshape(direction, (-1, kernel.shape[-1]))
+        update = ops.reshape(orthogonalized(matrix, steps=_STEPS), kernel.shape)
         scale = math.sqrt(kernel.shape[-1]) / (_norm(kernel) + _SMALLEST_NORM)
         self.assign(kernel, scale * kernel - learning_rate * update)
 
     def _update_bias(self, gradient: Any, bias: keras.Variable, momentum: keras.Variable, factor: Any) -> None:
-        self.assign(momentum, self._settings["other_momentum"] * momentum + gradient)
-        direction = gradient + self._settings["other_momentum"] * momentum
+        direction = self._nesterov(gradient, momentum, "other_momentum")
         length = factor * self._settings["bias_learning_rate"]
         self.assign_sub(bias, direction * (length / (_norm(direction) + _SMALLEST_NORM)))
 
@@ -111,8 +110,12 @@ class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]
         kind = "head_learning_rate" if len(variable.shape) == 2 else "offset_learning_rate"
         # The momentum holds the gradient times the rate: the decay then needs no division by a rate that may be 0.
         change = self._settings[kind] * gradient + self._settings["weight_decay"] * variable
-        self.assign(momentum, self._settings["other_momentum"] * momentum + change)
-        self.assign_sub(variable, factor * (change + self._settings["other_momentum"] * momentum))
+        self.assign_sub(variable, factor * self._nesterov(change, momentum, "other_momentum"))
+
+    def _nesterov(self, change: Any, momentum: keras.Variable, kind: str) -> Any:
+        """Takes a change into a momentum; returns Nesterov's direction."""
+        self.assign(momentum, self._settings[kind] * momentum + change)
+        return change + self._settings[kind] * momentum
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

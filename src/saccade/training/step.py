@@ -60,29 +60,32 @@ class TrainingStep:
         # Built once, over the network's own variables: every phase finds the optimizer's state as another left it.
         self._optimizer.build(network.trainable_variables)
         self._compiled: dict[tuple[int, int, bool, int], Callable[..., Any]] = {}
+        self.begin_epoch(0)
 
-    def __call__(self, batch: Batch, epoch: int, learning_rate: float) -> StepResult:
+    def begin_epoch(self, epoch: int) -> None:
+        """The steps from now on are those of an epoch, counted from 0: its size of pictures, its learning variables."""
+        self._size = self._recipe.training_size(epoch, *self._full_size)
+        self._variables = learning_variables(self._network, self._recipe, epoch)
+
+    def __call__(self, batch: Batch, learning_rate: float) -> StepResult:
         """Does one step.
 
         Args:
             batch: pictures, labels and moves.
-            epoch: counted from 0: the size of the pictures and the variables that learn are those of this epoch.
             learning_rate: of this step.
         """
-        size = self._recipe.training_size(epoch, *self._full_size)
-        variables = learning_variables(self._network, self._recipe, epoch)
-        key = (*size, batch.moves is not None, len(variables))
+        key = (*self._size, batch.moves is not None, len(self._variables))
         if key not in self._compiled:
-            self._compiled[key] = self._compile(size, batch.moves is not None, variables)
+            self._compiled[key] = self._compile(batch.moves is not None)
         self._optimizer.learning_rate = learning_rate
         moves = () if batch.moves is None else (batch.moves,)
         loss, correct = self._compiled[key](batch.pictures, batch.labels, *moves)
         return StepResult(float(loss), int(correct))
 
-    def _compile(self, size: tuple[int, int], moved: bool, variables: list[keras.Variable]) -> Callable[..., Any]:
-        """The step as a graph, traced once for any number of pictures."""
-        recipe = self._recipe
-        moving = MovedPictures(*size, whole_pixels=recipe.whole_pixels, rotates=recipe.rotation > 0)
+    def _compile(self, moved: bool) -> Callable[..., Any]:
+        """The epoch's step as a graph, traced once for any number of pictures."""
+        recipe, variables = self._recipe, self._variables
+        moving = MovedPictures(*self._size, whole_pixels=recipe.whole_pixels, rotates=recipe.rotation > 0)
         signature = [tf.TensorSpec((None, *self._full_size, 3), tf.uint8), tf.TensorSpec((None,), tf.int64)]
 
         def step(pictures: Any, labels: Any, *moves: Any) -> tuple[Any, Any]:
