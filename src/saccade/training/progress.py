@@ -81,8 +81,9 @@ class TerminalProgress:
 
     def step_ends(self, pictures: int, loss: float, accuracy: float) -> None:
         """Moves the bar."""
-        self._bar.update(pictures)
+        # First what is told, then the move, which draws: else the bar would tell what was true a drawing ago.
         self._bar.set_postfix_str(f"loss {loss:.4f}, accuracy {accuracy:.4f}", refresh=False)
+        self._bar.update(pictures)
 
     def epoch_ends(self, record: EpochRecord, seconds: float) -> None:
         """One line for the epoch, which stays."""
