@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saccade.errors import TrainingError
-from saccade.models import classic, fast, folder, quick, scheduled
+from saccade.models import accurate, classic, fast, folder, quick, scheduled
 from saccade.models.views import asked_about
 from saccade.recipes import Recipe
 
 FAMILIES: dict[str, ModuleType] = {
     "fast": fast,
+    "accurate": accurate,
     "classic": classic,
     "quick": quick,
     "scheduled": scheduled,

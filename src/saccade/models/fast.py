@@ -1,4 +1,4 @@
-"""The network of the recipe `fast`: a whitening stem and six convolutions, after the fastest CIFAR-10 trainings.
+"""The network of the recipes `fast` and `accurate`: a whitening stem and six convolutions, after the fastest trainings.
 
 The shape is that of airbench94 (Keller Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", 2024), which goes
 back to hlb-CIFAR10 (tysam-code, 2023) and to David Page's "How to Train Your ResNet" (2019).
@@ -19,7 +19,7 @@ ANY_SIZE = True
 # The gradient of the stem's biases is that of the largest pictures in the network: worth its time at first only.
 EARLY_LAYERS = ("stem",)
 
-_CHANNELS = (64, 256, 256)
+CHANNELS = (64, 256, 256)
 _PATCH = 2
 # The head starts small, so that the first steps move the convolutions rather than argue about classes.
 _HEAD_SCALE = 1 / 9
@@ -42,21 +42,28 @@ def build(height: int | None, width: int | None, classes: int) -> keras.Model:
         A model from pixels 0 to 255, [n, height, width, 3], to logits [n, classes]. Its stem's kernel is frozen, and
         of use only after `initialise`.
     """
+    return build_of_width(height, width, classes, CHANNELS, "fast")
+
+
+def build_of_width(
+    height: int | None, width: int | None, classes: int, channels: tuple[int, ...], name: str
+) -> keras.Model:
+    """The same under another name, with other numbers of channels, one for each block."""
     inputs = x = keras.Input((height, width, 3), name="pixels")
     x = layers.Rescaling(1 / 127.5, offset=-1.0, name="rescaling")(x)
     stem = layers.Conv2D(2 * 3 * _PATCH**2, _PATCH, activation="silu", name="stem")
     x = stem(x)
     stem.kernel.trainable = False
-    for block, channels in enumerate(_CHANNELS, start=1):
-        x = _convolution(x, channels, f"conv{block}a")
+    for block, features in enumerate(channels, start=1):
+        x = _convolution(x, features, f"conv{block}a")
         x = layers.MaxPooling2D(name=f"pool{block}")(x)
         x = _normalised(x, f"{block}a")
-        x = _convolution(x, channels, f"conv{block}b")
+        x = _convolution(x, features, f"conv{block}b")
         x = _normalised(x, f"{block}b")
     x = layers.GlobalMaxPooling2D(name="pool")(x)
     initializer = keras.initializers.VarianceScaling(_HEAD_SCALE**2 / 3, "fan_in", "uniform")
     x = layers.Dense(classes, use_bias=False, kernel_initializer=initializer, name="classes")(x)
-    return keras.Model(inputs, x, name="fast")
+    return keras.Model(inputs, x, name=name)
 
 
 def _convolution(x: keras.KerasTensor, channels: int, name: str) -> keras.KerasTensor:

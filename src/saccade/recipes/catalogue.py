@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 
 from saccade.errors import RecipeError
-from saccade.recipes import classic, fast, folder, quick, scheduled, two_phase
+from saccade.recipes import accurate, classic, fast, folder, quick, scheduled, two_phase
 from saccade.recipes.entry import Entry
 from saccade.recipes.recipe import Recipe
 
 CATALOGUE: dict[str, Entry] = {
-    module.ENTRY.recipe.name: module.ENTRY for module in (fast, quick, two_phase, classic, scheduled, folder)
+    module.ENTRY.recipe.name: module.ENTRY for module in (fast, accurate, quick, two_phase, classic, scheduled, folder)
 }
 
 

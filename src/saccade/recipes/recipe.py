@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from saccade.errors import RecipeError
 
 ComputeDtype = Literal["float32", "bfloat16"]
-NetworkName = Literal["fast", "classic", "quick", "scheduled", "folder"]
+NetworkName = Literal["fast", "accurate", "classic", "quick", "scheduled", "folder"]
 
 _SMALLEST_SIDE = 12
 

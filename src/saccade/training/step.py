@@ -59,7 +59,9 @@ class TrainingStep:
         self._optimizer = optimizer
         # Built once, over the network's own variables: every phase finds the optimizer's state as another left it.
         self._optimizer.build(network.trainable_variables)
-        self._compiled: dict[tuple[int, int, bool, int], Callable[..., Any]] = {}
+        # The step of one size, phase and set of variables, and which these are. None of them comes back, and a graph
+        # that is kept for nothing holds memory.
+        self._compiled: tuple[tuple[int, int, bool, int], Callable[..., Any]] | None = None
         self.begin_epoch(0)
 
     def begin_epoch(self, epoch: int) -> None:
@@ -75,11 +77,13 @@ class TrainingStep:
             learning_rate: of this step.
         """
         key = (*self._size, batch.moves is not None, len(self._variables))
-        if key not in self._compiled:
-            self._compiled[key] = self._compile(batch.moves is not None)
+        if self._compiled is None or self._compiled[0] != key:
+            self._compiled = None
+            self._compiled = key, self._compile(batch.moves is not None)
+        _, compiled = self._compiled
         self._optimizer.learning_rate = learning_rate
         moves = () if batch.moves is None else (batch.moves,)
-        loss, correct = self._compiled[key](batch.pictures, batch.labels, *moves)
+        loss, correct = compiled(batch.pictures, batch.labels, *moves)
         return StepResult(float(loss), int(correct))
 
     def _compile(self, moved: bool) -> Callable[..., Any]:

@@ -1,0 +1,22 @@
+"""accurate: the best accuracy that an hour on two CPU cores can buy.
+
+Command: saccade train DATA --recipe accurate
+Measured: `measured` below, printed by `saccade recipes`.
+"""
+
+from __future__ import annotations
+
+from saccade.recipes.entry import Entry
+from saccade.recipes.fast import ENTRY as FAST
+
+ENTRY = Entry(
+    recipe=FAST.recipe.model_copy(
+        update={"name": "accurate", "network": "accurate", "augmented_epochs": 24, "end_size": 0.875}
+    ),
+    purpose="the highest accuracy on small pictures that an hour on a CPU can buy",
+    origin="`fast`, with the channels of airbench95 (Keller Jordan, 2024) and three times the epochs",
+    network="as fast, with more channels (128, 384, 384)",
+    parameters=4_607_408,
+    measured=None,
+    unmeasured="not measured yet",
+)
