@@ -11,8 +11,8 @@ from trainings import epochs_of
 
 from saccade.data.figures import new_figure, save_figure
 from saccade.errors import RunError
-from saccade.runs.files import placed
 from saccade.runs.run import Run
+from saccade.whole_files import placed
 
 
 def draw_curves(runs: Sequence[Run], path: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from saccade.errors import SaccadeError
 from saccade.keras_start import load_keras_quietly
 from saccade.runs.environment import read_environment
-from saccade.runs.files import placed
+from saccade.whole_files import placed
 
 COLUMNS = (
     *("date_utc", "benchmark", "subject", "quantity", "unit", "n", "median", "lowest", "highest"),

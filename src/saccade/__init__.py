@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from saccade.inference.predict import Prediction, predict
     from saccade.recipes import Recipe, get_recipe
     from saccade.runs.run import Run
+    from saccade.training.extend import extend
+    from saccade.training.resume import resume
     from saccade.training.train import train
 
 # Public name -> the module that defines it; loaded when the name is first used (PEP 562).
@@ -48,9 +50,11 @@ _HOMES = {
     "evaluate": "saccade.evaluation.evaluate",
     "explore": "saccade.data.explore",
     "export": "saccade.deploy.export",
+    "extend": "saccade.training.extend",
     "get_recipe": "saccade.recipes",
     "load": "saccade.data.load",
     "predict": "saccade.inference.predict",
+    "resume": "saccade.training.resume",
     "train": "saccade.training.train",
 }
 
@@ -69,9 +73,11 @@ __all__ = [
     "evaluate",
     "explore",
     "export",
+    "extend",
     "get_recipe",
     "load",
     "predict",
+    "resume",
     "train",
 ]
 

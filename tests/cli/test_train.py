@@ -78,3 +78,54 @@ def test_an_existing_run_is_left_alone(trained, tiny_folder):
     assert result.returncode == 1
     assert "a run is never overwritten" in result.stderr
     assert {path.name: path.stat().st_mtime_ns for path in out.iterdir()} == before
+
+
+def test_a_killed_training_is_resumed_and_a_finished_one_extended(tiny_folder, tmp_path):
+    out = tmp_path / "run"
+    arguments = ["train", str(tiny_folder), "--recipe", "folder", "--epochs", "300", "--batch-size", "12"]
+    command = [sys.executable, "-m", "saccade", *arguments, "--checkpoint-every", "0s", "--out", str(out)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        assert process.stderr is not None
+        while not process.stderr.readline().startswith("epoch 3/"):
+            assert process.poll() is None
+        result = saccade("train", "--resume", str(out))
+        assert result.returncode == 1
+        assert f"process {process.pid}" in result.stderr
+        process.kill()
+    # So that the test need not wait for 300 epochs; the checkpoints belong to the recipe as it was.
+    refused = saccade("train", "--extend", str(out), "--epochs", "+1")
+    assert refused.returncode == 1
+    assert f"saccade train --resume {out}" in refused.stderr
+    with subprocess.Popen([*command[:4], "--resume", str(out)], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        lines = [process.stderr.readline() for _ in range(3)]
+        process.kill()
+    assert any(line.startswith("going on from the checkpoint of step") for line in lines), lines
+
+
+def test_a_finished_run_is_extended_by_the_command_line(trained, tmp_path):
+    out, _ = trained
+    more = tmp_path / "more"
+    result = saccade("train", "--extend", str(out), "--epochs", "+1", "--schedule", "anneal", "--out", str(more))
+    assert result.returncode == 0, result.stderr
+    assert "weights of epoch 3 of 3 kept" in result.stdout
+    assert json.loads((more / "parent.json").read_text())["path"] == str(out.resolve())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--resume", "RUN", "--recipe", "fast"], "--recipe has no meaning beside --resume"),
+        (["--resume", "RUN", "--epochs", "3"], "--epochs has no meaning beside --resume"),
+        (["--extend", "RUN"], "--extend needs --epochs +N"),
+        (["--extend", "RUN", "--resume", "RUN"], "--extend has no meaning beside --resume"),
+        (["--schedule", "hold"], "--schedule belongs to --extend"),
+        (["--force"], "--force belongs to --resume"),
+        (["--checkpoint-every", "often"], "'often' is not a time"),
+    ],
+)
+def test_options_that_do_not_go_together_are_a_wrong_command_line(arguments, message):
+    result = saccade("train", *arguments)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr

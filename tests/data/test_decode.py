@@ -11,7 +11,7 @@ from tests.data.pictures import encode, photo
 
 from saccade.data.dataset import PictureRule
 from saccade.data.decode import decode, fit_pixels, probe
-from saccade.errors import PictureError
+from saccade.errors import DataError, PictureError
 
 
 def outcome_of(encoded):
@@ -260,3 +260,13 @@ def test_threads_get_the_same_pixels():
     for pixels in found.values():
         assert all((a == b).all() for a, b in zip(pixels, expected, strict=True))
     assert len(found) == 4
+
+
+def test_the_cap_on_pixels_is_the_users_to_choose(monkeypatch):
+    contents = encode(Image.new("1", (1500, 1000)), "PNG")
+    monkeypatch.setenv("SACCADE_MAX_MEGAPIXELS", "1")
+    with pytest.raises(PictureError, match="too large: 1500 x 1000 pixels, more than 1 megapixels"):
+        decode(contents, PictureRule(8, 8))
+    monkeypatch.setenv("SACCADE_MAX_MEGAPIXELS", "many")
+    with pytest.raises(DataError, match="can't be understood"):
+        PictureRule(8, 8)

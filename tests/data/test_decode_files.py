@@ -7,11 +7,12 @@ from contextlib import closing
 
 import numpy as np
 import pytest
+from PIL import Image
 from tests.data.pictures import encode, photo, write
 
 from saccade.data.dataset import PictureRule
 from saccade.data.decode import decode
-from saccade.data.decode_files import decode_files
+from saccade.data.decode_files import decode_files, probe_files
 from saccade.data.workers import WorkerDiedError, WorkerPool
 from saccade.errors import SaccadeError
 
@@ -49,7 +50,7 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 from saccade.data.dataset import PictureRule
-from saccade.data.decode_files import decode_files
+from saccade.data.decode_files import decode_files, probe_files
 chunks = decode_files(sorted(Path(sys.argv[1]).iterdir()), PictureRule(16, 16), chunk=1)
 next(chunks)
 print("started", flush=True)
@@ -93,11 +94,13 @@ def test_workers_decode_every_file_once_and_in_order(files):
     assert not worker_pids()
 
 
-def test_a_few_files_are_decoded_without_workers(files):
+def test_a_few_files_are_decoded_by_one_worker(files):
     chunks = decode_files(files[:20], RULE, chunk=6)
     assert len(next(chunks).reasons) == 6
-    assert not worker_pids()
+    assert len(worker_pids()) == 1
+    chunks.close()
     check([*decode_files(files[:20], RULE)], files[:20])
+    assert not worker_pids()
 
 
 def test_no_file_gives_no_chunk():
@@ -165,6 +168,48 @@ def test_a_picture_that_brings_its_worker_down_is_refused_alone(files, tmp_path,
     assert [reason for reason in reasons if reason] == ["not a picture: it looks like text"] * 6
     pixels = np.concatenate([chunk.pixels for chunk in chunks])
     np.testing.assert_array_equal(pixels[301], decode(files[300].read_bytes(), RULE).pixels)
+
+
+SLOW = b"""
+import saccade.data.limits as limits
+import saccade.data.picture_files as picture_files
+limits.MOST_SECONDS = 1
+def stuck(contents, *rule):
+    if contents == b"stuck":
+        while True:
+            pass
+    return real(contents, *rule)
+real, picture_files.decode = picture_files.decode, stuck
+"""
+
+
+def test_a_picture_that_takes_too_long_is_refused_alone(files, tmp_path, monkeypatch):
+    write(tmp_path / "sitecustomize.py", SLOW)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    stuck = write(tmp_path / "stuck.jpg", b"stuck")
+    chunks = list(decode_files([*files[:3], stuck, *files[3:6]], RULE))
+    reasons = [reason for chunk in chunks for reason in chunk.reasons]
+    assert reasons == [None] * 3 + ["it takes more than 10 seconds to decode"] + [None] * 3
+
+
+def test_a_picture_that_takes_too_much_memory_is_refused_alone(files, tmp_path):
+    # Within the cap on pixels, but its colours, its transparency and its result together take 630 MB.
+    bomb = write(tmp_path / "bomb.png", encode(Image.new("RGBA", (9000, 10000)), "PNG", compress_level=1))
+    chunks = list(decode_files([files[0], bomb, files[1]], RULE))
+    assert [reason for chunk in chunks for reason in chunk.reasons] == [
+        None,
+        "not enough memory to decode this PNG",
+        None,
+    ]
+
+
+def test_headers_are_read_in_a_process_of_their_own(files, tmp_path, monkeypatch):
+    assert [(facts.height, facts.width) for facts in probe_files(files[:8])] == [(20, 24)] * 7
+    write(tmp_path / "sitecustomize.py", CRASH)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    deadly = write(tmp_path / "deadly.jpg", files[0].read_bytes())
+    assert len(probe_files([deadly, *files[:3]])) == 3
+    assert not worker_pids()
 
 
 def test_workers_that_can_not_start_are_a_clear_error(files, tmp_path, monkeypatch):

@@ -4,8 +4,8 @@ import pytest
 from tests.data.pictures import write
 
 from saccade.data.folders import find_pictures
-from saccade.data.walk import readable_name
 from saccade.errors import DataError
+from saccade.printable import printable
 
 
 def tree(root, *paths):
@@ -101,7 +101,7 @@ def test_links_to_files_and_folders_are_followed_but_never_in_a_circle(tmp_path)
 def test_names_that_can_not_be_printed_are_written_as_codes(tmp_path):
     tree(tmp_path, "a\nb/1.jpg", "c/1.jpg")
     assert find_pictures(tmp_path).class_names == ("a\\nb", "c")
-    assert readable_name(os.fsdecode(b"b\xe4r/1.jpg")) == "b\\udce4r/1.jpg"
+    assert printable(os.fsdecode(b"b\xe4r/1.jpg")) == "b\\udce4r/1.jpg"
 
 
 def test_the_signature_changes_with_every_change(tmp_path):

@@ -38,7 +38,6 @@ def test_a_folder_of_classes(animals):
     dataset = load(animals)
     assert dataset.name == "animals"
     assert dataset.source == str(animals)
-    assert dataset.is_path
     assert dataset.class_names == ("cat", "dog")
     assert dataset.rule == PictureRule(32, 32)
     assert dataset.refused == ()

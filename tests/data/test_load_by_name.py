@@ -24,7 +24,7 @@ def test_the_digits_are_bundled():
     digits = load("digits")
     assert digits.class_names == tuple("0123456789")
     assert digits.rule == PictureRule(32, 32)
-    assert (digits.name, digits.source, digits.is_path) == ("digits", "digits", False)
+    assert (digits.name, digits.source) == ("digits", "digits")
     assert {name: len(split) for name, split in digits.splits.items()} == {"train": 1423, "test": 374}
     train = digits.splits["train"]
     assert train.sizes[0].tolist() == [8, 8]

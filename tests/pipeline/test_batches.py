@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from saccade.data.dataset import Split
 from saccade.pipeline.augmentation import Augmentation, draw_moves
@@ -44,29 +45,27 @@ def test_the_order_changes_with_seed_and_epoch_only():
     assert not np.array_equal(first, sample_order(500, seed=2, epoch=2))
 
 
-def test_each_picture_comes_with_its_position_in_the_split():
-    for batch in batches(numbered_split(50)):
-        np.testing.assert_array_equal(batch.samples, batch.pictures[:, 0, 0, 0])
-        assert batch.samples.dtype == np.int64
+def numbers(batch):
+    """Of the pictures in the split, which they show."""
+    return batch.pictures[:, 0, 0, 0].astype(int)
 
 
-def test_a_given_order_is_kept_and_may_leave_pictures_out():
-    order = np.array([7, 3, 9, 0, 4])
-    seen = batches(numbered_split(10), batch_size=2, order=order, augmentation=MOVING)
-    assert [len(batch.labels) for batch in seen] == [2, 2, 1]
-    np.testing.assert_array_equal(np.concatenate([batch.pictures[:, 0, 0, 0] for batch in seen]), order)
-    np.testing.assert_array_equal(np.concatenate([batch.samples for batch in seen]), order)
-    moves = {int(i): move for batch in seen for i, move in zip(batch.samples, batch.moves, strict=True)}
-    for batch in batches(numbered_split(10), augmentation=MOVING):
-        for i, move in zip(batch.samples, batch.moves, strict=True):
-            np.testing.assert_array_equal(moves.get(int(i), move), move)
+@pytest.mark.parametrize("done", [1, 3])
+def test_what_is_left_of_an_epoch_is_the_same_as_in_one_that_was_not_stopped(done):
+    whole = batches(numbered_split(50), batch_size=16, augmentation=MOVING)
+    left = batches(numbered_split(50), batch_size=16, augmentation=MOVING, seen=16 * done)
+    assert len(left) == len(whole) - done
+    for one, other in zip(left, whole[done:], strict=True):
+        np.testing.assert_array_equal(one.pictures, other.pictures)
+        np.testing.assert_array_equal(one.labels, other.labels)
+        np.testing.assert_array_equal(one.moves, other.moves)
 
 
 def test_a_picture_is_moved_the_same_whatever_the_batch_size():
     moves: dict[int, list[np.ndarray]] = {}
     for size in (7, 60):
         for batch in batches(numbered_split(60), batch_size=size, augmentation=MOVING):
-            for sample, move in zip(batch.samples, batch.moves, strict=True):
+            for sample, move in zip(numbers(batch), batch.moves, strict=True):
                 moves.setdefault(int(sample), []).append(move)
     assert len(moves) == 60
     for one, other in moves.values():
@@ -76,7 +75,7 @@ def test_a_picture_is_moved_the_same_whatever_the_batch_size():
 def test_moves_are_what_the_split_s_size_makes_of_the_augmentation():
     drawn = draw_moves(MOVING, 60, (8, 8), seed=2, epoch=3).parameters()
     for batch in batches(numbered_split(60), seed=2, epoch=3, augmentation=MOVING):
-        np.testing.assert_array_equal(batch.moves, drawn[batch.samples])
+        np.testing.assert_array_equal(batch.moves, drawn[numbers(batch)])
 
 
 def test_epochs_without_augmentation_carry_no_moves():

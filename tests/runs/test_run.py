@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from saccade.errors import RunError
-from saccade.runs.files import placed
 from saccade.runs.run import Run
+from saccade.whole_files import placed
 
 
 @pytest.fixture

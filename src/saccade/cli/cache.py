@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from saccade.cli.output import print_json, print_table
+from saccade.cli.output import print_json, print_table, say
 
 if TYPE_CHECKING:
     from saccade.data.cache import CacheEntry
@@ -36,15 +36,15 @@ def command(clear: str | None, as_json: bool) -> None:
         facts = {"folder": str(cache_folder()), "limit": cache_limit(), "entries": listed}
         print_json(facts | {"removed": [_as_dict(entry) for entry in removed]})
     elif clear is not None:
-        click.echo(f"removed {len(removed)} entries, {_megabytes(_total(removed))}; {len(entries)} left")
+        say(f"removed {len(removed)} entries, {_megabytes(_total(removed))}; {len(entries)} left")
     else:
         _print(entries)
-        click.echo(f"{_megabytes(_total(entries))} of at most {_megabytes(cache_limit())} in {cache_folder()}")
+        say(f"{_megabytes(_total(entries))} of at most {_megabytes(cache_limit())} in {cache_folder()}")
 
 
 def _print(entries: Sequence[CacheEntry]) -> None:
     if not entries:
-        click.echo("the cache is empty")
+        say("the cache is empty")
         return
     rows = [
         (entry.name, entry.kind, _megabytes(entry.bytes), f"{entry.last_used.astimezone():%Y-%m-%d %H:%M}")

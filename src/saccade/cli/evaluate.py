@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from saccade.cli.output import print_json, print_notes, print_refused, print_table
+from saccade.cli.output import print_json, print_notes, print_refused, print_table, say
 
 if TYPE_CHECKING:
     from saccade.data.dataset import SplitName
@@ -23,8 +23,9 @@ _MOST_CLASSES = 30
     "--split", type=click.Choice(["test", "validation", "train"]), default="test", show_default=True,
     help="Which pictures to score.",
 )  # fmt: skip
+@click.option("--strict", is_flag=True, help="Fail if a picture can't be read, instead of leaving it out.")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
-def command(run: str, data: str | None, split: SplitName, as_json: bool) -> None:
+def command(run: str, data: str | None, split: SplitName, strict: bool, as_json: bool) -> None:
     """Measure RUN on the pictures of a split, each scored exactly once.
 
     Writes report.json, confusion_matrix.png and predictions.png into RUN; their names tell where it was not the test
@@ -36,7 +37,7 @@ def command(run: str, data: str | None, split: SplitName, as_json: bool) -> None
 
     from saccade.evaluation.evaluate import evaluate
 
-    report = evaluate(opened, data=data, split=split, progress=True)
+    report = evaluate(opened, data=data, split=split, strict=strict, progress=True)
     if as_json:
         print_json(report.to_dict())
         return
@@ -45,33 +46,33 @@ def command(run: str, data: str | None, split: SplitName, as_json: bool) -> None
     if len(report.class_names) <= _MOST_CLASSES:
         _print_classes(report)
     _print_confused(report)
-    click.echo("\nwritten:")
+    say("\nwritten:")
     for path in report.files:
-        click.echo(f"  {path}")
+        say(f"  {path}")
 
 
 def _print_numbers(report: Report) -> None:
     low, high = report.accuracy_interval
-    click.echo(f"{report.data_name}, {report.split} split: {report.scored} pictures scored, each once\n")
+    say(f"{report.data_name}, {report.split} split: {report.scored} pictures scored, each once\n")
     if report.refused:
-        click.echo("not scored, because they can't be read:")
+        say("not scored, because they can't be read:")
         print_refused(report.refused, "all of them are in the report")
-        click.echo()
+        say()
     views = f"; mean answer over {report.views} views" if report.one_view else ""
-    click.echo(
+    say(
         f"accuracy           {report.accuracy:7.2%}  (95% interval {low:.2%} to {high:.2%}, n = {report.scored}{views})"
     )
     if report.one_view:
         low, high = report.one_view.accuracy_interval
-        click.echo(f"  with one view    {report.one_view.accuracy:7.2%}  (95% interval {low:.2%} to {high:.2%})")
-    click.echo(f"balanced accuracy  {report.balanced_accuracy:7.2%}")
-    click.echo(f"top-3 accuracy     {report.top3_accuracy:7.2%}")
-    click.echo(f"log-loss           {report.log_loss:7.4f}  nats")
-    click.echo(f"calibration error  {report.expected_calibration_error:7.2%}  (expected, 15 bins)")
+        say(f"  with one view    {report.one_view.accuracy:7.2%}  (95% interval {low:.2%} to {high:.2%})")
+    say(f"balanced accuracy  {report.balanced_accuracy:7.2%}")
+    say(f"top-3 accuracy     {report.top3_accuracy:7.2%}")
+    say(f"log-loss           {report.log_loss:7.4f}  nats")
+    say(f"calibration error  {report.expected_calibration_error:7.2%}  (expected, 15 bins)")
 
 
 def _print_classes(report: Report) -> None:
-    click.echo()
+    say()
     rows = [_row(name, scores) for name, scores in report.per_class.items()]
     rows += [_row(f"({name} average)", scores) for name, scores in report.averages.items()]
     print_table(("class", "precision", "recall", "F1", "pictures"), rows)
@@ -84,6 +85,6 @@ def _row(name: str, scores: Scores) -> tuple[str, ...]:
 def _print_confused(report: Report) -> None:
     confused = report.most_confused()
     if confused:
-        click.echo("\nmost often confused:")
+        say("\nmost often confused:")
     for pair in confused:
-        click.echo(f"  {pair.true} taken for {pair.predicted}: {pair.pictures:,}")
+        say(f"  {pair.true} taken for {pair.predicted}: {pair.pictures:,}")

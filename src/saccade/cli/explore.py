@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from saccade.cli.output import print_json, print_notes, print_refused, print_table
+from saccade.cli.output import print_json, print_notes, print_refused, print_table, say
 from saccade.errors import DataError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def command(data: str, out: Path | None, image_size: int | None, as_json: bool) 
         print_json({**exploration.to_dict(), "drawings": drawings})
         return
     _print(exploration)
-    click.echo(f"\nwritten: {', '.join(drawings)}")
+    say(f"\nwritten: {', '.join(drawings)}")
 
 
 def _make_folder(out: Path | None, name: str) -> Path:
@@ -57,8 +57,8 @@ def _make_folder(out: Path | None, name: str) -> Path:
 
 def _print(exploration: Exploration) -> None:
     height, width = exploration.image_size
-    click.echo(f"{exploration.name} ({exploration.source})")
-    click.echo(f"{len(exploration.class_names)} classes; pictures are brought to {height} x {width} pixels\n")
+    say(f"{exploration.name} ({exploration.source})")
+    say(f"{len(exploration.class_names)} classes; pictures are brought to {height} x {width} pixels\n")
     _print_counts(exploration)
     _print_facts(exploration)
     _print_refused(exploration)
@@ -79,19 +79,19 @@ def _print_facts(exploration: Exploration) -> None:
     sizes = exploration.sizes
     commonest_height, commonest_width, pictures = sizes.commonest[0]
     within = ", ".join(f"{count:,} in {split}" for split, count in exploration.duplicates_within.items())
-    click.echo(
+    say(
         f"\nsizes: {sizes.different:,} different, from {_size(sizes.smallest)} to {_size(sizes.largest)}; "
         f"{pictures:,} pictures of {commonest_height} x {commonest_width}"
     )
-    click.echo(f"modes: {_counts(exploration.modes)}")
-    click.echo(f"formats: {_counts(exploration.formats)}")
-    click.echo(f"exact duplicates: {within}; {exploration.duplicates_across:,} pictures in more than one split")
-    click.echo(f"mean of red, green, blue (0 to 255): {_channels(exploration.mean)}")
-    click.echo(f"standard deviation: {_channels(exploration.standard_deviation)}")
+    say(f"modes: {_counts(exploration.modes)}")
+    say(f"formats: {_counts(exploration.formats)}")
+    say(f"exact duplicates: {within}; {exploration.duplicates_across:,} pictures in more than one split")
+    say(f"mean of red, green, blue (0 to 255): {_channels(exploration.mean)}")
+    say(f"standard deviation: {_channels(exploration.standard_deviation)}")
 
 
 def _print_refused(exploration: Exploration) -> None:
-    click.echo(f"unreadable files: {len(exploration.refused):,}")
+    say(f"unreadable files: {len(exploration.refused):,}")
     print_refused(exploration.refused, "--json lists them all")
 
 

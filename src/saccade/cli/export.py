@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from saccade.cli.output import print_json
+from saccade.cli.output import print_json, say
 
 if TYPE_CHECKING:
     from saccade.deploy.export import Export
@@ -56,13 +56,13 @@ def _as_dict(exported: Export) -> dict[str, Any]:
 
 def _print_result(exported: Export) -> None:
     for path in exported.files:
-        click.echo(f"written: {path}")
-    click.echo(f"size: {exported.size_bytes / 1e6:.1f} MB")
+        say(f"written: {path}")
+    say(f"size: {exported.size_bytes / 1e6:.1f} MB")
     pictures = "validation pictures" if exported.origin == "validation" else "random pictures, as the run kept none"
-    click.echo(
+    say(
         f"checked in a clean process on {exported.pictures:,} {pictures}: "
         f"largest difference from the run's probabilities {exported.largest_difference:.1g}"
     )
-    click.echo("to open it, with pixels from 0 to 255:")
+    say("to open it, with pixels from 0 to 255:")
     for line in _HOW_TO_OPEN[exported.format]:
-        click.echo(f"  {line.format(path=str(exported.path), json=str(exported.files[-1]))}")
+        say(f"  {line.format(path=str(exported.path), json=str(exported.files[-1]))}")

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from saccade.cli.output import say
 from saccade.errors import SaccadeError
 
 # verb -> what it does, in the order of a first session. The module saccade.cli.<verb> holds the command.
@@ -72,10 +73,10 @@ def main() -> None:
         error.show()
         code = error.exit_code
     except SaccadeError as error:
-        click.echo(f"error: {error}", err=True)
+        say(f"error: {error}", err=True)
         code = 1
     except (click.Abort, KeyboardInterrupt):
-        click.echo("stopped", err=True)
+        say("stopped", err=True)
         code = 130
     except BrokenPipeError:
         # The reader went away (`saccade ... | head`): nothing more to say, and nothing to say it to.

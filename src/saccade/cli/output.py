@@ -8,21 +8,28 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from saccade.printable import printable, printable_json
+
 if TYPE_CHECKING:
     from saccade.data.dataset import RefusedPicture
 
 _MOST_REFUSED = 10
 
 
+def say(text: str = "", *, err: bool = False) -> None:
+    """Prints lines, on stderr if `err`. Names of files and classes come through here: no terminal obeys one."""
+    click.echo(printable(text, lines=True), err=err)
+
+
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    click.echo(printable_json(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)))
 
 
 def print_notes(notes: Iterable[str]) -> None:
     """What must be said of the data, on stderr, a line each."""
     for note in notes:
-        click.echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -31,12 +38,12 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     widths = [max(len(row[column]) for row in table) for column in range(len(header))]
     for row in table:
         cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        click.echo("  ".join(cells).rstrip())
+        say("  ".join(cells).rstrip())
 
 
 def print_refused(refused: Sequence[RefusedPicture], rest: str, *, err: bool = False) -> None:
     """The first ten refused pictures with their reasons, and where the rest can be read; on stderr if `err`."""
     for picture in refused[:_MOST_REFUSED]:
-        click.echo(f"  {picture.path}: {picture.reason}", err=err)
+        say(f"  {picture.path}: {picture.reason}", err=err)
     if len(refused) > _MOST_REFUSED:
-        click.echo(f"  and {len(refused) - _MOST_REFUSED:,} more; {rest}", err=err)
+        say(f"  and {len(refused) - _MOST_REFUSED:,} more; {rest}", err=err)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import sys
+import io
 from typing import TYPE_CHECKING
 
 import click
 
-from saccade.cli.output import print_json
+from saccade.cli.output import print_json, say
+from saccade.printable import printable
 
 if TYPE_CHECKING:
     from saccade.inference.predict import Prediction
@@ -38,7 +39,7 @@ def command(run: str, pictures: tuple[str, ...], top: int, form: str | None) -> 
     {"json": _print_json, "csv": _print_csv}.get(form or "", _print_lines)(predictions, top)
     refused = sum(prediction.refusal is not None for prediction in predictions)
     if refused:
-        click.echo(f"{refused} of {len(predictions)} pictures could not be read", err=True)
+        say(f"{refused} of {len(predictions)} pictures could not be read", err=True)
         raise SystemExit(1)
 
 
@@ -47,23 +48,26 @@ def _print_json(predictions: list[Prediction], _top: int) -> None:
 
 
 def _print_csv(predictions: list[Prediction], top: int) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    rows = io.StringIO()
+    writer = csv.writer(rows, lineterminator="\n")
     ranks = [name for rank in range(1, top + 1) for name in (f"class_{rank}", f"probability_{rank}")]
     writer.writerow(["picture", "true_class", *ranks, "refusal"])
     for prediction in predictions:
         cells = [cell for best in prediction.top for cell in (best.class_name, f"{best.probability:.6f}")]
         cells += [""] * (len(ranks) - len(cells))
-        writer.writerow([prediction.name, prediction.true_class or "", *cells, prediction.refusal or ""])
+        names = (printable(prediction.name), printable(prediction.true_class or ""))
+        writer.writerow([*names, *cells, prediction.refusal or ""])
+    say(rows.getvalue().rstrip("\n"))
 
 
 def _print_lines(predictions: list[Prediction], _top: int) -> None:
     for prediction in predictions:
         if prediction.refusal is not None:
-            click.echo(f"{prediction.name}: refused: {prediction.refusal}")
+            say(f"{printable(prediction.name)}: refused: {prediction.refusal}")
             continue
         best = ", ".join(f"{one.class_name} {one.probability:.1%}" for one in prediction.top)
         truth = ""
         if prediction.true_class is not None:
             right = prediction.true_class == prediction.top[0].class_name
             truth = f" (true class: {prediction.true_class}, {'right' if right else 'wrong'})"
-        click.echo(f"{prediction.name}: {best}{truth}")
+        say(f"{printable(prediction.name)}: {best}{truth}")

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from saccade.cli.output import print_json, print_table
+from saccade.cli.output import print_json, print_table, say
 from saccade.recipes import CATALOGUE, Entry, Recipe, get_entry
 
 
@@ -50,27 +50,27 @@ def _print_list(entries: list[Entry]) -> None:
         for entry in entries
     ]
     print_table(("recipe", "epochs", "weights", "accuracy", "time"), rows)
-    click.echo(
+    say(
         "\nepochs: plain + augmented. weights: for 32x32 pictures and ten classes. accuracy and time: as measured, "
         "see `saccade recipes NAME`.\n"
     )
     for entry in entries:
-        click.echo(f"{entry.recipe.name}: {entry.purpose}")
-        click.echo(f"  from: {entry.origin}")
-        click.echo(f"  network: {entry.network}")
+        say(f"{entry.recipe.name}: {entry.purpose}")
+        say(f"  from: {entry.origin}")
+        say(f"  network: {entry.network}")
 
 
 def _print_one(entry: Entry) -> None:
-    click.echo(f"{entry.recipe.name}: {entry.purpose}")
-    click.echo(f"from: {entry.origin}")
-    click.echo(f"network: {entry.network}; {entry.parameters:,} weights for 32x32 pictures and ten classes")
-    click.echo(f"measured: {_measured(entry)}\n")
+    say(f"{entry.recipe.name}: {entry.purpose}")
+    say(f"from: {entry.origin}")
+    say(f"network: {entry.network}; {entry.parameters:,} weights for 32x32 pictures and ten classes")
+    say(f"measured: {_measured(entry)}\n")
     settings = entry.recipe.model_dump(exclude={"name"})
     rows = [(key, str(value).lower(), Recipe.model_fields[key].description or "") for key, value in settings.items()]
     width, value_width = max(len(row[0]) for row in rows), max(len(row[1]) for row in rows)
     for key, value, description in rows:
-        click.echo(f"{key.ljust(width)}  {value.rjust(value_width)}  {description}")
-    click.echo("\nchange a key: saccade train DATA --recipe NAME --set KEY=VALUE")
+        say(f"{key.ljust(width)}  {value.rjust(value_width)}  {description}")
+    say("\nchange a key: saccade train DATA --recipe NAME --set KEY=VALUE")
 
 
 def _measured(entry: Entry) -> str:

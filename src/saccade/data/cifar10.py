@@ -21,6 +21,7 @@ from saccade.data.array_data import LabelledArray, is_kept, load_array
 from saccade.data.dataset import Dataset, PictureRule, SplitName
 from saccade.errors import DataNotFoundError
 from saccade.keras_start import load_keras_quietly
+from saccade.whole_files import placed
 
 _SIZE = (32, 32)
 _CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -86,12 +87,8 @@ def _hand_to_keras(folders: Sequence[Path]) -> None:
     if archive is None or target.exists():
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
-    try:
+    with placed(target) as partial:
         shutil.copyfile(archive, partial)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

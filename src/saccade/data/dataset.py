@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from saccade.errors import DataError
+
 SplitName = Literal["train", "validation", "test"]
+_MOST_MEGAPIXELS = 10_000
 SPLIT_NAMES: tuple[SplitName, ...] = ("train", "validation", "test")
+
+
+def _max_pixels() -> int:
+    text = os.environ.get("SACCADE_MAX_MEGAPIXELS", "").strip() or "100"
+    if not text.isdecimal() or not 1 <= int(text) <= _MOST_MEGAPIXELS:
+        raise DataError(
+            "the cap on the pixels of a picture can't be understood",
+            expected=f"1 to {_MOST_MEGAPIXELS} (million) in SACCADE_MAX_MEGAPIXELS",
+            found=repr(text),
+        )
+    return int(text) * 1_000_000
 
 
 @dataclass(frozen=True)
@@ -27,13 +41,14 @@ class PictureRule:
         height: of the resulting array, in pixels.
         width: of the resulting array, in pixels.
         background: the RGB colour, 0 to 255, shown through transparent pixels.
-        max_pixels: pictures with more pixels than this are refused before they are decoded.
+        max_pixels: pictures with more pixels than this are refused before they are decoded: 100 million, or as many
+            millions as `SACCADE_MAX_MEGAPIXELS` says.
     """
 
     height: int
     width: int
     background: tuple[int, int, int] = (255, 255, 255)
-    max_pixels: int = 100_000_000
+    max_pixels: int = field(default_factory=_max_pixels)
 
 
 @dataclass(frozen=True)
@@ -121,7 +136,16 @@ class Dataset:
     refused: tuple[RefusedPicture, ...] = ()
     notes: tuple[str, ...] = field(default=())
 
-    @property
-    def is_path(self) -> bool:
-        """Whether the source is a path rather than a name."""
-        return Path(self.source).is_absolute()
+    def require_all(self) -> None:
+        """Refuses to go on without the pictures that could not be read.
+
+        Raises:
+            DataError: there are such; the first is named.
+        """
+        if self.refused:
+            first = self.refused[0]
+            raise DataError(
+                f"{len(self.refused):,} pictures of '{self.name}' can't be read",
+                found=f"{first.path}: {first.reason}" + (", and others" if len(self.refused) > 1 else ""),
+                remedy="mend or remove them (see them all: saccade explore), or leave --strict away",
+            )

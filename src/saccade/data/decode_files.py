@@ -10,10 +10,11 @@ from itertools import islice
 from pathlib import Path
 
 from saccade.data.dataset import PictureRule
+from saccade.data.decode import PictureFacts
 from saccade.data.picture_files import DecodedChunk, decode_chunk
 from saccade.data.workers import WorkerPool
 
-# Below both, starting workers (0.2 s each) costs more than it saves.
+# Below both, starting more than one worker (0.2 s each) costs more than it saves.
 _FEW_FILES = 500
 _FEW_BYTES = 16_000_000
 
@@ -28,9 +29,9 @@ def decode_files(
 ) -> Generator[DecodedChunk]:
     """Decodes files, in their order, a chunk at a time; a file that can't be read is refused with a reason.
 
-    Worker processes start at once, and decode ahead of the caller as far as 64 MB of pixels, or two chunks for each
-    worker. A few small files are decoded in this process instead, when they are asked for. Closing the iterator ends
-    the workers.
+    Worker processes start at once, one for a few small files, and decode ahead of the caller as far as 64 MB of pixels,
+    or two chunks for each worker. No picture is decoded in this process: one that breaks the decoder, or takes more
+    time or memory than `limits` allows, costs itself only. Closing the iterator ends the workers.
 
     Args:
         paths: the files; nothing but their contents tells whether they are pictures.
@@ -45,20 +46,30 @@ def decode_files(
     workers = _workers_for(names)
     size = chunk or _chunk_size(len(names), rule, workers)
     chunks = [names[start : start + size] for start in range(0, len(names), size)]
-    if not workers:
-        return (decode_chunk(part, rule) for part in chunks)
     ahead = max(2 * workers, _MOST_BYTES_AHEAD // (size * rule.height * rule.width * 3))
     decoding = _decode_in_workers(chunks, rule, workers, ahead)
     next(decoding)
     return decoding
 
 
+def probe_files(paths: Sequence[str | Path]) -> list[PictureFacts]:
+    """What the headers of files say, in a process of its own; those that can't be read are left out.
+
+    Raises:
+        SaccadeError: if the worker process can't be started.
+    """
+    if not paths:
+        return []
+    with WorkerPool(1, PictureRule(1, 1)) as pool:
+        return pool.probe([os.fspath(path) for path in paths])
+
+
 def _workers_for(names: Sequence[str]) -> int:
-    """How many workers are worth their start; 0 means to decode in this process."""
+    """How many workers are worth their start."""
     if len(names) < _FEW_FILES and sum(map(_file_bytes, names)) < _FEW_BYTES:
-        return 0
+        return 1
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(available, _MOST_WORKERS, len(names))
+    return max(1, min(available, _MOST_WORKERS, len(names)))
 
 
 def _file_bytes(name: str) -> int:
@@ -70,7 +81,7 @@ def _file_bytes(name: str) -> int:
 
 def _chunk_size(files: int, rule: PictureRule, workers: int) -> int:
     fitting = _MOST_BYTES_IN_CHUNK // (rule.height * rule.width * 3)
-    fair_share = -(-files // (4 * workers)) if workers else files
+    fair_share = -(-files // (4 * workers))
     return max(1, min(fitting, fair_share, _MOST_FILES_IN_CHUNK))
 
 

@@ -4,8 +4,9 @@ It is an ordinary program that talks through its standard input and output, beca
 `multiprocessing` would either run the user's own script again (spawn) or copy a process in which TensorFlow has
 threads (fork), and it pickles.
 
-In: one line of JSON with the rule, then one with the paths of each chunk. Out: the line `{"ready": true}`, then for
-each chunk one line of JSON with hashes, facts and reasons, followed by the pixels as raw bytes.
+In: one line of JSON with the rule, then one for each chunk, with the paths of the files to decode or to probe. Out:
+the line `{"ready": true}`, then for each chunk one line of JSON: facts, and, of decoded files, hashes and reasons,
+followed by the pixels as raw bytes. The process ends if a picture takes too long, or breaks the decoder.
 """
 
 from __future__ import annotations
@@ -16,15 +17,21 @@ import sys
 from typing import BinaryIO
 
 from saccade.data.dataset import PictureRule
-from saccade.data.picture_files import decode_chunk
+from saccade.data.limits import bound_memory
+from saccade.data.picture_files import decode_chunk, probe_chunk
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Answers requests until there are no more."""
     rule = PictureRule(**json.loads(requests.readline()))
     _write_line(answers, {"ready": True})
-    for request in requests:
-        chunk = decode_chunk(json.loads(request), rule)
+    bound_memory(rule.max_pixels)
+    for line in requests:
+        request = json.loads(line)
+        if "probe" in request:
+            _write_line(answers, {"facts": probe_chunk(request["probe"])})
+            continue
+        chunk = decode_chunk(request["decode"], rule)
         _write_line(answers, {"hashes": chunk.hashes, "facts": chunk.facts, "reasons": chunk.reasons})
         answers.write(chunk.pixels.data)
         answers.flush()

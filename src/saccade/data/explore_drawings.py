@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from saccade.data.dataset import Dataset, Split
 from saccade.data.explore import Exploration
 from saccade.data.figures import new_figure, save_figure
+from saccade.whole_files import placed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,9 +91,8 @@ def _name_bars(axes: Axes, names: Sequence[str]) -> None:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    partial = path.with_suffix(".partial")
-    save_figure(figure, partial)
-    partial.replace(path)
+    with placed(path) as partial:
+        save_figure(figure, partial)
 
 
 def _short(name: str) -> str:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from saccade.data.dataset import SPLIT_NAMES, SplitName
-from saccade.data.walk import is_side_file, readable_name, suffix_of, visible, walk
+from saccade.data.walk import is_side_file, suffix_of, visible, walk
 from saccade.errors import DataError
+from saccade.printable import printable
 
 _SPLIT_FOLDERS: Mapping[str, SplitName] = {
     "train": "train",
@@ -82,8 +83,8 @@ def find_pictures(folder: Path) -> Listing:
             raise _class_without_pictures(name, root)
         label, prefix = class_names.index(name), Path(splits[split][name]).relative_to(root).as_posix()
         pictures += [FoundPicture(f"{prefix}/{file.path}", split, label, file.size, file.changed) for file in kept]
-    readable = tuple(map(readable_name, class_names))
-    return Listing(root, readable, pictures, (*map(readable_name, notes), *_note_on_left_out(left_out)))
+    readable = tuple(map(printable, class_names))
+    return Listing(root, readable, pictures, (*map(printable, notes), *_note_on_left_out(left_out)))
 
 
 def _pass_through(folder: Path) -> Path:
@@ -196,4 +197,4 @@ def _files(count: int) -> str:
 
 def _listed(names: Iterable[str]) -> str:
     ordered = sorted(names)
-    return ", ".join(map(readable_name, ordered[:10])) + (f" and {len(ordered) - 10} more" if len(ordered) > 10 else "")
+    return ", ".join(map(printable, ordered[:10])) + (f" and {len(ordered) - 10} more" if len(ordered) > 10 else "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +12,8 @@ import numpy as np
 from saccade.data import cache
 from saccade.data.archives import archive_stem, unpacked
 from saccade.data.dataset import Dataset, PictureRule, RefusedPicture
-from saccade.data.decode import PictureFacts, probe
-from saccade.data.decode_files import decode_files
+from saccade.data.decode import PictureFacts
+from saccade.data.decode_files import decode_files, probe_files
 from saccade.data.decoded import (
     DecodedData,
     Index,
@@ -25,12 +25,11 @@ from saccade.data.decoded import (
 )
 from saccade.data.default_size import default_rule
 from saccade.data.folders import FoundPicture, Listing, find_pictures
-from saccade.data.picture_files import read_picture
 from saccade.data.progress import counting
 from saccade.data.scans import Scan, described, recall, recall_touched, remember, remembered_archive_hash
 from saccade.data.splits import hash_says_test
-from saccade.data.walk import readable_name
-from saccade.errors import DataError, PictureError
+from saccade.errors import DataError
+from saccade.printable import printable
 
 _PROBED = 64
 
@@ -110,11 +109,8 @@ def _decode(
 
 
 def _likely_rule(listing: Listing) -> PictureRule:
-    sizes = []
-    for found in listing.pictures[:: -(-len(listing.pictures) // _PROBED)]:
-        with suppress(PictureError):
-            facts = probe(read_picture(str(listing.root / found.path)))
-            sizes.append((facts.height, facts.width))
+    some = listing.pictures[:: -(-len(listing.pictures) // _PROBED)]
+    sizes = [(facts.height, facts.width) for facts in probe_files([f"{listing.root}/{found.path}" for found in some])]
     return default_rule(np.array(sizes or [(0, 0)], np.int32))
 
 
@@ -147,7 +143,7 @@ def _index(listing: Listing, reading: _Reading) -> Index:
         rows=rows,
         splits=[picture.split for picture in found],
         labels=[picture.label for picture in found],
-        names=[readable_name(picture.path) for picture in found],
+        names=[printable(picture.path) for picture in found],
         hashes=[reading.hashes[row] for row in rows],
         sizes=[(fact.height, fact.width) for fact in facts],
         modes=[fact.mode for fact in facts],
@@ -164,7 +160,7 @@ def _refused(listing: Listing, reading: _Reading) -> list[RefusedPicture]:
     for found, content, reason in zip(listing.pictures, reading.hashes, reading.reasons, strict=True):
         if reason is not None:
             by_hash = not brings_test and found.split == "train" and hash_says_test(content)
-            refused.append(RefusedPicture(readable_name(found.path), "test" if by_hash else found.split, reason))
+            refused.append(RefusedPicture(printable(found.path), "test" if by_hash else found.split, reason))
     return refused
 
 

@@ -6,13 +6,15 @@ import hashlib
 import os
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from saccade.data.dataset import PictureRule
-from saccade.data.decode import PictureFacts, decode
+from saccade.data.decode import PictureFacts, decode, probe
+from saccade.data.limits import bounded_time
 from saccade.errors import PictureError
 
 LARGEST_FILE = 1 << 30
@@ -69,7 +71,10 @@ def read_picture(path: str) -> bytes:
 
 
 def decode_chunk(paths: Sequence[str], rule: PictureRule) -> DecodedChunk:
-    """Reads, hashes and decodes the files at these paths; never raises for the sake of one of them."""
+    """Reads, hashes and decodes the files at these paths; never raises for the sake of one of them.
+
+    Each is decoded within bounds of time that end the process: this is for processes that may be lost.
+    """
     pixels = np.zeros((len(paths), rule.height, rule.width, 3), np.uint8)
     hashes, facts, reasons = [], [], []
     for position, path in enumerate(paths):
@@ -77,13 +82,25 @@ def decode_chunk(paths: Sequence[str], rule: PictureRule) -> DecodedChunk:
         try:
             contents = read_picture(path)
             contents_hash = content_hash(contents)
-            pixels[position], picture_facts = decode(contents, rule)
+            with bounded_time():
+                pixels[position], picture_facts = decode(contents, rule)
         except PictureError as error:
             reason = error.problem
         hashes.append(contents_hash)
         facts.append(picture_facts)
         reasons.append(reason)
     return DecodedChunk(pixels, hashes, facts, reasons)
+
+
+def probe_chunk(paths: Sequence[str]) -> list[PictureFacts]:
+    """The facts of those files at these paths whose header can be read, within the same bounds."""
+    facts = []
+    for path in paths:
+        with suppress(PictureError):
+            contents = read_picture(path)
+            with bounded_time():
+                facts.append(probe(contents))
+    return facts
 
 
 def refused_chunk(reason: str, rule: PictureRule) -> DecodedChunk:

@@ -32,13 +32,6 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in _HIDDEN_NAMES
 
 
-def readable_name(name: str) -> str:
-    """A file's name or path with what can't be printed, such as line breaks and undecodable bytes, written as codes."""
-    if name.isprintable():
-        return name
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in name)
-
-
 def suffix_of(path: str) -> str:
     """What follows the last full stop of a file's name, in lower case; empty where there is none."""
     return path.rpartition("/")[2].rpartition(".")[2].lower() if "." in path else ""

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import queue
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ import numpy as np
 
 from saccade.data.dataset import PictureRule
 from saccade.data.decode import PictureFacts
+from saccade.data.limits import MOST_SECONDS
 from saccade.data.picture_files import DecodedChunk, refused_chunk
 from saccade.errors import SaccadeError
 
@@ -66,12 +68,28 @@ class Worker:
         Raises:
             WorkerDiedError: if the process ended before it had answered in full.
         """
-        self._send(list(paths))
+        self._send({"decode": list(paths)})
         answer = json.loads(self._receive_line())
         pixels = np.empty((len(paths), self._rule.height, self._rule.width, 3), np.uint8)
         self._receive_into(pixels.data.cast("B"))
         facts = [PictureFacts(*values) for values in answer["facts"]]
         return DecodedChunk(pixels, answer["hashes"], facts, answer["reasons"])
+
+    def probe(self, paths: Sequence[str]) -> list[PictureFacts]:
+        """Has the headers of files read; those that can't be read are left out.
+
+        Raises:
+            WorkerDiedError: if the process ended before it had answered in full.
+        """
+        self._send({"probe": list(paths)})
+        return [PictureFacts(*values) for values in json.loads(self._receive_line())["facts"]]
+
+    def why_it_died(self) -> str:
+        """What a picture is refused for after it ended this process."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            if self._process.wait(timeout=10) == -signal.SIGPROF:
+                return f"it takes more than {MOST_SECONDS} seconds to decode"
+        return "the decoder broke down on it"
 
     def end(self) -> None:
         """Ends the process at once; whoever waits for its answer gets `WorkerDiedError`."""
@@ -155,6 +173,32 @@ class WorkerPool:
         finally:
             self._free.put(worker)
 
+    def probe(self, paths: Sequence[str]) -> list[PictureFacts]:
+        """Has the headers of files read; those that can't be read, or end the worker, are left out.
+
+        Raises:
+            SaccadeError: if no worker could be started.
+        """
+        worker = self._free.get()
+        try:
+            worker = worker or self._new_worker()
+            return worker.probe(paths)
+        except WorkerDiedError:
+            self._end(worker)
+            worker = None
+            return [facts for path in paths for facts in self._probe_singly(path)]
+        finally:
+            self._free.put(worker)
+
+    def _probe_singly(self, path: str) -> list[PictureFacts]:
+        worker = self._new_worker()
+        try:
+            return worker.probe([path])
+        except WorkerDiedError:
+            return []
+        finally:
+            self._end(worker)
+
     def _decode_singly(self, paths: Sequence[str]) -> Iterator[DecodedChunk]:
         """In a worker of its own, so that a death is the fault of the file that was being decoded."""
         worker = None
@@ -163,9 +207,10 @@ class WorkerPool:
             try:
                 yield worker.decode([path])
             except WorkerDiedError:
+                reason = worker.why_it_died()
                 self._end(worker)
                 worker = None
-                yield refused_chunk("the decoder broke down on it", self._rule)
+                yield refused_chunk(reason, self._rule)
         self._end(worker)
 
     def _end(self, worker: Worker | None) -> None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from saccade.deploy.verify import check_for, verify
 from saccade.errors import ExportError
 from saccade.inference.predictor import Predictor
-from saccade.runs.files import placed
 from saccade.runs.run import Run
+from saccade.whole_files import placed
 
 if TYPE_CHECKING:
     import keras

@@ -31,6 +31,7 @@ def evaluate(
     *,
     data: str | os.PathLike[str] | None = None,
     split: SplitName = "test",
+    strict: bool = False,
     progress: bool = False,
 ) -> Report:
     """Scores a run and writes `report.json`, `confusion_matrix.png` and `predictions.png` into its directory.
@@ -43,6 +44,7 @@ def evaluate(
         data: a name or a path. None: what the run was trained on.
         split: "test"; "validation": the data's own validation split, else the part that the run's recipe holds out of
             the training pictures; "train": the rest of them.
+        strict: fail if a picture of the data can't be read, instead of leaving it out and saying so.
         progress: whether to show on stderr how far it is.
 
     Returns:
@@ -59,6 +61,8 @@ def evaluate(
         raise EvaluationError(f"there is no split '{split}'", expected=f"one of {', '.join(SPLIT_NAMES)}")
     predictor = Predictor.from_run(run)
     subject = _subject(run, data, split, progress)
+    if strict:
+        subject.dataset.require_all()
     probabilities = predictor.probabilities_of(subject.pictures, progress=progress)
     require_each_once(subject.pictures, probabilities, len(run.class_names))
     one_view = None

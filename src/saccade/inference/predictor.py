@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from saccade.data.dataset import Split
 from saccade.data.progress import counting
-from saccade.models.build import build_probability_model
+from saccade.errors import RunError
+from saccade.models.build import build_probability_model, dense_weights
 from saccade.models.folding import fold_normalization
 from saccade.models.forward import forward
 from saccade.models.weights import assign
@@ -47,6 +48,9 @@ class Predictor:
         """
         weights = run.weights()
         height, width = run.rule.height, run.rule.width
+        # A recipe from anyone may ask for a network beyond this machine: it is built if the weights for it are there.
+        if dense_weights(run.recipe, height=height, width=width) > sum(weight.size for weight in weights.values()):
+            raise RunError(f"the weights of '{run.path}' don't belong to its recipe: they are too few")
         model = build_probability_model(
             run.recipe, height=height, width=width, classes=len(run.class_names), views=views
         )

@@ -87,7 +87,7 @@ def initialise(network: keras.Model, recipe: Recipe, pictures: NDArray[np.uint8]
 
 def learning_variables(network: keras.Model, recipe: Recipe, epoch: int) -> list[keras.Variable]:
     """The variables that the steps of an epoch, counted from 0, change: in the first third of them all, then fewer."""
-    early = () if epoch < recipe.epochs / 3 else getattr(FAMILIES[recipe.network], "EARLY_LAYERS", ())
+    early = () if recipe.is_early(epoch) else getattr(FAMILIES[recipe.network], "EARLY_LAYERS", ())
     return [variable for layer in network.layers if layer.name not in early for variable in layer.trainable_variables]
 
 

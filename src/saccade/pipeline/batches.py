@@ -20,13 +20,11 @@ class Batch:
     Attributes:
         pictures: uint8 [n, height, width, 3].
         labels: int64 [n].
-        samples: int64 [n], the position of each picture in the split.
         moves: float32 [n, 4], how to move each picture (`Moves.parameters`); None in an epoch without augmentation.
     """
 
     pictures: NDArray[np.uint8]
     labels: NDArray[np.int64]
-    samples: NDArray[np.int64]
     moves: NDArray[np.float32] | None
 
 
@@ -37,7 +35,7 @@ def epoch_batches(
     seed: int,
     epoch: int,
     augmentation: Augmentation | None,
-    order: NDArray[np.int64] | None = None,
+    seen: int = 0,
 ) -> Iterator[Batch]:
     """The batches of one epoch: every sample once, in an order and moved in a way given by (seed, epoch, sample index).
 
@@ -47,13 +45,12 @@ def epoch_batches(
         seed: of the training.
         epoch: counted from 0.
         augmentation: the ranges of the moves, or None.
-        order: the samples to visit, in their order; None: all of them, in the order of (seed, epoch).
+        seen: samples that are left away at the beginning: those of batches that were done before.
     """
-    if order is None:
-        order = sample_order(len(split), seed=seed, epoch=epoch)
+    order = sample_order(len(split), seed=seed, epoch=epoch)
     moves = None
     if augmentation is not None:
         moves = draw_moves(augmentation, len(split), split.store.shape[1:3], seed=seed, epoch=epoch).parameters()
-    for start in range(0, len(order), batch_size):
+    for start in range(seen, len(order), batch_size):
         samples = order[start : start + batch_size]
-        yield Batch(split.take(samples), split.labels[samples], samples, None if moves is None else moves[samples])
+        yield Batch(split.take(samples), split.labels[samples], None if moves is None else moves[samples])

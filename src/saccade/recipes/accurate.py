@@ -16,7 +16,7 @@ ENTRY = Entry(
     purpose="the highest accuracy on small pictures that an hour on a CPU can buy",
     origin="`fast`, with the channels of airbench95 (Keller Jordan, 2024) and three times the epochs",
     network="as fast, with more channels (128, 384, 384)",
-    parameters=4_607_408,
+    parameters=4_608_312,
     measured=None,
     unmeasured="not measured yet",
 )

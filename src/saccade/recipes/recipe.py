@@ -92,6 +92,20 @@ class Recipe(BaseModel):
         default=0, ge=0, description="stop after so many epochs without a better validation accuracy; 0: never"
     )
     class_weights: bool = Field(default=False, description="weigh each class by the inverse of its frequency")
+    checkpoint_seconds: float = Field(
+        default=60.0, ge=0, le=1e6, description="seconds between two checkpoints; 0: one after every step"
+    )
+    deterministic: bool = Field(
+        default=True, description="only operations that give the same bits each time, at whatever cost"
+    )
+    extends: int = Field(default=0, ge=0, description="epochs that were done by the run that this one extends")
+    extended_rate: float = Field(
+        default=0.0, ge=0, le=10, description="the learning rate at the beginning of the last of these epochs"
+    )
+    extended_schedule: Literal["hold", "restart", "anneal"] = Field(
+        default="hold",
+        description="after them the learning rate stays there, follows the schedule anew, or falls linearly to 0",
+    )
     seed: int = Field(default=0, ge=0, lt=2**32, description="seed of weights, order, augmentation and validation part")
 
     @model_validator(mode="after")
@@ -127,7 +141,13 @@ class Recipe(BaseModel):
     @property
     def grown_from(self) -> int:
         """The epoch, counted from 0, from which on pictures are seen at their final size: at latest the last."""
-        return min(math.ceil(0.6 * self.epochs), self.epochs - 1) if self.start_size != self.end_size else 0
+        if self.start_size == self.end_size:
+            return 0
+        return self.extends or min(math.ceil(0.6 * self.epochs), self.epochs - 1)
+
+    def is_early(self, epoch: int) -> bool:
+        """Whether an epoch, counted from 0, is in the first third of a training, in which some layers learn only."""
+        return not self.extends and epoch < self.epochs / 3
 
     def _size_part(self, epoch: int) -> float:
         if epoch >= self.grown_from:
@@ -141,22 +161,27 @@ class Recipe(BaseModel):
         """The learning rate at a point of the training.
 
         Args:
-            epoch: counted from 0.
+            epoch: counted from 0; of a run that extends another, from `extends` on.
             fraction: of this epoch's pictures that have been seen, 0 to 1.
             batch_size: of this training, where it is smaller than the recipe's; the rate falls with its root, as the
                 noise of a step's gradient grows.
         """
-        rate = self.learning_rate * math.sqrt((batch_size or self.batch_size) / self.batch_size)
+        factor = math.sqrt((batch_size or self.batch_size) / self.batch_size)
+        if self.extends and self.extended_schedule != "restart":
+            falls = self._work_done(epoch, fraction) if self.extended_schedule == "anneal" else 0.0
+            return factor * self.extended_rate * (1 - falls)
+        rate = factor * self.learning_rate
         if self.warm_up:
-            rate *= min(1.0, (epoch + fraction) / self.warm_up)
+            rate *= min(1.0, (epoch - self.extends + fraction) / self.warm_up)
         if self.schedule == "linear":
             return rate * (1 - self._work_done(epoch, fraction))
-        return rate * self.decay ** (epoch // self.decay_every)
+        return rate * self.decay ** ((epoch - self.extends) // self.decay_every)
 
     def _work_done(self, epoch: int, fraction: float) -> float:
-        """The part of the whole training's work that is done: an epoch of pictures half as wide is a quarter of one."""
-        work = [self._size_part(each) ** 2 for each in range(self.epochs)]
-        return (sum(work[:epoch]) + fraction * work[epoch]) / sum(work)
+        """The part of the training's own work that is done: an epoch of pictures half as wide is a quarter of one."""
+        work = [self._size_part(each) ** 2 for each in range(self.extends, self.epochs)]
+        done = epoch - self.extends
+        return (sum(work[:done]) + fraction * work[done]) / sum(work)
 
     def with_settings(self, settings: Mapping[str, Any]) -> Recipe:
         """This recipe with some keys changed.
@@ -175,6 +200,25 @@ class Recipe(BaseModel):
             return Recipe.model_validate({**self.model_dump(), **given})
         except ValidationError as error:
             raise _bad_value(error) from None
+
+    def extended(self, done: int, epochs: int, schedule: Literal["hold", "restart", "anneal"]) -> Recipe:
+        """The recipe of a run that goes on after `done` epochs of this one, for some more in the phase they ended in.
+
+        Args:
+            done: epochs of this recipe that were done.
+            epochs: to do now.
+            schedule: what the learning rate does then, see `extended_schedule`.
+
+        Raises:
+            RecipeError: there would be no epoch to do.
+        """
+        if epochs < 1:
+            raise RecipeError("an extension needs at least one epoch", found=f"epochs = {epochs}")
+        plain = min(done, self.plain_epochs)
+        more = {"plain_epochs": plain, "augmented_epochs": done - plain}
+        more["augmented_epochs" if self.phase(done - 1) == "augmented" else "plain_epochs"] += epochs
+        rate = self.learning_rate_at(done - 1)
+        return self.with_settings(more | {"extends": done, "extended_rate": rate, "extended_schedule": schedule})
 
     def with_epochs(self, epochs: int) -> Recipe:
         """This recipe with so many epochs in all, shared between its phases as they are now.

@@ -8,7 +8,7 @@ from saccade.data.dataset import Dataset, SplitName
 from saccade.errors import RunError
 from saccade.recipes import ComputeDtype, Recipe
 from saccade.runs.environment import read_environment
-from saccade.runs.records import DataRecord, Status
+from saccade.runs.records import DataRecord, Parent, Status
 from saccade.runs.run import Run, write_json
 
 
@@ -18,6 +18,7 @@ def create_run(
     recipe: Recipe,
     pictures: dict[SplitName, int],
     compute_dtype: ComputeDtype,
+    parent: Parent | None = None,
 ) -> Run:
     """Makes a run directory and writes what is known before the training.
 
@@ -27,6 +28,7 @@ def create_run(
         recipe: how.
         pictures: number of pictures per split, validation held out.
         compute_dtype: what the training computes in.
+        parent: the run that it extends, if it does.
 
     Raises:
         RunError: the directory exists and is not empty, or can't be made.
@@ -37,10 +39,14 @@ def create_run(
     except OSError as error:
         raise RunError(f"the run directory can't be made: {error}", remedy="name another one with --out") from None
     run = Run(path=path, recipe=recipe, data=data)
-    write_json(path / "recipe.json", recipe.model_dump())
-    write_json(path / "data.json", data.model_dump())
     write_json(path / "environment.json", read_environment(compute_dtype).model_dump())
     run.write_status(Status(state="running", epochs=0, kept_epoch=0))
+    run.write_quarantine(dataset.refused)
+    if parent is not None:
+        write_json(path / "parent.json", parent.model_dump())
+    write_json(path / "data.json", data.model_dump())
+    # Last, because it makes the directory a run: whoever is killed before leaves nothing that could be gone on with.
+    write_json(path / "recipe.json", recipe.model_dump())
     return run
 
 

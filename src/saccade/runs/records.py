@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from saccade.data.dataset import Dataset, PictureRule, SplitName
+from saccade.printable import printable
 from saccade.recipes import ComputeDtype
+
+_LARGEST_SIDE = 4096
 
 
 class _Record(BaseModel):
@@ -31,24 +34,33 @@ class DataRecord(_Record):
     name: str
     source: str
     fingerprint: str
-    class_names: tuple[str, ...] = Field(min_length=2)
+    class_names: tuple[str, ...] = Field(min_length=2, max_length=100_000)
     rule: PictureRule
     pictures: dict[SplitName, int]
     refused: int
     notes: tuple[str, ...]
 
+    @model_validator(mode="after")
+    def _within_reason(self) -> DataRecord:
+        sides, background = (self.rule.height, self.rule.width), self.rule.background
+        if not all(1 <= side <= _LARGEST_SIDE for side in sides) or not all(0 <= value <= 255 for value in background):
+            raise ValueError("the rule's numbers make no sense")
+        if not all(text.isprintable() for text in (self.name, *self.class_names, *self.notes)):
+            raise ValueError("names and notes must be printable")
+        return self
+
     @classmethod
     def of(cls, dataset: Dataset, pictures: dict[SplitName, int]) -> DataRecord:
         """The record of a dataset, with the number of pictures per split."""
         return cls(
-            name=dataset.name,
+            name=printable(dataset.name),
             source=dataset.source,
             fingerprint=dataset.fingerprint,
             class_names=dataset.class_names,
             rule=dataset.rule,
             pictures=pictures,
             refused=len(dataset.refused),
-            notes=dataset.notes,
+            notes=tuple(map(printable, dataset.notes)),
         )
 
 
@@ -65,6 +77,22 @@ class Status(_Record):
     state: Literal["running", "finished", "stopped early", "interrupted"]
     epochs: int
     kept_epoch: int
+
+
+class Parent(_Record):
+    """The run that another one extends.
+
+    Attributes:
+        path: absolute, where it was then.
+        fingerprint: of its recipe and its data.
+        step: of the checkpoint that was gone on from.
+        epochs: that it had done.
+    """
+
+    path: str
+    fingerprint: str
+    step: int
+    epochs: int
 
 
 class Environment(_Record):
@@ -117,3 +145,38 @@ class EpochRecord(_Record):
     accuracy: float
     validation_loss: float | None
     validation_accuracy: float | None
+
+
+class TrainingState(_Record):
+    """Where a training stands after a step: with the network's and the optimizer's variables, all that it goes on from.
+
+    Attributes:
+        step: steps done, in all epochs together.
+        epoch: the one that the next step belongs to, counted from 0; the number of epochs once all are done.
+        seen: training pictures seen in this epoch.
+        steps: steps done in this epoch.
+        loss_sum: sum over the pictures seen in this epoch of their loss, in nats.
+        correct: how many of them were classified correctly.
+        seconds: clock time spent in this epoch.
+        history: the records of the epochs before this one.
+        timings: for each of them, its seconds and the pictures seen in it.
+        best_accuracy: on the validation part, of the epochs before this one; None before there is any.
+        best_epoch: the epoch, counted from 1, that had it; 0 before there is any.
+        ended: whether the training is over, and how.
+    """
+
+    # It moves on with every step.
+    model_config = ConfigDict(frozen=False)
+
+    step: int = Field(default=0, ge=0)
+    epoch: int = Field(default=0, ge=0)
+    seen: int = Field(default=0, ge=0)
+    steps: int = Field(default=0, ge=0)
+    loss_sum: float = 0.0
+    correct: int = Field(default=0, ge=0)
+    seconds: float = Field(default=0.0, ge=0)
+    history: list[EpochRecord] = Field(default_factory=list)
+    timings: list[tuple[float, int]] = Field(default_factory=list)
+    best_accuracy: float | None = None
+    best_epoch: int = Field(default=0, ge=0)
+    ended: Literal["finished", "stopped early"] | None = None

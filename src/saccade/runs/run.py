@@ -5,10 +5,13 @@ A run directory holds
     recipe.json           every choice of the training
     data.json             what it was trained on: name, source, fingerprint, class names, picture rule, counts
     environment.json      versions and machine
+    quarantine.csv        the pictures that could not be read, with the reasons
+    parent.json           the run that this one extends, if it does
     status.json           running, finished, stopped early or interrupted; the epoch whose weights were kept
     history.csv           a row per epoch, without clock times
     timings.csv           seconds and pictures per second of each epoch
     history.png           loss and accuracy per epoch
+    checkpoints/          what an unfinished training goes on from, and a finished one can be extended from
     weights.safetensors   the kept weights, by `layer/variable`
     model.keras           the same as a stock Keras model that ends in probabilities, for use elsewhere
     validation.npz        up to 1,000 validation pictures with labels, for later checks
@@ -19,26 +22,28 @@ and later what `evaluate` and `export` add.
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ValidationError
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import save
 
-from saccade.data.dataset import PictureRule
+from saccade.data.dataset import PictureRule, RefusedPicture
 from saccade.errors import RunError
 from saccade.recipes import Recipe
-from saccade.runs.files import placed
-from saccade.runs.records import DataRecord, Environment, EpochRecord, Status
+from saccade.runs.checkpoints import Checkpoints
+from saccade.runs.environment import memory_bytes
+from saccade.runs.records import DataRecord, Environment, EpochRecord, Parent, Status
+from saccade.runs.untrusted import read_pictures, read_record, read_rows, read_weights
+from saccade.whole_files import TEMPORARY, placed
 
-_Schema = TypeVar("_Schema", bound=BaseModel)
 _WEIGHTS = "weights.safetensors"
 _VALIDATION = "validation.npz"
 
@@ -75,8 +80,8 @@ class Run:
             )
         return cls(
             path=directory,
-            recipe=_read_record(directory / "recipe.json", Recipe),
-            data=_read_record(directory / "data.json", DataRecord),
+            recipe=read_record(directory / "recipe.json", Recipe),
+            data=read_record(directory / "data.json", DataRecord),
         )
 
     @property
@@ -109,22 +114,37 @@ class Run:
         """Fingerprint of the data's contents."""
         return self.data.fingerprint
 
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """The training's checkpoints."""
+        records = b"".join((self.path / name).read_bytes() for name in ("recipe.json", "data.json"))
+        return Checkpoints(self.path / "checkpoints", hashlib.sha256(records).hexdigest())
+
     def status(self) -> Status:
         """How far the training came."""
-        return _read_record(self.path / "status.json", Status)
+        return read_record(self.path / "status.json", Status)
 
     def environment(self) -> Environment:
         """Where it was trained."""
-        return _read_record(self.path / "environment.json", Environment)
+        return read_record(self.path / "environment.json", Environment)
+
+    def parent(self) -> Parent | None:
+        """The run that this one extends, if it does."""
+        path = self.path / "parent.json"
+        return read_record(path, Parent) if path.exists() else None
+
+    def clean(self) -> None:
+        """Removes what a training that was killed left half-written. Only for whoever holds the run's lock."""
+        for left in self.path.glob(f"{TEMPORARY}*"):
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        self.checkpoints.clean()
 
     def history(self) -> list[EpochRecord]:
         """A record per epoch, in order."""
         path = self.path / "history.csv"
         if not path.is_file():
             return []
-        with path.open(newline="") as file:
-            rows = [{key: None if value == "" else value for key, value in row.items()} for row in csv.DictReader(file)]
-        return [EpochRecord.model_validate(row, strict=False) for row in rows]
+        return read_rows(path, EpochRecord)
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
         """The kept weights, by `layer/variable`.
@@ -136,21 +156,22 @@ class Run:
         if not path.is_file():
             raise RunError(
                 f"the run '{self.path}' has no weights: its training did not get as far as saving them",
-                remedy="train again, into another directory",
+                remedy=f"go on with it: saccade train --resume {self.path}",
             )
-        try:
-            weights: dict[str, NDArray[np.float32]] = load_file(path)
-        except (SafetensorError, OSError, ValueError) as error:
-            raise RunError(f"the weights of the run '{self.path}' are damaged: {error}") from None
-        return weights
+        # A network that large could not be built either.
+        return read_weights(path, memory_bytes() // 2)
+
+    @property
+    def has_validation_pictures(self) -> bool:
+        """Whether the kept validation pictures have been written."""
+        return (self.path / _VALIDATION).is_file()
 
     def validation_pictures(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         """The kept validation pictures, uint8 [n, height, width, 3], and their labels, int64 [n]; n may be 0."""
         path = self.path / _VALIDATION
         if not path.is_file():
             return np.empty((0, self.rule.height, self.rule.width, 3), np.uint8), np.empty(0, np.int64)
-        with np.load(path, allow_pickle=False) as kept:
-            return kept["pictures"], kept["labels"]
+        return read_pictures(path, self.rule.height, self.rule.width)
 
     def place(self, name: str) -> AbstractContextManager[Path]:
         """Gives a temporary path that becomes the run's file `name` when the block ends well; an older one goes."""
@@ -164,20 +185,24 @@ class Run:
         """Writes how far the training came."""
         write_json(self.path / "status.json", status.model_dump())
 
-    def write_history(self, records: Sequence[EpochRecord], seconds: Sequence[float], pictures: Sequence[int]) -> None:
+    def write_history(self, records: Sequence[EpochRecord], timings: Sequence[tuple[float, int]]) -> None:
         """Writes the history, and beside it the clock times.
 
         Args:
             records: one per epoch.
-            seconds: of each epoch, validation included.
-            pictures: training pictures seen in each epoch.
+            timings: of each epoch its seconds, validation included, and the training pictures seen in it.
         """
         self._write_csv("history.csv", list(EpochRecord.model_fields), [record.model_dump() for record in records])
-        timings = [
-            {"epoch": record.epoch, "seconds": round(took, 3), "pictures_per_second": round(seen / took, 1)}
-            for record, took, seen in zip(records, seconds, pictures, strict=True)
+        rows = [
+            {"epoch": record.epoch, "seconds": round(seconds, 3), "pictures_per_second": round(pictures / seconds, 1)}
+            for record, (seconds, pictures) in zip(records, timings, strict=True)
         ]
-        self._write_csv("timings.csv", ["epoch", "seconds", "pictures_per_second"], timings)
+        self._write_csv("timings.csv", ["epoch", "seconds", "pictures_per_second"], rows)
+
+    def write_quarantine(self, refused: Sequence[RefusedPicture]) -> None:
+        """Writes which pictures of the data could not be read, and why."""
+        rows = [{"split": picture.split, "path": picture.path, "reason": picture.reason} for picture in refused]
+        self._write_csv("quarantine.csv", ["split", "path", "reason"], rows)
 
     def write_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
         """Writes the kept weights."""
@@ -200,17 +225,6 @@ def write_json(path: Path, value: Any) -> None:
     """Writes a value as JSON, whole or not at all."""
     with placed(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def _read_record(path: Path, schema: type[_Schema]) -> _Schema:
-    try:
-        return schema.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"'{path}' can't be read: {error}") from None
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise RunError(f"'{path}' is damaged or of another version", found=f"{where}: {first['msg']}") from None
 
 
 def _what_is_there(directory: Path) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -19,8 +19,10 @@ from saccade.models.weights import assign, named_weights
 from saccade.pipeline.augmentation import Augmentation
 from saccade.pipeline.batches import epoch_batches
 from saccade.recipes import Recipe
-from saccade.runs.records import EpochRecord
+from saccade.runs.checkpoints import Checkpoint
+from saccade.runs.records import EpochRecord, TrainingState
 from saccade.runs.run import Run
+from saccade.training.checkpointing import Checkpointing
 from saccade.training.interrupt import StopRequest
 from saccade.training.optimizer import build_optimizer
 from saccade.training.progress import Progress
@@ -29,11 +31,13 @@ from saccade.training.step import TrainingStep
 if TYPE_CHECKING:
     import keras
 
+Weights = Mapping[str, NDArray[np.float32]]
+
 # Keras's own bound: a probability of 0 costs this much, not infinity.
 _SMALLEST_PROBABILITY = 1e-7
 
 
-@dataclass
+@dataclass(frozen=True)
 class Fitted:
     """What a training came to.
 
@@ -44,10 +48,10 @@ class Fitted:
         history: a record per epoch.
     """
 
-    weights: dict[str, NDArray[np.float32]]
+    weights: Weights
     kept_epoch: int
     state: Literal["finished", "stopped early", "interrupted"]
-    history: list[EpochRecord] = field(default_factory=list)
+    history: Sequence[EpochRecord]
 
 
 @dataclass(frozen=True)
@@ -64,98 +68,166 @@ class Networks:
 
 
 def fit(
-    networks: Networks, parts: Mapping[SplitName, Split], run: Run, *, progress: Progress, stop: StopRequest
+    networks: Networks,
+    parts: Mapping[SplitName, Split],
+    run: Run,
+    *,
+    checkpoint: Checkpoint | None = None,
+    progress: Progress,
+    stop: StopRequest,
 ) -> Fitted:
-    """Trains a network by the run's recipe, validating after every epoch and writing the history as it goes.
+    """Trains a network by the run's recipe, validating after every epoch; writes history and checkpoints as it goes.
 
     Args:
         networks: the one that is trained in place, and the one that is validated with its weights.
         parts: "train" and "validation"; nothing else is looked at.
-        run: its recipe is followed, its history written.
+        run: its recipe is followed, its history and checkpoints written.
+        checkpoint: where to go on from; None: from the beginning.
         progress: is told of every step and epoch.
         stop: asked after every step.
 
     Raises:
         TrainingError: the loss or a weight is no longer a finite number.
+        RunError: a checkpoint can't be written, or is not one of this network.
     """
     recipe = run.recipe
     training, validation = parts["train"], parts["validation"]
     class_weights = class_weights_of(training, run) if recipe.class_weights else None
     optimizer = build_optimizer(recipe, recipe.batch_size_for(len(training)))
     step = TrainingStep(networks.trained, recipe, optimizer, training.store.shape[1:3], class_weights)
-    fitted = Fitted(weights={}, kept_epoch=0, state="finished")
-    folded: keras.Model | None = None
-    best, seconds, pictures = -1.0, [], []
+    checkpointing = Checkpointing(run, networks.trained, optimizer)
+    state = TrainingState()
+    best: Weights = {}
+    if checkpoint is not None:
+        checkpointing.restore(checkpoint)
+        state, best = checkpoint.state, checkpoint.best
+    # Cut back to the checkpoint: a training that was killed may have written more.
+    _write_history(run, state, progress)
+    validated = _Validated(networks.validated)
 
-    for epoch in range(recipe.epochs):
-        began = time.perf_counter()
-        record, seen = _train_epoch(step, training, recipe, epoch, progress, stop)
-        weights = named_weights(networks.trained)
-        # The last step's loss is that of the weights before it.
-        if not all(np.isfinite(weight).all() for weight in weights.values()):
-            raise _diverged(epoch, recipe)
-        if validation:
-            assign(networks.validated, weights)
-            folded = fold_normalization(networks.validated) if folded is None else refold(folded, networks.validated)
-            loss, accuracy = validate(folded, validation)
-            record = record.model_copy(update={"validation_loss": loss, "validation_accuracy": accuracy})
-        fitted.history.append(record)
-        seconds.append(time.perf_counter() - began)
-        pictures.append(seen)
-        progress.epoch_ends(record, seconds[-1])
-        run.write_history(fitted.history, seconds, pictures)
+    interrupted = False
+    while not state.ended and not interrupted:
+        began = time.perf_counter() - state.seconds
+        progress.epoch_begins(state.epoch, len(training), state.seen)
+        for n in _steps(step, training, recipe, state):
+            state.seconds = time.perf_counter() - began
+            progress.step_ends(n, state.loss_sum / state.seen, state.correct / state.seen)
+            if state.seen < len(training) and (stop.requested or checkpointing.due()):
+                checkpointing.write(state, best)
+            if stop.requested:
+                break
+        whole = state.seen == len(training)
+        weights = _finite(named_weights(networks.trained), state, recipe)
+        record = _record(state, recipe, training, validated(weights, validation) if validation else None)
+        if _improves(record, state):
+            state.best_accuracy, state.best_epoch = record.validation_accuracy, record.epoch
+            best = weights if recipe.keep == "best" else {}
+        _close_epoch(state, record, time.perf_counter() - began)
+        progress.epoch_ends(record, state.timings[-1][0])
+        _write_history(run, state, progress)
+        if whole:
+            state.ended = _ended(state, recipe)
+            if state.ended or stop.requested or checkpointing.due():
+                checkpointing.write(state, best)
+        interrupted = stop.requested
 
-        improved = record.validation_accuracy is not None and record.validation_accuracy > best
-        if improved and record.validation_accuracy is not None:
-            best, best_epoch = record.validation_accuracy, epoch
-        if improved or recipe.keep == "last":
-            fitted.weights, fitted.kept_epoch = weights, epoch + 1
-        if stop.requested and (seen < len(training) or epoch + 1 < recipe.epochs):
-            fitted.state = "interrupted"
-            break
-        if recipe.patience and epoch - best_epoch >= recipe.patience and epoch + 1 < recipe.epochs:
-            fitted.state = "stopped early"
-            break
-
-    return fitted
+    kept = best if recipe.keep == "best" else named_weights(networks.trained)
+    kept_epoch = state.best_epoch if recipe.keep == "best" else state.epoch
+    return Fitted(kept, kept_epoch, state.ended or "interrupted", state.history)
 
 
-def _train_epoch(
-    step: TrainingStep, training: Split, recipe: Recipe, epoch: int, progress: Progress, stop: StopRequest
-) -> tuple[EpochRecord, int]:
-    """One epoch, or its part up to the request to stop; returns its record and the number of pictures seen."""
-    phase, batch_size = recipe.phase(epoch), recipe.batch_size_for(len(training))
+def _steps(step: TrainingStep, training: Split, recipe: Recipe, state: TrainingState) -> Iterator[int]:
+    """Does the steps that are left of the state's epoch, moving the state on; yields each one's number of pictures."""
+    epoch, batch_size = state.epoch, recipe.batch_size_for(len(training))
     step.begin_epoch(epoch)
-    progress.epoch_begins(epoch, len(training))
-    steps = seen = correct = 0
-    loss_sum = 0.0
     for batch in epoch_batches(
         training,
         batch_size=batch_size,
         seed=recipe.seed,
         epoch=epoch,
-        augmentation=Augmentation.of(recipe) if phase == "augmented" else None,
+        augmentation=Augmentation.of(recipe) if recipe.phase(epoch) == "augmented" else None,
+        seen=state.seen,
     ):
-        result = step(batch, recipe.learning_rate_at(epoch, seen / len(training), batch_size))
-        n = len(batch.labels)
-        steps, seen = steps + 1, seen + n
-        loss_sum, correct = loss_sum + result.loss * n, correct + result.correct
+        result = step(batch, recipe.learning_rate_at(epoch, state.seen / len(training), batch_size))
         if not math.isfinite(result.loss):
             raise _diverged(epoch, recipe)
-        progress.step_ends(n, loss_sum / seen, correct / seen)
-        if stop.requested:
-            break
-    record = EpochRecord(
-        epoch=epoch + 1,
-        phase=phase,
-        steps=steps,
-        learning_rate=recipe.learning_rate_at(epoch, 0, batch_size),
-        loss=loss_sum / seen,
-        accuracy=correct / seen,
-        validation_loss=None,
-        validation_accuracy=None,
+        n = len(batch.labels)
+        state.step, state.steps, state.seen = state.step + 1, state.steps + 1, state.seen + n
+        state.loss_sum, state.correct = state.loss_sum + result.loss * n, state.correct + result.correct
+        yield n
+
+
+def _record(
+    state: TrainingState, recipe: Recipe, training: Split, validated: tuple[float, float] | None
+) -> EpochRecord:
+    """The row of the history for the state's epoch, or for the part of it that was done."""
+    loss, accuracy = validated or (None, None)
+    return EpochRecord(
+        epoch=state.epoch + 1,
+        phase=recipe.phase(state.epoch),
+        steps=state.steps,
+        learning_rate=recipe.learning_rate_at(state.epoch, 0, recipe.batch_size_for(len(training))),
+        loss=state.loss_sum / state.seen,
+        accuracy=state.correct / state.seen,
+        validation_loss=loss,
+        validation_accuracy=accuracy,
     )
-    return record, seen
+
+
+def _finite(weights: Weights, state: TrainingState, recipe: Recipe) -> Weights:
+    """The weights, if they are numbers: the last step's loss is that of the weights before it."""
+    if not all(np.isfinite(weight).all() for weight in weights.values()):
+        raise _diverged(state.epoch, recipe)
+    return weights
+
+
+def _improves(record: EpochRecord, state: TrainingState) -> bool:
+    accuracy = record.validation_accuracy
+    return accuracy is not None and (state.best_accuracy is None or accuracy > state.best_accuracy)
+
+
+def _close_epoch(state: TrainingState, record: EpochRecord, seconds: float) -> None:
+    """Takes an epoch into the history, and goes to the start of the next."""
+    state.history.append(record)
+    state.timings.append((seconds, state.seen))
+    state.epoch += 1
+    state.seen = state.steps = state.correct = 0
+    state.loss_sum = state.seconds = 0.0
+
+
+def _ended(state: TrainingState, recipe: Recipe) -> Literal["finished", "stopped early"] | None:
+    """Whether the epoch before the state's was the last."""
+    if state.epoch >= recipe.epochs:
+        return "finished"
+    without_gain = state.epoch - max(state.best_epoch, recipe.extends)
+    return "stopped early" if recipe.patience and without_gain >= recipe.patience else None
+
+
+def _write_history(run: Run, state: TrainingState, progress: Progress) -> None:
+    """Writes the log; a good training goes on without it, since every checkpoint holds it too."""
+    try:
+        run.write_history(state.history, state.timings)
+    except OSError as error:
+        progress.warns(f"history.csv can't be written: {error.strerror}; the training goes on")
+
+
+class _Validated:
+    """Scores weights on the validation part.
+
+    Args:
+        network: of stock layers, pixels to probabilities; takes the weights.
+    """
+
+    def __init__(self, network: keras.Model) -> None:
+        self._network = network
+        self._folded: keras.Model | None = None
+
+    def __call__(self, weights: Weights, validation: Split) -> tuple[float, float]:
+        """Loss and accuracy, by the network with its normalisation folded."""
+        assign(self._network, weights)
+        folded = self._folded
+        self._folded = fold_normalization(self._network) if folded is None else refold(folded, self._network)
+        return validate(self._folded, validation)
 
 
 def validate(model: keras.Model, validation: Split) -> tuple[float, float]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tqdm import tqdm
 
 from saccade.models.weights import count_weights
+from saccade.printable import printable
 from saccade.recipes import Recipe
-from saccade.runs.records import EpochRecord
+from saccade.runs.records import EpochRecord, TrainingState
 from saccade.runs.run import Run
 
 if TYPE_CHECKING:
@@ -22,8 +24,14 @@ class Progress(Protocol):
     def training_begins(self, run: Run, network: keras.Model) -> None:
         """The run directory is made and the network built."""
 
-    def epoch_begins(self, epoch: int, pictures: int) -> None:
-        """An epoch, counted from 0, over so many training pictures."""
+    def goes_on(self, state: TrainingState | None) -> None:
+        """The training goes on from a checkpoint, or, where there is none yet, from the beginning."""
+
+    def warns(self, text: str) -> None:
+        """Something failed that the training can do without."""
+
+    def epoch_begins(self, epoch: int, pictures: int, seen: int) -> None:
+        """An epoch, counted from 0, over so many training pictures; of these so many were seen before."""
 
     def step_ends(self, pictures: int, loss: float, accuracy: float) -> None:
         """A step over so many pictures; mean loss and accuracy of the epoch so far."""
@@ -38,7 +46,14 @@ class Silence:
     def training_begins(self, run: Run, network: keras.Model) -> None:
         """Nothing."""
 
-    def epoch_begins(self, epoch: int, pictures: int) -> None:
+    def goes_on(self, state: TrainingState | None) -> None:
+        """Nothing."""
+
+    def warns(self, text: str) -> None:
+        """By Python's own means: it is not progress."""
+        warnings.warn(text, stacklevel=2)
+
+    def epoch_begins(self, epoch: int, pictures: int, seen: int) -> None:
         """Nothing."""
 
     def step_ends(self, pictures: int, loss: float, accuracy: float) -> None:
@@ -55,6 +70,7 @@ class TerminalProgress:
         self._recipe = recipe
         self._summary = summary
         self._bar: Any = None
+        self._warned: set[str] = set()
 
     def training_begins(self, run: Run, network: keras.Model) -> None:
         """Names the run directory and the size of the network; prints the model summary if asked."""
@@ -67,10 +83,26 @@ class TerminalProgress:
                 "accuracy is low before"
             )
 
-    def epoch_begins(self, epoch: int, pictures: int) -> None:
+    def goes_on(self, state: TrainingState | None) -> None:
+        """Says from where."""
+        if state is None:
+            _line("there is no checkpoint yet: training from the beginning")
+            return
+        within = f", {state.seen:,} of its pictures seen" if state.seen else ""
+        where = "its end" if state.ended else f"epoch {state.epoch + 1}{within}"
+        _line(f"going on from the checkpoint of step {state.step:,}: {where}")
+
+    def warns(self, text: str) -> None:
+        """A line, once for each text."""
+        if text not in self._warned:
+            self._warned.add(text)
+            _line(f"warning: {text}")
+
+    def epoch_begins(self, epoch: int, pictures: int, seen: int) -> None:
         """Starts the epoch's bar, with rate and remaining time."""
         self._bar = tqdm(
             total=pictures,
+            initial=seen,
             desc=f"epoch {epoch + 1}/{self._recipe.epochs}{self._phase(epoch)}",
             unit=" pictures",
             file=sys.stderr,
@@ -101,5 +133,5 @@ class TerminalProgress:
 
 
 def _line(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{printable(text, lines=True)}\n")
     sys.stderr.flush()

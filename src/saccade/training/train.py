@@ -25,10 +25,13 @@ from saccade.models.twin import training_twin
 from saccade.models.weights import assign
 from saccade.pipeline.order import generator
 from saccade.recipes import ComputeDtype, Recipe, default_recipe_name, get_recipe
+from saccade.runs.checkpoints import Checkpoint
 from saccade.runs.create import check_free, create_run
 from saccade.runs.environment import memory_bytes
+from saccade.runs.lock import locked_for_training
 from saccade.runs.records import Status
 from saccade.runs.run import Run
+from saccade.training.determinism import deterministic_operations
 from saccade.training.fit import Fitted, Networks, fit
 from saccade.training.history_drawing import draw_history
 from saccade.training.interrupt import stop_on_interrupt
@@ -65,7 +68,8 @@ def train(
         summary: whether to print the model summary too.
 
     Returns:
-        The run. After a first Ctrl-C it holds the training up to there and can be evaluated; a second one quits.
+        The run. After a first Ctrl-C it holds the training up to there and can be evaluated; a second one quits. Either
+        way, and after a crash, `saccade.resume` goes on from it.
 
     Raises:
         DataError: the data can't be used.
@@ -73,7 +77,7 @@ def train(
         RunError: `out` is in the way.
         TrainingError: this recipe can't train on this data, or the training diverged.
     """
-    _check_backend()
+    check_backend()
     check_free(out)
     # Wrong settings are refused before any work, even while the default recipe is not known yet.
     size = _resolve(recipe or "quick", epochs, settings).image_size
@@ -84,17 +88,38 @@ def train(
     _check(parts, chosen)
     _check_memory(dataset, chosen)
     compute_dtype = measure_compute_dtype() if chosen.compute == "auto" else chosen.compute
-    networks = _networks(chosen, dataset, parts["train"], compute_dtype)
+    networks = build_networks(chosen, dataset, parts["train"], compute_dtype)
     run = create_run(out, dataset, chosen, {name: len(part) for name, part in parts.items()}, compute_dtype)
-    _keep_validation_pictures(run, parts["validation"])
     told: Progress = TerminalProgress(chosen, summary=summary) if progress or summary else Silence()
     told.training_begins(run, networks.validated)
-    with stop_on_interrupt() as stop:
-        _save(run, fit(networks, parts, run, progress=told, stop=stop))
+    with locked_for_training(run.path):
+        carry_out(run, networks, parts, progress=told)
     return run
 
 
-def _networks(recipe: Recipe, dataset: Dataset, training: Split, compute_dtype: ComputeDtype) -> Networks:
+def carry_out(
+    run: Run,
+    networks: Networks,
+    parts: Mapping[SplitName, Split],
+    *,
+    checkpoint: Checkpoint | None = None,
+    progress: Progress,
+) -> None:
+    """Trains in a run directory that exists and is locked, from the beginning or from a checkpoint, and saves.
+
+    Raises:
+        TrainingError: the training diverged.
+        RunError: a checkpoint can't be written or doesn't fit.
+    """
+    if not run.has_validation_pictures:
+        _keep_validation_pictures(run, parts["validation"])
+    with stop_on_interrupt() as stop, deterministic_operations(run.recipe.deterministic):
+        fitted = fit(networks, parts, run, checkpoint=checkpoint, progress=progress, stop=stop)
+        _save(run, fitted)
+
+
+def build_networks(recipe: Recipe, dataset: Dataset, training: Split, compute_dtype: ComputeDtype) -> Networks:
+    """The recipe's network with fresh weights, as it is trained and as it is validated."""
     size, classes = {"height": dataset.rule.height, "width": dataset.rule.width}, len(dataset.class_names)
     validated = build_probability_model(recipe, **size, classes=classes, views=1)
     if recipe.start_size == recipe.end_size:
@@ -119,7 +144,12 @@ def _load(data: str | os.PathLike[str] | None, size: int | None, progress: bool)
     return load(data, image_size=size, progress=progress)
 
 
-def _check_backend() -> None:
+def check_backend() -> None:
+    """Refuses a Keras that does not run on TensorFlow.
+
+    Raises:
+        TrainingError: it runs on another backend.
+    """
     import keras  # not above: the models room loads it first, without TensorFlow's notices
 
     if keras.backend.backend() != "tensorflow":

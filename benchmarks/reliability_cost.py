@@ -1,0 +1,121 @@
+"""What it costs that a training can be resumed to the same bits: checkpoints, and deterministic operations.
+
+    python benchmarks/reliability_cost.py DATA [--recipe fast] [--repeats 3]
+
+Trains for some steps, alternately with and without TensorFlow's op determinism, each time in a process of its own, and
+prints the ratio of the times of a step. Then writes the checkpoint of that training several times, and prints what part
+of a training it takes, with one checkpoint in every 60 s as is usual.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from processes import at_least_one, run_program, timed
+from results import Result, add_results_option, keep_results
+
+from saccade.data.load import load
+from saccade.data.parts import parts_of
+from saccade.models.compute_dtype import measure_compute_dtype
+from saccade.pipeline.augmentation import Augmentation
+from saccade.pipeline.batches import epoch_batches
+from saccade.recipes import Recipe, get_recipe
+from saccade.runs.create import create_run
+from saccade.runs.records import TrainingState
+from saccade.training.checkpointing import Checkpointing
+from saccade.training.determinism import deterministic_operations
+from saccade.training.optimizer import build_optimizer
+from saccade.training.step import TrainingStep
+from saccade.training.train import build_networks
+
+STEPS = 40
+CHECKPOINTS = 10
+
+
+def main() -> None:
+    """Measures both, or, in a process of its own, one sort of steps."""
+    parser = argparse.ArgumentParser(description="Measures what checkpoints and deterministic operations cost.")
+    parser.add_argument("data", metavar="DATA", help="a name, a folder or an archive, as for `saccade train`")
+    parser.add_argument("--recipe", default="fast", help="see `saccade recipes`")
+    parser.add_argument("--repeats", type=at_least_one, default=3, help="processes of each sort")
+    parser.add_argument("--steps", choices=["free", "deterministic"], help=argparse.SUPPRESS)
+    add_results_option(parser)
+    options = parser.parse_args()
+    recipe = get_recipe(options.recipe)
+    if options.steps:
+        with prepared(options.data, recipe) as (step, _), deterministic_operations(options.steps == "deterministic"):
+            print(json.dumps(seconds_of_steps(options.data, recipe, step)))
+        return
+    times: dict[str, list[float]] = {"free": [], "deterministic": []}
+    for _ in range(options.repeats):
+        for sort, found in times.items():
+            command = [sys.executable, __file__, options.data, "--recipe", options.recipe, "--steps", sort]
+            found.append(json.loads(timed(command).output))
+    ratios = [a / b for a, b in zip(times["deterministic"], times["free"], strict=True)]
+    writing = seconds_of_checkpoints(options.data, recipe)
+    results = [
+        Result(recipe.name, "median step, deterministic / free operations", "ratio", ratios),
+        Result(recipe.name, "a checkpoint", "s", writing),
+        Result(recipe.name, "checkpoints, one a minute / training", "ratio", [each / 60 for each in writing]),
+    ]
+    keep_results("reliability_cost", results, options.results)
+
+
+@contextmanager
+def prepared(data: str, recipe: Recipe) -> Iterator[tuple[TrainingStep, Checkpointing]]:
+    """A training's step and the checkpoints of its run, ready to begin."""
+    dataset = load(data, image_size=recipe.image_size)
+    parts = parts_of(dataset, validation=recipe.validation, seed=recipe.seed)
+    dtype = measure_compute_dtype()
+    networks = build_networks(recipe, dataset, parts["train"], dtype)
+    optimizer = build_optimizer(recipe, recipe.batch_size_for(len(parts["train"])))
+    step = TrainingStep(networks.trained, recipe, optimizer, parts["train"].store.shape[1:3], None)
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:  # not in memory, as /tmp may be
+        counts = {name: len(part) for name, part in parts.items()}
+        run = create_run(Path(folder) / "run", dataset, recipe, counts, dtype)
+        yield step, Checkpointing(run, networks.trained, optimizer)
+
+
+def seconds_of_steps(data: str, recipe: Recipe, step: TrainingStep) -> float:
+    """The median time of a step of the last epoch, the first few left out."""
+    training = parts_of(load(data, image_size=recipe.image_size), validation=recipe.validation, seed=recipe.seed)[
+        "train"
+    ]
+    epoch = recipe.epochs - 1
+    step.begin_epoch(epoch)
+    batches = epoch_batches(
+        training,
+        batch_size=recipe.batch_size_for(len(training)),
+        seed=recipe.seed,
+        epoch=epoch,
+        augmentation=Augmentation.of(recipe) if recipe.phase(epoch) == "augmented" else None,
+    )
+    taken = []
+    for _, batch in zip(range(STEPS), batches, strict=False):
+        began = time.perf_counter()
+        step(batch, recipe.learning_rate)
+        taken.append(time.perf_counter() - began)
+    return statistics.median(taken[5:])
+
+
+def seconds_of_checkpoints(data: str, recipe: Recipe) -> list[float]:
+    """The times in which a checkpoint is written, read back, and an older one removed."""
+    taken = []
+    with prepared(data, recipe) as (_, checkpointing):
+        for number in range(CHECKPOINTS):
+            began = time.perf_counter()
+            checkpointing.write(TrainingState(step=number), {})
+            taken.append(time.perf_counter() - began)
+    return taken
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,39 @@
+"""Text from files and folders, made safe to show: no terminal obeys it, and no line of it is broken."""
+
+from __future__ import annotations
+
+
+def printable(text: str, *, lines: bool = False) -> str:
+    r"""The text with whatever can't be printed written as codes, such as `\x1b` for the escape character.
+
+    That goes for control characters, for marks that turn the direction of writing, and for bytes that are no text.
+
+    Args:
+        text: from a file's name, say.
+        lines: whether the text has lines of its own, which are kept.
+    """
+    if text.isprintable():
+        return text
+    return "".join(letter if _harmless(letter, lines) else _code(letter) for letter in text)
+
+
+def printable_json(text: str) -> str:
+    """JSON in which the same is written as JSON's own codes, so that a program reads what was there."""
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(letter if _harmless(letter, lines=True) else _json_code(letter) for letter in text)
+
+
+def _harmless(letter: str, lines: bool) -> bool:
+    return letter.isprintable() or (lines and letter == "\n")
+
+
+def _code(letter: str) -> str:
+    return letter.encode("unicode_escape").decode()
+
+
+def _json_code(letter: str) -> str:
+    if ord(letter) < 0x10000:
+        return f"\\u{ord(letter):04x}"
+    pair = letter.encode("utf-16-be")
+    return "".join(f"\\u{pair[i]:02x}{pair[i + 1]:02x}" for i in (0, 2))

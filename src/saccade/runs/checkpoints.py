@@ -1,0 +1,258 @@
+"""Checkpoints: a training's whole state on the disk, from which it goes on to the same bits.
+
+A run's folder `checkpoints` holds one folder each, `step-00000042`, in it
+
+    state.json               how far the training is, and its history so far
+    network.safetensors      every variable of the network that is trained
+    optimizer.safetensors    every variable of the optimizer
+    best.safetensors         the weights to be kept so far, where those of the best epoch are kept
+    manifest.json            the step, the run it belongs to, and length and SHA-256 of each file above
+
+A checkpoint is built in a folder `tmp-...`: every file is brought to the disk, the manifest last, then the folder is
+renamed. So a folder called `step-...` is whole, unless it was damaged later, which its manifest tells. Older ones are
+removed after the new one was read back and found intact, so that at each moment one is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import shutil
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from saccade.errors import RunError
+from saccade.runs.records import TrainingState
+from saccade.whole_files import flush
+
+Arrays = Mapping[str, NDArray[np.generic]]
+
+_NAME = r"step-\d{8,15}"
+_MANIFEST = "manifest.json"
+_STATE = "state.json"
+_SUFFIX = ".safetensors"
+_KEPT = 2
+_LARGEST_MANIFEST = 100_000
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A training's state.
+
+    Attributes:
+        state: how far it is, and its history.
+        arrays: for "network", "optimizer" and, where there are any, "best": arrays by name.
+    """
+
+    state: TrainingState
+    arrays: Mapping[str, Arrays]
+
+    @property
+    def best(self) -> dict[str, NDArray[np.float32]]:
+        """The weights to be kept so far, by `layer/variable`; empty where the last are kept."""
+        return {name: value.astype(np.float32, copy=False) for name, value in self.arrays.get("best", {}).items()}
+
+
+@dataclass(frozen=True)
+class DamagedCheckpoint:
+    """One that can't be used.
+
+    Attributes:
+        path: its folder.
+        reason: what is wrong with it, in a clause.
+    """
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Latest:
+    """What a folder of checkpoints holds.
+
+    Attributes:
+        checkpoint: the intact one of the highest step; None where there is none.
+        damaged: those of a higher step, which can't be used, the highest first.
+    """
+
+    checkpoint: Checkpoint | None
+    damaged: tuple[DamagedCheckpoint, ...]
+
+
+class _FileFacts(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    bytes: int = Field(ge=0)
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class _Manifest(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    run: str
+    step: int = Field(ge=0)
+    files: dict[str, _FileFacts]
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The checkpoints of a run.
+
+    Attributes:
+        folder: where they lie; it may not exist yet.
+        run: fingerprint of the run that they belong to.
+    """
+
+    folder: Path
+    run: str
+    _intact: set[Path] = field(default_factory=set, repr=False, compare=False)
+
+    def write(self, checkpoint: Checkpoint) -> None:
+        """Writes a checkpoint, and once it stands removes older ones, save the one before it.
+
+        Raises:
+            RunError: it can't be written, or does not read back as it was written; those before it are as they were.
+        """
+        try:
+            target = self._place(checkpoint)
+        except OSError as error:
+            raise RunError(
+                f"no checkpoint can be written in '{self.folder}': {error.strerror}",
+                found=f"step {checkpoint.state.step} of the training; what was written before is intact",
+                remedy=f"mend that, then go on where it was: saccade train --resume {self.folder.parent}",
+            ) from None
+        if (reason := self._verify(target)) is not None:
+            raise RunError(
+                f"a checkpoint is damaged right after it was written: {target}",
+                found=reason,
+                remedy="the disk or the memory of this machine is not reliable; the checkpoint before it was kept",
+            )
+        self._intact.add(target)
+        self._remove_older_than(target)
+
+    def latest(self) -> Latest:
+        """The newest intact checkpoint, and those that are newer and damaged."""
+        damaged: list[DamagedCheckpoint] = []
+        for path in reversed(self._all()):
+            reason = self._verify(path)
+            if reason is None:
+                try:
+                    checkpoint = _read(path)
+                except (ValidationError, SafetensorError, ValueError, OSError) as error:
+                    reason = f"its contents can't be understood: {type(error).__name__}"
+                else:
+                    self._intact.add(path)
+                    return Latest(checkpoint, tuple(damaged))
+            damaged.append(DamagedCheckpoint(path, reason))
+        return Latest(None, tuple(damaged))
+
+    def clean(self) -> None:
+        """Removes what a training left half-written when it was killed. Only for whoever holds the run's lock."""
+        for left in self.folder.glob("tmp-*"):
+            shutil.rmtree(left, ignore_errors=True)
+
+    def _place(self, checkpoint: Checkpoint) -> Path:
+        """Brings a checkpoint to the disk under its name."""
+        self.folder.mkdir(exist_ok=True)
+        target = self.folder / f"step-{checkpoint.state.step:08}"
+        building = self.folder / f"tmp-{secrets.token_hex(8)}"
+        building.mkdir()
+        try:
+            self._fill(building, checkpoint)
+            flush(building)
+            if target.exists():  # a damaged one: an intact one would have been gone on from
+                self._remove(target)
+            building.rename(target)
+            flush(self.folder)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+        return target
+
+    def _fill(self, building: Path, checkpoint: Checkpoint) -> None:
+        contents = {_STATE: checkpoint.state.model_dump_json(indent=1).encode()}
+        for name, arrays in checkpoint.arrays.items():
+            contents[f"{name}{_SUFFIX}"] = save({key: np.array(value, order="C") for key, value in arrays.items()})
+        facts = {
+            name: _FileFacts(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+            for name, content in contents.items()
+        }
+        manifest = _Manifest(run=self.run, step=checkpoint.state.step, files=facts)
+        for name, content in {**contents, _MANIFEST: manifest.model_dump_json(indent=1).encode()}.items():
+            (building / name).write_bytes(content)
+            flush(building / name)
+
+    def _all(self) -> list[Path]:
+        """The folders of finished checkpoints, by step."""
+        if not self.folder.is_dir():
+            return []
+        found = {int(path.name[5:]): path for path in self.folder.iterdir() if re.fullmatch(_NAME, path.name)}
+        return [path for _, path in sorted(found.items())]
+
+    def _verify(self, path: Path) -> str | None:
+        """What is wrong with a checkpoint, or None."""
+        try:
+            manifest = _Manifest.model_validate_json(_read_at_most(path / _MANIFEST, _LARGEST_MANIFEST))
+            if manifest.run != self.run:
+                return "it belongs to another run"
+            if path.name != f"step-{manifest.step:08}":
+                return f"it is that of step {manifest.step}"
+            return _difference(path, manifest.files)
+        except OSError as error:
+            return f"it can't be read: {error.strerror}"
+        except ValidationError:
+            return "its manifest is damaged"
+
+    def _remove_older_than(self, newest: Path) -> None:
+        """Removes all but the newest and the intact one before it; damaged ones go as well."""
+        before = [path for path in self._all() if path != newest]
+        kept = [path for path in reversed(before) if path in self._intact or self._verify(path) is None][: _KEPT - 1]
+        for path in before:
+            if path not in kept:
+                self._remove(path)
+
+    def _remove(self, path: Path) -> None:
+        """Removes a checkpoint: out of sight first, so that no half of it is ever found."""
+        away = path.with_name(f"tmp-{secrets.token_hex(8)}")
+        path.rename(away)
+        shutil.rmtree(away, ignore_errors=True)
+        self._intact.discard(path)
+
+
+def _difference(path: Path, files: Mapping[str, _FileFacts]) -> str | None:
+    """How the files of a checkpoint differ from what its manifest says of them, or None."""
+    there = {file.name: file.lstat() for file in path.iterdir() if file.name != _MANIFEST}
+    if set(there) != set(files):
+        return f"files are missing or too many: {', '.join(sorted(set(there) ^ set(files)))}"
+    for name, facts in files.items():
+        if not stat.S_ISREG(there[name].st_mode):
+            return f"{name} is not a file"
+        if there[name].st_size != facts.bytes:
+            return f"{name} has {there[name].st_size:,} bytes instead of {facts.bytes:,}"
+        if _sha256(path / name) != facts.sha256:
+            return f"the contents of {name} have changed"
+    return None
+
+
+def _read(path: Path) -> Checkpoint:
+    state = TrainingState.model_validate_json((path / _STATE).read_bytes())
+    files = sorted(path.glob(f"*{_SUFFIX}"))
+    return Checkpoint(state, {file.name.removesuffix(_SUFFIX): load(file.read_bytes()) for file in files})
+
+
+def _read_at_most(path: Path, limit: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(limit)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

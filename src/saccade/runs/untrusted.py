@@ -1,0 +1,121 @@
+"""Reads files of a run as what they are: from anyone. Nothing is unpickled, evaluated or taken at its word on sizes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import stat
+import zipfile
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load
+
+from saccade.errors import RunError
+
+_Schema = TypeVar("_Schema", bound=BaseModel)
+
+_LARGEST_RECORD = 50_000_000
+_LARGEST_PICTURES = 100_000_000
+_PARTS = ("pictures", "labels")
+
+
+def read_contents(path: Path, limit: int) -> bytes:
+    """The bytes of a regular file of so many at most.
+
+    Raises:
+        RunError: it is no such file, or can't be read.
+    """
+    try:
+        # Opening a named pipe would wait for ever without O_NONBLOCK.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            facts = os.fstat(descriptor)
+            if not stat.S_ISREG(facts.st_mode):
+                raise RunError(f"'{path}' is not a regular file")
+            if facts.st_size > limit:
+                raise RunError(
+                    f"'{path}' is too large", expected=f"{limit:,} bytes at most", found=f"{facts.st_size:,} bytes"
+                )
+            return file.read()
+    except OSError as error:
+        raise RunError(f"'{path}' can't be read: {error.strerror}") from None
+
+
+def read_record(path: Path, schema: type[_Schema]) -> _Schema:
+    """A JSON file by its strict schema.
+
+    Raises:
+        RunError: it can't be read, or is not what the schema says.
+    """
+    try:
+        return schema.model_validate_json(read_contents(path, _LARGEST_RECORD))
+    except ValidationError as error:
+        raise _damaged(path, error) from None
+
+
+def read_rows(path: Path, schema: type[_Schema]) -> list[_Schema]:
+    """The rows of a CSV file by their schema; empty cells are None.
+
+    Raises:
+        RunError: it can't be read, or is not what the schema says.
+    """
+    text = io.StringIO(read_contents(path, _LARGEST_RECORD).decode(errors="replace"), newline="")
+    try:
+        rows = [{key: None if value == "" else value for key, value in row.items()} for row in csv.DictReader(text)]
+        return [schema.model_validate(row, strict=False) for row in rows]
+    except csv.Error as error:
+        raise RunError(f"'{path}' is damaged: {error}") from None
+    except ValidationError as error:
+        raise _damaged(path, error) from None
+
+
+def read_weights(path: Path, limit: int) -> dict[str, NDArray[np.float32]]:
+    """The arrays of a safetensors file of so many bytes at most.
+
+    Raises:
+        RunError: it is larger, damaged, or holds anything but float32.
+    """
+    try:
+        arrays: dict[str, NDArray[np.float32]] = load(read_contents(path, limit))
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"'{path}' is damaged: {error}") from None
+    others = [name for name, array in arrays.items() if array.dtype != np.float32]
+    if others:
+        raise RunError(f"'{path}' holds other weights than float32: {', '.join(others[:5])}")
+    return arrays
+
+
+def read_pictures(path: Path, height: int, width: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Pictures and labels from an NPZ file.
+
+    Raises:
+        RunError: it is damaged, too large, or holds anything else than pictures of this size and their labels.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(read_contents(path, _LARGEST_PICTURES))) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > _LARGEST_PICTURES:
+                raise RunError(f"'{path}' is too large", expected=f"{_LARGEST_PICTURES:,} bytes at most, unpacked")
+            arrays = [np.load(io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False) for name in _PARTS]
+    except (zipfile.BadZipFile, ValueError, KeyError, EOFError, NotImplementedError, RuntimeError) as error:
+        raise RunError(f"'{path}' is damaged: {error}") from None
+    pictures, labels = arrays
+    fits = pictures.dtype == np.uint8 and pictures.shape == (len(labels), height, width, 3) and labels.ndim == 1
+    if not fits or labels.dtype != np.int64:
+        raise RunError(
+            f"'{path}' does not hold the run's validation pictures",
+            expected=f"uint8 of shape [n, {height}, {width}, 3] and n labels, int64",
+            found=f"{pictures.dtype} of shape {list(pictures.shape)}, {labels.dtype} of shape {list(labels.shape)}",
+        )
+    return pictures, labels
+
+
+def _damaged(path: Path, error: ValidationError) -> RunError:
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return RunError(f"'{path}' is damaged or of another version", found=f"{where}: {first['msg']}")

@@ -1,0 +1,102 @@
+"""extend: trains a finished run further, into a run of its own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from saccade.data.dataset import Dataset
+from saccade.data.load import load_with_rule
+from saccade.data.parts import parts_of
+from saccade.errors import RunError
+from saccade.runs.checkpoints import Checkpoint
+from saccade.runs.create import check_free, create_run
+from saccade.runs.lock import locked_for_training
+from saccade.runs.records import Parent
+from saccade.runs.run import Run
+from saccade.training.progress import Progress, Silence, TerminalProgress
+from saccade.training.train import build_networks, carry_out, check_backend
+
+
+def extend(
+    run: Run | str | Path,
+    epochs: int,
+    *,
+    schedule: Literal["hold", "restart", "anneal"] = "hold",
+    data: str | os.PathLike[str] | Dataset | None = None,
+    out: str | Path | None = None,
+    progress: bool = True,
+) -> Run:
+    """Trains a run that has ended for some more epochs, from its last checkpoint, into a new run.
+
+    Weights, optimizer and history are taken over, the epochs are counted on. Where the learning rate was constant,
+    `hold` makes a training of 10 epochs extended by 5 the same, bit for bit, as one of 15.
+
+    Args:
+        run: the run, or its directory; it stays as it is.
+        epochs: how many more, in the phase that it ended in, at its final size of pictures.
+        schedule: what the learning rate does: "hold" the one at the beginning of its last epoch, "restart" the
+            recipe's schedule, "anneal" linearly from there to 0.
+        data: where the data is now; None: where it was.
+        out: the directory to make. None: the first free `runs/<data>-<recipe>-<n>`.
+        progress: whether to tell on stderr how it goes.
+
+    Returns:
+        The new run; its `parent()` names the one it extends.
+
+    Raises:
+        RunError: the run has not ended, has no intact checkpoint, or `out` is in the way.
+        RecipeError: fewer than one epoch.
+        DataError: the data can't be used.
+        TrainingError: the training diverged.
+    """
+    check_backend()
+    check_free(out)
+    parent = Run.open(run)
+    checkpoint = _end_of(parent)
+    recipe = parent.recipe.extended(checkpoint.state.epoch, epochs, schedule)
+    dataset = data if isinstance(data, Dataset) else load_with_rule(data or parent.data_source, parent.rule)
+    if dataset.fingerprint != parent.data_fingerprint:
+        raise RunError(
+            f"the data is not what the run '{parent.path}' was trained on: {dataset.source} holds other pictures",
+            remedy="name the data it was trained on, or train anew",
+        )
+    parts = parts_of(dataset, validation=recipe.validation, seed=recipe.seed)
+    compute_dtype = parent.environment().compute_dtype
+    networks = build_networks(recipe, dataset, parts["train"], compute_dtype)
+    record = Parent(
+        path=str(parent.path.resolve()),
+        fingerprint=parent.checkpoints.run,
+        step=checkpoint.state.step,
+        epochs=checkpoint.state.epoch,
+    )
+    made = create_run(out, dataset, recipe, parent.data.pictures, compute_dtype, record)
+    told: Progress = TerminalProgress(recipe) if progress else Silence()
+    told.training_begins(made, networks.validated)
+    with locked_for_training(made.path):
+        # Of its own, so that the new run can be gone on with wherever its parent is.
+        made.checkpoints.write(checkpoint)
+        told.goes_on(checkpoint.state)
+        carry_out(made, networks, parts, checkpoint=checkpoint, progress=told)
+    return made
+
+
+def _end_of(parent: Run) -> Checkpoint:
+    """The last checkpoint of a run that has ended, as a training that has not."""
+    state = parent.status().state
+    if state not in ("finished", "stopped early"):
+        raise RunError(
+            f"the training of '{parent.path}' has not ended: it is {state}",
+            remedy=f"end it first: saccade train --resume {parent.path}",
+        )
+    latest = parent.checkpoints.latest()
+    if latest.checkpoint is None or latest.damaged:
+        found = [f"{damaged.path.name}: {damaged.reason}" for damaged in latest.damaged]
+        raise RunError(
+            f"the run '{parent.path}' can't be extended: its last checkpoint is {'damaged' if found else 'missing'}",
+            found="; ".join(found) or None,
+            remedy="train anew",
+        )
+    ended = latest.checkpoint.state.model_copy(update={"ended": None})
+    return Checkpoint(ended, latest.checkpoint.arrays)

@@ -1,0 +1,129 @@
+"""resume: goes on with a training that was killed or interrupted, to the bits it would have come to."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from saccade.data.dataset import Dataset
+from saccade.data.load import load_with_rule
+from saccade.data.parts import parts_of
+from saccade.errors import RunError
+from saccade.runs.checkpoints import Checkpoint
+from saccade.runs.environment import read_environment
+from saccade.runs.lock import locked_for_training
+from saccade.runs.records import Environment, Status
+from saccade.runs.run import Run
+from saccade.training.progress import Progress, Silence, TerminalProgress
+from saccade.training.train import build_networks, carry_out, check_backend
+
+# What of the environment decides on bits.
+_DECISIVE = ("saccade", "python", "packages", "backend", "processor", "cores", "accelerators")
+
+
+def resume(
+    run: Run | str | Path,
+    data: str | os.PathLike[str] | Dataset | None = None,
+    *,
+    force: bool = False,
+    progress: bool = True,
+) -> Run:
+    """Goes on with a training from its latest checkpoint.
+
+    On the same machine, with the same versions and the same data, weights and history come to the same bytes as those
+    of a training that was never stopped.
+
+    Args:
+        run: the run, or its directory.
+        data: where the data is now; None: where it was.
+        force: go on although data, versions or machine are others, or all checkpoints are damaged.
+        progress: whether to tell on stderr how it goes.
+
+    Returns:
+        The run.
+
+    Raises:
+        RunError: the training has ended already, or another process is at it; something differs; its checkpoints are
+            all damaged.
+        DataError: the data can't be used.
+        TrainingError: the training diverged.
+    """
+    check_backend()
+    run = Run.open(run)
+    state = run.status().state
+    if state in ("finished", "stopped early"):
+        raise RunError(
+            f"the training of '{run.path}' is {'finished' if state == 'finished' else 'stopped already'}",
+            remedy=f"to train it further: saccade train --extend {run.path} --epochs +5",
+        )
+    told: Progress = TerminalProgress(run.recipe) if progress else Silence()
+    with locked_for_training(run.path):
+        run.clean()
+        checkpoint = _latest(run, told, force=force)
+        dataset = data if isinstance(data, Dataset) else load_with_rule(data or run.data_source, run.rule)
+        environment = read_environment(run.environment().compute_dtype)
+        _check_same(run, dataset, environment, told, force=force)
+        parts = parts_of(dataset, validation=run.recipe.validation, seed=run.recipe.seed)
+        networks = build_networks(run.recipe, dataset, parts["train"], environment.compute_dtype)
+        run.write_status(Status(state="running", epochs=0, kept_epoch=0))
+        told.training_begins(run, networks.validated)
+        told.goes_on(None if checkpoint is None else checkpoint.state)
+        carry_out(run, networks, parts, checkpoint=checkpoint, progress=told)
+    return run
+
+
+def _latest(run: Run, told: Progress, *, force: bool) -> Checkpoint | None:
+    """The checkpoint to go on from; None: from the beginning, where all are damaged only by force."""
+    latest = run.checkpoints.latest()
+    if latest.damaged and latest.checkpoint is None and not force:
+        raise RunError(
+            f"all checkpoints of '{run.path}' are damaged",
+            found="; ".join(f"{damaged.path.name}: {damaged.reason}" for damaged in latest.damaged),
+            remedy="to train it again from the beginning: add --force",
+        )
+    for damaged in latest.damaged:
+        told.warns(f"the checkpoint {damaged.path.name} is damaged and left out: {damaged.reason}")
+    return latest.checkpoint
+
+
+def _check_same(run: Run, dataset: Dataset, environment: Environment, told: Progress, *, force: bool) -> None:
+    """Refuses, or by force only tells, what differs from when the run was begun.
+
+    Raises:
+        RunError: something differs; or the data has other classes, which no force can mend.
+    """
+    if dataset.class_names != run.class_names:
+        raise RunError(
+            f"the data has other classes than the run '{run.path}'",
+            expected=", ".join(run.class_names),
+            found=", ".join(dataset.class_names),
+        )
+    differences = _differences(run.environment(), environment)
+    if dataset.fingerprint != run.data_fingerprint:
+        differences.append(f"data: {dataset.source} holds other pictures than it did")
+    if not differences:
+        return
+    if not force:
+        raise RunError(
+            f"the run '{run.path}' was begun elsewhere: going on would not come to the same bits",
+            found="; ".join(differences),
+            remedy="go on all the same: add --force",
+        )
+    for difference in differences:
+        told.warns(difference)
+
+
+def _differences(before: Environment, now: Environment) -> list[str]:
+    differences = []
+    for name in _DECISIVE:
+        old, new = getattr(before, name), getattr(now, name)
+        if isinstance(old, dict):
+            packages = sorted(old.keys() | new.keys())
+            differences += [
+                f"{package}: {old.get(package, 'none')} then, {new.get(package, 'none')} now"
+                for package in packages
+                if old.get(package) != new.get(package)
+            ]
+        elif old != new:
+            differences.append(f"{name}: {old or 'none'} then, {new or 'none'} now")
+    return differences

@@ -1,0 +1,42 @@
+"""Files and folders that appear whole or not at all, and outlast a power cut once they are there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+TEMPORARY = ".tmp-"
+"""What the names of unfinished files and folders begin with."""
+
+
+@contextmanager
+def placed(target: Path) -> Iterator[Path]:
+    """Gives a temporary path beside `target`, with its suffixes; what is written there is moved to `target` at the end.
+
+    What was written is brought to the disk before it is moved, and the move after it. If the block raises, the
+    temporary file or folder is removed and `target` stays as it was.
+    """
+    temporary = target.with_name(f"{TEMPORARY}{os.getpid()}-{target.name}")
+    try:
+        yield temporary
+        if temporary.is_file():
+            flush(temporary)
+        temporary.replace(target)
+        flush(target.parent)
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
+
+
+def flush(path: Path) -> None:
+    """Has the system bring a file's contents, or a folder's list of names, to the disk (`fsync`)."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

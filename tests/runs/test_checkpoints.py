@@ -1,0 +1,146 @@
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from saccade.errors import RunError
+from saccade.runs.checkpoints import Checkpoint, Checkpoints
+from saccade.runs.lock import locked_for_training
+from saccade.runs.records import EpochRecord, TrainingState
+
+WRITER = Path(__file__).with_name("checkpoint_writer.py")
+
+
+def a_checkpoint(step):
+    record = EpochRecord(
+        epoch=1, phase="plain", steps=4, learning_rate=0.1, loss=1 / 3, accuracy=0.1 + 0.2,
+        validation_loss=None, validation_accuracy=None,
+    )  # fmt: skip
+    state = TrainingState(
+        step=step, epoch=1, seen=8, steps=2, loss_sum=2 / 3, correct=3, history=[record], timings=[(0.7, 16)]
+    )
+    arrays = {
+        "network": {"conv/kernel": np.arange(6, dtype=np.float32).reshape(2, 3) / step},
+        "optimizer": {"000": np.array(step), "001": np.array([2**32 - 1], np.uint32)},
+    }
+    return Checkpoint(state, arrays)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Checkpoints(tmp_path / "checkpoints", "this run")
+
+
+def steps_in(store):
+    return sorted(path.name for path in store.folder.iterdir())
+
+
+def test_what_was_written_is_read_to_the_bit(store):
+    written = a_checkpoint(7)
+    store.write(written)
+    read = store.latest().checkpoint
+    assert read.state == written.state
+    for part, arrays in written.arrays.items():
+        assert read.arrays[part].keys() == arrays.keys()
+        for name, value in arrays.items():
+            assert (read.arrays[part][name].dtype, read.arrays[part][name].shape) == (value.dtype, value.shape)
+            np.testing.assert_array_equal(read.arrays[part][name], value)
+
+
+def test_the_last_two_are_kept(store):
+    for step in (3, 20, 100):
+        store.write(a_checkpoint(step))
+    assert steps_in(store) == ["step-00000020", "step-00000100"]
+    assert store.latest().checkpoint.state.step == 100
+
+
+def test_an_intact_one_stays_beside_a_new_one_even_if_one_between_them_is_damaged(store):
+    store.write(a_checkpoint(1))
+    store.write(a_checkpoint(2))
+    (store.folder / "step-00000002" / "state.json").write_text("{}")
+    again = Checkpoints(store.folder, store.run)
+    again.write(a_checkpoint(3))
+    assert steps_in(store) == ["step-00000001", "step-00000003"]
+
+
+def test_without_any_there_is_none(store):
+    assert store.latest().checkpoint is None
+    assert store.latest().damaged == ()
+
+
+def test_one_of_another_run_or_under_another_name_is_not_taken(store):
+    store.write(a_checkpoint(1))
+    store.write(a_checkpoint(2))
+    (store.folder / "step-00000002").rename(store.folder / "step-00000009")
+    found = store.latest()
+    assert found.checkpoint.state.step == 1
+    assert [damaged.reason for damaged in found.damaged] == ["it is that of step 2"]
+    others = Checkpoints(store.folder, "another run").latest()
+    assert others.checkpoint is None
+    assert {damaged.reason for damaged in others.damaged} == {"it belongs to another run"}
+
+
+def test_links_and_folders_are_no_files_of_a_checkpoint(store, tmp_path):
+    store.write(a_checkpoint(1))
+    state = store.folder / "step-00000001" / "state.json"
+    state.rename(tmp_path / "elsewhere.json")
+    state.symlink_to(tmp_path / "elsewhere.json")
+    assert [damaged.reason for damaged in store.latest().damaged] == ["state.json is not a file"]
+
+
+def test_what_was_left_half_written_is_cleaned(store):
+    store.write(a_checkpoint(1))
+    (store.folder / "tmp-1234").mkdir()
+    store.clean()
+    assert steps_in(store) == ["step-00000001"]
+
+
+def written_badly(what, folder, count):
+    result = subprocess.run(
+        [sys.executable, str(WRITER), what, str(folder), str(count), "1"], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+@pytest.mark.parametrize("count", [pytest.param(60, id="60"), pytest.param(2000, id="2000", marks=pytest.mark.nightly)])
+def test_a_writer_that_is_killed_leaves_a_whole_checkpoint(tmp_path, count):
+    assert written_badly("kill", tmp_path / "checkpoints", count) == {"kills": count}
+
+
+@pytest.mark.parametrize("count", [pytest.param(60, id="60"), pytest.param(1000, id="1000", marks=pytest.mark.nightly)])
+def test_damaged_checkpoints_are_found_out_and_intact_ones_accepted(tmp_path, count):
+    told = written_badly("damage", tmp_path / "checkpoints", count)
+    assert told == {"damaged": count, "detected": count, "intact": count, "accepted": count}
+
+
+def test_file_size_limits_and_read_only_folders_cost_no_checkpoint():
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own are closed to the user that the child becomes
+        told = written_badly("limit", Path(folder) / "checkpoints", 50)
+    assert told["limits"] == 50
+    assert told["refused"] >= 25
+
+
+def test_a_second_training_of_a_run_is_refused_with_the_process_of_the_first(tmp_path):
+    holding = (
+        "import sys, time\nfrom pathlib import Path\nfrom saccade.runs.lock import locked_for_training\n"
+        "with locked_for_training(Path(sys.argv[1])):\n    print('locked', flush=True)\n    time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", holding, str(tmp_path)], stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "locked\n"
+        with (
+            pytest.raises(RunError, match="is being trained by another process") as caught,
+            locked_for_training(tmp_path),
+        ):
+            pass
+        assert caught.value.found == f"process {first.pid}"
+        first.kill()
+    # The lock of a process that was killed is nobody's.
+    with locked_for_training(tmp_path):
+        assert (tmp_path / "training.lock").read_text().strip().isdigit()
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,268 @@
+"""Files made to take over whoever opens them: each would touch a canary, and none may."""
+
+import json
+import os
+import pickle
+import shutil
+import struct
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from safetensors.numpy import save
+from tests.data.pictures import class_folder, encode, photo
+
+import saccade
+from saccade.errors import SaccadeError
+from saccade.runs.run import Run
+
+
+class Touching:
+    """Unpickled, it touches the canary."""
+
+    def __init__(self, canary):
+        self.canary = canary
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.canary}",)
+
+
+@pytest.fixture
+def canary(tmp_path):
+    path = tmp_path / "canary"
+    yield path
+    assert not path.exists(), "the file was obeyed"
+
+
+@pytest.fixture
+def run(tiny_run, tmp_path):
+    return shutil.copytree(tiny_run.path, tmp_path / "run")
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pictures") / "cat.png"
+    path.write_bytes(encode(photo(32, 32), "PNG"))
+    return path
+
+
+def changed(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def pickled_weights(run, canary):
+    (run / "weights.safetensors").write_bytes(pickle.dumps(Touching(canary)))
+
+
+def zipped_pickle_for_weights(run, canary):
+    """As PyTorch saves."""
+    with zipfile.ZipFile(run / "weights.safetensors", "w") as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps(Touching(canary)))
+
+
+def an_absurd_header(run, canary):
+    (run / "weights.safetensors").write_bytes(struct.pack("<Q", 2**62) + b"{}")
+
+
+def absurd_shapes(run, canary):
+    header = json.dumps({"conv1/kernel": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 2**42]}}).encode()
+    (run / "weights.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+
+
+def weights_of_another_kind(run, canary):
+    (run / "weights.safetensors").write_bytes(save({"conv1/kernel": np.zeros(3, np.int64)}))
+
+
+def weights_that_never_end(run, canary):
+    (run / "weights.safetensors").unlink()
+    (run / "weights.safetensors").symlink_to("/dev/zero")
+
+
+def weights_that_nobody_writes(run, canary):
+    (run / "weights.safetensors").unlink()
+    os.mkfifo(run / "weights.safetensors")
+
+
+def infinite_weights(run, canary):
+    weights = Run.open(run).weights()
+    name = next(iter(weights))
+    weights[name][...] = np.inf
+    (run / "weights.safetensors").write_bytes(save(weights))
+
+
+def a_sparse_terabyte(run, canary):
+    os.truncate(run / "weights.safetensors", 2**40)
+
+
+def a_network_by_import(run, canary):
+    changed(run / "recipe.json", network=f"__import__('os').system('touch {canary}')")
+
+
+def a_network_beyond_the_machine(run, canary):
+    changed(run / "recipe.json", network="classic")
+    changed(
+        run / "data.json", rule=json.loads((run / "data.json").read_text())["rule"] | {"height": 4096, "width": 4096}
+    )
+
+
+def pictures_beyond_reason(run, canary):
+    changed(run / "data.json", rule=json.loads((run / "data.json").read_text())["rule"] | {"height": 10**9})
+
+
+def class_names_that_command_a_terminal(run, canary):
+    changed(run / "data.json", class_names=["\x1b]0;owned\x07", "\x1b[2J", "c"])
+
+
+def a_deep_record(run, canary):
+    (run / "data.json").write_text('{"name":' + "[" * 100_000 + "]" * 100_000 + "}")
+
+
+def a_record_that_nobody_writes(run, canary):
+    (run / "recipe.json").unlink()
+    os.mkfifo(run / "recipe.json")
+
+
+BAD_RUNS = [
+    pickled_weights, zipped_pickle_for_weights, an_absurd_header, absurd_shapes, weights_of_another_kind,
+    weights_that_never_end, weights_that_nobody_writes, infinite_weights, a_sparse_terabyte, a_network_by_import,
+    a_network_beyond_the_machine, pictures_beyond_reason, class_names_that_command_a_terminal, a_deep_record,
+    a_record_that_nobody_writes,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("hostile", BAD_RUNS, ids=lambda function: function.__name__)
+def test_a_hostile_run_is_refused(hostile, run, canary, picture):
+    hostile(run, canary)
+    with pytest.raises(SaccadeError):
+        saccade.predict(run, [picture])
+
+
+def a_lambda(run, canary):
+    import keras
+
+    model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Lambda(lambda x: x)])
+    model.save(run / "model.keras")
+
+
+def a_foreign_module(run, canary):
+    config = {"module": "os", "class_name": "system", "config": {"command": f"touch {canary}"}, "registered_name": None}
+    with zipfile.ZipFile(run / "model.keras", "w") as archive:
+        archive.writestr("config.json", json.dumps(config))
+        archive.writestr("metadata.json", "{}")
+
+
+def an_external_link(run, canary):
+    """HDF5 in place of the model, with a link to a file outside."""
+    with h5py.File(run / "model.keras", "w") as file:
+        file["outside"] = h5py.ExternalLink("/etc/hostname", "/")
+
+
+@pytest.mark.parametrize(
+    "hostile", [a_lambda, a_foreign_module, an_external_link], ids=lambda function: function.__name__
+)
+def test_a_run_s_model_is_for_others_and_never_opened(hostile, run, canary, picture, tiny_run):
+    hostile(run, canary)
+    assert saccade.predict(run, [picture])[0].top == saccade.predict(tiny_run, [picture])[0].top
+
+
+def test_pickled_pictures_in_a_run_are_refused(run, canary):
+    np.savez(run / "validation.npz", pictures=np.array([Touching(canary)], object), labels=np.zeros(1, np.int64))
+    with pytest.raises(SaccadeError, match=r"validation.npz' is damaged"):
+        saccade.export(run, format="keras", out=run.parent / "model.keras")
+
+
+def test_a_pickle_in_a_checkpoint_is_told_as_damage(run, canary):
+    (checkpoint,) = (run / "checkpoints").iterdir()
+    (checkpoint / "optimizer.safetensors").write_bytes(pickle.dumps(Touching(canary)))
+    with pytest.raises(SaccadeError, match="its last checkpoint is damaged"):
+        saccade.extend(run, 1, out=run.parent / "more", progress=False)
+
+
+def slip(name):
+    def write(path):
+        if path.suffix == ".zip":
+            with zipfile.ZipFile(path, "w") as archive:
+                archive.writestr(name, b"touched")
+        else:
+            (path.parent / "touched").write_bytes(b"touched")
+            with tarfile.open(path, "w") as archive:
+                archive.add(path.parent / "touched", name)
+
+    return write
+
+
+def slip_by_link(path):
+    """A link to the outside, then a file through it."""
+    with tarfile.open(path, "w") as archive:
+        link = tarfile.TarInfo("data/way")
+        link.type, link.linkname = tarfile.SYMTYPE, ".."
+        archive.addfile(link)
+        archive.addfile(tarfile.TarInfo("data/way/canary"))
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("data.zip", slip("../canary")),
+        ("data.tar", slip("../canary")),
+        ("data.zip", slip("..\\canary")),
+        ("data.tar", slip_by_link),
+    ],
+)
+def test_an_archive_writes_nothing_outside(name, write, canary, tmp_path, monkeypatch):
+    monkeypatch.setenv("SACCADE_CACHE", str(tmp_path / "cache"))
+    write(tmp_path / name)
+    with pytest.raises(SaccadeError):
+        saccade.load(tmp_path / name)
+    assert not list(tmp_path.rglob("canary"))
+
+
+def test_names_that_command_a_terminal_are_shown_as_codes(tiny_run, tmp_path):
+    data = class_folder(tmp_path / "data", classes=("a\x1b[2Jb", "\u202eabc"), count=4)
+    hostile = tmp_path / "photo\x1b]0;owned\x07\nerror: all is lost.png"
+    hostile.write_bytes(encode(photo(32, 32), "PNG"))
+    for command in (["explore", str(data)], ["predict", str(tiny_run.path), str(hostile)]):
+        shown = subprocess.run(
+            [sys.executable, "-m", "saccade", *command], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        told = shown.stdout + shown.stderr
+        assert not {letter for letter in told if not letter.isprintable()} - {"\n"}
+        assert not [line for line in told.splitlines() if line.startswith("error")]
+        assert "\\x1b" in told
+    as_json = subprocess.run(
+        [sys.executable, "-m", "saccade", "predict", str(tiny_run.path), str(hostile), "--json"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert json.loads(as_json.stdout)[0]["name"] == str(hostile)
+    assert "\x1b" not in as_json.stdout
+
+
+def test_pictures_that_can_not_be_read_do_not_change_what_is_learned(tiny_folder, tmp_path):
+    """5% of broken files among the good ones: the same weights to the bit, and each in the quarantine; three seeds."""
+    spoiled = shutil.copytree(tiny_folder, tmp_path / "tiny")
+    good = sorted((spoiled / "train").rglob("*.png"))
+    for number, path in enumerate(good[::20]):
+        contents = path.read_bytes()
+        broken = [contents[: len(contents) // 2], b"no picture", b"", contents.replace(b"IDAT", b"IDOT")][number % 4]
+        (path.parent / f"{path.stem}-broken.png").write_bytes(broken)
+    for seed in range(3):
+        settings = {"batch_size": 12, "seed": seed}
+        runs = [
+            saccade.train(
+                data, recipe="folder", epochs=1, settings=settings, out=tmp_path / f"{name}-{seed}", progress=False
+            )
+            for name, data in (("good", tiny_folder), ("spoiled", spoiled))
+        ]
+        for name in ("weights.safetensors", "history.csv"):
+            assert (runs[0].path / name).read_bytes() == (runs[1].path / name).read_bytes()
+        quarantine = (runs[1].path / "quarantine.csv").read_text().splitlines()
+        assert quarantine[0] == "split,path,reason"
+        assert len(quarantine) == 1 + 6
+        assert all(Path(row.split(",")[1]).stem.endswith("-broken") for row in quarantine[1:])
+    with pytest.raises(SaccadeError, match="6 pictures of 'tiny' can't be read"):
+        saccade.evaluate(runs[1], strict=True)

@@ -1,0 +1,90 @@
+"""Trains, or goes on with a training that was killed, and is killed itself.
+
+    python killable_training.py DATA OUT RECIPE EPOCHS SEED:NUMBER|-
+
+By seed and number the process sends itself SIGKILL: eight times of ten at a random moment soon after its second
+checkpoint, else when it comes to one of the points at which something is being saved. "-" lets it come to its end.
+"""
+
+import os
+import random
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import saccade
+from saccade.runs.checkpoints import Checkpoints
+from saccade.runs.run import Run
+from saccade.training import train as training
+
+# What is called, whether the end comes before or after it, and how often it has been called by then.
+POINTS = {
+    "a checkpoint's folder is made": (Checkpoints, "_fill", "before", 3),
+    "a checkpoint's files are written": (Checkpoints, "_fill", "after", 3),
+    "a checkpoint has its name": (Checkpoints, "_place", "after", 3),
+    "an older checkpoint is to be removed": (Checkpoints, "_remove", "before", 2),
+    "an older checkpoint is removed": (Checkpoints, "_remove", "after", 2),
+    "an epoch is to be logged": (Run, "write_history", "before", 2),
+    "an epoch is logged": (Run, "write_history", "after", 2),
+    "the weights are to be saved": (Run, "write_weights", "before", 1),
+    "the weights are saved": (Run, "write_weights", "after", 1),
+    "the history is to be drawn": (training, "draw_history", "before", 1),
+    "the history is drawn": (training, "draw_history", "after", 1),
+}
+LAST_POINTS = 4  # of a training; they are kept for the last kills of ten
+LONGEST_WAIT = 0.25
+
+
+def main():
+    data, out, recipe, epochs, when = sys.argv[1:]
+    if when != "-":
+        seed, number = (int(part) for part in when.split(":"))
+        if number % 10 < 8:
+            die_after_a_while(random.Random(f"{seed} {number}"))
+        else:
+            first, last = list(POINTS)[:-LAST_POINTS], list(POINTS)[-LAST_POINTS:]
+            names = first if number % 10 == 8 else last
+            die_at(names[seed % len(names)])
+    if (Path(out) / "recipe.json").exists():
+        saccade.resume(out, progress=False)
+    else:
+        settings = {"plain_epochs": 0, "augmented_epochs": int(epochs), "batch_size": 12, "checkpoint_seconds": 0}
+        saccade.train(data, recipe=recipe, out=out, settings=settings, progress=False)
+
+
+def die_after_a_while(draw):
+    real, written = Checkpoints.write, []
+
+    def write(self, checkpoint):
+        real(self, checkpoint)
+        written.append(checkpoint)
+        if len(written) == 2:
+            threading.Timer(draw.uniform(0, LONGEST_WAIT), die, ["a random moment"]).start()
+
+    setattr(Checkpoints, "write", write)  # noqa: B010 - mypy minds the other way
+
+
+def die_at(name):
+    owner, function, when, times = POINTS[name]
+    real, calls = getattr(owner, function), []
+
+    def called(*arguments, **options):
+        calls.append(name)
+        if when == "before" and len(calls) == times:
+            die(name)
+        result = real(*arguments, **options)
+        if when == "after" and len(calls) == times:
+            die(name)
+        return result
+
+    setattr(owner, function, called)
+
+
+def die(where):
+    sys.stderr.write(f"{where}\n")
+    sys.stderr.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+main()

@@ -1,0 +1,217 @@
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import saccade
+from saccade.errors import RunError
+from saccade.runs.run import Run
+from saccade.training.step import TrainingStep
+
+KILLABLE = Path(__file__).with_name("killable_training.py")
+# 108 training pictures in nine steps an epoch, a checkpoint after each.
+SETTINGS = {"batch_size": 12, "checkpoint_seconds": 0}
+EPOCHS = 25
+
+
+class CrashError(Exception):
+    pass
+
+
+def state_of(run):
+    """The state that would be gone on from."""
+    latest = run.checkpoints.latest()
+    assert latest.checkpoint is not None
+    assert not latest.damaged
+    return latest.checkpoint.state
+
+
+def result_of(run):
+    """What must be the same to the byte: weights, history, and the state that would be gone on from."""
+    (last,) = sorted((run.path / "checkpoints").iterdir())[-1:]
+    state = json.loads((last / "state.json").read_text())
+    del state["timings"]  # clock times
+    files = [run.path / "weights.safetensors", run.path / "history.csv"]
+    files += [last / f"{part}.safetensors" for part in ("network", "optimizer")]
+    return [path.read_bytes() for path in files] + [last.name, state]
+
+
+def trained(data, out, recipe, **settings):
+    return saccade.train(data, recipe=recipe, out=out, settings=SETTINGS | settings, progress=False)
+
+
+def crashed_at(step, monkeypatch, data, out, recipe, **settings):
+    """A training that ends as it begins a step, counted from 1 over all epochs, without a chance to save."""
+    done, real = [0], TrainingStep.__call__
+
+    def crashing(self, *arguments):
+        done[0] += 1
+        if done[0] == step:
+            raise CrashError
+        return real(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingStep, "__call__", crashing)
+        with pytest.raises(CrashError):
+            trained(data, out, recipe, **settings)
+
+
+CASES: dict[str, tuple[dict[str, Any], int]] = {
+    # Dropout, batch normalisation and Adam, across the border of its two phases.
+    "two-phase": ({"plain_epochs": 1, "augmented_epochs": 1}, 12),
+    # Muon, and pictures that grow; at the eleventh step the stem has stopped learning.
+    "fast": ({"augmented_epochs": 3, "least_steps": 0}, 11),
+    # The best weights so far come from an epoch before the crash.
+    "folder": ({"plain_epochs": 4, "keep": "best", "patience": 2, "learning_rate": 0.003}, 25),
+}
+
+
+@pytest.mark.parametrize("recipe", CASES)
+def test_a_training_that_crashed_comes_to_the_same_bytes(tiny_folder, tmp_path, monkeypatch, recipe):
+    settings, step = CASES[recipe]
+    whole = trained(tiny_folder, tmp_path / "whole", recipe, **settings)
+    crashed_at(step, monkeypatch, tiny_folder, tmp_path / "crashed", recipe, **settings)
+    crashed = Run.open(tmp_path / "crashed")
+    assert crashed.status().state == "running"
+    at = state_of(crashed)
+    assert at.step == step - 1
+    assert at.seen > 0
+    resumed = saccade.resume(crashed, progress=False)
+    assert result_of(resumed) == result_of(whole)
+    assert resumed.status() == whole.status()
+    assert saccade.evaluate(resumed).accuracy == saccade.evaluate(whole).accuracy
+
+
+def test_a_crash_before_the_first_checkpoint_starts_again_and_says_so(tiny_folder, tmp_path, monkeypatch, capfd):
+    whole = trained(tiny_folder, tmp_path / "whole", "folder", plain_epochs=1)
+    crashed_at(5, monkeypatch, tiny_folder, tmp_path / "crashed", "folder", plain_epochs=1, checkpoint_seconds=3600)
+    resumed = saccade.resume(tmp_path / "crashed")
+    assert "there is no checkpoint yet: training from the beginning" in capfd.readouterr().err
+    assert result_of(resumed) == result_of(whole)
+
+
+def test_damaged_checkpoints_are_named_and_the_one_before_is_taken(tiny_folder, tmp_path, monkeypatch, capfd):
+    whole = trained(tiny_folder, tmp_path / "whole", "folder", plain_epochs=1)
+    crashed_at(7, monkeypatch, tiny_folder, tmp_path / "crashed", "folder", plain_epochs=1)
+    _, newer = sorted((tmp_path / "crashed" / "checkpoints").iterdir())
+    (newer / "network.safetensors").write_bytes(b"\0" * 100)
+    resumed = saccade.resume(tmp_path / "crashed")
+    told = capfd.readouterr().err
+    assert "the checkpoint step-00000006 is damaged and left out: network.safetensors has 100 bytes" in told
+    assert "going on from the checkpoint of step 5: epoch 1, 60 of its pictures seen" in told
+    assert result_of(resumed) == result_of(whole)
+
+
+def test_if_all_are_damaged_only_force_begins_again(tiny_folder, tmp_path, monkeypatch, capfd):
+    crashed_at(4, monkeypatch, tiny_folder, tmp_path / "crashed", "folder", plain_epochs=1)
+    for path in (tmp_path / "crashed" / "checkpoints").iterdir():
+        (path / "manifest.json").unlink()
+    with pytest.raises(RunError, match=r"all checkpoints of .* are damaged") as caught:
+        saccade.resume(tmp_path / "crashed", progress=False)
+    assert "step-00000003" in str(caught.value.found)
+    resumed = saccade.resume(tmp_path / "crashed", force=True)
+    assert "step-00000003 is damaged and left out" in capfd.readouterr().err
+    assert result_of(resumed) == result_of(trained(tiny_folder, tmp_path / "whole", "folder", plain_epochs=1))
+
+
+def test_a_run_that_was_interrupted_goes_on_as_if_nothing_had_happened(tiny_folder, tmp_path):
+    whole = trained(tiny_folder, tmp_path / "whole", "folder", plain_epochs=60, batch_size=27, checkpoint_seconds=3600)
+    command = [sys.executable, "-m", "saccade", "train"]
+    settings = ["--set", "plain_epochs=60", "--batch-size", "27", "--checkpoint-every", "1h"]
+    out = tmp_path / "interrupted"
+    with subprocess.Popen(
+        [*command, str(tiny_folder), "--recipe", "folder", *settings, "--out", str(out)],
+        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("epoch 3/"):
+                process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130
+    assert Run.open(out).status().state == "interrupted"
+    result = subprocess.run([*command, "--resume", str(out)], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result_of(Run.open(out)) == result_of(whole)
+
+
+def test_what_has_ended_is_not_gone_on_with(tiny_run):
+    with pytest.raises(RunError, match="is finished") as caught:
+        saccade.resume(tiny_run)
+    assert "--extend" in str(caught.value.remedy)
+
+
+def test_other_data_or_versions_are_named_and_need_force(tiny_folder, tmp_path, monkeypatch, capfd):
+    crashed_at(4, monkeypatch, tiny_folder, tmp_path / "crashed", "folder", plain_epochs=1)
+    path = tmp_path / "crashed" / "environment.json"
+    record = json.loads(path.read_text())
+    record["packages"]["numpy"] = "1.0"
+    record["cores"] = 99
+    path.write_text(json.dumps(record))
+    with pytest.raises(RunError, match="would not come to the same bits") as caught:
+        saccade.resume(tmp_path / "crashed", progress=False)
+    assert "numpy: 1.0 then" in str(caught.value.found)
+    assert "cores: 99 then" in str(caught.value.found)
+    assert saccade.resume(tmp_path / "crashed", force=True).status().state == "finished"
+    assert "warning: numpy: 1.0 then" in capfd.readouterr().err
+
+
+def test_data_that_changed_is_refused(tiny_folder, tmp_path, monkeypatch):
+    data = shutil.copytree(tiny_folder, tmp_path / "data")
+    crashed_at(4, monkeypatch, data, tmp_path / "crashed", "folder", plain_epochs=1)
+    next((data / "train" / "one").iterdir()).unlink()
+    with pytest.raises(RunError, match="would not come to the same bits") as caught:
+        saccade.resume(tmp_path / "crashed", progress=False)
+    assert "holds other pictures than it did" in str(caught.value.found)
+    # Named where it is now, the same data is the same.
+    assert saccade.resume(tmp_path / "crashed", tiny_folder, progress=False).status().state == "finished"
+
+
+def test_a_training_goes_on_without_its_log(tiny_folder, tmp_path, monkeypatch, capfd):
+    real = Run.write_history
+
+    def failing(self, records, timings):
+        if len(records) == 1:
+            raise OSError(28, "No space left on device")
+        real(self, records, timings)
+
+    monkeypatch.setattr(Run, "write_history", failing)
+    run = saccade.train(tiny_folder, recipe="folder", epochs=2, out=tmp_path / "run")
+    assert "warning: history.csv can't be written: No space left on device" in capfd.readouterr().err
+    assert [record.epoch for record in run.history()] == [1, 2]
+
+
+@pytest.mark.parametrize("chains", [pytest.param(1, id="10"), pytest.param(10, id="100", marks=pytest.mark.nightly)])
+def test_kills_at_random_and_at_save_points_come_to_the_same_bytes(tiny_folder, tmp_path, chains):
+    """Ten kills of one training, each gone on from in a new process; all night, ten trainings."""
+    whole = trained(tiny_folder, tmp_path / "whole", "scheduled", plain_epochs=0, augmented_epochs=EPOCHS)
+    kills = []
+    for seed in range(chains):
+        kills += killed(tiny_folder, tmp_path / f"killed-{seed}", seed)
+        assert result_of(Run.open(tmp_path / f"killed-{seed}")) == result_of(whole)
+    # For docs/reliability.md; shown by `make test-nightly`.
+    sys.stdout.write(json.dumps(Counter(kill["at"] for kill in kills), indent=1))
+    assert len(kills) == 10 * chains
+    assert sum(kill["mid_epoch"] for kill in kills) >= 8 * chains
+
+
+def killed(data, out, seed):
+    """Trains in one process after another, the first ten of them killed; tells of each kill."""
+    told: list[dict[str, Any]] = []
+    for number in range(11):
+        when = f"{seed}:{number}" if number < 10 else "-"
+        result = subprocess.run(
+            [sys.executable, str(KILLABLE), str(data), str(out), "scheduled", str(EPOCHS), when],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if number == 10:
+            assert result.returncode == 0, result.stderr
+            return told
+        assert result.returncode == -signal.SIGKILL, result.stderr
+        told.append({"at": result.stderr.splitlines()[-1], "mid_epoch": state_of(Run.open(out)).seen > 0})
+    return told
