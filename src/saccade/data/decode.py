@@ -128,11 +128,15 @@ def _decode(encoded: bytes, file_format: str, rule: PictureRule) -> Decoded:
     image.load()
     orientation = _orientation(image)
     facts = _facts(file_format, image.mode, size, orientation)
-    upright: Image.Image = _to_rgb(image, rule.background)
+    grey = image.mode in ("1", "L") and not image.has_transparency_data
+    # Grey is coloured last: until then it takes a quarter of the memory.
+    upright: Image.Image = image.convert("L") if grey else _to_rgb(image, rule.background)
     if orientation in _TURNS:
         upright = upright.transpose(_TURNS[orientation])
     if rule.height:
         upright = _fit(upright, rule)
+    if grey:
+        upright = upright.convert("RGB")
     pixels = np.frombuffer(upright.tobytes(), np.uint8).reshape(upright.height, upright.width, 3)
     return Decoded(pixels, facts)
 
@@ -223,6 +227,8 @@ def _reason(error: Exception, file_format: str) -> str:
     cause = error.__cause__ or error
     if "truncated" in message.lower() or isinstance(cause, (struct.error, EOFError, IndexError)):
         return f"truncated {file_format}"
+    if message == "could not create decoder object":  # which is all that libwebp says
+        return f"damaged {file_format}, or not enough memory to decode it"
     if isinstance(error, MemoryError):
         return f"not enough memory to decode this {file_format}"
     if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
