@@ -38,7 +38,7 @@ def _duration(_context: click.Context, _parameter: click.Parameter, value: str |
 @click.argument("data", required=False)
 @click.option("--recipe", metavar="NAME", help="See `saccade recipes`. Default: fast; folder above 64x64 pixels.")
 @click.option("--out", metavar="DIR", help="The run directory to make. Default: runs/<data>-<recipe>-<n>.")
-@click.option("--epochs", type=click.IntRange(min=1), help="Epochs in all, shared between the recipe's phases.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Epochs in all; with --extend: how many more.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Pictures in a step.")
 @click.option("--seed", type=click.IntRange(min=0), help="Another seed gives another training; the same one the same.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", callback=_settings, help="Change a recipe key.")

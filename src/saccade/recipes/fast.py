@@ -1,8 +1,8 @@
 """fast: the most accurate classifier that a few minutes on two CPU cores can buy.
 
 Command: saccade train DATA --recipe fast
-Measured: 88.94% on the test part of cifar10-jpeg with six views, 88.07% with one; one seed, 45,000 pictures trained on;
-7.9 minutes on two cores.
+Measured: 89.46% on the test part of cifar10-jpeg with six views, 88.52% with one; mean of five seeds, whose standard
+deviation is 0.12 points; trained on all 50,000 pictures (`--set validation=0`), 7.2 minutes on two cores.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ ENTRY = Entry(
     measured=Measurement(
         data="cifar10-jpeg",
         epochs=8,
-        accuracy=0.8894,
-        interval=(0.8831, 0.8954),
+        accuracy=0.8946,
+        interval=(0.8884, 0.9005),
         pictures=10_000,
-        seeds=1,
-        minutes=7.9,
-        seconds_per_epoch=57.5,
-        peak_memory_mb=1537,
+        seeds=5,
+        minutes=7.2,
+        seconds_per_epoch=53.0,
+        peak_memory_mb=1476,
         machine="two cores of an AMD EPYC (Zen 4), TensorFlow 2.21 for CPUs",
     ),
 )

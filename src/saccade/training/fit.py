@@ -112,9 +112,10 @@ def fit(
         for n in _steps(step, training, recipe, state):
             state.seconds = time.perf_counter() - began
             progress.step_ends(n, state.loss_sum / state.seen, state.correct / state.seen)
-            if state.seen < len(training) and (stop.requested or checkpointing.due()):
+            stopping = stop.requested  # asked once: Ctrl-C may come between any two lines
+            if state.seen < len(training) and (stopping or checkpointing.due()):
                 checkpointing.write(state, best)
-            if stop.requested:
+            if stopping:
                 break
         whole = state.seen == len(training)
         weights = _finite(named_weights(networks.trained), state, recipe)
