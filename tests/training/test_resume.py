@@ -66,7 +66,7 @@ CASES: dict[str, tuple[dict[str, Any], int]] = {
     # Dropout, batch normalisation and Adam, across the border of its two phases.
     "two-phase": ({"plain_epochs": 1, "augmented_epochs": 1}, 12),
     # Muon, and pictures that grow; at the eleventh step the stem has stopped learning.
-    "fast": ({"augmented_epochs": 3, "least_steps": 0}, 11),
+    "fast": ({"augmented_epochs": 2, "least_steps": 0}, 11),
     # The best weights so far come from an epoch before the crash.
     "folder": ({"plain_epochs": 4, "keep": "best", "patience": 2, "learning_rate": 0.003}, 25),
 }
@@ -85,7 +85,6 @@ def test_a_training_that_crashed_comes_to_the_same_bytes(tiny_folder, tmp_path, 
     resumed = saccade.resume(crashed, progress=False)
     assert result_of(resumed) == result_of(whole)
     assert resumed.status() == whole.status()
-    assert saccade.evaluate(resumed).accuracy == saccade.evaluate(whole).accuracy
 
 
 def test_a_crash_before_the_first_checkpoint_starts_again_and_says_so(tiny_folder, tmp_path, monkeypatch, capfd):
@@ -121,9 +120,9 @@ def test_if_all_are_damaged_only_force_begins_again(tiny_folder, tmp_path, monke
 
 
 def test_a_run_that_was_interrupted_goes_on_as_if_nothing_had_happened(tiny_folder, tmp_path):
-    whole = trained(tiny_folder, tmp_path / "whole", "folder", plain_epochs=60, batch_size=27, checkpoint_seconds=3600)
+    whole = trained(tiny_folder, tmp_path / "whole", "folder", plain_epochs=20, batch_size=27, checkpoint_seconds=3600)
     command = [sys.executable, "-m", "saccade", "train"]
-    settings = ["--set", "plain_epochs=60", "--batch-size", "27", "--checkpoint-every", "1h"]
+    settings = ["--set", "plain_epochs=20", "--batch-size", "27", "--checkpoint-every", "1h"]
     out = tmp_path / "interrupted"
     with subprocess.Popen(
         [*command, str(tiny_folder), "--recipe", "folder", *settings, "--out", str(out)],
