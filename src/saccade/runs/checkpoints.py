@@ -32,6 +32,7 @@ from safetensors.numpy import load, save
 
 from saccade.errors import RunError
 from saccade.runs.records import TrainingState
+from saccade.runs.untrusted import read_contents
 from saccade.whole_files import flush
 
 Arrays = Mapping[str, NDArray[np.generic]]
@@ -200,12 +201,14 @@ class Checkpoints:
     def _verify(self, path: Path) -> str | None:
         """What is wrong with a checkpoint, or None."""
         try:
-            manifest = _Manifest.model_validate_json(_read_at_most(path / _MANIFEST, _LARGEST_MANIFEST))
+            manifest = _Manifest.model_validate_json(read_contents(path / _MANIFEST, _LARGEST_MANIFEST))
             if manifest.run != self.run:
                 return "it belongs to another run"
             if path.name != f"step-{manifest.step:08}":
                 return f"it is that of step {manifest.step}"
             return _difference(path, manifest.files)
+        except RunError as error:
+            return error.problem
         except OSError as error:
             return f"it can't be read: {error.strerror}"
         except ValidationError:
@@ -246,11 +249,6 @@ def _read(path: Path) -> Checkpoint:
     state = TrainingState.model_validate_json((path / _STATE).read_bytes())
     files = sorted(path.glob(f"*{_SUFFIX}"))
     return Checkpoint(state, {file.name.removesuffix(_SUFFIX): load(file.read_bytes()) for file in files})
-
-
-def _read_at_most(path: Path, limit: int) -> bytes:
-    with path.open("rb") as file:
-        return file.read(limit)
 
 
 def _sha256(path: Path) -> str:
