@@ -22,6 +22,7 @@ from pathlib import Path
 from processes import at_least_one, run_program, timed
 from results import Result, add_results_option, keep_results
 
+from saccade.data.dataset import Split
 from saccade.data.load import load
 from saccade.data.parts import parts_of
 from saccade.models.compute_dtype import measure_compute_dtype
@@ -51,8 +52,9 @@ def main() -> None:
     options = parser.parse_args()
     recipe = get_recipe(options.recipe)
     if options.steps:
-        with prepared(options.data, recipe) as (step, _), deterministic_operations(options.steps == "deterministic"):
-            print(json.dumps(seconds_of_steps(options.data, recipe, step)))
+        with prepared(options.data, recipe) as begun, deterministic_operations(options.steps == "deterministic"):
+            step, _, training = begun
+            print(json.dumps(seconds_of_steps(training, recipe, step)))
         return
     times: dict[str, list[float]] = {"free": [], "deterministic": []}
     for _ in range(options.repeats):
@@ -70,8 +72,8 @@ def main() -> None:
 
 
 @contextmanager
-def prepared(data: str, recipe: Recipe) -> Iterator[tuple[TrainingStep, Checkpointing]]:
-    """A training's step and the checkpoints of its run, ready to begin."""
+def prepared(data: str, recipe: Recipe) -> Iterator[tuple[TrainingStep, Checkpointing, Split]]:
+    """A training's step, the checkpoints of its run, and its training pictures, ready to begin."""
     dataset = load(data, image_size=recipe.image_size)
     parts = parts_of(dataset, validation=recipe.validation, seed=recipe.seed)
     dtype = measure_compute_dtype()
@@ -81,14 +83,11 @@ def prepared(data: str, recipe: Recipe) -> Iterator[tuple[TrainingStep, Checkpoi
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:  # not in memory, as /tmp may be
         counts = {name: len(part) for name, part in parts.items()}
         run = create_run(Path(folder) / "run", dataset, recipe, counts, dtype)
-        yield step, Checkpointing(run, networks.trained, optimizer)
+        yield step, Checkpointing(run, networks.trained, optimizer), parts["train"]
 
 
-def seconds_of_steps(data: str, recipe: Recipe, step: TrainingStep) -> float:
+def seconds_of_steps(training: Split, recipe: Recipe, step: TrainingStep) -> float:
     """The median time of a step of the last epoch, the first few left out."""
-    training = parts_of(load(data, image_size=recipe.image_size), validation=recipe.validation, seed=recipe.seed)[
-        "train"
-    ]
     epoch = recipe.epochs - 1
     step.begin_epoch(epoch)
     batches = epoch_batches(
@@ -109,7 +108,7 @@ def seconds_of_steps(data: str, recipe: Recipe, step: TrainingStep) -> float:
 def seconds_of_checkpoints(data: str, recipe: Recipe) -> list[float]:
     """The times in which a checkpoint is written, read back, and an older one removed."""
     taken = []
-    with prepared(data, recipe) as (_, checkpointing):
+    with prepared(data, recipe) as (_, checkpointing, _):
         for number in range(CHECKPOINTS):
             began = time.perf_counter()
             checkpointing.write(TrainingState(step=number), {})
