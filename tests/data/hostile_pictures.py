@@ -1,13 +1,13 @@
 """Pictures that mean harm: mutations of real files, and bombs; and what the decoder makes of them, within bounds.
 
-    python hostile_pictures.py mutations COUNT SEED FILE...      python hostile_pictures.py bombs
+    python -m tests.data.hostile_pictures mutations 5000 1 > tests/data/mutations.csv
+    python -m tests.data.hostile_pictures bombs > tests/data/bombs.csv
 
 Each is decoded in a child whose memory is bounded as that of the decoding processes, and whose time to two seconds of
 the processor. Prints a line of CSV for each: name, outcome, detail. It ends with an error if a child was lost.
 """
 
 import csv
-import io
 import os
 import random
 import resource
@@ -15,10 +15,11 @@ import signal
 import struct
 import sys
 import zlib
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
+from tests.data.pictures import encode, photo
 
 from saccade.data.dataset import PictureRule
 from saccade.data.decode import decode
@@ -57,8 +58,31 @@ def mutated(contents, others, draw):
     return bytes(contents)
 
 
-def mutations(count, seed, files):
-    sources = [(path.name, path.read_bytes()) for path in sorted(files)]
+def real_pictures():
+    """Small files of every format, most of their modes and options, by name."""
+    colours = Image.fromarray(photo(40, 56))
+    variants: dict[str, tuple[Image.Image, str, dict[str, Any]]] = {
+        "colours.jpg": (colours, "JPEG", {}),
+        "progressive.jpg": (colours, "JPEG", {"progressive": True, "quality": 60}),
+        "grey.jpg": (colours.convert("L"), "JPEG", {}),
+        "cmyk.jpg": (colours.convert("CMYK"), "JPEG", {}),
+        "colours.png": (colours, "PNG", {}),
+        "transparent.png": (colours.convert("RGBA"), "PNG", {}),
+        "palette.png": (colours.quantize(20), "PNG", {"transparency": 3}),
+        "bits.png": (colours.convert("1"), "PNG", {}),
+        "deep.png": (Image.fromarray(np.uint16(photo(40, 56)[:, :, 0]) * 257), "PNG", {}),
+        "colours.gif": (colours.quantize(64), "GIF", {}),
+        "moving.gif": (colours.quantize(8), "GIF", {"save_all": True, "append_images": [colours.quantize(4)]}),
+        "colours.bmp": (colours, "BMP", {}),
+        "palette.bmp": (colours.quantize(16), "BMP", {}),
+        "lossy.webp": (colours, "WEBP", {}),
+        "lossless.webp": (colours.convert("RGBA"), "WEBP", {"lossless": True}),
+    }
+    return {name: encode(image, kind, **options) for name, (image, kind, options) in sorted(variants.items())}
+
+
+def mutations(count, seed):
+    sources = list(real_pictures().items())
     others = [contents for _, contents in sources]
     for number in range(count):
         name, contents = sources[number % len(sources)]
@@ -75,12 +99,6 @@ def png(width, height, depth=8, colour=2, rows=None, extra=b""):
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 
-def encoded(image, kind, **options):
-    stream = io.BytesIO()
-    image.save(stream, kind, **options)
-    return stream.getvalue()
-
-
 def gif(width, height, frames=1, frame_size=(1, 1)):
     screen = b"GIF89a" + struct.pack("<HHBBB", width, height, 0x80, 0, 0) + bytes(6)
     frame = b"," + struct.pack("<HHHHB", 0, 0, *frame_size, 0) + b"\x02\x02\x44\x01\x00"
@@ -93,7 +111,7 @@ def bmp(width, height, bits=24, compression=0):
 
 
 def jpeg(width, height):
-    contents = bytearray(encoded(Image.new("RGB", (16, 16)), "JPEG"))
+    contents = bytearray(encode(Image.new("RGB", (16, 16)), "JPEG"))
     at = contents.index(b"\xff\xc0")
     contents[at + 5 : at + 9] = struct.pack(">HH", height, width)
     return bytes(contents)
@@ -102,7 +120,7 @@ def jpeg(width, height):
 def webp(width, height):
     canvas = struct.pack("<I", width - 1)[:3] + struct.pack("<I", height - 1)[:3]
     extended = b"VP8X" + struct.pack("<I", 10) + bytes(4) + canvas
-    body = b"WEBP" + extended + encoded(Image.new("RGB", (4, 4)), "WEBP", lossless=True)[12:]
+    body = b"WEBP" + extended + encode(Image.new("RGB", (4, 4)), "WEBP", lossless=True)[12:]
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
@@ -136,11 +154,11 @@ def bombs():
     yield "bmp: 9900 x 9900, run-length encoded, nothing in it", bmp(9900, 9900, 8, 1)
     yield "jpeg: 65500 x 65500", jpeg(65500, 65500)
     yield "jpeg: 9900 x 9900 and hardly anything in it", jpeg(9900, 9900)
-    yield "jpeg: 10000 x 10000, in full", encoded(Image.new("L", (10000, 10000)), "JPEG")
-    yield "jpeg: 8000 x 8000, progressive, in full", encoded(Image.new("RGB", (8000, 8000)), "JPEG", progressive=True)
+    yield "jpeg: 10000 x 10000, in full", encode(Image.new("L", (10000, 10000)), "JPEG")
+    yield "jpeg: 8000 x 8000, progressive, in full", encode(Image.new("RGB", (8000, 8000)), "JPEG", progressive=True)
     yield "webp: a canvas of 16777216 x 16777216", webp(2**24, 2**24)
     yield "webp: a canvas of 9900 x 9900", webp(9900, 9900)
-    yield "webp: 9000 x 9000, in full", encoded(Image.new("RGB", (9000, 9000)), "WEBP", lossless=True, method=0)
+    yield "webp: 9000 x 9000, in full", encode(Image.new("RGB", (9000, 9000)), "WEBP", lossless=True, method=0)
 
 
 def outcome(contents):
@@ -182,7 +200,7 @@ def in_child(pictures):
 
 def main():
     what, *rest = sys.argv[1:]
-    pictures = list(mutations(int(rest[0]), int(rest[1]), [Path(name) for name in rest[2:]]) if rest else bombs())
+    pictures = list(mutations(int(rest[0]), int(rest[1])) if rest else bombs())
     assert what == ("mutations" if rest else "bombs")
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(["name", "outcome", "detail"])

@@ -1,13 +1,16 @@
-"""Trains, or goes on with a training that was killed, and is killed itself.
+"""Trains, or goes on with a training that was stopped, and is stopped itself.
 
-    python killable_training.py DATA OUT RECIPE EPOCHS SEED:NUMBER|-
+    python killable_training.py DATA OUT RECIPE EPOCHS kill:SEED:NUMBER|limit:SEED:NUMBER|-
 
-By seed and number the process sends itself SIGKILL: eight times of ten at a random moment soon after its second
-checkpoint, else when it comes to one of the points at which something is being saved. "-" lets it come to its end.
+kill: by seed and number the process sends itself SIGKILL: eight times of ten at a random moment soon after its second
+checkpoint, else when it comes to one of the points at which something is being saved. limit: soon after its second
+checkpoint no file may grow beyond so many bytes (six of ten), the folder of the checkpoints is read-only (three), or
+that of the run is (the last). "-" lets it come to its end.
 """
 
 import os
 import random
+import resource
 import signal
 import sys
 import threading
@@ -39,12 +42,16 @@ LONGEST_WAIT = 0.25
 def main():
     data, out, recipe, epochs, when = sys.argv[1:]
     if when != "-":
-        seed, number = (int(part) for part in when.split(":"))
-        if number % 10 < 8:
-            die_after_a_while(random.Random(f"{seed} {number}"))
+        end, *numbers = when.split(":")
+        seed, number = (int(part) for part in numbers)
+        draw = random.Random(f"{seed} {number}")
+        if end == "limit":
+            after_checkpoints(2 + draw.randrange(6), lambda: limit(Path(out), number, draw))
+        elif number < 8:
+            after_checkpoints(2, lambda: die_after(draw.uniform(0, LONGEST_WAIT)))
         else:
             first, last = list(POINTS)[:-LAST_POINTS], list(POINTS)[-LAST_POINTS:]
-            names = first if number % 10 == 8 else last
+            names = first if number == 8 else last
             die_at(names[seed % len(names)])
     if (Path(out) / "recipe.json").exists():
         saccade.resume(out, progress=False)
@@ -53,16 +60,34 @@ def main():
         saccade.train(data, recipe=recipe, out=out, settings=settings, progress=False)
 
 
-def die_after_a_while(draw):
+def after_checkpoints(count, act):
     real, written = Checkpoints.write, []
 
     def write(self, checkpoint):
         real(self, checkpoint)
         written.append(checkpoint)
-        if len(written) == 2:
-            threading.Timer(draw.uniform(0, LONGEST_WAIT), die, ["a random moment"]).start()
+        if len(written) == count:
+            act()
 
     setattr(Checkpoints, "write", write)  # noqa: B010 - mypy minds the other way
+
+
+def die_after(seconds):
+    threading.Timer(seconds, die, ["a random moment"]).start()
+
+
+def limit(run, number, draw):
+    checkpoints = run / "checkpoints"
+    if number < 6:
+        newest = max(checkpoints.iterdir())
+        # Smaller than the largest file of a checkpoint: not every limit is met by the same file.
+        largest = draw.randrange(max(file.stat().st_size for file in newest.iterdir()))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest, resource.RLIM_INFINITY))
+        sys.stderr.write(f"no file of more than {largest} bytes\n")
+    else:
+        folder = run if number == 9 else checkpoints
+        folder.chmod(0o555)
+        sys.stderr.write(f"{folder.name} is read-only\n")
 
 
 def die_at(name):

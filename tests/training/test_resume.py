@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -202,15 +203,36 @@ def test_kills_at_random_and_at_save_points_come_to_the_same_bytes(tiny_folder, 
 def killed(data, out, seed):
     """Trains in one process after another, the first ten of them killed; tells of each kill."""
     told: list[dict[str, Any]] = []
-    for number in range(11):
-        when = f"{seed}:{number}" if number < 10 else "-"
-        result = subprocess.run(
-            [sys.executable, str(KILLABLE), str(data), str(out), "scheduled", str(EPOCHS), when],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if number == 10:
-            assert result.returncode == 0, result.stderr
-            return told
+    for number in range(10):
+        result = in_a_process(data, out, f"kill:{seed}:{number}")
         assert result.returncode == -signal.SIGKILL, result.stderr
         told.append({"at": result.stderr.splitlines()[-1], "mid_epoch": state_of(Run.open(out)).seen > 0})
+    result = in_a_process(data, out, "-")
+    assert result.returncode == 0, result.stderr
     return told
+
+
+@pytest.mark.nightly
+@pytest.mark.skipif(os.geteuid() == 0 and not shutil.which("setpriv"), reason="root may write everywhere")
+def test_file_size_limits_and_read_only_folders_lose_nothing(tiny_folder, tmp_path):
+    """Five trainings of ten processes, each of which is kept from writing at some moment; then one that is not."""
+    whole = trained(tiny_folder, tmp_path / "whole", "scheduled", plain_epochs=0, augmented_epochs=EPOCHS)
+    for seed in range(5):
+        out, steps = tmp_path / f"limited-{seed}", 0
+        for number in range(10):
+            result = in_a_process(tiny_folder, out, f"limit:{seed}:{number}")
+            assert result.returncode == 1, result.stderr
+            assert "RunError" in result.stderr
+            out.chmod(0o755)
+            (out / "checkpoints").chmod(0o755)
+            before, steps = steps, state_of(Run.open(out)).step
+            assert steps > before or number == 9
+        assert in_a_process(tiny_folder, out, "-").returncode == 0
+        assert result_of(Run.open(out)) == result_of(whole)
+
+
+def in_a_process(data, out, end):
+    program = [sys.executable, str(KILLABLE), str(data), str(out), "scheduled", str(EPOCHS), end]
+    # Root could write into a folder that is read-only.
+    without = ["setpriv", "--bounding-set", "-dac_override"] if end.startswith("limit") and os.geteuid() == 0 else []
+    return subprocess.run([*without, *program], capture_output=True, text=True, check=False)
