@@ -6,12 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 import saccade
 from saccade.data.dataset import Split
 from saccade.errors import DataError, EvaluationError, RunError
 from saccade.evaluation.evaluate import require_each_once
 from saccade.inference.predictor import Predictor
+from saccade.runs.answers import Answers
 from saccade.runs.run import Run
 
 
@@ -73,9 +75,35 @@ def test_six_views_are_told_beside_one(tiny_folder, tmp_path):
 def test_what_is_written_is_what_is_returned(run):
     report = saccade.evaluate(run.path)
 
-    assert [path.name for path in report.files] == ["report.json", "confusion_matrix.png", "predictions.png"]
+    assert [path.name for path in report.files] == [
+        "report.json", "answers.safetensors", "confusion_matrix.png", "predictions.png",
+    ]  # fmt: skip
     assert all(path.parent == run.path.resolve() and path.stat().st_size > 0 for path in report.files)
     assert json.loads((run.path / "report.json").read_text()) == report.to_dict()
+
+
+def test_the_answers_are_kept_picture_by_picture(run, tiny_folder):
+    saccade.evaluate(run)
+    answers = run.answers("answers.safetensors")
+    test = saccade.load(tiny_folder).splits["test"]
+    np.testing.assert_array_equal(answers.labels, test.labels)
+    np.testing.assert_array_equal(answers.probabilities, Predictor.from_run(run).probabilities(test.take(slice(None))))
+    assert [bytes(row).hex() for row in answers.hashes] == list(test.hashes)
+
+
+def test_answers_of_another_run_or_damaged_ones_are_refused(run):
+    saccade.evaluate(run)
+    path = run.path / "answers.safetensors"
+    whole = path.read_bytes()
+    for contents in (whole[:-1], b"", save({"labels": np.zeros(3, np.int64)})):
+        path.write_bytes(contents)
+        with pytest.raises(RunError):
+            run.answers("answers.safetensors")
+    foreign = Answers(np.zeros(2, np.int64), np.full((2, 7), 1 / 7, np.float32), np.zeros((2, 16), np.uint8))
+    path.write_bytes(foreign.contents())
+    with pytest.raises(RunError, match="does not hold this run's answers"):
+        run.answers("answers.safetensors")
+    path.write_bytes(whole)
 
 
 def test_evaluating_twice_says_the_same(run):
@@ -95,6 +123,7 @@ def test_validation_and_train_are_the_parts_of_the_training(run, tiny_folder):
     assert validation.accuracy == pytest.approx(run.history()[-1].validation_accuracy)
     assert {path.name for path in validation.files} == {
         "report-validation.json",
+        "answers-validation.safetensors",
         "confusion_matrix-validation.png",
         "predictions-validation.png",
     }
@@ -128,6 +157,7 @@ def test_other_data_has_files_of_its_own(run, folder):
     assert report.n == 59
     assert [path.name for path in report.files] == [
         "report-test-copied.json",
+        "answers-test-copied.safetensors",
         "confusion_matrix-test-copied.png",
         "predictions-test-copied.png",
     ]

@@ -19,11 +19,12 @@ from saccade.evaluation.drawings import choose_pictures, draw_confusion_matrix, 
 from saccade.evaluation.metrics import measure
 from saccade.evaluation.report import Report
 from saccade.inference.predictor import Predictor
+from saccade.runs.answers import Answers
 from saccade.runs.run import Run
 
 # float32 sums of up to thousands of probabilities are further from 1 than a rounding, but never by this much.
 _SUM_TOLERANCE = 1e-3
-_FILES = (("report", ".json"), ("confusion_matrix", ".png"), ("predictions", ".png"))
+_FILES = (("report", ".json"), ("answers", ".safetensors"), ("confusion_matrix", ".png"), ("predictions", ".png"))
 
 
 def evaluate(
@@ -34,7 +35,7 @@ def evaluate(
     strict: bool = False,
     progress: bool = False,
 ) -> Report:
-    """Scores a run and writes `report.json`, `confusion_matrix.png` and `predictions.png` into its directory.
+    """Scores a run and writes `report.json`, `answers.safetensors`, `confusion_matrix.png` and `predictions.png`.
 
     Their names say so (`report-validation.json`, `report-test-photos.json`) where it was not the test split of the
     data that the run was trained on.
@@ -203,9 +204,10 @@ def _mark(subject: _Subject, split: SplitName) -> str:
 
 
 def _write(run: Run, report: Report, pictures: Split, probabilities: NDArray[np.float32]) -> None:
-    numbers, matrix, grid = (path.name for path in report.files)
+    numbers, answers, matrix, grid = (path.name for path in report.files)
     title = f"{report.data_name}, {report.split}: accuracy {report.accuracy:.1%} (n = {report.scored})"
     run.write_json(numbers, report.to_dict())
+    run.write_answers(answers, Answers.of(pictures, probabilities))
     with run.place(matrix) as path:
         save_figure(draw_confusion_matrix(report.confusion_matrix, report.class_names, title), path)
     chosen = choose_pictures(len(pictures))

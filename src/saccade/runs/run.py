@@ -38,6 +38,7 @@ from safetensors.numpy import save
 from saccade.data.dataset import PictureRule, RefusedPicture
 from saccade.errors import RunError
 from saccade.recipes import Recipe
+from saccade.runs.answers import Answers
 from saccade.runs.checkpoints import Checkpoints
 from saccade.runs.environment import memory_bytes
 from saccade.runs.records import DataRecord, Environment, EpochRecord, Parent, Status
@@ -173,6 +174,14 @@ class Run:
             return np.empty((0, self.rule.height, self.rule.width, 3), np.uint8), np.empty(0, np.int64)
         return read_pictures(path, self.rule.height, self.rule.width)
 
+    def answers(self, name: str) -> Answers:
+        """What an evaluation kept as the run's file `name`.
+
+        Raises:
+            RunError: there is none, or it is damaged.
+        """
+        return Answers.read(self.path / name, len(self.class_names), memory_bytes() // 4)
+
     def place(self, name: str) -> AbstractContextManager[Path]:
         """Gives a temporary path that becomes the run's file `name` when the block ends well; an older one goes."""
         return placed(self.path / name)
@@ -180,6 +189,11 @@ class Run:
     def write_json(self, name: str, value: Any) -> None:
         """Writes a value as the run's file `name`."""
         write_json(self.path / name, value)
+
+    def write_answers(self, name: str, answers: Answers) -> None:
+        """Writes what was said of each picture as the run's file `name`."""
+        with self.place(name) as path:
+            path.write_bytes(answers.contents())
 
     def write_status(self, status: Status) -> None:
         """Writes how far the training came."""

@@ -7,8 +7,9 @@ import io
 import os
 import stat
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,13 +82,32 @@ def read_weights(path: Path, limit: int) -> dict[str, NDArray[np.float32]]:
     Raises:
         RunError: it is larger, damaged, or holds anything but float32.
     """
-    try:
-        arrays: dict[str, NDArray[np.float32]] = load(read_contents(path, limit))
-    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"'{path}' is damaged: {error}") from None
+    arrays = _load(path, limit)
     others = [name for name, array in arrays.items() if array.dtype != np.float32]
     if others:
         raise RunError(f"'{path}' holds other weights than float32: {', '.join(others[:5])}")
+    return arrays
+
+
+def read_arrays(path: Path, limit: int, dtypes: Mapping[str, type[np.generic]]) -> dict[str, NDArray[Any]]:
+    """The arrays of a safetensors file of so many bytes at most, which must have these names and dtypes.
+
+    Raises:
+        RunError: it is larger, damaged, or holds others.
+    """
+    arrays = _load(path, limit)
+    found = {name: str(array.dtype) for name, array in arrays.items()}
+    expected = {name: str(np.dtype(dtype)) for name, dtype in dtypes.items()}
+    if found != expected:
+        raise RunError(f"'{path}' is damaged or of another version", expected=str(expected), found=str(found))
+    return arrays
+
+
+def _load(path: Path, limit: int) -> dict[str, NDArray[Any]]:
+    try:
+        arrays: dict[str, NDArray[Any]] = load(read_contents(path, limit))
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"'{path}' is damaged: {error}") from None
     return arrays
 
 

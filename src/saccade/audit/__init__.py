@@ -1,0 +1,1 @@
+"""What is wrong with data, before it costs accuracy."""
