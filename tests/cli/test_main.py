@@ -64,3 +64,12 @@ def test_the_version_is_the_packages():
     from importlib.metadata import version
 
     assert version("saccade") in saccade("--version").stdout
+
+
+def test_what_can_not_be_written_is_a_plain_error(tiny_run, tmp_path):
+    """A file where a folder has to be."""
+    (tmp_path / "runs").write_text("")
+    result = saccade("train", "digits", "--epochs", "1", cwd=tmp_path)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert "runs" in result.stderr.splitlines()[-1] + result.stderr.splitlines()[-2]

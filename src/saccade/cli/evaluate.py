@@ -28,8 +28,8 @@ _MOST_CLASSES = 30
 def command(run: str, data: str | None, split: SplitName, strict: bool, as_json: bool) -> None:
     """Measure RUN on the pictures of a split, each scored exactly once.
 
-    Writes report.json, confusion_matrix.png and predictions.png into RUN; their names tell where it was not the test
-    split of RUN's own data.
+    Writes report.json, answers.safetensors, confusion_matrix.png and predictions.png into RUN; their names tell where
+    it was not the test split of RUN's own data.
     """
     from saccade.runs.run import Run
 
@@ -68,7 +68,11 @@ def _print_numbers(report: Report) -> None:
     say(f"balanced accuracy  {report.balanced_accuracy:7.2%}")
     say(f"top-3 accuracy     {report.top3_accuracy:7.2%}")
     say(f"log-loss           {report.log_loss:7.4f}  nats")
-    say(f"calibration error  {report.expected_calibration_error:7.2%}  (expected, 15 bins)")
+    found = report.calibration
+    temperature = (
+        f"{found.temperature:.3g}, of {found.pictures:,} validation pictures" if found else "1: not calibrated"
+    )
+    say(f"calibration error  {report.expected_calibration_error:7.2%}  (expected, 15 bins; temperature {temperature})")
 
 
 def _print_classes(report: Report) -> None:

@@ -82,6 +82,10 @@ def main() -> None:
         # The reader went away (`saccade ... | head`): nothing more to say, and nothing to say it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 141
+    except OSError as error:
+        # A full disk, a folder that may not be written: a fact of the machine, not a fault of the program.
+        say(f"error: {error.strerror or error}" + (f": '{error.filename}'" if error.filename else ""), err=True)
+        code = 1
     sys.exit(_exit_code(code))
 
 

@@ -14,15 +14,20 @@ from saccade.printable import printable
 
 if TYPE_CHECKING:
     from saccade.inference.predict import Prediction
+    from saccade.runs.run import Run
 
 
 @click.command("predict")
 @click.argument("run", type=click.Path())
 @click.argument("pictures", nargs=-1, required=True, metavar="PICTURE...")
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="How many classes to show.")
+@click.option(
+    "--abstain", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="PART",
+    help="Say 'unsure' so that at least this part of the answers is right, such as 0.99.",
+)  # fmt: skip
 @click.option("--json", "form", flag_value="json", help="Print the predictions as JSON.")
 @click.option("--csv", "form", flag_value="csv", help="Print the predictions as CSV.")
-def command(run: str, pictures: tuple[str, ...], top: int, form: str | None) -> None:
+def command(run: str, pictures: tuple[str, ...], top: int, abstain: float | None, form: str | None) -> None:
     """Classify pictures with RUN.
 
     PICTURE is a file, a folder, a glob, or DATA:test:0 for one of a dataset's own pictures, whose true class is then
@@ -34,13 +39,28 @@ def command(run: str, pictures: tuple[str, ...], top: int, form: str | None) -> 
 
     from saccade.inference.predict import predict
 
-    predictions = predict(opened, pictures, top=top, progress=True)
+    _say_what_probabilities_mean(opened, abstain)
+    predictions = predict(opened, pictures, top=top, abstain=abstain, progress=True)
     top = min(top, len(opened.class_names))
     {"json": _print_json, "csv": _print_csv}.get(form or "", _print_lines)(predictions, top)
     refused = sum(prediction.refusal is not None for prediction in predictions)
     if refused:
         say(f"{refused} of {len(predictions)} pictures could not be read", err=True)
         raise SystemExit(1)
+
+
+def _say_what_probabilities_mean(run: Run, abstain: float | None) -> None:
+    if abstain is not None:
+        from saccade.inference.abstention import abstention_of
+
+        found = abstention_of(run, abstain)
+        say(
+            f"unsure below {found.threshold:.1%}: of {found.pictures:,} validation pictures {found.coverage:.1%} are "
+            f"answered, {found.wrong:,} of them wrongly (95% bound {found.bound:.2%})",
+            err=True,
+        )
+    elif run.calibration() is None:
+        say("note: the probabilities are not calibrated (temperature 1): no validation pictures", err=True)
 
 
 def _print_json(predictions: list[Prediction], _top: int) -> None:
@@ -51,12 +71,13 @@ def _print_csv(predictions: list[Prediction], top: int) -> None:
     rows = io.StringIO()
     writer = csv.writer(rows, lineterminator="\n")
     ranks = [name for rank in range(1, top + 1) for name in (f"class_{rank}", f"probability_{rank}")]
-    writer.writerow(["picture", "true_class", *ranks, "refusal"])
+    writer.writerow(["picture", "true_class", *ranks, "unsure", "refusal"])
     for prediction in predictions:
         cells = [cell for best in prediction.top for cell in (best.class_name, f"{best.probability:.6f}")]
         cells += [""] * (len(ranks) - len(cells))
         names = (printable(prediction.name), printable(prediction.true_class or ""))
-        writer.writerow([*names, *cells, prediction.refusal or ""])
+        unsure = "" if prediction.refusal else str(prediction.unsure).lower()
+        writer.writerow([*names, *cells, unsure, prediction.refusal or ""])
     say(rows.getvalue().rstrip("\n"))
 
 
@@ -69,5 +90,7 @@ def _print_lines(predictions: list[Prediction], _top: int) -> None:
         truth = ""
         if prediction.true_class is not None:
             right = prediction.true_class == prediction.top[0].class_name
-            truth = f" (true class: {prediction.true_class}, {'right' if right else 'wrong'})"
-        say(f"{printable(prediction.name)}: {best}{truth}")
+            judged = "unsure" if prediction.unsure else "right" if right else "wrong"
+            truth = f" (true class: {prediction.true_class}, {judged})"
+        said = f"unsure ({best})" if prediction.unsure else best
+        say(f"{printable(prediction.name)}: {said}{truth}")

@@ -83,6 +83,7 @@ def evaluate(
         metrics=measure(subject.pictures.labels, probabilities),
         views=run.recipe.views,
         one_view=one_view,
+        calibration=run.calibration(),
         notes=subject.notes,
         files=tuple(run.path.resolve() / f"{stem}{_mark(subject, split)}{suffix}" for stem, suffix in _FILES),
     )

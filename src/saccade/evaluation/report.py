@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from saccade.data.dataset import RefusedPicture, SplitName
 from saccade.evaluation.metrics import Metrics, Scores
+from saccade.runs.records import Calibration
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Report:
         metrics: the numbers.
         views: of each picture, that an answer was averaged over.
         one_view: the same numbers with one view, where there are more.
+        calibration: the temperature that the logits are divided by and where it comes from; None: 1, not calibrated.
         notes: sentences that whoever reads the numbers should know.
         files: what was written, absolute paths.
     """
@@ -59,6 +61,7 @@ class Report:
     metrics: Metrics
     views: int
     one_view: Metrics | None
+    calibration: Calibration | None
     notes: tuple[str, ...]
     files: tuple[Path, ...]
 
@@ -142,6 +145,8 @@ class Report:
             "top3_accuracy": self.top3_accuracy,
             "log_loss": self.log_loss,
             "expected_calibration_error": self.expected_calibration_error,
+            "temperature": self.calibration.temperature if self.calibration else 1.0,
+            "calibrated_on": self.calibration.pictures if self.calibration else None,
             "views": self.views,
             "one_view_accuracy": self.one_view.accuracy if self.one_view else None,
             "one_view_accuracy_interval": list(self.one_view.accuracy_interval) if self.one_view else None,

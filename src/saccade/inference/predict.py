@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from saccade.data.parts import parts_of
 from saccade.data.picture_files import DecodedChunk
 from saccade.data.progress import Progress, counting
 from saccade.errors import DataError
+from saccade.inference.abstention import abstention_of
 from saccade.inference.sources import DatasetPicture, find_pictures
 from saccade.runs.run import Run
 
@@ -50,16 +51,23 @@ class Prediction:
         top: the most probable classes, most probable first; empty if the picture was refused.
         true_class: the picture's label, for pictures of a dataset.
         refusal: why the picture could not be read, or None.
+        unsure: whether the most probable class is no answer, because it is not probable enough to keep the promise.
     """
 
     name: str
     top: tuple[ClassProbability, ...]
     true_class: str | None = None
     refusal: str | None = None
+    unsure: bool = False
 
 
 def predict(
-    run: Run | str | Path, pictures: Iterable[str | os.PathLike[str]] | str, *, top: int = 3, progress: bool = False
+    run: Run | str | Path,
+    pictures: Iterable[str | os.PathLike[str]] | str,
+    *,
+    top: int = 3,
+    abstain: float | None = None,
+    progress: bool = False,
 ) -> list[Prediction]:
     """Classifies pictures with a run's network.
 
@@ -67,6 +75,8 @@ def predict(
         run: a run or its directory.
         pictures: files, folders (at any depth), globs, and `DATA:test:0` for a dataset's own picture.
         top: how many classes to give, most probable first.
+        abstain: the part of the answers that is to be right, such as 0.99: what is less probable than that takes, by
+            the run's validation pictures, is marked as unsure.
         progress: whether to show a progress bar on stderr.
 
     Returns:
@@ -74,10 +84,11 @@ def predict(
         once; one that can't be read is reported with the reason.
 
     Raises:
-        RunError: the run can't be used.
+        RunError: the run can't be used, or can't keep that promise.
         DataError: a folder or a glob holds nothing, or a dataset's picture does not exist.
     """
     run = Run.open(run)
+    threshold = 0.0 if abstain is None else abstention_of(run, abstain).threshold
     sources = [pictures] if isinstance(pictures, str) else [os.fspath(picture) for picture in pictures]
     asked = find_pictures(sources)
     files = [picture for picture in asked if isinstance(picture, Path)]
@@ -91,7 +102,12 @@ def predict(
         with counting("predicting", total=len(asked), unit="pictures", shown=shown) as bar:
             answers: dict[Path | DatasetPicture, Prediction] = _predict_files(predictor, files, chunks, top, bar)
             answers |= _predict_own(run, predictor, own, top, bar)
-    return [answers[picture] for picture in asked]
+    return [_marked(answers[picture], threshold) for picture in asked]
+
+
+def _marked(prediction: Prediction, threshold: float) -> Prediction:
+    unsure = bool(prediction.top) and prediction.top[0].probability < threshold
+    return replace(prediction, unsure=True) if unsure else prediction
 
 
 def _predict_files(

@@ -14,6 +14,7 @@ from saccade.errors import RunError
 from saccade.models.build import build_probability_model, dense_weights
 from saccade.models.folding import fold_normalization
 from saccade.models.forward import forward
+from saccade.models.temperature import divide_logits
 from saccade.models.weights import assign
 from saccade.runs.run import Run
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Predictor:
-    """A run's network, ready to answer.
+    """A run's network at its temperature, ready to answer.
 
     Attributes:
         model: from pixels 0 to 255, [n, height, width, 3], to probabilities [n, classes]; of stock Keras layers.
@@ -55,6 +56,7 @@ class Predictor:
             run.recipe, height=height, width=width, classes=len(run.class_names), views=views
         )
         assign(model, weights)
+        divide_logits(model, run.temperature)
         return cls(model, fold_normalization(model), run.class_names)
 
     def probabilities(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -13,6 +13,9 @@ from saccade.data.dataset import Split
 from saccade.errors import RunError
 from saccade.runs.untrusted import read_arrays
 
+VALIDATION_ANSWERS = "answers-validation.safetensors"
+"""The run's file with its answers to the validation part."""
+
 _DTYPES: dict[str, type[np.generic]] = {"labels": np.int64, "probabilities": np.float32, "hashes": np.uint8}
 _HASH_BYTES = 16
 

@@ -26,11 +26,14 @@ def locked_for_training(run: Path) -> Iterator[None]:
     except OSError as error:
         raise RunError(f"the run '{run}' can't be written: {error.strerror}") from None
     try:
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        # On a full disk it is a lock all the same, and one that can't be removed is nobody's once it is closed.
+        with suppress(OSError):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink()
         os.close(descriptor)
 
 

@@ -95,6 +95,22 @@ class Parent(_Record):
     epochs: int
 
 
+class Calibration(_Record):
+    """What makes a run's confidence mean something: `training/calibration.py` fits it.
+
+    Attributes:
+        temperature: that the network's logits are divided by.
+        pictures: validation pictures that it was fitted on.
+        log_loss_before: mean log-loss on them without it, in nats.
+        log_loss_after: with it.
+    """
+
+    temperature: float = Field(ge=0.01, le=100)
+    pictures: int = Field(ge=1)
+    log_loss_before: float
+    log_loss_after: float
+
+
 class Environment(_Record):
     """Where a run was trained.
 

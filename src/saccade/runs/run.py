@@ -13,7 +13,9 @@ A run directory holds
     history.png           loss and accuracy per epoch
     checkpoints/          what an unfinished training goes on from, and a finished one can be extended from
     weights.safetensors   the kept weights, by `layer/variable`
-    model.keras           the same as a stock Keras model that ends in probabilities, for use elsewhere
+    calibration.json      the temperature that its logits are divided by
+    answers-validation.safetensors   what it says of each validation picture, at that temperature
+    model.keras           weights and temperature as a stock Keras model that ends in probabilities, for use elsewhere
     validation.npz        up to 1,000 validation pictures with labels, for later checks
 
 and later what `evaluate` and `export` add.
@@ -41,7 +43,7 @@ from saccade.recipes import Recipe
 from saccade.runs.answers import Answers
 from saccade.runs.checkpoints import Checkpoints
 from saccade.runs.environment import memory_bytes
-from saccade.runs.records import DataRecord, Environment, EpochRecord, Parent, Status
+from saccade.runs.records import Calibration, DataRecord, Environment, EpochRecord, Parent, Status
 from saccade.runs.untrusted import read_pictures, read_record, read_rows, read_weights
 from saccade.whole_files import TEMPORARY, placed
 
@@ -134,6 +136,17 @@ class Run:
         path = self.path / "parent.json"
         return read_record(path, Parent) if path.exists() else None
 
+    def calibration(self) -> Calibration | None:
+        """What its logits are divided by; None without validation pictures, or before it is trained to its end."""
+        path = self.path / "calibration.json"
+        return read_record(path, Calibration) if path.exists() else None
+
+    @property
+    def temperature(self) -> float:
+        """What its logits are divided by: 1 where it is not calibrated."""
+        calibration = self.calibration()
+        return 1.0 if calibration is None else calibration.temperature
+
     def clean(self) -> None:
         """Removes what a training that was killed left half-written. Only for whoever holds the run's lock."""
         for left in self.path.glob(f"{TEMPORARY}*"):
@@ -198,6 +211,10 @@ class Run:
     def write_status(self, status: Status) -> None:
         """Writes how far the training came."""
         write_json(self.path / "status.json", status.model_dump())
+
+    def write_calibration(self, calibration: Calibration) -> None:
+        """Writes what its logits are to be divided by."""
+        write_json(self.path / "calibration.json", calibration.model_dump())
 
     def write_history(self, records: Sequence[EpochRecord], timings: Sequence[tuple[float, int]]) -> None:
         """Writes the history, and beside it the clock times.

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 import warnings
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tqdm import tqdm
 
+from saccade.data.progress import Progress as Counting
+from saccade.data.progress import counting
 from saccade.models.weights import count_weights
 from saccade.printable import printable
 from saccade.recipes import Recipe
@@ -39,6 +42,9 @@ class Progress(Protocol):
     def epoch_ends(self, record: EpochRecord, seconds: float) -> None:
         """The epoch's record and its length, validation included."""
 
+    def calibrating(self, pictures: int) -> AbstractContextManager[Counting]:
+        """So many validation pictures are answered for the last time; counts them."""
+
 
 class Silence:
     """Tells nothing."""
@@ -61,6 +67,10 @@ class Silence:
 
     def epoch_ends(self, record: EpochRecord, seconds: float) -> None:
         """Nothing."""
+
+    def calibrating(self, pictures: int) -> AbstractContextManager[Counting]:
+        """Nothing."""
+        return counting("calibrating", total=pictures, unit="pictures", shown=False)
 
 
 class TerminalProgress:
@@ -127,6 +137,10 @@ class TerminalProgress:
         if record.validation_loss is not None:
             line += f", validation loss {record.validation_loss:.4f}, accuracy {record.validation_accuracy:.4f}"
         _line(f"{line}, {seconds:.1f} s")
+
+    def calibrating(self, pictures: int) -> AbstractContextManager[Counting]:
+        """A bar on a terminal, lines elsewhere."""
+        return counting("calibrating", total=pictures, unit="pictures", shown=True)
 
     def _phase(self, epoch: int) -> str:
         return " (augmented)" if self._recipe.phase(epoch) == "augmented" else ""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.data.load import load, load_default
 from saccade.data.parts import parts_of
-from saccade.errors import TrainingError
+from saccade.errors import RunError, TrainingError
 from saccade.models.build import (
     build_network,
     build_network_of_any_size,
@@ -21,21 +21,29 @@ from saccade.models.build import (
     initialise,
 )
 from saccade.models.compute_dtype import measure_compute_dtype
+from saccade.models.folding import fold_normalization
+from saccade.models.forward import forward
+from saccade.models.temperature import divide_logits
 from saccade.models.twin import training_twin
 from saccade.models.weights import assign
 from saccade.pipeline.order import generator
 from saccade.recipes import ComputeDtype, Recipe, default_recipe_name, get_recipe
+from saccade.runs.answers import VALIDATION_ANSWERS, Answers
 from saccade.runs.checkpoints import Checkpoint
 from saccade.runs.create import check_free, create_run
 from saccade.runs.environment import memory_bytes
 from saccade.runs.lock import locked_for_training
 from saccade.runs.records import Status
 from saccade.runs.run import Run
+from saccade.training.calibration import at_temperature, fit_temperature
 from saccade.training.determinism import deterministic_operations
 from saccade.training.fit import Fitted, Networks, fit
 from saccade.training.history_drawing import draw_history
 from saccade.training.interrupt import stop_on_interrupt
 from saccade.training.progress import Progress, Silence, TerminalProgress
+
+if TYPE_CHECKING:
+    import keras
 
 # Training pictures that a network may look at to set itself up.
 _FIRST_LOOK = 5000
@@ -109,13 +117,20 @@ def carry_out(
 
     Raises:
         TrainingError: the training diverged.
-        RunError: a checkpoint can't be written or doesn't fit.
+        RunError: a checkpoint can't be written or doesn't fit, or the trained weights can't be saved.
     """
     if not run.has_validation_pictures:
         _keep_validation_pictures(run, parts["validation"])
     with stop_on_interrupt() as stop, deterministic_operations(run.recipe.deterministic):
         fitted = fit(networks, parts, run, checkpoint=checkpoint, progress=progress, stop=stop)
-        _save(run, fitted)
+        try:
+            _save(run, fitted, parts["validation"], progress)
+        except OSError as error:
+            raise RunError(
+                f"the trained network can't be saved in '{run.path}': {error.strerror}",
+                found="a whole training; its last checkpoint is intact",
+                remedy=f"mend that, then save it: saccade train --resume {run.path}",
+            ) from None
 
 
 def build_networks(recipe: Recipe, dataset: Dataset, training: Split, compute_dtype: ComputeDtype) -> Networks:
@@ -204,14 +219,29 @@ def _keep_validation_pictures(run: Run, validation: Split) -> None:
         run.write_validation_pictures(validation.take(chosen), validation.labels[chosen])
 
 
-def _save(run: Run, fitted: Fitted) -> None:
+def _save(run: Run, fitted: Fitted, validation: Split, progress: Progress) -> None:
     run.write_weights(fitted.weights)
     model = build_probability_model(
         run.recipe, height=run.rule.height, width=run.rule.width, classes=len(run.class_names)
     )
     assign(model, fitted.weights)
+    # What was stopped half-way is saved at once, and will be calibrated when it has come to its end.
+    if validation and fitted.state != "interrupted":
+        _calibrate(run, model, validation, progress)
     with run.place("model.keras") as path:
         model.save(path)
     with run.place("history.png") as path:
         draw_history(fitted.history, path, title=f"{run.data_name}, {run.recipe.name}, seed {run.recipe.seed}")
     run.write_status(Status(state=fitted.state, epochs=len(fitted.history), kept_epoch=fitted.kept_epoch))
+
+
+def _calibrate(run: Run, model: keras.Model, validation: Split, progress: Progress) -> None:
+    """Fits the temperature, divides the model's logits by it, and keeps what the model then says."""
+    with progress.calibrating(len(validation)) as bar:
+        probabilities = forward(fold_normalization(model), validation.take, len(validation), bar.update)
+    calibration = fit_temperature(validation.labels, probabilities)
+    divide_logits(model, calibration.temperature)
+    run.write_answers(
+        VALIDATION_ANSWERS, Answers.of(validation, at_temperature(probabilities, calibration.temperature))
+    )
+    run.write_calibration(calibration)

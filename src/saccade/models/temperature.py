@@ -1,0 +1,27 @@
+"""Temperature: dividing a network's logits by a number, without a layer for it."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+
+def divide_logits(model: keras.Model, temperature: float) -> None:
+    """Divides the logits of a probability model by a temperature, greater than 0.
+
+    Every family ends in a dense layer, after which come nothing but constant factors, averages and a softmax: its
+    kernel and bias divided by the temperature divide the logits.
+    """
+    if temperature == 1:
+        return
+    head = _head(model)
+    head.set_weights([np.float32(weight / temperature) for weight in head.get_weights()])
+
+
+def _head(model: keras.Model) -> keras.layers.Dense:
+    for layer in reversed(model.layers):
+        if isinstance(layer, keras.Model):
+            return _head(layer)
+        if isinstance(layer, keras.layers.Dense):
+            return layer
+    raise ValueError(f"the network '{model.name}' does not end in a dense layer")

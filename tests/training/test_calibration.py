@@ -1,0 +1,103 @@
+"""Temperatures: the number that is fitted, and that every way from a run to probabilities goes by it."""
+
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from scipy.special import log_softmax, softmax
+from sklearn.metrics import log_loss
+
+import saccade
+from saccade.evaluation.metrics import measure
+from saccade.inference.predictor import Predictor
+from saccade.models.build import build_probability_model
+from saccade.models.temperature import divide_logits
+from saccade.recipes import CATALOGUE, get_recipe
+from saccade.training.calibration import at_temperature, fit_temperature
+
+
+def drawn(n=20_000, classes=5, sharpness=1.0, seed=0):
+    """Labels drawn from known probabilities, and probabilities whose logits are `sharpness` times the true ones."""
+    draw = np.random.default_rng(seed)
+    logits = draw.normal(0, 2, (n, classes))
+    truth = softmax(logits, axis=1)
+    labels = (truth.cumsum(axis=1) > draw.random((n, 1))).argmax(axis=1)
+    return labels, softmax(logits * sharpness, axis=1).astype(np.float32)
+
+
+def mean_loss(labels, probabilities):
+    return -np.log(probabilities[np.arange(len(labels)), labels], dtype=np.float64).mean()
+
+
+@pytest.mark.parametrize("sharpness", [0.5, 1.0, 3.0])
+def test_the_temperature_undoes_what_makes_confidence_wrong(sharpness):
+    labels, probabilities = drawn(sharpness=sharpness)
+    calibration = fit_temperature(labels, probabilities)
+    assert calibration.temperature == pytest.approx(sharpness, rel=0.05)
+    assert calibration.pictures == len(labels)
+    mended = at_temperature(probabilities, calibration.temperature)
+    assert measure(labels, mended).expected_calibration_error < 0.02
+    assert measure(labels, probabilities).expected_calibration_error > 0.1 or sharpness == 1
+    assert calibration.log_loss_before == pytest.approx(mean_loss(labels, probabilities), rel=1e-5)
+    assert calibration.log_loss_after == pytest.approx(mean_loss(labels, mended), rel=1e-5)
+
+
+def test_it_is_the_least_log_loss_of_a_fine_grid():
+    labels, probabilities = drawn(n=300, sharpness=2.0, seed=3)
+    logits = np.log(probabilities.astype(np.float64))
+    rows = np.arange(len(labels))
+    grid = np.linspace(0.3, 9, 5000)
+    losses = [-log_softmax(logits / temperature, axis=1)[rows, labels].mean() for temperature in grid]
+    assert fit_temperature(labels, probabilities).temperature == pytest.approx(grid[np.argmin(losses)], abs=0.01)
+
+
+def test_a_network_that_is_always_right_or_certain_and_wrong_stays_within_bounds():
+    certain = np.eye(3, dtype=np.float32)
+    assert 0.2 < fit_temperature(np.array([0, 1, 2]), certain).temperature <= 1
+    assert fit_temperature(np.array([1, 2, 0]), certain).temperature <= 10
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_dividing_the_logits_of_every_network_is_what_its_probabilities_say(name):
+    recipe = get_recipe(name)
+    model = build_probability_model(recipe, height=32, width=32, classes=4)
+    pictures = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), np.uint8)
+    before = model.predict_on_batch(pictures)
+    temperature = np.ptp(np.log(before), axis=1).max() / 3  # of a fresh network the logits hardly differ, or very much
+    divide_logits(model, temperature)
+    after = model.predict_on_batch(pictures)
+    np.testing.assert_allclose(after, at_temperature(before, temperature), atol=1e-3)
+    assert np.abs(after - before).max() > 0.05
+
+
+def test_every_way_from_a_run_to_probabilities_goes_by_its_temperature(tiny_run):
+    calibration = tiny_run.calibration()
+    assert calibration is not None
+    assert calibration.pictures == tiny_run.data.pictures["validation"]
+    assert calibration.log_loss_after <= calibration.log_loss_before
+    assert tiny_run.temperature != 1
+    pictures, labels = tiny_run.validation_pictures()
+    answers = tiny_run.answers("answers-validation.safetensors")
+    said = Predictor.from_run(tiny_run).probabilities(pictures)
+    np.testing.assert_allclose(
+        keras.models.load_model(tiny_run.path / "model.keras").predict(pictures), said, atol=1e-5
+    )
+    np.testing.assert_array_equal(np.sort(labels), np.sort(answers.labels))
+    assert log_loss(labels, said, labels=[0, 1, 2]) == pytest.approx(calibration.log_loss_after, abs=1e-4)
+
+
+def test_without_validation_pictures_the_temperature_is_1_and_that_is_said(tiny_folder, tmp_path):
+    run = saccade.train(
+        tiny_folder, recipe="scheduled", epochs=1, settings={"validation": 0}, out=tmp_path / "run", progress=False
+    )
+    assert run.calibration() is None
+    assert run.temperature == 1
+    command = [sys.executable, "-m", "saccade", "evaluate", str(run.path)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "temperature 1: not calibrated" in told
+    report = json.loads(subprocess.run([*command, "--json"], capture_output=True, text=True, check=True).stdout)
+    assert report["temperature"] == 1
+    assert report["calibrated_on"] is None
