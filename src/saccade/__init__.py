@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from saccade.errors import SaccadeError
     from saccade.evaluation.evaluate import evaluate
     from saccade.evaluation.report import Report
+    from saccade.evaluation.report_page import ReportPage, report
     from saccade.inference.predict import Prediction, predict
     from saccade.recipes import Recipe, get_recipe
     from saccade.runs.run import Run
@@ -44,6 +45,7 @@ _HOMES = {
     "Recipe": "saccade.recipes",
     "RefusedPicture": "saccade.data.dataset",
     "Report": "saccade.evaluation.report",
+    "ReportPage": "saccade.evaluation.report_page",
     "Run": "saccade.runs.run",
     "SaccadeError": "saccade.errors",
     "Split": "saccade.data.dataset",
@@ -54,6 +56,7 @@ _HOMES = {
     "get_recipe": "saccade.recipes",
     "load": "saccade.data.load",
     "predict": "saccade.inference.predict",
+    "report": "saccade.evaluation.report_page",
     "resume": "saccade.training.resume",
     "train": "saccade.training.train",
 }
@@ -67,6 +70,7 @@ __all__ = [
     "Recipe",
     "RefusedPicture",
     "Report",
+    "ReportPage",
     "Run",
     "SaccadeError",
     "Split",
@@ -77,6 +81,7 @@ __all__ = [
     "get_recipe",
     "load",
     "predict",
+    "report",
     "resume",
     "train",
 ]

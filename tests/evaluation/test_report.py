@@ -13,6 +13,7 @@ def _report(labels, predicted):
         data_name="animals",
         data_source="/data/animals",
         data_fingerprint="f",
+        weights="w",
         split="test",
         n=len(labels),
         refused=(),

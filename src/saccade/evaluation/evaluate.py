@@ -76,6 +76,7 @@ def evaluate(
         data_name=subject.dataset.name,
         data_source=subject.dataset.source,
         data_fingerprint=subject.dataset.fingerprint,
+        weights=run.weights_fingerprint(),
         split=split,
         n=len(subject.pictures),
         refused=subject.refused,

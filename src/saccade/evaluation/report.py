@@ -38,6 +38,7 @@ class Report:
         data_name: short name of the data.
         data_source: a name, or the absolute path of the data.
         data_fingerprint: hexadecimal hash of the data's contents.
+        weights: fingerprint of the run's weights and temperature.
         split: the split that was scored.
         n: pictures scored, each exactly once.
         refused: the pictures of the split that could not be read.
@@ -54,6 +55,7 @@ class Report:
     data_name: str
     data_source: str
     data_fingerprint: str
+    weights: str
     split: SplitName
     n: int
     refused: tuple[RefusedPicture, ...]
@@ -136,6 +138,7 @@ class Report:
         return {
             "run": str(self.run),
             "data": {"name": self.data_name, "source": self.data_source, "fingerprint": self.data_fingerprint},
+            "weights": self.weights,
             "split": self.split,
             "n": self.n,
             "total": self.total,

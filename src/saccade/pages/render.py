@@ -7,6 +7,7 @@ import functools
 import io
 from typing import Any
 
+import matplotlib
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -38,17 +39,22 @@ def picture_source(pixels: NDArray[np.uint8]) -> str:
 
 
 def figure_markup(figure: Figure, description: str) -> Markup:
-    """A drawing as SVG that stands in the page and takes the page's text colour where it is drawn in black.
+    """A drawing as SVG that stands in the page; what is black in it takes the page's text colour.
 
     Args:
         figure: matplotlib's.
         description: what it shows, for those who can't see it.
     """
+    for axes in figure.axes:
+        if (legend := axes.get_legend()) is not None:
+            legend.set_frame_on(False)  # its white would stay white on a dark page
     stream = io.StringIO()
-    # Without a date and with fixed names, equal figures give equal pages.
-    figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    # Text stays text, which a page can colour and a screen reader read. Without a date and with fixed names, equal
+    # figures give equal pages.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "saccade"}):
+        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     drawing = stream.getvalue()
-    drawing = drawing[drawing.index("<svg") :]
+    drawing = drawing[drawing.index("<svg") :].replace("#000000", "currentColor")
     label = Markup.escape(description)
     opening, rest = drawing.split(">", 1)
     return Markup(f'{opening} role="img" aria-label="{label}">{rest}')  # noqa: S704 - drawn by matplotlib, escaped above

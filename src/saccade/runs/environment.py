@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -45,6 +47,12 @@ def usable_cores() -> int:
 def memory_bytes() -> int:
     """The machine's main memory."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def peak_memory_bytes() -> int:
+    """The most memory that this process has held so far, its decoding processes not counted."""
+    kilobytes_or_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kilobytes_or_bytes * (1 if sys.platform == "darwin" else 1024)
 
 
 def _version(package: str) -> str | None:

@@ -72,11 +72,13 @@ class Status(_Record):
             patience ran out before the last epoch ("stopped early").
         epochs: epochs done, the last one perhaps in part.
         kept_epoch: the epoch, counted from 1, after which the kept weights were taken; 0 before there are any.
+        peak_memory_mb: the most memory that the training took, in megabytes (10^6 bytes); None before it has ended.
     """
 
     state: Literal["running", "finished", "stopped early", "interrupted"]
     epochs: int
     kept_epoch: int
+    peak_memory_mb: int | None = None
 
 
 class Parent(_Record):
@@ -161,6 +163,36 @@ class EpochRecord(_Record):
     accuracy: float
     validation_loss: float | None
     validation_accuracy: float | None
+
+
+class EpochTiming(_Record):
+    """How long an epoch took; apart from the history, which is the same in equal trainings.
+
+    Attributes:
+        epoch: counted from 1.
+        seconds: validation included.
+        pictures_per_second: training pictures over these seconds.
+    """
+
+    epoch: int
+    seconds: float
+    pictures_per_second: float
+
+
+class EvaluationRecord(BaseModel):
+    """What of a `report.json` others build upon.
+
+    Attributes:
+        weights: fingerprint of the weights that were evaluated; "" in those of early versions.
+        one_view_accuracy: with one view of each picture; None where there is no more than one anyway.
+        total: pictures of the split, those included that could not be read.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, allow_inf_nan=False)
+
+    weights: str = ""
+    one_view_accuracy: float | None
+    total: int
 
 
 class TrainingState(_Record):

@@ -43,8 +43,17 @@ from saccade.recipes import Recipe
 from saccade.runs.answers import Answers
 from saccade.runs.checkpoints import Checkpoints
 from saccade.runs.environment import memory_bytes
-from saccade.runs.records import Calibration, DataRecord, Environment, EpochRecord, Parent, Status
-from saccade.runs.untrusted import read_pictures, read_record, read_rows, read_weights
+from saccade.runs.records import (
+    Calibration,
+    DataRecord,
+    Environment,
+    EpochRecord,
+    EpochTiming,
+    EvaluationRecord,
+    Parent,
+    Status,
+)
+from saccade.runs.untrusted import read_contents, read_pictures, read_record, read_rows, read_weights
 from saccade.whole_files import TEMPORARY, placed
 
 _WEIGHTS = "weights.safetensors"
@@ -160,20 +169,30 @@ class Run:
             return []
         return read_rows(path, EpochRecord)
 
+    def timings(self) -> list[EpochTiming]:
+        """How long each epoch took, in order."""
+        path = self.path / "timings.csv"
+        return read_rows(path, EpochTiming) if path.is_file() else []
+
+    def evaluation(self, name: str = "report.json") -> EvaluationRecord | None:
+        """What of an evaluation others build upon, if there is one and it is of the present weights."""
+        path = self.path / name
+        record = read_record(path, EvaluationRecord) if path.is_file() else None
+        return record if record and record.weights == self.weights_fingerprint() else None
+
+    def weights_fingerprint(self) -> str:
+        """Hexadecimal SHA-256 of the kept weights and their temperature."""
+        contents = read_contents(self._weights_file(), memory_bytes() // 2)
+        return hashlib.sha256(contents + repr(self.temperature).encode()).hexdigest()
+
     def weights(self) -> dict[str, NDArray[np.float32]]:
         """The kept weights, by `layer/variable`.
 
         Raises:
             RunError: there are none yet, or the file is damaged.
         """
-        path = self.path / _WEIGHTS
-        if not path.is_file():
-            raise RunError(
-                f"the run '{self.path}' has no weights: its training did not get as far as saving them",
-                remedy=f"go on with it: saccade train --resume {self.path}",
-            )
         # A network that large could not be built either.
-        return read_weights(path, memory_bytes() // 2)
+        return read_weights(self._weights_file(), memory_bytes() // 2)
 
     @property
     def has_validation_pictures(self) -> bool:
@@ -244,6 +263,15 @@ class Run:
         """Writes the validation pictures that later checks use."""
         with self.place(_VALIDATION) as path:
             np.savez_compressed(path, pictures=pictures, labels=labels)
+
+    def _weights_file(self) -> Path:
+        path = self.path / _WEIGHTS
+        if not path.is_file():
+            raise RunError(
+                f"the run '{self.path}' has no weights: its training did not get as far as saving them",
+                remedy=f"go on with it: saccade train --resume {self.path}",
+            )
+        return path
 
     def _write_csv(self, name: str, fields: list[str], rows: Sequence[Mapping[str, Any]]) -> None:
         with self.place(name) as path, path.open("w", newline="") as file:

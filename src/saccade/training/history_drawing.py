@@ -1,4 +1,4 @@
-"""history.png: loss and accuracy per epoch."""
+"""The drawing of a history: loss and accuracy per epoch."""
 
 from __future__ import annotations
 
@@ -7,15 +7,22 @@ from itertools import pairwise
 from pathlib import Path
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from saccade.data.figures import new_figure, save_figure
 from saccade.runs.records import EpochRecord
 
 
 def draw_history(history: Sequence[EpochRecord], path: Path, *, title: str) -> None:
-    """Draws loss and accuracy on training and validation pictures per epoch, phases and learning rates marked."""
-    figure = new_figure(11, 4.2)
+    """Writes the drawing as a PNG with a title."""
+    figure = history_figure(history)
     figure.suptitle(title, parse_math=False)
+    save_figure(figure, path, dpi=110)
+
+
+def history_figure(history: Sequence[EpochRecord]) -> Figure:
+    """Loss and accuracy on training and validation pictures per epoch, phases and learning rates marked."""
+    figure = new_figure(11, 4.2)
     loss, accuracy = figure.subplots(1, 2)
     epochs = [record.epoch for record in history]
     _curves(loss, epochs, [r.loss for r in history], [r.validation_loss for r in history])
@@ -29,7 +36,7 @@ def draw_history(history: Sequence[EpochRecord], path: Path, *, title: str) -> N
         axes.set_xlim(0.5, len(history) + 0.5)
         axes.xaxis.get_major_locator().set_params(integer=True)
         _mark_phases(axes, history, name_rates=axes is loss)
-    save_figure(figure, path, dpi=110)
+    return figure
 
 
 def _curves(axes: Axes, epochs: Sequence[int], training: Sequence[float], validation: Sequence[float | None]) -> None:

@@ -31,7 +31,7 @@ from saccade.recipes import ComputeDtype, Recipe, default_recipe_name, get_recip
 from saccade.runs.answers import VALIDATION_ANSWERS, Answers
 from saccade.runs.checkpoints import Checkpoint
 from saccade.runs.create import check_free, create_run
-from saccade.runs.environment import memory_bytes
+from saccade.runs.environment import memory_bytes, peak_memory_bytes
 from saccade.runs.lock import locked_for_training
 from saccade.runs.records import Status
 from saccade.runs.run import Run
@@ -232,7 +232,14 @@ def _save(run: Run, fitted: Fitted, validation: Split, progress: Progress) -> No
         model.save(path)
     with run.place("history.png") as path:
         draw_history(fitted.history, path, title=f"{run.data_name}, {run.recipe.name}, seed {run.recipe.seed}")
-    run.write_status(Status(state=fitted.state, epochs=len(fitted.history), kept_epoch=fitted.kept_epoch))
+    run.write_status(
+        Status(
+            state=fitted.state,
+            epochs=len(fitted.history),
+            kept_epoch=fitted.kept_epoch,
+            peak_memory_mb=peak_memory_bytes() // 10**6,
+        )
+    )
 
 
 def _calibrate(run: Run, model: keras.Model, validation: Split, progress: Progress) -> None:

@@ -1,0 +1,33 @@
+"""`saccade report`."""
+
+from __future__ import annotations
+
+import click
+
+from saccade.cli.output import print_json, say
+
+
+@click.command("report")
+@click.argument("run", type=click.Path())
+@click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
+def command(run: str, as_json: bool) -> None:
+    """Make a page to read of RUN, report.html, and a model card, README.md.
+
+    The page is one file and needs no network. Its numbers are those of `saccade evaluate`, which is done first where it
+    has not been.
+    """
+    from saccade.runs.run import Run
+
+    opened = Run.open(run)
+
+    from saccade.evaluation.report_page import report
+
+    made = report(opened, progress=True)
+    if as_json:
+        print_json({"page": str(made.page), "card": str(made.card) if made.card else None})
+        return
+    say(f"written: {made.page}")
+    if made.card:
+        say(f"written: {made.card}")
+    else:
+        say(f"left alone, because somebody else wrote it: {opened.path / 'README.md'}")

@@ -1,0 +1,115 @@
+"""The model card: README.md in a run, with the front matter that Hugging Face reads.
+
+Source: M. Mitchell et al., "Model cards for model reporting", FAT* 2019; the front matter is that of huggingface.co's
+model cards (`model-index`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from saccade.evaluation.metrics import Metrics
+from saccade.evaluation.next_steps import NextStep
+from saccade.printable import printable
+from saccade.runs.run import Run
+
+MARK = "<!-- written by `saccade report`; without this line it is left alone -->"
+
+_MOST_CLASSES = 100
+
+
+def model_card(run: Run, metrics: Metrics, n: int, steps: Sequence[NextStep]) -> str:
+    """The card as Markdown.
+
+    Args:
+        run: whose it is.
+        metrics: on the test pictures.
+        n: how many these were.
+        steps: what to try next.
+    """
+    low, high = metrics.accuracy_interval
+    calibration, environment = run.calibration(), run.environment()
+    names = ", ".join(_plain(name) for name in run.class_names[:_MOST_CLASSES])
+    more = len(run.class_names) - _MOST_CLASSES
+    lines = [
+        *_front_matter(run, metrics),
+        MARK,
+        "",
+        f"# {_plain(run.name)}",
+        "",
+        f"Tells {len(run.class_names)} classes of pictures apart: {names}{f' and {more} more' if more > 0 else ''}.",
+        "",
+        "## How good it is",
+        "",
+        f"On {n:,} test pictures that took no part in training or in any choice, each scored once:",
+        "",
+        "| what | value |",
+        "|---|---|",
+        f"| accuracy | {metrics.accuracy:.2%} (95% Wilson interval {low:.2%} to {high:.2%}; one seed) |",
+        f"| balanced accuracy | {metrics.balanced_accuracy:.2%} |",
+        f"| log-loss | {metrics.log_loss:.4f} nats |",
+        f"| expected calibration error, 15 bins | {metrics.expected_calibration_error:.2%} |",
+        "",
+        f"The temperature is {calibration.temperature:.3g}, fitted on {calibration.pictures:,} validation pictures."
+        if calibration
+        else "The probabilities are not calibrated: there were no validation pictures.",
+        "",
+        "## What it is for, and what not",
+        "",
+        "It answers with one of its classes whatever the picture shows, and knows only pictures like those it was",
+        "trained on. The numbers above hold for test pictures from the same source; for others, measure again.",
+        "",
+        "## Data and training",
+        "",
+        f"Data: {_plain(run.data_name)}, fingerprint `{run.data_fingerprint[:16]}`; "
+        + ", ".join(f"{count:,} {split}" for split, count in run.data.pictures.items())
+        + f" pictures, brought to {run.rule.width}x{run.rule.height} pixels.",
+        "",
+        f"Recipe: `{_plain(run.recipe.name)}`, {run.recipe.epochs} epochs, seed {run.recipe.seed}; see `recipe.json`.",
+        f"Made with Saccade {environment.saccade}, Keras {environment.packages.get('keras', '?')},",
+        f"on {_plain(environment.processor)}, {environment.cores} cores, in {environment.compute_dtype}.",
+        "",
+        "## How to use it",
+        "",
+        "```python",
+        "import keras",
+        "",
+        'model = keras.models.load_model("model.keras")  # needs no Saccade',
+        f"probabilities = model.predict(pixels)  # pixels: [n, {run.rule.height}, {run.rule.width}, 3], 0 to 255, RGB",
+        "```",
+        "",
+    ]
+    if steps:
+        lines += ["## What to try next", ""]
+        lines += [f"- {_plain(step.reason)} {_plain(step.action)}" for step in steps]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _front_matter(run: Run, metrics: Metrics) -> list[str]:
+    """YAML; a JSON string is one of YAML's, whatever a name holds."""
+    name, data = json.dumps(printable(run.name)), json.dumps(printable(run.data_name))
+    return [
+        "---",
+        "library_name: keras",
+        "pipeline_tag: image-classification",
+        "tags: [image-classification, saccade]",
+        "model-index:",
+        f"- name: {name}",
+        "  results:",
+        "  - task: {type: image-classification}",
+        f"    dataset: {{name: {data}, type: {data}, split: test}}",
+        "    metrics:",
+        f"    - {{type: accuracy, value: {metrics.accuracy:.6f}}}",
+        f"    - {{type: log_loss, value: {metrics.log_loss:.6f}}}",
+        "---",
+    ]
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown and its HTML take as it is."""
+    escaped = printable(text)
+    for character in "\\`*_[]<>|#":
+        escaped = escaped.replace(character, f"\\{character}" if character != "<" else "&lt;")
+    return escaped

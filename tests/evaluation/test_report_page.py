@@ -1,0 +1,125 @@
+"""The page and the card of a run: what they say, that nothing in them is obeyed, and that a browser can use them."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from tests.browser import opened
+
+import saccade
+from saccade.cli.main import cli
+from saccade.errors import EvaluationError
+from saccade.evaluation.metrics import measure
+from saccade.runs.run import Run
+
+HOSTILE = '<img src=x onerror="alert(1)">'
+
+
+@pytest.fixture(scope="module")
+def reported(tiny_run, tmp_path_factory):
+    """A copy of the run, evaluated and reported."""
+    run = Run.open(shutil.copytree(tiny_run.path, tmp_path_factory.mktemp("reported") / "run"))
+    made = saccade.report(run)
+    assert made.page == run.path / "report.html"
+    assert made.card == run.path / "README.md"
+    return run
+
+
+def test_the_page_is_one_file_with_the_numbers_of_evaluate(reported):
+    page = (reported.path / "report.html").read_text()
+    report = json.loads((reported.path / "report.json").read_text())
+    assert f"{report['accuracy']:.2%}" in page
+    assert f"{report['accuracy_interval'][0]:.2%} to {report['accuracy_interval'][1]:.2%}" in page
+    for name in reported.class_names:
+        assert f'<th scope="row">{name}</th>' in page
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
+    assert len(page) < 5e6
+
+
+def test_it_is_evaluated_only_if_that_was_not_done_for_these_weights(reported):
+    first = (reported.path / "report.json").stat().st_mtime_ns
+    saccade.report(reported)
+    assert (reported.path / "report.json").stat().st_mtime_ns == first
+    weights = reported.weights()
+    reported.write_weights({name: np.roll(value, 1) for name, value in weights.items()})
+    saccade.report(reported)
+    reported.write_weights(weights)
+    assert (reported.path / "report.json").stat().st_mtime_ns != first
+    saccade.report(reported)
+
+
+def test_data_that_changed_is_told(reported, tiny_folder, tmp_path):
+    data = shutil.copytree(tiny_folder, tmp_path / "data")
+    run = Run.open(shutil.copytree(reported.path, tmp_path / "run"))
+    record = json.loads((run.path / "data.json").read_text())
+    (run.path / "data.json").write_text(json.dumps(record | {"source": str(data)}))
+    next((data / "test" / "one").iterdir()).unlink()
+    with pytest.raises(EvaluationError, match="has changed since"):
+        saccade.report(run.path)
+
+
+def test_names_are_text_and_nothing_else(tiny_folder, tmp_path, tmp_path_factory):
+    data = shutil.copytree(tiny_folder, tmp_path / "data")
+    for split in ("train", "test"):
+        (data / split / "one").rename(data / split / HOSTILE.replace("/", ""))
+    run = saccade.train(data, recipe="scheduled", epochs=1, out=tmp_path / "run", progress=False)
+    assert HOSTILE in run.class_names
+    saccade.report(run)
+    page = (run.path / "report.html").read_text()
+    assert "<img src=x" not in page
+    assert "<img src=x" not in (run.path / "README.md").read_text()
+    with opened(run.path / "report.html", tmp_path_factory.mktemp("profile")) as browser:
+        for button in browser.find_elements("css selector", "[data-cell]"):
+            browser.execute_script("arguments[0].click()", button)
+            assert not browser.find_elements("css selector", 'img[src="x"]')
+        assert HOSTILE in browser.find_element("id", "classes").find_element("xpath", "following::table").text
+
+
+def test_a_cell_shows_its_pictures_and_a_column_sorts(reported, tmp_path):
+    answers = reported.answers("answers.safetensors")
+    matrix = measure(answers.labels, answers.probabilities).confusion_matrix
+    with opened(reported.path / "report.html", tmp_path) as browser:
+        cells = {cell.get_attribute("data-cell"): cell for cell in browser.find_elements("css selector", "[data-cell]")}
+        assert set(cells) == {f"{row},{column}" for row, column in zip(*np.nonzero(matrix), strict=True)}
+        for place, cell in cells.items():
+            row, column = map(int, place.split(","))
+            cell.send_keys(" ")  # by keyboard
+            shown = browser.find_element("id", "cell")
+            names = reported.class_names
+            assert f"{names[row]} taken for {names[column]}: {matrix[row, column]}" in shown.text
+            pictures = shown.find_elements("tag name", "img")
+            assert len(pictures) == min(matrix[row, column], 24)
+            assert all(picture.get_property("naturalWidth") == 32 for picture in pictures)
+            assert all(f"/{names[row]}/" in picture.get_attribute("alt") for picture in pictures)
+        recall = browser.find_elements("css selector", ".sortable thead button")[2]
+        for order, sign in (("descending", -1), ("ascending", 1)):
+            recall.send_keys(" ")
+            header = browser.find_elements("css selector", ".sortable thead th")[2]
+            assert header.get_attribute("aria-sort") == order
+            recalls = [row.text for row in browser.find_elements("css selector", ".sortable tbody td:nth-child(3)")]
+            assert (np.diff(np.array(recalls, float)) * sign >= 0).all()
+
+
+def test_on_a_phone_nothing_sticks_out(reported, tmp_path):
+    with opened(reported.path / "report.html", tmp_path, size=(380, 800)) as browser:
+        metrics = {"width": 380, "height": 800, "deviceScaleFactor": 2, "mobile": True}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= 380
+
+
+def test_the_card_has_front_matter_and_is_left_alone_once_edited(reported):
+    card = reported.path / "README.md"
+    _, front, text = card.read_text().split("---\n", 2)
+    accuracy = json.loads((reported.path / "report.json").read_text())["accuracy"]
+    assert f"    - {{type: accuracy, value: {accuracy:.6f}}}" in front.splitlines()
+    assert "pipeline_tag: image-classification" in front
+    assert f"{accuracy:.2%}" in text
+    card.write_text("my own words")
+    result = CliRunner().invoke(cli, ["report", str(reported.path)])
+    assert result.exit_code == 0, result.output
+    assert "left alone" in result.stdout
+    assert card.read_text() == "my own words"
+    card.unlink()
