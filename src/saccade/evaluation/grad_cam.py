@@ -8,7 +8,6 @@ maps", NeurIPS 2018: a network with random weights looks elsewhere.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
@@ -16,7 +15,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from PIL import Image
 
-from saccade.pipeline.moved_pictures import resize_matrix
+from saccade.models.layer_outputs import layer_outputs, network_within, seen_by
 
 # A map of fewer places than this on a side says too little about where; a deeper layer says more about what.
 _LEAST_SIDE = 6
@@ -33,12 +32,12 @@ class GradCam:
         explained: from pixels [n, height, width, 3] to the activations that are read, [n, rows, columns, channels], and
             the inputs of the last dense layer.
         head: the last dense layer's kernel, [inputs, classes], and bias, [classes] or 0.
-        size: height and width of the pictures that the network itself sees.
+        network: the network itself.
     """
 
     explained: keras.Model
     head: tuple[NDArray[np.float32], NDArray[np.float32] | float]
-    size: tuple[int, int]
+    network: keras.Model
 
     @classmethod
     def of(cls, model: keras.Model) -> GradCam:
@@ -49,8 +48,8 @@ class GradCam:
         Args:
             model: as `build_probability_model` makes it.
         """
-        network = _innermost(model)
-        pixels, *passed = _passed_on(network)
+        network = network_within(model)
+        pixels, *passed = layer_outputs(network)
         maps = [output for _, _, output in passed if len(output.shape) == 4]
         fine = [output for output in maps if min(output.shape[1:3]) >= _LEAST_SIDE]
         dense, features, _ = next(step for step in reversed(passed) if isinstance(step[0], keras.layers.Dense))
@@ -58,7 +57,7 @@ class GradCam:
         return cls(
             explained=keras.Model(pixels[2], [(fine or maps)[-1], features]),
             head=(weights[0], weights[1] if len(weights) > 1 else 0.0),
-            size=network.input_shape[1:3],
+            network=network,
         )
 
     def maps(self, pictures: NDArray[np.uint8], classes: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -73,7 +72,7 @@ class GradCam:
         """
         kernel, bias = self.head
         with tf.GradientTape() as tape:
-            activations, features = self.explained(_shrunk(pictures, self.size), training=False)
+            activations, features = self.explained(seen_by(self.network, pictures), training=False)
             # Not the probability: where that is nearly 1, its gradient is nearly 0.
             scores = tf.gather(features @ kernel + bias, classes, batch_dims=1)
         gradients = tape.gradient(scores, activations)
@@ -97,28 +96,3 @@ def overlaid(picture: NDArray[np.uint8], found: NDArray[np.float32]) -> NDArray[
     whole = np.asarray(Image.fromarray(found).resize((width, height), Image.Resampling.BICUBIC)).clip(0, 1)[..., None]
     tinted = picture * (_DARKEST + (1 - _DARKEST) * whole)
     return np.asarray(np.clip(tinted + _TINT * whole**2, 0, 255), np.uint8)
-
-
-def _shrunk(pictures: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.float32]:
-    """As the model shrinks them before its network sees them."""
-    rows, columns = (resize_matrix(old, new) for old, new in zip(pictures.shape[1:3], size, strict=True))
-    shrunk: NDArray[np.float32] = np.einsum("vh,nhwc,xw->nvxc", rows, np.float32(pictures), columns, optimize=True)
-    return shrunk
-
-
-def _passed_on(network: keras.Model) -> list[tuple[keras.Layer, Any, keras.KerasTensor]]:
-    """Each layer in order, with what it takes and gives; the first gives the pixels."""
-    if not isinstance(network, keras.Sequential):
-        return [(layer, layer.input, layer.output) for layer in network.layers]
-    # A layer of a sequential network may be shared with another one, and remembers only what it gave there.
-    value = keras.Input(network.input_shape[1:])
-    passed: list[tuple[keras.Layer, Any, keras.KerasTensor]] = [(None, None, value)]
-    for layer in network.layers:
-        passed.append((layer, value, layer(value)))
-        value = passed[-1][2]
-    return passed
-
-
-def _innermost(model: keras.Model) -> keras.Model:
-    inner = [layer for layer in model.layers if isinstance(layer, keras.Model)]
-    return _innermost(inner[0]) if inner else model
