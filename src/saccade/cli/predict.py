@@ -25,9 +25,12 @@ if TYPE_CHECKING:
     "--abstain", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="PART",
     help="Say 'unsure' so that at least this part of the answers is right, such as 0.99.",
 )  # fmt: skip
+@click.option("--familiarity", is_flag=True, help="Tell how much like the training pictures each picture is.")
 @click.option("--json", "form", flag_value="json", help="Print the predictions as JSON.")
 @click.option("--csv", "form", flag_value="csv", help="Print the predictions as CSV.")
-def command(run: str, pictures: tuple[str, ...], top: int, abstain: float | None, form: str | None) -> None:
+def command(
+    run: str, pictures: tuple[str, ...], top: int, abstain: float | None, familiarity: bool, form: str | None
+) -> None:
     """Classify pictures with RUN.
 
     PICTURE is a file, a folder, a glob, or DATA:test:0 for one of a dataset's own pictures, whose true class is then
@@ -40,7 +43,7 @@ def command(run: str, pictures: tuple[str, ...], top: int, abstain: float | None
     from saccade.inference.predict import predict
 
     _say_what_probabilities_mean(opened, abstain)
-    predictions = predict(opened, pictures, top=top, abstain=abstain, progress=True)
+    predictions = predict(opened, pictures, top=top, abstain=abstain, familiarity=familiarity, progress=True)
     top = min(top, len(opened.class_names))
     {"json": _print_json, "csv": _print_csv}.get(form or "", _print_lines)(predictions, top)
     refused = sum(prediction.refusal is not None for prediction in predictions)
@@ -71,13 +74,14 @@ def _print_csv(predictions: list[Prediction], top: int) -> None:
     rows = io.StringIO()
     writer = csv.writer(rows, lineterminator="\n")
     ranks = [name for rank in range(1, top + 1) for name in (f"class_{rank}", f"probability_{rank}")]
-    writer.writerow(["picture", "true_class", *ranks, "unsure", "refusal"])
+    writer.writerow(["picture", "true_class", *ranks, "unsure", "familiarity", "refusal"])
     for prediction in predictions:
         cells = [cell for best in prediction.top for cell in (best.class_name, f"{best.probability:.6f}")]
         cells += [""] * (len(ranks) - len(cells))
         names = (printable(prediction.name), printable(prediction.true_class or ""))
         unsure = "" if prediction.refusal else str(prediction.unsure).lower()
-        writer.writerow([*names, *cells, unsure, prediction.refusal or ""])
+        familiar = "" if prediction.familiarity is None else f"{prediction.familiarity:.4f}"
+        writer.writerow([*names, *cells, unsure, familiar, prediction.refusal or ""])
     say(rows.getvalue().rstrip("\n"))
 
 
@@ -93,4 +97,8 @@ def _print_lines(predictions: list[Prediction], _top: int) -> None:
             judged = "unsure" if prediction.unsure else "right" if right else "wrong"
             truth = f" (true class: {prediction.true_class}, {judged})"
         said = f"unsure ({best})" if prediction.unsure else best
+        if prediction.unfamiliar:
+            said += f"; unlike the training pictures (familiarity {prediction.familiarity:.1%})"
+        elif prediction.familiarity is not None:
+            said += f"; familiarity {prediction.familiarity:.1%}"
         say(f"{printable(prediction.name)}: {said}{truth}")

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from saccade.data.dataset import Split, SplitName
 from saccade.data.decode_files import decode_files
@@ -20,26 +19,17 @@ from saccade.data.picture_files import DecodedChunk
 from saccade.data.progress import Progress, counting
 from saccade.errors import DataError
 from saccade.inference.abstention import abstention_of
+from saccade.inference.class_probability import ClassProbability
 from saccade.inference.sources import DatasetPicture, find_pictures
 from saccade.runs.run import Run
 
 if TYPE_CHECKING:
-    from saccade.inference.predictor import Predictor
+    from saccade.inference.respond import Responder
+
+UNFAMILIAR = 0.05
+"""Less familiarity than this is told: of pictures like the training data, one in twenty has it."""
 
 _FEW_PICTURES = 100  # are done before anybody would look at a progress bar
-
-
-@dataclass(frozen=True)
-class ClassProbability:
-    """A class and its probability.
-
-    Attributes:
-        class_name: of the class.
-        probability: 0 to 1.
-    """
-
-    class_name: str
-    probability: float
 
 
 @dataclass(frozen=True)
@@ -52,6 +42,8 @@ class Prediction:
         true_class: the picture's label, for pictures of a dataset.
         refusal: why the picture could not be read, or None.
         unsure: whether the most probable class is no answer, because it is not probable enough to keep the promise.
+        familiarity: the part of the run's validation pictures that are no more like its training pictures than this
+            one, 0 to 1; None if it was not asked for.
     """
 
     name: str
@@ -59,6 +51,12 @@ class Prediction:
     true_class: str | None = None
     refusal: str | None = None
     unsure: bool = False
+    familiarity: float | None = None
+
+    @property
+    def unfamiliar(self) -> bool:
+        """Whether it is unlike the training pictures, as 5% of pictures like them seem to be."""
+        return self.familiarity is not None and self.familiarity < UNFAMILIAR
 
 
 def predict(
@@ -67,6 +65,7 @@ def predict(
     *,
     top: int = 3,
     abstain: float | None = None,
+    familiarity: bool = False,
     progress: bool = False,
 ) -> list[Prediction]:
     """Classifies pictures with a run's network.
@@ -77,6 +76,7 @@ def predict(
         top: how many classes to give, most probable first.
         abstain: the part of the answers that is to be right, such as 0.99: what is less probable than that takes, by
             the run's validation pictures, is marked as unsure.
+        familiarity: whether to tell how much like the training pictures each picture is; takes a little longer.
         progress: whether to show a progress bar on stderr.
 
     Returns:
@@ -84,7 +84,7 @@ def predict(
         once; one that can't be read is reported with the reason.
 
     Raises:
-        RunError: the run can't be used, or can't keep that promise.
+        RunError: the run can't be used, can't keep that promise, or does not know what is familiar.
         DataError: a folder or a glob holds nothing, or a dataset's picture does not exist.
     """
     run = Run.open(run)
@@ -97,11 +97,12 @@ def predict(
     with closing(decode_files(files, run.rule)) as chunks:
         # Not before: to load TensorFlow takes seconds, in which the workers have begun to decode.
         from saccade.inference.predictor import Predictor
+        from saccade.inference.respond import FamiliarityOfRun, Responder
 
-        predictor = Predictor.from_run(run)
+        respond = Responder(Predictor.from_run(run), FamiliarityOfRun(run) if familiarity else None, top)
         with counting("predicting", total=len(asked), unit="pictures", shown=shown) as bar:
-            answers: dict[Path | DatasetPicture, Prediction] = _predict_files(predictor, files, chunks, top, bar)
-            answers |= _predict_own(run, predictor, own, top, bar)
+            answers: dict[Path | DatasetPicture, Prediction] = _predict_files(respond, files, chunks, bar)
+            answers |= _predict_own(run, respond, own, bar)
     return [_marked(answers[picture], threshold) for picture in asked]
 
 
@@ -111,22 +112,25 @@ def _marked(prediction: Prediction, threshold: float) -> Prediction:
 
 
 def _predict_files(
-    predictor: Predictor, files: Sequence[Path], chunks: Iterable[DecodedChunk], top: int, bar: Progress
+    respond: Responder, files: Sequence[Path], chunks: Iterable[DecodedChunk], bar: Progress
 ) -> dict[Path | DatasetPicture, Prediction]:
     answers: dict[Path | DatasetPicture, Prediction] = {}
     for chunk in chunks:
         own = files[len(answers) : len(answers) + len(chunk.reasons)]
         readable = np.array([reason is None for reason in chunk.reasons], bool)
-        probabilities = iter(predictor.probabilities(chunk.pixels[readable]))
+        responses = iter(respond(chunk.pixels[readable]))
         for file, reason in zip(own, chunk.reasons, strict=True):
-            top_classes = () if reason else _best(next(probabilities), predictor.class_names, top)
-            answers[file] = Prediction(str(file), top_classes, refusal=reason)
+            if reason:
+                answers[file] = Prediction(str(file), (), refusal=reason)
+            else:
+                best, familiarity = next(responses)
+                answers[file] = Prediction(str(file), best, familiarity=familiarity)
         bar.update(len(own))
     return answers
 
 
 def _predict_own(
-    run: Run, predictor: Predictor, pictures: Sequence[DatasetPicture], top: int, bar: Progress
+    run: Run, respond: Responder, pictures: Sequence[DatasetPicture], bar: Progress
 ) -> dict[Path | DatasetPicture, Prediction]:
     datasets = {data: load_with_rule(data, run.rule) for data in dict.fromkeys(picture.data for picture in pictures)}
     recipe = run.recipe
@@ -136,10 +140,9 @@ def _predict_own(
     answers: dict[Path | DatasetPicture, Prediction] = {}
     for picture in pictures:
         split = _split_with(picture, parts[picture.data])
-        probabilities = predictor.probabilities(split.take(np.array([picture.index])))[0]
-        best = _best(probabilities, predictor.class_names, top)
+        ((best, familiarity),) = respond(split.take(np.array([picture.index])))
         truth = datasets[picture.data].class_names[split.labels[picture.index]]
-        answers[picture] = Prediction(str(picture), best, true_class=truth)
+        answers[picture] = Prediction(str(picture), best, true_class=truth, familiarity=familiarity)
         bar.update(1)
     return answers
 
@@ -153,8 +156,3 @@ def _split_with(picture: DatasetPicture, parts: Mapping[SplitName, Split]) -> Sp
             found=str(picture.index),
         )
     return split
-
-
-def _best(probabilities: NDArray[np.float32], class_names: Sequence[str], top: int) -> tuple[ClassProbability, ...]:
-    order = np.argsort(-probabilities, kind="stable")[:top]
-    return tuple(ClassProbability(class_names[i], float(probabilities[i])) for i in order)

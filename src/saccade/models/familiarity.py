@@ -13,16 +13,18 @@ samples and adversarial attacks", NeurIPS 2018, here without classes and on earl
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from saccade.errors import RunError
 from saccade.models.forward import steps_of
 from saccade.models.layer_outputs import layer_outputs, network_within, seen_by
 
+_RANKED = ("distances", "doubts", "surprises")
 Take = Callable[[slice], NDArray[np.uint8]]
 
 _STAGES = 2
@@ -67,6 +69,22 @@ class Familiarity:
         return np.asarray(-np.log(parts), np.float32)
 
     @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[np.float32]], size: int) -> Familiarity:
+        """Made of its attributes by name, for statistics of so many numbers.
+
+        Raises:
+            RunError: they are not those of a familiarity of this size.
+        """
+        n = arrays["distances"].size if "distances" in arrays else 0
+        shapes = {"mean": (size,), "whitening": (size, size)} | dict.fromkeys(_RANKED, (n,))
+        found = {name: array.shape for name, array in arrays.items()}
+        if found != shapes or not n or not all(np.isfinite(array).all() for array in arrays.values()):
+            raise RunError(
+                "what the run knows of its training pictures is damaged", expected=f"{shapes}", found=f"{found}"
+            )
+        return cls(**arrays)
+
+    @classmethod
     def fit(
         cls,
         training: NDArray[np.float32],
@@ -105,6 +123,11 @@ class EarlyStatistics:
             statistics.append(keras.ops.log(keras.ops.std(stage, axis=(1, 2)) + _LEAST_SPREAD))
         self._cut = keras.Model(pixels[2], keras.ops.concatenate(statistics, axis=1))
 
+    @property
+    def size(self) -> int:
+        """How many numbers they are."""
+        return int(self._cut.output_shape[1])
+
     def __call__(self, take: Take, n: int) -> NDArray[np.float32]:
         """The statistics of n pictures, float32 [n, d].
 
@@ -114,7 +137,7 @@ class EarlyStatistics:
         """
         _, height, width, _ = self._network.input_shape
         parts = [self._cut.predict_on_batch(seen_by(self._network, take(step))) for step in steps_of(n, height, width)]
-        return np.concatenate(parts) if parts else np.empty((0, self._cut.output_shape[1]), np.float32)
+        return np.concatenate(parts) if parts else np.empty((0, self.size), np.float32)
 
 
 def whitened(statistics: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

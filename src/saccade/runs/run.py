@@ -15,6 +15,7 @@ A run directory holds
     weights.safetensors   the kept weights, by `layer/variable`
     calibration.json      the temperature that its logits are divided by
     answers-validation.safetensors   what it says of each validation picture, at that temperature
+    familiarity.safetensors   what its training pictures look like to its first layers
     model.keras           weights and temperature as a stock Keras model that ends in probabilities, for use elsewhere
     validation.npz        up to 1,000 validation pictures with labels, for later checks
 
@@ -58,6 +59,7 @@ from saccade.whole_files import TEMPORARY, placed
 
 _WEIGHTS = "weights.safetensors"
 _VALIDATION = "validation.npz"
+_FAMILIARITY = "familiarity.safetensors"
 
 
 @dataclass(frozen=True)
@@ -206,6 +208,11 @@ class Run:
             return np.empty((0, self.rule.height, self.rule.width, 3), np.uint8), np.empty(0, np.int64)
         return read_pictures(path, self.rule.height, self.rule.width)
 
+    def familiarity(self) -> dict[str, NDArray[np.float32]] | None:
+        """What `saccade.models.familiarity.Familiarity` is made of; None where it was not learned."""
+        path = self.path / _FAMILIARITY
+        return read_weights(path, memory_bytes() // 8) if path.exists() else None
+
     def answers(self, name: str) -> Answers:
         """What an evaluation kept as the run's file `name`.
 
@@ -221,6 +228,10 @@ class Run:
     def write_json(self, name: str, value: Any) -> None:
         """Writes a value as the run's file `name`."""
         write_json(self.path / name, value)
+
+    def write_familiarity(self, arrays: Mapping[str, NDArray[np.float32]]) -> None:
+        """Writes what is familiar to its network."""
+        self._write_arrays(_FAMILIARITY, arrays)
 
     def write_answers(self, name: str, answers: Answers) -> None:
         """Writes what was said of each picture as the run's file `name`."""
@@ -256,13 +267,16 @@ class Run:
 
     def write_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
         """Writes the kept weights."""
-        with self.place(_WEIGHTS) as path:
-            path.write_bytes(save({name: np.ascontiguousarray(value) for name, value in weights.items()}))
+        self._write_arrays(_WEIGHTS, weights)
 
     def write_validation_pictures(self, pictures: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
         """Writes the validation pictures that later checks use."""
         with self.place(_VALIDATION) as path:
             np.savez_compressed(path, pictures=pictures, labels=labels)
+
+    def _write_arrays(self, name: str, arrays: Mapping[str, NDArray[np.float32]]) -> None:
+        with self.place(name) as path:
+            path.write_bytes(save({key: np.ascontiguousarray(value) for key, value in arrays.items()}))
 
     def _weights_file(self) -> Path:
         path = self.path / _WEIGHTS

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.data.load import load, load_default
@@ -21,6 +22,7 @@ from saccade.models.build import (
     initialise,
 )
 from saccade.models.compute_dtype import measure_compute_dtype
+from saccade.models.familiarity import EarlyStatistics, Familiarity
 from saccade.models.folding import fold_normalization
 from saccade.models.forward import forward
 from saccade.models.temperature import divide_logits
@@ -45,7 +47,7 @@ from saccade.training.progress import Progress, Silence, TerminalProgress
 if TYPE_CHECKING:
     import keras
 
-# Training pictures that a network may look at to set itself up.
+# Training pictures that a network may look at to set itself up, and what is familiar is learned from.
 _FIRST_LOOK = 5000
 _KEPT_PICTURES = 1000
 _KEPT_BYTES = 64 * 10**6
@@ -124,7 +126,7 @@ def carry_out(
     with stop_on_interrupt() as stop, deterministic_operations(run.recipe.deterministic):
         fitted = fit(networks, parts, run, checkpoint=checkpoint, progress=progress, stop=stop)
         try:
-            _save(run, fitted, parts["validation"], progress)
+            _save(run, fitted, parts, progress)
         except OSError as error:
             raise RunError(
                 f"the trained network can't be saved in '{run.path}': {error.strerror}",
@@ -142,9 +144,13 @@ def build_networks(recipe: Recipe, dataset: Dataset, training: Split, compute_dt
         fresh = build_network(recipe, height=height, width=width, classes=classes)
     else:
         fresh = build_network_of_any_size(recipe, classes=classes)
-    few = generator(recipe.seed, 0, "first look").permutation(len(training))[:_FIRST_LOOK]
-    initialise(fresh, recipe, training.take(np.sort(few)))
+    initialise(fresh, recipe, training.take(_first_look(training, recipe.seed)))
     return Networks(trained=training_twin(fresh, compute_dtype), validated=validated)
+
+
+def _first_look(training: Split, seed: int) -> NDArray[np.int64]:
+    """Positions of up to 5,000 training pictures, drawn by the seed, ascending."""
+    return np.sort(generator(seed, 0, "first look").permutation(len(training))[:_FIRST_LOOK])
 
 
 def _resolve(recipe: str | Recipe, epochs: int | None, settings: Mapping[str, Any] | None) -> Recipe:
@@ -219,15 +225,16 @@ def _keep_validation_pictures(run: Run, validation: Split) -> None:
         run.write_validation_pictures(validation.take(chosen), validation.labels[chosen])
 
 
-def _save(run: Run, fitted: Fitted, validation: Split, progress: Progress) -> None:
+def _save(run: Run, fitted: Fitted, parts: Mapping[SplitName, Split], progress: Progress) -> None:
     run.write_weights(fitted.weights)
     model = build_probability_model(
         run.recipe, height=run.rule.height, width=run.rule.width, classes=len(run.class_names)
     )
     assign(model, fitted.weights)
     # What was stopped half-way is saved at once, and will be calibrated when it has come to its end.
-    if validation and fitted.state != "interrupted":
-        _calibrate(run, model, validation, progress)
+    if parts["validation"] and fitted.state != "interrupted":
+        _calibrate(run, model, parts["validation"], progress)
+        _learn_familiarity(run, model, parts["train"], parts["validation"])
     with run.place("model.keras") as path:
         model.save(path)
     with run.place("history.png") as path:
@@ -252,3 +259,14 @@ def _calibrate(run: Run, model: keras.Model, validation: Split, progress: Progre
         VALIDATION_ANSWERS, Answers.of(validation, at_temperature(probabilities, calibration.temperature))
     )
     run.write_calibration(calibration)
+
+
+def _learn_familiarity(run: Run, model: keras.Model, training: Split, validation: Split) -> None:
+    """Learns what is familiar from some of the training pictures, and ranks it among the validation pictures."""
+    statistics = EarlyStatistics(model)
+    some = training.subset(_first_look(training, run.recipe.seed))
+    confidences = run.answers(VALIDATION_ANSWERS).probabilities.max(axis=1)
+    familiarity = Familiarity.fit(
+        statistics(some.take, len(some)), statistics(validation.take, len(validation)), confidences
+    )
+    run.write_familiarity(vars(familiarity))
