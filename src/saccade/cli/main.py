@@ -18,6 +18,7 @@ VERBS = {
     "explore": "Look at data: counts, sizes, unreadable files, duplicates, sample pictures.",
     "train": "Train a classifier; leaves a run directory.",
     "evaluate": "Measure a run on the test split, with intervals.",
+    "compare": "Compare runs, with a verdict: better, or not distinguishable.",
     "predict": "Classify pictures with a run.",
     "export": "Save a run's model as Keras, HDF5, SavedModel or weights.",
     "recipes": "List the recipes, or show one.",

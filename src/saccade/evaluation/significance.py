@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom, t
 
+from saccade.evaluation.metrics import wilson_interval
+
 LEVEL = 0.05
 """The probability of calling two alike recipes different that every verdict allows for."""
 
@@ -99,6 +101,24 @@ def compare_correct(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Diff
         seed_spreads=(math.sqrt(sides[0].excess), math.sqrt(sides[1].excess)),
         measured=len(first) > 1 or len(second) > 1,
     )
+
+
+def mean_interval(correct: NDArray[np.bool_]) -> tuple[float, float]:
+    """The 95% interval of the mean accuracy of runs: Wilson's for one; of several, for other seeds and pictures.
+
+    Args:
+        correct: bool [runs, n]: which of n pictures, at least 2, each run was right on.
+    """
+    if len(correct) == 1:
+        return wilson_interval(int(correct.sum()), correct.shape[1])
+    per_picture, seeds = correct.mean(axis=0), _measured_seeds(correct)
+    n = len(per_picture)
+    pictures_variance = float(per_picture.var(ddof=1)) / n
+    variance = pictures_variance + seeds.excess / seeds.runs
+    uncertain = pictures_variance**2 / (n - 1) + (seeds.variance / seeds.runs) ** 2 / seeds.freedom
+    half = float(t.ppf(1 - LEVEL / 2, variance**2 / uncertain)) * math.sqrt(variance) if variance else 0.0
+    mean = float(per_picture.mean())
+    return max(0.0, mean - half), min(1.0, mean + half)
 
 
 def mcnemar(first_only: int, second_only: int) -> float:

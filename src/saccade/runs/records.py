@@ -147,6 +147,20 @@ class EpochRecord(_Record):
     validation_accuracy: float | None
 
 
+class EpochTiming(_Record):
+    """One row of the clock times beside the history.
+
+    Attributes:
+        epoch: counted from 1.
+        seconds: that it took, validation included.
+        pictures_per_second: training pictures seen in it, by its seconds.
+    """
+
+    epoch: int
+    seconds: float = Field(ge=0)
+    pictures_per_second: float
+
+
 class TrainingState(_Record):
     """Where a training stands after a step: with the network's and the optimizer's variables, all that it goes on from.
 

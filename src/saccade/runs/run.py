@@ -41,7 +41,7 @@ from saccade.recipes import Recipe
 from saccade.runs.answers import Answers
 from saccade.runs.checkpoints import Checkpoints
 from saccade.runs.environment import memory_bytes
-from saccade.runs.records import DataRecord, Environment, EpochRecord, Parent, Status
+from saccade.runs.records import DataRecord, Environment, EpochRecord, EpochTiming, Parent, Status
 from saccade.runs.untrusted import read_pictures, read_record, read_rows, read_weights
 from saccade.whole_files import TEMPORARY, placed
 
@@ -146,6 +146,11 @@ class Run:
         if not path.is_file():
             return []
         return read_rows(path, EpochRecord)
+
+    def training_seconds(self) -> float:
+        """Clock time of all epochs together, validation included; 0 where none was kept."""
+        path = self.path / "timings.csv"
+        return sum(row.seconds for row in read_rows(path, EpochTiming)) if path.is_file() else 0.0
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
         """The kept weights, by `layer/variable`.
