@@ -125,7 +125,8 @@ def _signs(rows: Rows) -> NDArray[np.float64]:
 
 
 def _as_pixels(values: NDArray[np.floating]) -> Pictures:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    pixels: Pictures = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return pixels
 
 
 def _through_jpeg(picture: Pictures, quality: int) -> Pictures:
@@ -133,5 +134,4 @@ def _through_jpeg(picture: Pictures, quality: int) -> Pictures:
     Image.fromarray(picture).save(stream, "JPEG", quality=quality, subsampling="4:2:0")
     # Not the decoder of the data room: these bytes were written here.
     with Image.open(stream) as read:
-        compressed: Pictures = np.asarray(read, np.uint8)
-    return compressed
+        return np.asarray(read, np.uint8)
