@@ -4,10 +4,10 @@
         [--runs runs/compare-seeds]
 
 Trains one series of runs by `saccade train --seeds`, and a second one with the setting `--worse`, which is there to
-make it worse by about 1.5 points: the same network on fewer pictures. Both are scored on the test split. Then every pair
-of single runs is compared: of the first series among themselves, where no pair should be called different, and of the
-first with the second, where each should. A program that was stopped goes on where it was: runs and answers that are
-there are used again, and with `--seeds 5` and then `--seeds 20` fifteen are added.
+make it worse by about 1.5 points: the same network on fewer pictures. Both are scored on the test split. Then every
+pair of single runs is compared: of the first series among themselves, where no pair should be called different, and of
+the first with the second, where each should. A program that was stopped goes on where it was: runs and answers that
+are there are used again, and with `--seeds 5` and then `--seeds 20` fifteen are added.
 """
 
 from __future__ import annotations
