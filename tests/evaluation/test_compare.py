@@ -129,6 +129,23 @@ def test_an_interrupted_training_is_not_another_seed_of_the_whole_one(made, fold
     assert [len(contender.runs) for contender in saccade.compare([*runs, stopped]).contenders] == [2, 1]
 
 
+def test_runs_in_folders_of_the_same_name_are_told_apart_by_their_paths(made, folder):
+    runs = [made(f"{parent}/run", recipe={"learning_rate": rate}) for parent, rate in (("a", 0.001), ("b", 0.002))]
+    names = [contender.name for contender in saccade.compare(runs).contenders]
+    assert names == [str(run.path) for run in runs]
+
+
+def test_what_a_run_cost_is_told(made, folder):
+    first = made("first")
+    (first.path / "timings.csv").write_text("epoch,seconds,pictures_per_second\n1,90.5,1\n2,30.25,1\n")
+    contender, other = saccade.compare([first, made("second")]).contenders
+    assert contender.minutes == pytest.approx(120.75 / 60)
+    assert contender.weights == sum(weight.size for weight in first.weights().values())
+    (first.path / "timings.csv").write_text("epoch,seconds,pictures_per_second\n1,-1,1\n")
+    with pytest.raises(RunError, match=r"timings\.csv' is damaged"):
+        saccade.compare([first, other.runs[0]])
+
+
 def test_what_is_written_is_what_is_returned_and_nothing_is_overwritten(made, folder):
     runs = [made("a"), made("b", wrong=[1, 2])]
     comparison = saccade.compare(runs)
