@@ -59,6 +59,7 @@ def test_two_runs_are_compared_picture_by_picture(made, folder, tiny_folder):
     assert pair.result.models_p == pytest.approx(2 / 2**8)
     assert pair.verdict == "second better"
     assert pair.sentence.startswith("second is better than first by 13.33 points (95% interval +")
+    assert pair.remark == "one run of each: their recipes may be alike if seeds lie further apart than 0.2 points"
     assert any("one run of each" in note for note in comparison.notes)
     names = saccade.load(tiny_folder).splits["test"].names
     assert [picture.name for picture in comparison.differing] == [names[row] for row in range(2, 10)]

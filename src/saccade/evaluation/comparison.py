@@ -115,6 +115,9 @@ class Pair:
                 f"these two models differ (McNemar, p = {models_p:.2g}), "
                 "but by no more than other seeds or the number of pairs may explain"
             )
+        if self.verdict != "not distinguishable" and not self.result.measured:
+            spread = 100 * self.result.seed_spreads[0]
+            return f"one run of each: their recipes may be alike if seeds lie further apart than {spread:g} points"
         return None
 
     def to_dict(self) -> dict[str, Any]:
