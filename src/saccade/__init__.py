@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from saccade.data.load import load
     from saccade.deploy.export import Export, export
     from saccade.errors import SaccadeError
+    from saccade.evaluation.compare import compare
+    from saccade.evaluation.comparison import Comparison
     from saccade.evaluation.evaluate import evaluate
     from saccade.evaluation.report import Report
     from saccade.evaluation.report_page import ReportPage, report
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 # Public name -> the module that defines it; loaded when the name is first used (PEP 562).
 _HOMES = {
+    "Comparison": "saccade.evaluation.comparison",
     "Dataset": "saccade.data.dataset",
     "Exploration": "saccade.data.explore",
     "Export": "saccade.deploy.export",
@@ -49,6 +52,7 @@ _HOMES = {
     "Run": "saccade.runs.run",
     "SaccadeError": "saccade.errors",
     "Split": "saccade.data.dataset",
+    "compare": "saccade.evaluation.compare",
     "evaluate": "saccade.evaluation.evaluate",
     "explore": "saccade.data.explore",
     "export": "saccade.deploy.export",
@@ -62,6 +66,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Comparison",
     "Dataset",
     "Exploration",
     "Export",
@@ -74,6 +79,7 @@ __all__ = [
     "Run",
     "SaccadeError",
     "Split",
+    "compare",
     "evaluate",
     "explore",
     "export",

@@ -1,6 +1,7 @@
 """The benchmarks measure what they say, and tell what is wrong in plain words."""
 
 import importlib
+import itertools
 import json
 import subprocess
 import sys
@@ -79,3 +80,21 @@ def test_made_pictures_have_other_shapes_and_classes_and_never_mix_the_splits(mo
 def run(name, *arguments):
     command = [sys.executable, str(BENCHMARKS / f"{name}.py"), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_pairs_of_runs_that_are_called_different_are_counted(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    compare_seeds = importlib.import_module("compare_seeds")
+    random = np.random.default_rng(0)
+    sure = random.random((1, 2000)) < 0.8
+    first = np.repeat(sure, 3, axis=0)
+    first[1, np.flatnonzero(sure[0])[:5]] = False
+    second = first[:2].copy()
+    second[:, np.flatnonzero(sure[0])[100:200]] = False
+    alike = compare_seeds.count(compare_seeds.results_of_pairs(itertools.combinations(first, 2)))
+    apart = compare_seeds.count(compare_seeds.results_of_pairs(itertools.product(first, second)))
+    assert (alike.pairs, alike.different, alike.found) == (3, 0, 0)
+    assert (apart.pairs, apart.different, apart.found) == (6, 6, 6)
+    assert min(apart.differences) > 0.04
+    swapped = compare_seeds.count(compare_seeds.results_of_pairs(itertools.product(second, first)))
+    assert (swapped.different, swapped.found) == (6, 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
     from saccade.data.dataset import SplitName
     from saccade.evaluation.metrics import Scores
     from saccade.evaluation.report import Report
+    from saccade.evaluation.robustness import Robustness
+    from saccade.runs.run import Run
 
 _MOST_CLASSES = 30
 
@@ -24,16 +28,23 @@ _MOST_CLASSES = 30
     help="Which pictures to score.",
 )  # fmt: skip
 @click.option("--strict", is_flag=True, help="Fail if a picture can't be read, instead of leaving it out.")
+@click.option("--corruptions", is_flag=True, help="Measure how accuracy falls as pictures get worse, and nothing else.")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
-def command(run: str, data: str | None, split: SplitName, strict: bool, as_json: bool) -> None:
+def command(run: str, data: str | None, split: SplitName, strict: bool, corruptions: bool, as_json: bool) -> None:
     """Measure RUN on the pictures of a split, each scored exactly once.
 
     Writes report.json, answers.safetensors, confusion_matrix.png and predictions.png into RUN; their names tell where
     it was not the test split of RUN's own data.
+
+    With --corruptions RUN is scored on pictures with noise, blur, other brightness, less contrast, JPEG compression,
+    shifted and turned, in five strengths each, which takes 36 times as long; writes robustness.json and robustness.png.
     """
     from saccade.runs.run import Run
 
     opened = Run.open(run)
+    if corruptions:
+        _measure_robustness(opened, data, split, strict=strict, as_json=as_json)
+        return
 
     from saccade.evaluation.evaluate import evaluate
 
@@ -46,8 +57,40 @@ def command(run: str, data: str | None, split: SplitName, strict: bool, as_json:
     if len(report.class_names) <= _MOST_CLASSES:
         _print_classes(report)
     _print_confused(report)
+    _print_files(report.files)
+
+
+def _measure_robustness(run: Run, data: str | None, split: SplitName, *, strict: bool, as_json: bool) -> None:
+    from saccade.evaluation.robustness import measure_robustness
+
+    robustness = measure_robustness(run, data=data, split=split, strict=strict, progress=True)
+    if as_json:
+        print_json(robustness.to_dict())
+        return
+    print_notes(robustness.notes)
+    _print_robustness(robustness)
+    _print_files(robustness.files)
+
+
+def _print_robustness(robustness: Robustness) -> None:
+    low, high = robustness.accuracy_interval
+    say(f"{robustness.data_name}, {robustness.split} split: {robustness.n:,} pictures\n")
+    say(f"accuracy on the pictures as they are  {robustness.accuracy:.2%}  (95% interval {low:.2%} to {high:.2%})")
+    say(f"mean over all corruptions             {robustness.mean:.2%}\n")
+    rows = [
+        (corrupted.name, *(f"{accuracy:.1%}" for accuracy in (*corrupted.accuracies, corrupted.mean)))
+        for corrupted in robustness.corruptions
+    ]
+    print_table(("strength", "1", "2", "3", "4", "5", "mean"), rows)
+    say("\nthe strengths are:")
+    for corrupted in robustness.corruptions:
+        amounts = ", ".join(f"{amount:g}" for amount in corrupted.amounts)
+        say(f"  {corrupted.name}: {amounts} ({corrupted.what})")
+
+
+def _print_files(files: Iterable[Path]) -> None:
     say("\nwritten:")
-    for path in report.files:
+    for path in files:
         say(f"  {path}")
 
 

@@ -19,6 +19,7 @@ VERBS = {
     "train": "Train a classifier; leaves a run directory.",
     "evaluate": "Measure a run on the test split, with intervals.",
     "report": "Make a page to read of a run, and a model card.",
+    "compare": "Compare runs, with a verdict: better, or not distinguishable.",
     "predict": "Classify pictures with a run.",
     "export": "Save a run's model as Keras, HDF5, SavedModel or weights.",
     "recipes": "List the recipes, or show one.",

@@ -41,6 +41,7 @@ def _duration(_context: click.Context, _parameter: click.Parameter, value: str |
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs in all; with --extend: how many more.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Pictures in a step.")
 @click.option("--seed", type=click.IntRange(min=0), help="Another seed gives another training; the same one the same.")
+@click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="Train N runs, with --seed and the next N - 1.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", callback=_settings, help="Change a recipe key.")
 @click.option(
     "--checkpoint-every", metavar="TIME", callback=_duration, help="Such as 60s, which is the default, 5m or 1h."
@@ -65,6 +66,9 @@ def command(context: click.Context, /, resume: str | None, extend: str | None, a
 
     Ctrl-C stops after the running step and saves; a second Ctrl-C quits. Either way, and after a crash,
     `saccade train --resume RUN` goes on, to the same weights that a training without a stop would have come to.
+
+    With --seeds and --out DIR the runs are DIR/seed-0, DIR/seed-1 and so on, and the same command goes on with those
+    that are missing.
     """
     if resume is not None:
         _allow(context, "--resume", {"data", "force"})
@@ -81,9 +85,13 @@ def command(context: click.Context, /, resume: str | None, extend: str | None, a
         run = train_further(extend, options["epochs"], schedule=schedule, data=options["data"], out=options["out"])
     else:
         _allow(context, None, set(options) - {"schedule", "force"})
+        if options["seeds"] is not None:
+            _allow(context, "--seeds", set(options) - {"schedule", "force", "summary"})
+            _train_seeds(as_json=as_json, **options)
+            return
         run = _train(**options)
     if as_json:
-        print_json(_result(run))
+        print_json(result_of(run))
     else:
         _conclude(run)
     if run.status().state == "interrupted":
@@ -98,47 +106,66 @@ def _allow(context: click.Context, mode: str | None, allowed: set[str]) -> None:
         if given and name not in {"as_json", (mode or "").removeprefix("--")} | allowed:
             option = parameter.opts[0]
             raise click.UsageError(
-                f"{option} has no meaning beside {mode}: the run has its own."
+                f"{option} has no meaning beside {mode}{'' if mode == '--seeds' else ': the run has its own'}."
                 if mode
                 else f"{option} belongs to {'--extend' if name == 'schedule' else '--resume'}."
             )
 
 
-def _train(
-    data: str | None,
-    recipe: str | None,
-    out: str | None,
-    epochs: int | None,
-    batch_size: int | None,
-    seed: int | None,
-    settings: dict[str, Any],
-    checkpoint_every: float | None,
-    strict: bool,
-    summary: bool,
-    **_others: Any,
-) -> Run:
-    from saccade.recipes import get_recipe
-
-    options = {"batch_size": batch_size, "seed": seed, "checkpoint_seconds": checkpoint_every}
-    settings = settings | {key: value for key, value in options.items() if value is not None}
-    # A wrong recipe, key or value is refused at once, before anything heavy is loaded.
-    checked = get_recipe(recipe or "quick").with_settings(settings)
-
-    from saccade.data.load import load, load_default
+def _train(out: str | None, settings: dict[str, Any], **options: Any) -> Run:
+    settings = _checked(settings, **options)
     from saccade.runs.create import check_free
 
     check_free(out)
-    size = checked.image_size
+    dataset = _loaded(settings, **options)
+
+    from saccade.training.train import train
+
+    return train(
+        dataset, recipe=options["recipe"], out=out, epochs=options["epochs"], settings=settings,
+        summary=options["summary"],
+    )  # fmt: skip
+
+
+def _train_seeds(*, as_json: bool, seeds: int, out: str | None, settings: dict[str, Any], **options: Any) -> None:
+    settings = _checked(settings, **options)
+    if out is not None:
+        from saccade.training.seeds import check_folder
+
+        check_folder(out)
+    dataset = _loaded(settings, **options)
+
+    from saccade.cli.seeds import print_series
+    from saccade.training.seeds import train_seeds
+
+    trainings = train_seeds(
+        dataset, seeds, recipe=options["recipe"], out=out, epochs=options["epochs"], settings=settings
+    )
+    print_series(trainings, seeds, out, as_json=as_json)
+
+
+def _checked(settings: dict[str, Any], recipe: str | None, **options: Any) -> dict[str, Any]:
+    """All settings; a wrong recipe, key or value is refused at once, before anything heavy is loaded."""
+    from saccade.recipes import get_recipe
+
+    given = {"batch_size": "batch_size", "seed": "seed", "checkpoint_seconds": "checkpoint_every"}
+    settings = settings | {key: options[name] for key, name in given.items() if options[name] is not None}
+    get_recipe(recipe or "quick").with_settings(settings)
+    return settings
+
+
+def _loaded(settings: dict[str, Any], data: str | None, recipe: str | None, strict: bool, **_others: Any) -> Dataset:
+    from saccade.data.load import load, load_default
+    from saccade.recipes import get_recipe
+
+    size = get_recipe(recipe or "quick").with_settings(settings).image_size
     dataset = (
         load_default(image_size=size, progress=True) if data is None else load(data, image_size=size, progress=True)
     )
     _announce(dataset)
     if strict:
         dataset.require_all()
-
-    from saccade.training.train import train
-
-    return train(dataset, recipe=recipe, out=out, epochs=epochs, settings=settings, summary=summary)
+    return dataset
 
 
 def _announce(dataset: Dataset) -> None:
@@ -151,7 +178,8 @@ def _announce(dataset: Dataset) -> None:
     print_notes(dataset.notes)
 
 
-def _result(run: Run) -> dict[str, Any]:
+def result_of(run: Run) -> dict[str, Any]:
+    """What a training came to, as plain values that JSON can hold."""
     status, history = run.status(), run.history()
     kept = history[status.kept_epoch - 1]
     return {

@@ -61,7 +61,7 @@ def evaluate(
     if split not in SPLIT_NAMES:
         raise EvaluationError(f"there is no split '{split}'", expected=f"one of {', '.join(SPLIT_NAMES)}")
     predictor = Predictor.from_run(run)
-    subject = _subject(run, data, split, progress)
+    subject = find_subject(run, data, split, progress)
     if strict:
         subject.dataset.require_all()
     probabilities = predictor.probabilities_of(subject.pictures, progress=progress)
@@ -86,7 +86,7 @@ def evaluate(
         one_view=one_view,
         calibration=run.calibration(),
         notes=subject.notes,
-        files=tuple(run.path.resolve() / f"{stem}{_mark(subject, split)}{suffix}" for stem, suffix in _FILES),
+        files=tuple(run.path.resolve() / f"{stem}{mark_of(subject, split)}{suffix}" for stem, suffix in _FILES),
     )
     _write(run, report, subject.pictures, probabilities)
     return report
@@ -122,7 +122,7 @@ def require_each_once(pictures: Split, probabilities: NDArray[np.float32], class
 
 
 @dataclass(frozen=True)
-class _Subject:
+class Subject:
     """What is evaluated: the pictures of one split, those that could not be read, and what must be said of them.
 
     `own` tells whether it is the data that the run was trained on.
@@ -135,7 +135,8 @@ class _Subject:
     notes: tuple[str, ...]
 
 
-def _subject(run: Run, data: str | os.PathLike[str] | None, split: SplitName, progress: bool) -> _Subject:
+def find_subject(run: Run, data: str | os.PathLike[str] | None, split: SplitName, progress: bool) -> Subject:
+    """Finds what a run is measured on; arguments and errors as of `evaluate`."""
     dataset = load_with_rule(run.data_source if data is None else data, run.rule, progress=progress)
     _require_same_classes(run.class_names, dataset.class_names)
     unchanged = dataset.fingerprint == run.data_fingerprint
@@ -151,7 +152,7 @@ def _subject(run: Run, data: str | os.PathLike[str] | None, split: SplitName, pr
         notes.append(
             f"pictures of the data that can't be read, outside this split: {len(dataset.refused) - len(refused)}"
         )
-    return _Subject(dataset, data is None or unchanged, parts[split], refused, tuple(notes))
+    return Subject(dataset, data is None or unchanged, parts[split], refused, tuple(notes))
 
 
 def _require_same_classes(expected: Sequence[str], found: Sequence[str]) -> None:
@@ -198,7 +199,7 @@ def _listed(names: Sequence[str]) -> str:
     return shown if len(names) <= 10 else f"{shown} and {len(names) - 10} more"
 
 
-def _mark(subject: _Subject, split: SplitName) -> str:
+def mark_of(subject: Subject, split: SplitName) -> str:
     """What tells the files of this evaluation from those of the run's own test split."""
     if not subject.own:
         return f"-{split}-{subject.dataset.name}"

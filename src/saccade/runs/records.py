@@ -175,7 +175,7 @@ class EpochTiming(_Record):
     """
 
     epoch: int
-    seconds: float
+    seconds: float = Field(ge=0)
     pictures_per_second: float
 
 

@@ -90,9 +90,9 @@ def train(
     check_backend()
     check_free(out)
     # Wrong settings are refused before any work, even while the default recipe is not known yet.
-    size = _resolve(recipe or "quick", epochs, settings).image_size
-    dataset = data if isinstance(data, Dataset) else _load(data, size, progress)
-    chosen = _resolve(recipe or default_recipe_name(dataset.rule.height, dataset.rule.width), epochs, settings)
+    size = resolve_recipe(recipe or "quick", epochs, settings).image_size
+    dataset = data if isinstance(data, Dataset) else load_data(data, size, progress)
+    chosen = resolve_recipe(recipe or default_recipe_name(dataset.rule.height, dataset.rule.width), epochs, settings)
     _check_size(dataset, chosen)
     parts = parts_of(dataset, validation=chosen.validation, seed=chosen.seed)
     _check(parts, chosen)
@@ -153,13 +153,19 @@ def _first_look(training: Split, seed: int) -> NDArray[np.int64]:
     return np.sort(generator(seed, 0, "first look").permutation(len(training))[:_FIRST_LOOK])
 
 
-def _resolve(recipe: str | Recipe, epochs: int | None, settings: Mapping[str, Any] | None) -> Recipe:
+def resolve_recipe(recipe: str | Recipe, epochs: int | None, settings: Mapping[str, Any] | None) -> Recipe:
+    """The recipe that a training follows, from what `train` is told.
+
+    Raises:
+        RecipeError: the recipe, a key or a value is not known.
+    """
     base = recipe if isinstance(recipe, Recipe) else get_recipe(recipe)
     changed = base.with_settings(settings or {})
     return changed if epochs is None else changed.with_epochs(epochs)
 
 
-def _load(data: str | os.PathLike[str] | None, size: int | None, progress: bool) -> Dataset:
+def load_data(data: str | os.PathLike[str] | None, size: int | None, progress: bool) -> Dataset:
+    """The data that a training is on, where it is not loaded yet; as `train` takes it."""
     if data is None:
         return load_default(image_size=size, progress=progress)
     return load(data, image_size=size, progress=progress)

@@ -1,0 +1,94 @@
+"""How `saccade train --seeds` tells of its trainings."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from saccade.cli.output import print_json, say
+from saccade.cli.train import result_of
+
+if TYPE_CHECKING:
+    from saccade.training.seeds import SeedTraining
+
+
+def print_series(trainings: Iterable[SeedTraining], seeds: int, out: str | None, *, as_json: bool) -> None:
+    """Tells of each training when it has ended, and of mean and spread at the end.
+
+    Args:
+        trainings: as they end.
+        seeds: how many were asked for.
+        out: the folder that was named for them.
+        as_json: one JSON document at the end instead of lines.
+
+    Raises:
+        SystemExit: with 130 where the user stopped them, with 1 where one failed.
+    """
+    ended = []
+    for training in trainings:
+        ended.append(training)
+        say(_line(training), err=as_json)
+    results = [result_of(training.run) for training in ended if training.run is not None]
+    whole = [result for result in results if result["state"] != "interrupted"]
+    if as_json:
+        print_json(_summary(ended, results, whole))
+    else:
+        _conclude(whole)
+    interrupted = len(whole) < len(results)
+    if interrupted or len(whole) < seeds:
+        _tell_how_to_go_on(ended, out)
+        raise SystemExit(130 if interrupted else 1)
+
+
+def _line(training: SeedTraining) -> str:
+    if training.run is None:
+        return f"seed {training.seed}: failed: {training.error}"
+    result = result_of(training.run)
+    accuracy = result["validation_accuracy"]
+    validated = "no validation part" if accuracy is None else f"validation accuracy {accuracy:.2%}"
+    stopped = {"finished": "", "stopped early": ", stopped early", "interrupted": ", interrupted"}[result["state"]]
+    there = " (was there)" if training.was_there else ""
+    return f"seed {training.seed}: {validated}{stopped}, {training.run.path}{there}"
+
+
+def _spread(whole: Sequence[dict[str, Any]]) -> tuple[float | None, float | None]:
+    """Mean and standard deviation of the validation accuracies; None where there are too few."""
+    accuracies = [result["validation_accuracy"] for result in whole if result["validation_accuracy"] is not None]
+    mean = statistics.fmean(accuracies) if accuracies else None
+    return mean, statistics.stdev(accuracies) if len(accuracies) > 1 else None
+
+
+def _summary(
+    ended: Sequence[SeedTraining], results: list[dict[str, Any]], whole: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    mean, deviation = _spread(whole)
+    failed = [{"seed": each.seed, "error": str(each.error)} for each in ended if each.run is None]
+    return {
+        "n": len(whole),
+        "validation_accuracy": mean,
+        "deviation": deviation,
+        "runs": results,
+        "failed": failed,
+    }
+
+
+def _conclude(whole: Sequence[dict[str, Any]]) -> None:
+    mean, deviation = _spread(whole)
+    if mean is not None:
+        spread = "" if deviation is None else f" ± {100 * deviation:.2f} points (standard deviation)"
+        pictures = whole[0]["validation_pictures"]
+        say(
+            f"validation accuracy {mean:.2%}{spread}, n = {len(whole)} seed{'s' if len(whole) > 1 else ''}, each on "
+            f"{pictures:,} pictures; the test split has not been looked at"
+        )
+    if whole:
+        say(f"next: saccade compare {' '.join(result['run'] for result in whole)} OTHER-RUN")
+
+
+def _tell_how_to_go_on(ended: Sequence[SeedTraining], out: str | None) -> None:
+    if out is not None:
+        say("to go on with those that are missing: the same command again", err=True)
+    for training in ended:
+        if out is None and training.run is not None and training.run.status().state == "interrupted":
+            say(f"to go on with it: saccade train --resume {training.run.path}", err=True)
