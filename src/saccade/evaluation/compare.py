@@ -87,20 +87,15 @@ def _check(runs: Sequence[Run], split: SplitName) -> None:
 def _answers_of(
     run: Run, data: str | os.PathLike[str] | None, split: SplitName, notes: list[str], *, progress: bool
 ) -> Answers:
-    """The run's answers, from its last evaluation if that is not older than its weights."""
+    """The run's answers, from its last evaluation if that was of its present weights."""
     # As `evaluate` names them; for other data the name is not known before that is loaded.
-    name = "answers.safetensors" if split == "test" else f"answers-{split}.safetensors"
-    if data is None and _is_current(run, name):
-        return run.answers(name)
+    mark = "" if split == "test" else f"-{split}"
+    if data is None and run.evaluation(f"report{mark}.json") is not None:
+        return run.answers(f"answers{mark}.safetensors")
     report = evaluate(run, data=data, split=split, progress=progress)
     notes.extend((f"'{run.name}' was evaluated first", *report.notes))
     (written,) = (path.name for path in report.files if path.suffix == ".safetensors")
     return run.answers(written)
-
-
-def _is_current(run: Run, name: str) -> bool:
-    answers, weights = run.path / name, run.path / "weights.safetensors"
-    return answers.is_file() and weights.is_file() and answers.stat().st_mtime_ns >= weights.stat().st_mtime_ns
 
 
 def _pairs(contenders: Sequence[Contender], correct: Sequence[NDArray[np.bool_]]) -> tuple[Pair, ...]:

@@ -44,7 +44,7 @@ def contender_of(runs: Sequence[Run], name: str, correct: NDArray[np.bool_]) -> 
         seeds=tuple(run.recipe.seed for run in runs),
         accuracies=tuple(float(accuracy) for accuracy in correct.mean(axis=1)),
         accuracy_interval=mean_interval(correct),
-        seconds=tuple(run.training_seconds() for run in runs),
+        seconds=tuple(sum(timing.seconds for timing in run.timings()) for run in runs),
         weights=sum(weight.size for weight in runs[0].weights().values()),
     )
 

@@ -187,10 +187,6 @@ class Run:
         contents = read_contents(self._weights_file(), memory_bytes() // 2)
         return hashlib.sha256(contents + repr(self.temperature).encode()).hexdigest()
 
-    def training_seconds(self) -> float:
-        """Clock time of all epochs together, validation included; 0 where none was kept."""
-        return sum(timing.seconds for timing in self.timings())
-
     def weights(self) -> dict[str, NDArray[np.float32]]:
         """The kept weights, by `layer/variable`.
 
