@@ -13,6 +13,10 @@ from saccade.cli.output import print_json, print_notes, print_refused, say
 if TYPE_CHECKING:
     from saccade.data.dataset import Dataset
     from saccade.runs.run import Run
+    from saccade.training.progress import Progress
+
+
+_LOGS = ("tensorboard", "mlflow")
 
 
 def _settings(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -55,6 +59,8 @@ def _duration(_context: click.Context, _parameter: click.Parameter, value: str |
 )
 @click.option("--force", is_flag=True, help="With --resume: although data, versions or machine differ.")
 @click.option("--strict", is_flag=True, help="Fail if a picture can't be read, instead of leaving it out.")
+@click.option("--tensorboard", is_flag=True, help="Write logs for TensorBoard into the run's folder tensorboard.")
+@click.option("--mlflow", is_flag=True, help="Log to MLflow, where its environment variables say.")
 @click.option("--summary", is_flag=True, help="Print the network's layers.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_context
@@ -71,18 +77,21 @@ def command(context: click.Context, /, resume: str | None, extend: str | None, a
     that are missing.
     """
     if resume is not None:
-        _allow(context, "--resume", {"data", "force"})
+        _allow(context, "--resume", {"data", "force", *_LOGS})
         from saccade.training.resume import resume as go_on
 
-        run = go_on(resume, options["data"], force=options["force"])
+        run = go_on(resume, options["data"], force=options["force"], progress=_progress(**options))
     elif extend is not None:
-        _allow(context, "--extend", {"data", "epochs", "schedule", "out"})
+        _allow(context, "--extend", {"data", "epochs", "schedule", "out", *_LOGS})
         if options["epochs"] is None:
             raise click.UsageError("--extend needs --epochs +N: how many more.")
         from saccade.training.extend import extend as train_further
 
         schedule: Any = options["schedule"] or "hold"
-        run = train_further(extend, options["epochs"], schedule=schedule, data=options["data"], out=options["out"])
+        run = train_further(
+            extend, options["epochs"], schedule=schedule, data=options["data"], out=options["out"],
+            progress=_progress(**options),
+        )  # fmt: skip
     else:
         _allow(context, None, set(options) - {"schedule", "force"})
         if options["seeds"] is not None:
@@ -123,7 +132,7 @@ def _train(out: str | None, settings: dict[str, Any], **options: Any) -> Run:
 
     return train(
         dataset, recipe=options["recipe"], out=out, epochs=options["epochs"], settings=settings,
-        summary=options["summary"],
+        progress=_progress(**options),
     )  # fmt: skip
 
 
@@ -139,9 +148,23 @@ def _train_seeds(*, as_json: bool, seeds: int, out: str | None, settings: dict[s
     from saccade.training.seeds import train_seeds
 
     trainings = train_seeds(
-        dataset, seeds, recipe=options["recipe"], out=out, epochs=options["epochs"], settings=settings
-    )
+        dataset, seeds, recipe=options["recipe"], out=out, epochs=options["epochs"], settings=settings,
+        progress=_progress(**options),
+    )  # fmt: skip
     print_series(trainings, seeds, out, as_json=as_json)
+
+
+def _progress(*, tensorboard: bool, mlflow: bool, summary: bool, **_others: Any) -> Progress:
+    """What is shown, and the logs beside it."""
+    from saccade.training.progress import TerminalProgress
+
+    progress: Progress = TerminalProgress(summary=summary)
+    if tensorboard or mlflow:
+        from saccade.training.loggers import MlflowLog, TensorBoardLog
+
+        progress = TensorBoardLog(progress) if tensorboard else progress
+        progress = MlflowLog(progress) if mlflow else progress
+    return progress
 
 
 def _checked(settings: dict[str, Any], recipe: str | None, **options: Any) -> dict[str, Any]:

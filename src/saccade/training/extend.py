@@ -15,7 +15,7 @@ from saccade.runs.create import check_free, create_run
 from saccade.runs.lock import locked_for_training
 from saccade.runs.records import Parent
 from saccade.runs.run import Run
-from saccade.training.progress import Progress, Silence, TerminalProgress
+from saccade.training.progress import Progress, progress_of
 from saccade.training.train import build_networks, carry_out, check_backend
 
 
@@ -26,7 +26,7 @@ def extend(
     schedule: Literal["hold", "restart", "anneal"] = "hold",
     data: str | os.PathLike[str] | Dataset | None = None,
     out: str | Path | None = None,
-    progress: bool = True,
+    progress: bool | Progress = True,
 ) -> Run:
     """Trains a run that has ended for some more epochs, from its last checkpoint, into a new run.
 
@@ -40,7 +40,7 @@ def extend(
             recipe's schedule, "anneal" linearly from there to 0.
         data: where the data is now; None: where it was.
         out: the directory to make. None: the first free `runs/<data>-<recipe>-<n>`.
-        progress: whether to tell on stderr how it goes.
+        progress: whether to tell on stderr how it goes, or whom to tell instead.
 
     Returns:
         The new run; its `parent()` names the one it extends.
@@ -72,7 +72,7 @@ def extend(
         epochs=checkpoint.state.epoch,
     )
     made = create_run(out, dataset, recipe, parent.data.pictures, compute_dtype, record)
-    told: Progress = TerminalProgress(recipe) if progress else Silence()
+    told = progress_of(progress)
     told.training_begins(made, networks.validated)
     with locked_for_training(made.path):
         # Of its own, so that the new run can be gone on with wherever its parent is.

@@ -45,6 +45,9 @@ class Progress(Protocol):
     def calibrating(self, pictures: int) -> AbstractContextManager[Counting]:
         """So many validation pictures are answered for the last time; counts them."""
 
+    def training_ends(self, run: Run) -> None:
+        """All is saved."""
+
 
 class Silence:
     """Tells nothing."""
@@ -72,18 +75,26 @@ class Silence:
         """Nothing."""
         return counting("calibrating", total=pictures, unit="pictures", shown=False)
 
+    def training_ends(self, run: Run) -> None:
+        """Nothing."""
+
 
 class TerminalProgress:
-    """Writes to stderr."""
+    """Writes to stderr.
 
-    def __init__(self, recipe: Recipe, *, summary: bool = False) -> None:
-        self._recipe = recipe
+    Args:
+        summary: whether to print the model summary too.
+    """
+
+    def __init__(self, *, summary: bool = False) -> None:
+        self._recipe: Recipe
         self._summary = summary
         self._bar: Any = None
         self._warned: set[str] = set()
 
     def training_begins(self, run: Run, network: keras.Model) -> None:
         """Names the run directory and the size of the network; prints the model summary if asked."""
+        self._recipe = run.recipe
         if self._summary:
             network.summary(print_fn=lambda text, line_break=True: _line(text))
         _line(f"run: {run.path} ({self._recipe.name}, {count_weights(network):,} weights, seed {self._recipe.seed})")
@@ -142,8 +153,18 @@ class TerminalProgress:
         """A bar on a terminal, lines elsewhere."""
         return counting("calibrating", total=pictures, unit="pictures", shown=True)
 
+    def training_ends(self, run: Run) -> None:
+        """Nothing: whoever asked for the training tells of its end."""
+
     def _phase(self, epoch: int) -> str:
         return " (augmented)" if self._recipe.phase(epoch) == "augmented" else ""
+
+
+def progress_of(progress: bool | Progress) -> Progress:
+    """What a training tells its progress: the terminal, nobody, or whoever is named."""
+    if isinstance(progress, bool):
+        return TerminalProgress() if progress else Silence()
+    return progress
 
 
 def _line(text: str) -> None:

@@ -14,7 +14,7 @@ from saccade.runs.environment import read_environment
 from saccade.runs.lock import locked_for_training
 from saccade.runs.records import Environment, Status
 from saccade.runs.run import Run
-from saccade.training.progress import Progress, Silence, TerminalProgress
+from saccade.training.progress import Progress, progress_of
 from saccade.training.train import build_networks, carry_out, check_backend
 
 # What of the environment decides on bits.
@@ -26,7 +26,7 @@ def resume(
     data: str | os.PathLike[str] | Dataset | None = None,
     *,
     force: bool = False,
-    progress: bool = True,
+    progress: bool | Progress = True,
 ) -> Run:
     """Goes on with a training from its latest checkpoint.
 
@@ -37,7 +37,7 @@ def resume(
         run: the run, or its directory.
         data: where the data is now; None: where it was.
         force: go on although data, versions or machine are others, or all checkpoints are damaged.
-        progress: whether to tell on stderr how it goes.
+        progress: whether to tell on stderr how it goes, or whom to tell instead.
 
     Returns:
         The run.
@@ -56,7 +56,7 @@ def resume(
             f"the training of '{run.path}' is {'finished' if state == 'finished' else 'stopped already'}",
             remedy=f"to train it further: saccade train --extend {run.path} --epochs +5",
         )
-    told: Progress = TerminalProgress(run.recipe) if progress else Silence()
+    told = progress_of(progress)
     with locked_for_training(run.path):
         run.clean()
         checkpoint = _latest(run, told, force=force)

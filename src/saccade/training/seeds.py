@@ -11,6 +11,7 @@ from saccade.data.dataset import Dataset
 from saccade.errors import RunError, SaccadeError, TrainingError
 from saccade.recipes import Recipe, default_recipe_name
 from saccade.runs.run import Run
+from saccade.training.progress import Progress
 from saccade.training.resume import resume
 from saccade.training.train import resolve_recipe, train
 
@@ -40,7 +41,7 @@ def train_seeds(
     out: str | Path | None = None,
     epochs: int | None = None,
     settings: Mapping[str, Any] | None = None,
-    progress: bool = True,
+    progress: bool | Progress = True,
 ) -> Iterator[SeedTraining]:
     """Trains one run for each seed, beginning with the recipe's own, and tells of each when it has ended.
 
@@ -55,7 +56,7 @@ def train_seeds(
             `runs/<data>-<recipe>-<n>`.
         epochs: as for `train`.
         settings: recipe keys to change; "seed" is the first.
-        progress: whether to tell on stderr how it goes.
+        progress: whether to tell on stderr how it goes, or whom to tell instead.
 
     Raises:
         RecipeError: the recipe, a key or a value is not known.
@@ -117,7 +118,7 @@ def _require_same(run: Run, recipe: Recipe, dataset: Dataset) -> None:
         )
 
 
-def _train_one(dataset: Dataset, recipe: Recipe, place: Path | None, *, progress: bool) -> SeedTraining:
+def _train_one(dataset: Dataset, recipe: Recipe, place: Path | None, *, progress: bool | Progress) -> SeedTraining:
     try:
         if place is not None and _is_run(place):
             run = Run.open(place)

@@ -42,7 +42,7 @@ from saccade.training.determinism import deterministic_operations
 from saccade.training.fit import Fitted, Networks, fit
 from saccade.training.history_drawing import draw_history
 from saccade.training.interrupt import stop_on_interrupt
-from saccade.training.progress import Progress, Silence, TerminalProgress
+from saccade.training.progress import Progress, progress_of
 
 if TYPE_CHECKING:
     import keras
@@ -62,8 +62,7 @@ def train(
     out: str | Path | None = None,
     epochs: int | None = None,
     settings: Mapping[str, Any] | None = None,
-    progress: bool = True,
-    summary: bool = False,
+    progress: bool | Progress = True,
 ) -> Run:
     """Trains a classifier and leaves a run directory.
 
@@ -74,8 +73,7 @@ def train(
         out: the directory to make. None: the first free `runs/<data>-<recipe>-<n>`.
         epochs: epochs in all, shared between the recipe's phases in its own proportion.
         settings: recipe keys to change, such as `{"seed": 3, "learning_rate": 0.0005}`.
-        progress: whether to tell on stderr how it goes.
-        summary: whether to print the model summary too.
+        progress: whether to tell on stderr how it goes, or whom to tell instead.
 
     Returns:
         The run. After a first Ctrl-C it holds the training up to there and can be evaluated; a second one quits. Either
@@ -91,7 +89,7 @@ def train(
     check_free(out)
     # Wrong settings are refused before any work, even while the default recipe is not known yet.
     size = resolve_recipe(recipe or "quick", epochs, settings).image_size
-    dataset = data if isinstance(data, Dataset) else load_data(data, size, progress)
+    dataset = data if isinstance(data, Dataset) else load_data(data, size, progress is True)
     chosen = resolve_recipe(recipe or default_recipe_name(dataset.rule.height, dataset.rule.width), epochs, settings)
     _check_size(dataset, chosen)
     parts = parts_of(dataset, validation=chosen.validation, seed=chosen.seed)
@@ -100,7 +98,7 @@ def train(
     compute_dtype = measure_compute_dtype() if chosen.compute == "auto" else chosen.compute
     networks = build_networks(chosen, dataset, parts["train"], compute_dtype)
     run = create_run(out, dataset, chosen, {name: len(part) for name, part in parts.items()}, compute_dtype)
-    told: Progress = TerminalProgress(chosen, summary=summary) if progress or summary else Silence()
+    told = progress_of(progress)
     told.training_begins(run, networks.validated)
     with locked_for_training(run.path):
         carry_out(run, networks, parts, progress=told)
@@ -133,6 +131,7 @@ def carry_out(
                 found="a whole training; its last checkpoint is intact",
                 remedy=f"mend that, then save it: saccade train --resume {run.path}",
             ) from None
+    progress.training_ends(run)
 
 
 def build_networks(recipe: Recipe, dataset: Dataset, training: Split, compute_dtype: ComputeDtype) -> Networks:
