@@ -20,6 +20,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from saccade.auditing.audit import audit
+    from saccade.auditing.findings import Audit, Finding
     from saccade.data.dataset import Dataset, PictureRule, RefusedPicture, Split
     from saccade.data.explore import Exploration, explore
     from saccade.data.load import load
@@ -36,9 +38,11 @@ if TYPE_CHECKING:
 
 # Public name -> the module that defines it; loaded when the name is first used (PEP 562).
 _HOMES = {
+    "Audit": "saccade.auditing.findings",
     "Dataset": "saccade.data.dataset",
     "Exploration": "saccade.data.explore",
     "Export": "saccade.deploy.export",
+    "Finding": "saccade.auditing.findings",
     "PictureRule": "saccade.data.dataset",
     "Prediction": "saccade.inference.predict",
     "Recipe": "saccade.recipes",
@@ -47,6 +51,7 @@ _HOMES = {
     "Run": "saccade.runs.run",
     "SaccadeError": "saccade.errors",
     "Split": "saccade.data.dataset",
+    "audit": "saccade.auditing.audit",
     "evaluate": "saccade.evaluation.evaluate",
     "explore": "saccade.data.explore",
     "export": "saccade.deploy.export",
@@ -59,9 +64,11 @@ _HOMES = {
 }
 
 __all__ = [
+    "Audit",
     "Dataset",
     "Exploration",
     "Export",
+    "Finding",
     "PictureRule",
     "Prediction",
     "Recipe",
@@ -70,6 +77,7 @@ __all__ = [
     "Run",
     "SaccadeError",
     "Split",
+    "audit",
     "evaluate",
     "explore",
     "export",
