@@ -11,8 +11,6 @@ from saccade.auditing.class_checks import class_findings
 from saccade.auditing.duplicates import Duplicates, duplicate_findings, find_duplicates
 from saccade.auditing.findings import Audit, Finding, ordered
 from saccade.auditing.folder import check_free, make_folder
-from saccade.auditing.label_errors import label_findings, outlier_findings
-from saccade.auditing.out_of_fold import audit_recipe, deal_folds, out_of_fold_probabilities
 from saccade.auditing.picture_checks import measure_brightness, picture_findings
 from saccade.auditing.pictures import Pictures
 from saccade.auditing.shortcuts import shortcut_findings
@@ -89,6 +87,10 @@ def _model_free(dataset: Dataset, pictures: Pictures, duplicates: Duplicates) ->
 def _model_based(
     dataset: Dataset, pictures: Pictures, duplicates: Duplicates, recipe: str | None, folds: int, progress: bool
 ) -> list[Finding]:
+    # Here, so that an audit without training loads no TensorFlow.
+    from saccade.auditing.label_errors import label_findings, outlier_findings
+    from saccade.auditing.out_of_fold import audit_recipe, deal_folds, out_of_fold_probabilities
+
     dealt = deal_folds(pictures.all.labels, duplicates.near, folds)
     chosen = audit_recipe(recipe, dataset.rule.height, dataset.rule.width)
     probabilities = out_of_fold_probabilities(dataset, pictures, dealt, chosen, progress=progress)

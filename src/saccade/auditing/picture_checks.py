@@ -85,7 +85,7 @@ def _least_sharpness(sharpness: NDArray[np.float32]) -> float:
 
 
 def _odd_sizes(pictures: Pictures) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """bool [n] each: which pictures are far longer or taller than is usual, and which are far smaller."""
+    """Two masks, bool [n] each: which pictures are far longer or taller than is usual, and which are far smaller."""
     sizes = pictures.all.sizes.astype(np.float64)
     shape, shorter = np.log(sizes[:, 1] / sizes[:, 0]), sizes.min(axis=1)
     narrow = np.abs(shape - np.median(shape)) > np.log(_ODD_SHAPE)
