@@ -38,6 +38,7 @@ def browser(tmp_path_factory):
     folder = tmp_path_factory.mktemp("browser")
     for option in (
         "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+        "--force-prefers-reduced-motion",
         f"--user-data-dir={folder / 'profile'}",
     ):  # fmt: skip
         options.add_argument(option)
@@ -55,6 +56,11 @@ def downloaded(folder, name="fixes.csv"):
     raise AssertionError("nothing was saved")
 
 
+def click(browser, element):
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+    element.click()
+
+
 def test_what_is_chosen_by_mouse_and_keys_is_saved_and_can_be_read(root, browser, tmp_path):
     from selenium.webdriver.common.by import By
 
@@ -64,18 +70,18 @@ def test_what_is_chosen_by_mouse_and_keys_is_saved_and_can_be_read(root, browser
     leak, dark = (browser.find_element(By.XPATH, f"//section[h2='{kind}']") for kind in ("leak", "dark"))
     assert "1 group of identical files" in leak.text
     assert len(browser.find_elements(By.CSS_SELECTOR, ".choice img")) == 4
-    leak.find_element(By.CLASS_NAME, "suggest").click()
+    click(browser, leak.find_element(By.CLASS_NAME, "suggest"))
     figure = dark.find_element(By.CLASS_NAME, "choice")
     figure.send_keys("d")
     assert figure.get_attribute("data-action") == "drop"
     figure.send_keys("u")
     assert not figure.get_attribute("data-action")
     figure.find_element(By.TAG_NAME, "input").send_keys("no such class")
-    figure.find_element(By.CSS_SELECTOR, "[data-action=relabel]").click()
+    click(browser, figure.find_element(By.CSS_SELECTOR, "[data-action=relabel]"))
     assert not figure.get_attribute("data-action")
     figure.find_element(By.TAG_NAME, "input").clear()
     figure.find_element(By.TAG_NAME, "input").send_keys("cat")
-    figure.find_element(By.CSS_SELECTOR, "[data-action=relabel]").click()
+    click(browser, figure.find_element(By.CSS_SELECTOR, "[data-action=relabel]"))
     assert figure.get_attribute("data-action") == "relabel"
     assert browser.find_element(By.ID, "state").text == "Keep 1, relabel 1, drop 1."
     browser.find_element(By.ID, "save").click()

@@ -53,6 +53,7 @@ def _duration(_context: click.Context, _parameter: click.Parameter, value: str |
     help="With --extend: keep the last learning rate (default), start the schedule anew, or fall from there to 0.",
 )
 @click.option("--force", is_flag=True, help="With --resume: although data, versions or machine differ.")
+@click.option("--fixes", metavar="FILE", help="Drop and relabel pictures as this fixes.csv says; see saccade audit.")
 @click.option("--strict", is_flag=True, help="Fail if a picture can't be read, instead of leaving it out.")
 @click.option("--summary", is_flag=True, help="Print the network's layers.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -113,6 +114,7 @@ def _train(
     seed: int | None,
     settings: dict[str, Any],
     checkpoint_every: float | None,
+    fixes: str | None,
     strict: bool,
     summary: bool,
     **_others: Any,
@@ -124,6 +126,7 @@ def _train(
     # A wrong recipe, key or value is refused at once, before anything heavy is loaded.
     checked = get_recipe(recipe or "quick").with_settings(settings)
 
+    from saccade.data.fixes import apply_fixes, read_fixes
     from saccade.data.load import load, load_default
     from saccade.runs.create import check_free
 
@@ -132,6 +135,8 @@ def _train(
     dataset = (
         load_default(image_size=size, progress=True) if data is None else load(data, image_size=size, progress=True)
     )
+    if fixes is not None:
+        dataset = apply_fixes(dataset, read_fixes(fixes))
     _announce(dataset)
     if strict:
         dataset.require_all()

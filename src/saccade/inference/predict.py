@@ -112,7 +112,8 @@ def _predict_files(
 def _predict_own(
     run: Run, predictor: Predictor, pictures: Sequence[DatasetPicture], top: int, bar: Progress
 ) -> dict[Path | DatasetPicture, Prediction]:
-    datasets = {data: load_with_rule(data, run.rule) for data in dict.fromkeys(picture.data for picture in pictures)}
+    names = dict.fromkeys(picture.data for picture in pictures)
+    datasets = {data: load_with_rule(data, run.rule) for data in names}
     recipe = run.recipe
     parts = {
         data: parts_of(dataset, validation=recipe.validation, seed=recipe.seed) for data, dataset in datasets.items()
