@@ -3,11 +3,12 @@
     python benchmarks/audit.py DATA [--sheet sheet.png]      # near duplicates
     python benchmarks/audit.py DATA --label-noise            # label errors
 
-DATA is CIFAR-10 as class folders. Near duplicates: 500 of its pictures are planted once more in the other split, 125
-each re-encoded as JPEG of quality 60, shifted by a pixel, brightened and mirrored (all of them re-encoded besides). The
-recall is that of the planted pairs; of the other pairs that are called near duplicates, 200 drawn at random go to a
-picture, to be judged by eye. Label errors: 5% of all labels flipped at random, then 5% flipped to the most similar
-class, and each time the precision among as many labels as were flipped, ranked by their doubtfulness.
+DATA is CIFAR-10. Near duplicates: 500 of its pictures are added once more, 125 each re-encoded as JPEG of quality 60,
+shifted by a pixel, brightened and mirrored (all of them re-encoded besides). Which split a picture stands in makes no
+difference to the search. The recall is that of the planted pairs; of the other pairs that are called near duplicates,
+200 drawn at random go to a picture, to be judged by eye. Label errors: 5% of all labels flipped at random, then 5%
+flipped to the most similar class, and each time the precision among as many labels as were flipped, ranked by their
+doubtfulness.
 """
 
 from __future__ import annotations
@@ -66,7 +67,9 @@ def near_duplicates(dataset: Dataset, generator: np.random.Generator, sheet: Pat
     own = thumbnails(Pictures.of(dataset))
     sources = generator.choice(len(own), 4 * _EACH, replace=False)
     makers = {"re-encoded": lambda picture: picture, "shifted": shifted, "brightened": brightened, "mirrored": mirrored}
-    planted = [maker(own[source]) for maker, source in zip(np.repeat(list(makers.values()), _EACH), sources)]
+    planted = [
+        maker(own[source]) for maker, source in zip(np.repeat(list(makers.values()), _EACH), sources, strict=True)
+    ]
     began = time.perf_counter()
     small = np.concatenate([own, [encoded(picture) for picture in planted]])
     pairs, _ = near_pairs(small)
@@ -85,7 +88,8 @@ def encoded(picture: Pixels) -> Pixels:
     """What is left of a picture after JPEG."""
     stream = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(picture)).save(stream, "JPEG", quality=_QUALITY)
-    return np.asarray(Image.open(stream))
+    decoded: Pixels = np.asarray(Image.open(stream))
+    return decoded
 
 
 def shifted(picture: Pixels) -> Pixels:
@@ -96,12 +100,14 @@ def shifted(picture: Pixels) -> Pixels:
 
 def brightened(picture: Pixels) -> Pixels:
     """By a quarter and a little more, cut off at white."""
-    return np.clip(picture * 1.25 + 12, 0, 255).astype(np.uint8)
+    brighter: Pixels = np.clip(picture * 1.25 + 12, 0, 255).astype(np.uint8)
+    return brighter
 
 
 def mirrored(picture: Pixels) -> Pixels:
     """Left and right exchanged."""
-    return picture[:, ::-1]
+    turned: Pixels = picture[:, ::-1]
+    return turned
 
 
 def draw_pairs(small: Pixels, pairs: NDArray[np.int64], path: Path) -> None:

@@ -36,7 +36,7 @@ def label_findings(pictures: Pictures, probabilities: NDArray[np.float32]) -> li
     from cleanlab.filter import find_label_issues
 
     labels = pictures.all.labels
-    doubtful = find_label_issues(labels, probabilities, filter_by="both", n_jobs=1)
+    doubtful = find_label_issues(labels, probabilities, filter_by="confident_learning", n_jobs=1)
     if not doubtful.any():
         return []
     quality = label_quality(labels, probabilities)
