@@ -20,6 +20,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from saccade.auditing.audit import audit
+    from saccade.auditing.findings import Audit, Finding
     from saccade.data.dataset import Dataset, PictureRule, RefusedPicture, Split
     from saccade.data.explore import Exploration, explore
     from saccade.data.load import load
@@ -39,10 +41,12 @@ if TYPE_CHECKING:
 
 # Public name -> the module that defines it; loaded when the name is first used (PEP 562).
 _HOMES = {
+    "Audit": "saccade.auditing.findings",
     "Comparison": "saccade.evaluation.comparison",
     "Dataset": "saccade.data.dataset",
     "Exploration": "saccade.data.explore",
     "Export": "saccade.deploy.export",
+    "Finding": "saccade.auditing.findings",
     "PictureRule": "saccade.data.dataset",
     "Prediction": "saccade.inference.predict",
     "Recipe": "saccade.recipes",
@@ -52,6 +56,7 @@ _HOMES = {
     "Run": "saccade.runs.run",
     "SaccadeError": "saccade.errors",
     "Split": "saccade.data.dataset",
+    "audit": "saccade.auditing.audit",
     "compare": "saccade.evaluation.compare",
     "evaluate": "saccade.evaluation.evaluate",
     "explore": "saccade.data.explore",
@@ -66,10 +71,12 @@ _HOMES = {
 }
 
 __all__ = [
+    "Audit",
     "Comparison",
     "Dataset",
     "Exploration",
     "Export",
+    "Finding",
     "PictureRule",
     "Prediction",
     "Recipe",
@@ -79,6 +86,7 @@ __all__ = [
     "Run",
     "SaccadeError",
     "Split",
+    "audit",
     "compare",
     "evaluate",
     "explore",

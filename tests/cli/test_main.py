@@ -29,7 +29,7 @@ def test_help_names_every_verb():
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["train", "--help"], ["recipes"], ["trian"], ["train", "--nonsense"]]
+    "arguments", [["--help"], ["train", "--help"], ["audit", "--help"], ["recipes"], ["trian"], ["train", "--nonsense"]]
 )
 def test_what_needs_no_model_loads_no_tensorflow(arguments):
     script = (

@@ -27,10 +27,13 @@ _MOST_CLASSES = 30
     "--split", type=click.Choice(["test", "validation", "train"]), default="test", show_default=True,
     help="Which pictures to score.",
 )  # fmt: skip
+@click.option("--fixes", metavar="FILE", help="Apply this fixes.csv. Default: the one RUN was trained with.")
 @click.option("--strict", is_flag=True, help="Fail if a picture can't be read, instead of leaving it out.")
 @click.option("--corruptions", is_flag=True, help="Measure how accuracy falls as pictures get worse, and nothing else.")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
-def command(run: str, data: str | None, split: SplitName, strict: bool, corruptions: bool, as_json: bool) -> None:
+def command(
+    run: str, data: str | None, split: SplitName, fixes: str | None, strict: bool, corruptions: bool, as_json: bool
+) -> None:
     """Measure RUN on the pictures of a split, each scored exactly once.
 
     Writes report.json, answers.safetensors, confusion_matrix.png and predictions.png into RUN; their names tell where
@@ -48,7 +51,7 @@ def command(run: str, data: str | None, split: SplitName, strict: bool, corrupti
 
     from saccade.evaluation.evaluate import evaluate
 
-    report = evaluate(opened, data=data, split=split, strict=strict, progress=True)
+    report = evaluate(opened, data=data, split=split, fixes=fixes, strict=strict, progress=True)
     if as_json:
         print_json(report.to_dict())
         return

@@ -16,6 +16,7 @@ from saccade.errors import SaccadeError
 # verb -> what it does, in the order of a first session. The module saccade.cli.<verb> holds the command.
 VERBS = {
     "explore": "Look at data: counts, sizes, unreadable files, duplicates, sample pictures.",
+    "audit": "Find what is wrong with data: label errors, duplicates, leaks, odd pictures.",
     "train": "Train a classifier; leaves a run directory.",
     "evaluate": "Measure a run on the test split, with intervals.",
     "report": "Make a page to read of a run, and a model card.",

@@ -58,6 +58,7 @@ def _duration(_context: click.Context, _parameter: click.Parameter, value: str |
     help="With --extend: keep the last learning rate (default), start the schedule anew, or fall from there to 0.",
 )
 @click.option("--force", is_flag=True, help="With --resume: although data, versions or machine differ.")
+@click.option("--fixes", metavar="FILE", help="Drop and relabel pictures as this fixes.csv says; see saccade audit.")
 @click.option("--strict", is_flag=True, help="Fail if a picture can't be read, instead of leaving it out.")
 @click.option("--tensorboard", is_flag=True, help="Write logs for TensorBoard into the run's folder tensorboard.")
 @click.option("--mlflow", is_flag=True, help="Log to MLflow, where its environment variables say.")
@@ -177,7 +178,10 @@ def _checked(settings: dict[str, Any], recipe: str | None, **options: Any) -> di
     return settings
 
 
-def _loaded(settings: dict[str, Any], data: str | None, recipe: str | None, strict: bool, **_others: Any) -> Dataset:
+def _loaded(
+    settings: dict[str, Any], data: str | None, recipe: str | None, fixes: str | None, strict: bool, **_others: Any
+) -> Dataset:
+    from saccade.data.fixes import apply_fixes, read_fixes
     from saccade.data.load import load, load_default
     from saccade.recipes import get_recipe
 
@@ -185,6 +189,8 @@ def _loaded(settings: dict[str, Any], data: str | None, recipe: str | None, stri
     dataset = (
         load_default(image_size=size, progress=True) if data is None else load(data, image_size=size, progress=True)
     )
+    if fixes is not None:
+        dataset = apply_fixes(dataset, read_fixes(fixes))
     _announce(dataset)
     if strict:
         dataset.require_all()

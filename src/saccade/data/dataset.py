@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from saccade.errors import DataError
+
+if TYPE_CHECKING:
+    from saccade.data.fixes import Fix
 
 SplitName = Literal["train", "validation", "test"]
 _MOST_MEGAPIXELS = 10_000
@@ -125,6 +128,7 @@ class Dataset:
             rule nor on where the data lies.
         refused: the pictures that could not be read.
         notes: sentences that every command must tell the user, such as how a missing test split was made.
+        fixes: what was dropped and relabelled by `apply_fixes`.
     """
 
     name: str
@@ -135,6 +139,7 @@ class Dataset:
     fingerprint: str
     refused: tuple[RefusedPicture, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    fixes: tuple[Fix, ...] = ()
 
     def require_all(self) -> None:
         """Refuses to go on without the pictures that could not be read.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from saccade.data.cifar10 import cifar10_is_here, load_cifar10
 from saccade.data.dataset import Dataset, PictureRule
 from saccade.data.default_size import square_rule
 from saccade.data.digits import load_digits
+from saccade.data.fixes import Fix, apply_fixes, read_fixes
 from saccade.data.picture_data import load_archive, load_folder
 from saccade.errors import DataError, DataNotFoundError
 
@@ -19,7 +21,13 @@ _NAMES = ("cifar10", "digits")
 _JPEG_NOTE = "this is a JPEG copy of CIFAR-10: compare its results only with others on this copy"
 
 
-def load(data: str | os.PathLike[str], *, image_size: int | None = None, progress: bool = False) -> Dataset:
+def load(
+    data: str | os.PathLike[str],
+    *,
+    image_size: int | None = None,
+    fixes: str | os.PathLike[str] | None = None,
+    progress: bool = False,
+) -> Dataset:
     """Loads labelled pictures, decoded to one size; the second time from the cache.
 
     Args:
@@ -29,6 +37,7 @@ def load(data: str | os.PathLike[str], *, image_size: int | None = None, progres
         image_size: brings the pictures to squares of this many pixels. Otherwise they keep their own size where all
             have the same and it is at least 32; else the nearest of 32, 64, 96, 128 and 224 to the median of their
             shorter sides is taken.
+        fixes: a fixes.csv, as the page of an audit saves it: pictures to drop and to relabel; no file is touched.
         progress: whether to show progress on standard error.
 
     Raises:
@@ -36,16 +45,27 @@ def load(data: str | os.PathLike[str], *, image_size: int | None = None, progres
         ArchiveError: if an archive is damaged, or unsafe to unpack.
         DataError: if the pictures or their folders can't be used.
     """
-    return _load(data, None if image_size is None else square_rule(image_size), progress=progress)
+    applied = () if fixes is None else read_fixes(fixes)
+    dataset = _load(data, None if image_size is None else square_rule(image_size), progress=progress)
+    return apply_fixes(dataset, applied) if fixes is not None else dataset
 
 
-def load_with_rule(data: str | os.PathLike[str], rule: PictureRule, *, progress: bool = False) -> Dataset:
+def load_with_rule(
+    data: str | os.PathLike[str], rule: PictureRule, *, fixes: Sequence[Fix] = (), progress: bool = False
+) -> Dataset:
     """Loads labelled pictures as `load` does, but brought to their size by a given rule, such as a run's.
 
+    Args:
+        data: as for `load`.
+        rule: how pictures become arrays.
+        fixes: what is dropped and relabelled, such as a run's.
+        progress: whether to show progress on standard error.
+
     Raises:
-        DataError: as `load` does.
+        DataError: as `load` does, or the fixes are not for this data.
     """
-    return _load(data, rule, progress=progress)
+    dataset = _load(data, rule, progress=progress)
+    return apply_fixes(dataset, fixes) if fixes else dataset
 
 
 def load_default(*, image_size: int | None = None, progress: bool = False) -> Dataset:

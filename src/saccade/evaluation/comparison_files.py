@@ -73,7 +73,8 @@ class DifferingPictures:
         hashes = tuple(paired.hashes[row] for row in rows)
         labels, probabilities = paired.labels[rows], (first[rows], second[rows])
         try:
-            dataset = load_with_rule(run.data_source if data is None else data, run.rule)
+            fixes = run.fixes() if data is None else ()
+            dataset = load_with_rule(run.data_source if data is None else data, run.rule, fixes=fixes)
         except DataError as error:
             note = f"the pictures on which they differ can't be shown: {printable(error.problem)}"
             nothing = np.empty(0, np.int64)

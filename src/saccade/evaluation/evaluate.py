@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from saccade.data.dataset import SPLIT_NAMES, Dataset, RefusedPicture, Split, SplitName
 from saccade.data.figures import save_figure
+from saccade.data.fixes import read_fixes
 from saccade.data.load import load_with_rule
 from saccade.data.parts import parts_of
 from saccade.errors import EvaluationError
@@ -32,6 +33,7 @@ def evaluate(
     *,
     data: str | os.PathLike[str] | None = None,
     split: SplitName = "test",
+    fixes: str | os.PathLike[str] | None = None,
     strict: bool = False,
     progress: bool = False,
 ) -> Report:
@@ -45,6 +47,7 @@ def evaluate(
         data: a name or a path. None: what the run was trained on.
         split: "test"; "validation": the data's own validation split, else the part that the run's recipe holds out of
             the training pictures; "train": the rest of them.
+        fixes: a fixes.csv that is applied to the data. None: the run's own, where the data is what it was trained on.
         strict: fail if a picture of the data can't be read, instead of leaving it out and saying so.
         progress: whether to show on stderr how far it is.
 
@@ -61,7 +64,7 @@ def evaluate(
     if split not in SPLIT_NAMES:
         raise EvaluationError(f"there is no split '{split}'", expected=f"one of {', '.join(SPLIT_NAMES)}")
     predictor = Predictor.from_run(run)
-    subject = find_subject(run, data, split, progress)
+    subject = find_subject(run, data, split, fixes=fixes, progress=progress)
     if strict:
         subject.dataset.require_all()
     probabilities = predictor.probabilities_of(subject.pictures, progress=progress)
@@ -135,9 +138,18 @@ class Subject:
     notes: tuple[str, ...]
 
 
-def find_subject(run: Run, data: str | os.PathLike[str] | None, split: SplitName, progress: bool) -> Subject:
+def find_subject(
+    run: Run,
+    data: str | os.PathLike[str] | None,
+    split: SplitName,
+    *,
+    fixes: str | os.PathLike[str] | None = None,
+    progress: bool = False,
+) -> Subject:
     """Finds what a run is measured on; arguments and errors as of `evaluate`."""
-    dataset = load_with_rule(run.data_source if data is None else data, run.rule, progress=progress)
+    own = run.fixes() if data is None else ()
+    applied = own if fixes is None else read_fixes(fixes)
+    dataset = load_with_rule(run.data_source if data is None else data, run.rule, fixes=applied, progress=progress)
     _require_same_classes(run.class_names, dataset.class_names)
     unchanged = dataset.fingerprint == run.data_fingerprint
     parts = parts_of(dataset, validation=run.recipe.validation, seed=run.recipe.seed)

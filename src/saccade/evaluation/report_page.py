@@ -102,7 +102,7 @@ def report(run: Run | str | Path, *, progress: bool = False) -> ReportPage:
 def _subject(run: Run, progress: bool) -> _Subject:
     if run.evaluation() is None:
         evaluate(run, progress=progress)
-    dataset = load_with_rule(run.data_source, run.rule, progress=progress)
+    dataset = load_with_rule(run.data_source, run.rule, fixes=run.fixes(), progress=progress)
     pictures, answers = dataset.splits["test"], run.answers("answers.safetensors")
     if [bytes(row).hex() for row in answers.hashes] != list(pictures.hashes):
         raise EvaluationError(

@@ -134,7 +134,7 @@ def measure_robustness(
     if split not in SPLIT_NAMES:
         raise EvaluationError(f"there is no split '{split}'", expected=f"one of {', '.join(SPLIT_NAMES)}")
     predictor = Predictor.from_run(run)
-    subject = find_subject(run, data, split, progress)
+    subject = find_subject(run, data, split, progress=progress)
     if strict:
         subject.dataset.require_all()
     plain, correct = count_correct(predictor, subject.pictures, progress=progress)

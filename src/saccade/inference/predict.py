@@ -132,7 +132,10 @@ def _predict_files(
 def _predict_own(
     run: Run, respond: Responder, pictures: Sequence[DatasetPicture], bar: Progress
 ) -> dict[Path | DatasetPicture, Prediction]:
-    datasets = {data: load_with_rule(data, run.rule) for data in dict.fromkeys(picture.data for picture in pictures)}
+    names = dict.fromkeys(picture.data for picture in pictures)
+    # Of the run's own data, the pictures are those that it was trained on.
+    fixes = {run.data_source: run.fixes()}
+    datasets = {data: load_with_rule(data, run.rule, fixes=fixes.get(data, ())) for data in names}
     recipe = run.recipe
     parts = {
         data: parts_of(dataset, validation=recipe.validation, seed=recipe.seed) for data, dataset in datasets.items()

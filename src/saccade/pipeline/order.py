@@ -8,8 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Each use of random numbers has a stream of its own, so that adding one does not change another.
-Stream = Literal["order", "augmentation", "kept pictures", "first flips", "first look"]
-_STREAMS: dict[Stream, int] = {"order": 1, "augmentation": 2, "kept pictures": 3, "first flips": 4, "first look": 5}
+Stream = Literal["order", "augmentation", "kept pictures", "first flips", "first look", "audit folds"]
+_STREAMS: dict[Stream, int] = {
+    "order": 1,
+    "augmentation": 2,
+    "kept pictures": 3,
+    "first flips": 4,
+    "first look": 5,
+    "audit folds": 6,
+}
 
 
 def generator(seed: int, epoch: int, stream: Stream) -> np.random.Generator:

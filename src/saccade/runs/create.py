@@ -42,6 +42,8 @@ def create_run(
     write_json(path / "environment.json", read_environment(compute_dtype).model_dump())
     run.write_status(Status(state="running", epochs=0, kept_epoch=0))
     run.write_quarantine(dataset.refused)
+    if dataset.fixes:
+        run.write_fixes(dataset.fixes)
     if parent is not None:
         write_json(path / "parent.json", parent.model_dump())
     write_json(path / "data.json", data.model_dump())

@@ -6,6 +6,7 @@ A run directory holds
     data.json             what it was trained on: name, source, fingerprint, class names, picture rule, counts
     environment.json      versions and machine
     quarantine.csv        the pictures that could not be read, with the reasons
+    fixes.csv             what was dropped and relabelled of the data, if anything
     parent.json           the run that this one extends, if it does
     status.json           running, finished, stopped early or interrupted; the epoch whose weights were kept
     history.csv           a row per epoch, without clock times
@@ -39,6 +40,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from saccade.data.dataset import PictureRule, RefusedPicture
+from saccade.data.fixes import Fix, fixes_text, read_fixes
 from saccade.errors import RunError
 from saccade.recipes import Recipe
 from saccade.runs.answers import Answers
@@ -60,6 +62,7 @@ from saccade.whole_files import TEMPORARY, placed
 _WEIGHTS = "weights.safetensors"
 _VALIDATION = "validation.npz"
 _FAMILIARITY = "familiarity.safetensors"
+_FIXES = "fixes.csv"
 
 
 @dataclass(frozen=True)
@@ -157,6 +160,15 @@ class Run:
         """What its logits are divided by: 1 where it is not calibrated."""
         calibration = self.calibration()
         return 1.0 if calibration is None else calibration.temperature
+
+    def fixes(self) -> tuple[Fix, ...]:
+        """What was dropped and relabelled of the data that it was trained on.
+
+        Raises:
+            DataError: the run's fixes.csv is damaged.
+        """
+        path = self.path / _FIXES
+        return read_fixes(path) if path.exists() else ()
 
     def clean(self) -> None:
         """Removes what a training that was killed left half-written. Only for whoever holds the run's lock."""
@@ -264,6 +276,11 @@ class Run:
         """Writes which pictures of the data could not be read, and why."""
         rows = [{"split": picture.split, "path": picture.path, "reason": picture.reason} for picture in refused]
         self._write_csv("quarantine.csv", ["split", "path", "reason"], rows)
+
+    def write_fixes(self, fixes: Sequence[Fix]) -> None:
+        """Writes what was dropped and relabelled of the data."""
+        with self.place(_FIXES) as path:
+            path.write_text(fixes_text(fixes), encoding="utf-8", newline="")
 
     def write_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
         """Writes the kept weights."""

@@ -56,7 +56,7 @@ def extend(
     parent = Run.open(run)
     checkpoint = _end_of(parent)
     recipe = parent.recipe.extended(checkpoint.state.epoch, epochs, schedule)
-    dataset = data if isinstance(data, Dataset) else load_with_rule(data or parent.data_source, parent.rule)
+    dataset = data if isinstance(data, Dataset) else _load(parent, data)
     if dataset.fingerprint != parent.data_fingerprint:
         raise RunError(
             f"the data is not what the run '{parent.path}' was trained on: {dataset.source} holds other pictures",
@@ -80,6 +80,10 @@ def extend(
         told.goes_on(checkpoint.state)
         carry_out(made, networks, parts, checkpoint=checkpoint, progress=told)
     return made
+
+
+def _load(parent: Run, data: str | os.PathLike[str] | None) -> Dataset:
+    return load_with_rule(data or parent.data_source, parent.rule, fixes=parent.fixes())
 
 
 def _end_of(parent: Run) -> Checkpoint:

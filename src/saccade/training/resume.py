@@ -60,7 +60,7 @@ def resume(
     with locked_for_training(run.path):
         run.clean()
         checkpoint = _latest(run, told, force=force)
-        dataset = data if isinstance(data, Dataset) else load_with_rule(data or run.data_source, run.rule)
+        dataset = data if isinstance(data, Dataset) else _load(run, data)
         environment = read_environment(run.environment().compute_dtype)
         _check_same(run, dataset, environment, told, force=force)
         parts = parts_of(dataset, validation=run.recipe.validation, seed=run.recipe.seed)
@@ -70,6 +70,10 @@ def resume(
         told.goes_on(None if checkpoint is None else checkpoint.state)
         carry_out(run, networks, parts, checkpoint=checkpoint, progress=told)
     return run
+
+
+def _load(run: Run, data: str | os.PathLike[str] | None) -> Dataset:
+    return load_with_rule(data or run.data_source, run.rule, fixes=run.fixes())
 
 
 def _latest(run: Run, told: Progress, *, force: bool) -> Checkpoint | None:

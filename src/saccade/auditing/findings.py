@@ -1,0 +1,106 @@
+"""Audit and Finding: what is wrong with data, and how each thing is mended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from saccade.data.dataset import SplitName
+
+Severity = Literal["error", "warning", "note"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that a finding speaks of.
+
+    Attributes:
+        path: its name in the dataset: relative to the data's root, or the data's own numbering.
+        split: where it stands.
+        class_name: the class it is labelled with.
+        position: its place among all pictures of the data, split after split; -1 for one that can't be read.
+        score: what the finding measured of it, if anything; the finding says in which unit.
+        proposed: the class that it more probably shows, where the finding knows one.
+        suggestion: what the audit would do with it: "keep", "relabel" or "drop"; empty where it has no opinion.
+    """
+
+    path: str
+    split: SplitName
+    class_name: str
+    position: int = -1
+    score: float | None = None
+    proposed: str = ""
+    suggestion: Literal["", "keep", "relabel", "drop"] = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong, or worth knowing.
+
+    Attributes:
+        kind: what it is, such as "near-leak"; docs/audit.md explains each.
+        severity: "error": training is impossible, or what it measures is false; "warning": it probably costs accuracy;
+            "note": worth a look.
+        sentence: what was found, in plain words.
+        fix: what to do: an action or a command.
+        groups: the pictures concerned; those that belong together, such as copies of one picture, in one group.
+    """
+
+    kind: str
+    severity: Severity
+    sentence: str
+    fix: str
+    groups: Sequence[Sequence[Picture]] = ()
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """All pictures concerned, group by group."""
+        return [picture for group in self.groups for picture in group]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What `audit` found.
+
+    Attributes:
+        name: of the data.
+        source: what finds the data again.
+        fingerprint: of the data's contents; empty where it can't be loaded.
+        class_names: in the order of their labels.
+        pictures: how many there are in each split.
+        findings: the gravest first.
+        notes: what the user must be told about the data, and about the audit itself.
+        folds: trainings that label errors and outliers were found with; 0: neither was looked for.
+        files: what was written.
+    """
+
+    name: str
+    source: str
+    fingerprint: str
+    class_names: tuple[str, ...]
+    pictures: dict[SplitName, int]
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+    folds: int
+    files: tuple[Path, ...] = ()
+
+    def of_kind(self, kind: str) -> list[Finding]:
+        """The findings of one kind."""
+        return [finding for finding in self.findings if finding.kind == kind]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as what JSON knows."""
+        return {**asdict(self), "files": [str(path) for path in self.files]}
+
+
+def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The gravest first; equally grave ones as they came."""
+    return tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)))
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """A number with its noun: "1 picture", "1,200 pictures"."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -1,0 +1,71 @@
+"""Probable label errors and outliers, from out-of-fold probabilities, by confident learning.
+
+Northcutt, Jiang, Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels" (2021), as cleanlab has it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saccade.auditing.findings import Finding, Severity, counted
+from saccade.auditing.pictures import Pictures
+
+# In any data a classifier doubts a few good labels.
+_MANY = 0.01
+_MOST_OUTLIERS = 0.005
+_UNSURE = 0.25
+
+
+def label_quality(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
+    """How far each label can be believed: float64 [n], 0 to 1, the most doubtful lowest.
+
+    Args:
+        labels: int64 [n].
+        probabilities: float32 [n, classes], out of fold.
+    """
+    from cleanlab.rank import get_label_quality_scores
+
+    return np.asarray(get_label_quality_scores(labels, probabilities, method="normalized_margin"), np.float64)
+
+
+def label_findings(pictures: Pictures, probabilities: NDArray[np.float32]) -> list[Finding]:
+    """The probable label errors, the most doubtful first, each with the class that it more probably shows."""
+    from cleanlab.filter import find_label_issues
+
+    labels = pictures.all.labels
+    doubtful = find_label_issues(labels, probabilities, filter_by="confident_learning", n_jobs=1)
+    if not doubtful.any():
+        return []
+    quality = label_quality(labels, probabilities)
+    positions = np.flatnonzero(doubtful)[np.argsort(quality[doubtful], kind="stable")]
+    proposed = [pictures.class_names[label] for label in probabilities[positions].argmax(axis=1)]
+    groups = [
+        [replace(group[0], proposed=name, suggestion="relabel")]
+        for group, name in zip(pictures.alone(positions, quality), proposed, strict=True)
+    ]
+    severity: Severity = "warning" if len(positions) >= _MANY * len(pictures) else "note"
+    sentence = (
+        f"{counted(len(positions), 'label')} of {len(pictures):,} are probably wrong: networks that were not trained "
+        "on these pictures say otherwise"
+    )
+    fix = "keep, relabel or drop each in audit.html, save fixes.csv, and use it: saccade train DATA --fixes fixes.csv"
+    return [Finding("label-errors", severity, sentence, fix, groups)]
+
+
+def outlier_findings(pictures: Pictures, probabilities: NDArray[np.float32]) -> list[Finding]:
+    """The pictures of which the networks can say least: perhaps of no class at all."""
+    from cleanlab.outlier import OutOfDistribution
+
+    scores = OutOfDistribution().fit_score(pred_probs=probabilities, labels=pictures.all.labels, verbose=False)
+    scores = np.asarray(scores, np.float64)
+    most = int(_MOST_OUTLIERS * len(scores))
+    positions = np.argsort(scores, kind="stable")[:most]
+    positions = positions[scores[positions] < _UNSURE]
+    if not len(positions):
+        return []
+    sentence = f"{counted(len(positions), 'picture')} may belong to no class: the networks can't tell which"
+    fix = "look at them in audit.html; drop there what belongs to no class, and save fixes.csv"
+    return [Finding("outliers", "note", sentence, fix, pictures.alone(positions, scores))]

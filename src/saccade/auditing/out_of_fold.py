@@ -1,0 +1,102 @@
+"""Out-of-fold probabilities: what networks that were trained on the other pictures say of each picture."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saccade.auditing.pictures import Pictures
+from saccade.data.dataset import Dataset
+from saccade.data.progress import counting
+from saccade.inference.predictor import Predictor
+from saccade.pipeline.order import generator
+from saccade.recipes import Recipe, default_recipe_name, get_recipe
+from saccade.training.train import train
+
+# Of `fast`, by default: ranking labels needs less than the best accuracy.
+_EPOCHS = 4
+
+
+def audit_recipe(recipe: str | None, height: int, width: int) -> Recipe:
+    """The recipe of the fold trainings: as named, or a short one for pictures of this size.
+
+    Raises:
+        RecipeError: there is no recipe of that name.
+    """
+    chosen = get_recipe(recipe or default_recipe_name(height, width))
+    if recipe is None and chosen.name == "fast":
+        chosen = chosen.with_epochs(_EPOCHS)
+    # Nothing but the last weights is wanted, and a fold of minutes needs no checkpoints.
+    return chosen.with_settings({"validation": 0, "keep": "last", "patience": 0, "checkpoint_seconds": 1e6})
+
+
+def out_of_fold_probabilities(
+    dataset: Dataset, pictures: Pictures, folds: NDArray[np.int64], recipe: Recipe, *, progress: bool = False
+) -> NDArray[np.float32]:
+    """Trains once per fold on all other pictures, and lets that network answer for the fold.
+
+    Args:
+        dataset: whose pictures these are.
+        pictures: of all its splits: test labels may be wrong too.
+        folds: int64 [n]: the fold of each picture, see `deal_folds`.
+        recipe: of every training.
+        progress: whether to show on stderr how far it is.
+
+    Returns:
+        float32 [n, classes].
+
+    Raises:
+        TrainingError: a training failed.
+    """
+    probabilities = np.empty((len(pictures), len(dataset.class_names)), np.float32)
+    numbers = np.unique(folds)
+    with (
+        tempfile.TemporaryDirectory(prefix="saccade-audit-") as folder,
+        counting("training", total=len(numbers), unit="folds", shown=progress) as bar,
+    ):
+        for number in numbers:
+            held_out = np.flatnonzero(folds == number)
+            part = _without(dataset, pictures, held_out)
+            run = train(part, recipe=recipe, out=Path(folder) / str(number), progress=False)
+            probabilities[held_out] = Predictor.from_run(run).probabilities_of(pictures.all.subset(held_out))
+            bar.update(1)
+    return probabilities
+
+
+def deal_folds(labels: NDArray[np.int64], groups: NDArray[np.int64], folds: int, seed: int = 0) -> NDArray[np.int64]:
+    """Deals pictures to folds: stratified by label, with the copies of a picture together.
+
+    Args:
+        labels: int64 [n].
+        groups: int64 [n]: pictures with equal numbers stay together.
+        folds: how many; at least 2.
+        seed: of the draw.
+
+    Returns:
+        int64 [n]: the fold of each picture, from 0.
+    """
+    _, first, group_of = np.unique(groups, return_index=True, return_inverse=True)
+    fold_of = np.empty(len(first), np.int64)
+    order = generator(seed, 0, "audit folds").permutation(len(first))
+    dealt = 0
+    for members in _by_label(labels[first], order):
+        # The next class goes on where this one ended, so that small classes don't all begin with fold 0.
+        fold_of[members] = (dealt + np.arange(len(members))) % folds
+        dealt += len(members)
+    return fold_of[group_of]
+
+
+def _by_label(labels: NDArray[np.int64], order: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    return (order[labels[order] == label] for label in np.unique(labels))
+
+
+def _without(dataset: Dataset, pictures: Pictures, held_out: NDArray[np.int64]) -> Dataset:
+    """A dataset that trains on all but these pictures, and has none to validate or to test with."""
+    rest = np.setdiff1d(np.arange(len(pictures)), held_out)
+    nothing = pictures.all.subset(np.empty(0, np.int64))
+    return replace(dataset, splits={"train": pictures.all.subset(rest), "test": nothing})

@@ -1,0 +1,92 @@
+"""All pictures of a dataset in one sequence, split after split, as an audit looks at them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from saccade.auditing.findings import Picture
+from saccade.data.dataset import SPLIT_NAMES, Dataset, Split, SplitName
+
+CHUNK = 2048  # pictures
+THUMBNAIL = 32  # pixels
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """All pictures of a dataset.
+
+    Attributes:
+        all: all splits as one, in the order train, validation, test.
+        splits: n names: the split in which each picture stands.
+        class_names: in the order of the labels.
+    """
+
+    all: Split
+    splits: tuple[SplitName, ...]
+    class_names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> Pictures:
+        """The pictures of a dataset's splits, one after the other."""
+        names = [name for name in SPLIT_NAMES if name in dataset.splits]
+        splits = tuple(name for name in names for _ in range(len(dataset.splits[name])))
+        return cls(_joined([dataset.splits[name] for name in names]), splits, dataset.class_names)
+
+    def __len__(self) -> int:
+        return len(self.all)
+
+    def picture(self, position: int, **facts: Any) -> Picture:
+        """What a finding says of the picture at a position, with its own facts."""
+        return Picture(
+            path=self.all.names[position],
+            split=self.splits[position],
+            class_name=self.class_names[self.all.labels[position]],
+            position=int(position),
+            **facts,
+        )
+
+    def alone(self, positions: Iterable[int], scores: NDArray[np.floating[Any]] | None = None) -> list[list[Picture]]:
+        """Each of these pictures as a group of its own; `scores`, of shape [n], holds what was measured of all."""
+        return [
+            [self.picture(position, score=None if scores is None else round(float(scores[position]), 4))]
+            for position in positions
+        ]
+
+    def chunks(self) -> Iterator[tuple[slice, NDArray[np.uint8]]]:
+        """Bounded runs of pictures: their positions, and uint8 [chunk, height, width, 3]."""
+        for start in range(0, len(self), CHUNK):
+            positions = slice(start, min(start + CHUNK, len(self)))
+            yield positions, self.all.take(positions)
+
+
+def thumbnails(pictures: Pictures) -> NDArray[np.uint8]:
+    """All pictures averaged down, or brought up, to uint8 [n, 32, 32, 3]."""
+    small = np.empty((len(pictures), THUMBNAIL, THUMBNAIL, 3), np.uint8)
+    for positions, pixels in pictures.chunks():
+        small[positions] = pixels if pixels.shape[1:3] == (THUMBNAIL, THUMBNAIL) else _shrunk(pixels)
+    return small
+
+
+def _shrunk(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    size = (THUMBNAIL, THUMBNAIL)
+    return np.stack([np.asarray(Image.fromarray(one).resize(size, Image.Resampling.BOX)) for one in pixels])
+
+
+def _joined(splits: list[Split]) -> Split:
+    """Splits that are backed by one array, as one."""
+    return Split(
+        store=splits[0].store,
+        rows=np.concatenate([split.rows for split in splits]),
+        labels=np.concatenate([split.labels for split in splits]),
+        names=[name for split in splits for name in split.names],
+        hashes=[content for split in splits for content in split.hashes],
+        sizes=np.concatenate([split.sizes for split in splits]),
+        modes=[mode for split in splits for mode in split.modes],
+        formats=[name for split in splits for name in split.formats],
+    )

@@ -1,0 +1,33 @@
+import pytest
+from tests.auditing.broken_folders import BROKEN, sound
+
+from saccade.auditing.audit import audit
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    return sound(tmp_path_factory.mktemp("sound") / "pets")
+
+
+def test_there_is_nothing_wrong_with_a_sound_folder(template, tmp_path):
+    found = audit(template, folds=0, out=tmp_path / "audit")
+    assert found.findings == ()
+    assert found.pictures == {"train": 60, "test": 20}
+
+
+def test_there_is_nothing_wrong_with_the_digits(tmp_path):
+    assert audit("digits", folds=0, out=tmp_path / "audit").findings == ()
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda function: function.__name__)
+def test_the_diagnosis(broken, tmp_path):
+    root = sound(tmp_path / "pets")
+    broken(root)
+    kind, severity, sentence, fix = BROKEN[broken]
+    findings = audit(root, folds=0, out=tmp_path / "audit").findings
+    (finding,) = [finding for finding in findings if finding.kind == kind]
+    assert finding.severity == severity
+    assert sentence in finding.sentence
+    assert fix in finding.fix
+    # One thing was broken: nothing that has nothing to do with it is found as well.
+    assert {finding.kind for finding in findings} == {kind}

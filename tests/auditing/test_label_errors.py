@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from saccade.auditing.audit import audit
+from saccade.auditing.label_errors import label_findings, label_quality, outlier_findings
+from saccade.auditing.out_of_fold import audit_recipe, deal_folds
+from saccade.auditing.pictures import Pictures
+from saccade.data.fixes import Fix, apply_fixes
+from saccade.data.load import load
+
+
+def test_folds_are_stratified_and_keep_groups_together():
+    labels = np.repeat(np.arange(5), [100, 60, 40, 13, 7])
+    groups = np.arange(220)
+    groups[[3, 5, 150]] = 3
+    folds = deal_folds(labels, groups, 4)
+    assert len(set(folds[[3, 5, 150]])) == 1
+    for label in range(3):
+        counts = np.bincount(folds[labels == label], minlength=4)
+        assert counts.max() - counts.min() <= 3
+    assert np.bincount(folds).max() - np.bincount(folds).min() <= 3
+    np.testing.assert_array_equal(folds, deal_folds(labels, groups, 4))
+    assert (folds != deal_folds(labels, groups, 4, seed=1)).any()
+
+
+def test_flipped_labels_are_found_by_trainings_on_the_others(tiny_folder, tmp_path):
+    dataset = load(tiny_folder)
+    train = dataset.splits["train"]
+    flipped = [train.names[place] for place in (4, 30, 50, 75, 90, 111)]
+    classes = dict(zip(train.names, (dataset.class_names[label] for label in train.labels), strict=True))
+    wrong = {name: dataset.class_names[(dataset.class_names.index(classes[name]) + 1) % 3] for name in flipped}
+    noisy = apply_fixes(dataset, [Fix(name, "train", "relabel", wrong[name]) for name in flipped])
+    (finding,) = audit(noisy, recipe="quick", folds=3, out=tmp_path / "audit").of_kind("label-errors")
+    found = {picture.path: picture for picture in finding.pictures}
+    hits = set(flipped) & set(found)
+    assert len(hits) >= 5
+    assert len(found) <= 9
+    assert all(found[name].proposed == classes[name] for name in hits)
+    assert len({picture.path for picture in finding.pictures[:6]} & hits) >= 4
+
+
+@pytest.fixture(scope="module")
+def pictures(tiny_folder):
+    return Pictures.of(load(tiny_folder))
+
+
+def sure(labels, classes=3, certainty=0.9):
+    probabilities = np.full((len(labels), classes), (1 - certainty) / (classes - 1), np.float32)
+    probabilities[np.arange(len(labels)), labels] = certainty
+    return probabilities
+
+
+def test_where_networks_agree_with_the_labels_nothing_is_found(pictures):
+    probabilities = sure(pictures.all.labels)
+    assert label_findings(pictures, probabilities) == []
+    assert outlier_findings(pictures, probabilities) == []
+
+
+def test_the_most_doubtful_label_is_first(pictures):
+    probabilities = sure(pictures.all.labels)
+    probabilities[7] = [0.0, 0.995, 0.005]
+    probabilities[11] = [0.03, 0.95, 0.02]
+    (finding,) = label_findings(pictures, probabilities)
+    assert [picture.position for picture in finding.pictures] == [7, 11]
+    assert finding.pictures[0].proposed == "one"
+    assert finding.severity == "warning"
+    assert label_quality(pictures.all.labels, probabilities).argsort()[:2].tolist() == [7, 11]
+
+
+def test_the_default_recipe_is_short_and_needs_no_validation_part():
+    recipe = audit_recipe(None, 32, 32)
+    assert (recipe.name, recipe.epochs, recipe.validation) == ("fast", 4, 0)
+    assert audit_recipe("classic", 32, 32).name == "classic"
