@@ -13,6 +13,7 @@ samples and adversarial attacks", NeurIPS 2018, here without classes and on earl
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -27,7 +28,7 @@ from saccade.models.layer_outputs import layer_outputs, network_within, seen_by
 _RANKED = ("distances", "doubts", "surprises")
 Take = Callable[[slice], NDArray[np.uint8]]
 
-_STAGES = 2
+_HALVINGS = (1, 2)
 # Below this spread, in the units of activations, a channel counts as constant.
 _LEAST_SPREAD = 1e-2
 # A part of the mean variance is added to each, so that channels that hardly vary don't decide alone.
@@ -115,8 +116,12 @@ class EarlyStatistics:
     def __init__(self, model: keras.Model) -> None:
         self._network = network_within(model)
         pixels, *passed = layer_outputs(self._network)
-        by_size = {output.shape[1:3]: output for _, _, output in passed if len(output.shape) == 4}
-        stages = list(by_size.values())[1 : 1 + _STAGES] or list(by_size.values())
+        side = max(self._network.input_shape[1:3])
+        # The last of the outputs that are as wide as the picture, half as wide, a quarter, and so on, but for borders.
+        last = {
+            round(math.log2(side / max(output.shape[1:3]))): output for _, _, output in passed if len(output.shape) == 4
+        }
+        stages = [last[halvings] for halvings in _HALVINGS if halvings in last] or list(last.values())
         statistics = []
         for stage in stages:
             statistics.append(keras.ops.mean(stage, axis=(1, 2)))
