@@ -169,7 +169,7 @@ def test_what_has_not_been_evaluated_or_was_trained_since_is_evaluated_first(tin
     assert comparison.notes[0] == "'fresh' was evaluated first"
     assert comparison.contenders[0].accuracy == saccade.evaluate(tiny_run).accuracy
     assert "'fresh' was evaluated first" not in saccade.compare([fresh, other]).notes
-    fresh.write_weights({name: -value for name, value in fresh.weights().items()})
+    fresh.write_weights({name: 2 * value for name, value in fresh.weights().items()})
     assert "'fresh' was evaluated first" in saccade.compare([fresh, other]).notes
 
 

@@ -100,7 +100,7 @@ def test_answers_of_another_run_or_damaged_ones_are_refused(run):
         with pytest.raises(RunError):
             run.answers("answers.safetensors")
     foreign = Answers(np.zeros(2, np.int64), np.full((2, 7), 1 / 7, np.float32), np.zeros((2, 16), np.uint8))
-    path.write_bytes(foreign.contents())
+    run.write_answers("answers.safetensors", foreign)
     with pytest.raises(RunError, match="does not hold this run's answers"):
         run.answers("answers.safetensors")
     path.write_bytes(whole)

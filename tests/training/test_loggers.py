@@ -6,6 +6,7 @@ from pathlib import Path
 import mlflow
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
 
 import saccade
 from saccade.errors import TrainingError
@@ -27,7 +28,7 @@ def test_both_logs_hold_the_history(tiny_folder, tmp_path, monkeypatch):
         ("validation", [record.validation_accuracy for record in history]),
     ):
         events = EventAccumulator(str(run.path / "tensorboard" / part)).Reload()
-        written = [event.tensor_proto.float_val[0] for event in events.Tensors("epoch_accuracy")]
+        written = [float(make_ndarray(event.tensor_proto)) for event in events.Tensors("epoch_accuracy")]
         assert written == pytest.approx(expected)
         assert [event.step for event in events.Tensors("epoch_accuracy")] == [1, 2]
     (logged,) = mlflow.search_runs(output_format="list")

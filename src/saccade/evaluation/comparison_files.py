@@ -19,7 +19,8 @@ from saccade.evaluation.comparison import Comparison
 from saccade.evaluation.comparison_drawings import MOST_PICTURES, draw_comparison, draw_differences
 from saccade.evaluation.paired_answers import PairedAnswers
 from saccade.printable import printable
-from saccade.runs.run import Run, write_json
+from saccade.runs.run import Run
+from saccade.runs.writing import write_json
 from saccade.whole_files import placed
 
 _HOME = Path("comparisons")

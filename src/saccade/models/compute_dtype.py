@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable
 from typing import Any
@@ -21,8 +20,9 @@ def measure_compute_dtype() -> ComputeDtype:
     """Times a 3x3 convolution and its gradients in both dtypes, in turns, for half a second at most.
 
     Returns:
-        "bfloat16" if its median speed is at least 1.2 times that of float32, else "float32"; that, too, where bfloat16
-        is not supported, and on other backends than TensorFlow.
+        "bfloat16" if its shortest time is at most 1/1.2 of that of float32, else "float32"; that, too, where bfloat16 is
+        not supported, and on other backends than TensorFlow. Other work on the machine makes times longer, never
+        shorter, so the shortest ones say what the machine can do.
     """
     if keras.backend.backend() != "tensorflow":
         return "float32"
@@ -30,13 +30,14 @@ def measure_compute_dtype() -> ComputeDtype:
 
     try:
         single, half = _timed_step("float32"), _timed_step("bfloat16")
-        gains = [single() / half()]
+        times = [(single(), half())]
         deadline = time.perf_counter() + _SECONDS
-        while len(gains) < _ROUNDS and time.perf_counter() < deadline:
-            gains.append(single() / half())
+        while len(times) < _ROUNDS and time.perf_counter() < deadline:
+            times.append((single(), half()))
     except tf.errors.OpError:
         return "float32"
-    return "bfloat16" if statistics.median(gains) >= _LEAST_GAIN else "float32"
+    shortest, shortest_half = map(min, zip(*times, strict=True))
+    return "bfloat16" if shortest >= _LEAST_GAIN * shortest_half else "float32"
 
 
 def _timed_step(dtype: ComputeDtype) -> Callable[[], float]:

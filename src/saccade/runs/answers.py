@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save
 
 from saccade.data.dataset import Split
 from saccade.errors import RunError
@@ -42,7 +41,7 @@ class Answers:
 
     @classmethod
     def read(cls, path: Path, classes: int, limit: int) -> Answers:
-        """Reads what `contents` made.
+        """Reads a safetensors file of the attributes by name.
 
         Args:
             path: the file.
@@ -60,8 +59,3 @@ class Answers:
         if found != shapes or not ((labels >= 0) & (labels < classes)).all() or not np.isfinite(probabilities).all():
             raise RunError(f"'{path}' does not hold this run's answers", remedy="evaluate the run again")
         return cls(labels, probabilities, arrays["hashes"])
-
-    def contents(self) -> bytes:
-        """The answers as the contents of a safetensors file."""
-        arrays = {name: np.ascontiguousarray(getattr(self, name)) for name in _DTYPES}
-        return bytes(save(arrays))

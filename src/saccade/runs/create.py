@@ -9,7 +9,8 @@ from saccade.errors import RunError
 from saccade.recipes import ComputeDtype, Recipe
 from saccade.runs.environment import read_environment
 from saccade.runs.records import DataRecord, Parent, Status
-from saccade.runs.run import Run, write_json
+from saccade.runs.run import Run
+from saccade.runs.writing import write_json
 
 
 def create_run(

@@ -25,9 +25,7 @@ and later what `evaluate` and `export` add.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -37,7 +35,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save
 
 from saccade.data.dataset import PictureRule, RefusedPicture
 from saccade.data.fixes import Fix, fixes_text, read_fixes
@@ -57,6 +54,7 @@ from saccade.runs.records import (
     Status,
 )
 from saccade.runs.untrusted import read_contents, read_pictures, read_record, read_rows, read_weights
+from saccade.runs.writing import write_arrays, write_json, write_rows
 from saccade.whole_files import TEMPORARY, placed
 
 _WEIGHTS = "weights.safetensors"
@@ -243,12 +241,11 @@ class Run:
 
     def write_familiarity(self, arrays: Mapping[str, NDArray[np.float32]]) -> None:
         """Writes what is familiar to its network."""
-        self._write_arrays(_FAMILIARITY, arrays)
+        write_arrays(self.path / _FAMILIARITY, arrays)
 
     def write_answers(self, name: str, answers: Answers) -> None:
         """Writes what was said of each picture as the run's file `name`."""
-        with self.place(name) as path:
-            path.write_bytes(answers.contents())
+        write_arrays(self.path / name, vars(answers))
 
     def write_status(self, status: Status) -> None:
         """Writes how far the training came."""
@@ -265,17 +262,19 @@ class Run:
             records: one per epoch.
             timings: of each epoch its seconds, validation included, and the training pictures seen in it.
         """
-        self._write_csv("history.csv", list(EpochRecord.model_fields), [record.model_dump() for record in records])
+        write_rows(
+            self.path / "history.csv", list(EpochRecord.model_fields), [record.model_dump() for record in records]
+        )
         rows = [
             {"epoch": record.epoch, "seconds": round(seconds, 3), "pictures_per_second": round(pictures / seconds, 1)}
             for record, (seconds, pictures) in zip(records, timings, strict=True)
         ]
-        self._write_csv("timings.csv", ["epoch", "seconds", "pictures_per_second"], rows)
+        write_rows(self.path / "timings.csv", ["epoch", "seconds", "pictures_per_second"], rows)
 
     def write_quarantine(self, refused: Sequence[RefusedPicture]) -> None:
         """Writes which pictures of the data could not be read, and why."""
         rows = [{"split": picture.split, "path": picture.path, "reason": picture.reason} for picture in refused]
-        self._write_csv("quarantine.csv", ["split", "path", "reason"], rows)
+        write_rows(self.path / "quarantine.csv", ["split", "path", "reason"], rows)
 
     def write_fixes(self, fixes: Sequence[Fix]) -> None:
         """Writes what was dropped and relabelled of the data."""
@@ -284,16 +283,12 @@ class Run:
 
     def write_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
         """Writes the kept weights."""
-        self._write_arrays(_WEIGHTS, weights)
+        write_arrays(self.path / _WEIGHTS, weights)
 
     def write_validation_pictures(self, pictures: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
         """Writes the validation pictures that later checks use."""
         with self.place(_VALIDATION) as path:
             np.savez_compressed(path, pictures=pictures, labels=labels)
-
-    def _write_arrays(self, name: str, arrays: Mapping[str, NDArray[np.float32]]) -> None:
-        with self.place(name) as path:
-            path.write_bytes(save({key: np.ascontiguousarray(value) for key, value in arrays.items()}))
 
     def _weights_file(self) -> Path:
         path = self.path / _WEIGHTS
@@ -303,18 +298,6 @@ class Run:
                 remedy=f"go on with it: saccade train --resume {self.path}",
             )
         return path
-
-    def _write_csv(self, name: str, fields: list[str], rows: Sequence[Mapping[str, Any]]) -> None:
-        with self.place(name) as path, path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, fields, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes a value as JSON, whole or not at all."""
-    with placed(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _what_is_there(directory: Path) -> str:

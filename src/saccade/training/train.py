@@ -21,7 +21,6 @@ from saccade.models.build import (
     dense_weights,
     initialise,
 )
-from saccade.models.compute_dtype import measure_compute_dtype
 from saccade.models.familiarity import EarlyStatistics, Familiarity
 from saccade.models.folding import fold_normalization
 from saccade.models.forward import forward
@@ -42,6 +41,7 @@ from saccade.training.determinism import deterministic_operations
 from saccade.training.fit import Fitted, Networks, fit
 from saccade.training.history_drawing import draw_history
 from saccade.training.interrupt import stop_on_interrupt
+from saccade.training.machine_dtype import compute_dtype_of_machine
 from saccade.training.progress import Progress, progress_of
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def train(
     parts = parts_of(dataset, validation=chosen.validation, seed=chosen.seed)
     _check(parts, chosen)
     _check_memory(dataset, chosen)
-    compute_dtype = measure_compute_dtype() if chosen.compute == "auto" else chosen.compute
+    compute_dtype = compute_dtype_of_machine() if chosen.compute == "auto" else chosen.compute
     networks = build_networks(chosen, dataset, parts["train"], compute_dtype)
     run = create_run(out, dataset, chosen, {name: len(part) for name, part in parts.items()}, compute_dtype)
     told = progress_of(progress)

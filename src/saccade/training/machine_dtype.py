@@ -1,0 +1,43 @@
+"""What this machine trains in: measured once and remembered, so that a busy moment does not give other weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import suppress
+from typing import get_args
+
+from saccade.data import cache
+from saccade.errors import DataError
+from saccade.models.compute_dtype import measure_compute_dtype
+from saccade.recipes import ComputeDtype
+from saccade.runs.environment import read_environment
+
+_KIND = "measured"
+_FILE = "compute_dtype.json"
+
+
+def compute_dtype_of_machine() -> ComputeDtype:
+    """The dtype that was measured to be faster on this machine with these versions, the first time it was asked for.
+
+    It lies in the cache. Where the cache can't be written, it is measured each time.
+    """
+    key = _key()
+    found = cache.find_entry(_KIND, key)
+    if found is not None:
+        with suppress(OSError, ValueError):
+            for dtype in get_args(ComputeDtype):
+                if json.loads((found / _FILE).read_text()) == dtype:
+                    return dtype  # type: ignore[no-any-return]  # of the two that there are
+    measured = measure_compute_dtype()
+    with suppress(DataError, OSError), cache.building() as built:
+        (built / _FILE).write_text(json.dumps(measured))
+        cache.keep(built, _KIND, key, f"compute dtype: {measured}")
+    return measured
+
+
+def _key() -> str:
+    """Of all that decides which one is faster."""
+    environment = read_environment()
+    facts = environment.model_dump(include={"packages", "backend", "processor", "cores", "accelerators"})
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
