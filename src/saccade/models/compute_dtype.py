@@ -20,8 +20,8 @@ def measure_compute_dtype() -> ComputeDtype:
     """Times a 3x3 convolution and its gradients in both dtypes, in turns, for half a second at most.
 
     Returns:
-        "bfloat16" if its shortest time is at most 1/1.2 of that of float32, else "float32"; that, too, where bfloat16 is
-        not supported, and on other backends than TensorFlow. Other work on the machine makes times longer, never
+        "bfloat16" if its shortest time is at most 1/1.2 of that of float32, else "float32"; that, too, where bfloat16
+        is not supported, and on other backends than TensorFlow. Other work on the machine makes times longer, never
         shorter, so the shortest ones say what the machine can do.
     """
     if keras.backend.backend() != "tensorflow":
