@@ -7,7 +7,7 @@ UV := $(BIN)/python -m uv pip install --quiet --compile-bytecode \
 	--overrides requirements/overrides.txt --constraint requirements/constraints.txt -r requirements/tensorflow.txt
 PINS := pyproject.toml $(wildcard requirements/*.txt)
 
-.PHONY: train test test-nightly test-backends check format constraints clean
+.PHONY: train test test-nightly test-backends check docs format constraints clean
 .DELETE_ON_ERROR:
 
 train: .venv/installed
@@ -31,6 +31,11 @@ check: .venv/installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The site, into site/: open site/index.html. What the code knows best is written into the pages first.
+docs: .venv/installed-dev
+	$(BIN)/python docs/generate.py
+	$(BIN)/python -m mkdocs build --quiet
+
 format: .venv/installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -42,7 +47,7 @@ constraints: .venv/installed-dev
 		pyproject.toml requirements/tensorflow.txt -o requirements/constraints.txt
 
 clean:
-	rm -rf .venv $(BACKENDS) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv $(BACKENDS) site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "Saccade needs Python 3.11, 3.12 or 3.13; none was found. Install one, or name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)"; exit 1; }

@@ -1,13 +1,11 @@
 """What the README tells its reader to type works as it stands."""
 
-import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from tests.snippets import fenced_blocks, indented_commands, run_alone, run_python
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
@@ -23,21 +21,18 @@ def desk(tiny_folder, tmp_path):
 
 
 def test_the_first_session(desk):
-    session = README.partition("## A first session")[2].partition("Or in Python")[0]
-    commands = re.findall(r"^    saccade ([^#\n]*)", session, flags=re.MULTILINE)
-    assert [command.split()[0] for command in commands] == ["explore", "train", "evaluate", "predict", "export"]
+    commands = indented_commands(README.partition("## A first session")[2].partition("Or in Python")[0])
+    assert [command[0] for command in commands] == ["explore", "train", "evaluate", "report", "predict", "export"]
     for command in commands:
-        done = subprocess.run(
-            [sys.executable, "-m", "saccade", *command.split()], cwd=desk, capture_output=True, text=True, check=False
-        )
+        done = run_alone(command, desk)
         assert done.returncode == 0, done.stderr
     assert {"samples.png", "classes.png"} == {path.name for path in (desk / "explore-photos").iterdir()}
-    assert (desk / "runs" / "photos-fast-1" / "confusion_matrix.png").is_file()
+    assert {"confusion_matrix.png", "report.html"} <= {path.name for path in (desk / "runs/photos-fast-1").iterdir()}
 
 
 def test_the_python_example(desk):
-    (example,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    done = subprocess.run([sys.executable, "-c", example], cwd=desk, capture_output=True, text=True, check=False)
+    (example,) = [block.code for block in fenced_blocks(README) if block.language == "python"]
+    done = run_python(example, desk)
     assert done.returncode == 0, done.stderr
     assert "new.jpg ClassProbability(class_name=" in done.stdout
     assert (desk / "model.keras").is_file()
