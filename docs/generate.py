@@ -45,7 +45,7 @@ def _options(verb: str) -> str:
         raise ValueError(f"there is no verb '{verb}'")
     context = click.Context(command, info_name=f"saccade {verb}")
     usage = command.get_usage(context)
-    options = [parameter for parameter in command.get_params(context) if isinstance(parameter, click.Option)]
+    options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
     records = [record for option in options if (record := option.get_help_record(context))]
     rows = [f"| `{names.replace('|', '/')}` | {_cell(text)} |" for names, text in records]
     return "\n".join([f"    {usage}", "", "| option | |", "|---|---|", *rows, ""])

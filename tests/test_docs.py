@@ -32,13 +32,16 @@ def site(tmp_path_factory):
 
 
 def shortened(arguments):
-    """As typed, but with less work: four epochs of the first run on half of the pictures; of a series one short one."""
+    """As typed, but with less work: four epochs of the first run, on half of the pictures; one run of a series, for one
+    epoch, and where the network takes it on smaller pictures.
+    """
     if arguments[0] != "train":
         return arguments
     if "--seeds" not in arguments:
         return [*arguments, "--epochs", "4", "--set", "validation=0.5"]
     position = arguments.index("--seeds")
-    return [*arguments[:position], *arguments[position + 2 :], "--seeds", "1", "--epochs", "1", "--set", "views=1"]
+    smaller = ["--set", "end_size=0.5"] if "fast" in arguments else []
+    return [*arguments[:position], *arguments[position + 2 :], "--seeds", "1", "--epochs", "1", *smaller]
 
 
 def test_the_snippets_of_the_tutorial_run_in_order(tmp_path, monkeypatch, capsys):
