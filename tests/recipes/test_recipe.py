@@ -158,3 +158,12 @@ def test_few_pictures_go_in_smaller_batches_at_a_smaller_rate():
     assert [recipe.batch_size_for(n) for n in (50_000, 5000, 1000, 30)] == [500, 100, 20, 16]
     assert recipe.learning_rate_at(0, 0, 125) == pytest.approx(0.05)
     assert get_recipe("quick").batch_size_for(10) == 32
+
+
+def test_every_key_can_be_set_by_the_text_that_shows_its_value():
+    for entry in CATALOGUE.values():
+        settings = {key: str(value).lower() for key, value in entry.recipe.model_dump(exclude={"name"}).items()}
+        assert entry.recipe.with_settings(settings) == entry.recipe
+    assert get_recipe("fast").with_settings({"views": "1"}).views == 1
+    with pytest.raises(RecipeError, match="'views'"):
+        get_recipe("fast").with_settings({"views": "2"})

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from saccade.errors import RecipeError
 
@@ -15,6 +15,11 @@ ComputeDtype = Literal["float32", "bfloat16"]
 NetworkName = Literal["fast", "accurate", "classic", "quick", "scheduled", "folder"]
 
 _SMALLEST_SIDE = 12
+
+
+def _number(value: Any) -> Any:
+    """Text that is a whole number as that number: a choice between numbers takes no text for one by itself."""
+    return int(value) if isinstance(value, str) and value.strip().isdecimal() else value
 
 
 class Recipe(BaseModel):
@@ -79,7 +84,7 @@ class Recipe(BaseModel):
     compute: Literal["auto", ComputeDtype] = Field(
         default="auto", description="dtype that training computes in; auto: what is measured to be faster here"
     )
-    views: Literal[1, 6] = Field(
+    views: Annotated[Literal[1, 6], BeforeValidator(_number)] = Field(
         default=1, description="moved and mirrored views of a picture that an answer is averaged over"
     )
     validation: float = Field(
