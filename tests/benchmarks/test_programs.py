@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 import saccade
@@ -30,6 +31,7 @@ def test_curves_are_drawn(tiny_run, tmp_path):
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.nightly
 def test_every_epoch_of_the_tutorial_sees_all_whole_batches(tmp_path):
     """A rest of a batch would make every other augmented epoch of Keras 3 a single step, and say so on stderr."""
     random = np.random.default_rng(0)

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -66,10 +67,12 @@ def test_the_version_is_the_packages():
     assert version("saccade") in saccade("--version").stdout
 
 
-def test_what_can_not_be_written_is_a_plain_error(tiny_run, tmp_path):
-    """A file where a folder has to be."""
-    (tmp_path / "runs").write_text("")
-    result = saccade("train", "digits", "--epochs", "1", cwd=tmp_path)
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_full_disk_is_a_plain_error():
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "saccade", "recipes"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
     assert result.returncode == 1
+    assert result.stderr.startswith("error: No space left on device")
     assert "Traceback" not in result.stderr
-    assert "runs" in result.stderr.splitlines()[-1] + result.stderr.splitlines()[-2]

@@ -80,7 +80,8 @@ def test_an_existing_run_is_left_alone(trained, tiny_folder):
     assert {path.name: path.stat().st_mtime_ns for path in out.iterdir()} == before
 
 
-def test_a_killed_training_is_resumed_and_a_finished_one_extended(tiny_folder, tmp_path):
+@pytest.mark.nightly
+def test_a_killed_training_is_resumed_and_an_unfinished_one_not_extended(tiny_folder, tmp_path):
     out = tmp_path / "run"
     arguments = ["train", str(tiny_folder), "--recipe", "folder", "--epochs", "300", "--batch-size", "12"]
     command = [sys.executable, "-m", "saccade", *arguments, "--checkpoint-every", "0s", "--out", str(out)]

@@ -1,16 +1,16 @@
 """Temperatures: the number that is fitted, and that every way from a run to probabilities goes by it."""
 
 import json
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from scipy.special import log_softmax, softmax
 from sklearn.metrics import log_loss
 
 import saccade
+from saccade.cli.main import cli
 from saccade.evaluation.metrics import measure
 from saccade.inference.predictor import Predictor
 from saccade.models.build import build_probability_model
@@ -95,9 +95,7 @@ def test_without_validation_pictures_the_temperature_is_1_and_that_is_said(tiny_
     )
     assert run.calibration() is None
     assert run.temperature == 1
-    command = [sys.executable, "-m", "saccade", "evaluate", str(run.path)]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "temperature 1: not calibrated" in told
-    report = json.loads(subprocess.run([*command, "--json"], capture_output=True, text=True, check=True).stdout)
+    assert "temperature 1: not calibrated" in CliRunner().invoke(cli, ["evaluate", str(run.path)]).stdout
+    report = json.loads(CliRunner().invoke(cli, ["evaluate", str(run.path), "--json"]).stdout)
     assert report["temperature"] == 1
     assert report["calibrated_on"] is None

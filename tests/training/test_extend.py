@@ -28,6 +28,7 @@ def test_a_constant_rate_held_makes_two_trainings_the_one_that_is_as_long(tiny_f
     assert saccade.evaluate(longer).n == 60
 
 
+@pytest.mark.nightly
 def test_fast_is_extended_at_its_final_size_and_by_its_last_rate(tiny_folder, tmp_path):
     run = trained(tiny_folder, tmp_path / "run", "fast", augmented_epochs=2, least_steps=0)
     more = saccade.extend(run, 2, schedule="anneal", out=tmp_path / "more", progress=False)

@@ -27,7 +27,10 @@ def digest(run):
     return hashlib.sha256((run.path / "weights.safetensors").read_bytes()).hexdigest()
 
 
-@pytest.mark.parametrize("name", sorted(CATALOGUE))
+# `accurate` is `fast` with more channels.
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.nightly] * (name == "accurate")) for name in sorted(CATALOGUE)]
+)
 def test_every_recipe_trains_saves_and_answers_as_saved(name, tiny_folder, tmp_path):
     """The contract of a recipe: build, train until statistics have moved, save, open, equal probabilities."""
     import keras

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -32,10 +33,18 @@ def stop_on_interrupt() -> Iterator[StopRequest]:
         if request.requested:
             raise KeyboardInterrupt
         request.requested = True
-        sys.stderr.write("\nstopping after this step and saving; press Ctrl-C again to quit without saving\n")
+        _tell("\nstopping after this step and saving; press Ctrl-C again to quit without saving\n")
 
     before = signal.signal(signal.SIGINT, handle)
     try:
         yield request
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _tell(text: str) -> None:
+    """Past Python's own buffer of stderr, which refuses to be entered while the training is writing into it."""
+    try:
+        os.write(sys.stderr.fileno(), text.encode())
+    except (OSError, ValueError):  # a notebook's has no descriptor, and no such buffer
+        sys.stderr.write(text)
