@@ -83,13 +83,22 @@ def main() -> None:
         code = 130
     except BrokenPipeError:
         # The reader went away (`saccade ... | head`): nothing more to say, and nothing to say it to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         code = 141
     except OSError as error:
         # A full disk, a folder that may not be written: a fact of the machine, not a fault of the program.
         say(f"error: {error.strerror or error}" + (f": '{error.filename}'" if error.filename else ""), err=True)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _drop_output()
         code = 1
     sys.exit(_exit_code(code))
+
+
+def _drop_output() -> None:
+    """What is left in the buffer of stdout goes nowhere: else Python itself would fail on it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _exit_code(code: Any) -> int:
