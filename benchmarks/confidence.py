@@ -81,7 +81,8 @@ def promises_of(run: Run) -> list[Result]:
 
 def strangers_of(run: Run, source: str | None, classes: str) -> list[Result]:
     """The part of each sort of pictures that is not called unfamiliar."""
-    predictor, familiarity = Predictor.from_run(run), FamiliarityOfRun(run)
+    predictor = Predictor.from_run(run)
+    familiarity = FamiliarityOfRun(run, predictor)
     test = load_with_rule(run.data_source, run.rule, fixes=run.fixes()).splits["test"]
     draw = np.random.default_rng(0)
     sorts = {"test pictures": test.take(np.sort(draw.permutation(len(test))[: 5 * STRANGERS]))}

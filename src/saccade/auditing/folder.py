@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from itertools import count
 from pathlib import Path
 
 from saccade.errors import DataError
+from saccade.whole_files import next_free_folder
 
 
 def check_free(out: str | Path | None) -> None:
@@ -33,18 +33,6 @@ def make_folder(out: str | Path | None, name: str) -> Path:
         if out is not None:
             Path(out).mkdir(parents=True, exist_ok=True)
             return Path(out)
-        return _next_free(Path("audits"), re.sub(r"[^\w.-]+", "-", name))
+        return next_free_folder(Path("audits"), re.sub(r"[^\w.-]+", "-", name))
     except OSError as error:
         raise DataError(f"the directory for the audit can't be made: {error.strerror}") from None
-
-
-def _next_free(parent: Path, stem: str) -> Path:
-    parent.mkdir(parents=True, exist_ok=True)
-    for number in count(1):
-        path = parent / f"{stem}-{number}"
-        try:
-            path.mkdir()
-        except FileExistsError:
-            continue
-        return path
-    raise AssertionError("there is always a next number")

@@ -13,6 +13,7 @@ from saccade.cli.output import print_json, say
 from saccade.printable import printable
 
 if TYPE_CHECKING:
+    from saccade.inference.abstention import Abstention
     from saccade.inference.predict import Prediction
     from saccade.runs.run import Run
 
@@ -42,8 +43,8 @@ def command(
 
     from saccade.inference.predict import predict
 
-    _say_what_probabilities_mean(opened, abstain)
-    predictions = predict(opened, pictures, top=top, abstain=abstain, familiarity=familiarity, progress=True)
+    promise = _promised(opened, abstain)
+    predictions = predict(opened, pictures, top=top, abstain=promise, familiarity=familiarity, progress=True)
     top = min(top, len(opened.class_names))
     {"json": _print_json, "csv": _print_csv}.get(form or "", _print_lines)(predictions, top)
     refused = sum(prediction.refusal is not None for prediction in predictions)
@@ -52,18 +53,21 @@ def command(
         raise SystemExit(1)
 
 
-def _say_what_probabilities_mean(run: Run, abstain: float | None) -> None:
-    if abstain is not None:
-        from saccade.inference.abstention import abstention_of
+def _promised(run: Run, abstain: float | None) -> Abstention | None:
+    """What a promise takes, told; or, where none is asked for, whether the probabilities mean anything."""
+    if abstain is None:
+        if run.calibration() is None:
+            say("note: the probabilities are not calibrated (temperature 1): no validation pictures", err=True)
+        return None
+    from saccade.inference.abstention import abstention_of
 
-        found = abstention_of(run, abstain)
-        say(
-            f"unsure below {found.threshold:.1%}: of {found.pictures:,} validation pictures {found.coverage:.1%} are "
-            f"answered, {found.wrong:,} of them wrongly (95% bound {found.bound:.2%})",
-            err=True,
-        )
-    elif run.calibration() is None:
-        say("note: the probabilities are not calibrated (temperature 1): no validation pictures", err=True)
+    found = abstention_of(run, abstain)
+    say(
+        f"unsure below {found.threshold:.1%}: of {found.pictures:,} validation pictures {found.coverage:.1%} are "
+        f"answered, {found.wrong:,} of them wrongly (95% bound {found.bound:.2%})",
+        err=True,
+    )
+    return found
 
 
 def _print_json(predictions: list[Prediction], _top: int) -> None:

@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from saccade.evaluation.report_pictures import CellPictures, chosen_pictures, th
 from saccade.inference.predictor import Predictor
 from saccade.pages.render import figure_markup, picture_source, render
 from saccade.runs.answers import Answers
+from saccade.runs.records import EvaluationRecord
 from saccade.runs.run import Run
 from saccade.training.history_drawing import history_figure
 
@@ -53,22 +55,24 @@ class ReportPage:
 
 @dataclass(frozen=True)
 class _Subject:
-    """A run with its answers to the test pictures of its data."""
+    """A run, ready to answer, with its evaluation and its answers to the test pictures of its data."""
 
     run: Run
     dataset: Dataset
     pictures: Split
     answers: Answers
+    evaluation: EvaluationRecord
+    predictor: Predictor
 
-    @property
+    @cached_property
     def predicted(self) -> NDArray[np.int64]:
         return np.asarray(self.answers.probabilities.argmax(axis=1), np.int64)
 
-    @property
+    @cached_property
     def confidences(self) -> NDArray[np.float32]:
         return np.asarray(self.answers.probabilities.max(axis=1), np.float32)
 
-    @property
+    @cached_property
     def correct(self) -> NDArray[np.bool_]:
         return np.asarray(self.predicted == self.answers.labels, np.bool_)
 
@@ -100,8 +104,10 @@ def report(run: Run | str | Path, *, progress: bool = False) -> ReportPage:
 
 
 def _subject(run: Run, progress: bool) -> _Subject:
-    if run.evaluation() is None:
-        evaluate(run, progress=progress)
+    evaluation = run.evaluation()
+    if evaluation is None:
+        report = evaluate(run, progress=progress)
+        evaluation = EvaluationRecord.model_validate(report.to_dict())
     dataset = load_with_rule(run.data_source, run.rule, fixes=run.fixes(), progress=progress)
     pictures, answers = dataset.splits["test"], run.answers("answers.safetensors")
     if [bytes(row).hex() for row in answers.hashes] != list(pictures.hashes):
@@ -109,7 +115,7 @@ def _subject(run: Run, progress: bool) -> _Subject:
             f"'{run.data_source}' has changed since '{run.name}' was evaluated",
             remedy=f"evaluate it again: saccade evaluate {run.path}",
         )
-    return _Subject(run, dataset, pictures, answers)
+    return _Subject(run, dataset, pictures, answers, evaluation, Predictor.from_run(run))
 
 
 def _write_card(run: Run, metrics: Metrics, n: int, steps: list[NextStep]) -> Path | None:
@@ -145,7 +151,7 @@ def _values(subject: _Subject, metrics: Metrics, steps: list[NextStep]) -> dict[
     return {
         "run": run,
         "metrics": metrics,
-        "evaluation": run.evaluation(),
+        "evaluation": subject.evaluation,
         "n": len(subject.pictures),
         "per_class": list(zip(run.class_names, metrics.per_class, strict=True)),
         "matrix": metrics.confusion_matrix.tolist() if len(run.class_names) <= _LARGEST_MATRIX else None,
@@ -181,10 +187,9 @@ def _page_pictures(subject: _Subject, chosen: CellPictures) -> dict[str, Any]:
     }
 
 
-def _shown(subject: _Subject, position: int, source: str | None = None) -> dict[str, Any]:
+def _shown(subject: _Subject, position: int) -> dict[str, Any]:
     """A picture with what is said of it."""
-    if source is None:
-        (source,) = thumbnails(subject.pictures.take(np.array([position])))
+    (source,) = thumbnails(subject.pictures.take(np.array([position])))
     return {
         "source": source,
         "name": subject.pictures.names[position],
@@ -230,7 +235,7 @@ def _way(subject: _Subject, true: int, predicted: int) -> dict[str, Any]:
 
 def _explained(subject: _Subject) -> dict[str, list[dict[str, Any]]]:
     """Grad-CAM maps of some right and some wrong answers, drawn evenly, always the same ones."""
-    cam = GradCam.of(Predictor.from_run(subject.run, views=1).model)
+    cam = GradCam.of(subject.predictor.model)
     draw = np.random.default_rng(0)
     found = {}
     for kind, own in (("right", np.flatnonzero(subject.correct)), ("wrong", np.flatnonzero(~subject.correct))):
@@ -259,7 +264,7 @@ def _drawings(subject: _Subject, history: list[Any]) -> Mapping[str, Any]:
 
 def _speed(subject: _Subject) -> dict[str, Any]:
     """Pictures a second through the network, now and here."""
-    predictor = Predictor.from_run(subject.run)
+    predictor = subject.predictor
     pictures = subject.pictures.take(np.arange(min(_TIMED_PICTURES, len(subject.pictures))))
     predictor.probabilities(pictures[:1])  # the first call builds the graph
     predictor.probabilities(pictures)

@@ -18,7 +18,7 @@ from saccade.data.parts import parts_of
 from saccade.data.picture_files import DecodedChunk
 from saccade.data.progress import Progress, counting
 from saccade.errors import DataError
-from saccade.inference.abstention import abstention_of
+from saccade.inference.abstention import Abstention, abstention_of
 from saccade.inference.class_probability import ClassProbability
 from saccade.inference.sources import DatasetPicture, find_pictures
 from saccade.runs.run import Run
@@ -64,7 +64,7 @@ def predict(
     pictures: Iterable[str | os.PathLike[str]] | str,
     *,
     top: int = 3,
-    abstain: float | None = None,
+    abstain: float | Abstention | None = None,
     familiarity: bool = False,
     progress: bool = False,
 ) -> list[Prediction]:
@@ -75,7 +75,7 @@ def predict(
         pictures: files, folders (at any depth), globs, and `DATA:test:0` for a dataset's own picture.
         top: how many classes to give, most probable first.
         abstain: the part of the answers that is to be right, such as 0.99: what is less probable than that takes, by
-            the run's validation pictures, is marked as unsure.
+            the run's validation pictures, is marked as unsure. Or what `abstention_of` found for it.
         familiarity: whether to tell how much like the training pictures each picture is; takes a little longer.
         progress: whether to show a progress bar on stderr.
 
@@ -88,7 +88,8 @@ def predict(
         DataError: a folder or a glob holds nothing, or a dataset's picture does not exist.
     """
     run = Run.open(run)
-    threshold = 0.0 if abstain is None else abstention_of(run, abstain).threshold
+    promise = abstain if abstain is None or isinstance(abstain, Abstention) else abstention_of(run, abstain)
+    threshold = 0.0 if promise is None else promise.threshold
     sources = [pictures] if isinstance(pictures, str) else [os.fspath(picture) for picture in pictures]
     asked = find_pictures(sources)
     files = [picture for picture in asked if isinstance(picture, Path)]
@@ -99,7 +100,8 @@ def predict(
         from saccade.inference.predictor import Predictor
         from saccade.inference.respond import FamiliarityOfRun, Responder
 
-        respond = Responder(Predictor.from_run(run), FamiliarityOfRun(run) if familiarity else None, top)
+        predictor = Predictor.from_run(run)
+        respond = Responder(predictor, FamiliarityOfRun(run, predictor) if familiarity else None, top)
         with counting("predicting", total=len(asked), unit="pictures", shown=shown) as bar:
             answers: dict[Path | DatasetPicture, Prediction] = _predict_files(respond, files, chunks, bar)
             answers |= _predict_own(run, respond, own, bar)

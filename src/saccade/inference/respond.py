@@ -47,12 +47,13 @@ class FamiliarityOfRun:
 
     Args:
         run: trained to its end with validation pictures.
+        predictor: of the run.
 
     Raises:
         RunError: it was not, or what it knows is damaged.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, predictor: Predictor) -> None:
         known = run.familiarity()
         if known is None:
             raise RunError(
@@ -61,7 +62,7 @@ class FamiliarityOfRun:
                 found=f"validation = {run.recipe.validation:g} in its recipe, {run.status().state}",
                 remedy="train with validation pictures: --set validation=0.1",
             )
-        self._statistics = EarlyStatistics(Predictor.from_run(run, views=1).model)
+        self._statistics = EarlyStatistics(predictor.model)
         self._familiarity = Familiarity.from_arrays(known, self._statistics.size)
 
     def __call__(self, pictures: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> NDArray[np.float64]:

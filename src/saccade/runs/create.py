@@ -11,6 +11,7 @@ from saccade.runs.environment import read_environment
 from saccade.runs.records import DataRecord, Parent, Status
 from saccade.runs.run import Run
 from saccade.runs.writing import write_json
+from saccade.whole_files import next_free_folder
 
 
 def create_run(
@@ -36,7 +37,7 @@ def create_run(
     """
     data = DataRecord.of(dataset, pictures)
     try:
-        path = _next_free(Path("runs"), f"{dataset.name}-{recipe.name}") if out is None else _make(Path(out))
+        path = next_free_folder(Path("runs"), f"{dataset.name}-{recipe.name}") if out is None else _make(Path(out))
     except OSError as error:
         raise RunError(f"the run directory can't be made: {error}", remedy="name another one with --out") from None
     run = Run(path=path, recipe=recipe, data=data)
@@ -67,19 +68,6 @@ def _make(path: Path) -> Path:
     check_free(path)
     path.mkdir(parents=True, exist_ok=True)
     return path
-
-
-def _next_free(parent: Path, stem: str) -> Path:
-    parent.mkdir(parents=True, exist_ok=True)
-    number = 1
-    while True:
-        path = parent / f"{stem}-{number}"
-        try:
-            path.mkdir()
-        except FileExistsError:
-            number += 1
-        else:
-            return path
 
 
 def _in_the_way(path: Path) -> RunError:
