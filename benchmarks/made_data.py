@@ -32,18 +32,21 @@ _PAIRS = {"train": 10_000, "test": 4_000}
 _DOGS_FOR_EACH_CAT = 5
 
 
-def make_data(dataset: Dataset, folder: Path) -> dict[str, Path]:
-    """Makes the three sets as folders of PNG files.
+def make_data(dataset: Dataset, folder: Path, only: str | None = None) -> dict[str, Path]:
+    """Makes the three sets, or one of them, as folders of PNG files.
 
     Args:
         dataset: CIFAR-10 or a copy of it, with its test split.
         folder: to make them in.
+        only: one of `SETS`.
 
     Returns:
         name -> folder with train/CLASS/picture and test/CLASS/picture.
     """
     made = {}
     for seed, (name, make) in enumerate(_MAKERS.items()):
+        if only not in (None, name):
+            continue
         made[name] = folder / name
         for number, split in enumerate(_SPLITS):
             random = np.random.default_rng([seed, number])
@@ -96,3 +99,6 @@ _MAKERS: dict[str, Callable[[Dataset, SplitName, np.random.Generator], Iterator[
     "pairs": _pairs,
     "cats-and-dogs": _cats_and_dogs,
 }
+
+SETS = tuple(_MAKERS)
+"""The names of the three sets."""

@@ -1,6 +1,6 @@
 """Whether `fast` beats `two-phase` in the same time on other data than it was made for.
 
-    python benchmarks/other_data.py DATA [--seeds 1]
+    python benchmarks/other_data.py DATA [--seeds 1] [--only NAME]
 
 DATA is CIFAR-10 or a copy of it; `made_data.py` says which three sets of pictures are made of it. On each, `fast` is
 trained as it is. `two-phase` is then given so many of its epochs that they take at least as long as those of `fast`
@@ -18,7 +18,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from made_data import make_data
+from made_data import SETS, make_data
 from processes import SACCADE, at_least_one, run_program, timed
 from results import Result, add_results_option, keep_results
 from trainings import epochs_of, train
@@ -54,10 +54,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Compares fast with two-phase, in the same time, on other data.")
     parser.add_argument("data", metavar="DATA", help="CIFAR-10 or a copy of it: a name, a folder or an archive")
     parser.add_argument("--seeds", type=at_least_one, default=1, help="how many trainings of each; they count from 0")
+    parser.add_argument("--only", choices=SETS, help="of the three sets")
     add_results_option(parser)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        for name, path in make_data(load(options.data, progress=True), Path(folder)).items():
+        for name, path in make_data(load(options.data, progress=True), Path(folder), options.only).items():
             trials: dict[str, list[Trial]] = {"fast": [], "two-phase": []}
             for seed in range(options.seeds):
                 fast = tried(path, "fast", seed, {})
