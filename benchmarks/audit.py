@@ -24,10 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from saccade.auditing.duplicates import near_pairs
 from saccade.auditing.label_errors import label_quality
 from saccade.auditing.out_of_fold import audit_recipe, deal_folds, out_of_fold_probabilities
-from saccade.auditing.pictures import Pictures, thumbnails
+from saccade.auditing.pictures import Pictures
+from saccade.data.copies import make_thumbnails, near_pairs
 from saccade.data.dataset import Dataset
 from saccade.data.load import load
 
@@ -64,7 +64,8 @@ def main() -> None:
 
 def near_duplicates(dataset: Dataset, generator: np.random.Generator, sheet: Path) -> None:
     """Plants near duplicates among the pictures of all splits, and prints how many are found and how long it took."""
-    own = thumbnails(Pictures.of(dataset))
+    pictures = Pictures.of(dataset).all
+    own = make_thumbnails(pictures.store, pictures.rows)
     sources = generator.choice(len(own), 4 * _EACH, replace=False)
     makers = {"re-encoded": lambda picture: picture, "shifted": shifted, "brightened": brightened, "mirrored": mirrored}
     planted = [

@@ -81,8 +81,7 @@ def prepared(data: str, recipe: Recipe) -> Iterator[tuple[TrainingStep, Checkpoi
     optimizer = build_optimizer(recipe, recipe.batch_size_for(len(parts["train"])))
     step = TrainingStep(networks.trained, recipe, optimizer, parts["train"].store.shape[1:3], None)
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:  # not in memory, as /tmp may be
-        counts = {name: len(part) for name, part in parts.items()}
-        run = create_run(Path(folder) / "run", dataset, recipe, counts, dtype)
+        run = create_run(Path(folder) / "run", dataset, recipe, parts, dtype)
         yield step, Checkpointing(run, networks.trained, optimizer), parts["train"]
 
 

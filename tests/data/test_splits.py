@@ -3,7 +3,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from saccade.data.dataset import Split
+from saccade.data.dataset import Split, SplitName
 from saccade.data.splits import choose_test, hold_out
 
 
@@ -11,51 +11,61 @@ def content(number):
     return hashlib.sha256(str(number).encode()).hexdigest()[:32]
 
 
-def split_of(labels, hashes=None):
+def split_of(labels, hashes=None, copies=None):
     n = len(labels)
+    hashes = hashes or [content(i) for i in range(n)]
     return Split(
         store=np.zeros((n, 1, 1, 3), np.uint8),
         rows=np.arange(n),
         labels=np.array(labels, np.int64),
         names=[str(i) for i in range(n)],
-        hashes=hashes or [content(i) for i in range(n)],
+        hashes=hashes,
         sizes=np.ones((n, 2), np.int32),
         modes=["RGB"] * n,
         formats=["PNG"] * n,
+        copies=np.unique(hashes if copies is None else copies, return_inverse=True)[1],
     )
+
+
+def kept_for_testing(hashes, labels, copies=None):
+    return choose_test(hashes, labels, np.unique(hashes if copies is None else copies, return_inverse=True)[1].tolist())
+
+
+def parts_so_far(training: Split, validation: Split) -> dict[str, SplitName]:
+    return {**dict.fromkeys(training.hashes, "train"), **dict.fromkeys(validation.hashes, "validation")}
 
 
 def test_about_a_fifth_of_each_class_is_kept_for_testing():
     labels = [number % 4 for number in range(8000)]
-    chosen = choose_test([content(number) for number in range(8000)], labels)
+    chosen = kept_for_testing([content(number) for number in range(8000)], labels)
     for label in range(4):
         assert 0.17 < chosen[np.array(labels) == label].mean() < 0.23
 
 
 def test_no_picture_moves_when_others_are_added():
     hashes = [content(number) for number in range(1000)]
-    before = choose_test(hashes[:500], [number % 2 for number in range(500)])
-    after = choose_test(hashes, [number % 2 for number in range(1000)])
+    before = kept_for_testing(hashes[:500], [number % 2 for number in range(500)])
+    after = kept_for_testing(hashes, [number % 2 for number in range(1000)])
     np.testing.assert_array_equal(after[:500], before)
 
 
 def test_identical_pictures_are_kept_together():
     hashes = [content(number % 50) for number in range(200)]
-    chosen = choose_test(hashes, [0] * 200)
+    chosen = kept_for_testing(hashes, [0] * 200)
     np.testing.assert_array_equal(chosen, np.tile(chosen[:50], 4))
 
 
 @pytest.mark.parametrize("first_digit", ["0", "f"])
 def test_a_small_class_gets_at_least_one_picture_on_each_side(first_digit):
     hashes = [first_digit + content(number)[1:] for number in range(3)]
-    chosen = choose_test(hashes, [0, 0, 0])
+    chosen = kept_for_testing(hashes, [0, 0, 0])
     assert 1 <= chosen.sum() <= 2
     extreme = max(hashes) if first_digit == "0" else min(hashes)
     assert bool(chosen[hashes.index(extreme)]) == (first_digit == "f")
 
 
 def test_a_class_with_one_picture_is_trained_with():
-    assert choose_test(["00ff", "00ff", "0001"], [0, 0, 1]).tolist() == [False, False, False]
+    assert kept_for_testing(["00ff", "00ff", "0001"], [0, 0, 1]).tolist() == [False, False, False]
 
 
 def test_held_out_pictures_are_a_tenth_of_each_class_and_no_others():
@@ -71,16 +81,72 @@ def test_the_same_seed_holds_out_the_same_pictures_and_another_one_others():
     first, again, other = (set(hold_out(split, 0.2, seed)[1].names) for seed in (7, 7, 8))
     assert first == again
     assert first != other
-    # The generator is specified to the bit, so what a seed means must never change.
+    # It is said by SHA-256, so what a seed means must never change.
     few = split_of([0, 1] * 10)
-    assert hold_out(few, 0.2, seed=1)[1].names == ["0", "1", "2", "19"]
+    assert hold_out(few, 0.2, seed=1)[1].names == ["2", "5", "10", "19"]
 
 
-def test_which_pictures_are_held_out_does_not_depend_on_what_they_show():
-    labels = [number % 3 for number in range(90)]
-    one = hold_out(split_of(labels), 0.1, seed=3)[1]
-    other = hold_out(split_of(labels, [content(f"other {number}") for number in range(90)]), 0.1, seed=3)[1]
-    assert one.names == other.names
+def test_which_pictures_are_held_out_depends_neither_on_their_names_nor_on_their_order():
+    split = split_of([number % 3 for number in range(90)])
+    shuffled = split.subset(np.random.default_rng(0).permutation(90))
+    one, other = (set(hold_out(some, 0.1, seed=3)[1].hashes) for some in (split, shuffled))
+    assert one == other
+
+
+def test_few_pictures_change_sides_when_others_are_added():
+    labels = [number % 2 for number in range(2200)]
+    before = set(hold_out(split_of(labels[:2000]), 0.1, seed=0)[1].hashes)
+    after = set(hold_out(split_of(labels), 0.1, seed=0)[1].hashes)
+    assert len(after) == 220
+    assert len(before - after) <= 10
+
+
+def test_pictures_of_an_earlier_training_keep_their_part_and_new_ones_fill_it_up():
+    labels = [number % 2 for number in range(300)]
+    training, validation = hold_out(split_of(labels[:200]), 0.1, seed=0)
+    earlier = parts_so_far(training, validation)
+    now_training, now_validation = hold_out(split_of(labels), 0.1, seed=5, earlier=earlier)
+    assert set(training.hashes) <= set(now_training.hashes)
+    assert set(validation.hashes) <= set(now_validation.hashes)
+    assert np.bincount(now_validation.labels).tolist() == [15, 15]
+
+
+def test_a_new_copy_goes_where_the_picture_went_in_an_earlier_training():
+    copies = [number % 40 for number in range(80)]
+    split = split_of([0] * 80, copies=copies)
+    first = split.subset(np.arange(40))
+    training, validation = hold_out(first, 0.25, seed=0)
+    earlier = parts_so_far(training, validation)
+    now_training, now_validation = hold_out(split, 0.25, seed=0, earlier=earlier)
+    assert len(now_validation) == 20
+    assert not set(now_training.copies) & set(now_validation.copies)
+
+
+def test_near_copies_are_never_on_both_sides():
+    copies = [number // 4 for number in range(400)]
+    split = split_of([0] * 400, copies=copies)
+    training, validation = hold_out(split, 0.1, seed=0)
+    assert len(validation) == 40
+    assert not set(training.copies) & set(validation.copies)
+    chosen = kept_for_testing(
+        [content(number) for number in range(4000)], [0] * 4000, [number // 4 for number in range(4000)]
+    )
+    assert 0.15 < chosen.mean() < 0.25
+    np.testing.assert_array_equal(chosen[::4], chosen[3::4])
+
+
+def test_a_class_whose_pictures_are_all_near_copies_is_parted_all_the_same():
+    split = split_of([0] * 20 + [1] * 20, copies=[0] * 20 + list(range(1, 21)))
+    validation = hold_out(split, 0.1, seed=0)[1]
+    assert np.bincount(validation.labels).tolist() == [2, 2]
+    chosen = kept_for_testing(split.hashes, split.labels, split.copies)
+    assert 0 < chosen[:20].sum() < 20
+
+
+def test_a_large_group_of_copies_does_not_swell_the_validation_part():
+    split = split_of([0] * 100, copies=[0] * 60 + list(range(1, 41)))
+    for seed in range(5):
+        assert len(hold_out(split, 0.1, seed=seed)[1]) == 10
 
 
 def test_identical_pictures_are_never_on_both_sides():

@@ -141,6 +141,8 @@ def test_the_datas_own_validation_split_comes_first(run, folder):
 
 def test_without_a_validation_part_there_is_nothing_to_score(tiny_run, tmp_path):
     run = _copy(tiny_run, tmp_path / "run", recipe={"validation": 0.0})
+    parts = run.path / "split.csv"
+    parts.write_text(parts.read_text().replace("validation,", "train,"))
 
     with pytest.raises(EvaluationError, match="has no validation pictures") as caught:
         saccade.evaluate(run, split="validation")
@@ -250,6 +252,7 @@ def _split(n=4):
         sizes=np.full((n, 2), 8, np.int32),
         modes=["RGB"] * n,
         formats=["PNG"] * n,
+        copies=np.arange(n),
     )
 
 

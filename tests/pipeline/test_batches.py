@@ -21,6 +21,7 @@ def numbered_split(n):
         sizes=np.full((n, 2), 8, np.int32),
         modes=["RGB"] * n,
         formats=["PNG"] * n,
+        copies=np.arange(n),
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from saccade.auditing.class_checks import class_findings
-from saccade.auditing.duplicates import Duplicates, duplicate_findings, find_duplicates
+from saccade.auditing.duplicates import duplicate_findings, find_duplicates
 from saccade.auditing.findings import Audit, Finding, ordered
 from saccade.auditing.folder import check_free, make_folder
 from saccade.auditing.picture_checks import measure_brightness, picture_findings
@@ -16,6 +16,7 @@ from saccade.auditing.pictures import Pictures
 from saccade.auditing.shortcuts import shortcut_findings
 from saccade.auditing.unusable import unusable_finding
 from saccade.auditing.write import write_audit
+from saccade.data.copies import Copies
 from saccade.data.dataset import Dataset
 from saccade.data.load import load
 from saccade.errors import DataError, DataNotFoundError
@@ -76,7 +77,7 @@ def audit(
     return _written(found, pictures, out)
 
 
-def _model_free(dataset: Dataset, pictures: Pictures, duplicates: Duplicates) -> Iterator[Finding]:
+def _model_free(dataset: Dataset, pictures: Pictures, duplicates: Copies) -> Iterator[Finding]:
     measured = measure_brightness(pictures)
     yield from class_findings(dataset, pictures)
     yield from duplicate_findings(pictures, duplicates)
@@ -85,7 +86,7 @@ def _model_free(dataset: Dataset, pictures: Pictures, duplicates: Duplicates) ->
 
 
 def _model_based(
-    dataset: Dataset, pictures: Pictures, duplicates: Duplicates, recipe: str | None, folds: int, progress: bool
+    dataset: Dataset, pictures: Pictures, duplicates: Copies, recipe: str | None, folds: int, progress: bool
 ) -> list[Finding]:
     # Here, so that an audit without training loads no TensorFlow.
     from saccade.auditing.label_errors import label_findings, outlier_findings
@@ -97,7 +98,7 @@ def _model_based(
     return [*label_findings(pictures, probabilities), *outlier_findings(pictures, probabilities)]
 
 
-def _notes(folds: int, duplicates: Duplicates) -> Iterator[str]:
+def _notes(folds: int, duplicates: Copies) -> Iterator[str]:
     if not folds:
         yield "label errors and outliers were not looked for, since nothing was trained (folds = 0)"
     if duplicates.strict:

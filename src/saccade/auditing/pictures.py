@@ -8,13 +8,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from saccade.auditing.findings import Picture
 from saccade.data.dataset import SPLIT_NAMES, Dataset, Split, SplitName
 
 CHUNK = 2048  # pictures
-THUMBNAIL = 32  # pixels
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Pictures:
         """The pictures of a dataset's splits, one after the other."""
         names = [name for name in SPLIT_NAMES if name in dataset.splits]
         splits = tuple(name for name in names for _ in range(len(dataset.splits[name])))
-        return cls(_joined([dataset.splits[name] for name in names]), splits, dataset.class_names)
+        return cls(Split.joined([dataset.splits[name] for name in names]), splits, dataset.class_names)
 
     def __len__(self) -> int:
         return len(self.all)
@@ -63,30 +61,3 @@ class Pictures:
         for start in range(0, len(self), CHUNK):
             positions = slice(start, min(start + CHUNK, len(self)))
             yield positions, self.all.take(positions)
-
-
-def thumbnails(pictures: Pictures) -> NDArray[np.uint8]:
-    """All pictures averaged down, or brought up, to uint8 [n, 32, 32, 3]."""
-    small = np.empty((len(pictures), THUMBNAIL, THUMBNAIL, 3), np.uint8)
-    for positions, pixels in pictures.chunks():
-        small[positions] = pixels if pixels.shape[1:3] == (THUMBNAIL, THUMBNAIL) else _shrunk(pixels)
-    return small
-
-
-def _shrunk(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    size = (THUMBNAIL, THUMBNAIL)
-    return np.stack([np.asarray(Image.fromarray(one).resize(size, Image.Resampling.BOX)) for one in pixels])
-
-
-def _joined(splits: list[Split]) -> Split:
-    """Splits that are backed by one array, as one."""
-    return Split(
-        store=splits[0].store,
-        rows=np.concatenate([split.rows for split in splits]),
-        labels=np.concatenate([split.labels for split in splits]),
-        names=[name for split in splits for name in split.names],
-        hashes=[content for split in splits for content in split.hashes],
-        sizes=np.concatenate([split.sizes for split in splits]),
-        modes=[mode for split in splits for mode in split.modes],
-        formats=[name for split in splits for name in split.formats],
-    )

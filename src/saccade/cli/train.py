@@ -59,6 +59,7 @@ def _duration(_context: click.Context, _parameter: click.Parameter, value: str |
 )
 @click.option("--force", is_flag=True, help="With --resume: although data, versions or machine differ.")
 @click.option("--fixes", metavar="FILE", help="Drop and relabel pictures as this fixes.csv says; see saccade audit.")
+@click.option("--split-from", metavar="RUN", help="Pictures that RUN had stay training, validation or test pictures.")
 @click.option("--strict", is_flag=True, help="Fail if a picture can't be read, instead of leaving it out.")
 @click.option("--tensorboard", is_flag=True, help="Write logs for TensorBoard into the run's folder tensorboard.")
 @click.option("--mlflow", is_flag=True, help="Log to MLflow, where its environment variables say.")
@@ -96,7 +97,7 @@ def command(context: click.Context, /, resume: str | None, extend: str | None, a
     else:
         _allow(context, None, set(options) - {"schedule", "force"})
         if options["seeds"] is not None:
-            _allow(context, "--seeds", set(options) - {"schedule", "force", "summary"})
+            _allow(context, "--seeds", set(options) - {"schedule", "force", "summary", "split_from"})
             _train_seeds(as_json=as_json, **options)
             return
         run = _train(**options)
@@ -125,14 +126,16 @@ def _allow(context: click.Context, mode: str | None, allowed: set[str]) -> None:
 def _train(out: str | None, settings: dict[str, Any], **options: Any) -> Run:
     settings = _checked(settings, **options)
     from saccade.runs.create import check_free
+    from saccade.runs.run import Run
 
     check_free(out)
+    split_from = None if options["split_from"] is None else Run.open(options["split_from"])
     dataset = _loaded(settings, **options)
 
     from saccade.training.train import train
 
     return train(
-        dataset, recipe=options["recipe"], out=out, epochs=options["epochs"], settings=settings,
+        dataset, recipe=options["recipe"], out=out, epochs=options["epochs"], settings=settings, split_from=split_from,
         progress=_progress(**options),
     )  # fmt: skip
 

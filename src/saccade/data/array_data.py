@@ -18,7 +18,6 @@ from saccade.data.decoded import (
     fingerprint_of,
     keep_decoded,
     open_decoded,
-    with_test_split,
 )
 from saccade.data.default_size import default_rule
 from saccade.data.picture_files import content_hash
@@ -70,7 +69,7 @@ def load_array(
     decoded = open_decoded(scan.fingerprint, rule) if scan else None
     if decoded is None:
         own = open_decoded(scan.fingerprint, own_rule) if scan else None
-        own = own or _keep(name, read(), own_rule)
+        own = own or _keep(name, read(), own_rule, progress=progress)
         decoded = own if rule == own_rule else _at_size(own, rule, name, progress=progress)
     return decoded.dataset(name=name, source=name)
 
@@ -81,28 +80,26 @@ def is_kept(name: str, size: tuple[int, int]) -> bool:
     return scan is not None and open_decoded(scan.fingerprint, PictureRule(*size)) is not None
 
 
-def _keep(name: str, array: LabelledArray, rule: PictureRule) -> DecodedData:
+def _keep(name: str, array: LabelledArray, rule: PictureRule, *, progress: bool) -> DecodedData:
     hashes = [content_hash(picture.tobytes()) for picture in array.pictures]
     pictures = list(zip(array.names, array.splits, array.labels, hashes, strict=True))
     count = len(pictures)
-    index = with_test_split(
-        Index(
-            class_names=array.class_names,
-            fingerprint=fingerprint_of(array.class_names, pictures),
-            rows=list(range(count)),
-            splits=array.splits,
-            labels=array.labels,
-            names=array.names,
-            hashes=hashes,
-            sizes=[(rule.height, rule.width)] * count,
-            modes=[array.mode] * count,
-            formats=["array"] * count,
-        )
+    index = Index(
+        class_names=array.class_names,
+        fingerprint=fingerprint_of(array.class_names, pictures),
+        rows=list(range(count)),
+        splits=array.splits,
+        labels=array.labels,
+        names=array.names,
+        hashes=hashes,
+        sizes=[(rule.height, rule.width)] * count,
+        modes=[array.mode] * count,
+        formats=["array"] * count,
     )
     with cache.building() as built:
         with array_file(built, count, rule) as stream:
             stream.write(np.ascontiguousarray(array.pictures).data)
-        decoded = keep_decoded(built, index, rule, name)
+        decoded = keep_decoded(built, index, rule, name, progress=progress)
     with cache.in_use(decoded.entry):
         remember(f"name:{name}", name, Scan(index.fingerprint, (rule.height, rule.width)), {}, name)
     return decoded

@@ -82,6 +82,8 @@ class Split:
         sizes: int32 array of shape [n, 2]: the original height and width in pixels.
         modes: n original modes, such as "RGB", "L", "P", "CMYK", "I;16".
         formats: n file formats, such as "JPEG".
+        copies: int64 array of shape [n]: equal numbers for copies of the same picture, exact or near. Near copies are
+            known only among pictures that Saccade, and not the data, parts into splits.
     """
 
     store: NDArray[np.uint8]
@@ -92,6 +94,7 @@ class Split:
     sizes: NDArray[np.int32]
     modes: Sequence[str]
     formats: Sequence[str]
+    copies: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -111,6 +114,22 @@ class Split:
             sizes=self.sizes[positions],
             modes=[self.modes[i] for i in positions],
             formats=[self.formats[i] for i in positions],
+            copies=self.copies[positions],
+        )
+
+    @classmethod
+    def joined(cls, splits: Sequence[Split]) -> Split:
+        """Splits that are backed by one array, one after the other, as one."""
+        return cls(
+            store=splits[0].store,
+            rows=np.concatenate([split.rows for split in splits]),
+            labels=np.concatenate([split.labels for split in splits]),
+            names=[name for split in splits for name in split.names],
+            hashes=[content for split in splits for content in split.hashes],
+            sizes=np.concatenate([split.sizes for split in splits]),
+            modes=[mode for split in splits for mode in split.modes],
+            formats=[name for split in splits for name in split.formats],
+            copies=np.concatenate([split.copies for split in splits]),
         )
 
 
@@ -127,6 +146,7 @@ class Dataset:
         fingerprint: hexadecimal hash of every picture's path, split, class and contents; it depends neither on the
             rule nor on where the data lies.
         refused: the pictures that could not be read.
+        test_is_made: whether Saccade, and not the data, says which pictures are test pictures.
         notes: sentences that every command must tell the user, such as how a missing test split was made.
         fixes: what was dropped and relabelled by `apply_fixes`.
     """
@@ -138,6 +158,7 @@ class Dataset:
     rule: PictureRule
     fingerprint: str
     refused: tuple[RefusedPicture, ...] = ()
+    test_is_made: bool = False
     notes: tuple[str, ...] = field(default=())
     fixes: tuple[Fix, ...] = ()
 

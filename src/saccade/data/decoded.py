@@ -19,12 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saccade.data import cache
+from saccade.data.copies import find_copies
 from saccade.data.dataset import SPLIT_NAMES, Dataset, PictureRule, RefusedPicture, Split, SplitName
 from saccade.data.decode import DECODER_VERSION
 from saccade.data.splits import TEST_NOTE, choose_test
 from saccade.errors import DataError
 
-_INDEX_VERSION = 1
+_INDEX_VERSION = 2
 _PIXELS = "pixels.npy"
 _INDEX = "index.json"
 
@@ -44,7 +45,9 @@ class Index:
         sizes: the original height and width.
         modes: as in `Split`.
         formats: as in `Split`.
+        copies: as in `Split`.
         refused: the pictures that could not be read.
+        test_is_made: as in `Dataset`.
         notes: what the user must be told about the splits.
     """
 
@@ -58,7 +61,9 @@ class Index:
     sizes: Sequence[tuple[int, int]]
     modes: Sequence[str]
     formats: Sequence[str]
+    copies: Sequence[int] = ()
     refused: Sequence[RefusedPicture] = ()
+    test_is_made: bool = False
     notes: Sequence[str] = ()
 
 
@@ -89,6 +94,7 @@ class DecodedData:
             rule=self.rule,
             fingerprint=index.fingerprint,
             refused=tuple(index.refused),
+            test_is_made=index.test_is_made,
             notes=(*notes, *index.notes),
         )
 
@@ -104,16 +110,24 @@ def fingerprint_of(class_names: Sequence[str], pictures: Sequence[tuple[str, Spl
     return hashlib.sha256("\n".join([*class_names, *lines]).encode(errors="surrogateescape")).hexdigest()
 
 
-def with_test_split(index: Index) -> Index:
-    """The same index if it has a test split, else one made of a part of the training split.
+def _with_copies_and_test(index: Index, store: NDArray[np.uint8], *, progress: bool) -> Index:
+    """The index with `copies`, and with a test split made of a part of the training split where it has none.
+
+    Args:
+        index: without `copies`.
+        store: the pixels that its rows belong to.
+        progress: whether to show progress on standard error.
 
     Raises:
-        DataError: if there are too few different pictures for that.
+        DataError: if there are too few different pictures for a test split.
     """
+    copies = _copies(index, store, progress=progress)
     if "test" in index.splits:
-        return index
+        return replace(index, copies=copies)
     training = [position for position, split in enumerate(index.splits) if split == "train"]
-    chosen = choose_test([index.hashes[i] for i in training], [index.labels[i] for i in training])
+    chosen = choose_test(
+        [index.hashes[i] for i in training], [index.labels[i] for i in training], [copies[i] for i in training]
+    )
     if not chosen.any():
         raise DataError(
             "there are too few pictures to keep some of them for testing",
@@ -123,7 +137,19 @@ def with_test_split(index: Index) -> Index:
     splits = list(index.splits)
     for position in np.array(training)[chosen]:
         splits[position] = "test"
-    return replace(index, splits=splits, notes=(*index.notes, TEST_NOTE))
+    return replace(index, splits=splits, copies=copies, test_is_made=True, notes=(*index.notes, TEST_NOTE))
+
+
+def _copies(index: Index, store: NDArray[np.uint8], *, progress: bool) -> list[int]:
+    """Looks for near copies only among pictures that will be parted; the others have numbers of their own."""
+    copies = np.arange(len(index.rows))
+    if not {"validation", "test"} <= set(index.splits):
+        parted = np.flatnonzero(np.asarray(index.splits) == "train")
+        rows = np.asarray(index.rows, np.int64)[parted]
+        hashes = [index.hashes[position] for position in parted.tolist()]
+        near = find_copies(store, rows, hashes, progress=progress).near
+        copies[parted] = parted[np.unique(near, return_index=True)[1]][near]
+    return copies.tolist()
 
 
 def open_decoded(fingerprint: str, rule: PictureRule) -> DecodedData | None:
@@ -138,8 +164,17 @@ def open_decoded(fingerprint: str, rule: PictureRule) -> DecodedData | None:
         return None
 
 
-def keep_decoded(built: Path, index: Index, rule: PictureRule, name: str) -> DecodedData:
-    """Keeps in the cache what `array_file` wrote in the folder `built`, with its index, and opens it."""
+def keep_decoded(built: Path, index: Index, rule: PictureRule, name: str, *, progress: bool = False) -> DecodedData:
+    """Keeps in the cache what `array_file` wrote in the folder `built`, with its index, and opens it.
+
+    An index without `copies` gets them, and a test split if it has none.
+
+    Raises:
+        DataError: if there are too few different pictures for a test split.
+    """
+    if not index.copies:
+        store = np.load(built / _PIXELS, mmap_mode="r", allow_pickle=False)
+        index = _with_copies_and_test(index, store, progress=progress)
     columns = {**vars(index), "refused": [vars(refused) for refused in index.refused]}
     (built / _INDEX).write_text(json.dumps(columns), encoding="utf-8")
     return _read(cache.keep(built, "decoded", _key(index.fingerprint, rule), name), rule)
@@ -182,6 +217,7 @@ def _splits(index: Index, store: NDArray[np.uint8]) -> dict[SplitName, Split]:
         sizes=np.array(index.sizes, np.int32).reshape(-1, 2),
         modes=index.modes,
         formats=index.formats,
+        copies=np.array(index.copies, np.int64),
     )
     of_split = np.array(index.splits)
     present = [split for split in SPLIT_NAMES if split in index.splits]

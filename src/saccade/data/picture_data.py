@@ -21,7 +21,6 @@ from saccade.data.decoded import (
     fingerprint_of,
     keep_decoded,
     open_decoded,
-    with_test_split,
 )
 from saccade.data.default_size import default_rule
 from saccade.data.folders import FoundPicture, Listing, find_pictures
@@ -104,7 +103,7 @@ def _decode(
         index = _index(listing, reading)
         wanted = rule or default_rule(np.array(index.sizes, np.int32))
         if wanted == chosen:
-            return keep_decoded(built, index, chosen, name), reading.hashes
+            return keep_decoded(built, index, chosen, name, progress=progress), reading.hashes
     return _decode(listing, wanted, name, progress=progress)
 
 
@@ -137,7 +136,7 @@ def _index(listing: Listing, reading: _Reading) -> Index:
     found = [listing.pictures[row] for row in rows]
     facts = [reading.facts[row] for row in rows]
     _check_readable(listing, found, refused)
-    index = Index(
+    return Index(
         class_names=listing.class_names,
         fingerprint=_fingerprint(listing, reading.hashes),
         rows=rows,
@@ -150,7 +149,6 @@ def _index(listing: Listing, reading: _Reading) -> Index:
         formats=[fact.format for fact in facts],
         refused=refused,
     )
-    return with_test_split(index)
 
 
 def _refused(listing: Listing, reading: _Reading) -> list[RefusedPicture]:

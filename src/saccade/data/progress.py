@@ -23,6 +23,10 @@ class _NoProgress:
         pass
 
 
+NO_PROGRESS: Progress = _NoProgress()
+"""Shows nothing."""
+
+
 class _Lines:
     def __init__(self, label: str, unit: str, total: int) -> None:
         self._label, self._unit, self._total = label, unit, total
@@ -52,7 +56,7 @@ def counting(label: str, *, total: int, unit: str, shown: bool) -> Iterator[Prog
         shown: whether to show anything.
     """
     if not shown:
-        yield _NoProgress()
+        yield NO_PROGRESS
     elif sys.stderr.isatty():
         from tqdm import tqdm
 

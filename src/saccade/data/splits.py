@@ -1,14 +1,19 @@
-"""Which pictures are held back: the test split of data that brings none, and the validation part of a training."""
+"""Which pictures are held back: the test split of data that brings none, and the validation part of a training.
+
+Copies of a picture, exact and near, stay on one side. Which side is said by content hashes, so that it depends neither
+on names nor on the order of the files, and changes little when files are added or removed.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.data.dataset import Split
+from saccade.data.dataset import Split, SplitName
 
 TEST_FRACTION = 0.2
 """Of the pictures, where the data brings no test split."""
@@ -18,28 +23,44 @@ TEST_NOTE = (
 )
 
 
-def choose_test(hashes: Sequence[str], labels: Sequence[int]) -> NDArray[np.bool_]:
+@dataclass(frozen=True)
+class _Unit:
+    """Pictures that stay together: copies of each other.
+
+    Attributes:
+        members: positions of the pictures.
+        label: of the one that stands for it, which has the lowest content hash.
+        content: that hash; for several different contents a hash of it.
+    """
+
+    members: NDArray[np.int64]
+    label: int
+    content: str
+
+
+def choose_test(hashes: Sequence[str], labels: Sequence[int], copies: Sequence[int]) -> NDArray[np.bool_]:
     """Which pictures are kept for testing where the data does not say so: a bool array of shape [n].
 
-    A picture is one of them when its content hash, read as a fraction from 0 to 1, is below `TEST_FRACTION`. So it
-    depends on nothing but the picture, and identical files stay together. Only in a class that would otherwise have
-    no test picture, or no training picture, the one with the lowest, or the highest, hash is exchanged, if the class
-    has two different pictures at all.
+    A picture is one of them when its content hash, read as a fraction from 0 to 1, is below `TEST_FRACTION`; of several
+    near copies the lowest hash, hashed again, decides. So no picture moves when others are added that are no copies of
+    it. Only in a class that would otherwise have no test picture, or no training picture, the one with the lowest, or
+    the highest, hash is exchanged, if the class has two different pictures at all.
 
     Args:
         hashes: n content hashes, hexadecimal and of equal length.
         labels: n labels.
+        copies: n numbers, equal for copies of the same picture.
     """
-    by_class: dict[int, set[str]] = defaultdict(set)
-    for content, label in zip(hashes, labels, strict=True):
-        by_class[label].add(content)
-    chosen = {content for content in set(hashes) if hash_says_test(content)}
-    for _, contents in sorted(by_class.items()):
-        if contents <= chosen:
-            chosen.remove(max(contents))
-        elif len(contents) > 1 and chosen.isdisjoint(contents):
-            chosen.add(min(contents))
-    return np.array([content in chosen for content in hashes], dtype=np.bool_)
+    chosen = np.zeros(len(hashes), np.bool_)
+    for units in _by_label(hashes, np.asarray(labels, np.int64), np.asarray(copies, np.int64)):
+        tested = [hash_says_test(unit.content) for unit in units]
+        if all(tested):
+            tested[max(range(len(units)), key=lambda place: units[place].content)] = False
+        elif len(units) > 1 and not any(tested):
+            tested[min(range(len(units)), key=lambda place: units[place].content)] = True
+        for unit, is_tested in zip(units, tested, strict=True):
+            chosen[unit.members] = is_tested
+    return chosen
 
 
 def hash_says_test(content: str) -> bool:
@@ -47,44 +68,87 @@ def hash_says_test(content: str) -> bool:
 
     It also says to which split a picture that can't be decoded would have belonged.
     """
-    return bool(content) and _fraction(content) < TEST_FRACTION
+    return bool(content) and int(content, 16) / float(1 << 4 * len(content)) < TEST_FRACTION
 
 
-def hold_out(split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
+def hold_out(
+    split: Split, fraction: float, seed: int, earlier: Mapping[str, SplitName] | None = None
+) -> tuple[Split, Split]:
     """Parts a training split in two: what is trained with, and what validates it.
 
-    Of each class the same fraction is held out, rounded, but at least one picture where the class has two or more.
-    Which ones is drawn by the counter-based generator Philox (Salmon et al., 2011) from the seed. Identical pictures
-    stay on the same side.
+    Of each class the same fraction is held out, rounded, but at least one picture where the class has two that differ:
+    those whose content hash, hashed with the seed, is lowest. So of a class that grows by a tenth about a hundredth
+    of the pictures change sides. Copies stay on the same side.
 
     Args:
         split: the training split.
         fraction: of the pictures to hold out, from 0, which holds out none, to below 1.
         seed: non-negative.
+        earlier: content hash -> part, of an earlier training. Pictures in it, and copies of theirs, keep their part.
 
     Returns:
         The training part and the validation part, each in the order of `split`.
     """
-    held_out = np.zeros(len(split), dtype=np.bool_)
-    if fraction > 0 and len(split):
-        _, first, twin_of = np.unique(np.asarray(split.hashes), return_index=True, return_inverse=True)
-        order = np.random.Generator(np.random.Philox(seed)).random(len(split))
-        drawn = _draw(split.labels[first], order[first], fraction)
-        held_out = drawn[twin_of]
+    held_out = np.zeros(len(split), np.bool_)
+    before = [(earlier or {}).get(content) for content in split.hashes]
+    if fraction > 0 or earlier:
+        for units in _by_label(split.hashes, split.labels, split.copies):
+            free = []
+            for unit in units:
+                parts = {before[member] for member in unit.members} - {None}
+                if not parts:
+                    free.append(unit)
+                for member in unit.members:
+                    held_out[member] = (before[member] or min(parts, default="train")) == "validation"
+            size = sum(len(unit.members) for unit in units)
+            done = sum(int(held_out[unit.members].sum()) for unit in units)
+            for unit in _drawn(free, fraction, seed, size, done):
+                held_out[unit.members] = True
     return split.subset(np.flatnonzero(~held_out)), split.subset(np.flatnonzero(held_out))
 
 
-def _draw(labels: NDArray[np.int64], order: NDArray[np.float64], fraction: float) -> NDArray[np.bool_]:
-    drawn = np.zeros(len(labels), dtype=np.bool_)
-    for members in _by_label(labels):
-        count = min(max(round(fraction * len(members)), 1), len(members) - 1)
-        drawn[members[np.argsort(order[members], kind="stable")[:count]]] = True
-    return drawn
+def _drawn(free: list[_Unit], fraction: float, seed: int, n: int, held_out: int) -> list[_Unit]:
+    """Of a class of n pictures, so many of them held out already, the units that are held out beside them."""
+    if fraction == 0 or not free or (len(free) == 1 and not held_out and len(free[0].members) == n):
+        return []
+    wanted = min(max(round(fraction * n), 1), n - 1)
+    drawn = []
+    for unit in sorted(free, key=lambda unit: _keyed(unit, seed)):
+        if held_out + len(unit.members) <= wanted:
+            drawn.append(unit)
+            held_out += len(unit.members)
+    return drawn if held_out else [min(free, key=lambda unit: len(unit.members))]
 
 
-def _by_label(labels: NDArray[np.int64]) -> Iterable[NDArray[np.int64]]:
-    return (np.flatnonzero(labels == label) for label in np.unique(labels))
+def _keyed(unit: _Unit, seed: int) -> bytes:
+    return hashlib.sha256(f"{seed} {unit.content}".encode()).digest()
 
 
-def _fraction(content: str) -> float:
-    return int(content, 16) / float(1 << 4 * len(content))
+def _by_label(hashes: Sequence[str], labels: NDArray[np.int64], copies: NDArray[np.int64]) -> list[list[_Unit]]:
+    """All pictures in units, class by class; where a class would be a single unit, only its exact copies are one."""
+    units = _units(hashes, labels, copies)
+    by_label: dict[int, list[_Unit]] = {}
+    for unit in units:
+        by_label.setdefault(unit.label, []).append(unit)
+    for label, own in by_label.items():
+        if len(own) == 1:
+            members = own[0].members
+            contents = np.unique([hashes[member] for member in members], return_inverse=True)[1]
+            by_label[label] = [
+                _unit(hashes, labels, members[contents == number]) for number in range(contents.max() + 1)
+            ]
+    return [by_label[label] for label in sorted(by_label)]
+
+
+def _units(hashes: Sequence[str], labels: NDArray[np.int64], copies: NDArray[np.int64]) -> list[_Unit]:
+    order = np.argsort(copies, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(copies[order])) + 1) if len(order) else []
+    return [_unit(hashes, labels, members) for members in groups]
+
+
+def _unit(hashes: Sequence[str], labels: NDArray[np.int64], members: NDArray[np.int64]) -> _Unit:
+    first = min(members, key=lambda member: hashes[member])
+    content = hashes[first]
+    if any(hashes[member] != content for member in members):
+        content = hashlib.sha256(content.encode()).hexdigest()[: len(content)]
+    return _Unit(members, int(labels[first]), content)

@@ -80,7 +80,9 @@ class DifferingPictures:
             note = f"the pictures on which they differ can't be shown: {printable(error.problem)}"
             nothing = np.empty(0, np.int64)
             return cls(run.data_name, hashes, (None,) * len(rows), labels, probabilities, nothing, None, (note,))
-        pictures = parts_of(dataset, validation=run.recipe.validation, seed=run.recipe.seed)[split]
+        pictures = parts_of(dataset, validation=run.recipe.validation, seed=run.recipe.seed, earlier=run.split_of())[
+            split
+        ]
         places = {picture: place for place, picture in enumerate(pictures.hashes)}
         names = tuple(pictures.names[places[picture]] if picture in places else None for picture in hashes)
         there = np.array([picture in places for picture in hashes], bool)

@@ -152,7 +152,8 @@ def find_subject(
     dataset = load_with_rule(run.data_source if data is None else data, run.rule, fixes=applied, progress=progress)
     _require_same_classes(run.class_names, dataset.class_names)
     unchanged = dataset.fingerprint == run.data_fingerprint
-    parts = parts_of(dataset, validation=run.recipe.validation, seed=run.recipe.seed)
+    earlier = run.split_of()
+    parts = parts_of(dataset, validation=run.recipe.validation, seed=run.recipe.seed, earlier=earlier)
     if not len(parts[split]):
         raise _no_pictures(dataset, split)
     # A validation part that was held out was drawn from the readable pictures: nothing is missing from it.
@@ -160,6 +161,9 @@ def find_subject(
     notes = [*dataset.notes]
     if data is None and not unchanged:
         notes.append(_note_on_changed_data(run, split))
+    trained_on = sum(earlier.get(content) == "train" for content in parts[split].hashes) if split == "test" else 0
+    if trained_on:
+        notes.append(f"test pictures that were trained on as well, as identical files: {trained_on:,}")
     if len(dataset.refused) > len(refused):
         notes.append(
             f"pictures of the data that can't be read, outside this split: {len(dataset.refused) - len(refused)}"
@@ -190,10 +194,7 @@ def _note_on_changed_data(run: Run, split: SplitName) -> str:
             found="other contents there now",
             remedy="bring the old contents back, evaluate on the test split, or name the data with --data",
         )
-    return (
-        f"'{run.data_source}' has changed since the training: pictures that are test pictures now may have been "
-        "trained on"
-    )
+    return f"'{run.data_source}' has changed since the training"
 
 
 def _no_pictures(dataset: Dataset, split: SplitName) -> EvaluationError:

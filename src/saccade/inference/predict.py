@@ -138,9 +138,10 @@ def _predict_own(
     # Of the run's own data, the pictures are those that it was trained on.
     fixes = {run.data_source: run.fixes()}
     datasets = {data: load_with_rule(data, run.rule, fixes=fixes.get(data, ())) for data in names}
-    recipe = run.recipe
+    recipe, earlier = run.recipe, run.split_of()
     parts = {
-        data: parts_of(dataset, validation=recipe.validation, seed=recipe.seed) for data, dataset in datasets.items()
+        data: parts_of(dataset, validation=recipe.validation, seed=recipe.seed, earlier=earlier)
+        for data, dataset in datasets.items()
     }
     answers: dict[Path | DatasetPicture, Prediction] = {}
     for picture in pictures:

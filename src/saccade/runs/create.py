@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from saccade.data.dataset import Dataset, SplitName
+from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.errors import RunError
 from saccade.recipes import ComputeDtype, Recipe
 from saccade.runs.environment import read_environment
@@ -18,7 +19,7 @@ def create_run(
     out: str | Path | None,
     dataset: Dataset,
     recipe: Recipe,
-    pictures: dict[SplitName, int],
+    parts: Mapping[SplitName, Split],
     compute_dtype: ComputeDtype,
     parent: Parent | None = None,
 ) -> Run:
@@ -28,14 +29,14 @@ def create_run(
         out: the directory to make; None for the first free `runs/<data>-<recipe>-<n>`.
         dataset: what will be trained on.
         recipe: how.
-        pictures: number of pictures per split, validation held out.
+        parts: the pictures, by what they are for.
         compute_dtype: what the training computes in.
         parent: the run that it extends, if it does.
 
     Raises:
         RunError: the directory exists and is not empty, or can't be made.
     """
-    data = DataRecord.of(dataset, pictures)
+    data = DataRecord.of(dataset, {name: len(part) for name, part in parts.items()})
     try:
         path = next_free_folder(Path("runs"), f"{dataset.name}-{recipe.name}") if out is None else _make(Path(out))
     except OSError as error:
@@ -43,6 +44,7 @@ def create_run(
     run = Run(path=path, recipe=recipe, data=data)
     write_json(path / "environment.json", read_environment(compute_dtype).model_dump())
     run.write_status(Status(state="running", epochs=0, kept_epoch=0))
+    run.write_split(parts)
     run.write_quarantine(dataset.refused)
     if dataset.fixes:
         run.write_fixes(dataset.fixes)

@@ -113,6 +113,22 @@ class Calibration(_Record):
     log_loss_after: float
 
 
+class SplitRow(_Record):
+    """Where a picture stood in a training.
+
+    Attributes:
+        split: its part.
+        path: its name in the data.
+        class_name: its label.
+        hash: of its contents, 32 hexadecimal digits.
+    """
+
+    split: SplitName
+    path: str
+    class_name: str = Field(alias="class")
+    hash: str = Field(pattern="^[0-9a-f]{32}$")
+
+
 class Environment(_Record):
     """Where a run was trained.
 

@@ -5,6 +5,7 @@ A run directory holds
     recipe.json           every choice of the training
     data.json             what it was trained on: name, source, fingerprint, class names, picture rule, counts
     environment.json      versions and machine
+    split.csv             the part, training, validation or test, of each picture
     quarantine.csv        the pictures that could not be read, with the reasons
     fixes.csv             what was dropped and relabelled of the data, if anything
     parent.json           the run that this one extends, if it does
@@ -36,7 +37,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.data.dataset import PictureRule, RefusedPicture
+from saccade.data.dataset import SPLIT_NAMES, PictureRule, RefusedPicture, Split, SplitName
 from saccade.data.fixes import Fix, fixes_text, read_fixes
 from saccade.errors import RunError
 from saccade.recipes import Recipe
@@ -51,6 +52,7 @@ from saccade.runs.records import (
     EpochTiming,
     EvaluationRecord,
     Parent,
+    SplitRow,
     Status,
 )
 from saccade.runs.untrusted import read_contents, read_pictures, read_record, read_rows, read_weights
@@ -61,6 +63,8 @@ _WEIGHTS = "weights.safetensors"
 _VALIDATION = "validation.npz"
 _FAMILIARITY = "familiarity.safetensors"
 _FIXES = "fixes.csv"
+_SPLIT = "split.csv"
+_LARGEST_SPLIT = 10**9
 
 
 @dataclass(frozen=True)
@@ -167,6 +171,17 @@ class Run:
         """
         path = self.path / _FIXES
         return read_fixes(path) if path.exists() else ()
+
+    def split_of(self) -> dict[str, SplitName]:
+        """Content hash -> the part in which the training had the picture: what `parts_of` takes as `earlier`.
+
+        Of identical files in several parts, which only the data itself can put there, those trained on count.
+
+        Raises:
+            RunError: the run's split.csv is missing or damaged.
+        """
+        rows = read_rows(self.path / _SPLIT, SplitRow, _LARGEST_SPLIT)
+        return {row.hash: row.split for part in reversed(SPLIT_NAMES) for row in rows if row.split == part}
 
     def clean(self) -> None:
         """Removes what a training that was killed left half-written. Only for whoever holds the run's lock."""
@@ -275,6 +290,15 @@ class Run:
         """Writes which pictures of the data could not be read, and why."""
         rows = [{"split": picture.split, "path": picture.path, "reason": picture.reason} for picture in refused]
         write_rows(self.path / "quarantine.csv", ["split", "path", "reason"], rows)
+
+    def write_split(self, parts: Mapping[SplitName, Split]) -> None:
+        """Writes which picture is in which part."""
+        rows = [
+            {"split": name, "path": path, "class": self.class_names[label], "hash": content}
+            for name, part in parts.items()
+            for path, label, content in zip(part.names, part.labels, part.hashes, strict=True)
+        ]
+        write_rows(self.path / _SPLIT, ["split", "path", "class", "hash"], rows)
 
     def write_fixes(self, fixes: Sequence[Fix]) -> None:
         """Writes what was dropped and relabelled of the data."""

@@ -60,13 +60,13 @@ def read_record(path: Path, schema: type[_Schema]) -> _Schema:
         raise _damaged(path, error) from None
 
 
-def read_rows(path: Path, schema: type[_Schema]) -> list[_Schema]:
-    """The rows of a CSV file by their schema; empty cells are None.
+def read_rows(path: Path, schema: type[_Schema], limit: int = _LARGEST_RECORD) -> list[_Schema]:
+    """The rows of a CSV file of so many bytes at most by their schema; empty cells are None.
 
     Raises:
         RunError: it can't be read, or is not what the schema says.
     """
-    text = io.StringIO(read_contents(path, _LARGEST_RECORD).decode(errors="replace"), newline="")
+    text = io.StringIO(read_contents(path, limit).decode(errors="replace"), newline="")
     try:
         rows = [{key: None if value == "" else value for key, value in row.items()} for row in csv.DictReader(text)]
         return [schema.model_validate(row, strict=False) for row in rows]

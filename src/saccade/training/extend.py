@@ -62,7 +62,7 @@ def extend(
             f"the data is not what the run '{parent.path}' was trained on: {dataset.source} holds other pictures",
             remedy="name the data it was trained on, or train anew",
         )
-    parts = parts_of(dataset, validation=recipe.validation, seed=recipe.seed)
+    parts = parts_of(dataset, validation=recipe.validation, seed=recipe.seed, earlier=parent.split_of())
     compute_dtype = parent.environment().compute_dtype
     networks = build_networks(recipe, dataset, parts["train"], compute_dtype)
     record = Parent(
@@ -71,7 +71,7 @@ def extend(
         step=checkpoint.state.step,
         epochs=checkpoint.state.epoch,
     )
-    made = create_run(out, dataset, recipe, parent.data.pictures, compute_dtype, record)
+    made = create_run(out, dataset, recipe, parts, compute_dtype, record)
     told = progress_of(progress)
     told.training_begins(made, networks.validated)
     with locked_for_training(made.path):

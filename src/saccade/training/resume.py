@@ -63,7 +63,7 @@ def resume(
         dataset = data if isinstance(data, Dataset) else _load(run, data)
         environment = read_environment(run.environment().compute_dtype)
         _check_same(run, dataset, environment, told, force=force)
-        parts = parts_of(dataset, validation=run.recipe.validation, seed=run.recipe.seed)
+        parts = parts_of(dataset, validation=run.recipe.validation, seed=run.recipe.seed, earlier=run.split_of())
         networks = build_networks(run.recipe, dataset, parts["train"], environment.compute_dtype)
         run.write_status(Status(state="running", epochs=0, kept_epoch=0))
         told.training_begins(run, networks.validated)

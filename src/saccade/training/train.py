@@ -62,6 +62,7 @@ def train(
     out: str | Path | None = None,
     epochs: int | None = None,
     settings: Mapping[str, Any] | None = None,
+    split_from: Run | str | Path | None = None,
     progress: bool | Progress = True,
 ) -> Run:
     """Trains a classifier and leaves a run directory.
@@ -73,6 +74,8 @@ def train(
         out: the directory to make. None: the first free `runs/<data>-<recipe>-<n>`.
         epochs: epochs in all, shared between the recipe's phases in its own proportion.
         settings: recipe keys to change, such as `{"seed": 3, "learning_rate": 0.0005}`.
+        split_from: an earlier run. Pictures that it had keep their part (training, validation or test) where Saccade
+            and not the data decides on it, however many were added since.
         progress: whether to tell on stderr how it goes, or whom to tell instead.
 
     Returns:
@@ -82,22 +85,23 @@ def train(
     Raises:
         DataError: the data can't be used.
         RecipeError: the recipe, a key or a value is not known.
-        RunError: `out` is in the way.
+        RunError: `out` is in the way, or `split_from` is no run.
         TrainingError: this recipe can't train on this data, or the training diverged.
     """
     check_backend()
     check_free(out)
+    earlier = None if split_from is None else Run.open(split_from).split_of()
     # Wrong settings are refused before any work, even while the default recipe is not known yet.
     size = resolve_recipe(recipe or "quick", epochs, settings).image_size
     dataset = data if isinstance(data, Dataset) else load_data(data, size, progress is True)
     chosen = resolve_recipe(recipe or default_recipe_name(dataset.rule.height, dataset.rule.width), epochs, settings)
     _check_size(dataset, chosen)
-    parts = parts_of(dataset, validation=chosen.validation, seed=chosen.seed)
+    parts = parts_of(dataset, validation=chosen.validation, seed=chosen.seed, earlier=earlier)
     _check(parts, chosen)
     _check_memory(dataset, chosen)
     compute_dtype = compute_dtype_of_machine() if chosen.compute == "auto" else chosen.compute
     networks = build_networks(chosen, dataset, parts["train"], compute_dtype)
-    run = create_run(out, dataset, chosen, {name: len(part) for name, part in parts.items()}, compute_dtype)
+    run = create_run(out, dataset, chosen, parts, compute_dtype)
     told = progress_of(progress)
     told.training_begins(run, networks.validated)
     with locked_for_training(run.path):

@@ -1,0 +1,121 @@
+"""A run records which picture was in which part, and another training can keep to it."""
+
+import csv
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import saccade
+from saccade.data.parts import parts_of
+from saccade.errors import RunError
+from saccade.evaluation.evaluate import find_subject
+from saccade.recipes import get_recipe
+from saccade.runs.create import create_run
+
+
+def noise(random):
+    return Image.fromarray(random.integers(0, 256, (32, 32, 3)).astype(np.uint8))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two classes of fifty pictures each, and no test split."""
+    random = np.random.default_rng(0)
+    for name in ("left", "right"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number in range(50):
+            noise(random).save(tmp_path / "data" / name / f"{number:02}.png")
+    return tmp_path / "data"
+
+
+def parts_in(run):
+    rows = csv.DictReader((run.path / "split.csv").read_text().splitlines())
+    return {row["path"]: row["split"] for row in rows}
+
+
+def begun(folder, out):
+    """A run as a training makes it before its first step."""
+    dataset, recipe = saccade.load(folder), get_recipe("quick").with_settings({"validation": 0.2})
+    return create_run(out, dataset, recipe, parts_of(dataset, validation=0.2, seed=0), "float32")
+
+
+def test_a_run_says_which_picture_was_in_which_part(folder, tmp_path):
+    run = begun(folder, tmp_path / "run")
+    found = parts_in(run)
+    assert len(found) == 100
+    for part, count in run.data.pictures.items():
+        assert sum(each == part for each in found.values()) == count
+    assert set(found) == {f"{name}/{number:02}.png" for name in ("left", "right") for number in range(50)}
+
+
+def test_pictures_keep_their_part_when_others_are_added(folder, tmp_path):
+    first = begun(folder, tmp_path / "first")
+    random = np.random.default_rng(1)
+    for name in ("left", "right"):
+        for number in range(50, 75):
+            noise(random).save(folder / name / f"{number:02}.png")
+        # A copy of a picture that is there must not end up on another side of it.
+        shutil.copy(folder / name / "00.png", folder / name / "copy of 00.png")
+    settings = {"validation": 0.2, "seed": 7}
+    second = saccade.train(
+        folder, recipe="quick", epochs=1, out=tmp_path / "second", settings=settings, split_from=first.path,
+        progress=False,
+    )  # fmt: skip
+    before, after = parts_in(first), parts_in(second)
+    assert before.items() <= after.items()
+    for name in ("left", "right"):
+        assert after[f"{name}/copy of 00.png"] == after[f"{name}/00.png"]
+    new = [part for path, part in after.items() if path not in before]
+    assert {"train", "validation", "test"} == set(new)
+
+
+def test_an_evaluation_of_changed_data_scores_no_picture_that_was_trained_on(folder, tmp_path):
+    run = begun(folder, tmp_path / "run")
+    # As if the rule for test pictures had been another one at that time.
+    text = (run.path / "split.csv").read_text()
+    exchanged = text.replace("test,left", "spare,left").replace("train,left", "test,left").replace("spare,", "train,")
+    (run.path / "split.csv").write_text(exchanged)
+    before = parts_in(run)
+    random = np.random.default_rng(2)
+    for number in range(50, 60):
+        noise(random).save(folder / "left" / f"{number:02}.png")
+    subject = find_subject(run, None, "test")
+    known = {name: before[name] for name in subject.pictures.names if name in before}
+    assert set(known.values()) == {"test"}
+    assert len(known) == sum(part == "test" for part in before.values())
+    assert subject.notes[-1].endswith("has changed since the training")
+
+
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_identical_files_in_training_and_test_are_told(folder, tmp_path, part):
+    for name in ("left", "right"):
+        (folder / "train").mkdir(exist_ok=True)
+        shutil.move(folder / name, folder / "train" / name)
+        (folder / "test" / name).mkdir(parents=True)
+        noise(np.random.default_rng(len(name))).save(folder / "test" / name / "new.png")
+    seen = next(name for name, other in parts_in(begun(folder, tmp_path / "run")).items() if other == part)
+    shutil.copy(folder / seen, folder / "test" / "left" / "seen.png")
+    notes = find_subject(begun(folder, tmp_path / "again"), None, "test").notes
+    assert ("test pictures that were trained on as well, as identical files: 1" in notes) == (part == "train")
+
+
+@pytest.mark.parametrize(
+    ("damage", "found"),
+    [
+        (lambda text: text.replace("validation,", "elsewhere,", 1), "split"),
+        (lambda text: text[:-20] + "\n", "hash"),
+        (lambda text: text.replace("hash", "sha", 1), "hash"),
+    ],
+)
+def test_a_damaged_split_is_an_error_that_names_the_file(folder, tmp_path, damage, found):
+    run = begun(folder, tmp_path / "run")
+    text = (run.path / "split.csv").read_text()
+    (run.path / "split.csv").write_text(damage(text))
+    with pytest.raises(RunError, match=r"split\.csv' is damaged") as caught:
+        saccade.train(folder, split_from=run.path)
+    assert found in str(caught.value.found)
+    (run.path / "split.csv").unlink()
+    with pytest.raises(RunError, match=r"split\.csv' can't be read"):
+        run.split_of()
