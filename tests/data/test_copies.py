@@ -60,7 +60,8 @@ def test_candidates_do_not_depend_on_the_size_of_the_blocks(monkeypatch):
     store = np.stack([np.asarray(picture) for picture in drawings(150, side=32)])
     store = np.concatenate([store, 255 - (255 - store) // 2])
     whole = candidate_pairs(store)
-    monkeypatch.setattr("saccade.data.copy_candidates._BLOCK_ELEMENTS", 1000)
+    monkeypatch.setattr("saccade.data.copy_candidates._ROWS", 7)
+    monkeypatch.setattr("saccade.data.copy_candidates._COLUMNS", 50)
     parts = candidate_pairs(store)
     assert len(whole[0]) > 20
     for one, other in zip(whole, parts, strict=True):

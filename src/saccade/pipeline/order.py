@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Each use of random numbers has a stream of its own, so that adding one does not change another.
-Stream = Literal["order", "augmentation", "kept pictures", "first flips", "first look", "audit folds"]
+Stream = Literal["order", "augmentation", "kept pictures", "first flips", "first look", "audit folds", "statistics"]
 _STREAMS: dict[Stream, int] = {
     "order": 1,
     "augmentation": 2,
@@ -16,6 +16,7 @@ _STREAMS: dict[Stream, int] = {
     "first flips": 4,
     "first look": 5,
     "audit folds": 6,
+    "statistics": 7,
 }
 
 

@@ -10,7 +10,7 @@ from saccade.recipes.entry import Entry
 from saccade.recipes.recipe import Recipe
 
 ENTRY = Entry(
-    recipe=Recipe(name="classic", network="classic", plain_epochs=50, augmented_epochs=50),
+    recipe=Recipe(name="classic", network="classic", plain_epochs=50, augmented_epochs=50, statistics_batches=100),
     purpose="the tutorial's full length: 50 epochs and 50 more with augmentation",
     origin="TensorFlow tutorials on CIFAR-10: the three-block network with batch normalisation",
     network="3 x [Conv - BN - Conv - BN - MaxPool] (32, 64, 128) - Dropout 0.2 - Dense 1024 - Dropout 0.2 - softmax",

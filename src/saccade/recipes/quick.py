@@ -10,7 +10,7 @@ from saccade.recipes.entry import Entry, Measurement
 from saccade.recipes.recipe import Recipe
 
 ENTRY = Entry(
-    recipe=Recipe(name="quick", network="quick", plain_epochs=5, augmented_epochs=2),
+    recipe=Recipe(name="quick", network="quick", plain_epochs=5, augmented_epochs=2, statistics_batches=100),
     purpose="a first result in minutes, on small pictures",
     origin="TensorFlow tutorials on CIFAR-10: the short one, five epochs and two more with augmentation",
     network="Conv 32 - BN - MaxPool - Dense 1024 - Dropout 0.2 - softmax",

@@ -87,6 +87,13 @@ class Recipe(BaseModel):
     views: Annotated[Literal[1, 6], BeforeValidator(_number)] = Field(
         default=1, description="moved and mirrored views of a picture that an answer is averaged over"
     )
+    statistics_batches: int = Field(
+        default=0,
+        ge=0,
+        le=100_000,
+        description="training batches from which the moving averages of batch normalisation are taken anew after each "
+        "epoch; 0: they stay as training left them",
+    )
     validation: float = Field(
         default=0.1, ge=0, le=0.5, description="part of the training pictures held out for validation, stratified"
     )

@@ -19,6 +19,7 @@ ENTRY = Entry(
         plain_epochs=0,
         augmented_epochs=50,
         rotation=15.0,
+        statistics_batches=100,
         decay=0.1,
         decay_every=10,
     ),

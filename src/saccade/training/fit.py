@@ -26,6 +26,7 @@ from saccade.training.checkpointing import Checkpointing
 from saccade.training.interrupt import StopRequest
 from saccade.training.optimizer import build_optimizer
 from saccade.training.progress import Progress
+from saccade.training.statistics import FreshStatistics
 from saccade.training.step import TrainingStep
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def fit(
         state, best = checkpoint.state, checkpoint.best
     # Cut back to the checkpoint: a training that was killed may have written more.
     _write_history(run, state, progress)
+    statistics = FreshStatistics(networks.trained, recipe)
     validated = _Validated(networks.validated)
 
     interrupted = False
@@ -118,6 +120,7 @@ def fit(
             if stopping:
                 break
         whole = state.seen == len(training)
+        statistics(training, state.epoch)
         weights = _finite(named_weights(networks.trained), state, recipe)
         record = _record(state, recipe, training, validated(weights, validation) if validation else None)
         if _improves(record, state):
