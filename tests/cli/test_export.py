@@ -18,13 +18,14 @@ def test_what_is_printed_opens_the_model(tiny_run, tmp_path):
     result = export(tiny_run, "--format", "weights", "--out", out)
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
-    assert lines[:2] == [f"written: {out}", f"written: {tmp_path / 'model.json'}"]
-    assert lines[2].startswith("size: 33.")
+    files = [out, tmp_path / "model.json", tmp_path / "model.weights.h5-info"]
+    assert lines[:3] == [f"written: {path}" for path in files]
+    assert lines[3].startswith("size: 33.")
     pictures, _ = tiny_run.validation_pictures()
-    assert f"on {len(pictures)} validation pictures: largest difference" in lines[3]
+    assert f"on {len(pictures)} validation pictures: largest difference" in lines[4]
 
     names: dict[str, Any] = {}
-    exec("\n".join(line.strip() for line in lines[-2:]), names)  # as a user would paste it
+    exec("\n".join(line.strip() for line in lines[-3:-1]), names)  # as a user would paste it
     answers = names["model"].predict(pictures, verbose=0)
     assert np.abs(answers - Predictor.from_run(tiny_run).probabilities(pictures)).max() <= 1e-5
 
@@ -34,11 +35,11 @@ def test_json_and_nothing_else(tiny_run, tmp_path):
     result = export(tiny_run, "--format", "keras", "--out", out, "--json")
     assert result.exit_code == 0, result.output
     printed = json.loads(result.stdout)
-    assert (printed["path"], printed["format"], printed["files"]) == (str(out), "keras", [str(out)])
+    assert (printed["path"], printed["format"], printed["files"]) == (str(out), "keras", [str(out), f"{out}-info"])
     assert printed["size_bytes"] == out.stat().st_size
     assert printed["largest_difference"] <= 1e-5
 
 
 def test_formats_and_places_that_can_not_be(tiny_run, tmp_path):
-    assert "'onnx' is not one of" in export(tiny_run, "--format", "onnx").stderr
+    assert "'pickle' is not one of" in export(tiny_run, "--format", "pickle").stderr
     assert isinstance(export(tiny_run, "--format", "h5", "--out", tmp_path / "a.txt").exception, ExportError)

@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 from click.testing import CliRunner
 from scipy.stats import binomtest
 
@@ -79,9 +80,20 @@ def run(tiny_run, tmp_path):
     return copy
 
 
-def test_predict_says_unsure(run, tiny_folder):
-    sure = {one.name: one for one in saccade.predict(run, str(tiny_folder / "test"), abstain=0.98)}
-    plain = saccade.predict(run, str(tiny_folder / "test"))
+@pytest.fixture
+def between(tiny_folder, tmp_path):
+    """Pictures of a class that fade into those of another."""
+    folder = tmp_path / "between"
+    folder.mkdir()
+    for number in range(40, 60):
+        first, second = (Image.open(tiny_folder / "test" / name / f"{number}.png") for name in ("null", "two"))
+        Image.blend(first, second, number / 20 - 2).save(folder / f"{number}.png")
+    return folder
+
+
+def test_predict_says_unsure(run, between):
+    sure = {one.name: one for one in saccade.predict(run, str(between), abstain=0.98)}
+    plain = saccade.predict(run, str(between))
     assert not any(one.unsure for one in plain)
     assert {one.name for one in plain if one.top[0].probability < np.float32(0.9)} == {
         name for name, one in sure.items() if one.unsure

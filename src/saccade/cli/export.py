@@ -19,6 +19,11 @@ _HOW_TO_OPEN = {
         "import tensorflow as tf",
         "serve = tf.saved_model.load({path!r}).signatures['serving_default']",
     ),
+    "onnx": ("import onnxruntime", "session = onnxruntime.InferenceSession({path!r})"),
+    "litert": (
+        "from ai_edge_litert.interpreter import Interpreter",
+        "ask = Interpreter({path!r}).get_signature_runner()  # ask(pixels=...)['probabilities']",
+    ),
     "weights": (
         "import keras, pathlib",
         "model = keras.models.model_from_json(pathlib.Path({json!r}).read_text()); model.load_weights({path!r})",
@@ -26,15 +31,19 @@ _HOW_TO_OPEN = {
 }
 
 
+_FORMATS = ["keras", "h5", "savedmodel", "weights", "onnx", "litert", "litert-float16", "litert-int8"]
+
+
 @click.command("export")
 @click.argument("run", type=click.Path())
-@click.option("--format", "form", type=click.Choice(list(_HOW_TO_OPEN)), required=True, help="What to write.")
+@click.option("--format", "form", type=click.Choice(_FORMATS), required=True, help="What to write.")
 @click.option("--out", metavar="PATH", help="The file or directory to write. Default: named after RUN, inside it.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(run: str, form: str, out: str | None, as_json: bool) -> None:
-    """Save RUN's model so that it opens with stock Keras or TensorFlow, without Saccade.
+    """Save RUN's model so that it opens without Saccade: with Keras, TensorFlow, ONNX Runtime or LiteRT.
 
-    It is opened again in a clean process and has to give RUN's probabilities; otherwise nothing is left.
+    It is opened again in a clean process and has to give RUN's answers; otherwise nothing is left. Beside it lies a
+    folder with labels, metadata and a program that classifies a picture with it.
     """
     from saccade.runs.run import Run
 
@@ -61,8 +70,10 @@ def _print_result(exported: Export) -> None:
     pictures = "validation pictures" if exported.origin == "validation" else "random pictures, as the run kept none"
     say(
         f"checked in a clean process on {exported.pictures:,} {pictures}: "
-        f"largest difference from the run's probabilities {exported.largest_difference:.1g}"
+        f"largest difference from the run's probabilities {exported.largest_difference:.1g}, "
+        f"the same class for {exported.same_class:.1%}"
     )
     say("to open it, with pixels from 0 to 255:")
-    for line in _HOW_TO_OPEN[exported.format]:
-        say(f"  {line.format(path=str(exported.path), json=str(exported.files[-1]))}")
+    for line in _HOW_TO_OPEN[exported.format.partition("-")[0]]:
+        say(f"  {line.format(path=str(exported.path), json=str(exported.files[1]))}")
+    say(f"or: python {exported.files[-1] / 'example.py'} PICTURE")

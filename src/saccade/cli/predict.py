@@ -14,6 +14,7 @@ from saccade.printable import printable
 
 if TYPE_CHECKING:
     from saccade.inference.abstention import Abstention
+    from saccade.inference.onnx_model import OnnxModel
     from saccade.inference.predict import Prediction
     from saccade.runs.run import Run
 
@@ -32,20 +33,17 @@ if TYPE_CHECKING:
 def command(
     run: str, pictures: tuple[str, ...], top: int, abstain: float | None, familiarity: bool, form: str | None
 ) -> None:
-    """Classify pictures with RUN.
+    """Classify pictures with RUN, a run or an exported ONNX file.
 
     PICTURE is a file, a folder, a glob, or DATA:test:0 for one of a dataset's own pictures, whose true class is then
     shown as well. Each picture is reported once. The exit code is 1 if any could not be read.
     """
-    from saccade.runs.run import Run
+    from saccade.inference.predict import open_model, predict
 
-    opened = Run.open(run)
-
-    from saccade.inference.predict import predict
-
-    promise = _promised(opened, abstain)
-    predictions = predict(opened, pictures, top=top, abstain=promise, familiarity=familiarity, progress=True)
-    top = min(top, len(opened.class_names))
+    model = open_model(run)
+    promise = _promised(model, abstain)
+    predictions = predict(model, pictures, top=top, abstain=promise, familiarity=familiarity, progress=True)
+    top = min(top, len(model.class_names))
     {"json": _print_json, "csv": _print_csv}.get(form or "", _print_lines)(predictions, top)
     refused = sum(prediction.refusal is not None for prediction in predictions)
     if refused:
@@ -53,15 +51,19 @@ def command(
         raise SystemExit(1)
 
 
-def _promised(run: Run, abstain: float | None) -> Abstention | None:
+def _promised(model: Run | OnnxModel, abstain: float | None) -> float | Abstention | None:
     """What a promise takes, told; or, where none is asked for, whether the probabilities mean anything."""
+    from saccade.runs.run import Run
+
+    if not isinstance(model, Run):
+        return abstain
     if abstain is None:
-        if run.calibration() is None:
+        if model.calibration() is None:
             say("note: the probabilities are not calibrated (temperature 1): no validation pictures", err=True)
         return None
     from saccade.inference.abstention import abstention_of
 
-    found = abstention_of(run, abstain)
+    found = abstention_of(model, abstain)
     say(
         f"unsure below {found.threshold:.1%}: of {found.pictures:,} validation pictures {found.coverage:.1%} are "
         f"answered, {found.wrong:,} of them wrongly (95% bound {found.bound:.2%})",

@@ -101,6 +101,7 @@ def command(context: click.Context, /, resume: str | None, extend: str | None, a
             _train_seeds(as_json=as_json, **options)
             return
         run = _train(**options)
+    _prepare_predictions(run)
     if as_json:
         print_json(result_of(run))
     else:
@@ -226,6 +227,19 @@ def result_of(run: Run) -> dict[str, Any]:
         "validation_accuracy": kept.validation_accuracy,
         "notes": list(run.data.notes),
     }
+
+
+def _prepare_predictions(run: Run) -> None:
+    """Writes the model from which `predict` answers at once. The run is whole without it."""
+    if run.status().state == "interrupted":
+        return
+    from saccade.deploy.light_model import write_light_model
+    from saccade.errors import SaccadeError
+
+    try:
+        write_light_model(run)
+    except SaccadeError as error:
+        say(f"note: predictions will start slowly, because model.onnx could not be made: {error.problem}", err=True)
 
 
 def _conclude(run: Run) -> None:

@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saccade.data import cache
-from saccade.data.copies import find_copies
 from saccade.data.dataset import SPLIT_NAMES, Dataset, PictureRule, RefusedPicture, Split, SplitName
 from saccade.data.decode import DECODER_VERSION
 from saccade.data.splits import TEST_NOTE, choose_test
@@ -142,6 +141,8 @@ def _with_copies_and_test(index: Index, store: NDArray[np.uint8], *, progress: b
 
 def _copies(index: Index, store: NDArray[np.uint8], *, progress: bool) -> list[int]:
     """Looks for near copies only among pictures that will be parted; the others have numbers of their own."""
+    from saccade.data.copies import find_copies  # not above: SciPy takes a quarter of a second to import
+
     copies = np.arange(len(index.rows))
     if not {"validation", "test"} <= set(index.splits):
         parted = np.flatnonzero(np.asarray(index.splits) == "train")

@@ -32,6 +32,10 @@ def main() -> None:
 
 def _open_export(form: str, path: Path) -> Callable[[Any], Any]:
     """The export as a function from pixels, float32 [n, height, width, 3], to probabilities [n, classes]."""
+    if form == "onnx" or form.startswith("litert"):
+        # Neither must need what it was made with.
+        sys.modules["tensorflow"] = sys.modules["keras"] = None  # type: ignore[assignment]
+        return _open_onnx(path) if form == "onnx" else _open_litert(path)
     if form == "savedmodel":
         return _open_saved_model(path)
     import keras
@@ -43,6 +47,20 @@ def _open_export(form: str, path: Path) -> Callable[[Any], Any]:
     else:
         model = keras.models.load_model(path, compile=False)
     return lambda pixels: keras.ops.convert_to_numpy(model(pixels, training=False))
+
+
+def _open_onnx(path: Path) -> Callable[[Any], Any]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return lambda pixels: session.run(["probabilities"], {"pixels": pixels})[0]
+
+
+def _open_litert(path: Path) -> Callable[[Any], Any]:
+    from ai_edge_litert.interpreter import Interpreter
+
+    ask = Interpreter(str(path)).get_signature_runner("serving_default")
+    return lambda pixels: ask(pixels=pixels)["probabilities"]
 
 
 def _open_saved_model(path: Path) -> Callable[[Any], Any]:

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
+import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from saccade.deploy.verify import check_for, verify
+from saccade.deploy.formats import FORMATS
+from saccade.deploy.leaflet import LABELS, METADATA, labels_text, leaflet_of, write_leaflet
+from saccade.deploy.verify import Check, check_for, verify
 from saccade.errors import ExportError
+from saccade.inference.onnx_model import NOTE
 from saccade.inference.predictor import Predictor
+from saccade.models.to_litert import to_litert
+from saccade.models.to_onnx import to_onnx
+from saccade.runs.records import ModelRecord
 from saccade.runs.run import Run
 from saccade.whole_files import placed
 
 if TYPE_CHECKING:
     import keras
 
-# Format -> how its names end. A SavedModel is a directory, which may have any name.
-FORMATS = {"keras": ".keras", "h5": ".h5", "savedmodel": "", "weights": ".weights.h5"}
+_EXAMPLES = 200  # pictures, from which the ranges of eight-bit numbers are learned
 
 
 @dataclass(frozen=True)
@@ -29,11 +36,13 @@ class Export:
     Attributes:
         path: the file, or the directory of a SavedModel; absolute.
         format: one of `FORMATS`.
-        files: what was written: `path`, and for weights the architecture's JSON.
-        size_bytes: of all that was written.
+        files: what was written: `path`, for weights the architecture's JSON, and the folder with labels, metadata and
+            an example.
+        size_bytes: of the model: `path`, and the architecture's JSON.
         pictures: how many pictures it was checked on.
         origin: where those come from: "validation", or "random" if the run kept no validation pictures.
         largest_difference: between its probabilities and the run's, over those pictures and all classes.
+        same_class: the part of those pictures that it gives the class that the run gives, 0 to 1.
     """
 
     path: Path
@@ -43,6 +52,7 @@ class Export:
     pictures: int
     origin: str
     largest_difference: float
+    same_class: float
 
 
 def export(
@@ -51,15 +61,19 @@ def export(
     format: str = "keras",  # noqa: A002 - what everybody calls it
     out: str | Path | None = None,
 ) -> Export:
-    """Saves a run's model: stock Keras, float32, from pixels 0 to 255, [n, height, width, 3], to probabilities.
+    """Saves a run's model in a form that opens without Saccade: from pixels 0 to 255 to calibrated probabilities.
 
-    What was written is opened again in a clean process that can't import Saccade, and has to give the run's
-    probabilities to 1e-5 on the run's validation pictures; only then does it appear at its place.
+    Its input is float32 [n, height, width, 3]. What was written is opened again in a clean process that can't import
+    Saccade (nor TensorFlow, where the format needs none), and has to give the run's classes and probabilities on the
+    run's validation pictures; only then does it appear at its place. How closely is said by `FORMATS`. Beside it lies
+    the folder `<name>-info` with `labels.txt`, `metadata.json` and `example.py`, a program that classifies a picture.
 
     Args:
         run: a run or its directory.
         format: "keras", Keras's native file; "h5", the older HDF5 file; "savedmodel", a directory for TensorFlow with
-            the signature `serving_default`; "weights", a `.weights.h5` file with the architecture's JSON beside it.
+            the signature `serving_default`; "weights", a `.weights.h5` file with the architecture's JSON beside it;
+            "onnx", for ONNX Runtime; "litert", for LiteRT (formerly TensorFlow Lite), "litert-float16" at half its
+            size, "litert-int8" at a quarter, computing in eight bits.
         out: the file or directory to write, in a folder that exists. None: named after the run, in its directory.
 
     Raises:
@@ -69,31 +83,33 @@ def export(
     """
     run = Run.open(run)
     target = _target(run, format, out)
-    places = [target, _architecture_of(target)] if format == "weights" else [target]
+    places = [target, *([_architecture_of(target)] if format == "weights" else []), leaflet_of(target)]
     _require_free(places)
+    _require_runtime(format)
     predictor = Predictor.from_run(run)
-    check = check_for(run, predictor)
+    record, check = run.model_record(), check_for(run, predictor)
     try:
         with ExitStack() as stack:
-            temporary = [stack.enter_context(placed(place)) for place in places]
-            _write(predictor.model, format, temporary[0])
-            difference = verify(format, temporary[0], check)
-            size = sum(_size(path) for path in temporary)
+            *models, leaflet = [stack.enter_context(placed(place)) for place in places]
+            _write(predictor, format, models[0], record, check)
+            agreement = verify(format, models[0], check)
+            size = sum(_size(path) for path in models)
+            write_leaflet(leaflet, record, format, target, FORMATS[format].runtime)
             _require_free(places)
     except OSError as error:
         raise ExportError(
             f"'{target}' can't be written: {error}", remedy="make room or name another place with --out"
         ) from None
     files = tuple(place.resolve() for place in places)
-    return Export(files[0], format, files, size, len(check.pictures), check.origin, difference)
+    return Export(files[0], format, files, size, len(check.pictures), check.origin, *agreement)
 
 
 def _target(run: Run, form: str, out: str | Path | None) -> Path:
     if form not in FORMATS:
         raise ExportError(f"there is no export format '{form}'", expected=f"one of {', '.join(FORMATS)}")
-    suffix = FORMATS[form]
+    suffix = FORMATS[form].suffix
     if out is None:
-        return run.path / f"{run.name}{suffix or '-savedmodel'}"
+        return run.path / f"{run.name}{FORMATS[form].mark}{suffix}"
     target = Path(out)
     if not target.name.endswith(suffix) or target.name == suffix:
         raise ExportError(
@@ -105,7 +121,7 @@ def _target(run: Run, form: str, out: str | Path | None) -> Path:
 
 
 def _architecture_of(weights: Path) -> Path:
-    return weights.with_name(f"{weights.name.removesuffix(FORMATS['weights'])}.json")
+    return weights.with_name(f"{weights.name.removesuffix(FORMATS['weights'].suffix)}.json")
 
 
 def _require_free(places: list[Path]) -> None:
@@ -121,21 +137,57 @@ def _require_free(places: list[Path]) -> None:
         )
 
 
-def _write(model: keras.Model, form: str, path: Path) -> None:
+def _require_runtime(form: str) -> None:
+    if FORMATS[form].runtime == "ai-edge-litert" and importlib.util.find_spec("ai_edge_litert") is None:
+        raise ExportError(
+            f"the format '{form}' needs the package ai-edge-litert, to open what was written",
+            remedy="install it: pip install 'saccade[litert]'",
+        )
+
+
+def _write(predictor: Predictor, form: str, path: Path, record: ModelRecord, check: Check) -> None:
     import tensorflow
 
+    model = predictor.model
     try:
-        if form == "savedmodel":
+        if form == "onnx":
+            path.write_bytes(to_onnx(predictor.folded, {NOTE: record.model_dump_json()}))
+        elif form.startswith("litert"):
+            _write_litert(predictor.folded, form, path, record, check)
+        elif form == "savedmodel":
             _write_saved_model(model, path)
         elif form == "weights":
             model.save_weights(path)
             _architecture_of(path).write_text(model.to_json(indent=2), encoding="utf-8")
         else:
+            if form == "h5":
+                _let_all_learn(model)
             with _no_advice_on_formats():
                 model.save(path)
     # What TensorFlow and h5py raise when the disk is full.
     except (tensorflow.errors.OpError, RuntimeError) as error:
         raise OSError(str(error).partition("\n")[0]) from error
+
+
+def _let_all_learn(model: keras.Model) -> None:
+    """HDF5 sorts the weights of a network within a model by whether they learn, but does not hold which do not."""
+    import keras
+
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            _let_all_learn(layer)
+        elif not isinstance(layer, keras.layers.BatchNormalization):
+            for weight in layer.weights:
+                weight.trainable = True
+
+
+def _write_litert(model: keras.Model, form: str, path: Path, record: ModelRecord, check: Check) -> None:
+    """The file ends in a ZIP archive of labels and metadata, as the metadata of TensorFlow Lite are packed."""
+    weights: Any = form.partition("-")[2] or "float32"
+    path.write_bytes(to_litert(model, weights, check.pictures[:_EXAMPLES]))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(LABELS, labels_text(record))
+        archive.writestr(METADATA, record.model_dump_json(indent=2))
 
 
 def _write_saved_model(model: keras.Model, path: Path) -> None:

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from saccade.deploy.formats import FORMATS
 from saccade.errors import ExportError
 from saccade.inference.predictor import Predictor
 from saccade.runs.run import Run
 
-TOLERANCE = 1e-5
+_POINTS = 0.005
 _CHECKER = Path(__file__).with_name("check_export.py")
 _RANDOM_PICTURES = 32
 _QUOTED_LINES = 5
@@ -30,17 +31,19 @@ class Check:
         pictures: uint8 [n, height, width, 3].
         probabilities: float32 [n, classes], the run's own.
         origin: where the pictures come from: "validation" or "random".
+        labels: of the pictures, int64 [n]; None for random ones.
     """
 
     pictures: NDArray[np.uint8]
     probabilities: NDArray[np.float32]
     origin: str
+    labels: NDArray[np.int64] | None
 
 
 def check_for(run: Run, predictor: Predictor) -> Check:
     """The run's validation pictures, or fixed random ones if it kept none, with the run's probabilities."""
-    pictures, _ = run.validation_pictures()
-    origin = "validation"
+    pictures, truth = run.validation_pictures()
+    origin, labels = "validation", None if not len(truth) else truth
     if not len(pictures):
         shape = (_RANDOM_PICTURES, run.rule.height, run.rule.width, 3)
         pictures, origin = np.random.default_rng(0).integers(0, 256, shape, np.uint8), "random"
@@ -48,39 +51,57 @@ def check_for(run: Run, predictor: Predictor) -> Check:
 
     # On the processor, here and in the clean process: a GPU rounds otherwise (TensorFloat-32) and may be full.
     with keras.device("cpu"):
-        return Check(pictures, predictor.probabilities(pictures), origin)
+        return Check(pictures, predictor.probabilities(pictures), origin, labels)
 
 
-def verify(form: str, export: Path, check: Check) -> float:
+def verify(form: str, export: Path, check: Check) -> tuple[float, float]:
     """Opens an export in a process of its own, without Saccade, and compares what it says.
 
     Args:
-        form: one of `saccade.deploy.export.FORMATS`.
+        form: one of `saccade.deploy.formats.FORMATS`.
         export: the file or directory.
         check: pictures and the run's probabilities.
 
     Returns:
-        The largest absolute difference between the two, over all pictures and classes.
+        The largest absolute difference between the two, over all pictures and classes, and the part of the pictures
+        that get the same class.
 
     Raises:
-        ExportError: the export does not open, or differs by more than 1e-5.
+        ExportError: the export does not open, or does not agree as its format has to.
     """
-    return largest_difference(_answers(form, export, check.pictures), check)
+    return agreement(form, _answers(form, export, check.pictures), check)
 
 
-def largest_difference(answers: NDArray[Any], check: Check) -> float:
-    """The largest absolute difference between an export's answers, [n, classes], and the run's probabilities.
+def agreement(form: str, answers: NDArray[Any], check: Check) -> tuple[float, float]:
+    """How an export's answers, [n, classes], agree with the run's probabilities; see `verify`.
 
     Raises:
-        ExportError: it is more than 1e-5 or no number, or the answers are not float32 of the same shape.
+        ExportError: a probability differs by more than the format allows or is no number, a picture gets another class
+            (ties aside), or in eight bits the accuracy is another by more than half a point, and more than one picture.
     """
     if answers.dtype != np.float32 or answers.shape != check.probabilities.shape:
-        raise _disagreement(check, f"{answers.dtype} of shape {answers.shape}")
+        raise _disagreement(check, f"float32 of shape {check.probabilities.shape}", f"{answers.dtype} {answers.shape}")
+    tolerance, n = FORMATS[form].tolerance, len(answers)
     difference = float(np.abs(answers - check.probabilities).max())
-    # Not `difference > TOLERANCE`, which is false when an answer is not a number.
-    if not difference <= TOLERANCE:
-        raise _disagreement(check, f"a largest difference of {difference:.2g}")
-    return difference
+    expected, found = check.probabilities.argmax(axis=1), answers.argmax(axis=1)
+    if tolerance is None:
+        truth = expected if check.labels is None else check.labels
+        change = abs(int((found == truth).sum()) - int((expected == truth).sum()))
+        if not np.isfinite(difference) or change > max(1, _POINTS * n):
+            raise _disagreement(check, f"as many right answers, to {_POINTS:.1%}", f"{change} more or fewer of {n}")
+    # Not `difference > tolerance`, which is false when an answer is not a number.
+    elif not difference <= tolerance:
+        raise _disagreement(check, f"probabilities within {tolerance:.0e}", f"a largest difference of {difference:.2g}")
+    elif (_margins(check.probabilities)[expected != found] > 2 * tolerance).any():
+        raise _disagreement(check, "the same class for each picture", f"another for {(expected != found).sum()} of {n}")
+    return difference, float((expected == found).mean())
+
+
+def _margins(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How far the first class is ahead of the second."""
+    best = np.sort(probabilities, axis=1)
+    margins: NDArray[np.float32] = best[:, -1] - best[:, -2]
+    return margins
 
 
 def _answers(form: str, export: Path, pictures: NDArray[np.uint8]) -> NDArray[Any]:
@@ -94,18 +115,17 @@ def _answers(form: str, export: Path, pictures: NDArray[np.uint8]) -> NDArray[An
             last = done.stderr.decode(errors="replace").strip().splitlines()[-_QUOTED_LINES:]
             raise ExportError(
                 "the export was written but could not be opened again, so it was removed",
-                expected="a file that opens with stock Keras, where Saccade is not installed",
+                expected="a file that opens without Saccade, and without TensorFlow where its format needs none",
                 found="\n    ".join(last) or f"exit code {done.returncode}",
             )
         answers: NDArray[Any] = np.load(answered, allow_pickle=False)
         return answers
 
 
-def _disagreement(check: Check, found: str) -> ExportError:
+def _disagreement(check: Check, expected: str, found: str) -> ExportError:
     return ExportError(
-        "the export does not give the run's probabilities, so it was removed",
-        expected=f"float32 of shape {check.probabilities.shape}, within {TOLERANCE:.0e} on {len(check.pictures)} "
-        f"{check.origin} pictures",
+        "the export does not give the run's answers, so it was removed",
+        expected=f"{expected}, on {len(check.pictures)} {check.origin} pictures",
         found=found,
         remedy="train again if the run's files were changed; otherwise this is a fault of Saccade's to report",
     )

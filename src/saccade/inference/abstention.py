@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta
 
 from saccade.errors import RunError
 from saccade.runs.answers import VALIDATION_ANSWERS
@@ -105,6 +104,8 @@ def find_threshold(confidences: NDArray[np.float32], wrong: NDArray[np.bool_], p
 
 
 def _upper_bounds(errors: NDArray[np.int64], trials: NDArray[np.int64]) -> NDArray[np.float64]:
+    from scipy.stats import beta  # not above: it takes a third of a second, of which most predictions have no need
+
     bounds = np.ones(len(trials))
     some_right = errors < trials
     bounds[some_right] = beta.ppf(_LEVEL, errors[some_right] + 1, (trials - errors)[some_right])

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,14 +16,14 @@ from saccade.data.load import load_with_rule
 from saccade.data.parts import parts_of
 from saccade.data.picture_files import DecodedChunk
 from saccade.data.progress import Progress, counting
-from saccade.errors import DataError
+from saccade.errors import DataError, RunError
 from saccade.inference.abstention import Abstention, abstention_of
 from saccade.inference.class_probability import ClassProbability
+from saccade.inference.light import MOST_PICTURES, light_model
+from saccade.inference.onnx_model import OnnxModel
+from saccade.inference.respond import Responder
 from saccade.inference.sources import DatasetPicture, find_pictures
 from saccade.runs.run import Run
-
-if TYPE_CHECKING:
-    from saccade.inference.respond import Responder
 
 UNFAMILIAR = 0.05
 """Less familiarity than this is told: of pictures like the training data, one in twenty has it."""
@@ -60,18 +59,21 @@ class Prediction:
 
 
 def predict(
-    run: Run | str | Path,
-    pictures: Iterable[str | os.PathLike[str]] | str,
+    run: Run | OnnxModel | str | Path,
+    pictures: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
     *,
     top: int = 3,
     abstain: float | Abstention | None = None,
     familiarity: bool = False,
     progress: bool = False,
 ) -> list[Prediction]:
-    """Classifies pictures with a run's network.
+    """Classifies pictures with a run's network, or with an exported ONNX file.
+
+    A few pictures are answered by ONNX Runtime from the run's `model.onnx`, if it has one of its present weights: that
+    starts in a tenth of the time of TensorFlow, and gives the same probabilities to 1e-5.
 
     Args:
-        run: a run or its directory.
+        run: a run or its directory, or an ONNX file that `saccade.export` wrote.
         pictures: files, folders (at any depth), globs, and `DATA:test:0` for a dataset's own picture.
         top: how many classes to give, most probable first.
         abstain: the part of the answers that is to be right, such as 0.99: what is less probable than that takes, by
@@ -87,25 +89,57 @@ def predict(
         RunError: the run can't be used, can't keep that promise, or does not know what is familiar.
         DataError: a folder or a glob holds nothing, or a dataset's picture does not exist.
     """
-    run = Run.open(run)
-    promise = abstain if abstain is None or isinstance(abstain, Abstention) else abstention_of(run, abstain)
-    threshold = 0.0 if promise is None else promise.threshold
-    sources = [pictures] if isinstance(pictures, str) else [os.fspath(picture) for picture in pictures]
+    run = open_model(run)
+    if isinstance(run, OnnxModel) and (abstain is not None or familiarity):
+        raise RunError(
+            "a model file alone can't tell when to say 'unsure', or what is familiar",
+            expected="a run, which keeps its answers to its validation pictures",
+            remedy="name the run's directory",
+        )
+    threshold = 0.0 if abstain is None or isinstance(run, OnnxModel) else _threshold(run, abstain)
+    several = [pictures] if isinstance(pictures, str | os.PathLike) else pictures
+    sources = [os.fspath(picture) for picture in several]
     asked = find_pictures(sources)
     files = [picture for picture in asked if isinstance(picture, Path)]
     own = [picture for picture in asked if isinstance(picture, DatasetPicture)]
     shown = progress and len(asked) > _FEW_PICTURES
     with closing(decode_files(files, run.rule)) as chunks:
-        # Not before: to load TensorFlow takes seconds, in which the workers have begun to decode.
-        from saccade.inference.predictor import Predictor
-        from saccade.inference.respond import FamiliarityOfRun, Responder
-
-        predictor = Predictor.from_run(run)
-        respond = Responder(predictor, FamiliarityOfRun(run, predictor) if familiarity else None, top)
+        # Not before: to load a runtime takes time, in which the workers have begun to decode.
+        respond = _responder(run, len(asked), familiarity, top)
         with counting("predicting", total=len(asked), unit="pictures", shown=shown) as bar:
             answers: dict[Path | DatasetPicture, Prediction] = _predict_files(respond, files, chunks, bar)
             answers |= _predict_own(run, respond, own, bar)
     return [_marked(answers[picture], threshold) for picture in asked]
+
+
+def open_model(run: Run | OnnxModel | str | Path) -> Run | OnnxModel:
+    """A run, or a model file where the path is that of a file.
+
+    Raises:
+        RunError: it is neither.
+    """
+    if isinstance(run, OnnxModel):
+        return run
+    if not isinstance(run, Run) and Path(run).is_file():
+        return OnnxModel.read(Path(run))
+    return Run.open(run)
+
+
+def _threshold(run: Run, abstain: float | Abstention) -> float:
+    return (abstain if isinstance(abstain, Abstention) else abstention_of(run, abstain)).threshold
+
+
+def _responder(run: Run | OnnxModel, pictures: int, familiarity: bool, top: int) -> Responder:
+    if isinstance(run, OnnxModel):
+        return Responder(run, None, top)
+    light = light_model(run) if pictures <= MOST_PICTURES and not familiarity else None
+    if light is not None:
+        return Responder(light, None, top)
+    from saccade.inference.familiarity_of_run import FamiliarityOfRun
+    from saccade.inference.predictor import Predictor
+
+    predictor = Predictor.from_run(run)
+    return Responder(predictor, FamiliarityOfRun(run, predictor) if familiarity else None, top)
 
 
 def _marked(prediction: Prediction, threshold: float) -> Prediction:
@@ -132,17 +166,20 @@ def _predict_files(
 
 
 def _predict_own(
-    run: Run, respond: Responder, pictures: Sequence[DatasetPicture], bar: Progress
+    run: Run | OnnxModel, respond: Responder, pictures: Sequence[DatasetPicture], bar: Progress
 ) -> dict[Path | DatasetPicture, Prediction]:
     names = dict.fromkeys(picture.data for picture in pictures)
-    # Of the run's own data, the pictures are those that it was trained on.
-    fixes = {run.data_source: run.fixes()}
-    datasets = {data: load_with_rule(data, run.rule, fixes=fixes.get(data, ())) for data in names}
-    recipe, earlier = run.recipe, run.split_of()
-    parts = {
-        data: parts_of(dataset, validation=recipe.validation, seed=recipe.seed, earlier=earlier)
-        for data, dataset in datasets.items()
-    }
+    datasets, parts = {}, {}
+    for data in names:
+        if isinstance(run, OnnxModel):
+            datasets[data] = load_with_rule(data, run.rule)
+            parts[data] = dict(datasets[data].splits)
+        else:
+            # Of the run's own data, the pictures are those that it was trained on.
+            fixes = run.fixes() if data == run.data_source else ()
+            datasets[data] = load_with_rule(data, run.rule, fixes=fixes)
+            recipe, earlier = run.recipe, run.split_of()
+            parts[data] = parts_of(datasets[data], validation=recipe.validation, seed=recipe.seed, earlier=earlier)
     answers: dict[Path | DatasetPicture, Prediction] = {}
     for picture in pictures:
         split = _split_with(picture, parts[picture.data])

@@ -35,7 +35,9 @@ def asked_about(network: keras.Model, height: int, width: int, views: int) -> ke
     shrink = _shrinking((height, width), network.input_shape[1:3])
     if views == 1:
         return keras.Model(pixels, network(shrink(pixels)), name=f"{network.name}_shrunk")
-    mirror = _product("nhwc,vw->nhvc", np.eye(width, dtype=np.float32)[::-1], (None, width, 3), "mirror")
+    mirror = _product(
+        "nhwc,vw->nhvc", np.eye(width, dtype=np.float32)[::-1], (height, width), (height, width), "mirror"
+    )
     framed = _framed(pixels, height, width)
     down_right = layers.Cropping2D(((0, 2), (0, 2)), name="down_right")(framed)
     up_left = layers.Cropping2D(((2, 0), (2, 0)), name="up_left")(framed)
@@ -58,14 +60,19 @@ def _framed(pixels: keras.KerasTensor, height: int, width: int) -> keras.KerasTe
 def _shrinking(old: tuple[int, int], new: tuple[int, int]) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
     if old == new:
         return lambda picture: picture
-    rows = _product("nhwc,vh->nvwc", resize_matrix(old[0], new[0]), (new[0], None, 3), "shrink_rows")
-    columns = _product("nhwc,vw->nhvc", resize_matrix(old[1], new[1]), (None, new[1], 3), "shrink_columns")
+    rows = _product("nhwc,vh->nvwc", resize_matrix(old[0], new[0]), old, (new[0], old[1]), "shrink_rows")
+    columns = _product("nhwc,vw->nhvc", resize_matrix(old[1], new[1]), (new[0], old[1]), new, "shrink_columns")
     return lambda picture: columns(rows(picture))
 
 
-def _product(equation: str, matrix: NDArray[np.float32], shape: tuple[int | None, ...], name: str) -> layers.Layer:
-    """A layer that multiplies rows or columns by a constant matrix [new, old]."""
-    layer = layers.EinsumDense(equation, shape, trainable=False, dtype="float32", name=name)
-    layer.build((None, matrix.shape[1], matrix.shape[1], 3))
+def _product(
+    equation: str, matrix: NDArray[np.float32], old: tuple[int, int], new: tuple[int, int], name: str
+) -> layers.Layer:
+    """A layer that multiplies rows or columns by a constant matrix: pictures of size `old` become ones of size `new`.
+
+    Both sizes are given in full, because from HDF5 the next layer is built anew by the shape of this one's output.
+    """
+    layer = layers.EinsumDense(equation, (*new, 3), trainable=False, dtype="float32", name=name)
+    layer.build((None, *old, 3))
     layer.set_weights([matrix])
     return layer

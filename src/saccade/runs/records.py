@@ -17,6 +17,17 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
+def _check_rule(rule: PictureRule) -> None:
+    sides = (rule.height, rule.width)
+    if not all(1 <= side <= _LARGEST_SIDE for side in sides) or not all(0 <= value <= 255 for value in rule.background):
+        raise ValueError("the rule's numbers make no sense")
+
+
+def _check_printable(*texts: str) -> None:
+    if not all(text.isprintable() for text in texts):
+        raise ValueError("names and notes must be printable")
+
+
 class DataRecord(_Record):
     """What a run was trained on.
 
@@ -42,11 +53,8 @@ class DataRecord(_Record):
 
     @model_validator(mode="after")
     def _within_reason(self) -> DataRecord:
-        sides, background = (self.rule.height, self.rule.width), self.rule.background
-        if not all(1 <= side <= _LARGEST_SIDE for side in sides) or not all(0 <= value <= 255 for value in background):
-            raise ValueError("the rule's numbers make no sense")
-        if not all(text.isprintable() for text in (self.name, *self.class_names, *self.notes)):
-            raise ValueError("names and notes must be printable")
+        _check_rule(self.rule)
+        _check_printable(self.name, *self.class_names, *self.notes)
         return self
 
     @classmethod
@@ -111,6 +119,45 @@ class Calibration(_Record):
     pictures: int = Field(ge=1)
     log_loss_before: float
     log_loss_after: float
+
+
+class ModelRecord(_Record):
+    """What turns a picture into an answer beside the model itself: goes with every model that leaves a run.
+
+    Attributes:
+        name: of the run.
+        class_names: in the order of the model's outputs.
+        rule: how a picture of any size becomes the model's input.
+        decoding: the same in words.
+        scaling: of the pixels, which the model does itself.
+        temperature: that the model's logits are divided by, in the model itself.
+        views: of a picture, that the model averages over, itself.
+        data: short name of the data that it was trained on.
+        data_fingerprint: of its contents.
+        weights: fingerprint of the run's weights and temperature.
+        versions: of Saccade, Python and the packages that it was made with.
+    """
+
+    name: str
+    class_names: tuple[str, ...] = Field(min_length=2, max_length=100_000)
+    rule: PictureRule
+    decoding: str = (
+        "turned upright (EXIF), laid over the background where transparent, 8-bit RGB; resized by Pillow's bicubic "
+        "filter so that it just covers the size, the centre cut out"
+    )
+    scaling: str = "none: pixels from 0 to 255 as float32, [n, height, width, 3], red first"
+    temperature: float
+    views: int
+    data: str
+    data_fingerprint: str
+    weights: str
+    versions: dict[str, str]
+
+    @model_validator(mode="after")
+    def _within_reason(self) -> ModelRecord:
+        _check_rule(self.rule)
+        _check_printable(self.name, self.data, *self.class_names)
+        return self
 
 
 class SplitRow(_Record):

@@ -19,6 +19,7 @@ A run directory holds
     answers-validation.safetensors   what it says of each validation picture, at that temperature
     familiarity.safetensors   what its training pictures look like to its first layers
     model.keras           weights and temperature as a stock Keras model that ends in probabilities, for use elsewhere
+    model.onnx            the same for ONNX Runtime, from which `predict` answers at once; may be missing
     validation.npz        up to 1,000 validation pictures with labels, for later checks
 
 and later what `evaluate` and `export` add.
@@ -40,6 +41,7 @@ from numpy.typing import NDArray
 from saccade.data.dataset import SPLIT_NAMES, PictureRule, RefusedPicture, Split, SplitName
 from saccade.data.fixes import Fix, fixes_text, read_fixes
 from saccade.errors import RunError
+from saccade.printable import printable
 from saccade.recipes import Recipe
 from saccade.runs.answers import Answers
 from saccade.runs.checkpoints import Checkpoints
@@ -51,6 +53,7 @@ from saccade.runs.records import (
     EpochRecord,
     EpochTiming,
     EvaluationRecord,
+    ModelRecord,
     Parent,
     SplitRow,
     Status,
@@ -62,6 +65,9 @@ from saccade.whole_files import TEMPORARY, placed
 _WEIGHTS = "weights.safetensors"
 _VALIDATION = "validation.npz"
 _FAMILIARITY = "familiarity.safetensors"
+LIGHT_MODEL = "model.onnx"
+"""What a few pictures are classified with, because it opens in a tenth of a second."""
+
 _FIXES = "fixes.csv"
 _SPLIT = "split.csv"
 _LARGEST_SPLIT = 10**9
@@ -151,6 +157,30 @@ class Run:
         """The run that this one extends, if it does."""
         path = self.path / "parent.json"
         return read_record(path, Parent) if path.exists() else None
+
+    def model_record(self) -> ModelRecord:
+        """What goes with its model wherever that goes."""
+        environment = self.environment()
+        return ModelRecord(
+            name=printable(self.name),
+            class_names=self.class_names,
+            rule=self.rule,
+            temperature=self.temperature,
+            views=self.recipe.views,
+            data=self.data_name,
+            data_fingerprint=self.data_fingerprint,
+            weights=self.weights_fingerprint(),
+            versions={"saccade": environment.saccade, "python": environment.python, **environment.packages},
+        )
+
+    def light_model(self) -> bytes | None:
+        """The contents of its `model.onnx`, if there is one.
+
+        Raises:
+            RunError: it can't be read, or is too large.
+        """
+        path = self.path / LIGHT_MODEL
+        return read_contents(path, memory_bytes() // 4) if path.exists() else None
 
     def calibration(self) -> Calibration | None:
         """What its logits are divided by; None without validation pictures, or before it is trained to its end."""

@@ -1,0 +1,42 @@
+"""A model as a LiteRT file (formerly TensorFlow Lite), for phones and small computers."""
+
+from __future__ import annotations
+
+import tempfile
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import keras
+
+Weights = Literal["float32", "float16", "int8"]
+
+
+def to_litert(model: keras.Model, weights: Weights, examples: NDArray[np.uint8]) -> bytes:
+    """The contents of a LiteRT file with the signature `serving_default`: pixels -> probabilities, both float32.
+
+    Args:
+        model: from float32 [n, height, width, 3] to float32 [n, classes]; best after `fold_normalization`.
+        weights: what they are rounded to. With "int8", layers compute in eight bits as well.
+        examples: uint8 [n, height, width, 3], from which "int8" learns the range of each layer's outputs.
+    """
+    import keras
+    import tensorflow as tf
+
+    signature = [tf.TensorSpec(model.input_shape, tf.float32, name="pixels")]
+    archive = keras.export.ExportArchive()
+    archive.add_endpoint("serve", lambda pixels: {"probabilities": model(pixels, training=False)}, signature)
+    with tempfile.TemporaryDirectory(prefix="saccade-litert-") as folder:
+        # By way of a SavedModel, because only there the converter turns variables into constants by itself.
+        archive.write_out(folder, verbose=False)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        if weights != "float32":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if weights == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        if weights == "int8":
+            converter.representative_dataset = lambda: ([picture[None].astype(np.float32)] for picture in examples)
+        contents: bytes = converter.convert()
+    return contents
