@@ -24,9 +24,9 @@ from saccade.data.load import load_with_rule
 from saccade.errors import RunError
 from saccade.evaluation.metrics import measure
 from saccade.inference.abstention import abstention_of
+from saccade.inference.familiarity_of_run import FamiliarityOfRun
 from saccade.inference.predict import UNFAMILIAR
 from saccade.inference.predictor import Predictor
-from saccade.inference.familiarity_of_run import FamiliarityOfRun
 from saccade.runs.run import Run
 from saccade.training.calibration import at_temperature
 

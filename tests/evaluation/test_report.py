@@ -20,6 +20,7 @@ def _report(labels, predicted):
         class_names=names,
         views=1,
         one_view=None,
+        temperature=1.0,
         calibration=None,
         metrics=measure(np.array(labels), np.eye(3, dtype=np.float32)[predicted]),
         notes=(),

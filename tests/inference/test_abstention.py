@@ -4,8 +4,8 @@ import shutil
 
 import numpy as np
 import pytest
-from PIL import Image
 from click.testing import CliRunner
+from PIL import Image
 from scipy.stats import binomtest
 
 import saccade

@@ -34,24 +34,27 @@ _MOST_CLASSES = 30
 def command(
     run: str, data: str | None, split: SplitName, fixes: str | None, strict: bool, corruptions: bool, as_json: bool
 ) -> None:
-    """Measure RUN on the pictures of a split, each scored exactly once.
+    """Measure RUN, a run or an exported ONNX file, on the pictures of a split, each scored exactly once.
 
     Writes report.json, answers.safetensors, confusion_matrix.png and predictions.png into RUN; their names tell where
-    it was not the test split of RUN's own data.
+    it was not the test split of RUN's own data. Of an ONNX file the numbers are only printed, and it needs --data.
 
     With --corruptions RUN is scored on pictures with noise, blur, other brightness, less contrast, JPEG compression,
     shifted and turned, in five strengths each, which takes 36 times as long; writes robustness.json and robustness.png.
     """
-    from saccade.runs.run import Run
-
-    opened = Run.open(run)
     if corruptions:
-        _measure_robustness(opened, data, split, strict=strict, as_json=as_json)
+        from saccade.runs.run import Run
+
+        _measure_robustness(Run.open(run), data, split, strict=strict, as_json=as_json)
         return
+
+    from saccade.inference.open_model import open_model
+
+    open_model(run)  # what is none is refused at once
 
     from saccade.evaluation.evaluate import evaluate
 
-    report = evaluate(opened, data=data, split=split, fixes=fixes, strict=strict, progress=True)
+    report = evaluate(run, data=data, split=split, fixes=fixes, strict=strict, progress=True)
     if as_json:
         print_json(report.to_dict())
         return
@@ -60,7 +63,8 @@ def command(
     if len(report.class_names) <= _MOST_CLASSES:
         _print_classes(report)
     _print_confused(report)
-    _print_files(report.files)
+    if report.files:
+        _print_files(report.files)
 
 
 def _measure_robustness(run: Run, data: str | None, split: SplitName, *, strict: bool, as_json: bool) -> None:
@@ -115,9 +119,10 @@ def _print_numbers(report: Report) -> None:
     say(f"top-3 accuracy     {report.top3_accuracy:7.2%}")
     say(f"log-loss           {report.log_loss:7.4f}  nats")
     found = report.calibration
-    temperature = (
-        f"{found.temperature:.3g}, of {found.pictures:,} validation pictures" if found else "1: not calibrated"
-    )
+    if found:
+        temperature = f"{found.temperature:.3g}, of {found.pictures:,} validation pictures"
+    else:
+        temperature = "1: not calibrated" if report.temperature == 1 else f"{report.temperature:.3g}"
     say(f"calibration error  {report.expected_calibration_error:7.2%}  (expected, 15 bins; temperature {temperature})")
 
 

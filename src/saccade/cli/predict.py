@@ -38,7 +38,8 @@ def command(
     PICTURE is a file, a folder, a glob, or DATA:test:0 for one of a dataset's own pictures, whose true class is then
     shown as well. Each picture is reported once. The exit code is 1 if any could not be read.
     """
-    from saccade.inference.predict import open_model, predict
+    from saccade.inference.open_model import open_model
+    from saccade.inference.predict import predict
 
     model = open_model(run)
     promise = _promised(model, abstain)

@@ -19,6 +19,8 @@ from saccade.errors import EvaluationError
 from saccade.evaluation.drawings import choose_pictures, draw_confusion_matrix, draw_predictions
 from saccade.evaluation.metrics import measure
 from saccade.evaluation.report import Report
+from saccade.inference.onnx_model import OnnxModel
+from saccade.inference.open_model import open_model
 from saccade.inference.predictor import Predictor
 from saccade.runs.answers import Answers
 from saccade.runs.run import Run
@@ -29,7 +31,7 @@ _FILES = (("report", ".json"), ("answers", ".safetensors"), ("confusion_matrix",
 
 
 def evaluate(
-    run: Run | str | Path,
+    run: Run | OnnxModel | str | Path,
     *,
     data: str | os.PathLike[str] | None = None,
     split: SplitName = "test",
@@ -43,8 +45,8 @@ def evaluate(
     data that the run was trained on.
 
     Args:
-        run: a run or its directory.
-        data: a name or a path. None: what the run was trained on.
+        run: a run or its directory; or an ONNX file that `saccade.export` wrote: then nothing is written.
+        data: a name or a path. None: what the run was trained on; a model file needs it named.
         split: "test"; "validation": the data's own validation split, else the part that the run's recipe holds out of
             the training pictures; "train": the rest of them.
         fixes: a fixes.csv that is applied to the data. None: the run's own, where the data is what it was trained on.
@@ -60,9 +62,13 @@ def evaluate(
         EvaluationError: its classes are not those of the run, the split has no pictures, or it can no longer be told
             which training pictures were held out, because the data has changed.
     """
-    run = Run.open(run)
     if split not in SPLIT_NAMES:
         raise EvaluationError(f"there is no split '{split}'", expected=f"one of {', '.join(SPLIT_NAMES)}")
+    model = open_model(run)
+    if isinstance(model, OnnxModel):
+        place = Path(model.record.name) if isinstance(run, Run | OnnxModel) else Path(run).resolve()
+        return _evaluate_model_file(model, place, data, split, fixes=fixes, strict=strict, progress=progress)
+    run = model
     predictor = Predictor.from_run(run)
     subject = find_subject(run, data, split, fixes=fixes, progress=progress)
     if strict:
@@ -87,12 +93,57 @@ def evaluate(
         metrics=measure(subject.pictures.labels, probabilities),
         views=run.recipe.views,
         one_view=one_view,
+        temperature=run.temperature,
         calibration=run.calibration(),
         notes=subject.notes,
         files=tuple(run.path.resolve() / f"{stem}{mark_of(subject, split)}{suffix}" for stem, suffix in _FILES),
     )
     _write(run, report, subject.pictures, probabilities)
     return report
+
+
+def _evaluate_model_file(
+    model: OnnxModel,
+    place: Path,
+    data: str | os.PathLike[str] | None,
+    split: SplitName,
+    *,
+    fixes: str | os.PathLike[str] | None,
+    strict: bool,
+    progress: bool,
+) -> Report:
+    """Scores a model file, which knows neither where its data lies nor what was held out of it."""
+    if data is None:
+        raise EvaluationError(
+            "a model file does not know where its data lies", remedy="name the data: --data DATA, or evaluate the run"
+        )
+    dataset = load_with_rule(data, model.rule, fixes=() if fixes is None else read_fixes(fixes), progress=progress)
+    if strict:
+        dataset.require_all()
+    _require_same_classes(model.class_names, dataset.class_names)
+    pictures = dataset.splits.get(split)
+    if pictures is None or not len(pictures):
+        raise _no_pictures(dataset, split)
+    probabilities = model.probabilities_of(pictures, progress=progress)
+    require_each_once(pictures, probabilities, len(model.class_names))
+    return Report(
+        run=place,
+        data_name=dataset.name,
+        data_source=dataset.source,
+        data_fingerprint=dataset.fingerprint,
+        weights=model.record.weights,
+        split=split,
+        n=len(pictures),
+        refused=tuple(picture for picture in dataset.refused if picture.split == split),
+        class_names=model.class_names,
+        metrics=measure(pictures.labels, probabilities),
+        views=model.record.views,
+        one_view=None,
+        temperature=model.record.temperature,
+        calibration=None,
+        notes=(*dataset.notes, "a model file: which of these pictures were trained on is not known"),
+        files=(),
+    )
 
 
 def require_each_once(pictures: Split, probabilities: NDArray[np.float32], classes: int) -> None:

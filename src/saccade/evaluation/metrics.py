@@ -38,7 +38,8 @@ class Metrics:
         accuracy_interval: 95% Wilson interval of the accuracy.
         balanced_accuracy: mean recall over the classes that have pictures, 0 to 1.
         top3_accuracy: part of the pictures whose true class is among the three most probable, 0 to 1.
-        log_loss: mean negative natural logarithm of the true class's probability, in nats.
+        log_loss: mean negative natural logarithm of the true class's probability, in nats; one below 2e-16 counts as
+            that, as in scikit-learn.
         expected_calibration_error: mean gap between confidence and accuracy over 15 bins of confidence, 0 to 1.
         per_class: the scores of each class, in the order of the labels.
         macro_average: mean scores over the classes that have pictures.

@@ -46,7 +46,8 @@ class Report:
         metrics: the numbers.
         views: of each picture, that an answer was averaged over.
         one_view: the same numbers with one view, where there are more.
-        calibration: the temperature that the logits are divided by and where it comes from; None: 1, not calibrated.
+        temperature: that the logits are divided by; 1 where they are not calibrated.
+        calibration: where that comes from; None where nothing is known of it.
         notes: sentences that whoever reads the numbers should know.
         files: what was written, absolute paths.
     """
@@ -63,6 +64,7 @@ class Report:
     metrics: Metrics
     views: int
     one_view: Metrics | None
+    temperature: float
     calibration: Calibration | None
     notes: tuple[str, ...]
     files: tuple[Path, ...]
@@ -148,7 +150,7 @@ class Report:
             "top3_accuracy": self.top3_accuracy,
             "log_loss": self.log_loss,
             "expected_calibration_error": self.expected_calibration_error,
-            "temperature": self.calibration.temperature if self.calibration else 1.0,
+            "temperature": self.temperature,
             "calibrated_on": self.calibration.pictures if self.calibration else None,
             "views": self.views,
             "one_view_accuracy": self.one_view.accuracy if self.one_view else None,

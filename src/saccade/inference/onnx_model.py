@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from saccade.data.dataset import PictureRule
+from saccade.data.dataset import PictureRule, Split
+from saccade.data.progress import counting
 from saccade.errors import RunError
 from saccade.printable import printable
 from saccade.runs.environment import memory_bytes
@@ -37,6 +38,7 @@ _OPERATORS = frozenset(
     }
 )  # fmt: skip
 _BATCH_PIXELS = 100 * 32 * 32
+_CHUNK = 500  # pictures
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,16 @@ class OnnxModel:
     def rule(self) -> PictureRule:
         """How pictures become its input."""
         return self.record.rule
+
+    def probabilities_of(self, split: Split, *, progress: bool = False) -> NDArray[np.float32]:
+        """Class probabilities, float32 [n, classes], of a split's pictures, read in bounded chunks."""
+        parts = [np.empty((0, len(self.class_names)), np.float32)]
+        with counting("scoring", total=len(split), unit="pictures", shown=progress) as bar:
+            for start in range(0, len(split), _CHUNK):
+                pictures = split.take(slice(start, start + _CHUNK))
+                parts.append(self.probabilities(pictures))
+                bar.update(len(pictures))
+        return np.concatenate(parts)
 
     def probabilities(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Class probabilities, float32 [n, classes], of pictures uint8 [n, height, width, 3] made by its rule."""

@@ -21,6 +21,7 @@ from saccade.inference.abstention import Abstention, abstention_of
 from saccade.inference.class_probability import ClassProbability
 from saccade.inference.light import MOST_PICTURES, light_model
 from saccade.inference.onnx_model import OnnxModel
+from saccade.inference.open_model import open_model
 from saccade.inference.respond import Responder
 from saccade.inference.sources import DatasetPicture, find_pictures
 from saccade.runs.run import Run
@@ -110,19 +111,6 @@ def predict(
             answers: dict[Path | DatasetPicture, Prediction] = _predict_files(respond, files, chunks, bar)
             answers |= _predict_own(run, respond, own, bar)
     return [_marked(answers[picture], threshold) for picture in asked]
-
-
-def open_model(run: Run | OnnxModel | str | Path) -> Run | OnnxModel:
-    """A run, or a model file where the path is that of a file.
-
-    Raises:
-        RunError: it is neither.
-    """
-    if isinstance(run, OnnxModel):
-        return run
-    if not isinstance(run, Run) and Path(run).is_file():
-        return OnnxModel.read(Path(run))
-    return Run.open(run)
 
 
 def _threshold(run: Run, abstain: float | Abstention) -> float:
