@@ -54,3 +54,11 @@ def tiny_run(tiny_folder, tmp_path_factory):
     from saccade.training.train import train
 
     return train(tiny_folder, recipe="quick", out=tmp_path_factory.mktemp("runs") / "tiny", epochs=2, progress=False)
+
+
+_LONGEST = ("test_readme.py", "test_docs.py", "test_resume.py", "test_export.py")
+
+
+def pytest_collection_modifyitems(items):
+    """The files with the longest tests first, so that at the end no core waits for the other's last one."""
+    items.sort(key=lambda item: item.path.name not in _LONGEST)

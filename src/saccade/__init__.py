@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from saccade.data.dataset import Dataset, PictureRule, RefusedPicture, Split
     from saccade.data.explore import Exploration, explore
     from saccade.data.load import load
+    from saccade.deploy.benchmark import FormatFigures, benchmark
     from saccade.deploy.export import Export, export
     from saccade.errors import SaccadeError
     from saccade.evaluation.compare import compare
@@ -47,6 +48,7 @@ _HOMES = {
     "Exploration": "saccade.data.explore",
     "Export": "saccade.deploy.export",
     "Finding": "saccade.auditing.findings",
+    "FormatFigures": "saccade.deploy.benchmark",
     "PictureRule": "saccade.data.dataset",
     "Prediction": "saccade.inference.predict",
     "Recipe": "saccade.recipes",
@@ -57,6 +59,7 @@ _HOMES = {
     "SaccadeError": "saccade.errors",
     "Split": "saccade.data.dataset",
     "audit": "saccade.auditing.audit",
+    "benchmark": "saccade.deploy.benchmark",
     "compare": "saccade.evaluation.compare",
     "evaluate": "saccade.evaluation.evaluate",
     "explore": "saccade.data.explore",
@@ -77,6 +80,7 @@ __all__ = [
     "Exploration",
     "Export",
     "Finding",
+    "FormatFigures",
     "PictureRule",
     "Prediction",
     "Recipe",
@@ -87,6 +91,7 @@ __all__ = [
     "SaccadeError",
     "Split",
     "audit",
+    "benchmark",
     "compare",
     "evaluate",
     "explore",

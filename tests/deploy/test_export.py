@@ -174,7 +174,14 @@ def test_eight_bits_are_judged_by_their_right_answers():
     assert caught.value.found == "6 more or fewer of 1000"
 
 
-@pytest.mark.parametrize("form", list(RECIPES))
+# Those that load TensorFlow take ten seconds each.
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param(form, marks=pytest.mark.nightly) if form in ("h5", "savedmodel", "weights") else form
+        for form in RECIPES
+    ],
+)
 def test_the_example_beside_it_classifies_a_picture_as_the_run_does(exports, runs, form, tiny_folder):
     leaflet = exports[form].files[-1]
     assert sorted(path.name for path in leaflet.iterdir()) == ["example.py", "labels.txt", "metadata.json"]

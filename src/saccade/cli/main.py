@@ -22,7 +22,8 @@ VERBS = {
     "report": "Make a page to read of a run, and a model card.",
     "compare": "Compare runs, with a verdict: better, or not distinguishable.",
     "predict": "Classify pictures with a run.",
-    "export": "Save a run's model as Keras, HDF5, SavedModel or weights.",
+    "export": "Save a run's model for Keras, TensorFlow, ONNX Runtime or LiteRT.",
+    "benchmark": "Measure a run in every format: size, accuracy, speed, memory, start.",
     "recipes": "List the recipes, or show one.",
     "cache": "Show what the cache holds, or clear it.",
 }

@@ -1,13 +1,18 @@
 """Opens an export the way its user will, and writes down what it says of some pictures.
 
-Run as a file, by `verify`, in a process of its own: FORMAT EXPORT PICTURES.npy ANSWERS.npy. It imports nothing of
-Saccade and makes sure that nothing else does.
+Run as a file in a process of its own: FORMAT EXPORT PICTURES.npy ANSWERS.npy, by `verify`; and by `benchmark` with one
+more argument, the time on the monotonic clock at which the process was started: then it also prints how fast it was, as
+JSON. It imports nothing of Saccade and makes sure that nothing else does.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import resource
+import statistics
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +20,8 @@ from typing import Any
 import numpy as np
 
 _BATCH = 32
+_MANY = 256
+_LEAST, _MOST, _SECONDS = 3, 30, 3.0
 
 
 def main() -> None:
@@ -23,11 +30,42 @@ def main() -> None:
     sys.modules["saccade"] = None  # type: ignore[assignment]
     # The expected answers were computed on the processor, and the exporting process may hold all memory of a GPU.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    form, export, pictures, answers = sys.argv[1:]
+    form, export, pictures, answers, *started = sys.argv[1:]
     asked = np.load(pictures, allow_pickle=False)
     answer = _open_export(form, Path(export))
+    if started:
+        sys.stdout.write(json.dumps(_measure(answer, asked, float(started[0]))) + "\n")
     parts = [answer(asked[start : start + _BATCH].astype(np.float32)) for start in range(0, len(asked), _BATCH)]
     np.save(answers, np.concatenate(parts), allow_pickle=False)
+
+
+def _measure(answer: Callable[[Any], Any], asked: Any, started: float) -> dict[str, float]:
+    """Seconds from the start to the first answer, and to one picture (median), pictures a second, peak memory in MB."""
+    one, many = asked[:1].astype(np.float32), asked[:_MANY].astype(np.float32)
+    answer(one)
+    cold_start = time.monotonic() - started
+    alone = _repeated(answer, one)
+    answer(many[:_BATCH])
+    together = _repeated(
+        lambda pixels: [answer(pixels[at : at + _BATCH]) for at in range(0, len(pixels), _BATCH)], many
+    )
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return {
+        "cold_start_seconds": cold_start,
+        "one_picture_ms": 1000 * statistics.median(alone),
+        "pictures_per_second": len(many) / statistics.median(together),
+        "memory_mb": peak / 1e6,
+    }
+
+
+def _repeated(ask: Callable[[Any], Any], pixels: Any) -> list[float]:
+    """The seconds of each of several calls: thirty, or fewer where they take long."""
+    seconds: list[float] = []
+    while len(seconds) < _LEAST or (len(seconds) < _MOST and sum(seconds) < _SECONDS):
+        began = time.perf_counter()
+        ask(pixels)
+        seconds.append(time.perf_counter() - began)
+    return seconds
 
 
 def _open_export(form: str, path: Path) -> Callable[[Any], Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,12 +106,32 @@ def _margins(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
     return margins
 
 
+def measure(form: str, export: Path, check: Check) -> tuple[NDArray[Any], dict[str, float]]:
+    """An export's answers to the check's pictures, and how fast it gave them, in a process of its own.
+
+    Returns:
+        Answers [n, classes]; and "cold_start_seconds" (from the start of the process to its first answer),
+        "one_picture_ms", "pictures_per_second" (in batches of 32) and "memory_mb" (at its peak).
+
+    Raises:
+        ExportError: the export does not open.
+    """
+    return _asked(form, export, check.pictures, timed=True)
+
+
 def _answers(form: str, export: Path, pictures: NDArray[np.uint8]) -> NDArray[Any]:
+    return _asked(form, export, pictures, timed=False)[0]
+
+
+def _asked(
+    form: str, export: Path, pictures: NDArray[np.uint8], *, timed: bool
+) -> tuple[NDArray[Any], dict[str, float]]:
     with tempfile.TemporaryDirectory(prefix="saccade-export-") as scratch:
         asked, answered = Path(scratch) / "pictures.npy", Path(scratch) / "answers.npy"
         np.save(asked, pictures, allow_pickle=False)
         # -P, not -I: TensorFlow may be installed where only the user's own environment variables lead.
         command = [sys.executable, "-P", str(_CHECKER), form, str(export.absolute()), str(asked), str(answered)]
+        command += [str(time.monotonic())] if timed else []
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603
         if done.returncode:
             last = done.stderr.decode(errors="replace").strip().splitlines()[-_QUOTED_LINES:]
@@ -119,7 +141,7 @@ def _answers(form: str, export: Path, pictures: NDArray[np.uint8]) -> NDArray[An
                 found="\n    ".join(last) or f"exit code {done.returncode}",
             )
         answers: NDArray[Any] = np.load(answered, allow_pickle=False)
-        return answers
+        return answers, json.loads(done.stdout.splitlines()[-1]) if timed else {}
 
 
 def _disagreement(check: Check, expected: str, found: str) -> ExportError:

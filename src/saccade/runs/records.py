@@ -143,7 +143,7 @@ class ModelRecord(_Record):
     rule: PictureRule
     decoding: str = (
         "turned upright (EXIF), laid over the background where transparent, 8-bit RGB; resized by Pillow's bicubic "
-        "filter so that it just covers the size, the centre cut out"
+        "filter so that it just covers the size, the centre cut out; of 16-bit samples the high byte is kept"
     )
     scaling: str = "none: pixels from 0 to 255 as float32, [n, height, width, 3], red first"
     temperature: float

@@ -1,0 +1,82 @@
+"""benchmark: what each format of a run costs and gives, measured in clean processes."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from saccade.data.progress import counting
+from saccade.deploy.export import export
+from saccade.deploy.formats import FORMATS
+from saccade.deploy.verify import check_for, measure
+from saccade.errors import ExportError
+from saccade.inference.predictor import Predictor
+from saccade.runs.run import Run
+
+
+@dataclass(frozen=True)
+class FormatFigures:
+    """What a format costs and gives.
+
+    Attributes:
+        format: one of `FORMATS`.
+        size_bytes: of the model.
+        right: how many of the run's kept validation pictures it gives their true class; None without such pictures.
+        pictures: how many those are.
+        same_class: part of the pictures it was checked on that get the class that the run gives, 0 to 1.
+        cold_start_seconds: from the start of a process to its first answer, the runtime's import included.
+        one_picture_ms: median time of a call with one picture, already decoded.
+        pictures_per_second: in batches of 32, already decoded.
+        memory_mb: of the process at its peak, in megabytes (10^6 bytes).
+    """
+
+    format: str
+    size_bytes: int
+    right: int | None
+    pictures: int
+    same_class: float
+    cold_start_seconds: float
+    one_picture_ms: float
+    pictures_per_second: float
+    memory_mb: float
+
+
+def benchmark(
+    run: Run | str | Path, formats: Sequence[str] = tuple(FORMATS), *, progress: bool = False
+) -> tuple[list[FormatFigures], dict[str, str]]:
+    """Exports a run to each format, opens each in a process of its own and measures it. Nothing is kept.
+
+    Args:
+        run: a run or its directory.
+        formats: some of `FORMATS`.
+        progress: whether to show on stderr how far it is.
+
+    Returns:
+        The figures of each format that could be exported, and of the others, format -> why not.
+
+    Raises:
+        RunError: no run there, a damaged one, or one without weights.
+        ExportError: a format is not known.
+    """
+    run = Run.open(run)
+    unknown = [form for form in formats if form not in FORMATS]
+    if unknown:
+        raise ExportError(f"there is no export format '{unknown[0]}'", expected=f"one of {', '.join(FORMATS)}")
+    check = check_for(run, Predictor.from_run(run))
+    found, failed = [], {}
+    with counting("measuring", total=len(formats), unit="formats", shown=progress) as bar:
+        for form in formats:
+            with tempfile.TemporaryDirectory(prefix="saccade-benchmark-") as folder:
+                try:
+                    exported = export(run, format=form, out=Path(folder) / f"model{FORMATS[form].suffix}")
+                except ExportError as error:
+                    failed[form] = error.problem
+                else:
+                    answers, figures = measure(form, exported.path, check)
+                    right = None if check.labels is None else int((answers.argmax(axis=1) == check.labels).sum())
+                    n = 0 if right is None else len(answers)
+                    found.append(FormatFigures(form, exported.size_bytes, right, n, exported.same_class, **figures))
+            bar.update(1)
+    return found, failed
