@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ import saccade
 from saccade.deploy.formats import FORMATS
 from saccade.deploy.verify import Check, agreement, check_for, verify
 from saccade.errors import ExportError, RunError
+from saccade.inference.model_file import ModelFile
+from saccade.inference.open_model import open_model
 from saccade.inference.predictor import Predictor
 from saccade.runs.run import Run
 
@@ -205,15 +208,39 @@ def test_the_example_beside_it_classifies_a_picture_as_the_run_does(exports, run
 
 
 def test_metadata_lie_inside_the_files_that_travel_alone(exports, runs):
-    import zipfile
-
-    from saccade.inference.onnx_model import OnnxModel
-
     record = runs["onnx"].model_record()
-    assert OnnxModel.read(exports["onnx"].path).record == record
+    for form in ("onnx", "litert-float16"):
+        opened = open_model(exports[form].path)
+        assert isinstance(opened, ModelFile)
+        assert opened.record == record
     with zipfile.ZipFile(exports["litert-float16"].path) as archive:
-        assert json.loads(archive.read("metadata.json")) == json.loads(record.model_dump_json())
         assert archive.read("labels.txt").decode().split() == list(record.class_names)
+
+
+@pytest.mark.parametrize("form", ["onnx", "litert", "litert-float16", "litert-int8"])
+def test_predict_and_evaluate_take_the_files_in_place_of_the_run(exports, runs, form, tiny_folder):
+    tolerance = FORMATS[form].tolerance or 0.2
+    found = saccade.predict(exports[form].path, tiny_folder / "test", top=3)
+    expected = saccade.predict(runs[form], tiny_folder / "test", top=3)
+    assert len(found) == 60
+    for one, other in zip(found, expected, strict=True):
+        probabilities = {best.class_name: best.probability for best in other.top}
+        assert all(abs(best.probability - probabilities[best.class_name]) <= tolerance for best in one.top)
+    accuracy = saccade.evaluate(exports[form].path, data=tiny_folder).accuracy
+    assert accuracy == pytest.approx(saccade.evaluate(runs[form]).accuracy, abs=0.04)
+
+
+@pytest.mark.parametrize("cut", [0, 8, 30, 1000, -1])
+def test_a_damaged_litert_file_is_refused(exports, tmp_path, cut):
+    (tmp_path / "model.tflite").write_bytes(exports["litert"].path.read_bytes()[:cut])
+    with pytest.raises(RunError, match=r"model\.tflite"):
+        open_model(tmp_path / "model.tflite")
+
+
+def test_files_for_keras_are_not_opened(exports):
+    for form in ("keras", "h5"):
+        with pytest.raises(RunError, match="which Saccade does not open"):
+            open_model(exports[form].path)
 
 
 @pytest.mark.nightly

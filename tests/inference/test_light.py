@@ -13,7 +13,7 @@ import saccade
 from saccade.deploy.light_model import write_light_model
 from saccade.errors import RunError
 from saccade.inference.light import light_model
-from saccade.inference.onnx_model import OnnxModel
+from saccade.inference.open_model import open_model
 from saccade.inference.predictor import Predictor
 from saccade.runs.run import Run
 
@@ -136,7 +136,7 @@ def test_a_file_from_anyone_is_run_only_if_it_is_like_an_export(light_run, tmp_p
     change(model)
     (tmp_path / "changed.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(RunError) as caught:
-        OnnxModel.read(tmp_path / "changed.onnx")
+        open_model(tmp_path / "changed.onnx")
     assert found in str(caught.value)
 
 

@@ -34,10 +34,10 @@ _MOST_CLASSES = 30
 def command(
     run: str, data: str | None, split: SplitName, fixes: str | None, strict: bool, corruptions: bool, as_json: bool
 ) -> None:
-    """Measure RUN, a run or an exported ONNX file, on the pictures of a split, each scored exactly once.
+    """Measure RUN, a run or an exported ONNX or LiteRT file, on the pictures of a split, each scored exactly once.
 
     Writes report.json, answers.safetensors, confusion_matrix.png and predictions.png into RUN; their names tell where
-    it was not the test split of RUN's own data. Of an ONNX file the numbers are only printed, and it needs --data.
+    it was not the test split of RUN's own data. Of such a file the numbers are only printed, and it needs --data.
 
     With --corruptions RUN is scored on pictures with noise, blur, other brightness, less contrast, JPEG compression,
     shifted and turned, in five strengths each, which takes 36 times as long; writes robustness.json and robustness.png.

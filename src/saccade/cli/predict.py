@@ -14,7 +14,7 @@ from saccade.printable import printable
 
 if TYPE_CHECKING:
     from saccade.inference.abstention import Abstention
-    from saccade.inference.onnx_model import OnnxModel
+    from saccade.inference.model_file import ModelFile
     from saccade.inference.predict import Prediction
     from saccade.runs.run import Run
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 def command(
     run: str, pictures: tuple[str, ...], top: int, abstain: float | None, familiarity: bool, form: str | None
 ) -> None:
-    """Classify pictures with RUN, a run or an exported ONNX file.
+    """Classify pictures with RUN, a run or an exported ONNX or LiteRT file.
 
     PICTURE is a file, a folder, a glob, or DATA:test:0 for one of a dataset's own pictures, whose true class is then
     shown as well. Each picture is reported once. The exit code is 1 if any could not be read.
@@ -52,7 +52,7 @@ def command(
         raise SystemExit(1)
 
 
-def _promised(model: Run | OnnxModel, abstain: float | None) -> float | Abstention | None:
+def _promised(model: Run | ModelFile, abstain: float | None) -> float | Abstention | None:
     """What a promise takes, told; or, where none is asked for, whether the probabilities mean anything."""
     from saccade.runs.run import Run
 

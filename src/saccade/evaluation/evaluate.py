@@ -19,7 +19,7 @@ from saccade.errors import EvaluationError
 from saccade.evaluation.drawings import choose_pictures, draw_confusion_matrix, draw_predictions
 from saccade.evaluation.metrics import measure
 from saccade.evaluation.report import Report
-from saccade.inference.onnx_model import OnnxModel
+from saccade.inference.model_file import ModelFile
 from saccade.inference.open_model import open_model
 from saccade.inference.predictor import Predictor
 from saccade.runs.answers import Answers
@@ -31,7 +31,7 @@ _FILES = (("report", ".json"), ("answers", ".safetensors"), ("confusion_matrix",
 
 
 def evaluate(
-    run: Run | OnnxModel | str | Path,
+    run: Run | ModelFile | str | Path,
     *,
     data: str | os.PathLike[str] | None = None,
     split: SplitName = "test",
@@ -45,7 +45,7 @@ def evaluate(
     data that the run was trained on.
 
     Args:
-        run: a run or its directory; or an ONNX file that `saccade.export` wrote: then nothing is written.
+        run: a run or its directory; or an ONNX or LiteRT file that `saccade.export` wrote: then nothing is written.
         data: a name or a path. None: what the run was trained on; a model file needs it named.
         split: "test"; "validation": the data's own validation split, else the part that the run's recipe holds out of
             the training pictures; "train": the rest of them.
@@ -65,8 +65,8 @@ def evaluate(
     if split not in SPLIT_NAMES:
         raise EvaluationError(f"there is no split '{split}'", expected=f"one of {', '.join(SPLIT_NAMES)}")
     model = open_model(run)
-    if isinstance(model, OnnxModel):
-        place = Path(model.record.name) if isinstance(run, Run | OnnxModel) else Path(run).resolve()
+    if isinstance(model, ModelFile):
+        place = Path(model.record.name) if isinstance(run, Run | ModelFile) else Path(run).resolve()
         return _evaluate_model_file(model, place, data, split, fixes=fixes, strict=strict, progress=progress)
     run = model
     predictor = Predictor.from_run(run)
@@ -103,7 +103,7 @@ def evaluate(
 
 
 def _evaluate_model_file(
-    model: OnnxModel,
+    model: ModelFile,
     place: Path,
     data: str | os.PathLike[str] | None,
     split: SplitName,

@@ -7,20 +7,14 @@ memory: only graphs of the operators that Saccade's exports consist of, with all
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
-from saccade.data.dataset import PictureRule, Split
-from saccade.data.progress import counting
 from saccade.errors import RunError
-from saccade.printable import printable
-from saccade.runs.environment import memory_bytes
+from saccade.inference.model_file import ModelFile, read_model_record
 from saccade.runs.records import ModelRecord
-from saccade.runs.untrusted import read_contents
 
 if TYPE_CHECKING:
     import onnx
@@ -37,30 +31,17 @@ _OPERATORS = frozenset(
         "Squeeze", "Sub", "Transpose", "Unsqueeze",
     }
 )  # fmt: skip
-_BATCH_PIXELS = 100 * 32 * 32
-_CHUNK = 500  # pictures
 
 
 @dataclass(frozen=True)
-class OnnxModel:
+class OnnxModel(ModelFile):
     """A classifier from an ONNX file.
 
     Attributes:
-        record: what turns pictures into its input, and its output into an answer.
         session: that runs it.
     """
 
-    record: ModelRecord
     session: onnxruntime.InferenceSession
-
-    @classmethod
-    def read(cls, path: Path) -> OnnxModel:
-        """Opens a file.
-
-        Raises:
-            RunError: it can't be read, is no ONNX file of Saccade's, or holds anything that those don't.
-        """
-        return cls.open(read_contents(path, memory_bytes() // 4), printable(str(path)))
 
     @classmethod
     def open(cls, contents: bytes, name: str) -> OnnxModel:
@@ -92,34 +73,10 @@ class OnnxModel:
             raise RunError(f"'{name}' can't be run", found=str(error)[:200]) from None
         return cls(record, session)
 
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """In the order of the probabilities."""
-        return self.record.class_names
-
-    @property
-    def rule(self) -> PictureRule:
-        """How pictures become its input."""
-        return self.record.rule
-
-    def probabilities_of(self, split: Split, *, progress: bool = False) -> NDArray[np.float32]:
-        """Class probabilities, float32 [n, classes], of a split's pictures, read in bounded chunks."""
-        parts = [np.empty((0, len(self.class_names)), np.float32)]
-        with counting("scoring", total=len(split), unit="pictures", shown=progress) as bar:
-            for start in range(0, len(split), _CHUNK):
-                pictures = split.take(slice(start, start + _CHUNK))
-                parts.append(self.probabilities(pictures))
-                bar.update(len(pictures))
-        return np.concatenate(parts)
-
-    def probabilities(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Class probabilities, float32 [n, classes], of pictures uint8 [n, height, width, 3] made by its rule."""
-        batch = max(1, _BATCH_PIXELS // (self.record.rule.height * self.record.rule.width))
-        answers = np.empty((len(pictures), len(self.class_names)), np.float32)
-        for start in range(0, len(pictures), batch):
-            part = slice(start, start + batch)
-            (answers[part],) = self.session.run(None, {"pixels": pictures[part].astype(np.float32)})
-        return answers
+    def answer(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Class probabilities of a batch, [n, classes], of pixels float32 [n, height, width, 3]."""
+        probabilities: NDArray[np.float32] = self.session.run(None, {"pixels": pixels})[0]
+        return probabilities
 
 
 def _record(model: onnx.ModelProto, name: str) -> ModelRecord:
@@ -129,11 +86,7 @@ def _record(model: onnx.ModelProto, name: str) -> ModelRecord:
             f"'{name}' says nothing of its classes and its pictures",
             expected="an ONNX file made by `saccade export --format onnx`",
         )
-    try:
-        return ModelRecord.model_validate_json(notes[NOTE])
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise RunError(f"'{name}' is damaged or of another version", found=str(first["msg"])) from None
+    return read_model_record(notes[NOTE], name)
 
 
 def _problem(model: onnx.ModelProto, record: ModelRecord) -> str | None:

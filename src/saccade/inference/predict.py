@@ -20,7 +20,7 @@ from saccade.errors import DataError, RunError
 from saccade.inference.abstention import Abstention, abstention_of
 from saccade.inference.class_probability import ClassProbability
 from saccade.inference.light import MOST_PICTURES, light_model
-from saccade.inference.onnx_model import OnnxModel
+from saccade.inference.model_file import ModelFile
 from saccade.inference.open_model import open_model
 from saccade.inference.respond import Responder
 from saccade.inference.sources import DatasetPicture, find_pictures
@@ -60,7 +60,7 @@ class Prediction:
 
 
 def predict(
-    run: Run | OnnxModel | str | Path,
+    run: Run | ModelFile | str | Path,
     pictures: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
     *,
     top: int = 3,
@@ -68,13 +68,13 @@ def predict(
     familiarity: bool = False,
     progress: bool = False,
 ) -> list[Prediction]:
-    """Classifies pictures with a run's network, or with an exported ONNX file.
+    """Classifies pictures with a run's network, or with an exported ONNX or LiteRT file.
 
     A few pictures are answered by ONNX Runtime from the run's `model.onnx`, if it has one of its present weights: that
     starts in a tenth of the time of TensorFlow, and gives the same probabilities to 1e-5.
 
     Args:
-        run: a run or its directory, or an ONNX file that `saccade.export` wrote.
+        run: a run or its directory, or an ONNX or LiteRT file that `saccade.export` wrote.
         pictures: files, folders (at any depth), globs, and `DATA:test:0` for a dataset's own picture.
         top: how many classes to give, most probable first.
         abstain: the part of the answers that is to be right, such as 0.99: what is less probable than that takes, by
@@ -91,13 +91,13 @@ def predict(
         DataError: a folder or a glob holds nothing, or a dataset's picture does not exist.
     """
     run = open_model(run)
-    if isinstance(run, OnnxModel) and (abstain is not None or familiarity):
+    if isinstance(run, ModelFile) and (abstain is not None or familiarity):
         raise RunError(
             "a model file alone can't tell when to say 'unsure', or what is familiar",
             expected="a run, which keeps its answers to its validation pictures",
             remedy="name the run's directory",
         )
-    threshold = 0.0 if abstain is None or isinstance(run, OnnxModel) else _threshold(run, abstain)
+    threshold = 0.0 if abstain is None or isinstance(run, ModelFile) else _threshold(run, abstain)
     several = [pictures] if isinstance(pictures, str | os.PathLike) else pictures
     sources = [os.fspath(picture) for picture in several]
     asked = find_pictures(sources)
@@ -117,8 +117,8 @@ def _threshold(run: Run, abstain: float | Abstention) -> float:
     return (abstain if isinstance(abstain, Abstention) else abstention_of(run, abstain)).threshold
 
 
-def _responder(run: Run | OnnxModel, pictures: int, familiarity: bool, top: int) -> Responder:
-    if isinstance(run, OnnxModel):
+def _responder(run: Run | ModelFile, pictures: int, familiarity: bool, top: int) -> Responder:
+    if isinstance(run, ModelFile):
         return Responder(run, None, top)
     light = light_model(run) if pictures <= MOST_PICTURES and not familiarity else None
     if light is not None:
@@ -154,12 +154,12 @@ def _predict_files(
 
 
 def _predict_own(
-    run: Run | OnnxModel, respond: Responder, pictures: Sequence[DatasetPicture], bar: Progress
+    run: Run | ModelFile, respond: Responder, pictures: Sequence[DatasetPicture], bar: Progress
 ) -> dict[Path | DatasetPicture, Prediction]:
     names = dict.fromkeys(picture.data for picture in pictures)
     datasets, parts = {}, {}
     for data in names:
-        if isinstance(run, OnnxModel):
+        if isinstance(run, ModelFile):
             datasets[data] = load_with_rule(data, run.rule)
             parts[data] = dict(datasets[data].splits)
         else:
