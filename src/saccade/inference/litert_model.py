@@ -69,7 +69,8 @@ class LiteRtModel(ModelFile):
         """Class probabilities of a batch, [n, classes], of pixels float32 [n, height, width, 3]."""
         probabilities: NDArray[np.float32] = self.ask(pixels=pixels)["probabilities"]
         # In eight bits they are steps of 1/256, whose sum is not quite 1.
-        return probabilities / np.maximum(probabilities.sum(axis=1, keepdims=True), np.float32(1e-6))
+        probabilities /= np.maximum(probabilities.sum(axis=1, keepdims=True), np.float32(1e-6))
+        return probabilities
 
 
 def _metadata(contents: bytes, name: str) -> bytes:
