@@ -14,14 +14,14 @@ from contextlib import contextmanager
 _NOTICES = re.compile(
     rb"All log messages before absl::InitializeLog|oneDNN custom operations are on|optimized to use available CPU"
     rb"|To enable the following instructions|Could not find cuda drivers|Unable to register cu|computation placer"
-    rb"|failed call to cuInit|CUDA_ERROR_NO_DEVICE"
+    rb"|failed call to cuInit|CUDA_ERROR_NO_DEVICE|^fully_quantize: "
 )
 
 
 def load_keras_quietly() -> None:
     """Imports Keras and its backend and runs one operation, so that all start-up notices come now and are held back."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with _notices_held_back():
+    with notices_held_back():
         import keras
 
         keras.ops.zeros(1)
@@ -34,7 +34,7 @@ def _is_no_advice_on_tracing(record: logging.LogRecord) -> bool:
 
 
 @contextmanager
-def _notices_held_back() -> Iterator[None]:
+def notices_held_back() -> Iterator[None]:
     """Collects what is written to file descriptor 2 and passes on, at the end, all lines but the known notices."""
     try:
         sys.stderr.flush()

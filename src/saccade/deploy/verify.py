@@ -82,7 +82,9 @@ def agreement(form: str, answers: NDArray[Any], check: Check) -> tuple[float, fl
             (ties aside), or in eight bits the accuracy is another by more than half a point, and more than one picture.
     """
     if answers.dtype != np.float32 or answers.shape != check.probabilities.shape:
-        raise _disagreement(check, f"float32 of shape {check.probabilities.shape}", f"{answers.dtype} {answers.shape}")
+        raise _disagreement(
+            form, check, f"float32 of shape {check.probabilities.shape}", f"{answers.dtype} {answers.shape}"
+        )
     tolerance, n = FORMATS[form].tolerance, len(answers)
     difference = float(np.abs(answers - check.probabilities).max())
     expected, found = check.probabilities.argmax(axis=1), answers.argmax(axis=1)
@@ -90,12 +92,18 @@ def agreement(form: str, answers: NDArray[Any], check: Check) -> tuple[float, fl
         truth = expected if check.labels is None else check.labels
         change = abs(int((found == truth).sum()) - int((expected == truth).sum()))
         if not np.isfinite(difference) or change > max(1, _POINTS * n):
-            raise _disagreement(check, f"as many right answers, to {_POINTS:.1%}", f"{change} more or fewer of {n}")
+            raise _disagreement(
+                form, check, f"as many right answers, to {_POINTS:.1%}", f"{change} more or fewer of {n}"
+            )
     # Not `difference > tolerance`, which is false when an answer is not a number.
     elif not difference <= tolerance:
-        raise _disagreement(check, f"probabilities within {tolerance:.0e}", f"a largest difference of {difference:.2g}")
+        raise _disagreement(
+            form, check, f"probabilities within {tolerance:.0e}", f"a largest difference of {difference:.2g}"
+        )
     elif (_margins(check.probabilities)[expected != found] > 2 * tolerance).any():
-        raise _disagreement(check, "the same class for each picture", f"another for {(expected != found).sum()} of {n}")
+        raise _disagreement(
+            form, check, "the same class for each picture", f"another for {(expected != found).sum()} of {n}"
+        )
     return difference, float((expected == found).mean())
 
 
@@ -144,10 +152,13 @@ def _asked(
         return answers, json.loads(done.stdout.splitlines()[-1]) if timed else {}
 
 
-def _disagreement(check: Check, expected: str, found: str) -> ExportError:
+def _disagreement(form: str, check: Check, expected: str, found: str) -> ExportError:
+    coarse = form in ("litert-float16", "litert-int8")
     return ExportError(
         "the export does not give the run's answers, so it was removed",
         expected=f"{expected}, on {len(check.pictures)} {check.origin} pictures",
         found=found,
-        remedy="train again if the run's files were changed; otherwise this is a fault of Saccade's to report",
+        remedy="this network does not bear weights so coarse: take --format litert, which is exact"
+        if coarse
+        else "train again if the run's files were changed; otherwise this is a fault of Saccade's to report",
     )

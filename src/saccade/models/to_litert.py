@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from saccade.keras_start import notices_held_back
+
 if TYPE_CHECKING:
     import keras
 
@@ -38,5 +40,6 @@ def to_litert(model: keras.Model, weights: Weights, examples: NDArray[np.uint8])
             converter.target_spec.supported_types = [tf.float16]
         if weights == "int8":
             converter.representative_dataset = lambda: ([picture[None].astype(np.float32)] for picture in examples)
-        contents: bytes = converter.convert()
+        with notices_held_back():
+            contents: bytes = converter.convert()
     return contents
