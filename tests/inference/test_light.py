@@ -11,7 +11,7 @@ import pytest
 
 import saccade
 from saccade.deploy.light_model import write_light_model
-from saccade.errors import RunError
+from saccade.errors import DataError, RunError
 from saccade.inference.light import light_model
 from saccade.inference.open_model import open_model
 from saccade.inference.predictor import Predictor
@@ -80,6 +80,8 @@ def test_a_datasets_own_picture_by_a_model_file(light_run, tiny_folder):
     (expected,) = saccade.predict(light_run, f"{tiny_folder}:test:3")
     assert found == expected
     assert found.true_class == "null"
+    with pytest.raises(DataError, match="does not exist"):
+        saccade.predict(light_run.path / "model.onnx", f"{tiny_folder}:validation:0")
 
 
 def external(model):

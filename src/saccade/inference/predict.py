@@ -179,8 +179,8 @@ def _predict_own(
 
 
 def _split_with(picture: DatasetPicture, parts: Mapping[SplitName, Split]) -> Split:
-    split = parts[picture.split]
-    if picture.index >= len(split):
+    split = parts.get(picture.split)
+    if split is None or picture.index >= len(split):
         raise DataError(
             f"'{picture}' does not exist",
             expected=f"an index from 0 to {len(split) - 1}" if split else "a split with pictures",

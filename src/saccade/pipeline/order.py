@@ -7,6 +7,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+_FIRST_LOOK = 5000
+
 # Each use of random numbers has a stream of its own, so that adding one does not change another.
 Stream = Literal["order", "augmentation", "kept pictures", "first flips", "first look", "audit folds", "statistics"]
 _STREAMS: dict[Stream, int] = {
@@ -34,3 +36,12 @@ def generator(seed: int, epoch: int, stream: Stream) -> np.random.Generator:
 def sample_order(n: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
     """The order in which an epoch visits its n samples: a permutation, int64 [n]."""
     return generator(seed, epoch, "order").permutation(n).astype(np.int64)
+
+
+def first_look(n: int, *, seed: int) -> NDArray[np.int64]:
+    """Which of n training pictures a network looks at to set itself up, and what is familiar is learned from.
+
+    Returns:
+        Positions of up to 5,000, drawn by the seed, ascending.
+    """
+    return np.sort(generator(seed, 0, "first look").permutation(n)[:_FIRST_LOOK]).astype(np.int64)

@@ -20,7 +20,7 @@ ENTRY = Entry(
     measured=None,
     unmeasured=(
         "91.79% (91.24% to 92.31%) of the 10,000 test pictures of cifar10-jpeg, one seed, trained on all 50,000 "
-        "(validation=0); the time was not measured, since the machine did other work: an epoch took 160 s and more, once "
-        "the pictures had grown"
+        "(validation=0); the time was not measured, since the machine did other work: an epoch took 160 s and more, "
+        "once the pictures had grown"
     ),
 )

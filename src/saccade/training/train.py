@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.data.load import load, load_default
@@ -21,34 +20,21 @@ from saccade.models.build import (
     dense_weights,
     initialise,
 )
-from saccade.models.familiarity import EarlyStatistics, Familiarity
-from saccade.models.folding import fold_normalization
-from saccade.models.forward import forward
-from saccade.models.temperature import divide_logits
 from saccade.models.twin import training_twin
-from saccade.models.weights import assign
-from saccade.pipeline.order import generator
+from saccade.pipeline.order import first_look, generator
 from saccade.recipes import ComputeDtype, Recipe, default_recipe_name, get_recipe
-from saccade.runs.answers import VALIDATION_ANSWERS, Answers
 from saccade.runs.checkpoints import Checkpoint
 from saccade.runs.create import check_free, create_run
-from saccade.runs.environment import memory_bytes, peak_memory_bytes
+from saccade.runs.environment import memory_bytes
 from saccade.runs.lock import locked_for_training
-from saccade.runs.records import Status
 from saccade.runs.run import Run
-from saccade.training.calibration import at_temperature, fit_temperature
 from saccade.training.determinism import deterministic_operations
-from saccade.training.fit import Fitted, Networks, fit
-from saccade.training.history_drawing import draw_history
+from saccade.training.fit import Networks, fit
 from saccade.training.interrupt import stop_on_interrupt
 from saccade.training.machine_dtype import compute_dtype_of_machine
 from saccade.training.progress import Progress, progress_of
+from saccade.training.save import save
 
-if TYPE_CHECKING:
-    import keras
-
-# Training pictures that a network may look at to set itself up, and what is familiar is learned from.
-_FIRST_LOOK = 5000
 _KEPT_PICTURES = 1000
 _KEPT_BYTES = 64 * 10**6
 # Weights, gradients and Adam's two moments, four bytes each.
@@ -128,7 +114,7 @@ def carry_out(
     with stop_on_interrupt() as stop, deterministic_operations(run.recipe.deterministic):
         fitted = fit(networks, parts, run, checkpoint=checkpoint, progress=progress, stop=stop)
         try:
-            _save(run, fitted, parts, progress)
+            save(run, fitted, parts, progress)
         except OSError as error:
             raise RunError(
                 f"the trained network can't be saved in '{run.path}': {error.strerror}",
@@ -147,13 +133,8 @@ def build_networks(recipe: Recipe, dataset: Dataset, training: Split, compute_dt
         fresh = build_network(recipe, height=height, width=width, classes=classes)
     else:
         fresh = build_network_of_any_size(recipe, classes=classes)
-    initialise(fresh, recipe, training.take(_first_look(training, recipe.seed)))
+    initialise(fresh, recipe, training.take(first_look(len(training), seed=recipe.seed)))
     return Networks(trained=training_twin(fresh, compute_dtype), validated=validated)
-
-
-def _first_look(training: Split, seed: int) -> NDArray[np.int64]:
-    """Positions of up to 5,000 training pictures, drawn by the seed, ascending."""
-    return np.sort(generator(seed, 0, "first look").permutation(len(training))[:_FIRST_LOOK])
 
 
 def resolve_recipe(recipe: str | Recipe, epochs: int | None, settings: Mapping[str, Any] | None) -> Recipe:
@@ -232,50 +213,3 @@ def _keep_validation_pictures(run: Run, validation: Split) -> None:
         chosen = generator(run.recipe.seed, 0, "kept pictures").permutation(len(validation))[:n]
         chosen = np.sort(chosen)
         run.write_validation_pictures(validation.take(chosen), validation.labels[chosen])
-
-
-def _save(run: Run, fitted: Fitted, parts: Mapping[SplitName, Split], progress: Progress) -> None:
-    run.write_weights(fitted.weights)
-    model = build_probability_model(
-        run.recipe, height=run.rule.height, width=run.rule.width, classes=len(run.class_names)
-    )
-    assign(model, fitted.weights)
-    # What was stopped half-way is saved at once, and will be calibrated when it has come to its end.
-    if parts["validation"] and fitted.state != "interrupted":
-        _calibrate(run, model, parts["validation"], progress)
-        _learn_familiarity(run, model, parts["train"], parts["validation"])
-    with run.place("model.keras") as path:
-        model.save(path)
-    with run.place("history.png") as path:
-        draw_history(fitted.history, path, title=f"{run.data_name}, {run.recipe.name}, seed {run.recipe.seed}")
-    run.write_status(
-        Status(
-            state=fitted.state,
-            epochs=len(fitted.history),
-            kept_epoch=fitted.kept_epoch,
-            peak_memory_mb=peak_memory_bytes() // 10**6,
-        )
-    )
-
-
-def _calibrate(run: Run, model: keras.Model, validation: Split, progress: Progress) -> None:
-    """Fits the temperature, divides the model's logits by it, and keeps what the model then says."""
-    with progress.calibrating(len(validation)) as bar:
-        probabilities = forward(fold_normalization(model), validation.take, len(validation), bar.update)
-    calibration = fit_temperature(validation.labels, probabilities)
-    divide_logits(model, calibration.temperature)
-    run.write_answers(
-        VALIDATION_ANSWERS, Answers.of(validation, at_temperature(probabilities, calibration.temperature))
-    )
-    run.write_calibration(calibration)
-
-
-def _learn_familiarity(run: Run, model: keras.Model, training: Split, validation: Split) -> None:
-    """Learns what is familiar from some of the training pictures, and ranks it among the validation pictures."""
-    statistics = EarlyStatistics(model)
-    some = training.subset(_first_look(training, run.recipe.seed))
-    confidences = run.answers(VALIDATION_ANSWERS).probabilities.max(axis=1)
-    familiarity = Familiarity.fit(
-        statistics(some.take, len(some)), statistics(validation.take, len(validation)), confidences
-    )
-    run.write_familiarity(vars(familiarity))
