@@ -19,7 +19,7 @@ from pathlib import Path
 import saccade
 from saccade.runs.checkpoints import Checkpoints
 from saccade.runs.run import Run
-from saccade.training import train as training
+from saccade.training import save as saving
 
 # What is called, whether the end comes before or after it, and how often it has been called by then.
 POINTS = {
@@ -32,8 +32,8 @@ POINTS = {
     "an epoch is logged": (Run, "write_history", "after", 2),
     "the weights are to be saved": (Run, "write_weights", "before", 1),
     "the weights are saved": (Run, "write_weights", "after", 1),
-    "the history is to be drawn": (training, "draw_history", "before", 1),
-    "the history is drawn": (training, "draw_history", "after", 1),
+    "the history is to be drawn": (saving, "draw_history", "before", 1),
+    "the history is drawn": (saving, "draw_history", "after", 1),
 }
 LAST_POINTS = 4  # of a training; they are kept for the last kills of ten
 LONGEST_WAIT = 0.25
