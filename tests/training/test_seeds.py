@@ -57,7 +57,7 @@ def test_one_that_was_killed_is_gone_on_with(dataset, folder, tmp_path, monkeypa
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(train_module, "_save", killed)
+        patch.setattr(train_module, "save", killed)
         with pytest.raises(KeyboardInterrupt):
             series(dataset, 2, tmp_path / "out", checkpoint_seconds=0)
     assert not (tmp_path / "out" / "seed-4" / "weights.safetensors").exists()
