@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from saccade.cli.output import print_json, say
+from saccade.deploy.formats import FORMATS
 
 if TYPE_CHECKING:
     from saccade.deploy.export import Export
@@ -31,12 +32,9 @@ _HOW_TO_OPEN = {
 }
 
 
-_FORMATS = ["keras", "h5", "savedmodel", "weights", "onnx", "litert", "litert-float16", "litert-int8"]
-
-
 @click.command("export")
 @click.argument("run", type=click.Path())
-@click.option("--format", "form", type=click.Choice(_FORMATS), required=True, help="What to write.")
+@click.option("--format", "form", type=click.Choice(list(FORMATS)), required=True, help="What to write.")
 @click.option("--out", metavar="PATH", help="The file or directory to write. Default: named after RUN, inside it.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(run: str, form: str, out: str | None, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from saccade.data.progress import counting
 from saccade.deploy.export import export
-from saccade.deploy.formats import FORMATS
+from saccade.deploy.formats import FORMATS, require_format
 from saccade.deploy.verify import check_for, measure
 from saccade.errors import ExportError
 from saccade.inference.predictor import Predictor
@@ -61,9 +61,8 @@ def benchmark(
         ExportError: a format is not known.
     """
     run = Run.open(run)
-    unknown = [form for form in formats if form not in FORMATS]
-    if unknown:
-        raise ExportError(f"there is no export format '{unknown[0]}'", expected=f"one of {', '.join(FORMATS)}")
+    for form in formats:
+        require_format(form)
     check = check_for(run, Predictor.from_run(run))
     found, failed = [], {}
     with counting("measuring", total=len(formats), unit="formats", shown=progress) as bar:

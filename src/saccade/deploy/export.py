@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from saccade.deploy.formats import FORMATS
-from saccade.deploy.leaflet import LABELS, METADATA, labels_text, leaflet_of, write_leaflet
+from saccade.deploy.formats import FORMATS, require_format
+from saccade.deploy.leaflet import LABELS, labels_text, leaflet_of, write_leaflet
 from saccade.deploy.verify import Check, check_for, verify
 from saccade.errors import ExportError
+from saccade.inference.litert_model import METADATA
 from saccade.inference.onnx_model import NOTE
 from saccade.inference.predictor import Predictor
 from saccade.models.to_litert import to_litert
@@ -105,8 +106,7 @@ def export(
 
 
 def _target(run: Run, form: str, out: str | Path | None) -> Path:
-    if form not in FORMATS:
-        raise ExportError(f"there is no export format '{form}'", expected=f"one of {', '.join(FORMATS)}")
+    require_format(form)
     suffix = FORMATS[form].suffix
     if out is None:
         return run.path / f"{run.name}{FORMATS[form].mark}{suffix}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from saccade.errors import ExportError
+
 
 @dataclass(frozen=True)
 class Format:
@@ -33,3 +35,13 @@ FORMATS = {
     "litert-float16": Format(".tflite", "-float16", "ai-edge-litert", 5e-3),
     "litert-int8": Format(".tflite", "-int8", "ai-edge-litert", None),
 }
+
+
+def require_format(form: str) -> None:
+    """Refuses a format that there is not.
+
+    Raises:
+        ExportError: there is no such format.
+    """
+    if form not in FORMATS:
+        raise ExportError(f"there is no export format '{form}'", expected=f"one of {', '.join(FORMATS)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from saccade.inference.litert_model import METADATA
 from saccade.runs.records import ModelRecord
 
 _OPENING = {
@@ -28,7 +29,7 @@ _ASKING = {
     "onnx": "probabilities = session.run(None, {'pixels': pixels})[0][0]",
     "litert": "probabilities = model.get_signature_runner()(pixels=pixels)['probabilities'][0]",
 }
-LABELS, METADATA, EXAMPLE = "labels.txt", "metadata.json", "example.py"
+LABELS, EXAMPLE = "labels.txt", "example.py"
 
 
 def leaflet_of(export: Path) -> Path:
