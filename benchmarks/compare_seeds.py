@@ -1,7 +1,7 @@
 """How often `saccade compare` calls two runs different: runs that differ by seed alone, and runs with a gap.
 
-    python benchmarks/compare_seeds.py DATA [--seeds 20] [--recipe fast] [--epochs 2] [--worse validation=0.25]
-        [--runs runs/compare-seeds]
+    python benchmarks/compare_seeds.py DATA [--seeds 20] [--recipe fast] [--epochs 2] [--set views=1]
+        [--worse validation=0.25] [--runs runs/compare-seeds]
 
 Trains one series of runs by `saccade train --seeds`, and a second one with the setting `--worse`, which is there to
 make it worse by about 1.5 points: the same network on fewer pictures. Both are scored on the test split. Then every
@@ -54,15 +54,16 @@ class Counted:
 def main() -> None:
     """Trains what is missing, scores it, and compares all pairs."""
     options = read_options()
-    better = train_series(options, "better", [])
-    worse = train_series(options, "worse", options.worse)
+    better = train_series(options, "better", options.settings)
+    worse = train_series(options, "worse", [*options.settings, *options.worse])
     correct = correct_of([*better, *worse])
     first, second = correct[: len(better)], correct[len(better) :]
     alike = count(results_of_pairs(combinations(first, 2)))
     apart = count(results_of_pairs(product(first, second)))
     tell("first series", first)
     tell(f"second series ({' '.join(options.worse)})", second)
-    note = f"{options.recipe}, {options.epochs} epochs, {len(first)} and {len(second)} runs, n = {correct.shape[1]:,}"
+    how = ", ".join([options.recipe, f"{options.epochs} epochs", *options.settings])
+    note = f"{how}, {len(first)} and {len(second)} runs, n = {correct.shape[1]:,}"
     print(f"gap of the means: {100 * (first.mean() - second.mean()):.2f} points")
     keep_results("compare_seeds", results_of(alike, apart, note), options.results)
 
@@ -74,6 +75,9 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=at_least_two, default=20, help="runs in each series; their seeds count from 0")
     parser.add_argument("--recipe", default="fast", help="see `saccade recipes`")
     parser.add_argument("--epochs", type=at_least_one, default=2)
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="settings", help="a setting of both series"
+    )
     parser.add_argument(
         "--worse", action="append", metavar="KEY=VALUE", help="what makes the second series worse: validation=0.25"
     )

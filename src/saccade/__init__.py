@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from saccade.data.load import load
     from saccade.deploy.benchmark import FormatFigures, benchmark
     from saccade.deploy.export import Export, export
+    from saccade.deploy.server.serve import serve
     from saccade.errors import SaccadeError
     from saccade.evaluation.compare import compare
     from saccade.evaluation.comparison import Comparison
@@ -70,6 +71,7 @@ _HOMES = {
     "predict": "saccade.inference.predict",
     "report": "saccade.evaluation.report_page",
     "resume": "saccade.training.resume",
+    "serve": "saccade.deploy.server.serve",
     "train": "saccade.training.train",
 }
 
@@ -102,6 +104,7 @@ __all__ = [
     "predict",
     "report",
     "resume",
+    "serve",
     "train",
 ]
 

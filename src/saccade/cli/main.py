@@ -24,6 +24,7 @@ VERBS = {
     "predict": "Classify pictures with a run.",
     "export": "Save a run's model for Keras, TensorFlow, ONNX Runtime or LiteRT.",
     "benchmark": "Measure a run in every format: size, accuracy, speed, memory, start.",
+    "serve": "Answer requests for pictures' classes: a page and an API.",
     "recipes": "List the recipes, or show one.",
     "cache": "Show what the cache holds, or clear it.",
 }

@@ -4,9 +4,10 @@ It is an ordinary program that talks through its standard input and output, beca
 `multiprocessing` would either run the user's own script again (spawn) or copy a process in which TensorFlow has
 threads (fork), and it pickles.
 
-In: one line of JSON with the rule, then one for each chunk, with the paths of the files to decode or to probe. Out:
-the line `{"ready": true}`, then for each chunk one line of JSON: facts, and, of decoded files, hashes and reasons,
-followed by the pixels as raw bytes. The process ends if a picture takes too long, or breaks the decoder.
+In: one line of JSON with the rule, then one for each chunk, with the paths of the files to decode or to probe; a number
+in place of a path stands for the contents of a picture, of so many bytes, which follow the line. Out: the line
+`{"ready": true}`, then for each chunk one line of JSON: facts, and, of decoded pictures, hashes and reasons; then the
+pixels as raw bytes. The process ends if a picture takes too long, or breaks the decoder.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
         if "probe" in request:
             _write_line(answers, {"facts": probe_chunk(request["probe"])})
             continue
-        chunk = decode_chunk(request["decode"], rule)
+        asked = [requests.read(item) if isinstance(item, int) else item for item in request["decode"]]
+        chunk = decode_chunk(asked, rule)
         _write_line(answers, {"hashes": chunk.hashes, "facts": chunk.facts, "reasons": chunk.reasons})
         answers.write(chunk.pixels.data)
         answers.flush()

@@ -1,4 +1,4 @@
-"""Pictures in files: reads, hashes and decodes them, a chunk at a time, in whatever process this runs."""
+"""Pictures, in files or as bytes: reads, hashes and decodes them, a chunk at a time, in whatever process this runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NO_FACTS = PictureFacts("", "", 0, 0)
 
 @dataclass(frozen=True)
 class DecodedChunk:
-    """What became of a chunk of n files, in their order.
+    """What became of a chunk of n pictures, in their order.
 
     Attributes:
         pixels: uint8 array of shape [n, height, width, 3]; zeros where a file was refused.
@@ -70,17 +70,17 @@ def read_picture(path: str) -> bytes:
         raise PictureError("the file can't be read: there is a null character in its path") from None
 
 
-def decode_chunk(paths: Sequence[str], rule: PictureRule) -> DecodedChunk:
-    """Reads, hashes and decodes the files at these paths; never raises for the sake of one of them.
+def decode_chunk(pictures: Sequence[str | bytes], rule: PictureRule) -> DecodedChunk:
+    """Reads, hashes and decodes pictures, paths of files or their contents; never raises for the sake of one of them.
 
     Each is decoded within bounds of time that end the process: this is for processes that may be lost.
     """
-    pixels = np.zeros((len(paths), rule.height, rule.width, 3), np.uint8)
+    pixels = np.zeros((len(pictures), rule.height, rule.width, 3), np.uint8)
     hashes, facts, reasons = [], [], []
-    for position, path in enumerate(paths):
+    for position, picture in enumerate(pictures):
         contents_hash, picture_facts, reason = "", _NO_FACTS, None
         try:
-            contents = read_picture(path)
+            contents = picture if isinstance(picture, bytes) else read_picture(picture)
             contents_hash = content_hash(contents)
             with bounded_time():
                 pixels[position], picture_facts = decode(contents, rule)

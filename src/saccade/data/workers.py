@@ -62,15 +62,16 @@ class Worker:
                 remedy=f"check that `{sys.executable} -P -m saccade.data.decode_worker` starts",
             ) from None
 
-    def decode(self, paths: Sequence[str]) -> DecodedChunk:
-        """Has a chunk of files decoded.
+    def decode(self, pictures: Sequence[str | bytes]) -> DecodedChunk:
+        """Has a chunk of pictures decoded, each the path of a file or its contents.
 
         Raises:
             WorkerDiedError: if the process ended before it had answered in full.
         """
-        self._send({"decode": list(paths)})
+        contents = [picture for picture in pictures if isinstance(picture, bytes)]
+        self._send({"decode": [len(item) if isinstance(item, bytes) else item for item in pictures]}, contents)
         answer = json.loads(self._receive_line())
-        pixels = np.empty((len(paths), self._rule.height, self._rule.width, 3), np.uint8)
+        pixels = np.empty((len(pictures), self._rule.height, self._rule.width, 3), np.uint8)
         self._receive_into(pixels.data.cast("B"))
         facts = [PictureFacts(*values) for values in answer["facts"]]
         return DecodedChunk(pixels, answer["hashes"], facts, answer["reasons"])
@@ -99,9 +100,10 @@ class Worker:
             with contextlib.suppress(OSError):  # a request that can't be delivered any more
                 stream.close()
 
-    def _send(self, value: object) -> None:
+    def _send(self, value: object, contents: Sequence[bytes] = ()) -> None:
         with _broken_pipes_as_deaths():
             self._requests.write(json.dumps(value).encode() + b"\n")
+            self._requests.writelines(contents)
             self._requests.flush()
 
     def _receive_line(self) -> bytes:
@@ -155,8 +157,17 @@ class WorkerPool:
             for worker in self._workers:
                 worker.end()
 
-    def decode(self, paths: Sequence[str]) -> list[DecodedChunk]:
-        """Has a chunk of files decoded; one after the other, each in a chunk of its own, where a worker died of one.
+    def start(self) -> None:
+        """Starts all workers, each of which else starts when it is first needed.
+
+        Raises:
+            SaccadeError: if one could not be started.
+        """
+        for _ in range(self._free.qsize()):
+            self._free.put(self._free.get() or self._new_worker())
+
+    def decode(self, pictures: Sequence[str | bytes]) -> list[DecodedChunk]:
+        """Has a chunk of pictures decoded; one after the other, each in a chunk of its own, where a worker died of one.
 
         Raises:
             WorkerDiedError: if the pool was closed.
@@ -165,11 +176,11 @@ class WorkerPool:
         worker = self._free.get()
         try:
             worker = worker or self._new_worker()
-            return [worker.decode(paths)]
+            return [worker.decode(pictures)]
         except WorkerDiedError:
             self._end(worker)
             worker = None
-            return list(self._decode_singly(paths))
+            return list(self._decode_singly(pictures))
         finally:
             self._free.put(worker)
 
@@ -199,13 +210,13 @@ class WorkerPool:
         finally:
             self._end(worker)
 
-    def _decode_singly(self, paths: Sequence[str]) -> Iterator[DecodedChunk]:
-        """In a worker of its own, so that a death is the fault of the file that was being decoded."""
+    def _decode_singly(self, pictures: Sequence[str | bytes]) -> Iterator[DecodedChunk]:
+        """In a worker of its own, so that a death is the fault of the picture that was being decoded."""
         worker = None
-        for path in paths:
+        for picture in pictures:
             worker = worker or self._new_worker()
             try:
-                yield worker.decode([path])
+                yield worker.decode([picture])
             except WorkerDiedError:
                 reason = worker.why_it_died()
                 self._end(worker)
@@ -218,6 +229,8 @@ class WorkerPool:
             raise WorkerDiedError
         if worker is not None:
             worker.end()
+            with self._lock, contextlib.suppress(ValueError):  # the pool may have been closed meanwhile
+                self._workers.remove(worker)
 
     def _new_worker(self) -> Worker:
         try:

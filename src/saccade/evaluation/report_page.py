@@ -27,7 +27,7 @@ from saccade.inference.predictor import Predictor
 from saccade.pages.render import figure_markup, picture_source, render
 from saccade.runs.answers import Answers
 from saccade.runs.records import EvaluationRecord
-from saccade.runs.run import Run
+from saccade.runs.run import CARD, Run
 from saccade.training.history_drawing import history_figure
 
 _MISTAKES = 24
@@ -119,10 +119,10 @@ def _subject(run: Run, progress: bool) -> _Subject:
 
 
 def _write_card(run: Run, metrics: Metrics, n: int, steps: list[NextStep]) -> Path | None:
-    card = run.path / "README.md"
+    card = run.path / CARD
     if card.exists() and MARK not in card.read_text(encoding="utf-8", errors="replace"):
         return None
-    with run.place("README.md") as path:
+    with run.place(CARD) as path:
         path.write_text(model_card(run, metrics, n, steps), encoding="utf-8")
     return card
 

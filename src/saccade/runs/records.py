@@ -249,6 +249,9 @@ class EvaluationRecord(BaseModel):
         weights: fingerprint of the weights that were evaluated; "" in those of early versions.
         one_view_accuracy: with one view of each picture; None where there is no more than one anyway.
         total: pictures of the split, those included that could not be read.
+        n: pictures scored.
+        accuracy: the part of these that it was right on; None in those of early versions, as its interval.
+        accuracy_interval: 95%, of Wilson.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True, allow_inf_nan=False)
@@ -256,6 +259,9 @@ class EvaluationRecord(BaseModel):
     weights: str = ""
     one_view_accuracy: float | None
     total: int
+    n: int = 0
+    accuracy: float | None = None
+    accuracy_interval: tuple[float, float] | None = None
 
 
 class TrainingState(_Record):

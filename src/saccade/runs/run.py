@@ -68,7 +68,11 @@ _FAMILIARITY = "familiarity.safetensors"
 LIGHT_MODEL = "model.onnx"
 """What a few pictures are classified with, because it opens in a tenth of a second."""
 
+CARD = "README.md"
+"""The model card that `report` writes."""
+
 _FIXES = "fixes.csv"
+_LARGEST_CARD = 1_000_000
 _SPLIT = "split.csv"
 _LARGEST_SPLIT = 10**9
 
@@ -181,6 +185,15 @@ class Run:
         """
         path = self.path / LIGHT_MODEL
         return read_contents(path, memory_bytes() // 4) if path.exists() else None
+
+    def card(self) -> str | None:
+        """The text of its model card, if there is one.
+
+        Raises:
+            RunError: it can't be read, or is too large.
+        """
+        path = self.path / CARD
+        return read_contents(path, _LARGEST_CARD).decode(errors="replace") if path.exists() else None
 
     def calibration(self) -> Calibration | None:
         """What its logits are divided by; None without validation pictures, or before it is trained to its end."""

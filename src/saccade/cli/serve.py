@@ -1,0 +1,63 @@
+"""`saccade serve`."""
+
+from __future__ import annotations
+
+import click
+
+from saccade.cli.output import say
+
+
+@click.command("serve")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(), metavar="RUN...")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Address to listen at; 0.0.0.0: reachable by others."
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any that is free.")
+@click.option(
+    "--token-file", type=click.Path(exists=True, dir_okay=False), help="Ask every request for the token in this file."
+)
+@click.option("--allow-host", multiple=True, metavar="NAME", help="A further name by which the server may be called.")
+@click.option(
+    "--abstain", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="PART",
+    help="Say 'unsure' so that at least this part of the answers is right, such as 0.99.",
+)  # fmt: skip
+def command(
+    runs: tuple[str, ...],
+    host: str,
+    port: int,
+    token_file: str | None,
+    allow_host: tuple[str, ...],
+    abstain: float | None,
+) -> None:
+    """Answer requests with the models of RUNs, runs or exported ONNX files: a page, and an API.
+
+    The page is for pictures that you drop, choose, paste or take. The API speaks the protocols of TensorFlow Serving
+    and KServe; the path /docs lists it. Ctrl-C or SIGTERM ends it once everything that was accepted is answered.
+    """
+    from saccade.deploy.server.limits import Limits
+    from saccade.deploy.server.serve import Listening, answer_requests
+
+    token = None if token_file is None else _token_in(token_file)
+    with Listening(host, port) as listening:
+
+        def ready() -> None:
+            say(f"serving at {listening.address}", err=True)
+            if token is None and host not in ("127.0.0.1", "localhost", "::1"):
+                say("note: whoever can reach this machine can ask: --token-file FILE makes them show a token", err=True)
+
+        answer_requests(listening, runs, token, allow_host, abstain, Limits(), ready)
+
+
+def _token_in(path: str) -> str:
+    from pathlib import Path
+
+    from saccade.errors import SaccadeError
+
+    token = Path(path).read_text(encoding="utf-8", errors="replace").strip()
+    if not token.isascii() or not token.isprintable() or " " in token or len(token) < 16:
+        raise SaccadeError(
+            f"the token in '{path}' can't be used",
+            expected="at least 16 printable ASCII characters without spaces, in one line",
+            remedy=f"make one: python3 -c 'import secrets; print(secrets.token_urlsafe())' > {path}",
+        )
+    return token

@@ -1,0 +1,66 @@
+"""Pictures from requests: told from other things here, decoded in processes that may be lost."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saccade.data.dataset import PictureRule
+from saccade.data.sniff import sniff
+from saccade.data.workers import WorkerPool
+from saccade.deploy.server.batching import Batcher
+from saccade.deploy.server.refused import RefusedError
+from saccade.errors import PictureError
+
+_MOST_IN_BATCH = 16
+_MOST_BYTES_IN_BATCH = 1_000_000
+
+# The pixels of a picture, or why there are none.
+_Outcome = NDArray[np.uint8] | str
+
+
+class Decoder:
+    """Decodes pictures by a rule, several at a time. The processes start at once.
+
+    Args:
+        rule: how pictures become arrays.
+    """
+
+    def __init__(self, rule: PictureRule) -> None:
+        count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self._pool = WorkerPool(count, rule)
+        self._pool.start()
+        self._batcher: Batcher[bytes, _Outcome] = Batcher(
+            self._decode, most=_MOST_IN_BATCH, threads=count, weigh=len, most_weight=_MOST_BYTES_IN_BATCH
+        )
+
+    async def __call__(self, contents: bytes) -> NDArray[np.uint8]:
+        """The pixels of a picture, uint8 [height, width, 3].
+
+        Raises:
+            RefusedError: it is none, or one that can't be decoded.
+        """
+        try:
+            sniff(contents)
+        except PictureError as error:
+            raise RefusedError(415, error.problem) from None
+        outcome = await self._batcher(contents)
+        if isinstance(outcome, str):
+            raise RefusedError(422, outcome)
+        return outcome
+
+    def close(self) -> None:
+        """Ends the processes."""
+        self._batcher.close()
+        self._pool.__exit__()
+
+    def _decode(self, pictures: Sequence[bytes]) -> list[_Outcome]:
+        chunks = self._pool.decode(pictures)
+        return [
+            pixels if reason is None else reason
+            for chunk in chunks
+            for pixels, reason in zip(chunk.pixels, chunk.reasons, strict=True)
+        ]

@@ -1,0 +1,38 @@
+"""Where the network looked: how its answer changes when a part of the picture is covered.
+
+Source: M. D. Zeiler, R. Fergus, "Visualizing and understanding convolutional networks", ECCV 2014, section 4.2.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+GRID = 8
+_GREY = 128
+
+
+def covered(pixels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    """A picture, uint8 [height, width, 3], covered with grey around each place of a grid in turn.
+
+    Each patch is twice as wide and as high as a field of the grid, so that neighbours overlap.
+
+    Returns:
+        `GRID` times `GRID` pictures, row by row.
+    """
+    height, width = pixels.shape[:2]
+    rows, columns = _spans(height), _spans(width)
+    pictures = []
+    for row in rows:
+        for column in columns:
+            picture = pixels.copy()
+            picture[row, column] = _GREY
+            pictures.append(picture)
+    return pictures
+
+
+def _spans(length: int) -> list[slice]:
+    field = length / GRID
+    starts = [round((place - 0.5) * field) for place in range(GRID)]
+    ends = [round((place + 1.5) * field) for place in range(GRID)]
+    return [slice(max(start, 0), max(end, start + 1)) for start, end in zip(starts, ends, strict=True)]

@@ -1,0 +1,71 @@
+"""HTTP connections with an end to patience: a client that sends or takes too slowly is cut off."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, ClassVar
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+
+class PatientProtocol(H11Protocol):
+    """A connection that is cut off when its client is too slow.
+
+    uvicorn itself waits as long as a client likes, for a request and for an answer to be taken.
+
+    Attributes:
+        seconds: in which a client must have sent a request, from the connection or the request's first byte on, or
+            taken an answer.
+        most_connections: that may be open; of more, each is closed at once.
+    """
+
+    seconds: ClassVar[float]
+    most_connections: ClassVar[int]
+
+    _receiving: asyncio.TimerHandle | None = None
+    _sending: asyncio.TimerHandle | None = None
+
+    @classmethod
+    def within(cls, seconds: float, most_connections: int) -> type[PatientProtocol]:
+        """The protocol with these limits."""
+        return type("LimitedProtocol", (cls,), {"seconds": seconds, "most_connections": most_connections})
+
+    def connection_made(self, transport: Any) -> None:
+        """A client has connected."""
+        super().connection_made(transport)
+        if len(self.connections) > self.most_connections:
+            transport.abort()
+            return
+        self._receiving = self.loop.call_later(self.seconds, transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is over."""
+        for timer in (self._receiving, self._sending):
+            if timer is not None:
+                timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """A part of a request has come."""
+        super().data_received(data)
+        state = self.conn.their_state
+        unfinished = state is h11.SEND_BODY or (state is h11.IDLE and bool(self.conn.trailing_data[0]))
+        if unfinished and self._receiving is None and not self.transport.is_closing():
+            self._receiving = self.loop.call_later(self.seconds, self.transport.abort)
+        elif not unfinished and self._receiving is not None:
+            self._receiving.cancel()
+            self._receiving = None
+
+    def pause_writing(self) -> None:
+        """The client does not take what it is sent."""
+        super().pause_writing()
+        if self._sending is None:
+            self._sending = self.loop.call_later(self.seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It has taken it."""
+        super().resume_writing()
+        if self._sending is not None:
+            self._sending.cancel()
+            self._sending = None

@@ -1,0 +1,140 @@
+"""A model as the server holds it: what answers, and what is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saccade.errors import RunError
+from saccade.inference.abstention import Abstention, abstention_of
+from saccade.inference.light import light_model
+from saccade.inference.onnx_model import OnnxModel
+from saccade.inference.open_model import open_model
+from saccade.runs.records import ModelRecord
+from saccade.runs.run import Run
+
+_BATCH_PIXELS = 64 * 32 * 32
+_MOST_IN_BATCH = 64
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A model as the server holds it.
+
+    Attributes:
+        name: by which it is asked for.
+        version: 1 at the start, more with each reload.
+        model: answers.
+        abstention: below which confidence an answer is "unsure"; None if no promise was asked for.
+        run: what is told of the run that it comes from: `recipe`, `calibrated`, `test`, `card`; None for a file.
+    """
+
+    name: str
+    version: int
+    model: OnnxModel
+    abstention: Abstention | None
+    run: dict[str, Any]
+
+    @classmethod
+    def open(cls, path: str, name: str, version: int, promise: float | None) -> ServedModel:
+        """Opens a run, or an ONNX file that was exported.
+
+        A run without a `model.onnx` of its present weights gets one, which takes some seconds.
+
+        Args:
+            path: of the run or the file.
+            name: by which it will be asked for.
+            version: of it.
+            promise: the part of its answers that is to be right; None: it never says "unsure".
+
+        Raises:
+            RunError: it is neither, or can't keep the promise.
+            ExportError: its model can't be brought into this form.
+        """
+        opened = open_model(path)
+        if isinstance(opened, Run):
+            abstention = None if promise is None else abstention_of(opened, promise)
+            return cls(name, version, _light_model_of(opened), abstention, _told_of(opened))
+        if not isinstance(opened, OnnxModel):
+            raise RunError(f"'{path}' can't be served", expected="a run, or an ONNX file that Saccade exported")
+        if promise is not None:
+            raise RunError(
+                f"'{path}' alone can't tell when to say 'unsure'",
+                expected="a run, which keeps its answers to its validation pictures",
+                remedy="name the run's directory, or leave the promise out",
+            )
+        return cls(name, version, opened, None, {"recipe": None, "calibrated": None, "test": None, "card": None})
+
+    @property
+    def record(self) -> ModelRecord:
+        """What goes with the model."""
+        return self.model.record
+
+    @property
+    def most_in_batch(self) -> int:
+        """Pictures that are answered together: as many as fit into the processor's caches."""
+        return max(1, min(_MOST_IN_BATCH, _BATCH_PIXELS // (self.record.rule.height * self.record.rule.width)))
+
+    def answer(self, pictures: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
+        """Class probabilities, float32 [classes], of each picture [height, width, 3] of pixels from 0 to 255."""
+        return list(self.model.answer(np.stack(pictures).astype(np.float32, copy=False)))
+
+    def is_unsure(self, probability: float) -> bool:
+        """Whether an answer of that confidence is none."""
+        return self.abstention is not None and probability < self.abstention.threshold
+
+    def told(self) -> dict[str, Any]:
+        """All that is told of it, as JSON."""
+        record, abstention = self.record, self.abstention
+        return {
+            "name": self.name,
+            "version": str(self.version),
+            "class_names": list(record.class_names),
+            "data": record.data,
+            "height": record.rule.height,
+            "width": record.rule.width,
+            "views": record.views,
+            "temperature": record.temperature,
+            "promise": None if abstention is None else abstention.promise,
+            "unsure_below": None if abstention is None else abstention.threshold,
+            **self.run,
+            "weights": record.weights,
+            "versions": record.versions,
+        }
+
+
+def _light_model_of(run: Run) -> OnnxModel:
+    model = light_model(run)
+    if model is None:
+        from saccade.deploy.light_model import write_light_model  # loads TensorFlow
+
+        write_light_model(run)
+        model = light_model(run)
+    if model is None:
+        raise RunError(f"the run '{run.path}' is being changed", remedy="try again once nothing writes to it")
+    return model
+
+
+def _told_of(run: Run) -> dict[str, Any]:
+    evaluation = run.evaluation()
+    test = None
+    if evaluation is not None and evaluation.accuracy is not None and evaluation.accuracy_interval is not None:
+        low, high = evaluation.accuracy_interval
+        test = {"accuracy": evaluation.accuracy, "low": low, "high": high, "pictures": evaluation.n}
+    return {
+        "recipe": run.recipe.name,
+        "calibrated": run.calibration() is not None,
+        "test": test,
+        "card": run.card(),
+    }
+
+
+def name_of(path: str) -> str:
+    """The name under which a run or a file is served: that of the directory, or of the file without its ending."""
+    named = Path(path) if Path(path).name not in ("", "..") else Path(path).resolve()
+    return named.stem if named.is_file() else named.name

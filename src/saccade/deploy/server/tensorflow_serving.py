@@ -1,0 +1,148 @@
+"""TensorFlow Serving's REST protocol: status, metadata and predict.
+
+Source: https://www.tensorflow.org/tfx/serving/api_rest. An instance is the pixels of a picture, as the exported
+SavedModel takes them, or a picture of any size as `{"b64": "..."}`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from fastapi import APIRouter, Request
+from numpy.typing import NDArray
+
+from saccade.data.dataset import PictureRule
+from saccade.deploy.server.bodies import encoded_picture, pixels_of, read_json
+from saccade.deploy.server.models import Models, Serving
+from saccade.deploy.server.openapi import ERRORS, json_body
+from saccade.deploy.server.refused import RefusedError
+
+_SIGNATURE = "serving_default"
+_KEYS = ("signature_name", "instances", "inputs")
+_PICTURE: dict[str, Any] = {
+    "type": "object",
+    "properties": {"b64": {"type": "string", "format": "byte"}},
+    "required": ["b64"],
+    "additionalProperties": False,
+}
+_PIXELS: dict[str, Any] = {"type": "array", "items": {"type": "array", "items": {"type": "array"}}}
+_INSTANCES: dict[str, Any] = {"type": "array", "items": {"anyOf": [_PIXELS, _PICTURE]}}
+_BODY: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "signature_name": {"const": _SIGNATURE},
+        "instances": _INSTANCES,
+        "inputs": {"anyOf": [_INSTANCES, {"type": "object", "properties": {"pixels": _INSTANCES}}]},
+    },
+    "additionalProperties": False,
+    "example": {"instances": [{"b64": "iVBORw0KGgo..."}]},
+}
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a request asks for: pixels, float32 [n, height, width, 3], or n encoded pictures; in rows or as columns."""
+
+    pixels: NDArray[np.float32] | None
+    pictures: list[bytes]
+    rows: bool
+
+
+def routes(models: Models) -> APIRouter:
+    """The protocol's paths."""
+    router = APIRouter(tags=["TensorFlow Serving"], responses=ERRORS)
+
+    @router.get("/v1/models/{name}", summary="State of a model")
+    @router.get("/v1/models/{name}/versions/{version}", summary="State of a version of a model")
+    async def status(name: str, version: str | None = None) -> dict[str, Any]:
+        serving = models.get(name, version)
+        state = {
+            "version": str(serving.served.version),
+            "state": "AVAILABLE",
+            "status": {"error_code": "OK", "error_message": ""},
+        }
+        return {"model_version_status": [state]}
+
+    @router.get("/v1/models/{name}/metadata", summary="Inputs and outputs of a model")
+    async def metadata(name: str) -> dict[str, Any]:
+        return _metadata(models.get(name))
+
+    @router.post("/v1/models/{name}:predict", summary="Class probabilities of pictures", openapi_extra=json_body(_BODY))
+    @router.post(
+        "/v1/models/{name}/versions/{version}:predict",
+        summary="Class probabilities of pictures, by that version",
+        openapi_extra=json_body(_BODY),
+    )
+    async def predict(request: Request, name: str, version: str | None = None) -> dict[str, Any]:
+        serving = models.get(name, version)
+        asked = await read_json(request, lambda value: _understand(value, serving.served.record.rule))
+        if asked.pixels is None:
+            answers = await models.classify(serving, asked.pictures)
+        else:
+            answers = await models.answer(serving, list(asked.pixels))
+        rows = [answer.tolist() for answer in answers]
+        return {"predictions": rows} if asked.rows else {"outputs": rows}
+
+    return router
+
+
+def _understand(value: dict[str, Any], rule: PictureRule) -> _Asked:
+    unknown = [key for key in value if key not in _KEYS]
+    if unknown or ("instances" in value) == ("inputs" in value):
+        raise RefusedError(400, "expected either instances or inputs, and perhaps signature_name, in the JSON object")
+    if value.get("signature_name", _SIGNATURE) != _SIGNATURE:
+        raise RefusedError(400, f"the only signature is {_SIGNATURE}")
+    rows = "instances" in value
+    given = value["instances" if rows else "inputs"]
+    if not rows and isinstance(given, dict):
+        given = _only_value(given)
+    if not isinstance(given, list) or not given:
+        raise RefusedError(400, "expected a list of pictures")
+    instances = [_only_value(item) if _is_named(item) else item for item in given]
+    if all(isinstance(item, dict) for item in instances):
+        return _Asked(None, [encoded_picture(item.get("b64")) for item in instances], rows)
+    return _Asked(pixels_of(instances, rule), [], rows)
+
+
+def _is_named(instance: Any) -> bool:
+    """Whether an instance names the input that it is for, as it may."""
+    return isinstance(instance, dict) and "b64" not in instance
+
+
+def _only_value(named: dict[str, Any]) -> Any:
+    if list(named) != ["pixels"]:
+        raise RefusedError(400, "the only input is named pixels")
+    return named["pixels"]
+
+
+def _metadata(serving: Serving) -> dict[str, Any]:
+    record = serving.served.record
+    shapes = {
+        "inputs": {"pixels": [-1, record.rule.height, record.rule.width, 3]},
+        "outputs": {"probabilities": [-1, len(record.class_names)]},
+    }
+    described = {
+        side: {
+            name: {
+                "dtype": "DT_FLOAT",
+                "name": f"{_SIGNATURE}_{name}:0",
+                "tensor_shape": {
+                    "unknown_rank": False,
+                    "dim": [{"size": str(size), "name": ""} for size in shape],
+                },
+            }
+            for name, shape in tensors.items()
+        }
+        for side, tensors in shapes.items()
+    }
+    signature = {**described, "method_name": "tensorflow/serving/predict"}
+    return {
+        "model_spec": {
+            "name": serving.served.name,
+            "signature_name": "",
+            "version": str(serving.served.version),
+        },
+        "metadata": {"signature_def": {"signature_def": {_SIGNATURE: signature}}},
+    }
