@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from saccade.data.explore import Exploration, explore
     from saccade.data.load import load
     from saccade.deploy.benchmark import FormatFigures, benchmark
+    from saccade.deploy.client import Client
     from saccade.deploy.export import Export, export
     from saccade.deploy.server.serve import serve
     from saccade.errors import SaccadeError
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 # Public name -> the module that defines it; loaded when the name is first used (PEP 562).
 _HOMES = {
     "Audit": "saccade.auditing.findings",
+    "Client": "saccade.deploy.client",
     "Comparison": "saccade.evaluation.comparison",
     "Dataset": "saccade.data.dataset",
     "Exploration": "saccade.data.explore",
@@ -77,6 +79,7 @@ _HOMES = {
 
 __all__ = [
     "Audit",
+    "Client",
     "Comparison",
     "Dataset",
     "Exploration",

@@ -68,3 +68,7 @@ class EvaluationError(SaccadeError):
 
 class ExportError(SaccadeError):
     """An export that failed or does not agree with its run; nothing is left behind."""
+
+
+class ServerError(SaccadeError):
+    """A server that can't be reached, or that does not answer as one of Saccade's does."""

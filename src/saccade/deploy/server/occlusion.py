@@ -33,6 +33,6 @@ def covered(pixels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
 
 def _spans(length: int) -> list[slice]:
     field = length / GRID
-    starts = [round((place - 0.5) * field) for place in range(GRID)]
+    starts = [min(max(round((place - 0.5) * field), 0), length - 1) for place in range(GRID)]
     ends = [round((place + 1.5) * field) for place in range(GRID)]
-    return [slice(max(start, 0), max(end, start + 1)) for start, end in zip(starts, ends, strict=True)]
+    return [slice(start, max(end, start + 1)) for start, end in zip(starts, ends, strict=True)]

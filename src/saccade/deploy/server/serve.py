@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import signal
 import socket
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import uvicorn
@@ -76,9 +76,12 @@ class Listening:
         self.host = host
         try:
             family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-            self.socket = socket.socket(family, kind, protocol)
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self.socket.bind(address)
+            with ExitStack() as on_failure:
+                self.socket = on_failure.enter_context(socket.socket(family, kind, protocol))
+                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                self.socket.bind(address)
+                self.socket.listen(_BACKLOG)
+                on_failure.pop_all()
         except OSError as error:
             raise SaccadeError(
                 f"the server can't listen at {host}, port {port}",
@@ -117,6 +120,7 @@ def answer_requests(
         config = uvicorn.Config(
             app,
             http=PatientProtocol.within(limits.patience, limits.connections),
+            loop="asyncio",
             ws="none",
             lifespan="off",
             log_config=None,
@@ -140,7 +144,7 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._state = state
 
-    @contextlib.contextmanager
+    @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Takes SIGTERM and SIGINT as wishes to end; a second SIGINT ends at once."""
         before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}

@@ -1,0 +1,167 @@
+"""Client: asks a server that `saccade serve` started."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from saccade.data.picture_files import read_picture
+from saccade.errors import PictureError, SaccadeError, ServerError
+from saccade.inference.class_probability import ClassProbability
+from saccade.inference.predict import Prediction
+from saccade.inference.sources import DatasetPicture, find_pictures
+
+_AT_ONCE = 8  # requests, so that the server can answer them in batches
+_SECONDS = 60.0
+_OF_THE_PICTURE = (413, 415, 422)
+_BUSY = 503
+
+
+class Client:
+    """Asks a server that `saccade serve` started.
+
+    Args:
+        url: of the server, such as "http://127.0.0.1:8000".
+        model: the name of the model to ask; None: the only one that is served.
+        token: that the server asks for; None: none.
+
+    Raises:
+        SaccadeError: the URL is none.
+    """
+
+    def __init__(self, url: str, model: str | None = None, *, token: str | None = None) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise SaccadeError(f"'{url}' is no address of a server", expected="one such as http://127.0.0.1:8000")
+        self.url = url.rstrip("/")
+        self._parts, self._model = parts, model
+        self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+
+    def models(self) -> list[dict[str, Any]]:
+        """What the server tells of its models: name, class names, size of pictures, accuracy and so on.
+
+        Raises:
+            ServerError: it can't be reached, or does not answer as it should.
+        """
+        with closing(self._connection()) as connection:
+            status, answer = self._ask(connection, "GET", "/api/models", None)
+        self._check(status, answer)
+        models: list[dict[str, Any]] = answer["models"]
+        return models
+
+    def predict(
+        self, pictures: Iterable[str | os.PathLike[str]] | str | os.PathLike[str], *, top: int = 3
+    ) -> list[Prediction]:
+        """Has pictures classified, several at a time.
+
+        Args:
+            pictures: files, folders (at any depth) and globs; what is sent is their contents alone.
+            top: how many classes to give, most probable first.
+
+        Returns:
+            As `saccade.predict`: one prediction for each picture named, in order; one that can't be read is reported
+            with the reason.
+
+        Raises:
+            DataError: a folder or a glob holds nothing.
+            ServerError: the server can't be reached, does not know the model, or stays too busy for a minute.
+        """
+        several = [pictures] if isinstance(pictures, str | os.PathLike) else pictures
+        found = find_pictures([os.fspath(picture) for picture in several])
+        for picture in found:
+            if isinstance(picture, DatasetPicture):
+                raise SaccadeError(f"'{picture}' is no file", expected="files, folders or globs")
+        files = [picture for picture in found if isinstance(picture, Path)]
+        path = f"/api/models/{quote(self._model or self._only_model(), safe='')}/picture?top={top}"
+        free: SimpleQueue[HTTPConnection] = SimpleQueue()
+        with ExitStack() as connections, ThreadPoolExecutor(_AT_ONCE) as threads:
+            for _ in range(_AT_ONCE):
+                free.put(connections.enter_context(closing(self._connection())))
+            return list(threads.map(lambda file: self._predict(file, path, free), files))
+
+    def _only_model(self) -> str:
+        names = [model["name"] for model in self.models()]
+        if len(names) != 1:
+            raise ServerError(
+                f"the server at {self.url} has several models",
+                expected=f"the name of one: {', '.join(names)}",
+                remedy=f"Client(url, model={names[0]!r})",
+            )
+        return str(names[0])
+
+    def _predict(self, file: Path, path: str, free: SimpleQueue[HTTPConnection]) -> Prediction:
+        try:
+            contents = read_picture(str(file))
+        except PictureError as error:
+            return Prediction(str(file), (), refusal=error.problem)
+        connection = free.get()
+        try:
+            status, answer = self._ask(connection, "POST", path, contents)
+        finally:
+            free.put(connection)
+        if status in _OF_THE_PICTURE:
+            return Prediction(str(file), (), refusal=str(answer["error"]))
+        self._check(status, answer)
+        classes = tuple(ClassProbability(one["class_name"], one["probability"]) for one in answer["classes"])
+        return Prediction(str(file), classes, unsure=answer["unsure"])
+
+    def _check(self, status: int, answer: dict[str, Any]) -> None:
+        if status != 200:
+            raise ServerError(f"the server at {self.url} refused the request", found=f"{status}: {answer.get('error')}")
+
+    def _connection(self) -> HTTPConnection:
+        """One that is opened when it is first needed, and again where the server has closed it meanwhile."""
+        kind = HTTPSConnection if self._parts.scheme == "https" else HTTPConnection
+        return kind(self._parts.hostname or "", self._parts.port, timeout=_SECONDS)
+
+    def _ask(
+        self, connection: HTTPConnection, method: str, path: str, body: bytes | None
+    ) -> tuple[int, dict[str, Any]]:
+        """The status and the JSON of the answer; asks again for as long as the server is busy, up to a minute."""
+        end = time.monotonic() + _SECONDS
+        while True:
+            try:
+                response, text = self._exchange(connection, method, path, body)
+                answer = json.loads(text)
+                if not isinstance(answer, dict):
+                    raise ValueError
+            except (OSError, HTTPException) as error:
+                raise ServerError(f"the server at {self.url} can't be reached", found=str(error)) from None
+            except ValueError:
+                raise ServerError(f"what answers at {self.url} is no server of Saccade's") from None
+            wait = _seconds(response.headers.get("Retry-After"))
+            if response.status != _BUSY or time.monotonic() + wait > end:
+                return response.status, answer
+            time.sleep(wait)
+
+    def _exchange(
+        self, connection: HTTPConnection, method: str, path: str, body: bytes | None
+    ) -> tuple[HTTPResponse, bytes]:
+        used = connection.sock is not None
+        try:
+            return self._send(connection, method, path, body)
+        except (OSError, HTTPException):
+            connection.close()
+            if not used:
+                raise
+            return self._send(connection, method, path, body)
+
+    def _send(
+        self, connection: HTTPConnection, method: str, path: str, body: bytes | None
+    ) -> tuple[HTTPResponse, bytes]:
+        connection.request(method, self._parts.path.rstrip("/") + path, body, self._headers)
+        response = connection.getresponse()
+        return response, response.read()
+
+
+def _seconds(text: str | None) -> float:
+    return float(text) if text is not None and text.isdecimal() else 1.0

@@ -1,0 +1,66 @@
+"""A run whose answers differ from picture to picture, and a server of it for all tests that leave it as it is."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.deploy.server.serving import serving
+
+import saccade
+from saccade.deploy.light_model import write_light_model
+
+
+@pytest.fixture(scope="session")
+def noisy_digits(tmp_path_factory):
+    """Three classes of real scanned digits under so much noise that nobody can be certain; 20 test pictures each."""
+    from sklearn.datasets import load_digits
+
+    digits, generator = load_digits(), np.random.default_rng(0)
+    root = tmp_path_factory.mktemp("data") / "noisy"
+    for label, name in ((3, "three"), (5, "five"), (8, "eight")):
+        for position, index in enumerate(np.flatnonzero(digits.target == label)[:150]):
+            folder = root / ("train" if position < 130 else "test") / name
+            folder.mkdir(parents=True, exist_ok=True)
+            grey = Image.fromarray((digits.images[index] * 255 / 16).astype(np.uint8)).resize((32, 32))
+            noisy = np.asarray(grey) + generator.normal(0, 60, (32, 32))
+            Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(folder / f"{position:03}.png")
+    return root
+
+
+@pytest.fixture(scope="session")
+def pictures_run(noisy_digits, tmp_path_factory):
+    """A run as the command line leaves one, with a model for ONNX Runtime; evaluated."""
+    run = saccade.train(
+        noisy_digits, recipe="quick", epochs=2, out=tmp_path_factory.mktemp("served") / "pictures", progress=False
+    )
+    write_light_model(run)
+    saccade.evaluate(run)
+    return run
+
+
+@pytest.fixture(scope="session")
+def server(pictures_run):
+    """A server of that run."""
+    with serving(pictures_run.path) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def page_url(server):
+    """Where its page is."""
+    return server.url
+
+
+@pytest.fixture(scope="session")
+def test_files(noisy_digits):
+    """The test pictures, 60 files."""
+    return sorted((noisy_digits / "test").rglob("*.png"))
+
+
+@pytest.fixture(scope="session")
+def page_examples(pictures_run, test_files):
+    """A picture of each class that the run gets right."""
+    right = {}
+    for prediction, file in zip(saccade.predict(pictures_run, test_files), test_files, strict=True):
+        if prediction.top[0].class_name == file.parent.name:
+            right.setdefault(file.parent.name, file)
+    return right

@@ -1,0 +1,84 @@
+"""Starts servers as users do, in processes of their own, and asks them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from urllib.parse import urlsplit
+
+TOKEN = "a-token-of-some-length"
+
+# As `saccade serve`, with limits that a test can reach.
+_PROGRAM = """
+import json, sys
+from saccade.deploy.server.limits import Limits
+from saccade.deploy.server.serve import Listening, answer_requests
+
+paths, token, hosts, promise, limits = json.loads(sys.argv[1])
+with Listening("127.0.0.1", 0) as listening:
+    ready = lambda: print(listening.address, flush=True)
+    answer_requests(listening, paths, token, hosts, promise, Limits(**limits), ready)
+"""
+
+
+class Server:
+    """A server that runs.
+
+    Attributes:
+        url: of it.
+        process: in which it runs.
+    """
+
+    def __init__(self, url, process):
+        self.url, self.process = url, process
+
+    def connection(self, timeout=30):
+        """A new connection to it."""
+        parts = urlsplit(self.url)
+        return HTTPConnection(parts.hostname, parts.port, timeout=timeout)
+
+    def ask(self, method, path, body=None, **headers):
+        """Status, headers and body of an answer; keywords are headers, with _ for -."""
+        connection = self.connection()
+        try:
+            connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+            response = connection.getresponse()
+            return response.status, response.headers, response.read()
+        finally:
+            connection.close()
+
+    def json(self, method, path, body=None, status=200, **headers):
+        """The JSON of an answer of that status; a body that is no text or bytes is sent as JSON."""
+        sent = body if body is None or isinstance(body, bytes) else json.dumps(body)
+        found, _, answer = self.ask(method, path, sent, **headers)
+        assert found == status, answer
+        return json.loads(answer)
+
+    def end(self, number=signal.SIGTERM):
+        """Tells it to end; its exit code and what it wrote to stderr."""
+        self.process.send_signal(number)
+        _, complaints = self.process.communicate(timeout=60)
+        return self.process.returncode, complaints
+
+
+@contextmanager
+def serving(*paths, token=None, hosts=(), promise=None, limits=None):
+    """A server of runs or files, ended at the end of the block."""
+    arguments = json.dumps([list(map(str, paths)), token, list(hosts), promise, limits or {}])
+    process = subprocess.Popen(
+        [sys.executable, "-c", _PROGRAM, arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+    try:
+        url = process.stdout.readline().strip()
+        assert url, process.stderr.read()
+        yield Server(url, process)
+    finally:
+        process.kill()
+        process.communicate()

@@ -1,0 +1,131 @@
+"""A server ends without losing what it has accepted, and takes a new model without dropping a request."""
+
+import json
+import shutil
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from tests.deploy.server.serving import TOKEN, serving
+
+import saccade
+from saccade.deploy.light_model import write_light_model
+from saccade.runs.run import Run
+
+PICTURE = "/api/models/pictures/picture"
+REQUESTS = 20
+
+
+def end_with_requests_in_flight(run, files, number=signal.SIGTERM):
+    """Ends a server right after requests were sent; their statuses, its exit code, and what it complained of."""
+    with serving(run.path) as server, ThreadPoolExecutor(REQUESTS) as threads:
+        connections = [server.connection() for _ in range(REQUESTS)]
+        for connection in connections:
+            connection.connect()
+        server.json("GET", "/v2/health/ready")
+        sent = threading.Barrier(REQUESTS + 1)
+
+        def ask(place):
+            connections[place].request("POST", PICTURE, files[place].read_bytes())
+            sent.wait(10)
+            response = connections[place].getresponse()
+            answer = json.loads(response.read())
+            connections[place].close()
+            return response.status, answer
+
+        asking = [threads.submit(ask, place) for place in range(REQUESTS)]
+        sent.wait(10)
+        code, complaints = server.end(number)
+        return [one.result() for one in asking], code, complaints
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_what_was_sent_is_answered_before_the_end(pictures_run, test_files, number):
+    answers, code, complaints = end_with_requests_in_flight(pictures_run, test_files, number)
+    assert (code, complaints) == (0, "")
+    expected = saccade.predict(pictures_run, test_files[:REQUESTS], top=1)
+    assert [status for status, _ in answers] == [200] * REQUESTS
+    for (_, answer), prediction in zip(answers, expected, strict=True):
+        assert answer["classes"][0]["class_name"] == prediction.top[0].class_name
+
+
+@pytest.mark.nightly
+def test_a_hundred_ends_lose_none(pictures_run, test_files):
+    for _ in range(100):
+        answers, code, _ = end_with_requests_in_flight(pictures_run, test_files)
+        assert code == 0
+        assert [status for status, _ in answers] == [200] * REQUESTS
+
+
+def test_an_idle_server_ends_at_once_though_a_client_stays_connected(pictures_run):
+    with serving(pictures_run.path) as server:
+        connection = server.connection()
+        connection.request("GET", "/v2/health/live")
+        assert connection.getresponse().read()
+        begun = time.monotonic()
+        assert server.end() == (0, "")
+        assert time.monotonic() - begun < 20  # of the 50 that a client may take
+        connection.close()
+
+
+@pytest.fixture
+def other_run(pictures_run, noisy_digits, tmp_path):
+    """A run of the same classes with other weights."""
+    run = saccade.train(noisy_digits, recipe="quick", epochs=1, out=tmp_path / "other", progress=False)
+    write_light_model(run)
+    return run
+
+
+def test_a_new_run_takes_the_place_of_an_old_one_without_a_request_lost(pictures_run, other_run, test_files, tmp_path):
+    place = tmp_path / "pictures"
+    place.symlink_to(pictures_run.path)
+    old, new = (saccade.predict(run, test_files, top=1) for run in (pictures_run, other_run))
+    expected = {
+        version: {file: one.top[0].probability for file, one in zip(test_files, answers, strict=True)}
+        for version, answers in (("1", old), ("2", new))
+    }
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    with serving(place, token=TOKEN) as server, ThreadPoolExecutor(4) as threads:
+        over = threading.Event()
+        seen = []
+
+        def ask_on(first):
+            position = first
+            while not over.is_set():
+                file = test_files[position % len(test_files)]
+                answer = server.json("POST", f"{PICTURE}?top=1", file.read_bytes(), **bearer)
+                seen.append((answer["version"], file, answer["classes"][0]["probability"]))
+                position += 1
+
+        asking = [threads.submit(ask_on, first) for first in range(4)]
+        time.sleep(0.5)
+        place.unlink()
+        place.symlink_to(other_run.path)
+        told = server.json("POST", "/admin/reload", {"model": "pictures"}, **bearer)
+        assert told == {"models": [{"name": "pictures", "version": "2"}]}
+        (model,) = server.json("GET", "/api/models", **bearer)["models"]
+        assert model["weights"] == other_run.weights_fingerprint()
+        time.sleep(0.5)
+        over.set()
+        for one in asking:
+            one.result()
+        assert {version for version, _, _ in seen} == {"1", "2"}
+        for version, file, probability in seen:
+            assert probability == pytest.approx(expected[version][file], abs=1e-5)
+        assert 'saccade_reloads_total{model="pictures"} 1.0' in server.ask("GET", "/metrics", **bearer)[2].decode()
+
+
+def test_what_can_not_be_served_does_not_take_its_place(pictures_run, test_files, tmp_path):
+    run = Run.open(shutil.copytree(pictures_run.path, tmp_path / "pictures"))
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    with serving(run.path, token=TOKEN) as server:
+        (run.path / "recipe.json").write_text("{}")
+        answer = server.json("POST", "/admin/reload", status=409, **bearer)
+        assert answer == {"error": "what lies there can't be served; the server's log says why"}
+        server.json("POST", "/admin/reload", {"model": "other"}, status=404, **bearer)
+        server.json("POST", "/admin/reload", {"path": "/tmp"}, status=400, **bearer)
+        assert server.json("POST", PICTURE, test_files[0].read_bytes(), **bearer)["version"] == "1"
+        _, complaints = server.end()
+        assert "recipe.json" in complaints

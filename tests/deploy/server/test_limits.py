@@ -1,0 +1,150 @@
+"""Slow clients, slow answers, and more requests than can be answered."""
+
+import base64
+import json
+import re
+import socket
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from tests.deploy.server.serving import serving
+
+PICTURE = "/api/models/pictures/picture"
+PREDICT = "/v1/models/pictures:predict"
+
+
+def connect(server):
+    host, port = server.url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), timeout=20)
+
+
+def is_closed(connection):
+    """Whether the other side closes a connection, within the time that the test allows it."""
+    try:
+        while connection.recv(65536):
+            pass
+    except ConnectionResetError:
+        return True
+    except TimeoutError:
+        return False
+    return True
+
+
+HEAD = b"POST /api/models/pictures/picture HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
+
+
+@pytest.mark.parametrize("begun", [b"", b"POST / HT", HEAD[:-2], HEAD, HEAD + b"\xff\xd8\xff"])
+def test_a_client_that_does_not_send_its_request_is_cut_off(pictures_run, begun):
+    with serving(pictures_run.path, limits={"patience": 0.5}) as server, connect(server) as connection:
+        connection.sendall(begun)
+        assert is_closed(connection)
+        server.json("GET", "/v2/health/live")
+
+
+def test_a_client_that_sends_drop_by_drop_is_cut_off_all_the_same(pictures_run):
+    def send_drop_by_drop():
+        for byte in HEAD + bytes(900):
+            connection.sendall(bytes([byte]))
+            time.sleep(0.02)
+
+    with serving(pictures_run.path, limits={"patience": 1}) as server:
+        connection = connect(server)
+        with connection, pytest.raises(OSError, match=r"[Bb]roken pipe|reset"):
+            send_drop_by_drop()
+
+
+def test_a_client_that_does_not_take_its_answers_is_cut_off(pictures_run):
+    def ask_without_end():
+        for _ in range(100_000):
+            connection.sendall(b"GET /page.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100)
+
+    with serving(pictures_run.path, limits={"patience": 1}) as server:
+        connection = connect(server)
+        with connection, pytest.raises(OSError, match=r"[Bb]roken pipe|reset"):
+            ask_without_end()
+        server.json("GET", "/v2/health/live")
+
+
+def test_an_answer_that_takes_too_long(pictures_run, test_files):
+    with serving(pictures_run.path, limits={"seconds": 0.0001}) as server:
+        answer = server.json("POST", PICTURE, test_files[0].read_bytes(), status=504)
+        assert "within 0.0001 seconds" in answer["error"]
+
+
+def test_more_pictures_than_may_wait(pictures_run, test_files):
+    picture = {"b64": base64.b64encode(test_files[0].read_bytes()).decode()}
+    with serving(pictures_run.path, limits={"waiting_pictures": 10}) as server:
+        status, headers, _ = server.ask("POST", PREDICT, json.dumps({"instances": [picture] * 11}))
+        assert status == 503
+        assert int(headers["Retry-After"]) >= 1
+        server.json("POST", PREDICT, {"instances": [picture] * 10})
+
+
+def test_more_bytes_than_may_wait(pictures_run):
+    with serving(pictures_run.path, limits={"waiting_bytes": 5_000}) as server:
+        assert server.ask("POST", PICTURE, b"\xff\xd8\xff" + bytes(9_000))[0] == 503
+        assert server.ask("POST", PICTURE, b"\xff\xd8\xff" + bytes(1_000))[0] == 422
+
+
+def test_more_requests_than_may_wait_but_health_answers(pictures_run):
+    with serving(pictures_run.path, limits={"requests": 2}) as server:
+        waiting = [connect(server) for _ in range(2)]
+        try:
+            for connection in waiting:
+                connection.sendall(HEAD)
+            time.sleep(0.3)
+            status, headers, _ = server.ask("POST", PICTURE, b"hello")
+            assert (status, headers["Retry-After"]) == (503, "1")
+            server.json("GET", "/v2/health/ready")
+        finally:
+            for connection in waiting:
+                connection.close()
+        time.sleep(0.3)
+        assert server.ask("POST", PICTURE, b"hello")[0] == 415
+
+
+def test_more_connections_than_may_be_open(pictures_run):
+    with serving(pictures_run.path, limits={"connections": 3}) as server:
+        connections = [connect(server) for _ in range(3)]
+        time.sleep(0.3)
+        with connect(server) as one_more:
+            assert is_closed(one_more)
+        for connection in connections:
+            connection.close()
+        time.sleep(0.3)
+        server.json("GET", "/v2/health/live")
+
+
+@pytest.mark.nightly
+def test_overload_leaves_memory_flat_and_health_answering(pictures_run, test_files):
+    """Eight times as many clients as it takes to keep the server busy, for three minutes."""
+    picture = {"b64": base64.b64encode(test_files[0].read_bytes()).decode()}
+    body = {"instances": [picture] * 64}
+    with serving(pictures_run.path, limits={"waiting_pictures": 256}) as server, ThreadPoolExecutor(32) as threads:
+        end = time.monotonic() + 180
+        memory, healths, statuses = [], [], {}
+
+        def ask_on():
+            while time.monotonic() < end:
+                status = server.ask("POST", PREDICT, json.dumps(body))[0]
+                statuses[status] = statuses.get(status, 0) + 1
+
+        asking = [threads.submit(ask_on) for _ in range(32)]
+        while time.monotonic() < end:
+            begun = time.monotonic()
+            server.json("GET", "/v2/health/live")
+            healths.append(time.monotonic() - begun)
+            text = Path(f"/proc/{server.process.pid}/status").read_text()
+            memory.append(int(re.search(r"VmRSS:\s+(\d+)", text)[1]) / 1000)
+            time.sleep(1)
+        for one in asking:
+            one.result()
+        sys.stdout.write(
+            f"overload: {statuses}, memory {memory[20]:.0f} to {max(memory):.0f} MB, health {max(healths):.2f} s\n"
+        )
+        assert set(statuses) == {200, 503}
+        assert max(memory[20:]) < 1.2 * memory[20] + 20
+        assert max(healths) < 1

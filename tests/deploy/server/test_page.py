@@ -1,0 +1,524 @@
+"""The page of `saccade serve` in a real browser: how pictures come in, what it says of them, and who can use it."""
+
+import base64
+import json
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+import pytest
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+from tests.browser import opened
+
+HOSTILE = '<img src=x onerror="document.title = 1">'
+MINUS = "\N{MINUS SIGN}"
+SECONDS = 30
+
+# Files for an event that carries them: [name, contents in base64] each.
+_FILES = """
+const transfer = new DataTransfer();
+for (const [name, contents] of arguments[0])
+  transfer.items.add(new File([Uint8Array.from(atob(contents), letter => letter.charCodeAt(0))], name));
+"""
+_DROP = f"""{_FILES}
+const drop = type => document.querySelector("h1").dispatchEvent(
+  new DragEvent(type, {{dataTransfer: transfer, bubbles: true, cancelable: true}}));
+drop("dragover");
+const lit = document.body.classList.contains("dropping");
+return [lit, drop("drop")];
+"""
+_PASTE = f"""{_FILES}
+document.body.dispatchEvent(new ClipboardEvent("paste", {{clipboardData: transfer, bubbles: true, cancelable: true}}));
+"""
+
+# Stands in for the server's answers: the first of `canned` with which the address ends, and it is used up unless it is
+# the last for that path. `seen` keeps what was asked.
+_CANNED = """
+const real = window.fetch, canned = CANNED;
+window.seen = [];
+window.fetch = async (address, options = {}) => {
+  window.seen.push([address, options.headers ?? {}]);
+  const fitting = canned.filter(answer => address.split("?")[0].endsWith(answer.path));
+  if (!fitting.length) return real(address, options);
+  if (fitting.length > 1) canned.splice(canned.indexOf(fitting[0]), 1);
+  if (fitting[0].status === 0) throw new TypeError("Failed to fetch");
+  return new Response(JSON.stringify(fitting[0].says), {status: fitting[0].status, headers: fitting[0].headers ?? {}});
+};
+"""
+
+# The colours of the map: how opaque its strongest place is, and its weakest.
+_OPACITIES = """
+const canvas = arguments[0], {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+const opacities = data.filter((_, at) => at % 4 === 3);
+return [Math.max(...opacities), Math.min(...opacities)];
+"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("browser")
+    blank = folder / "blank.html"
+    blank.write_text("<!doctype html><title>blank</title>")
+    with opened(blank, folder / "profile") as driver:
+        yield driver
+
+
+@pytest.fixture
+def page(browser, page_url):
+    """A page that was just opened; nothing may stand in the browser's console at the end."""
+    browser.get(page_url)
+    _wait(browser, "#give")
+    yield browser
+    _end(browser)
+
+
+@pytest.fixture
+def page_with(browser, page_url):
+    """Opens the page with other answers to some of its requests."""
+    scripts = []
+
+    def open_it(*canned, script=""):
+        source = _CANNED.replace("CANNED", json.dumps(canned)) + script
+        made = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": source})
+        scripts.append(made["identifier"])
+        browser.get(page_url)
+        return browser
+
+    yield open_it
+    for identifier in scripts:
+        browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", {"identifier": identifier})
+    _end(browser)
+
+
+@pytest.fixture
+def picture(page_examples):
+    """A picture that the model gets right, and its class."""
+    class_name = sorted(page_examples)[0]
+    return page_examples[class_name], class_name
+
+
+def _end(browser):
+    assert [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+    for command in ("Emulation.clearDeviceMetricsOverride", "Emulation.setEmulatedMedia"):
+        browser.execute_cdp_cmd(command, {})
+
+
+def _wait(browser, selector, number=1):
+    """The elements that fit, as soon as so many are shown."""
+
+    def shown(driver):
+        found = [one for one in driver.find_elements(By.CSS_SELECTOR, selector) if one.is_displayed()]
+        return found if len(found) >= number else None
+
+    return WebDriverWait(browser, SECONDS).until(shown, f"{number} of {selector}")
+
+
+def _button(browser, text):
+    """The first button with that text, as soon as there is one."""
+    find = browser.find_elements
+
+    def shown(_):
+        return [one for one in find(By.CSS_SELECTOR, ".answer button") if one.text == text]
+
+    return WebDriverWait(browser, SECONDS).until(shown, f"a button '{text}'")[0]
+
+
+def _text(browser, selector, part):
+    """The text of an element, as soon as it holds that part."""
+    find = browser.find_element
+    WebDriverWait(browser, SECONDS).until(
+        lambda _: part in find(By.CSS_SELECTOR, selector).text, f"{part} in {selector}"
+    )
+    return find(By.CSS_SELECTOR, selector).text
+
+
+def _heard(browser):
+    return browser.execute_script("return document.getElementById('announcements').textContent")
+
+
+def _choose(browser, *paths):
+    _wait(browser, "#give")
+    browser.find_element(By.ID, "files").send_keys("\n".join(map(str, paths)))
+
+
+def _carried(*paths):
+    return [[path.name, base64.b64encode(path.read_bytes()).decode()] for path in paths]
+
+
+def _model(**other):
+    names = ["cat", "dog", "owl"]
+    return {
+        "name": "pictures", "version": "1", "class_names": names, "data": "pets", "height": 32, "width": 32, "views": 1,
+        "temperature": 0.52, "calibrated": True, "promise": 0.99, "unsure_below": 0.831, "recipe": "fast",
+        "test": {"accuracy": 0.891, "low": 0.885, "high": 0.897, "pictures": 10000}, "card": "# A card",
+        "weights": "ab" * 32, "versions": {"saccade": "0.1.0", "python": "3.11.7"},
+    } | other  # fmt: skip
+
+
+def _models(*models):
+    return {"path": "api/models", "status": 200, "says": {"models": models or [_model()]}}
+
+
+def _answer(probabilities=(0.9305, 0.0691, 0.0004), unsure=False):
+    classes = [
+        {"class_name": name, "probability": part}
+        for name, part in zip(("cat", "dog", "owl"), probabilities, strict=True)
+    ]
+    says = {"model": "pictures", "version": "1", "unsure": unsure, "classes": classes}
+    return {"path": "/picture", "status": 200, "says": says}
+
+
+def _refusal(status, path="/picture", reason="the reason", **headers):
+    return {"path": path, "status": status, "says": {"error": reason}, "headers": headers}
+
+
+def test_a_chosen_file_is_answered_with_the_right_class_first(page, picture):
+    path, class_name = picture
+    _choose(page, path)
+    classes = _wait(page, ".classes li")
+    assert classes[0].find_element(By.CSS_SELECTOR, ".name").text == class_name
+    assert "%" in classes[0].text
+    assert class_name in page.find_element(By.CSS_SELECTOR, ".answer h2").text
+    image = page.find_element(By.CSS_SELECTOR, ".answer img")
+    assert image.get_property("naturalWidth") > 0
+    assert path.name in image.get_attribute("alt")
+    assert class_name in _heard(page)
+
+
+def test_several_dropped_pictures_each_get_an_answer_the_newest_on_top(page, page_examples):
+    first, second, third = [page_examples[name] for name in sorted(page_examples)[:3]]
+    assert page.execute_script(_DROP, _carried(first)) == [True, False]  # lit; and the browser does not open the file
+    _wait(page, ".classes")
+    page.execute_script(_DROP, _carried(second, third))
+    _wait(page, ".classes", 3)
+    tops = [found.text for found in page.find_elements(By.CSS_SELECTOR, ".classes li:first-child .name")]
+    assert tops == [*sorted(page_examples)[1:3], sorted(page_examples)[0]]
+    assert "dropping" not in page.find_element(By.TAG_NAME, "body").get_attribute("class")
+
+
+def test_what_is_dropped_without_a_file_is_told(page):
+    page.execute_script(_DROP, [])
+    assert "no file" in _text(page, "#problem", "no file")
+    assert not page.find_elements(By.CSS_SELECTOR, ".answer")
+
+
+def test_a_picture_is_pasted(page, picture):
+    path, class_name = picture
+    page.execute_script(_PASTE, [])  # text, say
+    page.execute_script(_PASTE, _carried(path))
+    assert class_name in _text(page, ".classes li", class_name)
+    assert len(page.find_elements(By.CSS_SELECTOR, ".answer")) == 1
+
+
+def test_a_text_file_is_refused_with_the_reason_of_the_server(page, page_url, tmp_path):
+    text = tmp_path / "notes.txt"
+    text.write_text("no picture at all")
+    with pytest.raises(HTTPError) as refused:
+        urlopen(Request(f"{page_url.rstrip('/')}/api/models/pictures/picture", text.read_bytes()))
+    with refused.value as response:
+        reason = json.load(response)["error"]
+    _choose(page, text)
+    assert _text(page, ".answer .reason", reason) == reason
+    assert reason in _heard(page)
+    assert not page.find_element(By.CSS_SELECTOR, ".answer .stage").is_displayed()
+    log = [entry["message"] for entry in page.get_log("browser") if entry["level"] == "SEVERE"]
+    assert len(log) == 1
+    assert f"status of {refused.value.code}" in log[0]  # Chromium's own note of the refusal
+
+
+def test_the_map_of_where_it_looked_is_drawn_told_and_hidden(page, picture):
+    path, class_name = picture
+    _choose(page, path)
+    button = _button(page, "Show where it looked")
+    button.click()
+    canvas = _wait(page, ".answer canvas")[0]
+    strongest, weakest = page.execute_script(_OPACITIES, canvas)
+    assert strongest > weakest
+    words = page.find_element(By.CSS_SELECTOR, ".map-words p").text
+    assert canvas.get_attribute("aria-label") == words
+    assert class_name in words
+    assert words in _heard(page)
+    assert button.text == "Hide where it looked"
+    button.click()
+    assert not canvas.is_displayed()
+    button.click()
+    assert canvas.is_displayed()
+    assert len(page.find_elements(By.CSS_SELECTOR, ".answer canvas")) == 1
+
+
+def test_the_map_lies_on_what_the_network_sees(page_with, tmp_path):
+    from PIL import Image
+
+    wide = tmp_path / "wide.png"
+    Image.new("RGB", (300, 100), "red").save(wide)
+    change = [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.02, 0.0, -0.41]]
+    says = {"model": "pictures", "version": "1", "class_name": "cat", "probability": 0.93, "change": change}
+    browser = page_with(_models(), _answer(), {"path": "/occlusion", "status": 200, "says": says})
+    _choose(browser, wide)
+    _button(browser, "Show where it looked").click()
+    canvas, image = _wait(browser, ".answer canvas")[0], browser.find_element(By.CSS_SELECTOR, ".answer img")
+    # A square model sees the middle third of it.
+    assert canvas.rect["width"] == pytest.approx(image.rect["width"] / 3, abs=1)
+    assert canvas.rect["x"] == pytest.approx(image.rect["x"] + image.rect["width"] / 3, abs=1)
+    assert canvas.rect["height"] == pytest.approx(image.rect["height"], abs=1)
+    words = browser.find_element(By.CSS_SELECTOR, ".map-words p").text
+    assert words == (
+        "Covering the lower right lowers the probability of cat the most, by 41.0 points: from 93.0% to 52.0%. "
+        "Covering the lower left raises it the most, by 2.0 points."
+    )
+    assert [span.text for span in browser.find_elements(By.CSS_SELECTOR, ".legend span")[1:]] == [
+        f"{MINUS}41.0 points", "0", "+41.0 points",
+    ]  # fmt: skip
+
+
+def test_numbers_say_no_more_than_is_known(page_with, picture):
+    browser = page_with(_models(), _answer((0.9995, 0.0009, 0.0004)))
+    _choose(browser, picture[0])
+    _wait(browser, ".classes")
+    shown = [item.text.split("\n") for item in browser.find_elements(By.CSS_SELECTOR, ".classes li")]
+    assert [" ".join(words) for words in shown] == ["cat over 99.9%", "dog under 0.1%", "owl under 0.1%"]
+
+
+@pytest.mark.parametrize(
+    ("confidence", "meaning"),
+    [
+        (0.482, "Its 48.2% is below the 83.1% from which 99% of the answers are right."),
+        (0.8308, "Its 83.08% is below the 83.10% from which 99% of the answers are right."),
+    ],
+)
+def test_unsure_is_said_first_with_what_it_means(page_with, picture, confidence, meaning):
+    browser = page_with(_models(), _answer((confidence, 1 - confidence, 0.0), unsure=True))
+    _choose(browser, picture[0])
+    assert _text(browser, ".answer h2", "Unsure") == "Unsure perhaps cat"
+    assert browser.find_element(By.CSS_SELECTOR, ".meaning").text == meaning
+    assert "unsure, perhaps cat" in _heard(browser)
+
+
+def test_the_facts_of_a_model_are_text_and_nothing_else(page_with, picture):
+    model = _model(
+        class_names=["cat", "dog", HOSTILE], card=f"# A card\n{HOSTILE}", data=HOSTILE, recipe=None, test=None
+    )
+    browser = page_with(_models(model | {"calibrated": False, "promise": None, "unsure_below": None}), _answer())
+    _wait(browser, "summary")[0].click()
+    facts = browser.find_element(By.ID, "facts").text
+    for said in (
+        f"3: cat, dog, {HOSTILE}",
+        "not evaluated yet",
+        "not told",
+        "none: its probabilities",
+        "never:",
+        "ab" * 32,
+    ):
+        assert said in facts
+    assert browser.find_element(By.ID, "card-text").text == model["card"]
+    _choose(browser, picture[0])
+    _wait(browser, ".classes")
+    assert "Not calibrated" in browser.find_element(By.CSS_SELECTOR, ".answer").text
+    assert not browser.find_elements(By.CSS_SELECTOR, 'img[src="x"]')
+    assert browser.title.startswith("Saccade")
+
+
+def test_one_of_several_models_is_chosen(page_with, picture):
+    other = _model(name="other one", test={"accuracy": 0.5, "low": 0.4, "high": 0.6, "pictures": 1234})
+    browser = page_with(_models(_model(), other), _answer())
+    _wait(browser, "#model")[0].send_keys("other")
+    assert "50.0%" in _text(browser, "#summary", "other one")
+    _choose(browser, picture[0])
+    _text(browser, ".answer", "asked of other one")
+    assert "api/models/other%20one/picture?top=3" in [
+        address for address, _ in browser.execute_script("return window.seen")
+    ]
+
+
+def test_the_token_is_asked_for_sent_and_kept_nowhere(page_with, picture):
+    first, wrong = _refusal(401, "api/models", "a token is needed"), _refusal(401, "api/models", "this token is wrong")
+    browser = page_with(first, wrong, _answer(), _models())
+    for reason, given in (("a token is needed", "guess"), ("this token is wrong", "secret")):
+        _text(browser, "#access-reason", reason)
+        field = browser.switch_to.active_element
+        assert field.get_attribute("type") == "password"
+        field.send_keys(given, Keys.ENTER)
+    _choose(browser, picture[0])
+    _wait(browser, ".classes")
+    sent = [headers.get("Authorization") for _, headers in browser.execute_script("return window.seen")]
+    assert sent == [None, "Bearer guess", "Bearer secret", "Bearer secret"]
+    kept = (
+        "return [document.cookie, localStorage.length, sessionStorage.length, document.getElementById('token').value]"
+    )
+    assert browser.execute_script(kept) == ["", 0, 0, ""]
+
+
+def test_without_the_token_the_reason_stays_and_one_can_try_again(page_with):
+    browser = page_with(_refusal(401, "api/models", "a token is needed"), _models())
+    _text(browser, "#access-reason", "a token is needed")
+    browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+    assert _text(browser, "#summary", "token") == "a token is needed"
+    _wait(browser, "#again")[0].click()
+    _text(browser, "#summary", "3 classes")
+
+
+def test_a_busy_server_is_asked_again(page_with, picture):
+    busy = _refusal(503, **{"Retry-After": "0"})
+    browser = page_with(_models(), busy, busy, _answer())
+    _choose(browser, picture[0])
+    _wait(browser, ".classes")
+    heard = _heard(browser)
+    assert "busy. Trying again in 0 s (1 of 3)" in heard
+    assert "(2 of 3)" in heard
+    assert "(3 of 3)" not in heard
+
+
+def test_a_server_that_stays_busy_is_asked_four_times_and_then_when_told(page_with, picture):
+    browser = page_with(_models(), *[_refusal(503, **{"Retry-After": "0"})] * 4, _answer())
+    _choose(browser, picture[0])
+    assert _text(browser, ".reason", "the reason") == "the reason"
+    assert len(browser.execute_script("return window.seen")) == 1 + 4
+    _button(browser, "Try again").click()
+    _wait(browser, ".classes")
+
+
+def test_a_server_that_is_gone_is_told(page_with, picture):
+    browser = page_with(_models(), {"path": "/picture", "status": 0}, _answer())
+    _choose(browser, picture[0])
+    assert "Is it still running?" in _text(browser, ".reason", "No answer came from the server")
+    _button(browser, "Try again").send_keys(Keys.ENTER)
+    _wait(browser, ".classes")
+    assert browser.switch_to.active_element.aria_role == "article"  # a keyboard goes on from there
+
+
+def test_the_camera_takes_a_picture(page_with):
+    # A camera that sees a green canvas.
+    camera = """
+    navigator.mediaDevices.getUserMedia = async () => {
+      const canvas = Object.assign(document.createElement("canvas"), {width: 64, height: 48});
+      const drawing = canvas.getContext("2d");
+      setInterval(() => { drawing.fillStyle = "green"; drawing.fillRect(0, 0, 64, 48); }, 50);
+      return window.stream = canvas.captureStream();
+    };
+    """
+    browser = page_with(_models(), _answer(), script=camera)
+    _wait(browser, "#open-camera")[0].click()
+    shutter = _wait(browser, "#shutter")[0]
+    WebDriverWait(browser, SECONDS).until(
+        lambda _: browser.find_element(By.ID, "preview").get_property("videoWidth") == 64
+    )
+    assert browser.switch_to.active_element == shutter
+    shutter.send_keys(" ")
+    _wait(browser, ".classes")
+    image = browser.find_element(By.CSS_SELECTOR, ".answer img")
+    assert (image.get_property("naturalWidth"), image.get_property("naturalHeight")) == (64, 48)
+    shutter.send_keys(Keys.ESCAPE)
+    assert not browser.find_element(By.ID, "camera").is_displayed()
+    assert browser.execute_script("return window.stream.getTracks().every(track => track.readyState === 'ended')")
+
+
+def test_a_camera_that_is_refused_is_told(page_with):
+    refuse = "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', 'NotAllowedError'); };"
+    browser = page_with(_models(), script=refuse)
+    _wait(browser, "#open-camera")[0].click()
+    assert "not allowed to use the camera" in _text(browser, "#problem", "camera")
+
+
+def test_without_a_secure_context_a_phone_takes_the_picture_itself(page_with, picture):
+    none = "Object.defineProperty(navigator, 'mediaDevices', {value: undefined});"
+    browser = page_with(_models(), _answer(), script=none)
+    photo = _wait(browser, "#phone-camera")[0].find_element(By.ID, "photo")
+    assert not browser.find_element(By.ID, "open-camera").is_displayed()
+    assert (photo.get_attribute("accept"), photo.get_attribute("capture")) == ("image/*", "environment")
+    photo.send_keys(str(picture[0]))
+    _wait(browser, ".classes")
+
+
+def test_all_of_it_can_be_done_by_keyboard(page, picture):
+    path, class_name = picture
+
+    def go_to(selector):
+        """Tabs on to an element, which shows that it has the focus."""
+        for _ in range(20):
+            ActionChains(page).send_keys(Keys.TAB).perform()
+            focused = page.switch_to.active_element
+            if focused == page.find_element(By.CSS_SELECTOR, selector):
+                break
+        assert focused == page.find_element(By.CSS_SELECTOR, selector)
+        outlined = "const of = arguments[0].matches('.chooser input') ? arguments[0].nextElementSibling : arguments[0];"
+        assert page.execute_script(f"{outlined} return getComputedStyle(of).outlineStyle", focused) == "solid"
+        return focused
+
+    skip = go_to(".skip")
+    assert skip.rect["x"] >= 0
+    skip.send_keys(Keys.ENTER)
+    go_to("#files").send_keys(str(path))
+    assert class_name in _text(page, ".classes li", class_name)
+    go_to("summary").send_keys(Keys.ENTER)
+    assert page.find_element(By.ID, "facts").is_displayed()
+    go_to(".answer .buttons button").send_keys(" ")
+    _wait(page, ".answer canvas")
+    assert page.switch_to.active_element.text == "Hide where it looked"
+    go_to(".answer .buttons button:last-child").send_keys(Keys.ENTER)
+    assert not page.find_elements(By.CSS_SELECTOR, ".answer")
+    assert page.switch_to.active_element == page.find_element(By.ID, "files")
+
+
+def test_a_screen_reader_finds_its_way(page, picture):
+    _choose(page, picture[0])
+    _wait(page, ".classes")
+    nodes = page.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    told = {
+        (node["role"]["value"], node.get("name", {}).get("value", ""))
+        for node in nodes
+        if not node.get("ignored", False)
+    }
+    roles = {role for role, _ in told}
+    assert roles >= {"banner", "main", "contentinfo", "log", "article"}
+    assert {("region", "Give it a picture"), ("region", "Answers"), ("article", picture[0].name)} <= told
+    assert ("list", "Classes and their probabilities") in told
+    nameless = [role for role, name in told if role in {"button", "textbox", "combobox", "image"} and not name]
+    assert nameless == []
+
+
+def test_on_a_phone_nothing_sticks_out(page_with, picture):
+    long = "a_name_without_any_place_to_break_it" * 4
+    change = {"class_name": "cat", "probability": 0.93, "change": [[-0.4, 0.1]], "model": "pictures", "version": "1"}
+    browser = page_with(
+        _models(_model(name=long, data=long, class_names=["cat", "dog", long], card=long)),
+        _answer(),
+        {"path": "/occlusion", "status": 200, "says": change},
+    )
+    metrics = {"width": 320, "height": 800, "deviceScaleFactor": 2, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    _choose(browser, picture[0])
+    _button(browser, "Show where it looked").click()
+    _wait(browser, ".answer canvas")
+    browser.find_element(By.TAG_NAME, "summary").click()
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 320
+    # Finger-sized, too.
+    assert all(button.rect["height"] >= 44 for button in browser.find_elements(By.CSS_SELECTOR, ".answer button"))
+
+
+def test_it_is_dark_where_the_reader_wants_it_dark_and_still_where_still(page, picture):
+    features = [
+        {"name": "prefers-color-scheme", "value": "dark"},
+        {"name": "prefers-reduced-motion", "value": "reduce"},
+    ]
+    page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    _choose(page, picture[0])
+    _wait(page, ".classes")
+    style = "const style = getComputedStyle(document.querySelector(arguments[0])); return style[arguments[1]]"
+    assert page.execute_script(style, "body", "backgroundColor") == "rgb(20, 23, 27)"
+    assert page.execute_script(style, ".bar > div", "transitionDuration") == "0s"
+
+
+def test_every_request_goes_to_the_server_of_the_page(page, page_url, picture):
+    _choose(page, picture[0])
+    _button(page, "Show where it looked").click()
+    _wait(page, ".answer canvas")
+    asked = page.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
+    assert {urlsplit(address).path for address in asked} >= {
+        "/page.js", "/page.css", "/api/models", "/api/models/pictures/picture", "/api/models/pictures/occlusion",
+    }  # fmt: skip
+    assert {urlsplit(address).netloc for address in asked if not address.startswith(("blob:", "data:"))} == {
+        urlsplit(page_url).netloc
+    }
