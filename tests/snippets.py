@@ -4,7 +4,8 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +50,18 @@ def run_here(arguments: Sequence[str]) -> Result:
 def run_alone(arguments: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
     """Runs `saccade` in a process of its own, in a folder."""
     return _run("-m", "saccade", *arguments, folder=folder)
+
+
+@contextmanager
+def started(arguments: Sequence[str], folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`saccade` in a process of its own, in a folder, and the first line of its stderr; killed at the end."""
+    command = [sys.executable, "-m", "saccade", *arguments]
+    with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        try:
+            yield process, process.stderr.readline().strip()
+        finally:
+            process.kill()
 
 
 def run_python(code: str, folder: Path) -> subprocess.CompletedProcess[str]:

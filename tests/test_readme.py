@@ -1,11 +1,14 @@
 """What the README tells its reader to type works as it stands."""
 
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from tests.snippets import fenced_blocks, indented_commands, run_alone, run_python
+from tests.snippets import fenced_blocks, indented_commands, run_alone, run_python, started
+
+import saccade
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
@@ -22,12 +25,19 @@ def desk(tiny_folder, tmp_path):
 
 def test_the_first_session(desk):
     commands = indented_commands(README.partition("## A first session")[2].partition("Or in Python")[0])
-    assert [command[0] for command in commands] == ["explore", "train", "evaluate", "report", "predict", "export"]
-    for command in commands:
+    *to_the_end, serve = commands
+    verbs = [command[0] for command in commands]
+    assert verbs == ["explore", "train", "evaluate", "report", "predict", "export", "serve"]
+    for command in to_the_end:
         done = run_alone(command, desk)
         assert done.returncode == 0, done.stderr
     assert {"samples.png", "classes.png"} == {path.name for path in (desk / "explore-photos").iterdir()}
     assert {"confusion_matrix.png", "report.html"} <= {path.name for path in (desk / "runs/photos-fast-1").iterdir()}
+    with started([*serve, "--port", "0"], desk) as (process, said):  # 8000 may be taken on this machine
+        answer = saccade.Client(said.removeprefix("serving at ")).predict(desk / "new.jpg")
+        assert answer[0].top
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
 
 
 def test_the_python_example(desk):

@@ -13,9 +13,7 @@ from saccade.cli.output import say
     "--host", default="127.0.0.1", show_default=True, help="Address to listen at; 0.0.0.0: reachable by others."
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any that is free.")
-@click.option(
-    "--token-file", type=click.Path(exists=True, dir_okay=False), help="Ask every request for the token in this file."
-)
+@click.option("--token-file", type=click.Path(), help="Ask every request for the token in this file.")
 @click.option("--allow-host", multiple=True, metavar="NAME", help="A further name by which the server may be called.")
 @click.option(
     "--abstain", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="PART",
@@ -53,7 +51,10 @@ def _token_in(path: str) -> str:
 
     from saccade.errors import SaccadeError
 
-    token = Path(path).read_text(encoding="utf-8", errors="replace").strip()
+    try:
+        token = Path(path).read_text(encoding="utf-8", errors="replace").strip()
+    except OSError as error:
+        raise SaccadeError(f"the token in '{path}' can't be read: {error.strerror}") from None
     if not token.isascii() or not token.isprintable() or " " in token or len(token) < 16:
         raise SaccadeError(
             f"the token in '{path}' can't be used",

@@ -1,5 +1,7 @@
 """A run whose answers differ from picture to picture, and a server of it for all tests that leave it as it is."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -59,7 +61,7 @@ def test_files(noisy_digits):
 @pytest.fixture(scope="session")
 def page_examples(pictures_run, test_files):
     """A picture of each class that the run gets right."""
-    right = {}
+    right: dict[str, Path] = {}
     for prediction, file in zip(saccade.predict(pictures_run, test_files), test_files, strict=True):
         if prediction.top[0].class_name == file.parent.name:
             right.setdefault(file.parent.name, file)

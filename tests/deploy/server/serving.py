@@ -75,6 +75,8 @@ def serving(*paths, token=None, hosts=(), promise=None, limits=None):
         text=True,
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
     )
+    assert process.stdout is not None
+    assert process.stderr is not None
     try:
         url = process.stdout.readline().strip()
         assert url, process.stderr.read()
