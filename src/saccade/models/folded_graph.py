@@ -79,7 +79,7 @@ class FoldedGraph:
     def __init__(self) -> None:
         self._names = 0
         self._sources: list[Source] = []
-        self._affine: list[tuple[_Affine, Value]] = []
+        self._affine: list[tuple[Affine, Value]] = []
         # By the id of the layer that was copied; the layer itself is kept so that its id stays its own.
         self._copies: dict[int, tuple[keras.Operation, keras.Operation]] = {}
 
@@ -88,7 +88,7 @@ class FoldedGraph:
         value = value.taken_up()
         if not value.scaled and not value.shifted:
             return value.tensor
-        affine = _Affine(value.scaled, name=self._name("affine"), dtype="float32", trainable=False)
+        affine = Affine(value.scaled, name=self._name("affine"), dtype="float32", trainable=False)
         self._affine.append((affine, value))
         return affine(value.tensor)
 
@@ -163,7 +163,7 @@ class FoldedGraph:
         return f"{name}_{self._names}"
 
 
-class _Affine(layers.Layer):  # type: ignore[misc]  # Keras has no type hints
+class Affine(layers.Layer):  # type: ignore[misc]  # Keras has no type hints
     """scale * x + shift along the last axis, or x + shift."""
 
     def __init__(self, scaled: bool, **kwargs: Any) -> None:
@@ -171,6 +171,7 @@ class _Affine(layers.Layer):  # type: ignore[misc]  # Keras has no type hints
         self.scaled = scaled
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Makes the weights, one of each for each channel."""
         channels = input_shape[-1]
         self._scale = self.add_weight(shape=(channels,), name="scale") if self.scaled else None
         self._shift = self.add_weight(shape=(channels,), name="shift")
@@ -182,7 +183,9 @@ class _Affine(layers.Layer):  # type: ignore[misc]  # Keras has no type hints
         self._shift.assign(np.broadcast_to(np.float32(value.shift), self._shift.shape))
 
     def call(self, inputs: Any) -> Any:
+        """The inputs, scaled and shifted."""
         return ops.add(inputs if self._scale is None else inputs * self._scale, self._shift)
 
     def get_config(self) -> dict[str, Any]:
+        """As Keras wants it."""
         return {**super().get_config(), "scaled": self.scaled}

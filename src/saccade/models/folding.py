@@ -76,6 +76,15 @@ def refold(folded: keras.Model, model: keras.Model) -> keras.Model:
     return folded
 
 
+def calls_in_order(model: keras.Model) -> list[Any]:
+    """The calls of layers and operations that a functional model consists of, each after those that it needs.
+
+    Each has an `operation`, its `arguments`, the `input_tensors` among them, and `outputs`.
+    """
+    by_depth = sorted(model._nodes_by_depth.items(), reverse=True)
+    return [node for _, depth in by_depth for node in depth if not node.is_input]
+
+
 def _run(graph: FoldedGraph, model: keras.Model, inputs: Sequence[Value]) -> list[Value]:
     """What stands for a model's outputs when these values stand for its inputs."""
     if isinstance(model, keras.Sequential):
@@ -83,8 +92,8 @@ def _run(graph: FoldedGraph, model: keras.Model, inputs: Sequence[Value]) -> lis
         for layer in model.layers:
             values = _apply(graph, layer, values, {})
         return values
-    nodes = [node for _, depth in sorted(model._nodes_by_depth.items(), reverse=True) for node in depth]
-    uses = Counter(id(tensor) for node in nodes for tensor in node.input_tensors)
+    calls = calls_in_order(model)
+    uses = Counter(id(tensor) for call in calls for tensor in call.input_tensors)
     uses.update(id(tensor) for tensor in model.outputs)
     known: dict[int, Value] = {}
 
@@ -94,9 +103,8 @@ def _run(graph: FoldedGraph, model: keras.Model, inputs: Sequence[Value]) -> lis
             known[id(tensor)] = Value(graph.settled(value)) if uses[id(tensor)] > 1 else value
 
     learn(model.inputs, inputs)
-    for node in nodes:
-        if not node.is_input:
-            learn(node.outputs, _apply(graph, node.operation, *node.arguments.fill_in(known)))
+    for call in calls:
+        learn(call.outputs, _apply(graph, call.operation, *call.arguments.fill_in(known)))
     return [known[id(tensor)] for tensor in model.outputs]
 
 
