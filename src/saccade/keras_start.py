@@ -18,14 +18,37 @@ _NOTICES = re.compile(
 )
 
 
+# What Keras imports if it is there, for parts of it that Saccade has no use for: a third of the time of its import.
+_UNUSED = ("pandas", "matplotlib", "sklearn", "IPython")
+_own_process = False
+
+
+def this_process_is_our_own() -> None:
+    """Says that nobody else uses Keras in this process, so that it may be loaded without what Saccade does not use."""
+    global _own_process  # noqa: PLW0603 - what it says is of the process
+    _own_process = True
+
+
 def load_keras_quietly() -> None:
     """Imports Keras and its backend and runs one operation, so that all start-up notices come now and are held back."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with notices_held_back():
+    with notices_held_back(), _hidden(_UNUSED if _own_process else ()):
         import keras
 
         keras.ops.zeros(1)
     logging.getLogger("tensorflow").addFilter(_is_no_advice_on_tracing)
+
+
+@contextmanager
+def _hidden(names: tuple[str, ...]) -> Iterator[None]:
+    """Lets packages seem not to be installed, those aside that are loaded already."""
+    absent = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None makes an import fail
+    try:
+        yield
+    finally:
+        for name in absent:
+            del sys.modules[name]
 
 
 def _is_no_advice_on_tracing(record: logging.LogRecord) -> bool:

@@ -43,6 +43,18 @@ def test_what_needs_no_model_loads_no_tensorflow(arguments):
     assert result.stderr.endswith("loaded: []")
 
 
+def test_keras_comes_without_what_it_need_not_import_and_all_can_be_imported_later():
+    script = (
+        "import sys\nfrom saccade.cli.main import main\nsys.argv = ['saccade', 'evaluate', 'no-run']\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "import saccade.models\nassert 'keras' in sys.modules\n"
+        "print(sorted({'pandas', 'matplotlib', 'sklearn', 'IPython'} & set(sys.modules)))\n"
+        "import pandas, matplotlib.pyplot, sklearn.metrics"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
 def test_importing_the_package_loads_nothing_heavy():
     script = "import sys, saccade; print(sorted({'tensorflow', 'keras', 'numpy', 'PIL', 'click'} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

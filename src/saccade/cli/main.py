@@ -12,6 +12,7 @@ import click
 
 from saccade.cli.output import say
 from saccade.errors import SaccadeError
+from saccade.keras_start import this_process_is_our_own
 
 # verb -> what it does, in the order of a first session. The module saccade.cli.<verb> holds the command.
 VERBS = {
@@ -72,6 +73,7 @@ def cli() -> None:
 
 def main() -> None:
     """Runs the command line. Exit codes: 0 done, 1 an error that is explained, 2 a wrong command line, 130 Ctrl-C."""
+    this_process_is_our_own()
     try:
         code = cli.main(standalone_mode=False)
     except click.ClickException as error:
