@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from saccade.data.progress import counting
-from saccade.deploy.export import export
+from saccade.deploy.export import Export, export_and_verify
 from saccade.deploy.formats import FORMATS, require_format
-from saccade.deploy.verify import check_for, measure
+from saccade.deploy.verify import Check, Verified, check_for
 from saccade.errors import ExportError
 from saccade.inference.predictor import Predictor
 from saccade.runs.run import Run
@@ -69,13 +69,17 @@ def benchmark(
         for form in formats:
             with tempfile.TemporaryDirectory(prefix="saccade-benchmark-") as folder:
                 try:
-                    exported = export(run, format=form, out=Path(folder) / f"model{FORMATS[form].suffix}")
+                    out = Path(folder) / f"model{FORMATS[form].suffix}"
+                    exported, verified = export_and_verify(run, form, out, check, timed=True)
                 except ExportError as error:
                     failed[form] = error.problem
                 else:
-                    answers, figures = measure(form, exported.path, check)
-                    right = None if check.labels is None else int((answers.argmax(axis=1) == check.labels).sum())
-                    n = 0 if right is None else len(answers)
-                    found.append(FormatFigures(form, exported.size_bytes, right, n, exported.same_class, **figures))
+                    found.append(_figures(exported, verified, check))
             bar.update(1)
     return found, failed
+
+
+def _figures(exported: Export, verified: Verified, check: Check) -> FormatFigures:
+    right = None if check.labels is None else int((verified.answers.argmax(axis=1) == check.labels).sum())
+    n = 0 if right is None else len(verified.answers)
+    return FormatFigures(exported.format, exported.size_bytes, right, n, verified.same_class, **verified.speed)

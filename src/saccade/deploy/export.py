@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from saccade.deploy.formats import FORMATS, require_format
 from saccade.deploy.leaflet import LABELS, labels_text, leaflet_of, write_leaflet
-from saccade.deploy.verify import Check, check_for, verify
+from saccade.deploy.verify import Check, Verified, check_for, verify
 from saccade.errors import ExportError
 from saccade.inference.litert_model import METADATA
 from saccade.inference.onnx_model import NOTE
@@ -82,27 +82,42 @@ def export(
         ExportError: the format is not known, something is in the way, the writing failed, or the check did. Nothing
             is left behind.
     """
-    run = Run.open(run)
-    target = _target(run, format, out)
-    places = [target, *([_architecture_of(target)] if format == "weights" else []), leaflet_of(target)]
+    return export_and_verify(Run.open(run), format, out)[0]
+
+
+def export_and_verify(
+    run: Run, form: str, out: str | Path | None, check: Check | None = None, *, timed: bool = False
+) -> tuple[Export, Verified]:
+    """As `export`, and tells all that the check found out.
+
+    Args:
+        run: the run.
+        form: one of `FORMATS`.
+        out: as of `export`.
+        check: what `check_for` gives for the run, if that is known.
+        timed: whether to measure how fast the export is.
+    """
+    target = _target(run, form, out)
+    places = [target, *([_architecture_of(target)] if form == "weights" else []), leaflet_of(target)]
     _require_free(places)
-    _require_runtime(format)
+    _require_runtime(form)
     predictor = Predictor.from_run(run)
-    record, check = run.model_record(), check_for(run, predictor)
+    record, check = run.model_record(), check or check_for(run, predictor)
     try:
         with ExitStack() as stack:
             *models, leaflet = [stack.enter_context(placed(place)) for place in places]
-            _write(predictor, format, models[0], record, check)
-            agreement = verify(format, models[0], check)
+            _write(predictor, form, models[0], record, check)
+            verified = verify(form, models[0], check, timed=timed)
             size = sum(_size(path) for path in models)
-            write_leaflet(leaflet, record, format, target, FORMATS[format].runtime)
+            write_leaflet(leaflet, record, form, target, FORMATS[form].runtime)
             _require_free(places)
     except OSError as error:
         raise ExportError(
             f"'{target}' can't be written: {error}", remedy="make room or name another place with --out"
         ) from None
     files = tuple(place.resolve() for place in places)
-    return Export(files[0], format, files, size, len(check.pictures), check.origin, *agreement)
+    agreed = verified.largest_difference, verified.same_class
+    return Export(files[0], form, files, size, len(check.pictures), check.origin, *agreed), verified
 
 
 def _target(run: Run, form: str, out: str | Path | None) -> Path:

@@ -56,26 +56,46 @@ def check_for(run: Run, predictor: Predictor) -> Check:
         return Check(pictures, predictor.probabilities(pictures), origin, labels)
 
 
-def verify(form: str, export: Path, check: Check) -> tuple[float, float]:
+@dataclass(frozen=True)
+class Verified:
+    """What a process of its own found out about an export.
+
+    Attributes:
+        answers: its own, [n, classes].
+        largest_difference: between these and the run's probabilities, over all pictures and classes.
+        same_class: the part of the pictures that get the class that the run gives.
+        speed: "cold_start_seconds" (from the start of the process to its first answer), "one_picture_ms",
+            "pictures_per_second" (in batches of 32) and "memory_mb" (at its peak); empty unless asked for.
+    """
+
+    answers: NDArray[Any]
+    largest_difference: float
+    same_class: float
+    speed: dict[str, float]
+
+
+def verify(form: str, export: Path, check: Check, *, timed: bool = False) -> Verified:
     """Opens an export in a process of its own, without Saccade, and compares what it says.
 
     Args:
         form: one of `saccade.deploy.formats.FORMATS`.
         export: the file or directory.
         check: pictures and the run's probabilities.
-
-    Returns:
-        The largest absolute difference between the two, over all pictures and classes, and the part of the pictures
-        that get the same class.
+        timed: whether to measure how fast it is, before it answers.
 
     Raises:
         ExportError: the export does not open, or does not agree as its format has to.
     """
-    return agreement(form, _answers(form, export, check.pictures), check)
+    answers, speed = _asked(form, export, check.pictures, timed=timed)
+    return Verified(answers, *agreement(form, answers, check), speed)
 
 
 def agreement(form: str, answers: NDArray[Any], check: Check) -> tuple[float, float]:
-    """How an export's answers, [n, classes], agree with the run's probabilities; see `verify`.
+    """How an export's answers, [n, classes], agree with the run's probabilities.
+
+    Returns:
+        The largest absolute difference between the two, over all pictures and classes, and the part of the pictures
+        that get the same class.
 
     Raises:
         ExportError: a probability differs by more than the format allows or is no number, a picture gets another class
@@ -112,23 +132,6 @@ def _margins(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
     best = np.sort(probabilities, axis=1)
     margins: NDArray[np.float32] = best[:, -1] - best[:, -2]
     return margins
-
-
-def measure(form: str, export: Path, check: Check) -> tuple[NDArray[Any], dict[str, float]]:
-    """An export's answers to the check's pictures, and how fast it gave them, in a process of its own.
-
-    Returns:
-        Answers [n, classes]; and "cold_start_seconds" (from the start of the process to its first answer),
-        "one_picture_ms", "pictures_per_second" (in batches of 32) and "memory_mb" (at its peak).
-
-    Raises:
-        ExportError: the export does not open.
-    """
-    return _asked(form, export, check.pictures, timed=True)
-
-
-def _answers(form: str, export: Path, pictures: NDArray[np.uint8]) -> NDArray[Any]:
-    return _asked(form, export, pictures, timed=False)[0]
 
 
 def _asked(
