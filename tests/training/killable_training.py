@@ -2,10 +2,10 @@
 
     python killable_training.py DATA OUT RECIPE EPOCHS kill:SEED:NUMBER|limit:SEED:NUMBER|-
 
-kill: by seed and number the process sends itself SIGKILL: eight times of ten at a random moment soon after its second
-checkpoint, else when it comes to one of the points at which something is being saved. limit: soon after its second
-checkpoint no file may grow beyond so many bytes (six of ten), the folder of the checkpoints is read-only (three), or
-that of the run is (the last). "-" lets it come to its end.
+kill: by seed and number the process sends itself SIGKILL: for numbers up to 7 at a random moment soon after its second
+checkpoint, for 8 and 9 when it comes to one of the points at which something is being saved. limit: soon after its
+second checkpoint no file may grow beyond so many bytes (six of ten), the folder of the checkpoints is read-only
+(three), or that of the run is (the last). "-" lets it come to its end.
 """
 
 import os

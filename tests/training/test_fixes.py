@@ -51,7 +51,7 @@ def test_a_training_with_fixes_is_resumed_with_the_runs_own_copy(tiny_folder, fi
     from saccade.training.step import TrainingStep
 
     data, settings = saccade.load(tiny_folder, fixes=fixes), {"checkpoint_seconds": 0}
-    whole = saccade.train(data, recipe="quick", epochs=2, out=tmp_path / "a", settings=settings, progress=False)
+    whole = saccade.train(data, recipe="folder", epochs=2, out=tmp_path / "a", settings=settings, progress=False)
     real, done = TrainingStep.__call__, [0]
 
     def crashing(self, *arguments):
@@ -63,7 +63,7 @@ def test_a_training_with_fixes_is_resumed_with_the_runs_own_copy(tiny_folder, fi
     with monkeypatch.context() as patch:
         patch.setattr(TrainingStep, "__call__", crashing)
         with pytest.raises(KeyError, match="power cut"):
-            saccade.train(data, recipe="quick", epochs=2, out=tmp_path / "b", settings=settings, progress=False)
+            saccade.train(data, recipe="folder", epochs=2, out=tmp_path / "b", settings=settings, progress=False)
     resumed = resume(tmp_path / "b", progress=False)
     for name, weights in whole.weights().items():
         np.testing.assert_array_equal(resumed.weights()[name], weights)
