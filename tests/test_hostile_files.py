@@ -18,6 +18,7 @@ from safetensors.numpy import save
 from tests.data.pictures import class_folder, encode, photo
 
 import saccade
+from saccade.deploy.light_model import write_light_model
 from saccade.errors import SaccadeError
 from saccade.runs.run import Run
 
@@ -226,7 +227,9 @@ def test_names_that_command_a_terminal_are_shown_as_codes(tiny_run, tmp_path):
     data = class_folder(tmp_path / "data", classes=("a\x1b[2Jb", "\u202eabc"), count=4)
     hostile = tmp_path / "photo\x1b]0;owned\x07\nerror: all is lost.png"
     hostile.write_bytes(encode(photo(32, 32), "PNG"))
-    for command in (["explore", str(data)], ["predict", str(tiny_run.path), str(hostile)]):
+    run = Run.open(shutil.copytree(tiny_run.path, tmp_path / "run"))
+    write_light_model(run)  # as `saccade train` does: TensorFlow need not start three times
+    for command in (["explore", str(data)], ["predict", str(run.path), str(hostile)]):
         shown = subprocess.run(
             [sys.executable, "-m", "saccade", *command], cwd=tmp_path, capture_output=True, text=True, check=False
         )
@@ -235,7 +238,7 @@ def test_names_that_command_a_terminal_are_shown_as_codes(tiny_run, tmp_path):
         assert not [line for line in told.splitlines() if line.startswith("error")]
         assert "\\x1b" in told
     as_json = subprocess.run(
-        [sys.executable, "-m", "saccade", "predict", str(tiny_run.path), str(hostile), "--json"],
+        [sys.executable, "-m", "saccade", "predict", str(run.path), str(hostile), "--json"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert json.loads(as_json.stdout)[0]["name"] == str(hostile)

@@ -31,11 +31,11 @@ def test_what_is_printed_opens_the_model(tiny_run, tmp_path):
 
 
 def test_json_and_nothing_else(tiny_run, tmp_path):
-    out = tmp_path / "model.keras"
-    result = export(tiny_run, "--format", "keras", "--out", out, "--json")
+    out = tmp_path / "model.onnx"
+    result = export(tiny_run, "--format", "onnx", "--out", out, "--json")
     assert result.exit_code == 0, result.output
     printed = json.loads(result.stdout)
-    assert (printed["path"], printed["format"], printed["files"]) == (str(out), "keras", [str(out), f"{out}-info"])
+    assert (printed["path"], printed["format"], printed["files"]) == (str(out), "onnx", [str(out), f"{out}-info"])
     assert printed["size_bytes"] == out.stat().st_size
     assert printed["largest_difference"] <= 1e-5
 

@@ -24,6 +24,7 @@ def test_a_training_tells_what_it_trains_on_how_it_goes_and_what_came_of_it(trai
     assert "data: tiny, 3 classes, 120 train, 60 test, 32x32 pixels" in result.stderr
     assert "epoch 1/2: loss" in result.stderr
     assert "conv1 (Conv2D)" in result.stderr
+    assert "weights of epoch 2 of 2 kept" in result.stdout
     assert "validation accuracy" in result.stdout
     assert "n = 12" in result.stdout
     assert result.stdout.splitlines()[-1] == f"next: saccade evaluate {out}"
@@ -40,16 +41,6 @@ def test_options_reach_the_recipe(trained):
     out, _ = trained
     recipe = json.loads((out / "recipe.json").read_text())
     assert (recipe["batch_size"], recipe["seed"], recipe["plain_epochs"], recipe["shift"]) == (16, 3, 2, 0.05)
-
-
-def test_json_is_the_only_thing_on_stdout(tiny_folder, tmp_path):
-    result = saccade(
-        "train", str(tiny_folder), "--recipe", "folder", "--epochs", "1", "--out", str(tmp_path / "r"), "--json"
-    )
-    answer = json.loads(result.stdout)
-    assert answer["run"] == str(tmp_path / "r")
-    assert answer["state"] == "finished"
-    assert 0 <= answer["validation_accuracy"] <= 1
 
 
 @pytest.mark.parametrize(
@@ -104,12 +95,16 @@ def test_a_killed_training_is_resumed_and_an_unfinished_one_not_extended(tiny_fo
     assert any(line.startswith("going on from the checkpoint of step") for line in lines), lines
 
 
-def test_a_finished_run_is_extended_by_the_command_line(trained, tmp_path):
+def test_a_finished_run_is_extended_and_with_json_nothing_else_is_on_stdout(trained, tmp_path):
     out, _ = trained
     more = tmp_path / "more"
-    result = saccade("train", "--extend", str(out), "--epochs", "+1", "--schedule", "anneal", "--out", str(more))
+    arguments = ["--epochs", "+1", "--schedule", "anneal", "--out", str(more), "--json"]
+    result = saccade("train", "--extend", str(out), *arguments)
     assert result.returncode == 0, result.stderr
-    assert "weights of epoch 3 of 3 kept" in result.stdout
+    answer = json.loads(result.stdout)
+    assert (answer["run"], answer["state"]) == (str(more), "finished")
+    assert (answer["epochs"], answer["kept_epoch"]) == (3, 3)
+    assert 0 <= answer["validation_accuracy"] <= 1
     assert json.loads((more / "parent.json").read_text())["path"] == str(out.resolve())
 
 
