@@ -1,6 +1,7 @@
 """What all tests share: a cache of their own, the shared data where it is there, and small real runs."""
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,9 @@ def tiny_run(tiny_folder, tmp_path_factory):
     """The recipe `quick` trained for two epochs on `tiny_folder`, one plain and one augmented."""
     from saccade.training.train import train
 
-    return train(tiny_folder, recipe="quick", out=tmp_path_factory.mktemp("runs") / "tiny", epochs=2, progress=False)
+    run = train(tiny_folder, recipe="quick", out=tmp_path_factory.mktemp("runs") / "tiny", epochs=2, progress=False)
+    shutil.rmtree(run.path / "checkpoints")  # 100 MB that no test goes on from, and many copy the run
+    return run
 
 
 _LONGEST = ("test_readme.py", "test_docs.py", "test_resume.py", "test_export.py")

@@ -177,11 +177,12 @@ def test_pickled_pictures_in_a_run_are_refused(run, canary):
         saccade.export(run, format="keras", out=run.parent / "model.keras")
 
 
-def test_a_pickle_in_a_checkpoint_is_told_as_damage(run, canary):
-    (checkpoint,) = (run / "checkpoints").iterdir()
+def test_a_pickle_in_a_checkpoint_is_told_as_damage(tiny_folder, tmp_path, canary):
+    run = saccade.train(tiny_folder, recipe="folder", epochs=1, out=tmp_path / "run", progress=False)
+    (checkpoint,) = (run.path / "checkpoints").iterdir()
     (checkpoint / "optimizer.safetensors").write_bytes(pickle.dumps(Touching(canary)))
     with pytest.raises(SaccadeError, match="its last checkpoint is damaged"):
-        saccade.extend(run, 1, out=run.parent / "more", progress=False)
+        saccade.extend(run, 1, out=tmp_path / "more", progress=False)
 
 
 def slip(name):

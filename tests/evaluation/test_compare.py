@@ -20,11 +20,16 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.fixture
-def made(tiny_run, tmp_path):
-    """Makes a copy of the run that is right on the pictures it is told, and changes its records."""
+@pytest.fixture(scope="module")
+def own(tiny_run):
+    """What the run itself answers."""
     saccade.evaluate(tiny_run)
-    own = tiny_run.answers("answers.safetensors")
+    return tiny_run.answers("answers.safetensors")
+
+
+@pytest.fixture
+def made(tiny_run, own, tmp_path):
+    """Makes a copy of the run that is right on the pictures it is told, and changes its records."""
 
     def make(name, wrong=(), rows=slice(None), labels=None, **changes):
         run = _copy(tiny_run, tmp_path / name, **changes)
