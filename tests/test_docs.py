@@ -32,13 +32,13 @@ def site(tmp_path_factory):
 
 
 def shortened(arguments):
-    """As typed, but with less work: four epochs of the first run, on half of the pictures; one run of a series, for one
+    """As typed, but with less work: two epochs of the first run, on half of the pictures; one run of a series, for one
     epoch, and where the network takes it on smaller pictures.
     """
     if arguments[0] != "train":
         return arguments
     if "--seeds" not in arguments:
-        return [*arguments, "--epochs", "4", "--set", "validation=0.5"]
+        return [*arguments, "--epochs", "2", "--set", "validation=0.5"]
     position = arguments.index("--seeds")
     smaller = ["--set", "end_size=0.5"] if "fast" in arguments else []
     return [*arguments[:position], *arguments[position + 2 :], "--seeds", "1", "--epochs", "1", *smaller]
@@ -58,7 +58,7 @@ def test_the_snippets_of_the_tutorial_run_in_order(tmp_path, monkeypatch, capsys
                 printed.append(result.output)
     told = "\n".join(printed)
     assert "1,427" in told
-    assert "trained on numbers: weights of epoch 4 of 4 kept" in told
+    assert "trained on numbers: weights of epoch 2 of 2 kept" in told
     assert re.search(r"new/temple\.jpg: .*unlike the training pictures", told)
     assert "checked in a clean process on 143 validation pictures" in told
     assert {"explore-numbers", "runs", "comparisons", "numbers.keras"} <= {path.name for path in tmp_path.iterdir()}
@@ -68,6 +68,7 @@ def test_the_snippets_of_the_tutorial_run_in_order(tmp_path, monkeypatch, capsys
     assert 0.1 < float(probability) <= 1  # the most probable of ten classes
 
 
+@pytest.mark.nightly  # what it does is done every day by README's session and the tutorial's
 def test_the_notebook_runs_from_top_to_bottom(tmp_path, monkeypatch):
     monkeypatch.setenv("SACCADE_NOTEBOOK_DATA", "digits")
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in NOTEBOOK.cells), (

@@ -17,6 +17,7 @@ import threading
 from pathlib import Path
 
 import saccade
+from saccade.keras_start import this_process_is_our_own
 from saccade.runs.checkpoints import Checkpoints
 from saccade.runs.run import Run
 from saccade.training import save as saving
@@ -40,6 +41,7 @@ LONGEST_WAIT = 0.25
 
 
 def main():
+    this_process_is_our_own()
     data, out, recipe, epochs, when = sys.argv[1:]
     if when != "-":
         end, *numbers = when.split(":")
