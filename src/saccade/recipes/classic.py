@@ -1,5 +1,7 @@
 """classic: three pairs of convolutions with batch normalisation, trained long, then longer with augmentation.
 
+Batches of 128 and the rate as in `two-phase`, which says why.
+
 Command: saccade train DATA --recipe classic
 Measured: not as a whole; `two-phase` is the same network and method with fewer epochs, and is measured.
 """
@@ -10,7 +12,17 @@ from saccade.recipes.entry import Entry
 from saccade.recipes.recipe import Recipe
 
 ENTRY = Entry(
-    recipe=Recipe(name="classic", network="classic", plain_epochs=50, augmented_epochs=50, statistics_batches=100),
+    recipe=Recipe(
+        name="classic",
+        network="classic",
+        batch_size=128,
+        least_steps=100,
+        plain_epochs=50,
+        augmented_epochs=50,
+        learning_rate=0.002,
+        warm_up=0.2,
+        statistics_batches=50,
+    ),
     purpose="the tutorial's full length: 50 epochs and 50 more with augmentation",
     origin="TensorFlow tutorials on CIFAR-10: the three-block network with batch normalisation",
     network="3 x [Conv - BN - Conv - BN - MaxPool] (32, 64, 128) - Dropout 0.2 - Dense 1024 - Dropout 0.2 - softmax",

@@ -1,5 +1,8 @@
 """two-phase: the network of `classic`, ten epochs plain and five augmented.
 
+Batches of 128 instead of the tutorial's 32, at twice its learning rate (the square root of four) with a short warm-up:
+three quarters of the time, and the same validation accuracy after the same epochs (docs/performance.md).
+
 Command: saccade train DATA --recipe two-phase
 Measured: `measured` below, printed by `saccade recipes`.
 """
@@ -10,7 +13,17 @@ from saccade.recipes.entry import Entry, Measurement
 from saccade.recipes.recipe import Recipe
 
 ENTRY = Entry(
-    recipe=Recipe(name="two-phase", network="classic", plain_epochs=10, augmented_epochs=5, statistics_batches=100),
+    recipe=Recipe(
+        name="two-phase",
+        network="classic",
+        batch_size=128,
+        least_steps=100,
+        plain_epochs=10,
+        augmented_epochs=5,
+        learning_rate=0.002,
+        warm_up=0.2,
+        statistics_batches=50,
+    ),
     purpose="a good result on small pictures in a quarter of an hour",
     origin="TensorFlow tutorials on CIFAR-10: the three-block network, train and then train on with augmentation",
     network="3 x [Conv - BN - Conv - BN - MaxPool] (32, 64, 128) - Dropout 0.2 - Dense 1024 - Dropout 0.2 - softmax",
