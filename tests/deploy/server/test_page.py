@@ -13,6 +13,8 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 from tests.browser import opened
 
+from saccade.deploy.server.page_files import FILES
+
 HOSTILE = '<img src=x onerror="document.title = 1">'
 MINUS = "\N{MINUS SIGN}"
 SECONDS = 30
@@ -517,7 +519,7 @@ def test_every_request_goes_to_the_server_of_the_page(page, page_url, picture):
     _wait(page, ".answer canvas")
     asked = page.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
     assert {urlsplit(address).path for address in asked} >= {
-        "/page.js", "/page.css", "/api/models", "/api/models/pictures/picture", "/api/models/pictures/occlusion",
+        *FILES.keys() - {"/"}, "/api/models", "/api/models/pictures/picture", "/api/models/pictures/occlusion",
     }  # fmt: skip
     assert {urlsplit(address).netloc for address in asked if not address.startswith(("blob:", "data:"))} == {
         urlsplit(page_url).netloc

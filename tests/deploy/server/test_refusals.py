@@ -9,6 +9,8 @@ import pytest
 from tests.data.pictures import encode, photo
 from tests.deploy.server.serving import TOKEN, serving
 
+from saccade.deploy.server.page_files import FILES
+
 PICTURE = "/api/models/pictures/picture"
 PREDICT = "/v1/models/pictures:predict"
 INFER = "/v2/models/pictures/infer"
@@ -185,7 +187,7 @@ def test_its_own_names_and_addresses(pictures_run, server, host):
 def test_a_token_is_asked_for(pictures_run, test_files):
     picture = test_files[0].read_bytes()
     with serving(pictures_run.path, token=TOKEN) as server:
-        for path in ("/", "/page.js", "/page.css", "/docs", "/openapi.json", "/v2/health/live", "/v2/health/ready"):
+        for path in (*FILES, "/docs", "/openapi.json", "/v2/health/live", "/v2/health/ready"):
             assert server.ask("GET", path)[0] == 200
         wrong = ["", TOKEN, f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", f"Basic {TOKEN}", "Bearer", "Bearer \xe4"]
         for authorization in wrong:

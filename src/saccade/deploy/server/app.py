@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
@@ -15,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from saccade.deploy.server import open_inference, pictures_api, tensorflow_serving
+from saccade.deploy.server import open_inference, page_files, pictures_api, tensorflow_serving
 from saccade.deploy.server.bodies import read_body
 from saccade.deploy.server.guard import Guard
 from saccade.deploy.server.limits import Limits
@@ -25,8 +24,6 @@ from saccade.deploy.server.openapi import ERRORS, json_body
 from saccade.deploy.server.refused import RefusedError
 from saccade.errors import SaccadeError
 
-_PAGE = Path(__file__).parent / "page"
-_KINDS = {"index.html": "text/html", "page.js": "text/javascript", "page.css": "text/css"}
 _log = logging.getLogger("saccade.server")
 
 
@@ -120,8 +117,8 @@ def _operating(models: Models, metrics: Metrics, state: State, token: str | None
 
 def _pages(app: FastAPI) -> APIRouter:
     router = APIRouter(include_in_schema=False)
-    for file, kind in _KINDS.items():
-        router.add_api_route("/" if file == "index.html" else f"/{file}", _file(file, kind), methods=["GET", "HEAD"])
+    for path, (file, kind) in page_files.FILES.items():
+        router.add_api_route(path, _file(file, kind), methods=["GET", "HEAD"])
 
     @router.get("/docs")
     async def docs() -> HTMLResponse:
@@ -133,7 +130,7 @@ def _pages(app: FastAPI) -> APIRouter:
 
 
 def _file(name: str, kind: str) -> Any:
-    contents = (_PAGE / name).read_bytes()
+    contents = (page_files.FOLDER / name).read_bytes()
 
     async def answer() -> Response:
         return Response(contents, media_type=kind)

@@ -12,12 +12,13 @@ from time import monotonic
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from saccade.deploy.server import page_files
 from saccade.deploy.server.limits import Limits
 from saccade.deploy.server.metrics import Metrics
 from saccade.deploy.server.refused import RefusedError
 
 HEALTH = ("/v2/health/live", "/v2/health/ready")
-PAGE = ("/", "/page.js", "/page.css", "/docs", "/openapi.json")
+PAGE = (*page_files.FILES, "/docs", "/openapi.json")
 
 _POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
