@@ -60,7 +60,7 @@ def test_a_client_that_sends_drop_by_drop_is_cut_off_all_the_same(pictures_run):
 def test_a_client_that_does_not_take_its_answers_is_cut_off(pictures_run):
     def ask_without_end():
         for _ in range(100_000):
-            connection.sendall(b"GET /page.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100)
+            connection.sendall(b"GET /page.css HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100)
 
     with serving(pictures_run.path, limits={"patience": 1}) as server:
         connection = connect(server)
