@@ -23,7 +23,8 @@ test-nightly: .venv/installed-dev
 # The tests of layers, augmentation and optimizers of our own, once on each backend of Keras.
 test-backends: $(BACKENDS)/installed
 	for backend in tensorflow jax torch; do \
-		echo "KERAS_BACKEND=$$backend"; KERAS_BACKEND=$$backend $(BACKENDS)/bin/python -m pytest -m backends || exit 1; done
+		echo "KERAS_BACKEND=$$backend"; KERAS_BACKEND=$$backend $(BACKENDS)/bin/python -m pytest -m backends \
+			$$(grep -rl mark.backends tests) || exit 1; done
 
 check: .venv/installed-dev
 	$(BIN)/ruff format --check .

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import cast
@@ -163,8 +164,10 @@ class WorkerPool:
         Raises:
             SaccadeError: if one could not be started.
         """
-        for _ in range(self._free.qsize()):
-            self._free.put(self._free.get() or self._new_worker())
+        count = self._free.qsize()
+        with ThreadPoolExecutor(count) as threads:
+            for worker in list(threads.map(lambda _: self._free.get() or self._new_worker(), range(count))):
+                self._free.put(worker)
 
     def decode(self, pictures: Sequence[str | bytes]) -> list[DecodedChunk]:
         """Has a chunk of pictures decoded; one after the other, each in a chunk of its own, where a worker died of one.
@@ -244,5 +247,9 @@ class WorkerPool:
                 raise WorkerDiedError
             worker = Worker(self._rule)
             self._workers.append(worker)
-        worker.start()
+        try:
+            worker.start()
+        except SaccadeError:
+            self._end(worker)
+            raise
         return worker

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 from saccade.data.picture_files import read_picture
@@ -24,6 +24,8 @@ _AT_ONCE = 8  # requests, so that the server can answer them in batches
 _SECONDS = 60.0
 _OF_THE_PICTURE = (413, 415, 422)
 _BUSY = 503
+
+_Value = TypeVar("_Value")
 
 
 class Client:
@@ -40,7 +42,11 @@ class Client:
 
     def __init__(self, url: str, model: str | None = None, *, token: str | None = None) -> None:
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # a port that is none
+            known = False
+        if not known:
             raise SaccadeError(f"'{url}' is no address of a server", expected="one such as http://127.0.0.1:8000")
         self.url = url.rstrip("/")
         self._parts, self._model = parts, model
@@ -55,7 +61,7 @@ class Client:
         with closing(self._connection()) as connection:
             status, answer = self._ask(connection, "GET", "/api/models", None)
         self._check(status, answer)
-        models: list[dict[str, Any]] = answer["models"]
+        models: list[dict[str, Any]] = self._told(lambda: answer["models"])
         return models
 
     def predict(
@@ -111,8 +117,14 @@ class Client:
         if status in _OF_THE_PICTURE:
             return Prediction(str(file), (), refusal=str(answer["error"]))
         self._check(status, answer)
-        classes = tuple(ClassProbability(one["class_name"], one["probability"]) for one in answer["classes"])
-        return Prediction(str(file), classes, unsure=answer["unsure"])
+        return self._told(lambda: Prediction(str(file), _classes(answer), unsure=answer["unsure"]))
+
+    def _told(self, reading: Callable[[], _Value]) -> _Value:
+        """What an answer says, if it is one of Saccade's."""
+        try:
+            return reading()
+        except (KeyError, TypeError):
+            raise ServerError(f"what answers at {self.url} is no server of Saccade's") from None
 
     def _check(self, status: int, answer: dict[str, Any]) -> None:
         if status != 200:
@@ -161,6 +173,10 @@ class Client:
         connection.request(method, self._parts.path.rstrip("/") + path, body, self._headers)
         response = connection.getresponse()
         return response, response.read()
+
+
+def _classes(answer: dict[str, Any]) -> tuple[ClassProbability, ...]:
+    return tuple(ClassProbability(one["class_name"], one["probability"]) for one in answer["classes"])
 
 
 def _seconds(text: str | None) -> float:

@@ -1,5 +1,6 @@
 """What a server answers: the same as predict, by each of its protocols, and what it tells of its models."""
 
+import asyncio
 import base64
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -182,8 +183,9 @@ def test_the_client_says_what_is_wrong(server, tmp_path, test_files):
         saccade.Client(server.url, "other").predict(test_files[0])
     with pytest.raises(ServerError, match="can't be reached"):
         saccade.Client("http://127.0.0.1:9").predict(test_files[0])
-    with pytest.raises(SaccadeError, match="no address"):
-        saccade.Client("127.0.0.1:8000")
+    for url in ("127.0.0.1:8000", "http://", "http://localhost:port", "http://localhost:99999"):
+        with pytest.raises(SaccadeError, match="no address"):
+            saccade.Client(url)
     with pytest.raises(SaccadeError, match="is no file"):
         saccade.Client(server.url).predict("digits:test:0")
 
@@ -208,3 +210,14 @@ def test_what_can_not_be_served(pictures_run, tmp_path):
         saccade.serve(pictures_run, port=0, abstain=0.9999)
     with pytest.raises(SaccadeError, match="can't listen"):
         saccade.serve(pictures_run, host="203.0.113.1", port=0)
+    for token in ("", "short", "a token with spaces in it", "a-token-with-an-end\n"):
+        with pytest.raises(SaccadeError, match="token can't be used"):
+            saccade.serve(pictures_run, port=0, token=token)
+
+
+def test_a_notebook_is_told_that_it_can_not_be_served_from(pictures_run):
+    async def in_a_cell():
+        saccade.serve(pictures_run, port=0)
+
+    with pytest.raises(SaccadeError, match="within a running event loop"):
+        asyncio.run(in_a_cell())

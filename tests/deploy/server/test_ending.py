@@ -1,17 +1,23 @@
 """A server ends without losing what it has accepted, and takes a new model without dropping a request."""
 
+import asyncio
 import json
 import shutil
 import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from tests.deploy.server.serving import TOKEN, serving
 
 import saccade
 from saccade.deploy.light_model import write_light_model
+from saccade.deploy.server.guard import Guard, State
+from saccade.deploy.server.limits import Limits
+from saccade.deploy.server.metrics import Metrics
+from saccade.recipes import get_recipe
 from saccade.runs.run import Run
 
 PICTURE = "/api/models/pictures/picture"
@@ -70,10 +76,40 @@ def test_an_idle_server_ends_at_once_though_a_client_stays_connected(pictures_ru
         connection.close()
 
 
+def processes_of(server):
+    """How many processes a server has started that still run."""
+    task = Path(f"/proc/{server.process.pid}/task")
+    return sum(len((thread / "children").read_text().split()) for thread in task.iterdir())
+
+
+def test_answers_given_while_it_ends_say_that_the_connection_does_too():
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def ask(state):
+        sent = []
+
+        async def receive():
+            return {"type": "http.disconnect"}
+
+        async def send(message):
+            sent.append(message)
+
+        guard = Guard(app, Limits(), Metrics(), state, hosts=[], token=None)
+        await guard({"type": "http", "path": "/", "headers": [(b"host", b"127.0.0.1")]}, receive, send)
+        return dict(sent[0]["headers"]).get(b"connection")
+
+    state = State()
+    assert asyncio.run(ask(state)) is None
+    state.ending = True
+    assert asyncio.run(ask(state)) == b"close"
+
+
 @pytest.fixture
-def other_run(pictures_run, noisy_digits, tmp_path):
-    """A run of the same classes with other weights."""
-    run = saccade.train(noisy_digits, recipe="quick", epochs=1, out=tmp_path / "other", progress=False)
+def other_run(noisy_digits, tmp_path):
+    """A run of the same classes with other weights, for smaller pictures."""
+    recipe = get_recipe("quick").with_settings({"image_size": 24})
+    run = saccade.train(noisy_digits, recipe=recipe, epochs=1, out=tmp_path / "other", progress=False)
     write_light_model(run)
     return run
 
@@ -87,7 +123,8 @@ def test_a_new_run_takes_the_place_of_an_old_one_without_a_request_lost(pictures
         for version, answers in (("1", old), ("2", new))
     }
     bearer = {"Authorization": f"Bearer {TOKEN}"}
-    with serving(place, token=TOKEN) as server, ThreadPoolExecutor(4) as threads:
+    with serving(place, token=TOKEN, limits={"seconds": 10}) as server, ThreadPoolExecutor(4) as threads:
+        decoders = processes_of(server)
         over = threading.Event()
         seen = []
 
@@ -112,6 +149,10 @@ def test_a_new_run_takes_the_place_of_an_old_one_without_a_request_lost(pictures
         for one in asking:
             one.result()
         assert {version for version, _, _ in seen} == {"1", "2"}
+        end = time.monotonic() + 30
+        while processes_of(server) > decoders and time.monotonic() < end:
+            time.sleep(0.5)
+        assert processes_of(server) == decoders  # those for pictures of the old size have gone
         for version, file, probability in seen:
             assert probability == pytest.approx(expected[version][file], abs=1e-5)
         assert 'saccade_reloads_total{model="pictures"} 1.0' in server.ask("GET", "/metrics", **bearer)[2].decode()

@@ -69,6 +69,19 @@ def test_a_client_that_does_not_take_its_answers_is_cut_off(pictures_run):
         server.json("GET", "/v2/health/live")
 
 
+def test_not_even_if_that_is_little(pictures_run):
+    """Less than 64 KB, beyond what the system itself keeps for the client."""
+    with serving(pictures_run.path, limits={"patience": 1}) as server, socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2304)
+        host, port = server.url.removeprefix("http://").split(":")
+        connection.connect((host, int(port)))
+        connection.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n" * 200)
+        time.sleep(4)
+        begun = time.monotonic()
+        assert server.end()[0] == 0
+        assert time.monotonic() - begun < 10
+
+
 def test_an_answer_that_takes_too_long(pictures_run, test_files):
     with serving(pictures_run.path, limits={"seconds": 0.0001}) as server:
         answer = server.json("POST", PICTURE, test_files[0].read_bytes(), status=504)

@@ -4,6 +4,7 @@ import base64
 import json
 import re
 import socket
+from pathlib import Path
 
 import pytest
 from tests.data.pictures import encode, photo
@@ -83,6 +84,8 @@ def test_one_bad_picture_among_good_ones(server, test_files):
         {"instances": [[[[-1] * 3] * 32] * 32]},
         {"instances": [[[[10**400] * 3] * 32] * 32]},
         {"instances": [[[[0] * 3] * 32] * 31]},
+        {"instances": [[[[0] * 3] * 32] * 31 + [[[0] * 3] * 31]]},
+        {"instances": ["a" * 100_000, *[""] * 2_500]},
         {"instances": [[[[0] * 3] * 32] * 32], "signature_name": "other"},
         {"instances": [[[[0] * 3] * 32] * 32], "more": 1},
         {"inputs": {"pixels": [[[[0] * 3] * 32] * 32], "others": []}},
@@ -114,11 +117,14 @@ PIXELS = {"name": "pixels", "shape": [1, 32, 32, 3], "datatype": "FP32", "data":
         {"inputs": [PIXELS | {"shape": [10**30, 32, 32, 3]}]},
         {"inputs": [PIXELS | {"shape": [True, 32, 32, 3]}]},
         {"inputs": [PIXELS | {"shape": "1"}]},
+        {"inputs": [PIXELS | {"shape": []}]},
+        {"inputs": [PIXELS | {"shape": [999_999_937] * 100_000}]},
         {"inputs": [PIXELS | {"data": [0] * 3071}]},
         {"inputs": [PIXELS | {"data": [300] * 3072}]},
         {"inputs": [PIXELS | {"data": "AAAA"}]},
         {"inputs": [{"name": "pictures", "shape": [2], "datatype": "BYTES", "data": ["aGVsbG8="]}]},
         {"inputs": [{"name": "pictures", "shape": [1], "datatype": "BYTES", "data": [3]}]},
+        {"inputs": [{"name": "pictures", "shape": [1, 1], "datatype": "BYTES", "data": ["aGVsbG8="]}]},
     ],
 )
 def test_what_the_open_inference_protocol_does_not_say(server, body):
@@ -137,6 +143,7 @@ def test_what_the_open_inference_protocol_does_not_say(server, body):
         ("POST", "/v1/models/other:predict", 404),
         ("POST", "/v1/models/pictures/versions/2:predict", 404),
         ("GET", "/v2/models/other", 404),
+        ("GET", "/v1/models/pictures/versions/2/metadata", 404),
         ("GET", "/v2/models/pictures/versions/2/ready", 404),
         ("POST", PICTURE + "?top=0", 400),
         ("POST", PICTURE + "?top=many", 400),
@@ -162,6 +169,23 @@ def test_bodies_that_are_too_large_are_not_read_to_their_end(pictures_run):
         picture = {"b64": base64.b64encode(encode(photo(4, 4), "PNG")).decode()}
         assert "8 are the most" in refused(server, 413, "POST", PREDICT, {"instances": [picture] * 9})
         server.json("POST", PREDICT, {"instances": [picture] * 8})
+
+
+def test_lists_of_texts_take_no_more_memory_than_they_are_long(pictures_run):
+    with serving(pictures_run.path) as server:
+        refused(server, 400, "POST", PREDICT, {"instances": ["a" * 1_000_000, *[""] * 1_000_000]})
+        (peak,) = re.findall(r"VmHWM:\s+(\d+)", Path(f"/proc/{server.process.pid}/status").read_text())
+        assert int(peak) < 500_000  # kilobytes; as an array of texts of one length they would take 4 TB
+
+
+def test_bodies_in_a_multitude_of_tiny_chunks(server):
+    connection = server.connection()
+    connection.putrequest("POST", PICTURE)
+    connection.putheader("Transfer-Encoding", "chunked")
+    connection.endheaders()
+    connection.send(b"1\r\na\r\n" * 2_000)
+    assert connection.getresponse().status == 400
+    connection.close()
 
 
 def test_compressed_bodies(server, test_files):

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from saccade.deploy.server import open_inference, page_files, pictures_api, tensorflow_serving
 from saccade.deploy.server.bodies import read_body
-from saccade.deploy.server.guard import Guard
+from saccade.deploy.server.guard import FAULT, Guard, State
 from saccade.deploy.server.limits import Limits
 from saccade.deploy.server.metrics import Metrics
 from saccade.deploy.server.models import Models
@@ -25,17 +25,6 @@ from saccade.deploy.server.refused import RefusedError
 from saccade.errors import SaccadeError
 
 _log = logging.getLogger("saccade.server")
-
-
-class State:
-    """Whether the server still takes requests.
-
-    Attributes:
-        ending: it answers what it has, and tells those who ask that it is not ready for more.
-    """
-
-    def __init__(self) -> None:
-        self.ending = False
 
 
 class Reload(BaseModel):
@@ -71,7 +60,8 @@ def make_app(
     app.exception_handler(RefusedError)(_refused)
     app.exception_handler(HTTPException)(_no_such_path)
     app.exception_handler(RequestValidationError)(_misunderstood)
-    return Guard(app, limits, metrics, hosts, token)
+    app.exception_handler(Exception)(_fault)
+    return Guard(app, limits, metrics, state, hosts=hosts, token=token)
 
 
 def _operating(models: Models, metrics: Metrics, state: State, token: str | None) -> APIRouter:
@@ -121,7 +111,7 @@ def _pages(app: FastAPI) -> APIRouter:
         router.add_api_route(path, _file(file, kind), methods=["GET", "HEAD"])
 
     @router.get("/docs")
-    async def docs() -> HTMLResponse:
+    def docs() -> HTMLResponse:  # in a thread
         from saccade.pages.render import render  # loads matplotlib
 
         return HTMLResponse(render("api.html", document=app.openapi()))
@@ -151,3 +141,7 @@ async def _no_such_path(_: Request, error: HTTPException) -> Response:
 async def _misunderstood(_: Request, error: RequestValidationError) -> Response:
     first = error.errors()[0]
     return JSONResponse({"error": f"{first['loc'][-1]}: {first['msg']}"}, 400)
+
+
+async def _fault(_: Request, __: Exception) -> Response:
+    return JSONResponse({"error": FAULT}, 500)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -20,7 +21,8 @@ from saccade.deploy.server.refused import RefusedError
 _Value = TypeVar("_Value")
 
 _SMALL = 50_000  # bytes of JSON, which take less time to read than to hand over to a thread
-_KINDS_OF_NUMBERS = "iuf"
+_NUMBERS = {int, float}  # not bool, which passes for a number elsewhere
+_RANGE = "pixels are numbers from 0 to 255"
 _one_at_a_time = ThreadPoolExecutor(1)
 
 
@@ -78,21 +80,24 @@ def pixels_of(value: Any, rule: PictureRule, shape: Sequence[int] | None = None)
         RefusedError: they are anything else.
     """
     try:
-        array = np.asarray(value)
+        # As objects: of texts NumPy would make an array as wide as the longest of them.
+        array = np.asarray(value, dtype=object)
     except ValueError:
-        raise RefusedError(400, "the lists of pixels are not all of one length") from None
-    if array.dtype.kind not in _KINDS_OF_NUMBERS and array.size:
-        raise RefusedError(400, "pixels are numbers from 0 to 255")
-    if shape is not None and array.ndim != len(shape) and array.size == np.prod(shape, dtype=object):
+        raise RefusedError(400, "the lists of pixels are nested too deeply") from None
+    if shape is not None and array.ndim == 1 and array.size == math.prod(shape):
         array = array.reshape(tuple(shape))
     wanted = (rule.height, rule.width, 3)
     if array.ndim != 4 or array.shape[1:] != wanted or (shape is not None and array.shape != tuple(shape)):
-        raise RefusedError(
-            400, f"expected pixels of shape [n, {rule.height}, {rule.width}, 3], found {list(array.shape)}"
-        )
-    if array.size and (array.min() < 0 or array.max() > 255):
-        raise RefusedError(400, "pixels are numbers from 0 to 255")
-    return array.astype(np.float32)
+        raise RefusedError(400, f"expected pixels of shape [n, {rule.height}, {rule.width}, 3]")
+    if not set(map(type, array.flat)) <= _NUMBERS:
+        raise RefusedError(400, _RANGE)
+    try:
+        pixels = array.astype(np.float32)
+    except OverflowError:
+        raise RefusedError(400, _RANGE) from None
+    if pixels.size and not (pixels.min() >= 0 and pixels.max() <= 255):
+        raise RefusedError(400, _RANGE)
+    return pixels
 
 
 def encoded_picture(text: Any) -> bytes:

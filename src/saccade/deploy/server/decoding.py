@@ -16,7 +16,8 @@ from saccade.deploy.server.refused import RefusedError
 from saccade.errors import PictureError
 
 _MOST_IN_BATCH = 16
-_MOST_BYTES_IN_BATCH = 1_000_000
+# A picture that may take long goes alone, so that nobody else's waits for it in the same batch.
+_MOST_BYTES_IN_BATCH = 20_000
 
 # The pixels of a picture, or why there are none.
 _Outcome = NDArray[np.uint8] | str

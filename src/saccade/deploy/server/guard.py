@@ -33,6 +33,18 @@ _HEADERS = [
     (b"cache-control", b"no-store"),
 ]
 _log = logging.getLogger("saccade.server")
+FAULT = "a fault of the server's own; its log says more"
+
+
+class State:
+    """Whether the server still takes requests.
+
+    Attributes:
+        ending: it answers what it has, and tells those who ask that it is not ready for more.
+    """
+
+    def __init__(self) -> None:
+        self.ending = False
 
 
 class Guard:
@@ -42,14 +54,22 @@ class Guard:
         app: what it guards.
         limits: on size and time.
         metrics: are told of every request.
+        state: of the server.
         hosts: names, beside addresses and this machine's own, that requests may call the server by.
         token: that requests must bring; None: none.
     """
 
     def __init__(
-        self, app: ASGIApp, limits: Limits, metrics: Metrics, hosts: Collection[str], token: str | None
+        self,
+        app: ASGIApp,
+        limits: Limits,
+        metrics: Metrics,
+        state: State,
+        *,
+        hosts: Collection[str],
+        token: str | None,
     ) -> None:
-        self._app, self._limits, self._metrics = app, limits, metrics
+        self._app, self._limits, self._metrics, self.state = app, limits, metrics, state
         self._hosts = frozenset(host.lower().rstrip(".") for host in hosts)
         self._token = None if token is None else token.encode()
         self._requests = 0
@@ -83,7 +103,7 @@ class Guard:
             await request.refuse(RefusedError(504, f"there was no answer within {self._limits.seconds:g} seconds"))
         except Exception:
             _log.exception("a request could not be answered")
-            await request.refuse(RefusedError(500, "a fault of the server's own; its log says more"))
+            await request.refuse(RefusedError(500, FAULT))
 
     def _check(self, scope: Scope) -> None:
         headers = scope["headers"]
@@ -167,7 +187,9 @@ class _Request:
         """Sends a part of the answer, the first with the headers that each answer has."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message = {**message, "headers": [*message["headers"], *_HEADERS]}
+            # Who keeps the connection would send the next request into its end.
+            last = [(b"connection", b"close")] if self._guard.state.ending else []
+            message = {**message, "headers": [*message["headers"], *_HEADERS, *last]}
         await self._send(message)
 
     async def refuse(self, refusal: RefusedError) -> None:

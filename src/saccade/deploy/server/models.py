@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -20,7 +20,7 @@ from saccade.deploy.server.limits import Limits
 from saccade.deploy.server.metrics import Metrics
 from saccade.deploy.server.refused import RefusedError
 from saccade.deploy.server.served_model import ServedModel, name_of
-from saccade.errors import RunError
+from saccade.errors import RunError, SaccadeError
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,15 @@ class Models:
                 remedy="rename a run's directory, or serve them by symbolic links of different names",
             )
         self._decoders: dict[PictureRule, Decoder] = {}
-        self._serving = {name: self._open(name, 1) for name in self._paths}
+        self._serving: dict[str, Serving] = {}
         self._waiting = 0
         self._seconds_a_picture = 0.01
         self._reloading = asyncio.Lock()
+        with ExitStack() as on_failure:
+            on_failure.callback(self.close)
+            for name in self._paths:
+                self._serving[name] = self._open(name, 1)
+            on_failure.pop_all()
 
     def __iter__(self) -> Iterator[Serving]:
         return iter(self._serving.values())
@@ -120,13 +125,32 @@ class Models:
         async with self._reloading:
             old = [self.get(name) for name in (self._serving if names is None else names)]
             loop = asyncio.get_running_loop()
-            opened = [
-                await loop.run_in_executor(None, self._open, one.served.name, one.served.version + 1) for one in old
-            ]
+            try:
+                opened = [
+                    await loop.run_in_executor(None, self._open, one.served.name, one.served.version + 1) for one in old
+                ]
+            except SaccadeError:
+                self._close_unused(())
+                raise
             for one in opened:
                 self._serving[one.served.name] = one
                 self._metrics.reloaded(one.served.name)
+            # By then whoever asked the old ones has an answer.
+            loop.call_later(self._limits.seconds + 1, self._close_old, old)
             return opened
+
+    def _close_old(self, old: Sequence[Serving]) -> None:
+        if self._reloading.locked():  # what is being opened is not yet among what is used
+            asyncio.get_running_loop().call_later(1, self._close_old, old)
+        else:
+            self._close_unused(old)
+
+    def _close_unused(self, old: Sequence[Serving]) -> None:
+        for serving in old:
+            serving.network.close()
+        used = {serving.served.record.rule for serving in self}
+        for rule in [rule for rule in self._decoders if rule not in used]:
+            self._decoders.pop(rule).close()
 
     def close(self) -> None:
         """Ends all processes and threads."""

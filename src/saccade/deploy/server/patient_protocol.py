@@ -6,7 +6,30 @@ import asyncio
 from typing import Any, ClassVar
 
 import h11
+from h11._connection import DEFAULT_MAX_INCOMPLETE_EVENT_SIZE
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+_MANY_CHUNKS, _SMALL_CHUNK = 1000, 512
+
+
+class _Connection(h11.Connection):
+    """HTTP that refuses bodies in a multitude of tiny chunks: taking these apart would keep the server from others."""
+
+    _chunks = 0
+    _bytes = 0
+
+    def next_event(self) -> Any:
+        event = super().next_event()
+        if isinstance(event, h11.Data):
+            self._chunks += 1
+            self._bytes += len(event.data)
+            if self._chunks > _MANY_CHUNKS and self._bytes < _SMALL_CHUNK * self._chunks:
+                raise h11.RemoteProtocolError("the body comes in too many chunks")
+        return event
+
+    def start_next_cycle(self) -> None:
+        super().start_next_cycle()
+        self._chunks = self._bytes = 0
 
 
 class PatientProtocol(H11Protocol):
@@ -23,6 +46,10 @@ class PatientProtocol(H11Protocol):
     seconds: ClassVar[float]
     most_connections: ClassVar[int]
 
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.conn = _Connection(h11.SERVER, DEFAULT_MAX_INCOMPLETE_EVENT_SIZE)
+
     _receiving: asyncio.TimerHandle | None = None
     _sending: asyncio.TimerHandle | None = None
 
@@ -37,6 +64,8 @@ class PatientProtocol(H11Protocol):
         if len(self.connections) > self.most_connections:
             transport.abort()
             return
+        # `pause_writing` is to tell of every byte that the client does not take, not of those beyond 64 KB.
+        transport.set_write_buffer_limits(high=0)
         self._receiving = self.loop.call_later(self.seconds, transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -56,6 +85,13 @@ class PatientProtocol(H11Protocol):
         elif not unfinished and self._receiving is not None:
             self._receiving.cancel()
             self._receiving = None
+
+    def send_400_response(self, msg: str) -> None:
+        """The request is no HTTP."""
+        try:
+            super().send_400_response(msg)
+        except h11.LocalProtocolError:  # it was answered before its end came
+            self.transport.abort()
 
     def pause_writing(self) -> None:
         """The client does not take what it is sent."""

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import signal
 import socket
+import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 
-from saccade.deploy.server.app import State, make_app
+from saccade.deploy.server.app import make_app
+from saccade.deploy.server.guard import State
 from saccade.deploy.server.limits import Limits
 from saccade.deploy.server.metrics import Metrics
 from saccade.deploy.server.models import Models
@@ -24,6 +28,7 @@ _LINGER = 0.3
 """Seconds in which a server that is to end still reads what was sent before its clients could know of it."""
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
 _BACKLOG = 2048
+_OTHER_FILES = 128  # that the server may have open beside its connections
 
 
 def serve(
@@ -53,7 +58,8 @@ def serve(
 
     Raises:
         RunError: one of the runs can't be served, or can't keep that promise.
-        SaccadeError: nothing can listen at that address and port.
+        SaccadeError: nothing can listen at that address and port, the token can't be used, or an event loop runs here
+            already, as in a notebook.
     """
     several = [runs] if isinstance(runs, Run | str | Path) else runs
     with Listening(host, port) as listening:
@@ -112,14 +118,15 @@ def answer_requests(
     ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Does what `serve` says; `ready` is called once the models are loaded."""
+    _check_token(token)
+    _check_no_loop_runs()
     metrics, state = Metrics(), State()
-    models = Models(paths, abstain, limits, metrics)
-    try:
+    with closing(Models(paths, abstain, limits, metrics)) as models:
         hosts = {"localhost", listening.host, socket.gethostname(), *allowed_hosts}
         app = make_app(models, limits, metrics, state, hosts=hosts, token=token)
         config = uvicorn.Config(
             app,
-            http=PatientProtocol.within(limits.patience, limits.connections),
+            http=PatientProtocol.within(limits.patience, _connections_that_fit(limits.connections)),
             loop="asyncio",
             ws="none",
             lifespan="off",
@@ -133,8 +140,33 @@ def answer_requests(
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         ready()
         _Server(config, state).run(sockets=[listening.socket])
-    finally:
-        models.close()
+
+
+def _check_token(token: str | None) -> None:
+    if token is not None and not (token.isascii() and token.isprintable() and " " not in token and len(token) >= 16):
+        raise SaccadeError(
+            "the token can't be used",
+            expected="at least 16 printable ASCII characters without spaces",
+            remedy="make one: python3 -c 'import secrets; print(secrets.token_urlsafe())'",
+        )
+
+
+def _check_no_loop_runs() -> None:
+    with suppress(RuntimeError):
+        asyncio.get_running_loop()
+        raise SaccadeError(
+            "a server can't run within a running event loop, such as that of a notebook",
+            remedy="start it from a terminal: saccade serve RUN",
+        )
+
+
+def _connections_that_fit(wanted: int) -> int:
+    """How many connections may be open, of those wanted: each takes one of the files that the system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft = hard
+    return wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, soft - _OTHER_FILES))
 
 
 class _Server(uvicorn.Server):
@@ -147,12 +179,22 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Takes SIGTERM and SIGINT as wishes to end; a second SIGINT ends at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # signals come to the main thread alone
+            return
         before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begins to end; for the second SIGINT without regard for those who are connected."""
+        super().handle_exit(sig, frame)
+        if self.force_exit:
+            for connection in list(self.server_state.connections):
+                connection.loop.call_soon_threadsafe(connection.transport.abort)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Reads for a moment longer what is on its way already, then answers what there is, and closes."""

@@ -66,8 +66,9 @@ def routes(models: Models) -> APIRouter:
         return {"model_version_status": [state]}
 
     @router.get("/v1/models/{name}/metadata", summary="Inputs and outputs of a model")
-    async def metadata(name: str) -> dict[str, Any]:
-        return _metadata(models.get(name))
+    @router.get("/v1/models/{name}/versions/{version}/metadata", summary="Inputs and outputs of a version of a model")
+    async def metadata(name: str, version: str | None = None) -> dict[str, Any]:
+        return _metadata(models.get(name, version))
 
     @router.post("/v1/models/{name}:predict", summary="Class probabilities of pictures", openapi_extra=json_body(_BODY))
     @router.post(
