@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from time import monotonic
@@ -124,13 +125,13 @@ class Models:
         """
         async with self._reloading:
             old = [self.get(name) for name in (self._serving if names is None else names)]
-            loop = asyncio.get_running_loop()
+            loop, decoders = asyncio.get_running_loop(), set(self._decoders)
             try:
                 opened = [
                     await loop.run_in_executor(None, self._open, one.served.name, one.served.version + 1) for one in old
                 ]
             except SaccadeError:
-                self._close_unused(())
+                self._close_decoders(set(self._decoders) - decoders)
                 raise
             for one in opened:
                 self._serving[one.served.name] = one
@@ -142,15 +143,16 @@ class Models:
     def _close_old(self, old: Sequence[Serving]) -> None:
         if self._reloading.locked():  # what is being opened is not yet among what is used
             asyncio.get_running_loop().call_later(1, self._close_old, old)
-        else:
-            self._close_unused(old)
-
-    def _close_unused(self, old: Sequence[Serving]) -> None:
+            return
         for serving in old:
             serving.network.close()
-        used = {serving.served.record.rule for serving in self}
-        for rule in [rule for rule in self._decoders if rule not in used]:
-            self._decoders.pop(rule).close()
+        self._close_decoders({serving.served.record.rule for serving in old})
+
+    def _close_decoders(self, rules: AbstractSet[PictureRule]) -> None:
+        """Closes the decoders by these rules that no model uses."""
+        for rule in rules - {serving.served.record.rule for serving in self}:
+            if rule in self._decoders:
+                self._decoders.pop(rule).close()
 
     def close(self) -> None:
         """Ends all processes and threads."""
