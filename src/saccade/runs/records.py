@@ -261,7 +261,7 @@ class EvaluationRecord(BaseModel):
     total: int
     n: int = 0
     accuracy: float | None = None
-    accuracy_interval: tuple[float, float] | None = None
+    accuracy_interval: tuple[float, float] | None = Field(default=None, strict=False)  # JSON has lists alone
 
 
 class TrainingState(_Record):
