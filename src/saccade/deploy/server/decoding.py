@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +13,7 @@ from saccade.data.workers import WorkerPool
 from saccade.deploy.server.batching import Batcher
 from saccade.deploy.server.refused import RefusedError
 from saccade.errors import PictureError
+from saccade.runs.environment import usable_cores
 
 _MOST_IN_BATCH = 16
 # A picture that may take long goes alone, so that nobody else's waits for it in the same batch.
@@ -31,7 +31,7 @@ class Decoder:
     """
 
     def __init__(self, rule: PictureRule) -> None:
-        count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        count = usable_cores()
         self._pool = WorkerPool(count, rule)
         self._pool.start()
         self._batcher: Batcher[bytes, _Outcome] = Batcher(

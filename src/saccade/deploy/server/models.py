@@ -97,6 +97,18 @@ class Models:
         with self._admitted(len(pictures)):
             return await _all(self._decode_and_answer(serving, picture) for picture in pictures)
 
+    async def probabilities(
+        self, serving: Serving, pictures: NDArray[np.float32] | Sequence[bytes]
+    ) -> list[NDArray[np.float32]]:
+        """Class probabilities, float32 [classes], of each of n pictures: pixels [n, height, width, 3], or encoded.
+
+        Raises:
+            RefusedError: as `answer` and `classify`.
+        """
+        if isinstance(pictures, np.ndarray):
+            return await self.answer(serving, list(pictures))
+        return await self.classify(serving, pictures)
+
     async def decode(self, serving: Serving, picture: bytes) -> NDArray[np.uint8]:
         """The pixels of an encoded picture as the model takes them, uint8 [height, width, 3]."""
         with self._admitted(1):

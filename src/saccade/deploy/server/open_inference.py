@@ -53,8 +53,7 @@ _BODY: dict[str, Any] = {
 class _Asked:
     """What a request asks for: pixels, float32 [n, height, width, 3], or n encoded pictures; and its own name."""
 
-    pixels: NDArray[np.float32] | None
-    pictures: list[bytes]
+    pictures: NDArray[np.float32] | list[bytes]
     identity: str | None
 
 
@@ -85,10 +84,7 @@ def routes(models: Models, version: str) -> APIRouter:
     async def infer(request: Request, name: str, version: str | None = None) -> dict[str, Any]:
         serving = models.get(name, version)
         asked = await read_json(request, lambda value: _understand(value, serving.served.record.rule))
-        if asked.pixels is None:
-            answers = await models.classify(serving, asked.pictures)
-        else:
-            answers = await models.answer(serving, list(asked.pixels))
+        answers = await models.probabilities(serving, asked.pictures)
         probabilities = {
             "name": "probabilities",
             "shape": [len(answers), len(serving.served.record.class_names)],
@@ -119,9 +115,9 @@ def _understand(value: dict[str, Any], rule: PictureRule) -> _Asked:
     if given.get("name") == "pictures" and given.get("datatype") == "BYTES":
         if shape != [len(data)]:
             raise RefusedError(400, f"the shape of {len(data)} pictures is [{len(data)}]")
-        return _Asked(None, [encoded_picture(text) for text in data], identity)
+        return _Asked([encoded_picture(text) for text in data], identity)
     if given.get("name") == "pixels" and given.get("datatype") in _PIXEL_TYPES:
-        return _Asked(pixels_of(data, rule, shape), [], identity)
+        return _Asked(pixels_of(data, rule, shape), identity)
     raise RefusedError(400, "expected the input pixels of numbers, or the input pictures of BYTES")
 
 

@@ -45,8 +45,7 @@ _BODY: dict[str, Any] = {
 class _Asked:
     """What a request asks for: pixels, float32 [n, height, width, 3], or n encoded pictures; in rows or as columns."""
 
-    pixels: NDArray[np.float32] | None
-    pictures: list[bytes]
+    pictures: NDArray[np.float32] | list[bytes]
     rows: bool
 
 
@@ -79,10 +78,7 @@ def routes(models: Models) -> APIRouter:
     async def predict(request: Request, name: str, version: str | None = None) -> dict[str, Any]:
         serving = models.get(name, version)
         asked = await read_json(request, lambda value: _understand(value, serving.served.record.rule))
-        if asked.pixels is None:
-            answers = await models.classify(serving, asked.pictures)
-        else:
-            answers = await models.answer(serving, list(asked.pixels))
+        answers = await models.probabilities(serving, asked.pictures)
         rows = [answer.tolist() for answer in answers]
         return {"predictions": rows} if asked.rows else {"outputs": rows}
 
@@ -103,8 +99,8 @@ def _understand(value: dict[str, Any], rule: PictureRule) -> _Asked:
         raise RefusedError(400, "expected a list of pictures")
     instances = [_only_value(item) if _is_named(item) else item for item in given]
     if all(isinstance(item, dict) for item in instances):
-        return _Asked(None, [encoded_picture(item.get("b64")) for item in instances], rows)
-    return _Asked(pixels_of(instances, rule), [], rows)
+        return _Asked([encoded_picture(item.get("b64")) for item in instances], rows)
+    return _Asked(pixels_of(instances, rule), rows)
 
 
 def _is_named(instance: Any) -> bool:
