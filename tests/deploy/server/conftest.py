@@ -8,6 +8,7 @@ from PIL import Image
 from tests.deploy.server.serving import serving
 
 import saccade
+from saccade.data.archives import archive_hash, unpacked
 from saccade.deploy.light_model import write_light_model
 
 
@@ -66,3 +67,11 @@ def page_examples(pictures_run, test_files):
         if prediction.top[0].class_name == file.parent.name:
             right.setdefault(file.parent.name, file)
     return right
+
+
+@pytest.fixture(scope="session")
+def odd_files(shared_data):
+    """The shared data's odd pictures, damaged and hostile ones among them, and what lies between them."""
+    archive = shared_data / "odd-images.tar.xz"
+    with unpacked(archive, archive_hash(archive)) as folder:
+        yield sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size < 16_000_000)

@@ -14,15 +14,6 @@ from saccade.deploy.verify import Check, verify
 from saccade.inference.open_model import open_model
 
 
-@pytest.fixture(scope="module")
-def odd_files(shared_data, tmp_path_factory):
-    """The shared data's odd pictures, and what lies between them."""
-    folder = tmp_path_factory.mktemp("odd")
-    with tarfile.open(shared_data / "odd-images.tar.xz") as archive:
-        archive.extractall(folder, filter="data")
-    return sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size < 16_000_000)
-
-
 def assert_same(found, expected):
     """Two lists of predictions: the same pictures refused, the others with the same probabilities."""
     for one, other in zip(found, expected, strict=True):
