@@ -52,6 +52,14 @@ def test_options_reach_the_recipe(trained):
         (["--set", "learning_rate=fast"], 1, "key 'learning_rate' can't be 'fast'"),
         (["--set", "learning_rate"], 2, "is not KEY=VALUE"),
         (["--epochs", "0"], 2, "0 is not in the range x>=1"),
+        (["--minutes", "0"], 2, "0.0 is not in the range x>0"),
+        (["--minutes", "2", "--epochs", "3"], 2, "--epochs has no meaning beside --minutes."),
+        (["--minutes", "2", "--seeds", "3"], 2, "--minutes has no meaning beside --seeds."),
+        (
+            ["--resume", "nowhere", "--minutes", "3"],
+            2,
+            "--minutes has no meaning beside --resume: the run has its own.",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_without_a_traceback(arguments, code, message, tmp_path):

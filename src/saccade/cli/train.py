@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 
 _LOGS = ("tensorboard", "mlflow")
+_GIVE_A_RUN = ("--resume", "--extend")
 
 
 def _settings(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -43,6 +45,12 @@ def _duration(_context: click.Context, _parameter: click.Parameter, value: str |
 @click.option("--recipe", metavar="NAME", help="See `saccade recipes`. Default: fast; folder above 64x64 pixels.")
 @click.option("--out", metavar="DIR", help="The run directory to make. Default: runs/<data>-<recipe>-<n>.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs in all; with --extend: how many more.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="N",
+    help="Choose recipe, size and epochs so that all, saving included, takes N minutes.",
+)
 @click.option("--batch-size", type=click.IntRange(min=1), help="Pictures in a step.")
 @click.option("--seed", type=click.IntRange(min=0), help="Another seed gives another training; the same one the same.")
 @click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="Train N runs, with --seed and the next N - 1.")
@@ -75,9 +83,13 @@ def command(context: click.Context, /, resume: str | None, extend: str | None, a
     Ctrl-C stops after the running step and saves; a second Ctrl-C quits. Either way, and after a crash,
     `saccade train --resume RUN` goes on, to the same weights that a training without a stop would have come to.
 
+    With --minutes the plan is shown first, and kept to by planning the rest anew where the machine gets slower or
+    faster. What is named, by --recipe or --set, is kept.
+
     With --seeds and --out DIR the runs are DIR/seed-0, DIR/seed-1 and so on, and the same command goes on with those
     that are missing.
     """
+    began = time.monotonic()
     if resume is not None:
         _allow(context, "--resume", {"data", "force", *_LOGS})
         from saccade.training.resume import resume as go_on
@@ -97,10 +109,12 @@ def command(context: click.Context, /, resume: str | None, extend: str | None, a
     else:
         _allow(context, None, set(options) - {"schedule", "force"})
         if options["seeds"] is not None:
-            _allow(context, "--seeds", set(options) - {"schedule", "force", "summary", "split_from"})
+            _allow(context, "--seeds", set(options) - {"schedule", "force", "summary", "split_from", "minutes"})
             _train_seeds(as_json=as_json, **options)
             return
-        run = _train(**options)
+        if options["minutes"] is not None:
+            _allow(context, "--minutes", set(options) - {"schedule", "force", "epochs"})
+        run = _train(began=began, **options)
     _prepare_predictions(run)
     if as_json:
         print_json(result_of(run))
@@ -118,13 +132,13 @@ def _allow(context: click.Context, mode: str | None, allowed: set[str]) -> None:
         if given and name not in {"as_json", (mode or "").removeprefix("--")} | allowed:
             option = parameter.opts[0]
             raise click.UsageError(
-                f"{option} has no meaning beside {mode}{'' if mode == '--seeds' else ': the run has its own'}."
+                f"{option} has no meaning beside {mode}{': the run has its own' if mode in _GIVE_A_RUN else ''}."
                 if mode
                 else f"{option} belongs to {'--extend' if name == 'schedule' else '--resume'}."
             )
 
 
-def _train(out: str | None, settings: dict[str, Any], **options: Any) -> Run:
+def _train(out: str | None, settings: dict[str, Any], minutes: float | None, began: float, **options: Any) -> Run:
     settings = _checked(settings, **options)
     from saccade.runs.create import check_free
     from saccade.runs.run import Run
@@ -132,6 +146,14 @@ def _train(out: str | None, settings: dict[str, Any], **options: Any) -> Run:
     check_free(out)
     split_from = None if options["split_from"] is None else Run.open(options["split_from"])
     dataset = _loaded(settings, **options)
+    if minutes is not None:
+        from saccade.training.train_within import Budget, train_in_budget
+
+        budget = Budget(minutes, began, light_model=True)
+        return train_in_budget(
+            dataset, budget, recipe=options["recipe"], out=out, settings=settings, split_from=split_from,
+            progress=_progress(**options),
+        )  # fmt: skip
 
     from saccade.training.train import train
 
@@ -247,7 +269,8 @@ def _conclude(run: Run) -> None:
     status, n = run.status(), run.data.pictures["validation"]
     kept = run.history()[status.kept_epoch - 1]
     ended = {"finished": "trained", "stopped early": "stopped early", "interrupted": "interrupted"}[status.state]
-    say(f"{ended} on {run.data_name}: weights of epoch {status.kept_epoch} of {run.recipe.epochs} kept")
+    epochs = run.recipe.epochs if run.plan() is None else status.epochs
+    say(f"{ended} on {run.data_name}: weights of epoch {status.kept_epoch} of {epochs} kept")
     if kept.validation_accuracy is not None:
         from saccade.evaluation.metrics import wilson_interval
 

@@ -61,7 +61,9 @@ def _identity(run: Run) -> tuple[Any, ...]:
     status = run.status()
     # A training that was interrupted is not what its recipe says.
     done = status.epochs if status.state in ("interrupted", "running") else None
-    return run.recipe.model_dump(exclude=_NOT_THE_RECIPE), run.data_fingerprint, run.rule, done
+    plan = run.plan()
+    minutes = None if plan is None else plan.minutes
+    return run.recipe.model_dump(exclude=_NOT_THE_RECIPE), run.data_fingerprint, run.rule, done, minutes
 
 
 def _differing_settings(recipes: Sequence[Recipe]) -> list[str]:

@@ -66,7 +66,7 @@ def model_card(run: Run, metrics: Metrics, n: int, steps: Sequence[NextStep]) ->
         + ", ".join(f"{count:,} {split}" for split, count in run.data.pictures.items())
         + f" pictures, brought to {run.rule.width}x{run.rule.height} pixels.",
         "",
-        f"Recipe: `{_plain(run.recipe.name)}`, {run.recipe.epochs} epochs, seed {run.recipe.seed}; see `recipe.json`.",
+        f"Recipe: `{_plain(run.recipe.name)}`, {run.status().epochs} epochs, seed {run.recipe.seed}: `recipe.json`.",
         f"Made with Saccade {environment.saccade}, Keras {environment.packages.get('keras', '?')},",
         f"on {_plain(environment.processor)}, {environment.cores} cores, in {environment.compute_dtype}.",
         "",

@@ -9,6 +9,7 @@ from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.errors import RunError
 from saccade.recipes import ComputeDtype, Recipe
 from saccade.runs.environment import read_environment
+from saccade.runs.plans import Plan
 from saccade.runs.records import DataRecord, Parent, Status
 from saccade.runs.run import Run
 from saccade.runs.writing import write_json
@@ -22,6 +23,7 @@ def create_run(
     parts: Mapping[SplitName, Split],
     compute_dtype: ComputeDtype,
     parent: Parent | None = None,
+    plan: Plan | None = None,
 ) -> Run:
     """Makes a run directory and writes what is known before the training.
 
@@ -32,6 +34,7 @@ def create_run(
         parts: the pictures, by what they are for.
         compute_dtype: what the training computes in.
         parent: the run that it extends, if it does.
+        plan: how it is fitted into a time budget, if it is.
 
     Raises:
         RunError: the directory exists and is not empty, or can't be made.
@@ -50,6 +53,8 @@ def create_run(
         run.write_fixes(dataset.fixes)
     if parent is not None:
         write_json(path / "parent.json", parent.model_dump())
+    if plan is not None:
+        run.write_plan(plan)
     write_json(path / "data.json", data.model_dump())
     # Last, because it makes the directory a run: whoever is killed before leaves nothing that could be gone on with.
     write_json(path / "recipe.json", recipe.model_dump())

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from saccade.data.dataset import Dataset, PictureRule, SplitName
 from saccade.printable import printable
 from saccade.recipes import ComputeDtype
+from saccade.runs.plans import Plan
 
 _LARGEST_SIDE = 4096
 
@@ -280,6 +281,9 @@ class TrainingState(_Record):
         best_accuracy: on the validation part, of the epochs before this one; None before there is any.
         best_epoch: the epoch, counted from 1, that had it; 0 before there is any.
         ended: whether the training is over, and how.
+        plan: of a training within a time budget; None without one.
+        spent: seconds of that budget that are gone.
+        began: where in the recipe this epoch began: an epoch of it, counted from 0, and the part of that one.
     """
 
     # It moves on with every step.
@@ -297,3 +301,26 @@ class TrainingState(_Record):
     best_accuracy: float | None = None
     best_epoch: int = Field(default=0, ge=0)
     ended: Literal["finished", "stopped early"] | None = None
+    plan: Plan | None = None
+    spent: float = Field(default=0.0, ge=0)
+    began: tuple[int, float] = (0, 0.0)
+
+    @property
+    def seen_in_all(self) -> int:
+        """Training pictures seen in all epochs together."""
+        return sum(pictures for _, pictures in self.timings) + self.seen
+
+    def place(self, epochs: int, pictures: int) -> tuple[int, float]:
+        """Where in a recipe of so many epochs the next step stands: an epoch, counted from 0, and the part of it done.
+
+        Args:
+            epochs: of the recipe.
+            pictures: training pictures in a pass.
+        """
+        if self.plan is None:
+            return self.epoch, self.seen / pictures
+        return self.plan.pace.place_at(self.seen_in_all, epochs)
+
+    def at_end_of_pass(self, pictures: int) -> bool:
+        """Whether all of so many training pictures were seen in this epoch, or as many as its plan wants."""
+        return self.seen == pictures or (self.plan is not None and self.seen_in_all >= self.plan.pace.end)

@@ -9,6 +9,7 @@ A run directory holds
     quarantine.csv        the pictures that could not be read, with the reasons
     fixes.csv             what was dropped and relabelled of the data, if anything
     parent.json           the run that this one extends, if it does
+    plan.json             how it was fitted into its time budget, if it had one, and every change of that
     status.json           running, finished, stopped early or interrupted; the epoch whose weights were kept
     history.csv           a row per epoch, without clock times
     timings.csv           seconds and pictures per second of each epoch
@@ -46,6 +47,7 @@ from saccade.recipes import Recipe
 from saccade.runs.answers import Answers
 from saccade.runs.checkpoints import Checkpoints
 from saccade.runs.environment import memory_bytes
+from saccade.runs.plans import Plan
 from saccade.runs.records import (
     Calibration,
     DataRecord,
@@ -72,6 +74,7 @@ CARD = "README.md"
 """The model card that `report` writes."""
 
 _FIXES = "fixes.csv"
+_PLAN = "plan.json"
 _LARGEST_CARD = 1_000_000
 _SPLIT = "split.csv"
 _LARGEST_SPLIT = 10**9
@@ -161,6 +164,11 @@ class Run:
         """The run that this one extends, if it does."""
         path = self.path / "parent.json"
         return read_record(path, Parent) if path.exists() else None
+
+    def plan(self) -> Plan | None:
+        """How it was fitted into its time budget; None for a training without one."""
+        path = self.path / _PLAN
+        return read_record(path, Plan) if path.exists() else None
 
     def model_record(self) -> ModelRecord:
         """What goes with its model wherever that goes."""
@@ -308,6 +316,10 @@ class Run:
     def write_status(self, status: Status) -> None:
         """Writes how far the training came."""
         write_json(self.path / "status.json", status.model_dump())
+
+    def write_plan(self, plan: Plan) -> None:
+        """Writes how the training is fitted into its time budget."""
+        write_json(self.path / _PLAN, plan.model_dump())
 
     def write_calibration(self, calibration: Calibration) -> None:
         """Writes what its logits are to be divided by."""

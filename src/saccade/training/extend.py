@@ -55,7 +55,10 @@ def extend(
     check_free(out)
     parent = Run.open(run)
     checkpoint = _end_of(parent)
-    recipe = parent.recipe.extended(checkpoint.state.epoch, epochs, schedule)
+    done = checkpoint.state.epoch
+    # Within a time budget the recipe was gone through in another number of epochs than its own.
+    before = parent.recipe if parent.plan() is None else parent.recipe.with_epochs(done)
+    recipe = before.extended(done, epochs, schedule)
     dataset = data if isinstance(data, Dataset) else _load(parent, data)
     if dataset.fingerprint != parent.data_fingerprint:
         raise RunError(
@@ -102,5 +105,5 @@ def _end_of(parent: Run) -> Checkpoint:
             found="; ".join(found) or None,
             remedy="train anew",
         )
-    ended = latest.checkpoint.state.model_copy(update={"ended": None})
+    ended = latest.checkpoint.state.model_copy(update={"ended": None, "plan": None})
     return Checkpoint(ended, latest.checkpoint.arrays)

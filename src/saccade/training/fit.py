@@ -28,6 +28,7 @@ from saccade.training.optimizer import build_optimizer
 from saccade.training.progress import Progress
 from saccade.training.statistics import FreshStatistics
 from saccade.training.step import TrainingStep
+from saccade.training.timekeeping import Timekeeping
 
 if TYPE_CHECKING:
     import keras
@@ -76,6 +77,7 @@ def fit(
     checkpoint: Checkpoint | None = None,
     progress: Progress,
     stop: StopRequest,
+    timekeeping: Timekeeping | None = None,
 ) -> Fitted:
     """Trains a network by the run's recipe, validating after every epoch; writes history and checkpoints as it goes.
 
@@ -86,6 +88,7 @@ def fit(
         checkpoint: where to go on from; None: from the beginning.
         progress: is told of every step and epoch.
         stop: asked after every step.
+        timekeeping: plans a training within a time budget; None: the recipe's epochs are done, however long they take.
 
     Raises:
         TrainingError: the loss or a weight is no longer a finite number.
@@ -97,7 +100,7 @@ def fit(
     optimizer = build_optimizer(recipe, recipe.batch_size_for(len(training)))
     step = TrainingStep(networks.trained, recipe, optimizer, training.store.shape[1:3], class_weights)
     checkpointing = Checkpointing(run, networks.trained, optimizer)
-    state = TrainingState()
+    state = TrainingState() if timekeeping is None else timekeeping.begun()
     best: Weights = {}
     if checkpoint is not None:
         checkpointing.restore(checkpoint)
@@ -111,22 +114,24 @@ def fit(
     while not state.ended and not interrupted:
         began = time.perf_counter() - state.seconds
         progress.epoch_begins(state.epoch, len(training), state.seen)
-        for n in _steps(step, training, recipe, state):
+        for n in _steps(step, training, recipe, state, timekeeping):
             state.seconds = time.perf_counter() - began
             progress.step_ends(n, state.loss_sum / state.seen, state.correct / state.seen)
             stopping = stop.requested  # asked once: Ctrl-C may come between any two lines
-            if state.seen < len(training) and (stopping or checkpointing.due()):
+            if not state.at_end_of_pass(len(training)) and (stopping or checkpointing.due()):
                 checkpointing.write(state, best)
             if stopping:
                 break
-        whole = state.seen == len(training)
-        statistics(training, state.epoch)
+        whole = state.at_end_of_pass(len(training))
+        statistics(training, state.place(recipe.epochs, len(training))[0])
         weights = _finite(named_weights(networks.trained), state, recipe)
         record = _record(state, recipe, training, validated(weights, validation) if validation else None)
         if _improves(record, state):
             state.best_accuracy, state.best_epoch = record.validation_accuracy, record.epoch
             best = weights if recipe.keep == "best" else {}
         _close_epoch(state, record, time.perf_counter() - began)
+        if timekeeping is not None:
+            timekeeping.epoch_ends(state)
         progress.epoch_ends(record, state.timings[-1][0])
         _write_history(run, state, progress)
         if whole:
@@ -140,25 +145,34 @@ def fit(
     return Fitted(kept, kept_epoch, state.ended or "interrupted", state.history)
 
 
-def _steps(step: TrainingStep, training: Split, recipe: Recipe, state: TrainingState) -> Iterator[int]:
+def _steps(
+    step: TrainingStep, training: Split, recipe: Recipe, state: TrainingState, timekeeping: Timekeeping | None
+) -> Iterator[int]:
     """Does the steps that are left of the state's epoch, moving the state on; yields each one's number of pictures."""
-    epoch, batch_size = state.epoch, recipe.batch_size_for(len(training))
-    step.begin_epoch(epoch)
+    batch_size = recipe.batch_size_for(len(training))
+    if state.seen == 0:
+        state.began = state.place(recipe.epochs, len(training))
     for batch in epoch_batches(
         training,
         batch_size=batch_size,
         seed=recipe.seed,
-        epoch=epoch,
-        augmentation=Augmentation.of(recipe) if recipe.phase(epoch) == "augmented" else None,
+        epoch=state.epoch,
+        augmentation=Augmentation.of(recipe) if recipe.phase(state.began[0]) == "augmented" else None,
         seen=state.seen,
     ):
-        result = step(batch, recipe.learning_rate_at(epoch, state.seen / len(training), batch_size))
+        epoch, fraction = state.place(recipe.epochs, len(training))
+        step.begin_epoch(epoch)
+        result = step(batch, recipe.learning_rate_at(epoch, fraction, batch_size))
         if not math.isfinite(result.loss):
-            raise _diverged(epoch, recipe)
+            raise _diverged(state.epoch, recipe)
         n = len(batch.labels)
         state.step, state.steps, state.seen = state.step + 1, state.steps + 1, state.seen + n
         state.loss_sum, state.correct = state.loss_sum + result.loss * n, state.correct + result.correct
+        if timekeeping is not None:
+            timekeeping.step_ends(state, n)
         yield n
+        if state.at_end_of_pass(len(training)):
+            return
 
 
 def _record(
@@ -168,9 +182,9 @@ def _record(
     loss, accuracy = validated or (None, None)
     return EpochRecord(
         epoch=state.epoch + 1,
-        phase=recipe.phase(state.epoch),
+        phase=recipe.phase(state.began[0]),
         steps=state.steps,
-        learning_rate=recipe.learning_rate_at(state.epoch, 0, recipe.batch_size_for(len(training))),
+        learning_rate=recipe.learning_rate_at(*state.began, recipe.batch_size_for(len(training))),
         loss=state.loss_sum / state.seen,
         accuracy=state.correct / state.seen,
         validation_loss=loss,
@@ -201,7 +215,7 @@ def _close_epoch(state: TrainingState, record: EpochRecord, seconds: float) -> N
 
 def _ended(state: TrainingState, recipe: Recipe) -> Literal["finished", "stopped early"] | None:
     """Whether the epoch before the state's was the last."""
-    if state.epoch >= recipe.epochs:
+    if state.seen_in_all >= state.plan.pace.end if state.plan else state.epoch >= recipe.epochs:
         return "finished"
     without_gain = state.epoch - max(state.best_epoch, recipe.extends)
     return "stopped early" if recipe.patience and without_gain >= recipe.patience else None
@@ -211,6 +225,8 @@ def _write_history(run: Run, state: TrainingState, progress: Progress) -> None:
     """Writes the log; a good training goes on without it, since every checkpoint holds it too."""
     try:
         run.write_history(state.history, state.timings)
+        if state.plan is not None:
+            run.write_plan(state.plan)
     except OSError as error:
         progress.warns(f"history.csv can't be written: {error.strerror}; the training goes on")
 

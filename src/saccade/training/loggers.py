@@ -36,6 +36,10 @@ class _Beside:
         """Passed on."""
         self._shown.warns(text)
 
+    def plans(self, text: str) -> None:
+        """Passed on."""
+        self._shown.plans(text)
+
     def epoch_begins(self, epoch: int, pictures: int, seen: int) -> None:
         """Passed on."""
         self._shown.epoch_begins(epoch, pictures, seen)

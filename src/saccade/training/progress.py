@@ -33,6 +33,9 @@ class Progress(Protocol):
     def warns(self, text: str) -> None:
         """Something failed that the training can do without."""
 
+    def plans(self, text: str) -> None:
+        """How the training is fitted into its time budget, in lines; or that it is planned anew."""
+
     def epoch_begins(self, epoch: int, pictures: int, seen: int) -> None:
         """An epoch, counted from 0, over so many training pictures; of these so many were seen before."""
 
@@ -62,6 +65,9 @@ class Silence:
         """By Python's own means: it is not progress."""
         warnings.warn(text, stacklevel=2)
 
+    def plans(self, text: str) -> None:
+        """Nothing."""
+
     def epoch_begins(self, epoch: int, pictures: int, seen: int) -> None:
         """Nothing."""
 
@@ -88,17 +94,18 @@ class TerminalProgress:
 
     def __init__(self, *, summary: bool = False) -> None:
         self._recipe: Recipe
+        self._planned = False
         self._summary = summary
         self._bar: Any = None
         self._warned: set[str] = set()
 
     def training_begins(self, run: Run, network: keras.Model) -> None:
         """Names the run directory and the size of the network; prints the model summary if asked."""
-        self._recipe = run.recipe
+        self._recipe, self._planned = run.recipe, run.plan() is not None
         if self._summary:
             network.summary(print_fn=lambda text, line_break=True: _line(text))
         _line(f"run: {run.path} ({self._recipe.name}, {count_weights(network):,} weights, seed {self._recipe.seed})")
-        if self._recipe.grown_from:
+        if self._recipe.grown_from and not self._planned:
             _line(
                 f"pictures grow until epoch {self._recipe.grown_from + 1}; validation is at their final size, so its "
                 "accuracy is low before"
@@ -119,12 +126,18 @@ class TerminalProgress:
             self._warned.add(text)
             _line(f"warning: {text}")
 
+    def plans(self, text: str) -> None:
+        """The lines, above the epoch's bar."""
+        if self._bar is not None:
+            self._bar.clear()
+        _line(text)
+
     def epoch_begins(self, epoch: int, pictures: int, seen: int) -> None:
         """Starts the epoch's bar, with rate and remaining time."""
         self._bar = tqdm(
             total=pictures,
             initial=seen,
-            desc=f"epoch {epoch + 1}/{self._recipe.epochs}{self._phase(epoch)}",
+            desc=f"epoch {self._counted(epoch + 1)}{self._phase(epoch)}",
             unit=" pictures",
             file=sys.stderr,
             disable=not sys.stderr.isatty(),
@@ -142,7 +155,7 @@ class TerminalProgress:
         """One line for the epoch, which stays."""
         self._bar.close()
         line = (
-            f"epoch {record.epoch}/{self._recipe.epochs}{self._phase(record.epoch - 1)}: "
+            f"epoch {self._counted(record.epoch)}{' (augmented)' if record.phase == 'augmented' else ''}: "
             f"loss {record.loss:.4f}, accuracy {record.accuracy:.4f}"
         )
         if record.validation_loss is not None:
@@ -156,8 +169,12 @@ class TerminalProgress:
     def training_ends(self, run: Run) -> None:
         """Nothing: whoever asked for the training tells of its end."""
 
+    def _counted(self, epoch: int) -> str:
+        """By number, of so many unless time decides on that."""
+        return str(epoch) if self._planned else f"{epoch}/{self._recipe.epochs}"
+
     def _phase(self, epoch: int) -> str:
-        return " (augmented)" if self._recipe.phase(epoch) == "augmented" else ""
+        return " (augmented)" if not self._planned and self._recipe.phase(epoch) == "augmented" else ""
 
 
 def progress_of(progress: bool | Progress) -> Progress:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Mapping
 from pathlib import Path
 
-from saccade.data.dataset import Dataset
+from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.data.load import load_with_rule
 from saccade.data.parts import parts_of
 from saccade.errors import RunError
@@ -14,7 +16,9 @@ from saccade.runs.environment import read_environment
 from saccade.runs.lock import locked_for_training
 from saccade.runs.records import Environment, Status
 from saccade.runs.run import Run
+from saccade.training.budget import Work
 from saccade.training.progress import Progress, progress_of
+from saccade.training.timekeeping import Timekeeping
 from saccade.training.train import build_networks, carry_out, check_backend
 
 # What of the environment decides on bits.
@@ -31,7 +35,8 @@ def resume(
     """Goes on with a training from its latest checkpoint.
 
     On the same machine, with the same versions and the same data, weights and history come to the same bytes as those
-    of a training that was never stopped.
+    of a training that was never stopped. A training within a time budget goes on by the plan in force, in the minutes
+    that were left at the checkpoint; where that plan has to be changed again, other weights come of it.
 
     Args:
         run: the run, or its directory.
@@ -48,6 +53,7 @@ def resume(
         DataError: the data can't be used.
         TrainingError: the training diverged.
     """
+    began = time.monotonic()
     check_backend()
     run = Run.open(run)
     state = run.status().state
@@ -68,8 +74,23 @@ def resume(
         run.write_status(Status(state="running", epochs=0, kept_epoch=0))
         told.training_begins(run, networks.validated)
         told.goes_on(None if checkpoint is None else checkpoint.state)
-        carry_out(run, networks, parts, checkpoint=checkpoint, progress=told)
+        timekeeping = _timekeeping(run, checkpoint, parts, began, told)
+        carry_out(run, networks, parts, checkpoint=checkpoint, progress=told, timekeeping=timekeeping)
     return run
+
+
+def _timekeeping(
+    run: Run, checkpoint: Checkpoint | None, parts: Mapping[SplitName, Split], began: float, told: Progress
+) -> Timekeeping | None:
+    """Of a training within a time budget: in what the checkpoint had left of it, from `began` on."""
+    plan = run.plan() if checkpoint is None else checkpoint.state.plan
+    if plan is None:
+        return None
+    if checkpoint is None:
+        plan = plan.model_copy(update={"replans": ()})
+    before = 0.0 if checkpoint is None else checkpoint.state.spent
+    work = Work(run.recipe, run.rule.height, run.rule.width, len(parts["train"]), len(parts["validation"]))
+    return Timekeeping(work, plan, lambda: before + time.monotonic() - began, told)
 
 
 def _load(run: Run, data: str | os.PathLike[str] | None) -> Dataset:

@@ -34,6 +34,7 @@ from saccade.training.interrupt import stop_on_interrupt
 from saccade.training.machine_dtype import compute_dtype_of_machine
 from saccade.training.progress import Progress, progress_of
 from saccade.training.save import save
+from saccade.training.timekeeping import Timekeeping
 
 _KEPT_PICTURES = 1000
 _KEPT_BYTES = 64 * 10**6
@@ -81,10 +82,7 @@ def train(
     size = resolve_recipe(recipe or "quick", epochs, settings).image_size
     dataset = data if isinstance(data, Dataset) else load_data(data, size, progress is True)
     chosen = resolve_recipe(recipe or default_recipe_name(dataset.rule.height, dataset.rule.width), epochs, settings)
-    _check_size(dataset, chosen)
-    parts = parts_of(dataset, validation=chosen.validation, seed=chosen.seed, earlier=earlier)
-    _check(parts, chosen)
-    _check_memory(dataset, chosen)
+    parts = checked_parts(dataset, chosen, earlier)
     compute_dtype = compute_dtype_of_machine() if chosen.compute == "auto" else chosen.compute
     networks = build_networks(chosen, dataset, parts["train"], compute_dtype)
     run = create_run(out, dataset, chosen, parts, compute_dtype)
@@ -102,6 +100,7 @@ def carry_out(
     *,
     checkpoint: Checkpoint | None = None,
     progress: Progress,
+    timekeeping: Timekeeping | None = None,
 ) -> None:
     """Trains in a run directory that exists and is locked, from the beginning or from a checkpoint, and saves.
 
@@ -112,7 +111,7 @@ def carry_out(
     if not run.has_validation_pictures:
         _keep_validation_pictures(run, parts["validation"])
     with stop_on_interrupt() as stop, deterministic_operations(run.recipe.deterministic):
-        fitted = fit(networks, parts, run, checkpoint=checkpoint, progress=progress, stop=stop)
+        fitted = fit(networks, parts, run, checkpoint=checkpoint, progress=progress, stop=stop, timekeeping=timekeeping)
         try:
             save(run, fitted, parts, progress)
         except OSError as error:
@@ -122,6 +121,24 @@ def carry_out(
                 remedy=f"mend that, then save it: saccade train --resume {run.path}",
             ) from None
     progress.training_ends(run)
+
+
+def checked_parts(dataset: Dataset, recipe: Recipe, earlier: Mapping[str, SplitName] | None) -> dict[SplitName, Split]:
+    """The pictures, by what they are for in a training by this recipe.
+
+    Args:
+        dataset: what is trained on.
+        recipe: its validation part and seed count.
+        earlier: content hash -> the part that a picture has already, if any.
+
+    Raises:
+        TrainingError: the recipe can't train on them.
+    """
+    _check_size(dataset, recipe)
+    parts = parts_of(dataset, validation=recipe.validation, seed=recipe.seed, earlier=earlier)
+    _check(parts, recipe)
+    _check_memory(dataset, recipe)
+    return parts
 
 
 def build_networks(recipe: Recipe, dataset: Dataset, training: Split, compute_dtype: ComputeDtype) -> Networks:

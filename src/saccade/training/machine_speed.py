@@ -1,0 +1,100 @@
+"""Measures what a training takes on this machine: a few steps of the real network at two sizes, some validation."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from saccade.data.dataset import Split
+from saccade.models.folding import fold_normalization
+from saccade.models.forward import forward
+from saccade.pipeline.augmentation import Augmentation
+from saccade.pipeline.batches import epoch_batches
+from saccade.runs.plans import Costs
+from saccade.training.budget import Work
+from saccade.training.fit import Networks
+from saccade.training.optimizer import build_optimizer
+from saccade.training.step import TrainingStep
+
+# Of each kind of step as many as fit into these seconds, three at least, which are few where a step is long.
+_SECONDS = 0.3
+_LEAST_TIMES = 3
+_VALIDATED = 250
+# Pixels in a step at most, as 500 pictures of 32x32 have: a step of more would take seconds.
+_MOST_PIXELS = 500 * 32 * 32
+# What comes after the last pass, beside the pictures that are looked at: building and saving the model, drawing.
+# Measured on the machine of docs/performance.md, and in proportion to what opening the network took there.
+_SAVING_SECONDS = 1.0
+_SAVING_OPENINGS = 3.0
+_LIGHT_MODEL_OPENINGS = 3.0
+_CLOSING_OPENINGS = 0.05
+
+
+def measure_costs(work: Work, networks: Networks, training: Split, *, light_model: bool) -> Costs:
+    """Trains and validates with networks of their own, which are of no use afterwards.
+
+    Args:
+        work: what is to be trained.
+        networks: fresh ones by its recipe; they are changed.
+        training: the training pictures.
+        light_model: whether `model.onnx` will be written at the end.
+    """
+    step = TrainingStep(
+        networks.trained, work.recipe, build_optimizer(work.recipe, work.batch_size), training.store.shape[1:3], None
+    )
+    last = work.recipe.epochs - 1
+    (small, small_graph), (large, large_graph) = (_timed_step(step, work, training, epoch) for epoch in (0, last))
+    small_pixels, pixels = (_pixels(work, epoch) for epoch in (0, last))
+    pixel = max(0.0, (large - small) / (pixels - small_pixels)) if pixels > small_pixels else large / pixels
+    opening, validated = _timed_validation(networks, training)
+    openings = _SAVING_OPENINGS + _LIGHT_MODEL_OPENINGS * light_model
+    return Costs(
+        picture=max(0.0, large - pixel * pixels),
+        pixel=pixel,
+        graph=max(small_graph, large_graph),
+        validated=validated / math.prod(work.recipe.final_size(work.height, work.width)),
+        closing=_CLOSING_OPENINGS * opening,
+        saving=_SAVING_SECONDS + openings * opening,
+    )
+
+
+def _timed_step(step: TrainingStep, work: Work, training: Split, epoch: int) -> tuple[float, float]:
+    """Seconds a picture in a step of an epoch of the recipe, and those that making its graph takes."""
+    recipe = work.recipe
+    augmentation = Augmentation.of(recipe) if recipe.phase(epoch) == "augmented" else None
+    step.begin_epoch(epoch)
+    n = max(1, min(len(training), work.batch_size, _MOST_PIXELS // _pixels(work, epoch)))
+    some = training.subset(np.arange(n))
+    batch = next(epoch_batches(some, batch_size=n, seed=0, epoch=0, augmentation=augmentation))
+    rate = recipe.learning_rate_at(epoch)
+    first, *others = _times(lambda: step(batch, rate))
+    return median(others) / len(batch.labels), max(0.0, first - median(others))
+
+
+def _timed_validation(networks: Networks, pictures: Split) -> tuple[float, float]:
+    """Seconds until the network for validation gives its first answers, and those for a picture once it does."""
+    n = min(_VALIDATED, len(pictures))
+    began = time.perf_counter()
+    folded = fold_normalization(networks.validated)
+    forward(folded, pictures.take, n)
+    opening = time.perf_counter() - began
+    seconds = median(_times(lambda: forward(folded, pictures.take, n), least=2))
+    return max(0.0, opening - seconds), seconds / n
+
+
+def _times(act: Callable[[], Any], least: int = _LEAST_TIMES + 1) -> list[float]:
+    times: list[float] = []
+    while len(times) < least or sum(times[1:]) < _SECONDS:
+        began = time.perf_counter()
+        act()
+        times.append(time.perf_counter() - began)
+    return times
+
+
+def _pixels(work: Work, epoch: int) -> int:
+    return math.prod(work.recipe.training_size(epoch, work.height, work.width))

@@ -1,0 +1,110 @@
+"""Keeps a training to its end time, by planning the rest of it anew where the machine is faster or slower than it was.
+
+The learning rate, the sizes of the pictures and the phases go by the part of the recipe that is done. A new plan
+changes how many pictures the part that is left takes, and nothing that lies behind: so the learning rate goes on from
+where it is, and reaches the recipe's end when the time does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from saccade.runs.plans import Costs, Plan, Replan
+from saccade.runs.records import TrainingState
+from saccade.training.budget import (
+    Work,
+    replanned,
+    reserve,
+    seconds_after,
+    slowed,
+    step_seconds,
+    tolerance,
+    validated_seconds,
+)
+from saccade.training.progress import Progress
+
+# How often the rest is looked at: in seconds, and as a part of the budget; the longer of the two.
+_LOOK_SECONDS = 2.0
+_LOOK_PART = 0.02
+# What the latest look counts in the slowness, beside those before.
+_LATEST = 0.5
+# A change of the rest by less than this part is kept in plan.json alone.
+_TOLD_PART = 0.1
+
+
+class Timekeeping:
+    """Plans of one training within a time budget.
+
+    Args:
+        work: what is trained.
+        plan: the plan in force.
+        spent: gives the seconds of the budget that are gone.
+        progress: is told of changes.
+    """
+
+    def __init__(self, work: Work, plan: Plan, spent: Callable[[], float], progress: Progress) -> None:
+        self._work, self._plan, self._spent, self._progress = work, plan, spent, progress
+        self._end = 60 * plan.minutes - reserve(plan.minutes)
+        self._every = max(_LOOK_SECONDS, _LOOK_PART * 60 * plan.minutes)
+        self._slowness, self._closing = 1.0, plan.costs.closing
+        self._measured = self._expected = 0.0
+        self._graph: object = None
+        self._opened = False
+        self._mark = spent()
+
+    def begun(self) -> TrainingState:
+        """The state of a training by this plan, before its first step."""
+        return TrainingState(plan=self._plan, spent=self._spent())
+
+    def step_ends(self, state: TrainingState, pictures: int) -> None:
+        """Takes a step over so many pictures into account, and plans the rest anew where that is needed."""
+        now = state.spent = self._spent()
+        if state.plan is None or state.seen_in_all >= state.plan.pace.end:
+            self._mark = now
+            return
+        self._measure(state, pictures, now - self._mark)
+        self._mark = now
+        look = self._measured >= self._every
+        if look:
+            self._slowness += _LATEST * (self._measured / self._expected - self._slowness)
+            self._measured = self._expected = 0.0
+        if look or self._end - now < seconds_after(self._work, self._costs_now(state.plan)):
+            self._plan_anew(state, state.plan, now)
+
+    def epoch_ends(self, state: TrainingState) -> None:
+        """Takes the end of a pass over the data into account: validation, history."""
+        now = state.spent = self._spent()
+        seconds, self._mark = now - self._mark, now
+        if state.plan is None:
+            return
+        if self._opened:
+            validation = self._work.validation * validated_seconds(self._work, slowed(state.plan.costs, self._slowness))
+            self._closing = max(0.0, seconds - validation)
+        self._opened = True  # in the first of them the network for validation was opened: no measure of the others
+        if state.seen_in_all < state.plan.pace.end:
+            self._plan_anew(state, state.plan, now)
+
+    def _measure(self, state: TrainingState, pictures: int, seconds: float) -> None:
+        """Adds a step to what is measured, unless a graph was made in it."""
+        work = self._work
+        epoch, _ = state.place(work.recipe.epochs, work.training)
+        graph = (work.recipe.training_size(epoch, work.height, work.width), work.recipe.is_early(epoch))
+        if graph == self._graph and state.plan is not None:
+            self._measured += seconds
+            self._expected += pictures * step_seconds(work, state.plan.costs, epoch)
+        self._graph = graph
+
+    def _costs_now(self, plan: Plan) -> Costs:
+        return slowed(plan.costs, self._slowness).model_copy(update={"closing": self._closing})
+
+    def _plan_anew(self, state: TrainingState, plan: Plan, now: float) -> None:
+        seen, costs = state.seen_in_all, self._costs_now(plan)
+        pace = replanned(
+            self._work, costs, plan.pace, seen, self._end - now, tolerance=tolerance(plan.minutes)
+        )  # fmt: skip
+        if pace is None:
+            return
+        before, after = plan.pace.end - seen, pace.end - seen
+        state.plan = plan.changed(Replan(step=state.step, spent=now, slowness=self._slowness, pace=pace))
+        if abs(after - before) > _TOLD_PART * before:
+            self._progress.plans(f"the rest is planned anew: {after:,} pictures instead of {before:,}")
