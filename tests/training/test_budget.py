@@ -16,8 +16,8 @@ from saccade.training.budget import (
     seconds_after,
     seconds_for,
     sized,
+    sizes_are_free,
     sizes_to_try,
-    slowed,
     wanted_pictures,
 )
 from saccade.training.budget_in_words import plan_in_words
@@ -48,6 +48,8 @@ def test_what_comes_after_the_last_step_counts_every_look_at_a_picture():
     once = 676 * 1e-6
     expected = 0.5 + 8.0 + 5_000 * once + 6 * 5_000 * once + 0.5 * (5_000 + 5_000) * once
     assert seconds_after(CIFAR, COSTS) == pytest.approx(expected)
+    checked = COSTS.model_copy(update={"checks": 2})
+    assert seconds_after(CIFAR, checked) == pytest.approx(expected + 2 * 6 * 1_000 * once)
     without = Work(FAST, 32, 32, training=50_000, validation=0)
     assert seconds_after(without, COSTS) == pytest.approx(8.5)
 
@@ -93,6 +95,12 @@ def test_the_largest_size_at_which_enough_can_be_seen_is_taken():
     assert (sizes[1], sizes[10]) == (0.5, 0.8125)
 
 
+def test_sizes_that_were_set_or_do_not_grow_are_kept():
+    assert sizes_are_free(FAST, ["seed", "image_size"])
+    assert not sizes_are_free(FAST, ["end_size"])
+    assert not sizes_are_free(get_recipe("two-phase"), [])
+
+
 def test_large_pictures_are_not_seen_so_large_that_a_batch_fills_the_memory():
     photos = Work(FAST, 224, 224, training=45_000, validation=5_000)
     assert [recipe.final_size(224, 224)[0] for recipe in sizes_to_try(photos)] == [56]
@@ -110,7 +118,7 @@ def test_few_pictures_in_small_batches_are_seen_more_often():
 def test_a_new_plan_ends_in_time_and_goes_on_where_the_old_one_was(slowness):
     seconds = 600.0
     pace = first_pace(CIFAR, COSTS, seconds)
-    seen, now = pace.end // 3, slowed(COSTS, slowness)
+    seen, now = pace.end // 3, COSTS.times(slowness)
     left = 380.0
     new = replanned(CIFAR, now, pace, seen, left, tolerance=5)
     assert new is not None

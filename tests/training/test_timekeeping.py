@@ -9,7 +9,6 @@ from saccade.data.load import load
 from saccade.recipes import get_recipe
 from saccade.runs.create import create_run
 from saccade.runs.plans import Costs, Pace, Plan
-from saccade.runs.run import Run
 from saccade.training.budget import Work, reserve
 from saccade.training.progress import Silence
 from saccade.training.step import TrainingStep
@@ -53,13 +52,13 @@ class Clock:
         return self.now
 
 
-def trained(data, out, monkeypatch, seconds, fails_at=None):
-    """A training by a plan of two passes whose steps, counted from 1, take `seconds`; and its clock."""
+def trained(data, out, monkeypatch, seconds, fails_at=None, pictures=PICTURES):
+    """A training by a plan of two passes, or so, whose steps, counted from 1, take `seconds`; and its clock."""
     dataset = load(data)
     parts = checked_parts(dataset, RECIPE, None)
     work = Work(RECIPE, 32, 32, len(parts["train"]), len(parts["validation"]))
     plan = Plan(
-        minutes=minutes_for(PICTURES * 100 + COSTS.saving), reasons=("a test",), costs=COSTS, first=Pace(end=PICTURES)
+        minutes=minutes_for(pictures * 100 + COSTS.saving), reasons=("a test",), costs=COSTS, first=Pace(end=pictures)
     )
     run = create_run(out, dataset, RECIPE, parts, "float32", plan=plan)
     with monkeypatch.context() as patch:
@@ -161,9 +160,11 @@ def test_a_changed_plan_survives_a_kill(tiny_folder, tmp_path, monkeypatch):
 
 
 def test_a_training_killed_before_its_first_checkpoint_keeps_its_first_plan(tiny_folder, tmp_path, monkeypatch):
-    run, _ = trained(tiny_folder, tmp_path / "run", monkeypatch, lambda _: STEP, fails_at=1)
-    assert saccade.resume(run, progress=False).status().state == "finished"
-    assert plan_of(Run.open(run.path)).first == Pace(end=PICTURES)
+    run, _ = trained(tiny_folder, tmp_path / "run", monkeypatch, lambda _: STEP, fails_at=1, pictures=54)
+    assert run.checkpoints.latest().checkpoint is None
+    resumed = saccade.resume(run, progress=False)
+    assert [record.steps for record in resumed.history()] == [2]
+    assert plan_of(resumed) == plan_of(run)
 
 
 def test_a_run_within_a_budget_is_extended_as_one_of_so_many_epochs(tiny_folder, tmp_path, punctual):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from saccade.errors import TrainingError
@@ -26,6 +27,8 @@ _SMALLEST_END = 16
 _MOST_PIXELS = 500 * 64 * 64
 # What is familiar is learned from so many training pictures, by the part of the network that costs so much of it.
 _FAMILIAR, _EARLY_PART = 5000, 0.5
+# `model.onnx` is checked on so many validation pictures at most: those that a run keeps.
+_CHECKED = 1000
 # A training shorter than that is none.
 _LEAST_STEPS = 10
 # A forecast that misses the end by less than this part of the budget is left as it is.
@@ -106,7 +109,7 @@ def closing_seconds(work: Work, costs: Costs) -> float:
 
 def seconds_after(work: Work, costs: Costs) -> float:
     """From the last step to the end of the command: validation, calibration over all views, familiarity, saving."""
-    views = work.recipe.views * work.validation
+    views = work.recipe.views * (work.validation + costs.checks * min(work.validation, _CHECKED))
     early = _EARLY_PART * (work.validation + min(work.training, _FAMILIAR)) if work.validation else 0
     return closing_seconds(work, costs) + costs.saving + (views + early) * validated_seconds(work, costs)
 
@@ -162,6 +165,16 @@ def require_enough(work: Work, costs: Costs, minutes: float, spent: float) -> No
     )
 
 
+def sizes_are_free(recipe: Recipe, settings: Collection[str]) -> bool:
+    """Whether the sizes of a named recipe's pictures may be chosen: they grow, and nobody set them.
+
+    Args:
+        recipe: with all settings made.
+        settings: the keys that were set.
+    """
+    return recipe.start_size < recipe.end_size and not {"start_size", "end_size"} & set(settings)
+
+
 def sizes_to_try(work: Work) -> list[Recipe]:
     """The recipe itself, and it with smaller and smaller pictures, which grow by the same factor; at least one."""
     own = work.recipe
@@ -214,11 +227,6 @@ def replanned(work: Work, costs: Costs, pace: Pace, seen: int, seconds: float, *
 def tolerance(minutes: float) -> float:
     """Seconds by which a forecast may miss the end of a budget before the rest is planned anew."""
     return _TOLERANCE_PART * 60 * minutes
-
-
-def slowed(costs: Costs, slowness: float) -> Costs:
-    """The costs where everything takes so many times as long."""
-    return Costs(**{name: value * slowness for name, value in costs.model_dump().items()})
 
 
 def _each(work: Work, costs: Costs, position: float) -> float:

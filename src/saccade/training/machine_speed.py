@@ -27,12 +27,12 @@ _LEAST_TIMES = 3
 _VALIDATED = 250
 # Pixels in a step at most, as 500 pictures of 32x32 have: a step of more would take seconds.
 _MOST_PIXELS = 500 * 32 * 32
-# What comes after the last pass, beside the pictures that are looked at: building and saving the model, drawing.
-# Measured on the machine of docs/performance.md, and in proportion to what opening the network took there.
-_SAVING_SECONDS = 1.0
-_SAVING_OPENINGS = 3.0
-_LIGHT_MODEL_OPENINGS = 3.0
-_CLOSING_OPENINGS = 0.05
+# What comes after the last pass, beside looking at pictures, in graphs of a step: models are built and traced again,
+# for several views, for familiarity, for `model.onnx`. Found on the machine of docs/performance.md.
+_SAVING_GRAPHS = 2.0
+_LIGHT_MODEL_GRAPHS = 1.0
+_LIGHT_MODEL_CHECKS = 2
+_CLOSING_GRAPHS = 0.01
 
 
 def measure_costs(work: Work, networks: Networks, training: Split, *, light_model: bool) -> Costs:
@@ -51,15 +51,15 @@ def measure_costs(work: Work, networks: Networks, training: Split, *, light_mode
     (small, small_graph), (large, large_graph) = (_timed_step(step, work, training, epoch) for epoch in (0, last))
     small_pixels, pixels = (_pixels(work, epoch) for epoch in (0, last))
     pixel = max(0.0, (large - small) / (pixels - small_pixels)) if pixels > small_pixels else large / pixels
-    opening, validated = _timed_validation(networks, training)
-    openings = _SAVING_OPENINGS + _LIGHT_MODEL_OPENINGS * light_model
+    graph = max(small_graph, large_graph)
     return Costs(
         picture=max(0.0, large - pixel * pixels),
         pixel=pixel,
-        graph=max(small_graph, large_graph),
-        validated=validated / math.prod(work.recipe.final_size(work.height, work.width)),
-        closing=_CLOSING_OPENINGS * opening,
-        saving=_SAVING_SECONDS + openings * opening,
+        graph=graph,
+        validated=_validated_seconds(networks, training) / math.prod(work.recipe.final_size(work.height, work.width)),
+        closing=_CLOSING_GRAPHS * graph,
+        saving=(_SAVING_GRAPHS + _LIGHT_MODEL_GRAPHS * light_model) * graph,
+        checks=_LIGHT_MODEL_CHECKS * light_model,
     )
 
 
@@ -76,15 +76,12 @@ def _timed_step(step: TrainingStep, work: Work, training: Split, epoch: int) -> 
     return median(others) / len(batch.labels), max(0.0, first - median(others))
 
 
-def _timed_validation(networks: Networks, pictures: Split) -> tuple[float, float]:
-    """Seconds until the network for validation gives its first answers, and those for a picture once it does."""
+def _validated_seconds(networks: Networks, pictures: Split) -> float:
+    """Seconds in which a picture is validated."""
     n = min(_VALIDATED, len(pictures))
-    began = time.perf_counter()
     folded = fold_normalization(networks.validated)
-    forward(folded, pictures.take, n)
-    opening = time.perf_counter() - began
-    seconds = median(_times(lambda: forward(folded, pictures.take, n), least=2))
-    return max(0.0, opening - seconds), seconds / n
+    _, *others = _times(lambda: forward(folded, pictures.take, n), least=2)
+    return median(others) / n
 
 
 def _times(act: Callable[[], Any], least: int = _LEAST_TIMES + 1) -> list[float]:

@@ -16,7 +16,6 @@ from saccade.training.budget import (
     replanned,
     reserve,
     seconds_after,
-    slowed,
     step_seconds,
     tolerance,
     validated_seconds,
@@ -78,24 +77,26 @@ class Timekeeping:
         if state.plan is None:
             return
         if self._opened:
-            validation = self._work.validation * validated_seconds(self._work, slowed(state.plan.costs, self._slowness))
+            validation = self._work.validation * validated_seconds(self._work, state.plan.costs.times(self._slowness))
             self._closing = max(0.0, seconds - validation)
         self._opened = True  # in the first of them the network for validation was opened: no measure of the others
         if state.seen_in_all < state.plan.pace.end:
             self._plan_anew(state, state.plan, now)
 
     def _measure(self, state: TrainingState, pictures: int, seconds: float) -> None:
-        """Adds a step to what is measured, unless a graph was made in it."""
+        """Adds the step that has ended to what is measured, unless a graph was made in it."""
         work = self._work
-        epoch, _ = state.place(work.recipe.epochs, work.training)
+        if state.plan is None:
+            return
+        epoch, _ = state.plan.pace.place_at(state.seen_in_all - pictures, work.recipe.epochs)
         graph = (work.recipe.training_size(epoch, work.height, work.width), work.recipe.is_early(epoch))
-        if graph == self._graph and state.plan is not None:
+        if graph == self._graph:
             self._measured += seconds
             self._expected += pictures * step_seconds(work, state.plan.costs, epoch)
         self._graph = graph
 
     def _costs_now(self, plan: Plan) -> Costs:
-        return slowed(plan.costs, self._slowness).model_copy(update={"closing": self._closing})
+        return plan.costs.times(self._slowness).model_copy(update={"closing": self._closing})
 
     def _plan_anew(self, state: TrainingState, plan: Plan, now: float) -> None:
         seen, costs = state.seen_in_all, self._costs_now(plan)

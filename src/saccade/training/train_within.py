@@ -24,6 +24,7 @@ from saccade.training.budget import (
     require_enough,
     reserve,
     sized,
+    sizes_are_free,
     sizes_to_try,
 )
 from saccade.training.budget_in_words import plan_in_words
@@ -178,25 +179,21 @@ def _planned(
     first = resolve_recipe(recipe or ("quick" if small else "fast"), None, settings)
     parts = checked_parts(dataset, first, earlier)
     work = Work(first, dataset.rule.height, dataset.rule.width, len(parts["train"]), len(parts["validation"]))
-    sizes_are_free = (
-        not isinstance(recipe, Recipe)
-        and first.start_size < first.end_size
-        and not {"start_size", "end_size"} & settings.keys()
-    )
-    largest = work.with_recipe(sizes_to_try(work)[0]) if sizes_are_free else work
+    free = not isinstance(recipe, Recipe) and sizes_are_free(first, settings)
+    largest = work.with_recipe(sizes_to_try(work)[0]) if free else work
     costs = _measured(largest, dataset, parts, budget)
     if recipe is None and not small and _passes(largest, costs, budget) >= _ACCURATE_AFTER:
         other = work.with_recipe(resolve_recipe("accurate", None, settings))
-        other = other.with_recipe(sizes_to_try(other)[0]) if sizes_are_free else other
+        other = other.with_recipe(sizes_to_try(other)[0]) if free else other
         other_costs = _measured(other, dataset, parts, budget)
         if _passes(other, other_costs, budget) >= _ACCURATE_PASSES:
             largest, costs = other, other_costs
-    chosen = largest.with_recipe(sized(largest, costs, budget.left)) if sizes_are_free else largest
+    chosen = largest.with_recipe(sized(largest, costs, budget.left)) if free else largest
     require_enough(chosen, costs, budget.minutes, budget.spent())
     pace = first_pace(chosen, costs, budget.left)
     until = datetime.now() + timedelta(seconds=60 * budget.minutes - budget.spent())
     reasons = plan_in_words(
-        chosen, costs, pace, sizes_are_free=sizes_are_free,
+        chosen, costs, pace, sizes_are_free=free,
         minutes=budget.minutes, spent=budget.spent(), until=f"{until:%H:%M:%S}",
     )  # fmt: skip
     return _Planned(chosen, parts, Plan(minutes=budget.minutes, reasons=reasons, costs=costs, first=pace))
