@@ -1,6 +1,6 @@
 """Whether `saccade train --minutes N` takes N minutes.
 
-    python benchmarks/budget.py DATA [--runs 20] [--minutes 0.7 1 1.3]
+    python benchmarks/budget.py DATA [--runs 20] [--minutes 0.7 1 1.3] [--only NAME]
 
 DATA is CIFAR-10 or a copy of it. The whole command is timed on three sets of pictures in turn: the bundled digits at
 32x32 pixels, and `cats-and-dogs` and `placed` of `made_data.py`, the last of them while another process takes half a
@@ -27,6 +27,7 @@ from results import Result, add_results_option, keep_results
 from saccade.data.load import load
 
 _BESIDE = "placed"
+_SETS = ("digits", "cats-and-dogs", _BESIDE)
 _HALF_A_CORE = """
 import time
 while True:
@@ -65,16 +66,21 @@ def main() -> None:
     parser.add_argument("data", metavar="DATA", help="CIFAR-10 or a copy of it: a name, a folder or an archive")
     parser.add_argument("--runs", type=at_least_one, default=20, help="trainings in all")
     parser.add_argument("--minutes", type=float, nargs="+", default=[0.7, 1.0, 1.3], help="the budgets, taken in turn")
+    parser.add_argument("--only", choices=_SETS, help="of the three sets")
     add_results_option(parser)
     options = parser.parse_args()
+    names = [options.only] if options.only else _SETS
     with tempfile.TemporaryDirectory() as folder:
-        dataset = load(options.data, progress=True)
-        made = {name: make_data(dataset, Path(folder), name)[name] for name in ("cats-and-dogs", _BESIDE)}
-        sets = {"digits": "digits"} | {name: str(path) for name, path in made.items()}
+        sets = {name: made(name, options.data, Path(folder)) for name in names}
         kept = list(trainings(sets, options.runs, options.minutes, Path(folder)))
     worst = max(kept, key=lambda each: abs(each.part - 1))
     print(f"worst: {worst.part:.1%} of {worst.minutes:g} minutes, {worst.data}")
     keep_results("budget", results_of(kept), options.results)
+
+
+def made(name: str, data: str, folder: Path) -> str:
+    """What finds one of the three sets, made if it has to be."""
+    return name if name == "digits" else str(make_data(load(data, progress=True), folder, name)[name])
 
 
 def trainings(sets: dict[str, str], runs: int, minutes: Sequence[float], folder: Path) -> Iterator[Kept]:

@@ -14,8 +14,8 @@ from saccade.runs.plans import Costs, Pace
 # Of the whole budget, kept back for what nobody foresees, and for the process to end.
 _RESERVE_PART = 0.015
 _RESERVE_SECONDS = 1.0
-# Below these a smaller size of pictures is taken: 2.7 passes over CIFAR-10 at up to 20 pixels came to more than 4.4 at up
-# to 16, in the same time (docs/performance.md). Few pictures in small batches need more passes for as many steps.
+# Below these a smaller size of pictures is taken: 2.7 passes over CIFAR-10 at up to 20 pixels came to more than 4.4 at
+# up to 16, in the same time (docs/performance.md). Few pictures in small batches need more passes for as many steps.
 _WANTED_PASSES = 2.5
 _WANTED_STEPS = 250
 # Beyond so many passes over the same pictures a training ends before its time.

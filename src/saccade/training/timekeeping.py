@@ -26,8 +26,8 @@ from saccade.training.progress import Progress
 _LOOK_SECONDS = 2.0
 _LOOK_PART = 0.02
 # What the latest look counts in the slowness, beside those before.
-_LATEST = 0.5
-# A change of the rest by less than this part is kept in plan.json alone.
+_LATEST = 0.3
+# A change by less than this part of all pictures is kept in plan.json alone.
 _TOLD_PART = 0.1
 
 
@@ -107,5 +107,5 @@ class Timekeeping:
             return
         before, after = plan.pace.end - seen, pace.end - seen
         state.plan = plan.changed(Replan(step=state.step, spent=now, slowness=self._slowness, pace=pace))
-        if abs(after - before) > _TOLD_PART * before:
+        if abs(after - before) > _TOLD_PART * plan.pace.end:
             self._progress.plans(f"the rest is planned anew: {after:,} pictures instead of {before:,}")
