@@ -15,6 +15,8 @@ def test_a_training_in_so_many_minutes_is_planned_told_and_keeps_what_was_given(
     assert all(line in told for line in plan.reasons)
     assert run.status().state == "finished"
     assert run.recipe == saccade.get_recipe("folder").with_settings(settings)
+    assert plan.costs.pixel > 0
+    assert plan.costs.saving > plan.costs.closing > 0
     # 120 pictures in three steps a pass, and no step after the planned end.
     steps = sum(record.steps for record in run.history())
     assert plan.pace.end <= 40 * steps < plan.pace.end + 40

@@ -57,7 +57,7 @@ def measure_costs(work: Work, networks: Networks, training: Split, *, light_mode
         pixel=pixel,
         graph=graph,
         validated=_validated_seconds(networks, training) / math.prod(work.recipe.final_size(work.height, work.width)),
-        closing=_CLOSING_GRAPHS * graph,
+        closing=_CLOSING_GRAPHS * graph + _statistics_seconds(work, large),
         saving=(_SAVING_GRAPHS + _LIGHT_MODEL_GRAPHS * light_model) * graph,
         checks=_LIGHT_MODEL_CHECKS * light_model,
     )
@@ -82,6 +82,12 @@ def _validated_seconds(networks: Networks, pictures: Split) -> float:
     folded = fold_normalization(networks.validated)
     _, *others = _times(lambda: forward(folded, pictures.take, n), least=2)
     return median(others) / n
+
+
+def _statistics_seconds(work: Work, picture: float) -> float:
+    """Seconds in which the moving averages are taken anew: steps without gradients, which take two thirds of them."""
+    batches = min(work.recipe.statistics_batches, max(1, work.training // work.batch_size))
+    return batches * work.batch_size * picture / 3
 
 
 def _times(act: Callable[[], Any], least: int = _LEAST_TIMES + 1) -> list[float]:

@@ -42,7 +42,7 @@ from saccade.training.train import (
 )
 
 # `accurate` is measured where `fast` could make so many passes over the data, and taken if it can make so many itself:
-# with 8 and 24 passes they have 89.5% and 91.8% on CIFAR-10 (docs/performance.md).
+# with 8 and 24 passes they have 89.5% and 91.8% on CIFAR-10 (docs/performance.md). Between, nothing is measured.
 _ACCURATE_AFTER = 32
 _ACCURATE_PASSES = 16
 
@@ -183,11 +183,11 @@ def _planned(
     largest = work.with_recipe(sizes_to_try(work)[0]) if free else work
     costs = _measured(largest, dataset, parts, budget)
     if recipe is None and not small and _passes(largest, costs, budget) >= _ACCURATE_AFTER:
-        other = work.with_recipe(resolve_recipe("accurate", None, settings))
-        other = other.with_recipe(sizes_to_try(other)[0]) if free else other
-        other_costs = _measured(other, dataset, parts, budget)
-        if _passes(other, other_costs, budget) >= _ACCURATE_PASSES:
-            largest, costs = other, other_costs
+        accurate = work.with_recipe(resolve_recipe("accurate", None, settings))
+        accurate = accurate.with_recipe(sizes_to_try(accurate)[0]) if free else accurate
+        its_costs = _measured(accurate, dataset, parts, budget)
+        if _passes(accurate, its_costs, budget) >= _ACCURATE_PASSES:
+            largest, costs = accurate, its_costs
     chosen = largest.with_recipe(sized(largest, costs, budget.left)) if free else largest
     require_enough(chosen, costs, budget.minutes, budget.spent())
     pace = first_pace(chosen, costs, budget.left)
