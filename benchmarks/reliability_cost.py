@@ -30,7 +30,7 @@ from saccade.pipeline.augmentation import Augmentation
 from saccade.pipeline.batches import epoch_batches
 from saccade.recipes import Recipe, get_recipe
 from saccade.runs.create import create_run
-from saccade.runs.records import TrainingState
+from saccade.runs.training_state import TrainingState
 from saccade.training.checkpointing import Checkpointing
 from saccade.training.determinism import deterministic_operations
 from saccade.training.optimizer import build_optimizer

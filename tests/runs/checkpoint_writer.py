@@ -23,7 +23,7 @@ import numpy as np
 
 from saccade.errors import RunError
 from saccade.runs.checkpoints import Checkpoint, Checkpoints
-from saccade.runs.records import TrainingState
+from saccade.runs.training_state import TrainingState
 
 NOBODY = 65534
 

@@ -10,7 +10,8 @@ import pytest
 from saccade.errors import RunError
 from saccade.runs.checkpoints import Checkpoint, Checkpoints
 from saccade.runs.lock import locked_for_training
-from saccade.runs.records import EpochRecord, TrainingState
+from saccade.runs.records import EpochRecord
+from saccade.runs.training_state import TrainingState
 
 WRITER = Path(__file__).with_name("checkpoint_writer.py")
 

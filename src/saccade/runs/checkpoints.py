@@ -31,7 +31,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from saccade.errors import RunError
-from saccade.runs.records import TrainingState
+from saccade.runs.training_state import TrainingState
 from saccade.runs.untrusted import read_contents
 from saccade.whole_files import flush
 

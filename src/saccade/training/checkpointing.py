@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from saccade.errors import RunError
 from saccade.runs.checkpoints import Arrays, Checkpoint
-from saccade.runs.records import TrainingState
 from saccade.runs.run import Run
+from saccade.runs.training_state import TrainingState
 
 
 class Checkpointing:

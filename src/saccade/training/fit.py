@@ -20,8 +20,9 @@ from saccade.pipeline.augmentation import Augmentation
 from saccade.pipeline.batches import epoch_batches
 from saccade.recipes import Recipe
 from saccade.runs.checkpoints import Checkpoint
-from saccade.runs.records import EpochRecord, TrainingState
+from saccade.runs.records import EpochRecord
 from saccade.runs.run import Run
+from saccade.runs.training_state import TrainingState
 from saccade.training.checkpointing import Checkpointing
 from saccade.training.interrupt import StopRequest
 from saccade.training.optimizer import build_optimizer

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from saccade.data.progress import Progress as Counting
 from saccade.errors import TrainingError
-from saccade.runs.records import EpochRecord, TrainingState
+from saccade.runs.records import EpochRecord
 from saccade.runs.run import Run
+from saccade.runs.training_state import TrainingState
 from saccade.training.progress import Progress
 
 if TYPE_CHECKING:

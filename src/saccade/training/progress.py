@@ -14,8 +14,9 @@ from saccade.data.progress import counting
 from saccade.models.weights import count_weights
 from saccade.printable import printable
 from saccade.recipes import Recipe
-from saccade.runs.records import EpochRecord, TrainingState
+from saccade.runs.records import EpochRecord
 from saccade.runs.run import Run
+from saccade.runs.training_state import TrainingState
 
 if TYPE_CHECKING:
     import keras

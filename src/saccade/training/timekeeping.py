@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from saccade.runs.plans import Costs, Plan, Replan
-from saccade.runs.records import TrainingState
+from saccade.runs.training_state import TrainingState
 from saccade.training.budget import (
     Work,
     replanned,
