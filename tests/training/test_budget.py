@@ -84,7 +84,7 @@ def test_a_budget_in_which_nothing_is_learned_is_refused_and_the_least_is_enough
 def test_the_largest_size_at_which_enough_can_be_seen_is_taken():
     assert [recipe.end_size for recipe in sizes_to_try(CIFAR)] == [0.8125, 0.75, 0.625, 0.5]
     wanted = wanted_pictures(CIFAR)
-    assert wanted == 500 * 250 > 2.5 * 45_000
+    assert wanted == 2 * 45_000
     sizes = {}
     for minutes in (1, 3, 4.5, 6, 10):
         recipe = sized(CIFAR, COSTS, 60 * minutes)
@@ -111,7 +111,7 @@ def test_large_pictures_are_not_seen_so_large_that_a_batch_fills_the_memory():
 
 
 def test_few_pictures_in_small_batches_are_seen_more_often():
-    assert wanted_pictures(Work(FAST, 32, 32, training=1_000, validation=100)) == 250 * 20
+    assert wanted_pictures(Work(FAST, 32, 32, training=1_000, validation=100)) == 180 * 20
 
 
 @pytest.mark.parametrize("slowness", [0.5, 1.3, 3.0])
@@ -165,11 +165,11 @@ def test_the_reserve_grows_with_the_budget_but_is_small():
 
 def test_the_plan_says_what_will_be_done_and_why():
     words = plan_in_words(
-        CIFAR, COSTS, Pace(end=90_000), sizes_are_free=True, minutes=2, spent=7.2, until="14:32:10"
+        CIFAR, COSTS, Pace(end=67_500), sizes_are_free=True, minutes=2, spent=7.2, until="14:32:10"
     )  # fmt: skip
-    plan = "plan: recipe fast, 2 passes over 45,000 pictures, seen at 16x16, growing to 26x26 pixels; "
+    plan = "plan: recipe fast, 1.5 passes over 45,000 pictures, seen at 16x16, growing to 26x26 pixels; "
     assert words == (
         f"{plan}the learning rate, at first 0.14, falls to 0 at the end",
         "time: 2 minutes, until 14:32:10; 7 s are spent, 36 s are kept for the end and for saving",
-        "why: even at the smallest size there is no time for 125,000 pictures, so more minutes would help",
+        "why: even at the smallest size there is no time for 90,000 pictures, so more minutes would help",
     )

@@ -16,8 +16,8 @@ _RESERVE_PART = 0.015
 _RESERVE_SECONDS = 1.0
 # Below these a smaller size of pictures is taken: 2.7 passes over CIFAR-10 at up to 20 pixels came to more than 4.4 at
 # up to 16, in the same time (docs/performance.md). Few pictures in small batches need more passes for as many steps.
-_WANTED_PASSES = 2.5
-_WANTED_STEPS = 250
+_WANTED_PASSES = 2
+_WANTED_STEPS = 180
 # Beyond so many passes over the same pictures a training ends before its time.
 MOST_PASSES = 100
 # Sides of the pictures in the last epochs, as parts of their own, that are tried in turn.
@@ -199,7 +199,7 @@ def sized(work: Work, costs: Costs, seconds: float) -> Recipe:
 
 def wanted_pictures(work: Work) -> int:
     """How many pictures a training should see before larger ones are of use."""
-    return max(round(_WANTED_PASSES * work.training), _WANTED_STEPS * work.batch_size)
+    return max(_WANTED_PASSES * work.training, _WANTED_STEPS * work.batch_size)
 
 
 def replanned(work: Work, costs: Costs, pace: Pace, seen: int, seconds: float, *, tolerance: float) -> Pace | None:
