@@ -47,6 +47,7 @@ class Timekeeping:
         self._every = max(_LOOK_SECONDS, _LOOK_PART * 60 * plan.minutes)
         self._slowness, self._closing = 1.0, plan.costs.closing
         self._measured = self._expected = 0.0
+        self._measured_in_all = self._expected_in_all = 0.0
         self._graph: object = None
         self._opened = False
         self._mark = spent()
@@ -66,6 +67,8 @@ class Timekeeping:
         look = self._measured >= self._every
         if look:
             self._slowness += _LATEST * (self._measured / self._expected - self._slowness)
+            self._measured_in_all += self._measured
+            self._expected_in_all += self._expected
             self._measured = self._expected = 0.0
         if look or self._end - now < seconds_after(self._work, self._costs_now(state.plan)):
             self._plan_anew(state, state.plan, now)
@@ -77,7 +80,7 @@ class Timekeeping:
         if state.plan is None:
             return
         if self._opened:
-            validation = self._work.validation * validated_seconds(self._work, state.plan.costs.times(self._slowness))
+            validation = self._work.validation * validated_seconds(self._work, self._costs_now(state.plan))
             self._closing = max(0.0, seconds - validation)
         self._opened = True  # in the first of them the network for validation was opened: no measure of the others
         if state.seen_in_all < state.plan.pace.end:
@@ -96,13 +99,16 @@ class Timekeeping:
         self._graph = graph
 
     def _costs_now(self, plan: Plan) -> Costs:
-        return plan.costs.times(self._slowness).model_copy(update={"closing": self._closing})
+        """Steps as slow as of late; what comes after them half as slow as that, half as in the training as a whole."""
+        in_all = self._measured_in_all / self._expected_in_all if self._expected_in_all else 1.0
+        later = plan.costs.times((self._slowness + in_all) / 2)
+        now = plan.costs.times(self._slowness)
+        return later.model_copy(update={"picture": now.picture, "pixel": now.pixel, "closing": self._closing})
 
     def _plan_anew(self, state: TrainingState, plan: Plan, now: float) -> None:
         seen, costs = state.seen_in_all, self._costs_now(plan)
-        pace = replanned(
-            self._work, costs, plan.pace, seen, self._end - now, tolerance=tolerance(plan.minutes)
-        )  # fmt: skip
+        left, missed_by = self._end - now, tolerance(plan.minutes)
+        pace = replanned(self._work, costs, plan.pace, seen, left, tolerance=missed_by)
         if pace is None:
             return
         before, after = plan.pace.end - seen, pace.end - seen
