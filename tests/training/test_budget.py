@@ -1,4 +1,5 @@
 import pytest
+from pydantic import ValidationError
 
 from saccade.errors import TrainingError
 from saccade.recipes import get_recipe
@@ -156,6 +157,11 @@ def test_a_pace_goes_evenly_from_its_start_to_the_recipes_end():
     assert [pace.position_at(seen, 8) for seen in (100, 200, 400, 500)] == pytest.approx([2, 4, 8, 8])
     assert pace.place_at(150, 8) == pytest.approx((3, 0.0))
     assert pace.place_at(400, 8) == (7, 1.0)
+
+
+def test_costs_of_nothing_are_none():
+    with pytest.raises(ValidationError, match="a picture takes some time"):
+        Costs(picture=0, pixel=0, graph=1, validated=1, closing=1, saving=1)
 
 
 def test_the_reserve_grows_with_the_budget_but_is_small():

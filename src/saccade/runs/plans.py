@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class _Record(BaseModel):
@@ -29,6 +29,8 @@ class Pace(_Record):
         """Where a training is after so many pictures, in epochs of a recipe that has so many."""
         if seen >= self.end:
             return float(epochs)
+        if seen <= self.start:
+            return self.position
         part = (seen - self.start) / (self.end - self.start)
         return self.position + part * (epochs - self.position)
 
@@ -59,6 +61,12 @@ class Costs(_Record):
     closing: float = Field(ge=0)
     saving: float = Field(ge=0)
     checks: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _takes_time(self) -> Costs:
+        if self.picture + self.pixel <= 0:
+            raise ValueError("a picture takes some time")
+        return self
 
     def times(self, slowness: float) -> Costs:
         """The costs where everything takes so many times as long."""

@@ -45,6 +45,7 @@ from saccade.training.train import (
 # with 8 and 24 passes they have 89.5% and 91.8% on CIFAR-10 (docs/performance.md). Between, nothing is measured.
 _ACCURATE_AFTER = 32
 _ACCURATE_PASSES = 16
+_MOST_MINUTES = 366 * 24 * 60
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,18 @@ class Budget:
         minutes: from `began` to the end.
         began: a reading of `time.monotonic`.
         light_model: whether `model.onnx` will be written after the training, within the time.
+
+    Raises:
+        TrainingError: the minutes are not a positive number of at most a year.
     """
 
     minutes: float
     began: float
     light_model: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.minutes <= _MOST_MINUTES:
+            raise TrainingError("a training takes a positive number of minutes", found=f"{self.minutes:g}")
 
     def spent(self) -> float:
         """Seconds that are gone."""
@@ -107,7 +115,6 @@ def train_within(
         RunError: `out` is in the way, or `split_from` is no run.
     """
     budget = Budget(minutes, time.monotonic())
-    check_minutes(minutes)
     check_backend()
     check_free(out)
     size = resolve_recipe(recipe or "quick", None, settings).image_size
@@ -148,16 +155,6 @@ def train_in_budget(
     with locked_for_training(run.path):
         carry_out(run, networks, parts, progress=told, timekeeping=timekeeping)
     return run
-
-
-def check_minutes(minutes: float) -> None:
-    """Refuses what is no time.
-
-    Raises:
-        TrainingError: it is not a positive number of at most a year.
-    """
-    if not 0 < minutes <= 525_600:
-        raise TrainingError("a training takes a positive number of minutes", found=f"{minutes:g}")
 
 
 @dataclass(frozen=True)
