@@ -25,8 +25,10 @@ _END_SIZES = (0.75, 0.625, 0.5, 0.375, 0.25)
 _SMALLEST_END = 16
 # Larger ones are not tried: pixels in a batch, as 500 pictures of 64x64 have.
 _MOST_PIXELS = 500 * 64 * 64
-# What is familiar is learned from so many training pictures, by the part of the network that costs so much of it.
-_FAMILIAR, _EARLY_PART = 5000, 0.5
+# What is familiar is learned from so many training pictures.
+_FAMILIAR = 5000
+# Making a view of a picture, for each pixel of its own, as a part of what looking at a pixel of it costs.
+_VIEW_PART = 0.05
 # `model.onnx` is checked on so many validation pictures at most: those that a run keeps.
 _CHECKED = 1000
 # A training shorter than that is none.
@@ -110,8 +112,9 @@ def closing_seconds(work: Work, costs: Costs) -> float:
 def seconds_after(work: Work, costs: Costs) -> float:
     """From the last step to the end of the command: validation, calibration over all views, familiarity, saving."""
     views = work.recipe.views * (work.validation + costs.checks * min(work.validation, _CHECKED))
-    early = _EARLY_PART * (work.validation + min(work.training, _FAMILIAR)) if work.validation else 0
-    return closing_seconds(work, costs) + costs.saving + (views + early) * validated_seconds(work, costs)
+    familiar = work.validation + min(work.training, _FAMILIAR) if work.validation else 0
+    made = _VIEW_PART * views * costs.validated * work.height * work.width if work.recipe.views > 1 else 0
+    return closing_seconds(work, costs) + costs.saving + made + (views + familiar) * validated_seconds(work, costs)
 
 
 def pictures_within(work: Work, costs: Costs, position: float, seconds: float) -> int:

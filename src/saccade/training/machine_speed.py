@@ -27,10 +27,12 @@ _LEAST_TIMES = 3
 _VALIDATED = 250
 # Pixels in a step at most, as 500 pictures of 32x32 have: a step of more would take seconds.
 _MOST_PIXELS = 500 * 32 * 32
-# What comes after the last pass, beside looking at pictures, in graphs of a step: models are built and traced again,
-# for several views, for familiarity, for `model.onnx`. Found on the machine of docs/performance.md.
-_SAVING_GRAPHS = 2.0
-_LIGHT_MODEL_GRAPHS = 1.0
+# What comes after the last pass, beside looking at pictures: some seconds, and so many times what the graph of a step
+# takes, because models are built and traced again, for several views, for familiarity, for `model.onnx`. Fitted to 17
+# trainings on the machine of docs/performance.md; what is left of them is within 10 s beside six other processes.
+_SAVING_SECONDS = 2.0
+_SAVING_GRAPHS = 0.9
+_LIGHT_MODEL_GRAPHS = 0.4
 _LIGHT_MODEL_CHECKS = 2
 _CLOSING_GRAPHS = 0.01
 
@@ -58,7 +60,7 @@ def measure_costs(work: Work, networks: Networks, training: Split, *, light_mode
         graph=graph,
         validated=_validated_seconds(networks, training) / math.prod(work.recipe.final_size(work.height, work.width)),
         closing=_CLOSING_GRAPHS * graph + _statistics_seconds(work, large),
-        saving=(_SAVING_GRAPHS + _LIGHT_MODEL_GRAPHS * light_model) * graph,
+        saving=_SAVING_SECONDS + (_SAVING_GRAPHS + _LIGHT_MODEL_GRAPHS * light_model) * graph,
         checks=_LIGHT_MODEL_CHECKS * light_model,
     )
 
