@@ -99,9 +99,12 @@ class Timekeeping:
         self._graph = graph
 
     def _costs_now(self, plan: Plan) -> Costs:
-        """Steps as slow as of late; what comes after them half as slow as that, half as in the training as a whole."""
+        """Steps as slow as of late; what comes after them half as slow as that, half as in the training as a whole.
+
+        It is not taken to be faster than was measured: a moment in which nobody else works does not last.
+        """
         in_all = self._measured_in_all / self._expected_in_all if self._expected_in_all else 1.0
-        later = plan.costs.times((self._slowness + in_all) / 2)
+        later = plan.costs.times(max(1.0, (self._slowness + in_all) / 2))
         now = plan.costs.times(self._slowness)
         return later.model_copy(update={"picture": now.picture, "pixel": now.pixel, "closing": self._closing})
 
