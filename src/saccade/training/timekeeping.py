@@ -25,8 +25,11 @@ from saccade.training.progress import Progress
 # How often the rest is looked at: in seconds, and as a part of the budget; the longer of the two.
 _LOOK_SECONDS = 2.0
 _LOOK_PART = 0.02
-# What the latest look counts in the slowness, beside those before.
+# What the latest look counts in the slowness, beside those before; and the latest graph among graphs.
 _LATEST = 0.3
+_LATEST_GRAPH = 0.5
+# Below this part of what a graph took before the training none was made: most networks learn alike from first to last.
+_LEAST_GRAPH = 0.2
 # A change by less than this part of all pictures is kept in plan.json alone.
 _TOLD_PART = 0.1
 
@@ -45,7 +48,7 @@ class Timekeeping:
         self._work, self._plan, self._spent, self._progress = work, plan, spent, progress
         self._end = 60 * plan.minutes - reserve(plan.minutes)
         self._every = max(_LOOK_SECONDS, _LOOK_PART * 60 * plan.minutes)
-        self._slowness, self._closing = 1.0, plan.costs.closing
+        self._slowness, self._making, self._closing = 1.0, 1.0, plan.costs.closing
         self._measured = self._expected = 0.0
         self._measured_in_all = self._expected_in_all = 0.0
         self._graph: object = None
@@ -54,7 +57,8 @@ class Timekeeping:
 
     def begun(self) -> TrainingState:
         """The state of a training by this plan, before its first step."""
-        return TrainingState(plan=self._plan, spent=self._spent())
+        self._mark = self._spent()
+        return TrainingState(plan=self._plan, spent=self._mark)
 
     def step_ends(self, state: TrainingState, pictures: int) -> None:
         """Takes a step over so many pictures into account, and plans the rest anew where that is needed."""
@@ -87,26 +91,35 @@ class Timekeeping:
             self._plan_anew(state, state.plan, now)
 
     def _measure(self, state: TrainingState, pictures: int, seconds: float) -> None:
-        """Adds the step that has ended to what is measured, unless a graph was made in it."""
+        """Adds the step that has ended to what is measured, or the graph that was made in it."""
         work = self._work
         if state.plan is None:
             return
+        costs = state.plan.costs
         epoch, _ = state.plan.pace.place_at(state.seen_in_all - pictures, work.recipe.epochs)
-        graph = (work.recipe.training_size(epoch, work.height, work.width), work.recipe.is_early(epoch))
+        size, phase = work.recipe.training_size(epoch, work.height, work.width), work.recipe.phase(state.began[0])
+        graph = (size, phase, work.recipe.is_early(epoch))
+        expected = pictures * step_seconds(work, costs, epoch)
         if graph == self._graph:
             self._measured += seconds
-            self._expected += pictures * step_seconds(work, state.plan.costs, epoch)
+            self._expected += expected
+        elif costs.graph:
+            making = max(0.0, seconds - self._slowness * expected) / costs.graph
+            if making > _LEAST_GRAPH:
+                self._making += _LATEST_GRAPH * (making - self._making)
         self._graph = graph
 
     def _costs_now(self, plan: Plan) -> Costs:
-        """Steps as slow as of late; what comes after them half as slow as that, half as in the training as a whole.
+        """Steps as slow as of late; saving, which is making graphs, as slow as graphs were.
 
-        It is not taken to be faster than was measured: a moment in which nobody else works does not last.
+        Looking at pictures at the end is half as slow as steps of late, half as in the training as a whole, and not
+        faster than was measured: a moment in which nobody else works does not last.
         """
         in_all = self._measured_in_all / self._expected_in_all if self._expected_in_all else 1.0
-        later = plan.costs.times(max(1.0, (self._slowness + in_all) / 2))
-        now = plan.costs.times(self._slowness)
-        return later.model_copy(update={"picture": now.picture, "pixel": now.pixel, "closing": self._closing})
+        now, made = plan.costs.times(self._slowness), plan.costs.times(self._making)
+        looked = plan.costs.times(max(1.0, (self._slowness + in_all) / 2))
+        changes = {"picture": now.picture, "pixel": now.pixel, "validated": looked.validated, "closing": self._closing}
+        return made.model_copy(update=changes)
 
     def _plan_anew(self, state: TrainingState, plan: Plan, now: float) -> None:
         seen, costs = state.seen_in_all, self._costs_now(plan)
