@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from saccade.training.extend import extend
     from saccade.training.resume import resume
     from saccade.training.train import train
+    from saccade.training.transfer import transfer
 
 # Public name -> the module that defines it; loaded when the name is first used (PEP 562).
 _HOMES = {
@@ -75,6 +76,7 @@ _HOMES = {
     "resume": "saccade.training.resume",
     "serve": "saccade.deploy.server.serve",
     "train": "saccade.training.train",
+    "transfer": "saccade.training.transfer",
 }
 
 __all__ = [
@@ -109,6 +111,7 @@ __all__ = [
     "resume",
     "serve",
     "train",
+    "transfer",
 ]
 
 

@@ -41,6 +41,8 @@ def _duration(_context: click.Context, _parameter: click.Parameter, value: str |
 @click.command("train")
 @click.argument("data", required=False)
 @click.option("--recipe", metavar="NAME", help="See `saccade recipes`. Default: fast; folder above 64x64 pixels.")
+@click.option("--from", "source", metavar="SOURCE", help="Go on from a network that has learned; see below.")
+@click.option("--weights", metavar="FILE", help="With --from NAME: its weights, instead of a download.")
 @click.option("--out", metavar="DIR", help="The run directory to make. Default: runs/<data>-<recipe>-<n>.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs in all; with --extend: how many more.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Pictures in a step.")
@@ -75,6 +77,10 @@ def command(context: click.Context, /, resume: str | None, extend: str | None, a
     Ctrl-C stops after the running step and saves; a second Ctrl-C quits. Either way, and after a crash,
     `saccade train --resume RUN` goes on, to the same weights that a training without a stop would have come to.
 
+    With --from, a network that has learned from other pictures gets a new head, and is then trained on carefully: the
+    way when pictures are few. SOURCE is a run, the weights.safetensors of one, or the name of a network of
+    keras.applications, such as MobileNetV3Small or EfficientNetV2B0, whose ImageNet weights Keras downloads.
+
     With --seeds and --out DIR the runs are DIR/seed-0, DIR/seed-1 and so on, and the same command goes on with those
     that are missing.
     """
@@ -97,7 +103,9 @@ def command(context: click.Context, /, resume: str | None, extend: str | None, a
     else:
         _allow(context, None, set(options) - {"schedule", "force"})
         if options["seeds"] is not None:
-            _allow(context, "--seeds", set(options) - {"schedule", "force", "summary", "split_from"})
+            _allow(
+                context, "--seeds", set(options) - {"schedule", "force", "summary", "split_from", "source", "weights"}
+            )
             _train_seeds(as_json=as_json, **options)
             return
         run = _train(**options)
@@ -125,6 +133,10 @@ def _allow(context: click.Context, mode: str | None, allowed: set[str]) -> None:
 
 
 def _train(out: str | None, settings: dict[str, Any], **options: Any) -> Run:
+    if options["source"] is not None:
+        return _transfer(out, settings, **options)
+    if options["weights"] is not None:
+        raise click.UsageError("--weights belongs to --from NAME.")
     settings = _checked(settings, **options)
     from saccade.runs.create import check_free
     from saccade.runs.run import Run
@@ -139,6 +151,28 @@ def _train(out: str | None, settings: dict[str, Any], **options: Any) -> Run:
         dataset, recipe=options["recipe"], out=out, epochs=options["epochs"], settings=settings, split_from=split_from,
         progress=_progress(**options),
     )  # fmt: skip
+
+
+def _transfer(out: str | None, settings: dict[str, Any], *, recipe: str | None, **options: Any) -> Run:
+    if options["data"] is None:
+        raise click.UsageError("--from needs DATA.")
+    if recipe not in (None, "transfer") or options["split_from"] is not None:
+        raise click.UsageError(
+            f"{'--split-from' if options['split_from'] else '--recipe'} has no meaning beside --from: "
+            "its recipe is transfer, and it parts the pictures itself."
+        )
+    settings = _checked(settings, recipe="transfer", **options)
+    from saccade.runs.create import check_free
+    from saccade.training.source import Source
+    from saccade.training.transfer import load_for, transfer, transfer_recipe
+
+    check_free(out)
+    source = Source.of(options["source"], options["weights"])
+    chosen = transfer_recipe(source, options["epochs"], settings)
+    dataset = _prepared(load_for(source, chosen, options["data"], progress=True), options["fixes"], options["strict"])
+    return transfer(
+        dataset, source, out=out, epochs=options["epochs"], settings=settings, progress=_progress(**options)
+    )
 
 
 def _train_seeds(*, as_json: bool, seeds: int, out: str | None, settings: dict[str, Any], **options: Any) -> None:
@@ -185,7 +219,6 @@ def _checked(settings: dict[str, Any], recipe: str | None, **options: Any) -> di
 def _loaded(
     settings: dict[str, Any], data: str | None, recipe: str | None, fixes: str | None, strict: bool, **_others: Any
 ) -> Dataset:
-    from saccade.data.fixes import apply_fixes, read_fixes
     from saccade.data.load import load, load_default
     from saccade.recipes import get_recipe
 
@@ -193,6 +226,13 @@ def _loaded(
     dataset = (
         load_default(image_size=size, progress=True) if data is None else load(data, image_size=size, progress=True)
     )
+    return _prepared(dataset, fixes, strict)
+
+
+def _prepared(dataset: Dataset, fixes: str | None, strict: bool) -> Dataset:
+    """The data with its fixes, after its counts were told."""
+    from saccade.data.fixes import apply_fixes, read_fixes
+
     if fixes is not None:
         dataset = apply_fixes(dataset, read_fixes(fixes))
     _announce(dataset)

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 _FIRST_LOOK = 5000
 
 # Each use of random numbers has a stream of its own, so that adding one does not change another.
-Stream = Literal["order", "augmentation", "kept pictures", "first flips", "first look", "audit folds", "statistics"]
+Stream = Literal[
+    "order", "augmentation", "kept pictures", "first flips", "first look", "audit folds", "statistics", "head penalty"
+]
 _STREAMS: dict[Stream, int] = {
     "order": 1,
     "augmentation": 2,
@@ -19,6 +21,7 @@ _STREAMS: dict[Stream, int] = {
     "first look": 5,
     "audit folds": 6,
     "statistics": 7,
+    "head penalty": 8,
 }
 
 

@@ -1,7 +1,7 @@
 """quick: one convolution and a wide dense layer; a first result in minutes.
 
-Batches of 128 instead of the tutorial's 32, as in `two-phase`: a step of Adam over eight million weights costs more than
-the pictures of a small batch.
+Batches of 128 instead of the tutorial's 32, as in `two-phase`: a step of Adam over eight million weights costs more
+than the pictures of a small batch.
 
 Command: saccade train DATA --recipe quick
 Measured: `measured` below, printed by `saccade recipes`.

@@ -9,6 +9,7 @@ A run directory holds
     quarantine.csv        the pictures that could not be read, with the reasons
     fixes.csv             what was dropped and relabelled of the data, if anything
     parent.json           the run that this one extends, if it does
+    source.json           where its network learned first, if it was transferred
     status.json           running, finished, stopped early or interrupted; the epoch whose weights were kept
     history.csv           a row per epoch, without clock times
     timings.csv           seconds and pictures per second of each epoch
@@ -55,14 +56,19 @@ from saccade.runs.records import (
     EvaluationRecord,
     ModelRecord,
     Parent,
+    SourceRecord,
     SplitRow,
     Status,
+    WeightsNote,
 )
 from saccade.runs.untrusted import read_contents, read_pictures, read_record, read_rows, read_weights
 from saccade.runs.writing import write_arrays, write_json, write_rows
 from saccade.whole_files import TEMPORARY, placed
 
 _WEIGHTS = "weights.safetensors"
+WEIGHTS_NOTE = "saccade"
+"""The name of the note in `weights.safetensors` that says of what network they are."""
+
 _VALIDATION = "validation.npz"
 _FAMILIARITY = "familiarity.safetensors"
 LIGHT_MODEL = "model.onnx"
@@ -161,6 +167,11 @@ class Run:
         """The run that this one extends, if it does."""
         path = self.path / "parent.json"
         return read_record(path, Parent) if path.exists() else None
+
+    def source(self) -> SourceRecord | None:
+        """Where its network learned first, if it was transferred."""
+        path = self.path / "source.json"
+        return read_record(path, SourceRecord) if path.exists() else None
 
     def model_record(self) -> ModelRecord:
         """What goes with its model wherever that goes."""
@@ -348,9 +359,16 @@ class Run:
         with self.place(_FIXES) as path:
             path.write_text(fixes_text(fixes), encoding="utf-8", newline="")
 
+    def write_source(self, source: SourceRecord) -> None:
+        """Writes where its network learned first."""
+        write_json(self.path / "source.json", source.model_dump())
+
     def write_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
-        """Writes the kept weights."""
-        write_arrays(self.path / _WEIGHTS, weights)
+        """Writes the kept weights, with a note that says of what network they are."""
+        note = WeightsNote(
+            network=self.recipe.network, rule=self.rule, end_size=self.recipe.end_size, views=self.recipe.views
+        )
+        write_arrays(self.path / _WEIGHTS, weights, {WEIGHTS_NOTE: note.model_dump_json()})
 
     def write_validation_pictures(self, pictures: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
         """Writes the validation pictures that later checks use."""

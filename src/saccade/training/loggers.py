@@ -48,6 +48,10 @@ class _Beside:
         """Passed on."""
         self._shown.epoch_ends(record, seconds)
 
+    def extracting_features(self, pictures: int) -> AbstractContextManager[Counting]:
+        """Passed on."""
+        return self._shown.extracting_features(pictures)
+
     def calibrating(self, pictures: int) -> AbstractContextManager[Counting]:
         """Passed on."""
         return self._shown.calibrating(pictures)

@@ -42,6 +42,9 @@ class Progress(Protocol):
     def epoch_ends(self, record: EpochRecord, seconds: float) -> None:
         """The epoch's record and its length, validation included."""
 
+    def extracting_features(self, pictures: int) -> AbstractContextManager[Counting]:
+        """A transferred network looks at so many pictures, mirrored ones among them; counts them."""
+
     def calibrating(self, pictures: int) -> AbstractContextManager[Counting]:
         """So many validation pictures are answered for the last time; counts them."""
 
@@ -70,6 +73,10 @@ class Silence:
 
     def epoch_ends(self, record: EpochRecord, seconds: float) -> None:
         """Nothing."""
+
+    def extracting_features(self, pictures: int) -> AbstractContextManager[Counting]:
+        """Nothing."""
+        return counting("features", total=pictures, unit="pictures", shown=False)
 
     def calibrating(self, pictures: int) -> AbstractContextManager[Counting]:
         """Nothing."""
@@ -149,6 +156,10 @@ class TerminalProgress:
             line += f", validation loss {record.validation_loss:.4f}, accuracy {record.validation_accuracy:.4f}"
         _line(f"{line}, {seconds:.1f} s")
 
+    def extracting_features(self, pictures: int) -> AbstractContextManager[Counting]:
+        """A bar on a terminal, lines elsewhere."""
+        return counting("features", total=pictures, unit="pictures", shown=True)
+
     def calibrating(self, pictures: int) -> AbstractContextManager[Counting]:
         """A bar on a terminal, lines elsewhere."""
         return counting("calibrating", total=pictures, unit="pictures", shown=True)
@@ -157,7 +168,8 @@ class TerminalProgress:
         """Nothing: whoever asked for the training tells of its end."""
 
     def _phase(self, epoch: int) -> str:
-        return " (augmented)" if self._recipe.phase(epoch) == "augmented" else ""
+        phase = self._recipe.phase(epoch)
+        return "" if phase == "plain" else f" ({phase})"
 
 
 def progress_of(progress: bool | Progress) -> Progress:

@@ -18,9 +18,11 @@ from saccade.models.build import (
     build_network_of_any_size,
     build_probability_model,
     dense_weights,
+    freeze_lower_layers,
     initialise,
 )
 from saccade.models.twin import training_twin
+from saccade.models.weights import assign, named_weights
 from saccade.pipeline.order import first_look, generator
 from saccade.recipes import ComputeDtype, Recipe, default_recipe_name, get_recipe
 from saccade.runs.checkpoints import Checkpoint
@@ -34,6 +36,7 @@ from saccade.training.interrupt import stop_on_interrupt
 from saccade.training.machine_dtype import compute_dtype_of_machine
 from saccade.training.progress import Progress, progress_of
 from saccade.training.save import save
+from saccade.training.source import Learned
 
 _KEPT_PICTURES = 1000
 _KEPT_BYTES = 64 * 10**6
@@ -76,18 +79,47 @@ def train(
     """
     check_backend()
     check_free(out)
+    if getattr(recipe, "transfer", recipe == "transfer"):
+        raise TrainingError(
+            "a transfer goes on from a network that has learned",
+            remedy="name it: saccade train DATA --from RUN; in Python, saccade.transfer(data, source)",
+        )
     earlier = None if split_from is None else Run.open(split_from).split_of()
     # Wrong settings are refused before any work, even while the default recipe is not known yet.
     size = resolve_recipe(recipe or "quick", epochs, settings).image_size
     dataset = data if isinstance(data, Dataset) else load_data(data, size, progress is True)
     chosen = resolve_recipe(recipe or default_recipe_name(dataset.rule.height, dataset.rule.width), epochs, settings)
-    _check_size(dataset, chosen)
-    parts = parts_of(dataset, validation=chosen.validation, seed=chosen.seed, earlier=earlier)
-    _check(parts, chosen)
-    _check_memory(dataset, chosen)
-    compute_dtype = compute_dtype_of_machine() if chosen.compute == "auto" else chosen.compute
-    networks = build_networks(chosen, dataset, parts["train"], compute_dtype)
-    run = create_run(out, dataset, chosen, parts, compute_dtype)
+    return begin(dataset, chosen, out=out, earlier=earlier, progress=progress)
+
+
+def begin(
+    dataset: Dataset,
+    recipe: Recipe,
+    *,
+    out: str | Path | None,
+    earlier: Mapping[str, SplitName] | None = None,
+    learned: Learned | None = None,
+    progress: bool | Progress,
+) -> Run:
+    """Makes a run directory for a training that is decided on, and trains.
+
+    Args:
+        dataset: the data.
+        recipe: every choice.
+        out: as for `train`.
+        earlier: content hash -> part, of pictures that keep theirs.
+        learned: what the network brings along, in a transfer.
+        progress: as for `train`.
+    """
+    _check_size(dataset, recipe)
+    parts = parts_of(dataset, validation=recipe.validation, seed=recipe.seed, earlier=earlier)
+    _check(parts, recipe)
+    _check_memory(dataset, recipe)
+    compute_dtype = compute_dtype_of_machine() if recipe.compute == "auto" else recipe.compute
+    networks = build_networks(recipe, dataset, parts["train"], compute_dtype, learned)
+    run = create_run(out, dataset, recipe, parts, compute_dtype)
+    if learned is not None:
+        run.write_source(learned.record)
     told = progress_of(progress)
     told.training_begins(run, networks.validated)
     with locked_for_training(run.path):
@@ -124,8 +156,10 @@ def carry_out(
     progress.training_ends(run)
 
 
-def build_networks(recipe: Recipe, dataset: Dataset, training: Split, compute_dtype: ComputeDtype) -> Networks:
-    """The recipe's network with fresh weights, as it is trained and as it is validated."""
+def build_networks(
+    recipe: Recipe, dataset: Dataset, training: Split, compute_dtype: ComputeDtype, learned: Learned | None = None
+) -> Networks:
+    """The recipe's network, fresh or with what it brings along, as it is trained and as it is validated."""
     size, classes = {"height": dataset.rule.height, "width": dataset.rule.width}, len(dataset.class_names)
     validated = build_probability_model(recipe, **size, classes=classes, views=1)
     if recipe.start_size == recipe.end_size:
@@ -133,7 +167,12 @@ def build_networks(recipe: Recipe, dataset: Dataset, training: Split, compute_dt
         fresh = build_network(recipe, height=height, width=width, classes=classes)
     else:
         fresh = build_network_of_any_size(recipe, classes=classes)
-    initialise(fresh, recipe, training.take(first_look(len(training), seed=recipe.seed)))
+    if recipe.transfer:
+        if learned is not None:
+            assign(fresh, {**named_weights(fresh), **learned.body_of(fresh)})
+        freeze_lower_layers(fresh, recipe)
+    else:
+        initialise(fresh, recipe, training.take(first_look(len(training), seed=recipe.seed)))
     return Networks(trained=training_twin(fresh, compute_dtype), validated=validated)
 
 
