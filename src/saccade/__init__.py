@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from saccade.training.resume import resume
     from saccade.training.train import train
     from saccade.training.transfer import transfer
+    from saccade.tuning.tune import tune
+    from saccade.tuning.tuning import Tuning
 
 # Public name -> the module that defines it; loaded when the name is first used (PEP 562).
 _HOMES = {
@@ -62,6 +64,7 @@ _HOMES = {
     "Run": "saccade.runs.run",
     "SaccadeError": "saccade.errors",
     "Split": "saccade.data.dataset",
+    "Tuning": "saccade.tuning.tuning",
     "audit": "saccade.auditing.audit",
     "benchmark": "saccade.deploy.benchmark",
     "compare": "saccade.evaluation.compare",
@@ -77,6 +80,7 @@ _HOMES = {
     "serve": "saccade.deploy.server.serve",
     "train": "saccade.training.train",
     "transfer": "saccade.training.transfer",
+    "tune": "saccade.tuning.tune",
 }
 
 __all__ = [
@@ -97,6 +101,7 @@ __all__ = [
     "Run",
     "SaccadeError",
     "Split",
+    "Tuning",
     "audit",
     "benchmark",
     "compare",
@@ -112,6 +117,7 @@ __all__ = [
     "serve",
     "train",
     "transfer",
+    "tune",
 ]
 
 

@@ -19,6 +19,7 @@ VERBS = {
     "explore": "Look at data: counts, sizes, unreadable files, duplicates, sample pictures.",
     "audit": "Find what is wrong with data: label errors, duplicates, leaks, odd pictures.",
     "train": "Train a classifier; leaves a run directory.",
+    "tune": "Search better settings for a recipe, and see whether they are better.",
     "evaluate": "Measure a run on the test split, with intervals.",
     "report": "Make a page to read of a run, and a model card.",
     "compare": "Compare runs, with a verdict: better, or not distinguishable.",

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 _LOGS = ("tensorboard", "mlflow")
 
 
-def _settings(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+def settings_of(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """What was given as KEY=VALUE, as click calls it."""
     settings = {}
     for value in values:
         key, equals, text = value.partition("=")
@@ -48,7 +49,9 @@ def _duration(_context: click.Context, _parameter: click.Parameter, value: str |
 @click.option("--batch-size", type=click.IntRange(min=1), help="Pictures in a step.")
 @click.option("--seed", type=click.IntRange(min=0), help="Another seed gives another training; the same one the same.")
 @click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="Train N runs, with --seed and the next N - 1.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", callback=_settings, help="Change a recipe key.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", callback=settings_of, help="Change a recipe key."
+)
 @click.option(
     "--checkpoint-every", metavar="TIME", callback=_duration, help="Such as 60s, which is the default, 5m or 1h."
 )
@@ -235,13 +238,14 @@ def _prepared(dataset: Dataset, fixes: str | None, strict: bool) -> Dataset:
 
     if fixes is not None:
         dataset = apply_fixes(dataset, read_fixes(fixes))
-    _announce(dataset)
+    announce(dataset)
     if strict:
         dataset.require_all()
     return dataset
 
 
-def _announce(dataset: Dataset) -> None:
+def announce(dataset: Dataset) -> None:
+    """Tells on stderr what will be trained on."""
     counts = ", ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
     size = f"{dataset.rule.width}x{dataset.rule.height}"
     say(f"data: {dataset.name}, {len(dataset.class_names)} classes, {counts}, {size} pixels", err=True)

@@ -11,7 +11,8 @@ _FIRST_LOOK = 5000
 
 # Each use of random numbers has a stream of its own, so that adding one does not change another.
 Stream = Literal[
-    "order", "augmentation", "kept pictures", "first flips", "first look", "audit folds", "statistics", "head penalty"
+    "order", "augmentation", "kept pictures", "first flips", "first look", "audit folds", "statistics", "head penalty",
+    "tuning",
 ]
 _STREAMS: dict[Stream, int] = {
     "order": 1,
@@ -22,6 +23,7 @@ _STREAMS: dict[Stream, int] = {
     "audit folds": 6,
     "statistics": 7,
     "head penalty": 8,
+    "tuning": 9,
 }
 
 

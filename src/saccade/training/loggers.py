@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _LONGEST_PARAMETER = 500  # characters, MLflow's limit for the value of one
 
 
-class _Beside:
+class Beside:
     """Passes everything on to another progress."""
 
     def __init__(self, shown: Progress) -> None:
@@ -61,7 +61,7 @@ class _Beside:
         self._shown.training_ends(run)
 
 
-class TensorBoardLog(_Beside):
+class TensorBoardLog(Beside):
     """Writes the history for TensorBoard into the run's folder `tensorboard`, named as Keras's own callback names it.
 
     Args:
@@ -107,7 +107,7 @@ class TensorBoardLog(_Beside):
             writer.close()
 
 
-class MlflowLog(_Beside):
+class MlflowLog(Beside):
     """Logs recipe, data and history to MLflow, where its own environment variables say.
 
     Args:

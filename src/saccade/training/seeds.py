@@ -37,7 +37,7 @@ def train_seeds(
     dataset: Dataset,
     seeds: int,
     *,
-    recipe: str | None = None,
+    recipe: str | Recipe | None = None,
     out: str | Path | None = None,
     epochs: int | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -51,7 +51,7 @@ def train_seeds(
     Args:
         dataset: what to train on.
         seeds: how many, at least 1.
-        recipe: a named recipe. None: the default for pictures of this size.
+        recipe: a named recipe or a value of your own. None: the default for pictures of this size.
         out: the folder of the runs `seed-0`, `seed-1` and so on. None: each in the first free
             `runs/<data>-<recipe>-<n>`.
         epochs: as for `train`.
