@@ -29,7 +29,6 @@ OPTIONS = [
         ["digits", "--minutes", 0],
         ["--trials", 3],
         ["digits", "--trials", 3, "--search", "learning_rate"],
-        ["digits", "--trials", 3, "--search", "flip=true", "--set", "flip=true"],
     ],
 )
 def test_wrong_command_lines(arguments):

@@ -72,6 +72,8 @@ def test_a_trial_belongs_to_one_until_its_lock_is_given_back(tmp_path):
     again = claim(opened(tmp_path), 2)
     assert (again.number, again.trial.params) == (0, first.trial.params)
     assert claim(study, 2) is None
+    for claimed in (second, again):
+        claimed.lock.close()
 
 
 def test_values_of_the_recipe_outside_the_space_are_left_out_of_the_first_trial(tmp_path):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", callback=settings_of,
-    help="Change a recipe key, and do not tune it.",
+    help="Change a recipe key; without --search for it too it is not tuned.",
 )  # fmt: skip
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs of each training.")
 @click.option("--seed", type=click.IntRange(min=0), help="Of the trials and of what they try.")
@@ -54,9 +54,6 @@ def command(
     """
     if (trials is None) == (minutes is None):
         raise click.UsageError("Give either --trials or --minutes.")
-    both = search.keys() & settings.keys()
-    if both:
-        raise click.UsageError(f"{', '.join(sorted(both))} can be searched or set, not both.")
     from saccade.recipes import default_recipe_name, get_recipe
     from saccade.recipes.search_space import search_space
 
