@@ -8,11 +8,11 @@ import pytest
 from tests.tuning.studies import POOR
 
 from saccade.recipes import get_recipe
-from saccade.recipes.search_space import Choices, Range
+from saccade.recipes.search_space import Choices, Range, SearchSpace
 from saccade.tuning.page import tuning_page
 from saccade.tuning.tuning import Trial, Tuning
 
-SPACE = {
+SPACE: SearchSpace = {
     "learning_rate": Range(low=1e-4, high=1e-2, log=True),
     "batch_size": Range(low=16, high=64, whole=True),
     "flip": Choices(values=(True, False)),

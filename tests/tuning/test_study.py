@@ -11,15 +11,15 @@ import saccade
 from saccade.errors import TrainingError, TuningError
 from saccade.recipes.search_space import Choices, Range, search_space
 from saccade.training.progress import Silence
-from saccade.tuning.study import claim, conclude, ended_trials, importances, open_study, quiet_optuna
+from saccade.tuning.study import Claim, Study, claim, conclude, ended_trials, importances, open_study, optuna_at_work
 from saccade.tuning.trial import carry_out
 
 SPACE = search_space(POOR, {"learning_rate": "1e-8..0.01"})
 
 
 @pytest.fixture(autouse=True)
-def quiet():
-    with quiet_optuna():
+def quiet(tmp_path):
+    with optuna_at_work(tmp_path):
         yield
 
 
@@ -33,6 +33,13 @@ def opened(folder, recipe=POOR, space=SPACE):
     return open_study(folder, recipe, space)
 
 
+def claimed_of(study: Study, most: int | None = None) -> Claim:
+    """The next trial, which there must be."""
+    claimed = claim(study, most)
+    assert claimed is not None
+    return claimed
+
+
 def goodness(settings):
     """Stands for an accuracy, where the question is not training."""
     return settings["learning_rate"] * 50 + settings["label_smoothing"]
@@ -42,7 +49,7 @@ def told(study, count):
     """The settings of so many trials, each concluded at once."""
     settings = []
     for _ in range(count):
-        claimed = claim(study, None)
+        claimed = claimed_of(study)
         settings.append(dict(claimed.trial.params))
         with claimed.lock:
             conclude(study, claimed, goodness(settings[-1]), seconds=1.0)
@@ -64,16 +71,29 @@ def test_what_is_tried_depends_on_seed_number_and_the_trials_before_and_on_nothi
 
 def test_a_trial_belongs_to_one_until_its_lock_is_given_back(tmp_path):
     study = opened(tmp_path)
-    first = claim(study, 1)
+    first = claimed_of(study, 1)
     assert claim(opened(tmp_path), 1) is None
-    second = claim(opened(tmp_path), 2)
+    second = claimed_of(opened(tmp_path), 2)
     assert (first.number, second.number) == (0, 1)
     first.lock.close()
-    again = claim(opened(tmp_path), 2)
+    again = claimed_of(opened(tmp_path), 2)
     assert (again.number, again.trial.params) == (0, first.trial.params)
     assert claim(study, 2) is None
     for claimed in (second, again):
         claimed.lock.close()
+
+
+def test_a_trial_at_which_every_process_dies_is_given_up(dataset, tmp_path):
+    study = opened(tmp_path)
+    for deaths in range(10):
+        claimed = claimed_of(study, 1)
+        assert (claimed.number, claimed.deaths) == (0, deaths)
+        claimed.lock.close()  # as the system does when a process dies
+    claimed = claimed_of(study, 1)
+    with claimed.lock:
+        assert carry_out(study, claimed, dataset, Silence())
+    (trial,) = ended_trials(study)
+    assert (trial.state, trial.reason) == ("failed", "10 processes have died at it")
 
 
 def test_values_of_the_recipe_outside_the_space_are_left_out_of_the_first_trial(tmp_path):
@@ -86,7 +106,7 @@ def test_values_of_the_recipe_outside_the_space_are_left_out_of_the_first_trial(
 def told_any(study, count):
     settings = []
     for number in range(count):
-        claimed = claim(study, None)
+        claimed = claimed_of(study)
         settings.append(dict(claimed.trial.params))
         with claimed.lock:
             conclude(study, claimed, number / 10)
@@ -97,7 +117,7 @@ def test_the_key_that_decides_is_the_important_one(tmp_path):
     study = opened(tmp_path)
     assert importances(study) == {}
     for _ in range(20):
-        claimed = claim(study, None)
+        claimed = claimed_of(study)
         with claimed.lock:
             conclude(study, claimed, claimed.trial.params["label_smoothing"])
     found = importances(study)
@@ -109,12 +129,12 @@ def test_the_key_that_decides_is_the_important_one(tmp_path):
 def test_a_trial_that_lags_behind_is_pruned_and_its_training_removed(dataset, tmp_path):
     study = opened(tmp_path)
     for _ in range(5):
-        claimed = claim(study, None)
+        claimed = claimed_of(study)
         for step in range(POOR.epochs):
             claimed.trial.report(0.9, step)
         with claimed.lock:
             conclude(study, claimed, 0.9, seconds=1.0)
-    claimed = claim(study, None)
+    claimed = claimed_of(study)
     with claimed.lock:
         assert carry_out(study, claimed, dataset, Silence())
     trial = ended_trials(study)[-1]
@@ -130,7 +150,7 @@ def test_settings_that_can_not_be_trained_are_a_failed_trial_but_a_recipe_that_c
     space = {"start_size": Choices(values=(0.5,))}
     study = opened(tmp_path, POOR, space)
     for number in range(2):
-        claimed = claim(study, None)
+        claimed = claimed_of(study)
         with claimed.lock:
             if number == 0:
                 conclude(study, claimed, 0.5)
@@ -140,7 +160,7 @@ def test_settings_that_can_not_be_trained_are_a_failed_trial_but_a_recipe_that_c
     assert (failed.state, failed.accuracy) == ("failed", None)
     assert failed.reason == "the network 'folder' can't train on growing pictures"
     study = opened(tmp_path / "other", POOR.with_settings({"start_size": 0.5}), space)
-    claimed = claim(study, None)
+    claimed = claimed_of(study)
     with claimed.lock, pytest.raises(TrainingError, match="growing pictures"):
         carry_out(study, claimed, dataset, Silence())
 
@@ -166,19 +186,19 @@ def test_after_ctrl_c_a_trial_goes_on_as_if_nothing_had_happened(dataset, tmp_pa
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have had it ignored
     try:
         study = opened(tmp_path / "stopped", recipe, space)
-        claimed = claim(study, 1)
+        claimed = claimed_of(study, 1)
         with claimed.lock:
             assert not carry_out(study, claimed, dataset, _PressesCtrlC())
     finally:
         signal.signal(signal.SIGINT, before)
     assert ended_trials(study) == ()
-    again = claim(study, 1)
+    again = claimed_of(study, 1)
     assert again.number == 0
     assert again.reported == {0}
     with again.lock:
         assert carry_out(study, again, dataset, Silence())
     whole = opened(tmp_path / "whole", recipe, space)
-    claimed = claim(whole, 1)
+    claimed = claimed_of(whole, 1)
     with claimed.lock:
         assert carry_out(whole, claimed, dataset, Silence())
     (one,), (another,) = ended_trials(study), ended_trials(whole)
@@ -188,7 +208,10 @@ def test_after_ctrl_c_a_trial_goes_on_as_if_nothing_had_happened(dataset, tmp_pa
 
 def test_a_damaged_study_is_an_error_that_names_the_file(tmp_path):
     (tmp_path / "study.db").write_bytes(b"not a database" * 100)
-    with pytest.raises(TuningError, match=r"study\.db' can't be used: .*not a database"):
+    with (
+        pytest.raises(TuningError, match=r"study\.db' can't be used: file is not a database"),
+        optuna_at_work(tmp_path),
+    ):
         opened(tmp_path)
 
 
@@ -200,6 +223,6 @@ def test_a_path_of_any_letters_holds_a_study(tmp_path):
 
 def test_optunas_own_messages_are_as_they_were(tmp_path):
     before = optuna.logging.get_verbosity()
-    with quiet_optuna():
+    with optuna_at_work(tmp_path):
         pass
     assert optuna.logging.get_verbosity() == before

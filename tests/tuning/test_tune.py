@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.tuning.studies import GOOD, POOR, SEARCH, SEARCH_BELOW, results
@@ -16,6 +17,8 @@ import saccade
 from saccade.data.dataset import Split
 from saccade.errors import DataError, RecipeError, TuningError
 from saccade.tuning import trial as trial_module
+from saccade.tuning.tune import Budget
+from saccade.tuning.tuning import Trial
 
 TRIALS = 4
 BASE = ["--recipe", "folder", "--epochs", "4", "--set", "validation=0.3", "--set", "label_smoothing=0"]
@@ -39,7 +42,7 @@ def dataset(tiny_folder):
 
 
 def tune(dataset, out, **options):
-    given = {"trials": TRIALS, "recipe": POOR, "search": SEARCH, "progress": False}
+    given: dict[str, Any] = {"trials": TRIALS, "recipe": POOR, "search": SEARCH, "progress": False}
     return saccade.tune(dataset, out=out, **given | options)
 
 
@@ -119,20 +122,20 @@ def test_a_study_of_something_else_is_refused_and_left_alone(tuned, dataset, opt
     before = (tuned.folder / "study.db").read_bytes()
     with pytest.raises(TuningError, match="is another one") as caught:
         tune(dataset, tuned.folder, **options)
-    assert found in str(caught.value.found)
+    assert found in str(caught.value)
     assert (tuned.folder / "study.db").read_bytes() == before
 
 
 def test_other_pictures_and_other_versions_are_refused(tuned, dataset, tmp_path):
     with pytest.raises(TuningError) as caught:
         tune(replace(dataset, fingerprint="0" * 64), tuned.folder)
-    assert "fingerprint = " in caught.value.found
+    assert "fingerprint = " in str(caught.value)
     record = json.loads((tuned.folder / "tuning.json").read_text())
     record["versions"]["optuna"] = "1.0"
     (tmp_path / "tuning.json").write_text(json.dumps(record))
     with pytest.raises(TuningError) as caught:
         tune(dataset, tmp_path)
-    assert caught.value.found.startswith("optuna 1.0, not ")
+    assert "found: optuna 1.0, not " in str(caught.value)
 
 
 def test_what_can_not_be_is_refused_before_anything_is_made(dataset, tmp_path, monkeypatch):
@@ -155,6 +158,18 @@ def test_what_can_not_be_is_refused_before_anything_is_made(dataset, tmp_path, m
         tune(dataset, None)
     assert caught.value.remedy == "pip install 'saccade[tune]'"
     assert [path.name for path in tmp_path.iterdir()] == ["full"]
+
+
+def test_a_trial_is_begun_only_if_it_and_the_trainings_at_the_end_fit_in():
+    first, second = (
+        Trial(number, {}, "complete", 0.5 + number / 10, (), seconds=10.0 * (1 + number)) for number in (0, 1)
+    )
+    now = time.monotonic()
+    # Another of 20 s, then three of 10 s and three of 20 s with a quarter on top.
+    assert Budget(None, now + 20 + 1.25 * 90 + 60).allows((first, second))
+    assert not Budget(None, now + 20 + 1.25 * 90 - 1).allows((first, second))
+    assert Budget(None, now - 1).allows(())
+    assert Budget(5, None).allows((first, second))
 
 
 def test_in_no_time_there_is_one_trial_and_no_verdict(dataset, tmp_path):
@@ -208,11 +223,11 @@ def test_killed_five_times_it_is_no_worse_than_never(tiny_folder, tmp_path, seed
     """Each kill a random moment after a random trial has begun; the last in the trainings at the end."""
     draw = random.Random(seed)
     options = [*IMPROVING, "--trials", 12]
-    whole = json.loads(started(tiny_folder, tmp_path / "whole", *options, "--json").communicate(timeout=600)[0])
+    whole = json.loads(started(tiny_folder, tmp_path / "whole", *options, "--json").communicate(timeout=3000)[0])
     numbers = sorted(draw.sample(range(1, 12), 4))
     for beginning in [*(f"trial {number} " for number in numbers), f"run: {tmp_path / 'killed' / 'final'}"]:
         assert killed_at(started(tiny_folder, tmp_path / "killed", *options), beginning, draw.uniform(0, 1.5))
-    killed = json.loads(started(tiny_folder, tmp_path / "killed", *options, "--json").communicate(timeout=600)[0])
+    killed = json.loads(started(tiny_folder, tmp_path / "killed", *options, "--json").communicate(timeout=3000)[0])
     best = [f"trial {each['best']}, {each['trials'][each['best']]['accuracy']:.2%}" for each in (killed, whole)]
     sys.stderr.write(f"killed in trials {numbers} and at the end: best {best[0]}; never killed: best {best[1]}\n")
     assert killed["trials"][killed["best"]]["accuracy"] >= whole["trials"][whole["best"]]["accuracy"]

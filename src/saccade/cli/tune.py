@@ -89,10 +89,10 @@ def _print(found: Tuning) -> None:
     best, pruned = found.best, sum(trial.state == "pruned" for trial in found.trials)
     say(f"{len(found.trials)} trials of {found.recipe.name} on {found.data_name}, {pruned} of them pruned")
     if best is not None:
-        say(
-            f"best on the {found.validation_pictures:,} validation pictures: trial {best.number}, {best.accuracy:.2%}; "
-            f"the recipe as it is: {found.trials[0].accuracy:.2%}"
-        )
+        first = found.trials[0].accuracy
+        as_it_is = "" if first is None else f"; the recipe as it is: {first:.2%}"
+        pictures = f"{found.validation_pictures:,} validation pictures"
+        say(f"best on the {pictures}: trial {best.number}, {best.accuracy:.2%}{as_it_is}")
     if found.comparison is not None:
         pair = found.comparison.pairs[0]
         say(f"three other seeds of each on the {found.comparison.n:,} test pictures:")

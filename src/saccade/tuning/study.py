@@ -34,7 +34,7 @@ from saccade.tuning.locks import try_lock
 from saccade.tuning.record import study_lock
 from saccade.tuning.tuning import Trial, best_of
 
-_NAME = "saccade"
+_DATABASE = "study.db"
 _FEWEST_FOR_IMPORTANCES = 5
 # Seconds that a process waits for another one to have written.
 _PATIENCE = 60.0
@@ -64,12 +64,14 @@ class Claim:
     Attributes:
         trial: Optuna's, to report to.
         reported: the epochs, counted from 0, that a process which died has reported.
+        deaths: how many processes have died at it without having reported another epoch.
         folder: where its training goes.
         lock: open as long as it is claimed.
     """
 
     trial: optuna.trial.Trial
     reported: frozenset[int]
+    deaths: int
     folder: Path
     lock: IO[str]
 
@@ -80,42 +82,38 @@ class Claim:
 
 
 @contextmanager
-def quiet_optuna() -> Iterator[None]:
-    """Keeps Optuna from telling of every trial itself."""
+def optuna_at_work(folder: Path) -> Iterator[None]:
+    """Keeps Optuna from telling of every trial itself, and explains what it can't do.
+
+    Raises:
+        TuningError: the study.db of this directory can't be read or written.
+    """
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         yield
+    except (SQLAlchemyError, sqlite3.Error, optuna.exceptions.OptunaError) as error:
+        reason = str(getattr(error.__cause__ or error, "orig", None) or error.__cause__ or error).partition("\n")[0]
+        raise TuningError(
+            f"'{folder / _DATABASE}' can't be used: {reason}",
+            remedy="mend that and go on, or begin another study: name another --out",
+        ) from None
     finally:
         optuna.logging.set_verbosity(before)
 
 
 def open_study(folder: Path, recipe: Recipe, space: SearchSpace) -> Study:
-    """Opens the study in a directory, or begins one there.
-
-    Raises:
-        TuningError: its study.db can't be used.
-    """
-    path = folder / "study.db"
-    try:
-        with study_lock(folder):
-            # Made by hand, because a path in a database's address could mean something else.
-            storage = optuna.storages.RDBStorage(
-                "sqlite://",
-                engine_kwargs={"creator": partial(sqlite3.connect, path, timeout=_PATIENCE), "poolclass": NullPool},
-            )
-            trials = optuna.create_study(
-                storage=storage,
-                study_name=_NAME,
-                direction="maximize",
-                pruner=optuna.pruners.MedianPruner(n_warmup_steps=_warm_up(recipe)),
-                load_if_exists=True,
-            )
-    except (SQLAlchemyError, sqlite3.Error, optuna.exceptions.OptunaError, RuntimeError) as error:
-        reason = str(error.__cause__ or error).partition("\n")[0]
-        raise TuningError(
-            f"'{path}' can't be used: {reason}", remedy="begin another study: name another --out"
-        ) from None
+    """Opens the study in a directory, or begins one there."""
+    # Connected by hand, because a path within a database's address could mean something else.
+    connect = partial(sqlite3.connect, folder / _DATABASE, timeout=_PATIENCE)
+    with study_lock(folder):
+        trials = optuna.create_study(
+            storage=optuna.storages.RDBStorage("sqlite://", engine_kwargs={"creator": connect, "poolclass": NullPool}),
+            study_name="saccade",
+            direction="maximize",
+            pruner=optuna.pruners.MedianPruner(n_warmup_steps=_warm_up(recipe)),
+            load_if_exists=True,
+        )
     return Study(folder, recipe, space, trials)
 
 
@@ -130,7 +128,7 @@ def claim(study: Study, most: int | None) -> Claim | None:
         trials = study.trials.get_trials(deepcopy=False)
         for trial in trials:
             if trial.state == TrialState.RUNNING and (lock := try_lock(_lock_of(study, trial.number))) is not None:
-                return _claim_of(study, trial, lock)
+                return _claim_of(study, trial, lock, deaths=_deaths(trial))
         if most is not None and len(trials) >= most:
             return None
         settings = _proposal(study, trials)
@@ -226,9 +224,18 @@ def _folder_of(study: Study, number: int) -> Path:
     return study.folder / "trials" / str(number)
 
 
-def _claim_of(study: Study, trial: FrozenTrial, lock: IO[str]) -> Claim:
+def _claim_of(study: Study, trial: FrozenTrial, lock: IO[str], *, deaths: int = 0) -> Claim:
     reported = frozenset(trial.intermediate_values)
-    return Claim(optuna.trial.Trial(study.trials, trial._trial_id), reported, _folder_of(study, trial.number), lock)
+    claimed = optuna.trial.Trial(study.trials, trial._trial_id)
+    # Deaths count anew with each epoch that is reported.
+    claimed.set_user_attr("deaths", {"after": len(reported), "count": deaths})
+    return Claim(claimed, reported, deaths, _folder_of(study, trial.number), lock)
+
+
+def _deaths(trial: FrozenTrial) -> int:
+    """How many processes have died at a running trial that nobody holds, this one's included."""
+    before = trial.user_attrs.get("deaths", {"after": 0, "count": 0})
+    return 1 + (before["count"] if before["after"] == len(trial.intermediate_values) else 0)
 
 
 def _proposal(study: Study, trials: Sequence[FrozenTrial]) -> dict[str, Any]:

@@ -23,6 +23,8 @@ from saccade.tuning.study import Claim, Study, conclude
 if TYPE_CHECKING:
     import keras
 
+_MOST_DEATHS = 10
+
 
 def carry_out(study: Study, claimed: Claim, dataset: Dataset, progress: Progress) -> bool:
     """Trains with the settings of a claimed trial, or goes on with its training, and concludes the trial.
@@ -37,6 +39,10 @@ def carry_out(study: Study, claimed: Claim, dataset: Dataset, progress: Progress
         RunError: the training can't be written.
     """
     began = time.monotonic()
+    if claimed.deaths >= _MOST_DEATHS:
+        # With these settings it takes more memory than there is, perhaps.
+        conclude(study, claimed, None, failed=f"{claimed.deaths} processes have died at it")
+        return True
     try:
         recipe = study.recipe.with_settings(claimed.trial.params)
         run = _trained(dataset, recipe, claimed.folder, _Watched(progress, claimed))

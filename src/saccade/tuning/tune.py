@@ -80,13 +80,13 @@ def tune(
     record = TuningRecord.of(base, space, dataset, validation)
 
     from saccade.tuning.page import write_tuning
-    from saccade.tuning.study import ended_trials, importances, open_study, quiet_optuna
+    from saccade.tuning.study import ended_trials, importances, open_study, optuna_at_work
 
     folder = enter_folder(out, record)
-    with quiet_optuna():
+    with optuna_at_work(folder):
         study = open_study(folder, base, space)
         _say(f"study: {folder} ({base.name}; searched: {', '.join(space)})", progress)
-        budget = _Budget(trials, None if minutes is None else began + 60 * minutes)
+        budget = Budget(trials, None if minutes is None else began + 60 * minutes)
         state = _search(study, dataset, budget, progress)
         ended = ended_trials(study)
         found = Tuning(
@@ -107,7 +107,7 @@ def tune(
 
 
 @dataclass(frozen=True)
-class _Budget:
+class Budget:
     """How many trials, or until when (by `time.monotonic`)."""
 
     trials: int | None
@@ -125,7 +125,7 @@ class _Budget:
         return time.monotonic() + longest + final <= self.deadline
 
 
-def _search(study: Study, dataset: Dataset, budget: _Budget, progress: bool) -> State:
+def _search(study: Study, dataset: Dataset, budget: Budget, progress: bool) -> State:
     """Carries out trials until the budget is used up and no process is at one any more."""
     from saccade.tuning.study import claim, ended_trials, running
     from saccade.tuning.trial import carry_out
@@ -184,7 +184,7 @@ def _require_pictures(dataset: Dataset, validation: int) -> None:
         )
 
 
-def _notes(trials: tuple[Trial, ...], validation: int, state: State, budget: _Budget) -> list[str]:
+def _notes(trials: tuple[Trial, ...], validation: int, state: State, budget: Budget) -> list[str]:
     notes = []
     if state == "going on":
         notes.append("another process is still at a trial of this study: the last one compares")
@@ -203,7 +203,7 @@ def _notes(trials: tuple[Trial, ...], validation: int, state: State, budget: _Bu
     return notes
 
 
-def _beginning(claimed: Claim, recipe: Recipe, budget: _Budget) -> str:
+def _beginning(claimed: Claim, recipe: Recipe, budget: Budget) -> str:
     of = "" if budget.trials is None else f" (the last is {budget.trials - 1})"
     settings = ", ".join(f"{key}={text_of(value)}" for key, value in claimed.trial.params.items())
     again = ", taken up" if claimed.reported or claimed.folder.exists() else ""
