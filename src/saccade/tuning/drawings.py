@@ -35,7 +35,8 @@ def draw_progress(trials: Sequence[Trial]) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     axes.set(xlabel="trial (0: the recipe as it is)", ylabel="validation accuracy", title="history")
-    axes.legend()
+    axes.margins(y=0.12)
+    figure.legend(loc="outside lower center", ncols=2)
     axes.grid(alpha=0.3)
     return figure
 
@@ -99,7 +100,7 @@ def _axis(axes: Axes, place: int, dimension: Range | Choices, *, percent: bool =
     for mark in _marks(dimension):
         text = f"{mark:.1%}" if percent else f"{mark:.3g}" if isinstance(mark, float) else text_of(mark)
         axes.annotate(
-            text, (place, _height(dimension, mark)), (4, 0), textcoords="offset points", va="center", fontsize=8
+            text, (place, _height(dimension, mark)), (4, 0), textcoords="offset points", va="center", fontsize=10
         )
 
 
