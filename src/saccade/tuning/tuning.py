@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -93,7 +93,7 @@ class Tuning:
             return f"the study is {self.state}"
         if self.comparison is None:
             return "no settings that were tried do better on the validation pictures than the recipe as it is"
-        return self.comparison.pairs[0].sentence
+        return replace(self.comparison.pairs[0], first="the winner", second="the recipe as it is").sentence
 
     @property
     def command(self) -> str:
