@@ -82,7 +82,7 @@ def test_the_command_trains_the_best_settings():
 @pytest.mark.parametrize("trials", [(), TRIALS[4:], TRIALS[:1]])
 def test_there_is_a_page_however_little_there_is(trials):
     page = tuning_page(replace(TUNING, trials=trials, state="interrupted", importances={}))
-    assert "the study is interrupted" in page
+    assert "The study is interrupted." in page
 
 
 def test_names_stay_text():

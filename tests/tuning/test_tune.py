@@ -165,9 +165,9 @@ def test_a_trial_is_begun_only_if_it_and_the_trainings_at_the_end_fit_in():
         Trial(number, {}, "complete", 0.5 + number / 10, (), seconds=10.0 * (1 + number)) for number in (0, 1)
     )
     now = time.monotonic()
-    # Another of 20 s, then three of 10 s and three of 20 s with a quarter on top.
-    assert Budget(None, now + 20 + 1.25 * 90 + 60).allows((first, second))
-    assert not Budget(None, now + 20 + 1.25 * 90 - 1).allows((first, second))
+    # Another of 20 s, then three of 10 s and three of 20 s with a quarter on top, and 20 s.
+    assert Budget(None, now + 20 + 1.25 * 90 + 20 + 60).allows((first, second))
+    assert not Budget(None, now + 20 + 1.25 * 90 + 20 - 1).allows((first, second))
     assert Budget(None, now - 1).allows(())
     assert Budget(5, None).allows((first, second))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -52,6 +53,7 @@ def command(
 
     A study that was killed goes on by the same command with the same --out; run twice at once, two processes share it.
     """
+    began = time.monotonic()
     if (trials is None) == (minutes is None):
         raise click.UsageError("Give either --trials or --minutes.")
     from saccade.recipes import default_recipe_name, get_recipe
@@ -71,9 +73,11 @@ def command(
     from saccade.training.train import resolve_recipe
     from saccade.tuning.tune import tune
 
+    # Loading has taken its part of them.
+    left = None if minutes is None else max(minutes - (time.monotonic() - began) / 60, 1e-3)
     name = recipe or default_recipe_name(dataset.rule.height, dataset.rule.width)
     found = tune(
-        dataset, trials=trials, minutes=minutes, recipe=resolve_recipe(name, epochs, settings), search=wanted, out=out
+        dataset, trials=trials, minutes=left, recipe=resolve_recipe(name, epochs, settings), search=wanted, out=out
     )
     if as_json:
         print_json(found.to_dict())

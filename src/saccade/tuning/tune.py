@@ -20,6 +20,7 @@ from saccade.recipes import Recipe, default_recipe_name
 from saccade.recipes.search_space import Choices, Range, search_space, text_of
 from saccade.training.progress import progress_of
 from saccade.training.train import check_backend, load_data, resolve_recipe
+from saccade.tuning.final import SEEDS, compare_with_default
 from saccade.tuning.record import TuningRecord, check_folder, enter_folder
 from saccade.tuning.tuning import State, Trial, Tuning, best_of
 
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
 
 # Seconds between two looks at whether another process has ended its trial.
 _BETWEEN_LOOKS = 1.0
-# What the last trainings, their evaluation and drawings take, in times of the trials' trainings.
+# What the last trainings and evaluations take, in times of the trials' trainings; and drawing and starting besides.
 _FINAL_ALLOWANCE = 1.25
+_FINAL_SECONDS = 20.0
 
 
 def tune(
@@ -122,7 +124,7 @@ class Budget:
             return True
         longest = max(complete)
         winner = longest if best.number == 0 else best.seconds
-        final = _FINAL_ALLOWANCE * 3 * (ended[0].seconds + winner)
+        final = _FINAL_SECONDS + _FINAL_ALLOWANCE * SEEDS * (ended[0].seconds + winner)
         return time.monotonic() + longest + final <= self.deadline
 
 
@@ -152,8 +154,6 @@ def _search(study: Study, dataset: Dataset, budget: Budget, progress: bool) -> S
 
 def _with_comparison(found: Tuning, dataset: Dataset, progress: bool) -> Tuning:
     """With the comparison that decides, where there is something to compare."""
-    from saccade.tuning.final import compare_with_default
-
     best = found.best
     if found.state != "finished" or best is None or best.number == 0:
         return found
