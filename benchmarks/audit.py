@@ -24,11 +24,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from saccade.auditing.label_errors import label_quality
-from saccade.auditing.out_of_fold import audit_recipe, deal_folds, out_of_fold_probabilities
+from saccade.auditing.out_of_fold import audit_recipe, out_of_fold_probabilities
 from saccade.auditing.pictures import Pictures
 from saccade.data.copies import make_thumbnails, near_pairs
 from saccade.data.dataset import Dataset
 from saccade.data.load import load
+from saccade.experiments.deal import deal_folds
 
 Pixels = NDArray[np.uint8]
 

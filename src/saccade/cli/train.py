@@ -8,26 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from saccade.cli.output import print_json, print_notes, print_refused, say
+from saccade.cli.output import print_json, print_notes, say
+from saccade.cli.training_data import checked, loaded, prepared, settings_given
 
 if TYPE_CHECKING:
-    from saccade.data.dataset import Dataset
     from saccade.runs.run import Run
     from saccade.training.progress import Progress
 
 
 _LOGS = ("tensorboard", "mlflow")
-
-
-def settings_of(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    """What was given as KEY=VALUE, as click calls it."""
-    settings = {}
-    for value in values:
-        key, equals, text = value.partition("=")
-        if not equals or not key:
-            raise click.BadParameter(f"'{value}' is not KEY=VALUE")
-        settings[key.strip().replace("-", "_")] = text.strip()
-    return settings
 
 
 def _duration(_context: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:
@@ -50,7 +39,11 @@ def _duration(_context: click.Context, _parameter: click.Parameter, value: str |
 @click.option("--seed", type=click.IntRange(min=0), help="Another seed gives another training; the same one the same.")
 @click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="Train N runs, with --seed and the next N - 1.")
 @click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", callback=settings_of, help="Change a recipe key."
+    "--folds", type=click.IntRange(2, 20), metavar="K",
+    help="Of few pictures: measure on all of them by K trainings, each without a part, then train on all.",
+)  # fmt: skip
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", callback=settings_given, help="Change a recipe key."
 )
 @click.option(
     "--checkpoint-every", metavar="TIME", callback=_duration, help="Such as 60s, which is the default, 5m or 1h."
@@ -85,7 +78,7 @@ def command(context: click.Context, /, resume: str | None, extend: str | None, a
     keras.applications, such as MobileNetV3Small or EfficientNetV2B0, whose ImageNet weights Keras downloads.
 
     With --seeds and --out DIR the runs are DIR/seed-0, DIR/seed-1 and so on, and the same command goes on with those
-    that are missing.
+    that are missing. With --folds and --out DIR the same command goes on as well.
     """
     if resume is not None:
         _allow(context, "--resume", {"data", "force", *_LOGS})
@@ -107,12 +100,19 @@ def command(context: click.Context, /, resume: str | None, extend: str | None, a
         _allow(context, None, set(options) - {"schedule", "force"})
         if options["seeds"] is not None:
             _allow(
-                context, "--seeds", set(options) - {"schedule", "force", "summary", "split_from", "source", "weights"}
-            )
+                context, "--seeds",
+                set(options) - {"schedule", "force", "summary", "split_from", "source", "weights", "folds"},
+            )  # fmt: skip
             _train_seeds(as_json=as_json, **options)
             return
+        if options["folds"] is not None:
+            _allow(context, "--folds", set(options) - {"schedule", "force", "summary", "seeds"})
+            from saccade.cli.folds import cross_validated
+
+            cross_validated(lambda: _progress(**options), as_json=as_json, **options)
+            return
         run = _train(**options)
-    _prepare_predictions(run)
+    prepare_predictions(run)
     if as_json:
         print_json(result_of(run))
     else:
@@ -128,8 +128,9 @@ def _allow(context: click.Context, mode: str | None, allowed: set[str]) -> None:
         given = context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
         if given and name not in {"as_json", (mode or "").removeprefix("--")} | allowed:
             option = parameter.opts[0]
+            own = "" if mode in ("--seeds", "--folds") else ": the run has its own"
             raise click.UsageError(
-                f"{option} has no meaning beside {mode}{'' if mode == '--seeds' else ': the run has its own'}."
+                f"{option} has no meaning beside {mode}{own}."
                 if mode
                 else f"{option} belongs to {'--extend' if name == 'schedule' else '--resume'}."
             )
@@ -140,13 +141,13 @@ def _train(out: str | None, settings: dict[str, Any], **options: Any) -> Run:
         return _transfer(out, settings, **options)
     if options["weights"] is not None:
         raise click.UsageError("--weights belongs to --from NAME.")
-    settings = _checked(settings, **options)
+    settings = checked(settings, **options)
     from saccade.runs.create import check_free
     from saccade.runs.run import Run
 
     check_free(out)
     split_from = None if options["split_from"] is None else Run.open(options["split_from"])
-    dataset = _loaded(settings, **options)
+    dataset = loaded(settings, **options)
 
     from saccade.training.train import train
 
@@ -164,7 +165,7 @@ def _transfer(out: str | None, settings: dict[str, Any], *, recipe: str | None, 
             f"{'--split-from' if options['split_from'] else '--recipe'} has no meaning beside --from: "
             "its recipe is transfer, and it parts the pictures itself."
         )
-    settings = _checked(settings, recipe="transfer", **options)
+    settings = checked(settings, recipe="transfer", **options)
     from saccade.runs.create import check_free
     from saccade.training.source import Source
     from saccade.training.transfer import load_for, transfer, transfer_recipe
@@ -172,19 +173,19 @@ def _transfer(out: str | None, settings: dict[str, Any], *, recipe: str | None, 
     check_free(out)
     source = Source.of(options["source"], options["weights"])
     chosen = transfer_recipe(source, options["epochs"], settings)
-    dataset = _prepared(load_for(source, chosen, options["data"], progress=True), options["fixes"], options["strict"])
+    dataset = prepared(load_for(source, chosen, options["data"], progress=True), options["fixes"], options["strict"])
     return transfer(
         dataset, source, out=out, epochs=options["epochs"], settings=settings, progress=_progress(**options)
     )
 
 
 def _train_seeds(*, as_json: bool, seeds: int, out: str | None, settings: dict[str, Any], **options: Any) -> None:
-    settings = _checked(settings, **options)
+    settings = checked(settings, **options)
     if out is not None:
         from saccade.training.seeds import check_folder
 
         check_folder(out)
-    dataset = _loaded(settings, **options)
+    dataset = loaded(settings, **options)
 
     from saccade.cli.seeds import print_series
     from saccade.training.seeds import train_seeds
@@ -209,52 +210,6 @@ def _progress(*, tensorboard: bool, mlflow: bool, summary: bool, **_others: Any)
     return progress
 
 
-def _checked(settings: dict[str, Any], recipe: str | None, **options: Any) -> dict[str, Any]:
-    """All settings; a wrong recipe, key or value is refused at once, before anything heavy is loaded."""
-    from saccade.recipes import get_recipe
-
-    given = {"batch_size": "batch_size", "seed": "seed", "checkpoint_seconds": "checkpoint_every"}
-    settings = settings | {key: options[name] for key, name in given.items() if options[name] is not None}
-    get_recipe(recipe or "quick").with_settings(settings)
-    return settings
-
-
-def _loaded(
-    settings: dict[str, Any], data: str | None, recipe: str | None, fixes: str | None, strict: bool, **_others: Any
-) -> Dataset:
-    from saccade.data.load import load, load_default
-    from saccade.recipes import get_recipe
-
-    size = get_recipe(recipe or "quick").with_settings(settings).image_size
-    dataset = (
-        load_default(image_size=size, progress=True) if data is None else load(data, image_size=size, progress=True)
-    )
-    return _prepared(dataset, fixes, strict)
-
-
-def _prepared(dataset: Dataset, fixes: str | None, strict: bool) -> Dataset:
-    """The data with its fixes, after its counts were told."""
-    from saccade.data.fixes import apply_fixes, read_fixes
-
-    if fixes is not None:
-        dataset = apply_fixes(dataset, read_fixes(fixes))
-    announce(dataset)
-    if strict:
-        dataset.require_all()
-    return dataset
-
-
-def announce(dataset: Dataset) -> None:
-    """Tells on stderr what will be trained on."""
-    counts = ", ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
-    size = f"{dataset.rule.width}x{dataset.rule.height}"
-    say(f"data: {dataset.name}, {len(dataset.class_names)} classes, {counts}, {size} pixels", err=True)
-    if dataset.refused:
-        say(f"data: {len(dataset.refused)} pictures can't be read and are left out:", err=True)
-        print_refused(dataset.refused, "see them all: saccade explore", err=True)
-    print_notes(dataset.notes)
-
-
 def result_of(run: Run) -> dict[str, Any]:
     """What a training came to, as plain values that JSON can hold."""
     status, history = run.status(), run.history()
@@ -273,7 +228,7 @@ def result_of(run: Run) -> dict[str, Any]:
     }
 
 
-def _prepare_predictions(run: Run) -> None:
+def prepare_predictions(run: Run) -> None:
     """Writes the model from which `predict` answers at once. The run is whole without it."""
     if run.status().state == "interrupted":
         return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from saccade.cli.output import print_json, print_notes, say
-from saccade.cli.train import announce, settings_of
+from saccade.cli.training_data import announce, settings_given
 
 if TYPE_CHECKING:
     from saccade.tuning.tuning import Tuning
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option("--recipe", metavar="NAME", help="What to tune. Default: fast; folder above 64x64 pixels.")
 @click.option(
-    "--search", multiple=True, metavar="KEY=LOW..HIGH", callback=settings_of,
+    "--search", multiple=True, metavar="KEY=LOW..HIGH", callback=settings_given,
     help="Search this key between these numbers, or KEY=A,B,C among these values.",
 )  # fmt: skip
 @click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", callback=settings_of,
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", callback=settings_given,
     help="Change a recipe key; without --search for it too it is not tuned.",
 )  # fmt: skip
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs of each training.")

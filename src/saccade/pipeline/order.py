@@ -11,8 +11,8 @@ _FIRST_LOOK = 5000
 
 # Each use of random numbers has a stream of its own, so that adding one does not change another.
 Stream = Literal[
-    "order", "augmentation", "kept pictures", "first flips", "first look", "audit folds", "statistics", "head penalty",
-    "tuning",
+    "order", "augmentation", "kept pictures", "first flips", "first look", "folds", "statistics", "head penalty",
+    "tuning", "subsets",
 ]
 _STREAMS: dict[Stream, int] = {
     "order": 1,
@@ -20,10 +20,11 @@ _STREAMS: dict[Stream, int] = {
     "kept pictures": 3,
     "first flips": 4,
     "first look": 5,
-    "audit folds": 6,
+    "folds": 6,
     "statistics": 7,
     "head penalty": 8,
     "tuning": 9,
+    "subsets": 10,
 }
 
 

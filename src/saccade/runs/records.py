@@ -143,15 +143,22 @@ class Calibration(_Record):
 
     Attributes:
         temperature: that the network's logits are divided by.
-        pictures: validation pictures that it was fitted on.
+        pictures: that it was fitted on.
+        out_of_fold: whether these are training pictures, each answered by a network that was trained without it.
         log_loss_before: mean log-loss on them without it, in nats.
         log_loss_after: with it.
     """
 
     temperature: float = Field(ge=0.01, le=100)
     pictures: int = Field(ge=1)
+    out_of_fold: bool = False
     log_loss_before: float
     log_loss_after: float
+
+    @property
+    def fitted_on(self) -> str:
+        """These pictures in words, such as "1,427 validation pictures"."""
+        return f"{self.pictures:,} {'out-of-fold' if self.out_of_fold else 'validation'} pictures"
 
 
 class ModelRecord(_Record):

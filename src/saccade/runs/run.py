@@ -17,7 +17,9 @@ A run directory holds
     checkpoints/          what an unfinished training goes on from, and a finished one can be extended from
     weights.safetensors   the kept weights, by `layer/variable`
     calibration.json      the temperature that its logits are divided by
-    answers-validation.safetensors   what it says of each validation picture, at that temperature
+    folds.json            out-of-fold accuracy, if it was cross-validated
+    answers-validation.safetensors   what it says of each validation picture, at that temperature; where it was
+                          cross-validated, what the networks of the folds say of each training picture
     familiarity.safetensors   what its training pictures look like to its first layers
     model.keras           weights and temperature as a stock Keras model that ends in probabilities, for use elsewhere
     model.onnx            the same for ONNX Runtime, from which `predict` answers at once; may be missing
@@ -47,6 +49,7 @@ from saccade.recipes import Recipe
 from saccade.runs.answers import Answers
 from saccade.runs.checkpoints import Checkpoints
 from saccade.runs.environment import memory_bytes
+from saccade.runs.folds import FoldsRecord
 from saccade.runs.records import (
     Calibration,
     DataRecord,
@@ -78,6 +81,7 @@ CARD = "README.md"
 """The model card that `report` writes."""
 
 _FIXES = "fixes.csv"
+_FOLDS = "folds.json"
 _LARGEST_CARD = 1_000_000
 _SPLIT = "split.csv"
 _LARGEST_SPLIT = 10**9
@@ -163,6 +167,11 @@ class Run:
         """Where it was trained."""
         return read_record(self.path / "environment.json", Environment)
 
+    def folds(self) -> FoldsRecord | None:
+        """What its cross-validation came to, if it was cross-validated."""
+        path = self.path / _FOLDS
+        return read_record(path, FoldsRecord) if path.exists() else None
+
     def parent(self) -> Parent | None:
         """The run that this one extends, if it does."""
         path = self.path / "parent.json"
@@ -207,7 +216,7 @@ class Run:
         return read_contents(path, _LARGEST_CARD).decode(errors="replace") if path.exists() else None
 
     def calibration(self) -> Calibration | None:
-        """What its logits are divided by; None without validation pictures, or before it is trained to its end."""
+        """What its logits are divided by; None without pictures to fit it on, or before it is trained to its end."""
         path = self.path / "calibration.json"
         return read_record(path, Calibration) if path.exists() else None
 
@@ -319,6 +328,10 @@ class Run:
     def write_status(self, status: Status) -> None:
         """Writes how far the training came."""
         write_json(self.path / "status.json", status.model_dump())
+
+    def write_folds(self, folds: FoldsRecord) -> None:
+        """Writes what its cross-validation came to."""
+        write_json(self.path / _FOLDS, folds.model_dump())
 
     def write_calibration(self, calibration: Calibration) -> None:
         """Writes what its logits are to be divided by."""
