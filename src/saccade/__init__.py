@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from saccade.evaluation.evaluate import evaluate
     from saccade.evaluation.report import Report
     from saccade.evaluation.report_page import ReportPage, report
+    from saccade.experiments.cross_validation import cross_validate
+    from saccade.experiments.curve import LearningCurve
+    from saccade.experiments.learning_curve import learning_curve
     from saccade.inference.predict import Prediction, predict
     from saccade.recipes import Recipe, get_recipe
     from saccade.runs.run import Run
@@ -55,6 +58,7 @@ _HOMES = {
     "Export": "saccade.deploy.export",
     "Finding": "saccade.auditing.findings",
     "FormatFigures": "saccade.deploy.benchmark",
+    "LearningCurve": "saccade.experiments.curve",
     "PictureRule": "saccade.data.dataset",
     "Prediction": "saccade.inference.predict",
     "Recipe": "saccade.recipes",
@@ -68,11 +72,13 @@ _HOMES = {
     "audit": "saccade.auditing.audit",
     "benchmark": "saccade.deploy.benchmark",
     "compare": "saccade.evaluation.compare",
+    "cross_validate": "saccade.experiments.cross_validation",
     "evaluate": "saccade.evaluation.evaluate",
     "explore": "saccade.data.explore",
     "export": "saccade.deploy.export",
     "extend": "saccade.training.extend",
     "get_recipe": "saccade.recipes",
+    "learning_curve": "saccade.experiments.learning_curve",
     "load": "saccade.data.load",
     "predict": "saccade.inference.predict",
     "report": "saccade.evaluation.report_page",
@@ -92,6 +98,7 @@ __all__ = [
     "Export",
     "Finding",
     "FormatFigures",
+    "LearningCurve",
     "PictureRule",
     "Prediction",
     "Recipe",
@@ -105,11 +112,13 @@ __all__ = [
     "audit",
     "benchmark",
     "compare",
+    "cross_validate",
     "evaluate",
     "explore",
     "export",
     "extend",
     "get_recipe",
+    "learning_curve",
     "load",
     "predict",
     "report",
