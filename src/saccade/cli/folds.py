@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from saccade.cli.output import print_json, print_notes, say
 from saccade.cli.train import prepare_predictions, result_of
-from saccade.cli.training_data import checked, loaded, resolved
+from saccade.cli.training_data import begun, checked, source_given
 
 if TYPE_CHECKING:
     from saccade.training.progress import Progress
@@ -34,15 +34,15 @@ def cross_validated(
         split_from: an earlier run.
         options: the others of `saccade train`.
     """
-    settings = checked(settings, **options)
+    source = source_given(**options)
+    settings = checked(settings, **options | ({"recipe": "transfer"} if source else {}))
     from saccade.experiments.cross_validation import check_place, cross_validate
     from saccade.runs.run import Run
 
     check_place(out)
     earlier = None if split_from is None else Run.open(split_from)
-    dataset = loaded(settings, **options)
-    recipe = resolved(dataset, settings, **options)
-    run = cross_validate(dataset, folds, recipe=recipe, out=out, split_from=earlier, progress=progress())
+    dataset, recipe = begun(source, settings, **options)
+    run = cross_validate(dataset, folds, recipe=recipe, source=source, out=out, split_from=earlier, progress=progress())
     prepare_predictions(run)
     record = run.folds()
     if as_json:

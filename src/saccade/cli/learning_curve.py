@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from saccade.cli.output import print_json, print_table, say
-from saccade.cli.training_data import checked, loaded, resolved, settings_given
+from saccade.cli.training_data import begun, checked, settings_given, source_given
 
 if TYPE_CHECKING:
     from saccade.experiments.curve import LearningCurve
@@ -25,6 +25,8 @@ def _sizes(_context: click.Context, _parameter: click.Parameter, value: str | No
 @click.command("learning-curve")
 @click.argument("data")
 @click.option("--recipe", metavar="NAME", help="See `saccade recipes`. Default: fast; folder above 64x64 pixels.")
+@click.option("--from", "source", metavar="SOURCE", help="Networks that go on from one that has learned; see train.")
+@click.option("--weights", metavar="FILE", help="With --from NAME: its weights, instead of a download.")
 @click.option(
     "--sizes", metavar="N,N,...", callback=_sizes,
     help="Numbers of pictures, at least four. Default: six, from a thirty-second of all to all.",
@@ -49,13 +51,14 @@ def command(
     Writes learning_curve.json and learning_curve.png. Test pictures are not looked at. After Ctrl-C or a crash the same
     command with --out DIR goes on, and with more --repeats or other --sizes it trains only what is missing.
     """
-    settings = checked(settings, batch_size=None, checkpoint_every=None, **options)
+    source = source_given(**options)
+    named = options | ({"recipe": "transfer"} if source else {})
+    settings = checked(settings, batch_size=None, checkpoint_every=None, **named)
     from saccade.experiments.learning_curve import check_folder, learning_curve
 
     check_folder(out)
-    dataset = loaded(settings, strict=False, **options)
-    recipe = resolved(dataset, settings, **options)
-    curve = learning_curve(dataset, recipe=recipe, sizes=sizes, repeats=repeats, out=out)
+    dataset, recipe = begun(source, settings, strict=False, **options)
+    curve = learning_curve(dataset, recipe=recipe, source=source, sizes=sizes, repeats=repeats, out=out)
     if as_json:
         print_json(curve.model_dump())
         return

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from saccade.cli.output import print_json, print_notes, say
-from saccade.cli.training_data import checked, loaded, prepared, settings_given
+from saccade.cli.training_data import begun, checked, loaded, settings_given, source_given
 
 if TYPE_CHECKING:
     from saccade.runs.run import Run
     from saccade.training.progress import Progress
+    from saccade.training.source import Source
 
 
 _LOGS = ("tensorboard", "mlflow")
@@ -137,10 +138,9 @@ def _allow(context: click.Context, mode: str | None, allowed: set[str]) -> None:
 
 
 def _train(out: str | None, settings: dict[str, Any], **options: Any) -> Run:
-    if options["source"] is not None:
-        return _transfer(out, settings, **options)
-    if options["weights"] is not None:
-        raise click.UsageError("--weights belongs to --from NAME.")
+    source = source_given(**options)
+    if source is not None:
+        return _transfer(source, out, settings, **options)
     settings = checked(settings, **options)
     from saccade.runs.create import check_free
     from saccade.runs.run import Run
@@ -157,23 +157,15 @@ def _train(out: str | None, settings: dict[str, Any], **options: Any) -> Run:
     )  # fmt: skip
 
 
-def _transfer(out: str | None, settings: dict[str, Any], *, recipe: str | None, **options: Any) -> Run:
-    if options["data"] is None:
-        raise click.UsageError("--from needs DATA.")
-    if recipe not in (None, "transfer") or options["split_from"] is not None:
-        raise click.UsageError(
-            f"{'--split-from' if options['split_from'] else '--recipe'} has no meaning beside --from: "
-            "its recipe is transfer, and it parts the pictures itself."
-        )
-    settings = checked(settings, recipe="transfer", **options)
+def _transfer(source: Source, out: str | None, settings: dict[str, Any], **options: Any) -> Run:
+    if options["split_from"] is not None:
+        raise click.UsageError("--split-from has no meaning beside --from: it parts the pictures itself.")
+    settings = checked(settings, **options | {"recipe": "transfer"})
     from saccade.runs.create import check_free
-    from saccade.training.source import Source
-    from saccade.training.transfer import load_for, transfer, transfer_recipe
+    from saccade.training.transfer import transfer
 
     check_free(out)
-    source = Source.of(options["source"], options["weights"])
-    chosen = transfer_recipe(source, options["epochs"], settings)
-    dataset = prepared(load_for(source, chosen, options["data"], progress=True), options["fixes"], options["strict"])
+    dataset, _ = begun(source, settings, **options)
     return transfer(
         dataset, source, out=out, epochs=options["epochs"], settings=settings, progress=_progress(**options)
     )

@@ -11,6 +11,7 @@ from saccade.cli.output import print_notes, print_refused, say
 if TYPE_CHECKING:
     from saccade.data.dataset import Dataset
     from saccade.recipes import Recipe
+    from saccade.training.source import Source
 
 
 def settings_given(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -32,6 +33,38 @@ def checked(settings: dict[str, Any], recipe: str | None, **options: Any) -> dic
     settings = settings | {key: options[name] for key, name in given.items() if options[name] is not None}
     get_recipe(recipe or "quick").with_settings(settings)
     return settings
+
+
+def source_given(
+    source: str | None, weights: str | None, data: str | None, recipe: str | None, **_others: Any
+) -> Source | None:
+    """What `--from` and `--weights` name, if anything; what has no meaning beside them is refused."""
+    if source is None:
+        if weights is not None:
+            raise click.UsageError("--weights belongs to --from NAME.")
+        return None
+    if data is None:
+        raise click.UsageError("--from needs DATA.")
+    if recipe not in (None, "transfer"):
+        raise click.UsageError("--recipe has no meaning beside --from: its recipe is transfer.")
+    from saccade.training.source import Source
+
+    return Source.of(source, weights)
+
+
+def begun(
+    source: Source | None, settings: dict[str, Any], epochs: int | None, **options: Any
+) -> tuple[Dataset, Recipe]:
+    """The data, told of on stderr, and the recipe of a training on it, from what is given on the command line."""
+    if source is None:
+        dataset = loaded(settings, **options)
+        return dataset, resolved(dataset, settings, options["recipe"], epochs)
+    from saccade.training.transfer import load_for, transfer_recipe
+
+    recipe = transfer_recipe(source, epochs, settings)
+    return prepared(
+        load_for(source, recipe, options["data"], progress=True), options["fixes"], options["strict"]
+    ), recipe
 
 
 def loaded(
@@ -60,9 +93,7 @@ def prepared(dataset: Dataset, fixes: str | None, strict: bool) -> Dataset:
     return dataset
 
 
-def resolved(
-    dataset: Dataset, settings: dict[str, Any], recipe: str | None, epochs: int | None, **_others: Any
-) -> Recipe:
+def resolved(dataset: Dataset, settings: dict[str, Any], recipe: str | None, epochs: int | None) -> Recipe:
     """The recipe of a training on this data, from what is given on the command line."""
     from saccade.recipes import default_recipe_name
     from saccade.training.train import resolve_recipe

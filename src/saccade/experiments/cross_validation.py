@@ -29,6 +29,7 @@ from saccade.runs.run import Run
 from saccade.training.calibration import at_temperature, fit_temperature
 from saccade.training.progress import Progress, Silence
 from saccade.training.series import Method, is_run, on_all_pictures, prepared, require_same
+from saccade.training.source import Source
 from saccade.training.train import check_backend
 from saccade.whole_files import next_free_folder
 
@@ -40,6 +41,7 @@ def cross_validate(
     folds: int = 5,
     *,
     recipe: str | Recipe | None = None,
+    source: Source | Run | str | Path | None = None,
     out: str | Path | None = None,
     split_from: Run | str | Path | None = None,
     progress: bool | Progress = True,
@@ -57,6 +59,7 @@ def cross_validate(
         folds: 2 to 20.
         recipe: a named recipe or a value of your own. None: the default for pictures of this size. It must keep its
             last weights: there is nothing by which the best epoch of the last training could be chosen.
+        source: what every network is transferred from, as for `transfer`; None: they begin anew.
         out: the run directory to make. None: the first free `runs/<data>-<recipe>-<n>`.
         split_from: an earlier run. What were its test pictures stay test pictures, where Saccade decides on it.
         progress: whether to tell on stderr how it goes, or whom to tell instead.
@@ -75,12 +78,12 @@ def cross_validate(
     _check_folds(folds)
     check_place(out)
     earlier = None if split_from is None else Run.open(split_from).split_of()
-    dataset, resolved = prepared(data, recipe, progress=progress is True)
-    method = Method(on_all_pictures(resolved))
+    dataset, method = prepared(data, recipe, source, progress=progress is True)
+    method = replace(method, recipe=on_all_pictures(method.recipe))
     whole = _of_all_pictures(dataset, method.recipe.seed, earlier)
     pictures = whole.splits["train"]
     dealt = _dealt(pictures, folds, method.recipe.seed)
-    place = Path(out) if out is not None else next_free_folder(Path("runs"), f"{dataset.name}-{resolved.name}")
+    place = Path(out) if out is not None else next_free_folder(Path("runs"), f"{dataset.name}-{method.recipe.name}")
     if is_run(place):
         require_same(Run.open(place), method.recipe, dataset)
         if _is_whole(place):
@@ -89,7 +92,7 @@ def cross_validate(
     work.mkdir(parents=True, exist_ok=True)
     with locked_for_training(work):
         plan = Plan(
-            purpose=f"cross-validation with {folds} folds",
+            purpose=f"cross-validation with {folds} folds{method.origin}",
             data=dataset.name,
             fingerprint=dataset.fingerprint,
             pictures=pictures_key(pictures.hashes),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +25,10 @@ from saccade.experiments.told import in_words, seconds_left, tell
 from saccade.recipes import Recipe
 from saccade.runs.answers import Answers
 from saccade.runs.lock import locked_for_training
+from saccade.runs.run import Run
 from saccade.runs.writing import write_json
 from saccade.training.series import Method, on_all_pictures, prepared
+from saccade.training.source import Source
 from saccade.training.train import check_backend
 from saccade.whole_files import next_free_folder, placed
 
@@ -56,6 +58,7 @@ def learning_curve(
     data: str | os.PathLike[str] | Dataset,
     *,
     recipe: str | Recipe | None = None,
+    source: Source | Run | str | Path | None = None,
     sizes: Sequence[int] | None = None,
     repeats: int = 3,
     out: str | Path | None = None,
@@ -74,6 +77,7 @@ def learning_curve(
     Args:
         data: what `train` takes.
         recipe: a named recipe or a value of your own, its seed included. None: the default for pictures of this size.
+        source: what every network is transferred from, as for `transfer`; None: they begin anew.
         sizes: at least four numbers of pictures. None: six, from a thirty-second of all to all.
         repeats: trainings of each size, at least 2; sizes of a quarter of the largest and fewer get twice as many.
         out: the directory to make, or to go on in. None: the first free `learning-curves/<data>-<recipe>-<n>`.
@@ -92,18 +96,18 @@ def learning_curve(
     check_backend()
     check_folder(out)
     _check_repeats(repeats)
-    dataset, resolved = prepared(data, recipe, progress=progress)
-    method = Method(on_all_pictures(resolved))
-    training, asked = _parts(dataset, resolved)
+    dataset, method = prepared(data, recipe, source, progress=progress)
+    training, asked = _parts(dataset, method.recipe)
+    method = replace(method, recipe=on_all_pictures(method.recipe))
     chosen = _sizes(sizes, len(training), len(dataset.class_names))
     plan = Plan(
-        purpose="learning curve",
+        purpose=f"learning curve{method.origin}",
         data=dataset.name,
         fingerprint=dataset.fingerprint,
         pictures=pictures_key(training.hashes, asked.hashes),
         recipe=method.recipe,
     )
-    folder = _folder(out, f"{dataset.name}-{resolved.name}")
+    folder = _folder(out, f"{dataset.name}-{method.recipe.name}")
     with locked_for_training(folder):
         keep_to(plan, folder)
         try:

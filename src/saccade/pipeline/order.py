@@ -11,8 +11,16 @@ _FIRST_LOOK = 5000
 
 # Each use of random numbers has a stream of its own, so that adding one does not change another.
 Stream = Literal[
-    "order", "augmentation", "kept pictures", "first flips", "first look", "folds", "statistics", "head penalty",
-    "tuning", "subsets",
+    "order",
+    "augmentation",
+    "kept pictures",
+    "first flips",
+    "first look",
+    "folds",
+    "statistics",
+    "head penalty",
+    "tuning",
+    "subsets",
 ]
 _STREAMS: dict[Stream, int] = {
     "order": 1,

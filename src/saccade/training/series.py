@@ -12,7 +12,9 @@ from saccade.recipes import Recipe, default_recipe_name
 from saccade.runs.run import Run
 from saccade.training.progress import Progress
 from saccade.training.resume import resume
-from saccade.training.train import load_data, resolve_recipe, train
+from saccade.training.source import Learned, Source
+from saccade.training.train import begin, load_data, refuse_transfer, resolve_recipe
+from saccade.training.transfer import load_for, transfer_recipe
 
 _ENDED = ("finished", "stopped early")
 
@@ -23,9 +25,16 @@ class Method:
 
     Attributes:
         recipe: of the training.
+        learned: what each network brings along, where they are transferred.
     """
 
     recipe: Recipe
+    learned: Learned | None = None
+
+    @property
+    def origin(self) -> str:
+        """Where the networks come from, for the name of what they are trained for: "" or ", from ..."."""
+        return "" if self.learned is None else f", from {self.learned.record.name}"
 
     def with_seed(self, seed: int) -> Method:
         """The same with another seed."""
@@ -43,23 +52,48 @@ class Method:
             RunError, TrainingError: as `train` and `resume` raise them.
         """
         if place is None or not is_run(place):
-            return train(dataset, recipe=self.recipe, out=place, progress=progress)
+            return begin(dataset, self.recipe, out=place, learned=self.learned, progress=progress)
         run = Run.open(place)
         return run if has_ended(run) else resume(run, dataset, progress=progress)
 
 
 def prepared(
-    data: str | os.PathLike[str] | Dataset | None, recipe: str | Recipe | None, *, progress: bool
-) -> tuple[Dataset, Recipe]:
-    """Data, loaded where it is not yet, and the recipe, the default for its pictures where none is named.
+    data: str | os.PathLike[str] | Dataset | None,
+    recipe: str | Recipe | None,
+    source: Source | Run | str | Path | None,
+    *,
+    progress: bool,
+) -> tuple[Dataset, Method]:
+    """Data, loaded where it is not yet, and the method.
+
+    Args:
+        data: as for `train`.
+        recipe: a named recipe or a value of your own. None: the default for pictures of this size, or for a transfer.
+        source: as for `transfer`; None: the networks begin anew.
+        progress: whether to show on stderr how loading goes.
 
     Raises:
         DataError: the data can't be used.
         RecipeError: there is no recipe of that name.
+        TrainingError: there is no such source, or the recipe is none of a transfer from it.
     """
-    size = resolve_recipe(recipe or "quick", None, None).image_size
-    dataset = data if isinstance(data, Dataset) else load_data(data, size, progress)
-    return dataset, resolve_recipe(recipe or default_recipe_name(dataset.rule.height, dataset.rule.width), None, None)
+    if source is None:
+        size = resolve_recipe(recipe or "quick", None, None).image_size
+        dataset = data if isinstance(data, Dataset) else load_data(data, size, progress)
+        name = default_recipe_name(dataset.rule.height, dataset.rule.width)
+        resolved = resolve_recipe(recipe or name, None, None)
+        refuse_transfer(resolved)
+        return dataset, Method(resolved)
+    found = source if isinstance(source, Source) else Source.of(source)
+    if data is None:
+        raise TrainingError("a transfer needs data", remedy="name it")
+    chosen = recipe if isinstance(recipe, Recipe) else transfer_recipe(found, None, None)
+    if not chosen.transfer or chosen.network != found.network or recipe not in (None, "transfer", chosen):
+        raise TrainingError(
+            "this recipe is none of a transfer from that source", remedy="leave the recipe away: it is `transfer`"
+        )
+    dataset = data if isinstance(data, Dataset) else load_for(found, chosen, data, progress=progress)
+    return dataset, Method(chosen, Learned.from_source(found))
 
 
 def on_all_pictures(recipe: Recipe) -> Recipe:
@@ -75,7 +109,8 @@ def on_all_pictures(recipe: Recipe) -> Recipe:
             found=f"keep={recipe.keep}, patience={recipe.patience}",
             remedy="keep the last weights: --set keep=last --set patience=0",
         )
-    return recipe.with_settings({"validation": 0})
+    # Whether fine-tuning helped can't be asked either; it is done.
+    return recipe.with_settings({"validation": 0, "keep": "last"})
 
 
 def is_run(place: Path) -> bool:

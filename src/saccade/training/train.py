@@ -79,11 +79,7 @@ def train(
     """
     check_backend()
     check_free(out)
-    if getattr(recipe, "transfer", recipe == "transfer"):
-        raise TrainingError(
-            "a transfer goes on from a network that has learned",
-            remedy="name it: saccade train DATA --from RUN; in Python, saccade.transfer(data, source)",
-        )
+    refuse_transfer(resolve_recipe(recipe or "quick", None, None))
     earlier = None if split_from is None else Run.open(split_from).split_of()
     # Wrong settings are refused before any work, even while the default recipe is not known yet.
     size = resolve_recipe(recipe or "quick", epochs, settings).image_size
@@ -207,6 +203,19 @@ def check_backend() -> None:
             "training needs Keras to run on TensorFlow",
             found=f"Keras on {keras.backend.backend()}, by KERAS_BACKEND or Keras's own configuration file",
             remedy="set KERAS_BACKEND=tensorflow",
+        )
+
+
+def refuse_transfer(recipe: Recipe) -> None:
+    """Refuses the recipe of a transfer where there is nothing to go on from.
+
+    Raises:
+        TrainingError: it is one.
+    """
+    if recipe.transfer:
+        raise TrainingError(
+            "a transfer goes on from a network that has learned",
+            remedy="name it: --from RUN; in Python, saccade.transfer(data, source)",
         )
 
 
