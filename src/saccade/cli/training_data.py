@@ -53,7 +53,7 @@ def source_given(
 
 
 def begun(
-    source: Source | None, settings: dict[str, Any], epochs: int | None, **options: Any
+    source: Source | None, settings: dict[str, Any], /, *, epochs: int | None, **options: Any
 ) -> tuple[Dataset, Recipe]:
     """The data, told of on stderr, and the recipe of a training on it, from what is given on the command line."""
     if source is None:
