@@ -1,14 +1,14 @@
 """How many planted faults `saccade audit` finds, and how long it takes.
 
     python benchmarks/audit.py DATA [--sheet sheet.png]      # near duplicates
-    python benchmarks/audit.py DATA --label-noise            # label errors
+    python benchmarks/audit.py DATA --label-noise random     # label errors
+    python benchmarks/audit.py DATA --label-noise similar
 
 DATA is CIFAR-10. Near duplicates: 500 of its pictures are added once more, 125 each re-encoded as JPEG of quality 60,
 shifted by a pixel, brightened and mirrored (all of them re-encoded besides). Which split a picture stands in makes no
 difference to the search. The recall is that of the planted pairs; of the other pairs that are called near duplicates,
-200 drawn at random go to a picture, to be judged by eye. Label errors: 5% of all labels flipped at random, then 5%
-flipped to the most similar class, and each time the precision among as many labels as were flipped, ranked by their
-doubtfulness.
+200 drawn at random go to a picture, to be judged by eye. Label errors: 5% of all labels flipped at random, or to the
+most similar class, and the precision among as many labels as were flipped, ranked by their doubtfulness.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import io
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,11 +24,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from saccade.auditing.label_errors import label_quality
-from saccade.auditing.out_of_fold import audit_recipe, deal_folds, out_of_fold_probabilities
+from saccade.auditing.out_of_fold import audit_recipe, out_of_fold_probabilities
 from saccade.auditing.pictures import Pictures
 from saccade.data.copies import make_thumbnails, near_pairs
 from saccade.data.dataset import Dataset
 from saccade.data.load import load
+from saccade.experiments.deal import deal_folds
 
 Pixels = NDArray[np.uint8]
 
@@ -49,7 +49,9 @@ def main() -> None:
     """Plants, audits and prints."""
     parser = argparse.ArgumentParser(description="How many planted faults an audit finds.")
     parser.add_argument("data", metavar="DATA", help="CIFAR-10: a name, a folder or an archive")
-    parser.add_argument("--label-noise", action="store_true", help="flip labels instead of planting duplicates")
+    parser.add_argument(
+        "--label-noise", choices=["random", "similar"], help="flip labels so instead of planting duplicates"
+    )
     parser.add_argument("--folds", type=int, default=5, help="trainings, with --label-noise")
     parser.add_argument("--every", type=int, default=1, help="only each so manieth picture, with --label-noise")
     parser.add_argument("--sheet", type=Path, default=Path("audit-pairs.png"), help="where the other pairs are drawn")
@@ -57,7 +59,7 @@ def main() -> None:
     options = parser.parse_args()
     dataset, generator = load(options.data, progress=True), np.random.default_rng(options.seed)
     if options.label_noise:
-        label_noise(dataset, generator, options.folds, options.every)
+        label_noise(dataset, generator, options.label_noise, options.folds, options.every)
     else:
         near_duplicates(dataset, generator, options.sheet)
 
@@ -120,33 +122,30 @@ def draw_pairs(small: Pixels, pairs: NDArray[np.int64], path: Path) -> None:
     sheet.resize((2 * sheet.width, 2 * sheet.height), Image.Resampling.NEAREST).save(path)
 
 
-def label_noise(dataset: Dataset, generator: np.random.Generator, folds: int, every: int) -> None:
-    """Flips labels, trains the folds, and prints the precision among as many as were flipped; for each sort of flip."""
+def label_noise(dataset: Dataset, generator: np.random.Generator, sort: str, folds: int, every: int) -> None:
+    """Flips labels, trains the folds, and prints the precision among as many as were flipped."""
     few = {name: split.subset(np.arange(0, len(split), every)) for name, split in dataset.splits.items()}
     dataset = replace(dataset, splits=few)
     names = dataset.class_names
     similar = np.array([names.index(_SIMILAR[name]) for name in names])
-    sorts: dict[str, Callable[[NDArray[np.int64]], NDArray[np.int64]]] = {
-        "at random": lambda labels: (labels + generator.integers(1, len(names), len(labels))) % len(names),
-        "to the most similar class": lambda labels: similar[labels],
-    }
-    for sort, flip in sorts.items():
-        pictures = Pictures.of(dataset)
-        labels = pictures.all.labels.copy()
-        flipped = generator.choice(len(labels), round(_FLIPPED * len(labels)), replace=False)
-        labels[flipped] = flip(labels[flipped])
-        noisy = replace(pictures, all=replace(pictures.all, labels=labels))
-        began = time.perf_counter()
-        recipe = audit_recipe(None, dataset.rule.height, dataset.rule.width)
-        dealt = deal_folds(labels, np.arange(len(labels)), folds)
-        probabilities = out_of_fold_probabilities(dataset, noisy, dealt, recipe, progress=True)
-        ranked = np.argsort(label_quality(labels, probabilities), kind="stable")[: len(flipped)]
-        precision = np.isin(ranked, flipped).mean()
-        accuracy = (probabilities.argmax(axis=1) == pictures.all.labels).mean()
-        print(
-            f"5% flipped {sort}: precision {precision:.1%} among {len(flipped):,} labels; out-of-fold accuracy "
-            f"{accuracy:.1%}; {(time.perf_counter() - began) / 60:.1f} minutes"
-        )
+    pictures = Pictures.of(dataset)
+    labels = pictures.all.labels.copy()
+    flipped = generator.choice(len(labels), round(_FLIPPED * len(labels)), replace=False)
+    steps = generator.integers(1, len(names), len(flipped))
+    labels[flipped] = similar[labels[flipped]] if sort == "similar" else (labels[flipped] + steps) % len(names)
+    noisy = replace(pictures, all=replace(pictures.all, labels=labels))
+    began = time.perf_counter()
+    recipe = audit_recipe(None, dataset.rule.height, dataset.rule.width)
+    dealt = deal_folds(labels, np.arange(len(labels)), folds)
+    probabilities = out_of_fold_probabilities(dataset, noisy, dealt, recipe, progress=True)
+    ranked = np.argsort(label_quality(labels, probabilities), kind="stable")[: len(flipped)]
+    precision = np.isin(ranked, flipped).mean()
+    accuracy = (probabilities.argmax(axis=1) == pictures.all.labels).mean()
+    where = {"random": "at random", "similar": "to the most similar class"}[sort]
+    print(
+        f"5% flipped {where}: precision {precision:.1%} among {len(flipped):,} labels; out-of-fold accuracy "
+        f"{accuracy:.1%}; {(time.perf_counter() - began) / 60:.1f} minutes"
+    )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from saccade.cli.main import VERBS, cli
-from saccade.recipes import CATALOGUE, Entry
+from saccade.recipes import ENTRIES, Entry
 
 DOCS = Path(__file__).parent
 
@@ -52,14 +52,14 @@ def _options(verb: str) -> str:
 
 
 def _recipes() -> str:
-    return "\n".join([*_table(), *(line for entry in CATALOGUE.values() for line in _section(entry))])
+    return "\n".join([*_table(), *(line for entry in ENTRIES.values() for line in _section(entry))])
 
 
 def _table() -> list[str]:
     rows = [
         f"| [`{name}`](#{name}) | {entry.recipe.plain_epochs} + {entry.recipe.augmented_epochs} "
         f"| {entry.parameters:,} | {_accuracy(entry)} | {_minutes(entry)} |"
-        for name, entry in CATALOGUE.items()
+        for name, entry in ENTRIES.items()
     ]
     header = "| recipe | epochs, plain + augmented | weights | accuracy (95% interval) | minutes in all |"
     return [header, "|---|---|---|---|---|", *rows, ""]

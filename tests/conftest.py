@@ -59,6 +59,35 @@ def tiny_run(tiny_folder, tmp_path_factory):
     return run
 
 
+@pytest.fixture(scope="session")
+def settled():
+    """Makes the body of a backbone for pictures of a size as a training leaves it, though no training was.
+
+    Every channel has a scale and a shift of its own, and normalisation the statistics of pictures: with those that a
+    fresh network has, numbers would grow or vanish from layer to layer, and rounding errors with them.
+    """
+    import keras
+
+    def layers_of(model):
+        for layer in model.layers:
+            yield from layers_of(layer) if isinstance(layer, keras.Sequential) else [layer]
+
+    def make(backbone, size):
+        body, draw = backbone._from_keras(size, size, None), np.random.default_rng(1)
+        for layer in layers_of(body):
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.momentum = 0.0
+            for weight in layer.weights:
+                if weight.name == "gamma":
+                    weight.assign(draw.uniform(0.7, 1.3, weight.shape))
+                elif weight.name in ("beta", "bias"):
+                    weight.assign(draw.normal(0, 0.1, weight.shape))
+        body(draw.integers(0, 256, (8, size, size, 3)).astype(np.float32), training=True)
+        return body
+
+    return make
+
+
 _LONGEST = ("test_readme.py", "test_docs.py", "test_resume.py", "test_export.py")
 
 

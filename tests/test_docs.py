@@ -140,10 +140,10 @@ def test_links_of_the_notebook_lead_somewhere():
 
 
 def test_the_recipe_page_has_every_recipe_with_its_result(site):
-    from saccade.recipes import CATALOGUE
+    from saccade.recipes import ENTRIES
 
     page = (site / "recipes.html").read_text(encoding="utf-8")
-    for name, entry in CATALOGUE.items():
+    for name, entry in ENTRIES.items():
         assert f'id="{name}"' in page
         assert entry.measured is None or f"{entry.measured.accuracy:.2%}" in page
 

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from saccade.evaluation.evaluate import evaluate
     from saccade.evaluation.report import Report
     from saccade.evaluation.report_page import ReportPage, report
+    from saccade.experiments.cross_validation import cross_validate
+    from saccade.experiments.curve import LearningCurve
+    from saccade.experiments.learning_curve import learning_curve
     from saccade.inference.predict import Prediction, predict
     from saccade.recipes import Recipe, get_recipe
     from saccade.runs.run import Run
@@ -42,6 +45,9 @@ if TYPE_CHECKING:
     from saccade.training.resume import resume
     from saccade.training.train import train
     from saccade.training.train_within import train_within
+    from saccade.training.transfer import transfer
+    from saccade.tuning.tune import tune
+    from saccade.tuning.tuning import Tuning
 
 # Public name -> the module that defines it; loaded when the name is first used (PEP 562).
 _HOMES = {
@@ -53,6 +59,7 @@ _HOMES = {
     "Export": "saccade.deploy.export",
     "Finding": "saccade.auditing.findings",
     "FormatFigures": "saccade.deploy.benchmark",
+    "LearningCurve": "saccade.experiments.curve",
     "PictureRule": "saccade.data.dataset",
     "Prediction": "saccade.inference.predict",
     "Recipe": "saccade.recipes",
@@ -62,14 +69,17 @@ _HOMES = {
     "Run": "saccade.runs.run",
     "SaccadeError": "saccade.errors",
     "Split": "saccade.data.dataset",
+    "Tuning": "saccade.tuning.tuning",
     "audit": "saccade.auditing.audit",
     "benchmark": "saccade.deploy.benchmark",
     "compare": "saccade.evaluation.compare",
+    "cross_validate": "saccade.experiments.cross_validation",
     "evaluate": "saccade.evaluation.evaluate",
     "explore": "saccade.data.explore",
     "export": "saccade.deploy.export",
     "extend": "saccade.training.extend",
     "get_recipe": "saccade.recipes",
+    "learning_curve": "saccade.experiments.learning_curve",
     "load": "saccade.data.load",
     "predict": "saccade.inference.predict",
     "report": "saccade.evaluation.report_page",
@@ -77,6 +87,8 @@ _HOMES = {
     "serve": "saccade.deploy.server.serve",
     "train": "saccade.training.train",
     "train_within": "saccade.training.train_within",
+    "transfer": "saccade.training.transfer",
+    "tune": "saccade.tuning.tune",
 }
 
 __all__ = [
@@ -88,6 +100,7 @@ __all__ = [
     "Export",
     "Finding",
     "FormatFigures",
+    "LearningCurve",
     "PictureRule",
     "Prediction",
     "Recipe",
@@ -97,14 +110,17 @@ __all__ = [
     "Run",
     "SaccadeError",
     "Split",
+    "Tuning",
     "audit",
     "benchmark",
     "compare",
+    "cross_validate",
     "evaluate",
     "explore",
     "export",
     "extend",
     "get_recipe",
+    "learning_curve",
     "load",
     "predict",
     "report",
@@ -112,6 +128,8 @@ __all__ = [
     "serve",
     "train",
     "train_within",
+    "transfer",
+    "tune",
 ]
 
 

@@ -62,6 +62,10 @@ class TrainingError(SaccadeError):
     """A training that can't start with this data and this recipe, or that can't go on."""
 
 
+class TuningError(SaccadeError):
+    """A tuning that can't start, or that is another one than it is asked to go on with."""
+
+
 class EvaluationError(SaccadeError):
     """An evaluation that would not mean what it says: other classes, a missing split, pictures left out."""
 

@@ -3,24 +3,10 @@ import pytest
 
 from saccade.auditing.audit import audit
 from saccade.auditing.label_errors import label_findings, label_quality, outlier_findings
-from saccade.auditing.out_of_fold import audit_recipe, deal_folds
+from saccade.auditing.out_of_fold import audit_recipe
 from saccade.auditing.pictures import Pictures
 from saccade.data.fixes import Fix, apply_fixes
 from saccade.data.load import load
-
-
-def test_folds_are_stratified_and_keep_groups_together():
-    labels = np.repeat(np.arange(5), [100, 60, 40, 13, 7])
-    groups = np.arange(220)
-    groups[[3, 5, 150]] = 3
-    folds = deal_folds(labels, groups, 4)
-    assert len(set(folds[[3, 5, 150]])) == 1
-    for label in range(3):
-        counts = np.bincount(folds[labels == label], minlength=4)
-        assert counts.max() - counts.min() <= 3
-    assert np.bincount(folds).max() - np.bincount(folds).min() <= 3
-    np.testing.assert_array_equal(folds, deal_folds(labels, groups, 4))
-    assert (folds != deal_folds(labels, groups, 4, seed=1)).any()
 
 
 def test_flipped_labels_are_found_by_trainings_on_the_others(tiny_folder, tmp_path):

@@ -3,7 +3,7 @@ import json
 from click.testing import CliRunner
 
 from saccade.cli.main import cli
-from saccade.recipes import CATALOGUE, Recipe
+from saccade.recipes import ENTRIES, Recipe
 
 
 def recipes(*arguments):
@@ -14,7 +14,7 @@ def recipes(*arguments):
 
 def test_the_list_names_every_recipe_with_its_size():
     shown = recipes()
-    for name, entry in CATALOGUE.items():
+    for name, entry in ENTRIES.items():
         assert name in shown
         assert f"{entry.parameters:,}" in shown
         for text in (entry.purpose, entry.origin, entry.network):
@@ -22,7 +22,7 @@ def test_the_list_names_every_recipe_with_its_size():
 
 
 def test_what_was_measured_is_shown_with_its_interval_and_number_of_pictures():
-    for name, entry in CATALOGUE.items():
+    for name, entry in ENTRIES.items():
         shown = recipes(name)
         if entry.measured is None:
             assert entry.unmeasured in shown
@@ -44,6 +44,6 @@ def test_one_recipe_shows_every_key_with_its_meaning():
 
 def test_json_holds_the_same():
     listed = json.loads(recipes("--json"))
-    assert [one["name"] for one in listed] == list(CATALOGUE)
+    assert [one["name"] for one in listed] == list(ENTRIES)
     one = json.loads(recipes("two-phase", "--json"))
     assert (one["parameters"], one["settings"]["plain_epochs"]) == (2_397_226, 10)

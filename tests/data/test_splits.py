@@ -3,7 +3,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from saccade.data.dataset import Split, SplitName
+from saccade.data.dataset import Dataset, PictureRule, Split, SplitName
+from saccade.data.parts import parts_of
 from saccade.data.splits import choose_test, hold_out
 
 
@@ -165,3 +166,21 @@ def test_at_least_one_picture_of_a_class_stays_for_training():
     training, validation = hold_out(split_of([0, 0, 1, 1]), 0.99, seed=0)
     assert np.bincount(training.labels).tolist() == [1, 1]
     assert np.bincount(validation.labels).tolist() == [1, 1]
+
+
+def test_validation_pictures_of_the_data_that_were_trained_on_are_training_pictures():
+    whole = split_of([0, 1] * 15)
+    training, validation, test = (whole.subset(np.arange(start, 30, 3)) for start in range(3))
+    data = Dataset(
+        "data", "data", ("a", "b"), {"train": training, "validation": validation, "test": test}, PictureRule(1, 1), "f"
+    )
+
+    def parted(earlier):
+        parts = parts_of(data, validation=0.1, seed=0, earlier=earlier)
+        return {name: set(part.names) for name, part in parts.items()}
+
+    own = {name: set(part.names) for name, part in data.splits.items()}
+    assert parted(None) == parted(parts_so_far(training, validation)) == own
+    nothing = whole.subset(np.arange(0))
+    trained_on_all = parts_so_far(Split.joined([training, validation]), nothing) | dict.fromkeys(test.hashes, "test")
+    assert parted(trained_on_all) == own | {"train": own["train"] | own["validation"], "validation": set()}

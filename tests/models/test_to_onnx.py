@@ -64,9 +64,10 @@ def test_weights_that_several_views_share_are_stored_once():
 @pytest.mark.parametrize(
     "layer",
     [
-        layers.Conv2D(4, 2, padding="same"),
-        layers.MaxPooling2D(padding="same"),
-        layers.Conv2D(4, 3, activation="gelu"),
+        layers.Conv2D(4, 3, activation="tanh"),
+        layers.DepthwiseConv2D(3, depth_multiplier=2),
+        layers.ReLU(max_value=6),
+        layers.Reshape((3, 64)),
         layers.UpSampling2D(),
     ],
 )
@@ -74,3 +75,40 @@ def test_a_layer_without_a_rule_is_named(layer):
     pixels = keras.Input((8, 8, 3))
     with pytest.raises(ValueError, match="no rule says"):
         to_onnx(keras.Model(pixels, layer(pixels)), {})
+
+
+@pytest.mark.parametrize("side", [8, 9])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.Conv2D(4, 2, padding="same"),
+        layers.Conv2D(4, 3, strides=2, padding="same"),
+        layers.DepthwiseConv2D(5, strides=2, padding="same"),
+        layers.MaxPooling2D(padding="same"),
+        layers.MaxPooling2D(3, strides=2, padding="same"),
+    ],
+)
+def test_padding_depends_on_the_size_of_the_picture_as_in_keras(layer, side):
+    pixels = keras.Input((side, side + 1, 3))
+    model = keras.Model(pixels, layers.Flatten()(type(layer).from_config(layer.get_config())(pixels)))
+    same_as_keras(model, np.random.default_rng(0).normal(size=(2, side, side + 1, 3)))
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "hard_sigmoid", "hard_silu", "gelu", "silu"])
+def test_activations_are_those_of_keras(activation):
+    pixels = keras.Input((4, 4, 3))
+    model = keras.Model(pixels, layers.Flatten()(layers.Activation(activation)(pixels)))
+    same_as_keras(model, np.linspace(-6, 6, 48).reshape(1, 4, 4, 3))
+
+
+def test_zeros_around_a_picture_count_in_the_pooling_after_them():
+    # ONNX Runtime would take them for the padding of the pooling, which is the lowest number.
+    pixels = keras.Input((6, 6, 3))
+    model = keras.Model(pixels, layers.Flatten()(layers.MaxPooling2D(3, 2)(layers.ZeroPadding2D()(pixels))))
+    same_as_keras(model, np.full((1, 6, 6, 3), -1.0))
+
+
+def same_as_keras(model, pixels):
+    pixels = pixels.astype(np.float32)
+    contents = to_onnx(fold_normalization(model), {})
+    np.testing.assert_allclose(answers(contents, pixels), model.predict_on_batch(pixels), atol=1e-6)

@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from saccade.errors import RecipeError
-from saccade.recipes import CATALOGUE, Recipe, default_recipe_name, get_recipe
+from saccade.recipes import CATALOGUE, ENTRIES, Recipe, default_recipe_name, get_recipe
 
 
 def test_a_recipe_does_not_change():
@@ -110,7 +110,7 @@ def test_the_default_depends_on_the_size_of_the_pictures():
 
 
 def test_a_recipe_survives_json():
-    for entry in CATALOGUE.values():
+    for entry in ENTRIES.values():
         assert Recipe.model_validate_json(entry.recipe.model_dump_json()) == entry.recipe
 
 
@@ -158,12 +158,15 @@ def test_few_pictures_go_in_smaller_batches_at_a_smaller_rate():
     recipe = get_recipe("fast").with_settings({"batch_size": 500, "least_steps": 50, "learning_rate": 0.1})
     assert [recipe.batch_size_for(n) for n in (50_000, 5000, 1000, 30)] == [500, 100, 20, 16]
     assert recipe.learning_rate_at(0, 0, 125) == pytest.approx(0.05)
-    assert get_recipe("quick").batch_size_for(10) == 32
+    assert get_recipe("folder").batch_size_for(10) == 32
 
 
 def test_every_key_can_be_set_by_the_text_that_shows_its_value():
-    for entry in CATALOGUE.values():
-        settings = {key: str(value).lower() for key, value in entry.recipe.model_dump(exclude={"name"}).items()}
+    for entry in ENTRIES.values():
+        values = entry.recipe.model_dump(exclude={"name"})
+        settings = {
+            key: str(value).lower() if value in (True, False, None) else str(value) for key, value in values.items()
+        }
         assert entry.recipe.with_settings(settings) == entry.recipe
     assert get_recipe("fast").with_settings({"views": "1"}).views == 1
     with pytest.raises(RecipeError, match="'views'"):

@@ -144,6 +144,7 @@ def test_class_weights_lift_the_rare_class(tiny_folder, tmp_path):
     split = saccade.load(tiny_folder).splits["train"]
     rare = split.subset(np.flatnonzero((split.labels != 0) | (np.arange(len(split)) % 4 == 0)))
     weights = class_weights_of(rare, run)
+    assert weights is not None
     counts = np.bincount(rare.labels)
     np.testing.assert_allclose(weights * counts, len(rare) / 3, rtol=1e-6)
     plain = train_tiny(tiny_folder, tmp_path / "plain", epochs=1)

@@ -90,7 +90,8 @@ def _model_based(
 ) -> list[Finding]:
     # Here, so that an audit without training loads no TensorFlow.
     from saccade.auditing.label_errors import label_findings, outlier_findings
-    from saccade.auditing.out_of_fold import audit_recipe, deal_folds, out_of_fold_probabilities
+    from saccade.auditing.out_of_fold import audit_recipe, out_of_fold_probabilities
+    from saccade.experiments.deal import deal_folds
 
     dealt = deal_folds(pictures.all.labels, duplicates.near, folds)
     chosen = audit_recipe(recipe, dataset.rule.height, dataset.rule.width)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from saccade.auditing.pictures import Pictures
 from saccade.data.dataset import Dataset
 from saccade.data.progress import counting
 from saccade.inference.predictor import Predictor
-from saccade.pipeline.order import generator
 from saccade.recipes import Recipe, default_recipe_name, get_recipe
 from saccade.training.train import train
 
@@ -43,7 +41,7 @@ def out_of_fold_probabilities(
     Args:
         dataset: whose pictures these are.
         pictures: of all its splits: test labels may be wrong too.
-        folds: int64 [n]: the fold of each picture, see `deal_folds`.
+        folds: int64 [n]: the fold of each picture, as `deal_folds` deals them.
         recipe: of every training.
         progress: whether to show on stderr how far it is.
 
@@ -66,33 +64,6 @@ def out_of_fold_probabilities(
             probabilities[held_out] = Predictor.from_run(run).probabilities_of(pictures.all.subset(held_out))
             bar.update(1)
     return probabilities
-
-
-def deal_folds(labels: NDArray[np.int64], groups: NDArray[np.int64], folds: int, seed: int = 0) -> NDArray[np.int64]:
-    """Deals pictures to folds: stratified by label, with the copies of a picture together.
-
-    Args:
-        labels: int64 [n].
-        groups: int64 [n]: pictures with equal numbers stay together.
-        folds: how many; at least 2.
-        seed: of the draw.
-
-    Returns:
-        int64 [n]: the fold of each picture, from 0.
-    """
-    _, first, group_of = np.unique(groups, return_index=True, return_inverse=True)
-    fold_of = np.empty(len(first), np.int64)
-    order = generator(seed, 0, "audit folds").permutation(len(first))
-    dealt = 0
-    for members in _by_label(labels[first], order):
-        # The next class goes on where this one ended, so that small classes don't all begin with fold 0.
-        fold_of[members] = (dealt + np.arange(len(members))) % folds
-        dealt += len(members)
-    return fold_of[group_of]
-
-
-def _by_label(labels: NDArray[np.int64], order: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    return (order[labels[order] == label] for label in np.unique(labels))
 
 
 def _without(dataset: Dataset, pictures: Pictures, held_out: NDArray[np.int64]) -> Dataset:

@@ -60,6 +60,7 @@ def command(
         return
     print_notes(report.notes)
     _print_numbers(report)
+    _print_folds(report)
     if len(report.class_names) <= _MOST_CLASSES:
         _print_classes(report)
     _print_confused(report)
@@ -120,10 +121,19 @@ def _print_numbers(report: Report) -> None:
     say(f"log-loss           {report.log_loss:7.4f}  nats")
     found = report.calibration
     if found:
-        temperature = f"{found.temperature:.3g}, of {found.pictures:,} validation pictures"
+        temperature = f"{found.temperature:.3g}, of {found.fitted_on}"
     else:
         temperature = "1: not calibrated" if report.temperature == 1 else f"{report.temperature:.3g}"
     say(f"calibration error  {report.expected_calibration_error:7.2%}  (expected, 15 bins; temperature {temperature})")
+
+
+def _print_folds(report: Report) -> None:
+    """What the run's cross-validation said before; a model file has none."""
+    from saccade.runs.run import Run
+
+    folds = Run.open(report.run).folds() if report.files else None
+    if folds is not None:
+        say(f"cross-validated    {folds.sentence}")
 
 
 def _print_classes(report: Report) -> None:

@@ -14,11 +14,13 @@ from saccade.cli.output import say
 from saccade.errors import SaccadeError
 from saccade.keras_start import this_process_is_our_own
 
-# verb -> what it does, in the order of a first session. The module saccade.cli.<verb> holds the command.
+# verb -> what it does, in the order of a first session. The module saccade.cli.<verb>, - written _, holds the command.
 VERBS = {
     "explore": "Look at data: counts, sizes, unreadable files, duplicates, sample pictures.",
     "audit": "Find what is wrong with data: label errors, duplicates, leaks, odd pictures.",
     "train": "Train a classifier; leaves a run directory.",
+    "tune": "Search better settings for a recipe, and see whether they are better.",
+    "learning-curve": "Tell whether more pictures would help, from trainings on fewer.",
     "evaluate": "Measure a run on the test split, with intervals.",
     "report": "Make a page to read of a run, and a model card.",
     "compare": "Compare runs, with a verdict: better, or not distinguishable.",
@@ -42,7 +44,7 @@ class Verbs(click.Group):
         """The verb's command, its module imported now."""
         if cmd_name not in VERBS:
             return None
-        command: click.Command = importlib.import_module(f"saccade.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"saccade.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def resolve_command(

@@ -58,15 +58,17 @@ def _promised(model: Run | ModelFile, abstain: float | None) -> float | Abstenti
 
     if not isinstance(model, Run):
         return abstain
+    calibration = model.calibration()
     if abstain is None:
-        if model.calibration() is None:
+        if calibration is None:
             say("note: the probabilities are not calibrated (temperature 1): no validation pictures", err=True)
         return None
     from saccade.inference.abstention import abstention_of
 
     found = abstention_of(model, abstain)
+    kind = "out-of-fold" if calibration and calibration.out_of_fold else "validation"
     say(
-        f"unsure below {found.threshold:.1%}: of {found.pictures:,} validation pictures {found.coverage:.1%} are "
+        f"unsure below {found.threshold:.1%}: of {found.pictures:,} {kind} pictures {found.coverage:.1%} are "
         f"answered, {found.wrong:,} of them wrongly (95% bound {found.bound:.2%})",
         err=True,
     )

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from saccade.cli.output import print_json, print_table, say
-from saccade.recipes import CATALOGUE, Entry, Recipe, get_entry
+from saccade.recipes import ENTRIES, Entry, Recipe, get_entry
 
 
 @click.command("recipes")
@@ -15,7 +15,7 @@ from saccade.recipes import CATALOGUE, Entry, Recipe, get_entry
 @click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
 def command(name: str | None, as_json: bool) -> None:
     """List the recipes, or show every key of one."""
-    entries = [get_entry(name)] if name else list(CATALOGUE.values())
+    entries = [get_entry(name)] if name else list(ENTRIES.values())
     if as_json:
         shown = [_as_dict(entry) for entry in entries]
         print_json(shown[0] if name else shown)

@@ -9,26 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from saccade.cli.output import print_json, print_notes, print_refused, say
+from saccade.cli.output import print_json, print_notes, say
+from saccade.cli.training_data import begun, checked, loaded, settings_given, source_given
 
 if TYPE_CHECKING:
-    from saccade.data.dataset import Dataset
     from saccade.runs.run import Run
     from saccade.training.progress import Progress
+    from saccade.training.source import Source
 
 
 _LOGS = ("tensorboard", "mlflow")
 _GIVE_A_RUN = ("--resume", "--extend")
-
-
-def _settings(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    settings = {}
-    for value in values:
-        key, equals, text = value.partition("=")
-        if not equals or not key:
-            raise click.BadParameter(f"'{value}' is not KEY=VALUE")
-        settings[key.strip().replace("-", "_")] = text.strip()
-    return settings
 
 
 def _duration(_context: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:
@@ -43,6 +34,8 @@ def _duration(_context: click.Context, _parameter: click.Parameter, value: str |
 @click.command("train")
 @click.argument("data", required=False)
 @click.option("--recipe", metavar="NAME", help="See `saccade recipes`. Default: fast; folder above 64x64 pixels.")
+@click.option("--from", "source", metavar="SOURCE", help="Go on from a network that has learned; see below.")
+@click.option("--weights", metavar="FILE", help="With --from NAME: its weights, instead of a download.")
 @click.option("--out", metavar="DIR", help="The run directory to make. Default: runs/<data>-<recipe>-<n>.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs in all; with --extend: how many more.")
 @click.option(
@@ -54,7 +47,13 @@ def _duration(_context: click.Context, _parameter: click.Parameter, value: str |
 @click.option("--batch-size", type=click.IntRange(min=1), help="Pictures in a step.")
 @click.option("--seed", type=click.IntRange(min=0), help="Another seed gives another training; the same one the same.")
 @click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="Train N runs, with --seed and the next N - 1.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", callback=_settings, help="Change a recipe key.")
+@click.option(
+    "--folds", type=click.IntRange(2, 20), metavar="K",
+    help="Of few pictures: measure on all of them by K trainings, each without a part, then train on all.",
+)  # fmt: skip
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", callback=settings_given, help="Change a recipe key."
+)
 @click.option(
     "--checkpoint-every", metavar="TIME", callback=_duration, help="Such as 60s, which is the default, 5m or 1h."
 )
@@ -85,9 +84,12 @@ def command(context: click.Context, /, resume: str | None, extend: str | None, a
 
     With --minutes the plan is shown first, and kept to by planning the rest anew where the machine gets slower or
     faster. What is named, by --recipe or --set, is kept.
+    With --from, a network that has learned from other pictures gets a new head, and is then trained on carefully: the
+    way when pictures are few. SOURCE is a run, the weights.safetensors of one, or the name of a network of
+    keras.applications, such as MobileNetV3Small or EfficientNetV2B0, whose ImageNet weights Keras downloads.
 
     With --seeds and --out DIR the runs are DIR/seed-0, DIR/seed-1 and so on, and the same command goes on with those
-    that are missing.
+    that are missing. With --folds and --out DIR the same command goes on as well.
     """
     began = time.monotonic()
     if resume is not None:
@@ -109,13 +111,22 @@ def command(context: click.Context, /, resume: str | None, extend: str | None, a
     else:
         _allow(context, None, set(options) - {"schedule", "force"})
         if options["seeds"] is not None:
-            _allow(context, "--seeds", set(options) - {"schedule", "force", "summary", "split_from", "minutes"})
+            _allow(
+                context, "--seeds",
+                set(options) - {"schedule", "force", "summary", "split_from", "source", "weights", "folds", "minutes"},
+            )  # fmt: skip
             _train_seeds(as_json=as_json, **options)
             return
+        if options["folds"] is not None:
+            _allow(context, "--folds", set(options) - {"schedule", "force", "summary", "seeds", "minutes"})
+            from saccade.cli.folds import cross_validated
+
+            cross_validated(lambda: _progress(**options), as_json=as_json, **options)
+            return
         if options["minutes"] is not None:
-            _allow(context, "--minutes", set(options) - {"schedule", "force", "epochs"})
+            _allow(context, "--minutes", set(options) - {"schedule", "force", "epochs", "source", "weights"})
         run = _train(began=began, **options)
-    _prepare_predictions(run)
+    prepare_predictions(run)
     if as_json:
         print_json(result_of(run))
     else:
@@ -139,13 +150,16 @@ def _allow(context: click.Context, mode: str | None, allowed: set[str]) -> None:
 
 
 def _train(out: str | None, settings: dict[str, Any], minutes: float | None, began: float, **options: Any) -> Run:
-    settings = _checked(settings, **options)
+    source = source_given(**options)
+    if source is not None:
+        return _transfer(source, out, settings, **options)
+    settings = checked(settings, **options)
     from saccade.runs.create import check_free
     from saccade.runs.run import Run
 
     check_free(out)
     split_from = None if options["split_from"] is None else Run.open(options["split_from"])
-    dataset = _loaded(settings, **options)
+    dataset = loaded(settings, **options)
     if minutes is not None:
         from saccade.training.train_within import Budget, train_in_budget
 
@@ -163,13 +177,27 @@ def _train(out: str | None, settings: dict[str, Any], minutes: float | None, beg
     )  # fmt: skip
 
 
+def _transfer(source: Source, out: str | None, settings: dict[str, Any], **options: Any) -> Run:
+    if options["split_from"] is not None:
+        raise click.UsageError("--split-from has no meaning beside --from: it parts the pictures itself.")
+    settings = checked(settings, **options | {"recipe": "transfer"})
+    from saccade.runs.create import check_free
+    from saccade.training.transfer import transfer
+
+    check_free(out)
+    dataset, _ = begun(source, settings, **options)
+    return transfer(
+        dataset, source, out=out, epochs=options["epochs"], settings=settings, progress=_progress(**options)
+    )
+
+
 def _train_seeds(*, as_json: bool, seeds: int, out: str | None, settings: dict[str, Any], **options: Any) -> None:
-    settings = _checked(settings, **options)
+    settings = checked(settings, **options)
     if out is not None:
         from saccade.training.seeds import check_folder
 
         check_folder(out)
-    dataset = _loaded(settings, **options)
+    dataset = loaded(settings, **options)
 
     from saccade.cli.seeds import print_series
     from saccade.training.seeds import train_seeds
@@ -194,45 +222,6 @@ def _progress(*, tensorboard: bool, mlflow: bool, summary: bool, **_others: Any)
     return progress
 
 
-def _checked(settings: dict[str, Any], recipe: str | None, **options: Any) -> dict[str, Any]:
-    """All settings; a wrong recipe, key or value is refused at once, before anything heavy is loaded."""
-    from saccade.recipes import get_recipe
-
-    given = {"batch_size": "batch_size", "seed": "seed", "checkpoint_seconds": "checkpoint_every"}
-    settings = settings | {key: options[name] for key, name in given.items() if options[name] is not None}
-    get_recipe(recipe or "quick").with_settings(settings)
-    return settings
-
-
-def _loaded(
-    settings: dict[str, Any], data: str | None, recipe: str | None, fixes: str | None, strict: bool, **_others: Any
-) -> Dataset:
-    from saccade.data.fixes import apply_fixes, read_fixes
-    from saccade.data.load import load, load_default
-    from saccade.recipes import get_recipe
-
-    size = get_recipe(recipe or "quick").with_settings(settings).image_size
-    dataset = (
-        load_default(image_size=size, progress=True) if data is None else load(data, image_size=size, progress=True)
-    )
-    if fixes is not None:
-        dataset = apply_fixes(dataset, read_fixes(fixes))
-    _announce(dataset)
-    if strict:
-        dataset.require_all()
-    return dataset
-
-
-def _announce(dataset: Dataset) -> None:
-    counts = ", ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
-    size = f"{dataset.rule.width}x{dataset.rule.height}"
-    say(f"data: {dataset.name}, {len(dataset.class_names)} classes, {counts}, {size} pixels", err=True)
-    if dataset.refused:
-        say(f"data: {len(dataset.refused)} pictures can't be read and are left out:", err=True)
-        print_refused(dataset.refused, "see them all: saccade explore", err=True)
-    print_notes(dataset.notes)
-
-
 def result_of(run: Run) -> dict[str, Any]:
     """What a training came to, as plain values that JSON can hold."""
     status, history = run.status(), run.history()
@@ -251,7 +240,7 @@ def result_of(run: Run) -> dict[str, Any]:
     }
 
 
-def _prepare_predictions(run: Run) -> None:
+def prepare_predictions(run: Run) -> None:
     """Writes the model from which `predict` answers at once. The run is whole without it."""
     if run.status().state == "interrupted":
         return

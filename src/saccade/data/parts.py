@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -23,21 +23,31 @@ def parts_of(
             not the data decides on it; only pictures that are not in it are drawn.
 
     Returns:
-        "train", "validation" (empty where `validation` is 0) and "test", with no picture in two of them.
+        "train", "validation" (empty where `validation` is 0, or where the earlier training had none although the data
+        brings one) and "test", with no picture in two of them.
     """
     training, test = dataset.splits["train"], dataset.splits["test"]
     if dataset.test_is_made and earlier:
         training, test = _as_before(training, test, earlier)
     if "validation" in dataset.splits:
-        return {"train": training, "validation": dataset.splits["validation"], "test": test}
+        own = dataset.splits["validation"]
+        if earlier and "validation" not in earlier.values():
+            # A training that was cross-validated: it had all of them to train on.
+            return {"train": in_order([training, own]), "validation": own.subset(np.empty(0, np.int64)), "test": test}
+        return {"train": training, "validation": own, "test": test}
     training, held_out = hold_out(training, validation, seed, earlier)
     return {"train": training, "validation": held_out, "test": test}
 
 
+def in_order(splits: Sequence[Split]) -> Split:
+    """Splits of one dataset as one, its pictures in the order of the data."""
+    together = Split.joined(splits)
+    return together.subset(np.argsort(together.rows, kind="stable"))
+
+
 def _as_before(training: Split, test: Split, earlier: Mapping[str, SplitName]) -> tuple[Split, Split]:
     """Both splits, with the pictures exchanged that stood in the other one; new copies go where the known ones are."""
-    both = Split.joined([training, test])
-    both = both.subset(np.argsort(both.rows, kind="stable"))
+    both = in_order([training, test])
     was_test, was_other = (
         np.array([earlier.get(content) in parts for content in both.hashes], np.bool_)
         for parts in (("test",), ("train", "validation"))

@@ -252,7 +252,7 @@ def _no_pictures(dataset: Dataset, split: SplitName) -> EvaluationError:
     if split == "validation":
         return EvaluationError(
             f"'{dataset.name}' has no validation pictures for this run",
-            found="no validation split in the data, and a recipe that holds none out (validation = 0)",
+            found="a training that held none out (validation = 0)",
             remedy="evaluate on the test split: --split test",
         )
     return EvaluationError(f"'{dataset.name}' has no {split} pictures that can be read")

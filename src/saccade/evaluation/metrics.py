@@ -88,14 +88,14 @@ def measure(labels: NDArray[np.int64], probabilities: NDArray[np.floating]) -> M
     )
 
 
-def wilson_interval(correct: int, n: int) -> tuple[float, float]:
+def wilson_interval(correct: float, n: float) -> tuple[float, float]:
     """The 95% score interval of a proportion, which stays inside [0, 1] and holds for small n.
 
     Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).
 
     Args:
         correct: successes, 0 to n.
-        n: trials, at least 1.
+        n: trials, more than 0; parts of one where trials are worth less than independent ones.
 
     Returns:
         The lower and the upper end.

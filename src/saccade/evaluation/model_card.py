@@ -50,8 +50,9 @@ def model_card(run: Run, metrics: Metrics, n: int, steps: Sequence[NextStep]) ->
         f"| balanced accuracy | {metrics.balanced_accuracy:.2%} |",
         f"| log-loss | {metrics.log_loss:.4f} nats |",
         f"| expected calibration error, 15 bins | {metrics.expected_calibration_error:.2%} |",
+        *_folds(run),
         "",
-        f"The temperature is {calibration.temperature:.3g}, fitted on {calibration.pictures:,} validation pictures."
+        f"The temperature is {calibration.temperature:.3g}, fitted on {calibration.fitted_on}."
         if calibration
         else "The probabilities are not calibrated: there were no validation pictures.",
         "",
@@ -85,6 +86,12 @@ def model_card(run: Run, metrics: Metrics, n: int, steps: Sequence[NextStep]) ->
         lines += [f"- {_plain(step.reason)} {_plain(step.action)}" for step in steps]
         lines.append("")
     return "\n".join(lines)
+
+
+def _folds(run: Run) -> list[str]:
+    """What a cross-validation says of trainings like this one."""
+    folds = run.folds()
+    return [] if folds is None else ["", f"Cross-validated: {folds.sentence}."]
 
 
 def _front_matter(run: Run, metrics: Metrics) -> list[str]:

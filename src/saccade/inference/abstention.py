@@ -44,7 +44,7 @@ def abstention_of(run: Run, promise: float) -> Abstention:
     """The lowest threshold at which a run's validation answers keep a promise.
 
     Args:
-        run: with validation pictures.
+        run: with validation pictures, or cross-validated: then the answers are those of the networks of its folds.
         promise: part of the answers that is to be right, greater than 0 and less than 1.
 
     Raises:
@@ -53,9 +53,9 @@ def abstention_of(run: Run, promise: float) -> Abstention:
     if run.calibration() is None:
         raise RunError(
             f"the run '{run.path}' can't abstain: its confidence was never held against the truth",
-            expected="a run trained to its end with validation pictures",
+            expected="a run trained to its end with validation pictures, or cross-validated",
             found=f"validation = {run.recipe.validation:g} in its recipe, {run.status().state}",
-            remedy="train with validation pictures: --set validation=0.1",
+            remedy="train with validation pictures, --set validation=0.1, or with few pictures: --folds 5",
         )
     answers = run.answers(VALIDATION_ANSWERS)
     confidences = answers.probabilities.max(axis=1)
@@ -89,8 +89,8 @@ def find_threshold(confidences: NDArray[np.float32], wrong: NDArray[np.bool_], p
         least = float(bounds[whole].min())
         raise RunError(
             f"no confidence is high enough to promise that {promise:.4g} of the answers are right",
-            found=f"at best {1 - least:.4f}, by the 95% bound on {len(confidences):,} validation pictures",
-            remedy=f"promise less, such as {np.floor((1 - least) * 100) / 100:g}, or hold out more validation pictures",
+            found=f"at best {1 - least:.4f}, by the 95% bound on {len(confidences):,} pictures that were held out",
+            remedy=f"promise less, such as {np.floor((1 - least) * 100) / 100:g}, or hold out more pictures",
         )
     last = kept[-1]
     return Abstention(

@@ -25,10 +25,10 @@ NOTE = "saccade"
 
 _OPERATORS = frozenset(
     {
-        "Add", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Constant", "Conv", "Div", "Flatten",
-        "Gather", "Gemm", "GlobalAveragePool", "Identity", "MatMul", "Max", "MaxPool", "Min", "Mul",
-        "ReduceMax", "ReduceMean", "ReduceProd", "Relu", "Reshape", "Shape", "Sigmoid", "Slice", "Softmax", "Split",
-        "Squeeze", "Sub", "Transpose", "Unsqueeze",
+        "Add", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Constant", "Conv", "Div", "Erf",
+        "Flatten", "Gather", "Gemm", "GlobalAveragePool", "HardSigmoid", "Identity", "MatMul", "Max", "MaxPool", "Min",
+        "Mul", "Pad", "ReduceMax", "ReduceMean", "ReduceProd", "Relu", "Reshape", "Shape", "Sigmoid", "Slice",
+        "Softmax", "Split", "Sqrt", "Squeeze", "Sub", "Transpose", "Unsqueeze",
     }
 )  # fmt: skip
 

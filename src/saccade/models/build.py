@@ -13,16 +13,19 @@ from numpy.typing import NDArray
 
 from saccade.errors import TrainingError
 from saccade.models import accurate, classic, fast, folder, quick, scheduled
+from saccade.models.backbones import BACKBONES, Backbone
+from saccade.models.head import head_of
 from saccade.models.views import asked_about
 from saccade.recipes import Recipe
 
-FAMILIES: dict[str, ModuleType] = {
+FAMILIES: dict[str, ModuleType | Backbone] = {
     "fast": fast,
     "accurate": accurate,
     "classic": classic,
     "quick": quick,
     "scheduled": scheduled,
     "folder": folder,
+    **BACKBONES,
 }
 
 
@@ -89,6 +92,16 @@ def learning_variables(network: keras.Model, recipe: Recipe, epoch: int) -> list
     """The variables that the steps of an epoch, counted from 0, change: in the first third of them all, then fewer."""
     early = () if recipe.is_early(epoch) else getattr(FAMILIES[recipe.network], "EARLY_LAYERS", ())
     return [variable for layer in network.layers if layer.name not in early for variable in layer.trainable_variables]
+
+
+def freeze_lower_layers(network: keras.Model, recipe: Recipe) -> None:
+    """Lets a transferred network learn only as much as the recipe says: its head, and its uppermost layers."""
+    head = head_of(network)
+    weighted = [layer for layer in network.layers if layer.weights and layer is not head]
+    first = len(weighted) - round(recipe.fine_tuned * len(weighted))
+    for place, layer in enumerate(weighted):
+        # Statistics of a few pictures are worse than those it brought; a frozen layer also goes by these in training.
+        layer.trainable = place >= first and not isinstance(layer, keras.layers.BatchNormalization)
 
 
 def dense_weights(recipe: Recipe, *, height: int, width: int) -> int:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 @dataclass
 class Source:
-    """A convolution or dense layer of the copy, with its weights as they will be in the end."""
+    """A convolution or dense layer of the copy, with its weights as they will be, outputs along the last axis."""
 
     layer: keras.Layer
     kernel: NDArray[Any]
@@ -128,7 +128,8 @@ class FoldedGraph:
     def fill(self) -> None:
         """Sets the weights that are known only when all is folded."""
         for source in self._sources:
-            source.layer.set_weights([np.float32(source.kernel), np.float32(source.bias)])
+            kernel = np.float32(source.kernel).reshape(source.layer.kernel.shape)
+            source.layer.set_weights([kernel, np.float32(source.bias)])
         for affine, value in self._affine:
             affine.fill(value)
 

@@ -133,6 +133,13 @@ def _normalization(_: FoldedGraph, layer: layers.BatchNormalization, value: Valu
     return value.then(scale, shift)
 
 
+def _standardisation(_: FoldedGraph, layer: layers.Normalization, value: Value) -> Value | None:
+    if layer.input_mean is None or layer.invert or tuple(layer.axis) not in ((-1,), (len(value.tensor.shape) - 1,)):
+        return None
+    scale = 1 / np.maximum(np.sqrt(np.asarray(layer.input_variance, np.float64)), keras.config.epsilon())
+    return value.then(scale, -scale * np.asarray(layer.input_mean, np.float64))
+
+
 def _rescaling(_: FoldedGraph, layer: layers.Rescaling, value: Value) -> Value | None:
     if np.ndim(layer.scale) or np.ndim(layer.offset) or value.tensor.dtype != "float32":
         return None
@@ -149,6 +156,27 @@ def _convolution(graph: FoldedGraph, layer: layers.Conv2D, value: Value) -> Valu
     if layer.padding == "same" and value.shifted:
         value = Value(graph.settled(value))
     return graph.weighted(layer, value, *_with_input(layer, value))
+
+
+def _depthwise(graph: FoldedGraph, layer: layers.DepthwiseConv2D, value: Value) -> Value | None:
+    if layer.data_format != "channels_last" or layer.depth_multiplier > 1:
+        return None
+    if layer.padding == "same" and value.shifted:
+        value = Value(graph.settled(value))
+    kernel = keras.ops.convert_to_numpy(layer.kernel)[..., 0]
+    bias = keras.ops.convert_to_numpy(layer.bias) if layer.use_bias else np.zeros(kernel.shape[-1], np.float32)
+    return graph.weighted(
+        layer, value, kernel * value.scale, bias + value.shift * kernel.sum(axis=(0, 1), dtype=np.float64)
+    )
+
+
+def _zero_padding(graph: FoldedGraph, layer: layers.ZeroPadding2D, value: Value) -> Value | None:
+    if layer.data_format != "channels_last":
+        return None
+    if value.shifted:
+        value = Value(graph.settled(value))
+    # What made the tensor can no longer take up anything: the border is not of its making.
+    return Value(graph.passed(layer, value).tensor, value.scale)
 
 
 def _dense(graph: FoldedGraph, layer: layers.Dense, value: Value) -> Value:
@@ -191,9 +219,12 @@ def _flatten(graph: FoldedGraph, layer: layers.Flatten, value: Value) -> Value |
 
 _RULES = (
     (layers.BatchNormalization, _normalization),
+    (layers.Normalization, _standardisation),
     (layers.Rescaling, _rescaling),
     (layers.Dropout, _dropout),
     (layers.Conv2D, _convolution),
+    (layers.DepthwiseConv2D, _depthwise),
+    (layers.ZeroPadding2D, _zero_padding),
     (layers.Dense, _dense),
     ((layers.MaxPooling2D, layers.GlobalMaxPooling2D), _maximum),
     ((layers.AveragePooling2D, layers.GlobalAveragePooling2D), _average),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import keras
 import numpy as np
 
+from saccade.models.head import head_of
+
 
 def divide_logits(model: keras.Model, temperature: float) -> None:
     """Divides the logits of a probability model by a temperature, greater than 0.
@@ -14,14 +16,5 @@ def divide_logits(model: keras.Model, temperature: float) -> None:
     """
     if temperature == 1:
         return
-    head = _head(model)
+    head = head_of(model)
     head.set_weights([np.float32(weight / temperature) for weight in head.get_weights()])
-
-
-def _head(model: keras.Model) -> keras.layers.Dense:
-    for layer in reversed(model.layers):
-        if isinstance(layer, keras.Model):
-            return _head(layer)
-        if isinstance(layer, keras.layers.Dense):
-            return layer
-    raise ValueError(f"the network '{model.name}' does not end in a dense layer")

@@ -10,15 +10,29 @@ from numpy.typing import NDArray
 _FIRST_LOOK = 5000
 
 # Each use of random numbers has a stream of its own, so that adding one does not change another.
-Stream = Literal["order", "augmentation", "kept pictures", "first flips", "first look", "audit folds", "statistics"]
+Stream = Literal[
+    "order",
+    "augmentation",
+    "kept pictures",
+    "first flips",
+    "first look",
+    "folds",
+    "statistics",
+    "head penalty",
+    "tuning",
+    "subsets",
+]
 _STREAMS: dict[Stream, int] = {
     "order": 1,
     "augmentation": 2,
     "kept pictures": 3,
     "first flips": 4,
     "first look": 5,
-    "audit folds": 6,
+    "folds": 6,
     "statistics": 7,
+    "head penalty": 8,
+    "tuning": 9,
+    "subsets": 10,
 }
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from saccade.recipes.catalogue import CATALOGUE, default_recipe_name, get_entry, get_recipe
+from saccade.recipes.catalogue import CATALOGUE, ENTRIES, default_recipe_name, get_entry, get_recipe
 from saccade.recipes.entry import Entry, Measurement
-from saccade.recipes.recipe import ComputeDtype, Recipe
+from saccade.recipes.recipe import BackboneName, ComputeDtype, NetworkName, Phase, Recipe
 
 __all__ = [
     "CATALOGUE",
+    "ENTRIES",
+    "BackboneName",
     "ComputeDtype",
     "Entry",
     "Measurement",
+    "NetworkName",
+    "Phase",
     "Recipe",
     "default_recipe_name",
     "get_entry",

@@ -5,13 +5,17 @@ from __future__ import annotations
 import difflib
 
 from saccade.errors import RecipeError
-from saccade.recipes import accurate, classic, fast, folder, quick, scheduled, two_phase
+from saccade.recipes import accurate, classic, fast, folder, quick, scheduled, transfer, two_phase
 from saccade.recipes.entry import Entry
 from saccade.recipes.recipe import Recipe
 
 CATALOGUE: dict[str, Entry] = {
     module.ENTRY.recipe.name: module.ENTRY for module in (fast, accurate, quick, two_phase, classic, scheduled, folder)
 }
+"""The recipes that train a network from the beginning, by name."""
+
+ENTRIES: dict[str, Entry] = {**CATALOGUE, transfer.ENTRY.recipe.name: transfer.ENTRY}
+"""All recipes, by name."""
 
 
 def get_entry(name: str) -> Entry:
@@ -20,14 +24,14 @@ def get_entry(name: str) -> Entry:
     Raises:
         RecipeError: there is no recipe of that name; the nearest is named.
     """
-    if name not in CATALOGUE:
-        near = difflib.get_close_matches(name, CATALOGUE, n=1)
+    if name not in ENTRIES:
+        near = difflib.get_close_matches(name, ENTRIES, n=1)
         raise RecipeError(
             f"there is no recipe '{name}'",
-            expected=f"one of {', '.join(CATALOGUE)}",
+            expected=f"one of {', '.join(ENTRIES)}",
             remedy=f"did you mean '{near[0]}'?" if near else "see them all: saccade recipes",
         )
-    return CATALOGUE[name]
+    return ENTRIES[name]
 
 
 def get_recipe(name: str) -> Recipe:

@@ -12,7 +12,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from saccade.errors import RecipeError
 
 ComputeDtype = Literal["float32", "bfloat16"]
-NetworkName = Literal["fast", "accurate", "classic", "quick", "scheduled", "folder"]
+BackboneName = Literal[
+    "MobileNetV3Small", "MobileNetV3Large", "EfficientNetV2B0", "EfficientNetV2B1", "EfficientNetV2B2",
+    "EfficientNetV2B3", "ConvNeXtTiny", "ResNet50V2",
+]  # fmt: skip
+NetworkName = Literal["fast", "accurate", "classic", "quick", "scheduled", "folder", BackboneName]
+Phase = Literal["head", "plain", "augmented"]
 
 _SMALLEST_SIDE = 12
 
@@ -26,7 +31,8 @@ class Recipe(BaseModel):
     """Every choice of a training. Unknown keys and impossible values are refused.
 
     A training has two phases: `plain_epochs` on the pictures as they are, then `augmented_epochs` on randomly moved
-    ones. The second goes on where the first ended, with the same weights and the same optimizer state.
+    ones. The second goes on where the first ended, with the same weights and the same optimizer state. In a transfer
+    the first epoch of all, of whichever phase, only fits a head.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -97,8 +103,10 @@ class Recipe(BaseModel):
     validation: float = Field(
         default=0.1, ge=0, le=0.5, description="part of the training pictures held out for validation, stratified"
     )
-    keep: Literal["last", "best"] = Field(
-        default="last", description="the weights to keep: the last, or those of the best validation accuracy"
+    keep: Literal["last", "best", "helped"] = Field(
+        default="last",
+        description="the weights to keep: the last, those of the best validation accuracy, or, in a transfer, the last "
+        "where they are no worse in validation than the fitted head alone, else that head",
     )
     patience: int = Field(
         default=0, ge=0, description="stop after so many epochs without a better validation accuracy; 0: never"
@@ -109,6 +117,17 @@ class Recipe(BaseModel):
     )
     deterministic: bool = Field(
         default=True, description="only operations that give the same bits each time, at whatever cost"
+    )
+    transfer: bool = Field(
+        default=False,
+        description="the network's weights come from elsewhere; in the first epoch a linear head is fitted to what it "
+        "gives, and batch normalisation stays as it came",
+    )
+    fine_tuned: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="transfer: part of the layers with weights, the uppermost, that the epochs after the first change",
     )
     extends: int = Field(default=0, ge=0, description="epochs that were done by the run that this one extends")
     extended_rate: float = Field(
@@ -124,6 +143,10 @@ class Recipe(BaseModel):
     def _something_to_do(self) -> Recipe:
         if self.plain_epochs + self.augmented_epochs == 0:
             raise ValueError("a training needs at least one epoch: plain_epochs + augmented_epochs is 0")
+        if self.keep == "helped" and not self.transfer:
+            raise ValueError("keep=helped is for a transfer: there is no fitted head to go back to")
+        if self.keep == "helped" and self.patience:
+            raise ValueError("patience waits for a better epoch, and keep=helped looks at the last one alone")
         return self
 
     @property
@@ -131,8 +154,10 @@ class Recipe(BaseModel):
         """Epochs of both phases together."""
         return self.plain_epochs + self.augmented_epochs
 
-    def phase(self, epoch: int) -> Literal["plain", "augmented"]:
-        """The phase that an epoch, counted from 0, belongs to."""
+    def phase(self, epoch: int) -> Phase:
+        """What an epoch, counted from 0, does: fit a head, or train on pictures as they are or on moved ones."""
+        if self.transfer and epoch == 0:
+            return "head"
         return "plain" if epoch < self.plain_epochs else "augmented"
 
     def batch_size_for(self, pictures: int) -> int:
@@ -179,20 +204,27 @@ class Recipe(BaseModel):
                 noise of a step's gradient grows.
         """
         factor = math.sqrt((batch_size or self.batch_size) / self.batch_size)
+        if epoch < self._first_epoch:
+            return 0.0
         if self.extends and self.extended_schedule != "restart":
             falls = self._work_done(epoch, fraction) if self.extended_schedule == "anneal" else 0.0
             return factor * self.extended_rate * (1 - falls)
         rate = factor * self.learning_rate
         if self.warm_up:
-            rate *= min(1.0, (epoch - self.extends + fraction) / self.warm_up)
+            rate *= min(1.0, (epoch - self._first_epoch + fraction) / self.warm_up)
         if self.schedule == "linear":
             return rate * (1 - self._work_done(epoch, fraction))
-        return rate * self.decay ** ((epoch - self.extends) // self.decay_every)
+        return rate * self.decay ** ((epoch - self._first_epoch) // self.decay_every)
+
+    @property
+    def _first_epoch(self) -> int:
+        """The first epoch, counted from 0, in which this training does steps of its own."""
+        return self.extends or int(self.transfer)
 
     def _work_done(self, epoch: int, fraction: float) -> float:
         """The part of the training's own work that is done: an epoch of pictures half as wide is a quarter of one."""
-        work = [self._size_part(each) ** 2 for each in range(self.extends, self.epochs)]
-        done = epoch - self.extends
+        work = [self._size_part(each) ** 2 for each in range(self._first_epoch, self.epochs)]
+        done = epoch - self._first_epoch
         return (sum(work[:done]) + fraction * work[done]) / sum(work)
 
     def with_settings(self, settings: Mapping[str, Any]) -> Recipe:

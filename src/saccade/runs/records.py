@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from saccade.data.dataset import Dataset, PictureRule, SplitName
 from saccade.printable import printable
-from saccade.recipes import ComputeDtype
+from saccade.recipes import ComputeDtype, NetworkName, Phase
 
 _LARGEST_SIDE = 4096
 
@@ -105,20 +105,60 @@ class Parent(_Record):
     epochs: int
 
 
+class WeightsNote(_Record):
+    """What a file of weights says of the network that they are of.
+
+    Attributes:
+        network: its family.
+        rule: how pictures become arrays.
+        end_size: side at which the network sees them, as a part of theirs.
+        views: of a picture, that an answer is averaged over.
+    """
+
+    network: NetworkName
+    rule: PictureRule
+    end_size: float = Field(ge=0.25, le=1)
+    views: Literal[1, 6]
+
+    @model_validator(mode="after")
+    def _within_reason(self) -> WeightsNote:
+        _check_rule(self.rule)
+        return self
+
+
+class SourceRecord(_Record):
+    """Where the network of a transferred run learned first.
+
+    Attributes:
+        name: of a run, of a file, or of a network of keras.applications.
+        fingerprint: hexadecimal SHA-256 of its weights.
+    """
+
+    name: str
+    fingerprint: str
+
+
 class Calibration(_Record):
     """What makes a run's confidence mean something: `training/calibration.py` fits it.
 
     Attributes:
         temperature: that the network's logits are divided by.
-        pictures: validation pictures that it was fitted on.
+        pictures: that it was fitted on.
+        out_of_fold: whether these are training pictures, each answered by a network that was trained without it.
         log_loss_before: mean log-loss on them without it, in nats.
         log_loss_after: with it.
     """
 
     temperature: float = Field(ge=0.01, le=100)
     pictures: int = Field(ge=1)
+    out_of_fold: bool = False
     log_loss_before: float
     log_loss_after: float
+
+    @property
+    def fitted_on(self) -> str:
+        """These pictures in words, such as "1,427 validation pictures"."""
+        return f"{self.pictures:,} {'out-of-fold' if self.out_of_fold else 'validation'} pictures"
 
 
 class ModelRecord(_Record):
@@ -209,7 +249,7 @@ class EpochRecord(_Record):
 
     Attributes:
         epoch: counted from 1.
-        phase: "plain" or "augmented".
+        phase: "plain" or "augmented"; "head" where a head was fitted to a transferred network.
         steps: training steps done in this epoch; fewer than a whole epoch's only in an interrupted one.
         learning_rate: during the epoch.
         loss: mean cross-entropy over the training samples, in nats, as they were seen.
@@ -219,7 +259,7 @@ class EpochRecord(_Record):
     """
 
     epoch: int
-    phase: Literal["plain", "augmented"]
+    phase: Phase
     steps: int
     learning_rate: float
     loss: float

@@ -10,6 +10,7 @@ A run directory holds
     fixes.csv             what was dropped and relabelled of the data, if anything
     parent.json           the run that this one extends, if it does
     plan.json             how it was fitted into its time budget, if it had one, and every change of that
+    source.json           where its network learned first, if it was transferred
     status.json           running, finished, stopped early or interrupted; the epoch whose weights were kept
     history.csv           a row per epoch, without clock times
     timings.csv           seconds and pictures per second of each epoch
@@ -17,7 +18,9 @@ A run directory holds
     checkpoints/          what an unfinished training goes on from, and a finished one can be extended from
     weights.safetensors   the kept weights, by `layer/variable`
     calibration.json      the temperature that its logits are divided by
-    answers-validation.safetensors   what it says of each validation picture, at that temperature
+    folds.json            out-of-fold accuracy, if it was cross-validated
+    answers-validation.safetensors   what it says of each validation picture, at that temperature; where it was
+                          cross-validated, what the networks of the folds say of each training picture
     familiarity.safetensors   what its training pictures look like to its first layers
     model.keras           weights and temperature as a stock Keras model that ends in probabilities, for use elsewhere
     model.onnx            the same for ONNX Runtime, from which `predict` answers at once; may be missing
@@ -47,6 +50,7 @@ from saccade.recipes import Recipe
 from saccade.runs.answers import Answers
 from saccade.runs.checkpoints import Checkpoints
 from saccade.runs.environment import memory_bytes
+from saccade.runs.folds import FoldsRecord
 from saccade.runs.plans import Plan
 from saccade.runs.records import (
     Calibration,
@@ -57,14 +61,19 @@ from saccade.runs.records import (
     EvaluationRecord,
     ModelRecord,
     Parent,
+    SourceRecord,
     SplitRow,
     Status,
+    WeightsNote,
 )
 from saccade.runs.untrusted import read_contents, read_pictures, read_record, read_rows, read_weights
 from saccade.runs.writing import write_arrays, write_json, write_rows
 from saccade.whole_files import TEMPORARY, placed
 
 _WEIGHTS = "weights.safetensors"
+WEIGHTS_NOTE = "saccade"
+"""The name of the note in `weights.safetensors` that says of what network they are."""
+
 _VALIDATION = "validation.npz"
 _FAMILIARITY = "familiarity.safetensors"
 LIGHT_MODEL = "model.onnx"
@@ -75,6 +84,7 @@ CARD = "README.md"
 
 _FIXES = "fixes.csv"
 _PLAN = "plan.json"
+_FOLDS = "folds.json"
 _LARGEST_CARD = 1_000_000
 _SPLIT = "split.csv"
 _LARGEST_SPLIT = 10**9
@@ -160,6 +170,11 @@ class Run:
         """Where it was trained."""
         return read_record(self.path / "environment.json", Environment)
 
+    def folds(self) -> FoldsRecord | None:
+        """What its cross-validation came to, if it was cross-validated."""
+        path = self.path / _FOLDS
+        return read_record(path, FoldsRecord) if path.exists() else None
+
     def parent(self) -> Parent | None:
         """The run that this one extends, if it does."""
         path = self.path / "parent.json"
@@ -169,6 +184,11 @@ class Run:
         """How it was fitted into its time budget; None for a training without one."""
         path = self.path / _PLAN
         return read_record(path, Plan) if path.exists() else None
+
+    def source(self) -> SourceRecord | None:
+        """Where its network learned first, if it was transferred."""
+        path = self.path / "source.json"
+        return read_record(path, SourceRecord) if path.exists() else None
 
     def model_record(self) -> ModelRecord:
         """What goes with its model wherever that goes."""
@@ -204,7 +224,7 @@ class Run:
         return read_contents(path, _LARGEST_CARD).decode(errors="replace") if path.exists() else None
 
     def calibration(self) -> Calibration | None:
-        """What its logits are divided by; None without validation pictures, or before it is trained to its end."""
+        """What its logits are divided by; None without pictures to fit it on, or before it is trained to its end."""
         path = self.path / "calibration.json"
         return read_record(path, Calibration) if path.exists() else None
 
@@ -321,6 +341,10 @@ class Run:
         """Writes how the training is fitted into its time budget."""
         write_json(self.path / _PLAN, plan.model_dump())
 
+    def write_folds(self, folds: FoldsRecord) -> None:
+        """Writes what its cross-validation came to."""
+        write_json(self.path / _FOLDS, folds.model_dump())
+
     def write_calibration(self, calibration: Calibration) -> None:
         """Writes what its logits are to be divided by."""
         write_json(self.path / "calibration.json", calibration.model_dump())
@@ -360,9 +384,16 @@ class Run:
         with self.place(_FIXES) as path:
             path.write_text(fixes_text(fixes), encoding="utf-8", newline="")
 
+    def write_source(self, source: SourceRecord) -> None:
+        """Writes where its network learned first."""
+        write_json(self.path / "source.json", source.model_dump())
+
     def write_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
-        """Writes the kept weights."""
-        write_arrays(self.path / _WEIGHTS, weights)
+        """Writes the kept weights, with a note that says of what network they are."""
+        note = WeightsNote(
+            network=self.recipe.network, rule=self.rule, end_size=self.recipe.end_size, views=self.recipe.views
+        )
+        write_arrays(self.path / _WEIGHTS, weights, {WEIGHTS_NOTE: note.model_dump_json()})
 
     def write_validation_pictures(self, pictures: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
         """Writes the validation pictures that later checks use."""

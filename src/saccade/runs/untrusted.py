@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import stat
 import zipfile
@@ -87,6 +88,19 @@ def read_weights(path: Path, limit: int) -> dict[str, NDArray[np.float32]]:
     if others:
         raise RunError(f"'{path}' holds other weights than float32: {', '.join(others[:5])}")
     return arrays
+
+
+def read_weights_with_notes(path: Path, limit: int) -> tuple[dict[str, NDArray[np.float32]], dict[str, str]]:
+    """The arrays of a safetensors file of so many bytes at most, as `read_weights` reads them, and its notes by name.
+
+    Raises:
+        RunError: as there.
+    """
+    weights = read_weights(path, limit)
+    contents = read_contents(path, limit)
+    # A file that was read is well-formed: eight bytes with the length of a JSON header, and the header.
+    header = json.loads(contents[8 : 8 + int.from_bytes(contents[:8], "little")])
+    return weights, dict(header.get("__metadata__") or {})
 
 
 def read_arrays(path: Path, limit: int, dtypes: Mapping[str, type[np.generic]]) -> dict[str, NDArray[Any]]:

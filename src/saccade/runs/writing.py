@@ -29,7 +29,8 @@ def write_rows(path: Path, fields: Sequence[str], rows: Sequence[Mapping[str, An
         writer.writerows(rows)
 
 
-def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Writes named arrays as safetensors."""
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], notes: Mapping[str, str] | None = None) -> None:
+    """Writes named arrays as safetensors, with notes by name."""
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     with placed(path) as temporary:
-        temporary.write_bytes(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+        temporary.write_bytes(save(contiguous, None if notes is None else dict(notes)))

@@ -24,6 +24,7 @@ from saccade.runs.records import EpochRecord
 from saccade.runs.run import Run
 from saccade.runs.training_state import TrainingState
 from saccade.training.checkpointing import Checkpointing
+from saccade.training.head_epoch import head_epoch
 from saccade.training.interrupt import StopRequest
 from saccade.training.optimizer import build_optimizer
 from saccade.training.progress import Progress
@@ -97,7 +98,7 @@ def fit(
     """
     recipe = run.recipe
     training, validation = parts["train"], parts["validation"]
-    class_weights = class_weights_of(training, run) if recipe.class_weights else None
+    class_weights = class_weights_of(training, run)
     optimizer = build_optimizer(recipe, recipe.batch_size_for(len(training)))
     step = TrainingStep(networks.trained, recipe, optimizer, training.store.shape[1:3], class_weights)
     checkpointing = Checkpointing(run, networks.trained, optimizer)
@@ -106,6 +107,9 @@ def fit(
     if checkpoint is not None:
         checkpointing.restore(checkpoint)
         state, best = checkpoint.state, checkpoint.best
+    elif recipe.transfer:
+        # What the network brought is in no other file: whoever goes on needs it.
+        checkpointing.write(state, best)
     # Cut back to the checkpoint: a training that was killed may have written more.
     _write_history(run, state, progress)
     statistics = FreshStatistics(networks.trained, recipe)
@@ -115,7 +119,9 @@ def fit(
     while not state.ended and not interrupted:
         began = time.perf_counter() - state.seconds
         progress.epoch_begins(state.epoch, len(training), state.seen)
-        for n in _steps(step, training, recipe, state, timekeeping):
+        head = recipe.phase(state.epoch) == "head"
+        fitting = head_epoch(networks.trained, networks.validated, parts, run, state, progress)
+        for n in fitting if head else _steps(step, training, recipe, state, timekeeping):
             state.seconds = time.perf_counter() - began
             progress.step_ends(n, state.loss_sum / state.seen, state.correct / state.seen)
             stopping = stop.requested  # asked once: Ctrl-C may come between any two lines
@@ -127,12 +133,10 @@ def fit(
         statistics(training, state.place(recipe.epochs, len(training))[0])
         weights = _finite(named_weights(networks.trained), state, recipe)
         record = _record(state, recipe, training, validated(weights, validation) if validation else None)
-        if _improves(record, state):
+        if _improves(record, state, recipe):
             state.best_accuracy, state.best_epoch = record.validation_accuracy, record.epoch
-            best = weights if recipe.keep == "best" else {}
-        _close_epoch(state, record, time.perf_counter() - began)
-        if timekeeping is not None:
-            timekeeping.epoch_ends(state)
+            best = {} if recipe.keep == "last" else weights
+        _close_epoch(state, record, time.perf_counter() - began, timekeeping)
         progress.epoch_ends(record, state.timings[-1][0])
         _write_history(run, state, progress)
         if whole:
@@ -141,8 +145,13 @@ def fit(
                 checkpointing.write(state, best)
         interrupted = stop.requested
 
-    kept = best if recipe.keep == "best" else named_weights(networks.trained)
-    kept_epoch = state.best_epoch if recipe.keep == "best" else state.epoch
+    return _fitted(named_weights(networks.trained), best, state, recipe)
+
+
+def _fitted(last: Weights, best: Weights, state: TrainingState, recipe: Recipe) -> Fitted:
+    """What is kept of a training: the last weights, or, where they are wanted and there are any, the best."""
+    keeps_best = best and not (recipe.keep == "helped" and _helped(state))
+    kept, kept_epoch = (best, state.best_epoch) if keeps_best else (last, state.epoch)
     return Fitted(kept, kept_epoch, state.ended or "interrupted", state.history)
 
 
@@ -200,18 +209,29 @@ def _finite(weights: Weights, state: TrainingState, recipe: Recipe) -> Weights:
     return weights
 
 
-def _improves(record: EpochRecord, state: TrainingState) -> bool:
+def _improves(record: EpochRecord, state: TrainingState, recipe: Recipe) -> bool:
+    """Whether an epoch's weights are the best so far; of a transfer that is to help, only the head's are."""
     accuracy = record.validation_accuracy
+    if recipe.keep == "helped" and record.phase != "head":
+        return False
     return accuracy is not None and (state.best_accuracy is None or accuracy > state.best_accuracy)
 
 
-def _close_epoch(state: TrainingState, record: EpochRecord, seconds: float) -> None:
+def _helped(state: TrainingState) -> bool:
+    """Whether the last epoch is no worse in validation than the fitted head."""
+    last = state.history[-1].validation_accuracy
+    return last is None or state.best_accuracy is None or last >= state.best_accuracy
+
+
+def _close_epoch(state: TrainingState, record: EpochRecord, seconds: float, timekeeping: Timekeeping | None) -> None:
     """Takes an epoch into the history, and goes to the start of the next."""
     state.history.append(record)
     state.timings.append((seconds, state.seen))
     state.epoch += 1
     state.seen = state.steps = state.correct = 0
     state.loss_sum = state.seconds = 0.0
+    if timekeeping is not None:
+        timekeeping.epoch_ends(state)
 
 
 def _ended(state: TrainingState, recipe: Recipe) -> Literal["finished", "stopped early"] | None:
@@ -259,8 +279,10 @@ def validate(model: keras.Model, validation: Split) -> tuple[float, float]:
     return float(loss), float((probabilities.argmax(axis=1) == validation.labels).mean())
 
 
-def class_weights_of(training: Split, run: Run) -> NDArray[np.float32]:
-    """Weights inverse to the frequency of each class, float32 [classes]; their mean over the pictures is 1."""
+def class_weights_of(training: Split, run: Run) -> NDArray[np.float32] | None:
+    """Weights inverse to the frequency of each class, float32 [classes], of mean 1; None if the recipe wants none."""
+    if not run.recipe.class_weights:
+        return None
     counts = np.bincount(training.labels, minlength=len(run.class_names))
     return (len(training) / (len(counts) * np.maximum(counts, 1))).astype(np.float32)
 

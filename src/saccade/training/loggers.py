@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _LONGEST_PARAMETER = 500  # characters, MLflow's limit for the value of one
 
 
-class _Beside:
+class Beside:
     """Passes everything on to another progress."""
 
     def __init__(self, shown: Progress) -> None:
@@ -53,6 +53,10 @@ class _Beside:
         """Passed on."""
         self._shown.epoch_ends(record, seconds)
 
+    def extracting_features(self, pictures: int) -> AbstractContextManager[Counting]:
+        """Passed on."""
+        return self._shown.extracting_features(pictures)
+
     def calibrating(self, pictures: int) -> AbstractContextManager[Counting]:
         """Passed on."""
         return self._shown.calibrating(pictures)
@@ -62,7 +66,7 @@ class _Beside:
         self._shown.training_ends(run)
 
 
-class TensorBoardLog(_Beside):
+class TensorBoardLog(Beside):
     """Writes the history for TensorBoard into the run's folder `tensorboard`, named as Keras's own callback names it.
 
     Args:
@@ -108,7 +112,7 @@ class TensorBoardLog(_Beside):
             writer.close()
 
 
-class MlflowLog(_Beside):
+class MlflowLog(Beside):
     """Logs recipe, data and history to MLflow, where its own environment variables say.
 
     Args:

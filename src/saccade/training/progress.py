@@ -46,6 +46,9 @@ class Progress(Protocol):
     def epoch_ends(self, record: EpochRecord, seconds: float) -> None:
         """The epoch's record and its length, validation included."""
 
+    def extracting_features(self, pictures: int) -> AbstractContextManager[Counting]:
+        """A transferred network looks at so many pictures, mirrored ones among them; counts them."""
+
     def calibrating(self, pictures: int) -> AbstractContextManager[Counting]:
         """So many validation pictures are answered for the last time; counts them."""
 
@@ -77,6 +80,10 @@ class Silence:
 
     def epoch_ends(self, record: EpochRecord, seconds: float) -> None:
         """Nothing."""
+
+    def extracting_features(self, pictures: int) -> AbstractContextManager[Counting]:
+        """Nothing."""
+        return counting("features", total=pictures, unit="pictures", shown=False)
 
     def calibrating(self, pictures: int) -> AbstractContextManager[Counting]:
         """Nothing."""
@@ -163,6 +170,10 @@ class TerminalProgress:
             line += f", validation loss {record.validation_loss:.4f}, accuracy {record.validation_accuracy:.4f}"
         _line(f"{line}, {seconds:.1f} s")
 
+    def extracting_features(self, pictures: int) -> AbstractContextManager[Counting]:
+        """A bar on a terminal, lines elsewhere."""
+        return counting("features", total=pictures, unit="pictures", shown=True)
+
     def calibrating(self, pictures: int) -> AbstractContextManager[Counting]:
         """A bar on a terminal, lines elsewhere."""
         return counting("calibrating", total=pictures, unit="pictures", shown=True)
@@ -175,7 +186,8 @@ class TerminalProgress:
         return str(epoch) if self._planned else f"{epoch}/{self._recipe.epochs}"
 
     def _phase(self, epoch: int) -> str:
-        return " (augmented)" if not self._planned and self._recipe.phase(epoch) == "augmented" else ""
+        phase = "plain" if self._planned else self._recipe.phase(epoch)
+        return "" if phase == "plain" else f" ({phase})"
 
 
 def progress_of(progress: bool | Progress) -> Progress:

@@ -106,6 +106,11 @@ def _latest(run: Run, told: Progress, *, force: bool) -> Checkpoint | None:
             found="; ".join(f"{damaged.path.name}: {damaged.reason}" for damaged in latest.damaged),
             remedy="to train it again from the beginning: add --force",
         )
+    if latest.checkpoint is None and run.recipe.transfer:
+        raise RunError(
+            f"what the network of '{run.path}' brought along is lost: there is no checkpoint that holds it",
+            remedy="transfer anew: saccade train DATA --from SOURCE",
+        )
     for damaged in latest.damaged:
         told.warns(f"the checkpoint {damaged.path.name} is damaged and left out: {damaged.reason}")
     return latest.checkpoint

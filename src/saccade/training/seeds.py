@@ -12,8 +12,8 @@ from saccade.errors import RunError, SaccadeError, TrainingError
 from saccade.recipes import Recipe, default_recipe_name
 from saccade.runs.run import Run
 from saccade.training.progress import Progress
-from saccade.training.resume import resume
-from saccade.training.train import resolve_recipe, train
+from saccade.training.series import Method, has_ended, is_run, require_same
+from saccade.training.train import resolve_recipe
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def train_seeds(
     dataset: Dataset,
     seeds: int,
     *,
-    recipe: str | None = None,
+    recipe: str | Recipe | None = None,
     out: str | Path | None = None,
     epochs: int | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -51,7 +51,7 @@ def train_seeds(
     Args:
         dataset: what to train on.
         seeds: how many, at least 1.
-        recipe: a named recipe. None: the default for pictures of this size.
+        recipe: a named recipe or a value of your own. None: the default for pictures of this size.
         out: the folder of the runs `seed-0`, `seed-1` and so on. None: each in the first free
             `runs/<data>-<recipe>-<n>`.
         epochs: as for `train`.
@@ -63,10 +63,10 @@ def train_seeds(
         RunError: `out` is a run, or holds runs of another recipe or other data.
     """
     name = recipe or default_recipe_name(dataset.rule.height, dataset.rule.width)
-    first = resolve_recipe(name, epochs, settings)
-    recipes = [first.with_settings({"seed": first.seed + number}) for number in range(seeds)]
-    places = _places(out, recipes, dataset)
-    for own, place in zip(recipes, places, strict=True):
+    first = Method(resolve_recipe(name, epochs, settings))
+    methods = [first.with_seed(first.recipe.seed + number) for number in range(seeds)]
+    places = _places(out, methods, dataset)
+    for own, place in zip(methods, places, strict=True):
         training = _train_one(dataset, own, place, progress=progress)
         yield training
         if training.run is not None and training.run.status().state == "interrupted":
@@ -88,43 +88,22 @@ def check_folder(out: str | Path) -> None:
         )
 
 
-def _places(out: str | Path | None, recipes: list[Recipe], dataset: Dataset) -> list[Path | None]:
+def _places(out: str | Path | None, methods: list[Method], dataset: Dataset) -> list[Path | None]:
     """Where each run goes; a run that is there already must be of the same recipe and data, before any is trained."""
     if out is None:
-        return [None] * len(recipes)
+        return [None] * len(methods)
     check_folder(out)
-    places = [Path(out) / f"seed-{recipe.seed}" for recipe in recipes]
-    for place, recipe in zip(places, recipes, strict=True):
-        if _is_run(place):
-            _require_same(Run.open(place), recipe, dataset)
+    places = [Path(out) / f"seed-{method.recipe.seed}" for method in methods]
+    for place, method in zip(places, methods, strict=True):
+        if is_run(place):
+            require_same(Run.open(place), method.recipe, dataset)
     return [*places]
 
 
-def _is_run(place: Path) -> bool:
-    return (place / "recipe.json").is_file()
-
-
-def _require_same(run: Run, recipe: Recipe, dataset: Dataset) -> None:
-    before, now = run.recipe.model_dump(), recipe.model_dump()
-    found = [f"{key} = {before[key]}, not {now[key]}" for key in now if before[key] != now[key]]
-    if run.data_fingerprint != dataset.fingerprint:
-        found.append(f"'{run.data_name}' with other pictures than '{dataset.name}' has now")
-    if found:
-        raise RunError(
-            f"the run '{run.path}' is of another training",
-            expected="runs of the same recipe on the same data, which these seeds would go on with",
-            found="; ".join(found),
-            remedy="name another folder with --out",
-        )
-
-
-def _train_one(dataset: Dataset, recipe: Recipe, place: Path | None, *, progress: bool | Progress) -> SeedTraining:
+def _train_one(dataset: Dataset, method: Method, place: Path | None, *, progress: bool | Progress) -> SeedTraining:
+    seed = method.recipe.seed
     try:
-        if place is not None and _is_run(place):
-            run = Run.open(place)
-            if run.status().state in ("finished", "stopped early"):
-                return SeedTraining(recipe.seed, run, was_there=True)
-            return SeedTraining(recipe.seed, resume(run, dataset, progress=progress))
-        return SeedTraining(recipe.seed, train(dataset, recipe=recipe, out=place, progress=progress))
+        was_there = place is not None and is_run(place) and has_ended(Run.open(place))
+        return SeedTraining(seed, method.train(dataset, place, progress=progress), was_there=was_there)
     except (TrainingError, RunError) as error:
-        return SeedTraining(recipe.seed, None, error)
+        return SeedTraining(seed, None, error)

@@ -18,9 +18,11 @@ from saccade.models.build import (
     build_network_of_any_size,
     build_probability_model,
     dense_weights,
+    freeze_lower_layers,
     initialise,
 )
 from saccade.models.twin import training_twin
+from saccade.models.weights import assign, named_weights
 from saccade.pipeline.order import first_look, generator
 from saccade.recipes import ComputeDtype, Recipe, default_recipe_name, get_recipe
 from saccade.runs.checkpoints import Checkpoint
@@ -34,6 +36,7 @@ from saccade.training.interrupt import stop_on_interrupt
 from saccade.training.machine_dtype import compute_dtype_of_machine
 from saccade.training.progress import Progress, progress_of
 from saccade.training.save import save
+from saccade.training.source import Learned
 from saccade.training.timekeeping import Timekeeping
 
 _KEPT_PICTURES = 1000
@@ -77,15 +80,40 @@ def train(
     """
     check_backend()
     check_free(out)
+    refuse_transfer(resolve_recipe(recipe or "quick", None, None))
     earlier = None if split_from is None else Run.open(split_from).split_of()
     # Wrong settings are refused before any work, even while the default recipe is not known yet.
     size = resolve_recipe(recipe or "quick", epochs, settings).image_size
     dataset = data if isinstance(data, Dataset) else load_data(data, size, progress is True)
     chosen = resolve_recipe(recipe or default_recipe_name(dataset.rule.height, dataset.rule.width), epochs, settings)
-    parts = checked_parts(dataset, chosen, earlier)
-    compute_dtype = compute_dtype_of_machine() if chosen.compute == "auto" else chosen.compute
-    networks = build_networks(chosen, dataset, parts["train"], compute_dtype)
-    run = create_run(out, dataset, chosen, parts, compute_dtype)
+    return begin(dataset, chosen, out=out, earlier=earlier, progress=progress)
+
+
+def begin(
+    dataset: Dataset,
+    recipe: Recipe,
+    *,
+    out: str | Path | None,
+    earlier: Mapping[str, SplitName] | None = None,
+    learned: Learned | None = None,
+    progress: bool | Progress,
+) -> Run:
+    """Makes a run directory for a training that is decided on, and trains.
+
+    Args:
+        dataset: the data.
+        recipe: every choice.
+        out: as for `train`.
+        earlier: content hash -> part, of pictures that keep theirs.
+        learned: what the network brings along, in a transfer.
+        progress: as for `train`.
+    """
+    parts = checked_parts(dataset, recipe, earlier)
+    compute_dtype = compute_dtype_of_machine() if recipe.compute == "auto" else recipe.compute
+    networks = build_networks(recipe, dataset, parts["train"], compute_dtype, learned)
+    run = create_run(out, dataset, recipe, parts, compute_dtype)
+    if learned is not None:
+        run.write_source(learned.record)
     told = progress_of(progress)
     told.training_begins(run, networks.validated)
     with locked_for_training(run.path):
@@ -141,8 +169,10 @@ def checked_parts(dataset: Dataset, recipe: Recipe, earlier: Mapping[str, SplitN
     return parts
 
 
-def build_networks(recipe: Recipe, dataset: Dataset, training: Split, compute_dtype: ComputeDtype) -> Networks:
-    """The recipe's network with fresh weights, as it is trained and as it is validated."""
+def build_networks(
+    recipe: Recipe, dataset: Dataset, training: Split, compute_dtype: ComputeDtype, learned: Learned | None = None
+) -> Networks:
+    """The recipe's network, fresh or with what it brings along, as it is trained and as it is validated."""
     size, classes = {"height": dataset.rule.height, "width": dataset.rule.width}, len(dataset.class_names)
     validated = build_probability_model(recipe, **size, classes=classes, views=1)
     if recipe.start_size == recipe.end_size:
@@ -150,7 +180,12 @@ def build_networks(recipe: Recipe, dataset: Dataset, training: Split, compute_dt
         fresh = build_network(recipe, height=height, width=width, classes=classes)
     else:
         fresh = build_network_of_any_size(recipe, classes=classes)
-    initialise(fresh, recipe, training.take(first_look(len(training), seed=recipe.seed)))
+    if recipe.transfer:
+        if learned is not None:
+            assign(fresh, {**named_weights(fresh), **learned.body_of(fresh)})
+        freeze_lower_layers(fresh, recipe)
+    else:
+        initialise(fresh, recipe, training.take(first_look(len(training), seed=recipe.seed)))
     return Networks(trained=training_twin(fresh, compute_dtype), validated=validated)
 
 
@@ -185,6 +220,19 @@ def check_backend() -> None:
             "training needs Keras to run on TensorFlow",
             found=f"Keras on {keras.backend.backend()}, by KERAS_BACKEND or Keras's own configuration file",
             remedy="set KERAS_BACKEND=tensorflow",
+        )
+
+
+def refuse_transfer(recipe: Recipe) -> None:
+    """Refuses the recipe of a transfer where there is nothing to go on from.
+
+    Raises:
+        TrainingError: it is one.
+    """
+    if recipe.transfer:
+        raise TrainingError(
+            "a transfer goes on from a network that has learned",
+            remedy="name it: --from RUN; in Python, saccade.transfer(data, source)",
         )
 
 

@@ -1,0 +1,59 @@
+"""`saccade train --folds`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from saccade.cli.output import print_json, print_notes, say
+from saccade.cli.train import prepare_predictions, result_of
+from saccade.cli.training_data import begun, checked, source_given
+
+if TYPE_CHECKING:
+    from saccade.training.progress import Progress
+
+
+def cross_validated(
+    progress: Callable[[], Progress],
+    *,
+    as_json: bool,
+    folds: int,
+    out: str | None,
+    settings: dict[str, Any],
+    split_from: str | None,
+    **options: Any,
+) -> None:
+    """Trains once for each fold and once on all, and tells of the result.
+
+    Args:
+        progress: makes what shows each training.
+        as_json: one JSON document instead of lines.
+        folds: how many.
+        out: the run directory.
+        settings: recipe keys to change.
+        split_from: an earlier run.
+        options: the others of `saccade train`.
+    """
+    source = source_given(**options)
+    settings = checked(settings, **options | ({"recipe": "transfer"} if source else {}))
+    from saccade.experiments.cross_validation import check_place, cross_validate
+    from saccade.runs.run import Run
+
+    check_place(out)
+    earlier = None if split_from is None else Run.open(split_from)
+    dataset, recipe = begun(source, settings, **options)
+    run = cross_validate(dataset, folds, recipe=recipe, source=source, out=out, split_from=earlier, progress=progress())
+    prepare_predictions(run)
+    record = run.folds()
+    if as_json:
+        print_json(result_of(run) | {"folds": record and record.model_dump()})
+        return
+    print_notes(run.data.notes)
+    status = run.status()
+    say(
+        f"trained on {run.data_name}, on all pictures but those of the test split: weights of epoch "
+        f"{status.kept_epoch} of {run.recipe.epochs} kept"
+    )
+    if record is not None:
+        say(f"{record.sentence}; the test split has not been looked at")
+    say(f"run: {run.path}\nnext: saccade evaluate {run.path}")

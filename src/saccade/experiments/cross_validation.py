@@ -1,0 +1,209 @@
+"""cross_validate: how good a network of few pictures is, measured on all of them, and the network of all of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saccade.data.dataset import Dataset, Split, SplitName
+from saccade.data.parts import in_order, parts_of
+from saccade.errors import DataError
+from saccade.experiments.answered import answers_after_training
+from saccade.experiments.deal import deal_folds
+from saccade.experiments.fold_interval import fold_interval
+from saccade.experiments.plan import Plan, is_begun, keep_to, pictures_key
+from saccade.experiments.told import tell
+from saccade.inference.predictor import Predictor
+from saccade.recipes import Recipe
+from saccade.runs.answers import VALIDATION_ANSWERS, Answers
+from saccade.runs.create import check_free
+from saccade.runs.folds import Fold, FoldsRecord
+from saccade.runs.lock import locked_for_training
+from saccade.runs.run import Run
+from saccade.training.calibration import at_temperature, fit_temperature
+from saccade.training.progress import Progress, Silence
+from saccade.training.series import Method, is_run, on_all_pictures, prepared, require_same
+from saccade.training.source import Source
+from saccade.training.train import check_backend
+from saccade.whole_files import next_free_folder
+
+MOST_FOLDS = 20
+
+
+def cross_validate(
+    data: str | os.PathLike[str] | Dataset,
+    folds: int = 5,
+    *,
+    recipe: str | Recipe | None = None,
+    source: Source | Run | str | Path | None = None,
+    out: str | Path | None = None,
+    split_from: Run | str | Path | None = None,
+    progress: bool | Progress = True,
+) -> Run:
+    """Trains once for each fold, without its pictures, which it then answers; and at last on all pictures.
+
+    All pictures but those of the test split take part: each is answered once, by a network that was not trained on it.
+    The temperature of the last network, and what its promises rest upon, come from these answers, since no picture is
+    left that it has not seen. Networks of fewer pictures gave them, which as a rule are less often right.
+
+    What is done of it lies in `<out>-folds` until all is whole: the same call goes on with it.
+
+    Args:
+        data: what `train` takes. A validation split of its own is trained on like the training split.
+        folds: 2 to 20.
+        recipe: a named recipe or a value of your own. None: the default for pictures of this size. It must keep its
+            last weights: there is nothing by which the best epoch of the last training could be chosen.
+        source: what every network is transferred from, as for `transfer`; None: they begin anew.
+        out: the run directory to make. None: the first free `runs/<data>-<recipe>-<n>`.
+        split_from: an earlier run. What were its test pictures stay test pictures, where Saccade decides on it.
+        progress: whether to tell on stderr how it goes, or whom to tell instead.
+
+    Returns:
+        The run of the last training; its `folds()` holds the out-of-fold accuracy.
+
+    Raises:
+        DataError: the data can't be used, or not be parted into so many folds.
+        RecipeError: there is no recipe of that name.
+        RunError: `out` is in the way, or holds something else.
+        TrainingError: the recipe can't be used for this, or a training failed.
+        KeyboardInterrupt: the user stopped it; what is done is kept.
+    """
+    check_backend()
+    _check_folds(folds)
+    check_place(out)
+    earlier = None if split_from is None else Run.open(split_from).split_of()
+    dataset, method = prepared(data, recipe, source, progress=progress is True)
+    method = replace(method, recipe=on_all_pictures(method.recipe))
+    whole = _of_all_pictures(dataset, method.recipe.seed, earlier)
+    pictures = whole.splits["train"]
+    dealt = _dealt(pictures, folds, method.recipe.seed)
+    place = Path(out) if out is not None else next_free_folder(Path("runs"), f"{dataset.name}-{method.recipe.name}")
+    if is_run(place):
+        require_same(Run.open(place), method.recipe, dataset)
+        if _is_whole(place):
+            return Run.open(place)
+    work = _work_of(place)
+    work.mkdir(parents=True, exist_ok=True)
+    with locked_for_training(work):
+        plan = Plan(
+            purpose=f"cross-validation with {folds} folds{method.origin}",
+            data=dataset.name,
+            fingerprint=dataset.fingerprint,
+            pictures=pictures_key(pictures.hashes),
+            recipe=method.recipe,
+        )
+        keep_to(plan, work)
+        try:
+            answers = _out_of_fold(method, whole, dealt, work, progress)
+            tell(f"all {len(pictures):,} pictures:", shown=_is_shown(progress))
+            run = method.train(whole, place, progress=progress)
+            if run.status().state == "interrupted":
+                raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            tell(f"to go on with it: the same command with --out {place}", shown=_is_shown(progress))
+            raise
+        _conclude(run, pictures, dealt, answers)
+    shutil.rmtree(work)
+    return run
+
+
+def check_place(out: str | Path | None) -> None:
+    """Fails before any work where something is in the way that is not a cross-validation to go on with.
+
+    Raises:
+        RunError: something is.
+    """
+    if out is not None and not is_begun(_work_of(Path(out))) and not _is_whole(Path(out)):
+        check_free(out)
+
+
+def _is_shown(progress: bool | Progress) -> bool:
+    return progress is not False and not isinstance(progress, Silence)
+
+
+def _work_of(place: Path) -> Path:
+    """Where a cross-validation keeps what it has done, beside the run that it will make."""
+    return place.with_name(f"{place.name}-folds")
+
+
+def _is_whole(place: Path) -> bool:
+    return is_run(place) and Run.open(place).folds() is not None
+
+
+def _check_folds(folds: int) -> None:
+    if not 2 <= folds <= MOST_FOLDS:
+        raise DataError(f"data can't be parted into {folds} folds", expected=f"2 to {MOST_FOLDS}", found=str(folds))
+
+
+def _of_all_pictures(dataset: Dataset, seed: int, earlier: dict[str, SplitName] | None) -> Dataset:
+    """The data as one that has all pictures but those of the test split to train on."""
+    parts = parts_of(dataset, validation=0, seed=seed, earlier=earlier)
+    return replace(dataset, splits={"train": in_order([parts["train"], parts["validation"]]), "test": parts["test"]})
+
+
+def _dealt(pictures: Split, folds: int, seed: int) -> NDArray[np.int64]:
+    different = len(np.unique(pictures.copies))
+    if different < folds:
+        raise DataError(
+            f"there are too few pictures for {folds} folds",
+            expected=f"at least {folds} that are no copies of each other, besides test pictures",
+            found=str(different),
+            remedy=f"take fewer folds: --folds {different}" if different > 1 else None,
+        )
+    return deal_folds(pictures.labels, pictures.copies, folds, seed)
+
+
+def _out_of_fold(
+    method: Method,
+    whole: Dataset,
+    dealt: NDArray[np.int64],
+    work: Path,
+    progress: bool | Progress,
+) -> NDArray[np.float32]:
+    """What the networks of the folds say of each picture, in the order of the pictures, float32 [n, classes]."""
+    pictures = whole.splits["train"]
+    probabilities = np.empty((len(pictures), len(whole.class_names)), np.float32)
+    count = int(dealt.max()) + 1
+    for number in range(count):
+        own, others = (pictures.subset(np.flatnonzero(mask)) for mask in (dealt == number, dealt != number))
+        tell(f"fold {number + 1} of {count}: {len(own):,} pictures are held out", shown=_is_shown(progress))
+        # No two networks begin with the same weights, so that their spread holds that of the beginnings as well.
+        other_seed = method.with_seed((method.recipe.seed + number + 1) % 2**32)
+        answers = answers_after_training(other_seed, whole, (others, own), work / str(number + 1), progress=progress)
+        probabilities[dealt == number] = answers.probabilities
+        accuracy = float((answers.probabilities.argmax(axis=1) == answers.labels).mean())
+        tell(f"fold {number + 1} of {count}: accuracy {accuracy:.2%}", shown=_is_shown(progress))
+    return probabilities
+
+
+def _conclude(run: Run, pictures: Split, dealt: NDArray[np.int64], probabilities: NDArray[np.float32]) -> None:
+    """Calibrates the last network by the answers out of fold, and keeps these and what they come to."""
+    calibration = fit_temperature(pictures.labels, probabilities).model_copy(update={"out_of_fold": True})
+    run.write_calibration(calibration)
+    # A predictor takes the temperature from the run.
+    model = Predictor.from_run(run).model
+    with run.place("model.keras") as path:
+        model.save(path)
+    run.write_answers(VALIDATION_ANSWERS, Answers.of(pictures, at_temperature(probabilities, calibration.temperature)))
+    # Last, because it says that all is whole.
+    run.write_folds(_record(probabilities.argmax(axis=1) == pictures.labels, dealt, run.recipe.seed))
+
+
+def _record(correct: NDArray[np.bool_], dealt: NDArray[np.int64], seed: int) -> FoldsRecord:
+    folds: Sequence[Fold] = [
+        Fold(pictures=int((dealt == number).sum()), correct=int(correct[dealt == number].sum()))
+        for number in range(int(dealt.max()) + 1)
+    ]
+    return FoldsRecord(
+        accuracy=float(correct.mean()),
+        interval=fold_interval(folds),
+        pictures=len(correct),
+        seed=seed,
+        folds=tuple(folds),
+    )

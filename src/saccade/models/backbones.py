@@ -1,0 +1,144 @@
+"""Networks of `keras.applications` that a transfer may start from, with the preprocessing of each inside.
+
+Howard et al., "Searching for MobileNetV3" (2019); Tan and Le, "EfficientNetV2" (2021); Liu et al., "A ConvNet for the
+2020s" (2022); He et al., "Identity Mappings in Deep Residual Networks" (2016).
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, get_args
+
+import keras
+from keras import layers
+
+from saccade.errors import TrainingError
+from saccade.models.backbone_graph import flattened
+from saccade.recipes import BackboneName
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network of `keras.applications` as a family of networks, like the modules beside this one.
+
+    Attributes:
+        name: in `keras.applications`.
+        size: side of the square pictures that its ImageNet weights were trained on, in pixels.
+        rescaled: whether Keras leaves it to others to bring pixels to -1 to 1.
+    """
+
+    MINIMUM_SIZE: ClassVar[int] = 32
+    GIVES_LOGITS: ClassVar[bool] = True
+    ANY_SIZE: ClassVar[bool] = False
+
+    name: BackboneName
+    size: int
+    rescaled: bool = False
+
+    def dense_weights(self, height: int, width: int) -> int:  # noqa: ARG002 - all families are asked alike
+        """Its dense layer sees one number per channel, whatever the size of the pictures."""
+        return 0
+
+    def build(self, height: int | None, width: int | None, classes: int) -> keras.Model:
+        """Preprocessing - the network - GlobalAveragePool - Dense, with fresh weights.
+
+        Args:
+            height: of the pictures, in pixels.
+            width: of the pictures, in pixels.
+            classes: number of classes.
+
+        Returns:
+            A model from pixels 0 to 255, [n, height, width, 3], to logits [n, classes], of stock Keras layers.
+        """
+        return self._around(self._from_keras(height, width, None), classes)
+
+    def trained(self, classes: int) -> keras.Model:
+        """The same at its own size, with ImageNet weights, which Keras downloads, checks and keeps in its cache.
+
+        Raises:
+            TrainingError: they are not there and can't be downloaded.
+        """
+        try:
+            body = self._from_keras(self.size, self.size, "imagenet")
+        except Exception as error:  # Keras raises `Exception` itself where a download fails
+            raise TrainingError(
+                f"the weights of {self.name} are not here and can't be downloaded",
+                found=str(error)[:300],
+                remedy="fetch the file of that address on a machine with a network and name it with --weights FILE, or "
+                "put it into the folder models in Keras's folder, ~/.keras",
+            ) from None
+        return self._around(body, classes)
+
+    def from_file(self, path: Path, classes: int) -> keras.Model:
+        """The same with the weights of one of Keras's HDF5 files, without its head: as `include_top=False` has them.
+
+        Raises:
+            TrainingError: the file is not one of this network's.
+        """
+        body = self._from_keras(self.size, self.size, None)
+        try:
+            _require_plain(path)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # of layers for which the file has no weights, Keras only warns
+                body.load_weights(path)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, UserWarning) as error:
+            raise TrainingError(
+                f"'{path}' does not hold the weights of {self.name}",
+                expected="a file *_notop.h5 or *_no_top_v2.h5 of keras.applications, or one that save_weights made",
+                found=str(error).strip().partition("\n")[0][:300],
+            ) from None
+        return self._around(body, classes)
+
+    def _from_keras(self, height: int | None, width: int | None, weights: str | None) -> keras.Model:
+        make = getattr(keras.applications, self.name)
+        model: keras.Model = make(include_top=False, weights=weights, input_shape=(height, width, 3), pooling="avg")
+        return model
+
+    def _around(self, body: keras.Model, classes: int) -> keras.Model:
+        pixels = x = keras.Input(body.input_shape[1:], name="pixels")
+        if self.rescaled:
+            x = layers.Rescaling(1 / 127.5, offset=-1.0, name="rescaling")(x)
+        x = flattened(body, x)
+        return keras.Model(pixels, layers.Dense(classes, name="classes")(x), name=self.name)
+
+
+def _require_plain(path: Path) -> None:
+    """Refuses an HDF5 file that would have others read: the file may come from anyone.
+
+    Raises:
+        ValueError: it holds links to other files, or data that lies in others.
+    """
+    import h5py
+
+    def link_at(name: str, link: object) -> str | None:
+        return None if isinstance(link, h5py.HardLink) else f"'{name}' is a link"
+
+    def stored_elsewhere(name: str, item: object) -> str | None:
+        elsewhere = isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)
+        return f"'{name}' lies in another file" if elsewhere else None
+
+    with h5py.File(path) as file:
+        # Both stop at the first name that is given back.
+        problem = file.visititems_links(link_at) or file.visititems(stored_elsewhere)
+    if problem:
+        raise ValueError(problem)
+
+
+BACKBONES: dict[str, Backbone] = {
+    backbone.name: backbone
+    for backbone in (
+        Backbone("MobileNetV3Small", 224),
+        Backbone("MobileNetV3Large", 224),
+        Backbone("EfficientNetV2B0", 224),
+        Backbone("EfficientNetV2B1", 240),
+        Backbone("EfficientNetV2B2", 260),
+        Backbone("EfficientNetV2B3", 300),
+        Backbone("ConvNeXtTiny", 224),
+        Backbone("ResNet50V2", 224, rescaled=True),
+    )
+}
+"""By name."""
+
+assert set(BACKBONES) == set(get_args(BackboneName))  # noqa: S101 - an impossible state, not an input

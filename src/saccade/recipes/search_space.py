@@ -1,0 +1,175 @@
+"""Which keys of a recipe are worth tuning, and between which values: the space that `saccade tune` searches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from saccade.errors import RecipeError
+from saccade.recipes.recipe import Recipe
+
+Value = bool | int | float | str
+"""What a tuned key can be."""
+
+# Keys that no search may change, with the reason.
+_FIXED = {
+    "seed": "it says which pictures are held out, and another seed is another draw of luck",
+    "validation": "all settings are compared on the same validation pictures",
+    "image_size": "all settings are compared on pictures of one size",
+    "views": "validation answers by one view, whatever the recipe says",
+    "checkpoint_seconds": "it has no part in what comes out",
+    "deterministic": "it has no part in what comes out",
+    "compute": "it belongs to the machine",
+    "extends": "it belongs to runs that extend others",
+    "extended_rate": "it belongs to runs that extend others",
+    "extended_schedule": "it belongs to runs that extend others",
+}
+# From this ratio of its ends on, a range is searched by its logarithm.
+_LOGARITHMIC_FROM = 10
+
+
+class Range(BaseModel):
+    """All numbers from `low` to `high`, both included.
+
+    Attributes:
+        low: the least.
+        high: the greatest.
+        log: whether each factor, and not each difference, counts alike.
+        whole: whether whole numbers only.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    low: float
+    high: float
+    log: bool = False
+    whole: bool = False
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Range:
+        if not self.low < self.high or (self.log and self.low <= 0):
+            raise ValueError("a range goes from a smaller number to a greater one, and from above 0 where it is log")
+        return self
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, int | float) and self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        return f"{self.low:g} to {self.high:g}" + (" (logarithmic)" if self.log else "")
+
+
+class Choices(BaseModel):
+    """One of several values.
+
+    Attributes:
+        values: they, no two alike.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    values: tuple[Value, ...]
+
+    def __contains__(self, value: object) -> bool:
+        return value in self.values
+
+    def __str__(self) -> str:
+        return ", ".join(text_of(value) for value in self.values)
+
+
+SearchSpace = Mapping[str, Range | Choices]
+
+
+def search_space(recipe: Recipe, changes: Mapping[str, str | Range | Choices | None]) -> dict[str, Range | Choices]:
+    """The recipe's own ranges, with some replaced, added or left away.
+
+    Args:
+        recipe: to be tuned.
+        changes: key -> what to search instead: "LOW..HIGH", "A,B,C" or a value; None: the key stays as it is.
+
+    Raises:
+        RecipeError: a key is unknown or can't be tuned, or can't take a value; nothing is left to search.
+    """
+    space = {key: dimension for key, dimension in _own_ranges(recipe).items() if key not in changes}
+    for key, wanted in changes.items():
+        if wanted is not None:
+            _check_key(recipe, key)
+            space[key] = _dimension(recipe, key, wanted) if isinstance(wanted, str) else wanted
+    if not space:
+        raise RecipeError(
+            "there is nothing to tune: no key is left to search", remedy="name one, --search KEY=LOW..HIGH"
+        )
+    return {key: space[key] for key in Recipe.model_fields if key in space}
+
+
+def text_of(value: Value) -> str:
+    """A value as `--set` takes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _own_ranges(recipe: Recipe) -> dict[str, Range | Choices]:
+    """What is worth trying around a recipe, with its own values in it.
+
+    A few keys at most, since each asks for more trials: rate and batch, which depend on each other and on the data;
+    label smoothing; of an augmented training how pictures are moved; the first size of growing ones.
+    """
+    rate, batch = recipe.learning_rate, recipe.batch_size
+    space: dict[str, Range | Choices] = {
+        "learning_rate": Range(low=rate / 4, high=min(10.0, rate * 4), log=True),
+        "batch_size": Choices(values=tuple(sorted({max(1, batch // 2), batch, min(65536, batch * 2)}))),
+        "label_smoothing": Range(low=0.0, high=max(0.3, recipe.label_smoothing)),
+    }
+    if recipe.augmented_epochs:
+        space["shift"] = Range(low=0.0, high=min(0.5, max(0.125, 2 * recipe.shift)))
+        space["flip"] = Choices(values=(True, False))
+        if recipe.rotation:
+            space["rotation"] = Range(low=0.0, high=min(180.0, 2 * recipe.rotation))
+    if recipe.schedule == "steps" and recipe.decay < 1:
+        space["decay"] = Range(low=recipe.decay / 4, high=min(1.0, recipe.decay * 4), log=True)
+    if recipe.start_size < recipe.end_size:
+        space["start_size"] = Range(low=max(0.25, recipe.start_size - 0.125), high=recipe.end_size)
+    return space
+
+
+def _check_key(recipe: Recipe, key: str) -> None:
+    if key in _FIXED:
+        raise RecipeError(f"the recipe's key '{key}' can't be tuned", found=_FIXED[key], remedy="leave it away")
+    # An unknown key, with the nearest known one named.
+    recipe.with_settings({key: getattr(recipe, key, None)})
+
+
+def _dimension(recipe: Recipe, key: str, text: str) -> Range | Choices:
+    low, dots, high = text.partition("..")
+    if dots:
+        return _range(recipe, key, low.strip(), high.strip())
+    values = [_value(recipe, key, part.strip()) for part in text.split(",")]
+    return Choices(values=tuple(dict.fromkeys(values)))
+
+
+def _range(recipe: Recipe, key: str, low: str, high: str) -> Range:
+    first, last = _value(recipe, key, low), _value(recipe, key, high)
+    if isinstance(first, bool | str) or isinstance(last, bool | str):
+        raise RecipeError(
+            f"the recipe's key '{key}' is no number, so it has no range",
+            found=f"{key}={low}..{high}",
+            remedy=f"name the values to choose from: --search {key}=A,B",
+        )
+    if first >= last:
+        raise RecipeError(
+            f"the range of '{key}' is empty", expected="LOW..HIGH, the smaller first", found=f"{low}..{high}"
+        )
+    return Range(
+        low=float(first),
+        high=float(last),
+        log=first > 0 and last / first >= _LOGARITHMIC_FROM,
+        whole=isinstance(first, int),
+    )
+
+
+def _value(recipe: Recipe, key: str, text: str) -> Value:
+    """Text as the key's own type."""
+    value: Any = getattr(recipe.with_settings({key: text}), key)
+    if not isinstance(value, bool | int | float | str):
+        raise RecipeError(f"the recipe's key '{key}' can't be searched at '{text}'")
+    return value

@@ -1,0 +1,40 @@
+"""transfer: a network that has learned from other pictures, with a new head; for few pictures.
+
+`saccade train DATA --from SOURCE` takes it, and its network, picture size and views from the source. In the first epoch
+a linear head is fitted to the features that the network gives of each picture (Kornblith, Shlens, Le, "Do better
+ImageNet models transfer better?", 2019); the epochs after it train the upper layers on moved pictures at a small
+learning rate, with the statistics of normalisation frozen; they are kept if validation says that they helped.
+
+Command: saccade train DATA --from SOURCE
+Measured: not yet on whole CIFAR-10; see `unmeasured` below.
+"""
+
+from __future__ import annotations
+
+from saccade.recipes.entry import Entry
+from saccade.recipes.recipe import Recipe
+
+ENTRY = Entry(
+    recipe=Recipe(
+        name="transfer",
+        network="MobileNetV3Small",
+        transfer=True,
+        fine_tuned=0.75,
+        batch_size=64,
+        least_steps=10,
+        plain_epochs=1,
+        augmented_epochs=15,
+        learning_rate=0.0005,
+        schedule="linear",
+        warm_up=1,
+        label_smoothing=0.1,
+        validation=0.2,
+        keep="helped",
+    ),
+    purpose="few pictures: goes on from a run, or from a network of keras.applications (--from)",
+    origin="our own; a frozen network, a linear head, then careful fine-tuning, as is usual",
+    network="the source's, with a new dense layer at its end",
+    parameters=944_890,
+    measured=None,
+    unmeasured="not on whole CIFAR-10; docs/performance.md has what it gains with 20, 50 and 200 pictures a class",
+)

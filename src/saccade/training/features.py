@@ -1,0 +1,133 @@
+"""What a frozen network gives of each picture, computed once and kept in the cache by the picture's contents."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saccade.data import cache
+from saccade.data.dataset import PictureRule, Split
+from saccade.models.forward import steps_of
+from saccade.models.layer_outputs import seen_by
+
+if TYPE_CHECKING:
+    import keras
+
+Features = NDArray[np.float32]
+
+_KIND = "features"
+# Pictures in an entry of the cache: what a training that is killed has to compute again, at most.
+_SHARD = 1024
+_VERSION = 1
+
+
+class FeatureExtractor:
+    """Features of pictures by a network that stands still.
+
+    Args:
+        network: from pixels that it sees, [n, h, w, 3], to features [n, d]; what `without_head` gives.
+        fingerprint: of its weights.
+        rule: how pictures became arrays.
+        name: of the data, for whoever looks at the cache.
+    """
+
+    def __init__(self, network: keras.Model, fingerprint: str, rule: PictureRule, name: str) -> None:
+        self._network = network
+        size = network.input_shape[1:3]
+        facts = json.dumps([fingerprint, asdict(rule), size, _VERSION])
+        self._key = hashlib.sha256(facts.encode()).hexdigest()[:32]
+        self._name = name
+
+    def __call__(self, split: Split, mirrored: bool, advance: Callable[[int], object]) -> Features:
+        """The features of a split's pictures, float32 [n, d].
+
+        Args:
+            split: the pictures.
+            mirrored: whether left and right are exchanged first.
+            advance: told how many pictures are done.
+        """
+        prefix = f"{self._key}-{'m' if mirrored else 'p'}"
+        known = _Known(cache.find_entries(_KIND, prefix))
+        missing = _first_of_each(split, known)
+        advance(len(split) - len(missing))
+        for start in range(0, len(missing), _SHARD):
+            shard = split.subset(missing[start : start + _SHARD])
+            known.add(shard.hashes, self._computed(shard, mirrored, advance), prefix, self._name)
+        return known.of(split.hashes, int(self._network.output_shape[-1]))
+
+    def _computed(self, shard: Split, mirrored: bool, advance: Callable[[int], object]) -> Features:
+        """Features of some pictures, in batches that are all of one size: so they depend on no other picture."""
+        height, width = shard.store.shape[1:3]
+        (step, *_) = steps_of(10**6, height, width)
+        parts = []
+        for start in range(0, len(shard), step.stop):
+            pictures = shard.take(slice(start, start + step.stop))
+            n = len(pictures)
+            padded = np.concatenate([pictures, np.zeros((step.stop - n, *pictures.shape[1:]), np.uint8)])
+            seen = seen_by(self._network, padded[:, :, ::-1] if mirrored else padded)
+            parts.append(self._network.predict_on_batch(seen)[:n])
+            advance(n)
+        return np.concatenate(parts)
+
+
+class _Known:
+    """The features that are in the cache, by content hash."""
+
+    def __init__(self, entries: Sequence[Path]) -> None:
+        self._shards: list[Features] = []
+        self._places: dict[str, tuple[int, int]] = {}
+        for hashes, features in _readable(entries):
+            self._take(hashes, features)
+
+    def __contains__(self, content: str) -> bool:
+        return content in self._places
+
+    def add(self, hashes: Sequence[str], features: Features, prefix: str, name: str) -> None:
+        with cache.building() as built:
+            np.save(built / "features.npy", features)
+            (built / "hashes.json").write_text(json.dumps(list(hashes)))
+            content = hashlib.sha256("".join(hashes).encode()).hexdigest()[:16]
+            cache.keep(built, _KIND, f"{prefix}-{content}", name)
+        self._take(hashes, features)
+
+    def of(self, hashes: Sequence[str], width: int) -> Features:
+        features = np.empty((len(hashes), width), np.float32)
+        for row, content in enumerate(hashes):
+            shard, place = self._places[content]
+            features[row] = self._shards[shard][place]
+        return features
+
+    def _take(self, hashes: Sequence[str], features: Features) -> None:
+        self._places.update((content, (len(self._shards), place)) for place, content in enumerate(hashes))
+        self._shards.append(features)
+
+
+def _readable(entries: Sequence[Path]) -> Iterator[tuple[list[str], Features]]:
+    """What is in entries of the cache; a damaged one is left away, and computed again."""
+    for entry in entries:
+        try:
+            hashes = json.loads((entry / "hashes.json").read_text())
+            features = np.load(entry / "features.npy", mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError):
+            cache.remove_entry(entry)
+            continue
+        if len(hashes) == len(features):
+            yield hashes, features
+
+
+def _first_of_each(split: Split, known: _Known) -> NDArray[np.int64]:
+    """The positions of the pictures that are not known, each content once, in their order."""
+    seen: set[str] = set()
+    positions = []
+    for position, content in enumerate(split.hashes):
+        if content not in known and content not in seen:
+            seen.add(content)
+            positions.append(position)
+    return np.array(positions, np.int64)

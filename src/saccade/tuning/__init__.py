@@ -1,0 +1,1 @@
+"""Better settings for a recipe: trials on validation pictures, then the winner and the recipe as it is side by side."""

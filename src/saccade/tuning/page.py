@@ -1,0 +1,82 @@
+"""tuning.html: what a study found, as a page to read of one file; and result.json for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from markupsafe import Markup
+
+from saccade.pages.render import figure_markup, render
+from saccade.recipes.search_space import Value, text_of
+from saccade.runs.writing import write_json
+from saccade.tuning.drawings import draw_importances, draw_parallel_coordinates, draw_progress
+from saccade.tuning.tuning import Trial, Tuning
+from saccade.whole_files import placed
+
+
+def write_tuning(tuning: Tuning) -> Tuning:
+    """Writes both files into the study's directory, each whole or not at all; older ones of the same study go.
+
+    Returns:
+        The tuning with their paths, and those of the comparison.
+    """
+    folder = tuning.folder.resolve()
+    page, numbers = folder / "tuning.html", folder / "result.json"
+    compared = tuning.comparison.files if tuning.comparison else ()
+    written = replace(tuning, files=(page, numbers, *compared))
+    with placed(page) as path:
+        path.write_text(tuning_page(written), encoding="utf-8")
+    write_json(numbers, written.to_dict())
+    return written
+
+
+def tuning_page(tuning: Tuning) -> str:
+    """The page as HTML."""
+    best = tuning.best
+    return render(
+        "tuning.html",
+        tuning=tuning,
+        best=best,
+        default=tuning.trials[0] if tuning.trials else None,
+        counts={state: sum(trial.state == state for trial in tuning.trials) for state in ("pruned", "failed")},
+        space={key: (str(dimension), _own(tuning, key)) for key, dimension in tuning.space.items()},
+        contenders=tuning.comparison.contenders if tuning.comparison else (),
+        pair=tuning.comparison.pairs[0] if tuning.comparison else None,
+        rows=[_row(trial, tuning) for trial in sorted(tuning.trials, key=_rank)],
+        minutes=sum(trial.seconds for trial in tuning.trials) / 60,
+        drawings={} if best is None else _drawings(tuning, best),
+    )
+
+
+def _own(tuning: Tuning, key: str) -> str:
+    return text_of(getattr(tuning.recipe, key))
+
+
+def _rank(trial: Trial) -> tuple[bool, float, int]:
+    """The best first; those without a final accuracy after those with one."""
+    return trial.state != "complete", -(trial.accuracy or 0.0), trial.number
+
+
+def _row(trial: Trial, tuning: Tuning) -> dict[str, Any]:
+    settings: Mapping[str, Value] = trial.settings
+    own = {key: text_of(settings[key]) if key in settings else _own(tuning, key) for key in tuning.space}
+    return {"trial": trial, "settings": own}
+
+
+def _drawings(tuning: Tuning, best: Trial) -> dict[str, Markup]:
+    drawings = {
+        "progress": figure_markup(
+            draw_progress(tuning.trials), "Validation accuracy of each trial, and the best so far."
+        ),
+        "coordinates": figure_markup(
+            draw_parallel_coordinates(tuning.trials, tuning.space, best),
+            "Each trial as a line across its settings to its validation accuracy.",
+        ),
+    }
+    if tuning.importances:
+        drawings["importances"] = figure_markup(
+            draw_importances(tuning.importances), "The part of each key in how far the accuracy varied."
+        )
+    return drawings

@@ -1,0 +1,245 @@
+"""Cross-validation: each picture answered once, by a network that never saw it, and a last network of them all."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+import saccade
+from saccade.cli.main import cli
+from saccade.data.dataset import Split
+from saccade.errors import DataError, RunError, TrainingError
+from saccade.experiments.cross_validation import cross_validate
+from saccade.inference.abstention import abstention_of
+from saccade.inference.predictor import Predictor
+from saccade.recipes import get_recipe
+from saccade.runs.answers import VALIDATION_ANSWERS
+from saccade.training import series
+from saccade.training.calibration import fit_temperature
+from saccade.training.train import train
+
+FOLDS = 3
+RECIPE = get_recipe("folder").with_epochs(4).with_settings({"batch_size": 30, "seed": 4})
+
+
+class Untouchable(Split):
+    """Pictures that must not be looked at."""
+
+    def take(self, positions):
+        raise AssertionError("test pictures were looked at")
+
+
+@pytest.fixture(scope="module")
+def dataset(tiny_folder):
+    loaded = saccade.load(tiny_folder)
+    test = Untouchable(**vars(loaded.splits["test"]))
+    return replace(loaded, splits={"train": loaded.splits["train"], "test": test})
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """Which trainings were begun, by the names of their directories."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def run(dataset, trained, tmp_path_factory):
+    """As it comes when the first attempt is stopped before the third training."""
+    out, stops = tmp_path_factory.mktemp("folds") / "run", [KeyboardInterrupt]
+
+    def recorded(*arguments, out, **options):
+        if len(trained) == 2 and stops:
+            raise stops.pop()
+        trained.append(out.name)
+        return train(*arguments, out=out, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(series, "train", recorded)
+        with pytest.raises(KeyboardInterrupt):
+            validated(dataset, out)
+        return validated(dataset, out)
+
+
+def validated(dataset, out, folds=FOLDS, recipe=RECIPE):
+    return cross_validate(dataset, folds, recipe=recipe, out=out, progress=False)
+
+
+def contents(run, *names):
+    return [(run.path / name).read_bytes() for name in names]
+
+
+def hashes_of(answers):
+    return [bytes(row).hex() for row in answers.hashes]
+
+
+def test_every_picture_but_those_of_the_test_split_is_answered_once(run, dataset):
+    answers, record = run.answers(VALIDATION_ANSWERS), run.folds()
+    assert hashes_of(answers) == list(dataset.splits["train"].hashes)
+    assert answers.labels.tolist() == dataset.splits["train"].labels.tolist()
+    right = answers.probabilities.argmax(axis=1) == answers.labels
+    assert record.accuracy == right.mean() > 0.5
+    assert [fold.pictures for fold in record.folds] == [40, 40, 40]
+    assert sum(fold.correct for fold in record.folds) == right.sum()
+    assert record.interval[0] < record.accuracy < record.interval[1]
+    assert not (run.path.parent / "run-folds").exists()
+
+
+def test_the_last_network_is_the_one_that_a_training_on_all_gives(run, dataset, tmp_path):
+    alone = saccade.train(dataset, recipe=RECIPE, settings={"validation": 0}, out=tmp_path / "run", progress=False)
+    assert contents(alone, "weights.safetensors") == contents(run, "weights.safetensors")
+    assert run.data.pictures == {"train": 120, "validation": 0, "test": 60}
+
+
+def test_its_temperature_comes_from_the_answers_out_of_fold(run, dataset):
+    calibration, answers = run.calibration(), run.answers(VALIDATION_ANSWERS)
+    assert calibration.out_of_fold
+    assert calibration.pictures == 120
+    # What is kept is at that temperature: nothing is left to be gained by another one.
+    assert fit_temperature(answers.labels, answers.probabilities).temperature == pytest.approx(1, abs=0.02)
+    pictures = dataset.splits["train"].take(slice(0, 20))
+    saved = keras.models.load_model(run.path / "model.keras").predict(pictures, verbose=0)
+    np.testing.assert_allclose(saved, Predictor.from_run(run).probabilities(pictures), atol=1e-5)
+    promise = abstention_of(run, 0.5)
+    assert promise.pictures == 120
+    assert promise.bound <= 0.5
+
+
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory):
+    """Pictures of noise with classes by chance, each there twice: whoever knows one has learned it by heart."""
+    folder, draw = tmp_path_factory.mktemp("noise"), np.random.default_rng(0)
+    for number in range(60):
+        own = folder / f"{'train' if number < 48 else 'test'}/{'heads' if number % 2 else 'tails'}"
+        own.mkdir(parents=True, exist_ok=True)
+        picture = Image.fromarray(draw.integers(0, 256, (32, 32, 3), np.uint8))
+        for copy in ("a", "b"):
+            picture.save(own / f"{number}{copy}.png")
+    return saccade.load(folder)
+
+
+def test_what_can_only_be_learned_by_heart_is_not_known_out_of_fold(noise, tmp_path):
+    recipe = get_recipe("folder").with_epochs(25).with_settings({"batch_size": 8})
+    run = validated(noise, tmp_path / "run", 2, recipe)
+    assert run.history()[-1].accuracy > 0.95
+    # 48 pictures, each twice: a coin is right on 24 of them, give or take 3.5.
+    assert 0.28 < run.folds().accuracy < 0.72
+    answers = run.answers(VALIDATION_ANSWERS)
+    assert len(answers.labels) == 96
+    assert len(set(hashes_of(answers))) == 48
+
+
+def test_the_same_again_goes_on_where_it_was_stopped(run, trained):
+    assert trained == ["1", "2", "3", "run"]
+
+
+def saccade_says(*arguments):
+    result = CliRunner().invoke(cli, list(map(str, arguments)))
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def train_again(run, tiny_folder, *arguments):
+    """The same training by its command: it is whole, so that nothing is done."""
+    told = ["--recipe", "folder", "--epochs", 4, "--batch-size", 30, "--seed", 4, "--folds", FOLDS, "--out", run.path]
+    return saccade_says("train", tiny_folder, *told, *arguments).stdout
+
+
+def test_the_command_tells_the_accuracy_out_of_fold(run, tiny_folder):
+    told, record = train_again(run, tiny_folder), run.folds()
+    assert f"out-of-fold accuracy {record.accuracy:.2%} (95% interval " in told
+    assert "n = 120, 3 folds of " in told
+    assert told.splitlines()[-1] == f"next: saccade evaluate {run.path}"
+    result = json.loads(train_again(run, tiny_folder, "--json"))
+    assert result["run"] == str(run.path)
+    assert result["validation_pictures"] == 0
+    assert result["folds"] == json.loads((run.path / "folds.json").read_text())
+
+
+def test_later_verbs_say_where_confidence_comes_from(run, tiny_folder):
+    told = saccade_says("evaluate", run.path).stdout
+    assert "of 120 out-of-fold pictures)" in told
+    assert "cross-validated    out-of-fold accuracy " in told
+    promised = saccade_says("predict", run.path, f"{tiny_folder}:test:0", "--abstain", "0.2")
+    assert "of 120 out-of-fold pictures " in promised.stderr
+    saccade_says("report", run.path)
+    assert "Cross-validated: out-of-fold accuracy " in (run.path / "README.md").read_text()
+    assert "(out of fold)" in (run.path / "report.html").read_text()
+
+
+def test_one_that_is_whole_is_left_as_it_is(run, dataset, monkeypatch):
+    monkeypatch.setattr(series, "train", None)
+    assert validated(dataset, run.path).path == run.path
+    with pytest.raises(RunError, match="of another training") as caught:
+        validated(dataset, run.path, recipe=RECIPE.with_settings({"seed": 5}))
+    assert caught.value.found == "seed = 4, not 5"
+
+
+def test_what_was_begun_for_something_else_is_left_alone(dataset, tmp_path, monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(series, "train", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        cross_validate(dataset, FOLDS, recipe=RECIPE, out=tmp_path / "run")
+    assert f"the same command with --out {tmp_path / 'run'}" in capsys.readouterr().err
+    with pytest.raises(RunError, match="begun for something else") as caught:
+        validated(dataset, tmp_path / "run", 4, RECIPE.with_settings({"batch_size": 60}))
+    assert (
+        caught.value.found
+        == "batch_size = 30, not 60; cross-validation with 3 folds, not cross-validation with 4 folds"
+    )
+
+
+def test_a_run_that_was_not_cross_validated_is_in_the_way(dataset, tiny_run):
+    with pytest.raises(RunError, match="a run is never overwritten"):
+        validated(dataset, tiny_run.path)
+
+
+@pytest.mark.parametrize("settings", [{"keep": "best"}, {"patience": 2}])
+def test_a_recipe_that_chooses_its_epoch_is_refused(dataset, tmp_path, settings):
+    with pytest.raises(TrainingError, match="best epoch can't be chosen"):
+        validated(dataset, tmp_path / "run", recipe=RECIPE.with_settings(settings))
+    assert not any(tmp_path.iterdir())
+
+
+def test_folds_that_can_not_be_dealt_are_refused(dataset, noise, tmp_path):
+    for folds in (1, 21):
+        with pytest.raises(DataError, match=f"into {folds} folds"):
+            validated(dataset, tmp_path / "run", folds)
+    few = noise.splits["train"].subset(np.arange(6))
+    with pytest.raises(DataError, match="too few pictures for 4 folds") as caught:
+        validated(replace(noise, splits=noise.splits | {"train": few}), tmp_path / "run", 4)
+    assert caught.value.found == "3"
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_damaged_record_is_refused(run, tmp_path):
+    copy = shutil.copytree(run.path, tmp_path / "run", ignore=shutil.ignore_patterns("checkpoints"))
+    record = json.loads((copy / "folds.json").read_text())
+    for change in ({"accuracy": 1.5}, {"folds": record["folds"][:2]}, {"more": 1}):
+        (copy / "folds.json").write_text(json.dumps(record | change))
+        with pytest.raises(RunError, match=r"folds\.json' is damaged"):
+            saccade.Run.open(copy).folds()
+
+
+@pytest.mark.nightly
+def test_validation_pictures_of_the_data_are_trained_on_and_later_known_to_be(tiny_folder, tmp_path):
+    folder = shutil.copytree(tiny_folder, tmp_path / "data")
+    for picture in sorted((folder / "train").glob("*/0*.png")):
+        own = folder / "validation" / picture.parent.name
+        own.mkdir(parents=True, exist_ok=True)
+        picture.rename(own / picture.name)
+    dataset = saccade.load(folder)
+    run = validated(dataset, tmp_path / "run", 2, RECIPE.with_epochs(1))
+    assert run.folds().pictures == 120
+    assert set(hashes_of(run.answers(VALIDATION_ANSWERS))) == {
+        *dataset.splits["train"].hashes, *dataset.splits["validation"].hashes
+    }  # fmt: skip
+    assert saccade.evaluate(run, split="train").n == 120
+    with pytest.raises(saccade.SaccadeError, match="no validation pictures"):
+        saccade.evaluate(run, split="validation")

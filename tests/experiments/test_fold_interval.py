@@ -1,0 +1,86 @@
+"""The interval of an out-of-fold accuracy: against Wilson's, and how often it holds the truth."""
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest, chi2_contingency
+
+from saccade.evaluation.metrics import wilson_interval
+from saccade.experiments.deal import deal_folds
+from saccade.experiments.fold_interval import fold_interval
+from saccade.runs.folds import Fold
+
+
+def of(*folds):
+    return [Fold(pictures=pictures, correct=correct) for pictures, correct in folds]
+
+
+def test_equal_folds_are_worth_as_many_answers_as_the_correction_says():
+    # Of five folds 4/9 of the pictures: 180 are worth 80.
+    low, high = fold_interval(of(*[(36, 27)] * 5))
+    expected = binomtest(60, 80).proportion_ci(0.95, method="wilson")
+    assert (low, high) == pytest.approx((expected.low, expected.high))
+    # Of two folds a third.
+    assert fold_interval(of((30, 20), (30, 20))) == pytest.approx(wilson_interval(40 / 3, 20))
+
+
+def test_folds_that_lie_further_apart_than_chance_make_it_wider():
+    folds = of((40, 36), (40, 20), (40, 38))
+    table = [[fold.correct for fold in folds], [fold.pictures - fold.correct for fold in folds]]
+    spread = chi2_contingency(table).statistic / 2
+    assert spread > 5
+    worth = 120 / 2.5 / spread
+    assert fold_interval(folds) == pytest.approx(wilson_interval(worth * 94 / 120, worth))
+    even = of((40, 31), (40, 31), (40, 32))
+    assert fold_interval(folds)[0] < fold_interval(even)[0] < fold_interval(even)[1] < fold_interval(folds)[1]
+
+
+def test_nothing_wrong_and_nothing_right():
+    assert fold_interval(of((10, 10), (10, 10)))[1] == 1
+    assert 0 < fold_interval(of((10, 10), (10, 10)))[0] < 1
+    assert fold_interval(of((10, 0), (10, 0)))[0] == 0
+
+
+def predicted(training, labels, asked, classes, shrinkage=0.05):
+    """Linear discriminant analysis: with few points for its dimensions it learns much from a few more."""
+    means = np.stack([training[labels == number].mean(axis=0) for number in range(classes)])
+    within = training - means[labels]
+    covariance = within.T @ within / len(training) + shrinkage * np.eye(training.shape[1])
+    slopes = np.linalg.solve(covariance, means.T)
+    return (asked @ slopes - (means.T * slopes).sum(axis=0) / 2).argmax(axis=1)
+
+
+def coverage(datasets, folds, n, dimensions, classes, distance):
+    """How often the interval, and Wilson's of all answers, hold the accuracy of the model of all points."""
+    centres = np.random.default_rng(1).normal(size=(classes, dimensions))
+    centres *= distance / np.linalg.norm(centres, axis=1, keepdims=True)
+    draw, held = np.random.default_rng(0), np.zeros((datasets, 2), bool)
+    others = np.arange(3000) % classes
+    unseen = centres[others] + draw.normal(size=(3000, dimensions))
+    for number in range(datasets):
+        labels = np.arange(n) % classes
+        points = centres[labels] + draw.normal(size=(n, dimensions))
+        fold = deal_folds(labels, np.arange(n), folds, number)
+        right = np.empty(n, bool)
+        for each in range(folds):
+            own = fold == each
+            right[own] = predicted(points[~own], labels[~own], points[own], classes) == labels[own]
+        truth = (predicted(points, labels, unseen, classes) == others).mean()
+        counted = of(*[((fold == each).sum().item(), right[fold == each].sum().item()) for each in range(folds)])
+        for column, (low, high) in enumerate((fold_interval(counted), wilson_interval(right.sum(), n))):
+            held[number, column] = low <= truth <= high
+    return held.mean(axis=0)
+
+
+def test_it_holds_the_truth_as_often_as_it_says_where_wilsons_does_not():
+    held, by_wilson = coverage(200, n=60, dimensions=20, classes=3, distance=2.5, folds=5)
+    assert held >= 0.93
+    assert by_wilson < 0.91
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("folds", [5, 10])
+@pytest.mark.parametrize("points", [(60, 10, 2, 2.2), (150, 20, 5, 3.0), (300, 30, 10, 3.2)], ids=str)
+def test_it_holds_the_truth_with_few_points_and_with_more(points, folds):
+    held, by_wilson = coverage(400, folds, *points)
+    print(f"{points}, {folds} folds: {held:.1%}; Wilson's of all answers {by_wilson:.1%}")  # noqa: T201
+    assert held >= 0.93

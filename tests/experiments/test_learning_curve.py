@@ -1,0 +1,220 @@
+"""A learning curve: which pictures are trained on, what is kept, and what is said of more pictures."""
+
+import json
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from tests.experiments.test_power_law import law, simulated
+
+import saccade
+from saccade.cli.main import cli
+from saccade.data.dataset import Split
+from saccade.errors import DataError, RunError, TrainingError
+from saccade.experiments.curve import LearningCurve, curve_of
+from saccade.experiments.learning_curve import learning_curve
+from saccade.experiments.told import in_words, seconds_left
+from saccade.recipes import get_recipe
+from saccade.runs.answers import Answers
+from saccade.runs.untrusted import read_record
+from saccade.training import series
+from saccade.training.train import train
+
+RECIPE = get_recipe("folder").with_epochs(1).with_settings({"batch_size": 30, "seed": 2})
+SIZES = [20, 40, 60, 80]
+FILES = ("learning_curve.json", "learning_curve.png")
+
+
+class Untouchable(Split):
+    """Pictures that must not be looked at."""
+
+    def take(self, positions):
+        raise AssertionError("test pictures were looked at")
+
+
+@pytest.fixture(scope="module")
+def dataset(tiny_folder):
+    loaded = saccade.load(tiny_folder)
+    test = Untouchable(**vars(loaded.splits["test"]))
+    return replace(loaded, splits={"train": loaded.splits["train"], "test": test})
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """Every training of the module's curve: its directory's name, its pictures and its seed."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def curve(dataset, trained, tmp_path_factory):
+    """As it comes when the first attempt is stopped at the fifth training."""
+    out, stops = tmp_path_factory.mktemp("curves") / "curve", [KeyboardInterrupt]
+
+    def recorded(data, *, recipe, out, **options):
+        if len(trained) == 4 and stops:
+            raise stops.pop()
+        trained.append((out.name, set(data.splits["train"].names), recipe.seed))
+        return train(data, recipe=recipe, out=out, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(series, "train", recorded)
+        with pytest.raises(KeyboardInterrupt):
+            drawn(dataset, out)
+        assert not any((out / name).exists() for name in FILES)
+        return drawn(dataset, out)
+
+
+def drawn(dataset, out, *, recipe=RECIPE, sizes=SIZES, repeats=2):
+    return learning_curve(dataset, recipe=recipe, sizes=sizes, repeats=repeats, out=out, progress=False)
+
+
+def test_each_training_is_done_once_though_the_first_attempt_was_stopped(curve, trained):
+    names = [name for name, _, _ in trained]
+    expected = [f"{size}-{repeat}" for size in SIZES for repeat in range(1, 5 if size == 20 else 3)]
+    assert names == expected
+    assert len({seed for _, _, seed in trained}) == len(trained)
+
+
+def test_subsets_are_nested_and_hold_all_classes_alike(curve, trained, dataset):
+    by_name = {name: pictures for name, pictures, _ in trained}
+    for repeat in ("1", "2"):
+        subsets = [by_name[f"{size}-{repeat}"] for size in SIZES]
+        assert [len(subset) for subset in subsets] == SIZES
+        assert all(small < large for small, large in pairwise(subsets))
+        classes = [sum(f"/{name}/" in picture for picture in subsets[0]) for name in dataset.class_names]
+        assert max(classes) - min(classes) <= 1
+    assert by_name["20-1"] != by_name["20-2"]
+
+
+def test_all_are_asked_about_the_same_pictures_which_none_was_trained_on(curve, trained, dataset):
+    training = dataset.splits["train"]
+    hashes = dict(zip(training.names, training.hashes, strict=True))
+    used = {hashes[name] for _, pictures, _ in trained for name in pictures}
+    kept = [Answers.read(path, 3, 10**6) for path in curve.files[0].parent.glob("*.safetensors")]
+    assert len(kept) == sum(len(point.accuracies) for point in curve.points) == 10
+    asked = {bytes(row).hex() for row in kept[0].hashes}
+    assert all(np.array_equal(kept[0].hashes, other.hashes) for other in kept)
+    assert len(asked) == curve.asked == 30
+    assert not asked & used
+    accuracies = sorted(float((each.probabilities.argmax(axis=1) == each.labels).mean()) for each in kept)
+    assert accuracies == pytest.approx(sorted(value for point in curve.points for value in point.accuracies))
+
+
+def test_the_files_hold_the_curve(curve):
+    numbers, drawing = curve.files
+    assert LearningCurve.model_validate_json(numbers.read_text()) == curve
+    assert drawing.read_bytes().startswith(b"\x89PNG")
+    assert [point.pictures for point in curve.points] == SIZES
+    assert [more.pictures for more in curve.extrapolations] == [160, 320]
+    damaged = json.loads(numbers.read_text()) | {"asked": "30"}
+    other = numbers.with_name("other.json")
+    other.write_text(json.dumps(damaged))
+    with pytest.raises(RunError, match="is damaged"):
+        read_record(other, LearningCurve)
+    other.unlink()
+
+
+def test_more_repeats_and_other_sizes_train_only_what_is_missing(curve, dataset, monkeypatch):
+    asked = []
+
+    def recorded(*_, out, **__):
+        asked.append(out.name)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(series, "train", recorded)
+    out = curve.files[0].parent
+    assert drawn(dataset, out) == curve
+    for changed in ({"repeats": 3}, {"sizes": [20, 30, 40, 60, 80]}):
+        with pytest.raises(KeyboardInterrupt):
+            drawn(dataset, out, **changed)
+    assert asked == ["20-5", "30-1"]
+
+
+def command_says(curve, tiny_folder, *arguments):
+    told = ["--recipe", "folder", "--epochs", "1", "--set", "batch_size=30", "--seed", "2", "--repeats", "2",
+            "--sizes", ",".join(map(str, SIZES)), "--out", str(curve.files[0].parent)]  # fmt: skip
+    result = CliRunner().invoke(cli, ["learning-curve", str(tiny_folder), *told, *arguments])
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def test_the_command_tells_the_curve_and_what_it_says_of_more_pictures(curve, tiny_folder):
+    result = command_says(curve, tiny_folder)
+    lines = result.stdout.splitlines()
+    assert [line.split()[:2] for line in lines[3:7]] == [["20", "4"], ["40", "2"], ["60", "2"], ["80", "2"]]
+    assert any(line.startswith("with 160, 2 times as many: ") for line in lines)
+    assert any(line.startswith("test of the law: ") for line in lines)
+    assert curve.sentence in lines
+    assert lines[-2:] == [f"  {path}" for path in curve.files]
+    assert result.stderr.count("(was there)") == 10
+    assert json.loads(command_says(curve, tiny_folder, "--json").stdout) == json.loads(curve.files[0].read_text())
+
+
+def test_a_curve_of_something_else_is_left_alone(curve, dataset, tmp_path):
+    with pytest.raises(RunError, match="begun for something else") as caught:
+        drawn(dataset, curve.files[0].parent, recipe=RECIPE.with_settings({"learning_rate": 0.01}))
+    assert caught.value.found == "learning_rate = 0.001, not 0.01"
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="nothing is overwritten"):
+        drawn(dataset, tmp_path)
+
+
+@pytest.mark.parametrize("sizes", [[10, 20, 40], [10, 20, 20, 40], [2, 20, 40, 80], [10, 20, 40, 91]], ids=str)
+def test_sizes_that_make_no_curve_are_refused(dataset, tmp_path, sizes):
+    with pytest.raises(DataError, match="make no learning curve"):
+        drawn(dataset, tmp_path / "out", sizes=sizes)
+    assert not any(tmp_path.iterdir())
+
+
+def test_what_can_make_no_curve_is_refused(dataset, tmp_path):
+    with pytest.raises(DataError, match="one training of each size"):
+        drawn(dataset, tmp_path / "out", repeats=1)
+    with pytest.raises(TrainingError, match="best epoch can't be chosen"):
+        drawn(dataset, tmp_path / "out", recipe=RECIPE.with_settings({"keep": "best"}))
+    few = dataset.splits["train"].subset(np.arange(0, 120, 4))
+    with pytest.raises(DataError, match="too few training pictures"):
+        drawn(replace(dataset, splits=dataset.splits | {"train": few}), tmp_path / "out", sizes=None)
+    assert not any(tmp_path.iterdir())
+
+
+def said_of(constants, dataset, tmp_path, **options):
+    measured = simulated(np.random.default_rng(0), constants, **options)
+    return curve_of(measured, dataset, RECIPE, tmp_path)[0]
+
+
+def test_a_steep_curve_a_flat_one_and_a_doubtful_one(dataset, tmp_path):
+    steep = said_of((0.0, 8.0, 0.45), dataset, tmp_path, pictures=5000, spread=0.003)
+    assert steep.sentence.startswith("More pictures would help: with 8,000, twice as many, ")
+    (twice, fourfold), truth = steep.extrapolations, [1 - law(size, 0.0, 8.0, 0.45) for size in (8000, 16000)]
+    assert twice.interval[0] < truth[0] < twice.interval[1]
+    assert fourfold.interval[0] < truth[1] < fourfold.interval[1]
+    assert twice.gain_interval[0] < truth[0] - (1 - law(4000, 0.0, 8.0, 0.45)) < twice.gain_interval[1]
+    assert steep.backtest.within
+
+    flat = said_of((0.1, 200.0, 1.2), dataset, tmp_path, pictures=5000, spread=0.003)
+    assert flat.sentence.startswith("More pictures would hardly help: ")
+
+    doubtful = said_of((0.05, 2.0, 0.3), dataset, tmp_path, pictures=100, spread=0.05)
+    assert doubtful.verdict == "can't be told"
+    assert "twice as many" in doubtful.sentence
+
+
+def test_a_curve_that_breaks_off_fails_the_test_of_the_law(dataset, tmp_path):
+    measured = simulated(np.random.default_rng(0), (0.02, 4.0, 0.4), pictures=2000, spread=0.004)
+    # The last size is no better than the one before, as where its pictures were of another sort.
+    wrong = (*measured.wrong[:-1], np.random.default_rng(1).uniform(size=(3, 2000)) < 0.45)
+    curve, _ = curve_of(replace(measured, wrong=wrong), dataset, RECIPE, tmp_path)
+    assert not curve.backtest.within
+    assert curve.verdict == "can't be told"
+    assert "measured were 5" in curve.sentence
+
+
+def test_the_time_that_is_left_follows_from_sizes_that_are_done():
+    assert seconds_left([(100, 4.0), (100, 5.0)], [200]) is None
+    assert seconds_left([(100, 3.0), (200, 4.0)], [400, 800]) == pytest.approx(6 + 10)
+    assert [in_words(seconds) for seconds in (None, 20.0, 600.0, 7200.0)] == [
+        "the time that is left is not known yet", "about 20 seconds left", "about 10 minutes left",
+        "about 2.0 hours left",
+    ]  # fmt: skip

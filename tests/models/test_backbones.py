@@ -1,0 +1,116 @@
+"""Networks of keras.applications against Keras's own, with weights and statistics as a training gives them."""
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from saccade.errors import TrainingError
+from saccade.models.backbones import BACKBONES
+from saccade.models.folding import fold_normalization
+from saccade.models.to_onnx import to_onnx
+from saccade.models.twin import training_twin
+from saccade.models.weights import named_weights
+
+SIZE = 64
+PICTURES = np.random.default_rng(0).integers(0, 256, (4, SIZE, SIZE, 3)).astype(np.float32)
+# One of each kind; the others are the same at another depth and width.
+KINDS = ("MobileNetV3Small", "EfficientNetV2B0", "ConvNeXtTiny", "ResNet50V2")
+
+
+@pytest.fixture(scope="module")
+def bodies(settled):
+    """Keras's networks without a head, from pixels as its own preprocessing leaves them."""
+    return {name: settled(BACKBONES[name], SIZE) for name in KINDS}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_features_are_those_of_kerass_own_network(bodies, name):
+    body, network = bodies[name], BACKBONES[name]._around(bodies[name], 5)
+    features = keras.Model(network.input, network.get_layer("classes").input)
+    pixels = keras.applications.resnet_v2.preprocess_input(PICTURES.copy()) if name == "ResNet50V2" else PICTURES
+    expected = body.predict_on_batch(pixels)
+    assert np.ptp(expected, axis=0).max() > 1e-3
+    np.testing.assert_allclose(features.predict_on_batch(PICTURES), expected, atol=1e-4 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_folded_in_onnx_and_as_a_twin_they_say_the_same(bodies, name):
+    import onnxruntime
+
+    network = BACKBONES[name]._around(bodies[name], 5)
+    expected = network.predict_on_batch(PICTURES)
+    scale = np.abs(expected).max()
+    folded = fold_normalization(network)
+    assert not any(isinstance(layer, layers.BatchNormalization) for layer in folded.layers)
+    session = onnxruntime.InferenceSession(to_onnx(folded, {}), providers=["CPUExecutionProvider"])
+    for answers in (
+        folded.predict_on_batch(PICTURES),
+        session.run(None, {"pixels": PICTURES})[0],
+        training_twin(network, "float32").predict_on_batch(PICTURES),
+    ):
+        np.testing.assert_allclose(answers, expected, atol=3e-4 * scale)
+
+
+@pytest.mark.parametrize("name", sorted(BACKBONES))
+def test_every_backbone_is_made_of_stock_layers_that_keras_reads_back(name, tmp_path):
+    if name not in KINDS:
+        pytest.skip("the same layers as a smaller one; built, trained and exported by the nightly test")
+    network = BACKBONES[name].build(SIZE, SIZE, 5)
+    assert all(type(layer).__module__.startswith("keras.src.layers.") for layer in network.layers)
+    network.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again.predict_on_batch(PICTURES), network.predict_on_batch(PICTURES))
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".weights.h5"])
+def test_weights_come_from_a_file_of_kerass(tmp_path, suffix):
+    backbone = BACKBONES["MobileNetV3Small"]
+    body = backbone._from_keras(backbone.size, backbone.size, None)
+    if suffix == ".h5":
+        from keras.src.legacy.saving import legacy_h5_format
+
+        with h5py.File(tmp_path / "w.h5", "w") as file:  # the format of the files that Keras downloads
+            legacy_h5_format.save_weights_to_hdf5_group(file, body)
+    else:
+        body.save_weights(tmp_path / f"w{suffix}")
+    loaded = named_weights(backbone.from_file(tmp_path / f"w{suffix}", 5))
+    expected = named_weights(backbone._around(body, 5))
+    assert loaded.keys() == expected.keys()
+    for name in loaded.keys() - {"classes/kernel"}:
+        np.testing.assert_array_equal(loaded[name], expected[name])
+
+
+def test_a_file_of_another_network_or_of_nothing_is_refused(tmp_path):
+    (tmp_path / "no.h5").write_bytes(b"nothing")
+    other = BACKBONES["EfficientNetV2B0"]._from_keras(SIZE, SIZE, None)
+    other.save_weights(tmp_path / "other.weights.h5")
+    for name in ("no.h5", "other.weights.h5"):
+        with pytest.raises(TrainingError, match="does not hold the weights of MobileNetV3Small"):
+            BACKBONES["MobileNetV3Small"].from_file(tmp_path / name, 5)
+
+
+def test_a_file_that_would_have_another_one_read_is_refused(tmp_path):
+    with h5py.File(tmp_path / "secret.h5", "w") as file:
+        file["data"] = np.ones(3)
+    with h5py.File(tmp_path / "link.h5", "w") as file:
+        file["conv"] = h5py.ExternalLink("secret.h5", "data")
+    with h5py.File(tmp_path / "virtual.h5", "w") as file:
+        layout = h5py.VirtualLayout((3,), float)
+        layout[:] = h5py.VirtualSource(str(tmp_path / "secret.h5"), "data", (3,))
+        file.create_virtual_dataset("conv", layout)
+    for name, said in (("link.h5", "is a link"), ("virtual.h5", "lies in another file")):
+        with pytest.raises(TrainingError) as caught:
+            BACKBONES["MobileNetV3Small"].from_file(tmp_path / name, 5)
+        assert said in str(caught.value.found)
+
+
+def test_without_a_network_it_says_what_to_fetch_and_where_to_put_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody listens there
+    with pytest.raises(TrainingError, match="can't be downloaded") as caught:
+        BACKBONES["MobileNetV3Small"].trained(5)
+    assert "https://" in str(caught.value.found)
+    assert "weights_mobilenet_v3_small" in str(caught.value.found)
+    assert "--weights FILE" in str(caught.value.remedy)

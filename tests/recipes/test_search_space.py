@@ -1,0 +1,75 @@
+import itertools
+
+import pytest
+
+from saccade.errors import RecipeError
+from saccade.recipes import CATALOGUE, get_recipe
+from saccade.recipes.search_space import Choices, Range, search_space
+
+FAST = get_recipe("fast")
+
+
+def ends(dimension):
+    return dimension.values if isinstance(dimension, Choices) else (dimension.low, dimension.high)
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_a_recipes_own_ranges_hold_its_values_and_every_corner_of_them_is_a_recipe(name):
+    recipe = get_recipe(name)
+    space = search_space(recipe, {})
+    assert {"learning_rate", "batch_size"} <= space.keys()
+    for key, dimension in space.items():
+        assert getattr(recipe, key) in dimension, key
+    for corner in itertools.product(*map(ends, space.values())):
+        recipe.with_settings(dict(zip(space, corner, strict=True)))
+
+
+def test_what_is_named_replaces_adds_and_removes():
+    own = search_space(FAST, {})
+    space = search_space(FAST, {"learning_rate": "0.1..0.2", "rotation": "0..20", "flip": None, "shift": None})
+    assert space.keys() == own.keys() - {"flip", "shift"} | {"rotation"}
+    assert space["learning_rate"] == Range(low=0.1, high=0.2)
+    assert space["batch_size"] == own["batch_size"]
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "expected"),
+    [
+        ("learning_rate", "0.01..0.1", Range(low=0.01, high=0.1, log=True)),
+        ("learning_rate", "0.02..0.1", Range(low=0.02, high=0.1)),
+        ("label_smoothing", "0..0.5", Range(low=0, high=0.5)),
+        ("batch_size", "16..512", Range(low=16, high=512, log=True, whole=True)),
+        ("batch_size", "64, 128", Choices(values=(64, 128))),
+        ("flip", "true,false", Choices(values=(True, False))),
+        ("optimizer", "adam,muon", Choices(values=("adam", "muon"))),
+        ("network", "fast", Choices(values=("fast",))),
+    ],
+)
+def test_a_range_is_of_the_keys_own_type_and_logarithmic_where_its_ends_are_tenfold_apart(key, text, expected):
+    assert search_space(FAST, {key: text})[key] == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "said"),
+    [
+        ("learning_rat", "0.1..1", "did you mean 'learning_rate'?"),
+        ("name", "a,b", "a recipe has no key 'name'"),
+        ("seed", "0..9", "'seed' can't be tuned"),
+        ("views", "1,6", "validation answers by one view"),
+        ("learning_rate", "0.1..20", "'learning_rate' can't be '20'"),
+        ("learning_rate", "0.5..0.1", "the range of 'learning_rate' is empty"),
+        ("learning_rate", "", "'learning_rate' can't be ''"),
+        ("batch_size", "1.5..8", "'batch_size' can't be '1.5'"),
+        ("flip", "false..true", "is no number, so it has no range"),
+        ("optimizer", "adam,sgd", "'optimizer' can't be 'sgd'"),
+    ],
+)
+def test_what_can_not_be_searched_is_refused(key, text, said):
+    with pytest.raises(RecipeError) as caught:
+        search_space(FAST, {key: text})
+    assert said in str(caught.value)
+
+
+def test_nothing_left_to_search_is_refused():
+    with pytest.raises(RecipeError, match="nothing to tune"):
+        search_space(FAST, dict.fromkeys(search_space(FAST, {})))

@@ -1,0 +1,263 @@
+"""Transfer: what a network learned from other pictures is kept, used and never confused."""
+
+import shutil
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import saccade
+from saccade.errors import RecipeError, RunError, TrainingError
+from saccade.inference.predictor import Predictor
+from saccade.models.backbones import BACKBONES
+from saccade.models.head import without_head
+from saccade.training.source import Source
+
+FEW = {"plain_epochs": 1, "augmented_epochs": 2}
+ALL = FEW | {"keep": "last"}
+
+
+@pytest.fixture(scope="module")
+def source(tiny_folder, tmp_path_factory):
+    """A run of `fast` on the three digits."""
+    settings = {"validation": 0.2, "views": 1, "start_size": 1, "end_size": 1}
+    return saccade.train(
+        tiny_folder, recipe="fast", epochs=5, out=tmp_path_factory.mktemp("source") / "run", settings=settings,
+        progress=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def others(tiny_folder, tmp_path_factory):
+    """Two classes, of which the source knows nothing."""
+    root = tmp_path_factory.mktemp("others") / "pair"
+    for part in ("train", "test"):
+        shutil.copytree(tiny_folder / part / "one", root / part / "upright")
+        shutil.copytree(tiny_folder / part / "two", root / part / "bent")
+    return root
+
+
+@pytest.fixture(scope="module")
+def transferred(source, others, tmp_path_factory):
+    return saccade.transfer(
+        others, source, out=tmp_path_factory.mktemp("transferred") / "run", settings=ALL, progress=False
+    )
+
+
+def test_the_lower_layers_are_the_sources_and_the_head_is_its_own(source, transferred):
+    before, after = source.weights(), transferred.weights()
+    assert after["classes/kernel"].shape == (256, 2)
+    assert before["classes/kernel"].shape == (256, 3)
+    for name in ("stem/kernel", "stem/bias", "norm3b/moving_mean", "norm3b/beta"):
+        np.testing.assert_array_equal(after[name], before[name])
+    assert not np.array_equal(after["conv3b/kernel"], before["conv3b/kernel"])
+    record = transferred.source()
+    assert record is not None
+    assert record.name == source.name
+    assert [epoch.phase for epoch in transferred.history()] == ["head", "augmented", "augmented"]
+
+
+def test_it_tells_classes_apart_that_its_source_never_saw(transferred):
+    report = saccade.evaluate(transferred)
+    assert (report.n, report.accuracy > 0.7) == (40, True)  # by chance in one of a hundred
+    assert transferred.calibration() is not None
+
+
+def test_only_a_head_leaves_the_network_as_it_was_and_equals_scikit_learns(source, others, tmp_path):
+    """The reference: scikit-learn's own regression on features by stock Keras, at the penalty that was chosen."""
+    from sklearn.linear_model import LogisticRegression
+
+    run = saccade.transfer(
+        others, source, epochs=1, out=tmp_path / "run", settings={"validation": 0, "flip": False}, progress=False
+    )
+    for name, weight in source.weights().items():
+        if not name.startswith("classes/"):
+            np.testing.assert_array_equal(run.weights()[name], weight)
+    dataset = saccade.load(others)
+    training, test = dataset.splits["train"], dataset.splits["test"]
+    model = Predictor.from_run(run).model
+    features = keras.Model(model.input, model.get_layer("classes").input)
+    of = lambda split: features.predict_on_batch(split.take(slice(None)).astype(np.float32))  # noqa: E731
+    spread = of(training).std(axis=0) + 1e-12
+    reference = LogisticRegression(fit_intercept=False, C=1.0, max_iter=1000)
+    reference.fit(of(training) / spread, training.labels)
+    answers = Predictor.from_run(run).probabilities_of(test).argmax(axis=1)
+    assert (answers == reference.predict(of(test) / spread)).mean() > 0.9
+    assert (answers == test.labels).mean() > 0.8
+
+
+def test_features_are_computed_once(source, others, tmp_path, monkeypatch):
+    from saccade.training import features
+
+    counted: list[int] = []
+    original = features.FeatureExtractor._computed
+
+    def counting(extract, shard, mirrored, advance):
+        counted.append(len(shard))
+        return original(extract, shard, mirrored, advance)
+
+    monkeypatch.setattr(features.FeatureExtractor, "_computed", counting)
+    for name in ("one", "other"):
+        saccade.transfer(others, source, epochs=1, out=tmp_path / name, settings={"rotation": 1}, progress=False)
+    first = len(counted)
+    assert first in (0, 3)  # none where another test computed them
+    monkeypatch.setenv("SACCADE_CACHE", str(tmp_path / "cache"))
+    saccade.transfer(others, source, epochs=1, out=tmp_path / "anew", progress=False)
+    assert sum(counted[first:]) == 80 + 64 * 1  # 64 training pictures and their mirror images, 16 for validation
+
+
+def test_equal_trainings_have_equal_bits_with_and_without_the_cache(source, others, transferred, tmp_path, monkeypatch):
+    monkeypatch.setenv("SACCADE_CACHE", str(tmp_path / "cache"))
+    again = saccade.transfer(others, source, out=tmp_path / "run", settings=ALL, progress=False)
+    for name, weight in transferred.weights().items():
+        np.testing.assert_array_equal(again.weights()[name], weight)
+
+
+def test_a_killed_transfer_goes_on_without_its_source_to_the_same_bits(source, others, transferred, tmp_path):
+    gone = shutil.copytree(source.path, tmp_path / "source")
+    program = (
+        "import os, saccade\n"
+        "from saccade.training.progress import Silence\n"
+        "class Deadly(Silence):\n"
+        "    def epoch_ends(self, record, seconds):\n"
+        "        os._exit(9) if record.epoch == 2 else None\n"
+        f"saccade.transfer({str(others)!r}, {str(gone)!r}, out={str(tmp_path / 'run')!r}, "
+        f"settings={ALL!r} | {{'checkpoint_seconds': 0}}, progress=Deadly())\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False, capture_output=True).returncode == 9
+    shutil.rmtree(gone)
+    resumed = saccade.resume(tmp_path / "run", progress=False)
+    for name, weight in transferred.weights().items():
+        np.testing.assert_array_equal(resumed.weights()[name], weight)
+    record, expected = resumed.source(), transferred.source()
+    assert record is not None
+    assert expected is not None
+    assert record.fingerprint == expected.fingerprint
+
+
+def test_without_what_it_brought_along_a_transfer_is_not_gone_on_with(source, others, tmp_path):
+    run = saccade.transfer(others, source, epochs=1, out=tmp_path / "run", progress=False)
+    shutil.rmtree(run.path / "checkpoints")
+    run.write_status(run.status().model_copy(update={"state": "running"}))
+    with pytest.raises(RunError, match="brought along is lost"):
+        saccade.resume(run, progress=False)
+
+
+def test_fine_tuning_that_harms_is_taken_back(source, others, tmp_path):
+    settings = FEW | {"learning_rate": 0.5, "validation": 0.3, "warm_up": 0}
+    run = saccade.transfer(others, source, out=tmp_path / "run", settings=settings, progress=False)
+    head, *_, last = [epoch.validation_accuracy or 0 for epoch in run.history()]
+    assert head > last
+    assert run.status().kept_epoch == 1
+    np.testing.assert_array_equal(run.weights()["conv3b/kernel"], source.weights()["conv3b/kernel"])
+
+
+def test_a_file_of_weights_is_a_source_as_good_as_its_run(source, others, tmp_path):
+    shutil.copy(source.path / "weights.safetensors", tmp_path / "mine.safetensors")
+    of_file, of_run = (
+        saccade.transfer(others, given, epochs=1, out=tmp_path / name, progress=False)
+        for name, given in (("file", tmp_path / "mine.safetensors"), ("run", source))
+    )
+    for name, weight in of_run.weights().items():
+        np.testing.assert_array_equal(of_file.weights()[name], weight)
+
+
+def test_a_transferred_run_is_exported_reported_and_transferred_from(transferred, others, tmp_path):
+    assert saccade.export(transferred, format="onnx", out=tmp_path / "m.onnx").pictures > 0
+    assert saccade.export(transferred, format="keras", out=tmp_path / "m.keras").pictures > 0
+    saccade.evaluate(transferred)
+    assert saccade.report(transferred).page.is_file()
+    again = saccade.transfer(others, transferred, epochs=1, out=tmp_path / "again", progress=False)
+    np.testing.assert_array_equal(again.weights()["conv3b/kernel"], transferred.weights()["conv3b/kernel"])
+
+
+def test_what_is_no_source_is_said(tmp_path, tiny_folder, tiny_run, others):
+    with pytest.raises(TrainingError, match="there is no source") as caught:
+        Source.of("MobileNetV3")
+    assert "MobileNetV3Small" in str(caught.value.remedy)
+    (tmp_path / "some.h5").write_bytes(b"")
+    with pytest.raises(TrainingError, match="no source of a transfer"):
+        Source.of(tmp_path / "some.h5")
+    with pytest.raises(TrainingError, match="goes with a network of keras"):
+        Source.of(tiny_run, tmp_path / "some.h5")
+    with pytest.raises(TrainingError, match="there is no file"):
+        Source.of("MobileNetV3Small", tmp_path / "none.h5")
+    with pytest.raises(TrainingError, match="a network that has learned"):
+        saccade.train(tiny_folder, recipe="transfer", out=tmp_path / "run")
+    with pytest.raises(TrainingError, match="that of its source"):
+        saccade.transfer(others, tiny_run, settings={"network": "fast"}, out=tmp_path / "run")
+    with pytest.raises(TrainingError, match="don't fit a network for this data"):
+        saccade.transfer(others, tiny_run, settings={"image_size": 48}, out=tmp_path / "run", progress=False)
+    with pytest.raises(RecipeError, match="no fitted head"):
+        saccade.get_recipe("fast").with_settings({"keep": "helped"})
+    assert not (tmp_path / "run").exists()
+
+
+def test_weights_of_another_version_do_not_say_of_what_network_they_are(source, tmp_path):
+    from safetensors.numpy import save_file
+
+    save_file(source.weights(), tmp_path / "plain.safetensors")
+    with pytest.raises(TrainingError, match="does not say of what network"):
+        Source.of(tmp_path / "plain.safetensors")
+
+
+def test_a_network_of_keras_with_weights_from_a_file(tmp_path, others, settled):
+    body = settled(BACKBONES["MobileNetV3Small"], 32)
+    body.save_weights(tmp_path / "w.weights.h5")
+    run = saccade.transfer(
+        others, "mobilenetv3small", weights=tmp_path / "w.weights.h5", epochs=1, settings={"image_size": 32},
+        out=tmp_path / "run", progress=False,
+    )  # fmt: skip
+    assert run.recipe.network == "MobileNetV3Small"
+    np.testing.assert_array_equal(run.weights()["conv/kernel"], np.array(body.get_layer("conv").kernel))
+    assert saccade.evaluate(run).n == 40
+
+
+def test_features_do_not_depend_on_the_pictures_beside_them(source, others, tmp_path, monkeypatch):
+    from saccade.training.features import FeatureExtractor
+
+    split = saccade.load(others).splits["train"]
+    network = without_head(Predictor.from_run(source).model)
+    found = []
+    for number, positions in enumerate((np.arange(len(split)), np.arange(len(split))[::-1], np.arange(7))):
+        monkeypatch.setenv("SACCADE_CACHE", str(tmp_path / f"{number}"))
+        extract = FeatureExtractor(network, "fingerprint", source.rule, "tiny")
+        features = extract(split.subset(positions), False, lambda n: None)
+        found.append(dict(zip(positions.tolist(), features, strict=True)))
+    for others_found in found[1:]:
+        for position, features in others_found.items():
+            np.testing.assert_array_equal(features, found[0][position])
+
+
+def test_damaged_features_in_the_cache_are_computed_again(source, others, tmp_path, monkeypatch):
+    from saccade.training.features import FeatureExtractor
+
+    monkeypatch.setenv("SACCADE_CACHE", str(tmp_path))
+    split = saccade.load(others).splits["train"]
+    network = without_head(Predictor.from_run(source).model)
+    extract = FeatureExtractor(network, "fingerprint", source.rule, "tiny")
+    before = extract(split, False, lambda n: None)
+    for path in (tmp_path / "features").glob("*/features.npy"):
+        path.write_bytes(path.read_bytes()[:-100])
+    np.testing.assert_array_equal(extract(split, False, lambda n: None), before)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", sorted(BACKBONES))
+def test_every_backbone_is_built_trained_saved_exported_and_reopened(name, others, tmp_path, settled):
+    """Without ImageNet's weights: the way that those take goes through a file of weights that this test makes."""
+    from saccade.deploy.formats import FORMATS
+
+    settled(BACKBONES[name], 64).save_weights(tmp_path / "w.weights.h5")
+    settings = {"image_size": 64, "batch_size": 32, "least_steps": 0, "fine_tuned": 0.3}
+    run = saccade.transfer(
+        others, name, weights=tmp_path / "w.weights.h5", epochs=2, settings=settings, out=tmp_path / "run",
+        progress=False,
+    )  # fmt: skip
+    assert [epoch.steps for epoch in run.history()] == [0, 2]
+    assert saccade.evaluate(run).n == 40
+    for form in FORMATS:
+        assert saccade.export(run, format=form).pictures > 0, form
+    assert len(saccade.predict(run.path / "model.onnx", others / "test")) == 40

@@ -1,0 +1,228 @@
+"""Trials: proposed by seed and number, claimed by one process each, pruned, interrupted and taken up again."""
+
+import os
+import signal
+
+import optuna
+import pytest
+from tests.tuning.studies import POOR
+
+import saccade
+from saccade.errors import TrainingError, TuningError
+from saccade.recipes.search_space import Choices, Range, search_space
+from saccade.training.progress import Silence
+from saccade.tuning.study import Claim, Study, claim, conclude, ended_trials, importances, open_study, optuna_at_work
+from saccade.tuning.trial import carry_out
+
+SPACE = search_space(POOR, {"learning_rate": "1e-8..0.01"})
+
+
+@pytest.fixture(autouse=True)
+def quiet(tmp_path):
+    with optuna_at_work(tmp_path):
+        yield
+
+
+@pytest.fixture(scope="module")
+def dataset(tiny_folder):
+    return saccade.load(tiny_folder)
+
+
+def opened(folder, recipe=POOR, space=SPACE):
+    (folder / "trials").mkdir(parents=True, exist_ok=True)
+    return open_study(folder, recipe, space)
+
+
+def claimed_of(study: Study, most: int | None = None) -> Claim:
+    """The next trial, which there must be."""
+    claimed = claim(study, most)
+    assert claimed is not None
+    return claimed
+
+
+def goodness(settings):
+    """Stands for an accuracy, where the question is not training."""
+    return settings["learning_rate"] * 50 + settings["label_smoothing"]
+
+
+def told(study, count):
+    """The settings of so many trials, each concluded at once."""
+    settings = []
+    for _ in range(count):
+        claimed = claimed_of(study)
+        settings.append(dict(claimed.trial.params))
+        with claimed.lock:
+            conclude(study, claimed, goodness(settings[-1]), seconds=1.0)
+    return settings
+
+
+def test_what_is_tried_depends_on_seed_number_and_the_trials_before_and_on_nothing_else(tmp_path):
+    whole = told(opened(tmp_path / "whole"), 14)
+    assert whole[0] == {key: getattr(POOR, key) for key in SPACE}
+    halves = [*told(opened(tmp_path / "halves"), 11), *told(opened(tmp_path / "halves"), 3)]
+    assert halves == whole
+    other = told(opened(tmp_path / "other", POOR.with_settings({"seed": 1})), 14)
+    assert other[0] == whole[0]
+    assert all(one != another for one, another in zip(whole[1:], other[1:], strict=True))
+    for settings in whole:
+        assert all(value in SPACE[key] for key, value in settings.items())
+        assert f"{settings['learning_rate']:.3g}" in (f"{settings['learning_rate']:.6g}", "1e-08")
+
+
+def test_a_trial_belongs_to_one_until_its_lock_is_given_back(tmp_path):
+    study = opened(tmp_path)
+    first = claimed_of(study, 1)
+    assert claim(opened(tmp_path), 1) is None
+    second = claimed_of(opened(tmp_path), 2)
+    assert (first.number, second.number) == (0, 1)
+    first.lock.close()
+    again = claimed_of(opened(tmp_path), 2)
+    assert (again.number, again.trial.params) == (0, first.trial.params)
+    assert claim(study, 2) is None
+    for claimed in (second, again):
+        claimed.lock.close()
+
+
+def test_a_trial_at_which_every_process_dies_is_given_up(dataset, tmp_path):
+    study = opened(tmp_path)
+    for deaths in range(10):
+        claimed = claimed_of(study, 1)
+        assert (claimed.number, claimed.deaths) == (0, deaths)
+        claimed.lock.close()  # as the system does when a process dies
+    claimed = claimed_of(study, 1)
+    with claimed.lock:
+        assert carry_out(study, claimed, dataset, Silence())
+    (trial,) = ended_trials(study)
+    assert (trial.state, trial.reason) == ("failed", "10 processes have died at it")
+
+
+def test_values_of_the_recipe_outside_the_space_are_left_out_of_the_first_trial(tmp_path):
+    space = {"learning_rate": Range(low=0.001, high=0.01), "batch_size": Choices(values=(32, 64))}
+    first, second = told_any(opened(tmp_path, space=space), 2)
+    assert first == {"batch_size": 32}
+    assert second.keys() == space.keys()
+
+
+def told_any(study, count):
+    settings = []
+    for number in range(count):
+        claimed = claimed_of(study)
+        settings.append(dict(claimed.trial.params))
+        with claimed.lock:
+            conclude(study, claimed, number / 10)
+    return settings
+
+
+def test_the_key_that_decides_is_the_important_one(tmp_path):
+    study = opened(tmp_path)
+    assert importances(study) == {}
+    for _ in range(20):
+        claimed = claimed_of(study)
+        with claimed.lock:
+            conclude(study, claimed, claimed.trial.params["label_smoothing"])
+    found = importances(study)
+    assert sum(found.values()) == pytest.approx(1)
+    assert next(iter(found)) == "label_smoothing"
+    assert found["label_smoothing"] > 0.8
+
+
+def test_a_trial_that_lags_behind_is_pruned_and_its_training_removed(dataset, tmp_path):
+    study = opened(tmp_path)
+    for _ in range(5):
+        claimed = claimed_of(study)
+        for step in range(POOR.epochs):
+            claimed.trial.report(0.9, step)
+        with claimed.lock:
+            conclude(study, claimed, 0.9, seconds=1.0)
+    claimed = claimed_of(study)
+    with claimed.lock:
+        assert carry_out(study, claimed, dataset, Silence())
+    trial = ended_trials(study)[-1]
+    assert trial.state == "pruned"
+    # The first epoch, a quarter of them, is let pass.
+    assert len(trial.curve) == 2
+    assert trial.accuracy == trial.curve[-1]
+    assert not claimed.folder.exists()
+    assert [path.name for path in (tmp_path / "trials").iterdir()] == []
+
+
+def test_settings_that_can_not_be_trained_are_a_failed_trial_but_a_recipe_that_can_not_is_an_error(dataset, tmp_path):
+    space = {"start_size": Choices(values=(0.5,))}
+    study = opened(tmp_path, POOR, space)
+    for number in range(2):
+        claimed = claimed_of(study)
+        with claimed.lock:
+            if number == 0:
+                conclude(study, claimed, 0.5)
+            else:
+                assert carry_out(study, claimed, dataset, Silence())
+    failed = ended_trials(study)[1]
+    assert (failed.state, failed.accuracy) == ("failed", None)
+    assert failed.reason == "the network 'folder' can't train on growing pictures"
+    study = opened(tmp_path / "other", POOR.with_settings({"start_size": 0.5}), space)
+    claimed = claimed_of(study)
+    with claimed.lock, pytest.raises(TrainingError, match="growing pictures"):
+        carry_out(study, claimed, dataset, Silence())
+
+
+class _PressesCtrlC(Silence):
+    """In the second epoch, after the first step."""
+
+    def __init__(self):
+        self._epoch = 0
+
+    def epoch_begins(self, epoch, pictures, seen):
+        self._epoch = epoch
+
+    def step_ends(self, pictures, loss, accuracy):
+        if self._epoch == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+            self._epoch = -1
+
+
+def test_after_ctrl_c_a_trial_goes_on_as_if_nothing_had_happened(dataset, tmp_path):
+    recipe = POOR.with_settings({"learning_rate": 0.001})
+    space = search_space(recipe, {})
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have had it ignored
+    try:
+        study = opened(tmp_path / "stopped", recipe, space)
+        claimed = claimed_of(study, 1)
+        with claimed.lock:
+            assert not carry_out(study, claimed, dataset, _PressesCtrlC())
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert ended_trials(study) == ()
+    again = claimed_of(study, 1)
+    assert again.number == 0
+    assert again.reported == {0}
+    with again.lock:
+        assert carry_out(study, again, dataset, Silence())
+    whole = opened(tmp_path / "whole", recipe, space)
+    claimed = claimed_of(whole, 1)
+    with claimed.lock:
+        assert carry_out(whole, claimed, dataset, Silence())
+    (one,), (another,) = ended_trials(study), ended_trials(whole)
+    assert len(one.curve) == recipe.epochs
+    assert (one.curve, one.accuracy, one.settings) == (another.curve, another.accuracy, another.settings)
+
+
+def test_a_damaged_study_is_an_error_that_names_the_file(tmp_path):
+    (tmp_path / "study.db").write_bytes(b"not a database" * 100)
+    with (
+        pytest.raises(TuningError, match=r"study\.db' can't be used: file is not a database"),
+        optuna_at_work(tmp_path),
+    ):
+        opened(tmp_path)
+
+
+def test_a_path_of_any_letters_holds_a_study(tmp_path):
+    folder = tmp_path / "a b?c#d%e{f}"
+    told(opened(folder), 1)
+    assert (folder / "study.db").is_file()
+
+
+def test_optunas_own_messages_are_as_they_were(tmp_path):
+    before = optuna.logging.get_verbosity()
+    with optuna_at_work(tmp_path):
+        pass
+    assert optuna.logging.get_verbosity() == before

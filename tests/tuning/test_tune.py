@@ -1,0 +1,230 @@
+"""tune, from data to the verdict; killed, shared between processes, and gone on with."""
+
+import json
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.tuning.studies import GOOD, POOR, SEARCH, SEARCH_BELOW, results
+
+import saccade
+from saccade.data.dataset import Split
+from saccade.errors import DataError, RecipeError, TuningError
+from saccade.tuning import trial as trial_module
+from saccade.tuning.tune import Budget
+from saccade.tuning.tuning import Trial
+
+TRIALS = 3
+BASE = ["--recipe", "folder", "--epochs", "4", "--set", "validation=0.3", "--set", "label_smoothing=0"]
+# The command lines of POOR with SEARCH, and of GOOD with SEARCH_BELOW.
+IMPROVING = [*BASE, "--set", "learning_rate=1e-7", "--search", "learning_rate=0.0005..0.01"]
+WORSENING = [*BASE, "--set", "learning_rate=0.003", "--search", "learning_rate=1e-8..1e-6"]
+
+
+class _Untouched(Split):
+    """Pictures that nobody may look at."""
+
+    def take(self, positions):
+        raise AssertionError("a test picture was looked at")
+
+
+@pytest.fixture(scope="module")
+def dataset(tiny_folder):
+    loaded = saccade.load(tiny_folder)
+    test = _Untouched(**vars(loaded.splits["test"]))
+    return replace(loaded, splits={**loaded.splits, "test": test})
+
+
+def tune(dataset, out, **options):
+    given: dict[str, Any] = {"trials": TRIALS, "recipe": POOR, "search": SEARCH, "progress": False}
+    return saccade.tune(dataset, out=out, **given | options)
+
+
+@pytest.fixture(scope="module")
+def tuned(dataset, tmp_path_factory):
+    """A whole study, on a dataset whose test pictures can't be looked at."""
+    return tune(dataset, tmp_path_factory.mktemp("tuned") / "study")
+
+
+def test_the_first_trial_is_the_recipe_as_it_is_and_the_best_is_no_worse(tuned):
+    first, *others = tuned.trials
+    assert (first.number, len(others)) == (0, TRIALS - 1)
+    assert POOR.with_settings(first.settings) == POOR
+    assert tuned.best.accuracy == max(trial.accuracy for trial in tuned.trials)
+    assert tuned.best.accuracy > first.accuracy
+    assert tuned.best_recipe == POOR.with_settings(tuned.best.settings)
+
+
+def test_every_trial_is_measured_on_the_same_pictures(tuned, dataset):
+    kept = saccade.Run.open(tuned.folder / "trials" / str(tuned.best.number))
+    assert kept.recipe == tuned.best_recipe
+    held_out = {content for content, part in kept.split_of().items() if part == "validation"}
+    assert len(held_out) == tuned.validation_pictures == 36
+    answers = kept.answers("answers-validation.safetensors")
+    assert {bytes(row).hex() for row in answers.hashes} == held_out
+    right = (answers.probabilities.argmax(axis=1) == answers.labels).mean()
+    assert right == pytest.approx(tuned.best.accuracy)
+    # The others' trainings are gone, and so are their locks.
+    assert [path.name for path in (tuned.folder / "trials").iterdir()] == [str(tuned.best.number)]
+
+
+def test_the_verdict_is_on_other_seeds_and_the_test_split(tuned):
+    comparison = tuned.comparison
+    assert (comparison.split, comparison.n) == ("test", 60)
+    winner, default = comparison.contenders
+    for contender, recipe in ((winner, tuned.best_recipe), (default, POOR)):
+        assert contender.seeds == (1, 2, 3)
+        for path, seed in zip(contender.runs, contender.seeds, strict=True):
+            assert saccade.Run.open(path).recipe == recipe.with_settings({"seed": seed})
+    assert winner.accuracy > default.accuracy
+    assert comparison.pairs[0].verdict == "first better"
+    assert tuned.sentence.startswith("the winner is better than the recipe as it is by ")
+
+
+def test_what_is_written_says_the_same(tuned):
+    assert {path.name for path in tuned.files} == {
+        *("tuning.html", "result.json", "comparison.json", "comparison.png", "differences.png")
+    }
+    assert all(path.is_file() for path in tuned.files)
+    assert json.loads((tuned.folder / "result.json").read_text()) == json.loads(json.dumps(tuned.to_dict()))
+    page = (tuned.folder / "tuning.html").read_text()
+    assert tuned.sentence in page
+    assert f"{tuned.best.accuracy:.2%}" in page
+
+
+def test_the_same_again_trains_nothing_and_says_the_same(tuned, dataset, monkeypatch):
+    def forbidden(*_, **__):
+        raise AssertionError("trained")
+
+    monkeypatch.setattr(trial_module, "train", forbidden)
+    monkeypatch.setattr("saccade.training.seeds.train", forbidden)
+    again, before = tune(dataset, tuned.folder).to_dict(), tuned.to_dict()
+    for comparison in (again["comparison"], before["comparison"]):
+        del comparison["notes"]  # those of which the first time nothing had been evaluated
+    assert again == before
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ({"recipe": POOR.with_settings({"seed": 3})}, "seed = 0, not 3"),
+        ({"search": {"learning_rate": "0.1..0.2"}}, "space = {"),
+        ({"recipe": POOR.with_epochs(5)}, "plain_epochs = 4, not 5"),
+    ],
+)
+def test_a_study_of_something_else_is_refused_and_left_alone(tuned, dataset, options, found):
+    before = (tuned.folder / "study.db").read_bytes()
+    with pytest.raises(TuningError, match="is another one") as caught:
+        tune(dataset, tuned.folder, **options)
+    assert found in str(caught.value)
+    assert (tuned.folder / "study.db").read_bytes() == before
+
+
+def test_other_pictures_and_other_versions_are_refused(tuned, dataset, tmp_path):
+    with pytest.raises(TuningError) as caught:
+        tune(replace(dataset, fingerprint="0" * 64), tuned.folder)
+    assert "fingerprint = " in str(caught.value)
+    record = json.loads((tuned.folder / "tuning.json").read_text())
+    record["versions"]["optuna"] = "1.0"
+    (tmp_path / "tuning.json").write_text(json.dumps(record))
+    with pytest.raises(TuningError) as caught:
+        tune(dataset, tmp_path)
+    assert "found: optuna 1.0, not " in str(caught.value)
+
+
+def test_what_can_not_be_is_refused_before_anything_is_made(dataset, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for budget in ({"trials": None}, {"minutes": 1.0}, {"trials": 0}):
+        with pytest.raises(TuningError, match="needs to know when to end"):
+            tune(dataset, None, **budget)
+    with pytest.raises(RecipeError, match="did you mean 'flip'"):
+        tune(dataset, None, search={"flips": "true"})
+    with pytest.raises(TuningError, match="without validation pictures"):
+        tune(dataset, None, recipe=POOR.with_settings({"validation": 0}))
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("mine")
+    with pytest.raises(TuningError, match="is in the way"):
+        tune(dataset, tmp_path / "full")
+    with pytest.raises(DataError):
+        tune("no-such-data", None)
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(TuningError, match="needs Optuna") as caught:
+        tune(dataset, None)
+    assert caught.value.remedy == "pip install 'saccade[tune]'"
+    assert [path.name for path in tmp_path.iterdir()] == ["full"]
+
+
+def test_a_trial_is_begun_only_if_it_and_the_trainings_at_the_end_fit_in():
+    first, second = (
+        Trial(number, {}, "complete", 0.5 + number / 10, (), seconds=10.0 * (1 + number)) for number in (0, 1)
+    )
+    now = time.monotonic()
+    # Another of 20 s, then three of 10 s and three of 20 s with a quarter on top, and 20 s.
+    assert Budget(None, now + 20 + 1.25 * 90 + 20 + 60).allows((first, second))
+    assert not Budget(None, now + 20 + 1.25 * 90 + 20 - 1).allows((first, second))
+    assert Budget(None, now - 1).allows(())
+    assert Budget(5, None).allows((first, second))
+
+
+def test_in_no_time_there_is_one_trial_and_no_verdict(dataset, tmp_path):
+    found = tune(dataset, tmp_path / "study", trials=None, minutes=0.001)
+    assert [trial.number for trial in found.trials] == [0]
+    assert found.comparison is None
+    assert "no time for a second trial" in " ".join(found.notes)
+
+
+def started(tiny_folder, out, *more):
+    command = [sys.executable, "-m", "saccade", "tune", str(tiny_folder), "--search", "batch_size=16,32"]
+    given = [*command, "--out", str(out), *map(str, more)]
+    return subprocess.Popen(given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def killed_at(process, beginning, seconds):
+    """Kills a process so long after the line that begins so; whether there was such a line."""
+    with process:
+        for line in process.stderr:
+            if line.startswith(beginning):
+                time.sleep(seconds)
+                process.send_signal(signal.SIGKILL)
+                return process.wait(timeout=60) == -signal.SIGKILL
+        return False
+
+
+def test_of_two_processes_one_is_killed_and_the_other_comes_to_the_same_trials(tiny_folder, dataset, tmp_path):
+    """All three are proposed before any result counts, so that they are the same however many share them."""
+    out = tmp_path / "shared"
+    killed, left = (started(tiny_folder, out, *WORSENING, "--trials", TRIALS) for _ in range(2))
+    assert killed_at(killed, "trial ", 0.3)
+    _, told = left.communicate(timeout=300)
+    assert left.returncode == 0, told
+    # The trial that the other one died at was taken up.
+    assert sorted(re.findall(r"^trial (\d): complete", told, flags=re.MULTILINE)) == ["0", "1", "2"]
+    options = {"recipe": GOOD, "search": SEARCH_BELOW}
+    shared, whole = (tune(dataset, tmp_path / name, **options) for name in ("shared", "whole"))
+    assert results(shared) == results(whole)
+    assert len({str(trial.settings) for trial in whole.trials}) == TRIALS
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_five_times_it_is_no_worse_than_never(tiny_folder, tmp_path, seed):
+    """Each kill a random moment after a random trial has begun; the last in the trainings at the end."""
+    draw = random.Random(seed)
+    options = [*IMPROVING, "--trials", 12]
+    whole = json.loads(started(tiny_folder, tmp_path / "whole", *options, "--json").communicate(timeout=3000)[0])
+    numbers = sorted(draw.sample(range(1, 12), 4))
+    for beginning in [*(f"trial {number} " for number in numbers), f"run: {tmp_path / 'killed' / 'final'}"]:
+        assert killed_at(started(tiny_folder, tmp_path / "killed", *options), beginning, draw.uniform(0, 1.5))
+    killed = json.loads(started(tiny_folder, tmp_path / "killed", *options, "--json").communicate(timeout=3000)[0])
+    best = [f"trial {each['best']}, {each['trials'][each['best']]['accuracy']:.2%}" for each in (killed, whole)]
+    sys.stderr.write(f"killed in trials {numbers} and at the end: best {best[0]}; never killed: best {best[1]}\n")
+    assert killed["trials"][killed["best"]]["accuracy"] >= whole["trials"][whole["best"]]["accuracy"]
+    without_clock = [[trial | {"seconds": None} for trial in each["trials"]] for each in (whole, killed)]
+    assert without_clock[0] == without_clock[1]
+    assert killed["verdict"] == whole["verdict"]
