@@ -70,8 +70,11 @@ def test_a_promise_that_can_not_be_kept_is_refused_with_what_can_be():
 
 @pytest.fixture
 def run(tiny_run, tmp_path):
-    """A run of 300 validation answers, right where they are sure."""
+    """A run of 300 validation answers, right where they are sure; itself none too sure of pictures."""
     copy = Run.open(shutil.copytree(tiny_run.path, tmp_path / "run"))
+    calibration = copy.calibration()
+    assert calibration is not None
+    copy.write_calibration(calibration.model_copy(update={"temperature": 5.0}))
     labels = np.arange(300) % 3
     probabilities = np.full((300, 3), 0.05, np.float32)
     probabilities[np.arange(300), labels] = 0.9

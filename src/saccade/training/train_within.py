@@ -38,6 +38,7 @@ from saccade.training.train import (
     check_backend,
     checked_parts,
     load_data,
+    refuse_transfer,
     resolve_recipe,
 )
 
@@ -174,6 +175,7 @@ def _planned(
     """Chooses what to train, and how much of it."""
     small = min(dataset.rule.height, dataset.rule.width) < 16
     first = resolve_recipe(recipe or ("quick" if small else "fast"), None, settings)
+    refuse_transfer(first)
     parts = checked_parts(dataset, first, earlier)
     work = Work(first, dataset.rule.height, dataset.rule.width, len(parts["train"]), len(parts["validation"]))
     free = not isinstance(recipe, Recipe) and sizes_are_free(first, settings)
