@@ -168,7 +168,9 @@ def test_a_transferred_run_is_exported_reported_and_transferred_from(transferred
     assert saccade.export(transferred, format="onnx", out=tmp_path / "m.onnx").pictures > 0
     assert saccade.export(transferred, format="keras", out=tmp_path / "m.keras").pictures > 0
     saccade.evaluate(transferred)
-    assert saccade.report(transferred).page.is_file()
+    card = saccade.report(transferred).card
+    assert card is not None
+    assert "Its network comes from run " in card.read_text()
     again = saccade.transfer(others, transferred, epochs=1, out=tmp_path / "again", progress=False)
     np.testing.assert_array_equal(again.weights()["conv3b/kernel"], transferred.weights()["conv3b/kernel"])
 

@@ -68,6 +68,7 @@ def model_card(run: Run, metrics: Metrics, n: int, steps: Sequence[NextStep]) ->
         + f" pictures, brought to {run.rule.width}x{run.rule.height} pixels.",
         "",
         f"Recipe: `{_plain(run.recipe.name)}`, {run.status().epochs} epochs, seed {run.recipe.seed}: `recipe.json`.",
+        *_source(run),
         f"Made with Saccade {environment.saccade}, Keras {environment.packages.get('keras', '?')},",
         f"on {_plain(environment.processor)}, {environment.cores} cores, in {environment.compute_dtype}.",
         "",
@@ -86,6 +87,14 @@ def model_card(run: Run, metrics: Metrics, n: int, steps: Sequence[NextStep]) ->
         lines += [f"- {_plain(step.reason)} {_plain(step.action)}" for step in steps]
         lines.append("")
     return "\n".join(lines)
+
+
+def _source(run: Run) -> list[str]:
+    """Where its network learned first."""
+    source = run.source()
+    if source is None:
+        return []
+    return [f"Its network comes from {_plain(source.name)} (weights `{source.fingerprint[:16]}`) and got a new head."]
 
 
 def _folds(run: Run) -> list[str]:
