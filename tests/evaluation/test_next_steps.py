@@ -57,6 +57,23 @@ def test_a_pair_of_classes_with_many_mistakes_is_named():
     assert "80% of all mistakes (80 of 100) are between 'cat' and 'dog'" in first
 
 
+def test_few_training_pictures_ask_for_a_transfer_unless_it_was_one():
+    weak = measured({(0, 1): 200, (1, 2): 200, (2, 0): 200})
+    (told,) = [
+        step for step in next_steps(replace(GOOD, metrics=weak, training_pictures=(40, 60, 50)))
+        if "50 training pictures of the median class" in step.reason
+    ]  # fmt: skip
+    assert told.command == "saccade train photos --from EfficientNetV2B0"
+    transferred = [epoch(1, 0.9, 0.9).model_copy(update={"phase": "head"}), *GOOD.history[1:]]
+    for changes in ({"metrics": weak}, {"training_pictures": (50, 50, 50)}):
+        assert not [reason for reason in reasons(**changes) if "began from nothing" in reason]
+    assert not [
+        reason
+        for reason in reasons(metrics=weak, training_pictures=(50, 50, 50), history=transferred)
+        if "began from nothing" in reason
+    ]
+
+
 def test_a_validation_accuracy_that_still_rises_asks_for_more_epochs():
     steps = next_steps(replace(GOOD, history=[epoch(n + 1, 0.9, 0.8 + n / 100) for n in range(8)]))
     (step,) = [step for step in steps if step.command.startswith("saccade train --extend runs/a --epochs +2")]

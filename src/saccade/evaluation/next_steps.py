@@ -17,6 +17,9 @@ _LARGE_GAP = 0.05
 _WIDE_INTERVAL = 0.04
 _STILL_RISING = 0.003
 _FEW_PICTURES = 100
+# Up to 200 training pictures a class, transfers were measured to win (docs/performance.md).
+_FEW_OF_A_CLASS = 300
+_GOOD = 0.95
 _MISCALIBRATED = 0.03
 _CONFIDENT = 0.95
 
@@ -67,7 +70,7 @@ class Numbers:
 
 def next_steps(numbers: Numbers) -> list[NextStep]:
     """Up to six things to try, the most promising first; none where the numbers speak for nothing."""
-    rules = (_confused_pair, _still_rising, _overfitted, _weakest_class, _doubtful_labels, _few_test_pictures,
+    rules = (_confused_pair, _few_training_pictures, _still_rising, _overfitted, _weakest_class, _doubtful_labels, _few_test_pictures,
              _uncalibrated, _unreadable)  # fmt: skip
     return [step for rule in rules for step in rule(numbers)][:_MOST]
 
@@ -87,6 +90,17 @@ def _confused_pair(numbers: Numbers) -> Iterator[NextStep]:
             f"'{names[1]}'.",
             "Look at these pictures in the matrix: if people disagree on them too, the two classes may want to be one, "
             "or larger pictures; else more training pictures of both will help most.",
+        )
+
+
+def _few_training_pictures(numbers: Numbers) -> Iterator[NextStep]:
+    typical = float(np.median(numbers.training_pictures))
+    transferred = bool(numbers.history) and numbers.history[0].phase == "head"
+    if typical < _FEW_OF_A_CLASS and numbers.metrics.accuracy < _GOOD and not transferred:
+        yield NextStep(
+            f"It had {typical:,.0f} training pictures of the median class, and began from nothing.",
+            "Go on from a network that has learned from many others: a run of yours, or one of keras.applications.",
+            f"saccade train {numbers.source} --from EfficientNetV2B0",
         )
 
 
