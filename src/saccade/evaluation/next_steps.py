@@ -70,8 +70,8 @@ class Numbers:
 
 def next_steps(numbers: Numbers) -> list[NextStep]:
     """Up to six things to try, the most promising first; none where the numbers speak for nothing."""
-    rules = (_confused_pair, _few_training_pictures, _still_rising, _overfitted, _weakest_class, _doubtful_labels, _few_test_pictures,
-             _uncalibrated, _unreadable)  # fmt: skip
+    rules = (_confused_pair, _few_training_pictures, _still_rising, _overfitted, _weakest_class, _doubtful_labels,
+             _few_test_pictures, _uncalibrated, _unreadable)  # fmt: skip
     return [step for rule in rules for step in rule(numbers)][:_MOST]
 
 
