@@ -27,6 +27,10 @@ def to_litert(model: keras.Model, weights: Weights, examples: NDArray[np.uint8])
     import keras
     import tensorflow as tf
 
+    from saccade.models.precise_first_layer import with_precise_first_layer
+
+    if weights == "float16":
+        model = with_precise_first_layer(model)
     signature = [tf.TensorSpec(model.input_shape, tf.float32, name="pixels")]
     archive = keras.export.ExportArchive()
     archive.add_endpoint("serve", lambda pixels: {"probabilities": model(pixels, training=False)}, signature)
