@@ -1,7 +1,7 @@
 """The first convolution of a network in twice the digits of a 16-bit float, for exports that round weights to that.
 
 It sees pixels up to 255, and a filter that looks for edges gives small differences of large numbers. Rounded to 11
-bits, the weights of this one layer moved a probability of `fast` by 0.007, more than an export may, where no other layer
+bits, the weights of this one layer moved a probability of `fast` by 0.007, more than an export may; no other layer
 moved one by more than 0.0015 (200 pictures of CIFAR-10). Here each weight is a sum of two 16-bit floats, in two
 convolutions.
 """
