@@ -16,7 +16,7 @@ def test_flipped_labels_are_found_by_trainings_on_the_others(tiny_folder, tmp_pa
     classes = dict(zip(train.names, (dataset.class_names[label] for label in train.labels), strict=True))
     wrong = {name: dataset.class_names[(dataset.class_names.index(classes[name]) + 1) % 3] for name in flipped}
     noisy = apply_fixes(dataset, [Fix(name, "train", "relabel", wrong[name]) for name in flipped])
-    (finding,) = audit(noisy, recipe="quick", folds=3, out=tmp_path / "audit").of_kind("label-errors")
+    (finding,) = audit(noisy, recipe="folder", folds=3, out=tmp_path / "audit").of_kind("label-errors")
     found = {picture.path: picture for picture in finding.pictures}
     hits = set(flipped) & set(found)
     assert len(hits) >= 5

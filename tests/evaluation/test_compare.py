@@ -56,7 +56,7 @@ def _copy(run, path, **changes):
 
 def test_two_runs_are_compared_picture_by_picture(made, folder, tiny_folder):
     first = made("first", wrong=[0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
-    second = made("second", wrong=[0, 1], recipe={"learning_rate": 0.002})
+    second = made("second", wrong=[0, 1], recipe={"learning_rate": 0.004})
     comparison = saccade.compare([first, second.path])
     (pair,) = comparison.pairs
     assert comparison.n == 60
@@ -95,11 +95,11 @@ def test_only_pictures_that_both_answered_are_compared(made, folder):
 
 def test_runs_that_differ_by_seed_alone_are_one_contender(made, folder):
     seeds = [made(f"a{seed}", wrong=range(seed + 3), recipe={"seed": seed}) for seed in range(3)]
-    other = [made(f"b{seed}", wrong=[], recipe={"seed": seed, "learning_rate": 0.002}) for seed in range(2)]
+    other = [made(f"b{seed}", wrong=[], recipe={"seed": seed, "learning_rate": 0.004}) for seed in range(2)]
     comparison = saccade.compare([seeds[0], other[0], *seeds[1:], other[1]])
     assert [len(contender.runs) for contender in comparison.contenders] == [3, 2]
     assert [contender.name for contender in comparison.contenders] == [
-        "quick on tiny (learning_rate=0.001)", "quick on tiny (learning_rate=0.002)",
+        "quick on tiny (learning_rate=0.002)", "quick on tiny (learning_rate=0.004)",
     ]  # fmt: skip
     first = comparison.contenders[0]
     assert first.seeds == (0, 1, 2)

@@ -35,7 +35,7 @@ def test_they_are_those_of_the_network_as_it_stands(training, dtype):
     twin = training_twin(stock, dtype)
     norm = twin.get_layer("norm")
     norm.moving_mean.assign([100.0] * 4)
-    recipe = get_recipe("quick").with_settings({"batch_size": 120, "statistics_batches": 3})
+    recipe = get_recipe("quick").with_settings({"batch_size": 120, "least_steps": 0, "statistics_batches": 3})
     FreshStatistics(twin, recipe)(training, epoch=0)
     # One batch of all 120 pictures: no more are there, and the order does not matter.
     convolution = stock.get_layer("convolution")
@@ -47,7 +47,7 @@ def test_they_are_those_of_the_network_as_it_stands(training, dtype):
 
 def test_several_batches_are_averaged(training):
     twin = training_twin(small_network(), "float32")
-    recipe = get_recipe("quick").with_settings({"batch_size": 40, "statistics_batches": 3})
+    recipe = get_recipe("quick").with_settings({"batch_size": 40, "least_steps": 0, "statistics_batches": 3})
     FreshStatistics(twin, recipe)(training, epoch=4)
     outputs = np.float64(twin.get_layer("convolution")(training.take(slice(None)).astype(np.float32) / 255))
     # The weights of three batches in an average of momentum 0.9 differ by a fifth at most.

@@ -200,7 +200,7 @@ def test_a_training_that_diverges_says_so(tiny_run, tiny_folder):
     parts = parts_of(saccade.load(tiny_folder), validation=0.1, seed=0)
     with pytest.raises(TrainingError, match="diverged") as caught:
         fit(Networks(network, network), parts, tiny_run, progress=Silence(), stop=StopRequest())
-    assert "--set learning_rate=0.0001" in str(caught.value.remedy)
+    assert "--set learning_rate=0.0002" in str(caught.value.remedy)
 
 
 def test_a_weight_that_the_last_step_made_infinite_ends_the_training(tiny_run, tiny_folder):

@@ -103,7 +103,7 @@ def test_the_same_again_trains_nothing_and_says_the_same(tuned, dataset, monkeyp
         raise AssertionError("trained")
 
     monkeypatch.setattr(trial_module, "train", forbidden)
-    monkeypatch.setattr("saccade.training.seeds.train", forbidden)
+    monkeypatch.setattr("saccade.training.series.train", forbidden)
     again, before = tune(dataset, tuned.folder).to_dict(), tuned.to_dict()
     for comparison in (again["comparison"], before["comparison"]):
         del comparison["notes"]  # those of which the first time nothing had been evaluated

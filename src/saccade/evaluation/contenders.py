@@ -61,9 +61,10 @@ def _identity(run: Run) -> tuple[Any, ...]:
     status = run.status()
     # A training that was interrupted is not what its recipe says.
     done = status.epochs if status.state in ("interrupted", "running") else None
-    plan = run.plan()
+    plan, source = run.plan(), run.source()
     minutes = None if plan is None else plan.minutes
-    return run.recipe.model_dump(exclude=_NOT_THE_RECIPE), run.data_fingerprint, run.rule, done, minutes
+    learned = None if source is None else source.fingerprint
+    return run.recipe.model_dump(exclude=_NOT_THE_RECIPE), run.data_fingerprint, run.rule, done, minutes, learned
 
 
 def _differing_settings(recipes: Sequence[Recipe]) -> list[str]:

@@ -13,7 +13,7 @@ from saccade.runs.run import Run
 from saccade.training.progress import Progress
 from saccade.training.resume import resume
 from saccade.training.source import Learned, Source
-from saccade.training.train import begin, load_data, refuse_transfer, resolve_recipe
+from saccade.training.train import begin, load_data, refuse_transfer, resolve_recipe, train
 from saccade.training.transfer import load_for, transfer_recipe
 
 _ENDED = ("finished", "stopped early")
@@ -52,6 +52,8 @@ class Method:
             RunError, TrainingError: as `train` and `resume` raise them.
         """
         if place is None or not is_run(place):
+            if self.learned is None:
+                return train(dataset, recipe=self.recipe, out=place, progress=progress)
             return begin(dataset, self.recipe, out=place, learned=self.learned, progress=progress)
         run = Run.open(place)
         return run if has_ended(run) else resume(run, dataset, progress=progress)
