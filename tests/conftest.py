@@ -72,7 +72,7 @@ def settled():
         for layer in model.layers:
             yield from layers_of(layer) if isinstance(layer, keras.Sequential) else [layer]
 
-    def make(backbone, size):
+    def make(backbone, size, pictures=None):
         body, draw = backbone._from_keras(size, size, None), np.random.default_rng(1)
         for layer in layers_of(body):
             if isinstance(layer, keras.layers.BatchNormalization):
@@ -82,7 +82,8 @@ def settled():
                     weight.assign(draw.uniform(0.7, 1.3, weight.shape))
                 elif weight.name in ("beta", "bias"):
                     weight.assign(draw.normal(0, 0.1, weight.shape))
-        body(draw.integers(0, 256, (8, size, size, 3)).astype(np.float32), training=True)
+        seen = draw.integers(0, 256, (8, size, size, 3)) if pictures is None else pictures
+        body(seen.astype(np.float32), training=True)
         return body
 
     return make
