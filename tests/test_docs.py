@@ -44,6 +44,7 @@ def shortened(arguments):
     return [*arguments[:position], *arguments[position + 2 :], "--seeds", "1", "--epochs", "1", *smaller]
 
 
+@pytest.mark.nightly
 def test_the_snippets_of_the_tutorial_run_in_order(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     printed: list[str] = []

@@ -73,7 +73,9 @@ CASES: dict[str, tuple[dict[str, Any], int]] = {
 }
 
 
-@pytest.mark.parametrize("recipe", CASES)
+@pytest.mark.parametrize(
+    "recipe", [pytest.param(name, marks=[pytest.mark.nightly] * (name != "folder")) for name in CASES]
+)
 def test_a_training_that_crashed_comes_to_the_same_bytes(tiny_folder, tmp_path, monkeypatch, recipe):
     settings, step = CASES[recipe]
     whole = trained(tiny_folder, tmp_path / "whole", recipe, **settings)

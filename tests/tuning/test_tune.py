@@ -196,6 +196,7 @@ def killed_at(process, beginning, seconds):
         return False
 
 
+@pytest.mark.nightly
 def test_of_two_processes_one_is_killed_and_the_other_comes_to_the_same_trials(tiny_folder, dataset, tmp_path):
     """All three are proposed before any result counts, so that they are the same however many share them."""
     out = tmp_path / "shared"

@@ -124,6 +124,7 @@ def odd_pictures(odd_files):
     return [path.read_bytes() for path in odd_files if path.stat().st_size < 2_000_000]
 
 
+@pytest.mark.nightly
 def test_requests_made_from_the_openapi_page(pictures_run, test_files):
     statuses = Counter[int]()
     with serving(pictures_run.path) as server, good_requests_between(server, pictures_run, test_files):
