@@ -138,7 +138,7 @@ def test_patience_ends_a_training_that_no_longer_gains(tiny_folder, tmp_path):
 
 
 def test_class_weights_lift_the_rare_class(tiny_folder, tmp_path):
-    from saccade.training.fit import class_weights_of
+    from saccade.training.class_weights import class_weights_of
 
     run = train_tiny(tiny_folder, tmp_path / "run", epochs=1, class_weights=True)
     split = saccade.load(tiny_folder).splits["train"]

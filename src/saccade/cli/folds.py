@@ -35,7 +35,7 @@ def cross_validated(
         options: the others of `saccade train`.
     """
     source = source_given(**options)
-    settings = checked(settings, **options | ({"recipe": "transfer"} if source else {}))
+    settings = checked(settings, **options)
     from saccade.experiments.cross_validation import check_place, cross_validate
     from saccade.runs.run import Run
 

@@ -52,8 +52,7 @@ def command(
     command with --out DIR goes on, and with more --repeats or other --sizes it trains only what is missing.
     """
     source = source_given(**options)
-    named = options | ({"recipe": "transfer"} if source else {})
-    settings = checked(settings, batch_size=None, checkpoint_every=None, **named)
+    settings = checked(settings, batch_size=None, checkpoint_every=None, **options)
     from saccade.experiments.learning_curve import check_folder, learning_curve
 
     check_folder(out)

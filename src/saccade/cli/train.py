@@ -180,7 +180,7 @@ def _train(out: str | None, settings: dict[str, Any], minutes: float | None, beg
 def _transfer(source: Source, out: str | None, settings: dict[str, Any], **options: Any) -> Run:
     if options["split_from"] is not None:
         raise click.UsageError("--split-from has no meaning beside --from: it parts the pictures itself.")
-    settings = checked(settings, **options | {"recipe": "transfer"})
+    settings = checked(settings, **options)
     from saccade.runs.create import check_free
     from saccade.training.transfer import transfer
 

@@ -25,13 +25,13 @@ def settings_given(_context: click.Context, _parameter: click.Parameter, values:
     return settings
 
 
-def checked(settings: dict[str, Any], recipe: str | None, **options: Any) -> dict[str, Any]:
+def checked(settings: dict[str, Any], recipe: str | None, source: str | None = None, **options: Any) -> dict[str, Any]:
     """All settings; a wrong recipe, key or value is refused at once, before anything heavy is loaded."""
     from saccade.recipes import get_recipe
 
     given = {"batch_size": "batch_size", "seed": "seed", "checkpoint_seconds": "checkpoint_every"}
     settings = settings | {key: options[name] for key, name in given.items() if options[name] is not None}
-    get_recipe(recipe or "quick").with_settings(settings)
+    get_recipe("transfer" if source else recipe or "quick").with_settings(settings)
     return settings
 
 

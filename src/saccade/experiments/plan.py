@@ -8,11 +8,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from saccade.errors import RunError
 from saccade.recipes import Recipe
 from saccade.runs.untrusted import read_record
 from saccade.runs.writing import write_json
-from saccade.training.series import differences
+from saccade.training.series import differences, refuse_others
 
 _NAME = "plan.json"
 
@@ -62,10 +61,4 @@ def keep_to(plan: Plan, folder: Path) -> None:
         found.append(f"{before.purpose}, not {plan.purpose}")
     if (before.fingerprint, before.pictures) != (plan.fingerprint, plan.pictures):
         found.append(f"'{before.data}' with other pictures, or otherwise parted, than '{plan.data}' is now")
-    if found:
-        raise RunError(
-            f"the trainings in '{folder}' were begun for something else",
-            expected="the same recipe on the same data, with which this command would go on",
-            found="; ".join(found),
-            remedy="name another directory with --out",
-        )
+    refuse_others(f"the trainings in '{folder}' were begun for something else", found)

@@ -83,7 +83,10 @@ def read_weights(path: Path, limit: int) -> dict[str, NDArray[np.float32]]:
     Raises:
         RunError: it is larger, damaged, or holds anything but float32.
     """
-    arrays = _load(path, limit)
+    return _only_weights(path, _load(path, read_contents(path, limit)))
+
+
+def _only_weights(path: Path, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
     others = [name for name, array in arrays.items() if array.dtype != np.float32]
     if others:
         raise RunError(f"'{path}' holds other weights than float32: {', '.join(others[:5])}")
@@ -96,8 +99,8 @@ def read_weights_with_notes(path: Path, limit: int) -> tuple[dict[str, NDArray[n
     Raises:
         RunError: as there.
     """
-    weights = read_weights(path, limit)
     contents = read_contents(path, limit)
+    weights = _only_weights(path, _load(path, contents))
     # A file that was read is well-formed: eight bytes with the length of a JSON header, and the header.
     header = json.loads(contents[8 : 8 + int.from_bytes(contents[:8], "little")])
     return weights, dict(header.get("__metadata__") or {})
@@ -109,7 +112,7 @@ def read_arrays(path: Path, limit: int, dtypes: Mapping[str, type[np.generic]]) 
     Raises:
         RunError: it is larger, damaged, or holds others.
     """
-    arrays = _load(path, limit)
+    arrays = _load(path, read_contents(path, limit))
     found = {name: str(array.dtype) for name, array in arrays.items()}
     expected = {name: str(np.dtype(dtype)) for name, dtype in dtypes.items()}
     if found != expected:
@@ -117,9 +120,9 @@ def read_arrays(path: Path, limit: int, dtypes: Mapping[str, type[np.generic]]) 
     return arrays
 
 
-def _load(path: Path, limit: int) -> dict[str, NDArray[Any]]:
+def _load(path: Path, contents: bytes) -> dict[str, NDArray[Any]]:
     try:
-        arrays: dict[str, NDArray[Any]] = load(read_contents(path, limit))
+        arrays: dict[str, NDArray[Any]] = load(contents)
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(f"'{path}' is damaged: {error}") from None
     return arrays

@@ -24,6 +24,7 @@ from saccade.runs.records import EpochRecord
 from saccade.runs.run import Run
 from saccade.runs.training_state import TrainingState
 from saccade.training.checkpointing import Checkpointing
+from saccade.training.class_weights import class_weights_of
 from saccade.training.head_epoch import head_epoch
 from saccade.training.interrupt import StopRequest
 from saccade.training.optimizer import build_optimizer
@@ -277,14 +278,6 @@ def validate(model: keras.Model, validation: Split) -> tuple[float, float]:
     of_truth = probabilities[np.arange(len(validation)), validation.labels].astype(np.float64)
     loss = -np.log(np.maximum(of_truth, _SMALLEST_PROBABILITY)).mean()
     return float(loss), float((probabilities.argmax(axis=1) == validation.labels).mean())
-
-
-def class_weights_of(training: Split, run: Run) -> NDArray[np.float32] | None:
-    """Weights inverse to the frequency of each class, float32 [classes], of mean 1; None if the recipe wants none."""
-    if not run.recipe.class_weights:
-        return None
-    counts = np.bincount(training.labels, minlength=len(run.class_names))
-    return (len(training) / (len(counts) * np.maximum(counts, 1))).astype(np.float32)
 
 
 def _diverged(epoch: int, recipe: Recipe) -> TrainingError:

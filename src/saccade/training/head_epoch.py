@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +13,7 @@ from saccade.models.head import head_of, of_the_body, set_head, without_head
 from saccade.models.weights import assign, named_weights
 from saccade.runs.run import Run
 from saccade.runs.training_state import TrainingState
+from saccade.training.class_weights import class_weights_of
 from saccade.training.features import FeatureExtractor
 from saccade.training.linear_head import Examples, LinearHead, fit_linear_head
 from saccade.training.progress import Progress
@@ -56,10 +57,11 @@ def head_epoch(
         held_out = extract(validation, False, bar.update)
     head = _fitted(features, held_out, parts, run, biased=bool(head_of(trained).use_bias))
     set_head(trained, head.kernel, head.bias)
-    of_truth = head.probabilities(features[0])[np.arange(len(training)), training.labels]
+    probabilities = head.probabilities(features[0])
+    of_truth = probabilities[np.arange(len(training)), training.labels]
     state.seen = len(training)
     state.loss_sum = float(-np.log(np.maximum(of_truth, 1e-7)).sum())
-    state.correct = int((head.probabilities(features[0]).argmax(axis=1) == training.labels).sum())
+    state.correct = int((probabilities.argmax(axis=1) == training.labels).sum())
     yield len(training)
 
 
@@ -72,20 +74,15 @@ def _fitted(
     biased: bool,
 ) -> LinearHead:
     classes = len(run.class_names)
-    weigh = _weights_of(parts["train"].labels, classes) if run.recipe.class_weights else np.ones_like
+    class_weights = class_weights_of(parts["train"], run)
+    if class_weights is None:
+        class_weights = np.ones(classes, np.float32)
     labels = np.tile(parts["train"].labels, len(features))
     validated = parts["validation"].labels
     return fit_linear_head(
-        Examples(np.concatenate(features), labels, weigh(labels).astype(np.float32)),
-        Examples(held_out, validated, weigh(validated).astype(np.float32)),
+        Examples(np.concatenate(features), labels, class_weights[labels]),
+        Examples(held_out, validated, class_weights[validated]),
         classes=classes,
         biased=biased,
         seed=run.recipe.seed,
     )
-
-
-def _weights_of(labels: NDArray[np.int64], classes: int) -> Callable[[NDArray[np.int64]], NDArray[np.float64]]:
-    """How much each label counts, so that all classes count alike."""
-    counts = np.maximum(np.bincount(labels, minlength=classes), 1)
-    per_class = len(labels) / (classes * counts)
-    return lambda given: per_class[given]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -134,9 +135,18 @@ def require_same(run: Run, recipe: Recipe, dataset: Dataset) -> None:
     found = differences(run.recipe, recipe)
     if run.data_fingerprint != dataset.fingerprint:
         found.append(f"'{run.data_name}' with other pictures than '{dataset.name}' has now")
+    refuse_others(f"the run '{run.path}' is of another training", found)
+
+
+def refuse_others(problem: str, found: Sequence[str]) -> None:
+    """Refuses to go on with what was begun for something else, if anything is found to differ.
+
+    Raises:
+        RunError: something is.
+    """
     if found:
         raise RunError(
-            f"the run '{run.path}' is of another training",
+            problem,
             expected="the same recipe on the same data, with which this command would go on",
             found="; ".join(found),
             remedy="name another directory with --out",
