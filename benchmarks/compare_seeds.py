@@ -1,13 +1,14 @@
 """How often `saccade compare` calls two runs different: runs that differ by seed alone, and runs with a gap.
 
-    python benchmarks/compare_seeds.py DATA [--seeds 20] [--recipe fast] [--epochs 2] [--set views=1]
-        [--worse validation=0.25] [--runs runs/compare-seeds]
+    python benchmarks/compare_seeds.py DATA [--seeds 20 [10]] [--recipe fast] [--epochs 2] [--set views=1]
+        [--worse validation=0.32] [--runs runs/compare-seeds]
 
 Trains one series of runs by `saccade train --seeds`, and a second one with the setting `--worse`, which is there to
 make it worse by about 1.5 points: the same network on fewer pictures. Both are scored on the test split. Then every
 pair of single runs is compared: of the first series among themselves, where no pair should be called different, and of
-the first with the second, where each should. A program that was stopped goes on where it was: runs and answers that
-are there are used again, and with `--seeds 5` and then `--seeds 20` fifteen are added.
+the first with the second, where each should. A second number of seeds is that of the second series. A program that was
+stopped goes on where it was: runs and answers that are there are used again, and with `--seeds 5` and then `--seeds 20`
+fifteen are added.
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ class Counted:
 def main() -> None:
     """Trains what is missing, scores it, and compares all pairs."""
     options = read_options()
-    better = train_series(options, "better", options.settings)
-    worse = train_series(options, "worse", [*options.settings, *options.worse])
+    better = train_series(options, "better", options.settings, options.seeds[0])
+    worse = train_series(options, "worse", [*options.settings, *options.worse], options.seeds[-1])
     correct = correct_of([*better, *worse])
     first, second = correct[: len(better)], correct[len(better) :]
     alike = count(results_of_pairs(combinations(first, 2)))
@@ -72,19 +73,21 @@ def read_options() -> argparse.Namespace:
     """What the command line says."""
     parser = argparse.ArgumentParser(description="Counts how often runs are called different.")
     parser.add_argument("data", metavar="DATA", help="a name, a folder or an archive")
-    parser.add_argument("--seeds", type=at_least_two, default=20, help="runs in each series; their seeds count from 0")
+    parser.add_argument(
+        "--seeds", type=at_least_two, nargs="+", default=[20], help="runs in each series; their seeds count from 0"
+    )
     parser.add_argument("--recipe", default="fast", help="see `saccade recipes`")
     parser.add_argument("--epochs", type=at_least_one, default=2)
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", dest="settings", help="a setting of both series"
     )
     parser.add_argument(
-        "--worse", action="append", metavar="KEY=VALUE", help="what makes the second series worse: validation=0.25"
+        "--worse", action="append", metavar="KEY=VALUE", help="what makes the second series worse: validation=0.32"
     )
     parser.add_argument("--runs", type=Path, default=Path("runs/compare-seeds"), help="where the runs are kept")
     add_results_option(parser)
     options = parser.parse_args()
-    options.worse = options.worse or ["validation=0.25"]
+    options.worse = options.worse or ["validation=0.32"]
     return options
 
 
@@ -96,11 +99,11 @@ def at_least_two(text: str) -> int:
     return number
 
 
-def train_series(options: argparse.Namespace, name: str, settings: Sequence[str]) -> list[Run]:
+def train_series(options: argparse.Namespace, name: str, settings: Sequence[str], seeds: int) -> list[Run]:
     """The runs of a series, trained and scored where they were not."""
     changes = [argument for setting in settings for argument in ("--set", setting)]
     command = [*SACCADE, "train", options.data, "--recipe", options.recipe, "--epochs", str(options.epochs), *changes]
-    command += ["--seeds", str(options.seeds), "--out", str(options.runs / name), "--json"]
+    command += ["--seeds", str(seeds), "--out", str(options.runs / name), "--json"]
     told = json.loads(timed(command).output)
     runs = [Run.open(run["run"]) for run in told["runs"]]
     for run in runs:

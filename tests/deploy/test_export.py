@@ -155,6 +155,22 @@ def test_answers_that_differ_are_refused():
                 agreement(form, other, check)
 
 
+def test_an_export_may_differ_by_what_rounding_does_to_the_network_itself():
+    probabilities = np.tile(np.array([0.7, 0.3], np.float32), (4, 1))
+
+    def beside(own, off):
+        check = Check(
+            np.zeros((4, 8, 8, 3), np.uint8), probabilities, "validation", None, lambda: probabilities + np.float32(own)
+        )
+        return agreement("onnx", probabilities + np.float32(off), check)[0]
+
+    assert beside(own=6e-6, off=2e-5) == pytest.approx(2e-5, rel=0.01)
+    for own, off, allowed in ((6e-6, 3e-5, "2e-05"), (1e-3, 2e-4, "1e-04"), (0, 2e-5, "1e-05")):
+        with pytest.raises(ExportError) as caught:
+            beside(own, off)
+        assert caught.value.expected == f"probabilities within {allowed}, on 4 validation pictures"
+
+
 def test_another_class_is_refused_where_the_run_is_sure():
     probabilities = np.tile(np.array([0.504, 0.496], np.float32), (10, 1))
     check = Check(np.zeros((10, 8, 8, 3), np.uint8), probabilities, "validation", np.zeros(10, np.int64))
