@@ -12,7 +12,6 @@ from PIL import Image
 
 import saccade
 from saccade.cli.main import cli
-from saccade.data.dataset import Split
 from saccade.errors import DataError, RunError, TrainingError
 from saccade.experiments.cross_validation import cross_validate
 from saccade.inference.abstention import abstention_of
@@ -25,20 +24,6 @@ from saccade.training.train import train
 
 FOLDS = 3
 RECIPE = get_recipe("folder").with_epochs(4).with_settings({"batch_size": 30, "seed": 4})
-
-
-class Untouchable(Split):
-    """Pictures that must not be looked at."""
-
-    def take(self, positions):
-        raise AssertionError("test pictures were looked at")
-
-
-@pytest.fixture(scope="module")
-def dataset(tiny_folder):
-    loaded = saccade.load(tiny_folder)
-    test = Untouchable(**vars(loaded.splits["test"]))
-    return replace(loaded, splits={"train": loaded.splits["train"], "test": test})
 
 
 @pytest.fixture(scope="module")

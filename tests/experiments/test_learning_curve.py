@@ -9,9 +9,7 @@ import pytest
 from click.testing import CliRunner
 from tests.experiments.test_power_law import law, simulated
 
-import saccade
 from saccade.cli.main import cli
-from saccade.data.dataset import Split
 from saccade.errors import DataError, RunError, TrainingError
 from saccade.experiments.curve import LearningCurve, curve_of
 from saccade.experiments.learning_curve import learning_curve
@@ -25,20 +23,6 @@ from saccade.training.train import train
 RECIPE = get_recipe("folder").with_epochs(1).with_settings({"batch_size": 30, "seed": 2})
 SIZES = [20, 40, 60, 80]
 FILES = ("learning_curve.json", "learning_curve.png")
-
-
-class Untouchable(Split):
-    """Pictures that must not be looked at."""
-
-    def take(self, positions):
-        raise AssertionError("test pictures were looked at")
-
-
-@pytest.fixture(scope="module")
-def dataset(tiny_folder):
-    loaded = saccade.load(tiny_folder)
-    test = Untouchable(**vars(loaded.splits["test"]))
-    return replace(loaded, splits={"train": loaded.splits["train"], "test": test})
 
 
 @pytest.fixture(scope="module")

@@ -93,8 +93,8 @@ class _Copies:
 
     def _name_of(self, operation: keras.Operation) -> str:
         """The operation's own name; in place of one by which Keras counts within a process, one counted from here."""
-        kind = keras.src.utils.naming.to_snake_case(type(operation).__name__)
-        if not re.fullmatch(rf"{kind}(_\d+)?", operation.name):
+        kind = re.sub(r"_\d+$", "", operation.name)
+        if kind.replace("_", "") != type(operation).__name__.lower():
             return str(operation.name)
         self._numbers[kind] += 1
         return f"{kind}_{self._numbers[kind]}"
