@@ -25,7 +25,7 @@ from saccade.runs.run import Run
 # Each format with another family: functional and Sequential networks, probabilities and logits.
 RECIPES = {
     "h5": "quick",
-    "keras": "two-phase",
+    "keras": "scheduled",
     "savedmodel": "scheduled",
     "weights": "folder",
     "onnx": "folder",

@@ -13,7 +13,11 @@ from saccade.recipes import ComputeDtype
 
 SIZE, CLASSES = 20, 3
 # Those of keras.applications take no pictures of this size, and have tests of their own.
-OWN = sorted(FAMILIES.keys() - BACKBONES.keys())
+# `accurate` is `fast` with more channels.
+OWN = [
+    pytest.param(name, marks=[pytest.mark.nightly] * (name == "accurate"))
+    for name in sorted(FAMILIES.keys() - BACKBONES.keys())
+]
 
 
 def network_of(family):

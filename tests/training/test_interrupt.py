@@ -54,7 +54,7 @@ def test_the_first_ctrl_c_saves_a_run_that_can_be_evaluated(tiny_folder, tmp_pat
 def test_the_second_ctrl_c_quits(tiny_folder, tmp_path):
     out = tmp_path / "run"
     # Large pictures make steps, validation and saving long enough for the second signal to come within them.
-    large = ["--set", "image_size=384", "--set", "batch_size=100"]
+    large = ["--set", "image_size=256", "--set", "batch_size=100"]
     with started(str(tiny_folder), "--recipe", "folder", "--epochs", "50", *large, "--out", str(out)) as process:
         wait_for(process, "epoch 1/")
         process.send_signal(signal.SIGINT)
@@ -68,7 +68,7 @@ def test_the_second_ctrl_c_quits(tiny_folder, tmp_path):
 
 def test_on_a_terminal_there_is_a_bar_with_rate_and_remaining_time(tiny_folder, tmp_path):
     # Large pictures: the bar is drawn at most ten times a second, so an epoch must last a while.
-    large = ["--set", "image_size=128", "--set", "batch_size=4"]
+    large = ["--set", "image_size=64", "--set", "batch_size=2"]
     arguments = [str(tiny_folder), "--recipe", "folder", "--epochs", "1", *large]
     main, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 160, 0, 0))

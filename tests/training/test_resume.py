@@ -124,9 +124,9 @@ def test_if_all_are_damaged_only_force_begins_again(tiny_folder, tmp_path, monke
 
 
 def test_a_run_that_was_interrupted_goes_on_as_if_nothing_had_happened(tiny_folder, tmp_path):
-    whole = trained(tiny_folder, tmp_path / "whole", "folder", plain_epochs=20, batch_size=27, checkpoint_seconds=3600)
+    whole = trained(tiny_folder, tmp_path / "whole", "folder", plain_epochs=10, batch_size=27, checkpoint_seconds=3600)
     command = [sys.executable, "-m", "saccade", "train"]
-    settings = ["--set", "plain_epochs=20", "--batch-size", "27", "--checkpoint-every", "1h"]
+    settings = ["--set", "plain_epochs=10", "--batch-size", "27", "--checkpoint-every", "1h"]
     out = tmp_path / "interrupted"
     with subprocess.Popen(
         [*command, str(tiny_folder), "--recipe", "folder", *settings, "--out", str(out)],
@@ -191,20 +191,20 @@ def test_a_training_goes_on_without_its_log(tiny_folder, tmp_path, monkeypatch, 
 
 # By number: up to 7 at random, 8 while a checkpoint or the history is saved, 9 while the weights are, or the drawing.
 @pytest.mark.parametrize(
-    ("chains", "numbers", "least_mid_epoch"),
+    ("epochs", "chains", "numbers", "least_mid_epoch"),
     [
-        pytest.param(1, (0, 1, 8, 9), 2, id="4"),
-        pytest.param(10, tuple(range(10)), 80, id="100", marks=pytest.mark.nightly),
+        pytest.param(6, 1, (0, 8), 1, id="2"),
+        pytest.param(EPOCHS, 10, tuple(range(10)), 80, id="100", marks=pytest.mark.nightly),
     ],
 )
 def test_kills_at_random_and_at_save_points_come_to_the_same_bytes(
-    tiny_folder, tmp_path, chains, numbers, least_mid_epoch
+    tiny_folder, tmp_path, epochs, chains, numbers, least_mid_epoch
 ):
     """Kills of one training, each gone on from in a new process; all night, of ten trainings, and ten of each."""
-    whole = trained(tiny_folder, tmp_path / "whole", "scheduled", plain_epochs=0, augmented_epochs=EPOCHS)
+    whole = trained(tiny_folder, tmp_path / "whole", "scheduled", plain_epochs=0, augmented_epochs=epochs)
     kills = []
     for seed in range(chains):
-        kills += killed(tiny_folder, tmp_path / f"killed-{seed}", seed, numbers)
+        kills += killed(tiny_folder, tmp_path / f"killed-{seed}", seed, numbers, epochs)
         assert result_of(Run.open(tmp_path / f"killed-{seed}")) == result_of(whole)
     # For docs/reliability.md; shown by `make test-nightly`.
     sys.stdout.write(json.dumps(Counter(kill["at"] for kill in kills), indent=1))
@@ -212,14 +212,14 @@ def test_kills_at_random_and_at_save_points_come_to_the_same_bytes(
     assert sum(kill["mid_epoch"] for kill in kills) >= least_mid_epoch
 
 
-def killed(data, out, seed, numbers):
+def killed(data, out, seed, numbers, epochs):
     """Trains in one process after another, all but the last of them killed; tells of each kill."""
     told: list[dict[str, Any]] = []
     for number in numbers:
-        result = in_a_process(data, out, f"kill:{seed}:{number}")
+        result = in_a_process(data, out, f"kill:{seed}:{number}", epochs)
         assert result.returncode == -signal.SIGKILL, result.stderr
         told.append({"at": result.stderr.splitlines()[-1], "mid_epoch": state_of(Run.open(out)).seen > 0})
-    result = in_a_process(data, out, "-")
+    result = in_a_process(data, out, "-", epochs)
     assert result.returncode == 0, result.stderr
     return told
 
@@ -243,8 +243,8 @@ def test_file_size_limits_and_read_only_folders_lose_nothing(tiny_folder, tmp_pa
         assert result_of(Run.open(out)) == result_of(whole)
 
 
-def in_a_process(data, out, end):
-    program = [sys.executable, str(KILLABLE), str(data), str(out), "scheduled", str(EPOCHS), end]
+def in_a_process(data, out, end, epochs=EPOCHS):
+    program = [sys.executable, str(KILLABLE), str(data), str(out), "scheduled", str(epochs), end]
     # Root could write into a folder that is read-only.
     without = ["setpriv", "--bounding-set", "-dac_override"] if end.startswith("limit") and os.geteuid() == 0 else []
     return subprocess.run([*without, *program], capture_output=True, text=True, check=False)
