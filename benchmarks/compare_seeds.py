@@ -1,6 +1,6 @@
 """How often `saccade compare` calls two runs different: runs that differ by seed alone, and runs with a gap.
 
-    python benchmarks/compare_seeds.py DATA [--seeds 20 [10]] [--recipe fast] [--epochs 2] [--set views=1]
+    python benchmarks/compare_seeds.py DATA [--seeds 20 [6]] [--recipe fast] [--epochs 2] [--set views=1]
         [--worse validation=0.32] [--runs runs/compare-seeds]
 
 Trains one series of runs by `saccade train --seeds`, and a second one with the setting `--worse`, which is there to
