@@ -14,7 +14,7 @@ train: .venv/installed
 	$(BIN)/saccade train
 
 test: .venv/installed-dev
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # What takes too long for every day: hundreds of kills, thousands of damaged files. docs/reliability.md says what they count.
 test-nightly: .venv/installed-dev

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from saccade.data.dataset import Dataset, Split
 from saccade.data.explore import Exploration
 from saccade.data.figures import new_figure, save_figure
+from saccade.data.picture_grid import Tile, draw_grid
 from saccade.whole_files import placed
 
 if TYPE_CHECKING:
@@ -53,15 +54,12 @@ def choose_samples(split: Split) -> NDArray[np.int64]:
 
 def _draw_samples(dataset: Dataset) -> Figure:
     split = dataset.splits["train"]
-    figure = new_figure(2.0 * _SIDE, 2.2 * _SIDE + 0.4)
-    figure.suptitle(f"Training pictures of {_short(dataset.name)}", parse_math=False)
     chosen = choose_samples(split)
-    for place, (picture, label) in enumerate(zip(split.take(chosen), split.labels[chosen], strict=True), start=1):
-        axes = figure.add_subplot(_SIDE, _SIDE, place)
-        axes.imshow(picture, interpolation="nearest")
-        axes.set_title(_short(dataset.class_names[label]), fontsize=10, parse_math=False)
-        axes.set_axis_off()
-    return figure
+    tiles = [
+        Tile(picture, (_short(dataset.class_names[label]),))
+        for picture, label in zip(split.take(chosen), split.labels[chosen], strict=True)
+    ]
+    return draw_grid(f"Training pictures of {_short(dataset.name)}", tiles, columns=_SIDE, side=1.8)
 
 
 def _draw_classes(exploration: Exploration) -> Figure:

@@ -22,4 +22,8 @@ def save_figure(figure: Figure, path: Path, *, dpi: int = 100) -> None:
     with warnings.catch_warnings():
         # A name in a script that the font lacks is drawn as boxes; nothing that its user could act on.
         warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)
+        # Matplotlib would arrange the parts twice, and draw all of it once more for that.
+        if (arrange := figure.get_layout_engine()) is not None:
+            arrange.execute(figure)
+            figure.set_layout_engine("none")
         figure.savefig(path, format="png", dpi=dpi)

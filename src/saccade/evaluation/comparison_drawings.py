@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,14 +11,13 @@ from matplotlib.ticker import EngFormatter, PercentFormatter
 from numpy.typing import NDArray
 
 from saccade.data.figures import new_figure
+from saccade.data.picture_grid import RIGHT, WRONG, Tile, draw_grid
 from saccade.evaluation.comparison import Comparison, Contender, DifferingPicture
 from saccade.printable import printable
 
 MOST_PICTURES = 20
 
 _COLUMNS = 5
-_RIGHT = "#1a7f37"
-_WRONG = "#c01c28"
 _LONGEST_NAME = 100
 # Colours that most colour-blind readers tell apart (Okabe and Ito, 2008), and signs for those who see none.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
@@ -56,22 +54,20 @@ def draw_differences(
         names: of the two contenders, A and B.
         n: pictures on which they differ in all.
     """
-    rows = max(1, math.ceil(len(pictures) / _COLUMNS))
-    figure = new_figure(2.3 * _COLUMNS, 2.75 * rows + 0.9)
     first, second = (_short(name, _LONGEST_NAME) for name in names)
     shown = f"{len(pictures)} of the {n:,} pictures on which they differ" if n else "they differ on no picture"
-    figure.suptitle(f"A: {first}\nB: {second}\n{shown}", parse_math=False, fontsize=11)
-    for place, (picture, said) in enumerate(zip(pixels, pictures, strict=True), start=1):
-        axes = figure.add_subplot(rows, _COLUMNS, place)
-        axes.imshow(picture, interpolation="nearest")
-        axes.set_xticks([])
-        axes.set_yticks([])
-        axes.set_title(f"true: {_short(said.true, 20)}", fontsize=9, parse_math=False)
-        # Keeps room below for the two answers.
-        axes.set_xlabel(" \n ", fontsize=10)
-        _write_answer(axes, "A", said.first, said.first_probability, right=said.first == said.true)
-        _write_answer(axes, "B", said.second, said.second_probability, right=said.second == said.true)
-    return figure
+    tiles = [
+        Tile(
+            picture,
+            (f"true: {_short(said.true, 20)}",),
+            (
+                _answer("A", said.first, said.first_probability, right=said.first == said.true),
+                _answer("B", said.second, said.second_probability, right=said.second == said.true),
+            ),
+        )
+        for picture, said in zip(pixels, pictures, strict=True)
+    ]
+    return draw_grid(f"A: {first}\nB: {second}\n{shown}", tiles, columns=_COLUMNS, side=2.1)
 
 
 def _draw_contender(axes: Axes, contender: Contender, cost: float, place: int) -> None:
@@ -103,12 +99,9 @@ def _scale(axes: Axes, costs: Sequence[float], label: str) -> None:
         axes.set_xlim(0, 1.2 * max(costs) or 1)
 
 
-def _write_answer(axes: Axes, who: str, answer: str, probability: float, *, right: bool) -> None:
-    text = f"{who} {'✓' if right else '✗'} {_short(answer, 16)} {probability:.0%}"
-    axes.annotate(
-        text, (0.5, 0), (0, -3 if who == "A" else -15), xycoords="axes fraction", textcoords="offset points",
-        ha="center", va="top", color=_RIGHT if right else _WRONG, fontsize=9, parse_math=False,
-    )  # fmt: skip
+def _answer(who: str, answer: str, probability: float, *, right: bool) -> tuple[str, str]:
+    """What one of the two said, and its colour."""
+    return f"{who} {'✓' if right else '✗'} {_short(answer, 16)} {probability:.0%}", RIGHT if right else WRONG
 
 
 def _short(name: str, length: int) -> str:

@@ -12,9 +12,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from saccade.data.figures import new_figure
+from saccade.data.picture_grid import RIGHT, WRONG, Tile, draw_grid
 
-_RIGHT = "#1a7f37"
-_WRONG = "#c01c28"
 _GRID = 5
 _MOST_CLASSES_WITH_NUMBERS = 25
 _MOST_CLASSES_WITH_NAMES = 100
@@ -64,20 +63,14 @@ def draw_predictions(
         class_names: in the order of the labels.
         title: stands above the grid.
     """
-    rows = max(1, math.ceil(len(pictures) / _GRID))
-    figure = new_figure(2.1 * _GRID, 2.45 * rows + 0.5)
-    figure.suptitle(title, parse_math=False)
-    for place, (picture, label, row) in enumerate(zip(pictures, labels, probabilities, strict=True), start=1):
-        axes = figure.add_subplot(rows, _GRID, place)
-        axes.imshow(picture, interpolation="nearest")
-        axes.set_xticks([])
-        axes.set_yticks([])
+    tiles = []
+    for picture, label, row in zip(pictures, labels, probabilities, strict=True):
         predicted = int(row.argmax())
-        answer = f"{_short(class_names[predicted], 18)} {row[predicted]:.0%}"
         right = predicted == label
-        text = f"{'✓' if right else '✗'} {answer}\ntrue: {_short(class_names[label], 18)}"
-        _frame(axes, text, colour=_RIGHT if right else _WRONG, width=1.0 if right else 3.0)
-    return figure
+        answer = f"{'✓' if right else '✗'} {_short(class_names[predicted], 18)} {row[predicted]:.0%}"
+        words = (answer, f"true: {_short(class_names[label], 18)}")
+        tiles.append(Tile(picture, words, colour=RIGHT if right else WRONG, frame=1.0 if right else 3.0))
+    return draw_grid(title, tiles, columns=_GRID, side=1.9)
 
 
 def choose_pictures(n: int) -> NDArray[np.int64]:
@@ -102,13 +95,6 @@ def _write_numbers(axes: Axes, matrix: NDArray[np.int64], parts: NDArray[np.floa
         if count:
             colour = "white" if parts[row, column] > 0.25 else "black"
             axes.text(column, row, str(count), ha="center", va="center", fontsize=size, color=colour)
-
-
-def _frame(axes: Axes, text: str, *, colour: str, width: float) -> None:
-    axes.set_title(text, color=colour, fontsize=9, parse_math=False)
-    for spine in axes.spines.values():
-        spine.set_color(colour)
-        spine.set_linewidth(width)
 
 
 def _short(name: str, length: int) -> str:
