@@ -1,6 +1,6 @@
 """A grid of pictures with words above and below each.
 
-All are drawn on one pair of axes: with a pair for each, which is Matplotlib's own way, 25 pictures take a second.
+All are drawn on one pair of axes: with a pair for each, which is Matplotlib's own way, 25 pictures take half a second.
 """
 
 from __future__ import annotations
