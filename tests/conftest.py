@@ -88,11 +88,3 @@ def settled():
         return body
 
     return make
-
-
-_LONGEST = ("test_readme.py", "test_docs.py", "test_resume.py", "test_export.py")
-
-
-def pytest_collection_modifyitems(items):
-    """The files with the longest tests first, so that at the end no core waits for the other's last one."""
-    items.sort(key=lambda item: item.path.name not in _LONGEST)
