@@ -2,11 +2,14 @@
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from saccade.data.dataset import Split
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -49,6 +52,22 @@ def tiny_folder(tmp_path_factory):
     return root
 
 
+class _Untouchable(Split):
+    """Pictures that must not be looked at."""
+
+    def take(self, positions):
+        raise AssertionError("test pictures were looked at")
+
+
+@pytest.fixture(scope="session")
+def dataset(tiny_folder):
+    """That of `tiny_folder`, for what must do without its test pictures: nothing may look at them."""
+    from saccade.data.load import load
+
+    loaded = load(tiny_folder)
+    return replace(loaded, splits={**loaded.splits, "test": _Untouchable(**vars(loaded.splits["test"]))})
+
+
 @pytest.fixture(scope="session")
 def tiny_run(tiny_folder, tmp_path_factory):
     """The recipe `quick` trained for two epochs on `tiny_folder`, one plain and one augmented."""
@@ -57,6 +76,14 @@ def tiny_run(tiny_folder, tmp_path_factory):
     run = train(tiny_folder, recipe="quick", out=tmp_path_factory.mktemp("runs") / "tiny", epochs=2, progress=False)
     shutil.rmtree(run.path / "checkpoints")  # 100 MB that no test goes on from, and many copy the run
     return run
+
+
+@pytest.fixture
+def run_copy(tiny_run, tmp_path):
+    """A copy of `tiny_run`, so that what one test writes is not seen by another."""
+    from saccade.runs.run import Run
+
+    return Run.open(shutil.copytree(tiny_run.path, tmp_path / "run"))
 
 
 @pytest.fixture(scope="session")

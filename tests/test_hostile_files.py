@@ -41,8 +41,8 @@ def canary(tmp_path):
 
 
 @pytest.fixture
-def run(tiny_run, tmp_path):
-    return shutil.copytree(tiny_run.path, tmp_path / "run")
+def run(run_copy):
+    return run_copy.path
 
 
 @pytest.fixture(scope="module")
@@ -224,13 +224,12 @@ def test_an_archive_writes_nothing_outside(name, write, canary, tmp_path, monkey
     assert not list(tmp_path.rglob("canary"))
 
 
-def test_names_that_command_a_terminal_are_shown_as_codes(tiny_run, tmp_path):
+def test_names_that_command_a_terminal_are_shown_as_codes(run_copy, tmp_path):
     data = class_folder(tmp_path / "data", classes=("a\x1b[2Jb", "\u202eabc"), count=4)
     hostile = tmp_path / "photo\x1b]0;owned\x07\nerror: all is lost.png"
     hostile.write_bytes(encode(photo(32, 32), "PNG"))
-    run = Run.open(shutil.copytree(tiny_run.path, tmp_path / "run"))
-    write_light_model(run)  # as `saccade train` does: TensorFlow need not start three times
-    for command in (["explore", str(data)], ["predict", str(run.path), str(hostile)]):
+    write_light_model(run_copy)  # as `saccade train` does: TensorFlow need not start three times
+    for command in (["explore", str(data)], ["predict", str(run_copy.path), str(hostile)]):
         shown = subprocess.run(
             [sys.executable, "-m", "saccade", *command], cwd=tmp_path, capture_output=True, text=True, check=False
         )
@@ -239,7 +238,7 @@ def test_names_that_command_a_terminal_are_shown_as_codes(tiny_run, tmp_path):
         assert not [line for line in told.splitlines() if line.startswith("error")]
         assert "\\x1b" in told
     as_json = subprocess.run(
-        [sys.executable, "-m", "saccade", "predict", str(run.path), str(hostile), "--json"],
+        [sys.executable, "-m", "saccade", "predict", str(run_copy.path), str(hostile), "--json"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert json.loads(as_json.stdout)[0]["name"] == str(hostile)

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import shutil
 
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ from saccade.errors import RunError
 from saccade.models.build import build_probability_model
 from saccade.models.familiarity import EarlyStatistics, Familiarity, squared_distances, whitened
 from saccade.recipes import CATALOGUE, get_recipe
-from saccade.runs.run import Run
 
 
 def drawn(n, seed, shift=0.0):
@@ -80,13 +78,12 @@ def test_predict_tells_what_is_unlike_the_training_pictures(tiny_run, tiny_folde
     assert [float(row["familiarity"]) for row in rows] == pytest.approx([one.familiarity for one in others], abs=1e-4)
 
 
-def test_what_is_damaged_or_missing_is_told(tiny_run, strange, tmp_path):
-    run = Run.open(shutil.copytree(tiny_run.path, tmp_path / "run"))
-    arrays = run.familiarity()
+def test_what_is_damaged_or_missing_is_told(run_copy, strange):
+    arrays = run_copy.familiarity()
     assert arrays is not None
-    run.write_familiarity(arrays | {"mean": arrays["mean"][:-1]})
+    run_copy.write_familiarity(arrays | {"mean": arrays["mean"][:-1]})
     with pytest.raises(RunError, match="is damaged"):
-        saccade.predict(run, str(strange), familiarity=True)
-    (run.path / "familiarity.safetensors").unlink()
+        saccade.predict(run_copy, str(strange), familiarity=True)
+    (run_copy.path / "familiarity.safetensors").unlink()
     with pytest.raises(RunError, match="does not know what is familiar"):
-        saccade.predict(run, str(strange), familiarity=True)
+        saccade.predict(run_copy, str(strange), familiarity=True)

@@ -1,5 +1,4 @@
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -7,11 +6,6 @@ import pytest
 from saccade.errors import RunError
 from saccade.runs.run import Run
 from saccade.whole_files import placed
-
-
-@pytest.fixture
-def run_copy(tiny_run, tmp_path):
-    return shutil.copytree(tiny_run.path, tmp_path / "run")
 
 
 def test_a_run_directory_holds_what_it_says(tiny_run):
@@ -79,20 +73,20 @@ def test_what_is_not_a_run_is_refused(tmp_path, what, found):
     ],
 )
 def test_a_damaged_record_is_named(run_copy, file, change):
-    path = run_copy / file
+    path = run_copy.path / file
     path.write_text(json.dumps(change(json.loads(path.read_text()))))
     with pytest.raises(RunError, match=f"{file}.* is damaged or of another version"):
-        Run.open(run_copy)
+        Run.open(run_copy.path)
 
 
 def test_damaged_weights_are_refused(run_copy):
-    weights = run_copy / "weights.safetensors"
+    weights = run_copy.path / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(RunError, match="damaged"):
-        Run.open(run_copy).weights()
+        Run.open(run_copy.path).weights()
     weights.unlink()
     with pytest.raises(RunError, match="has no weights"):
-        Run.open(run_copy).weights()
+        Run.open(run_copy.path).weights()
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path):

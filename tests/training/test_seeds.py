@@ -15,11 +15,6 @@ SETTINGS = {"batch_size": 60, "seed": 4}
 
 
 @pytest.fixture(scope="module")
-def dataset(tiny_folder):
-    return saccade.load(tiny_folder)
-
-
-@pytest.fixture(scope="module")
 def folder(dataset, tmp_path_factory):
     out = tmp_path_factory.mktemp("seeds") / "two"
     series(dataset, 2, out)

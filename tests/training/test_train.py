@@ -1,6 +1,5 @@
 import functools
 import hashlib
-import shutil
 import subprocess
 import sys
 
@@ -190,28 +189,22 @@ def test_wrong_settings_fail_before_the_data_is_looked_at(tmp_path):
         saccade.train(tmp_path / "not there", settings={"epoch": 3})
 
 
-@pytest.fixture
-def spare_run(tiny_run, tmp_path):
-    """A copy of the run, so that what one test writes is not seen by another."""
-    return Run.open(shutil.copytree(tiny_run.path, tmp_path / "run"))
-
-
-def test_a_training_that_diverges_says_so(spare_run, tiny_folder):
+def test_a_training_that_diverges_says_so(run_copy, tiny_folder):
     """Adam keeps even absurd learning rates finite, so the network starts broken here."""
     from saccade.data.parts import parts_of
     from saccade.training.fit import Networks, fit
     from saccade.training.interrupt import StopRequest
     from saccade.training.progress import Silence
 
-    network = build_network(spare_run.recipe, height=32, width=32, classes=3)
+    network = build_network(run_copy.recipe, height=32, width=32, classes=3)
     network.get_layer("classes").bias.assign([np.nan] * 3)
     parts = parts_of(saccade.load(tiny_folder), validation=0.1, seed=0)
     with pytest.raises(TrainingError, match="diverged") as caught:
-        fit(Networks(network, network), parts, spare_run, progress=Silence(), stop=StopRequest())
+        fit(Networks(network, network), parts, run_copy, progress=Silence(), stop=StopRequest())
     assert "--set learning_rate=0.0002" in str(caught.value.remedy)
 
 
-def test_a_weight_that_the_last_step_made_infinite_ends_the_training(spare_run, tiny_folder):
+def test_a_weight_that_the_last_step_made_infinite_ends_the_training(run_copy, tiny_folder):
     """Its loss was still finite: that of the weights before the step."""
     from saccade.data.parts import parts_of
     from saccade.training.fit import Networks, fit
@@ -223,7 +216,7 @@ def test_a_weight_that_the_last_step_made_infinite_ends_the_training(spare_run, 
     network.get_layer("classes").bias.assign([0, 0, 0, -np.inf])
     parts = parts_of(saccade.load(tiny_folder), validation=0.1, seed=0)
     with pytest.raises(TrainingError, match="diverged"):
-        fit(Networks(network, network), parts, spare_run, progress=Silence(), stop=StopRequest())
+        fit(Networks(network, network), parts, run_copy, progress=Silence(), stop=StopRequest())
 
 
 def test_training_asks_for_tensorflow(tiny_folder, tmp_path, monkeypatch):

@@ -7,7 +7,6 @@ import optuna
 import pytest
 from tests.tuning.studies import POOR
 
-import saccade
 from saccade.errors import TrainingError, TuningError
 from saccade.recipes.search_space import Choices, Range, search_space
 from saccade.training.progress import Silence
@@ -21,11 +20,6 @@ SPACE = search_space(POOR, {"learning_rate": "1e-8..0.01"})
 def quiet(tmp_path):
     with optuna_at_work(tmp_path):
         yield
-
-
-@pytest.fixture(scope="module")
-def dataset(tiny_folder):
-    return saccade.load(tiny_folder)
 
 
 def opened(folder, recipe=POOR, space=SPACE):

@@ -14,7 +14,6 @@ import pytest
 from tests.tuning.studies import GOOD, POOR, SEARCH, SEARCH_BELOW, results
 
 import saccade
-from saccade.data.dataset import Split
 from saccade.errors import DataError, RecipeError, TuningError
 from saccade.tuning import trial as trial_module
 from saccade.tuning.tune import Budget
@@ -25,20 +24,6 @@ BASE = ["--recipe", "folder", "--epochs", "4", "--set", "validation=0.3", "--set
 # The command lines of POOR with SEARCH, and of GOOD with SEARCH_BELOW.
 IMPROVING = [*BASE, "--set", "learning_rate=1e-7", "--search", "learning_rate=0.0005..0.01"]
 WORSENING = [*BASE, "--set", "learning_rate=0.003", "--search", "learning_rate=1e-8..1e-6"]
-
-
-class _Untouched(Split):
-    """Pictures that nobody may look at."""
-
-    def take(self, positions):
-        raise AssertionError("a test picture was looked at")
-
-
-@pytest.fixture(scope="module")
-def dataset(tiny_folder):
-    loaded = saccade.load(tiny_folder)
-    test = _Untouched(**vars(loaded.splits["test"]))
-    return replace(loaded, splits={**loaded.splits, "test": test})
 
 
 def tune(dataset, out, **options):

@@ -137,23 +137,23 @@ def agreement(form: str, answers: NDArray[Any], check: Check) -> tuple[float, fl
                 form, check, f"as many right answers, to {_POINTS:.1%}", f"{change} more or fewer of {n}"
             )
     # Not `difference > tolerance`, which is false when an answer is not a number.
-    elif not difference <= (tolerance := max(tolerance, _rounding(difference, tolerance, check))):
+    elif not difference <= (allowed := _allowed(difference, tolerance, check)):
         raise _disagreement(
-            form, check, f"probabilities within {tolerance:.0e}", f"a largest difference of {difference:.2g}"
+            form, check, f"probabilities within {allowed:.0e}", f"a largest difference of {difference:.2g}"
         )
-    elif (_margins(check.probabilities)[expected != found] > 2 * tolerance).any():
+    elif (_margins(check.probabilities)[expected != found] > 2 * allowed).any():
         raise _disagreement(
             form, check, "the same class for each picture", f"another for {(expected != found).sum()} of {n}"
         )
     return difference, float((expected == found).mean())
 
 
-def _rounding(difference: float, tolerance: float, check: Check) -> float:
-    """The difference that an export's rounding explains; asked for only where the tolerance does not do."""
+def _allowed(difference: float, tolerance: float, check: Check) -> float:
+    """A format's tolerance, or more where rounding explains more; that is looked at only where the first won't do."""
     if difference <= tolerance or tolerance >= _MOST_ROUNDING or check.unfolded is None:
-        return 0.0
+        return tolerance
     own = float(np.abs(check.unfolded() - check.probabilities).max())
-    return min(_MOST_ROUNDING, _ROUNDINGS * own)
+    return max(tolerance, min(_MOST_ROUNDING, _ROUNDINGS * own))
 
 
 def _margins(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
