@@ -177,7 +177,7 @@ def _train(out: str | None, settings: dict[str, Any], minutes: float | None, beg
     )  # fmt: skip
 
 
-def _transfer(source: Source, out: str | None, settings: dict[str, Any], **options: Any) -> Run:
+def _transfer(source: Source, out: str | None, settings: dict[str, Any], /, **options: Any) -> Run:
     if options["split_from"] is not None:
         raise click.UsageError("--split-from has no meaning beside --from: it parts the pictures itself.")
     settings = checked(settings, **options)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from saccade.data.dataset import PictureRule
 from saccade.data.limits import bound_memory
@@ -24,7 +24,7 @@ from saccade.data.picture_files import decode_chunk, probe_chunk
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Answers requests until there are no more."""
-    rule = PictureRule(**json.loads(requests.readline()))
+    rule = _rule_of(json.loads(requests.readline()))
     _write_line(answers, {"ready": True})
     bound_memory(rule.max_pixels)
     for line in requests:
@@ -37,6 +37,11 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
         _write_line(answers, {"hashes": chunk.hashes, "facts": chunk.facts, "reasons": chunk.reasons})
         answers.write(chunk.pixels.data)
         answers.flush()
+
+
+def _rule_of(values: dict[str, Any]) -> PictureRule:
+    """The rule as it was sent: JSON knows no tuples, and Pillow takes no list for a color."""
+    return PictureRule(**{**values, "background": tuple(values["background"])})
 
 
 def _write_line(answers: BinaryIO, value: object) -> None:
