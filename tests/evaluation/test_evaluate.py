@@ -174,6 +174,47 @@ def test_the_same_data_at_another_place_is_the_runs_own(run, folder):
     assert report.files[0].name == "report.json"
 
 
+def _fixes(path, *lines):
+    path.write_text("\n".join(["path,split,action,class", *lines, ""]))
+    return path
+
+
+def _files_in(run):
+    return {path.name: path.read_bytes() for path in run.path.iterdir() if path.is_file()}
+
+
+def test_other_fixes_have_files_of_their_own_and_leave_the_runs_own_alone(run, tmp_path):
+    first = _fixes(tmp_path / "first.csv", "test/null/40.png,test,drop,")
+    second = _fixes(tmp_path / "second.csv", "test/null/40.png,test,drop,", "test/one/41.png,test,drop,")
+    saccade.evaluate(run)
+    own = _files_in(run)
+
+    reports = [saccade.evaluate(run, fixes=first), saccade.evaluate(run, fixes=second)]
+
+    assert own.items() <= _files_in(run).items()
+    assert [json.loads(report.files[0].read_text())["n"] for report in reports] == [59, 58]
+    assert not set(reports[0].files) & set(reports[1].files)
+    assert not any("has changed since the training" in note for note in reports[0].notes)
+
+
+def test_fixes_that_change_nothing_are_the_runs_own(run, tmp_path):
+    report = saccade.evaluate(run, fixes=_fixes(tmp_path / "kept.csv", "test/null/40.png,test,keep,"))
+
+    assert report.files[0].name == "report.json"
+
+
+def test_two_folders_of_one_long_name_have_files_of_their_own(run, tiny_folder, tmp_path):
+    reports = []
+    for place, removed in (("here", "41.png"), ("there", "42.png")):
+        data = shutil.copytree(tiny_folder, tmp_path / place / ("画" * 80))
+        (data / "test" / "two" / removed).unlink()
+        reports.append(saccade.evaluate(run, data=data))
+
+    assert not set(reports[0].files) & set(reports[1].files)
+    assert all(json.loads(report.files[0].read_text()) == report.to_dict() for report in reports)
+    assert all(path.name.partition("-test-")[2].startswith("画" * 20) for report in reports for path in report.files)
+
+
 def test_other_sizes_are_brought_to_the_runs(run, folder):
     from PIL import Image
 
