@@ -11,6 +11,7 @@ from tests.browser import opened
 
 import saccade
 from saccade.cli.main import cli
+from saccade.data.parts import in_order
 from saccade.errors import EvaluationError
 from saccade.evaluation.metrics import measure
 from saccade.runs.run import Run
@@ -59,6 +60,26 @@ def test_data_that_changed_is_told(reported, tiny_folder, tmp_path):
     next((data / "test" / "one").iterdir()).unlink()
     with pytest.raises(EvaluationError, match="has changed since"):
         saccade.report(run.path)
+
+
+def test_the_page_is_of_the_test_pictures_that_evaluate_scored(run_copy, tiny_folder, tmp_path):
+    """The data has no test split of its own, and the run kept an earlier run's: split.csv says what was tested."""
+    data = saccade.load(shutil.copytree(tiny_folder / "train", tmp_path / "pool"))
+    pictures = in_order([data.splits["train"], data.splits["test"]])
+    of_each = {"test": slice(0, 8), "validation": slice(8, 12), "train": slice(12, 40)}
+    places = np.arange(120).reshape(3, 40)
+    parts = {name: pictures.subset(places[:, own].ravel()) for name, own in of_each.items()}
+    record = json.loads((run_copy.path / "data.json").read_text())
+    changes = {"source": str(tmp_path / "pool"), "fingerprint": data.fingerprint}
+    (run_copy.path / "data.json").write_text(json.dumps(record | changes))
+    run = Run.open(run_copy.path)
+    run.write_split(parts)
+
+    page = saccade.report(run).page.read_text()
+
+    shown = json.loads(re.search(r'<script type="application/json" id="pictures">(.*?)</script>', page)[1])
+    assert {picture["name"] for picture in shown["pictures"].values()} == set(parts["test"].names)
+    assert json.loads((run.path / "report.json").read_text())["n"] == 24
 
 
 def test_names_are_text_and_nothing_else(tiny_folder, tmp_path, tmp_path_factory):
