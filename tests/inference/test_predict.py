@@ -1,3 +1,4 @@
+import json
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 import saccade
+from saccade.data.fixes import read_fixes
 from saccade.errors import DataError
 from saccade.inference.predictor import Predictor
 from saccade.inference.sources import DatasetPicture, find_pictures
@@ -74,6 +76,42 @@ def test_a_datasets_own_picture_comes_with_its_true_class(tiny_run, tiny_folder)
     expected = Predictor.from_run(tiny_run).probabilities(split.take(np.array([0, 20, 40])))
     for prediction, row in zip(predictions, expected, strict=True):
         assert prediction.top[0].probability == pytest.approx(row.max(), abs=1e-6)
+
+
+@pytest.fixture
+def fixed_run(run_copy, tiny_folder, tmp_path):
+    """A run of `tiny_folder` without its first test picture of a null: the test picture 19 is a one."""
+    (tmp_path / "fixes.csv").write_text("path,split,action,class\ntest/null/40.png,test,drop,\n")
+    run_copy.write_fixes(read_fixes(tmp_path / "fixes.csv"))
+    record = json.loads((run_copy.path / "data.json").read_text())
+    fingerprint = saccade.load(tiny_folder, fixes=tmp_path / "fixes.csv").fingerprint
+    (run_copy.path / "data.json").write_text(json.dumps(record | {"fingerprint": fingerprint}))
+    return saccade.Run.open(run_copy.path)
+
+
+def test_the_runs_fixes_apply_to_its_data_however_that_is_named(fixed_run, tiny_folder, tmp_path, monkeypatch):
+    (tmp_path / "linked").symlink_to(tiny_folder)
+    shutil.copytree(tiny_folder, tmp_path / "copied")
+    archive = shutil.make_archive(str(tmp_path / "packed"), "zip", tiny_folder)
+    monkeypatch.chdir(tiny_folder.parent)
+    monkeypatch.setenv("SACCADE_DATA", str(tmp_path))
+    names = [str(tiny_folder), "tiny", "./tiny/", "tiny/../tiny", str(tmp_path / "linked"), "linked", "copied", archive]
+
+    predictions = saccade.predict(fixed_run, [f"{name}:test:19" for name in names])
+
+    assert {prediction.name: prediction.true_class for prediction in predictions} == {
+        f"{name}:test:19": "one" for name in names
+    }
+    assert saccade.evaluate(fixed_run, data="tiny").n == 59
+
+
+def test_the_runs_fixes_do_not_apply_to_other_data(fixed_run, tiny_folder, tmp_path):
+    other = shutil.copytree(tiny_folder, tmp_path / "other")
+    (other / "test" / "two" / "59.png").unlink()
+
+    (prediction,) = saccade.predict(fixed_run, f"{other}:test:19")
+
+    assert prediction.true_class == "null"
 
 
 def test_what_names_nothing_is_an_error(tiny_run, tiny_folder, tmp_path):
