@@ -88,7 +88,7 @@ def apply_fixes(dataset: Dataset, fixes: Sequence[Fix]) -> Dataset:
         dataset,
         splits=splits,
         fixes=tuple(fixes),
-        fingerprint=_fingerprint(dataset.fingerprint, fixes),
+        fingerprint=fixed_fingerprint(dataset.fingerprint, fixes),
         notes=(*dataset.notes, _note(fixes)),
     )
 
@@ -171,8 +171,13 @@ def _check_left(splits: Mapping[SplitName, Split], class_names: Sequence[str]) -
         raise DataError(f"the fixes leave no picture of the class {class_names[int(counts.argmin())]!r} to train with")
 
 
-def _fingerprint(before: str, fixes: Sequence[Fix]) -> str:
-    """Of the data and all that changes it, in whatever order."""
+def fixed_fingerprint(before: str, fixes: Sequence[Fix]) -> str:
+    """The fingerprint of data with fixes applied: a hexadecimal hash of the data's own one and of what changes.
+
+    Args:
+        before: the fingerprint of the data without fixes.
+        fixes: in whatever order; a fix that only says "keep" changes nothing.
+    """
     changes = sorted((fix.split, fix.path, fix.action, fix.class_name) for fix in fixes if fix.action != "keep")
     if not changes:
         return before

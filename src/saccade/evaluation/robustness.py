@@ -16,7 +16,7 @@ from saccade.data.figures import save_figure
 from saccade.data.progress import counting
 from saccade.errors import EvaluationError
 from saccade.evaluation.corruptions import CORRUPTIONS, STRENGTHS
-from saccade.evaluation.evaluate import find_subject, mark_of
+from saccade.evaluation.evaluate import find_subject
 from saccade.evaluation.metrics import wilson_interval
 from saccade.inference.predictor import Predictor
 from saccade.runs.run import Run
@@ -137,8 +137,8 @@ def measure_robustness(
     subject = find_subject(run, data, split, progress=progress)
     if strict:
         subject.dataset.require_all()
-    plain, correct = count_correct(predictor, subject.pictures, progress=progress)
-    n, mark = len(subject.pictures), mark_of(subject, split)
+    plain, correct = count_correct(predictor, subject.images, progress=progress)
+    n, mark = len(subject.images), subject.file_suffix
     robustness = Robustness(
         run=run.path.resolve(),
         data_name=subject.dataset.name,
