@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -80,6 +81,19 @@ def test_the_page_is_of_the_test_pictures_that_evaluate_scored(run_copy, tiny_fo
     shown = json.loads(re.search(r'<script type="application/json" id="pictures">(.*?)</script>', page)[1])
     assert {picture["name"] for picture in shown["pictures"].values()} == set(parts["test"].names)
     assert json.loads((run.path / "report.json").read_text())["n"] == 24
+
+
+def test_a_run_without_mistakes_has_a_page_too(reported, tmp_path):
+    run = Run.open(shutil.copytree(reported.path, tmp_path / "run"))
+    answers = run.answers("answers.safetensors")
+    perfect = np.eye(3, dtype=np.float32)[answers.labels]
+    run.write_answers("answers.safetensors", replace(answers, probabilities=perfect))
+
+    page = saccade.report(run).page.read_text()
+
+    assert "<p>There is none.</p>" in page
+    assert "<h3>Right answers</h3>" in page
+    assert "<h3>Wrong answers</h3>" not in page
 
 
 def test_names_are_text_and_nothing_else(tiny_folder, tmp_path, tmp_path_factory):
