@@ -241,7 +241,7 @@ def _explained(subject: _Subject) -> dict[str, list[dict[str, Any]]]:
     for kind, own in (("right", np.flatnonzero(subject.correct)), ("wrong", np.flatnonzero(~subject.correct))):
         few = draw.choice(own, size=min(_EXPLAINED, len(own)), replace=False)
         pictures = subject.pictures.take(few)
-        maps = cam.maps(pictures, subject.predicted[few])
+        maps = cam.maps(pictures, subject.predicted[few]) if len(few) else []
         found[kind] = [
             _shown(subject, int(position)) | {"map": picture_source(overlaid(picture, places))}
             for position, picture, places in zip(few, pictures, maps, strict=True)
