@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.data.dataset import Dataset, Split
-from saccade.data.load import load_with_rule
+from saccade.data.dataset import Split
 from saccade.errors import EvaluationError
 from saccade.evaluation.evaluate import evaluate
 from saccade.evaluation.grad_cam import GradCam, overlaid
@@ -28,6 +27,7 @@ from saccade.pages.render import figure_markup, picture_source, render
 from saccade.runs.answers import Answers
 from saccade.runs.records import EvaluationRecord
 from saccade.runs.run import CARD, Run
+from saccade.runs.run_split import RunSplit, load_run_split
 from saccade.training.history_drawing import history_figure
 
 _MISTAKES = 24
@@ -58,11 +58,14 @@ class _Subject:
     """A run, ready to answer, with its evaluation and its answers to the test pictures of its data."""
 
     run: Run
-    dataset: Dataset
-    pictures: Split
+    split: RunSplit
     answers: Answers
     evaluation: EvaluationRecord
     predictor: Predictor
+
+    @property
+    def pictures(self) -> Split:
+        return self.split.images
 
     @cached_property
     def predicted(self) -> NDArray[np.int64]:
@@ -108,14 +111,14 @@ def _subject(run: Run, progress: bool) -> _Subject:
     if evaluation is None:
         report = evaluate(run, progress=progress)
         evaluation = EvaluationRecord.model_validate(report.to_dict())
-    dataset = load_with_rule(run.data_source, run.rule, fixes=run.fixes(), progress=progress)
-    pictures, answers = dataset.splits["test"], run.answers("answers.safetensors")
-    if [bytes(row).hex() for row in answers.hashes] != list(pictures.hashes):
+    split, answers = load_run_split(run, progress=progress), run.answers("answers.safetensors")
+    hashes = [bytes(row).hex() for row in answers.hashes]
+    if hashes != list(split.images.hashes) or not np.array_equal(answers.labels, split.images.labels):
         raise EvaluationError(
             f"'{run.data_source}' has changed since '{run.name}' was evaluated",
             remedy=f"evaluate it again: saccade evaluate {run.path}",
         )
-    return _Subject(run, dataset, pictures, answers, evaluation, Predictor.from_run(run))
+    return _Subject(run, split, answers, evaluation, Predictor.from_run(run))
 
 
 def _write_card(run: Run, metrics: Metrics, n: int, steps: list[NextStep]) -> Path | None:
@@ -134,13 +137,13 @@ def _numbers(subject: _Subject, metrics: Metrics) -> Numbers:
         path=str(run.path),
         source=run.data_source,
         class_names=run.class_names,
-        training_pictures=np.bincount(subject.dataset.splits["train"].labels, minlength=len(run.class_names)).tolist(),
+        training_pictures=np.bincount(subject.split.splits["train"].labels, minlength=len(run.class_names)).tolist(),
         metrics=metrics,
         n=len(subject.pictures),
         confident_mistakes=int(mistakes.sum()),
         history=run.history(),
         calibration=run.calibration(),
-        refused=len(subject.dataset.refused),
+        refused=len(subject.split.dataset.refused),
     )
 
 
