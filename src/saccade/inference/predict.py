@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from saccade.data.dataset import Split, SplitName
+from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.data.decode_files import decode_files
 from saccade.data.load import load_with_rule
-from saccade.data.parts import parts_of
 from saccade.data.picture_files import DecodedChunk
 from saccade.data.progress import Progress, counting
 from saccade.errors import DataError, RunError
@@ -25,6 +24,7 @@ from saccade.inference.open_model import open_model
 from saccade.inference.respond import Responder
 from saccade.inference.sources import DatasetPicture, find_pictures
 from saccade.runs.run import Run
+from saccade.runs.run_split import load_run_split
 
 UNFAMILIAR = 0.05
 """Less familiarity than this is told: of pictures like the training data, one in twenty has it."""
@@ -89,6 +89,7 @@ def predict(
     Raises:
         RunError: the run can't be used, can't keep that promise, or does not know what is familiar.
         DataError: a folder or a glob holds nothing, or a dataset's picture does not exist.
+        EvaluationError: a dataset has no pictures in the split of one that is asked for.
     """
     run = open_model(run)
     if isinstance(run, ModelFile) and (abstain is not None or familiarity):
@@ -156,34 +157,30 @@ def _predict_files(
 def _predict_own(
     run: Run | ModelFile, respond: Responder, pictures: Sequence[DatasetPicture], bar: Progress
 ) -> dict[Path | DatasetPicture, Prediction]:
-    names = dict.fromkeys(picture.data for picture in pictures)
-    datasets, parts = {}, {}
-    for data in names:
-        if isinstance(run, ModelFile):
-            datasets[data] = load_with_rule(data, run.rule)
-            parts[data] = dict(datasets[data].splits)
-        else:
-            # Of the run's own data, the pictures are those that it was trained on.
-            fixes = run.fixes() if data == run.data_source else ()
-            datasets[data] = load_with_rule(data, run.rule, fixes=fixes)
-            recipe, earlier = run.recipe, run.split_of()
-            parts[data] = parts_of(datasets[data], validation=recipe.validation, seed=recipe.seed, earlier=earlier)
+    splits: dict[tuple[str, SplitName], tuple[Dataset, Split | None]] = {}
     answers: dict[Path | DatasetPicture, Prediction] = {}
     for picture in pictures:
-        split = _split_with(picture, parts[picture.data])
+        key = picture.data, picture.split
+        if key not in splits:
+            splits[key] = _split_of(run, *key)
+        dataset, split = splits[key]
+        if split is None or picture.index >= len(split):
+            raise DataError(
+                f"'{picture}' does not exist",
+                expected=f"an index from 0 to {len(split) - 1}" if split else "a split with pictures",
+                found=str(picture.index),
+            )
         ((best, familiarity),) = respond(split.take(np.array([picture.index])))
-        truth = datasets[picture.data].class_names[split.labels[picture.index]]
+        truth = dataset.class_names[split.labels[picture.index]]
         answers[picture] = Prediction(str(picture), best, true_class=truth, familiarity=familiarity)
         bar.update(1)
     return answers
 
 
-def _split_with(picture: DatasetPicture, parts: Mapping[SplitName, Split]) -> Split:
-    split = parts.get(picture.split)
-    if split is None or picture.index >= len(split):
-        raise DataError(
-            f"'{picture}' does not exist",
-            expected=f"an index from 0 to {len(split) - 1}" if split else "a split with pictures",
-            found=str(picture.index),
-        )
-    return split
+def _split_of(run: Run | ModelFile, data: str, split: SplitName) -> tuple[Dataset, Split | None]:
+    """The data and the images of its split, as the run sees them; a model file knows no split but the data's own."""
+    if isinstance(run, ModelFile):
+        dataset = load_with_rule(data, run.rule)
+        return dataset, dataset.splits.get(split)
+    found = load_run_split(run, split, data=data)
+    return found.dataset, found.images
