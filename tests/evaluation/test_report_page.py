@@ -12,6 +12,7 @@ from tests.browser import opened
 
 import saccade
 from saccade.cli.main import cli
+from saccade.data.dataset import SplitName
 from saccade.data.parts import in_order
 from saccade.errors import EvaluationError
 from saccade.evaluation.metrics import measure
@@ -67,7 +68,7 @@ def test_the_page_is_of_the_test_pictures_that_evaluate_scored(run_copy, tiny_fo
     """The data has no test split of its own, and the run kept an earlier run's: split.csv says what was tested."""
     data = saccade.load(shutil.copytree(tiny_folder / "train", tmp_path / "pool"))
     pictures = in_order([data.splits["train"], data.splits["test"]])
-    of_each = {"test": slice(0, 8), "validation": slice(8, 12), "train": slice(12, 40)}
+    of_each: dict[SplitName, slice] = {"test": slice(0, 8), "validation": slice(8, 12), "train": slice(12, 40)}
     places = np.arange(120).reshape(3, 40)
     parts = {name: pictures.subset(places[:, own].ravel()) for name, own in of_each.items()}
     record = json.loads((run_copy.path / "data.json").read_text())
@@ -78,7 +79,8 @@ def test_the_page_is_of_the_test_pictures_that_evaluate_scored(run_copy, tiny_fo
 
     page = saccade.report(run).page.read_text()
 
-    shown = json.loads(re.search(r'<script type="application/json" id="pictures">(.*?)</script>', page)[1])
+    (pictures_of_page,) = re.findall(r'<script type="application/json" id="pictures">(.*?)</script>', page)
+    shown = json.loads(pictures_of_page)
     assert {picture["name"] for picture in shown["pictures"].values()} == set(parts["test"].names)
     assert json.loads((run.path / "report.json").read_text())["n"] == 24
 

@@ -240,11 +240,14 @@ def _explained(subject: _Subject) -> dict[str, list[dict[str, Any]]]:
     """Grad-CAM maps of some right and some wrong answers, drawn evenly, always the same ones."""
     cam = GradCam.of(subject.predictor.model)
     draw = np.random.default_rng(0)
-    found = {}
+    found: dict[str, list[dict[str, Any]]] = {}
     for kind, own in (("right", np.flatnonzero(subject.correct)), ("wrong", np.flatnonzero(~subject.correct))):
         few = draw.choice(own, size=min(_EXPLAINED, len(own)), replace=False)
+        if not len(few):
+            found[kind] = []
+            continue
         pictures = subject.pictures.take(few)
-        maps = cam.maps(pictures, subject.predicted[few]) if len(few) else []
+        maps = cam.maps(pictures, subject.predicted[few])
         found[kind] = [
             _shown(subject, int(position)) | {"map": picture_source(overlaid(picture, places))}
             for position, picture, places in zip(few, pictures, maps, strict=True)
