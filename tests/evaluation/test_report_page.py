@@ -16,6 +16,7 @@ from saccade.data.dataset import SplitName
 from saccade.data.parts import in_order
 from saccade.errors import EvaluationError
 from saccade.evaluation.metrics import measure
+from saccade.runs.records import SourceRecord
 from saccade.runs.run import Run
 
 HOSTILE = '<img src=x onerror="alert(1)">'
@@ -83,6 +84,40 @@ def test_the_page_is_of_the_test_pictures_that_evaluate_scored(run_copy, tiny_fo
     shown = json.loads(pictures_of_page)
     assert {picture["name"] for picture in shown["pictures"].values()} == set(parts["test"].names)
     assert json.loads((run.path / "report.json").read_text())["n"] == 24
+
+
+def test_test_pictures_that_were_trained_on_are_told(reported, tmp_path):
+    """Of the data's own splits nobody promises that no file stands in two of them."""
+    run = Run.open(shutil.copytree(reported.path, tmp_path / "run"))
+    header, *rows = (run.path / "split.csv").read_text().splitlines()
+    tested = [row for row in rows if row.startswith("test,")]
+    again = [row.replace("test,", "train,", 1) for row in tested[:5]]
+    again += [row.replace("test,", "validation,", 1) for row in tested[5:7]]
+    (run.path / "split.csv").write_text("\n".join([header, *rows, *again, ""]))
+    answers = run.answers("answers.safetensors")
+    rest = measure(answers.labels[7:], answers.probabilities[7:])
+
+    saccade.report(run)
+
+    card, page = ((run.path / name).read_text() for name in ("README.md", "report.html"))
+    clean_card, clean_page = ((reported.path / name).read_text() for name in ("README.md", "report.html"))
+    assert "5 of them were trained on, 2 of them are validation pictures" in card
+    assert f"On the other 53 the accuracy is {rest.accuracy:.2%}" in card
+    assert "7 of them were used to train or to validate" in page
+    assert "test pictures that were trained on as well, as identical files: 5" in page
+    for claim, clean, told in (
+        ("none of them was used to train or to validate", clean_card, card),
+        ("none was used to train or to validate", clean_page, page),
+    ):
+        assert claim in clean
+        assert claim not in told
+
+
+def test_the_card_of_a_transferred_run_says_what_is_not_known(reported, tmp_path):
+    run = Run.open(shutil.copytree(reported.path, tmp_path / "run"))
+    run.write_source(SourceRecord(name="older-run", fingerprint="0" * 64))
+    saccade.report(run)
+    assert "Which pictures older-run was trained on is not known here" in (run.path / "README.md").read_text()
 
 
 def test_a_run_without_mistakes_has_a_page_too(reported, tmp_path):
