@@ -103,7 +103,7 @@ def report(run: Run | str | Path, *, progress: bool = False) -> ReportPage:
     steps = next_steps(_numbers(subject, metrics))
     with run.place("report.html") as path:
         path.write_text(render("report.html", **_values(subject, metrics, steps)), encoding="utf-8")
-    return ReportPage(run.path / "report.html", _write_card(run, metrics, len(subject.pictures), steps))
+    return ReportPage(run.path / "report.html", _write_card(subject, metrics, steps))
 
 
 def _subject(run: Run, progress: bool) -> _Subject:
@@ -121,12 +121,14 @@ def _subject(run: Run, progress: bool) -> _Subject:
     return _Subject(run, split, answers, evaluation, Predictor.from_run(run))
 
 
-def _write_card(run: Run, metrics: Metrics, n: int, steps: list[NextStep]) -> Path | None:
+def _write_card(subject: _Subject, metrics: Metrics, steps: list[NextStep]) -> Path | None:
+    run = subject.run
     card = run.path / CARD
     if card.exists() and MARK not in card.read_text(encoding="utf-8", errors="replace"):
         return None
+    text = model_card(run, subject.split, subject.answers.probabilities, metrics, steps)
     with run.place(CARD) as path:
-        path.write_text(model_card(run, metrics, n, steps), encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     return card
 
 
@@ -156,6 +158,8 @@ def _values(subject: _Subject, metrics: Metrics, steps: list[NextStep]) -> dict[
         "metrics": metrics,
         "evaluation": subject.evaluation,
         "n": len(subject.pictures),
+        "test_pictures_note": _note_on_test_pictures(subject.split),
+        "notes": dict.fromkeys((*run.data.notes, *subject.split.notes)),
         "per_class": list(zip(run.class_names, metrics.per_class, strict=True)),
         "matrix": metrics.confusion_matrix.tolist() if len(run.class_names) <= _LARGEST_MATRIX else None,
         "pairs": _pairs(subject, metrics),
@@ -170,6 +174,15 @@ def _values(subject: _Subject, metrics: Metrics, steps: list[NextStep]) -> dict[
         "environment": run.environment(),
         "recipe": {key: value for key, value in run.recipe.model_dump().items() if key != "name"},
     }
+
+
+def _note_on_test_pictures(split: RunSplit) -> str:
+    """What the number of test pictures does not say."""
+    seen = int((split.trained_on | split.validated_on).sum())
+    unreadable = f"; {len(split.refused):,} more can't be read" if split.refused else ""
+    if seen:
+        return f"{seen:,} of them were used to train or to validate{unreadable}"
+    return f"each scored once; none was used to train or to validate{unreadable}"
 
 
 def _page_pictures(subject: _Subject, chosen: CellPictures) -> dict[str, Any]:

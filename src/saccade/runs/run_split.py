@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from saccade.data.dataset import Dataset, RefusedPicture, Split, SplitName
 from saccade.data.fixes import Fix, apply_fixes, fixed_fingerprint
@@ -29,10 +32,10 @@ class RunSplit:
         name: of the split.
         splits: all splits of the run on this data; "validation" may be empty.
         is_own: whether these are the run's own data and the run's own fixes.
-        trained_on: number of these images that the run was trained on as well, as identical files; 0 for the split
-            "train".
-        validated_on: number of these images that are validation images of the run as well, as identical files; 0 for
-            the splits "train" and "validation".
+        trained_on: bool [n], which of these n images the run was trained on as well, as identical files; none of the
+            split "train".
+        validated_on: bool [n], which of these images are validation images of the run as well, as identical files;
+            none of the splits "train" and "validation".
         notes: sentences that whoever reads numbers on these images should know.
     """
 
@@ -40,8 +43,8 @@ class RunSplit:
     name: SplitName
     splits: Mapping[SplitName, Split]
     is_own: bool
-    trained_on: int
-    validated_on: int
+    trained_on: NDArray[np.bool_]
+    validated_on: NDArray[np.bool_]
     notes: tuple[str, ...]
 
     @property
@@ -107,15 +110,8 @@ def load_run_split(
     if changed and split != "test":
         raise _split_is_lost(run, split)
     known = [previous.get(content) for content in splits[split].hashes]
-    trained_on = known.count("train") if split != "train" else 0
-    validated_on = known.count("validation") if split == "test" else 0
-    refused_elsewhere = sum(picture.split != split for picture in dataset.refused)
-    notes = {
-        f"'{run.data_source}' has changed since the training": changed,
-        f"{split} pictures that were trained on as well, as identical files: {trained_on:,}": trained_on,
-        f"{split} pictures that are validation pictures as well, as identical files: {validated_on:,}": validated_on,
-        f"pictures of the data that can't be read, outside this split: {refused_elsewhere}": refused_elsewhere,
-    }
+    trained_on = np.array([split != "train" and part == "train" for part in known], np.bool_)
+    validated_on = np.array([split == "test" and part == "validation" for part in known], np.bool_)
     return RunSplit(
         dataset=dataset,
         name=split,
@@ -123,7 +119,7 @@ def load_run_split(
         is_own=(data is None or unchanged) and dataset.fingerprint == own_fingerprint,
         trained_on=trained_on,
         validated_on=validated_on,
-        notes=(*dataset.notes, *(note for note, holds in notes.items() if holds)),
+        notes=(*dataset.notes, *_notes(run, dataset, split, changed, int(trained_on.sum()), int(validated_on.sum()))),
     )
 
 
@@ -136,6 +132,20 @@ def no_images(dataset: Dataset, split: SplitName) -> EvaluationError:
             remedy="evaluate on the test split: --split test",
         )
     return EvaluationError(f"'{dataset.name}' has no {split} pictures that can be read")
+
+
+def _notes(
+    run: Run, dataset: Dataset, split: SplitName, changed: bool, trained_on: int, validated_on: int
+) -> Iterator[str]:
+    if changed:
+        yield f"'{run.data_source}' has changed since the training"
+    if trained_on:
+        yield f"{split} pictures that were trained on as well, as identical files: {trained_on:,}"
+    if validated_on:
+        yield f"{split} pictures that are validation pictures as well, as identical files: {validated_on:,}"
+    refused = sum(picture.split != split for picture in dataset.refused)
+    if refused:
+        yield f"pictures of the data that can't be read, outside this split: {refused:,}"
 
 
 def _is_same_place(first: str, second: str) -> bool:
