@@ -27,15 +27,19 @@ def mixed(tiny_folder, tmp_path):
     return folder
 
 
-def test_every_file_is_reported_exactly_once(tiny_run, mixed):
-    sources = [mixed, mixed / "a.png", str(mixed / "*.png"), f"{mixed}/deeper/../a.png", mixed / "missing.png"]
+def test_every_input_has_its_prediction_in_its_place(tiny_run, mixed):
+    sources = [mixed, mixed / "a.png", mixed / "a.png", str(mixed / "*.png"), f"{mixed}/deeper/../a.png"]
+    sources += [mixed / "missing.png", mixed / "missing.png"]
+    expected = ["a.png", "b [1].png", "d.jpg", "deeper/c.png", "a.png", "a.png", "a.png", "b [1].png"]
+    expected += ["deeper/../a.png", "missing.png", "missing.png"]
+
     predictions = saccade.predict(tiny_run, sources)
-    assert [prediction.name for prediction in predictions] == [
-        str(mixed / name) for name in ("a.png", "b [1].png", "d.jpg", "deeper/c.png", "missing.png")
-    ]
+
+    assert [prediction.name for prediction in predictions] == [str(mixed / name) for name in expected]
     refused = {prediction.name: prediction.refusal for prediction in predictions if prediction.refusal}
     assert set(refused) == {str(mixed / "d.jpg"), str(mixed / "missing.png")}
     assert all(refused.values())
+    assert len({prediction.top for prediction in predictions if prediction.name.endswith("a.png")}) == 1
 
 
 def test_tensorflow_is_not_loaded_before_decoding_has_begun():
