@@ -120,9 +120,9 @@ def test_the_runs_fixes_do_not_apply_to_other_data(fixed_run, tiny_folder, tmp_p
 
 def test_what_names_nothing_is_an_error(tiny_run, tiny_folder, tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="no file in the folder"):
+    with pytest.raises(DataError, match="no picture in the folder"):
         saccade.predict(tiny_run, [tmp_path / "empty"])
-    with pytest.raises(DataError, match="no file matches"):
+    with pytest.raises(DataError, match="no picture matches"):
         saccade.predict(tiny_run, [str(tmp_path / "*.png")])
     with pytest.raises(DataError, match="does not exist") as caught:
         saccade.predict(tiny_run, [f"{tiny_folder}:test:60"])
@@ -135,7 +135,7 @@ def test_a_single_path_is_taken_for_one_picture(tiny_run, mixed):
 
 def test_sources_are_told_apart(tmp_path):
     (tmp_path / "x:test:3").write_text("a file of that name comes first")
-    found = find_pictures([tmp_path / "x:test:3", "cifar10:test:7", "nothing.png"])
+    found = find_pictures([tmp_path / "x:test:3", "cifar10:test:7", "nothing.png"]).images
     assert found[0] == tmp_path / "x:test:3"
     assert found[1] == DatasetPicture("cifar10", "test", 7)
     assert str(found[2]) == "nothing.png"

@@ -82,7 +82,7 @@ class Client:
             ServerError: the server can't be reached, does not know the model, or stays too busy for a minute.
         """
         several = [pictures] if isinstance(pictures, str | os.PathLike) else pictures
-        found = find_pictures([os.fspath(picture) for picture in several])
+        found = find_pictures([os.fspath(picture) for picture in several]).images
         for picture in found:
             if isinstance(picture, DatasetPicture):
                 raise SaccadeError(f"'{picture}' is no file", expected="files, folders or globs")

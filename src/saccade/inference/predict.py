@@ -22,7 +22,7 @@ from saccade.inference.light import MOST_PICTURES, light_model
 from saccade.inference.model_file import ModelFile
 from saccade.inference.open_model import open_model
 from saccade.inference.respond import Responder
-from saccade.inference.sources import DatasetPicture, find_pictures
+from saccade.inference.sources import DatasetPicture, FoundImages, find_pictures
 from saccade.runs.run import Run
 from saccade.runs.run_split import load_run_split
 
@@ -75,7 +75,8 @@ def predict(
 
     Args:
         run: a run or its directory, or an ONNX or LiteRT file that `saccade.export` wrote.
-        pictures: files, folders (at any depth), globs, and `DATA:test:0` for a dataset's own picture.
+        pictures: files, folders (at any depth), globs, and `DATA:test:0` for a dataset's own picture. Of a folder and a
+            glob, what accompanies pictures, such as labels.csv, is left out, as a training leaves it out.
         top: how many classes to give, most probable first.
         abstain: the part of the answers that is to be right, such as 0.99: what is less probable than that takes, by
             the run's validation pictures, is marked as unsure. Or what `abstention_of` found for it.
@@ -91,7 +92,22 @@ def predict(
         DataError: a folder or a glob holds nothing, or a dataset's picture does not exist.
         EvaluationError: a dataset has no pictures in the split of one that is asked for.
     """
-    run = open_model(run)
+    model = open_model(run)
+    several = [pictures] if isinstance(pictures, str | os.PathLike) else pictures
+    found = find_pictures([os.fspath(picture) for picture in several])
+    return predict_found(model, found, top=top, abstain=abstain, familiarity=familiarity, progress=progress)
+
+
+def predict_found(
+    run: Run | ModelFile,
+    found: FoundImages,
+    *,
+    top: int = 3,
+    abstain: float | Abstention | None = None,
+    familiarity: bool = False,
+    progress: bool = False,
+) -> list[Prediction]:
+    """Classifies images that `find_pictures` found; arguments, result and errors as of `predict`."""
     if isinstance(run, ModelFile) and (abstain is not None or familiarity):
         raise RunError(
             "a model file alone can't tell when to say 'unsure', or what is familiar",
@@ -99,9 +115,7 @@ def predict(
             remedy="name the run's directory",
         )
     threshold = 0.0 if abstain is None or isinstance(run, ModelFile) else _threshold(run, abstain)
-    several = [pictures] if isinstance(pictures, str | os.PathLike) else pictures
-    sources = [os.fspath(picture) for picture in several]
-    asked = find_pictures(sources)
+    asked = found.images
     files = [picture for picture in asked if isinstance(picture, Path)]
     own = [picture for picture in asked if isinstance(picture, DatasetPicture)]
     shown = progress and len(asked) > _FEW_PICTURES
