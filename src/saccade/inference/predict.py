@@ -1,4 +1,4 @@
-"""predict: classes of pictures, each reported exactly once."""
+"""predict: classes of pictures."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ def predict(
         progress: whether to show a progress bar on stderr.
 
     Returns:
-        One prediction for each picture named, in the order of the sources. A picture that is named twice is reported
-        once; one that can't be read is reported with the reason.
+        As many predictions as pictures are named, in the order of the sources: of a picture that is named twice, two.
+        Of one folder or glob, every file is reported once. A picture that can't be read is reported with the reason.
 
     Raises:
         RunError: the run can't be used, can't keep that promise, or does not know what is familiar.
@@ -116,13 +116,14 @@ def predict_found(
         )
     threshold = 0.0 if abstain is None or isinstance(run, ModelFile) else _threshold(run, abstain)
     asked = found.images
-    files = [picture for picture in asked if isinstance(picture, Path)]
-    own = [picture for picture in asked if isinstance(picture, DatasetPicture)]
-    shown = progress and len(asked) > _FEW_PICTURES
+    different = dict.fromkeys(asked)  # a picture that is named twice is decoded once
+    files = [picture for picture in different if isinstance(picture, Path)]
+    own = [picture for picture in different if isinstance(picture, DatasetPicture)]
+    shown = progress and len(different) > _FEW_PICTURES
     with closing(decode_files(files, run.rule)) as chunks:
         # Not before: to load a runtime takes time, in which the workers have begun to decode.
-        respond = _responder(run, len(asked), familiarity, top)
-        with counting("predicting", total=len(asked), unit="pictures", shown=shown) as bar:
+        respond = _responder(run, len(different), familiarity, top)
+        with counting("predicting", total=len(different), unit="pictures", shown=shown) as bar:
             answers: dict[Path | DatasetPicture, Prediction] = _predict_files(respond, files, chunks, bar)
             answers |= _predict_own(run, respond, own, bar)
     return [_marked(answers[picture], threshold) for picture in asked]

@@ -47,27 +47,22 @@ class FoundImages:
 
 
 def find_pictures(sources: Iterable[str | Path]) -> FoundImages:
-    """Everything that the sources name, each once, in their order; a folder's files by name, at any depth.
+    """The images that the sources name, in the order of the sources; a folder's files by name, at any depth.
 
-    A folder and a glob give the files that a training would take for images: not hidden ones, and not those whose names
-    say that they accompany images, such as labels.csv. A file that is named itself is taken whatever its name, and also
-    if it does not exist, so that it is reported like any other image that can't be read.
+    An image that is named twice is in the result twice. Only within one folder or glob, every file is taken once, even
+    if several links lead to the file. A folder and a glob give the files that a training would take for images: no
+    hidden files, and no files whose names say that they accompany images, such as labels.csv. A file that is named
+    itself is taken whatever its name, and also if the file does not exist, so that it is reported as unreadable.
 
     Raises:
         DataError: a glob or a folder holds no image, or a folder can't be read.
     """
-    found: dict[Path | DatasetPicture, None] = {}
-    seen: set[Path] = set()
+    found: list[Path | DatasetPicture] = []
     side_files: list[str] = []
     for source in sources:
-        images, others = _expand(str(source))
-        side_files += others
-        for item in images:
-            if isinstance(item, DatasetPicture):
-                found.setdefault(item)
-            elif (real := item.resolve()) not in seen:
-                seen.add(real)
-                found.setdefault(item)
+        images, left_out = _expand(str(source))
+        found += images
+        side_files += left_out
     return FoundImages(tuple(found), note_on_side_files(side_files))
 
 
