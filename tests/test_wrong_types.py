@@ -2,6 +2,7 @@
 
 import inspect
 import shutil
+from typing import Any
 
 import keras
 import numpy as np
@@ -79,12 +80,13 @@ def test_a_wrong_type_is_one_plain_error(function, argument, right_values, monke
 
 
 def test_images_in_memory_are_refused_by_name_of_their_type(tiny_run):
-    for wrong, found in (
+    wrongs: list[tuple[Any, str]] = [
         (PNG, "bytes"),
         (Image.new("RGB", (8, 8)), "PIL.Image.Image"),
         (np.zeros((2, 8, 8, 3), np.uint8), "numpy.ndarray"),
         ([Image.new("RGB", (8, 8))], "PIL.Image.Image"),
-    ):
+    ]
+    for wrong, found in wrongs:
         with pytest.raises(DataError) as caught:
             saccade.predict(tiny_run, wrong)
         assert caught.value.found == f"a value of the type {found}"

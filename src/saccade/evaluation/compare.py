@@ -19,7 +19,7 @@ from saccade.evaluation.evaluate import evaluate_run
 from saccade.evaluation.paired_answers import PairedAnswers, pair_answers
 from saccade.evaluation.significance import DEFAULT_SEED_SPREAD, compare_correct, holm
 from saccade.runs.answers import Answers
-from saccade.runs.run import Run
+from saccade.runs.run import Run, require_runs
 
 
 def compare(
@@ -49,7 +49,7 @@ def compare(
         DataError: the data can't be used.
         EvaluationError: fewer than two runs, a run named twice; other classes, or no pictures in common.
     """
-    opened = [Run.open(run) for run in runs]
+    opened = [Run.open(run) for run in require_runs(runs)]
     _check(opened, split)
     directory = free_directory(out)
     notes: list[str] = []

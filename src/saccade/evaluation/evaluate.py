@@ -81,10 +81,10 @@ def evaluate_run(
     progress: bool = False,
 ) -> Report:
     """Scores a run as `evaluate` does; `fixes` are given as values, and `None` means as for `load_run_split`."""
-    predictor = Predictor.from_run(run)
     subject = find_subject(run, data, split, fixes=fixes, progress=progress)
     if strict:
         subject.dataset.require_all()
+    predictor = Predictor.from_run(run)
     probabilities = predictor.probabilities_of(subject.images, progress=progress)
     require_each_once(subject.images, probabilities, len(run.class_names))
     one_view = None

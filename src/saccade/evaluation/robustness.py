@@ -136,11 +136,11 @@ def measure_robustness(
     run = Run.open(run)
     if split not in SPLIT_NAMES:
         raise EvaluationError(f"there is no split '{split}'", expected=f"one of {', '.join(SPLIT_NAMES)}")
-    predictor = Predictor.from_run(run)
     applied = None if fixes is None else read_fixes(fixes)
     subject = find_subject(run, data, split, fixes=applied, progress=progress)
     if strict:
         subject.dataset.require_all()
+    predictor = Predictor.from_run(run)
     plain, correct = count_correct(predictor, subject.images, progress=progress)
     n, mark = len(subject.images), subject.file_suffix
     robustness = Robustness(

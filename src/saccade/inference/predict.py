@@ -22,7 +22,7 @@ from saccade.inference.light import MOST_PICTURES, light_model
 from saccade.inference.model_file import ModelFile
 from saccade.inference.open_model import open_model
 from saccade.inference.respond import Responder
-from saccade.inference.sources import DatasetPicture, FoundImages, find_pictures
+from saccade.inference.sources import DatasetPicture, FoundImages, find_pictures, image_sources
 from saccade.runs.run import Run
 from saccade.runs.run_split import load_run_split
 
@@ -93,8 +93,7 @@ def predict(
         EvaluationError: a dataset has no pictures in the split of one that is asked for.
     """
     model = open_model(run)
-    several = [pictures] if isinstance(pictures, str | os.PathLike) else pictures
-    found = find_pictures([os.fspath(picture) for picture in several])
+    found = find_pictures(image_sources(pictures))
     return predict_found(model, found, top=top, abstain=abstain, familiarity=familiarity, progress=progress)
 
 

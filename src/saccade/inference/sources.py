@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from saccade.data.dataset import SplitName
 from saccade.data.walk import image_files, is_side_file, note_on_side_files
-from saccade.errors import DataError
+from saccade.errors import DataError, type_in_words
 
 _OF_DATASET = re.compile(r"(?P<data>.+):(?P<split>train|validation|test):(?P<index>[0-9]+)")
 
@@ -44,6 +45,30 @@ class FoundImages:
 
     images: tuple[Path | DatasetPicture, ...]
     notes: tuple[str, ...]
+
+
+def image_sources(pictures: object) -> list[str]:
+    """The sources that a prediction is asked for, as text: one, or any number of them.
+
+    Raises:
+        DataError: a source is something else than a path or a text, such as an image in memory.
+    """
+    several: Iterable[object] = [pictures]
+    if not isinstance(pictures, str | bytes | bytearray | memoryview | os.PathLike) and isinstance(pictures, Iterable):
+        several = pictures
+    return [_image_source(picture) for picture in several]
+
+
+def _image_source(picture: object) -> str:
+    name = os.fspath(picture) if isinstance(picture, os.PathLike) else picture
+    if isinstance(name, str):
+        return name
+    raise DataError(
+        "a picture is named by its path",
+        expected="the path of a file or a folder, a glob, or DATA:test:0; or several of them",
+        found=type_in_words(picture),
+        remedy="save a picture that is in memory as a file, and name the file",
+    )
 
 
 def find_pictures(sources: Iterable[str | Path]) -> FoundImages:
