@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 from safetensors.numpy import save
 
 import saccade
@@ -79,7 +80,10 @@ def test_what_is_written_is_what_is_returned(run):
     assert [path.name for path in report.files] == [
         "report.json", "answers.safetensors", "confusion_matrix.png", "predictions.png",
     ]  # fmt: skip
-    assert all(path.parent == run.path.resolve() and path.stat().st_size > 0 for path in report.files)
+    assert {path.parent for path in report.files} == {run.path.resolve()}
+    for path in report.files[2:]:
+        with Image.open(path) as drawing:
+            assert len(np.unique(np.asarray(drawing.convert("L")))) > 10
     assert json.loads((run.path / "report.json").read_text()) == report.to_dict()
 
 
@@ -217,8 +221,6 @@ def test_two_folders_of_one_long_name_have_files_of_their_own(run, tiny_folder, 
 
 
 def test_other_sizes_are_brought_to_the_runs(run, folder):
-    from PIL import Image
-
     for path in folder.rglob("*.png"):
         with Image.open(path) as picture:
             enlarged = picture.resize((64, 50))
