@@ -7,6 +7,13 @@ without a traceback and exits with 1. Anything else that is raised is a fault of
 from __future__ import annotations
 
 
+def type_in_words(value: object) -> str:
+    """The type of a value that should have another type, for `found`: no contents, which may be long or private."""
+    kind = type(value)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return f"a value of the type {name}"
+
+
 class SaccadeError(Exception):
     """Something that the user can mend.
 

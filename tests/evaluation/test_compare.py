@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import saccade
 from saccade.errors import EvaluationError, RunError
@@ -159,7 +160,10 @@ def test_what_is_written_is_what_is_returned_and_nothing_is_overwritten(made, fo
     assert [path.name for path in comparison.files] == ["comparison.json", "comparison.png", "differences.png"]
     assert {path.parent for path in comparison.files} == {folder / "comparisons" / "1"}
     assert json.loads(comparison.files[0].read_text()) == comparison.to_dict()
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in comparison.files[1:])
+    for path in comparison.files[1:]:
+        with Image.open(path) as drawing:
+            assert min(drawing.size) > 200
+            assert len(np.unique(np.asarray(drawing.convert("L")))) > 10
     before = comparison.files[0].stat().st_mtime_ns
     assert saccade.compare(runs).files[0].parent == folder / "comparisons" / "2"
     with pytest.raises(RunError, match="never overwritten"):

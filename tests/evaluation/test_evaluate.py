@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 from safetensors.numpy import save
 
 import saccade
@@ -79,7 +80,10 @@ def test_what_is_written_is_what_is_returned(run):
     assert [path.name for path in report.files] == [
         "report.json", "answers.safetensors", "confusion_matrix.png", "predictions.png",
     ]  # fmt: skip
-    assert all(path.parent == run.path.resolve() and path.stat().st_size > 0 for path in report.files)
+    assert {path.parent for path in report.files} == {run.path.resolve()}
+    for path in report.files[2:]:
+        with Image.open(path) as drawing:
+            assert len(np.unique(np.asarray(drawing.convert("L")))) > 10
     assert json.loads((run.path / "report.json").read_text()) == report.to_dict()
 
 
@@ -158,11 +162,12 @@ def test_other_data_has_files_of_its_own(run, folder):
     report = saccade.evaluate(run, data=str(folder))
 
     assert report.n == 59
+    mark = f"-test-copied-{report.data_fingerprint[:8]}"
     assert [path.name for path in report.files] == [
-        "report-test-copied.json",
-        "answers-test-copied.safetensors",
-        "confusion_matrix-test-copied.png",
-        "predictions-test-copied.png",
+        f"report{mark}.json",
+        f"answers{mark}.safetensors",
+        f"confusion_matrix{mark}.png",
+        f"predictions{mark}.png",
     ]
     assert report.data_fingerprint != run.data_fingerprint
 
@@ -174,9 +179,48 @@ def test_the_same_data_at_another_place_is_the_runs_own(run, folder):
     assert report.files[0].name == "report.json"
 
 
-def test_other_sizes_are_brought_to_the_runs(run, folder):
-    from PIL import Image
+def _fixes(path, *lines):
+    path.write_text("\n".join(["path,split,action,class", *lines, ""]))
+    return path
 
+
+def _files_in(run):
+    return {path.name: path.read_bytes() for path in run.path.iterdir() if path.is_file()}
+
+
+def test_other_fixes_have_files_of_their_own_and_leave_the_runs_own_alone(run, tmp_path):
+    first = _fixes(tmp_path / "first.csv", "test/null/40.png,test,drop,")
+    second = _fixes(tmp_path / "second.csv", "test/null/40.png,test,drop,", "test/one/41.png,test,drop,")
+    saccade.evaluate(run)
+    own = _files_in(run)
+
+    reports = [saccade.evaluate(run, fixes=first), saccade.evaluate(run, fixes=second)]
+
+    assert own.items() <= _files_in(run).items()
+    assert [json.loads(report.files[0].read_text())["n"] for report in reports] == [59, 58]
+    assert not set(reports[0].files) & set(reports[1].files)
+    assert not any("has changed since the training" in note for note in reports[0].notes)
+
+
+def test_fixes_that_change_nothing_are_the_runs_own(run, tmp_path):
+    report = saccade.evaluate(run, fixes=_fixes(tmp_path / "kept.csv", "test/null/40.png,test,keep,"))
+
+    assert report.files[0].name == "report.json"
+
+
+def test_two_folders_of_one_long_name_have_files_of_their_own(run, tiny_folder, tmp_path):
+    reports = []
+    for place, removed in (("here", "41.png"), ("there", "42.png")):
+        data = shutil.copytree(tiny_folder, tmp_path / place / ("画" * 80))
+        (data / "test" / "two" / removed).unlink()
+        reports.append(saccade.evaluate(run, data=data))
+
+    assert not set(reports[0].files) & set(reports[1].files)
+    assert all(json.loads(report.files[0].read_text()) == report.to_dict() for report in reports)
+    assert all(path.name.partition("-test-")[2].startswith("画" * 20) for report in reports for path in report.files)
+
+
+def test_other_sizes_are_brought_to_the_runs(run, folder):
     for path in folder.rglob("*.png"):
         with Image.open(path) as picture:
             enlarged = picture.resize((64, 50))
@@ -207,7 +251,7 @@ def test_missing_and_extra_classes_are_named(run, folder):
 
     assert caught.value.expected == "the 3 classes 'null', 'one', 'two'"
     assert caught.value.found == "3 classes, without 'two' and besides 'deux'"
-    assert not (run.path / "report-test-copied.json").exists()
+    assert not list(run.path.glob("report*"))
 
 
 def test_a_class_too_few(run, folder):
@@ -231,7 +275,7 @@ def test_data_that_changed_since_the_training(tiny_run, folder, tmp_path):
             saccade.evaluate(run, split=split)
         assert "--data" in str(caught.value)
     named = saccade.evaluate(run, data=folder, split="train")
-    assert named.files[0].name == "report-train-copied.json"
+    assert named.files[0].name == f"report-train-copied-{named.data_fingerprint[:8]}.json"
 
 
 def test_what_can_not_be_evaluated_is_said(run, tmp_path):

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +12,11 @@ from tests.browser import opened
 
 import saccade
 from saccade.cli.main import cli
+from saccade.data.dataset import SplitName
+from saccade.data.parts import in_order
 from saccade.errors import EvaluationError
 from saccade.evaluation.metrics import measure
+from saccade.runs.records import SourceRecord
 from saccade.runs.run import Run
 
 HOSTILE = '<img src=x onerror="alert(1)">'
@@ -59,6 +63,74 @@ def test_data_that_changed_is_told(reported, tiny_folder, tmp_path):
     next((data / "test" / "one").iterdir()).unlink()
     with pytest.raises(EvaluationError, match="has changed since"):
         saccade.report(run.path)
+
+
+def test_the_page_is_of_the_test_pictures_that_evaluate_scored(run_copy, tiny_folder, tmp_path):
+    """The data has no test split of its own, and the run kept an earlier run's: split.csv says what was tested."""
+    data = saccade.load(shutil.copytree(tiny_folder / "train", tmp_path / "pool"))
+    pictures = in_order([data.splits["train"], data.splits["test"]])
+    of_each: dict[SplitName, slice] = {"test": slice(0, 8), "validation": slice(8, 12), "train": slice(12, 40)}
+    places = np.arange(120).reshape(3, 40)
+    parts = {name: pictures.subset(places[:, own].ravel()) for name, own in of_each.items()}
+    record = json.loads((run_copy.path / "data.json").read_text())
+    changes = {"source": str(tmp_path / "pool"), "fingerprint": data.fingerprint}
+    (run_copy.path / "data.json").write_text(json.dumps(record | changes))
+    run = Run.open(run_copy.path)
+    run.write_split(parts)
+
+    page = saccade.report(run).page.read_text()
+
+    (pictures_of_page,) = re.findall(r'<script type="application/json" id="pictures">(.*?)</script>', page)
+    shown = json.loads(pictures_of_page)
+    assert {picture["name"] for picture in shown["pictures"].values()} == set(parts["test"].names)
+    assert json.loads((run.path / "report.json").read_text())["n"] == 24
+
+
+def test_test_pictures_that_were_trained_on_are_told(reported, tmp_path):
+    """Of the data's own splits nobody promises that no file stands in two of them."""
+    run = Run.open(shutil.copytree(reported.path, tmp_path / "run"))
+    header, *rows = (run.path / "split.csv").read_text().splitlines()
+    tested = [row for row in rows if row.startswith("test,")]
+    again = [row.replace("test,", "train,", 1) for row in tested[:5]]
+    again += [row.replace("test,", "validation,", 1) for row in tested[5:7]]
+    (run.path / "split.csv").write_text("\n".join([header, *rows, *again, ""]))
+    answers = run.answers("answers.safetensors")
+    rest = measure(answers.labels[7:], answers.probabilities[7:])
+
+    saccade.report(run)
+
+    card, page = ((run.path / name).read_text() for name in ("README.md", "report.html"))
+    clean_card, clean_page = ((reported.path / name).read_text() for name in ("README.md", "report.html"))
+    assert "5 of them were trained on, 2 of them are validation pictures" in card
+    assert f"On the other 53 the accuracy is {rest.accuracy:.2%}" in card
+    assert "7 of them were used to train or to validate" in page
+    assert "test pictures that were trained on as well, as identical files: 5" in page
+    for claim, clean, told in (
+        ("none of them was used to train or to validate", clean_card, card),
+        ("none was used to train or to validate", clean_page, page),
+    ):
+        assert claim in clean
+        assert claim not in told
+
+
+def test_the_card_of_a_transferred_run_says_what_is_not_known(reported, tmp_path):
+    run = Run.open(shutil.copytree(reported.path, tmp_path / "run"))
+    run.write_source(SourceRecord(name="older-run", fingerprint="0" * 64))
+    saccade.report(run)
+    assert "Which pictures older-run was trained on is not known here" in (run.path / "README.md").read_text()
+
+
+def test_a_run_without_mistakes_has_a_page_too(reported, tmp_path):
+    run = Run.open(shutil.copytree(reported.path, tmp_path / "run"))
+    answers = run.answers("answers.safetensors")
+    perfect = np.eye(3, dtype=np.float32)[answers.labels]
+    run.write_answers("answers.safetensors", replace(answers, probabilities=perfect))
+
+    page = saccade.report(run).page.read_text()
+
+    assert "<p>There is none.</p>" in page
+    assert "<h3>Right answers</h3>" in page
+    assert "<h3>Wrong answers</h3>" not in page
 
 
 def test_names_are_text_and_nothing_else(tiny_folder, tmp_path, tmp_path_factory):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -44,13 +45,21 @@ def test_the_numbers_are_those_of_the_runs_own_answers(run, tiny_folder, monkeyp
     assert accuracies.min() < found.accuracy
 
 
-def test_what_is_written_is_what_is_returned(run):
-    found = measure_robustness(run, split="validation")
-    assert [path.name for path in found.files] == ["robustness-validation.json", "robustness-validation.png"]
-    assert json.loads(found.files[0].read_text()) == found.to_dict()
-    with Image.open(found.files[1]) as drawing:
+def test_what_is_written_is_what_is_printed_and_fixes_apply(run, tiny_folder, tmp_path):
+    (tmp_path / "fixes.csv").write_text("path,split,action,class\ntrain/one/03.png,train,relabel,two\n")
+    fingerprint = saccade.load(tiny_folder, fixes=tmp_path / "fixes.csv").fingerprint
+    options = ["--corruptions", "--split", "validation", "--fixes", str(tmp_path / "fixes.csv"), "--json"]
+    result = CliRunner().invoke(cli, ["evaluate", str(run.path), *options])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    files = [Path(file) for file in found["files"]]
+    mark = f"-validation-tiny-{fingerprint[:8]}"
+    assert [path.name for path in files] == [f"robustness{mark}.json", f"robustness{mark}.png"]
+    assert "fixes applied: 0 pictures dropped, 1 relabelled" in found["notes"]
+    assert json.loads(files[0].read_text()) == found
+    with Image.open(files[1]) as drawing:
         assert drawing.format == "PNG"
-    assert not (run.path / "report-validation.json").exists()
+    assert not list(run.path.glob("report*"))
 
 
 def test_the_command_line_prints_a_table(run):

@@ -1,3 +1,4 @@
+import json
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 import saccade
+from saccade.data.fixes import read_fixes
 from saccade.errors import DataError
 from saccade.inference.predictor import Predictor
 from saccade.inference.sources import DatasetPicture, find_pictures
@@ -25,15 +27,19 @@ def mixed(tiny_folder, tmp_path):
     return folder
 
 
-def test_every_file_is_reported_exactly_once(tiny_run, mixed):
-    sources = [mixed, mixed / "a.png", str(mixed / "*.png"), f"{mixed}/deeper/../a.png", mixed / "missing.png"]
+def test_every_input_has_its_prediction_in_its_place(tiny_run, mixed):
+    sources = [mixed, mixed / "a.png", mixed / "a.png", str(mixed / "*.png"), f"{mixed}/deeper/../a.png"]
+    sources += [mixed / "missing.png", mixed / "missing.png"]
+    expected = ["a.png", "b [1].png", "d.jpg", "deeper/c.png", "a.png", "a.png", "a.png", "b [1].png"]
+    expected += ["deeper/../a.png", "missing.png", "missing.png"]
+
     predictions = saccade.predict(tiny_run, sources)
-    assert [prediction.name for prediction in predictions] == [
-        str(mixed / name) for name in ("a.png", "b [1].png", "d.jpg", "deeper/c.png", "missing.png")
-    ]
+
+    assert [prediction.name for prediction in predictions] == [str(mixed / name) for name in expected]
     refused = {prediction.name: prediction.refusal for prediction in predictions if prediction.refusal}
     assert set(refused) == {str(mixed / "d.jpg"), str(mixed / "missing.png")}
     assert all(refused.values())
+    assert len({prediction.top for prediction in predictions if prediction.name.endswith("a.png")}) == 1
 
 
 def test_tensorflow_is_not_loaded_before_decoding_has_begun():
@@ -76,11 +82,47 @@ def test_a_datasets_own_picture_comes_with_its_true_class(tiny_run, tiny_folder)
         assert prediction.top[0].probability == pytest.approx(row.max(), abs=1e-6)
 
 
+@pytest.fixture
+def fixed_run(run_copy, tiny_folder, tmp_path):
+    """A run of `tiny_folder` without its first test picture of a null: the test picture 19 is a one."""
+    (tmp_path / "fixes.csv").write_text("path,split,action,class\ntest/null/40.png,test,drop,\n")
+    run_copy.write_fixes(read_fixes(tmp_path / "fixes.csv"))
+    record = json.loads((run_copy.path / "data.json").read_text())
+    fingerprint = saccade.load(tiny_folder, fixes=tmp_path / "fixes.csv").fingerprint
+    (run_copy.path / "data.json").write_text(json.dumps(record | {"fingerprint": fingerprint}))
+    return saccade.Run.open(run_copy.path)
+
+
+def test_the_runs_fixes_apply_to_its_data_however_that_is_named(fixed_run, tiny_folder, tmp_path, monkeypatch):
+    (tmp_path / "linked").symlink_to(tiny_folder)
+    shutil.copytree(tiny_folder, tmp_path / "copied")
+    archive = shutil.make_archive(str(tmp_path / "packed"), "zip", tiny_folder)
+    monkeypatch.chdir(tiny_folder.parent)
+    monkeypatch.setenv("SACCADE_DATA", str(tmp_path))
+    names = [str(tiny_folder), "tiny", "./tiny/", "tiny/../tiny", str(tmp_path / "linked"), "linked", "copied", archive]
+
+    predictions = saccade.predict(fixed_run, [f"{name}:test:19" for name in names])
+
+    assert {prediction.name: prediction.true_class for prediction in predictions} == {
+        f"{name}:test:19": "one" for name in names
+    }
+    assert saccade.evaluate(fixed_run, data="tiny").n == 59
+
+
+def test_the_runs_fixes_do_not_apply_to_other_data(fixed_run, tiny_folder, tmp_path):
+    other = shutil.copytree(tiny_folder, tmp_path / "other")
+    (other / "test" / "two" / "59.png").unlink()
+
+    (prediction,) = saccade.predict(fixed_run, f"{other}:test:19")
+
+    assert prediction.true_class == "null"
+
+
 def test_what_names_nothing_is_an_error(tiny_run, tiny_folder, tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="no file in the folder"):
+    with pytest.raises(DataError, match="no picture in the folder"):
         saccade.predict(tiny_run, [tmp_path / "empty"])
-    with pytest.raises(DataError, match="no file matches"):
+    with pytest.raises(DataError, match="no picture matches"):
         saccade.predict(tiny_run, [str(tmp_path / "*.png")])
     with pytest.raises(DataError, match="does not exist") as caught:
         saccade.predict(tiny_run, [f"{tiny_folder}:test:60"])
@@ -93,7 +135,7 @@ def test_a_single_path_is_taken_for_one_picture(tiny_run, mixed):
 
 def test_sources_are_told_apart(tmp_path):
     (tmp_path / "x:test:3").write_text("a file of that name comes first")
-    found = find_pictures([tmp_path / "x:test:3", "cifar10:test:7", "nothing.png"])
+    found = find_pictures([tmp_path / "x:test:3", "cifar10:test:7", "nothing.png"]).images
     assert found[0] == tmp_path / "x:test:3"
     assert found[1] == DatasetPicture("cifar10", "test", 7)
     assert str(found[2]) == "nothing.png"

@@ -82,7 +82,7 @@ def test_an_evaluation_of_changed_data_scores_no_picture_that_was_trained_on(fol
     for number in range(50, 60):
         noise(random).save(folder / "left" / f"{number:02}.png")
     subject = find_subject(run, None, "test")
-    known = {name: before[name] for name in subject.pictures.names if name in before}
+    known = {name: before[name] for name in subject.images.names if name in before}
     assert set(known.values()) == {"test"}
     assert len(known) == sum(part == "test" for part in before.values())
     assert subject.notes[-1].endswith("has changed since the training")

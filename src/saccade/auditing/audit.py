@@ -18,7 +18,7 @@ from saccade.auditing.unusable import unusable_finding
 from saccade.auditing.write import write_audit
 from saccade.data.copies import Copies
 from saccade.data.dataset import Dataset
-from saccade.data.load import load
+from saccade.data.load import load, require_name
 from saccade.errors import DataError, DataNotFoundError
 from saccade.printable import printable
 from saccade.recipes import get_recipe
@@ -53,12 +53,13 @@ def audit(
     _check_folds(folds)
     get_recipe(recipe or "quick")
     check_free(out)
+    source = data.source if isinstance(data, Dataset) else require_name(data)
     try:
         dataset = data if isinstance(data, Dataset) else load(data, progress=progress)
     except DataNotFoundError:
         raise
     except DataError as error:
-        return _written(_of_unusable(data, error), None, out)
+        return _written(_of_unusable(source, error), None, out)
     pictures = Pictures.of(dataset)
     duplicates = find_duplicates(pictures)
     findings = [*_model_free(dataset, pictures, duplicates)]
@@ -109,8 +110,8 @@ def _notes(folds: int, duplicates: Copies) -> Iterator[str]:
         )
 
 
-def _of_unusable(data: str | os.PathLike[str] | Dataset, error: DataError) -> Audit:
-    path = Path(data.source if isinstance(data, Dataset) else os.fspath(data)).absolute()
+def _of_unusable(source: str, error: DataError) -> Audit:
+    path = Path(source).absolute()
     finding = unusable_finding(path, error)
     return Audit(printable(path.name), str(path), "", (), {}, (finding,), (), 0)
 

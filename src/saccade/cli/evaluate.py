@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from saccade.evaluation.metrics import Scores
     from saccade.evaluation.report import Report
     from saccade.evaluation.robustness import Robustness
-    from saccade.runs.run import Run
 
 _MOST_CLASSES = 30
 
@@ -45,7 +44,15 @@ def command(
     if corruptions:
         from saccade.runs.run import Run
 
-        _measure_robustness(Run.open(run), data, split, strict=strict, as_json=as_json)
+        opened = Run.open(run)  # what is none is refused at once
+
+        from saccade.evaluation.robustness import measure_robustness
+
+        robustness = measure_robustness(opened, data=data, split=split, fixes=fixes, strict=strict, progress=True)
+        if as_json:
+            print_json(robustness.to_dict())
+        else:
+            _print_robustness(robustness)
         return
 
     from saccade.inference.open_model import open_model
@@ -68,19 +75,8 @@ def command(
         _print_files(report.files)
 
 
-def _measure_robustness(run: Run, data: str | None, split: SplitName, *, strict: bool, as_json: bool) -> None:
-    from saccade.evaluation.robustness import measure_robustness
-
-    robustness = measure_robustness(run, data=data, split=split, strict=strict, progress=True)
-    if as_json:
-        print_json(robustness.to_dict())
-        return
-    print_notes(robustness.notes)
-    _print_robustness(robustness)
-    _print_files(robustness.files)
-
-
 def _print_robustness(robustness: Robustness) -> None:
+    print_notes(robustness.notes)
     low, high = robustness.accuracy_interval
     say(f"{robustness.data_name}, {robustness.split} split: {robustness.n:,} pictures\n")
     say(f"accuracy on the pictures as they are  {robustness.accuracy:.2%}  (95% interval {low:.2%} to {high:.2%})")
@@ -94,6 +90,7 @@ def _print_robustness(robustness: Robustness) -> None:
     for corrupted in robustness.corruptions:
         amounts = ", ".join(f"{amount:g}" for amount in corrupted.amounts)
         say(f"  {corrupted.name}: {amounts} ({corrupted.what})")
+    _print_files(robustness.files)
 
 
 def _print_files(files: Iterable[Path]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from saccade.cli.output import print_json, say
+from saccade.cli.output import print_json, print_notes, say
 from saccade.printable import printable
 
 if TYPE_CHECKING:
@@ -36,14 +36,18 @@ def command(
     """Classify pictures with RUN, a run or an exported ONNX or LiteRT file.
 
     PICTURE is a file, a folder, a glob, or DATA:test:0 for one of a dataset's own pictures, whose true class is then
-    shown as well. Each picture is reported once. The exit code is 1 if any could not be read.
+    shown as well. Of folders and globs, files that are no pictures by name, such as labels.csv, are left out. The exit
+    code is 1 if any picture could not be read.
     """
     from saccade.inference.open_model import open_model
-    from saccade.inference.predict import predict
+    from saccade.inference.predict import predict_found
+    from saccade.inference.sources import find_pictures
 
     model = open_model(run)
     promise = _promised(model, abstain)
-    predictions = predict(model, pictures, top=top, abstain=promise, familiarity=familiarity, progress=True)
+    found = find_pictures(pictures)
+    print_notes(found.notes)
+    predictions = predict_found(model, found, top=top, abstain=promise, familiarity=familiarity, progress=True)
     top = min(top, len(model.class_names))
     {"json": _print_json, "csv": _print_csv}.get(form or "", _print_lines)(predictions, top)
     refused = sum(prediction.refusal is not None for prediction in predictions)

@@ -14,7 +14,7 @@ from typing import Literal, cast
 import numpy as np
 
 from saccade.data.dataset import SPLIT_NAMES, Dataset, Split, SplitName
-from saccade.errors import DataError
+from saccade.errors import DataError, type_in_words
 from saccade.printable import printable
 
 COLUMNS = ("path", "split", "action", "class")
@@ -45,6 +45,8 @@ def read_fixes(path: str | os.PathLike[str]) -> tuple[Fix, ...]:
     Raises:
         DataError: it can't be read, or a line of it is not what it must be; the line is named.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise DataError("fixes are named by a path", expected="the path of a fixes.csv", found=type_in_words(path))
     path = Path(path)
     try:
         if not path.is_file() or path.stat().st_size > _MOST_BYTES:
@@ -88,7 +90,7 @@ def apply_fixes(dataset: Dataset, fixes: Sequence[Fix]) -> Dataset:
         dataset,
         splits=splits,
         fixes=tuple(fixes),
-        fingerprint=_fingerprint(dataset.fingerprint, fixes),
+        fingerprint=fixed_fingerprint(dataset.fingerprint, fixes),
         notes=(*dataset.notes, _note(fixes)),
     )
 
@@ -171,8 +173,13 @@ def _check_left(splits: Mapping[SplitName, Split], class_names: Sequence[str]) -
         raise DataError(f"the fixes leave no picture of the class {class_names[int(counts.argmin())]!r} to train with")
 
 
-def _fingerprint(before: str, fixes: Sequence[Fix]) -> str:
-    """Of the data and all that changes it, in whatever order."""
+def fixed_fingerprint(before: str, fixes: Sequence[Fix]) -> str:
+    """The fingerprint of data with fixes applied: a hexadecimal hash of the data's own one and of what changes.
+
+    Args:
+        before: the fingerprint of the data without fixes.
+        fixes: in whatever order; a fix that only says "keep" changes nothing.
+    """
     changes = sorted((fix.split, fix.path, fix.action, fix.class_name) for fix in fixes if fix.action != "keep")
     if not changes:
         return before

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from saccade.data.dataset import SPLIT_NAMES, SplitName
-from saccade.data.walk import is_side_file, suffix_of, visible, walk
+from saccade.data.walk import counted_files, image_files, is_side_file, note_on_side_files, visible
 from saccade.errors import DataError
 from saccade.printable import printable
 
@@ -71,20 +70,20 @@ def find_pictures(folder: Path) -> Listing:
     try:
         root = _pass_through(folder)
         splits, notes = _split_folders(root)
-        found = {(split, name): list(walk(path)) for split, paths in splits.items() for name, path in paths.items()}
+        found = {(split, name): image_files(path) for split, paths in splits.items() for name, path in paths.items()}
     except OSError as error:
         raise DataError(f"the folder {error.filename} can't be read", found=error.strerror) from None
     class_names = _checked_classes(root, splits)
-    pictures, left_out = [], Counter[str]()
-    for (split, name), files in found.items():
-        kept = sorted(file for file in files if not is_side_file(file.path))
-        left_out.update(suffix_of(file.path) for file in files if is_side_file(file.path))
+    pictures: list[FoundPicture] = []
+    left_out: list[str] = []
+    for (split, name), (kept, side_files) in found.items():
+        left_out += [file.path for file in side_files]
         if split == "train" and not kept:
             raise _class_without_pictures(name, root)
         label, prefix = class_names.index(name), Path(splits[split][name]).relative_to(root).as_posix()
         pictures += [FoundPicture(f"{prefix}/{file.path}", split, label, file.size, file.changed) for file in kept]
     readable = tuple(map(printable, class_names))
-    return Listing(root, readable, pictures, (*map(printable, notes), *_note_on_left_out(left_out)))
+    return Listing(root, readable, pictures, (*map(printable, notes), *note_on_side_files(left_out)))
 
 
 def _pass_through(folder: Path) -> Path:
@@ -147,7 +146,7 @@ def _check_any(root: Path, folders: Sequence[str], files: Sequence[str]) -> None
     raise DataError(
         f"there are no classes in {root}",
         expected=f"a folder for each class: {_LAYOUT}",
-        found=f"{_files(len(files))} and no folder",
+        found=f"{counted_files(len(files))} and no folder",
         remedy="sort the pictures into one folder for each class",
     )
 
@@ -183,16 +182,7 @@ def _class_without_pictures(name: str, root: Path) -> DataError:
 
 def _note_on_strays(files: Iterable[str]) -> list[str]:
     strays = [name for name in files if not is_side_file(name)]
-    return [f"left out: {_files(len(strays))} beside the class folders, such as {strays[0]}"] if strays else []
-
-
-def _note_on_left_out(suffixes: Counter[str]) -> list[str]:
-    kinds = ", ".join(sorted(f".{suffix}" if suffix else "no suffix" for suffix in suffixes))
-    return [f"left out: {_files(suffixes.total())}, no pictures by name ({kinds})"] if suffixes else []
-
-
-def _files(count: int) -> str:
-    return f"{count} file{'' if count == 1 else 's'}"
+    return [f"left out: {counted_files(len(strays))} beside the class folders, such as {strays[0]}"] if strays else []
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -15,7 +15,7 @@ from saccade.data.default_size import square_rule
 from saccade.data.digits import load_digits
 from saccade.data.fixes import Fix, apply_fixes, read_fixes
 from saccade.data.picture_data import load_archive, load_folder
-from saccade.errors import DataError, DataNotFoundError
+from saccade.errors import DataError, DataNotFoundError, type_in_words
 
 _NAMES = ("cifar10", "digits")
 _JPEG_NOTE = "this is a JPEG copy of CIFAR-10: compare its results only with others on this copy"
@@ -85,8 +85,26 @@ def load_default(*, image_size: int | None = None, progress: bool = False) -> Da
         return _with_note(load_digits(rule), f"{error.problem}; these are the bundled digits instead")
 
 
+def require_name(data: object) -> str:
+    """The name or path by which data is given, as text.
+
+    Raises:
+        DataError: data is given as something else.
+    """
+    name = os.fspath(data) if isinstance(data, os.PathLike) else data
+    if isinstance(name, str):
+        return name
+    remedy = f"name what it was loaded from: {name.source!r}" if isinstance(name, Dataset) else None
+    raise DataError(
+        "data is named by a name or a path here",
+        expected='a name such as "digits", or the path of a folder or an archive',
+        found=type_in_words(data),
+        remedy=remedy,
+    )
+
+
 def _load(data: str | os.PathLike[str], rule: PictureRule | None, *, progress: bool) -> Dataset:
-    name = os.fspath(data)
+    name = require_name(data)
     if name == "digits":
         return load_digits(rule)
     path = Path(name).expanduser()

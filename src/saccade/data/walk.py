@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 _SIDE_SUFFIXES = frozenset(
@@ -71,6 +71,32 @@ def walk(folder: str) -> Iterator[FoundFile]:
                     waiting.append((entry.path, f"{prefix}{entry.name}/"))
                 else:
                     yield _found(entry, prefix)
+
+
+def image_files(folder: str) -> tuple[list[FoundFile], list[FoundFile]]:
+    """The files below a folder that should be images, and the files that accompany images, each sorted by path.
+
+    Training and prediction both ask here, so that both take the same files for images. No list holds hidden files.
+
+    Raises:
+        OSError: the folder, or one below the folder, can't be read.
+    """
+    images: list[FoundFile] = []
+    side_files: list[FoundFile] = []
+    for file in sorted(walk(folder)):
+        (side_files if is_side_file(file.path) else images).append(file)
+    return images, side_files
+
+
+def note_on_side_files(paths: Collection[str]) -> tuple[str, ...]:
+    """The note that these side files were left out; none where there are none."""
+    kinds = sorted({f".{suffix}" if (suffix := suffix_of(path)) else "no suffix" for path in paths})
+    return (f"left out: {counted_files(len(paths))}, no pictures by name ({', '.join(kinds)})",) if paths else ()
+
+
+def counted_files(count: int) -> str:
+    """A number of files in words: "1 file", "2 files"."""
+    return f"{count:,} file{'' if count == 1 else 's'}"
 
 
 def _found(entry: os.DirEntry[str], prefix: str) -> FoundFile:

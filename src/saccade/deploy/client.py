@@ -18,7 +18,7 @@ from saccade.data.picture_files import read_picture
 from saccade.errors import PictureError, SaccadeError, ServerError
 from saccade.inference.class_probability import ClassProbability
 from saccade.inference.predict import Prediction
-from saccade.inference.sources import DatasetPicture, find_pictures
+from saccade.inference.sources import DatasetPicture, find_pictures, image_sources
 
 _AT_ONCE = 8  # requests, so that the server can answer them in batches
 _SECONDS = 60.0
@@ -81,8 +81,7 @@ class Client:
             DataError: a folder or a glob holds nothing.
             ServerError: the server can't be reached, does not know the model, or stays too busy for a minute.
         """
-        several = [pictures] if isinstance(pictures, str | os.PathLike) else pictures
-        found = find_pictures([os.fspath(picture) for picture in several])
+        found = find_pictures(image_sources(pictures)).images
         for picture in found:
             if isinstance(picture, DatasetPicture):
                 raise SaccadeError(f"'{picture}' is no file", expected="files, folders or globs")

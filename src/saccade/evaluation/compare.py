@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from saccade.data.dataset import SPLIT_NAMES, SplitName
 from saccade.errors import EvaluationError
 from saccade.evaluation.comparison import Comparison, Contender, DifferingPicture, Pair
-from saccade.evaluation.comparison_files import DifferingPictures, free_directory, write_comparison
+from saccade.evaluation.comparison_files import DifferingPictures, fixes_of_comparison, free_directory, write_comparison
 from saccade.evaluation.contenders import contender_of, group_runs, names_of
-from saccade.evaluation.evaluate import evaluate
+from saccade.evaluation.evaluate import evaluate_run
 from saccade.evaluation.paired_answers import PairedAnswers, pair_answers
 from saccade.evaluation.significance import DEFAULT_SEED_SPREAD, compare_correct, holm
 from saccade.runs.answers import Answers
-from saccade.runs.run import Run
+from saccade.runs.run import Run, require_runs
 
 
 def compare(
@@ -38,7 +38,8 @@ def compare(
 
     Args:
         runs: at least two runs or their directories.
-        data: a name or a path. None: what each run was trained on.
+        data: a name or a path; it is taken as it is, without the fixes of any run. None: what each run was trained on,
+            with the run's own fixes.
         split: which pictures of it, as for `evaluate`.
         out: the directory to make. None: the first free `comparisons/<n>`.
         progress: whether to show on stderr how far it is.
@@ -48,7 +49,7 @@ def compare(
         DataError: the data can't be used.
         EvaluationError: fewer than two runs, a run named twice; other classes, or no pictures in common.
     """
-    opened = [Run.open(run) for run in runs]
+    opened = [Run.open(run) for run in require_runs(runs)]
     _check(opened, split)
     directory = free_directory(out)
     notes: list[str] = []
@@ -92,7 +93,7 @@ def _answers_of(
     mark = "" if split == "test" else f"-{split}"
     if data is None and run.evaluation(f"report{mark}.json") is not None:
         return run.answers(f"answers{mark}.safetensors")
-    report = evaluate(run, data=data, split=split, progress=progress)
+    report = evaluate_run(run, data=data, split=split, fixes=fixes_of_comparison(data), progress=progress)
     notes.extend((f"'{run.name}' was evaluated first", *report.notes))
     (written,) = (path.name for path in report.files if path.suffix == ".safetensors")
     return run.answers(written)

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from saccade.data.dataset import SplitName
 from saccade.data.figures import save_figure
-from saccade.data.load import load_with_rule
-from saccade.data.parts import parts_of
-from saccade.errors import DataError, RunError
+from saccade.data.fixes import Fix
+from saccade.errors import DataError, EvaluationError, RunError
 from saccade.evaluation.comparison import Comparison
 from saccade.evaluation.comparison_drawings import MOST_PICTURES, draw_comparison, draw_differences
 from saccade.evaluation.paired_answers import PairedAnswers
 from saccade.printable import printable
 from saccade.runs.run import Run
+from saccade.runs.run_split import load_run_split
 from saccade.runs.writing import write_json
 from saccade.whole_files import placed
 
@@ -74,25 +74,30 @@ class DifferingPictures:
         hashes = tuple(paired.hashes[row] for row in rows)
         labels, probabilities = paired.labels[rows], (first[rows], second[rows])
         try:
-            fixes = run.fixes() if data is None else ()
-            dataset = load_with_rule(run.data_source if data is None else data, run.rule, fixes=fixes)
-        except DataError as error:
+            found = load_run_split(run, split, data=data, fixes=fixes_of_comparison(data))
+        except (DataError, EvaluationError) as error:
             note = f"the pictures on which they differ can't be shown: {printable(error.problem)}"
             nothing = np.empty(0, np.int64)
             return cls(run.data_name, hashes, (None,) * len(rows), labels, probabilities, nothing, None, (note,))
-        pictures = parts_of(dataset, validation=run.recipe.validation, seed=run.recipe.seed, earlier=run.split_of())[
-            split
-        ]
+        pictures = found.images
         places = {picture: place for place, picture in enumerate(pictures.hashes)}
         names = tuple(pictures.names[places[picture]] if picture in places else None for picture in hashes)
         there = np.array([picture in places for picture in hashes], bool)
         shown = _choose(labels, probabilities, there)
         pixels = pictures.take(np.array([places[hashes[place]] for place in shown], np.int64))
-        return cls(dataset.name, hashes, names, labels, probabilities, shown, pixels, ())
+        return cls(found.dataset.name, hashes, names, labels, probabilities, shown, pixels, ())
 
     def file_names(self) -> tuple[str, ...]:
         """What a comparison with them consists of."""
         return ("comparison.json", "comparison.png") + (() if self.pixels is None else ("differences.png",))
+
+
+def fixes_of_comparison(data: str | os.PathLike[str] | None) -> tuple[Fix, ...] | None:
+    """The fixes with which runs are compared, as `load_run_split` takes them.
+
+    Data that is named is the same for all runs: without fixes. Otherwise each run has its own data and its own fixes.
+    """
+    return None if data is None else ()
 
 
 def free_directory(out: str | Path | None) -> Path:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.data.dataset import SPLIT_NAMES, Dataset, RefusedPicture, Split, SplitName
+from saccade.data.dataset import SPLIT_NAMES, Split, SplitName
 from saccade.data.figures import save_figure
-from saccade.data.fixes import read_fixes
+from saccade.data.fixes import Fix, read_fixes
 from saccade.data.load import load_with_rule
-from saccade.data.parts import parts_of
 from saccade.errors import EvaluationError
 from saccade.evaluation.drawings import choose_pictures, draw_confusion_matrix, draw_predictions
 from saccade.evaluation.metrics import measure
@@ -24,6 +22,7 @@ from saccade.inference.open_model import open_model
 from saccade.inference.predictor import Predictor
 from saccade.runs.answers import Answers
 from saccade.runs.run import Run
+from saccade.runs.run_split import RunSplit, load_run_split, no_images
 
 # float32 sums of up to thousands of probabilities are further from 1 than a rounding, but never by this much.
 _SUM_TOLERANCE = 1e-3
@@ -41,8 +40,8 @@ def evaluate(
 ) -> Report:
     """Scores a run and writes `report.json`, `answers.safetensors`, `confusion_matrix.png` and `predictions.png`.
 
-    Their names say so (`report-validation.json`, `report-test-photos.json`) where it was not the test split of the
-    data that the run was trained on.
+    Their names say so where it was not the test split of the run's own data: `report-validation.json`. Where the data
+    or the fixes are others, the names hold a hash of both: `report-test-photos-1a2b3c4d.json`.
 
     Args:
         run: a run or its directory; or an ONNX or LiteRT file that `saccade.export` wrote: then nothing is written.
@@ -68,18 +67,31 @@ def evaluate(
     if isinstance(model, ModelFile):
         place = Path(model.record.name) if isinstance(run, Run | ModelFile) else Path(run).resolve()
         return _evaluate_model_file(model, place, data, split, fixes=fixes, strict=strict, progress=progress)
-    run = model
-    predictor = Predictor.from_run(run)
+    applied = None if fixes is None else read_fixes(fixes)
+    return evaluate_run(model, data=data, split=split, fixes=applied, strict=strict, progress=progress)
+
+
+def evaluate_run(
+    run: Run,
+    *,
+    data: str | os.PathLike[str] | None,
+    split: SplitName,
+    fixes: Sequence[Fix] | None = None,
+    strict: bool = False,
+    progress: bool = False,
+) -> Report:
+    """Scores a run as `evaluate` does; `fixes` are given as values, and `None` means as for `load_run_split`."""
     subject = find_subject(run, data, split, fixes=fixes, progress=progress)
     if strict:
         subject.dataset.require_all()
-    probabilities = predictor.probabilities_of(subject.pictures, progress=progress)
-    require_each_once(subject.pictures, probabilities, len(run.class_names))
+    predictor = Predictor.from_run(run)
+    probabilities = predictor.probabilities_of(subject.images, progress=progress)
+    require_each_once(subject.images, probabilities, len(run.class_names))
     one_view = None
     if run.recipe.views > 1:
-        alone = Predictor.from_run(run, views=1).probabilities_of(subject.pictures, progress=progress)
-        require_each_once(subject.pictures, alone, len(run.class_names))
-        one_view = measure(subject.pictures.labels, alone)
+        alone = Predictor.from_run(run, views=1).probabilities_of(subject.images, progress=progress)
+        require_each_once(subject.images, alone, len(run.class_names))
+        one_view = measure(subject.images.labels, alone)
     report = Report(
         run=run.path.resolve(),
         data_name=subject.dataset.name,
@@ -87,18 +99,18 @@ def evaluate(
         data_fingerprint=subject.dataset.fingerprint,
         weights=run.weights_fingerprint(),
         split=split,
-        n=len(subject.pictures),
+        n=len(subject.images),
         refused=subject.refused,
         class_names=run.class_names,
-        metrics=measure(subject.pictures.labels, probabilities),
+        metrics=measure(subject.images.labels, probabilities),
         views=run.recipe.views,
         one_view=one_view,
         temperature=run.temperature,
         calibration=run.calibration(),
         notes=subject.notes,
-        files=tuple(run.path.resolve() / f"{stem}{mark_of(subject, split)}{suffix}" for stem, suffix in _FILES),
+        files=tuple(run.path.resolve() / f"{stem}{subject.file_suffix}{suffix}" for stem, suffix in _FILES),
     )
-    _write(run, report, subject.pictures, probabilities)
+    _write(run, report, subject.images, probabilities)
     return report
 
 
@@ -123,7 +135,7 @@ def _evaluate_model_file(
     _require_same_classes(model.class_names, dataset.class_names)
     pictures = dataset.splits.get(split)
     if pictures is None or not len(pictures):
-        raise _no_pictures(dataset, split)
+        raise no_images(dataset, split)
     probabilities = model.probabilities_of(pictures, progress=progress)
     require_each_once(pictures, probabilities, len(model.class_names))
     return Report(
@@ -175,51 +187,22 @@ def require_each_once(pictures: Split, probabilities: NDArray[np.float32], class
         )
 
 
-@dataclass(frozen=True)
-class Subject:
-    """What is evaluated: the pictures of one split, those that could not be read, and what must be said of them.
-
-    `own` tells whether it is the data that the run was trained on.
-    """
-
-    dataset: Dataset
-    own: bool
-    pictures: Split
-    refused: tuple[RefusedPicture, ...]
-    notes: tuple[str, ...]
-
-
 def find_subject(
     run: Run,
     data: str | os.PathLike[str] | None,
     split: SplitName,
     *,
-    fixes: str | os.PathLike[str] | None = None,
+    fixes: Sequence[Fix] | None = None,
     progress: bool = False,
-) -> Subject:
-    """Finds what a run is measured on; arguments and errors as of `evaluate`."""
-    own = run.fixes() if data is None else ()
-    applied = own if fixes is None else read_fixes(fixes)
-    dataset = load_with_rule(run.data_source if data is None else data, run.rule, fixes=applied, progress=progress)
-    _require_same_classes(run.class_names, dataset.class_names)
-    unchanged = dataset.fingerprint == run.data_fingerprint
-    earlier = run.split_of()
-    parts = parts_of(dataset, validation=run.recipe.validation, seed=run.recipe.seed, earlier=earlier)
-    if not len(parts[split]):
-        raise _no_pictures(dataset, split)
-    # A validation part that was held out was drawn from the readable pictures: nothing is missing from it.
-    refused = tuple(picture for picture in dataset.refused if picture.split == split)
-    notes = [*dataset.notes]
-    if data is None and not unchanged:
-        notes.append(_note_on_changed_data(run, split))
-    trained_on = sum(earlier.get(content) == "train" for content in parts[split].hashes) if split == "test" else 0
-    if trained_on:
-        notes.append(f"test pictures that were trained on as well, as identical files: {trained_on:,}")
-    if len(dataset.refused) > len(refused):
-        notes.append(
-            f"pictures of the data that can't be read, outside this split: {len(dataset.refused) - len(refused)}"
-        )
-    return Subject(dataset, data is None or unchanged, parts[split], refused, tuple(notes))
+) -> RunSplit:
+    """Loads what a run is measured on; arguments and errors as of `load_run_split`.
+
+    Raises:
+        EvaluationError: besides, where the data has other classes than the run.
+    """
+    subject = load_run_split(run, split, data=data, fixes=fixes, progress=progress)
+    _require_same_classes(run.class_names, subject.dataset.class_names)
+    return subject
 
 
 def _require_same_classes(expected: Sequence[str], found: Sequence[str]) -> None:
@@ -237,37 +220,9 @@ def _require_same_classes(expected: Sequence[str], found: Sequence[str]) -> None
     )
 
 
-def _note_on_changed_data(run: Run, split: SplitName) -> str:
-    if split != "test":
-        raise EvaluationError(
-            f"it can't be told any more which pictures were the run's {split} part",
-            expected=f"'{run.data_source}' as it was at the training",
-            found="other contents there now",
-            remedy="bring the old contents back, evaluate on the test split, or name the data with --data",
-        )
-    return f"'{run.data_source}' has changed since the training"
-
-
-def _no_pictures(dataset: Dataset, split: SplitName) -> EvaluationError:
-    if split == "validation":
-        return EvaluationError(
-            f"'{dataset.name}' has no validation pictures for this run",
-            found="a training that held none out (validation = 0)",
-            remedy="evaluate on the test split: --split test",
-        )
-    return EvaluationError(f"'{dataset.name}' has no {split} pictures that can be read")
-
-
 def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(f"'{name}'" for name in names[:10])
     return shown if len(names) <= 10 else f"{shown} and {len(names) - 10} more"
-
-
-def mark_of(subject: Subject, split: SplitName) -> str:
-    """What tells the files of this evaluation from those of the run's own test split."""
-    if not subject.own:
-        return f"-{split}-{subject.dataset.name}"
-    return "" if split == "test" else f"-{split}"
 
 
 def _write(run: Run, report: Report, pictures: Split, probabilities: NDArray[np.float32]) -> None:

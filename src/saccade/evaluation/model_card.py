@@ -9,23 +9,30 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from saccade.evaluation.metrics import Metrics
+import numpy as np
+from numpy.typing import NDArray
+
+from saccade.evaluation.metrics import Metrics, measure
 from saccade.evaluation.next_steps import NextStep
 from saccade.printable import printable
 from saccade.runs.run import Run
+from saccade.runs.run_split import RunSplit
 
 MARK = "<!-- written by `saccade report`; without this line it is left alone -->"
 
 _MOST_CLASSES = 100
 
 
-def model_card(run: Run, metrics: Metrics, n: int, steps: Sequence[NextStep]) -> str:
+def model_card(
+    run: Run, split: RunSplit, probabilities: NDArray[np.float32], metrics: Metrics, steps: Sequence[NextStep]
+) -> str:
     """The card as Markdown.
 
     Args:
         run: whose it is.
+        split: the n test pictures.
+        probabilities: float32 [n, classes], the run's predictions on them.
         metrics: on the test pictures.
-        n: how many these were.
         steps: what to try next.
     """
     low, high = metrics.accuracy_interval
@@ -42,7 +49,7 @@ def model_card(run: Run, metrics: Metrics, n: int, steps: Sequence[NextStep]) ->
         "",
         "## How good it is",
         "",
-        f"On {n:,} test pictures that took no part in training or in any choice, each scored once:",
+        *_test_pictures(split, probabilities),
         "",
         "| what | value |",
         "|---|---|",
@@ -89,12 +96,33 @@ def model_card(run: Run, metrics: Metrics, n: int, steps: Sequence[NextStep]) ->
     return "\n".join(lines)
 
 
+def _test_pictures(split: RunSplit, probabilities: NDArray[np.float32]) -> list[str]:
+    """How many test pictures there are, and how many of them were not new to the run."""
+    n, trained, validated = len(split.images), int(split.trained_on.sum()), int(split.validated_on.sum())
+    unreadable = f" ({len(split.refused):,} more can't be read)" if split.refused else ""
+    scored = f"On {n:,} test pictures{unreadable}, each scored once"
+    if not trained and not validated:
+        return [f"{scored}; compared file by file, none of them was used to train or to validate:"]
+    new = ~(split.trained_on | split.validated_on)
+    told = f"{trained:,} of them were trained on, {validated:,} of them are validation pictures."
+    lines = [f"{scored}. The numbers may be too good: compared file by file, {told}"]
+    if new.any():
+        rest = measure(split.images.labels[new], probabilities[new])
+        interval = "95% Wilson interval {:.2%} to {:.2%}".format(*rest.accuracy_interval)
+        lines.append(f"On the other {int(new.sum()):,} the accuracy is {rest.accuracy:.2%} ({interval}).")
+    return lines
+
+
 def _source(run: Run) -> list[str]:
     """Where its network learned first."""
     source = run.source()
     if source is None:
         return []
-    return [f"Its network comes from {_plain(source.name)} (weights `{source.fingerprint[:16]}`) and got a new head."]
+    name = _plain(source.name)
+    return [
+        f"Its network comes from {name} (weights `{source.fingerprint[:16]}`) and got a new head.",
+        f"Which pictures {name} was trained on is not known here: test pictures may be among them.",
+    ]
 
 
 def _folds(run: Run) -> list[str]:

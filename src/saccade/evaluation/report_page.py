@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.data.dataset import Dataset, Split
-from saccade.data.load import load_with_rule
+from saccade.data.dataset import Split
 from saccade.errors import EvaluationError
 from saccade.evaluation.evaluate import evaluate
 from saccade.evaluation.grad_cam import GradCam, overlaid
@@ -28,6 +27,7 @@ from saccade.pages.render import figure_markup, picture_source, render
 from saccade.runs.answers import Answers
 from saccade.runs.records import EvaluationRecord
 from saccade.runs.run import CARD, Run
+from saccade.runs.run_split import RunSplit, load_run_split
 from saccade.training.history_drawing import history_figure
 
 _MISTAKES = 24
@@ -58,11 +58,14 @@ class _Subject:
     """A run, ready to answer, with its evaluation and its answers to the test pictures of its data."""
 
     run: Run
-    dataset: Dataset
-    pictures: Split
+    split: RunSplit
     answers: Answers
     evaluation: EvaluationRecord
     predictor: Predictor
+
+    @property
+    def pictures(self) -> Split:
+        return self.split.images
 
     @cached_property
     def predicted(self) -> NDArray[np.int64]:
@@ -100,7 +103,7 @@ def report(run: Run | str | Path, *, progress: bool = False) -> ReportPage:
     steps = next_steps(_numbers(subject, metrics))
     with run.place("report.html") as path:
         path.write_text(render("report.html", **_values(subject, metrics, steps)), encoding="utf-8")
-    return ReportPage(run.path / "report.html", _write_card(run, metrics, len(subject.pictures), steps))
+    return ReportPage(run.path / "report.html", _write_card(subject, metrics, steps))
 
 
 def _subject(run: Run, progress: bool) -> _Subject:
@@ -108,22 +111,24 @@ def _subject(run: Run, progress: bool) -> _Subject:
     if evaluation is None:
         report = evaluate(run, progress=progress)
         evaluation = EvaluationRecord.model_validate(report.to_dict())
-    dataset = load_with_rule(run.data_source, run.rule, fixes=run.fixes(), progress=progress)
-    pictures, answers = dataset.splits["test"], run.answers("answers.safetensors")
-    if [bytes(row).hex() for row in answers.hashes] != list(pictures.hashes):
+    split, answers = load_run_split(run, progress=progress), run.answers("answers.safetensors")
+    hashes = [bytes(row).hex() for row in answers.hashes]
+    if hashes != list(split.images.hashes) or not np.array_equal(answers.labels, split.images.labels):
         raise EvaluationError(
             f"'{run.data_source}' has changed since '{run.name}' was evaluated",
             remedy=f"evaluate it again: saccade evaluate {run.path}",
         )
-    return _Subject(run, dataset, pictures, answers, evaluation, Predictor.from_run(run))
+    return _Subject(run, split, answers, evaluation, Predictor.from_run(run))
 
 
-def _write_card(run: Run, metrics: Metrics, n: int, steps: list[NextStep]) -> Path | None:
+def _write_card(subject: _Subject, metrics: Metrics, steps: list[NextStep]) -> Path | None:
+    run = subject.run
     card = run.path / CARD
     if card.exists() and MARK not in card.read_text(encoding="utf-8", errors="replace"):
         return None
+    text = model_card(run, subject.split, subject.answers.probabilities, metrics, steps)
     with run.place(CARD) as path:
-        path.write_text(model_card(run, metrics, n, steps), encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     return card
 
 
@@ -134,13 +139,13 @@ def _numbers(subject: _Subject, metrics: Metrics) -> Numbers:
         path=str(run.path),
         source=run.data_source,
         class_names=run.class_names,
-        training_pictures=np.bincount(subject.dataset.splits["train"].labels, minlength=len(run.class_names)).tolist(),
+        training_pictures=np.bincount(subject.split.splits["train"].labels, minlength=len(run.class_names)).tolist(),
         metrics=metrics,
         n=len(subject.pictures),
         confident_mistakes=int(mistakes.sum()),
         history=run.history(),
         calibration=run.calibration(),
-        refused=len(subject.dataset.refused),
+        refused=len(subject.split.dataset.refused),
     )
 
 
@@ -153,6 +158,8 @@ def _values(subject: _Subject, metrics: Metrics, steps: list[NextStep]) -> dict[
         "metrics": metrics,
         "evaluation": subject.evaluation,
         "n": len(subject.pictures),
+        "test_pictures_note": _note_on_test_pictures(subject.split),
+        "notes": dict.fromkeys((*run.data.notes, *subject.split.notes)),
         "per_class": list(zip(run.class_names, metrics.per_class, strict=True)),
         "matrix": metrics.confusion_matrix.tolist() if len(run.class_names) <= _LARGEST_MATRIX else None,
         "pairs": _pairs(subject, metrics),
@@ -167,6 +174,15 @@ def _values(subject: _Subject, metrics: Metrics, steps: list[NextStep]) -> dict[
         "environment": run.environment(),
         "recipe": {key: value for key, value in run.recipe.model_dump().items() if key != "name"},
     }
+
+
+def _note_on_test_pictures(split: RunSplit) -> str:
+    """What the number of test pictures does not say."""
+    seen = int((split.trained_on | split.validated_on).sum())
+    unreadable = f"; {len(split.refused):,} more can't be read" if split.refused else ""
+    if seen:
+        return f"{seen:,} of them were used to train or to validate{unreadable}"
+    return f"each scored once; none was used to train or to validate{unreadable}"
 
 
 def _page_pictures(subject: _Subject, chosen: CellPictures) -> dict[str, Any]:
@@ -237,9 +253,12 @@ def _explained(subject: _Subject) -> dict[str, list[dict[str, Any]]]:
     """Grad-CAM maps of some right and some wrong answers, drawn evenly, always the same ones."""
     cam = GradCam.of(subject.predictor.model)
     draw = np.random.default_rng(0)
-    found = {}
+    found: dict[str, list[dict[str, Any]]] = {}
     for kind, own in (("right", np.flatnonzero(subject.correct)), ("wrong", np.flatnonzero(~subject.correct))):
         few = draw.choice(own, size=min(_EXPLAINED, len(own)), replace=False)
+        if not len(few):
+            found[kind] = []
+            continue
         pictures = subject.pictures.take(few)
         maps = cam.maps(pictures, subject.predicted[few])
         found[kind] = [

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from saccade.data.dataset import SPLIT_NAMES, Split, SplitName
 from saccade.data.figures import save_figure
+from saccade.data.fixes import read_fixes
 from saccade.data.progress import counting
 from saccade.errors import EvaluationError
 from saccade.evaluation.corruptions import CORRUPTIONS, STRENGTHS
-from saccade.evaluation.evaluate import find_subject, mark_of
+from saccade.evaluation.evaluate import find_subject
 from saccade.evaluation.metrics import wilson_interval
 from saccade.inference.predictor import Predictor
 from saccade.runs.run import Run
@@ -110,18 +111,20 @@ def measure_robustness(
     *,
     data: str | os.PathLike[str] | None = None,
     split: SplitName = "test",
+    fixes: str | os.PathLike[str] | None = None,
     strict: bool = False,
     progress: bool = False,
 ) -> Robustness:
     """Scores a run on pictures that are made worse in seven ways and five strengths.
 
     The pictures are corrupted as the run's rule has made them, at its size. `robustness.json` and `robustness.png` are
-    written into the run; their names say so where it was not the test split of the run's own data.
+    written into the run; their names say so, as those of `evaluate` do, where it was not the run's own test split.
 
     Args:
         run: a run or its directory.
         data: a name or a path. None: what the run was trained on.
         split: as for `evaluate`.
+        fixes: as for `evaluate`.
         strict: fail if a picture of the data can't be read.
         progress: whether to show on stderr how far it is.
 
@@ -133,12 +136,13 @@ def measure_robustness(
     run = Run.open(run)
     if split not in SPLIT_NAMES:
         raise EvaluationError(f"there is no split '{split}'", expected=f"one of {', '.join(SPLIT_NAMES)}")
-    predictor = Predictor.from_run(run)
-    subject = find_subject(run, data, split, progress=progress)
+    applied = None if fixes is None else read_fixes(fixes)
+    subject = find_subject(run, data, split, fixes=applied, progress=progress)
     if strict:
         subject.dataset.require_all()
-    plain, correct = count_correct(predictor, subject.pictures, progress=progress)
-    n, mark = len(subject.pictures), mark_of(subject, split)
+    predictor = Predictor.from_run(run)
+    plain, correct = count_correct(predictor, subject.images, progress=progress)
+    n, mark = len(subject.images), subject.file_suffix
     robustness = Robustness(
         run=run.path.resolve(),
         data_name=subject.dataset.name,

@@ -10,7 +10,7 @@ from saccade.inference.model_file import ModelFile
 from saccade.inference.onnx_model import OnnxModel
 from saccade.printable import printable
 from saccade.runs.environment import memory_bytes
-from saccade.runs.run import Run
+from saccade.runs.run import Run, require_path
 from saccade.runs.untrusted import read_contents
 
 
@@ -22,9 +22,10 @@ def open_model(run: Run | ModelFile | str | Path) -> Run | ModelFile:
     """
     if isinstance(run, ModelFile):
         return run
-    if not isinstance(run, Run) and Path(run).is_file():
-        return _open_file(Path(run))
-    return Run.open(run)
+    if isinstance(run, Run):
+        return run
+    path = require_path(run)
+    return _open_file(path) if path.is_file() else Run.open(path)
 
 
 def _open_file(path: Path) -> ModelFile:

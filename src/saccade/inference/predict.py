@@ -1,19 +1,18 @@
-"""predict: classes of pictures, each reported exactly once."""
+"""predict: classes of pictures."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from saccade.data.dataset import Split, SplitName
+from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.data.decode_files import decode_files
 from saccade.data.load import load_with_rule
-from saccade.data.parts import parts_of
 from saccade.data.picture_files import DecodedChunk
 from saccade.data.progress import Progress, counting
 from saccade.errors import DataError, RunError
@@ -23,8 +22,9 @@ from saccade.inference.light import MOST_PICTURES, light_model
 from saccade.inference.model_file import ModelFile
 from saccade.inference.open_model import open_model
 from saccade.inference.respond import Responder
-from saccade.inference.sources import DatasetPicture, find_pictures
+from saccade.inference.sources import DatasetPicture, FoundImages, find_pictures, image_sources
 from saccade.runs.run import Run
+from saccade.runs.run_split import load_run_split
 
 UNFAMILIAR = 0.05
 """Less familiarity than this is told: of pictures like the training data, one in twenty has it."""
@@ -75,7 +75,8 @@ def predict(
 
     Args:
         run: a run or its directory, or an ONNX or LiteRT file that `saccade.export` wrote.
-        pictures: files, folders (at any depth), globs, and `DATA:test:0` for a dataset's own picture.
+        pictures: files, folders (at any depth), globs, and `DATA:test:0` for a dataset's own picture. Of a folder and a
+            glob, what accompanies pictures, such as labels.csv, is left out, as a training leaves it out.
         top: how many classes to give, most probable first.
         abstain: the part of the answers that is to be right, such as 0.99: what is less probable than that takes, by
             the run's validation pictures, is marked as unsure. Or what `abstention_of` found for it.
@@ -83,14 +84,29 @@ def predict(
         progress: whether to show a progress bar on stderr.
 
     Returns:
-        One prediction for each picture named, in the order of the sources. A picture that is named twice is reported
-        once; one that can't be read is reported with the reason.
+        As many predictions as pictures are named, in the order of the sources: of a picture that is named twice, two.
+        Of one folder or glob, every file is reported once. A picture that can't be read is reported with the reason.
 
     Raises:
         RunError: the run can't be used, can't keep that promise, or does not know what is familiar.
         DataError: a folder or a glob holds nothing, or a dataset's picture does not exist.
+        EvaluationError: a dataset has no pictures in the split of one that is asked for.
     """
-    run = open_model(run)
+    model = open_model(run)
+    found = find_pictures(image_sources(pictures))
+    return predict_found(model, found, top=top, abstain=abstain, familiarity=familiarity, progress=progress)
+
+
+def predict_found(
+    run: Run | ModelFile,
+    found: FoundImages,
+    *,
+    top: int = 3,
+    abstain: float | Abstention | None = None,
+    familiarity: bool = False,
+    progress: bool = False,
+) -> list[Prediction]:
+    """Classifies images that `find_pictures` found; arguments, result and errors as of `predict`."""
     if isinstance(run, ModelFile) and (abstain is not None or familiarity):
         raise RunError(
             "a model file alone can't tell when to say 'unsure', or what is familiar",
@@ -98,16 +114,15 @@ def predict(
             remedy="name the run's directory",
         )
     threshold = 0.0 if abstain is None or isinstance(run, ModelFile) else _threshold(run, abstain)
-    several = [pictures] if isinstance(pictures, str | os.PathLike) else pictures
-    sources = [os.fspath(picture) for picture in several]
-    asked = find_pictures(sources)
-    files = [picture for picture in asked if isinstance(picture, Path)]
-    own = [picture for picture in asked if isinstance(picture, DatasetPicture)]
-    shown = progress and len(asked) > _FEW_PICTURES
+    asked = found.images
+    different = dict.fromkeys(asked)  # a picture that is named twice is decoded once
+    files = [picture for picture in different if isinstance(picture, Path)]
+    own = [picture for picture in different if isinstance(picture, DatasetPicture)]
+    shown = progress and len(different) > _FEW_PICTURES
     with closing(decode_files(files, run.rule)) as chunks:
         # Not before: to load a runtime takes time, in which the workers have begun to decode.
-        respond = _responder(run, len(asked), familiarity, top)
-        with counting("predicting", total=len(asked), unit="pictures", shown=shown) as bar:
+        respond = _responder(run, len(different), familiarity, top)
+        with counting("predicting", total=len(different), unit="pictures", shown=shown) as bar:
             answers: dict[Path | DatasetPicture, Prediction] = _predict_files(respond, files, chunks, bar)
             answers |= _predict_own(run, respond, own, bar)
     return [_marked(answers[picture], threshold) for picture in asked]
@@ -156,34 +171,30 @@ def _predict_files(
 def _predict_own(
     run: Run | ModelFile, respond: Responder, pictures: Sequence[DatasetPicture], bar: Progress
 ) -> dict[Path | DatasetPicture, Prediction]:
-    names = dict.fromkeys(picture.data for picture in pictures)
-    datasets, parts = {}, {}
-    for data in names:
-        if isinstance(run, ModelFile):
-            datasets[data] = load_with_rule(data, run.rule)
-            parts[data] = dict(datasets[data].splits)
-        else:
-            # Of the run's own data, the pictures are those that it was trained on.
-            fixes = run.fixes() if data == run.data_source else ()
-            datasets[data] = load_with_rule(data, run.rule, fixes=fixes)
-            recipe, earlier = run.recipe, run.split_of()
-            parts[data] = parts_of(datasets[data], validation=recipe.validation, seed=recipe.seed, earlier=earlier)
+    splits: dict[tuple[str, SplitName], tuple[Dataset, Split | None]] = {}
     answers: dict[Path | DatasetPicture, Prediction] = {}
     for picture in pictures:
-        split = _split_with(picture, parts[picture.data])
+        key = picture.data, picture.split
+        if key not in splits:
+            splits[key] = _split_of(run, *key)
+        dataset, split = splits[key]
+        if split is None or picture.index >= len(split):
+            raise DataError(
+                f"'{picture}' does not exist",
+                expected=f"an index from 0 to {len(split) - 1}" if split else "a split with pictures",
+                found=str(picture.index),
+            )
         ((best, familiarity),) = respond(split.take(np.array([picture.index])))
-        truth = datasets[picture.data].class_names[split.labels[picture.index]]
+        truth = dataset.class_names[split.labels[picture.index]]
         answers[picture] = Prediction(str(picture), best, true_class=truth, familiarity=familiarity)
         bar.update(1)
     return answers
 
 
-def _split_with(picture: DatasetPicture, parts: Mapping[SplitName, Split]) -> Split:
-    split = parts.get(picture.split)
-    if split is None or picture.index >= len(split):
-        raise DataError(
-            f"'{picture}' does not exist",
-            expected=f"an index from 0 to {len(split) - 1}" if split else "a split with pictures",
-            found=str(picture.index),
-        )
-    return split
+def _split_of(run: Run | ModelFile, data: str, split: SplitName) -> tuple[Dataset, Split | None]:
+    """The data and the images of its split, as the run sees them; a model file knows no split but the data's own."""
+    if isinstance(run, ModelFile):
+        dataset = load_with_rule(data, run.rule)
+        return dataset, dataset.splits.get(split)
+    found = load_run_split(run, split, data=data)
+    return found.dataset, found.images

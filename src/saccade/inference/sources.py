@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from saccade.data.dataset import SplitName
-from saccade.errors import DataError
+from saccade.data.walk import image_files, is_side_file, note_on_side_files
+from saccade.errors import DataError, type_in_words
 
 _OF_DATASET = re.compile(r"(?P<data>.+):(?P<split>train|validation|test):(?P<index>[0-9]+)")
 
@@ -32,56 +34,106 @@ class DatasetPicture:
         return f"{self.data}:{self.split}:{self.index}"
 
 
-def find_pictures(sources: Iterable[str | Path]) -> list[Path | DatasetPicture]:
-    """Everything that the sources name, each once, in their order; a folder's files by name, at any depth.
+@dataclass(frozen=True)
+class FoundImages:
+    """What the sources of a prediction come to.
 
-    A file that does not exist is among them, so that it is reported like any other picture that can't be read.
+    Attributes:
+        images: n images, in the order of the sources; of a folder or a glob, in the order of their paths.
+        notes: sentences on the files that were left out.
+    """
+
+    images: tuple[Path | DatasetPicture, ...]
+    notes: tuple[str, ...]
+
+
+def image_sources(pictures: object) -> list[str]:
+    """The sources that a prediction is asked for, as text: one, or any number of them.
 
     Raises:
-        DataError: a glob or a folder holds no file at all.
+        DataError: a source is something else than a path or a text, such as an image in memory.
     """
-    found: dict[Path | DatasetPicture, None] = {}
-    seen: set[Path] = set()
+    several: Iterable[object] = [pictures]
+    if not isinstance(pictures, str | bytes | bytearray | memoryview | os.PathLike) and isinstance(pictures, Iterable):
+        several = pictures
+    return [_image_source(picture) for picture in several]
+
+
+def _image_source(picture: object) -> str:
+    name = os.fspath(picture) if isinstance(picture, os.PathLike) else picture
+    if isinstance(name, str):
+        return name
+    raise DataError(
+        "a picture is named by its path",
+        expected="the path of a file or a folder, a glob, or DATA:test:0; or several of them",
+        found=type_in_words(picture),
+        remedy="save a picture that is in memory as a file, and name the file",
+    )
+
+
+def find_pictures(sources: Iterable[str | Path]) -> FoundImages:
+    """The images that the sources name, in the order of the sources; a folder's files by name, at any depth.
+
+    An image that is named twice is in the result twice. Only within one folder or glob, every file is taken once, even
+    if several links lead to the file. A folder and a glob give the files that a training would take for images: no
+    hidden files, and no files whose names say that they accompany images, such as labels.csv. A file that is named
+    itself is taken whatever its name, and also if the file does not exist, so that it is reported as unreadable.
+
+    Raises:
+        DataError: a glob or a folder holds no image, or a folder can't be read.
+    """
+    found: list[Path | DatasetPicture] = []
+    side_files: list[str] = []
     for source in sources:
-        for item in _expand(str(source)):
-            if isinstance(item, DatasetPicture):
-                found.setdefault(item)
-            elif (real := item.resolve()) not in seen:
-                seen.add(real)
-                found.setdefault(item)
-    return list(found)
+        images, left_out = _expand(str(source))
+        found += images
+        side_files += left_out
+    return FoundImages(tuple(found), note_on_side_files(side_files))
 
 
-def _expand(source: str) -> Iterator[Path | DatasetPicture]:
+def _expand(source: str) -> tuple[Sequence[Path | DatasetPicture], list[str]]:
+    """The images of one source, and the side files that were left out."""
     path = Path(source)
     matched = _OF_DATASET.fullmatch(source)
     if path.is_dir():
-        yield from _files_in(path)
-    elif path.exists():
-        yield path
-    elif matched:
+        return _images_among([path], f"there is no picture in the folder '{path}'")
+    if path.exists():
+        return [path], []
+    if matched:
         split: SplitName = matched["split"]  # type: ignore[assignment]
-        yield DatasetPicture(matched["data"], split, int(matched["index"]))
-    elif glob.has_magic(source):
-        yield from _matching(source)
-    else:
-        yield path
+        return [DatasetPicture(matched["data"], split, int(matched["index"]))], []
+    if glob.has_magic(source):
+        paths = map(Path, glob.glob(source, recursive=True))  # noqa: PTH207 - patterns may be absolute
+        return _images_among(paths, f"no picture matches '{source}'")
+    return [path], []
 
 
-def _files_in(folder: Path) -> list[Path]:
-    files = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
-    if not files:
-        raise DataError(f"there is no file in the folder '{folder}'", expected="pictures, at any depth")
-    return files
+def _images_among(paths: Iterable[Path], problem: str) -> tuple[list[Path], list[str]]:
+    """The images, and the side files, among files and in folders, each once, sorted by path.
+
+    Raises:
+        DataError: there is no image; `problem` says so.
+    """
+    images: dict[Path, Path] = {}
+    side_files: dict[Path, str] = {}
+    for path in sorted(paths):
+        for file, is_image in _files_at(path):
+            if is_image:
+                images.setdefault(file.resolve(), file)
+            else:
+                side_files.setdefault(file.resolve(), str(file))
+    if not images:
+        notes = [note.removeprefix("left out: ") for note in note_on_side_files(side_files.values())]
+        raise DataError(problem, expected="pictures, at any depth", found=notes[0] if notes else "no file")
+    return sorted(images.values()), list(side_files.values())
 
 
-def _matching(pattern: str) -> list[Path]:
-    paths = sorted(Path(name) for name in glob.glob(pattern, recursive=True))  # noqa: PTH207 - patterns may be absolute
-    files = [file for path in paths for file in (_files_in(path) if path.is_dir() else [path])]
-    if not files:
-        raise DataError(f"no file matches '{pattern}'")
-    return files
+def _files_at(path: Path) -> list[tuple[Path, bool]]:
+    """The file at a path, or all files below a folder there, each with whether the file should be an image."""
+    if not path.is_dir():
+        return [(path, not is_side_file(path.name))]
+    try:
+        images, side_files = image_files(str(path))
+    except OSError as error:
+        raise DataError(f"the folder {error.filename} can't be read", found=error.strerror) from None
+    return [(path / file.path, True) for file in images] + [(path / file.path, False) for file in side_files]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 
-from saccade.errors import RecipeError
+from saccade.errors import RecipeError, type_in_words
 from saccade.recipes import accurate, classic, fast, folder, quick, scheduled, transfer, two_phase
 from saccade.recipes.entry import Entry
 from saccade.recipes.recipe import Recipe
@@ -24,6 +24,10 @@ def get_entry(name: str) -> Entry:
     Raises:
         RecipeError: there is no recipe of that name; the nearest is named.
     """
+    if not isinstance(name, str):
+        raise RecipeError(
+            "a recipe is named, or a saccade.Recipe", expected=f"one of {', '.join(ENTRIES)}", found=type_in_words(name)
+        )
     if name not in ENTRIES:
         near = difflib.get_close_matches(name, ENTRIES, n=1)
         raise RecipeError(

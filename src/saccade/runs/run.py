@@ -32,8 +32,9 @@ and later what `evaluate` and `export` add.
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,7 @@ from numpy.typing import NDArray
 
 from saccade.data.dataset import SPLIT_NAMES, PictureRule, RefusedPicture, Split, SplitName
 from saccade.data.fixes import Fix, fixes_text, read_fixes
-from saccade.errors import RunError
+from saccade.errors import RunError, type_in_words
 from saccade.printable import printable
 from saccade.recipes import Recipe
 from saccade.runs.answers import Answers
@@ -113,7 +114,7 @@ class Run:
         """
         if isinstance(path, Run):
             return path
-        directory = Path(path)
+        directory = require_path(path)
         if not (directory / "recipe.json").is_file() or not (directory / "data.json").is_file():
             raise RunError(
                 f"'{directory}' is not a run",
@@ -408,6 +409,34 @@ class Run:
                 remedy=f"go on with it: saccade train --resume {self.path}",
             )
         return path
+
+
+def require_path(run: object) -> Path:
+    """The path by which a run, or an exported model file, is named.
+
+    Raises:
+        RunError: it is named by something else.
+    """
+    name = os.fspath(run) if isinstance(run, os.PathLike) else run
+    if isinstance(name, str):
+        return Path(name)
+    raise RunError(
+        "a run is named by its path",
+        expected="the path of a directory made by `saccade train`, or a Run",
+        found=type_in_words(run),
+    )
+
+
+def require_runs(runs: object) -> list[Run | Path]:
+    """Several runs, from a run or a path, or from any number of them.
+
+    Raises:
+        RunError: one of them is neither.
+    """
+    several: Iterable[object] = [runs]
+    if not isinstance(runs, Run | str | bytes | os.PathLike) and isinstance(runs, Iterable):
+        several = runs
+    return [run if isinstance(run, Run) else require_path(run) for run in several]
 
 
 def _what_is_there(directory: Path) -> str:

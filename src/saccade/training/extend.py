@@ -86,7 +86,7 @@ def extend(
 
 
 def _load(parent: Run, data: str | os.PathLike[str] | None) -> Dataset:
-    return load_with_rule(data or parent.data_source, parent.rule, fixes=parent.fixes())
+    return load_with_rule(parent.data_source if data is None else data, parent.rule, fixes=parent.fixes())
 
 
 def _end_of(parent: Run) -> Checkpoint:

@@ -94,7 +94,7 @@ def _timekeeping(
 
 
 def _load(run: Run, data: str | os.PathLike[str] | None) -> Dataset:
-    return load_with_rule(data or run.data_source, run.rule, fixes=run.fixes())
+    return load_with_rule(run.data_source if data is None else data, run.rule, fixes=run.fixes())
 
 
 def _latest(run: Run, told: Progress, *, force: bool) -> Checkpoint | None:

@@ -62,8 +62,8 @@ def train_seeds(
         RecipeError: the recipe, a key or a value is not known.
         RunError: `out` is a run, or holds runs of another recipe or other data.
     """
-    name = recipe or default_recipe_name(dataset.rule.height, dataset.rule.width)
-    first = Method(resolve_recipe(name, epochs, settings))
+    default = default_recipe_name(dataset.rule.height, dataset.rule.width)
+    first = Method(resolve_recipe(default if recipe is None else recipe, epochs, settings))
     methods = [first.with_seed(first.recipe.seed + number) for number in range(seeds)]
     places = _places(out, methods, dataset)
     for own, place in zip(methods, places, strict=True):

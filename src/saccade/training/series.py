@@ -81,10 +81,10 @@ def prepared(
         TrainingError: there is no such source, or the recipe is none of a transfer from it.
     """
     if source is None:
-        size = resolve_recipe(recipe or "quick", None, None).image_size
+        size = resolve_recipe("quick" if recipe is None else recipe, None, None).image_size
         dataset = data if isinstance(data, Dataset) else load_data(data, size, progress)
         name = default_recipe_name(dataset.rule.height, dataset.rule.width)
-        resolved = resolve_recipe(recipe or name, None, None)
+        resolved = resolve_recipe(name if recipe is None else recipe, None, None)
         refuse_transfer(resolved)
         return dataset, Method(resolved)
     found = source if isinstance(source, Source) else Source.of(source)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 
 from saccade.data.dataset import PictureRule
 from saccade.data.default_size import square_rule
-from saccade.errors import TrainingError
+from saccade.errors import TrainingError, type_in_words
 from saccade.recipes import BackboneName, NetworkName
 from saccade.runs.environment import memory_bytes
 from saccade.runs.records import SourceRecord, WeightsNote
@@ -24,6 +25,8 @@ from saccade.runs.untrusted import read_weights_with_notes
 
 if TYPE_CHECKING:
     import keras
+
+_EXPECTED = f"a run, the weights.safetensors of one, or one of {', '.join(get_args(BackboneName))}"
 
 Weights = Mapping[str, NDArray[np.float32]]
 
@@ -58,6 +61,10 @@ class Source:
             TrainingError: there is no such source.
             RunError: the run, or the file, is damaged.
         """
+        if not isinstance(source, Run | str | os.PathLike):
+            raise TrainingError(
+                "the source of a transfer is named by its path or name", expected=_EXPECTED, found=type_in_words(source)
+            )
         name = str(source)
         backbone = next((known for known in get_args(BackboneName) if known.lower() == name.lower()), None)
         if backbone is not None and not Path(name).exists():
@@ -178,6 +185,6 @@ def _not_found(name: str) -> TrainingError:
     named = [known for known in get_args(BackboneName) if known.lower() in near]
     return TrainingError(
         f"there is no source '{name}' for a transfer",
-        expected=f"a run, the weights.safetensors of one, or one of {', '.join(get_args(BackboneName))}",
+        expected=_EXPECTED,
         remedy=f"did you mean {' or '.join(named)}?" if named else None,
     )

@@ -80,12 +80,14 @@ def train(
     """
     check_backend()
     check_free(out)
-    refuse_transfer(resolve_recipe(recipe or "quick", None, None))
+    known = "quick" if recipe is None else recipe
+    refuse_transfer(resolve_recipe(known, None, None))
     earlier = None if split_from is None else Run.open(split_from).split_of()
     # Wrong settings are refused before any work, even while the default recipe is not known yet.
-    size = resolve_recipe(recipe or "quick", epochs, settings).image_size
+    size = resolve_recipe(known, epochs, settings).image_size
     dataset = data if isinstance(data, Dataset) else load_data(data, size, progress is True)
-    chosen = resolve_recipe(recipe or default_recipe_name(dataset.rule.height, dataset.rule.width), epochs, settings)
+    default = default_recipe_name(dataset.rule.height, dataset.rule.width)
+    chosen = resolve_recipe(default if recipe is None else recipe, epochs, settings)
     return begin(dataset, chosen, out=out, earlier=earlier, progress=progress)
 
 

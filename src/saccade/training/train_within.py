@@ -118,7 +118,7 @@ def train_within(
     budget = Budget(minutes, time.monotonic())
     check_backend()
     check_free(out)
-    size = resolve_recipe(recipe or "quick", None, settings).image_size
+    size = resolve_recipe("quick" if recipe is None else recipe, None, settings).image_size
     dataset = data if isinstance(data, Dataset) else load_data(data, size, progress is True)
     return train_in_budget(
         dataset, budget, recipe=recipe, out=out, settings=settings, split_from=split_from, progress=progress
@@ -174,7 +174,8 @@ def _planned(
 ) -> _Planned:
     """Chooses what to train, and how much of it."""
     small = min(dataset.rule.height, dataset.rule.width) < 16
-    first = resolve_recipe(recipe or ("quick" if small else "fast"), None, settings)
+    default = "quick" if small else "fast"
+    first = resolve_recipe(default if recipe is None else recipe, None, settings)
     refuse_transfer(first)
     parts = checked_parts(dataset, first, earlier)
     work = Work(first, dataset.rule.height, dataset.rule.width, len(parts["train"]), len(parts["validation"]))

@@ -74,7 +74,7 @@ def tune(
     _require_optuna()
     check_backend()
     check_folder(out)
-    size = resolve_recipe(recipe or "quick", None, None).image_size
+    size = resolve_recipe("quick" if recipe is None else recipe, None, None).image_size
     dataset = data if isinstance(data, Dataset) else load_data(data, size, progress)
     base = resolve_recipe(recipe or default_recipe_name(dataset.rule.height, dataset.rule.width), None, None)
     space = search_space(base, search or {})

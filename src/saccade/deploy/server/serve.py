@@ -22,7 +22,7 @@ from saccade.deploy.server.metrics import Metrics
 from saccade.deploy.server.models import Models
 from saccade.deploy.server.patient_protocol import PatientProtocol
 from saccade.errors import SaccadeError
-from saccade.runs.run import Run
+from saccade.runs.run import Run, require_runs
 
 _LINGER = 0.3
 """Seconds in which a server that is to end still reads what was sent before its clients could know of it."""
@@ -61,9 +61,8 @@ def serve(
         SaccadeError: nothing can listen at that address and port, the token can't be used, or an event loop runs here
             already, as in a notebook.
     """
-    several = [runs] if isinstance(runs, Run | str | Path) else runs
+    paths = [str(run.path if isinstance(run, Run) else run) for run in require_runs(runs)]
     with Listening(host, port) as listening:
-        paths = [str(run.path if isinstance(run, Run) else run) for run in several]
         answer_requests(listening, paths, token, allowed_hosts, abstain, limits or Limits())
 
 

@@ -1,0 +1,163 @@
+"""The images of a run's splits: which images a split holds, with which corrections. Every command asks here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saccade.data.dataset import Dataset, RefusedPicture, Split, SplitName
+from saccade.data.fixes import Fix, apply_fixes, fixed_fingerprint
+from saccade.data.load import load_with_rule
+from saccade.data.parts import parts_of
+from saccade.errors import EvaluationError
+from saccade.runs.run import Run
+
+_LONGEST_NAME = (
+    40  # characters of the data's name in the name of a file: at most 160 bytes of the 255 that one may have
+)
+_HASH_DIGITS = 8
+
+
+@dataclass(frozen=True)
+class RunSplit:
+    """The images of one split, as a run sees them.
+
+    Attributes:
+        dataset: the data, with the fixes applied.
+        name: of the split.
+        splits: all splits of the run on this data; "validation" may be empty.
+        is_own: whether these are the run's own data and the run's own fixes.
+        trained_on: bool [n], which of these n images the run was trained on as well, as identical files; none of the
+            split "train".
+        validated_on: bool [n], which of these images are validation images of the run as well, as identical files;
+            none of the splits "train" and "validation".
+        notes: sentences that whoever reads numbers on these images should know.
+    """
+
+    dataset: Dataset
+    name: SplitName
+    splits: Mapping[SplitName, Split]
+    is_own: bool
+    trained_on: NDArray[np.bool_]
+    validated_on: NDArray[np.bool_]
+    notes: tuple[str, ...]
+
+    @property
+    def images(self) -> Split:
+        """The images of the split."""
+        return self.splits[self.name]
+
+    @property
+    def refused(self) -> tuple[RefusedPicture, ...]:
+        """The images of the split that could not be read."""
+        # A validation split that was held out was drawn from the readable images: nothing is missing from it.
+        return tuple(picture for picture in self.dataset.refused if picture.split == self.name)
+
+    @property
+    def file_suffix(self) -> str:
+        """What the names of files with results on these images end in, such as "-test-photos-1a2b3c4d".
+
+        It is "" for the test split of the run's own data. For other data or other fixes it holds a hash of the images,
+        their classes and the fixes, so that no result takes the place of another one's.
+        """
+        if not self.is_own:
+            return f"-{self.name}-{self.dataset.name[:_LONGEST_NAME]}-{self.dataset.fingerprint[:_HASH_DIGITS]}"
+        return "" if self.name == "test" else f"-{self.name}"
+
+
+def load_run_split(
+    run: Run,
+    split: SplitName = "test",
+    *,
+    data: str | os.PathLike[str] | None = None,
+    fixes: Sequence[Fix] | None = None,
+    progress: bool = False,
+) -> RunSplit:
+    """Loads the images of a split of a run.
+
+    Where Saccade and not the data decides on the splits, every image keeps the split that the run's split.csv records.
+
+    Args:
+        run: the run.
+        split: the name of the split.
+        data: a name or a path. None: what the run was trained on.
+        fixes: what is dropped and relabeled. None: the run's own fixes where the data is what the run was trained on,
+            under whatever name or path, else nothing.
+        progress: whether to show on stderr how far the loading is.
+
+    Raises:
+        DataError: the data can't be used, or the fixes are not for this data.
+        RunError: the run's split.csv is missing or damaged.
+        EvaluationError: the split has no images; or the run's data has changed, so that its split can't be told.
+    """
+    found = load_with_rule(run.data_source if data is None else data, run.rule, progress=progress)
+    own_fingerprint = fixed_fingerprint(found.fingerprint, run.fixes())
+    unchanged = own_fingerprint == run.data_fingerprint
+    if fixes is None:
+        trained_with = data is None or unchanged or _is_same_place(found.source, run.data_source)
+        fixes = run.fixes() if trained_with else ()
+    dataset = apply_fixes(found, fixes) if fixes else found
+    previous = run.split_of()
+    splits = parts_of(dataset, validation=run.recipe.validation, seed=run.recipe.seed, earlier=previous)
+    if not len(splits[split]):
+        raise no_images(dataset, split)
+    changed = data is None and not unchanged
+    if changed and split != "test":
+        raise _split_is_lost(run, split)
+    known = [previous.get(content) for content in splits[split].hashes]
+    trained_on = np.array([split != "train" and part == "train" for part in known], np.bool_)
+    validated_on = np.array([split == "test" and part == "validation" for part in known], np.bool_)
+    return RunSplit(
+        dataset=dataset,
+        name=split,
+        splits=splits,
+        is_own=(data is None or unchanged) and dataset.fingerprint == own_fingerprint,
+        trained_on=trained_on,
+        validated_on=validated_on,
+        notes=(*dataset.notes, *_notes(run, dataset, split, changed, int(trained_on.sum()), int(validated_on.sum()))),
+    )
+
+
+def no_images(dataset: Dataset, split: SplitName) -> EvaluationError:
+    """The error that says that a split has no images."""
+    if split == "validation":
+        return EvaluationError(
+            f"'{dataset.name}' has no validation pictures for this run",
+            found="a training that held none out (validation = 0)",
+            remedy="evaluate on the test split: --split test",
+        )
+    return EvaluationError(f"'{dataset.name}' has no {split} pictures that can be read")
+
+
+def _notes(
+    run: Run, dataset: Dataset, split: SplitName, changed: bool, trained_on: int, validated_on: int
+) -> Iterator[str]:
+    if changed:
+        yield f"'{run.data_source}' has changed since the training"
+    if trained_on:
+        yield f"{split} pictures that were trained on as well, as identical files: {trained_on:,}"
+    if validated_on:
+        yield f"{split} pictures that are validation pictures as well, as identical files: {validated_on:,}"
+    refused = sum(picture.split != split for picture in dataset.refused)
+    if refused:
+        yield f"pictures of the data that can't be read, outside this split: {refused:,}"
+
+
+def _is_same_place(first: str, second: str) -> bool:
+    """Whether two sources of data are the same name, or paths of the same folder or archive."""
+    one, other = Path(first), Path(second)
+    return first == second or (one.is_absolute() and other.is_absolute() and one.resolve() == other.resolve())
+
+
+def _split_is_lost(run: Run, split: SplitName) -> EvaluationError:
+    return EvaluationError(
+        f"it can't be told any more which pictures were the run's {split} part",
+        expected=f"'{run.data_source}' as it was at the training",
+        found="other contents there now",
+        remedy="bring the old contents back, evaluate on the test split, or name the data with --data",
+    )

@@ -1,0 +1,109 @@
+"""Every public function answers a value of a wrong type with one plain error that prints none of its contents."""
+
+import inspect
+import shutil
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import saccade
+from saccade.errors import DataError, RecipeError, SaccadeError
+
+SECRET = "CONTENTS"
+PNG = b"\x89PNG\r\n\x1a\n" + SECRET.encode() * 1000
+ANYTHING = [PNG, 3.5, object(), np.full((8, 8, 3), 77, np.uint8), Image.new("RGB", (8, 8)), {1: SECRET}, [PNG]]
+
+# Which arguments a wrong value is tried for, function by function; the others have values that are right.
+ARGUMENTS = {
+    "audit": ["data"],
+    "benchmark": ["run"],
+    "compare": ["runs", "data"],
+    "cross_validate": ["data", "recipe", "source", "split_from"],
+    "evaluate": ["run", "data", "fixes"],
+    "explore": ["data"],
+    "export": ["run"],
+    "extend": ["run", "data"],
+    "get_recipe": ["name"],
+    "learning_curve": ["data", "recipe", "source"],
+    "load": ["data", "fixes"],
+    "predict": ["run", "pictures"],
+    "report": ["run"],
+    "resume": ["run", "data"],
+    "serve": ["runs"],
+    "train": ["data", "recipe", "split_from"],
+    "train_within": ["data", "recipe", "split_from"],
+    "transfer": ["data", "source"],
+    "tune": ["data", "recipe"],
+}
+ALWAYS = ("out", "progress", "port", "trials")
+CASES = [(function, argument) for function, arguments in ARGUMENTS.items() for argument in arguments]
+
+
+def test_the_table_names_every_public_function():
+    functions = {name for name in saccade.__all__ if inspect.isfunction(getattr(saccade, name))}
+    assert functions == set(ARGUMENTS)
+
+
+@pytest.fixture(scope="module")
+def second_run(tiny_run, tmp_path_factory):
+    return saccade.Run.open(shutil.copytree(tiny_run.path, tmp_path_factory.mktemp("second") / "run"))
+
+
+@pytest.fixture
+def right_values(tiny_run, tiny_folder, second_run, tmp_path):
+    """Values that are right, by the names of arguments."""
+    return {
+        "data": tiny_folder, "recipe": None, "run": tiny_run, "runs": [tiny_run, second_run], "pictures": [],
+        "source": tiny_run, "epochs": 1, "minutes": 1, "trials": 1, "name": "quick", "progress": False,
+        "out": tmp_path / "out", "port": 0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("function", "argument"), CASES)
+def test_a_wrong_type_is_one_plain_error(function, argument, right_values, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    call = getattr(saccade, function)
+    parameters = inspect.signature(call).parameters
+    arguments = {
+        name: right_values[name]
+        for name, parameter in parameters.items()
+        if name in right_values and (parameter.default is inspect.Parameter.empty or name in ALWAYS)
+    }
+    for wrong in ANYTHING:
+        with pytest.raises(SaccadeError) as caught:
+            call(**arguments | {argument: wrong})
+        assert len(str(caught.value)) < 1000, (function, argument, type(wrong))
+        assert SECRET not in str(caught.value)
+
+
+def test_images_in_memory_are_refused_by_name_of_their_type(tiny_run):
+    wrongs: list[tuple[Any, str]] = [
+        (PNG, "bytes"),
+        (Image.new("RGB", (8, 8)), "PIL.Image.Image"),
+        (np.zeros((2, 8, 8, 3), np.uint8), "numpy.ndarray"),
+        ([Image.new("RGB", (8, 8))], "PIL.Image.Image"),
+    ]
+    for wrong, found in wrongs:
+        with pytest.raises(DataError) as caught:
+            saccade.predict(tiny_run, wrong)
+        assert caught.value.found == f"a value of the type {found}"
+        assert "path" in str(caught.value.expected)
+
+
+def test_a_dataset_and_a_network_in_the_wrong_place_are_told_what_is_taken(tiny_run, dataset):
+    with pytest.raises(DataError, match="data is named by") as told:
+        saccade.evaluate(tiny_run, data=dataset)
+    assert told.value.found == "a value of the type saccade.data.dataset.Dataset"
+    network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    with pytest.raises(RecipeError, match="a recipe is") as refused:
+        saccade.train(dataset, recipe=network)
+    assert "Sequential" in str(refused.value.found)
+
+
+def test_a_single_run_is_no_comparison(tiny_run):
+    for single in (tiny_run, tiny_run.path, str(tiny_run.path)):
+        with pytest.raises(SaccadeError, match="at least two runs"):
+            saccade.compare(single)
