@@ -144,13 +144,13 @@ def test_an_accuracy_of_the_pictures_that_chose_the_weights_is_called_optimistic
     def typed(*arguments):
         done = CliRunner().invoke(cli, list(map(str, arguments)))
         assert done.exit_code == 0, done.output
-        return done.stdout
+        return done.output
 
     chosen = typed("train", tiny_folder, *small, "--set", "keep=best", "--out", tmp_path / "chosen")
     assert "optimistic: these same pictures chose the weights" in chosen
     last = typed("train", tiny_folder, *small, "--out", tmp_path / "last")
     assert "validation accuracy" in last
     assert "optimistic" not in last
-    found = json.loads(typed("train", tiny_folder, *small, "--set", "keep=best", "--json", "--out", tmp_path / "json"))
-    assert found["weights_chosen_by_validation"] is True
+    found = typed("train", tiny_folder, *small, "--set", "keep=best", "--json", "--out", tmp_path / "json")
+    assert json.loads(found[found.index("{") :])["weights_chosen_by_validation"] is True
     assert "these same pictures chose the weights" in typed("evaluate", tmp_path / "chosen", "--split", "validation")

@@ -222,6 +222,12 @@ def _progress(*, tensorboard: bool, mlflow: bool, summary: bool, **_others: Any)
     return progress
 
 
+OPTIMISTIC = (
+    "optimistic: these same pictures chose the weights; `saccade evaluate` measures on pictures that chose nothing"
+)
+"""What a validation accuracy is where the weights were chosen by it."""
+
+
 def result_of(run: Run) -> dict[str, Any]:
     """What a training came to, as plain values that JSON can hold."""
     status, history = run.status(), run.history()
@@ -236,6 +242,7 @@ def result_of(run: Run) -> dict[str, Any]:
         "kept_epoch": status.kept_epoch,
         "validation_pictures": run.data.pictures["validation"],
         "validation_accuracy": kept.validation_accuracy,
+        "weights_chosen_by_validation": run.recipe.weights_chosen_by_validation,
         "notes": list(run.data.notes),
     }
 
@@ -268,6 +275,8 @@ def _conclude(run: Run) -> None:
             f"validation accuracy {kept.validation_accuracy:.2%} (95% interval {low:.2%} to {high:.2%}, n = {n:,}); "
             "the test split has not been looked at"
         )
+        if run.recipe.weights_chosen_by_validation:
+            say(f"accuracy and interval are {OPTIMISTIC}")
     path = Path(run.path)
     if status.state == "interrupted":
         say(f"to go on with it: saccade train --resume {path}")

@@ -215,6 +215,8 @@ def find_subject(
     trained_on = sum(earlier.get(content) == "train" for content in parts[split].hashes) if split == "test" else 0
     if trained_on:
         notes.append(f"test pictures that were trained on as well, as identical files: {trained_on:,}")
+    if split == "validation" and run.recipe.weights_chosen_by_validation:
+        notes.append("accuracy and interval are optimistic: these same pictures chose the weights")
     if len(dataset.refused) > len(refused):
         notes.append(
             f"pictures of the data that can't be read, outside this split: {len(dataset.refused) - len(refused)}"
