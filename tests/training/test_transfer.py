@@ -10,6 +10,7 @@ import pytest
 
 import saccade
 from saccade.errors import RecipeError, RunError, TrainingError
+from saccade.inference.light import light_model
 from saccade.inference.predictor import Predictor
 from saccade.models.backbones import BACKBONES
 from saccade.models.head import without_head
@@ -64,6 +65,7 @@ def test_it_tells_classes_apart_that_its_source_never_saw(transferred):
     report = saccade.evaluate(transferred)
     assert (report.n, report.accuracy > 0.7) == (40, True)  # by chance in one of a hundred
     assert transferred.calibration() is not None
+    assert light_model(transferred) is not None
 
 
 def test_only_a_head_leaves_the_network_as_it_was_and_equals_scikit_learns(source, others, tmp_path):
