@@ -19,7 +19,7 @@ from saccade.runs.run import Run
 
 @pytest.fixture(scope="module")
 def light_run(tiny_run, tmp_path_factory):
-    """As whatever trains leaves it, here `saccade.train`."""
+    """As whatever trains leaves it, here `saccade.train`; copied to a directory of another name."""
     return Run.open(shutil.copytree(tiny_run.path, tmp_path_factory.mktemp("light") / "run"))
 
 

@@ -92,7 +92,9 @@ def test_with_six_views_the_temperature_is_the_best_one_for_what_the_run_says(ti
     predictor = Predictor.from_run(run)
     np.testing.assert_allclose(kept.probabilities, predictor.probabilities(pictures), atol=1e-4)
     said = predictor.probabilities(pictures)
-    assert mean_loss(kept.labels, said) == pytest.approx(run.calibration().log_loss_after, abs=1e-4)
+    calibration = run.calibration()
+    assert calibration is not None
+    assert mean_loss(kept.labels, said) == pytest.approx(calibration.log_loss_after, abs=1e-4)
     for change in (0.8, 1.25):
         if 0.25 <= run.temperature * change <= 10:  # the bounds of what is fitted
             other = Predictor.from_run(run).model

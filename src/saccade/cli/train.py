@@ -126,7 +126,6 @@ def command(context: click.Context, /, resume: str | None, extend: str | None, a
         if options["minutes"] is not None:
             _allow(context, "--minutes", set(options) - {"schedule", "force", "epochs", "source", "weights"})
         run = _train(began=began, **options)
-    prepare_predictions(run)
     if as_json:
         print_json(result_of(run))
     else:
@@ -163,7 +162,7 @@ def _train(out: str | None, settings: dict[str, Any], minutes: float | None, beg
     if minutes is not None:
         from saccade.training.train_within import Budget, train_in_budget
 
-        budget = Budget(minutes, began, light_model=True)
+        budget = Budget(minutes, began)
         return train_in_budget(
             dataset, budget, recipe=options["recipe"], out=out, settings=settings, split_from=split_from,
             progress=_progress(**options),
@@ -245,19 +244,6 @@ def result_of(run: Run) -> dict[str, Any]:
         "weights_chosen_by_validation": run.recipe.weights_chosen_by_validation,
         "notes": list(run.data.notes),
     }
-
-
-def prepare_predictions(run: Run) -> None:
-    """Writes the model from which `predict` answers at once. The run is whole without it."""
-    if run.status().state == "interrupted":
-        return
-    from saccade.deploy.light_model import write_light_model
-    from saccade.errors import SaccadeError
-
-    try:
-        write_light_model(run)
-    except SaccadeError as error:
-        say(f"note: predictions will start slowly, because model.onnx could not be made: {error.problem}", err=True)
 
 
 def _conclude(run: Run) -> None:

@@ -56,7 +56,6 @@ class Budget:
     Attributes:
         minutes: from `began` to the end.
         began: a reading of `time.monotonic`.
-        light_model: whether `model.onnx` will be written after the training, within the time.
 
     Raises:
         TrainingError: the minutes are not a positive number of at most a year.
@@ -64,7 +63,6 @@ class Budget:
 
     minutes: float
     began: float
-    light_model: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.minutes <= _MOST_MINUTES:
@@ -180,11 +178,11 @@ def _planned(
     work = Work(first, dataset.rule.height, dataset.rule.width, len(parts["train"]), len(parts["validation"]))
     free = not isinstance(recipe, Recipe) and sizes_are_free(first, settings)
     largest = work.with_recipe(sizes_to_try(work)[0]) if free else work
-    costs = _measured(largest, dataset, parts, budget)
+    costs = _measured(largest, dataset, parts)
     if recipe is None and not small and _passes(largest, costs, budget) >= _ACCURATE_AFTER:
         accurate = work.with_recipe(resolve_recipe("accurate", None, settings))
         accurate = accurate.with_recipe(sizes_to_try(accurate)[0]) if free else accurate
-        its_costs = _measured(accurate, dataset, parts, budget)
+        its_costs = _measured(accurate, dataset, parts)
         if _passes(accurate, its_costs, budget) >= _ACCURATE_PASSES:
             largest, costs = accurate, its_costs
     chosen = largest.with_recipe(sized(largest, costs, budget.left)) if free else largest
@@ -198,9 +196,9 @@ def _planned(
     return _Planned(chosen, parts, Plan(minutes=budget.minutes, reasons=reasons, costs=costs, first=pace))
 
 
-def _measured(work: Work, dataset: Dataset, parts: Mapping[SplitName, Split], budget: Budget) -> Costs:
+def _measured(work: Work, dataset: Dataset, parts: Mapping[SplitName, Split]) -> Costs:
     networks = build_networks(work.recipe, dataset, parts["train"], _compute_dtype(work.recipe))
-    return measure_costs(work, networks, parts["train"], light_model=budget.light_model)
+    return measure_costs(work, networks, parts["train"])
 
 
 def _compute_dtype(recipe: Recipe) -> ComputeDtype:
