@@ -9,7 +9,7 @@ import keras
 import pytest
 
 import saccade
-from saccade.errors import SaccadeError
+from saccade.errors import KerasError, SaccadeError
 
 SETTINGS = {"image_size": 16, "batch_size": 12}
 
@@ -92,3 +92,14 @@ def test_a_program_with_other_settings_gets_one_sentence_and_keeps_them(
         assert found.partition(" = ")[2] in now
     finally:
         restore()
+
+
+def test_a_program_whose_keras_runs_on_another_backend_is_told(tiny_run, tiny_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    for work in (
+        lambda: saccade.train(tiny_folder, recipe="folder", out=tmp_path / "run", epochs=1, progress=False),
+        lambda: saccade.evaluate(tiny_run),
+    ):
+        with pytest.raises(KerasError, match="needs Keras to run on TensorFlow") as caught:
+            work()
+        assert "jax" in str(caught.value.found)

@@ -227,15 +227,6 @@ def test_a_weight_that_the_last_step_made_infinite_ends_the_training(run_copy, t
         fit(Networks(network, network), parts, run_copy, progress=Silence(), stop=StopRequest())
 
 
-def test_training_asks_for_tensorflow(tiny_folder, tmp_path, monkeypatch):
-    import keras
-
-    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    with pytest.raises(TrainingError, match="needs Keras to run on TensorFlow") as caught:
-        train_tiny(tiny_folder, tmp_path / "run")
-    assert "jax" in str(caught.value.found)
-
-
 def test_a_network_too_large_for_the_machine_is_refused(tiny_folder, tmp_path):
     with pytest.raises(TrainingError, match="too large for this machine") as caught:
         train_tiny(tiny_folder, tmp_path / "run", recipe="quick", image_size=640)

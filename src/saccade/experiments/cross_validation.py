@@ -20,6 +20,7 @@ from saccade.experiments.fold_interval import fold_interval
 from saccade.experiments.plan import Plan, is_begun, keep_to, pictures_key
 from saccade.experiments.told import tell
 from saccade.inference.predictor import Predictor
+from saccade.keras_start import require_keras_settings
 from saccade.recipes import Recipe
 from saccade.runs.answers import VALIDATION_ANSWERS, Answers
 from saccade.runs.create import check_free
@@ -31,7 +32,6 @@ from saccade.training.progress import Progress, Silence, progress_of
 from saccade.training.save import write_models
 from saccade.training.series import Method, is_run, on_all_pictures, prepared, require_same
 from saccade.training.source import Source
-from saccade.training.train import check_backend
 from saccade.whole_files import next_free_folder
 
 MOST_FOLDS = 20
@@ -75,7 +75,7 @@ def cross_validate(
         TrainingError: the recipe can't be used for this, or a training failed.
         KeyboardInterrupt: the user stopped it; what is done is kept.
     """
-    check_backend()
+    require_keras_settings()
     _check_folds(folds)
     check_place(out)
     earlier = None if split_from is None else Run.open(split_from).split_of()

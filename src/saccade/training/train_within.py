@@ -12,6 +12,7 @@ from typing import Any
 
 from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.errors import TrainingError
+from saccade.keras_start import require_keras_settings
 from saccade.recipes import ComputeDtype, Recipe
 from saccade.runs.create import check_free, create_run
 from saccade.runs.lock import locked_for_training
@@ -35,7 +36,6 @@ from saccade.training.timekeeping import Timekeeping
 from saccade.training.train import (
     build_networks,
     carry_out,
-    check_backend,
     checked_parts,
     load_data,
     refuse_transfer,
@@ -114,7 +114,7 @@ def train_within(
         RunError: `out` is in the way, or `split_from` is no run.
     """
     budget = Budget(minutes, time.monotonic())
-    check_backend()
+    require_keras_settings()
     check_free(out)
     size = resolve_recipe(recipe or "quick", None, settings).image_size
     dataset = data if isinstance(data, Dataset) else load_data(data, size, progress is True)
@@ -138,7 +138,7 @@ def train_in_budget(
     Raises:
         TrainingError, RecipeError, RunError: as `train_within`.
     """
-    check_backend()
+    require_keras_settings()
     check_free(out)
     earlier = None if split_from is None else Run.open(split_from).split_of()
     told = progress_of(progress)
