@@ -18,7 +18,6 @@ from safetensors.numpy import save
 from tests.data.pictures import class_folder, encode, photo
 
 import saccade
-from saccade.deploy.light_model import write_light_model
 from saccade.errors import SaccadeError
 from saccade.runs.run import Run
 
@@ -228,7 +227,6 @@ def test_names_that_command_a_terminal_are_shown_as_codes(run_copy, tmp_path):
     data = class_folder(tmp_path / "data", classes=("a\x1b[2Jb", "\u202eabc"), count=4)
     hostile = tmp_path / "photo\x1b]0;owned\x07\nerror: all is lost.png"
     hostile.write_bytes(encode(photo(32, 32), "PNG"))
-    write_light_model(run_copy)  # as `saccade train` does: TensorFlow need not start three times
     for command in (["explore", str(data)], ["predict", str(run_copy.path), str(hostile)]):
         shown = subprocess.run(
             [sys.executable, "-m", "saccade", *command], cwd=tmp_path, capture_output=True, text=True, check=False

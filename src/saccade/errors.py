@@ -65,6 +65,10 @@ class RunError(SaccadeError):
     """A run directory that is missing, incomplete, damaged, or in the way."""
 
 
+class KerasError(SaccadeError):
+    """Keras can't be loaded, or is set up in a way that Saccade can't work with."""
+
+
 class TrainingError(SaccadeError):
     """A training that can't start with this data and this recipe, or that can't go on."""
 

@@ -9,6 +9,10 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from saccade.errors import KerasError
 
 # The notices that TensorFlow's C++ part writes to file descriptor 2 before its log level is read.
 _NOTICES = re.compile(
@@ -22,6 +26,9 @@ _NOTICES = re.compile(
 _UNUSED = ("pandas", "matplotlib", "sklearn", "IPython")
 _own_process = False
 
+# As Keras has them where nobody changed anything.
+_BACKEND, _FLOATX, _DATA_FORMAT, _EPSILON = "tensorflow", "float32", "channels_last", 1e-7
+
 
 def this_process_is_our_own() -> None:
     """Says that nobody else uses Keras in this process, so that it may be loaded without what Saccade does not use."""
@@ -30,13 +37,82 @@ def this_process_is_our_own() -> None:
 
 
 def load_keras_quietly() -> None:
-    """Imports Keras and its backend and runs one operation, so that all start-up notices come now and are held back."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with notices_held_back(), _hidden(_UNUSED if _own_process else ()):
-        import keras
+    """Imports Keras and its backend and runs one operation, so that all start-up notices come now and are held back.
 
+    In a process of Saccade's own, Keras is set up as Saccade needs it, whatever the user's `keras.json` and environment
+    say. In a user's program Keras is left as it is, see `require_keras_settings`.
+
+    Raises:
+        KerasError: Keras can't be loaded.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if _own_process:
+        os.environ["KERAS_BACKEND"] = _BACKEND  # what this process starts inherits it
+    with notices_held_back(), _hidden(_UNUSED if _own_process else ()):
+        try:
+            import keras
+        except (ImportError, ValueError, TypeError, AttributeError) as error:
+            raise _not_loaded(error) from None
+        if _own_process:
+            keras.config.set_floatx(_FLOATX)
+            keras.config.set_image_data_format(_DATA_FORMAT)
+            keras.config.set_epsilon(_EPSILON)
         keras.ops.zeros(1)
     logging.getLogger("tensorflow").addFilter(_is_no_advice_on_tracing)
+
+
+def _not_loaded(error: Exception) -> KerasError:
+    """Of a package that is not there, or of settings that Keras does not take."""
+    settings = f"Keras's configuration file {_configuration_file()}"
+    if isinstance(error, ImportError):
+        remedy = f"install the package; if KERAS_BACKEND or {settings} asks for it, set KERAS_BACKEND={_BACKEND}"
+    else:
+        remedy = (
+            f"correct or remove {settings}, and unset environment variables of Keras, whose names begin with KERAS_"
+        )
+    return KerasError("Keras can't be loaded", found=" ".join(str(error).split()), remedy=remedy)
+
+
+def require_keras_settings() -> None:
+    """Refuses to build or load a model where the user's program has set up Keras in another way than Saccade needs.
+
+    His settings are not changed: what he builds afterwards would be of other numbers than he asked for.
+
+    Raises:
+        KerasError: Keras runs on another backend than TensorFlow, or its floatx, dtype policy or image data format is
+            another than float32, float32 and channels last.
+    """
+    import keras
+
+    if keras.backend.backend() != _BACKEND:
+        raise KerasError(
+            "Saccade needs Keras to run on TensorFlow",
+            found=f"Keras on {keras.backend.backend()}, by KERAS_BACKEND or {_configuration_file()}",
+            remedy=f"set the environment variable KERAS_BACKEND={_BACKEND} before Keras is imported",
+        )
+    changed = _changed_settings(keras.config)
+    if changed:
+        raise KerasError(
+            "Saccade needs Keras to compute in float32 with channels last",
+            found=f"{', '.join(f'{name} = {value}' for name, value, _ in changed)}, by keras.config or "
+            f"{_configuration_file()}",
+            remedy="before the call: "
+            + "; ".join(f'keras.config.set_{name}("{needed}")' for name, _, needed in changed),
+        )
+
+
+def _changed_settings(config: Any) -> list[tuple[str, str, str]]:
+    """Name, value and the value that is needed, of each setting of Keras that has another one."""
+    settings = [("floatx", config.floatx(), _FLOATX), ("image_data_format", config.image_data_format(), _DATA_FORMAT)]
+    # Keras makes its policy of floatx when it is first asked for, and keeps it from then on.
+    if config.floatx() == _FLOATX:
+        settings.append(("dtype_policy", config.dtype_policy().name, _FLOATX))
+    return [setting for setting in settings if setting[1] != setting[2]]
+
+
+def _configuration_file() -> Path:
+    """Where Keras looks for its settings."""
+    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "keras.json"
 
 
 @contextmanager

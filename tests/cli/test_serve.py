@@ -10,16 +10,13 @@ from tests.snippets import started
 
 import saccade
 from saccade.cli.main import cli
-from saccade.deploy.light_model import write_light_model
 from saccade.errors import SaccadeError
 from saccade.runs.run import Run
 
 
 @pytest.fixture(scope="module")
 def run(tiny_run, tmp_path_factory):
-    copied = Run.open(shutil.copytree(tiny_run.path, tmp_path_factory.mktemp("served") / "pictures"))
-    write_light_model(copied)
-    return copied
+    return Run.open(shutil.copytree(tiny_run.path, tmp_path_factory.mktemp("served") / "pictures"))
 
 
 def test_it_says_where_it_is_and_ends_by_ctrl_c(run, tiny_folder, tmp_path):

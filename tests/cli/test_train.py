@@ -3,6 +3,9 @@ import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
+
+from saccade.cli.main import cli
 
 
 def saccade(*arguments, **options):
@@ -133,3 +136,21 @@ def test_options_that_do_not_go_together_are_a_wrong_command_line(arguments, mes
     assert result.returncode == 2
     assert message in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_an_accuracy_of_the_pictures_that_chose_the_weights_is_called_optimistic(tiny_folder, tmp_path):
+    small = ["--recipe", "folder", "--epochs", "1", "--set", "image_size=16"]
+
+    def typed(*arguments):
+        done = CliRunner().invoke(cli, list(map(str, arguments)))
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    chosen = typed("train", tiny_folder, *small, "--set", "keep=best", "--out", tmp_path / "chosen")
+    assert "optimistic: these same pictures chose the weights" in chosen
+    last = typed("train", tiny_folder, *small, "--out", tmp_path / "last")
+    assert "validation accuracy" in last
+    assert "optimistic" not in last
+    found = typed("train", tiny_folder, *small, "--set", "keep=best", "--json", "--out", tmp_path / "json")
+    assert json.loads(found[found.index("{") :])["weights_chosen_by_validation"] is True
+    assert "these same pictures chose the weights" in typed("evaluate", tmp_path / "chosen", "--split", "validation")

@@ -15,6 +15,7 @@ from saccade.cli.main import cli
 from saccade.errors import DataError, RunError, TrainingError
 from saccade.experiments.cross_validation import cross_validate
 from saccade.inference.abstention import abstention_of
+from saccade.inference.light import light_model
 from saccade.inference.predictor import Predictor
 from saccade.recipes import get_recipe
 from saccade.runs.answers import VALIDATION_ANSWERS
@@ -89,6 +90,9 @@ def test_its_temperature_comes_from_the_answers_out_of_fold(run, dataset):
     pictures = dataset.splits["train"].take(slice(0, 20))
     saved = keras.models.load_model(run.path / "model.keras").predict(pictures, verbose=0)
     np.testing.assert_allclose(saved, Predictor.from_run(run).probabilities(pictures), atol=1e-5)
+    light = light_model(run)
+    assert light is not None
+    np.testing.assert_allclose(light.probabilities(pictures), saved, atol=1e-5)
     promise = abstention_of(run, 0.5)
     assert promise.pictures == 120
     assert promise.bound <= 0.5

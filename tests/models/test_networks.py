@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from saccade.errors import RunError, TrainingError
-from saccade.models.build import build_network, build_probability_model, dense_weights, gives_logits
+from saccade.models.build import build_network, build_probability_model, dense_weights
 from saccade.models.forward import forward, steps_of
 from saccade.models.weights import assign, named_weights
 from saccade.recipes import CATALOGUE, get_recipe
@@ -85,8 +85,7 @@ def test_the_probability_model_ends_in_a_softmax_of_the_network(name):
     model = build_probability_model(recipe, height=32, width=32, classes=5)
     pictures = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
     raw = network.predict_on_batch(pictures).astype(np.float64)
-    if gives_logits(recipe):
-        raw = np.exp(raw) / np.exp(raw).sum(axis=1, keepdims=True)
+    raw = np.exp(raw) / np.exp(raw).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(forward(model, pictures.__getitem__, 3), raw, atol=1e-6)
 
 

@@ -11,11 +11,12 @@ from sklearn.metrics import log_loss
 
 import saccade
 from saccade.cli.main import cli
+from saccade.data.parts import parts_of
 from saccade.evaluation.metrics import measure
 from saccade.inference.predictor import Predictor
 from saccade.models.build import build_probability_model
 from saccade.models.temperature import divide_logits
-from saccade.recipes import CATALOGUE, get_recipe
+from saccade.recipes import get_recipe
 from saccade.training.calibration import at_temperature, fit_temperature
 
 
@@ -60,17 +61,47 @@ def test_a_network_that_is_always_right_or_certain_and_wrong_stays_within_bounds
     assert fit_temperature(np.array([1, 2, 0]), certain).temperature <= 10
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
-def test_dividing_the_logits_of_every_network_is_what_its_probabilities_say(name):
+# `accurate` is `fast` with more channels, and `two-phase` trains the network of `classic`.
+@pytest.mark.parametrize("views", [1, 6])
+@pytest.mark.parametrize("name", ["classic", "fast", "folder", "quick", "scheduled"])
+def test_dividing_the_logits_of_every_network_is_what_its_probabilities_say(name, views):
     recipe = get_recipe(name)
-    model = build_probability_model(recipe, height=32, width=32, classes=4)
-    pictures = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), np.uint8)
+    model = build_probability_model(recipe, height=24, width=24, classes=4, views=views)
+    pictures = np.random.default_rng(0).integers(0, 256, (6, 24, 24, 3), np.uint8)
+    divide_logits(model, 0.05)  # views of one picture have to disagree, or it does not matter how they are combined
     before = model.predict_on_batch(pictures)
     temperature = np.ptp(np.log(before), axis=1).max() / 3  # of a fresh network the logits hardly differ, or very much
     divide_logits(model, temperature)
     after = model.predict_on_batch(pictures)
     np.testing.assert_allclose(after, at_temperature(before, temperature), atol=1e-3)
     assert np.abs(after - before).max() > 0.05
+
+
+def test_with_six_views_the_temperature_is_the_best_one_for_what_the_run_says(tiny_folder, tmp_path):
+    # At 16 pixels `quick` has a quarter of its weights.
+    settings = {"views": 6, "image_size": 16, "batch_size": 12, "statistics_batches": 5}
+    run = saccade.train(
+        tiny_folder, recipe="quick", epochs=1, settings=settings, out=tmp_path / "run", progress=False
+    )  # fmt: skip
+    kept = run.answers("answers-validation.safetensors")
+    validation = parts_of(saccade.load(tiny_folder, image_size=16), validation=run.recipe.validation, seed=0)[
+        "validation"
+    ]
+    np.testing.assert_array_equal(kept.labels, validation.labels)
+    pictures = validation.take(slice(None))
+    predictor = Predictor.from_run(run)
+    np.testing.assert_allclose(kept.probabilities, predictor.probabilities(pictures), atol=1e-4)
+    said = predictor.probabilities(pictures)
+    calibration = run.calibration()
+    assert calibration is not None
+    assert mean_loss(kept.labels, said) == pytest.approx(calibration.log_loss_after, abs=1e-4)
+    for change in (0.8, 1.25):
+        if 0.25 <= run.temperature * change <= 10:  # the bounds of what is fitted
+            other = Predictor.from_run(run).model
+            divide_logits(other, change)
+            assert mean_loss(kept.labels, said) <= mean_loss(kept.labels, other.predict_on_batch(pictures)) + 1e-6
+    saved = keras.models.load_model(run.path / "model.keras").predict_on_batch(pictures)
+    np.testing.assert_allclose(saved, kept.probabilities, atol=1e-4)
 
 
 def test_every_way_from_a_run_to_probabilities_goes_by_its_temperature(tiny_run):

@@ -12,6 +12,7 @@ import pytest
 
 import saccade
 from saccade.errors import RunError
+from saccade.inference.light import light_model
 from saccade.runs.run import Run
 from saccade.training.step import TrainingStep
 
@@ -89,6 +90,7 @@ def test_a_training_that_crashed_comes_to_the_same_bytes(tiny_folder, tmp_path, 
     assert result_of(resumed) == result_of(whole)
     ended = resumed.status().model_dump(exclude={"peak_memory_mb"})
     assert ended == whole.status().model_dump(exclude={"peak_memory_mb"})
+    assert light_model(resumed) is not None
 
 
 def test_a_crash_before_the_first_checkpoint_starts_again_and_says_so(tiny_folder, tmp_path, monkeypatch, capfd):
@@ -138,6 +140,7 @@ def test_a_run_that_was_interrupted_goes_on_as_if_nothing_had_happened(tiny_fold
                 process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 130
     assert Run.open(out).status().state == "interrupted"
+    assert light_model(Run.open(out)) is None
     result = subprocess.run([*command, "--resume", str(out)], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert result_of(Run.open(out)) == result_of(whole)

@@ -54,6 +54,17 @@ def test_several_batches_are_averaged(training):
     np.testing.assert_allclose(twin.get_layer("norm").moving_mean, outputs.mean(axis=(0, 1, 2)), atol=0.02)
 
 
+def test_frozen_layers_keep_theirs(training):
+    twin = training_twin(small_network(), "float32")
+    norm = twin.get_layer("norm")
+    norm.moving_mean.assign([1.0, 2.0, 3.0, 4.0])
+    norm.trainable = False
+    recipe = get_recipe("quick").with_settings({"batch_size": 40, "least_steps": 0, "statistics_batches": 3})
+    FreshStatistics(twin, recipe)(training, epoch=0)
+    np.testing.assert_array_equal(norm.moving_mean, [1.0, 2.0, 3.0, 4.0])
+    np.testing.assert_array_equal(norm.moving_variance, [1.0, 1.0, 1.0, 1.0])
+
+
 def test_without_them_nothing_changes(training):
     twin = training_twin(small_network(), "float32")
     before = [variable.numpy().copy() for variable in twin.variables]

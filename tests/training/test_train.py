@@ -121,13 +121,21 @@ def test_training_agrees_with_stock_keras(tiny_folder, tmp_path):
         np.testing.assert_allclose(run.weights()[key], value, atol=1e-6)
 
 
-def test_the_best_epoch_is_the_one_that_is_kept(tiny_folder, tmp_path):
-    run = train_tiny(tiny_folder, tmp_path / "run", epochs=4, keep="best", learning_rate=0.003)
-    accuracies = [record.validation_accuracy for record in run.history()]
-    assert run.status().kept_epoch == int(np.argmax(accuracies)) + 1
+def test_the_best_epoch_is_the_one_that_is_kept_and_of_several_the_one_of_least_loss(tiny_folder, tmp_path):
+    # Of 12 validation pictures, many epochs have the same number right.
+    run = train_tiny(tiny_folder, tmp_path / "run", epochs=8, keep="best", image_size=16, learning_rate=0.003)
+    best = max(run.history(), key=lambda record: (record.validation_accuracy, -(record.validation_loss or 0)))
+    assert run.status().kept_epoch == best.epoch
     pictures, labels = run.validation_pictures()
     kept = Predictor.from_run(run).probabilities(pictures).argmax(axis=1)
-    assert (kept == labels).mean() == pytest.approx(max(accuracies))
+    assert (kept == labels).mean() == pytest.approx(best.validation_accuracy)
+    # That loss falls on is no better accuracy, for which patience waits.
+    accuracies = [record.validation_accuracy for record in run.history()]
+    patient = train_tiny(
+        tiny_folder, tmp_path / "patient", epochs=8, keep="best", image_size=16, learning_rate=0.003, patience=1
+    )
+    stopped = next((place for place in range(1, 8) if accuracies[place] <= max(accuracies[:place])), 7)
+    assert len(patient.history()) == stopped + 1
 
 
 def test_patience_ends_a_training_that_no_longer_gains(tiny_folder, tmp_path):
@@ -217,15 +225,6 @@ def test_a_weight_that_the_last_step_made_infinite_ends_the_training(run_copy, t
     parts = parts_of(saccade.load(tiny_folder), validation=0.1, seed=0)
     with pytest.raises(TrainingError, match="diverged"):
         fit(Networks(network, network), parts, run_copy, progress=Silence(), stop=StopRequest())
-
-
-def test_training_asks_for_tensorflow(tiny_folder, tmp_path, monkeypatch):
-    import keras
-
-    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    with pytest.raises(TrainingError, match="needs Keras to run on TensorFlow") as caught:
-        train_tiny(tiny_folder, tmp_path / "run")
-    assert "jax" in str(caught.value.found)
 
 
 def test_a_network_too_large_for_the_machine_is_refused(tiny_folder, tmp_path):

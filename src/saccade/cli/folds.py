@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from saccade.cli.output import print_json, print_notes, say
-from saccade.cli.train import prepare_predictions, result_of
+from saccade.cli.train import result_of
 from saccade.cli.training_data import begun, checked, source_given
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ def cross_validated(
     earlier = None if split_from is None else Run.open(split_from)
     dataset, recipe = begun(source, settings, **options)
     run = cross_validate(dataset, folds, recipe=recipe, source=source, out=out, split_from=earlier, progress=progress())
-    prepare_predictions(run)
     record = run.folds()
     if as_json:
         print_json(result_of(run) | {"folds": record and record.model_dump()})

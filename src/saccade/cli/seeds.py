@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from saccade.cli.output import print_json, say
-from saccade.cli.train import result_of
+from saccade.cli.train import OPTIMISTIC, result_of
 
 if TYPE_CHECKING:
     from saccade.training.seeds import SeedTraining
@@ -82,6 +82,8 @@ def _conclude(whole: Sequence[dict[str, Any]]) -> None:
             f"validation accuracy {mean:.2%}{spread}, n = {len(whole)} seed{'s' if len(whole) > 1 else ''}, each on "
             f"{pictures:,} pictures; the test split has not been looked at"
         )
+        if whole[0]["weights_chosen_by_validation"]:
+            say(f"these accuracies are {OPTIMISTIC}")
     if whole:
         say(f"next: saccade compare {' '.join(result['run'] for result in whole)} OTHER-RUN")
 

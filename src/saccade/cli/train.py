@@ -126,7 +126,6 @@ def command(context: click.Context, /, resume: str | None, extend: str | None, a
         if options["minutes"] is not None:
             _allow(context, "--minutes", set(options) - {"schedule", "force", "epochs", "source", "weights"})
         run = _train(began=began, **options)
-    prepare_predictions(run)
     if as_json:
         print_json(result_of(run))
     else:
@@ -163,7 +162,7 @@ def _train(out: str | None, settings: dict[str, Any], minutes: float | None, beg
     if minutes is not None:
         from saccade.training.train_within import Budget, train_in_budget
 
-        budget = Budget(minutes, began, light_model=True)
+        budget = Budget(minutes, began)
         return train_in_budget(
             dataset, budget, recipe=options["recipe"], out=out, settings=settings, split_from=split_from,
             progress=_progress(**options),
@@ -222,6 +221,12 @@ def _progress(*, tensorboard: bool, mlflow: bool, summary: bool, **_others: Any)
     return progress
 
 
+OPTIMISTIC = (
+    "optimistic: these same pictures chose the weights; `saccade evaluate` measures on pictures that chose nothing"
+)
+"""What a validation accuracy is where the weights were chosen by it."""
+
+
 def result_of(run: Run) -> dict[str, Any]:
     """What a training came to, as plain values that JSON can hold."""
     status, history = run.status(), run.history()
@@ -236,21 +241,9 @@ def result_of(run: Run) -> dict[str, Any]:
         "kept_epoch": status.kept_epoch,
         "validation_pictures": run.data.pictures["validation"],
         "validation_accuracy": kept.validation_accuracy,
+        "weights_chosen_by_validation": run.recipe.weights_chosen_by_validation,
         "notes": list(run.data.notes),
     }
-
-
-def prepare_predictions(run: Run) -> None:
-    """Writes the model from which `predict` answers at once. The run is whole without it."""
-    if run.status().state == "interrupted":
-        return
-    from saccade.deploy.light_model import write_light_model
-    from saccade.errors import SaccadeError
-
-    try:
-        write_light_model(run)
-    except SaccadeError as error:
-        say(f"note: predictions will start slowly, because model.onnx could not be made: {error.problem}", err=True)
 
 
 def _conclude(run: Run) -> None:
@@ -268,6 +261,8 @@ def _conclude(run: Run) -> None:
             f"validation accuracy {kept.validation_accuracy:.2%} (95% interval {low:.2%} to {high:.2%}, n = {n:,}); "
             "the test split has not been looked at"
         )
+        if run.recipe.weights_chosen_by_validation:
+            say(f"accuracy and interval are {OPTIMISTIC}")
     path = Path(run.path)
     if status.state == "interrupted":
         say(f"to go on with it: saccade train --resume {path}")

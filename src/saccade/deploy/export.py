@@ -16,10 +16,10 @@ from saccade.deploy.leaflet import LABELS, labels_text, leaflet_of, write_leafle
 from saccade.deploy.verify import Check, Verified, check_for, verify
 from saccade.errors import ExportError
 from saccade.inference.litert_model import METADATA
-from saccade.inference.onnx_model import NOTE
 from saccade.inference.predictor import Predictor
 from saccade.models.to_litert import to_litert
 from saccade.models.to_onnx import to_onnx
+from saccade.runs.onnx_session import NOTE
 from saccade.runs.records import ModelRecord
 from saccade.runs.run import Run
 from saccade.whole_files import placed

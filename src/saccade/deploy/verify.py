@@ -19,15 +19,11 @@ from numpy.typing import NDArray
 from saccade.deploy.formats import FORMATS
 from saccade.errors import ExportError
 from saccade.inference.predictor import Predictor
+from saccade.models.agreement import disagreement
 from saccade.models.forward import forward
 from saccade.runs.run import Run
 
 _POINTS = 0.005
-# Two orders of the same sums in float32 are apart by their rounding; so much of it is borne by an export, and no more
-# than this in all. EfficientNetV2B0, with random weights and a fitted head, was 8e-6 from its own answers in float64,
-# and as far with its normalisation folded: that the two are within 1e-5 of each other would be luck.
-_ROUNDINGS = 4
-_MOST_ROUNDING = 1e-4
 _CHECKER = Path(__file__).with_name("check_export.py")
 _RANDOM_PICTURES = 32
 _QUOTED_LINES = 5
@@ -136,31 +132,9 @@ def agreement(form: str, answers: NDArray[Any], check: Check) -> tuple[float, fl
             raise _disagreement(
                 form, check, f"as many right answers, to {_POINTS:.1%}", f"{change} more or fewer of {n}"
             )
-    # Not `difference > tolerance`, which is false when an answer is not a number.
-    elif not difference <= (allowed := _allowed(difference, tolerance, check)):
-        raise _disagreement(
-            form, check, f"probabilities within {allowed:.0e}", f"a largest difference of {difference:.2g}"
-        )
-    elif (_margins(check.probabilities)[expected != found] > 2 * allowed).any():
-        raise _disagreement(
-            form, check, "the same class for each picture", f"another for {(expected != found).sum()} of {n}"
-        )
+    elif problem := disagreement(answers, check.probabilities, tolerance, check.unfolded):
+        raise _disagreement(form, check, *problem)
     return difference, float((expected == found).mean())
-
-
-def _allowed(difference: float, tolerance: float, check: Check) -> float:
-    """A format's tolerance, or more where rounding explains more; that is looked at only where the first won't do."""
-    if difference <= tolerance or tolerance >= _MOST_ROUNDING or check.unfolded is None:
-        return tolerance
-    own = float(np.abs(check.unfolded() - check.probabilities).max())
-    return max(tolerance, min(_MOST_ROUNDING, _ROUNDINGS * own))
-
-
-def _margins(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How far the first class is ahead of the second."""
-    best = np.sort(probabilities, axis=1)
-    margins: NDArray[np.float32] = best[:, -1] - best[:, -2]
-    return margins
 
 
 def _asked(

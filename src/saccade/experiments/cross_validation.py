@@ -20,6 +20,7 @@ from saccade.experiments.fold_interval import fold_interval
 from saccade.experiments.plan import Plan, is_begun, keep_to, pictures_key
 from saccade.experiments.told import tell
 from saccade.inference.predictor import Predictor
+from saccade.keras_start import require_keras_settings
 from saccade.recipes import Recipe
 from saccade.runs.answers import VALIDATION_ANSWERS, Answers
 from saccade.runs.create import check_free
@@ -27,10 +28,10 @@ from saccade.runs.folds import Fold, FoldsRecord
 from saccade.runs.lock import locked_for_training
 from saccade.runs.run import Run
 from saccade.training.calibration import at_temperature, fit_temperature
-from saccade.training.progress import Progress, Silence
+from saccade.training.progress import Progress, Silence, progress_of
+from saccade.training.save import write_models
 from saccade.training.series import Method, is_run, on_all_pictures, prepared, require_same
 from saccade.training.source import Source
-from saccade.training.train import check_backend
 from saccade.whole_files import next_free_folder
 
 MOST_FOLDS = 20
@@ -74,7 +75,7 @@ def cross_validate(
         TrainingError: the recipe can't be used for this, or a training failed.
         KeyboardInterrupt: the user stopped it; what is done is kept.
     """
-    check_backend()
+    require_keras_settings()
     _check_folds(folds)
     check_place(out)
     earlier = None if split_from is None else Run.open(split_from).split_of()
@@ -108,7 +109,7 @@ def cross_validate(
         except KeyboardInterrupt:
             tell(f"to go on with it: the same command with --out {place}", shown=_is_shown(progress))
             raise
-        _conclude(run, pictures, dealt, answers)
+        _conclude(run, pictures, dealt, answers, progress)
     shutil.rmtree(work)
     return run
 
@@ -182,14 +183,18 @@ def _out_of_fold(
     return probabilities
 
 
-def _conclude(run: Run, pictures: Split, dealt: NDArray[np.int64], probabilities: NDArray[np.float32]) -> None:
+def _conclude(
+    run: Run,
+    pictures: Split,
+    dealt: NDArray[np.int64],
+    probabilities: NDArray[np.float32],
+    progress: bool | Progress,
+) -> None:
     """Calibrates the last network by the answers out of fold, and keeps these and what they come to."""
     calibration = fit_temperature(pictures.labels, probabilities).model_copy(update={"out_of_fold": True})
     run.write_calibration(calibration)
     # A predictor takes the temperature from the run.
-    model = Predictor.from_run(run).model
-    with run.place("model.keras") as path:
-        model.save(path)
+    write_models(run, Predictor.from_run(run).model, progress_of(progress))
     run.write_answers(VALIDATION_ANSWERS, Answers.of(pictures, at_temperature(probabilities, calibration.temperature)))
     # Last, because it says that all is whole.
     run.write_folds(_record(probabilities.argmax(axis=1) == pictures.labels, dealt, run.recipe.seed))

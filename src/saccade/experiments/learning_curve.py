@@ -22,6 +22,7 @@ from saccade.experiments.deal import growing_order
 from saccade.experiments.plan import Plan, is_begun, keep_to, pictures_key
 from saccade.experiments.power_law import MeasuredErrors
 from saccade.experiments.told import in_words, seconds_left, tell
+from saccade.keras_start import require_keras_settings
 from saccade.recipes import Recipe
 from saccade.runs.answers import Answers
 from saccade.runs.lock import locked_for_training
@@ -29,7 +30,6 @@ from saccade.runs.run import Run
 from saccade.runs.writing import write_json
 from saccade.training.series import Method, on_all_pictures, prepared
 from saccade.training.source import Source
-from saccade.training.train import check_backend
 from saccade.whole_files import next_free_folder, placed
 
 LEAST_SIZES = 4
@@ -93,7 +93,7 @@ def learning_curve(
         TrainingError: the recipe can't be used for this, or a training failed.
         KeyboardInterrupt: the user stopped it; what is done is kept.
     """
-    check_backend()
+    require_keras_settings()
     check_folder(out)
     _check_repeats(repeats)
     dataset, method = prepared(data, recipe, source, progress=progress)

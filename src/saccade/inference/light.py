@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from saccade.errors import RunError
 from saccade.inference.onnx_model import OnnxModel
 from saccade.runs.run import LIGHT_MODEL, Run
@@ -17,4 +19,8 @@ def light_model(run: Run) -> OnnxModel | None:
         model = None if contents is None else OnnxModel.open(contents, str(run.path / LIGHT_MODEL))
     except RunError:
         return None
-    return model if model is not None and model.record == run.model_record() else None
+    if model is None:
+        return None
+    # A run that was renamed or copied is still the run of these weights.
+    record = run.model_record()
+    return replace(model, record=record) if model.record.model_copy(update={"name": record.name}) == record else None

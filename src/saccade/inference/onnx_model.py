@@ -14,14 +14,12 @@ from numpy.typing import NDArray
 
 from saccade.errors import RunError
 from saccade.inference.model_file import ModelFile, read_model_record
+from saccade.runs.onnx_session import NOTE, open_session
 from saccade.runs.records import ModelRecord
 
 if TYPE_CHECKING:
     import onnx
     import onnxruntime
-
-NOTE = "saccade"
-"""The name of the note that holds the model's record."""
 
 _OPERATORS = frozenset(
     {
@@ -55,7 +53,6 @@ class OnnxModel(ModelFile):
             RunError: it is no ONNX file of Saccade's, or holds anything that those don't.
         """
         import onnx
-        import onnxruntime
 
         try:
             model = onnx.load_model_from_string(contents)
@@ -65,10 +62,8 @@ class OnnxModel(ModelFile):
         problem = _problem(model, record)
         if problem:
             raise RunError(f"'{name}' holds what no export of Saccade's holds, so it is not run", found=problem)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
         try:
-            session = onnxruntime.InferenceSession(contents, options, providers=["CPUExecutionProvider"])
+            session = open_session(contents)
         except Exception as error:  # ONNX Runtime raises classes of its C++ module, one for each of its status codes
             raise RunError(f"'{name}' can't be run", found=str(error)[:200]) from None
         return cls(record, session)

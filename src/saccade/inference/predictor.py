@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from saccade.data.dataset import Split
 from saccade.data.progress import counting
 from saccade.errors import RunError
+from saccade.keras_start import require_keras_settings
 from saccade.models.build import build_probability_model, dense_weights
 from saccade.models.folding import fold_normalization
 from saccade.models.forward import forward
@@ -46,7 +47,9 @@ class Predictor:
 
         Raises:
             RunError: the run has no weights, or they don't fit its recipe.
+            KerasError: Keras is set up in a way that Saccade can't work with.
         """
+        require_keras_settings()
         weights = run.weights()
         height, width = run.rule.height, run.rule.width
         # A recipe from anyone may ask for a network beyond this machine: it is built if the weights for it are there.

@@ -7,14 +7,13 @@ from functools import partial
 from saccade.models.fast import (
     ANY_SIZE,
     EARLY_LAYERS,
-    GIVES_LOGITS,
     MINIMUM_SIZE,
     build_of_width,
     dense_weights,
     initialise,
 )
 
-__all__ = ["ANY_SIZE", "EARLY_LAYERS", "GIVES_LOGITS", "MINIMUM_SIZE", "build", "dense_weights", "initialise"]
+__all__ = ["ANY_SIZE", "EARLY_LAYERS", "MINIMUM_SIZE", "build", "dense_weights", "initialise"]
 
 CHANNELS = (128, 384, 384)
 

@@ -30,7 +30,6 @@ class Backbone:
     """
 
     MINIMUM_SIZE: ClassVar[int] = 32
-    GIVES_LOGITS: ClassVar[bool] = True
     ANY_SIZE: ClassVar[bool] = False
 
     name: BackboneName

@@ -29,11 +29,6 @@ FAMILIES: dict[str, ModuleType | Backbone] = {
 }
 
 
-def gives_logits(recipe: Recipe) -> bool:
-    """Whether the recipe's network ends in logits rather than in probabilities."""
-    return bool(FAMILIES[recipe.network].GIVES_LOGITS)
-
-
 def build_network(recipe: Recipe, *, height: int, width: int, classes: int) -> keras.Model:
     """The recipe's network with fresh weights, drawn from the recipe's seed.
 
@@ -44,7 +39,8 @@ def build_network(recipe: Recipe, *, height: int, width: int, classes: int) -> k
         classes: number of classes.
 
     Returns:
-        A model from pixels 0 to 255, [n, height, width, 3], to logits or probabilities [n, classes].
+        A model from pixels 0 to 255, [n, height, width, 3], to logits [n, classes]: never to probabilities, because the
+        temperature divides logits and views are averaged before the softmax.
 
     Raises:
         TrainingError: the pictures are too small for the network.
@@ -109,10 +105,8 @@ def dense_weights(recipe: Recipe, *, height: int, width: int) -> int:
     return int(FAMILIES[recipe.network].dense_weights(height, width))
 
 
-def ending_in_probabilities(network: keras.Model, recipe: Recipe) -> keras.Model:
-    """The network itself, or the same layers with a softmax after them if it gives logits. Weights are shared."""
-    if not gives_logits(recipe):
-        return network
+def ending_in_probabilities(network: keras.Model) -> keras.Model:
+    """The same layers as of a network that gives logits, with a softmax after them. Weights are shared."""
     softmax = keras.layers.Softmax(name="probabilities", dtype="float32")
     if isinstance(network, keras.Sequential):
         return keras.Sequential([keras.Input(network.input_shape[1:], name="pixels"), *network.layers, softmax])
@@ -133,7 +127,7 @@ def build_probability_model(
     """
     seen_height, seen_width = recipe.final_size(height, width)
     network = build_network(recipe, height=seen_height, width=seen_width, classes=classes)
-    return ending_in_probabilities(asked_about(network, height, width, views or recipe.views), recipe)
+    return ending_in_probabilities(asked_about(network, height, width, views or recipe.views))
 
 
 @contextmanager

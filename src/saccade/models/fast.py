@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from saccade.models.whitening import whitening_filters
 
 MINIMUM_SIZE = 12
-GIVES_LOGITS = True
 ANY_SIZE = True
 # The gradient of the stem's biases is that of the largest pictures in the network: worth its time at first only.
 EARLY_LAYERS = ("stem",)

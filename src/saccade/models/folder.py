@@ -6,7 +6,6 @@ import keras
 from keras import layers
 
 MINIMUM_SIZE = 8
-GIVES_LOGITS = True
 ANY_SIZE = False
 
 

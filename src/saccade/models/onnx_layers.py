@@ -215,7 +215,6 @@ _ACTIVATIONS: dict[str, Callable[[OnnxGraph, str], str]] = {
     "hard_sigmoid": _hard_sigmoid,
     "hard_silu": lambda graph, x: graph.node("Mul", x, _hard_sigmoid(graph, x)),
     "gelu": _gelu,
-    "softmax": lambda graph, x: graph.node("Softmax", x, axis=-1),
 }
 
 

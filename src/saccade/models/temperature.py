@@ -11,8 +11,8 @@ from saccade.models.head import head_of
 def divide_logits(model: keras.Model, temperature: float) -> None:
     """Divides the logits of a probability model by a temperature, greater than 0.
 
-    Every family ends in a dense layer, after which come nothing but constant factors, averages and a softmax: its
-    kernel and bias divided by the temperature divide the logits.
+    Every family gives logits by a dense layer, after which come nothing but constant factors, the average over views
+    and one softmax at the end: the kernel and bias of the dense layer divided by the temperature divide the logits.
     """
     if temperature == 1:
         return

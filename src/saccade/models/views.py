@@ -17,17 +17,19 @@ def asked_about(network: keras.Model, height: int, width: int, views: int) -> ke
 
     Six views are the picture as it is and shifted by a pixel, each also mirrored. The picture and its mirror image
     count one half together, the four shifted views (up and to the left, down and to the right, edges reflected) the
-    other half, as in airbench (Keller Jordan, 2024). Shrinking is that of training, linear with antialiasing. There
-    are only stock Keras layers in it: Keras's operations can't be read back from HDF5.
+    other half, as in airbench (Keller Jordan, 2024). The logits of the views are averaged, not their probabilities: the
+    average of logits that were divided by a temperature is the average of the logits divided by this temperature, so
+    that one temperature is fitted to the average and divides the logits of each view. Shrinking is that of training,
+    linear with antialiasing. There are only stock Keras layers in it: Keras's operations can't be read back from HDF5.
 
     Args:
-        network: from pixels [n, h, w, 3] to answers [n, classes]; shared, not copied.
+        network: from pixels [n, h, w, 3] to logits [n, classes]; shared, not copied.
         height: of the pictures, in pixels.
         width: of the pictures, in pixels.
         views: 1 or 6.
 
     Returns:
-        The network itself if there is nothing to do, or a model from pixels [n, height, width, 3] to answers.
+        The network itself if there is nothing to do, or a model from pixels [n, height, width, 3] to logits.
     """
     if views == 1 and network.input_shape[1:3] == (height, width):
         return network

@@ -105,8 +105,9 @@ class Recipe(BaseModel):
     )
     keep: Literal["last", "best", "helped"] = Field(
         default="last",
-        description="the weights to keep: the last, those of the best validation accuracy, or, in a transfer, the last "
-        "where they are no worse in validation than the fitted head alone, else that head",
+        description="the weights to keep: the last, those of the best validation accuracy (of several epochs that have "
+        "it, the one of least validation loss), or, in a transfer, the last where they are no worse in validation than "
+        "the fitted head alone, else that head",
     )
     patience: int = Field(
         default=0, ge=0, description="stop after so many epochs without a better validation accuracy; 0: never"
@@ -153,6 +154,11 @@ class Recipe(BaseModel):
     def epochs(self) -> int:
         """Epochs of both phases together."""
         return self.plain_epochs + self.augmented_epochs
+
+    @property
+    def weights_chosen_by_validation(self) -> bool:
+        """Whether validation pictures choose the kept weights, so that the accuracy on these pictures is optimistic."""
+        return self.keep != "last"
 
     def phase(self, epoch: int) -> Phase:
         """What an epoch, counted from 0, does: fit a head, or train on pictures as they are or on moved ones."""

@@ -51,7 +51,6 @@ class Costs(_Record):
         validated: each pixel of a picture that is validated, one view.
         closing: the end of a pass over the data, beside validation.
         saving: all that follows the last pass, beside what grows with the pictures looked at.
-        checks: no seconds: how often each of up to 1,000 validation pictures is looked at to check `model.onnx`.
     """
 
     picture: float = Field(ge=0)
@@ -60,7 +59,6 @@ class Costs(_Record):
     validated: float = Field(ge=0)
     closing: float = Field(ge=0)
     saving: float = Field(ge=0)
-    checks: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
     def _takes_time(self) -> Costs:
@@ -70,8 +68,7 @@ class Costs(_Record):
 
     def times(self, slowness: float) -> Costs:
         """The costs where everything takes so many times as long."""
-        seconds = self.model_dump(exclude={"checks"})
-        return Costs(checks=self.checks, **{name: slowness * value for name, value in seconds.items()})
+        return Costs(**{name: slowness * value for name, value in self.model_dump().items()})
 
 
 class Replan(_Record):

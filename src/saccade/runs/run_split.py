@@ -17,9 +17,8 @@ from saccade.data.parts import parts_of
 from saccade.errors import EvaluationError
 from saccade.runs.run import Run
 
-_LONGEST_NAME = (
-    40  # characters of the data's name in the name of a file: at most 160 bytes of the 255 that one may have
-)
+# Characters of the data's name in the name of a file: at most 160 bytes of the 255 that the name of a file may have.
+_LONGEST_NAME = 40
 _HASH_DIGITS = 8
 
 
@@ -119,7 +118,11 @@ def load_run_split(
         is_own=(data is None or unchanged) and dataset.fingerprint == own_fingerprint,
         trained_on=trained_on,
         validated_on=validated_on,
-        notes=(*dataset.notes, *_notes(run, dataset, split, changed, int(trained_on.sum()), int(validated_on.sum()))),
+        notes=(
+            *dataset.notes,
+            *_notes(run, dataset, split, changed, int(trained_on.sum()), int(validated_on.sum())),
+            *_note_on_optimism(run, split, known),
+        ),
     )
 
 
@@ -146,6 +149,11 @@ def _notes(
     refused = sum(picture.split != split for picture in dataset.refused)
     if refused:
         yield f"pictures of the data that can't be read, outside this split: {refused:,}"
+
+
+def _note_on_optimism(run: Run, split: SplitName, known: Sequence[SplitName | None]) -> Iterator[str]:
+    if split == "validation" and "validation" in known and run.recipe.weights_chosen_by_validation:
+        yield "accuracy and interval are optimistic: these same pictures chose the weights"
 
 
 def _is_same_place(first: str, second: str) -> bool:

@@ -24,7 +24,8 @@ class TrainingState(BaseModel):
         history: the records of the epochs before this one.
         timings: for each of them, its seconds and the pictures seen in it.
         best_accuracy: on the validation part, of the epochs before this one; None before there is any.
-        best_epoch: the epoch, counted from 1, that had it; 0 before there is any.
+        best_epoch: the epoch, counted from 1, that had it, of several the one of least validation loss; 0 before there
+            is any.
         ended: whether the training is over, and how.
         plan: of a training within a time budget; None without one.
         spent: seconds of that budget that are gone.

@@ -29,8 +29,6 @@ _MOST_PIXELS = 500 * 64 * 64
 _FAMILIAR = 5000
 # Making a view of a picture, for each pixel of its own, as a part of what looking at a pixel of it costs.
 _VIEW_PART = 0.05
-# `model.onnx` is checked on so many validation pictures at most: those that a run keeps.
-_CHECKED = 1000
 # A training shorter than that is none.
 _LEAST_STEPS = 10
 # A forecast that misses the end by less than this part of the budget is left as it is.
@@ -111,7 +109,7 @@ def closing_seconds(work: Work, costs: Costs) -> float:
 
 def seconds_after(work: Work, costs: Costs) -> float:
     """From the last step to the end of the command: validation, calibration over all views, familiarity, saving."""
-    views = work.recipe.views * (work.validation + costs.checks * min(work.validation, _CHECKED))
+    views = work.recipe.views * work.validation
     familiar = work.validation + min(work.training, _FAMILIAR) if work.validation else 0
     made = _VIEW_PART * views * costs.validated * work.height * work.width if work.recipe.views > 1 else 0
     return closing_seconds(work, costs) + costs.saving + made + (views + familiar) * validated_seconds(work, costs)

@@ -10,13 +10,14 @@ from saccade.data.dataset import Dataset
 from saccade.data.load import load_with_rule
 from saccade.data.parts import parts_of
 from saccade.errors import RunError
+from saccade.keras_start import require_keras_settings
 from saccade.runs.checkpoints import Checkpoint
 from saccade.runs.create import check_free, create_run
 from saccade.runs.lock import locked_for_training
 from saccade.runs.records import Parent
 from saccade.runs.run import Run
 from saccade.training.progress import Progress, progress_of
-from saccade.training.train import build_networks, carry_out, check_backend
+from saccade.training.train import build_networks, carry_out
 
 
 def extend(
@@ -51,7 +52,7 @@ def extend(
         DataError: the data can't be used.
         TrainingError: the training diverged.
     """
-    check_backend()
+    require_keras_settings()
     check_free(out)
     parent = Run.open(run)
     checkpoint = _end_of(parent)

@@ -211,11 +211,18 @@ def _finite(weights: Weights, state: TrainingState, recipe: Recipe) -> Weights:
 
 
 def _improves(record: EpochRecord, state: TrainingState, recipe: Recipe) -> bool:
-    """Whether an epoch's weights are the best so far; of a transfer that is to help, only the head's are."""
-    accuracy = record.validation_accuracy
-    if recipe.keep == "helped" and record.phase != "head":
+    """Whether an epoch has the best weights so far: the highest validation accuracy, of several the lowest loss.
+
+    With keep=helped, the best weights are those of the fitted head, whatever comes after.
+    """
+    if record.validation_accuracy is None or (recipe.keep == "helped" and record.phase != "head"):
         return False
-    return accuracy is not None and (state.best_accuracy is None or accuracy > state.best_accuracy)
+    return not state.best_epoch or _merit(record) > _merit(state.history[state.best_epoch - 1])
+
+
+def _merit(record: EpochRecord) -> tuple[float, float]:
+    """What epochs are compared by. A loss is far finer than the accuracy of a few pictures, where many epochs tie."""
+    return record.validation_accuracy or 0.0, -(record.validation_loss or 0.0)
 
 
 def _helped(state: TrainingState) -> bool:
@@ -239,8 +246,11 @@ def _ended(state: TrainingState, recipe: Recipe) -> Literal["finished", "stopped
     """Whether the epoch before the state's was the last."""
     if state.seen_in_all >= state.plan.pace.end if state.plan else state.epoch >= recipe.epochs:
         return "finished"
-    without_gain = state.epoch - max(state.best_epoch, recipe.extends)
-    return "stopped early" if recipe.patience and without_gain >= recipe.patience else None
+    if not recipe.patience:
+        return None
+    # That the loss falls on at the same accuracy is no gain in accuracy, for which patience waits.
+    gained = [record.validation_accuracy for record in state.history].index(state.best_accuracy) + 1
+    return "stopped early" if state.epoch - max(gained, recipe.extends) >= recipe.patience else None
 
 
 def _write_history(run: Run, state: TrainingState, progress: Progress) -> None:

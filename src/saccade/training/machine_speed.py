@@ -31,20 +31,17 @@ _MOST_PIXELS = 500 * 32 * 32
 # takes, because models are built and traced again, for several views, for familiarity, for `model.onnx`. Fitted to 17
 # trainings on the machine of docs/performance.md; what is left of them is within 10 s beside six other processes.
 _SAVING_SECONDS = 2.0
-_SAVING_GRAPHS = 0.9
-_LIGHT_MODEL_GRAPHS = 0.4
-_LIGHT_MODEL_CHECKS = 2
+_SAVING_GRAPHS = 1.3
 _CLOSING_GRAPHS = 0.01
 
 
-def measure_costs(work: Work, networks: Networks, training: Split, *, light_model: bool) -> Costs:
+def measure_costs(work: Work, networks: Networks, training: Split) -> Costs:
     """Trains and validates with networks of their own, which are of no use afterwards.
 
     Args:
         work: what is to be trained.
         networks: fresh ones by its recipe; they are changed.
         training: the training pictures.
-        light_model: whether `model.onnx` will be written at the end.
     """
     step = TrainingStep(
         networks.trained, work.recipe, build_optimizer(work.recipe, work.batch_size), training.store.shape[1:3], None
@@ -60,8 +57,7 @@ def measure_costs(work: Work, networks: Networks, training: Split, *, light_mode
         graph=graph,
         validated=_validated_seconds(networks, training) / math.prod(work.recipe.final_size(work.height, work.width)),
         closing=_CLOSING_GRAPHS * graph + _statistics_seconds(work, large),
-        saving=_SAVING_SECONDS + (_SAVING_GRAPHS + _LIGHT_MODEL_GRAPHS * light_model) * graph,
-        checks=_LIGHT_MODEL_CHECKS * light_model,
+        saving=_SAVING_SECONDS + _SAVING_GRAPHS * graph,
     )
 
 

@@ -11,6 +11,7 @@ from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.data.load import load_with_rule
 from saccade.data.parts import parts_of
 from saccade.errors import RunError
+from saccade.keras_start import require_keras_settings
 from saccade.runs.checkpoints import Checkpoint
 from saccade.runs.environment import read_environment
 from saccade.runs.lock import locked_for_training
@@ -19,7 +20,7 @@ from saccade.runs.run import Run
 from saccade.training.budget import Work
 from saccade.training.progress import Progress, progress_of
 from saccade.training.timekeeping import Timekeeping
-from saccade.training.train import build_networks, carry_out, check_backend
+from saccade.training.train import build_networks, carry_out
 
 # What of the environment decides on bits.
 _DECISIVE = ("saccade", "python", "packages", "backend", "processor", "cores", "accelerators")
@@ -54,7 +55,7 @@ def resume(
         TrainingError: the training diverged.
     """
     began = time.monotonic()
-    check_backend()
+    require_keras_settings()
     run = Run.open(run)
     state = run.status().state
     if state in ("finished", "stopped early"):

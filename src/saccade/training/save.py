@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from saccade.data.dataset import Split, SplitName
+from saccade.errors import SaccadeError
 from saccade.models.build import build_probability_model
 from saccade.models.familiarity import EarlyStatistics, Familiarity
 from saccade.models.folding import fold_normalization
@@ -15,6 +16,7 @@ from saccade.models.weights import assign
 from saccade.pipeline.order import first_look
 from saccade.runs.answers import VALIDATION_ANSWERS, Answers
 from saccade.runs.environment import peak_memory_bytes
+from saccade.runs.inference_onnx import write_inference_onnx
 from saccade.runs.records import Status
 from saccade.runs.run import Run
 from saccade.training.calibration import at_temperature, fit_temperature
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def save(run: Run, fitted: Fitted, parts: Mapping[SplitName, Split], progress: Progress) -> None:
-    """Writes the kept weights, what calibrates them, the model, the drawing of the history and, last, the status."""
+    """Writes the kept weights, what calibrates them, the models, the drawing of the history and, last, the status."""
     run.write_weights(fitted.weights)
     model = build_probability_model(
         run.recipe, height=run.rule.height, width=run.rule.width, classes=len(run.class_names)
@@ -37,8 +39,7 @@ def save(run: Run, fitted: Fitted, parts: Mapping[SplitName, Split], progress: P
     if parts["validation"] and fitted.state != "interrupted":
         _calibrate(run, model, parts["validation"], progress)
         _learn_familiarity(run, model, parts["train"], parts["validation"])
-    with run.place("model.keras") as path:
-        model.save(path)
+    write_models(run, model, progress, for_onnx=fitted.state != "interrupted")
     with run.place("history.png") as path:
         draw_history(fitted.history, path, title=f"{run.data_name}, {run.recipe.name}, seed {run.recipe.seed}")
     run.write_status(
@@ -49,6 +50,25 @@ def save(run: Run, fitted: Fitted, parts: Mapping[SplitName, Split], progress: P
             peak_memory_mb=peak_memory_bytes() // 10**6,
         )
     )
+
+
+def write_models(run: Run, model: keras.Model, progress: Progress, *, for_onnx: bool = True) -> None:
+    """Write the model of a run in the forms that it is used in: `model.keras`, and `model.onnx`.
+
+    Args:
+        run: with its weights and, where there is one, its calibration.
+        model: the probability model of the run, with these weights and at this temperature.
+        progress: is warned where `model.onnx` could not be made. The run is whole without it.
+        for_onnx: whether to write `model.onnx`.
+    """
+    with run.place("model.keras") as path:
+        model.save(path)
+    if not for_onnx:
+        return
+    try:
+        write_inference_onnx(run, model)
+    except SaccadeError as error:
+        progress.warns(f"predictions will start slowly, because model.onnx could not be made: {error.problem}")
 
 
 def _calibrate(run: Run, model: keras.Model, validation: Split, progress: Progress) -> None:

@@ -20,7 +20,7 @@ from saccade.recipes import Recipe
 
 
 class FreshStatistics:
-    """Takes the moving averages of a network's normalisation layers anew.
+    """Takes the moving averages of the normalisation layers of a network anew, except of frozen layers.
 
     Args:
         network: the training twin; nothing of it is changed but these averages, and the random state of dropout.
@@ -29,7 +29,10 @@ class FreshStatistics:
 
     def __init__(self, network: keras.Model, recipe: Recipe) -> None:
         self._network, self._recipe = network, recipe
-        self._layers = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
+        # A frozen layer goes by the averages that it has: a pass as in training would not fill them again.
+        self._layers = [
+            layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
+        ]
         self._compiled: tuple[tuple[int, int], Callable[..., Any]] | None = None
 
     def __call__(self, training: Split, epoch: int) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from saccade.models.build import gives_logits, learning_variables
+from saccade.models.build import learning_variables
 from saccade.pipeline.batches import Batch
 from saccade.pipeline.moved_pictures import MovedPictures
 from saccade.recipes import Recipe
@@ -37,7 +37,7 @@ class TrainingStep:
     conversions) takes a third of the time.
 
     Args:
-        network: the training twin, from pixels to logits or probabilities; its weights are changed in place.
+        network: the training twin, from pixels to logits; its weights are changed in place.
         recipe: its label smoothing, augmentation and network count.
         optimizer: not built yet.
         full_size: height and width of the stored pictures.
@@ -111,7 +111,7 @@ class TrainingStep:
         """Mean over the pictures of the weighted cross-entropy with smoothed labels."""
         classes, smoothing = outputs.shape[-1], self._recipe.label_smoothing
         targets = tf.one_hot(labels, classes) * (1 - smoothing) + smoothing / classes
-        losses = keras.losses.categorical_crossentropy(targets, outputs, from_logits=gives_logits(self._recipe))
+        losses = keras.losses.categorical_crossentropy(targets, outputs, from_logits=True)
         if self._class_weights is not None:
             losses *= tf.gather(self._class_weights, labels)
         return tf.reduce_mean(losses)

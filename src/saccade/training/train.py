@@ -13,6 +13,7 @@ from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.data.load import load, load_default
 from saccade.data.parts import parts_of
 from saccade.errors import RunError, TrainingError
+from saccade.keras_start import require_keras_settings
 from saccade.models.build import (
     build_network,
     build_network_of_any_size,
@@ -77,8 +78,9 @@ def train(
         RecipeError: the recipe, a key or a value is not known.
         RunError: `out` is in the way, or `split_from` is no run.
         TrainingError: this recipe can't train on this data, or the training diverged.
+        KerasError: Keras is set up in a way that Saccade can't work with.
     """
-    check_backend()
+    require_keras_settings()
     check_free(out)
     known = "quick" if recipe is None else recipe
     refuse_transfer(resolve_recipe(known, None, None))
@@ -207,22 +209,6 @@ def load_data(data: str | os.PathLike[str] | None, size: int | None, progress: b
     if data is None:
         return load_default(image_size=size, progress=progress)
     return load(data, image_size=size, progress=progress)
-
-
-def check_backend() -> None:
-    """Refuses a Keras that does not run on TensorFlow.
-
-    Raises:
-        TrainingError: it runs on another backend.
-    """
-    import keras  # not above: the models room loads it first, without TensorFlow's notices
-
-    if keras.backend.backend() != "tensorflow":
-        raise TrainingError(
-            "training needs Keras to run on TensorFlow",
-            found=f"Keras on {keras.backend.backend()}, by KERAS_BACKEND or Keras's own configuration file",
-            remedy="set KERAS_BACKEND=tensorflow",
-        )
 
 
 def refuse_transfer(recipe: Recipe) -> None:

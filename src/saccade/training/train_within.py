@@ -12,6 +12,7 @@ from typing import Any
 
 from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.errors import TrainingError
+from saccade.keras_start import require_keras_settings
 from saccade.recipes import ComputeDtype, Recipe
 from saccade.runs.create import check_free, create_run
 from saccade.runs.lock import locked_for_training
@@ -35,7 +36,6 @@ from saccade.training.timekeeping import Timekeeping
 from saccade.training.train import (
     build_networks,
     carry_out,
-    check_backend,
     checked_parts,
     load_data,
     refuse_transfer,
@@ -56,7 +56,6 @@ class Budget:
     Attributes:
         minutes: from `began` to the end.
         began: a reading of `time.monotonic`.
-        light_model: whether `model.onnx` will be written after the training, within the time.
 
     Raises:
         TrainingError: the minutes are not a positive number of at most a year.
@@ -64,7 +63,6 @@ class Budget:
 
     minutes: float
     began: float
-    light_model: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.minutes <= _MOST_MINUTES:
@@ -116,7 +114,7 @@ def train_within(
         RunError: `out` is in the way, or `split_from` is no run.
     """
     budget = Budget(minutes, time.monotonic())
-    check_backend()
+    require_keras_settings()
     check_free(out)
     size = resolve_recipe("quick" if recipe is None else recipe, None, settings).image_size
     dataset = data if isinstance(data, Dataset) else load_data(data, size, progress is True)
@@ -140,7 +138,7 @@ def train_in_budget(
     Raises:
         TrainingError, RecipeError, RunError: as `train_within`.
     """
-    check_backend()
+    require_keras_settings()
     check_free(out)
     earlier = None if split_from is None else Run.open(split_from).split_of()
     told = progress_of(progress)
@@ -181,11 +179,11 @@ def _planned(
     work = Work(first, dataset.rule.height, dataset.rule.width, len(parts["train"]), len(parts["validation"]))
     free = not isinstance(recipe, Recipe) and sizes_are_free(first, settings)
     largest = work.with_recipe(sizes_to_try(work)[0]) if free else work
-    costs = _measured(largest, dataset, parts, budget)
+    costs = _measured(largest, dataset, parts)
     if recipe is None and not small and _passes(largest, costs, budget) >= _ACCURATE_AFTER:
         accurate = work.with_recipe(resolve_recipe("accurate", None, settings))
         accurate = accurate.with_recipe(sizes_to_try(accurate)[0]) if free else accurate
-        its_costs = _measured(accurate, dataset, parts, budget)
+        its_costs = _measured(accurate, dataset, parts)
         if _passes(accurate, its_costs, budget) >= _ACCURATE_PASSES:
             largest, costs = accurate, its_costs
     chosen = largest.with_recipe(sized(largest, costs, budget.left)) if free else largest
@@ -199,9 +197,9 @@ def _planned(
     return _Planned(chosen, parts, Plan(minutes=budget.minutes, reasons=reasons, costs=costs, first=pace))
 
 
-def _measured(work: Work, dataset: Dataset, parts: Mapping[SplitName, Split], budget: Budget) -> Costs:
+def _measured(work: Work, dataset: Dataset, parts: Mapping[SplitName, Split]) -> Costs:
     networks = build_networks(work.recipe, dataset, parts["train"], _compute_dtype(work.recipe))
-    return measure_costs(work, networks, parts["train"], light_model=budget.light_model)
+    return measure_costs(work, networks, parts["train"])
 
 
 def _compute_dtype(recipe: Recipe) -> ComputeDtype:

@@ -11,12 +11,13 @@ from typing import Any
 from saccade.data.dataset import Dataset
 from saccade.data.load import load_with_rule
 from saccade.errors import TrainingError
+from saccade.keras_start import require_keras_settings
 from saccade.recipes import Recipe, get_recipe
 from saccade.runs.create import check_free
 from saccade.runs.run import Run
 from saccade.training.progress import Progress
 from saccade.training.source import Learned, Source
-from saccade.training.train import begin, check_backend
+from saccade.training.train import begin
 
 
 def transfer(
@@ -53,7 +54,7 @@ def transfer(
         RecipeError: a key or a value is not known.
         RunError: `out` is in the way, or the source is a damaged run.
     """
-    check_backend()
+    require_keras_settings()
     check_free(out)
     found = source if isinstance(source, Source) else Source.of(source, weights)
     recipe = transfer_recipe(found, epochs, settings)

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 from saccade.data.dataset import Dataset
 from saccade.data.parts import parts_of
 from saccade.errors import TuningError
+from saccade.keras_start import require_keras_settings
 from saccade.printable import printable
 from saccade.recipes import Recipe, default_recipe_name
 from saccade.recipes.search_space import Choices, Range, search_space, text_of
 from saccade.training.progress import progress_of
-from saccade.training.train import check_backend, load_data, resolve_recipe
+from saccade.training.train import load_data, resolve_recipe
 from saccade.tuning.final import SEEDS, compare_with_default
 from saccade.tuning.record import TuningRecord, check_folder, enter_folder
 from saccade.tuning.tuning import State, Trial, Tuning, best_of
@@ -72,7 +73,7 @@ def tune(
     began = time.monotonic()
     _check_budget(trials, minutes)
     _require_optuna()
-    check_backend()
+    require_keras_settings()
     check_folder(out)
     size = resolve_recipe("quick" if recipe is None else recipe, None, None).image_size
     dataset = data if isinstance(data, Dataset) else load_data(data, size, progress)

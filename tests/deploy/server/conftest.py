@@ -9,7 +9,6 @@ from tests.deploy.server.serving import serving
 
 import saccade
 from saccade.data.archives import archive_hash, unpacked
-from saccade.deploy.light_model import write_light_model
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +34,6 @@ def pictures_run(noisy_digits, tmp_path_factory):
     run = saccade.train(
         noisy_digits, recipe="quick", epochs=2, out=tmp_path_factory.mktemp("served") / "pictures", progress=False
     )
-    write_light_model(run)
     saccade.evaluate(run)
     return run
 

@@ -13,7 +13,6 @@ import pytest
 from tests.deploy.server.serving import TOKEN, serving
 
 import saccade
-from saccade.deploy.light_model import write_light_model
 from saccade.deploy.server.guard import Guard, State
 from saccade.deploy.server.limits import Limits
 from saccade.deploy.server.metrics import Metrics
@@ -109,9 +108,7 @@ def test_answers_given_while_it_ends_say_that_the_connection_does_too():
 def other_run(noisy_digits, tmp_path):
     """A run of the same classes with other weights, for smaller pictures."""
     recipe = get_recipe("quick").with_settings({"image_size": 24})
-    run = saccade.train(noisy_digits, recipe=recipe, epochs=1, out=tmp_path / "other", progress=False)
-    write_light_model(run)
-    return run
+    return saccade.train(noisy_digits, recipe=recipe, epochs=1, out=tmp_path / "other", progress=False)
 
 
 def test_a_new_run_takes_the_place_of_an_old_one_without_a_request_lost(pictures_run, other_run, test_files, tmp_path):

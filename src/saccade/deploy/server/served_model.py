@@ -111,9 +111,11 @@ class ServedModel:
 def _light_model_of(run: Run) -> OnnxModel:
     model = light_model(run)
     if model is None:
-        from saccade.deploy.light_model import write_light_model  # loads TensorFlow
+        # These load TensorFlow.
+        from saccade.inference.predictor import Predictor
+        from saccade.runs.inference_onnx import write_inference_onnx
 
-        write_light_model(run)
+        write_inference_onnx(run, Predictor.from_run(run).model)
         model = light_model(run)
     if model is None:
         raise RunError(f"the run '{run.path}' is being changed", remedy="try again once nothing writes to it")

@@ -1,0 +1,75 @@
+"""The `model.onnx` of a run: what `predict` and `serve` classify a few images with, without waiting for TensorFlow."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from saccade.errors import ExportError, RunError
+from saccade.models.agreement import Probabilities, disagreement
+from saccade.models.folding import fold_normalization
+from saccade.models.to_onnx import to_onnx
+from saccade.runs.onnx_session import NOTE, open_session
+from saccade.runs.run import LIGHT_MODEL, Run
+
+TOLERANCE = 1e-5
+"""The largest difference between a probability by ONNX Runtime and the same by Keras, rounding aside."""
+
+# A wrong conversion shows in any image. As many as these are looked at without a compiled graph, which takes longer to
+# make than it would save.
+_CHECKED_PIXELS = 64 * 32 * 32
+_RANDOM_IMAGES = 32
+
+
+def write_inference_onnx(run: Run, model: keras.Model) -> None:
+    """Write `model.onnx` into a run, over an older one, once it has given the classes and probabilities of the model.
+
+    Args:
+        run: a run with its weights and, where there is one, its calibration.
+        model: the probability model of the run, with these weights and at this temperature.
+
+    Raises:
+        ExportError: the model can't be converted, or what came of it does not agree. The run is left as it was.
+        RunError: the file can't be written.
+    """
+    folded = fold_normalization(model)
+    try:
+        contents = to_onnx(folded, {NOTE: run.model_record().model_dump_json()})
+    except ValueError as error:
+        raise ExportError("the network can't be converted to ONNX", found=str(error)) from None
+    pixels = _pixels_to_check(run)
+    problem = disagreement(
+        open_session(contents).run(None, {"pixels": pixels})[0],
+        _on_the_processor(folded, pixels),
+        TOLERANCE,
+        lambda: _on_the_processor(model, pixels),
+    )
+    if problem is not None:
+        raise ExportError(
+            "the model for ONNX Runtime does not give the answers of the run",
+            expected=f"{problem[0]}, on {len(pixels)} pictures",
+            found=problem[1],
+            remedy="this is a fault of Saccade's to report",
+        )
+    try:
+        with run.place(LIGHT_MODEL) as path:
+            path.write_bytes(contents)
+    except OSError as error:
+        raise RunError(f"'{LIGHT_MODEL}' can't be written into '{run.path}': {error.strerror}") from None
+
+
+def _pixels_to_check(run: Run) -> NDArray[np.float32]:
+    """Some of the kept validation images, or random ones if there are none, float32 [n, height, width, 3]."""
+    images, _ = run.validation_pictures()
+    if not len(images):
+        shape = (_RANDOM_IMAGES, run.rule.height, run.rule.width, 3)
+        return np.random.default_rng(0).integers(0, 256, shape).astype(np.float32)
+    n = min(len(images), max(8, _CHECKED_PIXELS // (run.rule.height * run.rule.width)))
+    return images[np.linspace(0, len(images) - 1, n).astype(np.int64)].astype(np.float32)
+
+
+def _on_the_processor(model: keras.Model, pixels: NDArray[np.float32]) -> Probabilities:
+    """Probabilities, float32 [n, classes]. A GPU rounds otherwise (TensorFloat-32) and may be full."""
+    with keras.device("cpu"):
+        return np.asarray(keras.ops.convert_to_numpy(model(pixels, training=False)), np.float32)

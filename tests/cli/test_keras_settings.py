@@ -1,0 +1,105 @@
+"""Keras's global settings, by its configuration file, the environment or the program: right results or one sentence."""
+
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import pytest
+
+import saccade
+from saccade.errors import KerasError, SaccadeError
+
+SETTINGS = {"image_size": 16, "batch_size": 12}
+
+
+def typed(home, *arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "saccade", *map(str, arguments)],
+        env=os.environ | {"KERAS_HOME": str(home)} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def configured(folder, **settings):
+    defaults = {"floatx": "float32", "epsilon": 1e-7, "backend": "tensorflow", "image_data_format": "channels_last"}
+    folder.mkdir()
+    (folder / "keras.json").write_text(json.dumps(defaults | settings))
+    return folder
+
+
+def test_commands_do_not_depend_on_the_users_settings_of_keras(tiny_folder, tmp_path):
+    home = configured(
+        tmp_path / "home", floatx="float64", epsilon=0.5, backend="jax", image_data_format="channels_first"
+    )
+    options = ["--recipe", "folder", "--epochs", 1, "--batch-size", 12, "--set", "image_size=16"]
+    trained = typed(home, "train", tiny_folder, *options, "--out", tmp_path / "there")
+    assert trained.returncode == 0, trained.stderr
+    here = saccade.train(
+        tiny_folder, recipe="folder", epochs=1, settings=SETTINGS, out=tmp_path / "here", progress=False
+    )
+    there = saccade.Run.open(tmp_path / "there")
+    assert (there.path / "weights.safetensors").read_bytes() == (here.path / "weights.safetensors").read_bytes()
+    evaluated = typed(home, "evaluate", there.path, "--json", KERAS_BACKEND="torch")
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert json.loads(evaluated.stdout)["accuracy"] == saccade.evaluate(here).accuracy
+    assert json.loads((home / "keras.json").read_text())["floatx"] == "float64"
+
+
+def test_a_configuration_file_that_keras_refuses_is_named(tiny_run, tmp_path):
+    home = configured(tmp_path / "home", floatx="bfloat16")
+    evaluated = typed(home, "evaluate", tiny_run.path)
+    assert evaluated.returncode == 1
+    assert "Traceback" not in evaluated.stderr
+    assert str(home / "keras.json") in evaluated.stderr
+    assert "bfloat16" in evaluated.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "restore", "found"),
+    [
+        (lambda: keras.config.set_floatx("float64"), lambda: keras.config.set_floatx("float32"), "floatx = float64"),
+        (
+            lambda: keras.config.set_image_data_format("channels_first"),
+            lambda: keras.config.set_image_data_format("channels_last"),
+            "image_data_format = channels_first",
+        ),
+        (
+            lambda: keras.config.set_dtype_policy("mixed_bfloat16"),
+            lambda: keras.config.set_dtype_policy("float32"),
+            "dtype_policy = mixed_bfloat16",
+        ),
+    ],
+)
+def test_a_program_with_other_settings_gets_one_sentence_and_keeps_them(
+    tiny_run, tiny_folder, tmp_path, change, restore, found
+):
+    change()
+    try:
+        for work in (
+            lambda: saccade.train(tiny_folder, recipe="folder", out=tmp_path / "run", epochs=1, progress=False),
+            lambda: saccade.evaluate(tiny_run, split="validation"),
+            lambda: saccade.export(tiny_run, out=tmp_path / "model.keras"),
+        ):
+            with pytest.raises(SaccadeError, match=found) as caught:
+                work()
+            assert "keras.config.set_" in str(caught.value.remedy)
+        assert not (tmp_path / "run").exists()
+        now = f"{keras.config.floatx()} {keras.config.image_data_format()} {keras.config.dtype_policy().name}"
+        assert found.partition(" = ")[2] in now
+    finally:
+        restore()
+
+
+def test_a_program_whose_keras_runs_on_another_backend_is_told(tiny_run, tiny_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    for work in (
+        lambda: saccade.train(tiny_folder, recipe="folder", out=tmp_path / "run", epochs=1, progress=False),
+        lambda: saccade.evaluate(tiny_run),
+    ):
+        with pytest.raises(KerasError, match="needs Keras to run on TensorFlow") as caught:
+            work()
+        assert "jax" in str(caught.value.found)
