@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import queue
 import signal
 import subprocess
@@ -14,20 +13,23 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict
-from typing import cast
+from typing import TypeVar, cast
 
 import numpy as np
 
 from saccade.data.dataset import PictureRule
 from saccade.data.decode import PictureFacts
+from saccade.data.decode_messages import DecodeAnswer, DecodeRequest, HeaderAnswer, HeaderRequest, Ready
 from saccade.data.limits import MOST_SECONDS
 from saccade.data.picture_files import DecodedChunk, refused_chunk
 from saccade.errors import SaccadeError
+from saccade.typed_json import from_json, to_json
+
+_Message = TypeVar("_Message")
 
 
 class WorkerDiedError(Exception):
-    """A worker ended before it had answered."""
+    """A worker ended before it had answered, or answered something else than it was asked."""
 
 
 class Worker:
@@ -54,8 +56,8 @@ class Worker:
             SaccadeError: if it ended instead.
         """
         try:
-            self._send(asdict(self._rule))
-            self._receive_line()
+            self._send(self._rule)
+            self._receive(Ready)
         except WorkerDiedError:
             raise SaccadeError(
                 "the processes that decode pictures could not be started",
@@ -70,12 +72,12 @@ class Worker:
             WorkerDiedError: if the process ended before it had answered in full.
         """
         contents = [picture for picture in pictures if isinstance(picture, bytes)]
-        self._send({"decode": [len(item) if isinstance(item, bytes) else item for item in pictures]}, contents)
-        answer = json.loads(self._receive_line())
+        request = DecodeRequest(tuple(len(item) if isinstance(item, bytes) else item for item in pictures))
+        self._send(request, contents)
+        answer = self._receive(DecodeAnswer)
         pixels = np.empty((len(pictures), self._rule.height, self._rule.width, 3), np.uint8)
         self._receive_into(pixels.data.cast("B"))
-        facts = [PictureFacts(*values) for values in answer["facts"]]
-        return DecodedChunk(pixels, answer["hashes"], facts, answer["reasons"])
+        return DecodedChunk(pixels, answer.hashes, answer.facts, answer.reasons)
 
     def probe(self, paths: Sequence[str]) -> list[PictureFacts]:
         """Has the headers of files read; those that can't be read are left out.
@@ -83,8 +85,8 @@ class Worker:
         Raises:
             WorkerDiedError: if the process ended before it had answered in full.
         """
-        self._send({"probe": list(paths)})
-        return [PictureFacts(*values) for values in json.loads(self._receive_line())["facts"]]
+        self._send(HeaderRequest(tuple(paths)))
+        return list(self._receive(HeaderAnswer).facts)
 
     def why_it_died(self) -> str:
         """What a picture is refused for after it ended this process."""
@@ -101,18 +103,16 @@ class Worker:
             with contextlib.suppress(OSError):  # a request that can't be delivered any more
                 stream.close()
 
-    def _send(self, value: object, contents: Sequence[bytes] = ()) -> None:
+    def _send(self, message: object, contents: Sequence[bytes] = ()) -> None:
         with _broken_pipes_as_deaths():
-            self._requests.write(json.dumps(value).encode() + b"\n")
+            self._requests.write(to_json(message).encode() + b"\n")
             self._requests.writelines(contents)
             self._requests.flush()
 
-    def _receive_line(self) -> bytes:
+    def _receive(self, kind: type[_Message]) -> _Message:
         with _broken_pipes_as_deaths():
-            line = self._answers.readline()
-        if not line.endswith(b"\n"):
-            raise WorkerDiedError
-        return line
+            # A ValueError as well: a line of another kind, such as one that a library printed, is no answer.
+            return from_json(kind, self._answers.readline())
 
     def _receive_into(self, buffer: memoryview) -> None:
         with _broken_pipes_as_deaths():
@@ -130,7 +130,7 @@ class Worker:
 def _broken_pipes_as_deaths() -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError):  # ValueError: another thread has closed the pipe
+    except (OSError, ValueError):  # ValueError: another thread has closed the pipe, or half a line came
         raise WorkerDiedError from None
 
 
