@@ -42,32 +42,34 @@ def from_json(kind: type[_Value], text: str | bytes) -> _Value:
         ValueError: the text is no JSON, or JSON of another type: a key is missing or unknown, or a value is of
             another type.
     """
-    return cast("_Value", _reader(kind)(json.loads(text)))
+    return cast("_Value", _reader(cast("Any", kind))(json.loads(text)))
 
 
 @cache
 def _reader(kind: Any) -> _Reader:
     """The function that turns what `json.loads` gives into a value of a type."""
-    origin, arguments = get_origin(kind), get_args(kind)
+    arguments = get_args(kind)
+    makers: dict[Any, Callable[[], _Reader]] = {
+        Literal: lambda: lambda value: value if value in arguments else _fail(kind, value),
+        Union: lambda: _union_reader(kind),
+        UnionType: lambda: _union_reader(kind),
+        Sequence: lambda: _list_reader(arguments[0]),
+        tuple: lambda: _list_reader(arguments[0]) if arguments[1:] == (...,) else _row_reader(arguments, _tuple_of),
+        Mapping: lambda: _mapping_reader(*arguments),
+    }
     if (types := _plain_types(kind)) is not None:
         return lambda value: value if type(value) in types else _fail(kind, value)
     if kind is float:
         return lambda value: float(value) if type(value) in (float, int) else _fail(kind, value)
-    if origin is Literal:
-        return lambda value: value if value in arguments else _fail(kind, value)
-    if origin in (Union, UnionType):
-        return _union_reader(kind)
-    if origin is Sequence or (origin is tuple and arguments[1:] == (...,)):
-        return _list_reader(arguments[0])
-    if origin is tuple:
-        return _row_reader(arguments, lambda *values: values)
-    if origin is Mapping:
-        return _mapping_reader(kind)
+    if (maker := makers.get(get_origin(kind))) is not None:
+        return maker()
     if is_dataclass(kind):
         return _dataclass_reader(kind)
-    if issubclass(kind, tuple):
-        return _row_reader(tuple(get_type_hints(kind).values()), kind)
-    raise TypeError(f"no JSON is read as {kind}")
+    return _row_reader(tuple(get_type_hints(kind).values()), kind)  # a NamedTuple
+
+
+def _tuple_of(*values: Any) -> tuple[Any, ...]:
+    return values
 
 
 def _plain_types(kind: Any) -> frozenset[type] | None:
@@ -77,14 +79,16 @@ def _plain_types(kind: Any) -> frozenset[type] | None:
 
 
 def _list_reader(item: Any) -> _Reader:
-    types = _plain_types(item)
-    read = _reader(item)
+    read, types = _reader(item), _plain_types(item)
+    if types is None:
+        return lambda value: tuple(map(read, _only_list(value)))
+    known = types
 
     def plain(value: Any) -> Any:
         # Lists can have a million items: one set of types is much faster than one call for each item.
-        return tuple(value) if type(value) is list and types.issuperset(map(type, value)) else _fail(item, value)
+        return tuple(value) if type(value) is list and known.issuperset(map(type, value)) else _fail(item, value)
 
-    return (lambda value: tuple(map(read, _only_list(value)))) if types is None else plain
+    return plain
 
 
 def _row_reader(items: tuple[Any, ...], make: Callable[..., Any]) -> _Reader:
@@ -112,10 +116,7 @@ def _union_reader(kind: Any) -> _Reader:
     return read
 
 
-def _mapping_reader(kind: Any) -> _Reader:
-    keys, values = get_args(kind)
-    if keys is not str:
-        raise TypeError(f"the keys of JSON are of str, not as in {kind}")
+def _mapping_reader(_keys: Any, values: Any) -> _Reader:
     read = _reader(values)
     return lambda value: {key: read(item) for key, item in _only_object(value).items()}
 

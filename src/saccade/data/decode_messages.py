@@ -1,7 +1,7 @@
 """What a decoding process is asked and what it answers: one line of JSON each, by these schemas.
 
 `saccade.data.workers` and `saccade.data.decode_worker` both import this file. The first line that a decoding process
-reads is a `PictureRule`; after each `DecodeRequest` follow the contents of images, after each `DecodeAnswer` the pixels.
+reads is a `PictureRule`. The contents of images follow a `DecodeRequest`; the pixels follow a `DecodeAnswer`.
 """
 
 from __future__ import annotations

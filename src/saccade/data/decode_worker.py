@@ -5,9 +5,9 @@ It is an ordinary program that talks through its standard input and output, beca
 threads (fork), and it pickles.
 
 Every line is a message of `saccade.data.decode_messages`. In: the rule, then one request for each chunk, with the paths
-of the files to decode or to probe; a number in place of a path stands for the contents of a picture, of that many bytes,
-which follow the line. Out: `Ready`, then an answer for each chunk; then the pixels as raw bytes. The process ends if a
-picture takes too long, or breaks the decoder.
+of the files to decode or to probe; a number in place of a path stands for the contents of a picture, which follow the
+line and have that many bytes. Out: `Ready`, then an answer for each chunk; then the pixels as raw bytes. The process
+ends if a picture takes too long, or breaks the decoder.
 """
 
 from __future__ import annotations
