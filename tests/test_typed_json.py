@@ -48,16 +48,17 @@ def values_of(kind, text=TEXT):
 
     if kind in PLAIN:
         return text if kind is str else PLAIN[kind]
-    if origin is Literal:
-        return st.sampled_from(arguments)
-    if origin in (Union, UnionType):
-        return st.one_of(*map(of, arguments))
-    if origin is Sequence or (origin is tuple and arguments[1:] == (...,)):
-        return st.lists(of(arguments[0]), max_size=4).map(tuple)
-    if origin is tuple:
-        return st.tuples(*map(of, arguments))
-    if origin in (Mapping, dict):
-        return st.dictionaries(text, of(arguments[1]), max_size=4)
+    composed = {
+        Literal: lambda: st.sampled_from(arguments),
+        Union: lambda: st.one_of(*map(of, arguments)),
+        UnionType: lambda: st.one_of(*map(of, arguments)),
+        Sequence: lambda: st.lists(of(arguments[0]), max_size=4).map(tuple),
+        tuple: lambda: of(Sequence[arguments[0]]) if arguments[1:] == (...,) else st.tuples(*map(of, arguments)),
+        Mapping: lambda: st.dictionaries(text, of(arguments[1]), max_size=4),
+        dict: lambda: st.dictionaries(text, of(arguments[1]), max_size=4),
+    }
+    if origin in composed:
+        return composed[origin]()
     hints = get_type_hints(kind)
     return st.builds(kind, **{name: of(hints[name]) for name in names_of(kind)})
 

@@ -226,6 +226,14 @@ def test_workers_that_can_not_start_are_a_clear_error(files, tmp_path, monkeypat
     assert not worker_pids()
 
 
+def test_workers_that_answer_something_else_are_a_clear_error(files, tmp_path, monkeypatch):
+    write(tmp_path / "sitecustomize.py", b"print('hello')")
+    import_first(monkeypatch, tmp_path)
+    with pytest.raises(SaccadeError, match="could not be started") as caught:
+        list(decode_files(files[:3], RULE))
+    assert caught.value.found == "it answered 'hello'"
+
+
 def test_ctrl_c_ends_the_program_and_its_workers(files, tmp_path):
     # No guard against being imported again by its workers: a user's script seldom has one.
     script = write(tmp_path / "script.py", SCRIPT.encode())

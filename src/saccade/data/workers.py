@@ -23,6 +23,7 @@ from saccade.data.decode_messages import DecodeAnswer, DecodeRequest, HeaderAnsw
 from saccade.data.limits import MOST_SECONDS
 from saccade.data.picture_files import DecodedChunk, refused_chunk
 from saccade.errors import SaccadeError
+from saccade.printable import printable
 from saccade.typed_json import from_json, to_json
 
 _Message = TypeVar("_Message")
@@ -58,10 +59,10 @@ class Worker:
         try:
             self._send(self._rule)
             self._receive(Ready)
-        except WorkerDiedError:
+        except WorkerDiedError as error:
             raise SaccadeError(
                 "the processes that decode pictures could not be started",
-                found=self._last_complaint(),
+                found=self._last_complaint() or str(error),
                 remedy=f"check that `{sys.executable} -P -m saccade.data.decode_worker` starts",
             ) from None
 
@@ -111,8 +112,12 @@ class Worker:
 
     def _receive(self, kind: type[_Message]) -> _Message:
         with _broken_pipes_as_deaths():
-            # A ValueError as well: a line of another kind, such as one that a library printed, is no answer.
-            return from_json(kind, self._answers.readline())
+            line = self._answers.readline()
+        try:
+            return from_json(kind, line)
+        except ValueError:  # half a line, or what a library printed
+            answered = printable(line[:100].decode(errors="replace").strip())
+            raise WorkerDiedError(f"it answered {answered!r}" if line else "it ended without a word") from None
 
     def _receive_into(self, buffer: memoryview) -> None:
         with _broken_pipes_as_deaths():
@@ -123,14 +128,14 @@ class Worker:
     def _last_complaint(self) -> str:
         self._complaints.seek(0)
         lines = self._complaints.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it ended without a word"
+        return lines[-1] if lines else ""
 
 
 @contextmanager
 def _broken_pipes_as_deaths() -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError):  # ValueError: another thread has closed the pipe, or half a line came
+    except (OSError, ValueError):  # ValueError: another thread has closed the pipe
         raise WorkerDiedError from None
 
 
