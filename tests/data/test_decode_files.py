@@ -15,6 +15,7 @@ from saccade.data.decode import decode
 from saccade.data.decode_files import decode_files, probe_files
 from saccade.data.workers import WorkerDiedError, WorkerPool
 from saccade.errors import SaccadeError
+from saccade.machine import usable_cores
 
 RULE = PictureRule(16, 16)
 
@@ -78,7 +79,7 @@ def import_first(monkeypatch, folder):
 
 
 def workers_at_hand():
-    return min(16, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    return min(16, usable_cores())
 
 
 def check(chunks, files):

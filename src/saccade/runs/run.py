@@ -45,11 +45,11 @@ from numpy.typing import NDArray
 from saccade.data.dataset import SPLIT_NAMES, PictureRule, RefusedPicture, Split, SplitName
 from saccade.data.fixes import Fix, fixes_text, read_fixes
 from saccade.errors import RunError
+from saccade.machine import memory_bytes
 from saccade.printable import printable
 from saccade.recipes import Recipe
 from saccade.runs.answers import Answers
 from saccade.runs.checkpoints import Checkpoints
-from saccade.runs.environment import memory_bytes
 from saccade.runs.folds import FoldsRecord
 from saccade.runs.plans import Plan
 from saccade.runs.records import (

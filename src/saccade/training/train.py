@@ -13,6 +13,7 @@ from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.data.load import load, load_default
 from saccade.data.parts import parts_of
 from saccade.errors import RunError, TrainingError
+from saccade.machine import memory_bytes
 from saccade.models.build import (
     build_network,
     build_network_of_any_size,
@@ -27,7 +28,6 @@ from saccade.pipeline.order import first_look, generator
 from saccade.recipes import ComputeDtype, Recipe, default_recipe_name, get_recipe
 from saccade.runs.checkpoints import Checkpoint
 from saccade.runs.create import check_free, create_run
-from saccade.runs.environment import memory_bytes
 from saccade.runs.lock import locked_for_training
 from saccade.runs.run import Run
 from saccade.training.determinism import deterministic_operations
