@@ -6,7 +6,7 @@ Each test makes the files of a system, `proc` and `sys`, as Linux writes them th
 import pytest
 from tests.data.pictures import write
 
-from saccade.machine import memory_bytes, usable_cores
+from saccade.machine import library_threads, memory_bytes, usable_cores
 
 GIB = 1 << 30
 V2_MOUNT = "30 20 0:26 {root} /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate"
@@ -34,13 +34,13 @@ def system(tmp_path):
 
 def test_without_groups_the_host_is_there(system):
     root = system()
-    assert (usable_cores(root), memory_bytes(root)) == (8, 16 * GIB)
+    assert (usable_cores(root), memory_bytes(root), library_threads(root)) == (8, 16 * GIB, None)
 
 
 @pytest.mark.parametrize(("allowed", "cores"), [("3", 1), ("0-3", 4), ("0-1,4,6-7", 5)])
 def test_affinity_counts(system, allowed, cores):
     root = system(allowed=allowed)
-    assert usable_cores(root) == cores
+    assert (usable_cores(root), library_threads(root)) == (cores, None)
 
 
 @pytest.mark.parametrize(
@@ -60,6 +60,7 @@ def test_affinity_counts(system, allowed, cores):
 def test_a_container_of_version_2(system, quota, cores):
     root = system(["0::/"], [V2_MOUNT.format(root="/")], {"cpu.max": quota, "memory.max": str(2 * GIB)})
     assert (usable_cores(root), memory_bytes(root)) == (cores, 2 * GIB)
+    assert library_threads(root) == (None if cores == 8 else cores)
 
 
 def test_the_tightest_limit_of_nested_groups_of_version_2_counts(system):

@@ -8,7 +8,9 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+
+from saccade.machine import library_threads
 
 # The notices that TensorFlow's C++ part writes to file descriptor 2 before its log level is read.
 _NOTICES = re.compile(
@@ -35,8 +37,21 @@ def load_keras_quietly() -> None:
     with notices_held_back(), _hidden(_UNUSED if _own_process else ()):
         import keras
 
+        _keep_to_quota(keras.backend.backend())
         keras.ops.zeros(1)
     logging.getLogger("tensorflow").addFilter(_is_no_advice_on_tracing)
+
+
+def _keep_to_quota(backend: str) -> None:
+    """Has TensorFlow start as many threads as a container's quota of processor time allows, where there is one."""
+    threads = library_threads()
+    if threads is None or backend != "tensorflow":
+        return
+    import tensorflow
+
+    with suppress(RuntimeError):  # TensorFlow is in use already, in whoever's program this is, and has its threads
+        tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
+        tensorflow.config.threading.set_inter_op_parallelism_threads(threads)
 
 
 @contextmanager

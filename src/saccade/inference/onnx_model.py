@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from saccade.errors import RunError
 from saccade.inference.model_file import ModelFile, read_model_record
+from saccade.machine import library_threads
 from saccade.runs.records import ModelRecord
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class OnnxModel(ModelFile):
             raise RunError(f"'{name}' holds what no export of Saccade's holds, so it is not run", found=problem)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        options.intra_op_num_threads = library_threads() or 0  # 0: as many as ONNX Runtime itself counts
         try:
             session = onnxruntime.InferenceSession(contents, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime raises classes of its C++ module, one for each of its status codes
