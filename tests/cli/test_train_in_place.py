@@ -1,4 +1,4 @@
-"""`saccade train .`, typed in the folder of the data, whose name has a space; then what the command itself says next."""
+"""`saccade train .`, typed in the folder of the data, whose name has a space; then what the command says is next."""
 
 import re
 import shlex

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from saccade.cli.output import print_json, say
 from saccade.cli.train import result_of
+from saccade.printable import command_line
 
 if TYPE_CHECKING:
     from saccade.training.seeds import SeedTraining
@@ -83,7 +84,7 @@ def _conclude(whole: Sequence[dict[str, Any]]) -> None:
             f"{pictures:,} pictures; the test split has not been looked at"
         )
     if whole:
-        say(f"next: saccade compare {' '.join(result['run'] for result in whole)} OTHER-RUN")
+        say(f"next: {command_line('compare', *(result['run'] for result in whole), 'OTHER-RUN')}")
 
 
 def _tell_how_to_go_on(ended: Sequence[SeedTraining], out: str | None) -> None:
@@ -91,4 +92,4 @@ def _tell_how_to_go_on(ended: Sequence[SeedTraining], out: str | None) -> None:
         say("to go on with those that are missing: the same command again", err=True)
     for training in ended:
         if out is None and training.run is not None and training.run.status().state == "interrupted":
-            say(f"to go on with it: saccade train --resume {training.run.path}", err=True)
+            say(f"to go on with it: {command_line('train', '--resume', training.run.path)}", err=True)

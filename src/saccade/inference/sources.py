@@ -53,6 +53,8 @@ def find_pictures(sources: Iterable[str | Path]) -> list[Path | DatasetPicture]:
 
 
 def _expand(source: str) -> Iterator[Path | DatasetPicture]:
+    if not source:  # as of a variable that is not set; as a path it would be the current folder
+        raise DataError("a picture has no name", expected="a file, a folder, a glob or DATA:test:0", found="''")
     path = Path(source)
     matched = _OF_DATASET.fullmatch(source)
     if path.is_dir():

@@ -46,7 +46,7 @@ from saccade.data.dataset import SPLIT_NAMES, PictureRule, RefusedPicture, Split
 from saccade.data.fixes import Fix, fixes_text, read_fixes
 from saccade.errors import RunError
 from saccade.machine import memory_bytes
-from saccade.printable import printable
+from saccade.printable import command_line, printable
 from saccade.recipes import Recipe
 from saccade.runs.answers import Answers
 from saccade.runs.checkpoints import Checkpoints
@@ -103,6 +103,9 @@ class Run:
     path: Path
     recipe: Recipe
     data: DataRecord
+
+    def __repr__(self) -> str:
+        return f"<Run {self.path}: recipe {self.recipe.name} on {self.data_name}, {len(self.class_names):,} classes>"
 
     @classmethod
     def open(cls, path: Run | str | Path) -> Run:
@@ -405,7 +408,7 @@ class Run:
         if not path.is_file():
             raise RunError(
                 f"the run '{self.path}' has no weights: its training did not get as far as saving them",
-                remedy=f"go on with it: saccade train --resume {self.path}",
+                remedy=f"go on with it: {command_line('train', '--resume', self.path)}",
             )
         return path
 

@@ -25,6 +25,7 @@ from saccade.models.build import (
 from saccade.models.twin import training_twin
 from saccade.models.weights import assign, named_weights
 from saccade.pipeline.order import first_look, generator
+from saccade.printable import command_line
 from saccade.recipes import ComputeDtype, Recipe, default_recipe_name, get_recipe
 from saccade.runs.checkpoints import Checkpoint
 from saccade.runs.create import check_free, create_run
@@ -146,7 +147,7 @@ def carry_out(
             raise RunError(
                 f"the trained network can't be saved in '{run.path}': {error.strerror}",
                 found="a whole training; its last checkpoint is intact",
-                remedy=f"mend that, then save it: saccade train --resume {run.path}",
+                remedy=f"mend that, then save it: {command_line('train', '--resume', run.path)}",
             ) from None
     progress.training_ends(run)
 
