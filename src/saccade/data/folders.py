@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from saccade.data.dataset import SPLIT_NAMES, SplitName
-from saccade.data.walk import is_side_file, suffix_of, visible, walk
+from saccade.data.side_files import is_side_file, suffix_of
+from saccade.data.walk import own_folders, visible, walk
 from saccade.errors import DataError
 from saccade.printable import printable
 
@@ -62,7 +63,8 @@ def find_pictures(folder: Path) -> Listing:
     """Lists the files in a folder that should be pictures, with their splits and classes; opens none of them.
 
     A folder that holds nothing but another, as archives often do, is passed through. Hidden files are left out, and
-    so are files whose names say that they accompany the pictures, such as LICENSE or labels.csv.
+    so are files whose names say that they accompany the pictures, such as LICENSE or labels.csv, and folders that
+    Saccade itself made, such as runs.
 
     Raises:
         DataError: if there are no classes, or only one, or a class without files, or if the splits have different
@@ -71,7 +73,13 @@ def find_pictures(folder: Path) -> Listing:
     try:
         root = _pass_through(folder)
         splits, notes = _split_folders(root)
-        found = {(split, name): list(walk(path)) for split, paths in splits.items() for name, path in paths.items()}
+        own = [name for level in _levels(folder, root, splits) for name in _own_folders(level, root)]
+        found = {}
+        for split, paths in splits.items():
+            for name, path in paths.items():
+                left: list[str] = []
+                found[split, name] = list(walk(path, left))
+                own += [f"{Path(path).relative_to(root).as_posix()}/{inner}" for inner in left]
     except OSError as error:
         raise DataError(f"the folder {error.filename} can't be read", found=error.strerror) from None
     class_names = _checked_classes(root, splits)
@@ -84,6 +92,7 @@ def find_pictures(folder: Path) -> Listing:
         label, prefix = class_names.index(name), Path(splits[split][name]).relative_to(root).as_posix()
         pictures += [FoundPicture(f"{prefix}/{file.path}", split, label, file.size, file.changed) for file in kept]
     readable = tuple(map(printable, class_names))
+    notes = [*notes, *_note_on_own_folders(own)]
     return Listing(root, readable, pictures, (*map(printable, notes), *_note_on_left_out(left_out)))
 
 
@@ -98,6 +107,18 @@ def _pass_through(folder: Path) -> Path:
         root = root / folders[0]
     # What was entered last may be a class: then the folder as given is the one to complain about.
     return root if folders else folder
+
+
+def _levels(folder: Path, root: Path, splits: Mapping[SplitName, Mapping[str, str]]) -> list[Path]:
+    """The folders in which classes, splits or the folder of the data lie: from the one given down to the splits'."""
+    passed = [level for level in root.parents if level == folder or folder in level.parents]
+    holders = {Path(path).parent for paths in splits.values() for path in paths.values()}
+    return [*reversed(passed), root, *sorted(holders - {root})]
+
+
+def _own_folders(level: Path, root: Path) -> list[str]:
+    prefix = "" if level == root or level in root.parents else f"{level.relative_to(root).as_posix()}/"
+    return [prefix + name for name in own_folders(str(level))]
 
 
 def _split_folders(root: Path) -> tuple[dict[SplitName, dict[str, str]], list[str]]:
@@ -184,6 +205,11 @@ def _class_without_pictures(name: str, root: Path) -> DataError:
 def _note_on_strays(files: Iterable[str]) -> list[str]:
     strays = [name for name in files if not is_side_file(name)]
     return [f"left out: {_files(len(strays))} beside the class folders, such as {strays[0]}"] if strays else []
+
+
+def _note_on_own_folders(own: Sequence[str]) -> list[str]:
+    folders = "folder" if len(own) == 1 else "folders"
+    return [f"left out: the {folders} {_listed(own)}, which Saccade made"] if own else []
 
 
 def _note_on_left_out(suffixes: Counter[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Walks folders and tells candidate pictures from what lies beside them."""
+"""Walks folders that may hold pictures; those that Saccade itself made are left out."""
 
 from __future__ import annotations
 
@@ -7,12 +7,8 @@ import stat
 from collections.abc import Iterator
 from typing import NamedTuple
 
-_SIDE_SUFFIXES = frozenset(
-    {"cfg", "csv", "db", "htm", "html", "ini", "json", "jsonl", "lock", "log", "mat", "md", "npy", "npz", "py", "rst"}
-    | {"tsv", "txt", "xml", "yaml", "yml"}
-)
-_SIDE_NAMES = frozenset({"authors", "changelog", "copying", "license", "licence", "makefile", "notice", "readme"})
-_HIDDEN_NAMES = frozenset({"__macosx", "desktop.ini", "thumbs.db"})
+from saccade.data.own_folders import is_own_folder
+from saccade.data.side_files import is_hidden
 
 
 class FoundFile(NamedTuple):
@@ -27,34 +23,31 @@ class FoundFile(NamedTuple):
     changed: int
 
 
-def is_hidden(name: str) -> bool:
-    """Whether systems keep their own notes under this name."""
-    return name.startswith(".") or name.lower() in _HIDDEN_NAMES
-
-
-def suffix_of(path: str) -> str:
-    """What follows the last full stop of a file's name, in lower case; empty where there is none."""
-    return path.rpartition("/")[2].rpartition(".")[2].lower() if "." in path else ""
-
-
-def is_side_file(path: str) -> bool:
-    """Whether a file's name says that it accompanies pictures without being one."""
-    return suffix_of(path) in _SIDE_SUFFIXES or path.rpartition("/")[2].partition(".")[0].lower() in _SIDE_NAMES
-
-
 def visible(folder: str) -> tuple[list[str], list[str]]:
-    """The names of the folders and of the files in a folder, each sorted, without hidden ones."""
+    """The names of the folders and of the files in a folder, each sorted, without hidden ones and Saccade's own."""
     folders: list[str] = []
     files: list[str] = []
     with os.scandir(folder) as entries:
         for entry in entries:
             if not is_hidden(entry.name):
                 (folders if entry.is_dir() else files).append(entry.name)
-    return sorted(folders), sorted(files)
+    return sorted(name for name in folders if not is_own_folder(f"{folder}/{name}")), sorted(files)
 
 
-def walk(folder: str) -> Iterator[FoundFile]:
-    """All visible files below a folder, in no certain order. Links are followed, but no folder is entered twice."""
+def own_folders(folder: str) -> list[str]:
+    """The names of the folders in a folder that Saccade made, sorted."""
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.is_dir() and not is_hidden(entry.name)]
+    return sorted(name for name in names if is_own_folder(f"{folder}/{name}"))
+
+
+def walk(folder: str, left_out: list[str]) -> Iterator[FoundFile]:
+    """All visible files below a folder, in no certain order. Links are followed, but no folder is entered twice.
+
+    Args:
+        folder: where to begin.
+        left_out: gets the path, relative to `folder`, of each folder that is not entered because Saccade made it.
+    """
     entered: set[tuple[int, int]] = set()
     waiting = [(folder, "")]
     while waiting:
@@ -68,7 +61,10 @@ def walk(folder: str) -> Iterator[FoundFile]:
                 if is_hidden(entry.name):
                     continue
                 if entry.is_dir():
-                    waiting.append((entry.path, f"{prefix}{entry.name}/"))
+                    if is_own_folder(entry.path):
+                        left_out.append(prefix + entry.name)
+                    else:
+                        waiting.append((entry.path, f"{prefix}{entry.name}/"))
                 else:
                     yield _found(entry, prefix)
 
