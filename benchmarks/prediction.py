@@ -26,8 +26,8 @@ from results import Result, add_results_option, keep_results
 from saccade.data.decode_files import decode_files
 from saccade.errors import DataError
 from saccade.inference.predictor import Predictor
+from saccade.machine import usable_cores
 from saccade.models.forward import steps_of
-from saccade.runs.environment import usable_cores
 from saccade.runs.run import Run
 
 PLAIN = """

@@ -28,7 +28,7 @@ from results import Result, add_results_option, keep_results
 from saccade.data.decode import decode
 from saccade.deploy.server.served_model import ServedModel
 from saccade.errors import SaccadeError
-from saccade.runs.environment import usable_cores
+from saccade.machine import usable_cores
 
 CLIENTS = (1, 8, 64)
 

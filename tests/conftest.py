@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +32,15 @@ def shared_data():
     if not (folder / "odd-images.tar.xz").is_file():
         pytest.skip("the shared data is not beside the repository; set SACCADE_TEST_SHARED to its folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def field_cases(shared_data, tmp_path_factory):
+    """The unpacked field-cases.tar.xz: small inputs, each a situation from bug reports of tools of this kind."""
+    folder = tmp_path_factory.mktemp("field")
+    with tarfile.open(shared_data / "field-cases.tar.xz") as archive:
+        archive.extractall(folder, filter="tar")  # links among them, which Saccade itself would not unpack
+    return folder / "field-cases"
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,7 @@ def python_of(version):
     if version == own:
         return sys.executable
     found = [shutil.which(f"python{version}"), *Path.home().glob(f".pyenv/versions/{version}.*/bin/python")]
-    for python in filter(None, found):
+    for python in [str(path) for path in found if path]:
         asked = subprocess.run(
             [python, "-c", "import sys; print(*sys.version_info[:2], sep='.')"],
             capture_output=True,
@@ -36,7 +36,7 @@ def python_of(version):
             check=False,
         )
         if asked.stdout.strip() == version:
-            return str(python)
+            return python
     return None
 
 

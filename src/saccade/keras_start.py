@@ -8,11 +8,12 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from saccade.errors import KerasError
+from saccade.machine import library_threads
 
 # The notices that TensorFlow's C++ part writes to file descriptor 2 before its log level is read.
 _NOTICES = re.compile(
@@ -57,6 +58,7 @@ def load_keras_quietly() -> None:
             keras.config.set_floatx(_FLOATX)
             keras.config.set_image_data_format(_DATA_FORMAT)
             keras.config.set_epsilon(_EPSILON)
+        _keep_to_quota(keras.backend.backend())
         keras.ops.zeros(1)
     logging.getLogger("tensorflow").addFilter(_is_no_advice_on_tracing)
 
@@ -113,6 +115,18 @@ def _changed_settings(config: Any) -> list[tuple[str, str, str]]:
 def _configuration_file() -> Path:
     """Where Keras looks for its settings."""
     return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "keras.json"
+
+
+def _keep_to_quota(backend: str) -> None:
+    """Has TensorFlow start as many threads as a container's quota of processor time allows, where there is one."""
+    threads = library_threads()
+    if threads is None or backend != "tensorflow":
+        return
+    import tensorflow
+
+    with suppress(RuntimeError):  # TensorFlow is in use already, in whoever's program this is, and has its threads
+        tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
+        tensorflow.config.threading.set_inter_op_parallelism_threads(threads)
 
 
 @contextmanager

@@ -2,6 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
+
+
+def command_line(*words: object) -> str:
+    """Return the `saccade` command of these words, such as a verb and paths, quoted to be copied into a shell."""
+    return shlex.join(["saccade", *map(str, words)])
+
+
+def shortened(text: str, width: int) -> str:
+    """Shorten text in its middle, with an ellipsis, to at most `width` characters (1 or more)."""
+    if len(text) <= width:
+        return text
+    end = (width - 1) // 2
+    return text[: width - 1 - end] + "…" + text[len(text) - end :]
+
 
 def printable(text: str, *, lines: bool = False) -> str:
     r"""The text with whatever can't be printed written as codes, such as `\x1b` for the escape character.

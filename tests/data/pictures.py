@@ -4,7 +4,7 @@ import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 
 def photo(height=48, width=64, seed=0):
@@ -37,3 +37,18 @@ def class_folder(root: Path, classes=("cat", "dog"), count=10, size=(32, 32), st
             contents = encode(photo(size[0], size[1], seed=1000 * label + number), "PNG")
             write(root / name / f"{number:03}.png", contents)
     return root
+
+
+def over_white(contents):
+    """What Pillow itself makes of a picture, upright and laid over white: uint8 [height, width, 3].
+
+    Pillow clips 16-bit grey, so of such pictures the high byte is taken, and what is transparent by its tRNS chunk is
+    found among the 16-bit samples.
+    """
+    picture = ImageOps.exif_transpose(Image.open(io.BytesIO(contents)))
+    if picture.mode == "I;16":
+        grey = np.asarray(picture)
+        picture = Image.fromarray(np.uint8(grey // 256)).convert("RGBA")
+        picture.putalpha(Image.fromarray(np.uint8(255 * (grey != picture.info.get("transparency", -1)))))
+    white = Image.new("RGBA", picture.size, "white")
+    return np.asarray(Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB"))

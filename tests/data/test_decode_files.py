@@ -15,6 +15,7 @@ from saccade.data.decode import decode
 from saccade.data.decode_files import decode_files, probe_files
 from saccade.data.workers import WorkerDiedError, WorkerPool
 from saccade.errors import SaccadeError
+from saccade.machine import usable_cores
 
 RULE = PictureRule(16, 16)
 
@@ -72,8 +73,13 @@ def worker_pids():
     return [int(pid) for pid, parent, _ in found if int(parent) == os.getpid()]
 
 
+def import_first(monkeypatch, folder):
+    """Every Python process started from now on imports the `sitecustomize.py` in this folder."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
+
+
 def workers_at_hand():
-    return min(16, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    return min(16, usable_cores())
 
 
 def check(chunks, files):
@@ -123,7 +129,7 @@ def test_closing_before_the_first_chunk_ends_the_workers(files):
 def test_workers_decode_ahead_of_the_caller_but_not_without_end(files, tmp_path, monkeypatch):
     log = tmp_path / "opened"
     write(tmp_path / "sitecustomize.py", LOG.format(log=str(log)).encode())
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    import_first(monkeypatch, tmp_path)
     chunk_bytes = 15 * 300 * 300 * 3
     ahead = 15 * max(64_000_000 // chunk_bytes, 2 * workers_at_hand())
     with closing(decode_files(files, PictureRule(300, 300), chunk=15)) as chunks:
@@ -160,7 +166,7 @@ def test_workers_that_are_killed_cost_no_picture(files):
 def test_a_picture_that_brings_its_worker_down_is_refused_alone(files, tmp_path, monkeypatch):
     # Stands for a crash in an image library: whatever Python process opens this file is killed.
     write(tmp_path / "sitecustomize.py", CRASH)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    import_first(monkeypatch, tmp_path)
     deadly = write(tmp_path / "deadly.jpg", files[0].read_bytes())
     chunks = list(decode_files([*files[:300], deadly, *files[300:]], RULE))
     reasons = [reason for chunk in chunks for reason in chunk.reasons]
@@ -185,7 +191,7 @@ real, picture_files.decode = picture_files.decode, stuck
 
 def test_a_picture_that_takes_too_long_is_refused_alone(files, tmp_path, monkeypatch):
     write(tmp_path / "sitecustomize.py", SLOW)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    import_first(monkeypatch, tmp_path)
     stuck = write(tmp_path / "stuck.jpg", b"stuck")
     chunks = list(decode_files([*files[:3], stuck, *files[3:6]], RULE))
     reasons = [reason for chunk in chunks for reason in chunk.reasons]
@@ -206,7 +212,7 @@ def test_a_picture_that_takes_too_much_memory_is_refused_alone(files, tmp_path):
 def test_headers_are_read_in_a_process_of_their_own(files, tmp_path, monkeypatch):
     assert [(facts.height, facts.width) for facts in probe_files(files[:8])] == [(20, 24)] * 7
     write(tmp_path / "sitecustomize.py", CRASH)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    import_first(monkeypatch, tmp_path)
     deadly = write(tmp_path / "deadly.jpg", files[0].read_bytes())
     assert len(probe_files([deadly, *files[:3]])) == 3
     assert not worker_pids()
@@ -214,11 +220,19 @@ def test_headers_are_read_in_a_process_of_their_own(files, tmp_path, monkeypatch
 
 def test_workers_that_can_not_start_are_a_clear_error(files, tmp_path, monkeypatch):
     write(tmp_path / "sitecustomize.py", b"raise SystemExit('no such luck')")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    import_first(monkeypatch, tmp_path)
     with pytest.raises(SaccadeError, match="could not be started") as caught:
         list(decode_files(files, RULE))
     assert str(caught.value.found).endswith("no such luck")
     assert not worker_pids()
+
+
+def test_workers_that_answer_something_else_are_a_clear_error(files, tmp_path, monkeypatch):
+    write(tmp_path / "sitecustomize.py", b"print('hello')")
+    import_first(monkeypatch, tmp_path)
+    with pytest.raises(SaccadeError, match="could not be started") as caught:
+        list(decode_files(files[:3], RULE))
+    assert caught.value.found == "it answered 'hello'"
 
 
 def test_ctrl_c_ends_the_program_and_its_workers(files, tmp_path):

@@ -170,3 +170,49 @@ def test_a_folder_that_may_not_be_read(tmp_path):
         assert f"the folder {tmp_path / 'b'} can't be read" in failure(tmp_path)
     finally:
         (tmp_path / "b").chmod(0o700)
+
+
+OWN = {
+    "runs/photos-fast-1": ("recipe.json", "data.json", "confusion_matrix.png"),
+    "trained/seed-0": ("recipe.json", "data.json", "predictions.png"),
+    "looked at": (".saccade", "samples.png", "classes.png"),
+    "audits/photos-1": ("audit.json", "audit.html"),
+    "comparisons/1": ("comparison.json", "comparison.png", "differences.png"),
+    "tunings/photos-fast-1": ("tuning.json", "study.lock", "trials/3/x.png"),
+    "learning-curves/photos-fast-1": ("plan.json", "learning_curve.json", "learning_curve.png"),
+}
+
+
+@pytest.mark.parametrize("own", OWN)
+def test_folders_that_saccade_made_are_no_classes_and_are_noted(tmp_path, own):
+    tree(tmp_path, "cat/1.jpg", "dog/1.jpg", *(f"{own}/{name}" for name in OWN[own]))
+    assert [path for _, _, path in found(tmp_path)] == ["cat/1.jpg", "dog/1.jpg"]
+    assert find_pictures(tmp_path).notes == (f"left out: the folder {own.partition('/')[0]}, which Saccade made",)
+
+
+@pytest.mark.parametrize("own", OWN)
+def test_folders_that_saccade_made_among_the_pictures_of_a_class_are_left_out(tmp_path, own):
+    tree(tmp_path, "train/cat/1.jpg", "train/dog/1.jpg", *(f"train/cat/{own}/{name}" for name in OWN[own]))
+    assert [path for _, _, path in found(tmp_path)] == ["train/cat/1.jpg", "train/dog/1.jpg"]
+    folder = own.partition("/")[0]
+    assert find_pictures(tmp_path).notes == (f"left out: the folder train/cat/{folder}, which Saccade made",)
+
+
+def test_a_class_may_be_called_like_a_folder_that_saccade_makes(tmp_path):
+    paths = ["audits/1.jpg", "explore-cats/samples.png", "runs/2024/1.jpg", "tunings/a/1.jpg"]
+    tree(tmp_path, *paths, "runs/2024/data.json", "audits/audit.json")
+    assert [path for _, _, path in found(tmp_path)] == paths
+
+
+def test_pictures_beside_folders_that_saccade_made_stay(tmp_path):
+    tree(tmp_path, "cat/1.jpg", "runs/1.jpg", "runs/a/recipe.json", "runs/a/data.json", "runs/a/predictions.png")
+    assert [path for _, _, path in found(tmp_path)] == ["cat/1.jpg", "runs/1.jpg"]
+    assert find_pictures(tmp_path).notes == ("left out: the folder runs/a, which Saccade made",)
+
+
+def test_a_folder_that_saccade_made_in_the_data_changes_no_picture_of_it(tmp_path):
+    tree(tmp_path, "photos/a/1.jpg", "photos/b/1.jpg")
+    before = find_pictures(tmp_path)
+    tree(tmp_path, "runs/x/recipe.json", "runs/x/data.json")
+    after = find_pictures(tmp_path)
+    assert (after.root, after.class_names, after.pictures) == (before.root, before.class_names, before.pictures)

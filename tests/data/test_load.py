@@ -11,6 +11,7 @@ from saccade.data.dataset import PictureRule
 from saccade.data.decode import decode
 from saccade.data.load import load, load_with_rule
 from saccade.errors import DataError
+from saccade.inference.sources import find_pictures
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -260,3 +261,11 @@ def test_refused_pictures_are_counted_in_the_split_that_their_contents_put_them_
     (animals / "dog" / "another.jpg").write_bytes(b"")
     again = {picture.path for picture in load(animals).refused if picture.split == "test"}
     assert again == in_test
+
+
+def test_an_empty_name_is_not_the_current_folder(animals, monkeypatch):
+    monkeypatch.chdir(animals)
+    with pytest.raises(DataError, match="has no name"):
+        load("")
+    with pytest.raises(DataError, match="has no name"):
+        find_pictures([""])

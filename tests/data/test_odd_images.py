@@ -2,22 +2,28 @@
 
 `odd_images.csv` states for each file whether it is decoded, with its mode and upright size, or refused, and why, as far
 as that is our own wording. What is decoded must equal Pillow's own pixels; only 16-bit grey, which Pillow clips, is
-compared with its scaled samples.
+compared with its scaled samples. The table is asserted of the decoder and of the processes in which users' pictures are
+decoded; `tests/deploy/server/test_same_answer.py` asserts it of `predict` and of the server.
 """
 
 import csv
-import io
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image
+from tests.data.pictures import over_white
 
 from saccade.data.archives import archive_hash, unpacked
-from saccade.data.decode import decode
+from saccade.data.dataset import PictureRule
+from saccade.data.decode import decode, fit_pixels
+from saccade.data.decode_files import decode_files
+from saccade.data.load import load
+from saccade.data.picture_files import content_hash
 from saccade.errors import PictureError
 
 TABLE = Path(__file__).with_name("odd_images.csv")
+RULE = PictureRule(32, 32)
 
 
 @pytest.fixture(scope="module")
@@ -27,32 +33,81 @@ def odd_images(shared_data):
         yield folder / "odd-images"
 
 
-def pillows_own(contents):
-    picture = ImageOps.exif_transpose(Image.open(io.BytesIO(contents)))
-    if picture.mode == "I;16":
-        grey = np.asarray(picture)
-        picture = Image.fromarray(np.uint8(grey // 256)).convert("RGBA")
-        picture.putalpha(Image.fromarray(np.uint8(255 * (grey != picture.info.get("transparency", -1)))))
-    white = Image.new("RGBA", picture.size, "white")
-    return np.asarray(Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB"))
+@pytest.fixture(scope="module")
+def files(odd_images):
+    return [path for path in sorted(odd_images.rglob("*")) if path.is_file()]
+
+
+@pytest.fixture(scope="module")
+def stated(odd_images, files):
+    """What the table states of each file."""
+    with TABLE.open(newline="") as stream:
+        rows = {row["path"]: (row["outcome"], row["detail"]) for row in csv.DictReader(stream)}
+    assert sorted(rows) == [path.relative_to(odd_images).as_posix() for path in files]
+    return list(rows.values())
+
+
+def refused(reason):
+    return "refused", reason.removeprefix("not a picture: ").split(":")[0]
+
+
+def decoded(facts):
+    return "decoded", f"{facts.mode} {facts.height}x{facts.width}"
 
 
 def outcome(contents):
     try:
-        decoded = decode(contents)
+        pixels, facts = decode(contents)
     except PictureError as error:
-        return "refused", error.problem.removeprefix("not a picture: ").split(":")[0]
-    facts = decoded.facts
-    np.testing.assert_array_equal(decoded.pixels, pillows_own(contents))
-    return "decoded", f"{facts.mode} {facts.height}x{facts.width}"
+        return refused(error.problem)
+    np.testing.assert_array_equal(pixels, over_white(contents))
+    return decoded(facts)
 
 
-def test_every_file_has_the_outcome_that_the_table_states(odd_images):
-    with TABLE.open(newline="") as stream:
-        stated = {row["path"]: (row["outcome"], row["detail"]) for row in csv.DictReader(stream)}
-    files = [path for path in sorted(odd_images.rglob("*")) if path.is_file()]
-    found = {path.relative_to(odd_images).as_posix(): outcome(path.read_bytes()) for path in files}
+def test_the_decoder_does_with_every_file_what_the_table_states(files, stated):
+    assert [outcome(path.read_bytes()) for path in files] == stated
+
+
+def check_worker_pixels(pixels, contents):
+    """Pixels from a worker are those that Pillow gives, over white, brought to the size."""
+    whole = over_white(contents)
+    if contents.startswith(b"\xff\xd8") and min(whole.shape[:2]) >= 4 * RULE.height:
+        # JPEG's own decoder has halved a large picture first, so that the pixels are near, not the same.
+        assert np.abs(pixels.astype(float) - fit_pixels(whole, RULE)).mean() < 4
+    else:
+        np.testing.assert_array_equal(pixels, fit_pixels(whole, RULE))
+
+
+def test_the_worker_processes_do_with_every_file_what_the_table_states(files, stated):
+    chunks = list(decode_files(files, RULE))
+    facts = [fact for chunk in chunks for fact in chunk.facts]
+    reasons = [reason for chunk in chunks for reason in chunk.reasons]
+    found = [refused(reason) if reason else decoded(fact) for fact, reason in zip(facts, reasons, strict=True)]
     assert found == stated
+    contents = [path.read_bytes() for path in files]
+    assert [content for chunk in chunks for content in chunk.hashes] == list(map(content_hash, contents))
+    pixels = np.concatenate([chunk.pixels for chunk in chunks])
+    for position, reason in enumerate(reasons):
+        if reason is None:
+            check_worker_pixels(pixels[position], contents[position])
+
+
+def test_the_worker_processes_lay_transparent_pictures_over_white(field_cases):
+    files = [path for path in sorted((field_cases / "transparent").rglob("*")) if path.is_file()]
+    chunks = list(decode_files(files, RULE))
+    assert [reason for chunk in chunks for reason in chunk.reasons] == [None] * len(files)
+    modes = {fact.mode for chunk in chunks for fact in chunk.facts}
+    assert modes >= {"RGBA", "LA", "P", "L", "I;16", "RGB"}
+    for pixels, path in zip(np.concatenate([chunk.pixels for chunk in chunks]), files, strict=True):
+        check_worker_pixels(pixels, path.read_bytes())
+
+
+def test_magnetic_resonance_images_are_all_readable(shared_data):
+    # Grey, RGB, RGBA and palette; .jpg, .JPG, .png, .jpeg; PNGs named .jpg.
+    dataset = load(shared_data / "brain_mri.tar", image_size=32)
+    assert dataset.refused == ()
+    assert sum(map(len, dataset.splits.values())) == 253
+    assert {mode for split in dataset.splits.values() for mode in split.modes} == {"L", "RGB", "RGBA", "P"}
 
 
 @pytest.mark.parametrize("shape", ["Landscape", "Portrait"])

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from saccade.data.dataset import SplitName
+from saccade.printable import shortened
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+
+_MOST_SHOWN = 200  # characters of a sentence
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,9 @@ class Finding:
     fix: str
     groups: Sequence[Sequence[Picture]] = ()
 
+    def __repr__(self) -> str:
+        return f"<Finding {self.kind}, {self.severity}: {shortened(self.sentence, _MOST_SHOWN)}>"
+
     @property
     def pictures(self) -> list[Picture]:
         """All pictures concerned, group by group."""
@@ -86,6 +92,10 @@ class Audit:
     notes: tuple[str, ...]
     folds: int
     files: tuple[Path, ...] = ()
+
+    def __repr__(self) -> str:
+        kinds = ", ".join(dict.fromkeys(finding.kind for finding in self.findings))
+        return f"<Audit of {self.name}: {counted(len(self.findings), 'finding')}{kinds and ': '}{kinds}>"
 
     def of_kind(self, kind: str) -> list[Finding]:
         """The findings of one kind."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from saccade.cli.output import print_json, print_notes, print_refused, print_table, say
+from saccade.data.own_folders import MARK
 from saccade.errors import DataError
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def _make_folder(out: Path | None, name: str) -> Path:
     for folder in candidates:
         try:
             folder.mkdir(parents=True)
+            (folder / MARK).touch()  # where it lies within the data, its pictures are none of the data's
             return folder
         except FileExistsError:
             continue

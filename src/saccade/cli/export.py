@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -74,4 +75,4 @@ def _print_result(exported: Export) -> None:
     say("to open it, with pixels from 0 to 255:")
     for line in _HOW_TO_OPEN[exported.format.partition("-")[0]]:
         say(f"  {line.format(path=str(exported.path), json=str(exported.files[1]))}")
-    say(f"or: python {exported.files[-1] / 'example.py'} PICTURE")
+    say(f"or: {shlex.join(['python', str(exported.files[-1] / 'example.py'), 'PICTURE'])}")

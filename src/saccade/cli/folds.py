@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from saccade.cli.output import print_json, print_notes, say
 from saccade.cli.train import result_of
 from saccade.cli.training_data import begun, checked, source_given
+from saccade.printable import command_line
 
 if TYPE_CHECKING:
     from saccade.training.progress import Progress
@@ -55,4 +56,4 @@ def cross_validated(
     )
     if record is not None:
         say(f"{record.sentence}; the test split has not been looked at")
-    say(f"run: {run.path}\nnext: saccade evaluate {run.path}")
+    say(f"run: {run.path}\nnext: {command_line('evaluate', run.path)}")

@@ -55,12 +55,29 @@ class Verbs(click.Group):
             near = difflib.get_close_matches(args[0], VERBS, n=1)
             hint = f"Did you mean '{near[0]}'?" if near else f"The commands are {', '.join(VERBS)}."
             ctx.fail(f"No such command '{args[0]}'. {hint}")
-        return super().resolve_command(ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None and any(word == "" or word.endswith("=") for word in rest):
+            _refuse_empty(command, name, rest)
+        return name, command, rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of verbs, without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(VERBS.items()))
+
+
+def _refuse_empty(command: click.Command, name: str | None, words: list[str]) -> None:
+    """Fails where an argument or an option is empty, as of a shell variable that is not set: no path is empty.
+
+    An empty path would be the current folder.
+    """
+    context = click.Context(command, info_name=f"saccade {name}")
+    values, _, _ = command.make_parser(context).parse_args(list(words))
+    for parameter in command.params:
+        given = values.get(str(parameter.name))
+        if given == "" or (isinstance(given, (list, tuple)) and "" in given):
+            named = parameter.get_error_hint(context)
+            raise click.UsageError(f"{named} is empty: is a shell variable not set?", context)
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import click
 
-from saccade.cli.output import print_json, print_table, say
+from saccade.cli.output import print_json, print_table, say, terminal_width
 from saccade.recipes import ENTRIES, Entry, Recipe, get_entry
+
+_NARROWEST_DESCRIPTION = 30
 
 
 @click.command("recipes")
@@ -69,7 +72,9 @@ def _print_one(entry: Entry) -> None:
     rows = [(key, str(value).lower(), Recipe.model_fields[key].description or "") for key, value in settings.items()]
     width, value_width = max(len(row[0]) for row in rows), max(len(row[1]) for row in rows)
     for key, value, description in rows:
-        say(f"{key.ljust(width)}  {value.rjust(value_width)}  {description}")
+        start = f"{key.ljust(width)}  {value.rjust(value_width)}  "
+        room = max(terminal_width(), len(start) + _NARROWEST_DESCRIPTION)
+        say(textwrap.fill(description, room, initial_indent=start, subsequent_indent=" " * len(start)))
     say("\nchange a key: saccade train DATA --recipe NAME --set KEY=VALUE")
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from saccade.cli.output import print_json, say
 from saccade.cli.train import OPTIMISTIC, result_of
+from saccade.printable import command_line
 
 if TYPE_CHECKING:
     from saccade.training.seeds import SeedTraining
@@ -85,7 +86,7 @@ def _conclude(whole: Sequence[dict[str, Any]]) -> None:
         if whole[0]["weights_chosen_by_validation"]:
             say(f"these accuracies are {OPTIMISTIC}")
     if whole:
-        say(f"next: saccade compare {' '.join(result['run'] for result in whole)} OTHER-RUN")
+        say(f"next: {command_line('compare', *(result['run'] for result in whole), 'OTHER-RUN')}")
 
 
 def _tell_how_to_go_on(ended: Sequence[SeedTraining], out: str | None) -> None:
@@ -93,4 +94,4 @@ def _tell_how_to_go_on(ended: Sequence[SeedTraining], out: str | None) -> None:
         say("to go on with those that are missing: the same command again", err=True)
     for training in ended:
         if out is None and training.run is not None and training.run.status().state == "interrupted":
-            say(f"to go on with it: saccade train --resume {training.run.path}", err=True)
+            say(f"to go on with it: {command_line('train', '--resume', training.run.path)}", err=True)

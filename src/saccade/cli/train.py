@@ -11,6 +11,7 @@ import click
 
 from saccade.cli.output import print_json, print_notes, say
 from saccade.cli.training_data import begun, checked, loaded, settings_given, source_given
+from saccade.printable import command_line
 
 if TYPE_CHECKING:
     from saccade.runs.run import Run
@@ -265,5 +266,5 @@ def _conclude(run: Run) -> None:
             say(f"accuracy and interval are {OPTIMISTIC}")
     path = Path(run.path)
     if status.state == "interrupted":
-        say(f"to go on with it: saccade train --resume {path}")
-    say(f"run: {path}\nnext: saccade evaluate {path}")
+        say(f"to go on with it: {command_line('train', '--resume', path)}")
+    say(f"run: {path}\nnext: {command_line('evaluate', path)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +85,7 @@ def command(
     else:
         _print(found)
     if found.state == "interrupted":
-        say(f"to go on with it: the same command with --out {found.folder}", err=True)
+        say(f"to go on with it: the same command with --out {shlex.quote(str(found.folder))}", err=True)
         raise SystemExit(130)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
 import re
 import shutil
@@ -23,6 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from saccade.errors import DataError
+from saccade.typed_json import from_json, to_json
 
 DEFAULT_LIMIT = 20_000_000_000
 """Bytes."""
@@ -50,6 +50,14 @@ class CacheEntry:
     bytes: int
     last_used: datetime
     path: Path
+
+
+@dataclass(frozen=True)
+class EntryLabel:
+    """The file `entry.json` of an entry: the entry's name for the user, and its size in bytes."""
+
+    name: str
+    bytes: int
 
 
 def cache_folder() -> Path:
@@ -152,7 +160,7 @@ def keep(built: Path, kind: str, key: str, name: str) -> Path:
         The entry's folder.
     """
     size = sum(_bytes_on_disk(path) for path in built.rglob("*"))
-    (built / _LABEL).write_text(json.dumps({"name": name, "bytes": size}))
+    (built / _LABEL).write_text(to_json(EntryLabel(name, size)))
     target = cache_folder() / kind / key
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -206,10 +214,10 @@ def in_use(path: Path) -> Iterator[None]:
 
 def _entry(label: Path) -> CacheEntry | None:
     try:
-        facts = json.loads(label.read_text())
+        facts = from_json(EntryLabel, label.read_text())
         used = datetime.fromtimestamp(label.stat().st_mtime, UTC)
-        return CacheEntry(label.parent.parent.name, str(facts["name"]), int(facts["bytes"]), used, label.parent)
-    except (OSError, ValueError, KeyError, TypeError):
+        return CacheEntry(label.parent.parent.name, facts.name, facts.bytes, used, label.parent)
+    except (OSError, ValueError):
         return None  # removed by another process meanwhile, or damaged
 
 

@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saccade.errors import DataError
+from saccade.printable import printable, shortened
 
 if TYPE_CHECKING:
     from saccade.data.fixes import Fix
 
 SplitName = Literal["train", "validation", "test"]
 _MOST_MEGAPIXELS = 10_000
+_MOST_SHOWN = 60  # characters of a name
 SPLIT_NAMES: tuple[SplitName, ...] = ("train", "validation", "test")
 
 
@@ -99,6 +101,9 @@ class Split:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def __repr__(self) -> str:
+        return f"<Split: {len(self):,} pictures of {self.store.shape[2]}x{self.store.shape[1]} pixels>"
+
     def take(self, positions: NDArray[np.int64] | slice) -> NDArray[np.uint8]:
         """The pictures at these positions: a new uint8 array of shape [len(positions), height, width, 3]."""
         return np.asarray(self.store[self.rows[positions]])
@@ -161,6 +166,12 @@ class Dataset:
     test_is_made: bool = False
     notes: tuple[str, ...] = field(default=())
     fixes: tuple[Fix, ...] = ()
+
+    def __repr__(self) -> str:
+        pictures = ", ".join(f"{len(split):,} {name}" for name, split in self.splits.items())
+        facts = f"{len(self.class_names):,} classes, {pictures} pictures of {self.rule.width}x{self.rule.height} pixels"
+        unreadable = f", {len(self.refused):,} unreadable" if self.refused else ""
+        return f"<Dataset {shortened(printable(self.name), _MOST_SHOWN)}: {facts}{unreadable}>"
 
     def require_all(self) -> None:
         """Refuses to go on without the pictures that could not be read.

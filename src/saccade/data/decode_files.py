@@ -13,6 +13,7 @@ from saccade.data.dataset import PictureRule
 from saccade.data.decode import PictureFacts
 from saccade.data.picture_files import DecodedChunk, decode_chunk
 from saccade.data.workers import WorkerPool
+from saccade.machine import usable_cores
 
 # Below both, starting more than one worker (0.2 s each) costs more than it saves.
 _FEW_FILES = 500
@@ -68,8 +69,7 @@ def _workers_for(names: Sequence[str]) -> int:
     """How many workers are worth their start."""
     if len(names) < _FEW_FILES and sum(map(_file_bytes, names)) < _FEW_BYTES:
         return 1
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(available, _MOST_WORKERS, len(names)))
+    return max(1, min(usable_cores(), _MOST_WORKERS, len(names)))
 
 
 def _file_bytes(name: str) -> int:

@@ -4,48 +4,44 @@ It is an ordinary program that talks through its standard input and output, beca
 `multiprocessing` would either run the user's own script again (spawn) or copy a process in which TensorFlow has
 threads (fork), and it pickles.
 
-In: one line of JSON with the rule, then one for each chunk, with the paths of the files to decode or to probe; a number
-in place of a path stands for the contents of a picture, of so many bytes, which follow the line. Out: the line
-`{"ready": true}`, then for each chunk one line of JSON: facts, and, of decoded pictures, hashes and reasons; then the
-pixels as raw bytes. The process ends if a picture takes too long, or breaks the decoder.
+Every line is a message of `saccade.data.decode_messages`. In: the rule, then one request for each chunk, with the paths
+of the files to decode or to probe; a number in place of a path stands for the contents of a picture, which follow the
+line and have that many bytes. Out: `Ready`, then an answer for each chunk; then the pixels as raw bytes. The process
+ends if a picture takes too long, or breaks the decoder.
 """
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from saccade.data.dataset import PictureRule
+from saccade.data.decode_messages import DecodeAnswer, HeaderAnswer, HeaderRequest, Ready, Request
 from saccade.data.limits import bound_memory
 from saccade.data.picture_files import decode_chunk, probe_chunk
+from saccade.typed_json import from_json, to_json
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Answers requests until there are no more."""
-    rule = _rule_of(json.loads(requests.readline()))
-    _write_line(answers, {"ready": True})
+    rule = from_json(PictureRule, requests.readline())
+    _write_line(answers, Ready())
     bound_memory(rule.max_pixels)
     for line in requests:
-        request = json.loads(line)
-        if "probe" in request:
-            _write_line(answers, {"facts": probe_chunk(request["probe"])})
+        request = from_json(cast("type[Request]", Request), line)
+        if isinstance(request, HeaderRequest):
+            _write_line(answers, HeaderAnswer(tuple(probe_chunk(request.paths))))
             continue
-        asked = [requests.read(item) if isinstance(item, int) else item for item in request["decode"]]
+        asked = [requests.read(item) if isinstance(item, int) else item for item in request.images]
         chunk = decode_chunk(asked, rule)
-        _write_line(answers, {"hashes": chunk.hashes, "facts": chunk.facts, "reasons": chunk.reasons})
+        _write_line(answers, DecodeAnswer(tuple(chunk.hashes), tuple(chunk.facts), tuple(chunk.reasons)))
         answers.write(chunk.pixels.data)
         answers.flush()
 
 
-def _rule_of(values: dict[str, Any]) -> PictureRule:
-    """The rule as it was sent: JSON knows no tuples, and Pillow takes no list for a color."""
-    return PictureRule(**{**values, "background": tuple(values["background"])})
-
-
-def _write_line(answers: BinaryIO, value: object) -> None:
-    answers.write(json.dumps(value).encode() + b"\n")
+def _write_line(answers: BinaryIO, message: Any) -> None:
+    answers.write(to_json(message).encode() + b"\n")
     answers.flush()
 
 

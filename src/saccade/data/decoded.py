@@ -23,6 +23,7 @@ from saccade.data.dataset import SPLIT_NAMES, Dataset, PictureRule, RefusedPictu
 from saccade.data.decode import DECODER_VERSION
 from saccade.data.splits import TEST_NOTE, choose_test
 from saccade.errors import DataError
+from saccade.typed_json import from_json, to_json
 
 _INDEX_VERSION = 2
 _PIXELS = "pixels.npy"
@@ -160,7 +161,7 @@ def open_decoded(fingerprint: str, rule: PictureRule) -> DecodedData | None:
         return None
     try:
         return _read(entry, rule)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError):
         cache.remove_entry(entry)
         return None
 
@@ -176,8 +177,7 @@ def keep_decoded(built: Path, index: Index, rule: PictureRule, name: str, *, pro
     if not index.copies:
         store = np.load(built / _PIXELS, mmap_mode="r", allow_pickle=False)
         index = _with_copies_and_test(index, store, progress=progress)
-    columns = {**vars(index), "refused": [vars(refused) for refused in index.refused]}
-    (built / _INDEX).write_text(json.dumps(columns), encoding="utf-8")
+    (built / _INDEX).write_text(to_json(index), encoding="utf-8")
     return _read(cache.keep(built, "decoded", _key(index.fingerprint, rule), name), rule)
 
 
@@ -202,10 +202,9 @@ def _key(fingerprint: str, rule: PictureRule) -> str:
 
 
 def _read(entry: Path, rule: PictureRule) -> DecodedData:
-    columns = json.loads((entry / _INDEX).read_text(encoding="utf-8"))
-    columns["refused"] = [RefusedPicture(**refused) for refused in columns["refused"]]
+    index = from_json(Index, (entry / _INDEX).read_text(encoding="utf-8"))
     store = np.load(entry / _PIXELS, mmap_mode="r", allow_pickle=False)
-    return DecodedData(np.asarray(store), Index(**columns), rule, entry)
+    return DecodedData(np.asarray(store), index, rule, entry)
 
 
 def _splits(index: Index, store: NDArray[np.uint8]) -> dict[SplitName, Split]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from saccade.data.dataset import Dataset, RefusedPicture, Split, SplitName
 from saccade.data.load import load
+from saccade.printable import printable, shortened
 
 _CHUNK = 4096  # pictures
 _MOST_SIZES = 10
@@ -76,6 +77,12 @@ class Exploration:
     mean: tuple[float, float, float]
     standard_deviation: tuple[float, float, float]
     notes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        pictures = ", ".join(f"{sum(counts.values()):,} {split}" for split, counts in self.counts.items())
+        faults = f"{len(self.refused):,} unreadable, {len(self.duplicates):,} groups of duplicates"
+        name = shortened(printable(self.name), 60)
+        return f"<Exploration of {name}: {len(self.class_names):,} classes, {pictures} pictures, {faults}>"
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as what JSON knows: dictionaries, lists, strings and numbers."""

@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from saccade.data.dataset import SPLIT_NAMES, SplitName
-from saccade.data.walk import counted_files, image_files, is_side_file, note_on_side_files, visible
+from saccade.data.side_files import is_side_file
+from saccade.data.walk import (
+    FolderFiles,
+    counted_files,
+    folder_files,
+    note_on_own_folders,
+    note_on_side_files,
+    own_folders,
+    visible,
+)
 from saccade.errors import DataError
 from saccade.printable import printable
 
@@ -61,7 +70,8 @@ def find_pictures(folder: Path) -> Listing:
     """Lists the files in a folder that should be pictures, with their splits and classes; opens none of them.
 
     A folder that holds nothing but another, as archives often do, is passed through. Hidden files are left out, and
-    so are files whose names say that they accompany the pictures, such as LICENSE or labels.csv.
+    so are files whose names say that they accompany the pictures, such as LICENSE or labels.csv, and folders that
+    Saccade itself made, such as runs.
 
     Raises:
         DataError: if there are no classes, or only one, or a class without files, or if the splits have different
@@ -70,19 +80,21 @@ def find_pictures(folder: Path) -> Listing:
     try:
         root = _pass_through(folder)
         splits, notes = _split_folders(root)
-        found = {(split, name): image_files(path) for split, paths in splits.items() for name, path in paths.items()}
+        found = {(split, name): folder_files(path) for split, paths in splits.items() for name, path in paths.items()}
+        own = [name for level in _levels(folder, root, splits) for name in _own_folders(level, root)]
     except OSError as error:
         raise DataError(f"the folder {error.filename} can't be read", found=error.strerror) from None
     class_names = _checked_classes(root, splits)
     pictures: list[FoundPicture] = []
     left_out: list[str] = []
-    for (split, name), (kept, side_files) in found.items():
+    for (split, name), (kept, side_files, _) in found.items():
         left_out += [file.path for file in side_files]
         if split == "train" and not kept:
             raise _class_without_pictures(name, root)
         label, prefix = class_names.index(name), Path(splits[split][name]).relative_to(root).as_posix()
         pictures += [FoundPicture(f"{prefix}/{file.path}", split, label, file.size, file.changed) for file in kept]
     readable = tuple(map(printable, class_names))
+    notes = [*notes, *note_on_own_folders([*own, *_own_folders_in_classes(found, splits, root)])]
     return Listing(root, readable, pictures, (*map(printable, notes), *note_on_side_files(left_out)))
 
 
@@ -97,6 +109,28 @@ def _pass_through(folder: Path) -> Path:
         root = root / folders[0]
     # What was entered last may be a class: then the folder as given is the one to complain about.
     return root if folders else folder
+
+
+def _levels(folder: Path, root: Path, splits: Mapping[SplitName, Mapping[str, str]]) -> list[Path]:
+    """The folders in which classes, splits or the folder of the data lie: from the one given down to the splits'."""
+    passed = [level for level in root.parents if level == folder or folder in level.parents]
+    holders = {Path(path).parent for paths in splits.values() for path in paths.values()}
+    return [*reversed(passed), root, *sorted(holders - {root})]
+
+
+def _own_folders(level: Path, root: Path) -> list[str]:
+    prefix = "" if level == root or level in root.parents else f"{level.relative_to(root).as_posix()}/"
+    return [prefix + name for name in own_folders(str(level))]
+
+
+def _own_folders_in_classes(
+    found: Mapping[tuple[SplitName, str], FolderFiles], splits: Mapping[SplitName, Mapping[str, str]], root: Path
+) -> list[str]:
+    return [
+        f"{Path(splits[split][name]).relative_to(root).as_posix()}/{own}"
+        for (split, name), files in found.items()
+        for own in files.own_folders
+    ]
 
 
 def _split_folders(root: Path) -> tuple[dict[SplitName, dict[str, str]], list[str]]:

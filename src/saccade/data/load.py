@@ -105,6 +105,8 @@ def require_name(data: object) -> str:
 
 def _load(data: str | os.PathLike[str], rule: PictureRule | None, *, progress: bool) -> Dataset:
     name = require_name(data)
+    if not name:  # as of a variable that is not set; as a path it would be the current folder
+        raise DataError("the data has no name", expected="a name, or the path of a folder or an archive", found="''")
     if name == "digits":
         return load_digits(rule)
     path = Path(name).expanduser()

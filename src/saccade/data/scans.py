@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple, TypeVar
 
 from saccade.data import cache
 from saccade.data.archives import archive_hash
@@ -15,9 +14,27 @@ from saccade.data.decoded import fingerprint_of
 from saccade.data.folders import FoundPicture, Listing
 from saccade.data.picture_files import content_hash, read_picture
 from saccade.errors import PictureError
+from saccade.typed_json import from_json, to_json
 
 _FACTS = "facts.json"
 _FILES = "files.json"
+
+_Record = TypeVar("_Record")
+
+
+class FileFacts(NamedTuple):
+    """What is remembered of a file: its size in bytes, its time of change in nanoseconds, and its content hash."""
+
+    size: int
+    changed: int
+    content: str
+
+
+@dataclass(frozen=True)
+class ArchiveFacts:
+    """What is remembered of an archive: the SHA-256 of its bytes."""
+
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -35,25 +52,31 @@ class Scan:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class KnownFiles:
+    """What is remembered of the files of a folder or an archive, by their paths."""
+
+    files: Mapping[str, FileFacts]
+
+
 def recall(source: str, signature: str) -> Scan | None:
     """What is known of a source, if it is unchanged: if its signature is the same."""
     entry = cache.find_entry("scans", _key(source, signature))
-    return _read_scan(entry) if entry else None
+    return _read(entry / _FACTS, Scan) if entry else None
 
 
-def remember(source: str, signature: str, scan: Scan, files: Mapping[str, Sequence[int | str]], name: str) -> None:
+def remember(source: str, signature: str, scan: Scan, files: Mapping[str, FileFacts], name: str) -> None:
     """Remembers what is known of a source, instead of what was known before.
 
     Args:
         source: what the data came from, such as "folder:" and a path.
         signature: what changes when the source does.
         scan: what is known.
-        files: size, time of change and content hash of each file, by its path.
+        files: what is known of each file, by its path.
         name: shown to the user.
     """
     outdated = cache.find_entries("scans", _key(source, ""))
-    facts = {"fingerprint": scan.fingerprint, "default_size": scan.default_size, "notes": scan.notes}
-    _keep(_key(source, signature), {_FACTS: facts, _FILES: files}, name)
+    _keep(_key(source, signature), {_FACTS: scan, _FILES: KnownFiles(files)}, name)
     for entry in outdated:
         if entry.name != _key(source, signature):
             cache.remove_entry(entry)
@@ -65,10 +88,12 @@ def recall_touched(source: str, listing: Listing, name: str) -> Scan | None:
     Only the files whose size or time differs from what is remembered are read.
     """
     entries = cache.find_entries("scans", _key(source, ""))
-    scan, files = (_read_scan(entries[0]), _read(entries[0] / _FILES)) if entries else (None, None)
-    if scan is None or files is None or files.keys() != {found.path for found in listing.pictures}:
+    if not entries:
         return None
-    hashes = [_hash(found, files[found.path], listing.root) for found in listing.pictures]
+    scan, known = _read(entries[0] / _FACTS, Scan), _read(entries[0] / _FILES, KnownFiles)
+    if scan is None or known is None or known.files.keys() != {found.path for found in listing.pictures}:
+        return None
+    hashes = [_hash(found, known.files[found.path], listing.root) for found in listing.pictures]
     pictures = [(p.path, p.split, p.label, content) for p, content in zip(listing.pictures, hashes, strict=True)]
     if fingerprint_of(listing.class_names, pictures) != scan.fingerprint:
         return None
@@ -76,9 +101,9 @@ def recall_touched(source: str, listing: Listing, name: str) -> Scan | None:
     return scan
 
 
-def described(listing: Listing, hashes: Sequence[str]) -> dict[str, tuple[int, int, str]]:
-    """Size, time of change and content hash of each file, by its path, as `remember` takes them."""
-    return {p.path: (p.size, p.changed, content) for p, content in zip(listing.pictures, hashes, strict=True)}
+def described(listing: Listing, hashes: Sequence[str]) -> dict[str, FileFacts]:
+    """What is known of each file, by its path, as `remember` takes it."""
+    return {p.path: FileFacts(p.size, p.changed, content) for p, content in zip(listing.pictures, hashes, strict=True)}
 
 
 def remembered_archive_hash(path: Path, *, progress: bool = False) -> str:
@@ -90,44 +115,34 @@ def remembered_archive_hash(path: Path, *, progress: bool = False) -> str:
     facts = path.stat()
     key = _key(f"archive:{path}", f"{facts.st_size} {facts.st_mtime_ns}")
     entry = cache.find_entry("scans", key)
-    known = _read(entry / _FACTS) if entry else None
-    if known and "sha256" in known:
-        return str(known["sha256"])
+    known = _read(entry / _FACTS, ArchiveFacts) if entry else None
+    if known is not None:
+        return known.sha256
     sha256 = archive_hash(path, progress=progress)
-    _keep(key, {_FACTS: {"sha256": sha256}}, path.name)
+    _keep(key, {_FACTS: ArchiveFacts(sha256)}, path.name)
     return sha256
 
 
-def _hash(found: FoundPicture, known: Sequence[int | str], root: Path) -> str:
-    size, changed, content = known
-    if (size, changed) == (found.size, found.changed):
-        return str(content)
+def _hash(found: FoundPicture, known: FileFacts, root: Path) -> str:
+    if (known.size, known.changed) == (found.size, found.changed):
+        return known.content
     try:
         return content_hash(read_picture(str(root / found.path)))
     except PictureError:
         return ""
 
 
-def _read_scan(entry: Path) -> Scan | None:
-    try:
-        facts = _read(entry / _FACTS) or {}
-        height, width = facts["default_size"]
-        return Scan(facts["fingerprint"], (height, width), tuple(facts["notes"]))
-    except (KeyError, TypeError, ValueError):
-        return None
-
-
 def _keep(key: str, contents: Mapping[str, object], name: str) -> None:
     with cache.building() as built:
         for file_name, value in contents.items():
-            (built / file_name).write_text(json.dumps(value), encoding="utf-8")
+            (built / file_name).write_text(to_json(value), encoding="utf-8")
         cache.keep(built, "scans", key, name)
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(path: Path, kind: type[_Record]) -> _Record | None:
+    """What a file of the cache holds; None where the file is gone, damaged or of another version."""
     try:
-        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return value
+        return from_json(kind, path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 

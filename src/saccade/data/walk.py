@@ -1,18 +1,14 @@
-"""Walks folders and tells candidate pictures from what lies beside them."""
+"""Walks folders that may hold pictures; those that Saccade itself made are left out."""
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
-_SIDE_SUFFIXES = frozenset(
-    {"cfg", "csv", "db", "htm", "html", "ini", "json", "jsonl", "lock", "log", "mat", "md", "npy", "npz", "py", "rst"}
-    | {"tsv", "txt", "xml", "yaml", "yml"}
-)
-_SIDE_NAMES = frozenset({"authors", "changelog", "copying", "license", "licence", "makefile", "notice", "readme"})
-_HIDDEN_NAMES = frozenset({"__macosx", "desktop.ini", "thumbs.db"})
+from saccade.data.own_folders import is_own_folder
+from saccade.data.side_files import is_hidden, is_side_file, suffix_of
 
 
 class FoundFile(NamedTuple):
@@ -27,34 +23,31 @@ class FoundFile(NamedTuple):
     changed: int
 
 
-def is_hidden(name: str) -> bool:
-    """Whether systems keep their own notes under this name."""
-    return name.startswith(".") or name.lower() in _HIDDEN_NAMES
-
-
-def suffix_of(path: str) -> str:
-    """What follows the last full stop of a file's name, in lower case; empty where there is none."""
-    return path.rpartition("/")[2].rpartition(".")[2].lower() if "." in path else ""
-
-
-def is_side_file(path: str) -> bool:
-    """Whether a file's name says that it accompanies pictures without being one."""
-    return suffix_of(path) in _SIDE_SUFFIXES or path.rpartition("/")[2].partition(".")[0].lower() in _SIDE_NAMES
-
-
 def visible(folder: str) -> tuple[list[str], list[str]]:
-    """The names of the folders and of the files in a folder, each sorted, without hidden ones."""
+    """The names of the folders and of the files in a folder, each sorted, without hidden ones and Saccade's own."""
     folders: list[str] = []
     files: list[str] = []
     with os.scandir(folder) as entries:
         for entry in entries:
             if not is_hidden(entry.name):
                 (folders if entry.is_dir() else files).append(entry.name)
-    return sorted(folders), sorted(files)
+    return sorted(name for name in folders if not is_own_folder(f"{folder}/{name}")), sorted(files)
 
 
-def walk(folder: str) -> Iterator[FoundFile]:
-    """All visible files below a folder, in no certain order. Links are followed, but no folder is entered twice."""
+def own_folders(folder: str) -> list[str]:
+    """The names of the folders in a folder that Saccade made, sorted."""
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.is_dir() and not is_hidden(entry.name)]
+    return sorted(name for name in names if is_own_folder(f"{folder}/{name}"))
+
+
+def walk(folder: str, left_out: list[str]) -> Iterator[FoundFile]:
+    """All visible files below a folder, in no certain order. Links are followed, but no folder is entered twice.
+
+    Args:
+        folder: where to begin.
+        left_out: gets the path, relative to `folder`, of each folder that is not entered because Saccade made it.
+    """
     entered: set[tuple[int, int]] = set()
     waiting = [(folder, "")]
     while waiting:
@@ -68,30 +61,54 @@ def walk(folder: str) -> Iterator[FoundFile]:
                 if is_hidden(entry.name):
                     continue
                 if entry.is_dir():
-                    waiting.append((entry.path, f"{prefix}{entry.name}/"))
+                    if is_own_folder(entry.path):
+                        left_out.append(prefix + entry.name)
+                    else:
+                        waiting.append((entry.path, f"{prefix}{entry.name}/"))
                 else:
                     yield _found(entry, prefix)
 
 
-def image_files(folder: str) -> tuple[list[FoundFile], list[FoundFile]]:
-    """The files below a folder that should be images, and the files that accompany images, each sorted by path.
+class FolderFiles(NamedTuple):
+    """What lies below a folder, at any depth; every list is sorted, and holds no hidden files.
 
-    Training and prediction both ask here, so that both take the same files for images. No list holds hidden files.
+    Attributes:
+        images: the files that should be images.
+        side_files: the files that accompany images.
+        own_folders: the paths, relative to the folder, of folders that Saccade made; their files are in no list.
+    """
+
+    images: list[FoundFile]
+    side_files: list[FoundFile]
+    own_folders: list[str]
+
+
+def folder_files(folder: str) -> FolderFiles:
+    """List the files below a folder.
+
+    Training and prediction both ask here, so that both take the same files for images.
 
     Raises:
         OSError: the folder, or one below the folder, can't be read.
     """
     images: list[FoundFile] = []
     side_files: list[FoundFile] = []
-    for file in sorted(walk(folder)):
+    own: list[str] = []
+    for file in sorted(walk(folder, own)):
         (side_files if is_side_file(file.path) else images).append(file)
-    return images, side_files
+    return FolderFiles(images, side_files, sorted(own))
 
 
 def note_on_side_files(paths: Collection[str]) -> tuple[str, ...]:
     """The note that these side files were left out; none where there are none."""
     kinds = sorted({f".{suffix}" if (suffix := suffix_of(path)) else "no suffix" for path in paths})
     return (f"left out: {counted_files(len(paths))}, no pictures by name ({', '.join(kinds)})",) if paths else ()
+
+
+def note_on_own_folders(names: Sequence[str]) -> list[str]:
+    """The note that these folders of Saccade's own were left out; none where there are none."""
+    folders = "folder" if len(names) == 1 else "folders"
+    return [f"left out: the {folders} {', '.join(names)}, which Saccade made"] if names else []
 
 
 def counted_files(count: int) -> str:

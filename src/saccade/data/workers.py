@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import queue
 import signal
 import subprocess
@@ -14,20 +13,24 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict
-from typing import cast
+from typing import TypeVar, cast
 
 import numpy as np
 
 from saccade.data.dataset import PictureRule
 from saccade.data.decode import PictureFacts
+from saccade.data.decode_messages import DecodeAnswer, DecodeRequest, HeaderAnswer, HeaderRequest, Ready
 from saccade.data.limits import MOST_SECONDS
 from saccade.data.picture_files import DecodedChunk, refused_chunk
 from saccade.errors import SaccadeError
+from saccade.printable import printable
+from saccade.typed_json import from_json, to_json
+
+_Message = TypeVar("_Message")
 
 
 class WorkerDiedError(Exception):
-    """A worker ended before it had answered."""
+    """A worker ended before it had answered, or answered something else than it was asked."""
 
 
 class Worker:
@@ -54,12 +57,12 @@ class Worker:
             SaccadeError: if it ended instead.
         """
         try:
-            self._send(asdict(self._rule))
-            self._receive_line()
-        except WorkerDiedError:
+            self._send(self._rule)
+            self._receive(Ready)
+        except WorkerDiedError as error:
             raise SaccadeError(
                 "the processes that decode pictures could not be started",
-                found=self._last_complaint(),
+                found=self._last_complaint() or str(error),
                 remedy=f"check that `{sys.executable} -P -m saccade.data.decode_worker` starts",
             ) from None
 
@@ -70,12 +73,12 @@ class Worker:
             WorkerDiedError: if the process ended before it had answered in full.
         """
         contents = [picture for picture in pictures if isinstance(picture, bytes)]
-        self._send({"decode": [len(item) if isinstance(item, bytes) else item for item in pictures]}, contents)
-        answer = json.loads(self._receive_line())
+        request = DecodeRequest(tuple(len(item) if isinstance(item, bytes) else item for item in pictures))
+        self._send(request, contents)
+        answer = self._receive(DecodeAnswer)
         pixels = np.empty((len(pictures), self._rule.height, self._rule.width, 3), np.uint8)
         self._receive_into(pixels.data.cast("B"))
-        facts = [PictureFacts(*values) for values in answer["facts"]]
-        return DecodedChunk(pixels, answer["hashes"], facts, answer["reasons"])
+        return DecodedChunk(pixels, answer.hashes, answer.facts, answer.reasons)
 
     def probe(self, paths: Sequence[str]) -> list[PictureFacts]:
         """Has the headers of files read; those that can't be read are left out.
@@ -83,8 +86,8 @@ class Worker:
         Raises:
             WorkerDiedError: if the process ended before it had answered in full.
         """
-        self._send({"probe": list(paths)})
-        return [PictureFacts(*values) for values in json.loads(self._receive_line())["facts"]]
+        self._send(HeaderRequest(tuple(paths)))
+        return list(self._receive(HeaderAnswer).facts)
 
     def why_it_died(self) -> str:
         """What a picture is refused for after it ended this process."""
@@ -101,18 +104,20 @@ class Worker:
             with contextlib.suppress(OSError):  # a request that can't be delivered any more
                 stream.close()
 
-    def _send(self, value: object, contents: Sequence[bytes] = ()) -> None:
+    def _send(self, message: object, contents: Sequence[bytes] = ()) -> None:
         with _broken_pipes_as_deaths():
-            self._requests.write(json.dumps(value).encode() + b"\n")
+            self._requests.write(to_json(message).encode() + b"\n")
             self._requests.writelines(contents)
             self._requests.flush()
 
-    def _receive_line(self) -> bytes:
+    def _receive(self, kind: type[_Message]) -> _Message:
         with _broken_pipes_as_deaths():
             line = self._answers.readline()
-        if not line.endswith(b"\n"):
-            raise WorkerDiedError
-        return line
+        try:
+            return from_json(kind, line)
+        except ValueError:  # half a line, or what a library printed
+            answered = printable(line[:100].decode(errors="replace").strip())
+            raise WorkerDiedError(f"it answered {answered!r}" if line else "it ended without a word") from None
 
     def _receive_into(self, buffer: memoryview) -> None:
         with _broken_pipes_as_deaths():
@@ -123,7 +128,7 @@ class Worker:
     def _last_complaint(self) -> str:
         self._complaints.seek(0)
         lines = self._complaints.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it ended without a word"
+        return lines[-1] if lines else ""
 
 
 @contextmanager

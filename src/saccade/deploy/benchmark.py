@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from saccade.data.progress import counting
 from saccade.deploy.export import Export, export_and_verify
@@ -14,6 +15,9 @@ from saccade.deploy.verify import Check, Verified, check_for
 from saccade.errors import ExportError
 from saccade.inference.predictor import Predictor
 from saccade.runs.run import Run
+
+if TYPE_CHECKING:
+    from saccade.deploy.check_export import Speed
 
 
 @dataclass(frozen=True)
@@ -82,4 +86,5 @@ def benchmark(
 def _figures(exported: Export, verified: Verified, check: Check) -> FormatFigures:
     right = None if check.labels is None else int((verified.answers.argmax(axis=1) == check.labels).sum())
     n = 0 if right is None else len(verified.answers)
-    return FormatFigures(exported.format, exported.size_bytes, right, n, verified.same_class, **verified.speed)
+    speed = asdict(cast("Speed", verified.speed))  # which was asked for
+    return FormatFigures(exported.format, exported.size_bytes, right, n, verified.same_class, **speed)

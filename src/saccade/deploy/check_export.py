@@ -1,8 +1,8 @@
 """Opens an export the way its user will, and writes down what it says of some pictures.
 
-Run by `verify` as a file in a process of its own: FORMAT EXPORT PICTURES.npy ANSWERS.npy, and for `benchmark` one more
-argument, the time on the monotonic clock at which the process was started: then it also prints, as JSON, how fast it
-was. It imports nothing of Saccade and makes sure that nothing else does.
+Run by `verify` as a file in a process of its own, with one argument, a `Question` as JSON. The process writes the
+export's answers, and prints its `Speed` as JSON if it was asked for. This file imports nothing of Saccade and makes
+sure that nothing else does; `verify` imports the two messages from here.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,25 +25,61 @@ _MANY = 256
 _LEAST, _MOST, _SECONDS = 3, 30, 3.0
 
 
+@dataclass(frozen=True)
+class Question:
+    """What the process is asked.
+
+    Attributes:
+        form: one of `saccade.deploy.formats.FORMATS`.
+        export: path of the exported file or directory.
+        pictures: path of a .npy file, uint8 [n, height, width, 3].
+        answers: path of the .npy file to write: the export's probabilities, [n, classes] in the export's own dtype.
+        started: when the process was started, in seconds of the monotonic clock, if its speed is asked for.
+    """
+
+    form: str
+    export: str
+    pictures: str
+    answers: str
+    started: float | None
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast an export is.
+
+    Attributes:
+        cold_start_seconds: from the start of the process to its first answer.
+        one_picture_ms: the median of calls with one picture, in milliseconds.
+        pictures_per_second: in batches of 32.
+        memory_mb: the process's memory at its peak, in megabytes (10^6 bytes).
+    """
+
+    cold_start_seconds: float
+    one_picture_ms: float
+    pictures_per_second: float
+    memory_mb: float
+
+
 def main() -> None:
-    """Writes the export's answers, [n, classes] in its own dtype, to pictures uint8 [n, height, width, 3]."""
+    """Answers the question in the first argument."""
     # None makes every import of the name fail: what opens now opens where Saccade is not installed.
     sys.modules["saccade"] = None  # type: ignore[assignment]
     # Keras imports these if they are there, which takes a third of its time; no export needs them.
     sys.modules.update(dict.fromkeys(("pandas", "matplotlib", "sklearn", "IPython")))  # type: ignore[arg-type]
     # The expected answers were computed on the processor, and the exporting process may hold all memory of a GPU.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    form, export, pictures, answers, *started = sys.argv[1:]
-    asked = np.load(pictures, allow_pickle=False)
-    answer = _open_export(form, Path(export))
-    if started:
-        sys.stdout.write(json.dumps(_measure(answer, asked, float(started[0]))) + "\n")
+    question = Question(**json.loads(sys.argv[1]))
+    asked = np.load(question.pictures, allow_pickle=False)
+    answer = _open_export(question.form, Path(question.export))
+    if question.started is not None:
+        sys.stdout.write(json.dumps(asdict(_measure(answer, asked, question.started))) + "\n")
     parts = [answer(asked[start : start + _BATCH].astype(np.float32)) for start in range(0, len(asked), _BATCH)]
-    np.save(answers, np.concatenate(parts), allow_pickle=False)
+    np.save(question.answers, np.concatenate(parts), allow_pickle=False)
 
 
-def _measure(answer: Callable[[Any], Any], asked: Any, started: float) -> dict[str, float]:
-    """Seconds from the start to the first answer, and to one picture (median), pictures a second, peak memory in MB."""
+def _measure(answer: Callable[[Any], Any], asked: Any, started: float) -> Speed:
+    """Measures one picture at a time, and batches."""
     one, many = asked[:1].astype(np.float32), asked[:_MANY].astype(np.float32)
     answer(one)
     cold_start = time.monotonic() - started
@@ -51,12 +88,12 @@ def _measure(answer: Callable[[Any], Any], asked: Any, started: float) -> dict[s
     together = _repeated(
         lambda pixels: [answer(pixels[at : at + _BATCH]) for at in range(0, len(pixels), _BATCH)], many
     )
-    return {
-        "cold_start_seconds": cold_start,
-        "one_picture_ms": 1000 * statistics.median(alone),
-        "pictures_per_second": len(many) / statistics.median(together),
-        "memory_mb": _peak_memory() / 1e6,
-    }
+    return Speed(
+        cold_start_seconds=cold_start,
+        one_picture_ms=1000 * statistics.median(alone),
+        pictures_per_second=len(many) / statistics.median(together),
+        memory_mb=_peak_memory() / 1e6,
+    )
 
 
 def _peak_memory() -> int:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
@@ -14,7 +13,10 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
+from pydantic import BaseModel, ValidationError
+
 from saccade.data.picture_files import read_picture
+from saccade.deploy.server_messages import Error, PictureAnswer, ServedModels
 from saccade.errors import PictureError, SaccadeError, ServerError
 from saccade.inference.class_probability import ClassProbability
 from saccade.inference.predict import Prediction
@@ -25,7 +27,7 @@ _SECONDS = 60.0
 _OF_THE_PICTURE = (413, 415, 422)
 _BUSY = 503
 
-_Value = TypeVar("_Value")
+_Message = TypeVar("_Message", bound=BaseModel)
 
 
 class Client:
@@ -60,9 +62,7 @@ class Client:
         """
         with closing(self._connection()) as connection:
             status, answer = self._ask(connection, "GET", "/api/models", None)
-        self._check(status, answer)
-        models: list[dict[str, Any]] = self._told(lambda: answer["models"])
-        return models
+        return [model.model_dump(mode="json") for model in self._read(ServedModels, status, answer).models]
 
     def predict(
         self, pictures: Iterable[str | os.PathLike[str]] | str | os.PathLike[str], *, top: int = 3
@@ -114,41 +114,37 @@ class Client:
         finally:
             free.put(connection)
         if status in _OF_THE_PICTURE:
-            return Prediction(str(file), (), refusal=str(answer["error"]))
-        self._check(status, answer)
-        return self._told(lambda: Prediction(str(file), _classes(answer), unsure=answer["unsure"]))
+            return Prediction(str(file), (), refusal=self._message(Error, answer).error)
+        said = self._read(PictureAnswer, status, answer)
+        classes = tuple(ClassProbability(one.class_name, one.probability) for one in said.classes)
+        return Prediction(str(file), classes, unsure=said.unsure)
 
-    def _told(self, reading: Callable[[], _Value]) -> _Value:
-        """What an answer says, if it is one of Saccade's."""
-        try:
-            return reading()
-        except (KeyError, TypeError):
-            raise ServerError(f"what answers at {self.url} is no server of Saccade's") from None
-
-    def _check(self, status: int, answer: dict[str, Any]) -> None:
+    def _read(self, kind: type[_Message], status: int, answer: bytes) -> _Message:
+        """What an answer says, where the server did not refuse the request."""
         if status != 200:
-            raise ServerError(f"the server at {self.url} refused the request", found=f"{status}: {answer.get('error')}")
+            reason = self._message(Error, answer).error
+            raise ServerError(f"the server at {self.url} refused the request", found=f"{status}: {reason}")
+        return self._message(kind, answer)
+
+    def _message(self, kind: type[_Message], answer: bytes) -> _Message:
+        try:
+            return kind.model_validate_json(answer, strict=True)
+        except ValidationError:
+            raise ServerError(f"what answers at {self.url} is no server of Saccade's") from None
 
     def _connection(self) -> HTTPConnection:
         """One that is opened when it is first needed, and again where the server has closed it meanwhile."""
         kind = HTTPSConnection if self._parts.scheme == "https" else HTTPConnection
         return kind(self._parts.hostname or "", self._parts.port, timeout=_SECONDS)
 
-    def _ask(
-        self, connection: HTTPConnection, method: str, path: str, body: bytes | None
-    ) -> tuple[int, dict[str, Any]]:
-        """The status and the JSON of the answer; asks again for as long as the server is busy, up to a minute."""
+    def _ask(self, connection: HTTPConnection, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
+        """The status and the body of the answer; asks again for as long as the server is busy, up to a minute."""
         end = time.monotonic() + _SECONDS
         while True:
             try:
-                response, text = self._exchange(connection, method, path, body)
-                answer = json.loads(text)
-                if not isinstance(answer, dict):
-                    raise ValueError
+                response, answer = self._exchange(connection, method, path, body)
             except (OSError, HTTPException) as error:
                 raise ServerError(f"the server at {self.url} can't be reached", found=str(error)) from None
-            except ValueError:
-                raise ServerError(f"what answers at {self.url} is no server of Saccade's") from None
             wait = _seconds(response.headers.get("Retry-After"))
             if response.status != _BUSY or time.monotonic() + wait > end:
                 return response.status, answer
@@ -172,10 +168,6 @@ class Client:
         connection.request(method, self._parts.path.rstrip("/") + path, body, self._headers)
         response = connection.getresponse()
         return response, response.read()
-
-
-def _classes(answer: dict[str, Any]) -> tuple[ClassProbability, ...]:
-    return tuple(ClassProbability(one["class_name"], one["probability"]) for one in answer["classes"])
 
 
 def _seconds(text: str | None) -> float:

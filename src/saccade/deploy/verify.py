@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import tempfile
@@ -16,12 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from saccade.deploy.check_export import Question, Speed
 from saccade.deploy.formats import FORMATS
 from saccade.errors import ExportError
 from saccade.inference.predictor import Predictor
 from saccade.models.agreement import disagreement
 from saccade.models.forward import forward
 from saccade.runs.run import Run
+from saccade.typed_json import from_json, to_json
 
 _POINTS = 0.005
 _CHECKER = Path(__file__).with_name("check_export.py")
@@ -80,14 +81,13 @@ class Verified:
         answers: its own, [n, classes].
         largest_difference: between these and the run's probabilities, over all pictures and classes.
         same_class: the part of the pictures that get the class that the run gives.
-        speed: "cold_start_seconds" (from the start of the process to its first answer), "one_picture_ms",
-            "pictures_per_second" (in batches of 32) and "memory_mb" (at its peak); empty unless asked for.
+        speed: how fast the export is; None unless asked for.
     """
 
     answers: NDArray[Any]
     largest_difference: float
     same_class: float
-    speed: dict[str, float]
+    speed: Speed | None
 
 
 def verify(form: str, export: Path, check: Check, *, timed: bool = False) -> Verified:
@@ -137,15 +137,14 @@ def agreement(form: str, answers: NDArray[Any], check: Check) -> tuple[float, fl
     return difference, float((expected == found).mean())
 
 
-def _asked(
-    form: str, export: Path, pictures: NDArray[np.uint8], *, timed: bool
-) -> tuple[NDArray[Any], dict[str, float]]:
+def _asked(form: str, export: Path, pictures: NDArray[np.uint8], *, timed: bool) -> tuple[NDArray[Any], Speed | None]:
     with tempfile.TemporaryDirectory(prefix="saccade-export-") as scratch:
         asked, answered = Path(scratch) / "pictures.npy", Path(scratch) / "answers.npy"
         np.save(asked, pictures, allow_pickle=False)
         # -P, not -I: TensorFlow may be installed where only the user's own environment variables lead.
-        command = [sys.executable, "-P", str(_CHECKER), form, str(export.absolute()), str(asked), str(answered)]
-        command += [str(time.monotonic())] if timed else []
+        started = time.monotonic() if timed else None
+        question = Question(form, str(export.absolute()), str(asked), str(answered), started)
+        command = [sys.executable, "-P", str(_CHECKER), to_json(question)]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603
         if done.returncode:
             last = done.stderr.decode(errors="replace").strip().splitlines()[-_QUOTED_LINES:]
@@ -155,7 +154,8 @@ def _asked(
                 found="\n    ".join(last) or f"exit code {done.returncode}",
             )
         answers: NDArray[Any] = np.load(answered, allow_pickle=False)
-        return answers, json.loads(done.stdout.splitlines()[-1]) if timed else {}
+        # The last line: what opens the export may print lines of its own.
+        return answers, from_json(Speed, done.stdout.splitlines()[-1]) if timed else None
 
 
 def _disagreement(form: str, check: Check, expected: str, found: str) -> ExportError:

@@ -176,6 +176,10 @@ class Comparison:
     notes: tuple[str, ...]
     files: tuple[Path, ...]
 
+    def __repr__(self) -> str:
+        compared = f"{len(self.contenders):,} contenders on {self.n:,} pictures"
+        return f"<Comparison of {compared}, {self.split} split of {self.data_name}>"
+
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values that JSON can hold."""
         return {

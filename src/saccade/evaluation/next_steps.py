@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from saccade.evaluation.metrics import Metrics, wilson_interval
+from saccade.printable import command_line
 from saccade.runs.records import Calibration, EpochRecord
 
 _MOST = 6
@@ -100,7 +101,7 @@ def _few_training_pictures(numbers: Numbers) -> Iterator[NextStep]:
         yield NextStep(
             f"It had {typical:,.0f} training pictures of the median class, and began from nothing.",
             "Go on from a network that has learned from many others: a run of yours, or one of keras.applications.",
-            f"saccade train {numbers.source} --from EfficientNetV2B0",
+            command_line("train", numbers.source, "--from", "EfficientNetV2B0"),
         )
 
 
@@ -113,7 +114,7 @@ def _still_rising(numbers: Numbers) -> Iterator[NextStep]:
             yield NextStep(
                 f"In the last quarter of the epochs the validation accuracy still rose by {gain:.1%}.",
                 "Train it further.",
-                f"saccade train --extend {numbers.path} --epochs +{more} --schedule anneal",
+                command_line("train", "--extend", numbers.path, "--epochs", f"+{more}", "--schedule", "anneal"),
             )
 
 
@@ -127,7 +128,7 @@ def _overfitted(numbers: Numbers) -> Iterator[NextStep]:
             f"It is right on {last.accuracy:.1%} of the training pictures and on {last.validation_accuracy:.1%} of the "
             "validation pictures: what it learns does not carry over.",
             "More training pictures, or more epochs with augmentation, will do more than a larger network.",
-            f"saccade train {numbers.source} --set shift=0.15 --set label_smoothing=0.1",
+            command_line("train", numbers.source, "--set", "shift=0.15", "--set", "label_smoothing=0.1"),
         )
 
 
@@ -148,7 +149,7 @@ def _weakest_class(numbers: Numbers) -> Iterator[NextStep]:
         "Collect more pictures of it, or weigh the classes."
         if fewer
         else "Collect more, and more different, pictures of it.",
-        f"saccade train {numbers.source} --set class_weights=true" if fewer else "",
+        command_line("train", numbers.source, "--set", "class_weights=true") if fewer else "",
     )
 
 
@@ -176,7 +177,7 @@ def _uncalibrated(numbers: Numbers) -> Iterator[NextStep]:
         yield NextStep(
             f"Its confidence is off by {error:.1%} on average, and it had no validation pictures to be calibrated on.",
             "Hold some out.",
-            f"saccade train {numbers.source} --set validation=0.1",
+            command_line("train", numbers.source, "--set", "validation=0.1"),
         )
 
 
@@ -185,5 +186,5 @@ def _unreadable(numbers: Numbers) -> Iterator[NextStep]:
         yield NextStep(
             f"{numbers.refused:,} pictures could not be read and were left out.",
             "See which, and why, in quarantine.csv; convert or replace them.",
-            f"saccade explore {numbers.source}",
+            command_line("explore", numbers.source),
         )

@@ -69,6 +69,11 @@ class Report:
     notes: tuple[str, ...]
     files: tuple[Path, ...]
 
+    def __repr__(self) -> str:
+        low, high = self.accuracy_interval
+        accuracy = f"accuracy {self.accuracy:.2%} (95% interval {low:.2%} to {high:.2%}, n = {self.scored})"
+        return f"<Report of {self.run}, {self.split} split of {self.data_name}: {accuracy}>"
+
     @property
     def total(self) -> int:
         """Pictures in the split, those that were refused included."""

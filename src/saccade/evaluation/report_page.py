@@ -24,6 +24,7 @@ from saccade.evaluation.report_drawings import draw_coverage, draw_reliability
 from saccade.evaluation.report_pictures import CellPictures, chosen_pictures, thumbnails
 from saccade.inference.predictor import Predictor
 from saccade.pages.render import figure_markup, picture_source, render
+from saccade.printable import command_line
 from saccade.runs.answers import Answers
 from saccade.runs.records import EvaluationRecord
 from saccade.runs.run import CARD, Run
@@ -116,7 +117,7 @@ def _subject(run: Run, progress: bool) -> _Subject:
     if hashes != list(split.images.hashes) or not np.array_equal(answers.labels, split.images.labels):
         raise EvaluationError(
             f"'{run.data_source}' has changed since '{run.name}' was evaluated",
-            remedy=f"evaluate it again: saccade evaluate {run.path}",
+            remedy=f"evaluate it again: {command_line('evaluate', run.path)}",
         )
     return _Subject(run, split, answers, evaluation, Predictor.from_run(run))
 

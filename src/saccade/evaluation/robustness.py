@@ -76,6 +76,10 @@ class Robustness:
     notes: tuple[str, ...]
     files: tuple[Path, ...]
 
+    def __repr__(self) -> str:
+        accuracy = f"accuracy {self.accuracy:.2%}, {self.mean:.2%} over {len(self.corruptions)} corruptions"
+        return f"<Robustness of {self.run}, {self.split} split of {self.data_name}: {accuracy}, n = {self.n:,}>"
+
     @property
     def mean(self) -> float:
         """The mean accuracy over all corruptions and strengths."""

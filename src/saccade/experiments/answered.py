@@ -11,8 +11,8 @@ import numpy as np
 from saccade.data.dataset import Dataset, Split
 from saccade.errors import RunError
 from saccade.inference.predictor import Predictor
+from saccade.machine import memory_bytes
 from saccade.runs.answers import Answers
-from saccade.runs.environment import memory_bytes
 from saccade.runs.writing import write_arrays
 from saccade.training.progress import Progress
 from saccade.training.series import Method

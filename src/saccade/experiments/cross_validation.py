@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -107,7 +108,7 @@ def cross_validate(
             if run.status().state == "interrupted":
                 raise KeyboardInterrupt
         except KeyboardInterrupt:
-            tell(f"to go on with it: the same command with --out {place}", shown=_is_shown(progress))
+            tell(f"to go on with it: the same command with --out {shlex.quote(str(place))}", shown=_is_shown(progress))
             raise
         _conclude(run, pictures, dealt, answers, progress)
     shutil.rmtree(work)

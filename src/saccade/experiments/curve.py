@@ -122,6 +122,9 @@ class LearningCurve(_Value):
     verdict: Literal["would help", "would hardly help", "can't be told"]
     sentence: str
 
+    def __repr__(self) -> str:
+        return f"<LearningCurve {self.directory}: {len(self.points)} sizes on {self.data_name}; {self.sentence}>"
+
     @property
     def files(self) -> tuple[Path, ...]:
         """What was written."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -114,7 +115,7 @@ def learning_curve(
             trainings = _trainings(chosen, repeats)
             measured = _measured(method, dataset, (training, asked), folder, trainings, shown=progress)
         except KeyboardInterrupt:
-            tell(f"to go on with it: the same command with --out {folder}", shown=progress)
+            tell(f"to go on with it: the same command with --out {shlex.quote(str(folder))}", shown=progress)
             raise
         curve, law = curve_of(measured, dataset, method.recipe, folder)
         # The sizes before, or fewer repeats, may have been drawn there: theirs are the same trainings.

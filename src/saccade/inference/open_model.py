@@ -8,8 +8,8 @@ from saccade.errors import RunError
 from saccade.inference.litert_model import MARK, LiteRtModel
 from saccade.inference.model_file import ModelFile
 from saccade.inference.onnx_model import OnnxModel
+from saccade.machine import memory_bytes
 from saccade.printable import printable
-from saccade.runs.environment import memory_bytes
 from saccade.runs.run import Run, require_path
 from saccade.runs.untrusted import read_contents
 

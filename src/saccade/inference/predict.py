@@ -23,12 +23,15 @@ from saccade.inference.model_file import ModelFile
 from saccade.inference.open_model import open_model
 from saccade.inference.respond import Responder
 from saccade.inference.sources import DatasetPicture, FoundImages, find_pictures, image_sources
+from saccade.printable import printable, shortened
 from saccade.runs.run import Run
 from saccade.runs.run_split import load_run_split
 
 UNFAMILIAR = 0.05
 """Less familiarity than this is told: of pictures like the training data, one in twenty has it."""
 
+_SHOWN_CLASSES = 3  # of a prediction, in its repr
+_SHOWN_WIDTH = 40  # characters of a class name there
 _FEW_PICTURES = 100  # are done before anybody would look at a progress bar
 
 
@@ -52,6 +55,14 @@ class Prediction:
     refusal: str | None = None
     unsure: bool = False
     familiarity: float | None = None
+
+    def __repr__(self) -> str:
+        best = [f"{shortened(one.class_name, _SHOWN_WIDTH)} {one.probability:.1%}" for one in self.top[:_SHOWN_CLASSES]]
+        classes = ", ".join([*best, *(["..."] if len(self.top) > _SHOWN_CLASSES else [])])
+        said = f"unsure ({classes})" if self.unsure else classes
+        if self.refusal is not None:
+            said = f"unreadable: {self.refusal}"
+        return f"<Prediction for {shortened(printable(self.name), 2 * _SHOWN_WIDTH)}: {said}>"
 
     @property
     def unfamiliar(self) -> bool:

@@ -8,9 +8,11 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from saccade.data.dataset import SplitName
-from saccade.data.walk import image_files, is_side_file, note_on_side_files
+from saccade.data.side_files import is_side_file
+from saccade.data.walk import FolderFiles, FoundFile, folder_files, note_on_own_folders, note_on_side_files
 from saccade.errors import DataError, type_in_words
 
 _OF_DATASET = re.compile(r"(?P<data>.+):(?P<split>train|validation|test):(?P<index>[0-9]+)")
@@ -84,31 +86,42 @@ def find_pictures(sources: Iterable[str | Path]) -> FoundImages:
     """
     found: list[Path | DatasetPicture] = []
     side_files: list[str] = []
+    own_folders: list[str] = []
     for source in sources:
-        images, left_out = _expand(str(source))
-        found += images
-        side_files += left_out
-    return FoundImages(tuple(found), note_on_side_files(side_files))
+        of_source = _expand(str(source))
+        found += of_source.images
+        side_files += of_source.side_files
+        own_folders += of_source.own_folders
+    return FoundImages(tuple(found), (*note_on_own_folders(own_folders), *note_on_side_files(side_files)))
 
 
-def _expand(source: str) -> tuple[Sequence[Path | DatasetPicture], list[str]]:
-    """The images of one source, and the side files that were left out."""
+class _Expanded(NamedTuple):
+    """One source: its images, and the paths of the side files and of Saccade's own folders that were left out."""
+
+    images: Sequence[Path | DatasetPicture]
+    side_files: Sequence[str] = ()
+    own_folders: Sequence[str] = ()
+
+
+def _expand(source: str) -> _Expanded:
+    if not source:  # as of a variable that is not set; as a path it would be the current folder
+        raise DataError("a picture has no name", expected="a file, a folder, a glob or DATA:test:0", found="''")
     path = Path(source)
     matched = _OF_DATASET.fullmatch(source)
     if path.is_dir():
         return _images_among([path], f"there is no picture in the folder '{path}'")
     if path.exists():
-        return [path], []
+        return _Expanded([path])
     if matched:
         split: SplitName = matched["split"]  # type: ignore[assignment]
-        return [DatasetPicture(matched["data"], split, int(matched["index"]))], []
+        return _Expanded([DatasetPicture(matched["data"], split, int(matched["index"]))])
     if glob.has_magic(source):
         paths = map(Path, glob.glob(source, recursive=True))  # noqa: PTH207 - patterns may be absolute
         return _images_among(paths, f"no picture matches '{source}'")
-    return [path], []
+    return _Expanded([path])
 
 
-def _images_among(paths: Iterable[Path], problem: str) -> tuple[list[Path], list[str]]:
+def _images_among(paths: Iterable[Path], problem: str) -> _Expanded:
     """The images, and the side files, among files and in folders, each once, sorted by path.
 
     Raises:
@@ -116,24 +129,27 @@ def _images_among(paths: Iterable[Path], problem: str) -> tuple[list[Path], list
     """
     images: dict[Path, Path] = {}
     side_files: dict[Path, str] = {}
+    own_folders: list[str] = []
     for path in sorted(paths):
-        for file, is_image in _files_at(path):
-            if is_image:
-                images.setdefault(file.resolve(), file)
-            else:
-                side_files.setdefault(file.resolve(), str(file))
+        found = _folder_files(path) if path.is_dir() else _single_file(path)
+        own_folders += [str(path / name) for name in found.own_folders]
+        for image in found.images:
+            images.setdefault((path / image.path).resolve(), path / image.path)
+        for side in found.side_files:
+            side_files.setdefault((path / side.path).resolve(), str(path / side.path))
     if not images:
         notes = [note.removeprefix("left out: ") for note in note_on_side_files(side_files.values())]
         raise DataError(problem, expected="pictures, at any depth", found=notes[0] if notes else "no file")
-    return sorted(images.values()), list(side_files.values())
+    return _Expanded(sorted(images.values()), list(side_files.values()), own_folders)
 
 
-def _files_at(path: Path) -> list[tuple[Path, bool]]:
-    """The file at a path, or all files below a folder there, each with whether the file should be an image."""
-    if not path.is_dir():
-        return [(path, not is_side_file(path.name))]
+def _folder_files(path: Path) -> FolderFiles:
     try:
-        images, side_files = image_files(str(path))
+        return folder_files(str(path))
     except OSError as error:
         raise DataError(f"the folder {error.filename} can't be read", found=error.strerror) from None
-    return [(path / file.path, True) for file in images] + [(path / file.path, False) for file in side_files]
+
+
+def _single_file(path: Path) -> FolderFiles:
+    itself = [FoundFile("", 0, 0)]
+    return FolderFiles([], itself, []) if is_side_file(path.name) else FolderFiles(itself, [], [])

@@ -31,6 +31,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from saccade.errors import RunError
+from saccade.printable import command_line
 from saccade.runs.training_state import TrainingState
 from saccade.runs.untrusted import read_contents
 from saccade.whole_files import flush
@@ -129,7 +130,7 @@ class Checkpoints:
             raise RunError(
                 f"no checkpoint can be written in '{self.folder}': {error.strerror}",
                 found=f"step {checkpoint.state.step} of the training; what was written before is intact",
-                remedy=f"mend that, then go on where it was: saccade train --resume {self.folder.parent}",
+                remedy=f"mend that, then go on where it was: {command_line('train', '--resume', self.folder.parent)}",
             ) from None
         if (reason := self._verify(target)) is not None:
             raise RunError(

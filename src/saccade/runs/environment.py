@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import resource
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from saccade.machine import memory_bytes, usable_cores
 from saccade.recipes import ComputeDtype
 from saccade.runs.records import Environment
 
@@ -35,18 +35,6 @@ def read_environment(compute_dtype: ComputeDtype = "float32") -> Environment:
         accelerators=_accelerators(),
         compute_dtype=compute_dtype,
     )
-
-
-def usable_cores() -> int:
-    """The number of processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def memory_bytes() -> int:
-    """The machine's main memory."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def peak_memory_bytes() -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from saccade.machine import library_threads
+
 if TYPE_CHECKING:
     import onnxruntime
 
@@ -21,4 +23,5 @@ def open_session(contents: bytes) -> onnxruntime.InferenceSession:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.intra_op_num_threads = library_threads() or 0  # 0: as many as ONNX Runtime itself counts
     return onnxruntime.InferenceSession(contents, options, providers=["CPUExecutionProvider"])

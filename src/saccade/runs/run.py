@@ -46,11 +46,11 @@ from numpy.typing import NDArray
 from saccade.data.dataset import SPLIT_NAMES, PictureRule, RefusedPicture, Split, SplitName
 from saccade.data.fixes import Fix, fixes_text, read_fixes
 from saccade.errors import RunError, type_in_words
-from saccade.printable import printable
+from saccade.machine import memory_bytes
+from saccade.printable import command_line, printable
 from saccade.recipes import Recipe
 from saccade.runs.answers import Answers
 from saccade.runs.checkpoints import Checkpoints
-from saccade.runs.environment import memory_bytes
 from saccade.runs.folds import FoldsRecord
 from saccade.runs.plans import Plan
 from saccade.runs.records import (
@@ -104,6 +104,9 @@ class Run:
     path: Path
     recipe: Recipe
     data: DataRecord
+
+    def __repr__(self) -> str:
+        return f"<Run {self.path}: recipe {self.recipe.name} on {self.data_name}, {len(self.class_names):,} classes>"
 
     @classmethod
     def open(cls, path: Run | str | Path) -> Run:
@@ -406,7 +409,7 @@ class Run:
         if not path.is_file():
             raise RunError(
                 f"the run '{self.path}' has no weights: its training did not get as far as saving them",
-                remedy=f"go on with it: saccade train --resume {self.path}",
+                remedy=f"go on with it: {command_line('train', '--resume', self.path)}",
             )
         return path
 

@@ -11,6 +11,7 @@ from saccade.data.load import load_with_rule
 from saccade.data.parts import parts_of
 from saccade.errors import RunError
 from saccade.keras_start import require_keras_settings
+from saccade.printable import command_line
 from saccade.runs.checkpoints import Checkpoint
 from saccade.runs.create import check_free, create_run
 from saccade.runs.lock import locked_for_training
@@ -96,7 +97,7 @@ def _end_of(parent: Run) -> Checkpoint:
     if state not in ("finished", "stopped early"):
         raise RunError(
             f"the training of '{parent.path}' has not ended: it is {state}",
-            remedy=f"end it first: saccade train --resume {parent.path}",
+            remedy=f"end it first: {command_line('train', '--resume', parent.path)}",
         )
     latest = parent.checkpoints.latest()
     if latest.checkpoint is None or latest.damaged:

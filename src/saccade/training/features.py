@@ -16,6 +16,7 @@ from saccade.data import cache
 from saccade.data.dataset import PictureRule, Split
 from saccade.models.forward import steps_of
 from saccade.models.layer_outputs import seen_by
+from saccade.typed_json import from_json, to_json
 
 if TYPE_CHECKING:
     import keras
@@ -92,7 +93,7 @@ class _Known:
     def add(self, hashes: Sequence[str], features: Features, prefix: str, name: str) -> None:
         with cache.building() as built:
             np.save(built / "features.npy", features)
-            (built / "hashes.json").write_text(json.dumps(list(hashes)))
+            (built / "hashes.json").write_text(to_json(tuple(hashes)))
             content = hashlib.sha256("".join(hashes).encode()).hexdigest()[:16]
             cache.keep(built, _KIND, f"{prefix}-{content}", name)
         self._take(hashes, features)
@@ -109,11 +110,11 @@ class _Known:
         self._shards.append(features)
 
 
-def _readable(entries: Sequence[Path]) -> Iterator[tuple[list[str], Features]]:
+def _readable(entries: Sequence[Path]) -> Iterator[tuple[tuple[str, ...], Features]]:
     """What is in entries of the cache; a damaged one is left away, and computed again."""
     for entry in entries:
         try:
-            hashes = json.loads((entry / "hashes.json").read_text())
+            hashes = from_json(tuple[str, ...], (entry / "hashes.json").read_text())
             features = np.load(entry / "features.npy", mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError):
             cache.remove_entry(entry)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import suppress
-from typing import get_args
 
 from saccade.data import cache
 from saccade.errors import DataError
 from saccade.models.compute_dtype import measure_compute_dtype
 from saccade.recipes import ComputeDtype
 from saccade.runs.environment import read_environment
+from saccade.typed_json import from_json, to_json
 
 _KIND = "measured"
 _FILE = "compute_dtype.json"
@@ -26,12 +26,11 @@ def compute_dtype_of_machine() -> ComputeDtype:
     found = cache.find_entry(_KIND, key)
     if found is not None:
         with suppress(OSError, ValueError):
-            for dtype in get_args(ComputeDtype):
-                if json.loads((found / _FILE).read_text()) == dtype:
-                    return dtype  # type: ignore[no-any-return]  # of the two that there are
+            remembered: ComputeDtype = from_json(ComputeDtype, (found / _FILE).read_text())  # type: ignore[arg-type]
+            return remembered
     measured = measure_compute_dtype()
     with suppress(DataError, OSError), cache.building() as built:
-        (built / _FILE).write_text(json.dumps(measured))
+        (built / _FILE).write_text(to_json(measured))
         cache.keep(built, _KIND, key, f"compute dtype: {measured}")
     return measured
 

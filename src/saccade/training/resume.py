@@ -12,6 +12,7 @@ from saccade.data.load import load_with_rule
 from saccade.data.parts import parts_of
 from saccade.errors import RunError
 from saccade.keras_start import require_keras_settings
+from saccade.printable import command_line
 from saccade.runs.checkpoints import Checkpoint
 from saccade.runs.environment import read_environment
 from saccade.runs.lock import locked_for_training
@@ -61,7 +62,7 @@ def resume(
     if state in ("finished", "stopped early"):
         raise RunError(
             f"the training of '{run.path}' is {'finished' if state == 'finished' else 'stopped already'}",
-            remedy=f"to train it further: saccade train --extend {run.path} --epochs +5",
+            remedy=f"to train it further: {command_line('train', '--extend', run.path, '--epochs', '+5')}",
         )
     told = progress_of(progress)
     with locked_for_training(run.path):

@@ -17,8 +17,8 @@ from pydantic import ValidationError
 from saccade.data.dataset import PictureRule
 from saccade.data.default_size import square_rule
 from saccade.errors import TrainingError, type_in_words
+from saccade.machine import memory_bytes
 from saccade.recipes import BackboneName, NetworkName
-from saccade.runs.environment import memory_bytes
 from saccade.runs.records import SourceRecord, WeightsNote
 from saccade.runs.run import WEIGHTS_NOTE, Run
 from saccade.runs.untrusted import read_weights_with_notes

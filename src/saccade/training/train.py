@@ -14,6 +14,7 @@ from saccade.data.load import load, load_default
 from saccade.data.parts import parts_of
 from saccade.errors import RunError, TrainingError
 from saccade.keras_start import require_keras_settings
+from saccade.machine import memory_bytes
 from saccade.models.build import (
     build_network,
     build_network_of_any_size,
@@ -25,10 +26,10 @@ from saccade.models.build import (
 from saccade.models.twin import training_twin
 from saccade.models.weights import assign, named_weights
 from saccade.pipeline.order import first_look, generator
+from saccade.printable import command_line
 from saccade.recipes import ComputeDtype, Recipe, default_recipe_name, get_recipe
 from saccade.runs.checkpoints import Checkpoint
 from saccade.runs.create import check_free, create_run
-from saccade.runs.environment import memory_bytes
 from saccade.runs.lock import locked_for_training
 from saccade.runs.run import Run
 from saccade.training.determinism import deterministic_operations
@@ -150,7 +151,7 @@ def carry_out(
             raise RunError(
                 f"the trained network can't be saved in '{run.path}': {error.strerror}",
                 found="a whole training; its last checkpoint is intact",
-                remedy=f"mend that, then save it: saccade train --resume {run.path}",
+                remedy=f"mend that, then save it: {command_line('train', '--resume', run.path)}",
             ) from None
     progress.training_ends(run)
 

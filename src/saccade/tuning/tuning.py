@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from saccade.evaluation.comparison import Comparison
+from saccade.printable import command_line
 from saccade.recipes import CATALOGUE, Recipe
 from saccade.recipes.search_space import SearchSpace, Value, text_of
 
@@ -76,6 +76,9 @@ class Tuning:
     notes: tuple[str, ...]
     files: tuple[Path, ...]
 
+    def __repr__(self) -> str:
+        return f"<Tuning {self.folder}: {len(self.trials):,} trials of {self.recipe.name}; {self.sentence}>"
+
     @property
     def best(self) -> Trial | None:
         """The complete trial of the highest validation accuracy; of several, the first."""
@@ -104,8 +107,8 @@ class Tuning:
             for key, value in self.best_recipe.model_dump().items()
             if value != getattr(named, key) and key != "name"
         }
-        settings = [f"--set {key}={text_of(value)}" for key, value in changed.items()]
-        return " ".join(["saccade train", shlex.quote(self.data_source), f"--recipe {self.recipe.name}", *settings])
+        settings = [word for key, value in changed.items() for word in ("--set", f"{key}={text_of(value)}")]
+        return command_line("train", self.data_source, "--recipe", self.recipe.name, *settings)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values that JSON can hold."""

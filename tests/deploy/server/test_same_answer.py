@@ -1,11 +1,14 @@
 """The same picture gets the same answer, or is refused, through predict, the server and every export; odd ones too."""
 
+import csv
 import sys
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.data.pictures import encode, over_white, write
 
 import saccade
 from saccade.data.decode import decode
@@ -24,11 +27,37 @@ def assert_same(found, expected):
         ), one.name
 
 
-def test_odd_pictures_through_the_server(server, pictures_run, odd_files):
-    expected = saccade.predict(pictures_run, odd_files)
-    assert sum(one.refusal is None for one in expected) > 100
-    assert sum(one.refusal is not None for one in expected) > 20
-    assert_same(saccade.Client(server.url).predict(odd_files), expected)
+def refusals_in_the_table(files):
+    """Of each odd picture, what the table of odd pictures states: the beginning of the reason, or None."""
+    with (Path(__file__).parents[2] / "data" / "odd_images.csv").open(newline="") as stream:
+        rows = {row["path"]: row["detail"] if row["outcome"] == "refused" else None for row in csv.DictReader(stream)}
+    return [rows[path.as_posix().partition("odd-images/")[2]] for path in files]
+
+
+def beginning(refusal):
+    return None if refusal is None else refusal.removeprefix("not a picture: ").split(":")[0]
+
+
+def test_odd_and_transparent_pictures_through_predict_and_the_server(
+    server, pictures_run, odd_files, field_cases, tmp_path
+):
+    """Both refuse what the table refuses, and see of every other picture what Pillow makes of it over white."""
+    transparent = [path for path in sorted((field_cases / "transparent").rglob("*")) if path.is_file()]
+    files, refusals = [*odd_files, *transparent], [*refusals_in_the_table(odd_files), *[None] * len(transparent)]
+    composites = {}
+    for number, (file, refusal) in enumerate(zip(files, refusals, strict=True)):
+        # The decoder of JPEG halves large pictures before they are resized, but not the composite, which is a PNG.
+        if refusal is None and file.stat().st_size < 100_000:
+            composites[file] = write(tmp_path / f"{number:03}.png", encode(over_white(file.read_bytes()), "PNG"))
+    answered = saccade.predict(pictures_run, [*files, *composites.values()])
+    expected, of_composites = answered[: len(files)], answered[len(files) :]
+    assert [beginning(one.refusal) for one in expected] == refusals
+    seen = [replace(one, name="") for file, one in zip(files, expected, strict=True) if file in composites]
+    assert len(seen) > 200
+    assert_same(seen, [replace(one, name="") for one in of_composites])
+    served = saccade.Client(server.url).predict(files)
+    assert [beginning(one.refusal) for one in served] == refusals
+    assert_same(served, expected)
 
 
 @pytest.mark.nightly

@@ -13,7 +13,7 @@ from saccade.data.workers import WorkerPool
 from saccade.deploy.server.batching import Batcher
 from saccade.deploy.server.refused import RefusedError
 from saccade.errors import PictureError
-from saccade.runs.environment import usable_cores
+from saccade.machine import usable_cores
 
 _MOST_IN_BATCH = 16
 # A picture that may take long goes alone, so that nobody else's waits for it in the same batch.

@@ -4,18 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel
-
-
-class Error(BaseModel):
-    """What every request is answered with that is not answered well.
-
-    Attributes:
-        error: the reason, in words.
-    """
-
-    error: str
-
+from saccade.deploy.server_messages import Error
 
 _REASONS = {
     400: "The request can't be understood.",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from saccade.deploy.server_messages import ModelInfo, TestResult
 from saccade.errors import RunError
 from saccade.inference.abstention import Abstention, abstention_of
 from saccade.inference.light import light_model
@@ -88,24 +89,24 @@ class ServedModel:
         """Whether an answer of that confidence is none."""
         return self.abstention is not None and probability < self.abstention.threshold
 
-    def told(self) -> dict[str, Any]:
-        """All that is told of it, as JSON."""
+    def told(self) -> ModelInfo:
+        """All that is told of it."""
         record, abstention = self.record, self.abstention
-        return {
-            "name": self.name,
-            "version": str(self.version),
-            "class_names": list(record.class_names),
-            "data": record.data,
-            "height": record.rule.height,
-            "width": record.rule.width,
-            "views": record.views,
-            "temperature": record.temperature,
-            "promise": None if abstention is None else abstention.promise,
-            "unsure_below": None if abstention is None else abstention.threshold,
+        return ModelInfo(
+            name=self.name,
+            version=str(self.version),
+            class_names=record.class_names,
+            data=record.data,
+            height=record.rule.height,
+            width=record.rule.width,
+            views=record.views,
+            temperature=record.temperature,
+            promise=None if abstention is None else abstention.promise,
+            unsure_below=None if abstention is None else abstention.threshold,
+            weights=record.weights,
+            versions=record.versions,
             **self.run,
-            "weights": record.weights,
-            "versions": record.versions,
-        }
+        )
 
 
 def _light_model_of(run: Run) -> OnnxModel:
@@ -127,7 +128,7 @@ def _told_of(run: Run) -> dict[str, Any]:
     test = None
     if evaluation is not None and evaluation.accuracy is not None and evaluation.accuracy_interval is not None:
         low, high = evaluation.accuracy_interval
-        test = {"accuracy": evaluation.accuracy, "low": low, "high": high, "pictures": evaluation.n}
+        test = TestResult(accuracy=evaluation.accuracy, low=low, high=high, pictures=evaluation.n)
     return {
         "recipe": run.recipe.name,
         "calibrated": run.calibration() is not None,

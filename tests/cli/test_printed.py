@@ -1,0 +1,101 @@
+"""What commands print is fit to be read and to be typed: tables fit the terminal, printed commands can be copied."""
+
+import json
+import re
+import shlex
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner
+from tests.data.pictures import class_folder
+from tests.evaluation.test_next_steps import GOOD, epoch, measured
+
+from saccade.cli.main import cli
+from saccade.cli.output import print_table
+from saccade.evaluation.next_steps import next_steps
+
+LONG = "a class of animals " + "that has a very long name " * 7 + "and an end"
+
+
+def ask(*arguments):
+    return CliRunner().invoke(cli, list(map(str, arguments)))
+
+
+def test_one_long_class_name_does_not_widen_a_table(tmp_path):
+    folder = class_folder(tmp_path / "data", classes=(LONG, "dog"), count=5)
+    shown = ask("explore", folder, "--out", tmp_path / "shown")
+    assert shown.exit_code == 0, shown.output
+    header, *rows = shown.stdout.partition("\n\n")[2].splitlines()[:4]
+    assert header.split() == ["class", "train", "test"]
+    assert max(map(len, [header, *rows])) <= 100
+    assert rows[0].startswith("a class of animals")
+    assert re.search(r"…\S*.*and an end +\d+ +\d+$", rows[0])
+    as_json = json.loads(ask("explore", folder, "--json", "--out", tmp_path / "other").stdout)
+    assert as_json["class_names"] == [LONG, "dog"]
+
+
+def test_a_table_fits_the_terminal_and_keeps_its_numbers_whole(capsys, monkeypatch):
+    rows = [("x" * 90 + str(number), "y" * 150, f"{10**9 + number:,}", "12.5%") for number in range(3)]
+    for columns in (60, 100, 200):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        print_table(("name", "another name", "pictures", "part"), rows)
+        lines = capsys.readouterr().out.splitlines()
+        assert {len(line) for line in lines[1:]} == {columns}
+        for number, line in enumerate(lines[1:]):
+            assert line.endswith(f"  {10**9 + number:,}  12.5%")
+            assert line.split()[0].endswith(str(number))
+
+
+def test_the_keys_of_a_recipe_fit_the_terminal():
+    shown = ask("recipes", "fast")
+    keys = shown.stdout.partition("\n\n")[2]
+    assert "network " in keys
+    assert max(map(len, keys.splitlines())) <= 100
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["train", ""], "DATA"),
+        (["explore", ""], "DATA"),
+        (["audit", ""], "DATA"),
+        (["tune", "", "--trials", "1"], "DATA"),
+        (["learning-curve", ""], "DATA"),
+        (["evaluate", ""], "RUN"),
+        (["report", ""], "RUN"),
+        (["export", "", "--format", "onnx"], "RUN"),
+        (["benchmark", ""], "RUN"),
+        (["serve", "run", ""], "RUN"),
+        (["compare", "run", ""], "RUN"),
+        (["predict", "", "picture.png"], "RUN"),
+        (["predict", "run", "picture.png", ""], "PICTURE"),
+        (["train", "data", "--out", ""], "--out"),
+        (["train", "data", "--out="], "--out"),
+        (["train", "--resume", ""], "--resume"),
+        (["train", "data", "--from", ""], "--from"),
+        (["train", "data", "--fixes", ""], "--fixes"),
+        (["evaluate", "run", "--data", ""], "--data"),
+        (["serve", "run", "--token-file", ""], "--token-file"),
+        (["cache", "--clear", ""], "--clear"),
+    ],
+)
+def test_an_argument_that_is_empty_is_a_wrong_command_line(arguments, named, tmp_path, monkeypatch):
+    # What `saccade train "$UNSET"` gives; the current folder holds data that nobody asked for.
+    monkeypatch.chdir(class_folder(tmp_path / "here"))
+    result = ask(*arguments)
+    assert result.exit_code == 2, result.output
+    assert re.search(rf"{named}\b.* is empty", result.stderr)
+    assert sorted(path.name for path in (tmp_path / "here").iterdir()) == ["cat", "dog"]
+
+
+def test_a_next_step_can_be_copied_into_a_shell_though_paths_have_spaces():
+    numbers = replace(
+        GOOD, path="my runs/a; b", source="/home/me/my photos $1", training_pictures=(40, 50, 9),
+        calibration=None, refused=3,
+        metrics=measured({(0, 1): 500, (2, 0): 800}), history=[epoch(n + 1, 0.98, 0.1 * n) for n in range(8)],
+    )  # fmt: skip
+    commands = [shlex.split(step.command) for step in next_steps(numbers) if step.command]
+    assert len(commands) >= 4
+    assert {words[0] for words in commands} == {"saccade"}
+    for words in commands:
+        assert "/home/me/my photos $1" in words or "my runs/a; b" in words

@@ -1,0 +1,76 @@
+"""What a notebook shows of a value is short and says what the value is, however much data is in it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import saccade
+from saccade.data.dataset import Dataset, PictureRule, RefusedPicture, Split
+from saccade.data.explore import explore
+from saccade.inference.class_probability import ClassProbability
+from saccade.inference.predict import Prediction
+
+MOST = 300  # characters
+
+
+@pytest.fixture(scope="module")
+def large():
+    """A dataset of 20,000 pictures in 1,000 classes, 500 of them unreadable."""
+    n = 20_000
+    split = Split(
+        store=np.zeros((1, 8, 8, 3), np.uint8),
+        rows=np.zeros(n, np.int64),
+        labels=np.arange(n) % 1000,
+        names=[f"class/{number:06}.jpg" for number in range(n)],
+        hashes=[f"{number:032x}" for number in range(n)],
+        sizes=np.full((n, 2), 8, np.int32),
+        modes=["RGB"] * n,
+        formats=["JPEG"] * n,
+        copies=np.arange(n),
+    )
+    return Dataset(
+        name="large",
+        source="/home/someone/large",
+        class_names=tuple(f"class {number}" for number in range(1000)),
+        splits={"train": split, "test": split.subset(np.arange(300))},
+        rule=PictureRule(8, 8),
+        fingerprint="f" * 64,
+        refused=tuple(RefusedPicture(f"class/{number}.png", "train", "truncated PNG") for number in range(500)),
+        notes=("a note that must be read " * 20,),
+    )
+
+
+def test_a_dataset(large):
+    shown = repr(large)
+    assert len(shown) < MOST
+    for fact in ("Dataset", "large", "1,000 classes", "20,000 train", "300 test", "8x8", "500 unreadable"):
+        assert fact in shown
+
+
+def test_a_split(large):
+    assert repr(large.splits["train"]) == "<Split: 20,000 pictures of 8x8 pixels>"
+
+
+def test_an_exploration(large):
+    found = explore(large)
+    assert len(repr(found)) < MOST
+    assert "Exploration" in repr(found)
+    assert "large" in repr(found)
+
+
+def test_a_prediction():
+    top = tuple(ClassProbability(f"class {number}", 0.001) for number in range(1000))
+    assert repr(Prediction("cat.jpg", top)) == "<Prediction for cat.jpg: class 0 0.1%, class 1 0.1%, class 2 0.1%, ...>"
+    assert repr(Prediction("cat.jpg", top[:1], unsure=True)) == "<Prediction for cat.jpg: unsure (class 0 0.1%)>"
+    assert repr(Prediction("a.txt", (), refusal="empty file")) == "<Prediction for a.txt: unreadable: empty file>"
+    assert len(repr(Prediction("long" * 1000, top))) < MOST
+
+
+def test_a_run_and_a_report(run_copy):
+    assert repr(run_copy) == f"<Run {run_copy.path}: recipe quick on tiny, 3 classes>"
+    report = saccade.evaluate(run_copy)
+    shown = repr(report)
+    assert len(shown) < MOST + len(str(run_copy.path))
+    for fact in ("Report", str(Path(run_copy.path)), "test split of tiny", f"{report.accuracy:.2%}", "n = 60"):
+        assert fact in shown

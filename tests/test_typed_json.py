@@ -1,0 +1,145 @@
+"""Messages between processes, and what files tell a later process, are read back equal to what was sent.
+
+Each kind of message is drawn by hypothesis from its own type hints, names that are no UTF-8 included.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from types import NoneType, UnionType
+from typing import Literal, Union, cast, get_args, get_origin, get_type_hints
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from saccade.data.cache import EntryLabel
+from saccade.data.dataset import PictureRule
+from saccade.data.decode import PictureFacts
+from saccade.data.decode_messages import DecodeAnswer, DecodeRequest, HeaderAnswer, HeaderRequest, Ready, Request
+from saccade.data.decoded import Index
+from saccade.data.scans import ArchiveFacts, KnownFiles, Scan
+from saccade.deploy.check_export import Question, Speed
+from saccade.deploy.server_messages import Error, OcclusionAnswer, PictureAnswer, ServedModels
+from saccade.typed_json import from_json, to_json
+
+# Every example of a run is the same in each run of the tests: these properties hold for all values or not at all.
+each_time_the_same = settings(deadline=None, derandomize=True, database=None, max_examples=60)
+
+# Text, or what Python makes of a file name that is no UTF-8.
+TEXT = st.text(max_size=8) | st.binary(max_size=8).map(os.fsdecode)
+PLAIN = {
+    str: TEXT,
+    int: st.integers(),
+    float: st.floats(allow_nan=False, allow_infinity=False),
+    bool: st.booleans(),
+    NoneType: st.none(),
+}
+
+
+def values_of(kind, text=TEXT):
+    """Any value of a type hint; a Sequence as a tuple, which is how it is read."""
+    arguments, origin = get_args(kind), get_origin(kind)
+
+    def of(inner):
+        return values_of(inner, text)
+
+    if kind in PLAIN:
+        return text if kind is str else PLAIN[kind]
+    several = st.deferred(lambda: st.lists(of(arguments[0]), max_size=4).map(tuple))
+    composed = {
+        Literal: lambda: st.sampled_from(arguments),
+        Union: lambda: st.one_of(*map(of, arguments)),
+        UnionType: lambda: st.one_of(*map(of, arguments)),
+        Sequence: lambda: several,
+        tuple: lambda: several if arguments[1:] == (...,) else st.tuples(*map(of, arguments)),
+        Mapping: lambda: st.dictionaries(text, of(arguments[1]), max_size=4),
+        dict: lambda: st.dictionaries(text, of(arguments[1]), max_size=4),
+    }
+    if origin in composed:
+        return composed[origin]()
+    hints = get_type_hints(kind)
+    return st.builds(kind, **{name: of(hints[name]) for name in names_of(kind)})
+
+
+def names_of(kind):
+    """The fields of a dataclass, a pydantic model or a NamedTuple."""
+    if is_dataclass(kind):
+        return [field.name for field in fields(kind)]
+    return list(kind.model_fields) if issubclass(kind, BaseModel) else list(kind._fields)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *(PictureRule, Ready, DecodeRequest, DecodeAnswer, HeaderRequest, HeaderAnswer),
+        *(Scan, KnownFiles, ArchiveFacts, EntryLabel, Index, tuple[str, ...]),
+        *(Question, Speed),
+    ],
+    ids=lambda kind: getattr(kind, "__name__", str(kind)),
+)
+@each_time_the_same
+@given(data=st.data())
+def test_a_message_that_is_read_equals_the_one_that_was_sent(kind, data):
+    sent = data.draw(values_of(kind))
+    line = to_json(sent)
+    assert "\n" not in line
+    read = from_json(kind, line.encode())
+    assert read == sent
+    assert type(read) is type(sent)
+
+
+@each_time_the_same
+@given(values_of(Request))
+def test_a_decoding_process_knows_a_request_to_decode_from_one_to_read_headers(sent):
+    read: object = from_json(cast("type[Request]", Request), to_json(sent))
+    assert (type(read), read) == (type(sent), sent)
+
+
+@each_time_the_same
+@given(values_of(Question))
+def test_the_process_that_opens_an_export_reads_the_question_without_saccade(sent):
+    assert Question(**json.loads(to_json(sent))) == sent
+
+
+@pytest.mark.parametrize("kind", [PictureAnswer, OcclusionAnswer, ServedModels, Error])
+@each_time_the_same
+@given(data=st.data())
+def test_the_client_reads_what_the_server_answers(kind, data):
+    sent = data.draw(values_of(kind, st.text(max_size=8)))
+    # As FastAPI writes an answer.
+    line = json.dumps(sent.model_dump(mode="json"), ensure_ascii=False, allow_nan=False).encode()
+    assert kind.model_validate_json(line, strict=True) == sent
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (PictureRule, '{"height": 8, "width": 8, "background": [1, 2, 3]}'),
+        (PictureRule, '{"height": 8, "width": 8, "background": [1, 2], "max_pixels": 9}'),
+        (PictureRule, '{"height": 8.0, "width": 8, "background": [1, 2, 3], "max_pixels": 9}'),
+        (PictureRule, '{"height": true, "width": 8, "background": [1, 2, 3], "max_pixels": 9}'),
+        (PictureRule, '{"height": 8, "width": 8, "background": [1, 2, 3], "max_pixels": 9, "more": 1}'),
+        (DecodeAnswer, '{"hashes": ["a"], "facts": [["PNG", "RGB", 1]], "reasons": [null]}'),
+        (DecodeAnswer, '{"hashes": "abc", "facts": [], "reasons": []}'),
+        (DecodeRequest, '{"images": [1.5]}'),
+        (Request, '{"paths": [1]}'),
+        (Ready, '{"ready": false}'),
+        (Ready, "a line that a library printed"),
+        (KnownFiles, '{"files": [["a", 1, 2, "b"]]}'),
+        (KnownFiles, '{"files": {"a": [1, 2, null]}}'),
+        (Speed, '{"cold_start_seconds": "1", "one_picture_ms": 1, "pictures_per_second": 1, "memory_mb": 1}'),
+        (PictureFacts, '["PNG", "RGB", 1, 2, 3]'),
+        (int, "[]"),
+    ],
+)
+def test_json_of_another_kind_is_an_error(kind, text):
+    with pytest.raises(ValueError, match=r"expected JSON of|Expecting value"):
+        from_json(kind, text)
+
+
+def test_what_is_no_number_is_not_sent():
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        to_json(Speed(float("nan"), 1.0, 1.0, 1.0))
