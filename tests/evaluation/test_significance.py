@@ -5,7 +5,15 @@ import pytest
 from scipy.stats import binomtest, ttest_ind
 
 from saccade.evaluation import significance
-from saccade.evaluation.significance import bootstrap_interval, compare_correct, holm, mcnemar, seed_spread
+from saccade.evaluation.metrics import wilson_interval
+from saccade.evaluation.significance import (
+    bootstrap_interval,
+    compare_correct,
+    holm,
+    mcnemar,
+    mean_interval,
+    seed_spread,
+)
 
 
 def _runs(random, seeds, margins, *, spread=0.0, gap=0.0):
@@ -66,6 +74,38 @@ def test_a_run_beside_itself_is_not_different():
     found = compare_correct(correct, correct)
     assert (found.difference, found.p, found.models_p) == (0.0, 1.0, 1.0)
     assert found.pictures_interval == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("n", [2, 5, 6, 60])
+def test_images_that_all_differ_alike_say_no_more_than_a_sign_test_of_them(n):
+    found = compare_correct(np.zeros((3, n), bool), np.ones((2, n), bool))
+    assert found.difference == 1
+    assert found.p == pytest.approx(binomtest(0, n, 0.5).pvalue)
+    assert found.interval[1] == 1
+    # The interval holds 0 exactly where the test finds no difference.
+    assert (found.interval[0] <= 0) == (found.p >= 0.05)
+    back = compare_correct(np.ones((2, n), bool), np.zeros((3, n), bool))
+    assert (back.p, back.interval) == (found.p, (-1, -found.interval[0]))
+
+
+@pytest.mark.parametrize("n", [3, 6, 60])
+def test_images_that_differ_alike_by_a_part_leave_more_doubt_than_by_the_whole(n):
+    """Each image is right in one of three runs of the first and in two of the second: thirds are not exact."""
+    correct = np.arange(n) % 3 == np.arange(3)[:, None]
+    found = compare_correct(correct, ~correct)
+    whole = compare_correct(np.zeros((3, n), bool), np.ones((3, n), bool))
+    assert found.difference == pytest.approx(1 / 3)
+    assert whole.p < found.p <= 1
+    assert found.interval[0] < found.difference < found.interval[1]
+    assert found.p == pytest.approx(compare_correct(~correct, correct).p)
+
+
+def test_groups_that_answer_every_image_alike_are_not_known_to_be_equal():
+    correct = np.ones((3, 20), bool)
+    found = compare_correct(correct, correct)
+    assert (found.difference, found.p) == (0, 1)
+    assert found.interval[0] < 0 < found.interval[1]
+    assert mean_interval(correct) == pytest.approx(wilson_interval(20, 20))
 
 
 def test_the_seed_spread_is_found_again_and_chance_is_no_part_of_it():
