@@ -112,7 +112,7 @@ def test_predict_tells_what_is_unlike_the_training_pictures(tiny_run, strange):
     assert squared_distances(statistics, known["mean"], known["whitening"]).min() > 3 * known["distances"].max()
     n = tiny_run.calibration().pictures
     as_surprising = (known["surprises"] >= np.log(n + 1) - 1e-5).sum()
-    told = [one.familiarity for one in saccade.predict(tiny_run, str(strange), familiarity=True)]
+    told = [one.familiarity or 0 for one in saccade.predict(tiny_run, str(strange), familiarity=True)]
     assert len(told) == len(pictures)
     assert np.max(told) <= (as_surprising + 1) / (n + 1)
     assert all(one.familiarity is None for one in saccade.predict(tiny_run, str(strange)))
