@@ -94,6 +94,15 @@ def test_only_pictures_that_both_answered_are_compared(made, folder):
     assert any("the 40 pictures that all runs answered" in note for note in comparison.notes)
 
 
+def test_groups_of_which_one_is_wrong_on_every_image(made, folder):
+    wrong = [made(f"a{seed}", wrong=range(60), recipe={"seed": seed}) for seed in range(2)]
+    right = [made(f"b{seed}", recipe={"seed": seed, "learning_rate": 0.004}) for seed in range(2)]
+    (pair,) = saccade.compare([*wrong, *right]).pairs
+    assert pair.verdict == "second better"
+    assert pair.result.difference == 1
+    assert 0 < pair.result.interval[0] < 1
+
+
 def test_runs_that_differ_by_seed_alone_are_one_contender(made, folder):
     seeds = [made(f"a{seed}", wrong=range(seed + 3), recipe={"seed": seed}) for seed in range(3)]
     other = [made(f"b{seed}", wrong=[], recipe={"seed": seed, "learning_rate": 0.004}) for seed in range(2)]

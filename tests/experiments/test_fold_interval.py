@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, chi2_contingency
+from scipy.stats import binom, binomtest, chi2_contingency
 
 from saccade.evaluation.metrics import wilson_interval
 from saccade.experiments.deal import deal_folds
@@ -71,16 +71,21 @@ def coverage(datasets, folds, n, dimensions, classes, distance):
     return held.mean(axis=0)
 
 
+# Fewer of 1,000 intervals hold the truth with a chance below one in 10,000, if 95% of all do.
+DATASETS = 1000
+FEWEST_HELD = binom.ppf(1e-4, DATASETS, 0.95) / DATASETS
+
+
 def test_it_holds_the_truth_as_often_as_it_says_where_wilsons_does_not():
-    held, by_wilson = coverage(200, n=60, dimensions=20, classes=3, distance=2.5, folds=5)
-    assert held >= 0.93
-    assert by_wilson < 0.91
+    """Of 1,500 other draws it held 96.5%, Wilson's 82.5%: six and nine deviations from the bound."""
+    held, by_wilson = coverage(DATASETS, n=60, dimensions=20, classes=3, distance=2.5, folds=5)
+    assert held >= FEWEST_HELD > by_wilson
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("folds", [5, 10])
 @pytest.mark.parametrize("points", [(60, 10, 2, 2.2), (150, 20, 5, 3.0), (300, 30, 10, 3.2)], ids=str)
 def test_it_holds_the_truth_with_few_points_and_with_more(points, folds):
-    held, by_wilson = coverage(400, folds, *points)
+    held, by_wilson = coverage(DATASETS, folds, *points)
     print(f"{points}, {folds} folds: {held:.1%}; Wilson's of all answers {by_wilson:.1%}")  # noqa: T201
-    assert held >= 0.93
+    assert held >= FEWEST_HELD

@@ -13,6 +13,7 @@ import pytest
 import saccade
 from saccade.errors import RunError
 from saccade.inference.light import light_model
+from saccade.runs.answers import VALIDATION_ANSWERS
 from saccade.runs.run import Run
 from saccade.training.step import TrainingStep
 
@@ -35,11 +36,11 @@ def state_of(run):
 
 
 def result_of(run):
-    """What must be the same to the byte: weights, history, and the state that would be gone on from."""
+    """What must be the same to the byte: weights, history, kept answers, and the state that would be gone on from."""
     (last,) = sorted((run.path / "checkpoints").iterdir())[-1:]
     state = json.loads((last / "state.json").read_text())
     del state["timings"]  # clock times
-    files = [run.path / "weights.safetensors", run.path / "history.csv"]
+    files = [run.path / name for name in ("weights.safetensors", "history.csv", VALIDATION_ANSWERS)]
     files += [last / f"{part}.safetensors" for part in ("network", "optimizer")]
     return [path.read_bytes() for path in files] + [last.name, state]
 

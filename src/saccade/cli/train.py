@@ -231,7 +231,7 @@ OPTIMISTIC = (
 def result_of(run: Run) -> dict[str, Any]:
     """What a training came to, as plain values that JSON can hold."""
     status, history = run.status(), run.history()
-    kept = history[status.kept_epoch - 1]
+    kept, calibration = history[status.kept_epoch - 1], run.calibration()
     return {
         "run": str(run.path),
         "data": run.data_name,
@@ -240,16 +240,23 @@ def result_of(run: Run) -> dict[str, Any]:
         "state": status.state,
         "epochs": status.epochs,
         "kept_epoch": status.kept_epoch,
-        "validation_pictures": run.data.pictures["validation"],
+        "validation_pictures": validation_pictures(run),
         "validation_accuracy": kept.validation_accuracy,
         "weights_chosen_by_validation": run.recipe.weights_chosen_by_validation,
+        "calibration_pictures": calibration.pictures if calibration else 0,
         "notes": list(run.data.notes),
     }
 
 
+def validation_pictures(run: Run) -> int:
+    """How many pictures the run's validation accuracy is of."""
+    counted = run.status().validation_pictures
+    return run.data.pictures["validation"] if counted is None else counted
+
+
 def _conclude(run: Run) -> None:
     print_notes(run.data.notes)
-    status, n = run.status(), run.data.pictures["validation"]
+    status, n = run.status(), validation_pictures(run)
     kept = run.history()[status.kept_epoch - 1]
     ended = {"finished": "trained", "stopped early": "stopped early", "interrupted": "interrupted"}[status.state]
     epochs = run.recipe.epochs if run.plan() is None else status.epochs
@@ -264,6 +271,9 @@ def _conclude(run: Run) -> None:
         )
         if run.recipe.weights_chosen_by_validation:
             say(f"accuracy and interval are {OPTIMISTIC}")
+    calibration = run.calibration()
+    if calibration is not None and calibration.selection != "none":
+        say(f"temperature, --abstain and --familiarity go by {calibration.fitted_on}")
     path = Path(run.path)
     if status.state == "interrupted":
         say(f"to go on with it: {command_line('train', '--resume', path)}")

@@ -107,6 +107,19 @@ def hold_out(
     return split.subset(np.flatnonzero(~held_out)), split.subset(np.flatnonzero(held_out))
 
 
+def second_half(split: Split) -> NDArray[np.bool_]:
+    """Which pictures are in the second of two halves of a split, by content hashes: bool [n].
+
+    Copies stay in one half, so that the second may be smaller, and empty where all pictures are copies of one another.
+    """
+    chosen, room = np.zeros(len(split), np.bool_), len(split) // 2
+    for unit in sorted(_units(split.hashes, split.labels, split.copies), key=_half_key):
+        if len(unit.members) <= room:
+            chosen[unit.members] = True
+            room -= len(unit.members)
+    return chosen
+
+
 def _drawn(free: list[_Unit], fraction: float, seed: int, n: int, held_out: int) -> list[_Unit]:
     """Of a class of n pictures, so many of them held out already, the units that are held out beside them."""
     if fraction == 0 or not free or (len(free) == 1 and not held_out and len(free[0].members) == n):
@@ -122,6 +135,11 @@ def _drawn(free: list[_Unit], fraction: float, seed: int, n: int, held_out: int)
 
 def _keyed(unit: _Unit, seed: int) -> bytes:
     return hashlib.sha256(f"{seed} {unit.content}".encode()).digest()
+
+
+def _half_key(unit: _Unit) -> bytes:
+    """Orders units independently of `_keyed`, by which the pictures of a validation part were chosen."""
+    return hashlib.sha256(f"half {unit.content}".encode()).digest()
 
 
 def _by_label(hashes: Sequence[str], labels: NDArray[np.int64], copies: NDArray[np.int64]) -> list[list[_Unit]]:

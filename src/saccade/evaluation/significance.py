@@ -23,6 +23,8 @@ DEFAULT_SEED_SPREAD = 0.002
 """What `seed_spread` is taken for where no recipe comes with several seeds, as part of 1; docs/compare.md says why."""
 
 _RESAMPLES = 10_000
+# A variance of accuracies below this is rounding: one image of a million, in one run of a thousand, makes 1e-18.
+_NO_VARIANCE = 1e-20
 
 
 @dataclass(frozen=True)
@@ -85,13 +87,15 @@ def compare_correct(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Diff
     pictures_variance = float(differences.var(ddof=1)) / len(differences)
     sides = _seeds_of(first, second)
     variance = pictures_variance + sum(side.excess / side.runs for side in sides)
-    freedom = _degrees_of_freedom(variance, pictures_variance, len(differences), sides)
-    half = float(t.ppf(1 - LEVEL / 2, freedom)) * math.sqrt(variance)
-    p = 1.0 if difference == 0 else float(2 * t.sf(abs(difference) / math.sqrt(variance), freedom))
+    if variance < _NO_VARIANCE:
+        p, interval = _of_equal_differences(difference, len(differences))
+    else:
+        freedom = _degrees_of_freedom(variance, pictures_variance, len(differences), sides)
+        p, interval = _by_t(difference, variance, freedom)
     only, models_p = _one_against_one(first, second)
     return Difference(
         difference=difference,
-        interval=(max(-1.0, difference - half), min(1.0, difference + half)),
+        interval=interval,
         pictures_interval=bootstrap_interval(differences),
         # Of few pictures the normal distribution says too much, which the exact test does not.
         p=p if models_p is None else max(p, models_p),
@@ -115,8 +119,10 @@ def mean_interval(correct: NDArray[np.bool_]) -> tuple[float, float]:
     n = len(per_picture)
     pictures_variance = float(per_picture.var(ddof=1)) / n
     variance = pictures_variance + seeds.excess / seeds.runs
+    if variance < _NO_VARIANCE:  # the runs are right equally often on each image, so that no spread can be seen
+        return wilson_interval(n * float(per_picture.mean()), n)
     uncertain = pictures_variance**2 / (n - 1) + (seeds.variance / seeds.runs) ** 2 / seeds.freedom
-    half = float(t.ppf(1 - LEVEL / 2, variance**2 / uncertain)) * math.sqrt(variance) if variance else 0.0
+    half = float(t.ppf(1 - LEVEL / 2, variance**2 / uncertain)) * math.sqrt(variance)
     mean = float(per_picture.mean())
     return max(0.0, mean - half), min(1.0, mean + half)
 
@@ -183,6 +189,26 @@ def holm(probabilities: list[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(probabilities) - rank) * probabilities[place]))
         adjusted[place] = largest
     return adjusted
+
+
+def _by_t(difference: float, variance: float, freedom: float) -> tuple[float, tuple[float, float]]:
+    """Two-sided p-value and 95% interval of a difference, by Student's t distribution; variance greater than 0."""
+    deviation = math.sqrt(variance)
+    half = float(t.ppf(1 - LEVEL / 2, freedom)) * deviation
+    p = float(2 * t.sf(abs(difference) / deviation, freedom))
+    return p, (max(-1.0, difference - half), min(1.0, difference + half))
+
+
+def _of_equal_differences(difference: float, n: int) -> tuple[float, tuple[float, float]]:
+    """Two-sided p-value and 95% interval where n images all have the same difference, so that no spread can be seen.
+
+    Of all images a part of at least (0.05 / 2)^(1 / n) has this difference (C. J. Clopper, E. S. Pearson, Biometrika
+    26, 1934); nothing is known of the rest, whose differences may be anything from -1 to 1. The p-value is the level at
+    which the interval begins to hold 0: of a difference of 1 it is that of the sign test of n images.
+    """
+    part = (LEVEL / 2) ** (1 / n)
+    low, high = part * difference - (1 - part), part * difference + (1 - part)
+    return min(1.0, 2 * (1 + abs(difference)) ** -n), (max(-1.0, low), min(1.0, high))
 
 
 def _excess(correct: NDArray[np.bool_]) -> float:

@@ -6,6 +6,8 @@ A run's folder `checkpoints` holds one folder each, `step-00000042`, in it
     network.safetensors      every variable of the network that is trained
     optimizer.safetensors    every variable of the optimizer
     best.safetensors         the weights to be kept so far, where those of the best epoch are kept
+    first-half.safetensors, second-half.safetensors   those that half of the validation pictures would keep, where these
+                             are cross-fitted
     manifest.json            the step, the run it belongs to, and length and SHA-256 of each file above
 
 A checkpoint is built in a folder `tmp-...`: every file is brought to the disk, the manifest last, then the folder is
@@ -52,16 +54,21 @@ class Checkpoint:
 
     Attributes:
         state: how far it is, and its history.
-        arrays: for "network", "optimizer" and, where there are any, "best": arrays by name.
+        arrays: for "network", "optimizer" and, where there are any, "best", "first-half" and "second-half": arrays by
+            name.
     """
 
     state: TrainingState
     arrays: Mapping[str, Arrays]
 
     @property
-    def best(self) -> dict[str, NDArray[np.float32]]:
-        """The weights to be kept so far, by `layer/variable`; empty where the last are kept."""
-        return {name: value.astype(np.float32, copy=False) for name, value in self.arrays.get("best", {}).items()}
+    def kept(self) -> dict[str, dict[str, NDArray[np.float32]]]:
+        """The weights to be kept so far, by what they are kept as, such as "best", and `layer/variable`."""
+        return {
+            part: {name: value.astype(np.float32, copy=False) for name, value in arrays.items()}
+            for part, arrays in self.arrays.items()
+            if part not in ("network", "optimizer")
+        }
 
 
 @dataclass(frozen=True)

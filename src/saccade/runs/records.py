@@ -11,6 +11,8 @@ from saccade.printable import printable
 from saccade.recipes import ComputeDtype, NetworkName, Phase
 
 _LARGEST_SIDE = 4096
+Selection = Literal["none", "other pictures", "cross-fitted", "same pictures"]
+"""How the pictures that calibrate a run are related to those that chose its weights; none did in the first case."""
 
 
 class _Record(BaseModel):
@@ -81,12 +83,14 @@ class Status(_Record):
         epochs: epochs done, the last one perhaps in part.
         kept_epoch: the epoch, counted from 1, after which the kept weights were taken; 0 before there are any.
         peak_memory_mb: the most memory that the training took, in megabytes (10^6 bytes); None before it has ended.
+        validation_pictures: that the validation accuracies of the history are of; None before it has ended.
     """
 
     state: Literal["running", "finished", "stopped early", "interrupted"]
     epochs: int
     kept_epoch: int
     peak_memory_mb: int | None = None
+    validation_pictures: int | None = None
 
 
 class Parent(_Record):
@@ -145,6 +149,9 @@ class Calibration(_Record):
         temperature: that the network's logits are divided by.
         pictures: that it was fitted on.
         out_of_fold: whether these are training pictures, each answered by a network that was trained without it.
+        selection: how they are related to the pictures that chose the weights: none did; other pictures did; of the
+            same pictures each half was answered by weights that the other half chose; or the same pictures did.
+        selection_pictures: that chose the weights, the epoch to stop at or the penalty of a head; 0 where none did.
         log_loss_before: mean log-loss on them without it, in nats.
         log_loss_after: with it.
     """
@@ -152,13 +159,21 @@ class Calibration(_Record):
     temperature: float = Field(ge=0.01, le=100)
     pictures: int = Field(ge=1)
     out_of_fold: bool = False
+    selection: Selection = "none"
+    selection_pictures: int = Field(default=0, ge=0)
     log_loss_before: float
     log_loss_after: float
 
     @property
     def fitted_on(self) -> str:
         """These pictures in words, such as "1,427 validation pictures"."""
-        return f"{self.pictures:,} {'out-of-fold' if self.out_of_fold else 'validation'} pictures"
+        chosen = {
+            "none": "",
+            "other pictures": f" ({self.selection_pictures:,} others chose the weights)",
+            "cross-fitted": " (each half answered by weights that the other half chose)",
+            "same pictures": " (which chose the weights as well)",
+        }[self.selection]
+        return f"{self.pictures:,} {'out-of-fold' if self.out_of_fold else 'validation'} pictures{chosen}"
 
 
 class ModelRecord(_Record):

@@ -153,7 +153,7 @@ def _notes(
 
 def _note_on_optimism(run: Run, split: SplitName, known: Sequence[SplitName | None]) -> Iterator[str]:
     if split == "validation" and "validation" in known and run.recipe.weights_chosen_by_validation:
-        yield "accuracy and interval are optimistic: these same pictures chose the weights"
+        yield "accuracy and interval are optimistic: these pictures, or half of them, chose the weights"
 
 
 def _is_same_place(first: str, second: str) -> bool:

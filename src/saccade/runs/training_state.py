@@ -26,6 +26,8 @@ class TrainingState(BaseModel):
         best_accuracy: on the validation part, of the epochs before this one; None before there is any.
         best_epoch: the epoch, counted from 1, that had it, of several the one of least validation loss; 0 before there
             is any.
+        half_merits: where each half of the validation part chooses weights of its own: the accuracy, and the loss times
+             -1, of these weights on that half, by the name of the half.
         ended: whether the training is over, and how.
         plan: of a training within a time budget; None without one.
         spent: seconds of that budget that are gone.
@@ -46,6 +48,7 @@ class TrainingState(BaseModel):
     timings: list[tuple[float, int]] = Field(default_factory=list)
     best_accuracy: float | None = None
     best_epoch: int = Field(default=0, ge=0)
+    half_merits: dict[str, tuple[float, float]] = Field(default_factory=dict)
     ended: Literal["finished", "stopped early"] | None = None
     plan: Plan | None = None
     spent: float = Field(default=0.0, ge=0)

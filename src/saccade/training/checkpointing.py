@@ -34,19 +34,18 @@ class Checkpointing:
         """Whether the time for another one has come."""
         return time.monotonic() - self._last >= self._seconds
 
-    def write(self, state: TrainingState, best: Mapping[str, NDArray[np.float32]]) -> None:
+    def write(self, state: TrainingState, kept: Mapping[str, Mapping[str, NDArray[np.float32]]]) -> None:
         """Writes the state as it is now.
 
         Args:
             state: how far the training is.
-            best: the weights of its best epoch so far, where these will be kept; else empty.
+            kept: weights of epochs before that are still needed, by what they are kept as; may be empty.
 
         Raises:
             RunError: it can't be written; the checkpoints before it are as they were.
         """
         arrays: dict[str, Arrays] = {part: _values(variables) for part, variables in self._variables.items()}
-        if best:
-            arrays["best"] = best
+        arrays |= {name: weights for name, weights in kept.items() if weights}
         self._checkpoints.write(Checkpoint(state, arrays))
         self._last = time.monotonic()
 

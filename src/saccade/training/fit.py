@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from saccade.data.dataset import Split, SplitName
 from saccade.errors import TrainingError
@@ -25,6 +24,7 @@ from saccade.runs.run import Run
 from saccade.runs.training_state import TrainingState
 from saccade.training.checkpointing import Checkpointing
 from saccade.training.class_weights import class_weights_of
+from saccade.training.cross_fitting import CrossFitting, Weights
 from saccade.training.head_epoch import head_epoch
 from saccade.training.interrupt import StopRequest
 from saccade.training.optimizer import build_optimizer
@@ -32,11 +32,10 @@ from saccade.training.progress import Progress
 from saccade.training.statistics import FreshStatistics
 from saccade.training.step import TrainingStep
 from saccade.training.timekeeping import Timekeeping
+from saccade.training.validation_roles import validation_roles
 
 if TYPE_CHECKING:
     import keras
-
-Weights = Mapping[str, NDArray[np.float32]]
 
 # Keras's own bound: a probability of 0 costs this much, not infinity.
 _SMALLEST_PROBABILITY = 1e-7
@@ -49,12 +48,14 @@ class Fitted:
     Attributes:
         weights: the kept ones, by `layer/variable`.
         kept_epoch: the epoch, counted from 1, after which they were taken.
+        by_half: those that the first and the second half of the validation pictures choose, where cross-fitted.
         state: how the training ended.
         history: a record per epoch.
     """
 
     weights: Weights
     kept_epoch: int
+    by_half: Sequence[Weights]
     state: Literal["finished", "stopped early", "interrupted"]
     history: Sequence[EpochRecord]
 
@@ -98,36 +99,41 @@ def fit(
         RunError: a checkpoint can't be written, or is not one of this network.
     """
     recipe = run.recipe
-    training, validation = parts["train"], parts["validation"]
+    roles = validation_roles(parts["validation"], recipe)
+    training, validation = parts["train"], roles.selection
     class_weights = class_weights_of(training, run)
     optimizer = build_optimizer(recipe, recipe.batch_size_for(len(training)))
     step = TrainingStep(networks.trained, recipe, optimizer, training.store.shape[1:3], class_weights)
     checkpointing = Checkpointing(run, networks.trained, optimizer)
     state = TrainingState() if timekeeping is None else timekeeping.begun()
-    best: Weights = {}
+    kept: Mapping[str, Weights] = {}
     if checkpoint is not None:
         checkpointing.restore(checkpoint)
-        state, best = checkpoint.state, checkpoint.best
+        state, kept = checkpoint.state, checkpoint.kept
     elif recipe.transfer:
         # What the network brought is in no other file: whoever goes on needs it.
-        checkpointing.write(state, best)
+        checkpointing.write(state, {})
     # Cut back to the checkpoint: a training that was killed may have written more.
     _write_history(run, state, progress)
     statistics = FreshStatistics(networks.trained, recipe)
     validated = _Validated(networks.validated)
+    best = kept.get("best", {})
+    halves = CrossFitting(roles, recipe.keep, state, validated, kept)
 
     interrupted = False
     while not state.ended and not interrupted:
         began = time.perf_counter() - state.seconds
         progress.epoch_begins(state.epoch, len(training), state.seen)
         head = recipe.phase(state.epoch) == "head"
-        fitting = head_epoch(networks.trained, networks.validated, parts, run, state, progress)
+        fitting = head_epoch(
+            networks.trained, networks.validated, {**parts, "validation": roles.penalty}, run, state, progress
+        )
         for n in fitting if head else _steps(step, training, recipe, state, timekeeping):
             state.seconds = time.perf_counter() - began
             progress.step_ends(n, state.loss_sum / state.seen, state.correct / state.seen)
             stopping = stop.requested  # asked once: Ctrl-C may come between any two lines
             if not state.at_end_of_pass(len(training)) and (stopping or checkpointing.due()):
-                checkpointing.write(state, best)
+                checkpointing.write(state, {"best": best, **halves.kept})
             if stopping:
                 break
         whole = state.at_end_of_pass(len(training))
@@ -137,23 +143,24 @@ def fit(
         if _improves(record, state, recipe):
             state.best_accuracy, state.best_epoch = record.validation_accuracy, record.epoch
             best = {} if recipe.keep == "last" else weights
+        halves.epoch_ends(record.phase, weights)
         _close_epoch(state, record, time.perf_counter() - began, timekeeping)
         progress.epoch_ends(record, state.timings[-1][0])
         _write_history(run, state, progress)
         if whole:
             state.ended = _ended(state, recipe)
             if state.ended or stop.requested or checkpointing.due():
-                checkpointing.write(state, best)
+                checkpointing.write(state, {"best": best, **halves.kept})
         interrupted = stop.requested
 
-    return _fitted(named_weights(networks.trained), best, state, recipe)
+    return _fitted(named_weights(networks.trained), best, halves, state, recipe)
 
 
-def _fitted(last: Weights, best: Weights, state: TrainingState, recipe: Recipe) -> Fitted:
+def _fitted(last: Weights, best: Weights, halves: CrossFitting, state: TrainingState, recipe: Recipe) -> Fitted:
     """What is kept of a training: the last weights, or, where they are wanted and there are any, the best."""
     keeps_best = best and not (recipe.keep == "helped" and _helped(state))
     kept, kept_epoch = (best, state.best_epoch) if keeps_best else (last, state.epoch)
-    return Fitted(kept, kept_epoch, state.ended or "interrupted", state.history)
+    return Fitted(kept, kept_epoch, halves.chosen(last), state.ended or "interrupted", state.history)
 
 
 def _steps(

@@ -38,7 +38,7 @@ def head_epoch(
     Args:
         trained: the twin; its head is set.
         validated: the stock network, which gives the features, in float32.
-        parts: "train" and "validation".
+        parts: "train" and "validation", of the latter those that choose the penalty.
         run: its recipe is followed.
         state: of the training.
         progress: is told of the features.

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from saccade.data.dataset import Split, SplitName
 from saccade.errors import SaccadeError
@@ -23,6 +26,7 @@ from saccade.training.calibration import at_temperature, fit_temperature
 from saccade.training.fit import Fitted
 from saccade.training.history_drawing import draw_history
 from saccade.training.progress import Progress
+from saccade.training.validation_roles import ValidationRoles, validation_roles
 
 if TYPE_CHECKING:
     import keras
@@ -36,9 +40,10 @@ def save(run: Run, fitted: Fitted, parts: Mapping[SplitName, Split], progress: P
     )
     assign(model, fitted.weights)
     # What was stopped half-way is saved at once, and will be calibrated when it has come to its end.
-    if parts["validation"] and fitted.state != "interrupted":
-        _calibrate(run, model, parts["validation"], progress)
-        _learn_familiarity(run, model, parts["train"], parts["validation"])
+    roles = validation_roles(parts["validation"], run.recipe)
+    if roles.calibration and fitted.state != "interrupted":
+        _calibrate(run, model, roles, fitted, progress)
+        _learn_familiarity(run, model, parts["train"], roles.calibration)
     write_models(run, model, progress, for_onnx=fitted.state != "interrupted")
     with run.place("history.png") as path:
         draw_history(fitted.history, path, title=f"{run.data_name}, {run.recipe.name}, seed {run.recipe.seed}")
@@ -48,6 +53,7 @@ def save(run: Run, fitted: Fitted, parts: Mapping[SplitName, Split], progress: P
             epochs=len(fitted.history),
             kept_epoch=fitted.kept_epoch,
             peak_memory_mb=peak_memory_bytes() // 10**6,
+            validation_pictures=len(roles.selection),
         )
     )
 
@@ -71,16 +77,40 @@ def write_models(run: Run, model: keras.Model, progress: Progress, *, for_onnx: 
         progress.warns(f"predictions will start slowly, because model.onnx could not be made: {error.problem}")
 
 
-def _calibrate(run: Run, model: keras.Model, validation: Split, progress: Progress) -> None:
+def _calibrate(run: Run, model: keras.Model, roles: ValidationRoles, fitted: Fitted, progress: Progress) -> None:
     """Fits the temperature, divides the model's logits by it, and keeps what the model then says."""
-    with progress.calibrating(len(validation)) as bar:
-        probabilities = forward(fold_normalization(model), validation.take, len(validation), bar.update)
-    calibration = fit_temperature(validation.labels, probabilities)
+    pictures = roles.calibration
+    with progress.calibrating(len(pictures)) as bar:
+        if roles.second is None:
+            probabilities = forward(fold_normalization(model), pictures.take, len(pictures), bar.update)
+        else:
+            probabilities = _cross_fitted(model, pictures, roles.second, fitted, bar.update)
+    chosen = {"selection": roles.relation, "selection_pictures": len(roles.selection) * (roles.relation != "none")}
+    calibration = fit_temperature(pictures.labels, probabilities).model_copy(update=chosen)
     divide_logits(model, calibration.temperature)
-    run.write_answers(
-        VALIDATION_ANSWERS, Answers.of(validation, at_temperature(probabilities, calibration.temperature))
-    )
+    run.write_answers(VALIDATION_ANSWERS, Answers.of(pictures, at_temperature(probabilities, calibration.temperature)))
     run.write_calibration(calibration)
+
+
+def _cross_fitted(
+    model: keras.Model, pictures: Split, second: NDArray[np.bool_], fitted: Fitted, advance: Callable[[int], object]
+) -> NDArray[np.float32]:
+    """Probabilities, float32 [n, classes], of each half by the weights that the other half chose.
+
+    Args:
+        model: of the kept weights, which it has again afterwards.
+        pictures: of both halves.
+        second: bool [n], which of them are in the second half.
+        fitted: what the training came to.
+        advance: is told of the number of pictures.
+    """
+    probabilities = np.empty((len(pictures), model.output_shape[-1]), np.float32)
+    for weights, others in zip(fitted.by_half, (second, ~second), strict=True):
+        assign(model, weights)
+        half = pictures.subset(np.flatnonzero(others))
+        probabilities[others] = forward(fold_normalization(model), half.take, len(half), advance)
+    assign(model, fitted.weights)
+    return probabilities
 
 
 def _learn_familiarity(run: Run, model: keras.Model, training: Split, validation: Split) -> None:

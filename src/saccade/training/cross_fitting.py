@@ -1,0 +1,69 @@
+"""Cross-fitting: the weights that each half of few validation pictures would choose, kept while a network trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saccade.data.dataset import Split
+from saccade.recipes import Phase
+from saccade.runs.training_state import TrainingState
+from saccade.training.validation_roles import ValidationRoles
+
+Weights = Mapping[str, NDArray[np.float32]]
+Score = Callable[[Weights, Split], tuple[float, float]]
+
+_NAMES = ("first-half", "second-half")
+
+
+class CrossFitting:
+    """Does for each half of the validation pictures what `fit` does for all of them; nothing where none is needed.
+
+    Args:
+        roles: of the validation pictures.
+        keep: of the recipe.
+        state: of the training; how well the chosen weights do on each half is kept in it.
+        score: gives loss and accuracy of weights on pictures.
+        kept: weights of a checkpoint, by what they are kept as; empty at the beginning.
+    """
+
+    def __init__(
+        self,
+        roles: ValidationRoles,
+        keep: Literal["last", "best", "helped"],
+        state: TrainingState,
+        score: Score,
+        kept: Mapping[str, Weights],
+    ) -> None:
+        self._keep, self._state, self._score = keep, state, score
+        second = roles.second
+        self._halves = (
+            () if second is None else tuple(roles.selection.subset(np.flatnonzero(half)) for half in (~second, second))
+        )
+        self.kept = {name: kept[name] for name in _NAMES if name in kept}
+        """The weights chosen so far, by the name of the half, for checkpoints."""
+
+    def epoch_ends(self, phase: Phase, weights: Weights) -> None:
+        """Chooses between the weights after an epoch and those before; with keep=helped only the head's are kept."""
+        if self._keep == "helped" and phase != "head":
+            return
+        for name, half in zip(_NAMES, self._halves, strict=False):
+            loss, accuracy = self._score(weights, half)
+            before = self._state.half_merits.get(name)
+            if before is None or (accuracy, -loss) > before:
+                self._state.half_merits[name] = (accuracy, -loss)
+                self.kept[name] = weights
+
+    def chosen(self, last: Weights) -> tuple[Weights, ...]:
+        """The weights that the first and the second half choose; empty where nothing is cross-fitted."""
+        return tuple(self._chosen(name, half, last) for name, half in zip(_NAMES, self._halves, strict=False))
+
+    def _chosen(self, name: str, half: Split, last: Weights) -> Weights:
+        kept = self.kept.get(name)
+        if kept is None:
+            return last
+        helped = self._keep == "helped" and self._score(last, half)[1] >= self._state.half_merits[name][0]
+        return last if helped else kept

@@ -1,0 +1,123 @@
+"""Validation pictures that choose the weights don't choose temperature, threshold and what is familiar."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import saccade
+from saccade.cli.main import cli
+from saccade.inference.predictor import Predictor
+from saccade.runs.answers import VALIDATION_ANSWERS
+from saccade.training.calibration import at_temperature
+from saccade.training.progress import Silence
+
+SETTINGS = {"batch_size": 20, "image_size": 8, "learning_rate": 0.01}
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """240 training digits of 8x8 pixels; a part of each class."""
+    dataset = saccade.load("digits", image_size=8)
+    return replace(dataset, splits={**dataset.splits, "train": dataset.splits["train"].subset(np.arange(240))})
+
+
+def train(data, out, progress=False, **settings):
+    return saccade.train(data, recipe="folder", epochs=3, settings=SETTINGS | settings, out=out, progress=progress)
+
+
+@pytest.fixture(scope="module")
+def halved(digits, tmp_path_factory):
+    """A run whose weights were chosen by its validation pictures, which are enough to be halved."""
+    return train(digits, tmp_path_factory.mktemp("halved") / "run", keep="best", validation=0.5)
+
+
+def validation_of(run, dataset):
+    """The validation pictures, and which of them the run keeps its answers to."""
+    own = {content for content, part in run.split_of().items() if part == "validation"}
+    train = dataset.splits["train"]
+    pictures = train.subset(np.flatnonzero([content in own for content in train.hashes]))
+    kept = {row.tobytes().hex() for row in run.answers(VALIDATION_ANSWERS).hashes}
+    return pictures, np.array([content in kept for content in pictures.hashes])
+
+
+def test_pictures_that_choose_the_weights_are_not_those_that_calibrate(halved, digits):
+    pictures, calibrating = validation_of(halved, digits)
+    assert len(pictures) == halved.data.pictures["validation"] > 100
+    assert abs(calibrating.sum() - len(pictures) / 2) < 2
+    calibration = halved.calibration()
+    assert calibration.pictures == calibrating.sum()
+    assert len(halved.familiarity()["distances"]) == calibrating.sum()
+    # The accuracy by which the weights were chosen is that of the others.
+    chosen_by = pictures.subset(np.flatnonzero(~calibrating))
+    answers = Predictor.from_run(halved).probabilities_of(chosen_by).argmax(axis=1)
+    history = [record.validation_accuracy for record in halved.history()]
+    assert (answers == chosen_by.labels).mean() == pytest.approx(max(history))
+
+
+def test_the_run_says_how_many_pictures_chose_and_how_many_calibrated(halved, tmp_path, digits):
+    calibration, whole = halved.calibration(), halved.data.pictures["validation"]
+    assert calibration.selection == "other pictures"
+    assert calibration.selection_pictures == whole - calibration.pictures
+    assert calibration.fitted_on == "59 validation pictures (59 others chose the weights)"
+    assert halved.status().validation_pictures == whole - calibration.pictures
+    saccade.evaluate(halved)
+    report = CliRunner().invoke(cli, ["report", str(halved.path)])
+    assert report.exit_code == 0, report.output
+    assert calibration.fitted_on in (halved.path / "README.md").read_text()
+    assert calibration.fitted_on in (halved.path / "report.html").read_text()
+    typed = ["train", "digits", "--recipe", "folder", "--epochs", "1", "--set", "keep=best", "--set", "image_size=8"]
+    told = CliRunner().invoke(cli, [*typed, "--out", str(tmp_path / "told"), "--json"])
+    found = json.loads(told.stdout)
+    whole = saccade.Run.open(tmp_path / "told").data.pictures["validation"]
+    assert found["validation_pictures"] == whole - whole // 2
+    assert found["calibration_pictures"] == whole // 2
+
+
+def test_where_nothing_is_chosen_all_validation_pictures_calibrate(digits, tmp_path):
+    run = train(digits, tmp_path / "run", validation=0.5)
+    pictures, calibrating = validation_of(run, digits)
+    assert calibrating.all()
+    assert run.calibration().selection == "none"
+    assert run.calibration().fitted_on == f"{len(pictures)} validation pictures"
+
+
+class Watching(Silence):
+    """Keeps what the network says of some pictures after each epoch."""
+
+    def __init__(self, dataset):
+        self.dataset, self.answers = dataset, []
+
+    def training_begins(self, run, network):
+        self.network = network
+
+    def epoch_ends(self, record, seconds):
+        own = self.dataset.splits["train"]
+        self.answers.append(self.network.predict(own.take(slice(None)), verbose=0))
+
+
+def test_few_pictures_are_answered_by_weights_that_the_other_half_chose(digits, tmp_path):
+    """Each half of the validation pictures chooses an epoch, and is answered as after the epoch of the other half."""
+    watching = Watching(digits)
+    run = train(digits, tmp_path / "run", watching, keep="best", validation=0.2)
+    calibration, answers = run.calibration(), run.answers(VALIDATION_ANSWERS)
+    assert calibration.selection == "cross-fitted"
+    assert calibration.pictures == calibration.selection_pictures == len(answers.labels) < 100
+    assert calibration.fitted_on.endswith("(each half answered by weights that the other half chose)")
+
+    from saccade.data.splits import second_half
+
+    pictures, _ = validation_of(run, digits)
+    rows = [digits.splits["train"].hashes.index(content) for content in pictures.hashes]
+    said = np.stack(watching.answers)[:, rows]  # [epochs, n, classes]
+    np.testing.assert_array_equal(pictures.labels, answers.labels)
+    second = second_half(pictures)
+    assert abs(second.sum() - len(second) / 2) < 2
+    for choosing in (second, ~second):
+        right = said.argmax(axis=2)[:, choosing] == pictures.labels[choosing]
+        losses = -np.log(said[:, choosing][:, np.arange(choosing.sum()), pictures.labels[choosing]]).mean(axis=1)
+        epoch = max(range(3), key=lambda each: (right[each].mean(), -losses[each]))
+        expected = at_temperature(said[epoch, ~choosing], calibration.temperature)
+        np.testing.assert_allclose(answers.probabilities[~choosing], expected, atol=1e-4)
