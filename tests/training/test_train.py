@@ -2,9 +2,11 @@ import functools
 import hashlib
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import saccade
 from saccade.errors import RecipeError, RunError, TrainingError
@@ -146,19 +148,55 @@ def test_patience_ends_a_training_that_no_longer_gains(tiny_folder, tmp_path):
     assert int(np.argmax(accuracies)) == len(accuracies) - 3
 
 
-def test_class_weights_lift_the_rare_class(tiny_folder, tmp_path):
+@pytest.fixture(scope="module")
+def rare_and_common(tmp_path_factory):
+    """A folder of grey pictures, 30 of a rare class and 270 of a common one, and 400 more of the rare one.
+
+    Their brightness overlaps: where a picture is as likely to be of either class, nine common ones are to one rare one.
+    """
+    draw = np.random.default_rng(0)
+
+    def pictures(n, mean):
+        grey = np.clip(draw.normal(mean, 30, n), 0, 255).astype(np.uint8)
+        return np.tile(grey[:, None, None, None], (1, 8, 8, 3))
+
+    root = tmp_path_factory.mktemp("data") / "rare"
+    for name, n, mean in (("common", 270, 100), ("rare", 30, 130)):
+        (root / name).mkdir(parents=True)
+        for number, picture in enumerate(pictures(n, mean)):
+            Image.fromarray(picture).save(root / name / f"{number}.png")
+    return root, pictures(400, 130)
+
+
+def test_class_weights_lift_the_rare_class(rare_and_common, tmp_path):
+    """The mean gain in recall over two seeds is below 0.4 by luck less than once in 100,000: six standard deviations.
+
+    Measured for one seed: 0.86 +- 0.10, n = 7, the least 0.66.
+    """
     from saccade.training.class_weights import class_weights_of
 
-    run = train_tiny(tiny_folder, tmp_path / "run", epochs=1, class_weights=True)
-    split = saccade.load(tiny_folder).splits["train"]
-    rare = split.subset(np.flatnonzero((split.labels != 0) | (np.arange(len(split)) % 4 == 0)))
-    weights = class_weights_of(rare, run)
+    root, rare = rare_and_common
+
+    def trained(seed, class_weights):
+        return saccade.train(
+            root, recipe="folder", epochs=15, out=tmp_path / f"{seed}-{class_weights}", progress=False,
+            settings={
+                "seed": seed, "class_weights": class_weights, "image_size": 8, "batch_size": 32, "validation": 0,
+                "learning_rate": 0.003, "augmented_epochs": 0,
+            },
+        )  # fmt: skip
+
+    def recall(run):
+        return (Predictor.from_run(run).probabilities(rare).argmax(axis=1) == 1).mean()
+
+    weighted = [trained(seed, True) for seed in (0, 1)]
+    plain = [trained(seed, False) for seed in (0, 1)]
+    assert np.mean([recall(run) for run in weighted]) > np.mean([recall(run) for run in plain]) + 0.4
+    # In the loss, each class counts as much as the other.
+    split = saccade.load(root, image_size=8).splits["train"]
+    weights = class_weights_of(split, weighted[0])
     assert weights is not None
-    counts = np.bincount(rare.labels)
-    np.testing.assert_allclose(weights * counts, len(rare) / 3, rtol=1e-6)
-    plain = train_tiny(tiny_folder, tmp_path / "plain", epochs=1)
-    # Balanced data: weights of one change nothing.
-    np.testing.assert_allclose(run.history()[0].loss, plain.history()[0].loss, rtol=1e-5)
+    np.testing.assert_allclose(weights * np.bincount(split.labels), len(split) / 2, rtol=1e-6)
 
 
 def test_validation_pictures_are_never_trained_on(tiny_run, tiny_folder):
@@ -219,12 +257,20 @@ def test_a_weight_that_the_last_step_made_infinite_ends_the_training(run_copy, t
     from saccade.training.interrupt import StopRequest
     from saccade.training.progress import Silence
 
-    # Of a class without pictures: its probability is 0, which costs nothing.
-    network = build_network(get_recipe("classic"), height=32, width=32, classes=4)
-    network.get_layer("classes").bias.assign([0, 0, 0, -np.inf])
+    class Losses(Silence):
+        def step_ends(self, pictures, loss, accuracy):
+            losses.append(loss)
+
+    # In training, normalisation goes by the batch: what it will go by afterwards does not touch the loss.
+    losses: list[float] = []
+    network = build_network(get_recipe("classic"), height=32, width=32, classes=3)
+    network.get_layer("norm3b").moving_mean.assign([np.inf] * 128)
+    run = replace(run_copy, recipe=run_copy.recipe.with_settings({"statistics_batches": 0}))
     parts = parts_of(saccade.load(tiny_folder), validation=0.1, seed=0)
     with pytest.raises(TrainingError, match="diverged"):
-        fit(Networks(network, network), parts, run_copy, progress=Silence(), stop=StopRequest())
+        fit(Networks(network, network), parts, run, progress=Losses(), stop=StopRequest())
+    assert np.isfinite(losses).all()
+    assert losses
 
 
 def test_a_network_too_large_for_the_machine_is_refused(tiny_folder, tmp_path):
