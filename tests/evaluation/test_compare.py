@@ -191,6 +191,14 @@ def test_what_has_not_been_evaluated_or_was_trained_since_is_evaluated_first(tin
     assert "'fresh' was evaluated first" in saccade.compare([fresh, other]).notes
 
 
+def test_test_pictures_that_were_trained_on_are_told_of_runs_evaluated_before(made, folder):
+    runs = [made("a"), made("b", wrong=[1])]
+    rows = (runs[0].path / "split.csv").read_text()
+    again = next(row for row in rows.splitlines() if row.startswith("test,")).replace("test,", "train,", 1)
+    (runs[0].path / "split.csv").write_text(f"{rows}{again}\n")
+    assert "test pictures that were trained on as well, as identical files: 1" in saccade.compare(runs).notes
+
+
 def test_on_validation_pictures(tiny_run, folder):
     comparison = saccade.compare([_copy(tiny_run, folder / name) for name in "ab"], split="validation")
     assert comparison.n == 12

@@ -74,11 +74,11 @@ class Client:
             top: how many classes to give, most probable first.
 
         Returns:
-            As `saccade.predict`: one prediction for each picture named, in order; one that can't be read is reported
-            with the reason.
+            As `saccade.predict`: as many predictions as pictures are named, in order; one that can't be read is
+            reported with the reason.
 
         Raises:
-            DataError: a folder or a glob holds nothing.
+            DataError: a folder or a glob holds no picture, or a picture is not named by its path.
             ServerError: the server can't be reached, does not know the model, or stays too busy for a minute.
         """
         found = find_pictures(image_sources(pictures)).images

@@ -67,7 +67,7 @@ def compare(
         contenders=contenders,
         pairs=_pairs(contenders, correct),
         differing=_differing(opened[0].class_names, pictures),
-        notes=(*dict.fromkeys(notes), *_notes(contenders, paired), *pictures.notes),
+        notes=tuple(dict.fromkeys((*notes, *_notes(contenders, paired), *pictures.notes))),
         files=tuple(directory.resolve() / name for name in pictures.file_names()),
     )
     write_comparison(comparison, pictures, directory)

@@ -38,7 +38,7 @@ class DifferingPictures:
         probabilities: of either contender, float [m, classes], the mean over its runs.
         shown: places of those to draw, int64, at most `MOST_PICTURES`.
         pixels: of these, uint8 [shown, height, width, 3]; None where the data could not be loaded.
-        notes: why it could not.
+        notes: what must be said of the data, or why it could not be loaded.
     """
 
     data_name: str
@@ -85,7 +85,7 @@ class DifferingPictures:
         there = np.array([picture in places for picture in hashes], bool)
         shown = _choose(labels, probabilities, there)
         pixels = pictures.take(np.array([places[hashes[place]] for place in shown], np.int64))
-        return cls(found.dataset.name, hashes, names, labels, probabilities, shown, pixels, ())
+        return cls(found.dataset.name, hashes, names, labels, probabilities, shown, pixels, found.notes)
 
     def file_names(self) -> tuple[str, ...]:
         """What a comparison with them consists of."""

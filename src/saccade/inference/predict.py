@@ -100,7 +100,8 @@ def predict(
 
     Raises:
         RunError: the run can't be used, can't keep that promise, or does not know what is familiar.
-        DataError: a folder or a glob holds nothing, or a dataset's picture does not exist.
+        DataError: a folder or a glob holds no picture, a picture is not named by its path, or a dataset's picture does
+            not exist.
         EvaluationError: a dataset has no pictures in the split of one that is asked for.
     """
     model = open_model(run)

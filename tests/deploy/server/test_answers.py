@@ -168,11 +168,14 @@ def test_many_requests_at_once_are_answered_in_batches(server, pictures_run, tes
     assert "saccade_waiting_pictures 0.0" in lines
 
 
-def test_the_client_reports_each_picture_once_refused_ones_too(server, test_files, tmp_path):
+def test_the_client_reports_each_picture_in_its_place_refused_ones_too(server, test_files, tmp_path):
     wrong = tmp_path / "wrong.jpg"
     wrong.write_text("no picture")
     answers = saccade.Client(server.url, "pictures").predict([test_files[0], wrong, tmp_path / "missing", wrong], top=2)
-    assert [answer.name for answer in answers] == [str(test_files[0]), str(wrong), str(tmp_path / "missing")]
+    assert [answer.name for answer in answers] == [
+        str(test_files[0]), str(wrong), str(tmp_path / "missing"), str(wrong),
+    ]  # fmt: skip
+    assert answers[3] == answers[1]
     assert len(answers[0].top) == 2
     assert answers[1].refusal == "not a picture: it looks like text"
     assert answers[2].refusal == "the file can't be read: No such file or directory"
@@ -186,6 +189,8 @@ def test_the_client_says_what_is_wrong(server, tmp_path, test_files):
     for url in ("127.0.0.1:8000", "http://", "http://localhost:port", "http://localhost:99999"):
         with pytest.raises(SaccadeError, match="no address"):
             saccade.Client(url)
+    with pytest.raises(SaccadeError, match="named by its path"):
+        saccade.Client(server.url).predict(test_files[0].read_bytes())
     with pytest.raises(SaccadeError, match="is no file"):
         saccade.Client(server.url).predict("digits:test:0")
 
