@@ -3,21 +3,26 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from tests.data.pictures import encode, photo, write
 
 from saccade.data.dataset import PictureRule
 from saccade.data.decode import decode
 from saccade.data.decode_files import decode_files, probe_files
+from saccade.data.picture_files import decode_chunk, probe_chunk
 from saccade.data.workers import WorkerDiedError, WorkerPool
 from saccade.errors import SaccadeError
 from saccade.machine import usable_cores
 
 RULE = PictureRule(16, 16)
+GREEN = PictureRule(12, 10, background=(0, 200, 30))
 
 
 @pytest.fixture(scope="module")
@@ -233,6 +238,44 @@ def test_workers_that_answer_something_else_are_a_clear_error(files, tmp_path, m
     with pytest.raises(SaccadeError, match="could not be started") as caught:
         list(decode_files(files[:3], RULE))
     assert caught.value.found == "it answered 'hello'"
+
+
+@pytest.fixture(scope="module")
+def green_pool():
+    """One worker that lays transparent pictures over green."""
+    with WorkerPool(1, GREEN) as pool:
+        yield pool
+
+
+@pytest.fixture(scope="module")
+def any_pictures(tmp_path_factory):
+    """Pictures as paths and as contents, whole and broken ones, with names that JSON or a line could break."""
+    folder = tmp_path_factory.mktemp("any")
+    contents = [
+        *(encode(Image.fromarray(photo(8, 9)).convert(mode), "PNG") for mode in ("RGB", "RGBA", "LA", "P", "L")),
+        encode(Image.new("RGBA", (9, 8), (255, 0, 0, 100)), "PNG"),
+        *(b"", b"text\n", b'{"ready": true}\n', b"\x89PNG\r\n\x1a\n"),
+    ]
+    names = ["plain.png", "line\nbreak.png", 'quo"te\\.png', "näme \U0001f408.png", os.fsdecode(b"no utf-8 \xff.png")]
+    paths = [str(folder / name) for name in names]
+    for path, content in zip(paths, contents, strict=False):
+        with suppress(OSError):  # macOS takes no name that is no UTF-8; then the file can't be read, which is fine
+            write(Path(path), content)
+    return [*contents, *paths, str(folder / "absent.png")]
+
+
+@settings(deadline=None, derandomize=True, database=None, max_examples=40)
+@given(places=st.lists(st.integers(0, 15), max_size=6))
+def test_a_worker_gives_what_the_decoder_gives_whatever_it_is_sent(places, green_pool, any_pictures):
+    sent = [any_pictures[place] for place in places]
+    (found,) = green_pool.decode(sent)
+    expected = decode_chunk(sent, GREEN)
+    np.testing.assert_array_equal(found.pixels, expected.pixels)
+    assert list(found.hashes) == list(expected.hashes)
+    assert list(found.facts) == list(expected.facts)
+    assert list(found.reasons) == list(expected.reasons)
+    paths = [item for item in sent if isinstance(item, str)]
+    assert green_pool.probe(paths) == probe_chunk(paths)
 
 
 def test_ctrl_c_ends_the_program_and_its_workers(files, tmp_path):

@@ -77,7 +77,7 @@ class Worker:
         self._send(request, contents)
         answer = self._receive(DecodeAnswer)
         pixels = np.empty((len(pictures), self._rule.height, self._rule.width, 3), np.uint8)
-        self._receive_into(pixels.data.cast("B"))
+        self._receive_into(pixels.reshape(-1).data)
         return DecodedChunk(pixels, answer.hashes, answer.facts, answer.reasons)
 
     def probe(self, paths: Sequence[str]) -> list[PictureFacts]:
