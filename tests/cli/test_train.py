@@ -153,4 +153,6 @@ def test_an_accuracy_of_the_pictures_that_chose_the_weights_is_called_optimistic
     assert "optimistic" not in last
     found = typed("train", tiny_folder, *small, "--set", "keep=best", "--json", "--out", tmp_path / "json")
     assert json.loads(found[found.index("{") :])["weights_chosen_by_validation"] is True
-    assert "these pictures, or half of them, chose the weights" in typed("evaluate", tmp_path / "chosen", "--split", "validation")
+    assert "these pictures, or half of them, chose the weights" in typed(
+        "evaluate", tmp_path / "chosen", "--split", "validation"
+    )
