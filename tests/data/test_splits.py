@@ -5,7 +5,7 @@ import pytest
 
 from saccade.data.dataset import Dataset, PictureRule, Split, SplitName
 from saccade.data.parts import parts_of
-from saccade.data.splits import choose_test, hold_out
+from saccade.data.splits import choose_test, hold_out, second_half
 
 
 def content(number):
@@ -184,3 +184,23 @@ def test_validation_pictures_of_the_data_that_were_trained_on_are_training_pictu
     nothing = whole.subset(np.arange(0))
     trained_on_all = parts_so_far(Split.joined([training, validation]), nothing) | dict.fromkeys(test.hashes, "test")
     assert parted(trained_on_all) == own | {"train": own["train"] | own["validation"], "validation": set()}
+
+
+def test_halves_are_halves_whatever_the_order_and_copies_are_in_one():
+    copies = [number // 3 if number < 90 else number for number in range(301)]
+    split = split_of([number % 4 for number in range(301)], copies=copies)
+    second = second_half(split)
+    assert second.sum() == 150
+    assert all(len(set(second[split.copies == number])) == 1 for number in range(31))
+    order = np.random.default_rng(0).permutation(301)
+    np.testing.assert_array_equal(second_half(split.subset(order)), second[order])
+
+
+def test_a_class_with_one_picture_may_be_in_either_half():
+    halves = {bool(second_half(split_of([0, 1], hashes=[content(seed), content(-1 - seed)]))[0]) for seed in range(40)}
+    assert halves == {False, True}
+
+
+@pytest.mark.parametrize("n", [0, 1, 5])
+def test_pictures_that_are_all_copies_of_one_another_can_not_be_halved(n):
+    assert not second_half(split_of([0] * n, copies=[0] * n)).any()
