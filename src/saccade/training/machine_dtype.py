@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from contextlib import suppress
 
 from saccade.data import cache
@@ -39,4 +40,6 @@ def _key() -> str:
     """Of all that decides which one is faster."""
     environment = read_environment()
     facts = environment.model_dump(include={"packages", "backend", "processor", "cores", "accelerators"})
+    # Variables that forbid oneDNN instructions that the processor has, bfloat16's among them.
+    facts["kernels"] = {name: os.environ.get(name) for name in ("ONEDNN_MAX_CPU_ISA", "TF_ENABLE_ONEDNN_OPTS")}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
