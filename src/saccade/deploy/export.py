@@ -132,9 +132,7 @@ def _target(run: Run, form: str, out: str | Path | None) -> Path:
         raise ExportError(
             f"the format '{form}' needs a name that ends in {suffix}",
             found=f"'{target}'",
-            remedy=shlex.join(
-                ["--out", str(target.with_name(target.stem + suffix) if target.name else f"model{suffix}")]
-            ),
+            remedy=f"--out {shlex.quote(str(named))}",
         )
     return target
 
