@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import queue
+import shlex
 import signal
 import subprocess
 import sys
@@ -28,6 +29,9 @@ from saccade.typed_json import from_json, to_json
 
 _Message = TypeVar("_Message")
 
+# -P: the working directory, in which there may be anything, is no place to import from.
+_COMMAND = (sys.executable, "-P", "-m", "saccade.data.decode_worker")
+
 
 class WorkerDiedError(Exception):
     """A worker ended before it had answered, or answered something else than it was asked."""
@@ -40,9 +44,8 @@ class Worker:
         self._rule = rule
         # A file, not a pipe: nobody would empty a pipe while the worker writes to it.
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115
-        # -P: the working directory, in which there may be anything, is no place to import from.
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "saccade.data.decode_worker"],
+        self._process = subprocess.Popen(  # noqa: S603
+            _COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._complaints,
@@ -63,7 +66,7 @@ class Worker:
             raise SaccadeError(
                 "the processes that decode pictures could not be started",
                 found=self._last_complaint() or str(error),
-                remedy=f"check that `{sys.executable} -P -m saccade.data.decode_worker` starts",
+                remedy=f"check that `{shlex.join(_COMMAND)}` starts",
             ) from None
 
     def decode(self, pictures: Sequence[str | bytes]) -> DecodedChunk:

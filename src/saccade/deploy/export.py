@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import shlex
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -127,10 +128,11 @@ def _target(run: Run, form: str, out: str | Path | None) -> Path:
         return run.path / f"{run.name}{FORMATS[form].mark}{suffix}"
     target = Path(out)
     if not target.name.endswith(suffix) or target.name == suffix:
+        named = target.with_name(target.stem + suffix) if target.name else f"model{suffix}"
         raise ExportError(
             f"the format '{form}' needs a name that ends in {suffix}",
             found=f"'{target}'",
-            remedy=f"--out {target.with_name(target.stem + suffix) if target.name else f'model{suffix}'}",
+            remedy=f"--out {shlex.quote(str(named))}",
         )
     return target
 
