@@ -1,0 +1,51 @@
+"""Rows of `saccade serve`: servers that are asked by HTTP."""
+
+import json
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from tests.commands.rows import Row
+
+
+def _ask(url: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, Any]:
+    parts = urlsplit(url)
+    connection = HTTPConnection("127.0.0.1", parts.port or 80, timeout=60)
+    connection.request("GET" if body is None else "POST", path, body, headers)
+    answer = connection.getresponse()
+    status, text = answer.status, answer.read()
+    connection.close()
+    return status, json.loads(text)
+
+
+def _asks_for_the_token(url: str, folder: Path) -> None:
+    assert url.startswith("http://0.0.0.0:")
+    token = {"Authorization": f"Bearer {(folder / 'token.txt').read_text().strip()}"}
+    photograph = (folder / "new/one/40.png").read_bytes()
+    assert _ask(url, "/api/models")[0] == 401
+    assert _ask(url, "/api/models", Host="hands.example", **token)[0] == 200
+    assert _ask(url, "/api/models", Host="feet.example", **token)[0] == 421
+    status, shown = _ask(url, "/api/models/digits/picture?top=2", photograph, **token)
+    assert status == 200
+    assert shown["unsure"] in (True, False)
+    assert [found["class_name"] for found in shown["classes"]][0] in set("0123456789")
+    assert len(shown["classes"]) == 2
+
+
+def _answers_as_predict_does(url: str, folder: Path) -> None:
+    import saccade
+
+    pictures = sorted((folder / "new/one").iterdir())
+    for model in ("digits", "from-run"):
+        answers = saccade.Client(url, model).predict(pictures)
+        assert [one.top for one in answers] == [one.top for one in saccade.predict(folder / "runs" / model, pictures)]
+
+
+SERVING = [
+    Row(
+        "serve runs/digits --host 0.0.0.0 --port 0 --token-file token.txt --allow-host hands.example --abstain 0.5",
+        ["^serving at "], ask=_asks_for_the_token,
+    ),
+    Row("serve runs/digits runs/from-run --port 0", ["^serving at http://127.0.0.1:"], ask=_answers_as_predict_does),
+]  # fmt: skip
