@@ -31,18 +31,17 @@ def fenced_blocks(page: str) -> list[Snippet]:
     return [Snippet(*found) for found in re.findall(r"^```(\w+)\n(.*?)^```$", page, flags=re.DOTALL | re.MULTILINE)]
 
 
-def indented_commands(page: str) -> list[list[str]]:
-    """The arguments of all indented lines that call `saccade`, comments left away."""
-    return [
-        shlex.split(line, comments=True)[1:] for line in re.findall(r"^    (saccade .*)$", page, flags=re.MULTILINE)
+def command_lines(page: str) -> list[str]:
+    """All lines of a page that call `saccade`, each once, in order: indented ones, those of shell blocks, and those that
+    stand in a sentence and say more than the name of a command. Comments and redirections are left away.
+    """
+    flowing = re.sub(r"\n(?=\S)", " ", re.sub(r"^```.*?^```$", "", page, flags=re.DOTALL | re.MULTILINE))
+    lines = [
+        *re.findall(r"^(?:    )?(saccade .*)$", page, flags=re.MULTILINE),
+        *(line for line in re.findall(r"`(saccade [^`]*)`", flowing) if len(line.split()) > 2),
     ]
-
-
-def commands(code: str) -> list[list[str]]:
-    """The arguments of the lines of a shell block, each of which calls `saccade`."""
-    typed = [shlex.split(line, comments=True) for line in code.splitlines() if line.strip()]
-    assert all(words[0] == "saccade" for words in typed), code
-    return [words[1:] for words in typed]
+    plain = (shlex.join(shlex.split(re.sub(r" +> .*", "", line), comments=True)[1:]) for line in lines)
+    return list(dict.fromkeys(plain))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ def desk(shared_data, tiny_folder, tmp_path_factory):
     """The table's rows in a folder with their data, and a cache of their own.
 
     hands/ has 24 photographs, named .JPG, of each of three signs; more/ six more of each; broken/ a damaged one; tiny/
-    is `tiny_folder`; in leaky/ a picture to train on is a test picture too.
+    is `tiny_folder`, holed/ the same with a damaged test picture; in leaky/ a picture to train on is a test picture too.
     """
     folder = tmp_path_factory.mktemp("commands") / "desk"
     _photographs(shared_data / "sign_digits.tar", folder)
@@ -26,8 +26,10 @@ def desk(shared_data, tiny_folder, tmp_path_factory):
     shutil.copy(folder / "leaky/train/null/00.png", folder / "leaky/test/null/seen.png")
     shutil.copytree(tiny_folder / "test", folder / "new")
     shutil.copytree(folder / "hands", folder / "broken")
+    shutil.copytree(tiny_folder, folder / "holed")
     photograph = next((folder / "hands/0").iterdir()).read_bytes()
-    (folder / "broken/0/cut off.JPG").write_bytes(photograph[:2000])
+    for place in ("broken/0", "holed/test/two"):
+        (folder / place / "cut off.JPG").write_bytes(photograph[:2000])
     with tarfile.open(folder / "hands.tar", "w") as archive:
         archive.add(folder / "hands", "hands")
     lines = ["path,split,action,class", "train/null/00.png,train,drop,", "train/null/01.png,train,relabel,two"]

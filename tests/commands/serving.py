@@ -1,6 +1,7 @@
 """Rows of `saccade serve`: servers that are asked by HTTP."""
 
 import json
+import sys
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from tests.commands.rows import Row
 
 def _ask(url: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, Any]:
     parts = urlsplit(url)
-    connection = HTTPConnection("127.0.0.1", parts.port or 80, timeout=60)
+    connection = HTTPConnection(str(parts.hostname), parts.port, timeout=60)
     connection.request("GET" if body is None else "POST", path, body, headers)
     answer = connection.getresponse()
     status, text = answer.status, answer.read()
@@ -20,7 +21,8 @@ def _ask(url: str, path: str, body: bytes | None = None, **headers: str) -> tupl
 
 
 def _asks_for_the_token(url: str, folder: Path) -> None:
-    assert url.startswith("http://0.0.0.0:")
+    elsewhere = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"  # where no server at 127.0.0.1 is reached
+    url = url.replace("127.0.0.1", elsewhere)
     token = {"Authorization": f"Bearer {(folder / 'token.txt').read_text().strip()}"}
     photograph = (folder / "new/one/40.png").read_bytes()
     assert _ask(url, "/api/models")[0] == 401
@@ -29,8 +31,7 @@ def _asks_for_the_token(url: str, folder: Path) -> None:
     status, shown = _ask(url, "/api/models/digits/picture?top=2", photograph, **token)
     assert status == 200
     assert shown["unsure"] in (True, False)
-    assert [found["class_name"] for found in shown["classes"]][0] in set("0123456789")
-    assert len(shown["classes"]) == 2
+    assert [len(found["class_name"]) for found in shown["classes"]] == [1, 1]
 
 
 def _answers_as_predict_does(url: str, folder: Path) -> None:

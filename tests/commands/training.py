@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+import warnings
 from pathlib import Path
 
 from tests.commands.rows import Row
@@ -43,8 +44,9 @@ def _logged(outcome: Outcome) -> None:
     for part, accuracy in (("train", record.accuracy), ("validation", record.validation_accuracy)):
         (event,) = EventAccumulator(str(run.path / "tensorboard" / part)).Reload().Tensors("epoch_accuracy")
         assert abs(float(make_ndarray(event.tensor_proto)) - accuracy) < 1e-6
-    client = MlflowClient(f"sqlite:///{outcome.folder / 'mlflow.db'}")
-    (logged,) = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+    with warnings.catch_warnings(action="ignore"):  # of its own libraries
+        client = MlflowClient(f"sqlite:///{outcome.folder / 'mlflow.db'}")
+        (logged,) = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
     assert (logged.info.run_name, logged.info.status) == ("hands-folder-1", "FINISHED")
     assert logged.data.params["image_size"] == "32"
     assert logged.data.metrics["validation_accuracy"] == record.validation_accuracy
@@ -57,14 +59,10 @@ def _keeps_the_split(outcome: Outcome) -> None:
 
 
 def _applies_fixes(outcome: Outcome) -> None:
-    run, unchanged = _run(outcome, "runs/fixed"), _run(outcome, "runs/from-run")
-    assert {name: len(split) for name, split in _by_split(_splits(outcome, "runs/fixed")).items()}["test"] == 59
-    assert sum(run.data.pictures.values()) == sum(unchanged.data.pictures.values()) - 2
+    run = _run(outcome, "runs/fixed")
+    assert (run.data.pictures["test"], sum(run.data.pictures.values())) == (59, 178)  # of 60 and 180
+    assert {"train/null/00.png", "test/one/40.png"}.isdisjoint(_splits(outcome, "runs/fixed"))
     assert (run.path / "fixes.csv").read_bytes() == (outcome.folder / "fixes.csv").read_bytes()
-
-
-def _by_split(splits: dict[str, str]) -> dict[str, list[str]]:
-    return {name: [path for path, split in splits.items() if split == name] for name in set(splits.values())}
 
 
 def _left_one_out(outcome: Outcome) -> None:
@@ -139,9 +137,10 @@ def _is_a_curve(outcome: Outcome) -> None:
 def _is_a_study(outcome: Outcome) -> None:
     shown = outcome.json
     assert (shown["recipe"], shown["state"], Path(shown["folder"]).name) == ("folder", "finished", "study")
-    assert set(shown["space"]) == {"learning_rate"}
+    assert set(shown["space"]) == {"learning_rate", "batch_size"}
     assert [trial["state"] for trial in shown["trials"]] == ["complete"] * 2
-    assert shown["trials"][0]["accuracy"] < shown["trials"][1]["accuracy"]
+    assert shown["trials"][1]["settings"]["learning_rate"] in (0.003, 0.01)
+    assert outcome.read("tunings/study/trials/0/recipe.json")["label_smoothing"] == 0.1
 
 
 TRAINING = [
@@ -189,8 +188,8 @@ TRAINING = [
         [r"^run: \S*runs/folds$", "out-of-fold accuracy"], made=["runs/folds/folds.json"],
     ),
     Row(
-        "train hands --recipe folder --minutes 0.2 --set image_size=32 --out runs/minutes",
-        ["^plan: recipe folder, ", "^time: 0.2 minutes, until "], made=["runs/minutes/plan.json"],
+        "train hands --recipe folder --minutes 20 --set image_size=16 --out runs/minutes",
+        ["^plan: recipe folder, 100 passes", "^time: 20 minutes, until ", "it will end early"], made=["runs/minutes/plan.json"],
     ),
     *(
         Row(
@@ -210,13 +209,13 @@ TRAINING = [
     Row("train more --resume runs/elsewhere --force", look=_finished("runs/elsewhere")),
     Row("train --resume runs/stopped", ["^going on from the checkpoint of "], look=_finished("runs/stopped")),
     Row(
-        "tune tiny --trials 2 --recipe folder --epochs 2 --seed 1 --set learning_rate=1e-7"
+        "tune tiny --trials 2 --recipe folder --epochs 1 --seed 1 --set label_smoothing=0.1"
         " --search learning_rate=0.003,0.01 --out tunings/study --json",
         made=["tunings/study/tuning.html"], look=_is_a_study,
     ),
     Row(
         f"tune tiny --minutes 0.1 {_SMALL}",
-        ["^1 trials of folder on tiny, 0 of them pruned$", r"^written: \S*tunings/tiny-folder-1/tuning.html$"], alone=True,
+        [r"^\d+ trials of folder on tiny, \d+ of them pruned$", r"^written: \S*tunings/tiny-folder-1/tuning.html$"], alone=True,
     ),
     Row(
         "learning-curve tiny --recipe folder --epochs 1 --set image_size=32 --fixes fixes.csv --seed 4"

@@ -2,7 +2,6 @@
 
 import csv
 import io
-from pathlib import Path
 from typing import Any
 
 from tests.commands.rows import Row
@@ -23,7 +22,8 @@ def _scored(split: str, name: str):
 
 
 def _names_what_is_broken(outcome: Outcome) -> None:
-    assert [picture["path"] for picture in outcome.json["refused"]] == ["0/cut off.JPG"]
+    assert [picture["path"] for picture in outcome.json["refused"]] == ["test/two/cut off.JPG"]
+    assert (outcome.json["n"], outcome.json["total"]) == (60, 61)
 
 
 def _fell(outcome: Outcome) -> None:
@@ -35,8 +35,8 @@ def _fell(outcome: Outcome) -> None:
 
 
 def _is_a_card(outcome: Outcome) -> None:
-    assert Path(outcome.json["page"]).read_text(encoding="utf-8").startswith("<!doctype html>")
-    assert Path(outcome.json["card"]).read_text(encoding="utf-8").startswith("---\n")
+    assert (outcome.folder / outcome.json["page"]).read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert (outcome.folder / outcome.json["card"]).read_text(encoding="utf-8").startswith("---\n")
 
 
 def _compared(split: str):
@@ -100,15 +100,15 @@ USING = [
     Row("evaluate runs/digits --split test --strict --json", look=_scored("test", "report.json")),
     Row("evaluate runs/digits --split validation --json", look=_scored("validation", "report-validation.json")),
     Row("evaluate runs/digits --split train --json", look=_scored("train", "report-train.json")),
-    Row("evaluate runs/strict --data broken --split train --json", look=_names_what_is_broken),
-    Row("evaluate runs/strict --data broken --split train --strict", [r"^error: ", r"cut off\.JPG"], code=1),
+    Row("evaluate runs/from-run --data holed --json", look=_names_what_is_broken),
+    Row("evaluate runs/from-run --data holed --strict", [r"^error: ", r"cut off\.JPG"], code=1),
     Row("evaluate runs/from-run --fixes fixes.csv", [r"^tiny, test split: 59 pictures scored, each once$"]),
     Row("evaluate runs/from-weights --corruptions --json", look=_fell, made=["runs/from-weights/robustness.png"]),
     Row("evaluate digits.onnx --data digits", [r"^accuracy +\d\d\.\d\d%  \(95% interval .* n = 374\)"]),
     Row("report runs/digits", ["^written: .*/report.html$", "^written: .*/README.md$"], alone=True),
     Row("report runs/hands-folder-1 --json", look=_is_a_card),
     Row(
-        "compare runs/strict runs/seeds/*",
+        "compare runs/strict runs/seeds/seed-5 runs/seeds/seed-6",
         [r"^ +runs +accuracy", "test split: .* pictures answered by all$",
          r"^  \S*comparisons/1/differences.png$"], alone=True,
     ),
