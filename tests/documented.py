@@ -14,7 +14,7 @@ from tests.snippets import Outcome, run_here, started
 from saccade.cli.main import cli
 
 PLACEHOLDERS = {"NAME": "quick", "N": "2", "VERB": "explore"}
-"""What stands for a word of the user's own. DATA, RUN, SOURCE, PICTURE and PICTURES are files and folders of these names."""
+"""What stands for a word of the user's own; `lay` makes files and folders named DATA, RUN, SOURCE, PICTURE(S)."""
 
 
 def not_run(words: Sequence[str]) -> str:
@@ -23,8 +23,7 @@ def not_run(words: Sequence[str]) -> str:
 
     if any(word in BACKBONES for word in words) and "--weights" not in words:
         return "Keras downloads the weights of a network of keras.applications"
-    has_data = any(Path(word).name and not word.startswith("-") for word in words[1:2])
-    if words[0] == "train" and not has_data and not {"--resume", "--extend"} & set(words):
+    if words[0] == "train" and words[1].startswith("-") and not {"--resume", "--extend"} & set(words):
         return "without DATA it is CIFAR-10, a download"
     return ""
 
@@ -55,9 +54,27 @@ def lay(folder: Path, photos: Path, run: Path, *, runs: Iterable[str]) -> None:
         shutil.copytree(run, folder / name)
 
 
+def with_placeholders_filled(line: Sequence[str]) -> list[str]:
+    """The words, with such of a user's own in place of those that only stand for one."""
+    return [PLACEHOLDERS.get(word, word) for word in line]
+
+
+def parse(words: Sequence[str]) -> None:
+    """Has click parse a command line, without doing anything.
+
+    Raises:
+        click.UsageError: it is no command line of ours.
+    """
+    verb, *arguments = with_placeholders_filled(words)
+    command = cli.get_command(click.Context(cli), verb)
+    assert command is not None, words
+    if "--help" not in arguments:
+        command.make_context(verb, arguments)
+
+
 def typed(line: Sequence[str], folder: Path) -> Outcome:
     """Types a command line of a page in a folder as `lay` made it, with less work than it asks for."""
-    words = [PLACEHOLDERS.get(word, word) for word in line]
+    words = with_placeholders_filled(line)
     if words[0] == "serve":
         return _served(words, folder)
     if "--resume" in words:
@@ -67,19 +84,8 @@ def typed(line: Sequence[str], folder: Path) -> Outcome:
     return run_here(shrunk(words), folder)
 
 
-def parse(words: Sequence[str]) -> None:
-    """Has click parse a command line, without doing anything.
-
-    Raises:
-        click.UsageError: it is no command line of ours.
-    """
-    command = cli.get_command(click.Context(cli), words[0])
-    assert command is not None, words
-    command.make_context(words[0], list(words[1:]))
-
-
 def shrunk(words: Sequence[str]) -> list[str]:
-    """The command line with options at its end by which it does less; of an option that is given twice the last counts."""
+    """The command line with options at its end by which it does less; of two equal options the last counts."""
     own: dict[str, list[str]] = {
         "train": _less_training(words),
         "tune": ["--minutes", "0.1"] if "--minutes" in words else ["--trials", "1"],

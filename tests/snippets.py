@@ -32,8 +32,9 @@ def fenced_blocks(page: str) -> list[Snippet]:
 
 
 def command_lines(page: str) -> list[str]:
-    """All lines of a page that call `saccade`, each once, in order: indented ones, those of shell blocks, and those that
-    stand in a sentence and say more than the name of a command. Comments and redirections are left away.
+    """All lines of a page that call `saccade`, each once, in order; comments and redirections are left away.
+
+    They are indented, stand in shell blocks, or in a sentence, where they say more than the name of a command.
     """
     flowing = re.sub(r"\n(?=\S)", " ", re.sub(r"^```.*?^```$", "", page, flags=re.DOTALL | re.MULTILINE))
     lines = [

@@ -131,7 +131,7 @@ Spelled = tuple[str, str, str]
 
 def spelled_in(words: Sequence[str]) -> set[Spelled]:
     """The options that a command line names, by click's own parser."""
-    group_options, rest, in_order = _parsed(cli, words)
+    _, rest, in_order = _parsed(cli, words)
     if not rest:
         return {(*_named("", option),) for option in in_order}
     verb, *arguments = rest

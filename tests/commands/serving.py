@@ -23,12 +23,12 @@ def _ask(url: str, path: str, body: bytes | None = None, **headers: str) -> tupl
 def _asks_for_the_token(url: str, folder: Path) -> None:
     elsewhere = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"  # where no server at 127.0.0.1 is reached
     url = url.replace("127.0.0.1", elsewhere)
-    token = {"Authorization": f"Bearer {(folder / 'token.txt').read_text().strip()}"}
+    token = f"Bearer {(folder / 'token.txt').read_text().strip()}"
     photograph = (folder / "new/one/40.png").read_bytes()
     assert _ask(url, "/api/models")[0] == 401
-    assert _ask(url, "/api/models", Host="hands.example", **token)[0] == 200
-    assert _ask(url, "/api/models", Host="feet.example", **token)[0] == 421
-    status, shown = _ask(url, "/api/models/digits/picture?top=2", photograph, **token)
+    assert _ask(url, "/api/models", Host="hands.example", Authorization=token)[0] == 200
+    assert _ask(url, "/api/models", Host="feet.example", Authorization=token)[0] == 421
+    status, shown = _ask(url, "/api/models/digits/picture?top=2", photograph, Authorization=token)
     assert status == 200
     assert shown["unsure"] in (True, False)
     assert [len(found["class_name"]) for found in shown["classes"]] == [1, 1]

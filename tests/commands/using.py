@@ -2,6 +2,7 @@
 
 import csv
 import io
+from pathlib import Path
 from typing import Any
 
 from tests.commands.rows import Row
@@ -113,11 +114,20 @@ USING = [
          r"^  \S*comparisons/1/differences.png$"], alone=True,
     ),
     *(
-        Row(f"compare runs/strict runs/more --data hands --split {split} --out compared/{split} --json", look=_compared(split))
+        Row(
+            f"compare runs/strict runs/more --data hands --split {split} --out compared/{split} --json",
+            look=_compared(split),
+        )
         for split in ("test", "validation", "train")
     ),
-    Row("predict runs/digits new/one digits:test:0", [r"^new/one/40.png: \d \d+\.\d%, \d ", "true class: "], alone=True),
-    Row("predict runs/digits new --top 2 --abstain 0.5 --familiarity --json", ["^unsure below "], look=_predictions_as_json),
+    Row(
+        "predict runs/digits new/one digits:test:0",
+        [r"^new/one/40.png: \d \d+\.\d%, \d ", "true class: "], alone=True,
+    ),
+    Row(
+        "predict runs/digits new --top 2 --abstain 0.5 --familiarity --json",
+        ["^unsure below "], look=_predictions_as_json,
+    ),
     Row("predict runs/digits new/one 'broken/0/cut off.JPG' --csv", code=1, look=_predictions_as_csv),
     Row("predict runs/digits 'new/one/4*.png' --csv --top 1", [r"^picture,true_class,class_1,probability_1,unsure,"]),
     Row("export runs/digits --format onnx --out digits.onnx", [r"^written: \S*digits\.onnx$", "^size: "], alone=True),
