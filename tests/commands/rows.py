@@ -185,6 +185,8 @@ def check(row: Row, outcome: Outcome) -> None:
     shown = f"saccade {row.typed}\nexit code {outcome.code}\n{outcome.shown}"
     assert outcome.code == row.code, shown
     assert "Traceback" not in outcome.stderr, shown
+    if row.alone:  # nothing that only a terminal understands, no notice of TensorFlow's
+        assert not re.search("\r|\x1b|oneDNN", outcome.shown), shown
     for pattern in row.seen:
         assert re.search(pattern, outcome.shown, re.MULTILINE), f"not seen: {pattern}\n{shown}"
     for path in row.made:

@@ -34,19 +34,9 @@ def _asks_for_the_token(url: str, folder: Path) -> None:
     assert [len(found["class_name"]) for found in shown["classes"]] == [1, 1]
 
 
-def _answers_as_predict_does(url: str, folder: Path) -> None:
-    import saccade
-
-    pictures = sorted((folder / "new/one").iterdir())
-    for model in ("digits", "from-run"):
-        answers = saccade.Client(url, model).predict(pictures)
-        assert [one.top for one in answers] == [one.top for one in saccade.predict(folder / "runs" / model, pictures)]
-
-
 SERVING = [
     Row(
         "serve runs/digits --host 0.0.0.0 --port 0 --token-file token.txt --allow-host hands.example --abstain 0.5",
         ["^serving at "], ask=_asks_for_the_token,
     ),
-    Row("serve runs/digits runs/from-run --port 0", ["^serving at http://127.0.0.1:"], ask=_answers_as_predict_does),
 ]  # fmt: skip
