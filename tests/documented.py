@@ -79,6 +79,8 @@ def typed(line: Sequence[str], folder: Path) -> Outcome:
         return _served(words, folder)
     if "--resume" in words:
         return _resumed(words, folder)
+    if "--extend" in words:
+        _give_a_checkpoint(folder / "photos", folder / words[words.index("--extend") + 1])
     if words[0] == "train" and "--out" in words:
         shutil.rmtree(folder / words[words.index("--out") + 1], ignore_errors=True)
     return run_here(shrunk(words), folder)
@@ -89,7 +91,7 @@ def shrunk(words: Sequence[str]) -> list[str]:
     own: dict[str, list[str]] = {
         "train": _less_training(words),
         "tune": ["--minutes", "0.1"] if "--minutes" in words else ["--trials", "1"],
-        "learning-curve": ["--sizes", "8,16,32,64", "--repeats", "2", "--epochs", "1"],
+        "learning-curve": ["--sizes", "21,30,50,80", "--repeats", "2", "--epochs", "1"],
         "audit": ["--folds", "0" if "--folds" in words else "2"],
         "benchmark": [] if "--format" in words else ["--format", "onnx"],
         "predict": ["--abstain", "0.1"] if "--abstain" in words else [],
@@ -109,7 +111,7 @@ def _less_training(words: Sequence[str]) -> list[str]:
             less += [option, value]
     if "--extend" in words or "--from" in words:
         return less
-    less += ["--set", "validation=0.3"]
+    less += ["--set", "validation=0.5"]
     if "--recipe" not in words and len(words) > 2:
         return [*less, "--recipe", "folder"]
     if {"fast", "accurate"} & set(words) or "--recipe" not in words:
@@ -126,7 +128,7 @@ def _served(words: Sequence[str], folder: Path) -> Outcome:
         first,
     ):
         token = (folder / "token.txt").read_text().strip() if "--token-file" in words else None
-        model = Path(words[1]).name
+        model = Path(words[1]).stem
         (answer,) = saccade.Client(first.removeprefix("serving at "), model, token=token).predict(folder / "new.jpg")
         process.send_signal(signal.SIGTERM)
         _, rest = process.communicate(timeout=300)
@@ -151,3 +153,12 @@ def _resumed(words: Sequence[str], folder: Path) -> Outcome:
     shutil.rmtree(run)
     shutil.move(aside, run)
     return done
+
+
+def _give_a_checkpoint(data: Path, run: Path) -> None:
+    """Puts a run that has its last checkpoint in the place of one that has none."""
+    from saccade.training.train import train
+
+    if not (run / "checkpoints").exists():
+        shutil.rmtree(run)
+        train(data, recipe="folder", out=run, epochs=1, progress=False)

@@ -1,6 +1,5 @@
 """`saccade benchmark`: figures of each format, and nothing left."""
 
-
 from click.testing import CliRunner
 
 from saccade.cli.main import cli
