@@ -1,5 +1,7 @@
 """What README and the pages of docs/ tell their reader to type: found in the text, and run as it stands."""
 
+import contextlib
+import json
 import re
 import shlex
 import subprocess
@@ -8,10 +10,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from saccade.cli.main import cli
+from saccade.errors import SaccadeError
 
 
 @dataclass(frozen=True)
@@ -27,29 +31,67 @@ def fenced_blocks(page: str) -> list[Snippet]:
     return [Snippet(*found) for found in re.findall(r"^```(\w+)\n(.*?)^```$", page, flags=re.DOTALL | re.MULTILINE)]
 
 
-def indented_commands(page: str) -> list[list[str]]:
-    """The arguments of all indented lines that call `saccade`, comments left away."""
-    return [
-        shlex.split(line, comments=True)[1:] for line in re.findall(r"^    (saccade .*)$", page, flags=re.MULTILINE)
+def command_lines(page: str) -> list[str]:
+    """All lines of a page that call `saccade`, each once, in order; comments and redirections are left away.
+
+    They are indented, stand in shell blocks, or in a sentence, where they say more than the name of a command.
+    """
+    flowing = re.sub(r"\n(?=\S)", " ", re.sub(r"^```.*?^```$", "", page, flags=re.DOTALL | re.MULTILINE))
+    lines = [
+        *re.findall(r"^(?:    )?(saccade .*)$", page, flags=re.MULTILINE),
+        *(line for line in re.findall(r"`(saccade [^`]*)`", flowing) if len(line.split()) > 2),
     ]
+    plain = (shlex.join(shlex.split(re.sub(r" +> .*", "", line), comments=True)[1:]) for line in lines)
+    return list(dict.fromkeys(plain))
 
 
-def commands(code: str) -> list[list[str]]:
-    """The arguments of the lines of a shell block, each of which calls `saccade`."""
-    typed = [shlex.split(line, comments=True) for line in code.splitlines() if line.strip()]
-    assert all(words[0] == "saccade" for words in typed), code
-    return [words[1:] for words in typed]
+@dataclass(frozen=True)
+class Outcome:
+    """What a command line came to.
+
+    Attributes:
+        code: exit code.
+        stdout: text.
+        stderr: text, with the message of an error as the command shows it.
+        folder: where the command was typed.
+    """
+
+    code: int
+    stdout: str
+    stderr: str
+    folder: Path
+
+    @property
+    def shown(self) -> str:
+        """Everything that the user sees."""
+        return f"{self.stdout}\n{self.stderr}"
+
+    @property
+    def json(self) -> Any:
+        """The one JSON document that stdout is."""
+        return json.loads(self.stdout)
+
+    def read(self, path: str) -> Any:
+        """A JSON file that the command wrote."""
+        return json.loads((self.folder / path).read_text(encoding="utf-8"))
 
 
-def run_here(arguments: Sequence[str]) -> Result:
-    """Runs `saccade` in this process and in the working directory, wildcards expanded as a shell does."""
-    expanded = [word for argument in arguments for word in _expanded(argument)]
-    return CliRunner().invoke(cli, expanded, catch_exceptions=True)
+def run_here(arguments: Sequence[str], folder: Path) -> Outcome:
+    """Runs `saccade` in this process and in a folder, wildcards expanded as a shell does."""
+    with contextlib.chdir(folder):
+        expanded = [word for argument in arguments for word in _expanded(argument)]
+        result = CliRunner().invoke(cli, expanded)
+    error = result.exception
+    if error is not None and not isinstance(error, SaccadeError | SystemExit):
+        raise error
+    stated = f"error: {error}\n" if isinstance(error, SaccadeError) else ""
+    return Outcome(result.exit_code, result.stdout, result.stderr + stated, folder)
 
 
-def run_alone(arguments: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
+def run_alone(arguments: Sequence[str], folder: Path) -> Outcome:
     """Runs `saccade` in a process of its own, in a folder."""
-    return _run("-m", "saccade", *arguments, folder=folder)
+    done = _run("-m", "saccade", *arguments, folder=folder)
+    return Outcome(done.returncode, done.stdout, done.stderr, folder)
 
 
 @contextmanager

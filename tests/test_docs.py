@@ -1,6 +1,7 @@
 """What the pages of docs/ say is so: snippets run, links lead somewhere, generated parts are current."""
 
 import re
+import shlex
 from pathlib import Path
 
 import nbformat
@@ -10,7 +11,8 @@ from mkdocs.commands.build import build
 from mkdocs.config import load_config
 from nbclient import NotebookClient
 from tests.conftest import REPOSITORY
-from tests.snippets import commands, fenced_blocks, indented_commands, run_here
+from tests.documented import lay, not_run, parse, typed
+from tests.snippets import command_lines, fenced_blocks
 
 from saccade.cli.main import VERBS
 
@@ -31,42 +33,65 @@ def site(tmp_path_factory):
     return folder
 
 
-def shortened(arguments):
-    """As typed, but with less work: two epochs of the first run, on half of the pictures; one run of a series, for one
-    epoch, and where the network takes it on smaller pictures.
-    """
-    if arguments[0] != "train":
-        return arguments
-    if "--seeds" not in arguments:
-        return [*arguments, "--epochs", "2", "--set", "validation=0.5"]
-    position = arguments.index("--seeds")
-    smaller = ["--set", "end_size=0.5"] if "fast" in arguments else []
-    return [*arguments[:position], *arguments[position + 2 :], "--seeds", "1", "--epochs", "1", *smaller]
-
-
-@pytest.mark.nightly
-def test_the_snippets_of_the_tutorial_run_in_order(tmp_path, monkeypatch, capsys):
+def test_the_tutorial_runs_from_top_to_bottom(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    printed: list[str] = []
-    for block in fenced_blocks((DOCS / "tutorial.md").read_text(encoding="utf-8")):
+    page = (DOCS / "tutorial.md").read_text(encoding="utf-8")
+    printed: dict[str, str] = {}
+    for block in fenced_blocks(page):
         if block.language == "python":
             exec(compile(block.code, "tutorial.md", "exec"), {})
-            printed.append(capsys.readouterr().out)
-        elif block.language == "sh":
-            for arguments in commands(block.code):
-                result = run_here(shortened(arguments))
-                assert result.exit_code == 0, f"{arguments}: {result.exception}\n{result.output}"
-                printed.append(result.output)
-    told = "\n".join(printed)
-    assert "1,427" in told
-    assert "trained on numbers: weights of epoch 2 of 2 kept" in told
-    assert re.search(r"new/temple\.jpg: .*unlike the training pictures", told)
-    assert "checked in a clean process on 143 validation pictures" in told
+            printed[block.code] = capsys.readouterr().out
+        for line in command_lines(block.code) if block.language == "sh" else []:
+            printed[line] = run(line, tmp_path).shown
+    for line in command_lines(page):  # those that stand in a sentence
+        if line not in printed:
+            run(line, tmp_path)
+    assert re.search(r"^all +1,427 +370$", printed["explore numbers"], flags=re.MULTILINE)
+    (asked,) = (shown for line, shown in printed.items() if line.startswith("predict "))
+    for name in ("numbers:test:300", "new/temple.jpg"):
+        assert re.search(rf"^{name}: .*familiarity \d+\.\d%", asked, flags=re.MULTILINE)
     assert {"explore-numbers", "runs", "comparisons", "numbers.keras"} <= {path.name for path in tmp_path.iterdir()}
-    assert (tmp_path / "runs" / "numbers-quick-1" / "report.html").is_file()
-    digit, probability = printed[-1].split()
+    digit, probability = list(printed.values())[-1].split()
     assert 0 <= int(digit) <= 9
     assert 0.1 < float(probability) <= 1  # the most probable of ten classes
+
+
+def run(line, folder):
+    """What a line of a page comes to, which is no error."""
+    done = typed(shlex.split(line), folder)
+    assert done.code == 0, f"saccade {line}\n{done.shown}"
+    assert "Traceback" not in done.shown
+    return done
+
+
+@pytest.fixture(scope="module")
+def desk(tiny_folder, tiny_run, tmp_path_factory):
+    """A folder as the pages imagine it, in which nothing is left of what README's lines and the tutorial's leave."""
+    folder = tmp_path_factory.mktemp("docs")
+    runs = ("photos-fast-1", "photos-quick-1", "birds-fast-1", "birds-fast-2", "fast/seed-0", "quick/seed-0")
+    lay(folder, tiny_folder, tiny_run.path, runs=["RUN", "SOURCE", *(f"runs/{name}" for name in runs)])
+    for name in ("photos", "model"):
+        run(f"export RUN --format onnx --out {name}.onnx", folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SACCADE_CACHE", str(folder / "cache"))
+        yield folder
+
+
+def elsewhere():
+    """The distinct command lines of all pages that neither README nor the tutorial has."""
+    typed_already = {line for path in (REPOSITORY / "README.md", DOCS / "tutorial.md") for line in lines_of(path)}
+    return [line for path in PAGES for line in lines_of(path) if line not in typed_already]
+
+
+def lines_of(path):
+    return command_lines(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.docs
+@pytest.mark.parametrize("line", list(dict.fromkeys(elsewhere())))
+def test_every_other_command_line_of_the_pages_runs(line, desk):
+    if not not_run(shlex.split(line)):
+        run(line, desk)
 
 
 @pytest.mark.nightly  # what it does is done every day by README's session and the tutorial's
@@ -113,18 +138,9 @@ def test_generated_parts_are_current(path):
 
 @pytest.mark.parametrize("path", PAGES, ids=named)
 def test_what_a_page_tells_to_type_is_understood(path):
-    """Every `saccade` line names a verb and options that it has; the tutorial's are run as well."""
-    import click
-
-    from saccade.cli.main import cli
-
-    for verb, *arguments in indented_commands(path.read_text(encoding="utf-8")):
-        if verb == "VERB" or verb.startswith("-"):
-            continue
-        command = cli.get_command(click.Context(cli), verb)
-        assert command is not None, verb
-        plain = [argument.partition(">")[0] for argument in arguments]
-        command.make_context(verb, [argument for argument in plain if argument], resilient_parsing=False)
+    """Every `saccade` line names a command and options that it has; `make test-docs` runs the lines as well."""
+    for line in lines_of(path):
+        parse(shlex.split(line))
 
 
 @pytest.mark.parametrize("path", [REPOSITORY / "README.md", *PAGES], ids=lambda path: path.name)

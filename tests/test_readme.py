@@ -1,50 +1,52 @@
 """What the README tells its reader to type works as it stands."""
 
-import shutil
-import signal
-from pathlib import Path
+import re
+import shlex
 
 import pytest
-from PIL import Image
-from tests.snippets import fenced_blocks, indented_commands, run_alone, run_python, started
+from tests.conftest import REPOSITORY
+from tests.documented import lay, not_run, parse, typed
+from tests.snippets import command_lines, fenced_blocks
 
-import saccade
-
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-
-
-@pytest.fixture
-def desk(tiny_folder, tmp_path):
-    """A folder as the README imagines it: photos/, new.jpg and more-pictures/."""
-    shutil.copytree(tiny_folder, tmp_path / "photos")
-    (tmp_path / "more-pictures").mkdir()
-    for name in ("new.jpg", "more-pictures/a.jpg", "more-pictures/b.jpg"):
-        Image.open(tiny_folder / "test" / "one" / "40.png").save(tmp_path / name)
-    return tmp_path
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+LINES = command_lines(README)
 
 
-def test_the_first_session(desk):
-    commands = indented_commands(README.partition("## A first session")[2].partition("Or in Python")[0])
-    *to_the_end, serve = commands
-    verbs = [command[0] for command in commands]
+@pytest.fixture(scope="module")
+def desk(tiny_folder, tiny_run, tmp_path_factory):
+    """A folder as the README imagines it."""
+    folder = tmp_path_factory.mktemp("readme")
+    lay(folder, tiny_folder, tiny_run.path, runs=["RUN", "runs/cifar10-jpeg-fast-1"])
+    return folder
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_every_command_line_runs_in_the_order_of_the_text(line, desk):
+    words = shlex.split(line)
+    if not_run(words):
+        parse(words)
+        return
+    done = typed(words, desk)
+    assert done.code == 0, done.shown
+    assert "Traceback" not in done.shown
+
+
+def test_the_first_session_leaves_what_the_readme_says(desk):
+    """The session is typed by the tests above."""
+    session = command_lines(README.partition("## A first session")[2].partition("Or in Python")[0])
+    verbs = [line.split()[0] for line in session]
     assert verbs == ["explore", "train", "evaluate", "report", "predict", "export", "serve"]
-    for command in to_the_end:
-        done = run_alone(command, desk)
-        assert done.returncode == 0, done.stderr
-    assert {"samples.png", "classes.png"} == {path.name for path in (desk / "explore-photos").iterdir()}
-    assert {"confusion_matrix.png", "report.html"} <= {path.name for path in (desk / "runs/photos-fast-1").iterdir()}
-    with started([*serve, "--port", "0"], desk) as (process, said):  # 8000 may be taken on this machine
-        answer = saccade.Client(said.removeprefix("serving at ")).predict(desk / "new.jpg")
-        assert answer[0].top
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=60) == 0
+    assert {path.name for path in (desk / "explore-photos").iterdir()} == {"samples.png", "classes.png"}
+    made = {"confusion_matrix.png", "predictions.png", "report.html", "README.md", "split.csv", "model.keras"}
+    first = desk / "runs/photos-fast-1"
+    assert made <= {path.name for path in first.iterdir()}
 
 
-def test_the_python_example(desk):
+def test_the_python_example(desk, monkeypatch, capsys):
+    monkeypatch.chdir(desk)
     (example,) = [block.code for block in fenced_blocks(README) if block.language == "python"]
-    done = run_python(example, desk)
-    assert done.returncode == 0, done.stderr
-    assert "new.jpg ClassProbability(class_name=" in done.stdout
+    exec(compile(example, "README.md", "exec"), {})
+    assert re.search(r"^new\.jpg ClassProbability\(class_name=", capsys.readouterr().out, flags=re.MULTILINE)
     assert (desk / "model.keras").is_file()
 
 

@@ -30,12 +30,6 @@ def test_findings_are_printed_with_their_fix_and_written_to_a_new_directory_each
     assert [finding["kind"] for finding in kept["findings"]] == ["leak"]
 
 
-def test_json_is_all_there_is_on_stdout(root):
-    facts = json.loads(invoke("pets", "--folds", 0, "--json", "--out", "here").stdout)
-    assert facts["files"] == ["here/audit.json", "here/audit.html"]
-    assert facts["findings"][0]["groups"][0][1]["suggestion"] == "drop"
-
-
 def test_nothing_is_overwritten_and_nothing_is_made_for_nothing(root):
     with pytest.raises(DataError, match="exists already; nothing is overwritten"):
         invoke("pets", "--folds", 0, "--out", root)

@@ -1,7 +1,5 @@
 """`saccade benchmark`: figures of each format, and nothing left."""
 
-import json
-
 from click.testing import CliRunner
 
 from saccade.cli.main import cli
@@ -10,24 +8,6 @@ from saccade.errors import ExportError
 
 def benchmark(run, *arguments):
     return CliRunner().invoke(cli, ["benchmark", str(run.path), *arguments])
-
-
-def test_each_format_is_measured_and_nothing_is_kept(tiny_run):
-    before = sorted(tiny_run.path.iterdir())
-    result = benchmark(tiny_run, "--format", "onnx", "--format", "keras", "--json")
-    assert result.exit_code == 0, result.output
-    onnx, keras = json.loads(result.stdout)["formats"]
-    assert (onnx["format"], keras["format"]) == ("onnx", "keras")
-    for figures in (onnx, keras):
-        assert figures["size_bytes"] > 33e6
-        assert figures["pictures"] == len(tiny_run.validation_pictures()[1])
-        assert 0 <= figures["right"] <= figures["pictures"]
-        assert figures["same_class"] == 1
-        assert figures["cold_start_seconds"] > figures["one_picture_ms"] / 1000 > 0
-        assert figures["pictures_per_second"] > 0
-    assert onnx["right"] == keras["right"]
-    assert onnx["memory_mb"] < keras["memory_mb"]
-    assert sorted(tiny_run.path.iterdir()) == before
 
 
 def test_a_table_for_people_and_reasons_for_what_is_missing(tiny_run, monkeypatch):

@@ -32,22 +32,6 @@ def test_an_empty_cache(own_cache):
     assert invoke("--clear") == "removed 0 entries, 0.0 MB; 0 left\n"
 
 
-def test_the_list(filled, own_cache):
-    lines = invoke().splitlines()
-    assert lines[0].split() == ["name", "kind", "size", "last", "used"]
-    assert sorted(tuple(line.split()[:2]) for line in lines[1:-1]) == [
-        (name, kind) for name in ("animals", "plants") for kind in ("decoded", "scans")
-    ]
-    assert lines[-1].endswith(f"of at most 20,000.0 MB in {own_cache}")
-
-
-def test_clearing_one_name_or_everything(filled):
-    assert invoke("--clear", "animals").startswith("removed 2 entries")
-    assert {entry["name"] for entry in json.loads(invoke("--json"))["entries"]} == {"plants"}
-    assert invoke("--clear").endswith("0 left\n")
-    assert "the cache is empty" in invoke()
-
-
 def test_json(filled, own_cache):
     facts = json.loads(invoke("--clear", "animals", "--json"))
     assert facts["folder"] == str(own_cache)

@@ -1,5 +1,3 @@
-import json
-
 import pytest
 from click.testing import CliRunner
 from tests.data.pictures import class_folder, write
@@ -43,20 +41,6 @@ def test_pictures_go_to_a_new_folder_each_time(root, tmp_path):
         assert f"written: {name}/samples.png, {name}/classes.png" in invoke("animals").stdout
         assert (tmp_path / name / "samples.png").is_file()
     assert "written: looks/nice/samples.png" in invoke("animals", "--out", "looks/nice").stdout
-
-
-def test_nothing_is_overwritten(root):
-    (root.parent / "taken").mkdir()
-    with pytest.raises(DataError, match="taken' exists already; nothing is overwritten"):
-        invoke("animals", "--out", "taken")
-
-
-def test_json_is_all_there_is_on_stdout(root):
-    result = invoke("animals", "--json", "--image-size", "16")
-    facts = json.loads(result.stdout)
-    assert facts["image_size"] == [16, 16]
-    assert len(facts["refused"]) == 12
-    assert facts["drawings"] == ["explore-animals/samples.png", "explore-animals/classes.png"]
 
 
 def test_data_that_is_not_there(root):

@@ -1,4 +1,3 @@
-import json
 from typing import Any
 
 import numpy as np
@@ -28,16 +27,6 @@ def test_what_is_printed_opens_the_model(tiny_run, tmp_path):
     exec("\n".join(line.strip() for line in lines[-3:-1]), names)  # as a user would paste it
     answers = names["model"].predict(pictures, verbose=0)
     assert np.abs(answers - Predictor.from_run(tiny_run).probabilities(pictures)).max() <= 1e-5
-
-
-def test_json_and_nothing_else(tiny_run, tmp_path):
-    out = tmp_path / "model.onnx"
-    result = export(tiny_run, "--format", "onnx", "--out", out, "--json")
-    assert result.exit_code == 0, result.output
-    printed = json.loads(result.stdout)
-    assert (printed["path"], printed["format"], printed["files"]) == (str(out), "onnx", [str(out), f"{out}-info"])
-    assert printed["size_bytes"] == out.stat().st_size
-    assert printed["largest_difference"] <= 1e-5
 
 
 def test_formats_and_places_that_can_not_be(tiny_run, tmp_path):

@@ -3,30 +3,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
-
-from saccade.cli.main import VERBS, cli
 
 
 def saccade(*arguments, **options):
     return subprocess.run(
         [sys.executable, "-m", "saccade", *arguments], capture_output=True, text=True, check=False, **options
     )
-
-
-@pytest.mark.parametrize("verb", list(VERBS))
-def test_every_verb_has_help(verb):
-    result = CliRunner().invoke(cli, [verb, "--help"])
-    assert result.exit_code == 0
-    assert "Usage:" in result.output
-    assert "--help" in result.output
-
-
-def test_help_names_every_verb():
-    result = saccade("--help")
-    assert result.returncode == 0
-    for verb in VERBS:
-        assert f"  {verb} " in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -71,12 +53,6 @@ def test_a_wrong_option_has_exit_code_2():
     result = saccade("train", "--epoch", "3")
     assert result.returncode == 2
     assert "--epochs" in result.stderr
-
-
-def test_the_version_is_the_packages():
-    from importlib.metadata import version
-
-    assert version("saccade") in saccade("--version").stdout
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")

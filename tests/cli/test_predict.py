@@ -17,15 +17,6 @@ def picture(tiny_folder):
     return tiny_folder / "test" / "one" / "40.png"
 
 
-def test_lines_for_people(tiny_run, tiny_folder, picture):
-    result = predict(tiny_run, picture, f"{tiny_folder}:test:0")
-    assert result.exit_code == 0, result.output
-    first, second = result.stdout.splitlines()
-    assert first.startswith(f"{picture}: ")
-    assert first.count("%") == 3
-    assert "true class: null" in second
-
-
 def test_the_exit_code_tells_of_refusals(tiny_run, picture, tmp_path):
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"\xff\xd8\xff")

@@ -1,49 +1,14 @@
-import json
 import subprocess
 import sys
 
 import pytest
-from click.testing import CliRunner
-
-from saccade.cli.main import cli
+from tests.snippets import run_here
 
 
 def saccade(*arguments, **options):
     return subprocess.run(
         [sys.executable, "-m", "saccade", *arguments], capture_output=True, text=True, check=False, **options
     )
-
-
-@pytest.fixture(scope="module")
-def trained(tiny_folder, tmp_path_factory):
-    out = tmp_path_factory.mktemp("cli") / "run"
-    arguments = ["--recipe", "folder", "--epochs", "2", "--batch-size", "16", "--seed", "3", "--set", "shift=0.05"]
-    return out, saccade("train", str(tiny_folder), *arguments, "--out", str(out), "--summary")
-
-
-def test_a_training_tells_what_it_trains_on_how_it_goes_and_what_came_of_it(trained):
-    out, result = trained
-    assert result.returncode == 0, result.stderr
-    assert "data: tiny, 3 classes, 120 train, 60 test, 32x32 pixels" in result.stderr
-    assert "epoch 1/2: loss" in result.stderr
-    assert "conv1 (Conv2D)" in result.stderr
-    assert "weights of epoch 2 of 2 kept" in result.stdout
-    assert "validation accuracy" in result.stdout
-    assert "n = 12" in result.stdout
-    assert result.stdout.splitlines()[-1] == f"next: saccade evaluate {out}"
-
-
-def test_piped_output_is_plain_lines(trained):
-    _, result = trained
-    assert "\r" not in result.stderr
-    assert "\x1b" not in result.stdout + result.stderr
-    assert "oneDNN" not in result.stderr
-
-
-def test_options_reach_the_recipe(trained):
-    out, _ = trained
-    recipe = json.loads((out / "recipe.json").read_text())
-    assert (recipe["batch_size"], recipe["seed"], recipe["plain_epochs"], recipe["shift"]) == (16, 3, 2, 0.05)
 
 
 @pytest.mark.parametrize(
@@ -65,21 +30,11 @@ def test_options_reach_the_recipe(trained):
         ),
     ],
 )
-def test_what_is_wrong_is_said_without_a_traceback(arguments, code, message, tmp_path):
-    result = saccade("train", *arguments, cwd=tmp_path)
-    assert result.returncode == code
+def test_what_is_wrong_is_said(arguments, code, message, tmp_path):
+    result = run_here(["train", *arguments], tmp_path)
+    assert result.code == code
     assert message in result.stderr
-    assert "Traceback" not in result.stderr
     assert not list(tmp_path.iterdir())
-
-
-def test_an_existing_run_is_left_alone(trained, tiny_folder):
-    out, _ = trained
-    before = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
-    result = saccade("train", str(tiny_folder), "--recipe", "folder", "--out", str(out))
-    assert result.returncode == 1
-    assert "a run is never overwritten" in result.stderr
-    assert {path.name: path.stat().st_mtime_ns for path in out.iterdir()} == before
 
 
 @pytest.mark.nightly
@@ -106,19 +61,6 @@ def test_a_killed_training_is_resumed_and_an_unfinished_one_not_extended(tiny_fo
     assert any(line.startswith("going on from the checkpoint of step") for line in lines), lines
 
 
-def test_a_finished_run_is_extended_and_with_json_nothing_else_is_on_stdout(trained, tmp_path):
-    out, _ = trained
-    more = tmp_path / "more"
-    arguments = ["--epochs", "+1", "--schedule", "anneal", "--out", str(more), "--json"]
-    result = saccade("train", "--extend", str(out), *arguments)
-    assert result.returncode == 0, result.stderr
-    answer = json.loads(result.stdout)
-    assert (answer["run"], answer["state"]) == (str(more), "finished")
-    assert (answer["epochs"], answer["kept_epoch"]) == (3, 3)
-    assert 0 <= answer["validation_accuracy"] <= 1
-    assert json.loads((more / "parent.json").read_text())["path"] == str(out.resolve())
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -131,28 +73,19 @@ def test_a_finished_run_is_extended_and_with_json_nothing_else_is_on_stdout(trai
         (["--checkpoint-every", "often"], "'often' is not a time"),
     ],
 )
-def test_options_that_do_not_go_together_are_a_wrong_command_line(arguments, message):
-    result = saccade("train", *arguments)
-    assert result.returncode == 2
+def test_options_that_do_not_go_together_are_a_wrong_command_line(arguments, message, tmp_path):
+    result = run_here(["train", *arguments], tmp_path)
+    assert result.code == 2
     assert message in result.stderr
     assert "Traceback" not in result.stderr
 
 
 def test_an_accuracy_of_the_pictures_that_chose_the_weights_is_called_optimistic(tiny_folder, tmp_path):
-    small = ["--recipe", "folder", "--epochs", "1", "--set", "image_size=16"]
-
-    def typed(*arguments):
-        done = CliRunner().invoke(cli, list(map(str, arguments)))
-        assert done.exit_code == 0, done.output
-        return done.output
-
-    chosen = typed("train", tiny_folder, *small, "--set", "keep=best", "--out", tmp_path / "chosen")
-    assert "optimistic: these same pictures chose the weights" in chosen
-    last = typed("train", tiny_folder, *small, "--out", tmp_path / "last")
-    assert "validation accuracy" in last
-    assert "optimistic" not in last
-    found = typed("train", tiny_folder, *small, "--set", "keep=best", "--json", "--out", tmp_path / "json")
-    assert json.loads(found[found.index("{") :])["weights_chosen_by_validation"] is True
-    assert "these pictures, or half of them, chose the weights" in typed(
-        "evaluate", tmp_path / "chosen", "--split", "validation"
-    )
+    small = [str(tiny_folder), "--recipe", "folder", "--epochs", "1", "--set", "image_size=16"]
+    chosen = run_here(["train", *small, "--set", "keep=best", "--out", "chosen"], tmp_path)
+    assert "optimistic: these same pictures chose the weights" in chosen.stdout
+    last = run_here(["train", *small, "--out", "last"], tmp_path)
+    assert "validation accuracy" in last.stdout
+    assert "optimistic" not in last.stdout
+    scored = run_here(["evaluate", "chosen", "--split", "validation"], tmp_path)
+    assert "these pictures, or half of them, chose the weights" in scored.stdout + scored.stderr

@@ -1,0 +1,60 @@
+"""The folder in which the table is typed: real photographs and scans, few and small."""
+
+import shutil
+import tarfile
+from pathlib import Path
+
+import pytest
+from tests.commands.rows import Desk
+from tests.commands.table import ROWS
+
+_FIRST, _ADDED = 24, 30
+TOKEN = "a-token-of-the-table-of-commands"
+
+
+@pytest.fixture(scope="session")
+def desk(shared_data, tiny_folder, tmp_path_factory):
+    """The table's rows in a folder with their data, and a cache of their own.
+
+    hands/ has 24 photographs, named .JPG, of each of three signs; more/ six more of each; broken/ a damaged one; tiny/
+    is `tiny_folder`, holed/ the same with a damaged test picture; in leaky/ a training picture is a test picture too.
+    """
+    folder = tmp_path_factory.mktemp("commands") / "desk"
+    _photographs(shared_data / "sign_digits.tar", folder)
+    shutil.copytree(tiny_folder, folder / "tiny")
+    shutil.copytree(tiny_folder, folder / "leaky")
+    shutil.copy(folder / "leaky/train/null/00.png", folder / "leaky/test/null/seen.png")
+    shutil.copytree(tiny_folder / "test", folder / "new")
+    shutil.copytree(folder / "hands", folder / "broken")
+    shutil.copytree(tiny_folder, folder / "holed")
+    photograph = next((folder / "hands/0").iterdir()).read_bytes()
+    for place in ("broken/0", "holed/test/two"):
+        (folder / place / "cut off.JPG").write_bytes(photograph[:2000])
+    with tarfile.open(folder / "hands.tar", "w") as archive:
+        archive.add(folder / "hands", "hands")
+    lines = ["path,split,action,class", "train/null/00.png,train,drop,", "train/null/01.png,train,relabel,two"]
+    (folder / "fixes.csv").write_text("\n".join([*lines, "test/one/40.png,test,drop,\n"]))
+    (folder / "token.txt").write_text(f"{TOKEN}\n")
+    patch = pytest.MonkeyPatch()
+    patch.setenv("SACCADE_CACHE", str(folder.parent / "cache"))
+    patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+    yield Desk(folder, ROWS)
+    patch.undo()
+
+
+def _photographs(archive: Path, folder: Path) -> None:
+    """Takes the first photographs of three classes out of the archive."""
+    with tarfile.open(archive) as opened:
+        for label in "012":
+            members = sorted(
+                (member for member in opened.getmembers() if f"/{label}/" in f"/{member.name}" and member.isfile()),
+                key=lambda member: member.name,
+            )
+            for position, member in enumerate(members[:_ADDED]):
+                content = opened.extractfile(member)
+                assert content is not None
+                for name in ("hands", "more") if position < _FIRST else ("more",):
+                    place = folder / name / label / Path(member.name).name
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    content.seek(0)
+                    place.write_bytes(content.read())

@@ -1,0 +1,33 @@
+"""Rows of what needs no run: help, recipes, the cache."""
+
+from tests.commands.rows import Row
+from tests.snippets import Outcome
+
+from saccade.cli.main import VERBS
+
+
+def _is_one_recipe(outcome: Outcome) -> None:
+    shown = outcome.json
+    assert shown["name"] == "two-phase"
+    assert (shown["parameters"], shown["settings"]["plain_epochs"]) == (2_397_226, 10)
+
+
+def _only_hands_is_gone(outcome: Outcome) -> None:
+    shown = outcome.json
+    assert {entry["name"] for entry in shown["removed"]} == {"hands"}
+    left = {entry["name"] for entry in shown["entries"]}
+    assert "tiny" in left
+    assert "hands" not in left
+
+
+HELPING = [
+    *(Row(f"{verb} --help", [rf"^Usage: .* {verb} ", r"--help +Show this message"]) for verb in VERBS),
+    Row("--help", [rf"^  {verb} +\S" for verb in VERBS]),
+    Row("--version", [r"version \d+\.\d+\.\d+"], alone=True),
+    Row("recipes", [r"^recipe +epochs +weights", r"^fast +0\+8 +1,973,944", "^quick: "], alone=True),
+    Row("recipes scheduled", [r"^learning_rate +\S+ +the optimizer's highest", "123,466 weights"]),
+    Row("recipes two-phase --json", look=_is_one_recipe),
+    Row("cache", [r"^hands +decoded +\d+\.\d MB", r"MB of at most 20,000\.0 MB in "], alone=True),
+    Row("cache --clear hands --json", look=_only_hands_is_gone),
+    Row("cache --clear", [r"^removed [1-9]\d* entries, .*; 0 left$"]),
+]

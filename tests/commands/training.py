@@ -1,0 +1,238 @@
+"""Rows of commands that train: train, tune, learning-curve."""
+
+import csv
+import shutil
+import warnings
+from pathlib import Path
+
+from tests.commands.rows import Row
+from tests.snippets import Outcome
+
+_SMALL = "--recipe folder --epochs 1 --set image_size=32"
+
+
+def _run(outcome: Outcome, path: str):
+    from saccade.runs.run import Run
+
+    return Run.open(outcome.folder / path)
+
+
+def _splits(outcome: Outcome, path: str) -> dict[str, str]:
+    with (outcome.folder / path / "split.csv").open(encoding="utf-8") as file:
+        return {row["path"]: row["split"] for row in csv.DictReader(file)}
+
+
+def _learned_digits(outcome: Outcome) -> None:
+    run = _run(outcome, "runs/digits")
+    recipe = run.recipe
+    assert (recipe.epochs, recipe.batch_size, recipe.seed, recipe.image_size) == (4, 32, 3, 16)
+    assert (recipe.validation, recipe.checkpoint_seconds) == (0.2, 0)
+    accuracy = run.history()[-1].validation_accuracy
+    assert accuracy is not None
+    assert accuracy > 0.7  # 96%, of ten classes
+    assert f"validation accuracy {accuracy:.2%}" in outcome.stdout
+
+
+def _logged(outcome: Outcome) -> None:
+    from mlflow import MlflowClient
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.util.tensor_util import make_ndarray
+
+    run = _run(outcome, outcome.json["run"])
+    (record,) = run.history()
+    assert outcome.json["validation_accuracy"] == record.validation_accuracy
+    for part, accuracy in (("train", record.accuracy), ("validation", record.validation_accuracy)):
+        (event,) = EventAccumulator(str(run.path / "tensorboard" / part)).Reload().Tensors("epoch_accuracy")
+        assert abs(float(make_ndarray(event.tensor_proto)) - accuracy) < 1e-6
+    with warnings.catch_warnings(action="ignore"):  # of its own libraries
+        client = MlflowClient(f"sqlite:///{outcome.folder / 'mlflow.db'}")
+        (logged,) = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+    assert (logged.info.run_name, logged.info.status) == ("hands-folder-1", "FINISHED")
+    assert logged.data.params["image_size"] == "32"
+    assert logged.data.metrics["validation_accuracy"] == record.validation_accuracy
+
+
+def _keeps_the_split(outcome: Outcome) -> None:
+    before, after = _splits(outcome, "runs/hands-folder-1"), _splits(outcome, "runs/more")
+    assert before.items() <= after.items()
+    assert len(after) == 90
+
+
+def _applies_fixes(outcome: Outcome) -> None:
+    run = _run(outcome, "runs/fixed")
+    assert (run.data.pictures["test"], sum(run.data.pictures.values())) == (59, 178)  # of 60 and 180
+    assert {"train/null/00.png", "test/one/40.png"}.isdisjoint(_splits(outcome, "runs/fixed"))
+    assert (run.path / "fixes.csv").read_bytes() == (outcome.folder / "fixes.csv").read_bytes()
+
+
+def _left_one_out(outcome: Outcome) -> None:
+    lines = (outcome.folder / "runs/broken/quarantine.csv").read_text(encoding="utf-8")
+    assert "0/cut off.JPG" in lines
+    assert sum(outcome.read("runs/broken/data.json")["pictures"].values()) == 72
+
+
+def _went_on_from(path: str, name: str):
+    """Looks whether a transfer says where its network learned, and whether that helped."""
+
+    def look(outcome: Outcome) -> None:
+        run = _run(outcome, path)
+        source = run.source()
+        assert source is not None
+        assert source.name == name
+        if name != "MobileNetV3Small":
+            kept = run.history()[run.status().kept_epoch - 1].validation_accuracy
+            assert kept is not None
+            assert kept > 0.5  # 100% of 24 scanned digits, of three classes, by a network that has learned digits
+
+    return look
+
+
+def _two_seeds(outcome: Outcome) -> None:
+    shown = outcome.json
+    assert [Path(run["run"]).name for run in shown["runs"]] == ["seed-5", "seed-6"]
+    assert [run["seed"] for run in shown["runs"]] == [5, 6]
+    assert (shown["n"], shown["failed"]) == (2, [])
+    accuracies = [run["validation_accuracy"] for run in shown["runs"]]
+    assert abs(shown["validation_accuracy"] - sum(accuracies) / 2) < 1e-9
+
+
+def _extended(path: str, schedule: str):
+    def look(outcome: Outcome) -> None:
+        recipe = outcome.read(f"{path}/recipe.json")
+        assert (recipe["extends"], recipe["plain_epochs"], recipe["extended_schedule"]) == (1, 2, schedule)
+        assert Path(outcome.read(f"{path}/parent.json")["path"]).name == "hands-folder-1"
+
+    return look
+
+
+def _finished(path: str):
+    def look(outcome: Outcome) -> None:
+        run = _run(outcome, path)
+        assert run.status().state == "finished"
+        assert [record.epoch for record in run.history()] == list(range(1, 26))
+
+    return look
+
+
+def _put_the_stopped_run_elsewhere(folder: Path) -> None:
+    shutil.copytree(folder / "runs/stopped", folder / "runs/elsewhere")
+
+
+def _make_weights(folder: Path) -> None:
+    """A file such as Keras's own save_weights() writes, of a network without a head; untrained."""
+    from saccade.models.backbones import BACKBONES
+
+    BACKBONES["MobileNetV3Small"]._from_keras(32, 32, None).save_weights(folder / "mobile.weights.h5")
+
+
+def _is_a_curve(outcome: Outcome) -> None:
+    shown = outcome.json
+    assert shown == outcome.read("curves/tiny/learning_curve.json")
+    assert [point["pictures"] for point in shown["points"]] == [21, 30, 50, 80]
+    assert [len(point["accuracies"]) for point in shown["points"]] == [2, 2, 2, 2]
+    assert shown["recipe"]["seed"] == 4
+    assert shown["verdict"] in ("would help", "would hardly help", "can't be told")
+
+
+def _is_a_study(outcome: Outcome) -> None:
+    shown = outcome.json
+    assert (shown["recipe"], shown["state"], Path(shown["folder"]).name) == ("folder", "finished", "study")
+    assert set(shown["space"]) == {"learning_rate", "batch_size"}
+    assert [trial["state"] for trial in shown["trials"]] == ["complete"] * 2
+    assert shown["trials"][1]["settings"]["learning_rate"] in (0.003, 0.01)
+    assert outcome.read("tunings/study/trials/0/recipe.json")["label_smoothing"] == 0.1
+
+
+TRAINING = [
+    Row(
+        "train digits --recipe folder --epochs 4 --batch-size 32 --seed 3 --set image_size=16 --set validation=0.2"
+        " --checkpoint-every 0s --out runs/digits --summary",
+        ["^data: digits, 10 classes, .* 16x16 pixels$", r"conv1 \(Conv2D\)", r"^epoch 4/4: loss \d", r"n = 282\)",
+         "^trained on digits: weights of epoch 4 of 4 kept$", "^run: runs/digits$",
+         "^next: saccade evaluate runs/digits$"],
+        made=["runs/digits/model.keras", "runs/digits/model.onnx", "runs/digits/weights.safetensors"],
+        look=_learned_digits, alone=True,
+    ),
+    Row(
+        f"train hands {_SMALL} --tensorboard --mlflow --json",
+        ["^data: hands, 3 classes"], look=_logged, leaves="runs/hands-folder-1", alone=True,
+    ),
+    Row(f"train more {_SMALL} --split-from runs/hands-folder-1 --out runs/more", look=_keeps_the_split),
+    Row(f"train tiny {_SMALL} --fixes fixes.csv --out runs/fixed", look=_applies_fixes),
+    Row(f"train hands {_SMALL} --strict --out runs/strict", ["^run: runs/strict$"]),
+    Row(
+        f"train broken {_SMALL} --strict --out runs/refused",
+        [r"^error: ", r"cut off\.JPG"], code=1, look=lambda outcome: _is_absent(outcome, "runs/refused"),
+    ),
+    Row(
+        f"train broken {_SMALL} --out runs/broken",
+        ["1 pictures can't be read and are left out", r"^  0/cut off\.JPG: "], look=_left_one_out,
+    ),
+    Row(
+        "train tiny --from runs/digits --epochs 2 --set validation=0.2 --out runs/from-run",
+        [r"^run: runs/from-run \(transfer, "], look=_went_on_from("runs/from-run", "digits"),
+    ),
+    Row(
+        "train tiny --from runs/digits/weights.safetensors --epochs 2 --set validation=0.2 --out runs/from-weights",
+        look=_went_on_from("runs/from-weights", "weights.safetensors"),
+    ),
+    Row(
+        "train tiny --from MobileNetV3Small --weights mobile.weights.h5 --epochs 1 --set image_size=32"
+        " --out runs/from-name",
+        ["^trained on tiny: weights of epoch 1 of 1 kept$"], before=_make_weights,
+        look=_went_on_from("runs/from-name", "MobileNetV3Small"),
+    ),
+    Row(f"train hands {_SMALL} --out runs/more", ["a run is never overwritten"], code=1, look=_keeps_the_split),
+    Row("train tiny --from runs/nowhere", ["there is no source 'runs/nowhere'"], code=1),
+    Row(f"train hands {_SMALL} --seed 5 --seeds 2 --out runs/seeds --json", look=_two_seeds),
+    Row(
+        f"train hands {_SMALL} --folds 2 --out runs/folds",
+        [r"^run: \S*runs/folds$", "out-of-fold accuracy"], made=["runs/folds/folds.json"],
+    ),
+    Row(
+        "train hands --recipe folder --minutes 20 --set image_size=16 --out runs/minutes",
+        ["^plan: recipe folder, 100 passes", "^time: 20 minutes, until ", "it will end early"],
+        made=["runs/minutes/plan.json"],
+    ),
+    *(
+        Row(
+            f"train --extend runs/hands-folder-1 --epochs +1 --schedule {schedule} --out runs/{schedule}",
+            ["weights of epoch 2 of 2 kept"], look=_extended(f"runs/{schedule}", schedule),
+        )
+        for schedule in ("hold", "restart", "anneal")
+    ),
+    Row(
+        "train hands --recipe folder --epochs 25 --batch-size 4 --set image_size=32 --out runs/stopped",
+        ["^to go on with it: saccade train --resume runs/stopped$"], code=130, stop_at="epoch 1/25",
+    ),
+    Row(
+        "train more --resume runs/elsewhere",
+        ["^error: ", "--force"], code=1, before=_put_the_stopped_run_elsewhere, leaves="runs/elsewhere",
+    ),
+    Row("train more --resume runs/elsewhere --force", look=_finished("runs/elsewhere")),
+    Row("train --resume runs/stopped", ["^going on from the checkpoint of "], look=_finished("runs/stopped")),
+    Row(
+        "tune tiny --trials 2 --recipe folder --epochs 1 --seed 1 --set label_smoothing=0.1"
+        " --search learning_rate=0.003,0.01 --out tunings/study --json",
+        made=["tunings/study/tuning.html"], look=_is_a_study,
+    ),
+    Row(
+        f"tune tiny --minutes 0.1 {_SMALL}",
+        [r"^\d+ trials of folder on tiny, \d+ of them pruned$", r"^written: \S*tunings/tiny-folder-1/tuning.html$"],
+        alone=True,
+    ),
+    Row(
+        "learning-curve tiny --from runs/digits --recipe transfer --epochs 1 --set validation=0.2 --fixes fixes.csv"
+        " --seed 4 --sizes 21,30,50,80 --repeats 2 --out curves/tiny --json",
+        made=["curves/tiny/learning_curve.png"], look=_is_a_curve, alone=True,
+    ),
+    Row(
+        "learning-curve tiny --from MobileNetV3Small --weights mobile.weights.h5 --epochs 1 --set image_size=32"
+        " --sizes 21,30,50,80 --repeats 2 --out curves/weights",
+        [r"^test of the law: "], made=["curves/weights/learning_curve.json"], before=_make_weights, long=True,
+    ),
+]  # fmt: skip
+
+
+def _is_absent(outcome: Outcome, path: str) -> None:
+    assert not (outcome.folder / path).exists()

@@ -1,0 +1,146 @@
+"""Rows of commands that use a run: evaluate, report, compare, predict, export, benchmark."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+from tests.commands.rows import Row
+from tests.snippets import Outcome
+
+from saccade.deploy.formats import FORMATS
+
+
+def _scored(split: str, name: str):
+    def look(outcome: Outcome) -> None:
+        report = outcome.json
+        assert report["split"] == split
+        assert report["n"] == report["total"] > 100
+        assert report["accuracy"] > 0.7  # 95%, of ten classes
+        assert report == outcome.read(f"runs/digits/{name}")
+
+    return look
+
+
+def _fell(outcome: Outcome) -> None:
+    shown = outcome.json
+    assert len(shown["corruptions"]) == 7
+    assert all(len(found["accuracies"]) == 5 for found in shown["corruptions"].values())
+    noise = next(found for name, found in shown["corruptions"].items() if "noise" in name)
+    assert noise["accuracies"][-1] <= shown["accuracy"]
+
+
+def _is_a_card(outcome: Outcome) -> None:
+    assert (outcome.folder / outcome.json["page"]).read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert (outcome.folder / outcome.json["card"]).read_text(encoding="utf-8").startswith("---\n")
+
+
+def _compared(split: str):
+    def look(outcome: Outcome) -> None:
+        shown = outcome.json
+        assert shown == outcome.read(f"compared/{split}/comparison.json")
+        assert shown["split"] == split
+        assert {contender["name"] for contender in shown["contenders"]} == {"strict", "more"}
+
+    return look
+
+
+def _predictions_as_json(outcome: Outcome) -> None:
+    predictions = outcome.json
+    assert len(predictions) == 60
+    assert all(len(one["top"]) == 2 and 0 <= one["familiarity"] <= 1 and not one["refusal"] for one in predictions)
+    ones = [one for one in predictions if "/one/" in one["name"]]
+    right = sum(one["top"][0]["class_name"] == "1" for one in ones if not one["unsure"])
+    assert right > 0.6 * len(ones)  # all of 20, by a network that has learned ten digits
+
+
+def _predictions_as_csv(outcome: Outcome) -> None:
+    rows = list(csv.DictReader(io.StringIO(outcome.stdout)))
+    assert len(rows) == 21
+    assert {row["class_1"] for row in rows} <= set("0123456789") | {""}
+    assert [bool(row["refusal"]) for row in rows] == [*[False] * 20, True]
+
+
+def _exported(form: str) -> Any:
+    """Looks whether an export opens without Saccade's help and says of black and white what the run says."""
+
+    def look(outcome: Outcome) -> None:
+        shown = outcome.json
+        assert shown["format"] == form
+        assert all(Path(path).exists() for path in shown["files"])
+        assert shown["same_class"] > 0.9
+        tolerance = FORMATS[form].tolerance
+        assert tolerance is None or shown["largest_difference"] <= tolerance
+
+    return look
+
+
+def _list_the_run(folder: Path) -> None:
+    (folder / "before.txt").write_text("\n".join(sorted(path.name for path in (folder / "runs/digits").iterdir())))
+
+
+def _two_formats(outcome: Outcome) -> None:
+    """Both are measured, and nothing is kept of them."""
+    assert outcome.json["failed"] == {}
+    onnx, keras = outcome.json["formats"]
+    assert (onnx["format"], keras["format"]) == ("onnx", "keras")
+    for found in (onnx, keras):
+        assert found["pictures"] == 282
+        assert found["right"] > 0.7 * 282
+        assert found["one_picture_ms"] > 0
+    assert onnx["memory_mb"] < keras["memory_mb"]
+    left = sorted(path.name for path in (outcome.folder / "runs/digits").iterdir())
+    assert left == (outcome.folder / "before.txt").read_text().split("\n")
+
+
+USING = [
+    Row(
+        "evaluate runs/digits",
+        [r"^digits, test split: 374 pictures scored, each once$", r"^accuracy +\d\d\.\d\d%  \(95% interval ",
+         r"^\(macro average\) ", r"^calibration error ", r"^  \S*runs/digits/report\.json$"],
+        made=["runs/digits/confusion_matrix.png", "runs/digits/predictions.png", "runs/digits/answers.safetensors"],
+        alone=True,
+    ),
+    Row("evaluate runs/digits --split test --strict --json", look=_scored("test", "report.json")),
+    Row("evaluate runs/digits --split validation --json", look=_scored("validation", "report-validation.json")),
+    Row("evaluate runs/digits --split train --json", look=_scored("train", "report-train.json")),
+    Row(
+        "evaluate runs/from-run --data holed",
+        ["60 of 61 pictures scored", r"n = 60 of 61\)", r"^  test/two/cut off\.JPG: "],
+    ),
+    Row("evaluate runs/from-run --data holed --strict", [r"^error: ", r"cut off\.JPG"], code=1),
+    Row("evaluate runs/from-run --fixes fixes.csv", [r"^tiny, test split: 59 pictures scored, each once$"]),
+    Row("evaluate runs/from-weights --corruptions --json", look=_fell, made=["runs/from-weights/robustness.png"]),
+    Row("evaluate digits.onnx --data digits", [r"^accuracy +\d\d\.\d\d%  \(95% interval .* n = 374\)"]),
+    Row("report runs/digits", ["^written: .*/report.html$", "^written: .*/README.md$"], alone=True),
+    Row("report runs/hands-folder-1 --json", look=_is_a_card),
+    Row(
+        "compare runs/strict runs/seeds/seed-5 runs/seeds/seed-6",
+        [r"^ +runs +accuracy", "test split: .* pictures answered by all$",
+         r"^  \S*comparisons/1/differences.png$"], alone=True,
+    ),
+    *(
+        Row(
+            f"compare runs/strict runs/more --data hands --split {split} --out compared/{split} --json",
+            look=_compared(split),
+        )
+        for split in ("test", "validation", "train")
+    ),
+    Row(
+        "predict runs/digits new/one digits:test:0",
+        [r"^new/one/40.png: \d \d+\.\d%, \d ", "true class: "], alone=True,
+    ),
+    Row(
+        "predict runs/digits new --top 2 --abstain 0.5 --familiarity --json",
+        ["^unsure below "], look=_predictions_as_json,
+    ),
+    Row("predict runs/digits new/one 'broken/0/cut off.JPG' --csv", code=1, look=_predictions_as_csv),
+    Row("predict runs/digits 'new/one/4*.png' --csv --top 1", [r"^picture,true_class,class_1,probability_1,unsure,"]),
+    Row("export runs/digits --format onnx --out digits.onnx", [r"^written: \S*digits\.onnx$", "^size: "], alone=True),
+    *(
+        Row(f"export runs/digits --format {form} --json", look=_exported(form))
+        for form in FORMATS if form != "onnx"
+    ),
+    Row("benchmark runs/digits --format onnx", [r"^format +MB +accuracy", r"^onnx +\d"], alone=True),
+    Row("benchmark runs/digits --format onnx --format keras --json", look=_two_formats, before=_list_the_run),
+]  # fmt: skip

@@ -1,0 +1,164 @@
+"""The command lines of README and docs/, typed as they stand in a folder as the pages imagine it, with less work."""
+
+import os
+import shutil
+import signal
+import tarfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import click
+from PIL import Image
+from tests.snippets import Outcome, run_here, started
+
+from saccade.cli.main import cli
+
+PLACEHOLDERS = {"NAME": "quick", "N": "2", "VERB": "explore"}
+"""What stands for a word of the user's own; `lay` makes files and folders named DATA, RUN, SOURCE, PICTURE(S)."""
+
+
+def not_run(words: Sequence[str]) -> str:
+    """Why a command line is parsed, not run; empty where it is run."""
+    from saccade.models.backbones import BACKBONES
+
+    if any(word in BACKBONES for word in words) and "--weights" not in words:
+        return "Keras downloads the weights of a network of keras.applications"
+    if words[0] == "train" and words[1].startswith("-") and not {"--resume", "--extend"} & set(words):
+        return "without DATA it is CIFAR-10, a download"
+    return ""
+
+
+def lay(folder: Path, photos: Path, run: Path, *, runs: Iterable[str]) -> None:
+    """Lays out what the pages speak of: data, images, a token, and runs of these names.
+
+    Args:
+        folder: an empty folder.
+        photos: a folder of class folders.
+        run: a run on it.
+        runs: the directories to make, all with the contents of `run`.
+    """
+    for name in ("photos", "DATA", "cifar10-jpeg"):
+        shutil.copytree(photos, folder / name)
+    for archive in ("cifar10-jpeg.tar.xz", "photos.tar"):
+        with tarfile.open(folder / archive, "w:xz" if archive.endswith("xz") else "w") as opened:
+            opened.add(photos, "photos")
+    shutil.make_archive(str(folder / "photos"), "zip", photos.parent, photos.name)
+    image = Image.open(next((photos / "test").rglob("*.png")))
+    for name in ("new.jpg", "PICTURE", "more-pictures/a.jpg", "new/a.jpg", "new-pictures/a.jpg", "PICTURES/a.jpg"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        image.save(folder / name, "JPEG")
+    dropped = next((photos / "train").rglob("*.png")).relative_to(photos).as_posix()
+    (folder / "fixes.csv").write_text(f"path,split,action,class\n{dropped},train,drop,\n")
+    (folder / "token.txt").write_text("a-token-of-the-documentation\n")
+    for name in runs:
+        shutil.copytree(run, folder / name)
+
+
+def with_placeholders_filled(line: Sequence[str]) -> list[str]:
+    """The words, with such of a user's own in place of those that only stand for one."""
+    return [PLACEHOLDERS.get(word, word) for word in line]
+
+
+def parse(words: Sequence[str]) -> None:
+    """Has click parse a command line, without doing anything.
+
+    Raises:
+        click.UsageError: it is no command line of ours.
+    """
+    verb, *arguments = with_placeholders_filled(words)
+    command = cli.get_command(click.Context(cli), verb)
+    assert command is not None, words
+    if "--help" not in arguments:
+        command.make_context(verb, arguments)
+
+
+def typed(line: Sequence[str], folder: Path) -> Outcome:
+    """Types a command line of a page in a folder as `lay` made it, with less work than it asks for."""
+    words = with_placeholders_filled(line)
+    if words[0] == "serve":
+        return _served(words, folder)
+    if "--resume" in words:
+        return _resumed(words, folder)
+    if "--extend" in words:
+        _give_a_checkpoint(folder / "photos", folder / words[words.index("--extend") + 1])
+    if words[0] == "train" and "--out" in words:
+        shutil.rmtree(folder / words[words.index("--out") + 1], ignore_errors=True)
+    return run_here(shrunk(words), folder)
+
+
+def shrunk(words: Sequence[str]) -> list[str]:
+    """The command line with options at its end by which it does less; of two equal options the last counts."""
+    own: dict[str, list[str]] = {
+        "train": _less_training(words),
+        "tune": ["--minutes", "0.1"] if "--minutes" in words else ["--trials", "1"],
+        "learning-curve": ["--sizes", "21,30,50,80", "--repeats", "2", "--epochs", "1"],
+        "audit": ["--folds", "0" if "--folds" in words else "2"],
+        "benchmark": [] if "--format" in words else ["--format", "onnx"],
+        "predict": ["--abstain", "0.1"] if "--abstain" in words else [],
+    }
+    small_network = words[0] in ("tune", "learning-curve", "audit") and "--recipe" not in words
+    return [*words, *own.get(words[0], []), *(["--recipe", "folder"] if small_network else [])]
+
+
+def _less_training(words: Sequence[str]) -> list[str]:
+    if "--resume" in words:
+        return []
+    if "--minutes" in words:  # which has an end before its time: a hundred passes
+        return ["--recipe", "folder", "--set", "image_size=16", "--minutes", "20"]
+    less = ["--epochs", "1"]
+    for option, value in (("--seeds", "1"), ("--folds", "2")):
+        if option in words:
+            less += [option, value]
+    if "--extend" in words or "--from" in words:
+        return less
+    less += ["--set", "validation=0.5"]
+    if "--recipe" not in words and len(words) > 2:
+        return [*less, "--recipe", "folder"]
+    if {"fast", "accurate"} & set(words) or "--recipe" not in words:
+        less += ["--set", "end_size=0.5", "--set", "least_steps=0"]
+    return less
+
+
+def _served(words: Sequence[str], folder: Path) -> Outcome:
+    """Starts a server at a free port, has it classify an image, and ends it."""
+    import saccade
+
+    with started([*shrunk(words), "--port", "0", *(["--abstain", "0.1"] if "--abstain" in words else [])], folder) as (
+        process,
+        first,
+    ):
+        token = (folder / "token.txt").read_text().strip() if "--token-file" in words else None
+        model = Path(words[1]).stem
+        (answer,) = saccade.Client(first.removeprefix("serving at "), model, token=token).predict(folder / "new.jpg")
+        process.send_signal(signal.SIGTERM)
+        _, rest = process.communicate(timeout=300)
+        return Outcome(process.returncode, str(answer.top), f"{first}\n{rest}", folder)
+
+
+def _resumed(words: Sequence[str], folder: Path) -> Outcome:
+    """Types a command line with --resume while the run is one that Ctrl-C stopped after its first epoch."""
+    from saccade.runs.records import EpochRecord
+    from saccade.training.progress import Silence
+    from saccade.training.train import train
+
+    class CtrlC(Silence):
+        def epoch_ends(self, record: EpochRecord, seconds: float) -> None:
+            if record.epoch == 1:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    run, aside = folder / words[words.index("--resume") + 1], folder / "aside"
+    shutil.move(run, aside)
+    train(folder / "photos", recipe="folder", out=run, epochs=3, progress=CtrlC())
+    done = run_here(words, folder)
+    shutil.rmtree(run)
+    shutil.move(aside, run)
+    return done
+
+
+def _give_a_checkpoint(data: Path, run: Path) -> None:
+    """Puts a run that has its last checkpoint in the place of one that has none."""
+    from saccade.training.train import train
+
+    if not (run / "checkpoints").exists():
+        shutil.rmtree(run)
+        train(data, recipe="folder", out=run, epochs=1, progress=False)
