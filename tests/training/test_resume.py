@@ -123,26 +123,6 @@ def test_if_all_are_damaged_only_force_begins_again(tiny_folder, tmp_path, monke
     assert result_of(resumed) == result_of(trained(tiny_folder, tmp_path / "whole", "folder", plain_epochs=1))
 
 
-def test_a_run_that_was_interrupted_goes_on_as_if_nothing_had_happened(tiny_folder, tmp_path):
-    whole = trained(tiny_folder, tmp_path / "whole", "folder", plain_epochs=10, batch_size=27, checkpoint_seconds=3600)
-    command = [sys.executable, "-m", "saccade", "train"]
-    settings = ["--set", "plain_epochs=10", "--batch-size", "27", "--checkpoint-every", "1h"]
-    out = tmp_path / "interrupted"
-    with subprocess.Popen(
-        [*command, str(tiny_folder), "--recipe", "folder", *settings, "--out", str(out)],
-        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
-    ) as process:  # fmt: skip
-        assert process.stderr is not None
-        for line in process.stderr:
-            if line.startswith("epoch 3/"):
-                process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=60) == 130
-    assert Run.open(out).status().state == "interrupted"
-    result = subprocess.run([*command, "--resume", str(out)], capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    assert result_of(Run.open(out)) == result_of(whole)
-
-
 def test_what_has_ended_is_not_gone_on_with(tiny_run):
     with pytest.raises(RunError, match="is finished") as caught:
         saccade.resume(tiny_run)
