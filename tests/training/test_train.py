@@ -197,7 +197,7 @@ def test_a_training_that_diverges_says_so(run_copy, tiny_folder):
     from saccade.training.progress import Silence
 
     network = build_network(run_copy.recipe, height=32, width=32, classes=3)
-    network.get_layer("classes").bias.assign([np.nan] * 3)
+    network.get_layer("logits").bias.assign([np.nan] * 3)
     parts = parts_of(saccade.load(tiny_folder), validation=0.1, seed=0)
     with pytest.raises(TrainingError, match="diverged") as caught:
         fit(Networks(network, network), parts, run_copy, progress=Silence(), stop=StopRequest())
@@ -212,8 +212,8 @@ def test_a_weight_that_the_last_step_made_infinite_ends_the_training(run_copy, t
     from saccade.training.progress import Silence
 
     # Of a class without pictures: its probability is 0, which costs nothing.
-    network = build_network(get_recipe("classic"), height=32, width=32, classes=4)
-    network.get_layer("classes").bias.assign([0, 0, 0, -np.inf])
+    network = build_network(run_copy.recipe, height=32, width=32, classes=4)
+    network.get_layer("logits").bias.assign([0, 0, 0, -np.inf])
     parts = parts_of(saccade.load(tiny_folder), validation=0.1, seed=0)
     with pytest.raises(TrainingError, match="diverged"):
         fit(Networks(network, network), parts, run_copy, progress=Silence(), stop=StopRequest())
