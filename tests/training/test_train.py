@@ -65,8 +65,17 @@ def test_a_few_epochs_learn_real_digits(tiny_folder, tmp_path):
     assert history[-1].loss < history[0].loss / 2
 
 
+def test_small_batches_are_learned_from_at_the_rates_of_large_ones(tiny_folder, tmp_path):
+    """As with `fast`, by Muon: biases at their own rate for large batches would run away within the first epoch."""
+    few = {"start_size": 0.5, "end_size": 0.5}
+    run = saccade.train(tiny_folder, recipe="fast", epochs=5, out=tmp_path / "run", settings=few, progress=False)
+    assert run.recipe.batch_size_for(108) == 16 < run.recipe.batch_size
+    assert run.history()[-1].accuracy > 0.9
+
+
+@pytest.mark.nightly
 def test_the_default_recipe_learns_from_few_pictures(tmp_path):
-    """Small batches, in which biases at the rate of large ones would run away within the first epoch."""
+    """Of the ten digits, 1,438 pictures."""
     half = {"start_size": 0.4, "end_size": 0.5}  # of each side, which is a quarter of the work
     run = saccade.train("digits", out=tmp_path / "run", epochs=3, settings=half, progress=False)
     assert run.recipe.name == "fast"
