@@ -91,6 +91,30 @@ def run_copy(tiny_run, tmp_path):
     return Run.open(shutil.copytree(tiny_run.path, tmp_path / "run"))
 
 
+@pytest.fixture(scope="module")
+def narrow_fast():
+    """The network of `fast` with few channels: what is done with it is the same, in a fifth of the time."""
+    from saccade.models import fast
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fast, "CHANNELS", (16, 16, 32))
+        yield
+
+
+@pytest.fixture(scope="module")
+def slim_convnext():
+    """ConvNeXtTiny with one block of few channels where there are up to nine of up to 768: layers of the same kinds."""
+    import keras
+    from keras.src.applications.convnext import ConvNeXt
+
+    def slim(**settings):
+        return ConvNeXt(depths=[1] * 4, projection_dims=[8, 16, 24, 32], name="convnext_tiny", **settings)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.applications, "ConvNeXtTiny", slim)
+        yield
+
+
 @pytest.fixture(scope="session")
 def settled():
     """Makes the body of a backbone for pictures of a size as a training leaves it, though no training was.

@@ -20,7 +20,7 @@ from saccade.cli.main import cli
 from saccade.runs.run import Run
 
 # Long enough for the signal to come within it: the first epochs are told long before the last.
-SETTINGS = {"plain_epochs": 40, "batch_size": 27, "checkpoint_seconds": 3600}
+SETTINGS = {"plain_epochs": 25, "batch_size": 27, "checkpoint_seconds": 3600}
 COMMAND = [
     "train",
     "--recipe",
@@ -59,7 +59,7 @@ def stopped(tiny_folder, tmp_path_factory):
         shown = b""
         while read := _read(main):
             shown += read
-            if b"epoch 1/40: loss" in shown and b"stopping" not in shown:
+            if b"epoch 1/25: loss" in shown and b"stopping" not in shown:
                 process.send_signal(signal.SIGINT)
                 shown += _read(main)
         os.close(main)
@@ -75,7 +75,7 @@ def _read(main):
 
 
 def test_on_a_terminal_there_is_a_bar_with_rate_and_remaining_time(stopped):
-    bar = r"epoch \d+/40.*\d+/108 \[\d+:\d+<\d+:\d+, .*pictures/s, loss \d\.\d+, accuracy \d\.\d+"
+    bar = r"epoch \d+/25.*\d+/108 \[\d+:\d+<\d+:\d+, .*pictures/s, loss \d\.\d+, accuracy \d\.\d+"
     assert re.search(bar, stopped.shown), stopped.shown
 
 
@@ -85,7 +85,7 @@ def test_the_first_ctrl_c_saves_a_run_that_can_be_evaluated(stopped):
     assert "interrupted on tiny" in stopped.stdout
     run = Run.open(stopped.out)
     assert run.status().state == "interrupted"
-    assert 1 <= run.status().kept_epoch == len(run.history()) < 40
+    assert 1 <= run.status().kept_epoch == len(run.history()) < 25
     assert saccade.evaluate(run).n == 60
 
 
