@@ -1,5 +1,6 @@
 """What all tests share: a cache of their own, the shared data where it is there, and small real runs."""
 
+import functools
 import os
 import shutil
 from dataclasses import replace
@@ -12,6 +13,29 @@ from PIL import Image
 from saccade.data.dataset import Split
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def pytest_runtest_setup(item):
+    """Skips what computes in bfloat16 where TensorFlow can't: where oneDNN is told to keep to AVX2, for one.
+
+    A processor without bfloat16 is no such place: there Eigen computes, slowly.
+    """
+    if (item.get_closest_marker("bfloat16") or "bfloat16" in item.name) and not _convolves_in_bfloat16():
+        pytest.skip("TensorFlow has no bfloat16 convolution here")
+
+
+@functools.cache
+def _convolves_in_bfloat16():
+    import keras
+
+    try:
+        ones = keras.ops.ones((1, 4, 4, 1), "bfloat16")
+        keras.ops.conv(ones, keras.ops.ones((3, 3, 1, 1), "bfloat16"), padding="same")
+    except Exception as error:  # TensorFlow's own, which other backends do not have
+        if type(error).__module__.startswith("tensorflow"):
+            return False
+        raise
+    return True
 
 
 @pytest.fixture(autouse=True, scope="session")

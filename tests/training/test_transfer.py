@@ -34,7 +34,7 @@ def others(tiny_folder, tmp_path_factory):
     root = tmp_path_factory.mktemp("others") / "pair"
     for part in ("train", "test"):
         shutil.copytree(tiny_folder / part / "one", root / part / "upright")
-        shutil.copytree(tiny_folder / part / "two", root / part / "bent")
+        shutil.copytree(tiny_folder / part / "null", root / part / "round")
     return root
 
 
