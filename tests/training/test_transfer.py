@@ -5,6 +5,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 import saccade
 from saccade.errors import RecipeError, RunError, TrainingError
@@ -66,8 +67,10 @@ def test_small_batches_are_learned_from_at_the_rates_of_large_ones(source):
 
 
 def test_it_tells_classes_apart_that_its_source_never_saw(transferred):
-    report = saccade.evaluate(transferred)
-    assert (report.n, report.accuracy > 0.7) == (40, True)  # by chance in one of a hundred
+    assert saccade.evaluate(transferred).n == 40
+    answers = transferred.answers("answers.safetensors")
+    # 1.0 with each of four seeds; of answers by chance it is above 0.85 once in ten thousand times.
+    assert roc_auc_score(answers.labels, answers.probabilities[:, 1]) > 0.85
     assert transferred.calibration() is not None
 
 
@@ -89,9 +92,10 @@ def test_only_a_head_leaves_the_network_as_it_was_and_equals_scikit_learns(sourc
     spread = of(training).std(axis=0) + 1e-12
     reference = LogisticRegression(fit_intercept=False, C=1.0, max_iter=1000)
     reference.fit(of(training) / spread, training.labels)
-    answers = Predictor.from_run(run).probabilities_of(test).argmax(axis=1)
+    probabilities = Predictor.from_run(run).probabilities_of(test)
+    answers = probabilities.argmax(axis=1)
     assert (answers == reference.predict(of(test) / spread)).mean() > 0.9
-    assert (answers == test.labels).mean() > 0.7
+    assert roc_auc_score(test.labels, probabilities[:, 1]) > 0.85
 
 
 def test_features_are_computed_once(source, others, tmp_path, monkeypatch):
@@ -105,13 +109,10 @@ def test_features_are_computed_once(source, others, tmp_path, monkeypatch):
         return original(extract, shard, mirrored, advance)
 
     monkeypatch.setattr(features.FeatureExtractor, "_computed", counting)
+    monkeypatch.setenv("SACCADE_CACHE", str(tmp_path / "cache"))
     for name in ("one", "other"):
         saccade.transfer(others, source, epochs=1, out=tmp_path / name, settings={"rotation": 1}, progress=False)
-    first = len(counted)
-    assert first in (0, 3)  # none where another test computed them
-    monkeypatch.setenv("SACCADE_CACHE", str(tmp_path / "cache"))
-    saccade.transfer(others, source, epochs=1, out=tmp_path / "anew", progress=False)
-    assert sum(counted[first:]) == 80 + 64 * 1  # 64 training pictures and their mirror images, 16 for validation
+        assert sum(counted) == 80 + 64 * 1  # 64 training pictures and their mirror images, 16 for validation
 
 
 def test_equal_trainings_have_equal_bits_with_and_without_the_cache(source, others, transferred, tmp_path, monkeypatch):
