@@ -1,5 +1,6 @@
 """What all tests share: a cache of their own, the shared data where it is there, and small real runs."""
 
+import functools
 import os
 import shutil
 import tarfile
@@ -13,6 +14,29 @@ from PIL import Image
 from saccade.data.dataset import Split
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def pytest_runtest_setup(item):
+    """Skips what computes in bfloat16 where TensorFlow can't: where oneDNN is told to keep to AVX2, for one.
+
+    A processor without bfloat16 is no such place: there Eigen computes, slowly.
+    """
+    if (item.get_closest_marker("bfloat16") or "bfloat16" in item.name) and not _convolves_in_bfloat16():
+        pytest.skip("TensorFlow has no bfloat16 convolution here")
+
+
+@functools.cache
+def _convolves_in_bfloat16():
+    import keras
+
+    try:
+        ones = keras.ops.ones((1, 4, 4, 1), "bfloat16")
+        keras.ops.conv(ones, keras.ops.ones((3, 3, 1, 1), "bfloat16"), padding="same")
+    except Exception as error:  # TensorFlow's own, which other backends do not have
+        if type(error).__module__.startswith("tensorflow"):
+            return False
+        raise
+    return True
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -80,11 +104,16 @@ def dataset(tiny_folder):
 
 @pytest.fixture(scope="session")
 def tiny_run(tiny_folder, tmp_path_factory):
-    """The recipe `quick` trained for two epochs on `tiny_folder`, one plain and one augmented."""
+    """The recipe `folder` trained for five epochs on `tiny_folder`, the last of them augmented.
+
+    Its 0.2 million weights, not the 8.4 million of `quick`: many tests copy, open, export and hash them.
+    """
     from saccade.training.train import train
 
-    run = train(tiny_folder, recipe="quick", out=tmp_path_factory.mktemp("runs") / "tiny", epochs=2, progress=False)
-    shutil.rmtree(run.path / "checkpoints")  # 100 MB that no test goes on from, and many copy the run
+    settings = {"plain_epochs": 4, "augmented_epochs": 1, "batch_size": 12, "learning_rate": 0.002}
+    out = tmp_path_factory.mktemp("runs") / "tiny"
+    run = train(tiny_folder, recipe="folder", out=out, settings=settings, progress=False)
+    shutil.rmtree(run.path / "checkpoints")  # no test goes on from them, and many copy the run
     return run
 
 
@@ -94,6 +123,30 @@ def run_copy(tiny_run, tmp_path):
     from saccade.runs.run import Run
 
     return Run.open(shutil.copytree(tiny_run.path, tmp_path / "run"))
+
+
+@pytest.fixture(scope="module")
+def narrow_fast():
+    """The network of `fast` with few channels: what is done with it is the same, in a fifth of the time."""
+    from saccade.models import fast
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fast, "CHANNELS", (16, 16, 32))
+        yield
+
+
+@pytest.fixture(scope="module")
+def slim_convnext():
+    """ConvNeXtTiny with one block of few channels where there are up to nine of up to 768: layers of the same kinds."""
+    import keras
+    from keras.src.applications.convnext import ConvNeXt
+
+    def slim(**settings):
+        return ConvNeXt(depths=[1] * 4, projection_dims=[8, 16, 24, 32], name="convnext_tiny", **settings)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.applications, "ConvNeXtTiny", slim)
+        yield
 
 
 @pytest.fixture(scope="session")

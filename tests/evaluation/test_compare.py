@@ -109,7 +109,7 @@ def test_runs_that_differ_by_seed_alone_are_one_contender(made, folder):
     comparison = saccade.compare([seeds[0], other[0], *seeds[1:], other[1]])
     assert [len(contender.runs) for contender in comparison.contenders] == [3, 2]
     assert [contender.name for contender in comparison.contenders] == [
-        "quick on tiny (learning_rate=0.002)", "quick on tiny (learning_rate=0.004)",
+        "folder on tiny (learning_rate=0.002)", "folder on tiny (learning_rate=0.004)",
     ]  # fmt: skip
     first = comparison.contenders[0]
     assert first.seeds == (0, 1, 2)

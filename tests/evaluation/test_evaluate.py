@@ -60,7 +60,7 @@ def test_the_numbers_are_those_of_the_runs_own_probabilities(run, tiny_folder):
     assert 0 <= report.expected_calibration_error <= 1
 
 
-def test_six_views_are_told_beside_one(tiny_folder, tmp_path):
+def test_six_views_are_told_beside_one(narrow_fast, tiny_folder, tmp_path):
     settings = {"start_size": 0.5, "end_size": 0.5, "least_steps": 4}
     run = saccade.train(tiny_folder, recipe="fast", out=tmp_path / "run", epochs=1, settings=settings, progress=False)
     report = saccade.evaluate(run)

@@ -54,6 +54,7 @@ def test_outputs_and_gradients_are_those_of_the_convolution(policy, shape):
 
 
 @pytest.mark.backends
+@pytest.mark.bfloat16
 @pytest.mark.parametrize("settings", [{}, {"strides": 2}, {"padding": "valid"}, {"kernel_size": 2}, {"groups": 2}])
 def test_every_convolution_gives_what_the_stock_layer_gives(settings):
     x = whole_numbers((4, 6, 5, 4), 0)

@@ -8,6 +8,8 @@ from saccade.models.weights import assign, named_weights
 from saccade.recipes import CATALOGUE, get_recipe
 
 ALL = sorted(CATALOGUE)
+# `accurate` is `fast` with more channels, and `classic` `two-phase` with more epochs.
+OTHER = [pytest.param(name, marks=[pytest.mark.nightly] * (name in ("accurate", "classic"))) for name in ALL]
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -25,7 +27,7 @@ def test_the_tutorials_weights_are_counted_as_in_their_text():
     }
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", OTHER)
 def test_any_size_and_number_of_classes_that_fit(name):
     model = build_probability_model(get_recipe(name), height=40, width=24, classes=3)
     answers = forward(model, np.full((2, 40, 24, 3), 255, np.uint8).__getitem__, 2)
@@ -33,7 +35,7 @@ def test_any_size_and_number_of_classes_that_fit(name):
     np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", OTHER)
 def test_the_same_seed_gives_the_same_weights_and_leaves_the_callers_random_numbers_alone(name):
     import random
 
@@ -78,7 +80,7 @@ def test_weights_are_checked_before_they_are_taken():
         assign(model, good | {"logits/bias": np.full(4, np.nan, np.float32)})
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", OTHER)
 def test_the_probability_model_ends_in_a_softmax_of_the_network(name):
     recipe = get_recipe(name).with_settings({"start_size": 1, "end_size": 1, "views": 1})
     network = build_network(recipe, height=32, width=32, classes=5)

@@ -49,6 +49,7 @@ def dtypes(model):
 
 
 @pytest.mark.backends
+@pytest.mark.bfloat16
 @pytest.mark.parametrize("family", OWN)
 def test_it_answers_as_the_network_does(family):
     network = network_of(family)
@@ -64,6 +65,7 @@ def test_it_answers_as_the_network_does(family):
         np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance * spread)
 
 
+@pytest.mark.bfloat16
 @pytest.mark.parametrize("family", OWN)
 def test_its_trained_weights_go_back_into_a_network_of_stock_layers(family):
     network = network_of(family)

@@ -22,7 +22,7 @@ def fixed_run(tiny_folder, fixes, tmp_path_factory):
     from click.testing import CliRunner
 
     out = tmp_path_factory.mktemp("runs") / "fixed"
-    arguments = ["train", str(tiny_folder), "--recipe", "quick", "--epochs", "2", "--out", str(out)]
+    arguments = ["train", str(tiny_folder), "--recipe", "folder", "--epochs", "2", "--out", str(out)]
     result = CliRunner().invoke(cli, [*arguments, "--fixes", str(fixes)], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return Run.open(out)

@@ -1,91 +1,114 @@
+"""Ctrl-C in a training that was typed on a terminal: what is shown, what is saved, and that it goes on to the bit."""
+
 import fcntl
 import os
 import pty
 import re
+import shutil
 import signal
 import struct
 import subprocess
 import sys
 import termios
-from contextlib import contextmanager
+from dataclasses import dataclass
 
 import pytest
+from click.testing import CliRunner
 
 import saccade
+from saccade.cli.main import cli
 from saccade.runs.run import Run
 
-TRAIN = [sys.executable, "-m", "saccade", "train"]
+# Long enough for the signal to come within it: the first epochs are told long before the last.
+SETTINGS = {"plain_epochs": 25, "batch_size": 27, "checkpoint_seconds": 3600}
+COMMAND = [
+    "train",
+    "--recipe",
+    "folder",
+    *(part for each in SETTINGS.items() for part in ("--set", "{}={}".format(*each))),
+]
+# A step waits for a second, so that a signal can come within it.
+SLOW = """
+import time
+from saccade.training.step import TrainingStep
+real = TrainingStep.__call__
+TrainingStep.__call__ = lambda *arguments: (time.sleep(1), real(*arguments))[1]
+from saccade.cli.main import main
+main()
+"""
 
 
-@contextmanager
-def started(*arguments):
-    process = subprocess.Popen([*TRAIN, *arguments], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    with process:
-        try:
-            yield process
-        finally:
-            process.kill()
+@dataclass(frozen=True)
+class Stopped:
+    """A training that was stopped by one Ctrl-C: its directory, its exit code, and what it told on its terminal."""
+
+    out: object
+    code: int
+    stdout: str
+    shown: str
 
 
-def wait_for(process, start_of_line):
-    lines = []
-    for line in process.stderr:
-        lines.append(line)
-        if line.startswith(start_of_line):
-            return
-    pytest.fail(f"the training ended before it said '{start_of_line}': {lines}")
+@pytest.fixture(scope="module")
+def stopped(tiny_folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("stopped") / "run"
+    main, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 160, 0, 0))
+    command = [sys.executable, "-m", "saccade", *COMMAND, "--out", str(out), str(tiny_folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=terminal, text=True) as process:
+        os.close(terminal)
+        shown = b""
+        while read := _read(main):
+            shown += read
+            if b"epoch 1/25: loss" in shown and b"stopping" not in shown:
+                process.send_signal(signal.SIGINT)
+                shown += _read(main)
+        os.close(main)
+        stdout, _ = process.communicate(timeout=120)
+    return Stopped(out, process.returncode, stdout, shown.decode())
 
 
-def test_the_first_ctrl_c_saves_a_run_that_can_be_evaluated(tiny_folder, tmp_path):
-    out = tmp_path / "run"
-    with started(str(tiny_folder), "--recipe", "folder", "--epochs", "5000", "--out", str(out)) as process:
-        wait_for(process, "epoch 1/")
-        process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=120)
-    assert process.returncode == 130, stderr
-    assert "press Ctrl-C again to quit without saving" in stderr
-    assert "interrupted on tiny" in stdout
-    run = Run.open(out)
+def _read(main):
+    try:
+        return os.read(main, 65536)
+    except OSError:  # the other end is closed
+        return b""
+
+
+def test_on_a_terminal_there_is_a_bar_with_rate_and_remaining_time(stopped):
+    bar = r"epoch \d+/25.*\d+/108 \[\d+:\d+<\d+:\d+, .*pictures/s, loss \d\.\d+, accuracy \d\.\d+"
+    assert re.search(bar, stopped.shown), stopped.shown
+
+
+def test_the_first_ctrl_c_saves_a_run_that_can_be_evaluated(stopped):
+    assert stopped.code == 130, stopped.shown
+    assert "press Ctrl-C again to quit without saving" in stopped.shown
+    assert "interrupted on tiny" in stopped.stdout
+    run = Run.open(stopped.out)
     assert run.status().state == "interrupted"
-    assert 1 <= run.status().kept_epoch == len(run.history()) < 5000
+    assert 1 <= run.status().kept_epoch == len(run.history()) < 25
     assert saccade.evaluate(run).n == 60
+
+
+def test_a_run_that_was_interrupted_goes_on_as_if_nothing_had_happened(stopped, tiny_folder, tmp_path):
+    whole = saccade.train(tiny_folder, recipe="folder", settings=SETTINGS, out=tmp_path / "whole", progress=False)
+    resumed = shutil.copytree(stopped.out, tmp_path / "resumed")
+    result = CliRunner().invoke(cli, ["train", "--resume", str(resumed)])
+    assert result.exit_code == 0, result.output
+    for name in ("weights.safetensors", "history.csv"):
+        assert (resumed / name).read_bytes() == (whole.path / name).read_bytes()
 
 
 def test_the_second_ctrl_c_quits(tiny_folder, tmp_path):
     out = tmp_path / "run"
-    # Large pictures make steps, validation and saving long enough for the second signal to come within them.
-    large = ["--set", "image_size=256", "--set", "batch_size=100"]
-    with started(str(tiny_folder), "--recipe", "folder", "--epochs", "50", *large, "--out", str(out)) as process:
-        wait_for(process, "epoch 1/")
-        process.send_signal(signal.SIGINT)
-        wait_for(process, "stopping after this step")
-        process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=120)
-    assert process.returncode == 130, stderr
-    assert "Traceback" not in stderr
+    command = [sys.executable, "-c", SLOW, "train", str(tiny_folder), "--recipe", "folder", "--set", "batch_size=108"]
+    with subprocess.Popen([*command, "--out", str(out)], stderr=subprocess.PIPE, text=True) as process:
+        told = []
+        assert process.stderr is not None
+        for line in process.stderr:
+            told.append(line)
+            if line.startswith(("epoch 1/", "stopping after this step")):
+                process.send_signal(signal.SIGINT)
+    assert process.returncode == 130, told
+    assert any("stopping after this step" in line for line in told)
+    assert not any("Traceback" in line for line in told)
     assert not (out / "weights.safetensors").exists()
-
-
-def test_on_a_terminal_there_is_a_bar_with_rate_and_remaining_time(tiny_folder, tmp_path):
-    # Large pictures: the bar is drawn at most ten times a second, so an epoch must last a while.
-    large = ["--set", "image_size=64", "--set", "batch_size=2"]
-    arguments = [str(tiny_folder), "--recipe", "folder", "--epochs", "1", *large]
-    main, terminal = pty.openpty()
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 160, 0, 0))
-    process = subprocess.Popen(
-        [*TRAIN, *arguments, "--out", str(tmp_path / "run")], stderr=terminal, stdout=subprocess.DEVNULL
-    )
-    os.close(terminal)
-    shown = b""
-    while True:
-        try:
-            read = os.read(main, 65536)
-        except OSError:
-            break
-        if not read:
-            break
-        shown += read
-    os.close(main)
-    assert process.wait(timeout=60) == 0
-    text = shown.decode()
-    assert re.search(r"epoch 1/1.*\d+/108 \[\d+:\d+<\d+:\d+, .*pictures/s, loss \d\.\d+, accuracy \d\.\d+", text)

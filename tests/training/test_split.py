@@ -60,7 +60,7 @@ def test_pictures_keep_their_part_when_others_are_added(folder, tmp_path):
         shutil.copy(folder / name / "00.png", folder / name / "copy of 00.png")
     settings = {"validation": 0.2, "seed": 7}
     second = saccade.train(
-        folder, recipe="quick", epochs=1, out=tmp_path / "second", settings=settings, split_from=first.path,
+        folder, recipe="folder", epochs=1, out=tmp_path / "second", settings=settings, split_from=first.path,
         progress=False,
     )  # fmt: skip
     before, after = parts_in(first), parts_in(second)

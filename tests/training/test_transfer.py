@@ -1,12 +1,11 @@
 """Transfer: what a network learned from other pictures is kept, used and never confused."""
 
 import shutil
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 import saccade
 from saccade.errors import RecipeError, RunError, TrainingError
@@ -14,6 +13,7 @@ from saccade.inference.light import light_model
 from saccade.inference.predictor import Predictor
 from saccade.models.backbones import BACKBONES
 from saccade.models.head import without_head
+from saccade.training.progress import Silence
 from saccade.training.source import Source
 
 # Digits are not mirrored: with mirrored ones, networks of three seeds had 25 to 31 of the 40 right, without 31 or 32.
@@ -23,8 +23,8 @@ ALL = FEW | {"keep": "last", "statistics_batches": 2}
 
 
 @pytest.fixture(scope="module")
-def source(tiny_folder, tmp_path_factory):
-    """A run of `fast` on the three digits."""
+def source(narrow_fast, tiny_folder, tmp_path_factory):
+    """A run of a narrow `fast` on the three digits."""
     settings = {"validation": 0.2, "views": 1, "start_size": 1, "end_size": 1}
     return saccade.train(
         tiny_folder, recipe="fast", epochs=5, out=tmp_path_factory.mktemp("source") / "run", settings=settings,
@@ -38,7 +38,7 @@ def others(tiny_folder, tmp_path_factory):
     root = tmp_path_factory.mktemp("others") / "pair"
     for part in ("train", "test"):
         shutil.copytree(tiny_folder / part / "one", root / part / "upright")
-        shutil.copytree(tiny_folder / part / "two", root / part / "bent")
+        shutil.copytree(tiny_folder / part / "null", root / part / "round")
     return root
 
 
@@ -51,8 +51,8 @@ def transferred(source, others, tmp_path_factory):
 
 def test_the_lower_layers_are_the_sources_and_the_head_is_its_own(source, transferred):
     before, after = source.weights(), transferred.weights()
-    assert after["classes/kernel"].shape == (256, 2)
-    assert before["classes/kernel"].shape == (256, 3)
+    assert after["classes/kernel"].shape == (32, 2)
+    assert before["classes/kernel"].shape == (32, 3)
     for name in ("stem/kernel", "stem/bias", "norm3b/moving_mean", "norm3b/moving_variance", "norm3b/beta"):
         np.testing.assert_array_equal(after[name], before[name])
     assert not np.array_equal(after["conv3b/kernel"], before["conv3b/kernel"])
@@ -62,9 +62,18 @@ def test_the_lower_layers_are_the_sources_and_the_head_is_its_own(source, transf
     assert [epoch.phase for epoch in transferred.history()] == ["head", "augmented", "augmented"]
 
 
+def test_small_batches_are_learned_from_at_the_rates_of_large_ones(source):
+    """By Muon: biases at their own rate for large batches would run away within the first epoch."""
+    assert source.recipe.batch_size_for(96) == 16 < source.recipe.batch_size
+    # Six seeds ended between 93.5% and 97.2%, with a deviation of 1.5%: 0.8 is ten deviations below their mean.
+    assert source.history()[-1].accuracy > 0.8
+
+
 def test_it_tells_classes_apart_that_its_source_never_saw(transferred):
-    report = saccade.evaluate(transferred)
-    assert (report.n, report.accuracy > 0.7) == (40, True)  # by chance in one of a hundred
+    assert saccade.evaluate(transferred).n == 40
+    answers = transferred.answers("answers.safetensors")
+    # 1.0 with each of four seeds; of answers by chance it is above 0.85 once in ten thousand times.
+    assert roc_auc_score(answers.labels, answers.probabilities[:, 1]) > 0.85
     assert transferred.calibration() is not None
     assert light_model(transferred) is not None
 
@@ -87,9 +96,10 @@ def test_only_a_head_leaves_the_network_as_it_was_and_equals_scikit_learns(sourc
     spread = of(training).std(axis=0) + 1e-12
     reference = LogisticRegression(fit_intercept=False, C=1.0, max_iter=1000)
     reference.fit(of(training) / spread, training.labels)
-    answers = Predictor.from_run(run).probabilities_of(test).argmax(axis=1)
+    probabilities = Predictor.from_run(run).probabilities_of(test)
+    answers = probabilities.argmax(axis=1)
     assert (answers == reference.predict(of(test) / spread)).mean() > 0.9
-    assert (answers == test.labels).mean() > 0.7
+    assert roc_auc_score(test.labels, probabilities[:, 1]) > 0.85
 
 
 def test_features_are_computed_once(source, others, tmp_path, monkeypatch):
@@ -119,18 +129,21 @@ def test_equal_trainings_have_equal_bits_with_and_without_the_cache(source, othe
         np.testing.assert_array_equal(again.weights()[name], weight)
 
 
-def test_a_killed_transfer_goes_on_without_its_source_to_the_same_bits(source, others, transferred, tmp_path):
+class PowerCutError(Exception):
+    """Comes between the second epoch's checkpoint and the third epoch."""
+
+
+class Deadly(Silence):
+    def epoch_ends(self, record, seconds):
+        if record.epoch == 2:
+            raise PowerCutError
+
+
+def test_a_transfer_that_was_cut_off_goes_on_without_its_source_to_the_same_bits(source, others, transferred, tmp_path):
     gone = shutil.copytree(source.path, tmp_path / "source")
-    program = (
-        "import os, saccade\n"
-        "from saccade.training.progress import Silence\n"
-        "class Deadly(Silence):\n"
-        "    def epoch_ends(self, record, seconds):\n"
-        "        os._exit(9) if record.epoch == 2 else None\n"
-        f"saccade.transfer({str(others)!r}, {str(gone)!r}, out={str(tmp_path / 'run')!r}, "
-        f"settings={ALL!r} | {{'checkpoint_seconds': 0}}, progress=Deadly())\n"
-    )
-    assert subprocess.run([sys.executable, "-c", program], check=False, capture_output=True).returncode == 9
+    settings = ALL | {"checkpoint_seconds": 0}
+    with pytest.raises(PowerCutError):
+        saccade.transfer(others, gone, out=tmp_path / "run", settings=settings, progress=Deadly())
     shutil.rmtree(gone)
     resumed = saccade.resume(tmp_path / "run", progress=False)
     for name, weight in transferred.weights().items():
@@ -170,7 +183,6 @@ def test_a_file_of_weights_is_a_source_as_good_as_its_run(source, others, tmp_pa
 
 def test_a_transferred_run_is_exported_reported_and_transferred_from(transferred, others, tmp_path):
     assert saccade.export(transferred, format="onnx", out=tmp_path / "m.onnx").pictures > 0
-    assert saccade.export(transferred, format="keras", out=tmp_path / "m.keras").pictures > 0
     saccade.evaluate(transferred)
     card = saccade.report(transferred).card
     assert card is not None
@@ -209,8 +221,8 @@ def test_weights_of_another_version_do_not_say_of_what_network_they_are(source, 
         Source.of(tmp_path / "plain.safetensors")
 
 
-def test_a_network_of_keras_with_weights_from_a_file(tmp_path, others, settled):
-    body = settled(BACKBONES["MobileNetV3Small"], 32)
+def test_a_network_of_keras_with_weights_from_a_file(tmp_path, others):
+    body = BACKBONES["MobileNetV3Small"]._from_keras(32, 32, None)
     body.save_weights(tmp_path / "w.weights.h5")
     run = saccade.transfer(
         others, "mobilenetv3small", weights=tmp_path / "w.weights.h5", epochs=1, settings={"image_size": 32},
@@ -274,6 +286,6 @@ def test_every_backbone_is_built_trained_saved_exported_and_reopened(name, other
     ]
 
 
-def test_layers_have_the_same_names_however_many_networks_a_process_has_made():
+def test_layers_have_the_same_names_however_many_networks_a_process_has_made(slim_convnext):
     first, second = (BACKBONES["ConvNeXtTiny"].build(32, 32, 2) for _ in range(2))
     assert [layer.name for layer in first.layers] == [layer.name for layer in second.layers]

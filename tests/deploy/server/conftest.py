@@ -31,9 +31,8 @@ def noisy_digits(tmp_path_factory):
 @pytest.fixture(scope="session")
 def pictures_run(noisy_digits, tmp_path_factory):
     """A run as the command line leaves one, with a model for ONNX Runtime; evaluated."""
-    run = saccade.train(
-        noisy_digits, recipe="quick", epochs=2, out=tmp_path_factory.mktemp("served") / "pictures", progress=False
-    )
+    out = tmp_path_factory.mktemp("served") / "pictures"
+    run = saccade.train(noisy_digits, recipe="folder", epochs=8, out=out, progress=False)
     saccade.evaluate(run)
     return run
 

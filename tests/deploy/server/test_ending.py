@@ -107,7 +107,7 @@ def test_answers_given_while_it_ends_say_that_the_connection_does_too():
 @pytest.fixture
 def other_run(noisy_digits, tmp_path):
     """A run of the same classes with other weights, for smaller pictures."""
-    recipe = get_recipe("quick").with_settings({"image_size": 24})
+    recipe = get_recipe("folder").with_settings({"image_size": 24})
     return saccade.train(noisy_digits, recipe=recipe, epochs=1, out=tmp_path / "other", progress=False)
 
 

@@ -34,39 +34,52 @@ def is_closed(connection):
     return True
 
 
+@pytest.fixture(scope="module")
+def impatient(pictures_run):
+    """A server whose clients have half a second for each step."""
+    with serving(pictures_run.path, limits={"patience": 0.5}) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def narrow(pictures_run):
+    """A server with little room: for pictures and bytes that wait, for requests and for connections."""
+    limits = {"waiting_pictures": 10, "waiting_bytes": 50_000, "requests": 2, "connections": 5}
+    with serving(pictures_run.path, limits=limits) as running:
+        yield running
+
+
 HEAD = b"POST /api/models/pictures/picture HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
 
 
 @pytest.mark.parametrize("begun", [b"", b"POST / HT", HEAD[:-2], HEAD, HEAD + b"\xff\xd8\xff"])
-def test_a_client_that_does_not_send_its_request_is_cut_off(pictures_run, begun):
-    with serving(pictures_run.path, limits={"patience": 0.5}) as server, connect(server) as connection:
+def test_a_client_that_does_not_send_its_request_is_cut_off(impatient, begun):
+    with connect(impatient) as connection:
         connection.sendall(begun)
         assert is_closed(connection)
-        server.json("GET", "/v2/health/live")
+    impatient.json("GET", "/v2/health/live")
 
 
-def test_a_client_that_sends_drop_by_drop_is_cut_off_all_the_same(pictures_run):
+def test_a_client_that_sends_drop_by_drop_is_cut_off_all_the_same(impatient):
     def send_drop_by_drop():
         for byte in HEAD + bytes(900):
             connection.sendall(bytes([byte]))
             time.sleep(0.02)
 
-    with serving(pictures_run.path, limits={"patience": 1}) as server:
-        connection = connect(server)
-        with connection, pytest.raises(OSError, match=r"[Bb]roken pipe|reset"):
-            send_drop_by_drop()
+    connection = connect(impatient)
+    with connection, pytest.raises(OSError, match=r"[Bb]roken pipe|reset"):
+        send_drop_by_drop()
 
 
-def test_a_client_that_does_not_take_its_answers_is_cut_off(pictures_run):
+def test_a_client_that_does_not_take_its_answers_is_cut_off(impatient):
     def ask_without_end():
         for _ in range(100_000):
             connection.sendall(b"GET /page.css HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100)
 
-    with serving(pictures_run.path, limits={"patience": 1}) as server:
-        connection = connect(server)
-        with connection, pytest.raises(OSError, match=r"[Bb]roken pipe|reset"):
-            ask_without_end()
-        server.json("GET", "/v2/health/live")
+    connection = connect(impatient)
+    with connection, pytest.raises(OSError, match=r"[Bb]roken pipe|reset"):
+        ask_without_end()
+    impatient.json("GET", "/v2/health/live")
 
 
 def test_not_even_if_that_is_little(pictures_run):
@@ -88,48 +101,44 @@ def test_an_answer_that_takes_too_long(pictures_run, test_files):
         assert "within 0.0001 seconds" in answer["error"]
 
 
-def test_more_pictures_than_may_wait(pictures_run, test_files):
+def test_more_pictures_than_may_wait(narrow, test_files):
     picture = {"b64": base64.b64encode(test_files[0].read_bytes()).decode()}
-    with serving(pictures_run.path, limits={"waiting_pictures": 10}) as server:
-        status, headers, _ = server.ask("POST", PREDICT, json.dumps({"instances": [picture] * 11}))
-        assert status == 503
-        assert int(headers["Retry-After"]) >= 1
-        server.json("POST", PREDICT, {"instances": [picture] * 10})
+    status, headers, _ = narrow.ask("POST", PREDICT, json.dumps({"instances": [picture] * 11}))
+    assert status == 503
+    assert int(headers["Retry-After"]) >= 1
+    narrow.json("POST", PREDICT, {"instances": [picture] * 10})
 
 
-def test_more_bytes_than_may_wait(pictures_run):
-    with serving(pictures_run.path, limits={"waiting_bytes": 5_000}) as server:
-        assert server.ask("POST", PICTURE, b"\xff\xd8\xff" + bytes(9_000))[0] == 503
-        assert server.ask("POST", PICTURE, b"\xff\xd8\xff" + bytes(1_000))[0] == 422
+def test_more_bytes_than_may_wait(narrow):
+    assert narrow.ask("POST", PICTURE, b"\xff\xd8\xff" + bytes(90_000))[0] == 503
+    assert narrow.ask("POST", PICTURE, b"\xff\xd8\xff" + bytes(10_000))[0] == 422
 
 
-def test_more_requests_than_may_wait_but_health_answers(pictures_run):
-    with serving(pictures_run.path, limits={"requests": 2}) as server:
-        waiting = [connect(server) for _ in range(2)]
-        try:
-            for connection in waiting:
-                connection.sendall(HEAD)
-            time.sleep(0.3)
-            status, headers, _ = server.ask("POST", PICTURE, b"hello")
-            assert (status, headers["Retry-After"]) == (503, "1")
-            server.json("GET", "/v2/health/ready")
-        finally:
-            for connection in waiting:
-                connection.close()
+def test_more_requests_than_may_wait_but_health_answers(narrow):
+    waiting = [connect(narrow) for _ in range(2)]
+    try:
+        for connection in waiting:
+            connection.sendall(HEAD)
         time.sleep(0.3)
-        assert server.ask("POST", PICTURE, b"hello")[0] == 415
-
-
-def test_more_connections_than_may_be_open(pictures_run):
-    with serving(pictures_run.path, limits={"connections": 3}) as server:
-        connections = [connect(server) for _ in range(3)]
-        time.sleep(0.3)
-        with connect(server) as one_more:
-            assert is_closed(one_more)
-        for connection in connections:
+        status, headers, _ = narrow.ask("POST", PICTURE, b"hello")
+        assert (status, headers["Retry-After"]) == (503, "1")
+        narrow.json("GET", "/v2/health/ready")
+    finally:
+        for connection in waiting:
             connection.close()
-        time.sleep(0.3)
-        server.json("GET", "/v2/health/live")
+    time.sleep(0.3)
+    assert narrow.ask("POST", PICTURE, b"hello")[0] == 415
+
+
+def test_more_connections_than_may_be_open(narrow):
+    connections = [connect(narrow) for _ in range(5)]
+    time.sleep(0.3)
+    with connect(narrow) as one_more:
+        assert is_closed(one_more)
+    for connection in connections:
+        connection.close()
+    time.sleep(0.3)
+    narrow.json("GET", "/v2/health/live")
 
 
 @pytest.mark.nightly
