@@ -19,7 +19,7 @@ def test_what_is_printed_opens_the_model(tiny_run, tmp_path):
     lines = result.stdout.splitlines()
     files = [out, tmp_path / "model.json", tmp_path / "model.weights.h5-info"]
     assert lines[:3] == [f"written: {path}" for path in files]
-    assert lines[3].startswith("size: 33.")
+    assert lines[3].startswith("size: 0.")
     pictures, _ = tiny_run.validation_pictures()
     assert f"on {len(pictures)} validation pictures: largest difference" in lines[4]
 
