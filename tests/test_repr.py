@@ -68,7 +68,7 @@ def test_a_prediction():
 
 
 def test_a_run_and_a_report(run_copy):
-    assert repr(run_copy) == f"<Run {run_copy.path}: recipe quick on tiny, 3 classes>"
+    assert repr(run_copy) == f"<Run {run_copy.path}: recipe folder on tiny, 3 classes>"
     report = saccade.evaluate(run_copy)
     shown = repr(report)
     assert len(shown) < MOST + len(str(run_copy.path))
