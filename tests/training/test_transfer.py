@@ -221,20 +221,6 @@ def test_weights_of_another_version_do_not_say_of_what_network_they_are(source, 
         Source.of(tmp_path / "plain.safetensors")
 
 
-def test_a_network_of_keras_with_weights_from_a_file(tmp_path, others):
-    body = BACKBONES["MobileNetV3Small"]._from_keras(32, 32, None)
-    body.save_weights(tmp_path / "w.weights.h5")
-    run = saccade.transfer(
-        others, "mobilenetv3small", weights=tmp_path / "w.weights.h5", epochs=1, settings={"image_size": 32},
-        out=tmp_path / "run", progress=False,
-    )  # fmt: skip
-    assert run.recipe.network == "MobileNetV3Small"
-    np.testing.assert_array_equal(
-        run.weights()["conv/kernel"], keras.ops.convert_to_numpy(body.get_layer("conv").kernel)
-    )
-    assert saccade.evaluate(run).n == 40
-
-
 def test_features_do_not_depend_on_the_pictures_beside_them(source, others, tmp_path, monkeypatch):
     from saccade.training.features import FeatureExtractor
 
