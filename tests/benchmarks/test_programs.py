@@ -59,6 +59,7 @@ def test_the_convolutions_of_a_network_are_all_found(monkeypatch):
         prepare(products, 2, "bfloat16")()
 
 
+@pytest.mark.nightly
 def test_made_pictures_have_other_shapes_and_classes_and_never_mix_the_splits(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(BENCHMARKS)
     made_data = importlib.import_module("made_data")

@@ -54,6 +54,7 @@ def drawn(dataset, out, *, recipe=RECIPE, sizes=SIZES, repeats=2):
     return learning_curve(dataset, recipe=recipe, sizes=sizes, repeats=repeats, out=out, progress=False)
 
 
+@pytest.mark.nightly
 def test_each_training_is_done_once_though_the_first_attempt_was_stopped(curve, trained):
     names = [name for name, _, _ in trained]
     expected = [f"{size}-{repeat}" for size in SIZES for repeat in range(1, 5 if size == 20 else 3)]
@@ -61,6 +62,7 @@ def test_each_training_is_done_once_though_the_first_attempt_was_stopped(curve, 
     assert len({seed for _, _, seed in trained}) == len(trained)
 
 
+@pytest.mark.nightly
 def test_subsets_are_nested_and_hold_all_classes_alike(curve, trained, dataset):
     by_name = {name: pictures for name, pictures, _ in trained}
     for repeat in ("1", "2"):
@@ -72,6 +74,7 @@ def test_subsets_are_nested_and_hold_all_classes_alike(curve, trained, dataset):
     assert by_name["20-1"] != by_name["20-2"]
 
 
+@pytest.mark.nightly
 def test_all_are_asked_about_the_same_pictures_which_none_was_trained_on(curve, trained, dataset):
     training = dataset.splits["train"]
     hashes = dict(zip(training.names, training.hashes, strict=True))
@@ -86,6 +89,7 @@ def test_all_are_asked_about_the_same_pictures_which_none_was_trained_on(curve, 
     assert accuracies == pytest.approx(sorted(value for point in curve.points for value in point.accuracies))
 
 
+@pytest.mark.nightly
 def test_the_files_hold_the_curve(curve):
     numbers, drawing = curve.files
     assert LearningCurve.model_validate_json(numbers.read_text()) == curve
@@ -100,6 +104,7 @@ def test_the_files_hold_the_curve(curve):
     other.unlink()
 
 
+@pytest.mark.nightly
 def test_more_repeats_and_other_sizes_train_only_what_is_missing(curve, dataset, monkeypatch):
     asked = []
 
@@ -124,6 +129,7 @@ def command_says(curve, tiny_folder, *arguments):
     return result
 
 
+@pytest.mark.nightly
 def test_the_command_tells_the_curve_and_what_it_says_of_more_pictures(curve, tiny_folder):
     result = command_says(curve, tiny_folder)
     lines = result.stdout.splitlines()
@@ -136,6 +142,7 @@ def test_the_command_tells_the_curve_and_what_it_says_of_more_pictures(curve, ti
     assert json.loads(command_says(curve, tiny_folder, "--json").stdout) == json.loads(curve.files[0].read_text())
 
 
+@pytest.mark.nightly
 def test_a_curve_of_something_else_is_left_alone(curve, dataset, tmp_path):
     with pytest.raises(RunError, match="begun for something else") as caught:
         drawn(dataset, curve.files[0].parent, recipe=RECIPE.with_settings({"learning_rate": 0.01}))

@@ -18,9 +18,10 @@ from saccade.models.weights import named_weights
 SIZE = 64
 PICTURES = np.random.default_rng(0).integers(0, 256, (4, SIZE, SIZE, 3)).astype(np.float32)
 # One of each kind; the others are the same at another depth and width. All are trained and exported at night.
+# MobileNetV3Small is trained from a file of weights every day by the table of commands.
 KINDS = [
-    *("MobileNetV3Small", "ConvNeXtTiny"),
-    *(pytest.param(name, marks=pytest.mark.nightly) for name in ("EfficientNetV2B0", "ResNet50V2")),
+    "ConvNeXtTiny",
+    *(pytest.param(name, marks=pytest.mark.nightly) for name in ("MobileNetV3Small", "EfficientNetV2B0", "ResNet50V2")),
 ]
 
 

@@ -37,6 +37,7 @@ def tuned(dataset, tmp_path_factory):
     return tune(dataset, tmp_path_factory.mktemp("tuned") / "study")
 
 
+@pytest.mark.nightly
 def test_the_first_trial_is_the_recipe_as_it_is_and_the_best_is_no_worse(tuned):
     first, *others = tuned.trials
     assert (first.number, len(others)) == (0, TRIALS - 1)
@@ -46,6 +47,7 @@ def test_the_first_trial_is_the_recipe_as_it_is_and_the_best_is_no_worse(tuned):
     assert tuned.best_recipe == POOR.with_settings(tuned.best.settings)
 
 
+@pytest.mark.nightly
 def test_every_trial_is_measured_on_the_same_pictures(tuned, dataset):
     kept = saccade.Run.open(tuned.folder / "trials" / str(tuned.best.number))
     assert kept.recipe == tuned.best_recipe
@@ -59,6 +61,7 @@ def test_every_trial_is_measured_on_the_same_pictures(tuned, dataset):
     assert [path.name for path in (tuned.folder / "trials").iterdir()] == [str(tuned.best.number)]
 
 
+@pytest.mark.nightly
 def test_the_verdict_is_on_other_seeds_and_the_test_split(tuned):
     comparison = tuned.comparison
     assert (comparison.split, comparison.n) == ("test", 60)
@@ -72,6 +75,7 @@ def test_the_verdict_is_on_other_seeds_and_the_test_split(tuned):
     assert tuned.sentence.startswith("the winner is better than the recipe as it is by ")
 
 
+@pytest.mark.nightly
 def test_what_is_written_says_the_same(tuned):
     assert {path.name for path in tuned.files} == {
         *("tuning.html", "result.json", "comparison.json", "comparison.png", "differences.png")
@@ -83,6 +87,7 @@ def test_what_is_written_says_the_same(tuned):
     assert f"{tuned.best.accuracy:.2%}" in page
 
 
+@pytest.mark.nightly
 def test_the_same_again_trains_nothing_and_says_the_same(tuned, dataset, monkeypatch):
     def forbidden(*_, **__):
         raise AssertionError("trained")
@@ -95,6 +100,7 @@ def test_the_same_again_trains_nothing_and_says_the_same(tuned, dataset, monkeyp
     assert again == before
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     ("options", "found"),
     [
@@ -111,6 +117,7 @@ def test_a_study_of_something_else_is_refused_and_left_alone(tuned, dataset, opt
     assert (tuned.folder / "study.db").read_bytes() == before
 
 
+@pytest.mark.nightly
 def test_other_pictures_and_other_versions_are_refused(tuned, dataset, tmp_path):
     with pytest.raises(TuningError) as caught:
         tune(replace(dataset, fingerprint="0" * 64), tuned.folder)
