@@ -221,6 +221,22 @@ def test_weights_of_another_version_do_not_say_of_what_network_they_are(source, 
         Source.of(tmp_path / "plain.safetensors")
 
 
+def test_pictures_that_its_source_was_trained_on_are_not_held_out(tiny_run, tiny_folder, tmp_path):
+    """Else the network would be validated, and calibrated, on what it has learned by heart."""
+    recorded = tiny_run.split_of()
+    run = saccade.transfer(
+        tiny_folder,
+        tiny_run,
+        epochs=1,
+        settings={"seed": tiny_run.recipe.seed + 1},
+        out=tmp_path / "run",
+        progress=False,
+    )
+    assert {content for content, part in run.split_of().items() if part == "validation"} == {
+        content for content, part in recorded.items() if part == "validation"
+    }
+
+
 def test_features_do_not_depend_on_the_pictures_beside_them(source, others, tmp_path, monkeypatch):
     from saccade.training.features import FeatureExtractor
 
