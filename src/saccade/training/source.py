@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from saccade.data.dataset import PictureRule
+from saccade.data.dataset import PictureRule, SplitName
 from saccade.data.default_size import square_rule
 from saccade.errors import TrainingError, type_in_words
 from saccade.machine import memory_bytes
@@ -41,6 +41,7 @@ class Source:
         rule: how pictures become what it sees.
         settings: the recipe keys that belong to it.
         load: gives its weights by `layer/variable`, those of its head among them.
+        split: content hash -> split of the pictures that the network learned from, as far as they are known.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Source:
     rule: PictureRule
     settings: Mapping[str, Any]
     load: Callable[[], Weights]
+    split: Mapping[str, SplitName] = field(default_factory=dict)
 
     @classmethod
     def of(cls, source: Run | str | Path, weights: str | Path | None = None) -> Source:
@@ -135,9 +137,8 @@ def weights_fingerprint(network: str, weights: Weights) -> str:
 
 def _of_run(run: Run) -> Source:
     recipe = run.recipe
-    return Source(
-        run.name, recipe.network, run.rule, _settings(run.rule, recipe.end_size, recipe.views), run.weights
-    )  # fmt: skip
+    settings = _settings(run.rule, recipe.end_size, recipe.views)
+    return Source(run.name, recipe.network, run.rule, settings, run.weights, run.split_of())
 
 
 def _of_file(path: Path) -> Source:

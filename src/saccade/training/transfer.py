@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from saccade.data.dataset import Dataset
+from saccade.data.dataset import Dataset, SplitName
 from saccade.data.load import load_with_rule
 from saccade.errors import TrainingError
 from saccade.keras_start import require_keras_settings
@@ -59,7 +59,19 @@ def transfer(
     found = source if isinstance(source, Source) else Source.of(source, weights)
     recipe = transfer_recipe(found, epochs, settings)
     dataset = data if isinstance(data, Dataset) else load_for(found, recipe, data, progress=progress is True)
-    return begin(dataset, recipe, out=out, learned=Learned.from_source(found), progress=progress)
+    learned = Learned.from_source(found)
+    return begin(dataset, recipe, out=out, earlier=_split_to_keep(found, dataset), learned=learned, progress=progress)
+
+
+def _split_to_keep(source: Source, dataset: Dataset) -> dict[str, SplitName] | None:
+    """Return the split, by content hash, of the images of a dataset that the source was trained or validated on.
+
+    What the network has learned by heart is no validation image. None where nothing is known, and where the source held
+    out none of these images: then they could not be validated on at all.
+    """
+    hashes = {content for split in dataset.splits.values() for content in split.hashes}
+    known = {content: name for content, name in source.split.items() if content in hashes}
+    return known if "validation" in known.values() else None
 
 
 def transfer_recipe(source: Source, epochs: int | None, settings: Mapping[str, Any] | None) -> Recipe:
