@@ -137,8 +137,7 @@ def _numbers(subject: _Subject, metrics: Metrics) -> Numbers:
     run = subject.run
     mistakes = ~subject.correct & (subject.confidences >= _CONFIDENT)
     return Numbers(
-        path=str(run.path),
-        source=run.data_source,
+        run=run,
         class_names=run.class_names,
         training_pictures=np.bincount(subject.split.splits["train"].labels, minlength=len(run.class_names)).tolist(),
         metrics=metrics,
