@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 from tests.data.pictures import class_folder
-from tests.evaluation.test_next_steps import GOOD, epoch, measured
+from tests.evaluation.test_next_steps import GOOD, epoch, measured, trained
 
 from saccade.cli.main import cli
 from saccade.cli.output import print_table
@@ -90,8 +90,8 @@ def test_an_argument_that_is_empty_is_a_wrong_command_line(arguments, named, tmp
 
 def test_a_next_step_can_be_copied_into_a_shell_though_paths_have_spaces():
     numbers = replace(
-        GOOD, path="my runs/a; b", source="/home/me/my photos $1", training_pictures=(40, 50, 9),
-        calibration=None, refused=3,
+        GOOD, run=trained(path="my runs/a; b", source="/home/me/my photos $1", validation=0),
+        training_pictures=(40, 50, 9), calibration=None, refused=3,
         metrics=measured({(0, 1): 500, (2, 0): 800}), history=[epoch(n + 1, 0.98, 0.1 * n) for n in range(8)],
     )  # fmt: skip
     commands = [shlex.split(step.command) for step in next_steps(numbers) if step.command]

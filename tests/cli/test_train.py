@@ -4,6 +4,8 @@ import sys
 import pytest
 from tests.snippets import run_here
 
+from saccade.cli.training_data import resolved
+
 
 def saccade(*arguments, **options):
     return subprocess.run(
@@ -84,8 +86,18 @@ def test_an_accuracy_of_the_pictures_that_chose_the_weights_is_called_optimistic
     small = [str(tiny_folder), "--recipe", "folder", "--epochs", "1", "--set", "image_size=16"]
     chosen = run_here(["train", *small, "--set", "keep=best", "--out", "chosen"], tmp_path)
     assert "optimistic: these same pictures chose the weights" in chosen.stdout
-    last = run_here(["train", *small, "--out", "last"], tmp_path)
+    assert "`saccade evaluate` measures on the test split" in chosen.stdout
+    last = run_here(["train", *small, "--set", "shift=0.2", "--out", "last"], tmp_path)
+    assert "note: shift: no effect, since this training has no augmented epochs" in last.stderr
+    assert "no effect" not in chosen.stderr
     assert "validation accuracy" in last.stdout
     assert "optimistic" not in last.stdout
     scored = run_here(["evaluate", "chosen", "--split", "validation"], tmp_path)
     assert "these pictures, or half of them, chose the weights" in scored.stdout + scored.stderr
+
+
+def test_a_recipe_that_nobody_named_is_told_with_the_reason(dataset, capsys):
+    chosen = resolved(dataset, {}, None, None)
+    assert capsys.readouterr().err == f"recipe: {chosen.name}, the default up to 64x64 pixels\n"
+    resolved(dataset, {}, "folder", None)
+    assert capsys.readouterr().err == ""

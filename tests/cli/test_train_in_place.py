@@ -53,6 +53,7 @@ def test_what_earlier_commands_left_in_the_folder_is_no_class_and_is_named(photo
     assert "note: left out: the folder runs, which Saccade made" in explored.stderr
     for later in (again, evaluated):
         assert "note: left out: the folders explore-my-photos, runs, which Saccade made" in later.stderr
+    assert again.stderr.count("note: left out") == 1  # before the training, and not once more after it
     runs = [Run.open(folder / next_command(result)[1]) for result in (trained, again)]
     assert runs[0].path != runs[1].path
     assert [run.class_names for run in runs] == [("cat", "dog")] * 2

@@ -1,6 +1,7 @@
 """compare on a real small run and on runs whose answers are made for the case."""
 
 import json
+import shlex
 import shutil
 
 import numpy as np
@@ -68,6 +69,12 @@ def test_two_runs_are_compared_picture_by_picture(made, folder, tiny_folder):
     assert pair.sentence.startswith("second is better than first by 13.33 points (95% interval +")
     assert pair.remark == "one run of each: their recipes may be alike if seeds lie further apart than 0.2 points"
     assert any("one run of each" in note for note in comparison.notes)
+    (command,) = [note.partition(": ")[2] for note in comparison.notes if note.startswith("5 seeds of 'second': ")]
+    settings = ["plain_epochs=4", "augmented_epochs=1", "batch_size=12", "learning_rate=0.004"]
+    words = shlex.split(command)
+    assert words[:5] == ["saccade", "train", str(tiny_folder), "--recipe", "folder"]
+    assert sorted(words[6:-4:2]) == sorted(settings)
+    assert words[-4:] == ["--seeds", "5", "--out", f"{second.path}-seeds"]
     names = saccade.load(tiny_folder).splits["test"].names
     assert [picture.name for picture in comparison.differing] == [names[row] for row in range(2, 10)]
     differing = comparison.differing[0]

@@ -1,12 +1,21 @@
 """What to try next: each piece of advice follows from numbers, and from good numbers none does."""
 
+import shlex
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pytest
+from click.testing import CliRunner
 
+from saccade.cli.main import cli
+from saccade.data.dataset import PictureRule
+from saccade.errors import DataNotFoundError
 from saccade.evaluation.metrics import measure
 from saccade.evaluation.next_steps import Numbers, next_steps
-from saccade.runs.records import Calibration, EpochRecord
+from saccade.recipes import get_recipe
+from saccade.runs.records import Calibration, DataRecord, EpochRecord, SourceRecord
+from saccade.runs.run import Run
 
 NAMES = ("cat", "deer", "dog")
 
@@ -29,9 +38,17 @@ def epoch(number, accuracy, validation):
     )  # fmt: skip
 
 
+def trained(recipe="fast", side=32, path="runs/a", source="photos", **settings):
+    """A run, as a value, of pictures of side x side pixels."""
+    data = DataRecord(
+        name="photos", source=source, fingerprint="", class_names=NAMES, rule=PictureRule(side, side),
+        pictures={"train": 3000}, refused=0, notes=(),
+    )  # fmt: skip
+    return Run(Path(path), get_recipe(recipe).with_settings(settings), data)
+
+
 GOOD = Numbers(
-    path="runs/a",
-    source="photos",
+    run=trained(),
     class_names=NAMES,
     training_pictures=(1000, 1000, 1000),
     metrics=measured({(0, 1): 10, (1, 2): 10, (2, 0): 10}),
@@ -77,12 +94,60 @@ def test_few_training_pictures_ask_for_a_transfer_unless_it_was_one():
 def test_a_validation_accuracy_that_still_rises_asks_for_more_epochs():
     steps = next_steps(replace(GOOD, history=[epoch(n + 1, 0.9, 0.8 + n / 100) for n in range(8)]))
     (step,) = [step for step in steps if step.command.startswith("saccade train --extend runs/a --epochs +2")]
-    assert "still rose by 2.0%" in step.reason
+    assert "still rose by 2.0 points" in step.reason
 
 
 def test_what_does_not_carry_over_is_told_with_both_accuracies():
     assert any("99.0% of the training pictures and on 80.0%" in reason
                for reason in reasons(history=[epoch(1, 0.99, 0.8)]))  # fmt: skip
+
+
+def overfitted(run):
+    """The step that follows from a training accuracy of 99% and a validation accuracy of 80%."""
+    steps = next_steps(replace(GOOD, run=run, history=[epoch(1, 0.99, 0.8)]))
+    (step,) = [step for step in steps if "does not carry over" in step.reason]
+    return step
+
+
+@pytest.mark.parametrize(
+    ("run", "command"),
+    [
+        # Without augmented epochs a shift changes nothing: the command makes some.
+        (trained("folder", 128), "train photos --set augmented_epochs=10 --set shift=0.15 --set label_smoothing=0.1"),
+        (trained("folder", label_smoothing=0.1),
+         "train photos --recipe folder --set augmented_epochs=10 --set shift=0.15 --set label_smoothing=0.1"),
+        # Of label smoothing the recipe has more already.
+        (trained(), "train photos --set augmented_epochs=16 --set shift=0.15"),
+        (trained("quick", 48, image_size=48, augmented_epochs=4, label_smoothing=0.2),
+         ("train photos --recipe quick --set image_size=48 --set augmented_epochs=8 --set shift=0.15 "
+          "--set label_smoothing=0.2")),
+        # A recipe of the user's own has no name that the command line knows.
+        (replace(trained(side=128), recipe=get_recipe("folder").model_copy(update={"name": "own"})),
+         "train photos --set augmented_epochs=10 --set shift=0.15 --set label_smoothing=0.1"),
+    ],
+)  # fmt: skip
+def test_a_command_is_about_the_run_and_sets_nothing_that_its_recipe_has(run, command):
+    assert overfitted(run).command == f"saccade {command}"
+
+
+def test_the_command_for_a_transfer_names_its_source_or_says_what_stands_for_it(tmp_path):
+    run = trained("transfer", 224, path=tmp_path, network="EfficientNetV2B0", image_size=224, seed=3)
+    changed = "--set image_size=224 --set augmented_epochs=30 --set shift=0.15 --set seed=3"
+    run.write_source(SourceRecord(name="EfficientNetV2B0", fingerprint="0" * 64))
+    assert overfitted(run).command == f"saccade train photos --from EfficientNetV2B0 {changed}"
+    run.write_source(SourceRecord(name="older run", fingerprint="0" * 64))
+    step = overfitted(run)
+    assert step.command == f"saccade train photos --from SOURCE {changed}"
+    assert "SOURCE stands for 'older run'" in step.action
+
+
+def test_a_printed_command_is_one_that_train_takes(tmp_path, monkeypatch):
+    """Typed as printed it is not refused before the data, which is not there, is looked for."""
+    monkeypatch.chdir(tmp_path)
+    words = shlex.split(overfitted(trained("folder", image_size=16, class_weights=True, views=6)).command)
+    assert "views=6" in words
+    with pytest.raises(DataNotFoundError, match="'photos'"):
+        CliRunner().invoke(cli, words[1:], catch_exceptions=False)
 
 
 def test_a_class_that_is_found_less_often_beyond_chance_is_named():

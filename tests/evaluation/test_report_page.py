@@ -114,11 +114,13 @@ def test_test_pictures_that_were_trained_on_are_told(reported, tmp_path):
         assert claim not in told
 
 
-def test_the_card_of_a_transferred_run_says_what_is_not_known(reported, tmp_path):
+def test_card_and_page_of_a_transferred_run_say_what_is_not_known(reported, tmp_path):
     run = Run.open(shutil.copytree(reported.path, tmp_path / "run"))
     run.write_source(SourceRecord(name="older-run", fingerprint="0" * 64))
     saccade.report(run)
-    assert "Which pictures older-run was trained on is not known here" in (run.path / "README.md").read_text()
+    for name in ("README.md", "report.html"):
+        assert "Which pictures older-run was trained on is not kept in this run" in (run.path / name).read_text()
+        assert "Which pictures" not in (reported.path / name).read_text()
 
 
 def test_a_run_without_mistakes_has_a_page_too(reported, tmp_path):

@@ -171,3 +171,12 @@ def test_every_key_can_be_set_by_the_text_that_shows_its_value():
     assert get_recipe("fast").with_settings({"views": "1"}).views == 1
     with pytest.raises(RecipeError, match="'views'"):
         get_recipe("fast").with_settings({"views": "2"})
+
+
+def test_augmentation_is_without_effect_where_no_epoch_is_augmented():
+    keys = ["shift", "flip", "learning_rate"]
+    assert get_recipe("folder").keys_without_effect(keys) == ["shift", "flip"]
+    assert get_recipe("folder").with_settings({"augmented_epochs": 1}).keys_without_effect(keys) == []
+    # One epoch of a transfer fits the head alone, to each picture and its mirror image.
+    assert get_recipe("transfer").with_epochs(1).keys_without_effect(keys) == ["shift"]
+    assert get_recipe("transfer").keys_without_effect(keys) == []

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 import saccade
 from saccade.cli.main import cli
+from saccade.cli.train import validation_in_words
 from saccade.inference.predictor import Predictor
 from saccade.runs.answers import VALIDATION_ANSWERS
 from saccade.training.calibration import at_temperature
@@ -74,6 +75,10 @@ def test_the_run_says_how_many_pictures_chose_and_how_many_calibrated(halved, tm
     whole = saccade.Run.open(tmp_path / "told").data.pictures["validation"]
     assert found["validation_pictures"] == whole - whole // 2
     assert found["calibration_pictures"] == whole // 2
+    words = "\n".join(validation_in_words(halved))
+    assert "the 118 validation pictures were divided into two halves: 59 chose the weights" in words
+    assert "the other 59 calibrate" in words
+    assert "these same pictures" not in words
 
 
 def test_where_nothing_is_chosen_all_validation_pictures_calibrate(digits, tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from saccade.cli.output import print_json, print_notes, say
+from saccade.cli.output import print_json, say
 from saccade.cli.train import result_of
 from saccade.cli.training_data import begun, checked, source_given
 from saccade.printable import command_line
@@ -48,7 +48,6 @@ def cross_validated(
     if as_json:
         print_json(result_of(run) | {"folds": record and record.model_dump()})
         return
-    print_notes(run.data.notes)
     status = run.status()
     say(
         f"trained on {run.data_name}, on all pictures but those of the test split: weights of epoch "

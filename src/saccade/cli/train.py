@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from saccade.cli.output import print_json, print_notes, say
-from saccade.cli.training_data import begun, checked, loaded, settings_given, source_given
+from saccade.cli.training_data import (
+    begun,
+    checked,
+    loaded,
+    resolved,
+    settings_given,
+    source_given,
+    tell_without_effect,
+)
 from saccade.printable import command_line
 
 if TYPE_CHECKING:
@@ -127,6 +136,8 @@ def command(context: click.Context, /, resume: str | None, extend: str | None, a
         if options["minutes"] is not None:
             _allow(context, "--minutes", set(options) - {"schedule", "force", "epochs", "source", "weights"})
         run = _train(began=began, **options)
+    if resume is not None or extend is not None:
+        print_notes(run.data.notes)  # a training on DATA tells of them before it begins
     if as_json:
         print_json(result_of(run))
     else:
@@ -164,17 +175,17 @@ def _train(out: str | None, settings: dict[str, Any], minutes: float | None, beg
         from saccade.training.train_within import Budget, train_in_budget
 
         budget = Budget(minutes, began)
-        return train_in_budget(
+        run = train_in_budget(
             dataset, budget, recipe=options["recipe"], out=out, settings=settings, split_from=split_from,
             progress=_progress(**options),
         )  # fmt: skip
+        tell_without_effect(run.recipe, settings)  # the plan has chosen the epochs
+        return run
 
     from saccade.training.train import train
 
-    return train(
-        dataset, recipe=options["recipe"], out=out, epochs=options["epochs"], settings=settings, split_from=split_from,
-        progress=_progress(**options),
-    )  # fmt: skip
+    recipe = resolved(dataset, settings, options["recipe"], options["epochs"])
+    return train(dataset, recipe=recipe, out=out, split_from=split_from, progress=_progress(**options))
 
 
 def _transfer(source: Source, out: str | None, settings: dict[str, Any], /, **options: Any) -> Run:
@@ -202,10 +213,8 @@ def _train_seeds(*, as_json: bool, seeds: int, out: str | None, settings: dict[s
     from saccade.cli.seeds import print_series
     from saccade.training.seeds import train_seeds
 
-    trainings = train_seeds(
-        dataset, seeds, recipe=options["recipe"], out=out, epochs=options["epochs"], settings=settings,
-        progress=_progress(**options),
-    )  # fmt: skip
+    recipe = resolved(dataset, settings, options["recipe"], options["epochs"])
+    trainings = train_seeds(dataset, seeds, recipe=recipe, out=out, progress=_progress(**options))
     print_series(trainings, seeds, out, as_json=as_json)
 
 
@@ -222,9 +231,8 @@ def _progress(*, tensorboard: bool, mlflow: bool, summary: bool, **_others: Any)
     return progress
 
 
-OPTIMISTIC = (
-    "optimistic: these same pictures chose the weights; `saccade evaluate` measures on pictures that chose nothing"
-)
+MEASURED_BY_EVALUATE = "`saccade evaluate` measures on the test split"
+OPTIMISTIC = f"optimistic: these same pictures chose the weights; {MEASURED_BY_EVALUATE}"
 """What a validation accuracy is where the weights were chosen by it."""
 
 
@@ -255,7 +263,6 @@ def validation_pictures(run: Run) -> int:
 
 
 def _conclude(run: Run) -> None:
-    print_notes(run.data.notes)
     status, n = run.status(), validation_pictures(run)
     kept = run.history()[status.kept_epoch - 1]
     ended = {"finished": "trained", "stopped early": "stopped early", "interrupted": "interrupted"}[status.state]
@@ -269,12 +276,28 @@ def _conclude(run: Run) -> None:
             f"validation accuracy {kept.validation_accuracy:.2%} (95% interval {low:.2%} to {high:.2%}, n = {n:,}); "
             "the test split has not been looked at"
         )
-        if run.recipe.weights_chosen_by_validation:
-            say(f"accuracy and interval are {OPTIMISTIC}")
-    calibration = run.calibration()
-    if calibration is not None and calibration.selection != "none":
-        say(f"temperature, --abstain and --familiarity go by {calibration.fitted_on}")
+    for line in validation_in_words(run):
+        say(line)
     path = Path(run.path)
     if status.state == "interrupted":
         say(f"to go on with it: {command_line('train', '--resume', path)}")
     say(f"run: {path}\nnext: {command_line('evaluate', path)}")
+
+
+def validation_in_words(run: Run) -> Iterator[str]:
+    """What the validation pictures were used for, where they were used for more than the accuracy."""
+    calibration, chosen = run.calibration(), run.recipe.weights_chosen_by_validation
+    calibrates = "temperature, --abstain and --familiarity"
+    if calibration is not None and calibration.selection == "other pictures":
+        first, second = calibration.selection_pictures, calibration.pictures
+        did = "chose the weights" if chosen else "chose the last epoch or the penalty of the head"
+        yield (
+            f"the {first + second:,} validation pictures were divided into two halves: {first:,} {did} and give this "
+            f"accuracy, which is therefore optimistic; the other {second:,} calibrate ({calibrates})"
+        )
+        yield MEASURED_BY_EVALUATE
+        return
+    if chosen and run.history()[run.status().kept_epoch - 1].validation_accuracy is not None:
+        yield f"accuracy and interval are {OPTIMISTIC}"
+    if calibration is not None and calibration.selection != "none":
+        yield f"{calibrates} go by {calibration.fitted_on}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -62,9 +63,10 @@ def begun(
     from saccade.training.transfer import load_for, transfer_recipe
 
     recipe = transfer_recipe(source, epochs, settings)
-    return prepared(
-        load_for(source, recipe, options["data"], progress=True), options["fixes"], options["strict"]
-    ), recipe
+    loaded_data = load_for(source, recipe, options["data"], progress=True)
+    dataset = prepared(loaded_data, options["fixes"], options["strict"])
+    tell_without_effect(recipe, settings)
+    return dataset, recipe
 
 
 def loaded(
@@ -94,12 +96,26 @@ def prepared(dataset: Dataset, fixes: str | None, strict: bool) -> Dataset:
 
 
 def resolved(dataset: Dataset, settings: dict[str, Any], recipe: str | None, epochs: int | None) -> Recipe:
-    """The recipe of a training on this data, from what is given on the command line."""
-    from saccade.recipes import default_recipe_name
+    """The recipe of a training on this data, from what is given on the command line; one not named is told."""
+    from saccade.recipes import default_recipe_name, default_recipe_reason
     from saccade.training.train import resolve_recipe
 
-    name = recipe or default_recipe_name(dataset.rule.height, dataset.rule.width)
-    return resolve_recipe(name, epochs, settings)
+    size = dataset.rule.height, dataset.rule.width
+    name = recipe or default_recipe_name(*size)
+    if recipe is None:
+        say(f"recipe: {name}, {default_recipe_reason(*size)}", err=True)
+    chosen = resolve_recipe(name, epochs, settings)
+    tell_without_effect(chosen, settings)
+    return chosen
+
+
+def tell_without_effect(recipe: Recipe, settings: Collection[str]) -> None:
+    """Tells on stderr of keys that were set and change nothing in this recipe."""
+    keys = recipe.keys_without_effect(settings)
+    if keys:
+        print_notes(
+            [f"{', '.join(keys)}: no effect, since this training has no augmented epochs: --set augmented_epochs=N"]
+        )
 
 
 def announce(dataset: Dataset) -> None:

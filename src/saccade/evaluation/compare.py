@@ -20,6 +20,9 @@ from saccade.evaluation.paired_answers import PairedAnswers, pair_answers
 from saccade.evaluation.significance import DEFAULT_SEED_SPREAD, compare_correct, holm
 from saccade.runs.answers import Answers
 from saccade.runs.run import Run, require_runs
+from saccade.runs.training_command import source_note, training_command
+
+_SEEDS = 5
 
 
 def compare(
@@ -67,7 +70,7 @@ def compare(
         contenders=contenders,
         pairs=_pairs(contenders, correct),
         differing=_differing(opened[0].class_names, pictures),
-        notes=tuple(dict.fromkeys((*notes, *_notes(contenders, paired), *pictures.notes))),
+        notes=tuple(dict.fromkeys((*notes, *_notes(opened, contenders, paired), *pictures.notes))),
         files=tuple(directory.resolve() / name for name in pictures.file_names()),
     )
     write_comparison(comparison, pictures, directory)
@@ -126,7 +129,7 @@ def _differing(class_names: Sequence[str], pictures: DifferingPictures) -> tuple
     )
 
 
-def _notes(contenders: Sequence[Contender], paired: PairedAnswers) -> list[str]:
+def _notes(runs: Sequence[Run], contenders: Sequence[Contender], paired: PairedAnswers) -> list[str]:
     notes = []
     if max(paired.answered) > len(paired.labels):
         notes.append(f"compared on the {len(paired.labels):,} pictures that all runs answered; one answered more")
@@ -134,6 +137,17 @@ def _notes(contenders: Sequence[Contender], paired: PairedAnswers) -> list[str]:
         notes.append(
             "there is one run of each: how far another seed would have come is not known, and is taken as "
             f"{100 * DEFAULT_SEED_SPREAD:g} points (standard deviation), which is too little for short trainings and "
-            "for few pictures; measure it before you choose between recipes: saccade train --seeds 5"
+            "for few pictures; measure it before you choose between recipes: train each with other seeds"
         )
+        notes.extend(map(_command_for_more_seeds, runs))
     return notes
+
+
+def _command_for_more_seeds(run: Run) -> str:
+    """What to type to train as this run was trained, with other seeds, as a note."""
+    if run.recipe.transfer:  # --seeds has no meaning beside --from
+        seed = run.recipe.seed + 1
+        command = training_command(run, {"seed": seed}, "--out", f"{run.path}-seed-{seed}")
+        return f"another seed of '{run.name}': {command} {source_note(run)}".rstrip()
+    command = training_command(run, {}, "--seeds", _SEEDS, "--out", f"{run.path}-seeds")
+    return f"{_SEEDS} seeds of '{run.name}': {command}"

@@ -118,11 +118,21 @@ def _source(run: Run) -> list[str]:
     source = run.source()
     if source is None:
         return []
-    name = _plain(source.name)
     return [
-        f"Its network comes from {name} (weights `{source.fingerprint[:16]}`) and got a new head.",
-        f"Which pictures {name} was trained on is not known here: test pictures may be among them.",
+        f"Its network comes from {_plain(source.name)} (weights `{source.fingerprint[:16]}`) and got a new head.",
+        f"{_plain(unknown_to_the_run(run))}.",
     ]
+
+
+def unknown_to_the_run(run: Run) -> str:
+    """What a transfer can't say of its test pictures, as a sentence without its full stop; "" where it is none."""
+    source = run.source()
+    if source is None:
+        return ""
+    return (
+        f"Which pictures {source.name} was trained on is not kept in this run: test pictures of this run may be among "
+        "them"
+    )
 
 
 def _folds(run: Run) -> list[str]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from saccade.evaluation.metrics import Metrics, wilson_interval
 from saccade.printable import command_line
+from saccade.recipes import Recipe
 from saccade.runs.records import Calibration, EpochRecord
+from saccade.runs.run import Run
+from saccade.runs.training_command import data_words, source_note, training_command
 
 _MOST = 6
 # Of the mistakes, a share of one pair of classes that is worth a look at that pair alone.
@@ -23,6 +27,9 @@ _FEW_OF_A_CLASS = 300
 _GOOD = 0.95
 _MISCALIBRATED = 0.03
 _CONFIDENT = 0.95
+_LARGE_SHIFT = 0.15
+_SOME_SMOOTHING = 0.1
+_HELD_OUT = 0.1
 
 
 @dataclass(frozen=True)
@@ -45,8 +52,7 @@ class Numbers:
     """What the steps follow from.
 
     Attributes:
-        path: of the run, as one would type it.
-        source: of its data.
+        run: whose they are; of it the recipe, the data and the source are named in commands.
         class_names: in the order of the labels.
         training_pictures: of each class, in the same order.
         metrics: on the test pictures.
@@ -57,8 +63,7 @@ class Numbers:
         refused: pictures of the data that can't be read.
     """
 
-    path: str
-    source: str
+    run: Run
     class_names: tuple[str, ...]
     training_pictures: Sequence[int]
     metrics: Metrics
@@ -101,7 +106,7 @@ def _few_training_pictures(numbers: Numbers) -> Iterator[NextStep]:
         yield NextStep(
             f"It had {typical:,.0f} training pictures of the median class, and began from nothing.",
             "Go on from a network that has learned from many others: a run of yours, or one of keras.applications.",
-            command_line("train", numbers.source, "--from", "EfficientNetV2B0"),
+            command_line("train", *data_words(numbers.run), "--from", "EfficientNetV2B0"),
         )
 
 
@@ -112,9 +117,9 @@ def _still_rising(numbers: Numbers) -> Iterator[NextStep]:
         if gain > _STILL_RISING:
             more = max(2, len(numbers.history) // 4)
             yield NextStep(
-                f"In the last quarter of the epochs the validation accuracy still rose by {gain:.1%}.",
+                f"In the last quarter of the epochs the validation accuracy still rose by {100 * gain:.1f} points.",
                 "Train it further.",
-                command_line("train", "--extend", numbers.path, "--epochs", f"+{more}", "--schedule", "anneal"),
+                command_line("train", "--extend", numbers.run.path, "--epochs", f"+{more}", "--schedule", "anneal"),
             )
 
 
@@ -124,12 +129,28 @@ def _overfitted(numbers: Numbers) -> Iterator[NextStep]:
         return
     gap = last.accuracy - last.validation_accuracy
     if gap > _LARGE_GAP:
-        yield NextStep(
+        yield _trained_anew(
+            numbers,
             f"It is right on {last.accuracy:.1%} of the training pictures and on {last.validation_accuracy:.1%} of the "
             "validation pictures: what it learns does not carry over.",
             "More training pictures, or more epochs with augmentation, will do more than a larger network.",
-            command_line("train", numbers.source, "--set", "shift=0.15", "--set", "label_smoothing=0.1"),
+            _more_augmentation(numbers.run.recipe),
         )
+
+
+def _more_augmentation(recipe: Recipe) -> dict[str, Any]:
+    """Recipe keys that give a training as many augmented epochs again, or its first ones, and more of a change."""
+    return {
+        "augmented_epochs": 2 * recipe.augmented_epochs or recipe.plain_epochs,
+        "shift": max(recipe.shift, _LARGE_SHIFT),
+        "label_smoothing": max(recipe.label_smoothing, _SOME_SMOOTHING),
+    }
+
+
+def _trained_anew(numbers: Numbers, reason: str, action: str, changes: Mapping[str, Any]) -> NextStep:
+    """The step to train once more, as the run was trained but for these recipe keys."""
+    note = source_note(numbers.run)
+    return NextStep(reason, f"{action} {note}".strip(), training_command(numbers.run, changes))
 
 
 def _weakest_class(numbers: Numbers) -> Iterator[NextStep]:
@@ -142,15 +163,18 @@ def _weakest_class(numbers: Numbers) -> Iterator[NextStep]:
         return
     own, typical = numbers.training_pictures[weakest], float(np.median(numbers.training_pictures))
     fewer = own < 0.7 * typical
-    yield NextStep(
+    reason = (
         f"'{numbers.class_names[weakest]}' is found in {score.recall:.1%} of its {score.pictures:,} pictures, a class "
         f"on average in {average:.1%}."
-        + (f" It has {own:,} training pictures, the median class {typical:,.0f}." if fewer else ""),
-        "Collect more pictures of it, or weigh the classes."
-        if fewer
-        else "Collect more, and more different, pictures of it.",
-        command_line("train", numbers.source, "--set", "class_weights=true") if fewer else "",
     )
+    if not fewer:
+        yield NextStep(reason, "Collect more, and more different, pictures of it.")
+        return
+    reason += f" It has {own:,} training pictures, the median class {typical:,.0f}."
+    if numbers.run.recipe.class_weights:
+        yield NextStep(reason, "Collect more pictures of it: the classes are weighed already.")
+        return
+    yield _trained_anew(numbers, reason, "Collect more pictures of it, or weigh the classes.", {"class_weights": True})
 
 
 def _doubtful_labels(numbers: Numbers) -> Iterator[NextStep]:
@@ -174,10 +198,11 @@ def _few_test_pictures(numbers: Numbers) -> Iterator[NextStep]:
 def _uncalibrated(numbers: Numbers) -> Iterator[NextStep]:
     error = numbers.metrics.expected_calibration_error
     if numbers.calibration is None and error > _MISCALIBRATED:
-        yield NextStep(
+        yield _trained_anew(
+            numbers,
             f"Its confidence is off by {error:.1%} on average, and it had no validation pictures to be calibrated on.",
             "Hold some out.",
-            command_line("train", numbers.source, "--set", "validation=0.1"),
+            {"validation": max(numbers.run.recipe.validation, _HELD_OUT)},
         )
 
 
@@ -186,5 +211,5 @@ def _unreadable(numbers: Numbers) -> Iterator[NextStep]:
         yield NextStep(
             f"{numbers.refused:,} pictures could not be read and were left out.",
             "See which, and why, in quarantine.csv; convert or replace them.",
-            command_line("explore", numbers.source),
+            command_line("explore", numbers.run.data_source),
         )

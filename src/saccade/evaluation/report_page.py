@@ -18,7 +18,7 @@ from saccade.errors import EvaluationError
 from saccade.evaluation.evaluate import evaluate
 from saccade.evaluation.grad_cam import GradCam, overlaid
 from saccade.evaluation.metrics import Metrics, measure
-from saccade.evaluation.model_card import MARK, model_card
+from saccade.evaluation.model_card import MARK, model_card, unknown_to_the_run
 from saccade.evaluation.next_steps import NextStep, Numbers, next_steps
 from saccade.evaluation.report_drawings import draw_coverage, draw_reliability
 from saccade.evaluation.report_pictures import CellPictures, chosen_pictures, thumbnails
@@ -137,8 +137,7 @@ def _numbers(subject: _Subject, metrics: Metrics) -> Numbers:
     run = subject.run
     mistakes = ~subject.correct & (subject.confidences >= _CONFIDENT)
     return Numbers(
-        path=str(run.path),
-        source=run.data_source,
+        run=run,
         class_names=run.class_names,
         training_pictures=np.bincount(subject.split.splits["train"].labels, minlength=len(run.class_names)).tolist(),
         metrics=metrics,
@@ -159,7 +158,7 @@ def _values(subject: _Subject, metrics: Metrics, steps: list[NextStep]) -> dict[
         "metrics": metrics,
         "evaluation": subject.evaluation,
         "n": len(subject.pictures),
-        "test_pictures_note": _note_on_test_pictures(subject.split),
+        "test_pictures_note": _note_on_test_pictures(run, subject.split),
         "notes": dict.fromkeys((*run.data.notes, *subject.split.notes)),
         "per_class": list(zip(run.class_names, metrics.per_class, strict=True)),
         "matrix": metrics.confusion_matrix.tolist() if len(run.class_names) <= _LARGEST_MATRIX else None,
@@ -177,13 +176,13 @@ def _values(subject: _Subject, metrics: Metrics, steps: list[NextStep]) -> dict[
     }
 
 
-def _note_on_test_pictures(split: RunSplit) -> str:
+def _note_on_test_pictures(run: Run, split: RunSplit) -> str:
     """What the number of test pictures does not say."""
     seen = int((split.trained_on | split.validated_on).sum())
-    unreadable = f"; {len(split.refused):,} more can't be read" if split.refused else ""
-    if seen:
-        return f"{seen:,} of them were used to train or to validate{unreadable}"
-    return f"each scored once; none was used to train or to validate{unreadable}"
+    used = f"{seen:,} of them were" if seen else "each scored once; none was"
+    unreadable = f"{len(split.refused):,} more can't be read" if split.refused else ""
+    notes = (f"{used} used to train or to validate", unreadable, unknown_to_the_run(run))
+    return "; ".join(note for note in notes if note)
 
 
 def _page_pictures(subject: _Subject, chosen: CellPictures) -> dict[str, Any]:

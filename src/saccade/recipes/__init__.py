@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from saccade.recipes.catalogue import CATALOGUE, ENTRIES, default_recipe_name, get_entry, get_recipe
+from saccade.recipes.catalogue import (
+    CATALOGUE,
+    ENTRIES,
+    default_recipe_name,
+    default_recipe_reason,
+    get_entry,
+    get_recipe,
+)
 from saccade.recipes.entry import Entry, Measurement
 from saccade.recipes.recipe import BackboneName, ComputeDtype, NetworkName, Phase, Recipe
 
@@ -17,6 +24,7 @@ __all__ = [
     "Phase",
     "Recipe",
     "default_recipe_name",
+    "default_recipe_reason",
     "get_entry",
     "get_recipe",
 ]

@@ -52,6 +52,16 @@ def default_recipe_name(height: int, width: int) -> str:
 
     `fast` wants 16 pixels on each side, and its work grows with their number: beyond 64x64 `folder` is taken.
     """
+    return _default(height, width)[0]
+
+
+def default_recipe_reason(height: int, width: int) -> str:
+    """Why `default_recipe_name` takes that recipe, in words."""
+    return f"the default {_default(height, width)[1]}"
+
+
+def _default(height: int, width: int) -> tuple[str, str]:
+    """The default recipe, and the sizes that it is the default for."""
     if min(height, width) < 16:
-        return "quick"
-    return "fast" if height * width <= 64 * 64 else "folder"
+        return "quick", "below 16 pixels a side"
+    return ("fast", "up to 64x64 pixels") if height * width <= 64 * 64 else ("folder", "above 64x64 pixels")

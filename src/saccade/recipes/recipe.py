@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -18,6 +18,8 @@ BackboneName = Literal[
 ]  # fmt: skip
 NetworkName = Literal["fast", "accurate", "classic", "quick", "scheduled", "folder", BackboneName]
 Phase = Literal["head", "plain", "augmented"]
+
+_AUGMENTATION = ("shift", "whole_pixels", "flip", "rotation")
 
 _SMALLEST_SIDE = 12
 
@@ -165,6 +167,13 @@ class Recipe(BaseModel):
         if self.transfer and epoch == 0:
             return "head"
         return "plain" if epoch < self.plain_epochs else "augmented"
+
+    def keys_without_effect(self, keys: Collection[str]) -> list[str]:
+        """Those of some keys that change nothing: keys of augmentation, where no epoch is augmented."""
+        if self.phase(self.epochs - 1) == "augmented":
+            return []
+        # A fitted head sees each picture mirrored too.
+        return [key for key in _AUGMENTATION if key in keys and not (key == "flip" and self.transfer)]
 
     def batch_size_for(self, pictures: int) -> int:
         """The pictures in a step when there are so many training pictures: no fewer than 16 where they are few."""

@@ -36,5 +36,5 @@ ENTRY = Entry(
     network="the source's, with a new dense layer at its end",
     parameters=944_890,
     measured=None,
-    unmeasured="not on whole CIFAR-10; docs/performance.md has what it gains with 20, 50 and 200 pictures a class",
+    unmeasured="not measured on whole CIFAR-10; docs/performance.md has the gain with 20, 50 and 200 pictures a class",
 )

@@ -10,7 +10,8 @@ from typing import Any, Literal
 from saccade.evaluation.comparison import Comparison
 from saccade.printable import command_line
 from saccade.recipes import CATALOGUE, Recipe
-from saccade.recipes.search_space import SearchSpace, Value, text_of
+from saccade.recipes.search_space import SearchSpace, Value
+from saccade.runs.training_command import settings_words
 
 State = Literal["finished", "interrupted", "going on"]
 
@@ -102,12 +103,7 @@ class Tuning:
     def command(self) -> str:
         """The command that trains with the best settings."""
         named = CATALOGUE[self.recipe.name].recipe if self.recipe.name in CATALOGUE else self.recipe
-        changed = {
-            key: value
-            for key, value in self.best_recipe.model_dump().items()
-            if value != getattr(named, key) and key != "name"
-        }
-        settings = [word for key, value in changed.items() for word in ("--set", f"{key}={text_of(value)}")]
+        settings = settings_words(self.best_recipe, named)
         return command_line("train", self.data_source, "--recipe", self.recipe.name, *settings)
 
     def to_dict(self) -> dict[str, Any]:
