@@ -48,7 +48,7 @@ def test_the_tutorial_runs_from_top_to_bottom(tmp_path, monkeypatch, capsys):
             run(line, tmp_path)
     assert re.search(r"^all +1,427 +370$", printed["explore numbers"], flags=re.MULTILINE)
     (asked,) = (shown for line, shown in printed.items() if line.startswith("predict "))
-    for name in ("numbers:test:300", "new/temple.jpg"):
+    for name in ("numbers:test:318", "new/temple.jpg"):
         assert re.search(rf"^{name}: .*familiarity \d+\.\d%", asked, flags=re.MULTILINE)
     assert {"explore-numbers", "runs", "comparisons", "numbers.keras"} <= {path.name for path in tmp_path.iterdir()}
     digit, probability = list(printed.values())[-1].split()
