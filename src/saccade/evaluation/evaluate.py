@@ -21,12 +21,12 @@ from saccade.inference.model_file import ModelFile
 from saccade.inference.open_model import open_model
 from saccade.inference.predictor import Predictor
 from saccade.runs.answers import Answers
+from saccade.runs.results import EVALUATION_FILES
 from saccade.runs.run import Run
 from saccade.runs.run_split import RunSplit, load_run_split, no_images
 
 # float32 sums of up to thousands of probabilities are further from 1 than a rounding, but never by this much.
 _SUM_TOLERANCE = 1e-3
-_FILES = (("report", ".json"), ("answers", ".safetensors"), ("confusion_matrix", ".png"), ("predictions", ".png"))
 
 
 def evaluate(
@@ -108,7 +108,7 @@ def evaluate_run(
         temperature=run.temperature,
         calibration=run.calibration(),
         notes=subject.notes,
-        files=tuple(run.path.resolve() / f"{stem}{subject.file_suffix}{suffix}" for stem, suffix in _FILES),
+        files=tuple(run.path.resolve() / f"{stem}{subject.file_suffix}{suffix}" for stem, suffix in EVALUATION_FILES),
     )
     _write(run, report, subject.images, probabilities)
     return report

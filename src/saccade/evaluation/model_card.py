@@ -15,10 +15,8 @@ from numpy.typing import NDArray
 from saccade.evaluation.metrics import Metrics, measure
 from saccade.evaluation.next_steps import NextStep
 from saccade.printable import printable
-from saccade.runs.run import Run
-from saccade.runs.run_split import RunSplit
-
-MARK = "<!-- written by `saccade report`; without this line it is left alone -->"
+from saccade.runs.run import CARD_MARK, Run
+from saccade.runs.run_split import RunSplit, note_on_interruption
 
 _MOST_CLASSES = 100
 
@@ -41,7 +39,7 @@ def model_card(
     more = len(run.class_names) - _MOST_CLASSES
     lines = [
         *_front_matter(run, metrics),
-        MARK,
+        CARD_MARK,
         "",
         f"# {_plain(run.name)}",
         "",
@@ -75,6 +73,7 @@ def model_card(
         + f" pictures, brought to {run.rule.width}x{run.rule.height} pixels.",
         "",
         f"Recipe: `{_plain(run.recipe.name)}`, {run.status().epochs} epochs, seed {run.recipe.seed}: `recipe.json`.",
+        *(f"{sentence[0].upper()}{sentence[1:]}." for sentence in note_on_interruption(run)),
         *_source(run),
         f"Made with Saccade {environment.saccade}, Keras {environment.packages.get('keras', '?')},",
         f"on {_plain(environment.processor)}, {environment.cores} cores, in {environment.compute_dtype}.",

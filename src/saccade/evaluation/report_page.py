@@ -18,7 +18,7 @@ from saccade.errors import EvaluationError
 from saccade.evaluation.evaluate import evaluate
 from saccade.evaluation.grad_cam import GradCam, overlaid
 from saccade.evaluation.metrics import Metrics, measure
-from saccade.evaluation.model_card import MARK, model_card
+from saccade.evaluation.model_card import model_card
 from saccade.evaluation.next_steps import NextStep, Numbers, next_steps
 from saccade.evaluation.report_drawings import draw_coverage, draw_reliability
 from saccade.evaluation.report_pictures import CellPictures, chosen_pictures, thumbnails
@@ -27,6 +27,7 @@ from saccade.pages.render import figure_markup, picture_source, render
 from saccade.printable import command_line
 from saccade.runs.answers import Answers
 from saccade.runs.records import EvaluationRecord
+from saccade.runs.results import PAGE
 from saccade.runs.run import CARD, Run
 from saccade.runs.run_split import RunSplit, load_run_split
 from saccade.training.history_drawing import history_figure
@@ -102,9 +103,9 @@ def report(run: Run | str | Path, *, progress: bool = False) -> ReportPage:
     subject = _subject(run, progress)
     metrics = measure(subject.answers.labels, subject.answers.probabilities)
     steps = next_steps(_numbers(subject, metrics))
-    with run.place("report.html") as path:
+    with run.place(PAGE) as path:
         path.write_text(render("report.html", **_values(subject, metrics, steps)), encoding="utf-8")
-    return ReportPage(run.path / "report.html", _write_card(subject, metrics, steps))
+    return ReportPage(run.path / PAGE, _write_card(subject, metrics, steps))
 
 
 def _subject(run: Run, progress: bool) -> _Subject:
@@ -125,7 +126,7 @@ def _subject(run: Run, progress: bool) -> _Subject:
 def _write_card(subject: _Subject, metrics: Metrics, steps: list[NextStep]) -> Path | None:
     run = subject.run
     card = run.path / CARD
-    if card.exists() and MARK not in card.read_text(encoding="utf-8", errors="replace"):
+    if run.has_foreign_card():
         return None
     text = model_card(run, subject.split, subject.answers.probabilities, metrics, steps)
     with run.place(CARD) as path:
