@@ -219,13 +219,13 @@ def test_test_pictures_unlike_the_validation_pictures_are_told_wherever_a_promis
     record = run.path / "data.json"
     record.write_text(json.dumps(json.loads(record.read_text()) | {"source": str(folder)}))
     note = r"note: the test pictures are harder than the validation pictures, or unlike them: accuracy {} \(95% "
-    low, high = saccade.evaluate(run).accuracy_interval
+    low, high = saccade.evaluate(run.path).accuracy_interval
     both = note.format(r"[\d.]+%") + rf"interval {low:.2%} to {high:.2%}\) against [\d.]+% \([\d.]+% to [\d.]+%\)"
     assert re.search(both, said("evaluate", run.path))
     assert re.search(both, said(*asked))
     assert unlike not in said(*asked[:-2])
-    assert unlike not in said("evaluate", run.path, "--split", "train")
-    saccade.report(run)
+    saccade.report(run.path)
     assert all(
         "harder than the validation pictures" in (run.path / n).read_text() for n in ("report.html", "README.md")
     )
+    assert unlike not in said("evaluate", run.path, "--data", tiny_folder)

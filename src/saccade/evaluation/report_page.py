@@ -22,6 +22,7 @@ from saccade.evaluation.model_card import model_card
 from saccade.evaluation.next_steps import NextStep, Numbers, next_steps
 from saccade.evaluation.report_drawings import draw_coverage, draw_reliability
 from saccade.evaluation.report_pictures import CellPictures, chosen_pictures, thumbnails
+from saccade.evaluation.unlike_validation import note_on_unlike_pictures
 from saccade.inference.predictor import Predictor
 from saccade.pages.render import figure_markup, picture_source, render
 from saccade.printable import command_line
@@ -155,13 +156,14 @@ def _values(subject: _Subject, metrics: Metrics, steps: list[NextStep]) -> dict[
     """What the names in the template stand for."""
     run, history = subject.run, subject.run.history()
     chosen = chosen_pictures(subject.answers, most_cells=_LARGEST_MATRIX**2)
+    unlike = note_on_unlike_pictures(run, metrics.accuracy, metrics.accuracy_interval)
     return {
         "run": run,
         "metrics": metrics,
         "evaluation": subject.evaluation,
         "n": len(subject.pictures),
         "test_pictures_note": _note_on_test_pictures(subject.split),
-        "notes": dict.fromkeys((*run.data.notes, *subject.split.notes)),
+        "notes": dict.fromkeys((*run.data.notes, *subject.split.notes, *unlike)),
         "per_class": list(zip(run.class_names, metrics.per_class, strict=True)),
         "matrix": metrics.confusion_matrix.tolist() if len(run.class_names) <= _LARGEST_MATRIX else None,
         "pairs": _pairs(subject, metrics),
