@@ -1,5 +1,6 @@
 """Saying "unsure": thresholds that keep a promise, and what predict makes of them."""
 
+import json
 import re
 import shutil
 from dataclasses import dataclass
@@ -200,3 +201,31 @@ def test_without_validation_pictures_nothing_is_promised(run, tiny_folder):
     (run.path / "calibration.json").unlink()
     with pytest.raises(RunError, match="can't abstain"):
         saccade.predict(run, str(tiny_folder / "test"), abstain=0.9)
+
+
+def test_test_pictures_unlike_the_validation_pictures_are_told_wherever_a_promise_is(run, tiny_folder, tmp_path):
+    def said(*arguments):
+        result = CliRunner().invoke(cli, list(map(str, arguments)))
+        assert result.exit_code == 0, result.output
+        return " ".join(result.stderr.split())
+
+    unlike, asked = "than the validation pictures", ("predict", run.path, f"{tiny_folder}:test:0", "--abstain", "0.9")
+    assert unlike not in said("evaluate", run.path)
+    assert unlike not in said(*asked)
+    # Two of three classes change places: to the run their pictures are the wrong ones.
+    folder = shutil.copytree(tiny_folder, tmp_path / "folder")
+    for name, later in (("one", "three"), ("two", "one"), ("three", "two")):
+        (folder / "test" / name).rename(folder / "test" / later)
+    record = run.path / "data.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"source": str(folder)}))
+    note = r"note: the test pictures are harder than the validation pictures, or unlike them: accuracy {} \(95% "
+    low, high = saccade.evaluate(run.path).accuracy_interval
+    both = note.format(r"[\d.]+%") + rf"interval {low:.2%} to {high:.2%}\) against [\d.]+% \([\d.]+% to [\d.]+%\)"
+    assert re.search(both, said("evaluate", run.path))
+    assert re.search(both, said(*asked))
+    assert unlike not in said(*asked[:-2])
+    saccade.report(run.path)
+    assert all(
+        "harder than the validation pictures" in (run.path / n).read_text() for n in ("report.html", "README.md")
+    )
+    assert unlike not in said("evaluate", run.path, "--data", tiny_folder)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from saccade.errors import RunError
-from saccade.runs.run import Run
+from saccade.runs.run import CARD_MARK, Run
 from saccade.whole_files import placed
 
 
@@ -103,3 +103,26 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
         fail_half_way()
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_results_are_removed_and_what_belongs_to_the_user_stays(run_copy):
+    run = run_copy
+    results = {
+        *("report.json", "answers.safetensors", "confusion_matrix.png", "predictions.png", "report.html"),
+        *("report-validation.json", "answers-train.safetensors", "robustness.json", "robustness-train.png"),
+        *("report-test-photos-1a2b3c4d.json", "predictions-test-two-words-1a2b3c4d.png"),
+        *("answers-validation.safetensors",),
+    }
+    own = {"report-final.json", "report-test-notes.json", "exports/report.json", "robustness.txt", "my-report.html"}
+    before = {path.name for path in run.path.iterdir()} - results
+    (run.path / "exports").mkdir()
+    for name in results | own:
+        (run.path / name).write_text("mine")
+    (run.path / "README.md").write_text("My notes.")
+    assert run.remove_results()
+    left = {str(path.relative_to(run.path)) for path in run.path.rglob("*") if path.is_file()}
+    assert left == before | own | {"README.md"}
+    assert not run.remove_results()
+    (run.path / "README.md").write_text(f"---\n---\n{CARD_MARK}\n")
+    assert run.remove_results()
+    assert not (run.path / "README.md").exists()

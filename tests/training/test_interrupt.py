@@ -1,6 +1,7 @@
 """Ctrl-C in a training that was typed on a terminal: what is shown, what is saved, and that it goes on to the bit."""
 
 import fcntl
+import json
 import os
 import pty
 import re
@@ -92,10 +93,20 @@ def test_the_first_ctrl_c_saves_a_run_that_can_be_evaluated(stopped):
 def test_a_run_that_was_interrupted_goes_on_as_if_nothing_had_happened(stopped, tiny_folder, tmp_path):
     whole = saccade.train(tiny_folder, recipe="folder", settings=SETTINGS, out=tmp_path / "whole", progress=False)
     resumed = shutil.copytree(stopped.out, tmp_path / "resumed")
+    told = CliRunner().invoke(cli, ["report", str(resumed)])
+    assert told.exit_code == 0, told.output
+    interrupted = rf"training was interrupted in epoch {len(Run.open(resumed).history())} of 25"
+    assert re.search(interrupted, (resumed / "report.html").read_text())
+    assert re.search(interrupted, (resumed / "README.md").read_text())
+    assert re.search(interrupted, " ".join(json.loads((resumed / "report.json").read_text())["notes"]))
+    saccade.evaluate(resumed, split="train")
     result = CliRunner().invoke(cli, ["train", "--resume", str(resumed)])
     assert result.exit_code == 0, result.output
+    assert result.stderr.splitlines().count("removed: results of the interrupted weights; evaluate again") == 1
     for name in ("weights.safetensors", "history.csv"):
         assert (resumed / name).read_bytes() == (whole.path / name).read_bytes()
+    # Nothing is left that tells of the weights of the interruption.
+    assert {path.name for path in resumed.iterdir()} == {path.name for path in whole.path.iterdir()}
 
 
 def test_the_second_ctrl_c_quits(tiny_folder, tmp_path):

@@ -1,5 +1,6 @@
 """Transfer: what a network learned from other pictures is kept, used and never confused."""
 
+import re
 import shutil
 
 import keras
@@ -100,6 +101,11 @@ def test_only_a_head_leaves_the_network_as_it_was_and_equals_scikit_learns(sourc
     answers = probabilities.argmax(axis=1)
     assert (answers == reference.predict(of(test) / spread)).mean() > 0.9
     assert roc_auc_score(test.labels, probabilities[:, 1]) > 0.85
+
+
+def test_the_fit_of_the_head_is_shown(source, others, tmp_path, capfd):
+    saccade.transfer(others, source, epochs=1, out=tmp_path / "run")
+    assert re.search(r"^head: (\d+) of \1 penalties$", capfd.readouterr().err, re.MULTILINE)
 
 
 def test_features_are_computed_once(source, others, tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="How many classes to show.")
 @click.option(
     "--abstain", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="PART",
-    help="Say 'unsure' so that at least this part of the answers is right, such as 0.99.",
+    help="Say 'unsure' so that at least this part of the answers is right, such as 0.99, on pictures drawn like the "
+    "validation pictures.",
 )  # fmt: skip
 @click.option("--familiarity", is_flag=True, help="Tell how much like the training pictures each picture is.")
 @click.option("--json", "form", flag_value="json", help="Print the predictions as JSON.")
@@ -70,6 +72,7 @@ def _promised(model: Run | ModelFile, abstain: float | None) -> float | Abstenti
     from saccade.inference.abstention import abstention_of
 
     found = abstention_of(model, abstain)
+    print_notes(_notes_on_promise(model))
     kind = "out-of-fold" if calibration and calibration.out_of_fold else "validation"
     say(
         f"unsure below {found.threshold:.1%}: of {found.pictures:,} {kind} pictures {found.coverage:.1%} are "
@@ -77,6 +80,16 @@ def _promised(model: Run | ModelFile, abstain: float | None) -> float | Abstenti
         err=True,
     )
     return found
+
+
+def _notes_on_promise(run: Run) -> Iterator[str]:
+    """What the evaluation of the present weights, if there is one, says against a promise."""
+    evaluation = run.evaluation()
+    if evaluation is None or evaluation.accuracy is None or evaluation.accuracy_interval is None:
+        return
+    from saccade.evaluation.unlike_validation import note_on_unlike_pictures
+
+    yield from note_on_unlike_pictures(run, evaluation.accuracy, evaluation.accuracy_interval)
 
 
 def _print_json(predictions: list[Prediction], _top: int) -> None:

@@ -17,7 +17,8 @@ from saccade.cli.output import say
 @click.option("--allow-host", multiple=True, metavar="NAME", help="A further name by which the server may be called.")
 @click.option(
     "--abstain", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="PART",
-    help="Say 'unsure' so that at least this part of the answers is right, such as 0.99.",
+    help="Say 'unsure' so that at least this part of the answers is right, such as 0.99, on pictures drawn like the "
+    "validation pictures.",
 )  # fmt: skip
 def command(
     runs: tuple[str, ...],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +17,17 @@ from saccade.errors import EvaluationError
 from saccade.evaluation.drawings import choose_pictures, draw_confusion_matrix, draw_predictions
 from saccade.evaluation.metrics import measure
 from saccade.evaluation.report import Report
+from saccade.evaluation.unlike_validation import note_on_unlike_pictures
 from saccade.inference.model_file import ModelFile
 from saccade.inference.open_model import open_model
 from saccade.inference.predictor import Predictor
 from saccade.runs.answers import Answers
+from saccade.runs.results import EVALUATION_FILES
 from saccade.runs.run import Run
 from saccade.runs.run_split import RunSplit, load_run_split, no_images
 
 # float32 sums of up to thousands of probabilities are further from 1 than a rounding, but never by this much.
 _SUM_TOLERANCE = 1e-3
-_FILES = (("report", ".json"), ("answers", ".safetensors"), ("confusion_matrix", ".png"), ("predictions", ".png"))
 
 
 def evaluate(
@@ -92,6 +93,10 @@ def evaluate_run(
         alone = Predictor.from_run(run, views=1).probabilities_of(subject.images, progress=progress)
         require_each_once(subject.images, alone, len(run.class_names))
         one_view = measure(subject.images.labels, alone)
+    metrics = measure(subject.images.labels, probabilities)
+    unlike: Iterator[str] = iter(())
+    if subject.is_own and split == "test":
+        unlike = note_on_unlike_pictures(run, metrics.accuracy, metrics.accuracy_interval)
     report = Report(
         run=run.path.resolve(),
         data_name=subject.dataset.name,
@@ -102,13 +107,13 @@ def evaluate_run(
         n=len(subject.images),
         refused=subject.refused,
         class_names=run.class_names,
-        metrics=measure(subject.images.labels, probabilities),
+        metrics=metrics,
         views=run.recipe.views,
         one_view=one_view,
         temperature=run.temperature,
         calibration=run.calibration(),
-        notes=subject.notes,
-        files=tuple(run.path.resolve() / f"{stem}{subject.file_suffix}{suffix}" for stem, suffix in _FILES),
+        notes=(*subject.notes, *unlike),
+        files=tuple(run.path.resolve() / f"{stem}{subject.file_suffix}{suffix}" for stem, suffix in EVALUATION_FILES),
     )
     _write(run, report, subject.images, probabilities)
     return report

@@ -7,18 +7,17 @@ model cards (`model-index`).
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from saccade.evaluation.metrics import Metrics, measure
 from saccade.evaluation.next_steps import NextStep
+from saccade.evaluation.unlike_validation import note_on_unlike_pictures
 from saccade.printable import printable
-from saccade.runs.run import Run
-from saccade.runs.run_split import RunSplit
-
-MARK = "<!-- written by `saccade report`; without this line it is left alone -->"
+from saccade.runs.run import CARD_MARK, Run
+from saccade.runs.run_split import RunSplit, note_on_interruption
 
 _MOST_CLASSES = 100
 
@@ -41,7 +40,7 @@ def model_card(
     more = len(run.class_names) - _MOST_CLASSES
     lines = [
         *_front_matter(run, metrics),
-        MARK,
+        CARD_MARK,
         "",
         f"# {_plain(run.name)}",
         "",
@@ -59,6 +58,7 @@ def model_card(
         f"| expected calibration error, 15 bins | {metrics.expected_calibration_error:.2%} |",
         *_folds(run),
         "",
+        *_as_sentences(note_on_unlike_pictures(run, metrics.accuracy, metrics.accuracy_interval)),
         f"The temperature is {calibration.temperature:.3g}, fitted on {calibration.fitted_on}."
         if calibration
         else "The probabilities are not calibrated: there were no validation pictures.",
@@ -75,6 +75,7 @@ def model_card(
         + f" pictures, brought to {run.rule.width}x{run.rule.height} pixels.",
         "",
         f"Recipe: `{_plain(run.recipe.name)}`, {run.status().epochs} epochs, seed {run.recipe.seed}: `recipe.json`.",
+        *_as_sentences(note_on_interruption(run)),
         *_source(run),
         f"Made with Saccade {environment.saccade}, Keras {environment.packages.get('keras', '?')},",
         f"on {_plain(environment.processor)}, {environment.cores} cores, in {environment.compute_dtype}.",
@@ -94,6 +95,10 @@ def model_card(
         lines += [f"- {_plain(step.reason)} {_plain(step.action)}" for step in steps]
         lines.append("")
     return "\n".join(lines)
+
+
+def _as_sentences(notes: Iterable[str]) -> list[str]:
+    return [f"{note[0].upper()}{note[1:]}." for note in notes]
 
 
 def _test_pictures(split: RunSplit, probabilities: NDArray[np.float32]) -> list[str]:

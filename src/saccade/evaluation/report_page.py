@@ -18,15 +18,17 @@ from saccade.errors import EvaluationError
 from saccade.evaluation.evaluate import evaluate
 from saccade.evaluation.grad_cam import GradCam, overlaid
 from saccade.evaluation.metrics import Metrics, measure
-from saccade.evaluation.model_card import MARK, model_card, unknown_to_the_run
+from saccade.evaluation.model_card import model_card, unknown_to_the_run
 from saccade.evaluation.next_steps import NextStep, Numbers, next_steps
 from saccade.evaluation.report_drawings import draw_coverage, draw_reliability
 from saccade.evaluation.report_pictures import CellPictures, chosen_pictures, thumbnails
+from saccade.evaluation.unlike_validation import note_on_unlike_pictures
 from saccade.inference.predictor import Predictor
 from saccade.pages.render import figure_markup, picture_source, render
 from saccade.printable import command_line
 from saccade.runs.answers import Answers
 from saccade.runs.records import EvaluationRecord
+from saccade.runs.results import PAGE
 from saccade.runs.run import CARD, Run
 from saccade.runs.run_split import RunSplit, load_run_split
 from saccade.training.history_drawing import history_figure
@@ -102,9 +104,9 @@ def report(run: Run | str | Path, *, progress: bool = False) -> ReportPage:
     subject = _subject(run, progress)
     metrics = measure(subject.answers.labels, subject.answers.probabilities)
     steps = next_steps(_numbers(subject, metrics))
-    with run.place("report.html") as path:
+    with run.place(PAGE) as path:
         path.write_text(render("report.html", **_values(subject, metrics, steps)), encoding="utf-8")
-    return ReportPage(run.path / "report.html", _write_card(subject, metrics, steps))
+    return ReportPage(run.path / PAGE, _write_card(subject, metrics, steps))
 
 
 def _subject(run: Run, progress: bool) -> _Subject:
@@ -125,7 +127,7 @@ def _subject(run: Run, progress: bool) -> _Subject:
 def _write_card(subject: _Subject, metrics: Metrics, steps: list[NextStep]) -> Path | None:
     run = subject.run
     card = run.path / CARD
-    if card.exists() and MARK not in card.read_text(encoding="utf-8", errors="replace"):
+    if run.has_foreign_card():
         return None
     text = model_card(run, subject.split, subject.answers.probabilities, metrics, steps)
     with run.place(CARD) as path:
@@ -153,13 +155,14 @@ def _values(subject: _Subject, metrics: Metrics, steps: list[NextStep]) -> dict[
     """What the names in the template stand for."""
     run, history = subject.run, subject.run.history()
     chosen = chosen_pictures(subject.answers, most_cells=_LARGEST_MATRIX**2)
+    unlike = note_on_unlike_pictures(run, metrics.accuracy, metrics.accuracy_interval)
     return {
         "run": run,
         "metrics": metrics,
         "evaluation": subject.evaluation,
         "n": len(subject.pictures),
         "test_pictures_note": _note_on_test_pictures(run, subject.split),
-        "notes": dict.fromkeys((*run.data.notes, *subject.split.notes)),
+        "notes": dict.fromkeys((*run.data.notes, *subject.split.notes, *unlike)),
         "per_class": list(zip(run.class_names, metrics.per_class, strict=True)),
         "matrix": metrics.confusion_matrix.tolist() if len(run.class_names) <= _LARGEST_MATRIX else None,
         "pairs": _pairs(subject, metrics),

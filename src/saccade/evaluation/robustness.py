@@ -20,6 +20,7 @@ from saccade.evaluation.corruptions import CORRUPTIONS, STRENGTHS
 from saccade.evaluation.evaluate import find_subject
 from saccade.evaluation.metrics import wilson_interval
 from saccade.inference.predictor import Predictor
+from saccade.runs.results import ROBUSTNESS_FILES
 from saccade.runs.run import Run
 
 # Pixels of the pictures that are held at once; in float32, which some corruptions compute in, twelve bytes each.
@@ -165,7 +166,7 @@ def measure_robustness(
             for corruption, counts in zip(CORRUPTIONS, correct, strict=True)
         ),
         notes=subject.notes,
-        files=tuple(run.path.resolve() / f"robustness{mark}{suffix}" for suffix in (".json", ".png")),
+        files=tuple(run.path.resolve() / f"{stem}{mark}{suffix}" for stem, suffix in ROBUSTNESS_FILES),
     )
     _write(run, robustness)
     return robustness

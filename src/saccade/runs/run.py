@@ -67,6 +67,7 @@ from saccade.runs.records import (
     Status,
     WeightsNote,
 )
+from saccade.runs.results import is_result
 from saccade.runs.untrusted import read_contents, read_pictures, read_record, read_rows, read_weights
 from saccade.runs.writing import write_arrays, write_json, write_rows
 from saccade.whole_files import TEMPORARY, placed
@@ -82,6 +83,9 @@ LIGHT_MODEL = "model.onnx"
 
 CARD = "README.md"
 """The model card that `report` writes."""
+
+CARD_MARK = "<!-- written by `saccade report`; without this line it is left alone -->"
+"""The line by which a model card is known as one that `report` wrote."""
 
 _FIXES = "fixes.csv"
 _PLAN = "plan.json"
@@ -263,6 +267,27 @@ class Run:
         for left in self.path.glob(f"{TEMPORARY}*"):
             shutil.rmtree(left) if left.is_dir() else left.unlink()
         self.checkpoints.clean()
+
+    def has_foreign_card(self) -> bool:
+        """Whether its README.md is not one that `report` wrote, and is therefore left alone."""
+        path = self.path / CARD
+        return path.exists() and CARD_MARK not in path.read_text(encoding="utf-8", errors="replace")
+
+    def remove_results(self) -> bool:
+        """Removes what was measured of its weights, before other weights take their place.
+
+        Only files that `evaluate` and `report` write directly into the run are removed: exported models, folders and
+        files of the user stay.
+
+        Returns:
+            Whether there was anything to remove.
+        """
+        results = [path for path in self.path.iterdir() if path.is_file() and is_result(path.name)]
+        if (self.path / CARD).is_file() and not self.has_foreign_card():
+            results.append(self.path / CARD)
+        for path in results:
+            path.unlink()
+        return bool(results)
 
     def history(self) -> list[EpochRecord]:
         """A record per epoch, in order."""

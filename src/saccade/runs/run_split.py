@@ -15,11 +15,11 @@ from saccade.data.fixes import Fix, apply_fixes, fixed_fingerprint
 from saccade.data.load import load_with_rule
 from saccade.data.parts import parts_of
 from saccade.errors import EvaluationError
+from saccade.runs.results import HASH_DIGITS
 from saccade.runs.run import Run
 
 # Characters of the data's name in the name of a file: at most 160 bytes of the 255 that the name of a file may have.
 _LONGEST_NAME = 40
-_HASH_DIGITS = 8
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class RunSplit:
         their classes and the fixes, so that no result takes the place of another one's.
         """
         if not self.is_own:
-            return f"-{self.name}-{self.dataset.name[:_LONGEST_NAME]}-{self.dataset.fingerprint[:_HASH_DIGITS]}"
+            return f"-{self.name}-{self.dataset.name[:_LONGEST_NAME]}-{self.dataset.fingerprint[:HASH_DIGITS]}"
         return "" if self.name == "test" else f"-{self.name}"
 
 
@@ -122,6 +122,7 @@ def load_run_split(
             *dataset.notes,
             *_notes(run, dataset, split, changed, int(trained_on.sum()), int(validated_on.sum())),
             *_note_on_optimism(run, split, known),
+            *note_on_interruption(run),
         ),
     )
 
@@ -154,6 +155,16 @@ def _notes(
 def _note_on_optimism(run: Run, split: SplitName, known: Sequence[SplitName | None]) -> Iterator[str]:
     if split == "validation" and "validation" in known and run.recipe.weights_chosen_by_validation:
         yield "accuracy and interval are optimistic: these pictures, or half of them, chose the weights"
+
+
+def note_on_interruption(run: Run) -> Iterator[str]:
+    """A sentence for whoever reads numbers of a run whose training is not at its end; none for any other run."""
+    status = run.status()
+    if status.state == "interrupted":
+        of = "" if run.plan() else f" of {run.recipe.epochs}"
+        yield f"the training was interrupted in epoch {status.epochs}{of}: the numbers are of the weights up to there"
+    elif status.state == "running":
+        yield "the training is not at its end: the numbers are of weights that it will replace"
 
 
 def _is_same_place(first: str, second: str) -> bool:

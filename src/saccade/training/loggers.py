@@ -53,6 +53,10 @@ class Beside:
         """Passed on."""
         self._shown.epoch_ends(record, seconds)
 
+    def removes_results(self) -> None:
+        """Passed on."""
+        self._shown.removes_results()
+
     def extracting_features(self, pictures: int) -> AbstractContextManager[Counting]:
         """Passed on."""
         return self._shown.extracting_features(pictures)

@@ -46,6 +46,9 @@ class Progress(Protocol):
     def epoch_ends(self, record: EpochRecord, seconds: float) -> None:
         """The epoch's record and its length, validation included."""
 
+    def removes_results(self) -> None:
+        """Results of the weights of an interruption were removed: other weights take their place."""
+
     def extracting_features(self, pictures: int) -> AbstractContextManager[Counting]:
         """A transferred network looks at so many pictures, mirrored ones among them; counts them."""
 
@@ -79,6 +82,9 @@ class Silence:
         """Nothing."""
 
     def epoch_ends(self, record: EpochRecord, seconds: float) -> None:
+        """Nothing."""
+
+    def removes_results(self) -> None:
         """Nothing."""
 
     def extracting_features(self, pictures: int) -> AbstractContextManager[Counting]:
@@ -169,6 +175,10 @@ class TerminalProgress:
         if record.validation_loss is not None:
             line += f", validation loss {record.validation_loss:.4f}, accuracy {record.validation_accuracy:.4f}"
         _line(f"{line}, {seconds:.1f} s")
+
+    def removes_results(self) -> None:
+        """Says so, and what to do."""
+        _line("removed: results of the interrupted weights; evaluate again")
 
     def extracting_features(self, pictures: int) -> AbstractContextManager[Counting]:
         """A bar on a terminal, lines elsewhere."""

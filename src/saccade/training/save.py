@@ -33,7 +33,13 @@ if TYPE_CHECKING:
 
 
 def save(run: Run, fitted: Fitted, parts: Mapping[SplitName, Split], progress: Progress) -> None:
-    """Writes the kept weights, what calibrates them, the models, the drawing of the history and, last, the status."""
+    """Writes the kept weights, what calibrates them, the models, the drawing of the history and, last, the status.
+
+    Results of weights that an interrupted training left here go first: whenever the process is killed, results that are
+    there are those of the weights that are there.
+    """
+    if run.remove_results():
+        progress.removes_results()
     run.write_weights(fitted.weights)
     model = build_probability_model(
         run.recipe, height=run.rule.height, width=run.rule.width, classes=len(run.class_names)
