@@ -7,12 +7,12 @@ from sklearn.linear_model import LogisticRegression
 from saccade.training.linear_head import Examples, fit_linear_head
 
 
-def examples(n, classes, seed, features=20):
+def examples(n, classes, seed, features=20, apart=1.0):
     """Pictures of classes that lie a little apart, by features of very different spreads and means."""
     draw = np.random.default_rng(seed)
     labels = np.arange(n) % classes
-    apart = np.random.default_rng(9).normal(size=(classes, features))
-    values = (draw.normal(size=(n, features)) + apart[labels]) * np.geomspace(0.01, 100, features) + 3
+    centers = apart * np.random.default_rng(9).normal(size=(classes, features))
+    values = (draw.normal(size=(n, features)) + centers[labels]) * np.geomspace(0.01, 100, features) + 3
     return Examples(values.astype(np.float32), labels, np.linspace(0.5, 1.5, n, dtype=np.float32))
 
 
@@ -30,7 +30,7 @@ def test_the_head_is_scikit_learns_at_the_penalty_that_was_chosen(classes, valid
 
 
 def test_the_penalty_is_the_one_of_least_log_loss_and_weaker_ones_are_left_out():
-    training, other = examples(60, 3, 0), examples(300, 3, 1)
+    training, other = examples(60, 3, 0, apart=0.3), examples(300, 3, 1, apart=0.3)
     done: list[int] = []
     head = fit_linear_head(training, other, classes=3, biased=True, seed=0, advance=done.append)
     mean, spread = training.features.mean(axis=0), training.features.std(axis=0)
@@ -39,7 +39,9 @@ def test_the_penalty_is_the_one_of_least_log_loss_and_weaker_ones_are_left_out()
         reference = LogisticRegression(C=penalty * 1000 / 60, max_iter=10_000)
         reference.fit((training.features - mean) / spread, training.labels, sample_weight=training.weights)
         said = reference.predict_proba((other.features - mean) / spread)
-        losses[penalty] = -np.average(np.log(said[np.arange(300), other.labels]), weights=other.weights)
+        losses[penalty] = -np.average(
+            np.log(np.maximum(said[np.arange(300), other.labels], 1e-12)), weights=other.weights
+        )
     assert head.penalty == pytest.approx(min(losses, key=losses.__getitem__))
     # The loss has risen twice by then; what was left out is counted as done at once.
     assert sum(done) == len(losses)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +15,7 @@ from saccade.runs.run import Run
 from saccade.runs.training_state import TrainingState
 from saccade.training.class_weights import class_weights_of
 from saccade.training.features import FeatureExtractor
-from saccade.training.linear_head import Examples, LinearHead, fit_linear_head
+from saccade.training.linear_head import PENALTIES, Examples, LinearHead, fit_linear_head
 from saccade.training.progress import Progress
 from saccade.training.source import weights_fingerprint
 
@@ -41,7 +41,7 @@ def head_epoch(
         parts: "train" and "validation", of the latter those that choose the penalty.
         run: its recipe is followed.
         state: of the training.
-        progress: is told of the features.
+        progress: is told of the features and of the fit.
     """
     assign(validated, named_weights(trained))
     extract = FeatureExtractor(
@@ -55,7 +55,9 @@ def head_epoch(
     with progress.extracting_features(len(views) * len(training) + len(validation)) as bar:
         features = [extract(training, mirrored, bar.update) for mirrored in views]
         held_out = extract(validation, False, bar.update)
-    head = _fitted(features, held_out, parts, run, biased=bool(head_of(trained).use_bias))
+    biased = bool(head_of(trained).use_bias)
+    with progress.fitting_head(len(PENALTIES)) as bar:
+        head = _fitted(features, held_out, parts, run, biased=biased, advance=bar.update)
     set_head(trained, head.kernel, head.bias)
     probabilities = head.probabilities(features[0])
     of_truth = probabilities[np.arange(len(training)), training.labels]
@@ -72,6 +74,7 @@ def _fitted(
     run: Run,
     *,
     biased: bool,
+    advance: Callable[[int], object],
 ) -> LinearHead:
     classes = len(run.class_names)
     class_weights = class_weights_of(parts["train"], run)
@@ -85,4 +88,5 @@ def _fitted(
         classes=classes,
         biased=biased,
         seed=run.recipe.seed,
+        advance=advance,
     )

@@ -61,6 +61,10 @@ class Beside:
         """Passed on."""
         return self._shown.extracting_features(pictures)
 
+    def fitting_head(self, penalties: int) -> AbstractContextManager[Counting]:
+        """Passed on."""
+        return self._shown.fitting_head(penalties)
+
     def calibrating(self, pictures: int) -> AbstractContextManager[Counting]:
         """Passed on."""
         return self._shown.calibrating(pictures)

@@ -52,6 +52,9 @@ class Progress(Protocol):
     def extracting_features(self, pictures: int) -> AbstractContextManager[Counting]:
         """A transferred network looks at so many pictures, mirrored ones among them; counts them."""
 
+    def fitting_head(self, penalties: int) -> AbstractContextManager[Counting]:
+        """A linear head is fitted with so many penalties; counts them."""
+
     def calibrating(self, pictures: int) -> AbstractContextManager[Counting]:
         """So many validation pictures are answered for the last time; counts them."""
 
@@ -90,6 +93,10 @@ class Silence:
     def extracting_features(self, pictures: int) -> AbstractContextManager[Counting]:
         """Nothing."""
         return counting("features", total=pictures, unit="pictures", shown=False)
+
+    def fitting_head(self, penalties: int) -> AbstractContextManager[Counting]:
+        """Nothing."""
+        return counting("head", total=penalties, unit="penalties", shown=False)
 
     def calibrating(self, pictures: int) -> AbstractContextManager[Counting]:
         """Nothing."""
@@ -183,6 +190,10 @@ class TerminalProgress:
     def extracting_features(self, pictures: int) -> AbstractContextManager[Counting]:
         """A bar on a terminal, lines elsewhere."""
         return counting("features", total=pictures, unit="pictures", shown=True)
+
+    def fitting_head(self, penalties: int) -> AbstractContextManager[Counting]:
+        """A bar on a terminal, lines elsewhere."""
+        return counting("head", total=penalties, unit="penalties", shown=True)
 
     def calibrating(self, pictures: int) -> AbstractContextManager[Counting]:
         """A bar on a terminal, lines elsewhere."""
