@@ -170,7 +170,7 @@ def _sizes(asked: Sequence[int] | None, pictures: int, classes: int) -> list[int
                 expected=f"some {round(_PER_CLASS * classes * _LEAST_GROWTH ** (_SIZES - 1)) + 1:,} at least, beside "
                 "those that the networks are asked about",
                 found=f"{pictures:,} of {classes} classes",
-                remedy="name sizes: --sizes 20,40,60,80",
+                remedy=_sizes_that_work(pictures, classes),
             )
         return chosen
     chosen = sorted(set(asked))
@@ -179,8 +179,18 @@ def _sizes(asked: Sequence[int] | None, pictures: int, classes: int) -> list[int
             "these sizes make no learning curve",
             expected=f"at least {LEAST_SIZES} different ones, of {classes:,} to {pictures:,} pictures",
             found=", ".join(map(str, asked)),
+            remedy=_sizes_that_work(pictures, classes),
         )
     return chosen
+
+
+def _sizes_that_work(pictures: int, classes: int) -> str:
+    """What to do where sizes do not suit so many training images: sizes that do, if any do."""
+    smallest = max(classes, pictures // 5)
+    if pictures - smallest < LEAST_SIZES - 1:
+        return "collect more pictures"
+    evenly = np.linspace(smallest, pictures, LEAST_SIZES).astype(int)  # at least 1 apart, so that all differ
+    return f"name sizes: --sizes {','.join(map(str, evenly))}"
 
 
 def _trainings(sizes: Sequence[int], repeats: int) -> list[_Training]:
