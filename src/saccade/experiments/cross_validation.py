@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.data.parts import in_order, parts_of
-from saccade.errors import DataError
+from saccade.errors import DataError, RunError
 from saccade.experiments.answered import answers_after_training
 from saccade.experiments.deal import deal_folds
 from saccade.experiments.fold_interval import fold_interval
@@ -22,6 +22,7 @@ from saccade.experiments.plan import Plan, is_begun, keep_to, pictures_key
 from saccade.experiments.told import tell
 from saccade.inference.predictor import Predictor
 from saccade.keras_start import require_keras_settings
+from saccade.named_paths import out_path
 from saccade.recipes import Recipe
 from saccade.runs.answers import VALIDATION_ANSWERS, Answers
 from saccade.runs.create import check_free
@@ -121,8 +122,9 @@ def check_place(out: str | Path | None) -> None:
     Raises:
         RunError: something is.
     """
-    if out is not None and not is_begun(_work_of(Path(out))) and not _is_whole(Path(out)):
-        check_free(out)
+    path = out_path(out, RunError)
+    if path is not None and not is_begun(_work_of(path)) and not _is_whole(path):
+        check_free(path)
 
 
 def _is_shown(progress: bool | Progress) -> bool:

@@ -24,6 +24,7 @@ from saccade.experiments.plan import Plan, is_begun, keep_to, pictures_key
 from saccade.experiments.power_law import MeasuredErrors
 from saccade.experiments.told import in_words, seconds_left, tell
 from saccade.keras_start import require_keras_settings
+from saccade.named_paths import out_path
 from saccade.recipes import Recipe
 from saccade.runs.answers import Answers
 from saccade.runs.lock import locked_for_training
@@ -131,9 +132,9 @@ def check_folder(out: str | Path | None) -> None:
     Raises:
         RunError: something is.
     """
-    if out is None or is_begun(Path(out)):
+    path = out_path(out, RunError)
+    if path is None or is_begun(path):
         return
-    path = Path(out)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise RunError(
             f"'{path}' exists already; nothing is overwritten",
