@@ -133,3 +133,36 @@ def test_a_single_run_is_no_comparison(tiny_run):
     for single in (tiny_run, tiny_run.path, str(tiny_run.path)):
         with pytest.raises(SaccadeError, match="at least two runs"):
             saccade.compare(single)
+
+
+@pytest.mark.parametrize("top", ["3", 1.5, 0, -1, True, None], ids=repr)
+def test_the_number_of_classes_is_a_whole_one(tiny_run, top):
+    with pytest.raises(SaccadeError, match="classes can't be given"):
+        saccade.predict(tiny_run, [], top=top)
+
+
+@pytest.mark.parametrize("abstain", [2, 0, 1.0, True, "0.9", float("nan")], ids=repr)
+def test_a_promise_is_a_part(tiny_run, abstain):
+    with pytest.raises(SaccadeError, match="greater than 0 and less than 1"):
+        saccade.predict(tiny_run, [], abstain=abstain)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"epochs": "3"}, {"epochs": True}, {"epochs": 1.5}, {"epochs": float("nan")}, {"settings": 3}, {"settings": ""},
+        {"settings": {3: 1}}, {"settings": {"views": True}}, {"settings": {"keep": [SECRET]}},
+        {"settings": [("views", 1)]}, {"progress": "x"}, {"progress": None}, {"out": 3},
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_a_training_is_refused_before_anything_is_made(wrong, tiny_folder, tiny_run, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for train, arguments in (
+        (saccade.train, {"data": tiny_folder, "recipe": "folder"}),
+        (saccade.transfer, {"data": tiny_folder, "source": tiny_run}),
+    ):
+        with pytest.raises(SaccadeError) as told:
+            train(**arguments | wrong)
+        assert SECRET not in str(told.value)
+    assert not list(tmp_path.iterdir())
