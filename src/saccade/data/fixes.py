@@ -15,7 +15,7 @@ import numpy as np
 from saccade.data.dataset import SPLIT_NAMES, Dataset, Split, SplitName
 from saccade.errors import DataError
 from saccade.named_paths import named_path
-from saccade.printable import printable
+from saccade.printable import counted, printable
 
 COLUMNS = ("path", "split", "action", "class")
 ACTIONS = ("keep", "relabel", "drop")
@@ -187,4 +187,4 @@ def fixed_fingerprint(before: str, fixes: Sequence[Fix]) -> str:
 
 def _note(fixes: Sequence[Fix]) -> str:
     dropped, relabelled = (sum(fix.action == action for fix in fixes) for action in ("drop", "relabel"))
-    return f"fixes applied: {dropped:,} pictures dropped, {relabelled:,} relabelled"
+    return f"fixes applied: {counted(dropped, 'picture')} dropped, {relabelled:,} relabelled"

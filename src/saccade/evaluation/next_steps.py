@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from saccade.evaluation.metrics import Metrics, wilson_interval
-from saccade.printable import command_line
+from saccade.printable import command_line, plural
 from saccade.runs.records import Calibration, EpochRecord
 
 _MOST = 6
@@ -143,8 +143,8 @@ def _weakest_class(numbers: Numbers) -> Iterator[NextStep]:
     own, typical = numbers.training_pictures[weakest], float(np.median(numbers.training_pictures))
     fewer = own < 0.7 * typical
     yield NextStep(
-        f"'{numbers.class_names[weakest]}' is found in {score.recall:.1%} of its {score.pictures:,} pictures, a class "
-        f"on average in {average:.1%}."
+        f"'{numbers.class_names[weakest]}' is found in {score.recall:.1%} of its {score.pictures:,} "
+        f"{plural(score.pictures, 'picture')}, a class on average in {average:.1%}."
         + (f" It has {own:,} training pictures, the median class {typical:,.0f}." if fewer else ""),
         "Collect more pictures of it, or weigh the classes."
         if fewer
@@ -184,7 +184,8 @@ def _uncalibrated(numbers: Numbers) -> Iterator[NextStep]:
 def _unreadable(numbers: Numbers) -> Iterator[NextStep]:
     if numbers.refused:
         yield NextStep(
-            f"{numbers.refused:,} pictures could not be read and were left out.",
+            f"{numbers.refused:,} {plural(numbers.refused, 'picture')} could not be read and "
+            f"{plural(numbers.refused, 'was', 'were')} left out.",
             "See which, and why, in quarantine.csv; convert or replace them.",
             command_line("explore", numbers.source),
         )

@@ -23,6 +23,7 @@ from saccade.experiments.told import tell
 from saccade.inference.predictor import Predictor
 from saccade.keras_start import require_keras_settings
 from saccade.named_paths import out_path
+from saccade.printable import counted, plural
 from saccade.recipes import Recipe
 from saccade.runs.answers import VALIDATION_ANSWERS, Answers
 from saccade.runs.create import check_free
@@ -176,7 +177,10 @@ def _out_of_fold(
     count = int(dealt.max()) + 1
     for number in range(count):
         own, others = (pictures.subset(np.flatnonzero(mask)) for mask in (dealt == number, dealt != number))
-        tell(f"fold {number + 1} of {count}: {len(own):,} pictures are held out", shown=_is_shown(progress))
+        tell(
+            f"fold {number + 1} of {count}: {counted(len(own), 'picture')} {plural(len(own), 'is', 'are')} held out",
+            shown=_is_shown(progress),
+        )
         # No two networks begin with the same weights, so that their spread holds that of the beginnings as well.
         other_seed = method.with_seed((method.recipe.seed + number + 1) % 2**32)
         answers = answers_after_training(other_seed, whole, (others, own), work / str(number + 1), progress=progress)

@@ -25,6 +25,7 @@ from saccade.experiments.power_law import MeasuredErrors
 from saccade.experiments.told import in_words, seconds_left, tell
 from saccade.keras_start import require_keras_settings
 from saccade.named_paths import out_path
+from saccade.printable import counted
 from saccade.recipes import Recipe
 from saccade.runs.answers import Answers
 from saccade.runs.lock import locked_for_training
@@ -223,7 +224,10 @@ def _measured(
     """Carries out all trainings, or takes what is kept of them."""
     wrong: dict[int, list[NDArray[np.bool_]]] = {}
     done: list[tuple[int, float]] = []
-    tell(f"{len(trainings)} trainings, each asked about the same {len(parts[1]):,} pictures: {folder}", shown=shown)
+    tell(
+        f"{len(trainings)} trainings, each asked about the same {counted(len(parts[1]), 'picture')}: {folder}",
+        shown=shown,
+    )
     for number, one in enumerate(trainings, start=1):
         was_kept, began = (folder / f"{one.name}.safetensors").exists(), time.perf_counter()
         answers = _answers(method, dataset, parts, folder, one)
@@ -233,7 +237,7 @@ def _measured(
         left = [other.pictures for other in trainings[number:]]
         ended = f"accuracy {1 - wrong[one.pictures][-1].mean():.2%}{' (was there)' if was_kept else ''}"
         tell(
-            f"training {number} of {len(trainings)}: {one.pictures:,} pictures, {ended}"
+            f"training {number} of {len(trainings)}: {counted(one.pictures, 'picture')}, {ended}"
             + (f"; {in_words(seconds_left(done, left))}" if left else ""),
             shown=shown,
         )

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saccade.errors import RunError, number_in_words
+from saccade.printable import counted
 from saccade.runs.answers import VALIDATION_ANSWERS
 from saccade.runs.run import Run
 
@@ -95,7 +96,7 @@ def abstention_of(run: Run, promise: float) -> Abstention:
 
 
 def _is_part(promise: object) -> bool:
-    return isinstance(promise, Real) and not isinstance(promise, bool) and 0 < float(promise) < 1
+    return not isinstance(promise, bool) and isinstance(promise, Real) and 0 < float(promise) < 1
 
 
 def find_threshold(confidences: NDArray[np.float32], wrong: NDArray[np.bool_], promise: float) -> Abstention:
@@ -167,7 +168,7 @@ def _not_possible(ordered: NDArray[np.float32], errors: NDArray[np.int64], promi
     return RunError(
         f"no confidence is high enough to promise that {promise:.4g} of the answers are right",
         expected=f"at least {least:,} held-out pictures" if n < least else "few enough errors among the surest answers",
-        found=f"{n:,} pictures that were held out, {int(errors[-1]):,} of them answered wrongly",
+        found=f"{counted(n, 'picture')} held out, {int(errors[-1]):,} of them answered wrongly",
         remedy="hold out more pictures" + (f", or promise less, such as {possible:g}" if possible else ""),
     )
 
