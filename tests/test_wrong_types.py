@@ -62,21 +62,47 @@ def right_values(tiny_run, tiny_folder, second_run, tmp_path):
     }  # fmt: skip
 
 
+def needed_arguments(function, right_values):
+    """Right values of the arguments without which the function does nothing, or too much."""
+    return {
+        name: right_values[name]
+        for name, parameter in inspect.signature(getattr(saccade, function)).parameters.items()
+        if name in right_values and (parameter.default is inspect.Parameter.empty or name in ALWAYS)
+    }
+
+
 @pytest.mark.parametrize(("function", "argument"), CASES)
 def test_a_wrong_type_is_one_plain_error(function, argument, right_values, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    call = getattr(saccade, function)
-    parameters = inspect.signature(call).parameters
-    arguments = {
-        name: right_values[name]
-        for name, parameter in parameters.items()
-        if name in right_values and (parameter.default is inspect.Parameter.empty or name in ALWAYS)
-    }
+    call, arguments = getattr(saccade, function), needed_arguments(function, right_values)
     for wrong in ANYTHING:
         with pytest.raises(SaccadeError) as caught:
             call(**arguments | {argument: wrong})
         assert len(str(caught.value)) < 1000, (function, argument, type(wrong))
         assert SECRET not in str(caught.value)
+
+
+def test_an_empty_path_and_one_that_is_too_long_are_told(right_values, monkeypatch, tmp_path):
+    """As a path, the empty text of a variable that is not set would be the current folder."""
+    monkeypatch.chdir(tmp_path)
+    for function in ARGUMENTS:
+        paths = {"run", "runs", "source", "split_from", "fixes", "out"}
+        if function not in ("extend", "resume"):  # this run can't be gone on with, whatever the data
+            paths.add("data")
+        call, arguments = getattr(saccade, function), needed_arguments(function, right_values)
+        for argument in paths & set(inspect.signature(call).parameters):
+            for wrong, told in (("", "has no name"), ("n" * 300, "is longer than this system allows")):
+                several = [right_values["run"], wrong] if argument == "runs" else wrong
+                with pytest.raises(SaccadeError, match=told):
+                    call(**arguments | {argument: several})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_picture_whose_path_is_too_long_is_one_that_is_missing(tiny_run, tiny_folder):
+    there = str(next((tiny_folder / "test/one").iterdir()))
+    too_long, found = saccade.predict(tiny_run, ["n" * 300, there])
+    assert "too long" in str(too_long.refusal)
+    assert found.refusal is None
 
 
 def test_images_in_memory_are_refused_by_name_of_their_type(tiny_run):
@@ -107,3 +133,36 @@ def test_a_single_run_is_no_comparison(tiny_run):
     for single in (tiny_run, tiny_run.path, str(tiny_run.path)):
         with pytest.raises(SaccadeError, match="at least two runs"):
             saccade.compare(single)
+
+
+@pytest.mark.parametrize("top", ["3", 1.5, 0, -1, True, None], ids=repr)
+def test_the_number_of_classes_is_a_whole_one(tiny_run, top):
+    with pytest.raises(SaccadeError, match="classes can't be given"):
+        saccade.predict(tiny_run, [], top=top)
+
+
+@pytest.mark.parametrize("abstain", [2, 0, 1.0, True, "0.9", float("nan")], ids=repr)
+def test_a_promise_is_a_part(tiny_run, abstain):
+    with pytest.raises(SaccadeError, match="greater than 0 and less than 1"):
+        saccade.predict(tiny_run, [], abstain=abstain)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"epochs": "3"}, {"epochs": True}, {"epochs": 1.5}, {"epochs": float("nan")}, {"settings": 3}, {"settings": ""},
+        {"settings": {3: 1}}, {"settings": {"views": True}}, {"settings": {"keep": [SECRET]}},
+        {"settings": [("views", 1)]}, {"progress": "x"}, {"progress": None}, {"out": 3},
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_a_training_is_refused_before_anything_is_made(wrong, tiny_folder, tiny_run, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for train, arguments in (
+        (saccade.train, {"data": tiny_folder, "recipe": "folder"}),
+        (saccade.transfer, {"data": tiny_folder, "source": tiny_run}),
+    ):
+        with pytest.raises(SaccadeError) as told:
+            train(**arguments | wrong)
+        assert SECRET not in str(told.value)
+    assert not list(tmp_path.iterdir())

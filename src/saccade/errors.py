@@ -6,12 +6,25 @@ without a traceback and exits with 1. Anything else that is raised is a fault of
 
 from __future__ import annotations
 
+from numbers import Integral, Real
+from typing import TypeGuard
+
 
 def type_in_words(value: object) -> str:
     """The type of a value that should have another type, for `found`: no contents, which may be long or private."""
     kind = type(value)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     return f"a value of the type {name}"
+
+
+def is_whole_number(value: object) -> TypeGuard[int]:
+    """Whether a value counts something: an integer of Python or NumPy, and no truth value."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def number_in_words(value: object) -> str:
+    """What was given instead of the number that is expected, for `found`: a number, or the type of something else."""
+    return str(value) if isinstance(value, Real) else type_in_words(value)
 
 
 class SaccadeError(Exception):

@@ -18,6 +18,16 @@ def shortened(text: str, width: int) -> str:
     return text[: width - 1 - end] + "…" + text[len(text) - end :]
 
 
+def plural(number: int, one: str, many: str | None = None) -> str:
+    """The noun that goes with a number: "picture" with 1, else "pictures"; `many` where that is not `one` with an s."""
+    return one if number == 1 else many or f"{one}s"
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """A number with its noun: "1 picture", "1,200 pictures"."""
+    return f"{number:,} {plural(number, one, many)}"
+
+
 def printable(text: str, *, lines: bool = False) -> str:
     r"""The text with whatever can't be printed written as codes, such as `\x1b` for the escape character.
 

@@ -37,6 +37,14 @@ def test_json_and_csv_hold_the_same(tiny_run, picture, tmp_path):
     assert rows[1]["refusal"] == as_json[1]["refusal"] != ""
 
 
+def test_json_and_csv_together_are_a_wrong_command_line(tiny_run, picture):
+    assert predict(tiny_run, "--json", "--csv", picture).exit_code == 2
+
+
+def test_one_picture_is_no_pictures(tiny_run, tmp_path):
+    assert "1 of 1 picture could not be read" in predict(tiny_run, tmp_path / "missing.png").stderr
+
+
 def test_what_is_no_run_is_said_plainly(tmp_path, picture):
     import subprocess
     import sys

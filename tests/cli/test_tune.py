@@ -47,7 +47,7 @@ def test_what_it_prints(tiny_folder, tmp_path, monkeypatch):
     result = invoke(tiny_folder, "--trials", 1, *OPTIONS)
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
-    assert lines[0] == "1 trials of folder on tiny, 0 of them pruned"
+    assert lines[0] == "1 trial of folder on tiny, 0 of them pruned"
     assert lines[2] == "no settings that were tried do better on the validation pictures than the recipe as it is"
     page = tmp_path / "tunings" / "tiny-folder-1" / "tuning.html"
     assert lines[-1] == f"written: {page}"

@@ -176,7 +176,7 @@ TRAINING = [
     ),
     Row(
         f"train broken {_SMALL} --out runs/broken",
-        ["1 pictures can't be read and are left out", r"^  0/cut off\.JPG: "], look=_left_one_out,
+        ["1 picture can't be read and is left out", r"^  0/cut off\.JPG: "], look=_left_one_out,
     ),
     Row(
         "train tiny --from runs/digits --epochs 2 --set validation=0.2 --out runs/from-run",

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,10 @@ def _fell(outcome: Outcome) -> None:
 def _is_a_card(outcome: Outcome) -> None:
     assert (outcome.folder / outcome.json["page"]).read_text(encoding="utf-8").startswith("<!doctype html>")
     assert (outcome.folder / outcome.json["card"]).read_text(encoding="utf-8").startswith("---\n")
+
+
+def _move_tiny(folder: Path) -> None:
+    shutil.copytree(folder / "tiny", folder / "moved/tiny")
 
 
 def _compared(split: str):
@@ -114,6 +119,11 @@ USING = [
     Row("evaluate digits.onnx --data digits", [r"^accuracy +\d\d\.\d\d%  \(95% interval .* n = 374\)"]),
     Row("report runs/digits", ["^written: .*/report.html$", "^written: .*/README.md$"], alone=True),
     Row("report runs/hands-folder-1 --json", look=_is_a_card),
+    Row("report runs/from-run --data moved/tiny", ["^written: .*/report.html$"], before=_move_tiny),
+    Row(
+        "report runs/from-run --data new",
+        [r"^error: .* this is other data$", "evaluate .*runs/from-run --data new$"], code=1,
+    ),
     Row(
         "compare runs/strict runs/seeds/seed-5 runs/seeds/seed-6",
         [r"^ +runs +accuracy", "test split: .* pictures answered by all$",

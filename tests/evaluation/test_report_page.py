@@ -14,12 +14,12 @@ import saccade
 from saccade.cli.main import cli
 from saccade.data.dataset import SplitName
 from saccade.data.parts import in_order
-from saccade.errors import EvaluationError
+from saccade.errors import DataNotFoundError, EvaluationError
 from saccade.evaluation.metrics import measure
 from saccade.runs.records import SourceRecord
 from saccade.runs.run import Run
 
-HOSTILE = '<img src=x onerror="alert(1)">'
+HOSTILE = '<img src=x onerror="alert(1)">' + 200 * "w"  # as long as the name of a folder may nearly be
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,19 @@ def test_data_that_changed_is_told(reported, tiny_folder, tmp_path):
     next((data / "test" / "one").iterdir()).unlink()
     with pytest.raises(EvaluationError, match="has changed since"):
         saccade.report(run.path)
+
+
+def test_data_that_is_gone_can_be_named_anew(reported, tmp_path):
+    run = Run.open(shutil.copytree(reported.path, tmp_path / "run"))
+    record = json.loads((run.path / "data.json").read_text())
+    (run.path / "data.json").write_text(json.dumps(record | {"source": str(tmp_path / "gone")}))
+    for use in (saccade.report, saccade.evaluate):
+        with pytest.raises(DataNotFoundError, match="there is no data called") as told:
+            use(run.path)
+        assert "--data" in str(told.value.remedy)
+    with pytest.raises(DataNotFoundError) as told:
+        saccade.predict(run.path, f"{tmp_path / 'gone'}:test:0")
+    assert told.value.remedy is None
 
 
 def test_the_page_is_of_the_test_pictures_that_evaluate_scored(run_copy, tiny_folder, tmp_path):
@@ -151,6 +164,7 @@ def test_names_are_text_and_nothing_else(tiny_folder, tmp_path, tmp_path_factory
             browser.execute_script("arguments[0].click()", button)
             assert not browser.find_elements("css selector", 'img[src="x"]')
         assert HOSTILE in browser.find_element("id", "classes").find_element("xpath", "following::table").text
+        assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_a_cell_shows_its_pictures_and_a_column_sorts(reported, tmp_path):

@@ -1,6 +1,7 @@
 """A learning curve: which pictures are trained on, what is kept, and what is said of more pictures."""
 
 import json
+import re
 from dataclasses import replace
 from itertools import pairwise
 
@@ -12,7 +13,7 @@ from tests.experiments.test_power_law import law, simulated
 from saccade.cli.main import cli
 from saccade.errors import DataError, RunError, TrainingError
 from saccade.experiments.curve import LearningCurve, curve_of
-from saccade.experiments.learning_curve import learning_curve
+from saccade.experiments.learning_curve import _sizes, learning_curve
 from saccade.experiments.told import in_words, seconds_left
 from saccade.recipes import get_recipe
 from saccade.runs.answers import Answers
@@ -165,9 +166,23 @@ def test_what_can_make_no_curve_is_refused(dataset, tmp_path):
     with pytest.raises(TrainingError, match="best epoch can't be chosen"):
         drawn(dataset, tmp_path / "out", recipe=RECIPE.with_settings({"keep": "best"}))
     few = dataset.splits["train"].subset(np.arange(0, 120, 4))
-    with pytest.raises(DataError, match="too few training pictures"):
+    with pytest.raises(DataError, match="too few training pictures") as told:
         drawn(replace(dataset, splits=dataset.splits | {"train": few}), tmp_path / "out", sizes=None)
+    assert "--sizes 4,10,16,23" in str(told.value.remedy)
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("pictures", "classes"), [(5, 3), (6, 3), (8, 5), (23, 3), (31, 3), (40, 37), (1000, 3)])
+def test_the_sizes_that_are_named_instead_work(pictures, classes):
+    with pytest.raises(DataError) as told:
+        _sizes([1], pictures, classes)
+    named = re.search(r"--sizes ([\d,]+)", str(told.value.remedy))
+    if pictures - classes < 3:
+        assert named is None
+    else:
+        assert named is not None
+        sizes = [int(size) for size in named[1].split(",")]
+        assert _sizes(sizes, pictures, classes) == sizes
 
 
 def said_of(constants, dataset, tmp_path, **options):

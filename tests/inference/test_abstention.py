@@ -129,7 +129,7 @@ def test_a_promise_takes_as_many_images_as_its_first_threshold():
         else:
             with pytest.raises(RunError) as caught:
                 find_threshold(confidences, wrong, 0.95)
-            assert caught.value.expected == "at least 59 held-out images"
+            assert caught.value.expected == "at least 59 held-out pictures"
 
 
 def test_answers_of_equal_confidence_stay_together():

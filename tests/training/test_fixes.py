@@ -31,7 +31,7 @@ def fixed_run(tiny_folder, fixes, tmp_path_factory):
 def test_the_run_records_what_was_applied(fixed_run, tiny_folder, fixes):
     data = saccade.load(tiny_folder)
     assert (fixed_run.path / "fixes.csv").read_text() == FIXES
-    assert "fixes applied: 1 pictures dropped, 1 relabelled" in fixed_run.data.notes
+    assert "fixes applied: 1 picture dropped, 1 relabelled" in fixed_run.data.notes
     assert fixed_run.data.pictures["train"] + fixed_run.data.pictures["validation"] == 119
     assert fixed_run.data_fingerprint == saccade.load(tiny_folder, fixes=fixes).fingerprint != data.fingerprint
 

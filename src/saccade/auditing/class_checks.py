@@ -6,9 +6,10 @@ from collections import defaultdict
 
 import numpy as np
 
-from saccade.auditing.findings import Finding, Picture, counted
+from saccade.auditing.findings import Finding, Picture
 from saccade.auditing.pictures import Pictures
 from saccade.data.dataset import Dataset
+from saccade.printable import counted
 
 _TINY = 20  # training pictures
 _IMBALANCED = 10.0

@@ -9,9 +9,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.auditing.findings import Finding, Picture, Severity, counted
+from saccade.auditing.findings import Finding, Picture, Severity
 from saccade.auditing.pictures import Pictures
 from saccade.data.copies import Copies, find_copies
+from saccade.printable import counted
 
 _KEPT_FIRST = {"test": 0, "validation": 1, "train": 2}
 _DROP = "choose which to keep in audit.html, save fixes.csv, and use it: saccade train DATA --fixes fixes.csv"
@@ -65,7 +66,7 @@ def _finding(kind: str, groups: list[list[Picture]]) -> Finding:
         "leak": f"{many} of identical files stand in more than one split{also}: what is measured on them is memory",
         "near-leak": f"{many} of near-identical pictures stand in more than one split{also}: the test is too easy",
         "conflicting-copies": f"{many} of copies have different labels: at most one label can be right",
-        "near-duplicates": f"{many} of near-identical pictures within a split, {n:,} pictures in all",
-        "duplicates": f"{many} of identical files within a split, {n:,} files in all",
+        "near-duplicates": f"{many} of near-identical pictures within a split, {counted(n, 'picture')} in all",
+        "duplicates": f"{many} of identical files within a split, {counted(n, 'file')} in all",
     }[kind]
     return Finding(kind, severity, sentence, _DROP, groups)

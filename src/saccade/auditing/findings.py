@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from saccade.data.dataset import SplitName
-from saccade.printable import shortened
+from saccade.printable import counted, shortened
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
@@ -109,8 +109,3 @@ class Audit:
 def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """The gravest first; equally grave ones as they came."""
     return tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)))
-
-
-def counted(number: int, one: str, many: str | None = None) -> str:
-    """A number with its noun: "1 picture", "1,200 pictures"."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from saccade.errors import DataError
+from saccade.named_paths import out_path
 from saccade.whole_files import next_free_folder
 
 
@@ -15,9 +16,9 @@ def check_free(out: str | Path | None) -> None:
     Raises:
         DataError: `out` exists and is not an empty directory.
     """
-    if out is None:
+    path = out_path(out, DataError)
+    if path is None:
         return
-    path = Path(out)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise DataError(f"'{path}' exists already; nothing is overwritten", remedy="name another directory with --out")
 

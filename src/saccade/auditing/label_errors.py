@@ -10,8 +10,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.auditing.findings import Finding, Severity, counted
+from saccade.auditing.findings import Finding, Severity
 from saccade.auditing.pictures import Pictures
+from saccade.printable import counted
 
 # In any data a classifier doubts a few good labels.
 _MANY = 0.01

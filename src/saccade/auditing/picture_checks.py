@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.auditing.findings import Finding, counted
+from saccade.auditing.findings import Finding
 from saccade.auditing.pictures import Pictures
+from saccade.printable import counted
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _FLAT = 4.0  # standard deviation of brightness, of 255

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from saccade.cli.output import print_json, print_notes, print_table, say
+from saccade.printable import counted
 
 if TYPE_CHECKING:
     from saccade.data.dataset import SplitName
@@ -43,12 +44,12 @@ def command(runs: tuple[str, ...], data: str | None, split: SplitName, out: str 
         print_json(comparison.to_dict())
         return
     print_notes(comparison.notes)
-    say(f"{comparison.data_name}, {comparison.split} split: {comparison.n:,} pictures answered by all\n")
+    say(f"{comparison.data_name}, {comparison.split} split: {counted(comparison.n, 'picture')} answered by all\n")
     header = ("", "runs", "accuracy", "95% interval", "over seeds", "minutes", "weights")
     print_table(header, [_row(contender) for contender in comparison.contenders])
     _print_pairs(comparison)
     first, second = comparison.contenders[:2]
-    say(f"\n{first.name} and {second.name} answer {len(comparison.differing):,} pictures differently")
+    say(f"\n{first.name} and {second.name} answer {counted(len(comparison.differing), 'picture')} differently")
     say("\nwritten:")
     for path in comparison.files:
         say(f"  {path}")
@@ -88,8 +89,9 @@ def _print_pair(pair: Pair, *, of: int) -> None:
     low, high = result.pictures_interval
     models = "" if result.models_p is None else f"p = {result.models_p:.2g} (McNemar, exact), "
     say(f"  these models, other pictures: {models}{100 * low:+.2f} to {100 * high:+.2f} points (bootstrap)")
-    if result.first_only is not None:
-        say(f"  right alone: {pair.first} on {result.first_only:,}, {pair.second} on {result.second_only:,} pictures")
+    if result.first_only is not None and result.second_only is not None:
+        second = counted(result.second_only, "picture")
+        say(f"  right alone: {pair.first} on {result.first_only:,}, {pair.second} on {second}")
 
 
 def _spread(pair: Pair) -> str:

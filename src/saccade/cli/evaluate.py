@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from saccade.cli.output import print_json, print_notes, print_refused, print_table, say
+from saccade.printable import counted, plural
 
 if TYPE_CHECKING:
     from saccade.data.dataset import SplitName
@@ -78,7 +79,7 @@ def command(
 def _print_robustness(robustness: Robustness) -> None:
     print_notes(robustness.notes)
     low, high = robustness.accuracy_interval
-    say(f"{robustness.data_name}, {robustness.split} split: {robustness.n:,} pictures\n")
+    say(f"{robustness.data_name}, {robustness.split} split: {counted(robustness.n, 'picture')}\n")
     say(f"accuracy on the pictures as they are  {robustness.accuracy:.2%}  (95% interval {low:.2%} to {high:.2%})")
     say(f"mean over all corruptions             {robustness.mean:.2%}\n")
     rows = [
@@ -101,7 +102,8 @@ def _print_files(files: Iterable[Path]) -> None:
 
 def _print_numbers(report: Report) -> None:
     low, high = report.accuracy_interval
-    say(f"{report.data_name}, {report.split} split: {report.scored} pictures scored, each once\n")
+    scored = f"{report.scored} {plural(report.total, 'picture')}"
+    say(f"{report.data_name}, {report.split} split: {scored} scored, each once\n")
     if report.refused:
         say("not scored, because they can't be read:")
         print_refused(report.refused, "all of them are in the report")

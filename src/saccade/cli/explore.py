@@ -13,6 +13,7 @@ import click
 from saccade.cli.output import print_json, print_notes, print_refused, print_table, say
 from saccade.data.own_folders import MARK
 from saccade.errors import DataError
+from saccade.printable import counted
 
 if TYPE_CHECKING:
     from saccade.data.explore import Exploration
@@ -83,11 +84,11 @@ def _print_facts(exploration: Exploration) -> None:
     within = ", ".join(f"{count:,} in {split}" for split, count in exploration.duplicates_within.items())
     say(
         f"\nsizes: {sizes.different:,} different, from {_size(sizes.smallest)} to {_size(sizes.largest)}; "
-        f"{pictures:,} pictures of {commonest_height} x {commonest_width}"
+        f"{counted(pictures, 'picture')} of {commonest_height} x {commonest_width}"
     )
     say(f"modes: {_counts(exploration.modes)}")
     say(f"formats: {_counts(exploration.formats)}")
-    say(f"exact duplicates: {within}; {exploration.duplicates_across:,} pictures in more than one split")
+    say(f"exact duplicates: {within}; {counted(exploration.duplicates_across, 'picture')} in more than one split")
     say(f"mean of red, green, blue (0 to 255): {_channels(exploration.mean)}")
     say(f"standard deviation: {_channels(exploration.standard_deviation)}")
 

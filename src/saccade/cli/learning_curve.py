@@ -8,6 +8,7 @@ import click
 
 from saccade.cli.output import print_json, print_table, say
 from saccade.cli.training_data import begun, checked, settings_given, source_given
+from saccade.printable import counted
 
 if TYPE_CHECKING:
     from saccade.experiments.curve import LearningCurve
@@ -65,7 +66,8 @@ def command(
 
 
 def _print(curve: LearningCurve) -> None:
-    say(f"{curve.data_name}, {curve.recipe.name}: each network was asked about the same {curve.asked:,} pictures\n")
+    asked = counted(curve.asked, "picture")
+    say(f"{curve.data_name}, {curve.recipe.name}: each network was asked about the same {asked}\n")
     rows = [
         (f"{point.pictures:,}", str(len(point.accuracies)), f"{point.accuracy:.2%}", f"± {100 * point.deviation:.2f}")
         for point in curve.points

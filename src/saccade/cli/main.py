@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib
 import os
 import sys
@@ -111,6 +112,8 @@ def main() -> None:
     except OSError as error:
         # A full disk, a folder that may not be written: a fact of the machine, not a fault of the program.
         say(f"error: {error.strerror or error}" + (f": '{error.filename}'" if error.filename else ""), err=True)
+        if error.errno == errno.ENAMETOOLONG:
+            say("  expected: a path of names that this system allows, mostly of 255 bytes at most", err=True)
         try:
             sys.stdout.flush()
         except OSError:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from saccade.cli.output import print_json, print_notes, say
-from saccade.printable import printable
+from saccade.printable import counted, printable
 
 if TYPE_CHECKING:
     from saccade.inference.abstention import Abstention
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     "validation pictures.",
 )  # fmt: skip
 @click.option("--familiarity", is_flag=True, help="Tell how much like the training pictures each picture is.")
-@click.option("--json", "form", flag_value="json", help="Print the predictions as JSON.")
-@click.option("--csv", "form", flag_value="csv", help="Print the predictions as CSV.")
+@click.option("--json", "as_json", is_flag=True, help="Print the predictions as JSON.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print the predictions as CSV.")
 def command(
-    run: str, pictures: tuple[str, ...], top: int, abstain: float | None, familiarity: bool, form: str | None
+    run: str, pictures: tuple[str, ...], top: int, abstain: float | None, familiarity: bool, as_json: bool, as_csv: bool
 ) -> None:
     """Classify pictures with RUN, a run or an exported ONNX or LiteRT file.
 
@@ -41,6 +41,9 @@ def command(
     shown as well. Of folders and globs, files that are no pictures by name, such as labels.csv, are left out. The exit
     code is 1 if any picture could not be read.
     """
+    if as_json and as_csv:
+        raise click.UsageError("Give either --json or --csv.")
+
     from saccade.inference.open_model import open_model
     from saccade.inference.predict import predict_found
     from saccade.inference.sources import find_pictures
@@ -51,10 +54,11 @@ def command(
     print_notes(found.notes)
     predictions = predict_found(model, found, top=top, abstain=promise, familiarity=familiarity, progress=True)
     top = min(top, len(model.class_names))
-    {"json": _print_json, "csv": _print_csv}.get(form or "", _print_lines)(predictions, top)
+    show = _print_json if as_json else _print_csv if as_csv else _print_lines
+    show(predictions, top)
     refused = sum(prediction.refusal is not None for prediction in predictions)
     if refused:
-        say(f"{refused} of {len(predictions)} pictures could not be read", err=True)
+        say(f"{refused:,} of {counted(len(predictions), 'picture')} could not be read", err=True)
         raise SystemExit(1)
 
 
@@ -73,9 +77,9 @@ def _promised(model: Run | ModelFile, abstain: float | None) -> float | Abstenti
 
     found = abstention_of(model, abstain)
     print_notes(_notes_on_promise(model))
-    kind = "out-of-fold" if calibration and calibration.out_of_fold else "validation"
+    kind = "out-of-fold picture" if calibration and calibration.out_of_fold else "validation picture"
     say(
-        f"unsure below {found.threshold:.1%}: of {found.pictures:,} {kind} pictures {found.coverage:.1%} are "
+        f"unsure below {found.threshold:.1%}: of {counted(found.pictures, kind)} {found.coverage:.1%} are "
         f"answered, {found.wrong:,} of them wrongly (95% bound {found.bound:.2%})",
         err=True,
     )

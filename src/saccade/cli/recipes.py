@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from saccade.cli.output import print_json, print_table, say, terminal_width
+from saccade.printable import counted
 from saccade.recipes import ENTRIES, Entry, Recipe, get_entry
 
 _NARROWEST_DESCRIPTION = 30
@@ -85,7 +86,7 @@ def _measured(entry: Entry) -> str:
     low, high = measured.interval
     return (
         f"{measured.accuracy:.2%} on the test part of {measured.data} (95% interval {low:.2%} to {high:.2%}, "
-        f"n = {measured.pictures:,}, {measured.seeds} seed{'s' if measured.seeds > 1 else ''}) after {measured.epochs} "
+        f"n = {measured.pictures:,}, {counted(measured.seeds, 'seed')}) after {measured.epochs} "
         f"epochs, {measured.minutes:.1f} minutes, {measured.seconds_per_epoch:.1f} s an epoch, "
         f"{measured.peak_memory_mb:,} MB of memory, {measured.machine}"
     )

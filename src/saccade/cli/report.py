@@ -9,8 +9,9 @@ from saccade.cli.output import print_json, say
 
 @click.command("report")
 @click.argument("run", type=click.Path())
+@click.option("--data", metavar="DATA", help="Where the data of RUN lies now. Default: where it was at the training.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
-def command(run: str, as_json: bool) -> None:
+def command(run: str, data: str | None, as_json: bool) -> None:
     """Make a page to read of RUN, report.html, and a model card, README.md.
 
     The page is one file and needs no network. Its numbers are those of `saccade evaluate`, which is done first where it
@@ -22,7 +23,7 @@ def command(run: str, as_json: bool) -> None:
 
     from saccade.evaluation.report_page import report
 
-    made = report(opened, progress=True)
+    made = report(opened, data=data, progress=True)
     if as_json:
         print_json({"page": str(made.page), "card": str(made.card) if made.card else None})
         return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from saccade.cli.output import print_json, say
 from saccade.cli.train import OPTIMISTIC, result_of
-from saccade.printable import command_line
+from saccade.printable import command_line, counted
 
 if TYPE_CHECKING:
     from saccade.training.seeds import SeedTraining
@@ -80,8 +80,8 @@ def _conclude(whole: Sequence[dict[str, Any]]) -> None:
         spread = "" if deviation is None else f" ± {100 * deviation:.2f} points (standard deviation)"
         pictures = whole[0]["validation_pictures"]
         say(
-            f"validation accuracy {mean:.2%}{spread}, n = {len(whole)} seed{'s' if len(whole) > 1 else ''}, each on "
-            f"{pictures:,} pictures; the test split has not been looked at"
+            f"validation accuracy {mean:.2%}{spread}, n = {counted(len(whole), 'seed')}, each on "
+            f"{counted(pictures, 'picture')}; the test split has not been looked at"
         )
         if whole[0]["weights_chosen_by_validation"]:
             say(f"these accuracies are {OPTIMISTIC}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from saccade.cli.output import print_notes, print_refused, say
+from saccade.printable import counted, plural
 
 if TYPE_CHECKING:
     from saccade.data.dataset import Dataset
@@ -124,6 +125,7 @@ def announce(dataset: Dataset) -> None:
     size = f"{dataset.rule.width}x{dataset.rule.height}"
     say(f"data: {dataset.name}, {len(dataset.class_names)} classes, {counts}, {size} pixels", err=True)
     if dataset.refused:
-        say(f"data: {len(dataset.refused)} pictures can't be read and are left out:", err=True)
+        n = len(dataset.refused)
+        say(f"data: {counted(n, 'picture')} can't be read and {plural(n, 'is', 'are')} left out:", err=True)
         print_refused(dataset.refused, "see them all: saccade explore", err=True)
     print_notes(dataset.notes)

@@ -10,6 +10,7 @@ import click
 
 from saccade.cli.output import print_json, print_notes, say
 from saccade.cli.training_data import announce, settings_given
+from saccade.printable import counted
 
 if TYPE_CHECKING:
     from saccade.tuning.tuning import Tuning
@@ -92,7 +93,7 @@ def command(
 def _print(found: Tuning) -> None:
     print_notes(found.notes)
     best, pruned = found.best, sum(trial.state == "pruned" for trial in found.trials)
-    say(f"{len(found.trials)} trials of {found.recipe.name} on {found.data_name}, {pruned} of them pruned")
+    say(f"{counted(len(found.trials), 'trial')} of {found.recipe.name} on {found.data_name}, {pruned} of them pruned")
     if best is not None:
         first = found.trials[0].accuracy
         as_it_is = "" if first is None else f"; the recipe as it is: {first:.2%}"

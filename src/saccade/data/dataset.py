@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saccade.errors import DataError
-from saccade.printable import printable, shortened
+from saccade.printable import counted, printable, shortened
 
 if TYPE_CHECKING:
     from saccade.data.fixes import Fix
@@ -102,7 +102,7 @@ class Split:
         return len(self.rows)
 
     def __repr__(self) -> str:
-        return f"<Split: {len(self):,} pictures of {self.store.shape[2]}x{self.store.shape[1]} pixels>"
+        return f"<Split: {counted(len(self), 'picture')} of {self.store.shape[2]}x{self.store.shape[1]} pixels>"
 
     def take(self, positions: NDArray[np.int64] | slice) -> NDArray[np.uint8]:
         """The pictures at these positions: a new uint8 array of shape [len(positions), height, width, 3]."""
@@ -182,7 +182,7 @@ class Dataset:
         if self.refused:
             first = self.refused[0]
             raise DataError(
-                f"{len(self.refused):,} pictures of '{self.name}' can't be read",
+                f"{counted(len(self.refused), 'picture')} of '{self.name}' can't be read",
                 found=f"{first.path}: {first.reason}" + (", and others" if len(self.refused) > 1 else ""),
                 remedy="mend or remove them (see them all: saccade explore), or leave --strict away",
             )

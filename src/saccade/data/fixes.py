@@ -8,14 +8,14 @@ import io
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal, cast
 
 import numpy as np
 
 from saccade.data.dataset import SPLIT_NAMES, Dataset, Split, SplitName
-from saccade.errors import DataError, type_in_words
-from saccade.printable import printable
+from saccade.errors import DataError
+from saccade.named_paths import named_path
+from saccade.printable import counted, printable
 
 COLUMNS = ("path", "split", "action", "class")
 ACTIONS = ("keep", "relabel", "drop")
@@ -45,9 +45,7 @@ def read_fixes(path: str | os.PathLike[str]) -> tuple[Fix, ...]:
     Raises:
         DataError: it can't be read, or a line of it is not what it must be; the line is named.
     """
-    if not isinstance(path, str | os.PathLike):
-        raise DataError("fixes are named by a path", expected="the path of a fixes.csv", found=type_in_words(path))
-    path = Path(path)
+    path = named_path(path, DataError, what="a file of fixes", expected="the path of a fixes.csv")
     try:
         if not path.is_file() or path.stat().st_size > _MOST_BYTES:
             raise DataError(
@@ -189,4 +187,4 @@ def fixed_fingerprint(before: str, fixes: Sequence[Fix]) -> str:
 
 def _note(fixes: Sequence[Fix]) -> str:
     dropped, relabelled = (sum(fix.action == action for fix in fixes) for action in ("drop", "relabel"))
-    return f"fixes applied: {dropped:,} pictures dropped, {relabelled:,} relabelled"
+    return f"fixes applied: {counted(dropped, 'picture')} dropped, {relabelled:,} relabelled"

@@ -12,7 +12,6 @@ from saccade.data.dataset import SPLIT_NAMES, SplitName
 from saccade.data.side_files import is_side_file
 from saccade.data.walk import (
     FolderFiles,
-    counted_files,
     folder_files,
     note_on_own_folders,
     note_on_side_files,
@@ -20,7 +19,7 @@ from saccade.data.walk import (
     visible,
 )
 from saccade.errors import DataError
-from saccade.printable import printable
+from saccade.printable import counted, printable
 
 _SPLIT_FOLDERS: Mapping[str, SplitName] = {
     "train": "train",
@@ -180,7 +179,7 @@ def _check_any(root: Path, folders: Sequence[str], files: Sequence[str]) -> None
     raise DataError(
         f"there are no classes in {root}",
         expected=f"a folder for each class: {_LAYOUT}",
-        found=f"{counted_files(len(files))} and no folder",
+        found=f"{counted(len(files), 'file')} and no folder",
         remedy="sort the pictures into one folder for each class",
     )
 
@@ -216,7 +215,7 @@ def _class_without_pictures(name: str, root: Path) -> DataError:
 
 def _note_on_strays(files: Iterable[str]) -> list[str]:
     strays = [name for name in files if not is_side_file(name)]
-    return [f"left out: {counted_files(len(strays))} beside the class folders, such as {strays[0]}"] if strays else []
+    return [f"left out: {counted(len(strays), 'file')} beside the class folders, such as {strays[0]}"] if strays else []
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -16,6 +16,7 @@ from saccade.data.digits import load_digits
 from saccade.data.fixes import Fix, apply_fixes, read_fixes
 from saccade.data.picture_data import load_archive, load_folder
 from saccade.errors import DataError, DataNotFoundError, type_in_words
+from saccade.named_paths import named_path
 
 _NAMES = ("cifar10", "digits")
 _JPEG_NOTE = "this is a JPEG copy of CIFAR-10: compare its results only with others on this copy"
@@ -89,12 +90,14 @@ def require_name(data: object) -> str:
     """The name or path by which data is given, as text.
 
     Raises:
+        DataNotFoundError: the name is empty, as of a variable that is not set, or too long for a path.
         DataError: data is given as something else.
     """
-    name = os.fspath(data) if isinstance(data, os.PathLike) else data
-    if isinstance(name, str):
-        return name
-    remedy = f"name what it was loaded from: {name.source!r}" if isinstance(name, Dataset) else None
+    if isinstance(data, str | os.PathLike):
+        expected = "a name, or the path of a folder or an archive"
+        named_path(data, DataNotFoundError, what="the data", expected=expected)
+        return os.fspath(data)  # as it was given: "./digits" is a folder, "digits" is not
+    remedy = f"name what it was loaded from: {data.source!r}" if isinstance(data, Dataset) else None
     raise DataError(
         "data is named by a name or a path here",
         expected='a name such as "digits", or the path of a folder or an archive',
@@ -105,8 +108,6 @@ def require_name(data: object) -> str:
 
 def _load(data: str | os.PathLike[str], rule: PictureRule | None, *, progress: bool) -> Dataset:
     name = require_name(data)
-    if not name:  # as of a variable that is not set; as a path it would be the current folder
-        raise DataError("the data has no name", expected="a name, or the path of a folder or an archive", found="''")
     if name == "digits":
         return load_digits(rule)
     path = Path(name).expanduser()

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from saccade.data.own_folders import is_own_folder
 from saccade.data.side_files import is_hidden, is_side_file, suffix_of
+from saccade.printable import counted
 
 
 class FoundFile(NamedTuple):
@@ -102,18 +103,13 @@ def folder_files(folder: str) -> FolderFiles:
 def note_on_side_files(paths: Collection[str]) -> tuple[str, ...]:
     """The note that these side files were left out; none where there are none."""
     kinds = sorted({f".{suffix}" if (suffix := suffix_of(path)) else "no suffix" for path in paths})
-    return (f"left out: {counted_files(len(paths))}, no pictures by name ({', '.join(kinds)})",) if paths else ()
+    return (f"left out: {counted(len(paths), 'file')}, no pictures by name ({', '.join(kinds)})",) if paths else ()
 
 
 def note_on_own_folders(names: Sequence[str]) -> list[str]:
     """The note that these folders of Saccade's own were left out; none where there are none."""
     folders = "folder" if len(names) == 1 else "folders"
     return [f"left out: the {folders} {', '.join(names)}, which Saccade made"] if names else []
-
-
-def counted_files(count: int) -> str:
-    """A number of files in words: "1 file", "2 files"."""
-    return f"{count:,} file{'' if count == 1 else 's'}"
 
 
 def _found(entry: os.DirEntry[str], prefix: str) -> FoundFile:

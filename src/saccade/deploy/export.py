@@ -20,6 +20,7 @@ from saccade.inference.litert_model import METADATA
 from saccade.inference.predictor import Predictor
 from saccade.models.to_litert import to_litert
 from saccade.models.to_onnx import to_onnx
+from saccade.named_paths import out_path
 from saccade.runs.onnx_session import NOTE
 from saccade.runs.records import ModelRecord
 from saccade.runs.run import Run
@@ -124,9 +125,9 @@ def export_and_verify(
 def _target(run: Run, form: str, out: str | Path | None) -> Path:
     require_format(form)
     suffix = FORMATS[form].suffix
-    if out is None:
+    target = out_path(out, ExportError)
+    if target is None:
         return run.path / f"{run.name}{FORMATS[form].mark}{suffix}"
-    target = Path(out)
     if not target.name.endswith(suffix) or target.name == suffix:
         named = target.with_name(target.stem + suffix) if target.name else f"model{suffix}"
         raise ExportError(

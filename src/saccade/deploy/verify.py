@@ -21,6 +21,7 @@ from saccade.errors import ExportError
 from saccade.inference.predictor import Predictor
 from saccade.models.agreement import disagreement
 from saccade.models.forward import forward
+from saccade.printable import plural
 from saccade.runs.run import Run
 from saccade.typed_json import from_json, to_json
 
@@ -162,7 +163,7 @@ def _disagreement(form: str, check: Check, expected: str, found: str) -> ExportE
     coarse = form in ("litert-float16", "litert-int8")
     return ExportError(
         "the export does not give the run's answers, so it was removed",
-        expected=f"{expected}, on {len(check.pictures)} {check.origin} pictures",
+        expected=f"{expected}, on {len(check.pictures)} {check.origin} {plural(len(check.pictures), 'picture')}",
         found=found,
         remedy="this network does not bear weights so coarse: take --format litert, which is exact"
         if coarse

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from saccade.data.dataset import SplitName
 from saccade.evaluation.significance import LEVEL, Difference
+from saccade.printable import counted
 
 Verdict = Literal["first better", "second better", "not distinguishable"]
 
@@ -177,7 +178,7 @@ class Comparison:
     files: tuple[Path, ...]
 
     def __repr__(self) -> str:
-        compared = f"{len(self.contenders):,} contenders on {self.n:,} pictures"
+        compared = f"{len(self.contenders):,} contenders on {counted(self.n, 'picture')}"
         return f"<Comparison of {compared}, {self.split} split of {self.data_name}>"
 
     def to_dict(self) -> dict[str, Any]:

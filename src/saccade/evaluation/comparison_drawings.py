@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from saccade.data.figures import new_figure
 from saccade.data.picture_grid import RIGHT, WRONG, Tile, draw_grid
 from saccade.evaluation.comparison import Comparison, Contender, DifferingPicture
-from saccade.printable import printable
+from saccade.printable import counted, printable
 
 MOST_PICTURES = 20
 
@@ -55,7 +55,7 @@ def draw_differences(
         n: pictures on which they differ in all.
     """
     first, second = (_short(name, _LONGEST_NAME) for name in names)
-    shown = f"{len(pictures)} of the {n:,} pictures on which they differ" if n else "they differ on no picture"
+    shown = f"{len(pictures)} of the {counted(n, 'picture')} on which they differ" if n else "they differ on no picture"
     tiles = [
         Tile(
             picture,

@@ -17,6 +17,7 @@ from saccade.errors import DataError, EvaluationError, RunError
 from saccade.evaluation.comparison import Comparison
 from saccade.evaluation.comparison_drawings import MOST_PICTURES, draw_comparison, draw_differences
 from saccade.evaluation.paired_answers import PairedAnswers
+from saccade.named_paths import out_path
 from saccade.printable import printable
 from saccade.runs.run import Run
 from saccade.runs.run_split import load_run_split
@@ -106,14 +107,15 @@ def free_directory(out: str | Path | None) -> Path:
     Raises:
         RunError: `out` exists already.
     """
-    if out is not None:
-        if Path(out).exists():
+    path = out_path(out, RunError)
+    if path is not None:
+        if path.exists():
             raise RunError(
                 f"'{out}' exists already; a comparison is never overwritten",
                 expected="a directory that does not exist yet",
                 remedy="name another one with --out, or leave --out away: comparisons are then numbered",
             )
-        return Path(out)
+        return path
     number = 1
     while (_HOME / str(number)).exists():
         number += 1

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from saccade.evaluation.metrics import Metrics, measure
 from saccade.evaluation.next_steps import NextStep
 from saccade.evaluation.unlike_validation import note_on_unlike_pictures
-from saccade.printable import printable
+from saccade.printable import counted, printable
 from saccade.runs.run import CARD_MARK, Run
 from saccade.runs.run_split import RunSplit, note_on_interruption
 
@@ -38,6 +38,7 @@ def model_card(
     calibration, environment = run.calibration(), run.environment()
     names = ", ".join(_plain(name) for name in run.class_names[:_MOST_CLASSES])
     more = len(run.class_names) - _MOST_CLASSES
+    epochs = counted(run.status().epochs, "epoch")
     lines = [
         *_front_matter(run, metrics),
         CARD_MARK,
@@ -74,7 +75,7 @@ def model_card(
         + ", ".join(f"{count:,} {split}" for split, count in run.data.pictures.items())
         + f" pictures, brought to {run.rule.width}x{run.rule.height} pixels.",
         "",
-        f"Recipe: `{_plain(run.recipe.name)}`, {run.status().epochs} epochs, seed {run.recipe.seed}: `recipe.json`.",
+        f"Recipe: `{_plain(run.recipe.name)}`, {epochs}, seed {run.recipe.seed}: `recipe.json`.",
         *_as_sentences(note_on_interruption(run)),
         *_source(run),
         f"Made with Saccade {environment.saccade}, Keras {environment.packages.get('keras', '?')},",

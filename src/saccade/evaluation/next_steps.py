@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from saccade.evaluation.metrics import Metrics, wilson_interval
-from saccade.printable import command_line
+from saccade.printable import command_line, plural
 from saccade.recipes import Recipe
 from saccade.runs.records import Calibration, EpochRecord
 from saccade.runs.run import Run
@@ -164,8 +164,8 @@ def _weakest_class(numbers: Numbers) -> Iterator[NextStep]:
     own, typical = numbers.training_pictures[weakest], float(np.median(numbers.training_pictures))
     fewer = own < 0.7 * typical
     reason = (
-        f"'{numbers.class_names[weakest]}' is found in {score.recall:.1%} of its {score.pictures:,} pictures, a class "
-        f"on average in {average:.1%}."
+        f"'{numbers.class_names[weakest]}' is found in {score.recall:.1%} of its {score.pictures:,} "
+        f"{plural(score.pictures, 'picture')}, a class on average in {average:.1%}."
     )
     if not fewer:
         yield NextStep(reason, "Collect more, and more different, pictures of it.")
@@ -209,7 +209,8 @@ def _uncalibrated(numbers: Numbers) -> Iterator[NextStep]:
 def _unreadable(numbers: Numbers) -> Iterator[NextStep]:
     if numbers.refused:
         yield NextStep(
-            f"{numbers.refused:,} pictures could not be read and were left out.",
+            f"{numbers.refused:,} {plural(numbers.refused, 'picture')} could not be read and "
+            f"{plural(numbers.refused, 'was', 'were')} left out.",
             "See which, and why, in quarantine.csv; convert or replace them.",
             command_line("explore", numbers.run.data_source),
         )

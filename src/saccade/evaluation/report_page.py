@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from collections.abc import Mapping
@@ -86,22 +87,24 @@ class _Subject:
         return self.run.class_names[label]
 
 
-def report(run: Run | str | Path, *, progress: bool = False) -> ReportPage:
+def report(run: Run | str | Path, *, data: str | os.PathLike[str] | None = None, progress: bool = False) -> ReportPage:
     """Writes `report.html`, a page of one file that needs no network, and `README.md`, a model card, into a run.
 
     The numbers are those of `evaluate` on the test split; where that has not been done, it is done now.
 
     Args:
         run: a run or its directory.
+        data: the name or the path under which the run's own data is found now. None: that of the training.
         progress: whether to show on stderr how far it is.
 
     Raises:
         RunError: no run there, or a damaged one.
         DataError: its data can't be used any more.
-        EvaluationError: the data has changed since the run was evaluated.
+        EvaluationError: `data` names other data than the run's own; or the data has changed since the run was
+            evaluated.
     """
     run = Run.open(run)
-    subject = _subject(run, progress)
+    subject = _subject(run, data, progress)
     metrics = measure(subject.answers.labels, subject.answers.probabilities)
     steps = next_steps(_numbers(subject, metrics))
     with run.place(PAGE) as path:
@@ -109,17 +112,26 @@ def report(run: Run | str | Path, *, progress: bool = False) -> ReportPage:
     return ReportPage(run.path / PAGE, _write_card(subject, metrics, steps))
 
 
-def _subject(run: Run, progress: bool) -> _Subject:
+def _subject(run: Run, data: str | os.PathLike[str] | None, progress: bool) -> _Subject:
+    split = load_run_split(run, data=data, progress=progress)
+    if data is not None and not split.is_own:
+        raise EvaluationError(
+            "a report is made of the data that the run was trained on, and this is other data",
+            expected=f"the contents of '{run.data_source}' as they were at the training, wherever they lie now",
+            found=f"other contents in '{split.dataset.source}'",
+            remedy=f"measure the run on them: {command_line('evaluate', run.path, '--data', data)}",
+        )
     evaluation = run.evaluation()
     if evaluation is None:
-        report = evaluate(run, progress=progress)
+        report = evaluate(run, data=data, progress=progress)
         evaluation = EvaluationRecord.model_validate(report.to_dict())
-    split, answers = load_run_split(run, progress=progress), run.answers("answers.safetensors")
+    answers = run.answers("answers.safetensors")
     hashes = [bytes(row).hex() for row in answers.hashes]
     if hashes != list(split.images.hashes) or not np.array_equal(answers.labels, split.images.labels):
+        named = [] if data is None else ["--data", data]
         raise EvaluationError(
-            f"'{run.data_source}' has changed since '{run.name}' was evaluated",
-            remedy=f"evaluate it again: {command_line('evaluate', run.path)}",
+            f"'{split.dataset.source}' has changed since '{run.name}' was evaluated",
+            remedy=f"evaluate it again: {command_line('evaluate', run.path, *named)}",
         )
     return _Subject(run, split, answers, evaluation, Predictor.from_run(run))
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.data.parts import in_order, parts_of
-from saccade.errors import DataError
+from saccade.errors import DataError, RunError
 from saccade.experiments.answered import answers_after_training
 from saccade.experiments.deal import deal_folds
 from saccade.experiments.fold_interval import fold_interval
@@ -22,6 +22,8 @@ from saccade.experiments.plan import Plan, is_begun, keep_to, pictures_key
 from saccade.experiments.told import tell
 from saccade.inference.predictor import Predictor
 from saccade.keras_start import require_keras_settings
+from saccade.named_paths import out_path
+from saccade.printable import counted, plural
 from saccade.recipes import Recipe
 from saccade.runs.answers import VALIDATION_ANSWERS, Answers
 from saccade.runs.create import check_free
@@ -121,8 +123,9 @@ def check_place(out: str | Path | None) -> None:
     Raises:
         RunError: something is.
     """
-    if out is not None and not is_begun(_work_of(Path(out))) and not _is_whole(Path(out)):
-        check_free(out)
+    path = out_path(out, RunError)
+    if path is not None and not is_begun(_work_of(path)) and not _is_whole(path):
+        check_free(path)
 
 
 def _is_shown(progress: bool | Progress) -> bool:
@@ -174,7 +177,10 @@ def _out_of_fold(
     count = int(dealt.max()) + 1
     for number in range(count):
         own, others = (pictures.subset(np.flatnonzero(mask)) for mask in (dealt == number, dealt != number))
-        tell(f"fold {number + 1} of {count}: {len(own):,} pictures are held out", shown=_is_shown(progress))
+        tell(
+            f"fold {number + 1} of {count}: {counted(len(own), 'picture')} {plural(len(own), 'is', 'are')} held out",
+            shown=_is_shown(progress),
+        )
         # No two networks begin with the same weights, so that their spread holds that of the beginnings as well.
         other_seed = method.with_seed((method.recipe.seed + number + 1) % 2**32)
         answers = answers_after_training(other_seed, whole, (others, own), work / str(number + 1), progress=progress)

@@ -24,6 +24,8 @@ from saccade.experiments.plan import Plan, is_begun, keep_to, pictures_key
 from saccade.experiments.power_law import MeasuredErrors
 from saccade.experiments.told import in_words, seconds_left, tell
 from saccade.keras_start import require_keras_settings
+from saccade.named_paths import out_path
+from saccade.printable import counted
 from saccade.recipes import Recipe
 from saccade.runs.answers import Answers
 from saccade.runs.lock import locked_for_training
@@ -131,9 +133,9 @@ def check_folder(out: str | Path | None) -> None:
     Raises:
         RunError: something is.
     """
-    if out is None or is_begun(Path(out)):
+    path = out_path(out, RunError)
+    if path is None or is_begun(path):
         return
-    path = Path(out)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise RunError(
             f"'{path}' exists already; nothing is overwritten",
@@ -170,7 +172,7 @@ def _sizes(asked: Sequence[int] | None, pictures: int, classes: int) -> list[int
                 expected=f"some {round(_PER_CLASS * classes * _LEAST_GROWTH ** (_SIZES - 1)) + 1:,} at least, beside "
                 "those that the networks are asked about",
                 found=f"{pictures:,} of {classes} classes",
-                remedy="name sizes: --sizes 20,40,60,80",
+                remedy=_sizes_that_work(pictures, classes),
             )
         return chosen
     chosen = sorted(set(asked))
@@ -179,8 +181,18 @@ def _sizes(asked: Sequence[int] | None, pictures: int, classes: int) -> list[int
             "these sizes make no learning curve",
             expected=f"at least {LEAST_SIZES} different ones, of {classes:,} to {pictures:,} pictures",
             found=", ".join(map(str, asked)),
+            remedy=_sizes_that_work(pictures, classes),
         )
     return chosen
+
+
+def _sizes_that_work(pictures: int, classes: int) -> str:
+    """What to do where sizes do not suit so many training images: sizes that do, if any do."""
+    smallest = max(classes, pictures // 5)
+    if pictures - smallest < LEAST_SIZES - 1:
+        return "collect more pictures"
+    evenly = np.linspace(smallest, pictures, LEAST_SIZES).astype(int)  # at least 1 apart, so that all differ
+    return f"name sizes: --sizes {','.join(map(str, evenly))}"
 
 
 def _trainings(sizes: Sequence[int], repeats: int) -> list[_Training]:
@@ -212,7 +224,10 @@ def _measured(
     """Carries out all trainings, or takes what is kept of them."""
     wrong: dict[int, list[NDArray[np.bool_]]] = {}
     done: list[tuple[int, float]] = []
-    tell(f"{len(trainings)} trainings, each asked about the same {len(parts[1]):,} pictures: {folder}", shown=shown)
+    tell(
+        f"{len(trainings)} trainings, each asked about the same {counted(len(parts[1]), 'picture')}: {folder}",
+        shown=shown,
+    )
     for number, one in enumerate(trainings, start=1):
         was_kept, began = (folder / f"{one.name}.safetensors").exists(), time.perf_counter()
         answers = _answers(method, dataset, parts, folder, one)
@@ -222,7 +237,7 @@ def _measured(
         left = [other.pictures for other in trainings[number:]]
         ended = f"accuracy {1 - wrong[one.pictures][-1].mean():.2%}{' (was there)' if was_kept else ''}"
         tell(
-            f"training {number} of {len(trainings)}: {one.pictures:,} pictures, {ended}"
+            f"training {number} of {len(trainings)}: {counted(one.pictures, 'picture')}, {ended}"
             + (f"; {in_words(seconds_left(done, left))}" if left else ""),
             shown=shown,
         )

@@ -21,11 +21,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.errors import RunError
+from saccade.errors import RunError, number_in_words
+from saccade.printable import counted
 from saccade.runs.answers import VALIDATION_ANSWERS
 from saccade.runs.run import Run
 
@@ -71,8 +73,15 @@ def abstention_of(run: Run, promise: float) -> Abstention:
         promise: part of the answers that is to be right, greater than 0 and less than 1.
 
     Raises:
-        RunError: the run was trained without validation pictures, or no threshold keeps the promise.
+        RunError: the promise is no such number, the run was trained without validation pictures, or no threshold keeps
+            the promise.
     """
+    if not _is_part(promise):
+        raise RunError(
+            "no such part of the answers can be promised to be right",
+            expected="a number greater than 0 and less than 1, such as 0.99",
+            found=number_in_words(promise),
+        )
     if run.calibration() is None:
         raise RunError(
             f"the run '{run.path}' can't abstain: its confidence was never held against the truth",
@@ -84,6 +93,10 @@ def abstention_of(run: Run, promise: float) -> Abstention:
     confidences = answers.probabilities.max(axis=1)
     wrong = answers.probabilities.argmax(axis=1) != answers.labels
     return find_threshold(confidences, wrong, promise)
+
+
+def _is_part(promise: object) -> bool:
+    return not isinstance(promise, bool) and isinstance(promise, Real) and 0 < float(promise) < 1
 
 
 def find_threshold(confidences: NDArray[np.float32], wrong: NDArray[np.bool_], promise: float) -> Abstention:
@@ -154,9 +167,9 @@ def _not_possible(ordered: NDArray[np.float32], errors: NDArray[np.int64], promi
     possible = next((each for each in lower if len(_passed(ordered, errors, each)[0])), None)
     return RunError(
         f"no confidence is high enough to promise that {promise:.4g} of the answers are right",
-        expected=f"at least {least:,} held-out images" if n < least else "few enough errors among the surest answers",
-        found=f"{n:,} images that were held out, {int(errors[-1]):,} of them answered wrongly",
-        remedy="hold out more images" + (f", or promise less, such as {possible:g}" if possible else ""),
+        expected=f"at least {least:,} held-out pictures" if n < least else "few enough errors among the surest answers",
+        found=f"{counted(n, 'picture')} held out, {int(errors[-1]):,} of them answered wrongly",
+        remedy="hold out more pictures" + (f", or promise less, such as {possible:g}" if possible else ""),
     )
 
 

@@ -15,7 +15,7 @@ from saccade.data.decode_files import decode_files
 from saccade.data.load import load_with_rule
 from saccade.data.picture_files import DecodedChunk
 from saccade.data.progress import Progress, counting
-from saccade.errors import DataError, RunError
+from saccade.errors import DataError, RunError, is_whole_number, number_in_words
 from saccade.inference.abstention import Abstention, abstention_of
 from saccade.inference.class_probability import ClassProbability
 from saccade.inference.light import MOST_PICTURES, light_model
@@ -99,7 +99,8 @@ def predict(
         Of one folder or glob, every file is reported once. A picture that can't be read is reported with the reason.
 
     Raises:
-        RunError: the run can't be used, can't keep that promise, or does not know what is familiar.
+        RunError: `top` or `abstain` is no such number; the run can't be used, can't keep that promise, or does not know
+            what is familiar.
         DataError: a folder or a glob holds no picture, a picture is not named by its path, or a dataset's picture does
             not exist.
         EvaluationError: a dataset has no pictures in the split of one that is asked for.
@@ -119,6 +120,10 @@ def predict_found(
     progress: bool = False,
 ) -> list[Prediction]:
     """Classifies images that `find_pictures` found; arguments, result and errors as of `predict`."""
+    if not is_whole_number(top) or top < 1:
+        raise RunError(
+            "so many classes can't be given", expected="top = a whole number of at least 1", found=number_in_words(top)
+        )
     if isinstance(run, ModelFile) and (abstain is not None or familiarity):
         raise RunError(
             "a model file alone can't tell when to say 'unsure', or what is familiar",

@@ -14,6 +14,7 @@ from saccade.data.dataset import SplitName
 from saccade.data.side_files import is_side_file
 from saccade.data.walk import FolderFiles, FoundFile, folder_files, note_on_own_folders, note_on_side_files
 from saccade.errors import DataError, type_in_words
+from saccade.named_paths import is_too_long
 
 _OF_DATASET = re.compile(r"(?P<data>.+):(?P<split>train|validation|test):(?P<index>[0-9]+)")
 
@@ -108,10 +109,11 @@ def _expand(source: str) -> _Expanded:
         raise DataError("a picture has no name", expected="a file, a folder, a glob or DATA:test:0", found="''")
     path = Path(source)
     matched = _OF_DATASET.fullmatch(source)
-    if path.is_dir():
-        return _images_among([path], f"there is no picture in the folder '{path}'")
-    if path.exists():
-        return _Expanded([path])
+    if not is_too_long(source):
+        if path.is_dir():
+            return _images_among([path], f"there is no picture in the folder '{path}'")
+        if path.exists():
+            return _Expanded([path])
     if matched:
         split: SplitName = matched["split"]  # type: ignore[assignment]
         return _Expanded([DatasetPicture(matched["data"], split, int(matched["index"]))])

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from saccade.printable import printable
+from saccade.printable import counted, printable
 
 # Of pictures of 32x32 this takes a third of what PNG takes, and no difference can be seen.
 _QUALITY = 90
@@ -70,6 +70,7 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["printable"] = printable
+    environment.filters["counted"] = counted
     environment.filters["percent"] = lambda part, digits=1: f"{part:.{digits}%}"
     environment.filters["count"] = lambda number: f"{number:,}"
     return environment

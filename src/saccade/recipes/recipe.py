@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from saccade.errors import RecipeError
+from saccade.errors import RecipeError, is_whole_number, number_in_words, type_in_words
 
 ComputeDtype = Literal["float32", "bfloat16"]
 BackboneName = Literal[
@@ -22,6 +22,7 @@ Phase = Literal["head", "plain", "augmented"]
 _AUGMENTATION = ("shift", "whole_pixels", "flip", "rotation")
 
 _SMALLEST_SIDE = 12
+_SHOWN = 60  # characters of a value in an error
 
 
 def _number(value: Any) -> Any:
@@ -251,9 +252,22 @@ class Recipe(BaseModel):
         Raises:
             RecipeError: a key is unknown (the nearest known one is named) or can't take its value.
         """
-        for key in settings:
+        if not isinstance(settings, Mapping):
+            raise RecipeError(
+                "settings are values by the recipe's keys",
+                expected='a dictionary such as {"seed": 3}',
+                found=type_in_words(settings),
+            )
+        for key, value in settings.items():
+            if not isinstance(key, str):
+                raise RecipeError("a recipe's key is a name", expected='text such as "seed"', found=type_in_words(key))
             if key not in Recipe.model_fields or key == "name":
                 raise _unknown_key(key)
+            if isinstance(value, bool) and Recipe.model_fields[key].annotation is not bool:  # no 1 for True
+                raise RecipeError(
+                    f"the recipe's key '{key}' can't be {value}",
+                    remedy=f"'{key}' is: {Recipe.model_fields[key].description}",
+                )
         given = {key: None if _is_none(value) else value for key, value in settings.items()}
         try:
             return Recipe.model_validate({**self.model_dump(), **given})
@@ -271,8 +285,7 @@ class Recipe(BaseModel):
         Raises:
             RecipeError: there would be no epoch to do.
         """
-        if epochs < 1:
-            raise RecipeError("an extension needs at least one epoch", found=f"epochs = {epochs}")
+        _require_epochs(epochs, "an extension")
         plain = min(done, self.plain_epochs)
         more = {"plain_epochs": plain, "augmented_epochs": done - plain}
         more["augmented_epochs" if self.phase(done - 1) == "augmented" else "plain_epochs"] += epochs
@@ -284,12 +297,18 @@ class Recipe(BaseModel):
 
         A phase that has epochs keeps at least one while there are enough to go round.
         """
-        if epochs < 1:
-            raise RecipeError("a training needs at least one epoch", found=f"epochs = {epochs}")
+        _require_epochs(epochs, "a training")
         augmented = round(epochs * self.augmented_epochs / self.epochs)
         if self.plain_epochs and self.augmented_epochs and epochs > 1:
             augmented = min(max(augmented, 1), epochs - 1)
         return self.with_settings({"plain_epochs": epochs - augmented, "augmented_epochs": augmented})
+
+
+def _require_epochs(epochs: object, what: str) -> None:
+    if not is_whole_number(epochs):
+        raise RecipeError(f"{what} takes a whole number of epochs", found=number_in_words(epochs))
+    if epochs < 1:
+        raise RecipeError(f"{what} needs at least one epoch", found=f"epochs = {epochs}")
 
 
 def _part_of(part: float, side: int) -> int:
@@ -311,6 +330,12 @@ def _unknown_key(key: str) -> RecipeError:
     )
 
 
+def _in_words(value: object) -> str:
+    """A short value as it is; of another one, its type."""
+    shown = repr(value)[:_SHOWN] if isinstance(value, str | int | float | None) else ""
+    return shown if 0 < len(shown) < _SHOWN else type_in_words(value)
+
+
 def _bad_value(error: ValidationError) -> RecipeError:
     first = error.errors(include_url=False, include_context=False)[0]
     message = first["msg"].removeprefix("Value error, ")
@@ -319,6 +344,6 @@ def _bad_value(error: ValidationError) -> RecipeError:
     key = str(first["loc"][0])
     description = Recipe.model_fields[key].description
     return RecipeError(
-        f"the recipe's key '{key}' can't be {first['input']!r}", expected=f"{message[0].lower()}{message[1:]}",
+        f"the recipe's key '{key}' can't be {_in_words(first['input'])}", expected=f"{message[0].lower()}{message[1:]}",
         remedy=f"'{key}' is: {description}",
     )  # fmt: skip

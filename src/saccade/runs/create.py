@@ -7,6 +7,7 @@ from pathlib import Path
 
 from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.errors import RunError
+from saccade.named_paths import out_path
 from saccade.recipes import ComputeDtype, Recipe
 from saccade.runs.environment import read_environment
 from saccade.runs.plans import Plan
@@ -67,8 +68,9 @@ def check_free(out: str | Path | None) -> None:
     Raises:
         RunError: the directory exists and is not empty.
     """
-    if out is not None and (not Path(out).is_dir() or any(Path(out).iterdir())) and Path(out).exists():
-        raise _in_the_way(Path(out))
+    path = out_path(out, RunError)
+    if path is not None and (not path.is_dir() or any(path.iterdir())) and path.exists():
+        raise _in_the_way(path)
 
 
 def _make(path: Path) -> Path:

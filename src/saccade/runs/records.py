@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from saccade.data.dataset import Dataset, PictureRule, SplitName
-from saccade.printable import printable
+from saccade.printable import counted, printable
 from saccade.recipes import ComputeDtype, NetworkName, Phase
 
 _LARGEST_SIDE = 4096
@@ -173,7 +173,8 @@ class Calibration(_Record):
             "cross-fitted": " (each half answered by weights that the other half chose)",
             "same pictures": " (which chose the weights as well)",
         }[self.selection]
-        return f"{self.pictures:,} {'out-of-fold' if self.out_of_fold else 'validation'} pictures{chosen}"
+        kind = "out-of-fold picture" if self.out_of_fold else "validation picture"
+        return f"{counted(self.pictures, kind)}{chosen}"
 
 
 class ModelRecord(_Record):

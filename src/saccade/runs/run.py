@@ -45,8 +45,9 @@ from numpy.typing import NDArray
 
 from saccade.data.dataset import SPLIT_NAMES, PictureRule, RefusedPicture, Split, SplitName
 from saccade.data.fixes import Fix, fixes_text, read_fixes
-from saccade.errors import RunError, type_in_words
+from saccade.errors import RunError
 from saccade.machine import memory_bytes
+from saccade.named_paths import named_path
 from saccade.printable import command_line, printable
 from saccade.recipes import Recipe
 from saccade.runs.answers import Answers
@@ -443,16 +444,10 @@ def require_path(run: object) -> Path:
     """The path by which a run, or an exported model file, is named.
 
     Raises:
-        RunError: it is named by something else.
+        RunError: it is named by something else, by nothing, or by a path that is too long.
     """
-    name = os.fspath(run) if isinstance(run, os.PathLike) else run
-    if isinstance(name, str):
-        return Path(name)
-    raise RunError(
-        "a run is named by its path",
-        expected="the path of a directory made by `saccade train`, or a Run",
-        found=type_in_words(run),
-    )
+    expected = "the path of a directory made by `saccade train`, or a Run"
+    return named_path(run, RunError, what="a run", expected=expected)
 
 
 def require_runs(runs: object) -> list[Run | Path]:

@@ -14,7 +14,7 @@ from saccade.data.dataset import Dataset, RefusedPicture, Split, SplitName
 from saccade.data.fixes import Fix, apply_fixes, fixed_fingerprint
 from saccade.data.load import load_with_rule
 from saccade.data.parts import parts_of
-from saccade.errors import EvaluationError
+from saccade.errors import DataNotFoundError, EvaluationError
 from saccade.runs.results import HASH_DIGITS
 from saccade.runs.run import Run
 
@@ -90,11 +90,11 @@ def load_run_split(
         progress: whether to show on stderr how far the loading is.
 
     Raises:
-        DataError: the data can't be used, or the fixes are not for this data.
+        DataError: the data can't be used or is not there any more, or the fixes are not for this data.
         RunError: the run's split.csv is missing or damaged.
         EvaluationError: the split has no images; or the run's data has changed, so that its split can't be told.
     """
-    found = load_with_rule(run.data_source if data is None else data, run.rule, progress=progress)
+    found = _load_own(run, progress) if data is None else load_with_rule(data, run.rule, progress=progress)
     own_fingerprint = fixed_fingerprint(found.fingerprint, run.fixes())
     unchanged = own_fingerprint == run.data_fingerprint
     if fixes is None:
@@ -125,6 +125,20 @@ def load_run_split(
             *note_on_interruption(run),
         ),
     )
+
+
+def _load_own(run: Run, progress: bool) -> Dataset:
+    """What the run was trained on, from where it was loaded for the training."""
+    try:
+        return load_with_rule(run.data_source, run.rule, progress=progress)
+    except DataNotFoundError as error:
+        instead = f"if the data of the run '{run.name}' lies elsewhere now, name its place with --data"
+        raise DataNotFoundError(
+            error.problem,
+            expected=error.expected,
+            found=error.found,
+            remedy=f"{error.remedy}; {instead}" if error.remedy else instead,
+        ) from None
 
 
 def no_images(dataset: Dataset, split: SplitName) -> EvaluationError:

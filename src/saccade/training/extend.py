@@ -55,6 +55,7 @@ def extend(
     """
     require_keras_settings()
     check_free(out)
+    told = progress_of(progress)
     parent = Run.open(run)
     checkpoint = _end_of(parent)
     done = checkpoint.state.epoch
@@ -77,7 +78,6 @@ def extend(
         epochs=checkpoint.state.epoch,
     )
     made = create_run(out, dataset, recipe, parts, compute_dtype, record)
-    told = progress_of(progress)
     told.training_begins(made, networks.validated)
     with locked_for_training(made.path):
         # Of its own, so that the new run can be gone on with wherever its parent is.

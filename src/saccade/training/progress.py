@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 import warnings
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from tqdm import tqdm
 
 from saccade.data.progress import Progress as Counting
 from saccade.data.progress import counting
+from saccade.errors import TrainingError, type_in_words
 from saccade.models.weights import count_weights
 from saccade.printable import printable
 from saccade.recipes import Recipe
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import keras
 
 
+@runtime_checkable
 class Progress(Protocol):
     """What the training tells as it goes."""
 
@@ -212,9 +214,19 @@ class TerminalProgress:
 
 
 def progress_of(progress: bool | Progress) -> Progress:
-    """What a training tells its progress: the terminal, nobody, or whoever is named."""
+    """What a training tells its progress: the terminal, nobody, or whoever is named.
+
+    Raises:
+        TrainingError: what is named can't be told.
+    """
     if isinstance(progress, bool):
         return TerminalProgress() if progress else Silence()
+    if not isinstance(progress, Progress):
+        raise TrainingError(
+            "a training can't tell this how it goes",
+            expected="True, False, or an object with the methods of saccade.training.progress.Progress",
+            found=type_in_words(progress),
+        )
     return progress
 
 

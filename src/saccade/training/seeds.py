@@ -9,6 +9,7 @@ from typing import Any
 
 from saccade.data.dataset import Dataset
 from saccade.errors import RunError, SaccadeError, TrainingError
+from saccade.named_paths import out_path
 from saccade.recipes import Recipe, default_recipe_name
 from saccade.runs.run import Run
 from saccade.training.progress import Progress
@@ -79,8 +80,8 @@ def check_folder(out: str | Path) -> None:
     Raises:
         RunError: it is.
     """
-    path = Path(out)
-    if path.exists() and (not path.is_dir() or (path / "recipe.json").exists()):
+    path = out_path(out, RunError)
+    if path is not None and path.exists() and (not path.is_dir() or (path / "recipe.json").exists()):
         raise RunError(
             f"'{path}' is {'a run itself' if path.is_dir() else 'a file'}",
             expected="a folder for several runs, or a name that is free",

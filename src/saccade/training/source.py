@@ -18,6 +18,7 @@ from saccade.data.dataset import PictureRule, SplitName
 from saccade.data.default_size import square_rule
 from saccade.errors import TrainingError, type_in_words
 from saccade.machine import memory_bytes
+from saccade.named_paths import named_path
 from saccade.recipes import BackboneName, NetworkName
 from saccade.runs.records import SourceRecord, WeightsNote
 from saccade.runs.run import WEIGHTS_NOTE, Run
@@ -67,6 +68,8 @@ class Source:
             raise TrainingError(
                 "the source of a transfer is named by its path or name", expected=_EXPECTED, found=type_in_words(source)
             )
+        if not isinstance(source, Run):
+            named_path(source, TrainingError, what="the source of a transfer", expected=_EXPECTED)
         name = str(source)
         backbone = next((known for known in get_args(BackboneName) if known.lower() == name.lower()), None)
         if backbone is not None and not Path(name).exists():

@@ -114,13 +114,13 @@ def begin(
         learned: what the network brings along, in a transfer.
         progress: as for `train`.
     """
+    told = progress_of(progress)
     parts = checked_parts(dataset, recipe, earlier)
     compute_dtype = compute_dtype_of_machine() if recipe.compute == "auto" else recipe.compute
     networks = build_networks(recipe, dataset, parts["train"], compute_dtype, learned)
     run = create_run(out, dataset, recipe, parts, compute_dtype)
     if learned is not None:
         run.write_source(learned.record)
-    told = progress_of(progress)
     told.training_begins(run, networks.validated)
     with locked_for_training(run.path):
         carry_out(run, networks, parts, progress=told)
@@ -202,7 +202,7 @@ def resolve_recipe(recipe: str | Recipe, epochs: int | None, settings: Mapping[s
         RecipeError: the recipe, a key or a value is not known.
     """
     base = recipe if isinstance(recipe, Recipe) else get_recipe(recipe)
-    changed = base.with_settings(settings or {})
+    changed = base.with_settings({} if settings is None else settings)
     return changed if epochs is None else changed.with_epochs(epochs)
 
 

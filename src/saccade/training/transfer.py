@@ -81,9 +81,10 @@ def transfer_recipe(source: Source, epochs: int | None, settings: Mapping[str, A
         RecipeError: a key or a value is not known.
         TrainingError: the settings would make it another network than the source's.
     """
-    if settings and not {"network", "transfer"}.isdisjoint(settings):
+    if isinstance(settings, Mapping) and not {"network", "transfer"}.isdisjoint(settings):
         raise TrainingError("the network of a transfer is that of its source", remedy="name another source with --from")
-    recipe = get_recipe("transfer").with_settings({"network": source.network, **source.settings, **(settings or {})})
+    recipe = get_recipe("transfer").with_settings({"network": source.network, **source.settings})
+    recipe = recipe.with_settings({} if settings is None else settings)
     return recipe if epochs is None else recipe.with_epochs(epochs)
 
 

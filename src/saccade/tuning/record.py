@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from saccade.data.dataset import Dataset, PictureRule, Split
 from saccade.errors import TuningError
+from saccade.named_paths import out_path
 from saccade.printable import printable
 from saccade.recipes import Recipe
 from saccade.recipes.search_space import Choices, Range
@@ -112,9 +113,9 @@ def check_folder(out: str | Path | None) -> None:
     Raises:
         TuningError: it does, or is no directory.
     """
-    if out is None or not Path(out).exists():
+    path = out_path(out, TuningError)
+    if path is None or not path.exists():
         return
-    path = Path(out)
     if not path.is_dir() or (
         not (path / _RECORD).exists()
         # A process that begins the same study at this moment has made these two first.

@@ -16,7 +16,7 @@ from saccade.data.dataset import Dataset
 from saccade.data.parts import parts_of
 from saccade.errors import TuningError
 from saccade.keras_start import require_keras_settings
-from saccade.printable import printable
+from saccade.printable import counted, printable
 from saccade.recipes import Recipe, default_recipe_name
 from saccade.recipes.search_space import Choices, Range, search_space, text_of
 from saccade.training.progress import progress_of
@@ -218,7 +218,7 @@ def _ending(number: int, trials: tuple[Trial, ...]) -> str:
     (trial,) = (each for each in trials if each.number == number)
     best = best_of(trials)
     accuracy = "" if trial.accuracy is None else f" at {trial.accuracy:.2%}"
-    ended = {"complete": "complete", "pruned": f"pruned after {len(trial.curve)} epochs", "failed": "failed"}
+    ended = {"complete": "complete", "pruned": f"pruned after {counted(len(trial.curve), 'epoch')}", "failed": "failed"}
     so_far = "" if best is None else f"; best so far: trial {best.number}, {best.accuracy:.2%}"
     return f"trial {number}: {ended[trial.state]}{accuracy}{so_far}"
 

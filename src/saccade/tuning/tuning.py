@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from saccade.evaluation.comparison import Comparison
-from saccade.printable import command_line
+from saccade.printable import command_line, counted
 from saccade.recipes import CATALOGUE, Recipe
 from saccade.recipes.search_space import SearchSpace, Value
 from saccade.runs.training_command import settings_words
@@ -78,7 +78,7 @@ class Tuning:
     files: tuple[Path, ...]
 
     def __repr__(self) -> str:
-        return f"<Tuning {self.folder}: {len(self.trials):,} trials of {self.recipe.name}; {self.sentence}>"
+        return f"<Tuning {self.folder}: {counted(len(self.trials), 'trial')} of {self.recipe.name}; {self.sentence}>"
 
     @property
     def best(self) -> Trial | None:
