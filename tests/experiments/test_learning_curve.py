@@ -168,7 +168,7 @@ def test_what_can_make_no_curve_is_refused(dataset, tmp_path):
     few = dataset.splits["train"].subset(np.arange(0, 120, 4))
     with pytest.raises(DataError, match="too few training pictures") as told:
         drawn(replace(dataset, splits=dataset.splits | {"train": few}), tmp_path / "out", sizes=None)
-    assert "--sizes 4,10,16,23" in str(told.value.remedy)
+    assert "--sizes 4,10,17,24" in str(told.value.remedy)
     assert not any(tmp_path.iterdir())
 
 
