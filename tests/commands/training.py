@@ -228,7 +228,7 @@ TRAINING = [
     ),
     Row(
         f"tune tiny --minutes 0.1 {_SMALL}",
-        [r"^\d+ trials of folder on tiny, \d+ of them pruned$", r"^written: \S*tunings/tiny-folder-1/tuning.html$"],
+        [r"^\d+ trials? of folder on tiny, \d+ of them pruned$", r"^written: \S*tunings/tiny-folder-1/tuning.html$"],
         long=True,
     ),
     Row(
