@@ -46,7 +46,8 @@ def test_every_epoch_of_the_tutorial_sees_all_whole_batches(tmp_path):
     assert "ran out of data" not in done.stderr
 
 
-def test_the_convolutions_of_a_network_are_all_found(monkeypatch):
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_convolutions_of_a_network_are_all_found(monkeypatch, dtype):
     monkeypatch.syspath_prepend(BENCHMARKS)
     convolutions = importlib.import_module("convolutions")
     network = build_network(get_recipe("two-phase"), height=32, width=32, classes=10)
@@ -56,7 +57,7 @@ def test_the_convolutions_of_a_network_are_all_found(monkeypatch):
     assert [product.passes_back for product in products] == [False, *[True] * 7]
     assert all(product.learns for product in products)
     for prepare in (convolutions.training_pass, convolutions.forward_pass):
-        prepare(products, 2, "bfloat16")()
+        prepare(products, 2, dtype)()
 
 
 @pytest.mark.nightly
