@@ -36,7 +36,9 @@ def unusable_finding(data: str | Path, error: DataError) -> Finding:
 
 def _renames(root: Path) -> list[str]:
     """For classes that two splits spell differently, the renaming; for the others, what is missing."""
-    folders = {name: set(visible(str(root / name))[0]) for name in visible(str(root))[0] if name.lower() in _SPLITS}
+    folders = {
+        name: set(visible(str(root / name)).folders) for name in visible(str(root)).folders if name.lower() in _SPLITS
+    }
     train = next((name for name in folders if name.lower().startswith("train")), None)
     if train is None:
         return []

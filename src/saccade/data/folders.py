@@ -15,7 +15,6 @@ from saccade.data.walk import (
     folder_files,
     note_on_own_folders,
     note_on_side_files,
-    own_folders,
     visible,
 )
 from saccade.errors import DataError
@@ -101,7 +100,7 @@ def _pass_through(folder: Path) -> Path:
     """The innermost folder that still holds all there is; a lone class folder is not entered."""
     root = folder
     while True:
-        folders, files = visible(str(root))
+        folders, files, _ = visible(str(root))
         pictures = [name for name in files if not is_side_file(name)]
         if len(folders) != 1 or pictures or folders[0].lower() in _SPLIT_FOLDERS:
             break
@@ -119,7 +118,7 @@ def _levels(folder: Path, root: Path, splits: Mapping[SplitName, Mapping[str, st
 
 def _own_folders(level: Path, root: Path) -> list[str]:
     prefix = "" if level == root or level in root.parents else f"{level.relative_to(root).as_posix()}/"
-    return [prefix + name for name in own_folders(str(level))]
+    return [prefix + name for name in visible(str(level)).own_folders]
 
 
 def _own_folders_in_classes(
@@ -134,9 +133,9 @@ def _own_folders_in_classes(
 
 def _split_folders(root: Path) -> tuple[dict[SplitName, dict[str, str]], list[str]]:
     """For each split, the folders of its classes by name; and notes on what is no part of the data."""
-    folders, files = visible(str(root))
+    folders, files, _ = visible(str(root))
     named = [name for name in folders if name.lower() in _SPLIT_FOLDERS]
-    holders = named if len(named) == len(folders) else [name for name in named if visible(str(root / name))[0]]
+    holders = named if len(named) == len(folders) else [name for name in named if visible(str(root / name)).folders]
     if not holders or not (len(named) == len(folders) or any(map(_is_train, holders))):
         # Classes then, though one of them may be called "test" or even "train".
         _check_any(root, folders, files)
@@ -168,7 +167,7 @@ def _splits_by_name(root: Path, folders: Sequence[str]) -> dict[SplitName, str]:
 
 
 def _class_folders(folder: Path) -> dict[str, str]:
-    return {name: str(folder / name) for name in visible(str(folder))[0]}
+    return {name: str(folder / name) for name in visible(str(folder)).folders}
 
 
 def _check_any(root: Path, folders: Sequence[str], files: Sequence[str]) -> None:

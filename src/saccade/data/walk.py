@@ -24,22 +24,34 @@ class FoundFile(NamedTuple):
     changed: int
 
 
-def visible(folder: str) -> tuple[list[str], list[str]]:
-    """The names of the folders and of the files in a folder, each sorted, without hidden ones and Saccade's own."""
-    folders: list[str] = []
-    files: list[str] = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if not is_hidden(entry.name):
-                (folders if entry.is_dir() else files).append(entry.name)
-    return sorted(name for name in folders if not is_own_folder(f"{folder}/{name}")), sorted(files)
+class FolderNames(NamedTuple):
+    """The names in a folder, without hidden ones; every list is sorted.
+
+    Attributes:
+        folders: of folders that Saccade did not make.
+        files: of files.
+        own_folders: of folders that Saccade made.
+    """
+
+    folders: list[str]
+    files: list[str]
+    own_folders: list[str]
 
 
-def own_folders(folder: str) -> list[str]:
-    """The names of the folders in a folder that Saccade made, sorted."""
+def visible(folder: str) -> FolderNames:
+    """List the names in a folder."""
+    names = FolderNames([], [], [])
     with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if entry.is_dir() and not is_hidden(entry.name)]
-    return sorted(name for name in names if is_own_folder(f"{folder}/{name}"))
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if is_hidden(entry.name):
+                continue
+            if not entry.is_dir():
+                names.files.append(entry.name)
+            elif is_own_folder(f"{folder}/{entry.name}"):
+                names.own_folders.append(entry.name)
+            else:
+                names.folders.append(entry.name)
+    return names
 
 
 def walk(folder: str, left_out: list[str]) -> Iterator[FoundFile]:
