@@ -142,7 +142,7 @@ def fit(
         record = _record(state, recipe, training, validated(weights, validation) if validation else None)
         if _improves(record, state, recipe):
             state.best_accuracy, state.best_epoch = record.validation_accuracy, record.epoch
-            best = {} if recipe.keep == "last" else weights
+            best = weights if recipe.weights_chosen_by_validation else {}
         halves.epoch_ends(record.phase, weights)
         _close_epoch(state, record, time.perf_counter() - began, timekeeping)
         progress.epoch_ends(record, state.timings[-1][0])

@@ -47,7 +47,7 @@ class ValidationRoles:
 def validation_roles(validation: Split, recipe: Recipe) -> ValidationRoles:
     """Decides what each validation picture is for, by the recipe, the number of pictures and their content hashes."""
     none = validation.subset(np.empty(0, np.int64))
-    chooses_weights = recipe.keep != "last"
+    chooses_weights = recipe.weights_chosen_by_validation
     if not (chooses_weights or recipe.patience or recipe.transfer):
         return ValidationRoles(validation, none, validation, "none")
     second = second_half(validation)
