@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 from keras import layers
 
 from saccade.models.build import build_probability_model
@@ -12,9 +13,9 @@ from saccade.recipes import get_recipe
 PICTURES = np.random.default_rng(0).integers(100, 140, (8, 16, 16, 3)).astype(np.float32)
 
 
-def looking_for_edges():
-    """A network whose first filters give small differences of pixels, with what comes after them made large."""
-    draw = np.random.default_rng(1)
+def looking_for_edges(seed):
+    """A network whose first filters give small differences of pixels, and whose probabilities are far from 0 and 1."""
+    draw = np.random.default_rng(seed)
     pixels = keras.Input((16, 16, 3))
     x = layers.Conv2D(8, 2, activation="silu", name="stem")(pixels)
     x = layers.GlobalMaxPooling2D()(x)
@@ -22,6 +23,7 @@ def looking_for_edges():
     kernel = draw.normal(size=(2, 2, 3, 8))
     kernel -= kernel.mean(axis=(0, 1, 2))
     model.get_layer("stem").set_weights([kernel / 20, draw.normal(size=8)])
+    model.get_layer("classes").set_weights([draw.normal(size=(8, 3)) / 10, np.zeros(3)])
     return model
 
 
@@ -32,8 +34,9 @@ def rounded(model):
     return model.predict_on_batch(PICTURES)
 
 
-def test_rounding_costs_a_tenth_at_most_of_what_it_costs_otherwise():
-    model = looking_for_edges()
+@pytest.mark.parametrize("seed", range(5))
+def test_rounding_costs_a_tenth_at_most_of_what_it_costs_otherwise(seed):
+    model = looking_for_edges(seed)
     expected = model.predict_on_batch(PICTURES)
     precise = with_precise_first_layer(model)
     np.testing.assert_allclose(precise.predict_on_batch(PICTURES), expected, atol=1e-5)
@@ -42,6 +45,8 @@ def test_rounding_costs_a_tenth_at_most_of_what_it_costs_otherwise():
         copy.layers[-1].set_weights([np.float32(np.float16(weight)) for weight in copy.layers[-1].get_weights()])
     exact = model.predict_on_batch(PICTURES)
     ours, plain = np.abs(rounded(precise) - exact).max(), np.abs(rounded(model) - exact).max()
+    # Float32 itself rounds by about 1e-7: what is compared must be far above that on every processor.
+    assert plain > 5e-5
     assert ours < plain / 10
 
 
