@@ -190,7 +190,7 @@ TRAINING = [
         "train tiny --from MobileNetV3Small --weights mobile.weights.h5 --epochs 1 --set image_size=32"
         " --out runs/from-name",
         ["^trained on tiny: weights of epoch 1 of 1 kept$"], before=_make_weights,
-        look=_took_the_weights_of_the_file,
+        look=_took_the_weights_of_the_file, long=True,
     ),
     Row(f"train hands {_SMALL} --out runs/more", ["a run is never overwritten"], code=1, look=_keeps_the_split),
     Row("train tiny --from runs/nowhere", ["there is no source 'runs/nowhere'"], code=1),

@@ -339,13 +339,18 @@ def test_files_for_keras_are_not_opened(exports):
 @pytest.mark.nightly
 @pytest.mark.parametrize("recipe", list(CATALOGUE))
 def test_every_recipe_goes_into_every_format(tiny_folder, tmp_path, recipe):
-    run = saccade.train(tiny_folder, recipe=recipe, epochs=1, out=tmp_path / "run", progress=False)
+    # A network that has learned: for one that guesses, eight bits decide which class it guesses.
+    run = saccade.train(tiny_folder, recipe=recipe, epochs=12, out=tmp_path / "run", progress=False)
     refused = {}
     for form in FORMATS:
         try:
             assert saccade.export(run, format=form).pictures > 0
         except ExportError as error:
             refused[form] = str(error)
+    if recipe in ("quick", "classic", "two-phase"):
+        # Large dense layers: coarse weights may cost them too much, and then that is said.
+        for form in {"litert-float16", "litert-int8"} & refused.keys():
+            assert "take --format litert, which is exact" in refused.pop(form)
     assert refused == {}
 
 
