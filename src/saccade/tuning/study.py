@@ -41,8 +41,8 @@ _FEWEST_FOR_IMPORTANCES = 5
 # Seconds that a process waits for another one to have written.
 _PATIENCE = 60.0
 
-# Optuna draws random numbers in the alphabetical order of the parameters' names. Each recipe key has a fixed number that
-# takes the place of its name, so that a key can be renamed and the trials stay as they are. New keys come at the end.
+# Optuna draws random numbers in the alphabetical order of the parameters' names. Here each recipe key has a number in
+# place of its name, so that a key can be renamed and the trials stay as they are. New keys come at the end.
 _NUMBERED_KEYS = (
     "augmented_epochs", "batch_size", "class_weights", "decay", "decay_every", "end_size", "fine_tuned", "flip", "keep",
     "label_smoothing", "learning_rate", "least_steps", "network", "optimizer", "patience", "plain_epochs", "rotation",
