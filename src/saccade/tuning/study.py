@@ -44,10 +44,31 @@ _PATIENCE = 60.0
 # Optuna draws random numbers in the alphabetical order of the parameters' names. Here each recipe key has a number in
 # place of its name, so that a key can be renamed and the trials stay as they are. New keys come at the end.
 _NUMBERED_KEYS = (
-    "augmented_epochs", "batch_size", "class_weights", "decay", "decay_every", "end_size", "fine_tuned", "flip", "keep",
-    "label_smoothing", "learning_rate", "least_steps", "network", "optimizer", "patience", "plain_epochs", "rotation",
-    "schedule", "shift", "start_size", "statistics_batches", "transfer", "warm_up", "whole_pixels",
-)  # fmt: skip
+    "augmented_epochs",
+    "batch_size",
+    "class_weights",
+    "decay",
+    "decay_every",
+    "end_size",
+    "fine_tuned",
+    "flip",
+    "keep",
+    "label_smoothing",
+    "learning_rate",
+    "least_steps",
+    "network",
+    "optimizer",
+    "patience",
+    "plain_epochs",
+    "rotation",
+    "schedule",
+    "shift",
+    "start_size",
+    "statistics_batches",
+    "transfer",
+    "warm_up",
+    "whole_pixels",
+)
 _NUMBERS = {key: f"{number:02}" for number, key in enumerate(_NUMBERED_KEYS)}
 
 
