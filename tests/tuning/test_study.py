@@ -2,13 +2,15 @@
 
 import os
 import signal
+from contextlib import suppress
 
 import optuna
 import pytest
 from tests.tuning.studies import POOR
 
-from saccade.errors import TrainingError, TuningError
-from saccade.recipes.search_space import Choices, Range, search_space
+from saccade.errors import RecipeError, TrainingError, TuningError
+from saccade.recipes import Recipe
+from saccade.recipes.search_space import Choices, Range, search_space, text_of
 from saccade.training.progress import Silence
 from saccade.tuning.study import Claim, Study, claim, conclude, ended_trials, importances, open_study, optuna_at_work
 from saccade.tuning.trial import carry_out
@@ -61,6 +63,15 @@ def test_what_is_tried_depends_on_seed_number_and_the_trials_before_and_on_nothi
     for settings in whole:
         assert all(value in SPACE[key] for key, value in settings.items())
         assert f"{settings['learning_rate']:.3g}" in (f"{settings['learning_rate']:.6g}", "1e-08")
+
+
+def test_each_key_that_can_be_tuned_has_a_number_that_stands_for_its_name(tmp_path):
+    space = dict(SPACE)
+    for key in Recipe.model_fields:
+        with suppress(RecipeError):  # some can't be tuned
+            space |= search_space(POOR, {key: text_of(getattr(POOR, key))})
+    assert len(space) > 20
+    assert told(opened(tmp_path, space=space), 2)[1].keys() == space.keys()
 
 
 def test_a_trial_belongs_to_one_until_its_lock_is_given_back(tmp_path):

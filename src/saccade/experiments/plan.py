@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from saccade.recipes import Recipe
+from saccade.runs.schema import SCHEMA_VERSION, SchemaVersion
 from saccade.runs.untrusted import read_record
 from saccade.runs.writing import write_json
 from saccade.training.series import differences, refuse_others
@@ -20,6 +21,7 @@ class Plan(BaseModel):
     """What an experiment is about.
 
     Attributes:
+        schema_version: of all files of the experiment.
         purpose: of the trainings, such as "cross-validation with 5 folds".
         data: short name of the data.
         fingerprint: of its contents.
@@ -29,6 +31,7 @@ class Plan(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
+    schema_version: SchemaVersion = SCHEMA_VERSION
     purpose: str
     data: str
     fingerprint: str
@@ -50,7 +53,7 @@ def keep_to(plan: Plan, folder: Path) -> None:
     """Writes the plan into a folder, or holds it to the one that is there.
 
     Raises:
-        RunError: the one that is there is another, or can't be read.
+        RunError: the one that is there is another, of another version, or can't be read.
     """
     if not is_begun(folder):
         write_json(folder / _NAME, plan.model_dump())

@@ -13,6 +13,7 @@ from saccade.data.dataset import PictureRule, Split
 from saccade.data.progress import counting
 from saccade.errors import RunError
 from saccade.runs.records import ModelRecord
+from saccade.runs.schema import require_schema
 
 _BATCH_PIXELS = 100 * 32 * 32
 _CHUNK = 500  # pictures
@@ -66,8 +67,9 @@ def read_model_record(text: str | bytes, name: str) -> ModelRecord:
     """The record in a model file.
 
     Raises:
-        RunError: it is damaged; `name` tells of which file.
+        RunError: it is damaged or of another version; `name` tells of which file.
     """
+    require_schema(text, f"'{name}'", remedy="export it again, from a run of this version")
     try:
         return ModelRecord.model_validate_json(text)
     except ValidationError as error:

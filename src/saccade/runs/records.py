@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from saccade.data.dataset import Dataset, PictureRule, SplitName
 from saccade.printable import counted, printable
 from saccade.recipes import ComputeDtype, NetworkName, Phase
+from saccade.runs.schema import SCHEMA_VERSION, SchemaVersion
 
 _LARGEST_SIDE = 4096
 Selection = Literal["none", "other pictures", "cross-fitted", "same pictures"]
@@ -34,6 +35,7 @@ class DataRecord(_Record):
     """What a run was trained on.
 
     Attributes:
+        schema_version: of all files of the run.
         name: short name of the data.
         source: a name or an absolute path that finds it again.
         fingerprint: of its contents.
@@ -44,6 +46,7 @@ class DataRecord(_Record):
         notes: what had to be said of the data.
     """
 
+    schema_version: SchemaVersion = SCHEMA_VERSION
     name: str
     source: str
     fingerprint: str
@@ -181,6 +184,7 @@ class ModelRecord(_Record):
     """What turns a picture into an answer beside the model itself: goes with every model that leaves a run.
 
     Attributes:
+        schema_version: of this record.
         name: of the run.
         class_names: in the order of the model's outputs.
         rule: how a picture of any size becomes the model's input.
@@ -194,6 +198,7 @@ class ModelRecord(_Record):
         versions: of Saccade, Python and the packages that it was made with.
     """
 
+    schema_version: SchemaVersion = SCHEMA_VERSION
     name: str
     class_names: tuple[str, ...] = Field(min_length=2, max_length=100_000)
     rule: PictureRule

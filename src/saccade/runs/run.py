@@ -118,7 +118,7 @@ class Run:
         """Opens a run directory.
 
         Raises:
-            RunError: it is not a run directory, or a record in it is damaged.
+            RunError: it is not a run directory or one of another version, or a record in it is damaged.
         """
         if isinstance(path, Run):
             return path
@@ -129,11 +129,8 @@ class Run:
                 expected="a directory made by `saccade train`, with recipe.json and data.json in it",
                 found=_what_is_there(directory),
             )
-        return cls(
-            path=directory,
-            recipe=read_record(directory / "recipe.json", Recipe),
-            data=read_record(directory / "data.json", DataRecord),
-        )
+        data = read_record(directory / "data.json", DataRecord)  # first, because it has the schema version
+        return cls(path=directory, recipe=read_record(directory / "recipe.json", Recipe), data=data)
 
     @property
     def name(self) -> str:

@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from saccade.errors import RunError
+from saccade.runs.schema import require_schema
 
 _Schema = TypeVar("_Schema", bound=BaseModel)
 
@@ -50,13 +51,16 @@ def read_contents(path: Path, limit: int) -> bytes:
 
 
 def read_record(path: Path, schema: type[_Schema]) -> _Schema:
-    """A JSON file by its strict schema.
+    """A JSON file by its strict schema. One that has a schema version tells of which version its folder is.
 
     Raises:
-        RunError: it can't be read, or is not what the schema says.
+        RunError: it can't be read, is of another version, or is not what the schema says.
     """
+    contents = read_contents(path, _LARGEST_RECORD)
+    if "schema_version" in schema.model_fields:
+        require_schema(contents, f"'{path.parent}'")
     try:
-        return schema.model_validate_json(read_contents(path, _LARGEST_RECORD))
+        return schema.model_validate_json(contents)
     except ValidationError as error:
         raise _damaged(path, error) from None
 

@@ -17,6 +17,7 @@ from saccade.printable import printable
 from saccade.recipes import Recipe
 from saccade.recipes.search_space import Choices, Range
 from saccade.runs.environment import read_environment
+from saccade.runs.schema import SCHEMA_VERSION, SchemaVersion
 from saccade.runs.untrusted import read_record
 from saccade.runs.writing import write_json
 from saccade.tuning.locks import locked
@@ -30,6 +31,7 @@ class TuningRecord(BaseModel):
     """What is tuned, on what.
 
     Attributes:
+        schema_version: of all files of the study.
         recipe: as it is: the first trial.
         space: what is searched.
         data: short name of the data.
@@ -42,6 +44,7 @@ class TuningRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
+    schema_version: SchemaVersion = SCHEMA_VERSION
     recipe: Recipe
     space: dict[str, Range | Choices]
     data: str
@@ -86,7 +89,7 @@ def enter_folder(out: str | Path | None, record: TuningRecord) -> Path:
 
     Raises:
         TuningError: the directory holds another study, or something else, or can't be made.
-        RunError: its tuning.json is damaged.
+        RunError: its tuning.json is damaged, or of another version.
     """
     try:
         if out is None:

@@ -11,9 +11,10 @@ however often it is killed. With several processes it depends on which trials ha
 
 from __future__ import annotations
 
+import copy
 import shutil
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +23,7 @@ from typing import IO, Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
@@ -38,6 +40,36 @@ _DATABASE = "study.db"
 _FEWEST_FOR_IMPORTANCES = 5
 # Seconds that a process waits for another one to have written.
 _PATIENCE = 60.0
+
+# Optuna draws random numbers in the alphabetical order of the parameters' names. Here each recipe key has a number in
+# place of its name, so that a key can be renamed and the trials stay as they are. New keys come at the end.
+_NUMBERED_KEYS = (
+    "augmented_epochs",
+    "batch_size",
+    "class_weights",
+    "decay",
+    "decay_every",
+    "end_size",
+    "fine_tuned",
+    "flip",
+    "keep",
+    "label_smoothing",
+    "learning_rate",
+    "least_steps",
+    "network",
+    "optimizer",
+    "patience",
+    "plain_epochs",
+    "rotation",
+    "schedule",
+    "shift",
+    "start_size",
+    "statistics_batches",
+    "transfer",
+    "warm_up",
+    "whole_pixels",
+)
+_NUMBERS = {key: f"{number:02}" for number, key in enumerate(_NUMBERED_KEYS)}
 
 
 @dataclass(frozen=True)
@@ -184,10 +216,12 @@ def importances(study: Study) -> dict[str, float]:
     if len(known) < _FEWEST_FOR_IMPORTANCES or len(set(known)) == 1:
         return {}
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=study.recipe.seed)
+    keys = {_NUMBERS[key]: key for key in study.space}
     try:
-        return optuna.importance.get_param_importances(study.trials, evaluator=evaluator, params=list(study.space))
+        parts = optuna.importance.get_param_importances(_with_numbers(complete), evaluator=evaluator, params=list(keys))
     except RuntimeError:  # no tree of its forest found anything to part
         return {}
+    return {keys[number]: part for number, part in parts.items()}
 
 
 def running(study: Study) -> int:
@@ -248,10 +282,25 @@ def _proposal(study: Study, trials: Sequence[FrozenTrial]) -> dict[str, Any]:
         own = {key: getattr(study.recipe, key) for key in study.space}
         return {key: value for key, value in own.items() if value in study.space[key]}
     seed = int(generator(study.recipe.seed, len(trials), "tuning").integers(2**32))
-    beside = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
-    beside.add_trials(trials)
-    drawn = beside.ask(dict(_distributions(study.space))).params
-    return {key: _rounded(value, study.space[key]) for key, value in drawn.items()}
+    beside = _with_numbers(trials, optuna.samplers.TPESampler(seed=seed))
+    drawn = beside.ask(_by_number(_distributions(study.space))).params
+    return {key: _rounded(drawn[_NUMBERS[key]], dimension) for key, dimension in study.space.items()}
+
+
+def _with_numbers(trials: Sequence[FrozenTrial], sampler: BaseSampler | None = None) -> optuna.Study:
+    """A study in memory with copies of the trials, in which each recipe key is called by its number."""
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    for trial in trials:
+        numbered = copy.copy(trial)
+        numbered.distributions = _by_number(trial.distributions)
+        numbered.params = _by_number(trial.params)
+        study.add_trial(numbered)
+    return study
+
+
+def _by_number(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by the number of their recipe key in place of the key."""
+    return {_NUMBERS[key]: value for key, value in values.items()}
 
 
 def _distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
