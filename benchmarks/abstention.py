@@ -24,7 +24,7 @@ from scipy.optimize import brentq
 from scipy.stats import binom, norm
 
 from saccade.errors import RunError
-from saccade.inference.abstention import find_threshold
+from saccade.inference.selective_prediction import find_threshold
 
 Method = Callable[[NDArray[np.float32], NDArray[np.bool_], float], float | None]
 _LEVEL = 0.05

@@ -23,13 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from saccade.auditing.all_images import Pictures
 from saccade.auditing.label_errors import label_quality
 from saccade.auditing.out_of_fold import audit_recipe, out_of_fold_probabilities
-from saccade.auditing.pictures import Pictures
-from saccade.data.copies import make_thumbnails, near_pairs
 from saccade.data.dataset import Dataset
 from saccade.data.load import load
-from saccade.experiments.deal import deal_folds
+from saccade.data.near_duplicates.near_duplicates import make_thumbnails, near_pairs
+from saccade.experiments.fold_assignment import deal_folds
 
 Pixels = NDArray[np.uint8]
 

@@ -28,8 +28,8 @@ from trainings import rates_of
 
 from saccade.data.dataset import Dataset
 from saccade.data.load import load
+from saccade.models.batched_inference import steps_of
 from saccade.models.build import build_network
-from saccade.models.forward import steps_of
 from saccade.recipes import ComputeDtype, Recipe, get_recipe
 from saccade.training.train import train
 

@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from processes import SACCADE, at_least_one, run_program, timed
 from results import Result, add_results_option, keep_results
 
-from saccade.evaluation.paired_answers import pair_answers
-from saccade.evaluation.significance import LEVEL, Difference, compare_correct, seed_spread
+from saccade.evaluation.compare.paired_predictions import pair_answers
+from saccade.evaluation.compare.significance import LEVEL, Difference, compare_correct, seed_spread
 from saccade.runs.run import Run
 
 _ANSWERS = "answers.safetensors"

@@ -23,10 +23,10 @@ from sklearn.datasets import load_digits
 from saccade.data.load import load_with_rule
 from saccade.errors import RunError
 from saccade.evaluation.metrics import measure
-from saccade.inference.abstention import abstention_of
-from saccade.inference.familiarity_of_run import FamiliarityOfRun
+from saccade.inference.ood_detector import FamiliarityOfRun
 from saccade.inference.predict import UNFAMILIAR
 from saccade.inference.predictor import Predictor
+from saccade.inference.selective_prediction import abstention_of
 from saccade.runs.run import Run
 from saccade.training.calibration import at_temperature
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from trainings import epochs_of
 
-from saccade.data.figures import new_figure, save_figure
+from saccade.atomic_io import placed
 from saccade.errors import RunError
+from saccade.plotting.figure import new_figure, save_figure
 from saccade.runs.run import Run
-from saccade.whole_files import placed
 
 
 def draw_curves(runs: Sequence[Run], path: Path) -> None:

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from saccade.data.folders import find_pictures
 from saccade.data.load import load
+from saccade.data.sources.image_folder import find_pictures
 
 
 def main() -> None:

@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 from processes import SACCADE, Finished, at_least_one, run_program, timed
 from results import Result, add_results_option, keep_results
 
-from saccade.data.decode_files import decode_files
+from saccade.data.decoding.decode_files import decode_files
 from saccade.errors import DataError
 from saccade.inference.predictor import Predictor
 from saccade.machine import usable_cores
-from saccade.models.forward import steps_of
+from saccade.models.batched_inference import steps_of
 from saccade.runs.run import Run
 
 PLAIN = """

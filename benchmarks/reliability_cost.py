@@ -22,12 +22,12 @@ from pathlib import Path
 from processes import at_least_one, run_program, timed
 from results import Result, add_results_option, keep_results
 
+from saccade.augmentation.augmentation import Augmentation
+from saccade.augmentation.batches import epoch_batches
 from saccade.data.dataset import Split
 from saccade.data.load import load
-from saccade.data.parts import parts_of
-from saccade.models.compute_dtype import measure_compute_dtype
-from saccade.pipeline.augmentation import Augmentation
-from saccade.pipeline.batches import epoch_batches
+from saccade.data.splits import parts_of
+from saccade.models.precision import measure_compute_dtype
 from saccade.recipes import Recipe, get_recipe
 from saccade.runs.create import create_run
 from saccade.runs.training_state import TrainingState

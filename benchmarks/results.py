@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from saccade.atomic_io import placed
 from saccade.errors import SaccadeError
-from saccade.keras_start import load_keras_quietly
+from saccade.keras_loading import load_keras_quietly
 from saccade.runs.environment import read_environment
-from saccade.whole_files import placed
 
 COLUMNS = (
     *("date_utc", "benchmark", "subject", "quantity", "unit", "n", "median", "lowest", "highest"),

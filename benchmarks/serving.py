@@ -25,7 +25,7 @@ import numpy as np
 from processes import SACCADE, at_least_one, run_program
 from results import Result, add_results_option, keep_results
 
-from saccade.data.decode import decode
+from saccade.data.decoding.decode import decode
 from saccade.deploy.server.served_model import ServedModel
 from saccade.errors import SaccadeError
 from saccade.machine import usable_cores

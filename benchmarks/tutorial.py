@@ -11,7 +11,7 @@ from processes import timed
 from trainings import Epoch
 
 from saccade.data.load import load
-from saccade.data.parts import parts_of
+from saccade.data.splits import parts_of
 from saccade.recipes import get_recipe
 
 _SCRIPT = Path(__file__).with_name("tutorial_script.py")

@@ -120,14 +120,14 @@ def test_the_notebook_runs_from_top_to_bottom(tmp_path, monkeypatch):
 
 
 def test_every_verb_has_a_page_and_every_page_its_verb(site):
-    assert {path.stem for path in (DOCS / "verbs").glob("*.md")} - {"index"} == set(VERBS)
+    assert {path.stem for path in (DOCS / "commands").glob("*.md")} - {"index"} == set(VERBS)
     for verb in VERBS:
-        page = (DOCS / "verbs" / f"{verb}.md").read_text(encoding="utf-8")
+        page = (DOCS / "commands" / f"{verb}.md").read_text(encoding="utf-8")
         assert f"<!-- generated: options of {verb} -->" in page
         assert {"Commonest uses", "What it writes", "Options", "JSON", "Errors you may meet"} == set(
             re.findall(r"^## (.*)$", page, flags=re.MULTILINE)
         )
-        assert (site / "verbs" / f"{verb}.html").is_file()
+        assert (site / "commands" / f"{verb}.html").is_file()
 
 
 @pytest.mark.parametrize("path", PAGES, ids=named)

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 import pytest
 from safetensors.numpy import save
-from tests.data.pictures import class_folder, encode, photo
+from tests.data.images import class_folder, encode, photo
 
 import saccade
 from saccade.errors import SaccadeError

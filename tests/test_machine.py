@@ -4,7 +4,7 @@ Each test makes the files of a system, `proc` and `sys`, as Linux writes them th
 """
 
 import pytest
-from tests.data.pictures import write
+from tests.data.images import write
 
 from saccade.machine import library_threads, memory_bytes, usable_cores
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import saccade
-from saccade.data.archives import archive_hash, unpacked
+from saccade.data.sources.archives import archive_hash, unpacked
 
 
 @pytest.fixture(scope="module")

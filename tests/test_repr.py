@@ -8,8 +8,8 @@ import pytest
 import saccade
 from saccade.data.dataset import Dataset, PictureRule, RefusedPicture, Split
 from saccade.data.explore import explore
-from saccade.inference.class_probability import ClassProbability
 from saccade.inference.predict import Prediction
+from saccade.inference.top_k import ClassProbability
 
 MOST = 300  # characters
 

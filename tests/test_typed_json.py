@@ -15,14 +15,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from saccade.data.cache import EntryLabel
+from saccade.data.cache.decoded_cache import Index
+from saccade.data.cache.disk_cache import EntryLabel
 from saccade.data.dataset import PictureRule
-from saccade.data.decode import PictureFacts
-from saccade.data.decode_messages import DecodeAnswer, DecodeRequest, HeaderAnswer, HeaderRequest, Ready, Request
-from saccade.data.decoded import Index
-from saccade.data.scans import ArchiveFacts, KnownFiles, Scan
-from saccade.deploy.check_export import Question, Speed
+from saccade.data.decoding.decode import PictureFacts
+from saccade.data.decoding.decode_messages import (
+    DecodeAnswer,
+    DecodeRequest,
+    HeaderAnswer,
+    HeaderRequest,
+    Ready,
+    Request,
+)
+from saccade.data.sources.scan_cache import ArchiveFacts, KnownFiles, Scan
 from saccade.deploy.server_messages import Error, OcclusionAnswer, PictureAnswer, ServedModels
+from saccade.deploy.verify_worker import Question, Speed
 from saccade.typed_json import from_json, to_json
 
 # Every example of a run is the same in each run of the tests: these properties hold for all values or not at all.

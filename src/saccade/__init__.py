@@ -30,49 +30,49 @@ if TYPE_CHECKING:
     from saccade.deploy.export import Export, export
     from saccade.deploy.server.serve import serve
     from saccade.errors import SaccadeError
-    from saccade.evaluation.compare import compare
-    from saccade.evaluation.comparison import Comparison
+    from saccade.evaluation.compare.compare import compare
+    from saccade.evaluation.compare.comparison import Comparison
     from saccade.evaluation.evaluate import evaluate
-    from saccade.evaluation.report import Report
-    from saccade.evaluation.report_page import ReportPage, report
+    from saccade.evaluation.report.report_page import ReportPage, report
+    from saccade.evaluation.result import Report
     from saccade.experiments.cross_validation import cross_validate
-    from saccade.experiments.curve import LearningCurve
     from saccade.experiments.learning_curve import learning_curve
+    from saccade.experiments.learning_curve_result import LearningCurve
     from saccade.inference.predict import Prediction, predict
     from saccade.recipes import Recipe, get_recipe
     from saccade.runs.run import Run
     from saccade.training.extend import extend
     from saccade.training.resume import resume
+    from saccade.training.time_budget.train_within import train_within
     from saccade.training.train import train
-    from saccade.training.train_within import train_within
     from saccade.training.transfer import transfer
+    from saccade.tuning.result import Tuning
     from saccade.tuning.tune import tune
-    from saccade.tuning.tuning import Tuning
 
 # Public name -> the module that defines it; loaded when the name is first used (PEP 562).
 _HOMES = {
     "Audit": "saccade.auditing.findings",
     "Client": "saccade.deploy.client",
-    "Comparison": "saccade.evaluation.comparison",
+    "Comparison": "saccade.evaluation.compare.comparison",
     "Dataset": "saccade.data.dataset",
     "Exploration": "saccade.data.explore",
     "Export": "saccade.deploy.export",
     "Finding": "saccade.auditing.findings",
     "FormatFigures": "saccade.deploy.benchmark",
-    "LearningCurve": "saccade.experiments.curve",
+    "LearningCurve": "saccade.experiments.learning_curve_result",
     "PictureRule": "saccade.data.dataset",
     "Prediction": "saccade.inference.predict",
     "Recipe": "saccade.recipes",
     "RefusedPicture": "saccade.data.dataset",
-    "Report": "saccade.evaluation.report",
-    "ReportPage": "saccade.evaluation.report_page",
+    "Report": "saccade.evaluation.result",
+    "ReportPage": "saccade.evaluation.report.report_page",
     "Run": "saccade.runs.run",
     "SaccadeError": "saccade.errors",
     "Split": "saccade.data.dataset",
-    "Tuning": "saccade.tuning.tuning",
+    "Tuning": "saccade.tuning.result",
     "audit": "saccade.auditing.audit",
     "benchmark": "saccade.deploy.benchmark",
-    "compare": "saccade.evaluation.compare",
+    "compare": "saccade.evaluation.compare.compare",
     "cross_validate": "saccade.experiments.cross_validation",
     "evaluate": "saccade.evaluation.evaluate",
     "explore": "saccade.data.explore",
@@ -82,11 +82,11 @@ _HOMES = {
     "learning_curve": "saccade.experiments.learning_curve",
     "load": "saccade.data.load",
     "predict": "saccade.inference.predict",
-    "report": "saccade.evaluation.report_page",
+    "report": "saccade.evaluation.report.report_page",
     "resume": "saccade.training.resume",
     "serve": "saccade.deploy.server.serve",
     "train": "saccade.training.train",
-    "train_within": "saccade.training.train_within",
+    "train_within": "saccade.training.time_budget.train_within",
     "transfer": "saccade.training.transfer",
     "tune": "saccade.tuning.tune",
 }

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from saccade.errors import SaccadeError, type_in_words
-from saccade.printable import printable, shortened
+from saccade.sanitize import printable, shortened
 
 _SHOWN = 100  # characters of a path that is too long
 

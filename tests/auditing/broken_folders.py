@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
-from tests.data.pictures import encode, photo, write
+from tests.data.images import encode, photo, write
 
 CLASSES = ("cat", "dog")
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from saccade.auditing.all_images import Pictures
 from saccade.auditing.audit import audit
 from saccade.auditing.label_errors import label_findings, label_quality, outlier_findings
 from saccade.auditing.out_of_fold import audit_recipe
-from saccade.auditing.pictures import Pictures
 from saccade.data.fixes import Fix, apply_fixes
 from saccade.data.load import load
 

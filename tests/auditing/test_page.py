@@ -6,10 +6,10 @@ import time
 import pytest
 from tests.auditing.broken_folders import copied, picture, save, sound
 
+from saccade.auditing.all_images import Pictures
 from saccade.auditing.audit import audit
 from saccade.auditing.findings import Audit, Finding
 from saccade.auditing.page import audit_page
-from saccade.auditing.pictures import Pictures
 from saccade.data.fixes import read_fixes
 from saccade.data.load import load
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 from click.testing import CliRunner
-from tests.data.pictures import class_folder
+from tests.data.images import class_folder
 
 from saccade.cli.cache import command
 from saccade.data.load import load

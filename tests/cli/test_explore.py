@@ -1,6 +1,6 @@
 import pytest
 from click.testing import CliRunner
-from tests.data.pictures import class_folder, write
+from tests.data.images import class_folder, write
 
 from saccade.cli.explore import command
 from saccade.errors import DataError

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
-from tests.data.pictures import class_folder
-from tests.evaluation.test_next_steps import GOOD, epoch, measured, trained
+from tests.data.images import class_folder
+from tests.evaluation.report.test_recommendations import GOOD, epoch, measured, trained
 
 from saccade.cli.main import cli
 from saccade.cli.output import print_table
-from saccade.evaluation.next_steps import next_steps
+from saccade.evaluation.report.recommendations import next_steps
 
 LONG = "a class of animals " + "that has a very long name " * 7 + "and an end"
 

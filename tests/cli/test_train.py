@@ -4,7 +4,7 @@ import sys
 import pytest
 from tests.snippets import run_here
 
-from saccade.cli.training_data import resolved
+from saccade.cli.train_options import resolved
 
 
 def saccade(*arguments, **options):

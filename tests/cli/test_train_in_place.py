@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from tests.data.pictures import class_folder
+from tests.data.images import class_folder
 
 from saccade.cli.main import cli
 from saccade.runs.run import Run

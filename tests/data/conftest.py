@@ -1,7 +1,7 @@
 """What the tests of loading share: a cache of their own for each test, and a small folder of classes."""
 
 import pytest
-from tests.data.pictures import class_folder
+from tests.data.images import class_folder
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from tests.data.pictures import class_folder, encode, photo, write
+from tests.data.images import class_folder, encode, photo, write
 
 from saccade.data.explore import channel_statistics, explore
-from saccade.data.explore_drawings import choose_samples, save_drawings
+from saccade.data.explore_plots import choose_samples, save_drawings
 from saccade.data.load import load
 
 

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from tests.data.pictures import class_folder
+from tests.data.images import class_folder
 
 from saccade.data.fixes import Fix, apply_fixes, fixes_text, read_fixes
 from saccade.data.load import load

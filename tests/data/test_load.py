@@ -4,14 +4,14 @@ import tarfile
 
 import numpy as np
 import pytest
-from tests.data.pictures import class_folder, encode, photo, write
+from tests.data.images import class_folder, encode, photo, write
 
-from saccade.data.cache import cache_entries, cache_folder
+from saccade.data.cache.disk_cache import cache_entries, cache_folder
 from saccade.data.dataset import PictureRule
-from saccade.data.decode import decode
+from saccade.data.decoding.decode import decode
 from saccade.data.load import load, load_with_rule
 from saccade.errors import DataError
-from saccade.inference.sources import find_pictures
+from saccade.inference.image_inputs import find_pictures
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

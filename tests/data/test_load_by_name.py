@@ -5,7 +5,7 @@ import sys
 import tarfile
 
 import pytest
-from tests.data.pictures import class_folder, write
+from tests.data.images import class_folder, write
 
 from saccade.data.dataset import PictureRule
 from saccade.data.load import load, load_default

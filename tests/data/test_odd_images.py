@@ -3,7 +3,7 @@
 `odd_images.csv` states for each file whether it is decoded, with its mode and upright size, or refused, and why, as far
 as that is our own wording. What is decoded must equal Pillow's own pixels; only 16-bit grey, which Pillow clips, is
 compared with its scaled samples. The table is asserted of the decoder and of the processes in which users' pictures are
-decoded; `tests/deploy/server/test_same_answer.py` asserts it of `predict` and of the server.
+decoded; `tests/deploy/server/test_same_prediction.py` asserts it of `predict` and of the server.
 """
 
 import csv
@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.data.pictures import over_white
+from tests.data.images import over_white
 
-from saccade.data.archives import archive_hash, unpacked
 from saccade.data.dataset import PictureRule
-from saccade.data.decode import decode, fit_pixels
-from saccade.data.decode_files import decode_files
+from saccade.data.decoding.decode import decode, fit_pixels
+from saccade.data.decoding.decode_files import decode_files
+from saccade.data.decoding.image_files import content_hash
 from saccade.data.load import load
-from saccade.data.picture_files import content_hash
+from saccade.data.sources.archives import archive_hash, unpacked
 from saccade.errors import PictureError
 
 TABLE = Path(__file__).with_name("odd_images.csv")

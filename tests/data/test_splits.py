@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from saccade.data.dataset import Dataset, PictureRule, Split, SplitName
-from saccade.data.parts import parts_of
-from saccade.data.splits import choose_test, hold_out, second_half
+from saccade.data.splits import choose_test, hold_out, parts_of, second_half
 
 
 def content(number):

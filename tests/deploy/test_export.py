@@ -18,8 +18,8 @@ import saccade
 from saccade.deploy.formats import FORMATS
 from saccade.deploy.verify import Check, agreement, check_for, verify
 from saccade.errors import ExportError, RunError
+from saccade.inference.load_model import open_model
 from saccade.inference.model_file import ModelFile
-from saccade.inference.open_model import open_model
 from saccade.inference.predictor import Predictor
 from saccade.recipes import CATALOGUE
 from saccade.runs.run import Run

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from saccade.data.archives import archive_hash, unpacked
 from saccade.data.dataset import PictureRule
-from saccade.data.decode import decode
+from saccade.data.decoding.decode import decode
+from saccade.data.sources.archives import archive_hash, unpacked
 from saccade.deploy.formats import FORMATS
-from saccade.deploy.leaflet import write_leaflet
+from saccade.deploy.model_info import write_leaflet
 from saccade.errors import PictureError
 from saccade.runs.records import ModelRecord
 

@@ -14,7 +14,7 @@ from saccade.data.dataset import Split
 from saccade.errors import DataError, EvaluationError, RunError
 from saccade.evaluation.evaluate import require_each_once
 from saccade.inference.predictor import Predictor
-from saccade.runs.answers import Answers
+from saccade.runs.predictions import Answers
 from saccade.runs.run import Run
 
 

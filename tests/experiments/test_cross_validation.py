@@ -15,12 +15,12 @@ import saccade
 from saccade.cli.main import cli
 from saccade.errors import DataError, RunError, TrainingError
 from saccade.experiments.cross_validation import cross_validate
-from saccade.inference.abstention import abstention_of
-from saccade.inference.light import light_model
+from saccade.inference.onnx_model import light_model
 from saccade.inference.predictor import Predictor
+from saccade.inference.selective_prediction import abstention_of
 from saccade.recipes import get_recipe
-from saccade.runs.answers import VALIDATION_ANSWERS
-from saccade.training import series
+from saccade.runs.predictions import VALIDATION_ANSWERS
+from saccade.training import repeated_training
 from saccade.training.calibration import fit_temperature
 from saccade.training.train import train
 
@@ -46,7 +46,7 @@ def run(dataset, trained, tmp_path_factory):
         return train(*arguments, out=out, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(series, "train", recorded)
+        patch.setattr(repeated_training, "train", recorded)
         with pytest.raises(KeyboardInterrupt):
             validated(dataset, out)
         return validated(dataset, out)
@@ -163,7 +163,7 @@ def test_later_verbs_say_where_confidence_comes_from(run, tiny_folder):
 
 
 def test_one_that_is_whole_is_left_as_it_is(run, dataset, monkeypatch):
-    monkeypatch.setattr(series, "train", None)
+    monkeypatch.setattr(repeated_training, "train", None)
     assert validated(dataset, run.path).path == run.path
     with pytest.raises(RunError, match="of another training") as caught:
         validated(dataset, run.path, recipe=RECIPE.with_settings({"seed": 5}))
@@ -174,7 +174,7 @@ def test_what_was_begun_for_something_else_is_left_alone(dataset, tmp_path, monk
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(series, "train", interrupted)
+    monkeypatch.setattr(repeated_training, "train", interrupted)
     with pytest.raises(KeyboardInterrupt):
         cross_validate(dataset, FOLDS, recipe=RECIPE, out=tmp_path / "run")
     assert f"the same command with --out {tmp_path / 'run'}" in capsys.readouterr().err

@@ -5,9 +5,9 @@ import pytest
 from scipy.stats import binom, binomtest, chi2_contingency
 
 from saccade.evaluation.metrics import wilson_interval
-from saccade.experiments.deal import deal_folds
+from saccade.experiments.fold_assignment import deal_folds
 from saccade.experiments.fold_interval import fold_interval
-from saccade.runs.folds import Fold
+from saccade.runs.cv_record import Fold
 
 
 def of(*folds):

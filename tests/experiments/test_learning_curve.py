@@ -12,13 +12,13 @@ from tests.experiments.test_power_law import law, simulated
 
 from saccade.cli.main import cli
 from saccade.errors import DataError, RunError, TrainingError
-from saccade.experiments.curve import LearningCurve, curve_of
+from saccade.experiments.eta import in_words, seconds_left
 from saccade.experiments.learning_curve import _sizes, learning_curve
-from saccade.experiments.told import in_words, seconds_left
+from saccade.experiments.learning_curve_result import LearningCurve, curve_of
 from saccade.recipes import get_recipe
-from saccade.runs.answers import Answers
-from saccade.runs.untrusted import read_record
-from saccade.training import series
+from saccade.runs.predictions import Answers
+from saccade.runs.safe_loading import read_record
+from saccade.training import repeated_training
 from saccade.training.train import train
 
 RECIPE = get_recipe("folder").with_epochs(1).with_settings({"batch_size": 30, "seed": 2})
@@ -44,7 +44,7 @@ def curve(dataset, trained, tmp_path_factory):
         return train(data, recipe=recipe, out=out, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(series, "train", recorded)
+        patch.setattr(repeated_training, "train", recorded)
         with pytest.raises(KeyboardInterrupt):
             drawn(dataset, out)
         assert not any((out / name).exists() for name in FILES)
@@ -113,7 +113,7 @@ def test_more_repeats_and_other_sizes_train_only_what_is_missing(curve, dataset,
         asked.append(out.name)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(series, "train", recorded)
+    monkeypatch.setattr(repeated_training, "train", recorded)
     out = curve.files[0].parent
     assert drawn(dataset, out) == curve
     for changed in ({"repeats": 3}, {"sizes": [20, 30, 40, 60, 80]}):

@@ -11,8 +11,8 @@ from PIL import Image
 import saccade
 from saccade.data.fixes import read_fixes
 from saccade.errors import DataError
+from saccade.inference.image_inputs import DatasetPicture, find_pictures
 from saccade.inference.predictor import Predictor
-from saccade.inference.sources import DatasetPicture, find_pictures
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from keras import layers
 
 from saccade.errors import TrainingError
 from saccade.models.backbones import BACKBONES
-from saccade.models.folding import fold_normalization
-from saccade.models.to_onnx import to_onnx
-from saccade.models.twin import training_twin
+from saccade.models.batchnorm_folding import fold_normalization
+from saccade.models.onnx.to_onnx import to_onnx
+from saccade.models.training_model import training_twin
 from saccade.models.weights import named_weights
 
 SIZE = 64

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from saccade.errors import RunError, TrainingError
+from saccade.models.batched_inference import forward, steps_of
 from saccade.models.build import build_network, build_probability_model, dense_weights
-from saccade.models.forward import forward, steps_of
 from saccade.models.weights import assign, named_weights
 from saccade.recipes import CATALOGUE, get_recipe
 

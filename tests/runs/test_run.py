@@ -3,9 +3,9 @@ import json
 import numpy as np
 import pytest
 
+from saccade.atomic_io import placed
 from saccade.errors import RunError
 from saccade.runs.run import CARD_MARK, Run
-from saccade.whole_files import placed
 
 
 def test_a_run_directory_holds_what_it_says(tiny_run):

@@ -7,13 +7,13 @@ import sys
 import pytest
 
 from saccade.errors import RunError
-from saccade.experiments.plan import Plan, keep_to
+from saccade.experiments.manifest import Plan, keep_to
 from saccade.inference.model_file import read_model_record
 from saccade.recipes import get_recipe
 from saccade.recipes.search_space import search_space
 from saccade.runs.run import Run
 from saccade.runs.schema import SCHEMA_VERSION, require_schema
-from saccade.tuning.record import TuningRecord, enter_folder
+from saccade.tuning.study_manifest import TuningRecord, enter_folder
 
 OTHERS = [None, SCHEMA_VERSION - 1, SCHEMA_VERSION + 1]
 

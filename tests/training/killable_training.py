@@ -17,10 +17,10 @@ import threading
 from pathlib import Path
 
 import saccade
-from saccade.keras_start import this_process_is_our_own
+from saccade.keras_loading import this_process_is_our_own
 from saccade.runs.checkpoints import Checkpoints
 from saccade.runs.run import Run
-from saccade.training import save as saving
+from saccade.training import finalize as saving
 
 # What is called, whether the end comes before or after it, and how often it has been called by then.
 POINTS = {

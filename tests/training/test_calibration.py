@@ -11,11 +11,11 @@ from sklearn.metrics import log_loss
 
 import saccade
 from saccade.cli.main import cli
-from saccade.data.parts import parts_of
+from saccade.data.splits import parts_of
 from saccade.evaluation.metrics import measure
 from saccade.inference.predictor import Predictor
 from saccade.models.build import build_probability_model
-from saccade.models.temperature import divide_logits
+from saccade.models.temperature_scaling import divide_logits
 from saccade.recipes import get_recipe
 from saccade.training.calibration import at_temperature, fit_temperature
 

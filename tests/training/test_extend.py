@@ -2,7 +2,7 @@ import pytest
 
 import saccade
 from saccade.errors import RecipeError, RunError
-from saccade.inference.light import light_model
+from saccade.inference.onnx_model import light_model
 from saccade.recipes import get_recipe
 from saccade.runs.run import Run
 

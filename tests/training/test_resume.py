@@ -12,8 +12,8 @@ import pytest
 
 import saccade
 from saccade.errors import RunError
-from saccade.inference.light import light_model
-from saccade.runs.answers import VALIDATION_ANSWERS
+from saccade.inference.onnx_model import light_model
+from saccade.runs.predictions import VALIDATION_ANSWERS
 from saccade.runs.run import Run
 from saccade.training.step import TrainingStep
 

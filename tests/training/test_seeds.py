@@ -7,7 +7,7 @@ import pytest
 
 import saccade
 from saccade.errors import RunError, TrainingError
-from saccade.training import series as module
+from saccade.training import repeated_training as module
 from saccade.training import train as train_module
 from saccade.training.seeds import train_seeds
 

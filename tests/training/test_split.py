@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import saccade
-from saccade.data.parts import parts_of
+from saccade.data.splits import parts_of
 from saccade.errors import RunError
 from saccade.evaluation.evaluate import find_subject
 from saccade.recipes import get_recipe

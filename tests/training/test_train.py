@@ -113,8 +113,8 @@ def test_training_agrees_with_stock_keras(tiny_folder, tmp_path):
     """The same batches through a stock Keras model of its own, in float32: equal loss and weights."""
     import keras
 
-    from saccade.data.parts import parts_of
-    from saccade.pipeline.batches import epoch_batches
+    from saccade.augmentation.batches import epoch_batches
+    from saccade.data.splits import parts_of
 
     run = train_tiny(tiny_folder, tmp_path / "run", epochs=1, batch_size=16, compute="float32")
     training = parts_of(saccade.load(tiny_folder), validation=0.1, seed=0)["train"]
@@ -206,7 +206,7 @@ def test_class_weights_lift_the_rare_class(rare_and_common, tmp_path):
 
 
 def test_validation_pictures_are_never_trained_on(tiny_run, tiny_folder):
-    from saccade.data.parts import parts_of
+    from saccade.data.splits import parts_of
 
     parts = parts_of(saccade.load(tiny_folder), validation=0.1, seed=tiny_run.recipe.seed)
     names = {name: set(part.names) for name, part in parts.items()}
@@ -243,7 +243,7 @@ def test_wrong_settings_fail_before_the_data_is_looked_at(tmp_path):
 
 def test_a_training_that_diverges_says_so(run_copy, tiny_folder):
     """Adam keeps even absurd learning rates finite, so the network starts broken here."""
-    from saccade.data.parts import parts_of
+    from saccade.data.splits import parts_of
     from saccade.training.fit import Networks, fit
     from saccade.training.interrupt import StopRequest
     from saccade.training.progress import Silence
@@ -258,7 +258,7 @@ def test_a_training_that_diverges_says_so(run_copy, tiny_folder):
 
 def test_a_weight_that_the_last_step_made_infinite_ends_the_training(run_copy, tiny_folder):
     """Its loss was still finite: that of the weights before the step."""
-    from saccade.data.parts import parts_of
+    from saccade.data.splits import parts_of
     from saccade.training.fit import Networks, fit
     from saccade.training.interrupt import StopRequest
     from saccade.training.progress import Silence

@@ -10,12 +10,12 @@ from sklearn.metrics import roc_auc_score
 
 import saccade
 from saccade.errors import RecipeError, RunError, TrainingError
-from saccade.inference.light import light_model
+from saccade.inference.onnx_model import light_model
 from saccade.inference.predictor import Predictor
 from saccade.models.backbones import BACKBONES
 from saccade.models.head import without_head
+from saccade.training.pretrained import Source
 from saccade.training.progress import Silence
-from saccade.training.source import Source
 
 # Digits are not mirrored: with mirrored ones, networks of three seeds had 25 to 31 of the 40 right, without 31 or 32.
 FEW = {"plain_epochs": 1, "augmented_epochs": 2, "flip": False}

@@ -11,7 +11,7 @@ import saccade
 from saccade.cli.main import cli
 from saccade.cli.train import validation_in_words
 from saccade.inference.predictor import Predictor
-from saccade.runs.answers import VALIDATION_ANSWERS
+from saccade.runs.predictions import VALIDATION_ANSWERS
 from saccade.training.calibration import at_temperature
 from saccade.training.progress import Silence
 

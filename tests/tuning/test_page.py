@@ -10,7 +10,7 @@ from tests.tuning.studies import POOR
 from saccade.recipes import get_recipe
 from saccade.recipes.search_space import Choices, Range, SearchSpace
 from saccade.tuning.page import tuning_page
-from saccade.tuning.tuning import Trial, Tuning
+from saccade.tuning.result import Trial, Tuning
 
 SPACE: SearchSpace = {
     "learning_rate": Range(low=1e-4, high=1e-2, log=True),

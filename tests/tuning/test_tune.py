@@ -16,8 +16,8 @@ from tests.tuning.studies import GOOD, POOR, SEARCH, SEARCH_BELOW, results
 import saccade
 from saccade.errors import DataError, RecipeError, TuningError
 from saccade.tuning import trial as trial_module
+from saccade.tuning.result import Trial
 from saccade.tuning.tune import Budget
-from saccade.tuning.tuning import Trial
 
 TRIALS = 3
 BASE = ["--recipe", "folder", "--epochs", "4", "--set", "validation=0.3", "--set", "label_smoothing=0"]
@@ -93,7 +93,7 @@ def test_the_same_again_trains_nothing_and_says_the_same(tuned, dataset, monkeyp
         raise AssertionError("trained")
 
     monkeypatch.setattr(trial_module, "train", forbidden)
-    monkeypatch.setattr("saccade.training.series.train", forbidden)
+    monkeypatch.setattr("saccade.training.repeated_training.train", forbidden)
     again, before = tune(dataset, tuned.folder).to_dict(), tuned.to_dict()
     for comparison in (again["comparison"], before["comparison"]):
         del comparison["notes"]  # those of which the first time nothing had been evaluated

@@ -7,21 +7,20 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from saccade.auditing.all_images import Pictures
 from saccade.auditing.class_checks import class_findings
 from saccade.auditing.duplicates import duplicate_findings, find_duplicates
 from saccade.auditing.findings import Audit, Finding, ordered
-from saccade.auditing.folder import check_free, make_folder
-from saccade.auditing.picture_checks import measure_brightness, picture_findings
-from saccade.auditing.pictures import Pictures
+from saccade.auditing.image_checks import measure_brightness, picture_findings
+from saccade.auditing.load_failures import unusable_finding
+from saccade.auditing.output import check_free, make_folder, write_audit
 from saccade.auditing.shortcuts import shortcut_findings
-from saccade.auditing.unusable import unusable_finding
-from saccade.auditing.write import write_audit
-from saccade.data.copies import Copies
 from saccade.data.dataset import Dataset
 from saccade.data.load import load, require_name
+from saccade.data.near_duplicates.near_duplicates import Copies
 from saccade.errors import DataError, DataNotFoundError
-from saccade.printable import printable
 from saccade.recipes import get_recipe
+from saccade.sanitize import printable
 
 _MOST_FOLDS = 20
 
@@ -92,7 +91,7 @@ def _model_based(
     # Here, so that an audit without training loads no TensorFlow.
     from saccade.auditing.label_errors import label_findings, outlier_findings
     from saccade.auditing.out_of_fold import audit_recipe, out_of_fold_probabilities
-    from saccade.experiments.deal import deal_folds
+    from saccade.experiments.fold_assignment import deal_folds
 
     dealt = deal_folds(pictures.all.labels, duplicates.near, folds)
     chosen = audit_recipe(recipe, dataset.rule.height, dataset.rule.width)

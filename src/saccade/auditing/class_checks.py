@@ -6,10 +6,10 @@ from collections import defaultdict
 
 import numpy as np
 
+from saccade.auditing.all_images import Pictures
 from saccade.auditing.findings import Finding, Picture
-from saccade.auditing.pictures import Pictures
 from saccade.data.dataset import Dataset
-from saccade.printable import counted
+from saccade.sanitize import counted
 
 _TINY = 20  # training pictures
 _IMBALANCED = 10.0

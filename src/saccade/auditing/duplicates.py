@@ -9,10 +9,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from saccade.auditing.all_images import Pictures
 from saccade.auditing.findings import Finding, Picture, Severity
-from saccade.auditing.pictures import Pictures
-from saccade.data.copies import Copies, find_copies
-from saccade.printable import counted
+from saccade.data.near_duplicates.near_duplicates import Copies, find_copies
+from saccade.sanitize import counted
 
 _KEPT_FIRST = {"test": 0, "validation": 1, "train": 2}
 _DROP = "choose which to keep in audit.html, save fixes.csv, and use it: saccade train DATA --fixes fixes.csv"

@@ -10,9 +10,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from saccade.auditing.all_images import Pictures
 from saccade.auditing.findings import Finding, Severity
-from saccade.auditing.pictures import Pictures
-from saccade.printable import counted
+from saccade.sanitize import counted
 
 # In any data a classifier doubts a few good labels.
 _MANY = 0.01

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.auditing.pictures import Pictures
+from saccade.auditing.all_images import Pictures
 from saccade.data.dataset import Dataset
 from saccade.data.progress import counting
 from saccade.inference.predictor import Predictor

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from saccade.auditing.all_images import Pictures
 from saccade.auditing.findings import Audit, Finding, Picture
-from saccade.auditing.pictures import Pictures
-from saccade.pages.render import picture_source, render
+from saccade.html.render import picture_source, render
 
 # So that the page stays of a size that a browser opens at once, at most about 15 MB.
 _MOST_OF_A_FINDING = 200

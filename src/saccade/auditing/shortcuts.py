@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from saccade.auditing.all_images import Pictures
 from saccade.auditing.findings import Finding
-from saccade.auditing.picture_checks import Brightness
-from saccade.auditing.pictures import Pictures
+from saccade.auditing.image_checks import Brightness
 
 _FOLDS = 5
 _MOST_PICTURES = 20_000

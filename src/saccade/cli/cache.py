@@ -11,7 +11,7 @@ import click
 from saccade.cli.output import print_json, print_table, say
 
 if TYPE_CHECKING:
-    from saccade.data.cache import CacheEntry
+    from saccade.data.cache.disk_cache import CacheEntry
 
 _ALL = "*"
 
@@ -27,7 +27,7 @@ _ALL = "*"
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def command(clear: str | None, as_json: bool) -> None:
     """Show what the cache holds, or clear it. Everything in it can be made or downloaded again."""
-    from saccade.data.cache import cache_entries, cache_folder, cache_limit, clear_cache
+    from saccade.data.cache.disk_cache import cache_entries, cache_folder, cache_limit, clear_cache
 
     removed = clear_cache(None if clear == _ALL else clear) if clear is not None else []
     entries = cache_entries()

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from saccade.cli.output import print_json, print_notes, print_table, say
-from saccade.printable import counted
+from saccade.sanitize import counted
 
 if TYPE_CHECKING:
     from saccade.data.dataset import SplitName
-    from saccade.evaluation.comparison import Comparison, Contender, Pair
+    from saccade.evaluation.compare.comparison import Comparison, Contender, Pair
 
 _MOST_PAIRS = 30
 
@@ -37,7 +37,7 @@ def command(runs: tuple[str, ...], data: str | None, split: SplitName, out: str 
 
     opened = [Run.open(run) for run in runs]
 
-    from saccade.evaluation.compare import compare
+    from saccade.evaluation.compare.compare import compare
 
     comparison = compare(opened, data=data, split=split, out=out, progress=True)
     if as_json:

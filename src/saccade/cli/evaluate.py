@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from saccade.cli.output import print_json, print_notes, print_refused, print_table, say
-from saccade.printable import counted, plural
+from saccade.sanitize import counted, plural
 
 if TYPE_CHECKING:
     from saccade.data.dataset import SplitName
     from saccade.evaluation.metrics import Scores
-    from saccade.evaluation.report import Report
-    from saccade.evaluation.robustness import Robustness
+    from saccade.evaluation.result import Report
+    from saccade.evaluation.robustness.robustness import Robustness
 
 _MOST_CLASSES = 30
 
@@ -47,7 +47,7 @@ def command(
 
         opened = Run.open(run)  # what is none is refused at once
 
-        from saccade.evaluation.robustness import measure_robustness
+        from saccade.evaluation.robustness.robustness import measure_robustness
 
         robustness = measure_robustness(opened, data=data, split=split, fixes=fixes, strict=strict, progress=True)
         if as_json:
@@ -56,7 +56,7 @@ def command(
             _print_robustness(robustness)
         return
 
-    from saccade.inference.open_model import open_model
+    from saccade.inference.load_model import open_model
 
     open_model(run)  # what is none is refused at once
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 from saccade.cli.output import print_json, print_notes, print_refused, print_table, say
-from saccade.data.own_folders import MARK
+from saccade.data.sources.own_folders import MARK
 from saccade.errors import DataError
-from saccade.printable import counted
+from saccade.sanitize import counted
 
 if TYPE_CHECKING:
     from saccade.data.explore import Exploration
@@ -29,7 +29,7 @@ _MOST_CLASSES = 30
 def command(data: str, out: Path | None, image_size: int | None, as_json: bool) -> None:
     """Look at DATA: counts, sizes, unreadable files, duplicates, and sample pictures."""
     from saccade.data.explore import explore
-    from saccade.data.explore_drawings import save_drawings
+    from saccade.data.explore_plots import save_drawings
     from saccade.data.load import load
 
     dataset = load(data, image_size=image_size, progress=True)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from saccade.cli.output import print_json, say
 from saccade.cli.train import result_of
-from saccade.cli.training_data import begun, checked, source_given
-from saccade.printable import command_line
+from saccade.cli.train_options import begun, checked, source_given
+from saccade.sanitize import command_line
 
 if TYPE_CHECKING:
     from saccade.training.progress import Progress

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from saccade.cli.output import print_json, print_table, say
-from saccade.cli.training_data import begun, checked, settings_given, source_given
-from saccade.printable import counted
+from saccade.cli.train_options import begun, checked, settings_given, source_given
+from saccade.sanitize import counted
 
 if TYPE_CHECKING:
-    from saccade.experiments.curve import LearningCurve
+    from saccade.experiments.learning_curve_result import LearningCurve
 
 
 def _sizes(_context: click.Context, _parameter: click.Parameter, value: str | None) -> list[int] | None:

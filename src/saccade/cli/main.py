@@ -13,7 +13,7 @@ import click
 
 from saccade.cli.output import say
 from saccade.errors import SaccadeError
-from saccade.keras_start import this_process_is_our_own
+from saccade.keras_loading import this_process_is_our_own
 
 # verb -> what it does, in the order of a first session. The module saccade.cli.<verb>, - written _, holds the command.
 VERBS = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from saccade.printable import printable, printable_json, shortened
+from saccade.sanitize import printable, printable_json, shortened
 
 if TYPE_CHECKING:
     from saccade.data.dataset import RefusedPicture

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import click
 
 from saccade.cli.output import print_json, print_notes, say
-from saccade.printable import counted, printable
+from saccade.sanitize import counted, printable
 
 if TYPE_CHECKING:
-    from saccade.inference.abstention import Abstention
     from saccade.inference.model_file import ModelFile
     from saccade.inference.predict import Prediction
+    from saccade.inference.selective_prediction import Abstention
     from saccade.runs.run import Run
 
 
@@ -44,9 +44,9 @@ def command(
     if as_json and as_csv:
         raise click.UsageError("Give either --json or --csv.")
 
-    from saccade.inference.open_model import open_model
+    from saccade.inference.image_inputs import find_pictures
+    from saccade.inference.load_model import open_model
     from saccade.inference.predict import predict_found
-    from saccade.inference.sources import find_pictures
 
     model = open_model(run)
     promise = _promised(model, abstain)
@@ -73,7 +73,7 @@ def _promised(model: Run | ModelFile, abstain: float | None) -> float | Abstenti
         if calibration is None:
             say("note: the probabilities are not calibrated (temperature 1): no validation pictures", err=True)
         return None
-    from saccade.inference.abstention import abstention_of
+    from saccade.inference.selective_prediction import abstention_of
 
     found = abstention_of(model, abstain)
     print_notes(_notes_on_promise(model))
@@ -91,7 +91,7 @@ def _notes_on_promise(run: Run) -> Iterator[str]:
     evaluation = run.evaluation()
     if evaluation is None or evaluation.accuracy is None or evaluation.accuracy_interval is None:
         return
-    from saccade.evaluation.unlike_validation import note_on_unlike_pictures
+    from saccade.evaluation.distribution_shift import note_on_unlike_pictures
 
     yield from note_on_unlike_pictures(run, evaluation.accuracy, evaluation.accuracy_interval)
 

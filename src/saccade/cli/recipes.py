@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from saccade.cli.output import print_json, print_table, say, terminal_width
-from saccade.printable import counted
 from saccade.recipes import ENTRIES, Entry, Recipe, get_entry
+from saccade.sanitize import counted
 
 _NARROWEST_DESCRIPTION = 30
 

@@ -21,7 +21,7 @@ def command(run: str, data: str | None, as_json: bool) -> None:
 
     opened = Run.open(run)
 
-    from saccade.evaluation.report_page import report
+    from saccade.evaluation.report.report_page import report
 
     made = report(opened, data=data, progress=True)
     if as_json:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from saccade.cli.output import print_json, say
 from saccade.cli.train import OPTIMISTIC, result_of
-from saccade.printable import command_line, counted
+from saccade.sanitize import command_line, counted
 
 if TYPE_CHECKING:
     from saccade.training.seeds import SeedTraining

@@ -33,8 +33,8 @@ def command(
     The page is for pictures that you drop, choose, paste or take. The API speaks the protocols of TensorFlow Serving
     and KServe; the path /docs lists it. Ctrl-C or SIGTERM ends it once everything that was accepted is answered.
     """
-    from saccade.deploy.server.limits import Limits
     from saccade.deploy.server.serve import Listening, answer_requests
+    from saccade.web.limits import Limits
 
     token = None if token_file is None else _token_in(token_file)
     with Listening(host, port) as listening:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from saccade.cli.output import print_json, print_notes, say
-from saccade.cli.training_data import (
+from saccade.cli.train_options import (
     begun,
     checked,
     loaded,
@@ -20,12 +20,12 @@ from saccade.cli.training_data import (
     source_given,
     tell_without_effect,
 )
-from saccade.printable import command_line
+from saccade.sanitize import command_line
 
 if TYPE_CHECKING:
     from saccade.runs.run import Run
+    from saccade.training.pretrained import Source
     from saccade.training.progress import Progress
-    from saccade.training.source import Source
 
 
 _LOGS = ("tensorboard", "mlflow")
@@ -172,7 +172,7 @@ def _train(out: str | None, settings: dict[str, Any], minutes: float | None, beg
     split_from = None if options["split_from"] is None else Run.open(options["split_from"])
     dataset = loaded(settings, **options)
     if minutes is not None:
-        from saccade.training.train_within import Budget, train_in_budget
+        from saccade.training.time_budget.train_within import Budget, train_in_budget
 
         budget = Budget(minutes, began)
         run = train_in_budget(

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from saccade.cli.output import print_json, print_notes, say
-from saccade.cli.training_data import announce, settings_given
-from saccade.printable import counted
+from saccade.cli.train_options import announce, settings_given
+from saccade.sanitize import counted
 
 if TYPE_CHECKING:
-    from saccade.tuning.tuning import Tuning
+    from saccade.tuning.result import Tuning
 
 
 @click.command("tune")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saccade.errors import DataError
-from saccade.printable import counted, printable, shortened
+from saccade.sanitize import counted, printable, shortened
 
 if TYPE_CHECKING:
     from saccade.data.fixes import Fix

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from saccade.data.dataset import Dataset, RefusedPicture, Split, SplitName
 from saccade.data.load import load
-from saccade.printable import printable, shortened
+from saccade.sanitize import printable, shortened
 
 _CHUNK = 4096  # pictures
 _MOST_SIZES = 10

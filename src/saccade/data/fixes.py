@@ -15,7 +15,7 @@ import numpy as np
 from saccade.data.dataset import SPLIT_NAMES, Dataset, Split, SplitName
 from saccade.errors import DataError
 from saccade.named_paths import named_path
-from saccade.printable import counted, printable
+from saccade.sanitize import counted, printable
 
 COLUMNS = ("path", "split", "action", "class")
 ACTIONS = ("keep", "relabel", "drop")

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from saccade.data.archives import SUFFIXES, is_archive
-from saccade.data.cifar10 import cifar10_is_here, load_cifar10
 from saccade.data.dataset import Dataset, PictureRule
-from saccade.data.default_size import square_rule
-from saccade.data.digits import load_digits
 from saccade.data.fixes import Fix, apply_fixes, read_fixes
-from saccade.data.picture_data import load_archive, load_folder
+from saccade.data.image_size import square_rule
+from saccade.data.sources.archives import SUFFIXES, is_archive
+from saccade.data.sources.cifar10 import cifar10_is_here, load_cifar10
+from saccade.data.sources.digits import load_digits
+from saccade.data.sources.image_dataset import load_archive, load_folder
 from saccade.errors import DataError, DataNotFoundError, type_in_words
 from saccade.named_paths import named_path
 

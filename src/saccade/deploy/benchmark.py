@@ -17,7 +17,7 @@ from saccade.inference.predictor import Predictor
 from saccade.runs.run import Run
 
 if TYPE_CHECKING:
-    from saccade.deploy.check_export import Speed
+    from saccade.deploy.verify_worker import Speed
 
 
 @dataclass(frozen=True)

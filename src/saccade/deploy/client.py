@@ -15,12 +15,12 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel, ValidationError
 
-from saccade.data.picture_files import read_picture
+from saccade.data.decoding.image_files import read_picture
 from saccade.deploy.server_messages import Error, PictureAnswer, ServedModels
 from saccade.errors import PictureError, SaccadeError, ServerError
-from saccade.inference.class_probability import ClassProbability
+from saccade.inference.image_inputs import DatasetPicture, find_pictures, image_sources
 from saccade.inference.predict import Prediction
-from saccade.inference.sources import DatasetPicture, find_pictures, image_sources
+from saccade.inference.top_k import ClassProbability
 
 _AT_ONCE = 8  # requests, so that the server can answer them in batches
 _SECONDS = 60.0

@@ -12,19 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from saccade.atomic_io import placed
 from saccade.deploy.formats import FORMATS, require_format
-from saccade.deploy.leaflet import LABELS, labels_text, leaflet_of, write_leaflet
+from saccade.deploy.model_info import LABELS, labels_text, leaflet_of, write_leaflet
 from saccade.deploy.verify import Check, Verified, check_for, verify
 from saccade.errors import ExportError
 from saccade.inference.litert_model import METADATA
 from saccade.inference.predictor import Predictor
+from saccade.models.onnx.to_onnx import to_onnx
 from saccade.models.to_litert import to_litert
-from saccade.models.to_onnx import to_onnx
 from saccade.named_paths import out_path
 from saccade.runs.onnx_session import NOTE
 from saccade.runs.records import ModelRecord
 from saccade.runs.run import Run
-from saccade.whole_files import placed
 
 if TYPE_CHECKING:
     import keras

@@ -15,18 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.deploy.check_export import Question, Speed
 from saccade.deploy.formats import FORMATS
+from saccade.deploy.verify_worker import Question, Speed
 from saccade.errors import ExportError
 from saccade.inference.predictor import Predictor
 from saccade.models.agreement import disagreement
-from saccade.models.forward import forward
-from saccade.printable import plural
+from saccade.models.batched_inference import forward
 from saccade.runs.run import Run
+from saccade.sanitize import plural
 from saccade.typed_json import from_json, to_json
 
 _POINTS = 0.005
-_CHECKER = Path(__file__).with_name("check_export.py")
+_CHECKER = Path(__file__).with_name("verify_worker.py")
 _RANDOM_PICTURES = 32
 _QUOTED_LINES = 5
 

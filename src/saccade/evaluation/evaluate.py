@@ -10,18 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saccade.data.dataset import SPLIT_NAMES, Split, SplitName
-from saccade.data.figures import save_figure
 from saccade.data.fixes import Fix, read_fixes
 from saccade.data.load import load_with_rule
 from saccade.errors import EvaluationError
-from saccade.evaluation.drawings import choose_pictures, draw_confusion_matrix, draw_predictions
+from saccade.evaluation.distribution_shift import note_on_unlike_pictures
 from saccade.evaluation.metrics import measure
-from saccade.evaluation.report import Report
-from saccade.evaluation.unlike_validation import note_on_unlike_pictures
+from saccade.evaluation.result import Report
+from saccade.inference.load_model import open_model
 from saccade.inference.model_file import ModelFile
-from saccade.inference.open_model import open_model
 from saccade.inference.predictor import Predictor
-from saccade.runs.answers import Answers
+from saccade.plotting.evaluation_plots import choose_pictures, draw_confusion_matrix, draw_predictions
+from saccade.plotting.figure import save_figure
+from saccade.runs.predictions import Answers
 from saccade.runs.results import EVALUATION_FILES
 from saccade.runs.run import Run
 from saccade.runs.run_split import RunSplit, load_run_split, no_images

@@ -12,30 +12,30 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from saccade.atomic_io import next_free_folder
 from saccade.data.dataset import Dataset, Split, SplitName
-from saccade.data.parts import in_order, parts_of
+from saccade.data.splits import in_order, parts_of
 from saccade.errors import DataError, RunError
-from saccade.experiments.answered import answers_after_training
-from saccade.experiments.deal import deal_folds
+from saccade.experiments.eta import tell
+from saccade.experiments.fold_assignment import deal_folds
 from saccade.experiments.fold_interval import fold_interval
-from saccade.experiments.plan import Plan, is_begun, keep_to, pictures_key
-from saccade.experiments.told import tell
+from saccade.experiments.manifest import Plan, is_begun, keep_to, pictures_key
+from saccade.experiments.train_and_predict import answers_after_training
 from saccade.inference.predictor import Predictor
-from saccade.keras_start import require_keras_settings
+from saccade.keras_loading import require_keras_settings
 from saccade.named_paths import out_path
-from saccade.printable import counted, plural
 from saccade.recipes import Recipe
-from saccade.runs.answers import VALIDATION_ANSWERS, Answers
 from saccade.runs.create import check_free
-from saccade.runs.folds import Fold, FoldsRecord
+from saccade.runs.cv_record import Fold, FoldsRecord
 from saccade.runs.lock import locked_for_training
+from saccade.runs.predictions import VALIDATION_ANSWERS, Answers
 from saccade.runs.run import Run
+from saccade.sanitize import counted, plural
 from saccade.training.calibration import at_temperature, fit_temperature
+from saccade.training.finalize import write_models
+from saccade.training.pretrained import Source
 from saccade.training.progress import Progress, Silence, progress_of
-from saccade.training.save import write_models
-from saccade.training.series import Method, is_run, on_all_pictures, prepared, require_same
-from saccade.training.source import Source
-from saccade.whole_files import next_free_folder
+from saccade.training.repeated_training import Method, is_run, on_all_pictures, prepared, require_same
 
 MOST_FOLDS = 20
 

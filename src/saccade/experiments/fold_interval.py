@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from saccade.evaluation.metrics import wilson_interval
-from saccade.runs.folds import Fold
+from saccade.runs.cv_record import Fold
 
 
 def fold_interval(folds: Sequence[Fold]) -> tuple[float, float]:

@@ -12,28 +12,27 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from saccade.atomic_io import next_free_folder, placed, write_json
 from saccade.data.dataset import Dataset, Split
-from saccade.data.figures import save_figure
-from saccade.data.parts import parts_of
+from saccade.data.splits import parts_of
 from saccade.errors import DataError, RunError
-from saccade.experiments.answered import answers_after_training
-from saccade.experiments.curve import LearningCurve, curve_of
-from saccade.experiments.curve_drawing import draw_curve
-from saccade.experiments.deal import growing_order
-from saccade.experiments.plan import Plan, is_begun, keep_to, pictures_key
+from saccade.experiments.eta import in_words, seconds_left, tell
+from saccade.experiments.fold_assignment import growing_order
+from saccade.experiments.learning_curve_plots import draw_curve
+from saccade.experiments.learning_curve_result import LearningCurve, curve_of
+from saccade.experiments.manifest import Plan, is_begun, keep_to, pictures_key
 from saccade.experiments.power_law import MeasuredErrors
-from saccade.experiments.told import in_words, seconds_left, tell
-from saccade.keras_start import require_keras_settings
+from saccade.experiments.train_and_predict import answers_after_training
+from saccade.keras_loading import require_keras_settings
 from saccade.named_paths import out_path
-from saccade.printable import counted
+from saccade.plotting.figure import save_figure
 from saccade.recipes import Recipe
-from saccade.runs.answers import Answers
 from saccade.runs.lock import locked_for_training
+from saccade.runs.predictions import Answers
 from saccade.runs.run import Run
-from saccade.runs.writing import write_json
-from saccade.training.series import Method, on_all_pictures, prepared
-from saccade.training.source import Source
-from saccade.whole_files import next_free_folder, placed
+from saccade.sanitize import counted
+from saccade.training.pretrained import Source
+from saccade.training.repeated_training import Method, on_all_pictures, prepared
 
 LEAST_SIZES = 4
 _SIZES = 6

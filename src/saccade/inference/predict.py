@@ -11,21 +11,20 @@ from pathlib import Path
 import numpy as np
 
 from saccade.data.dataset import Dataset, Split, SplitName
-from saccade.data.decode_files import decode_files
+from saccade.data.decoding.decode_files import decode_files
+from saccade.data.decoding.image_files import DecodedChunk
 from saccade.data.load import load_with_rule
-from saccade.data.picture_files import DecodedChunk
 from saccade.data.progress import Progress, counting
 from saccade.errors import DataError, RunError, is_whole_number, number_in_words
-from saccade.inference.abstention import Abstention, abstention_of
-from saccade.inference.class_probability import ClassProbability
-from saccade.inference.light import MOST_PICTURES, light_model
+from saccade.inference.image_inputs import DatasetPicture, FoundImages, find_pictures, image_sources
+from saccade.inference.load_model import open_model
 from saccade.inference.model_file import ModelFile
-from saccade.inference.open_model import open_model
-from saccade.inference.respond import Responder
-from saccade.inference.sources import DatasetPicture, FoundImages, find_pictures, image_sources
-from saccade.printable import printable, shortened
+from saccade.inference.onnx_model import MOST_PICTURES, light_model
+from saccade.inference.selective_prediction import Abstention, abstention_of
+from saccade.inference.top_k import ClassProbability, Responder
 from saccade.runs.run import Run
 from saccade.runs.run_split import load_run_split
+from saccade.sanitize import printable, shortened
 
 UNFAMILIAR = 0.05
 """Less familiarity than this is told: of pictures like the training data, one in twenty has it."""
@@ -155,7 +154,7 @@ def _responder(run: Run | ModelFile, pictures: int, familiarity: bool, top: int)
     light = light_model(run) if pictures <= MOST_PICTURES and not familiarity else None
     if light is not None:
         return Responder(light, None, top)
-    from saccade.inference.familiarity_of_run import FamiliarityOfRun
+    from saccade.inference.ood_detector import FamiliarityOfRun
     from saccade.inference.predictor import Predictor
 
     predictor = Predictor.from_run(run)

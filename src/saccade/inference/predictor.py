@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from saccade.data.dataset import Split
 from saccade.data.progress import counting
 from saccade.errors import RunError
-from saccade.keras_start import require_keras_settings
+from saccade.keras_loading import require_keras_settings
+from saccade.models.batched_inference import forward
+from saccade.models.batchnorm_folding import fold_normalization
 from saccade.models.build import build_probability_model, dense_weights
-from saccade.models.folding import fold_normalization
-from saccade.models.forward import forward
-from saccade.models.temperature import divide_logits
+from saccade.models.temperature_scaling import divide_logits
 from saccade.models.weights import assign
 from saccade.runs.run import Run
 

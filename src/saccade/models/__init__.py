@@ -3,6 +3,6 @@
 Every room that needs Keras comes through this one, so Keras is loaded here, once.
 """
 
-from saccade.keras_start import load_keras_quietly
+from saccade.keras_loading import load_keras_quietly
 
 load_keras_quietly()

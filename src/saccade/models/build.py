@@ -15,7 +15,7 @@ from saccade.errors import TrainingError
 from saccade.models import accurate, classic, fast, folder, quick, scheduled
 from saccade.models.backbones import BACKBONES, Backbone
 from saccade.models.head import head_of
-from saccade.models.views import asked_about
+from saccade.models.test_time_augmentation import asked_about
 from saccade.recipes import Recipe
 
 FAMILIES: dict[str, ModuleType | Backbone] = {

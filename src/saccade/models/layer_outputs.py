@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.pipeline.moved_pictures import resize_matrix
+from saccade.augmentation.affine_resize import resize_matrix
 
 
 def network_within(model: keras.Model) -> keras.Model:

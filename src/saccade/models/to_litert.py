@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.keras_start import notices_held_back
+from saccade.keras_loading import notices_held_back
 
 if TYPE_CHECKING:
     import keras
@@ -27,7 +27,7 @@ def to_litert(model: keras.Model, weights: Weights, examples: NDArray[np.uint8])
     import keras
     import tensorflow as tf
 
-    from saccade.models.precise_first_layer import with_precise_first_layer
+    from saccade.models.split_float16_conv import with_precise_first_layer
 
     if weights == "float16":
         model = with_precise_first_layer(model)

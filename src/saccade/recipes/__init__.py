@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from saccade.recipes.catalogue import (
+from saccade.recipes.entry import Entry, Measurement
+from saccade.recipes.recipe import BackboneName, ComputeDtype, NetworkName, Phase, Recipe
+from saccade.recipes.registry import (
     CATALOGUE,
     ENTRIES,
     default_recipe_name,
@@ -10,8 +12,6 @@ from saccade.recipes.catalogue import (
     get_entry,
     get_recipe,
 )
-from saccade.recipes.entry import Entry, Measurement
-from saccade.recipes.recipe import BackboneName, ComputeDtype, NetworkName, Phase, Recipe
 
 __all__ = [
     "CATALOGUE",

@@ -32,11 +32,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from saccade.atomic_io import flush
 from saccade.errors import RunError
-from saccade.printable import command_line
+from saccade.runs.safe_loading import read_contents
 from saccade.runs.training_state import TrainingState
-from saccade.runs.untrusted import read_contents
-from saccade.whole_files import flush
+from saccade.sanitize import command_line
 
 Arrays = Mapping[str, NDArray[np.generic]]
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from saccade.atomic_io import next_free_folder, write_json
 from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.errors import RunError
 from saccade.named_paths import out_path
 from saccade.recipes import ComputeDtype, Recipe
 from saccade.runs.environment import read_environment
-from saccade.runs.plans import Plan
 from saccade.runs.records import DataRecord, Parent, Status
 from saccade.runs.run import Run
-from saccade.runs.writing import write_json
-from saccade.whole_files import next_free_folder
+from saccade.runs.time_budget_state import Plan
 
 
 def create_run(

@@ -7,9 +7,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from saccade.data.dataset import Dataset, PictureRule, SplitName
-from saccade.printable import counted, printable
 from saccade.recipes import ComputeDtype, NetworkName, Phase
 from saccade.runs.schema import SCHEMA_VERSION, SchemaVersion
+from saccade.sanitize import counted, printable
 
 _LARGEST_SIDE = 4096
 Selection = Literal["none", "other pictures", "cross-fitted", "same pictures"]

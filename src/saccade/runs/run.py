@@ -43,17 +43,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from saccade.atomic_io import TEMPORARY, placed, write_arrays, write_json, write_rows
 from saccade.data.dataset import SPLIT_NAMES, PictureRule, RefusedPicture, Split, SplitName
 from saccade.data.fixes import Fix, fixes_text, read_fixes
 from saccade.errors import RunError
 from saccade.machine import memory_bytes
 from saccade.named_paths import named_path
-from saccade.printable import command_line, printable
 from saccade.recipes import Recipe
-from saccade.runs.answers import Answers
 from saccade.runs.checkpoints import Checkpoints
-from saccade.runs.folds import FoldsRecord
-from saccade.runs.plans import Plan
+from saccade.runs.cv_record import FoldsRecord
+from saccade.runs.predictions import Answers
 from saccade.runs.records import (
     Calibration,
     DataRecord,
@@ -69,9 +68,9 @@ from saccade.runs.records import (
     WeightsNote,
 )
 from saccade.runs.results import is_result
-from saccade.runs.untrusted import read_contents, read_pictures, read_record, read_rows, read_weights
-from saccade.runs.writing import write_arrays, write_json, write_rows
-from saccade.whole_files import TEMPORARY, placed
+from saccade.runs.safe_loading import read_contents, read_pictures, read_record, read_rows, read_weights
+from saccade.runs.time_budget_state import Plan
+from saccade.sanitize import command_line, printable
 
 _WEIGHTS = "weights.safetensors"
 WEIGHTS_NOTE = "saccade"
@@ -332,7 +331,7 @@ class Run:
         return read_pictures(path, self.rule.height, self.rule.width)
 
     def familiarity(self) -> dict[str, NDArray[np.float32]] | None:
-        """What `saccade.models.familiarity.Familiarity` is made of; None where it was not learned."""
+        """What `saccade.models.ood.Familiarity` is made of; None where it was not learned."""
         path = self.path / _FAMILIARITY
         return read_weights(path, memory_bytes() // 8) if path.exists() else None
 

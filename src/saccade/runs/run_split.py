@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from saccade.data.dataset import Dataset, RefusedPicture, Split, SplitName
 from saccade.data.fixes import Fix, apply_fixes, fixed_fingerprint
 from saccade.data.load import load_with_rule
-from saccade.data.parts import parts_of
+from saccade.data.splits import parts_of
 from saccade.errors import DataNotFoundError, EvaluationError
 from saccade.runs.results import HASH_DIGITS
 from saccade.runs.run import Run

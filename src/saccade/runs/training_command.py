@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from typing import Any
 
-from saccade.printable import command_line
 from saccade.recipes import ENTRIES, Recipe, default_recipe_name, get_recipe
 from saccade.recipes.search_space import text_of
 from saccade.runs.run import Run
+from saccade.sanitize import command_line
 
 SOURCE = "SOURCE"
 """Stands in a command for what `--from` names, where a run does not keep it."""

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from saccade.runs.plans import Plan
 from saccade.runs.records import EpochRecord
+from saccade.runs.time_budget_state import Plan
 
 
 class TrainingState(BaseModel):

@@ -8,15 +8,15 @@ from typing import Literal
 
 from saccade.data.dataset import Dataset
 from saccade.data.load import load_with_rule
-from saccade.data.parts import parts_of
+from saccade.data.splits import parts_of
 from saccade.errors import RunError
-from saccade.keras_start import require_keras_settings
-from saccade.printable import command_line
+from saccade.keras_loading import require_keras_settings
 from saccade.runs.checkpoints import Checkpoint
 from saccade.runs.create import check_free, create_run
 from saccade.runs.lock import locked_for_training
 from saccade.runs.records import Parent
 from saccade.runs.run import Run
+from saccade.sanitize import command_line
 from saccade.training.progress import Progress, progress_of
 from saccade.training.train import build_networks, carry_out
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.data import cache
+from saccade.data.cache import disk_cache
 from saccade.data.dataset import PictureRule, Split
-from saccade.models.forward import steps_of
+from saccade.models.batched_inference import steps_of
 from saccade.models.layer_outputs import seen_by
 from saccade.typed_json import from_json, to_json
 
@@ -55,7 +55,7 @@ class FeatureExtractor:
             advance: told how many pictures are done.
         """
         prefix = f"{self._key}-{'m' if mirrored else 'p'}"
-        known = _Known(cache.find_entries(_KIND, prefix))
+        known = _Known(disk_cache.find_entries(_KIND, prefix))
         missing = _first_of_each(split, known)
         advance(len(split) - len(missing))
         for start in range(0, len(missing), _SHARD):
@@ -91,11 +91,11 @@ class _Known:
         return content in self._places
 
     def add(self, hashes: Sequence[str], features: Features, prefix: str, name: str) -> None:
-        with cache.building() as built:
+        with disk_cache.building() as built:
             np.save(built / "features.npy", features)
             (built / "hashes.json").write_text(to_json(tuple(hashes)))
             content = hashlib.sha256("".join(hashes).encode()).hexdigest()[:16]
-            cache.keep(built, _KIND, f"{prefix}-{content}", name)
+            disk_cache.keep(built, _KIND, f"{prefix}-{content}", name)
         self._take(hashes, features)
 
     def of(self, hashes: Sequence[str], width: int) -> Features:
@@ -117,7 +117,7 @@ def _readable(entries: Sequence[Path]) -> Iterator[tuple[tuple[str, ...], Featur
             hashes = from_json(tuple[str, ...], (entry / "hashes.json").read_text())
             features = np.load(entry / "features.npy", mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError):
-            cache.remove_entry(entry)
+            disk_cache.remove_entry(entry)
             continue
         if len(hashes) == len(features):
             yield hashes, features

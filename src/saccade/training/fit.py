@@ -10,28 +10,28 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from saccade.augmentation.augmentation import Augmentation
+from saccade.augmentation.batches import epoch_batches
 from saccade.data.dataset import Split, SplitName
 from saccade.errors import TrainingError
-from saccade.models.folding import fold_normalization, refold
-from saccade.models.forward import forward
+from saccade.models.batched_inference import forward
+from saccade.models.batchnorm_folding import fold_normalization, refold
 from saccade.models.weights import assign, named_weights
-from saccade.pipeline.augmentation import Augmentation
-from saccade.pipeline.batches import epoch_batches
 from saccade.recipes import Recipe
 from saccade.runs.checkpoints import Checkpoint
 from saccade.runs.records import EpochRecord
 from saccade.runs.run import Run
 from saccade.runs.training_state import TrainingState
+from saccade.training.batchnorm_recalibration import FreshStatistics
 from saccade.training.checkpointing import Checkpointing
 from saccade.training.class_weights import class_weights_of
 from saccade.training.cross_fitting import CrossFitting, Weights
-from saccade.training.head_epoch import head_epoch
 from saccade.training.interrupt import StopRequest
+from saccade.training.linear_probe import head_epoch
 from saccade.training.optimizer import build_optimizer
 from saccade.training.progress import Progress
-from saccade.training.statistics import FreshStatistics
 from saccade.training.step import TrainingStep
-from saccade.training.timekeeping import Timekeeping
+from saccade.training.time_budget.timekeeping import Timekeeping
 from saccade.training.validation_roles import validation_roles
 
 if TYPE_CHECKING:

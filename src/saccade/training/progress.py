@@ -13,11 +13,11 @@ from saccade.data.progress import Progress as Counting
 from saccade.data.progress import counting
 from saccade.errors import TrainingError, type_in_words
 from saccade.models.weights import count_weights
-from saccade.printable import printable
 from saccade.recipes import Recipe
 from saccade.runs.records import EpochRecord
 from saccade.runs.run import Run
 from saccade.runs.training_state import TrainingState
+from saccade.sanitize import printable
 
 if TYPE_CHECKING:
     import keras

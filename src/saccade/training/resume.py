@@ -9,18 +9,18 @@ from pathlib import Path
 
 from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.data.load import load_with_rule
-from saccade.data.parts import parts_of
+from saccade.data.splits import parts_of
 from saccade.errors import RunError
-from saccade.keras_start import require_keras_settings
-from saccade.printable import command_line
+from saccade.keras_loading import require_keras_settings
 from saccade.runs.checkpoints import Checkpoint
 from saccade.runs.environment import read_environment
 from saccade.runs.lock import locked_for_training
 from saccade.runs.records import Environment, Status
 from saccade.runs.run import Run
-from saccade.training.budget import Work
+from saccade.sanitize import command_line
 from saccade.training.progress import Progress, progress_of
-from saccade.training.timekeeping import Timekeeping
+from saccade.training.time_budget.budget import Work
+from saccade.training.time_budget.timekeeping import Timekeeping
 from saccade.training.train import build_networks, carry_out
 
 # What of the environment decides on bits.

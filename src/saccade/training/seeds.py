@@ -13,7 +13,7 @@ from saccade.named_paths import out_path
 from saccade.recipes import Recipe, default_recipe_name
 from saccade.runs.run import Run
 from saccade.training.progress import Progress
-from saccade.training.series import Method, has_ended, is_run, require_same
+from saccade.training.repeated_training import Method, has_ended, is_run, require_same
 from saccade.training.train import resolve_recipe
 
 

@@ -11,9 +11,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from saccade.augmentation.affine_resize import MovedPictures
+from saccade.augmentation.batches import Batch
 from saccade.models.build import learning_variables
-from saccade.pipeline.batches import Batch
-from saccade.pipeline.moved_pictures import MovedPictures
 from saccade.recipes import Recipe
 
 

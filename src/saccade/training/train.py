@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from saccade.augmentation.rng import first_look, generator
 from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.data.load import load, load_default
-from saccade.data.parts import parts_of
+from saccade.data.splits import parts_of
 from saccade.errors import RunError, TrainingError
-from saccade.keras_start import require_keras_settings
+from saccade.keras_loading import require_keras_settings
 from saccade.machine import memory_bytes
 from saccade.models.build import (
     build_network,
@@ -23,23 +24,22 @@ from saccade.models.build import (
     freeze_lower_layers,
     initialise,
 )
-from saccade.models.twin import training_twin
+from saccade.models.training_model import training_twin
 from saccade.models.weights import assign, named_weights
-from saccade.pipeline.order import first_look, generator
-from saccade.printable import command_line
 from saccade.recipes import ComputeDtype, Recipe, default_recipe_name, get_recipe
 from saccade.runs.checkpoints import Checkpoint
 from saccade.runs.create import check_free, create_run
 from saccade.runs.lock import locked_for_training
 from saccade.runs.run import Run
+from saccade.sanitize import command_line
 from saccade.training.determinism import deterministic_operations
+from saccade.training.finalize import save
 from saccade.training.fit import Networks, fit
 from saccade.training.interrupt import stop_on_interrupt
-from saccade.training.machine_dtype import compute_dtype_of_machine
+from saccade.training.machine_precision import compute_dtype_of_machine
+from saccade.training.pretrained import Learned
 from saccade.training.progress import Progress, progress_of
-from saccade.training.save import save
-from saccade.training.source import Learned
-from saccade.training.timekeeping import Timekeeping
+from saccade.training.time_budget.timekeeping import Timekeeping
 
 _KEPT_PICTURES = 1000
 _KEPT_BYTES = 64 * 10**6

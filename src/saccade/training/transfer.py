@@ -11,12 +11,12 @@ from typing import Any
 from saccade.data.dataset import Dataset, SplitName
 from saccade.data.load import load_with_rule
 from saccade.errors import TrainingError
-from saccade.keras_start import require_keras_settings
+from saccade.keras_loading import require_keras_settings
 from saccade.recipes import Recipe, get_recipe
 from saccade.runs.create import check_free
 from saccade.runs.run import Run
+from saccade.training.pretrained import Learned, Source
 from saccade.training.progress import Progress
-from saccade.training.source import Learned, Source
 from saccade.training.train import begin
 
 

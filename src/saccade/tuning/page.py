@@ -8,12 +8,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from saccade.pages.render import figure_markup, render
+from saccade.atomic_io import placed, write_json
+from saccade.html.render import figure_markup, render
 from saccade.recipes.search_space import Value, text_of
-from saccade.runs.writing import write_json
-from saccade.tuning.drawings import draw_importances, draw_parallel_coordinates, draw_progress
-from saccade.tuning.tuning import Trial, Tuning
-from saccade.whole_files import placed
+from saccade.tuning.plots import draw_importances, draw_parallel_coordinates, draw_progress
+from saccade.tuning.result import Trial, Tuning
 
 
 def write_tuning(tuning: Tuning) -> Tuning:

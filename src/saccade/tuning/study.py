@@ -28,13 +28,13 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from saccade.augmentation.rng import generator
 from saccade.errors import TuningError
-from saccade.pipeline.order import generator
+from saccade.file_lock import try_lock
 from saccade.recipes import Recipe
 from saccade.recipes.search_space import Choices, Range, SearchSpace
-from saccade.tuning.locks import try_lock
-from saccade.tuning.record import study_lock
-from saccade.tuning.tuning import Trial, best_of
+from saccade.tuning.result import Trial, best_of
+from saccade.tuning.study_manifest import study_lock
 
 _DATABASE = "study.db"
 _FEWEST_FOR_IMPORTANCES = 5

@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from saccade.data.dataset import Dataset
-from saccade.data.parts import parts_of
+from saccade.data.splits import parts_of
 from saccade.errors import TuningError
-from saccade.keras_start import require_keras_settings
-from saccade.printable import counted, printable
+from saccade.keras_loading import require_keras_settings
 from saccade.recipes import Recipe, default_recipe_name
 from saccade.recipes.search_space import Choices, Range, search_space, text_of
+from saccade.sanitize import counted, printable
 from saccade.training.progress import progress_of
 from saccade.training.train import load_data, resolve_recipe
-from saccade.tuning.final import SEEDS, compare_with_default
-from saccade.tuning.record import TuningRecord, check_folder, enter_folder
-from saccade.tuning.tuning import State, Trial, Tuning, best_of
+from saccade.tuning.final_comparison import SEEDS, compare_with_default
+from saccade.tuning.result import State, Trial, Tuning, best_of
+from saccade.tuning.study_manifest import TuningRecord, check_folder, enter_folder
 
 if TYPE_CHECKING:
     from saccade.tuning.study import Claim, Study

@@ -8,7 +8,7 @@ from PIL import Image
 from tests.deploy.server.serving import serving
 
 import saccade
-from saccade.data.archives import archive_hash, unpacked
+from saccade.data.sources.archives import archive_hash, unpacked
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ TOKEN = "a-token-of-some-length"
 # As `saccade serve`, with limits that a test can reach.
 _PROGRAM = """
 import json, sys
-from saccade.deploy.server.limits import Limits
+from saccade.web.limits import Limits
 from saccade.deploy.server.serve import Listening, answer_requests
 
 paths, token, hosts, promise, limits = json.loads(sys.argv[1])

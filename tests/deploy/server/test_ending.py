@@ -14,11 +14,11 @@ import pytest
 from tests.deploy.server.serving import TOKEN, serving
 
 import saccade
-from saccade.deploy.server.guard import Guard, State
-from saccade.deploy.server.limits import Limits
 from saccade.deploy.server.metrics import Metrics
+from saccade.deploy.server.middleware import Guard, State
 from saccade.recipes import get_recipe
 from saccade.runs.run import Run
+from saccade.web.limits import Limits
 
 PICTURE = "/api/models/pictures/picture"
 REQUESTS = 20

@@ -13,7 +13,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 from tests.browser import opened
 
-from saccade.deploy.server.page_files import FILES
+from saccade.deploy.server.static_files import FILES
 
 HOSTILE = '<img src=x onerror="document.title = 1">'
 MINUS = "\N{MINUS SIGN}"

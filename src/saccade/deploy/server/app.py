@@ -14,15 +14,15 @@ from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from saccade.deploy.server import open_inference, page_files, pictures_api, tensorflow_serving
-from saccade.deploy.server.bodies import read_body
-from saccade.deploy.server.guard import FAULT, Guard, State
-from saccade.deploy.server.limits import Limits
+from saccade.deploy.server import image_api, kserve_v2, static_files, tensorflow_serving
 from saccade.deploy.server.metrics import Metrics
-from saccade.deploy.server.models import Models
+from saccade.deploy.server.middleware import FAULT, Guard, State
+from saccade.deploy.server.model_registry import Models
 from saccade.deploy.server.openapi import ERRORS, json_body
-from saccade.deploy.server.refused import RefusedError
+from saccade.deploy.server.request_parsing import read_body
 from saccade.errors import SaccadeError
+from saccade.web.http_errors import RefusedError
+from saccade.web.limits import Limits
 
 _log = logging.getLogger("saccade.server")
 
@@ -52,9 +52,9 @@ def make_app(
     app = FastAPI(
         title="Saccade", version=own_version, description="Classifies pictures.", docs_url=None, redoc_url=None
     )
-    app.include_router(pictures_api.routes(models))
+    app.include_router(image_api.routes(models))
     app.include_router(tensorflow_serving.routes(models))
-    app.include_router(open_inference.routes(models, own_version))
+    app.include_router(kserve_v2.routes(models, own_version))
     app.include_router(_operating(models, metrics, state, token))
     app.include_router(_pages(app))
     app.exception_handler(RefusedError)(_refused)
@@ -107,12 +107,12 @@ def _operating(models: Models, metrics: Metrics, state: State, token: str | None
 
 def _pages(app: FastAPI) -> APIRouter:
     router = APIRouter(include_in_schema=False)
-    for path, (file, kind) in page_files.FILES.items():
+    for path, (file, kind) in static_files.FILES.items():
         router.add_api_route(path, _file(file, kind), methods=["GET", "HEAD"])
 
     @router.get("/docs")
     def docs() -> HTMLResponse:  # in a thread
-        from saccade.pages.render import render  # loads matplotlib
+        from saccade.html.render import render  # loads matplotlib
 
         return HTMLResponse(render("api.html", document=app.openapi()))
 
@@ -120,7 +120,7 @@ def _pages(app: FastAPI) -> APIRouter:
 
 
 def _file(name: str, kind: str) -> Any:
-    contents = (page_files.FOLDER / name).read_bytes()
+    contents = (static_files.FOLDER / name).read_bytes()
 
     async def answer() -> Response:
         return Response(contents, media_type=kind)

@@ -16,13 +16,13 @@ from types import FrameType
 import uvicorn
 
 from saccade.deploy.server.app import make_app
-from saccade.deploy.server.guard import State
-from saccade.deploy.server.limits import Limits
 from saccade.deploy.server.metrics import Metrics
-from saccade.deploy.server.models import Models
-from saccade.deploy.server.patient_protocol import PatientProtocol
+from saccade.deploy.server.middleware import State
+from saccade.deploy.server.model_registry import Models
 from saccade.errors import SaccadeError
 from saccade.runs.run import Run, require_runs
+from saccade.web.limits import Limits
+from saccade.web.timeout_protocol import PatientProtocol
 
 _LINGER = 0.3
 """Seconds in which a server that is to end still reads what was sent before its clients could know of it."""

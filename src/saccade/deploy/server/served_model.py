@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from saccade.deploy.server_messages import ModelInfo, TestResult
 from saccade.errors import RunError
-from saccade.inference.abstention import Abstention, abstention_of
-from saccade.inference.light import light_model
-from saccade.inference.onnx_model import OnnxModel
-from saccade.inference.open_model import open_model
+from saccade.inference.load_model import open_model
+from saccade.inference.onnx_model import OnnxModel, light_model
+from saccade.inference.selective_prediction import Abstention, abstention_of
 from saccade.runs.records import ModelRecord
 from saccade.runs.run import Run
 

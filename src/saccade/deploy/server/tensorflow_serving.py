@@ -14,10 +14,10 @@ from fastapi import APIRouter, Request
 from numpy.typing import NDArray
 
 from saccade.data.dataset import PictureRule
-from saccade.deploy.server.bodies import encoded_picture, pixels_of, read_json
-from saccade.deploy.server.models import Models, Serving
+from saccade.deploy.server.model_registry import Models, Serving
 from saccade.deploy.server.openapi import ERRORS, json_body
-from saccade.deploy.server.refused import RefusedError
+from saccade.deploy.server.request_parsing import encoded_picture, pixels_of, read_json
+from saccade.web.http_errors import RefusedError
 
 _SIGNATURE = "serving_default"
 _KEYS = ("signature_name", "instances", "inputs")

@@ -1,0 +1,61 @@
+"""What to do about data that can't be loaded at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from saccade.auditing.findings import Finding
+from saccade.data.sources.file_discovery import visible
+from saccade.errors import DataError
+from saccade.sanitize import printable
+
+_SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test"})
+_KINDS = (
+    ("is empty", "empty-folder", "put the pictures in as CLASS/picture, or train/CLASS/picture and test/CLASS/picture"),
+    ("there are no classes", "no-classes", "make a folder for each class and sort the pictures into them"),
+    ("only one class", "one-class", "add a folder with pictures that do not belong to the class, such as 'other'"),
+    ("other classes than", "class-missing", "give every split the same class folders"),
+    ("has no pictures", "class-empty", "add pictures to the folder, or remove it"),
+    ("no picture of the class", "class-unreadable", "mend or replace its files, or remove the class"),
+    ("no picture of the", "split-unreadable", "mend or replace its files"),
+    ("two folders stand for", "split-twice", "move the pictures of one into the other"),
+    ("no pictures to train with", "no-training-split", "rename the folder to train with to 'train'"),
+)
+
+
+def unusable_finding(data: str | Path, error: DataError) -> Finding:
+    """The finding for data that `load` refuses, with the fix as exact as the error and the folders allow."""
+    kind, fix = next(
+        ((kind, fix) for words, kind, fix in _KINDS if words in error.problem),
+        ("unusable", "mend what the sentence says"),
+    )
+    sentence = error.problem + (f": {error.found}" if error.found else "")
+    renames = _renames(Path(data)) if kind == "class-missing" else []
+    return Finding(kind, "error", sentence, "; ".join(renames) or error.remedy or fix)
+
+
+def _renames(root: Path) -> list[str]:
+    """For classes that two splits spell differently, the renaming; for the others, what is missing."""
+    folders = {
+        name: set(visible(str(root / name)).folders) for name in visible(str(root)).folders if name.lower() in _SPLITS
+    }
+    train = next((name for name in folders if name.lower().startswith("train")), None)
+    if train is None:
+        return []
+    return [step for name in folders if name != train for step in _steps(name, folders[name], train, folders[train])]
+
+
+def _steps(split: str, there: set[str], train: str, wanted: set[str]) -> list[str]:
+    steps, extra = [], there - wanted
+    for missing in sorted(wanted - there):
+        same = next((name for name in sorted(extra) if _key(name) == _key(missing)), None)
+        if same is None:
+            steps.append(printable(f"add pictures to {split}/{missing}, or remove {train}/{missing}"))
+        else:
+            extra.discard(same)
+            steps.append(printable(f"rename {split}/{same} to {split}/{missing}"))
+    return steps + [printable(f"add pictures to {train}/{name}, or remove {split}/{name}") for name in sorted(extra)]
+
+
+def _key(name: str) -> str:
+    return "".join(name.casefold().replace("_", " ").replace("-", " ").split())

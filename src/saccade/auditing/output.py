@@ -1,0 +1,65 @@
+"""The directory of an audit, and the files in it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from saccade.atomic_io import next_free_folder, placed
+from saccade.auditing.all_images import Pictures
+from saccade.auditing.findings import Audit
+from saccade.auditing.page import audit_page
+from saccade.errors import DataError
+from saccade.named_paths import out_path
+from saccade.sanitize import printable_json
+
+
+def check_free(out: str | Path | None) -> None:
+    """Fails before the work where `make_folder` would fail after it.
+
+    Raises:
+        DataError: `out` exists and is not an empty directory.
+    """
+    path = out_path(out, DataError)
+    if path is None:
+        return
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise DataError(f"'{path}' exists already; nothing is overwritten", remedy="name another directory with --out")
+
+
+def make_folder(out: str | Path | None, name: str) -> Path:
+    """Makes the directory asked for, or the first free `audits/<name>-<n>`.
+
+    Raises:
+        DataError: it is in the way, or can't be made.
+    """
+    check_free(out)
+    try:
+        if out is not None:
+            Path(out).mkdir(parents=True, exist_ok=True)
+            return Path(out)
+        return next_free_folder(Path("audits"), re.sub(r"[^\w.-]+", "-", name))
+    except OSError as error:
+        raise DataError(f"the directory for the audit can't be made: {error.strerror}") from None
+
+
+def write_audit(audit: Audit, pictures: Pictures | None, folder: Path) -> tuple[Path, ...]:
+    """Writes both, each whole or not at all.
+
+    Args:
+        audit: what was found.
+        pictures: what the page shows pictures from; None where the data can't be loaded.
+        folder: exists.
+
+    Returns:
+        The paths of what was written.
+    """
+    numbers, page = folder / "audit.json", folder / "audit.html"
+    files = (numbers, page)
+    with placed(numbers) as path:
+        text = json.dumps(audit.to_dict() | {"files": list(map(str, files))}, indent=2, ensure_ascii=False)
+        path.write_text(printable_json(text) + "\n", encoding="utf-8")
+    with placed(page) as path:
+        path.write_text(audit_page(audit, pictures), encoding="utf-8")
+    return files

@@ -1,0 +1,89 @@
+"""Random shifts, flips and rotations: drawn on the host per sample; `moved_pictures` applies them in the graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saccade.augmentation.rng import generator
+from saccade.recipes import Recipe
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far pictures may be moved.
+
+    Attributes:
+        shift: largest shift, as a part of the width and of the height.
+        flip: whether each picture is mirrored left to right in every other epoch.
+        rotation: largest rotation about the centre, in degrees.
+        whole_pixels: whether shifts are whole pixels and edges are reflected; else shifts are real numbers and edges
+            are repeated.
+    """
+
+    shift: float
+    flip: bool
+    rotation: float
+    whole_pixels: bool
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> Augmentation:
+        """The augmentation that a recipe asks for."""
+        return cls(shift=recipe.shift, flip=recipe.flip, rotation=recipe.rotation, whole_pixels=recipe.whole_pixels)
+
+
+@dataclass(frozen=True)
+class Moves:
+    """How each picture of an epoch is moved: mirrored, then rotated, then shifted. All arrays have shape [n].
+
+    Attributes:
+        down: float64, shift of the content in pixels, positive towards the bottom.
+        right: float64, shift of the content in pixels, positive towards the right.
+        mirrored: bool, left and right exchanged.
+        degrees: float64, rotation about the centre, positive counterclockwise as seen.
+    """
+
+    down: NDArray[np.float64]
+    right: NDArray[np.float64]
+    mirrored: NDArray[np.bool_]
+    degrees: NDArray[np.float64]
+
+    def parameters(self) -> NDArray[np.float32]:
+        """The moves as the graph gets them, float32 [n, 4]: down, right, mirrored (0 or 1), degrees."""
+        return np.stack([self.down, self.right, self.mirrored, self.degrees], axis=1).astype(np.float32)
+
+
+def draw_moves(augmentation: Augmentation, n: int, size: tuple[int, int], *, seed: int, epoch: int) -> Moves:
+    """Draws a move for each of n samples; sample i's does not depend on n.
+
+    Shifts and rotations are uniform within their ranges. Flips alternate: half of the samples are mirrored in the
+    first epoch and then in every other, the rest in the epochs between (Jordan 2024, "94% on CIFAR-10 in 3.29 Seconds
+    on a Single GPU", arXiv:2404.00498).
+
+    Args:
+        augmentation: the ranges.
+        n: number of samples.
+        size: height and width of the pictures, in pixels.
+        seed: of the training.
+        epoch: counted from 0.
+    """
+    # One row of three numbers per sample: row i is the same whatever n is.
+    uniform = generator(seed, epoch, "augmentation").random((n, 3))
+    mirrored_first = generator(seed, 0, "first flips").random(n) < 0.5
+    return Moves(
+        down=_shifts(uniform[:, 0], augmentation, size[0]),
+        right=_shifts(uniform[:, 1], augmentation, size[1]),
+        mirrored=(mirrored_first ^ (epoch % 2 == 1)) & augmentation.flip,
+        degrees=(uniform[:, 2] * 2 - 1) * augmentation.rotation,
+    )
+
+
+def _shifts(uniform: NDArray[np.float64], augmentation: Augmentation, side: int) -> NDArray[np.float64]:
+    """Shifts along a side of so many pixels, from numbers uniform in [0, 1)."""
+    largest = augmentation.shift * side
+    if not augmentation.whole_pixels:
+        return (uniform * 2 - 1) * largest
+    whole = round(largest)
+    return np.floor(uniform * (2 * whole + 1)) - whole

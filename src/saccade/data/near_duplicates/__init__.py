@@ -1,0 +1,1 @@
+"""Search for exact duplicates and near-duplicates among images."""

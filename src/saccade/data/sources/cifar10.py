@@ -1,0 +1,132 @@
+"""CIFAR-10 (Krizhevsky, 2009), through `keras.datasets.cifar10`, then from our cache.
+
+Keras downloads the archive, checks its SHA-256 and unpickles it: the one exception to "nothing is unpickled".
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shutil
+import socket
+import sys
+import urllib.error
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from saccade.atomic_io import placed
+from saccade.data.dataset import Dataset, PictureRule, SplitName
+from saccade.data.sources.array_dataset import LabelledArray, is_kept, load_array
+from saccade.errors import DataNotFoundError
+from saccade.keras_loading import load_keras_quietly
+
+_SIZE = (32, 32)
+_CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+_ARCHIVE = "cifar-10-python.tar.gz"
+_NAME_FOR_KERAS = "cifar-10-batches-py-target_archive"
+_SECONDS = 20.0  # a network that swallows everything must not keep anybody waiting
+
+
+def load_cifar10(rule: PictureRule | None, folders: Sequence[Path], *, progress: bool) -> Dataset:
+    """CIFAR-10: 50,000 training and 10,000 test pictures of 32x32.
+
+    Args:
+        rule: the size to bring the pictures to; their own where it is None.
+        folders: where the official archive `cifar-10-python.tar.gz` may lie.
+        progress: whether to show the download.
+
+    Raises:
+        DataNotFoundError: if it is neither here nor can be downloaded; says why, and the three ways to get it.
+    """
+    return load_array("cifar10", _SIZE, lambda: _read(folders, progress=progress), rule, progress=progress)
+
+
+def cifar10_is_here(folders: Sequence[Path]) -> bool:
+    """Whether CIFAR-10 can be had without the network."""
+    return is_kept("cifar10", _SIZE) or _keras_archive().is_file() or _official_archive(folders) is not None
+
+
+def _read(folders: Sequence[Path], *, progress: bool) -> LabelledArray:
+    _hand_to_keras(folders)
+    load_keras_quietly()
+    with _as_not_found(folders), _quiet_keras(shown=progress):
+        from keras.datasets import cifar10
+
+        (training, training_labels), (test, test_labels) = cifar10.load_data()
+    splits: list[SplitName] = ["train"] * len(training)
+    splits += ["test"] * len(test)
+    numbers = [*range(len(training)), *range(len(test))]
+    return LabelledArray(
+        pictures=np.concatenate([training, test]),
+        labels=np.concatenate([training_labels, test_labels]).reshape(-1).tolist(),
+        splits=splits,
+        names=[f"{split}/{number}" for split, number in zip(splits, numbers, strict=True)],
+        class_names=_CLASS_NAMES,
+        mode="RGB",
+    )
+
+
+def _official_archive(folders: Sequence[Path]) -> Path | None:
+    return next((folder / _ARCHIVE for folder in folders if (folder / _ARCHIVE).is_file()), None)
+
+
+def _keras_archive() -> Path:
+    """Where Keras looks for the archive before it downloads it."""
+    home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
+    if not os.access(home if home.exists() else home.parent, os.W_OK):
+        home = Path("/tmp/.keras")  # noqa: S108 - which is where Keras goes then
+    return home / "datasets" / _NAME_FOR_KERAS
+
+
+def _hand_to_keras(folders: Sequence[Path]) -> None:
+    """Puts a copy of the official archive where Keras finds it, checks it and unpacks it."""
+    archive, target = _official_archive(folders), _keras_archive()
+    if archive is None or target.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with placed(target) as partial:
+        shutil.copyfile(archive, partial)
+
+
+@contextlib.contextmanager
+def _quiet_keras(*, shown: bool) -> Iterator[None]:
+    """Keras tells of its download on standard output, which belongs to our results."""
+    timeout = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_SECONDS)
+    try:
+        with contextlib.redirect_stdout(sys.stderr if shown else io.StringIO()):
+            yield
+    finally:
+        socket.setdefaulttimeout(timeout)
+
+
+@contextlib.contextmanager
+def _as_not_found(folders: Sequence[Path]) -> Iterator[None]:
+    try:
+        yield
+    except ImportError:
+        raise
+    except Exception as error:  # Keras raises bare Exceptions
+        raise DataNotFoundError(
+            f"CIFAR-10 is not on this machine and can't be downloaded: {_reason(error, folders)}",
+            remedy=(
+                "connect to the network and run this again; "
+                f"or put the official archive {_ARCHIVE} in a folder and set SACCADE_DATA to that folder; "
+                "or put the pictures there, as a folder or an archive called cifar10 with train/CLASS and test/CLASS"
+            ),
+        ) from None
+
+
+def _reason(error: BaseException, folders: Sequence[Path]) -> str:
+    archive = _official_archive(folders)
+    if archive is not None:
+        return f"{archive} is not the official archive, and the download failed"
+    while error.__context__ is not None and not isinstance(error, urllib.error.URLError):
+        error = error.__context__
+    if isinstance(error, urllib.error.HTTPError):
+        return f"the server answered {error.code} {error.reason}"
+    reason = error.reason if isinstance(error, urllib.error.URLError) else error
+    return str(getattr(reason, "strerror", None) or reason or type(error).__name__)

@@ -1,0 +1,1 @@
+"""Comparison of run groups, with its statistics."""

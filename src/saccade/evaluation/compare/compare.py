@@ -1,0 +1,158 @@
+"""compare: runs side by side on the same pictures, with a verdict on each pair that takes seeds into account."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saccade.data.dataset import SPLIT_NAMES, SplitName
+from saccade.errors import EvaluationError
+from saccade.evaluation.compare.comparison import Comparison, Contender, DifferingPicture, Pair
+from saccade.evaluation.compare.comparison_files import (
+    DifferingPictures,
+    fixes_of_comparison,
+    free_directory,
+    write_comparison,
+)
+from saccade.evaluation.compare.paired_predictions import PairedAnswers, pair_answers
+from saccade.evaluation.compare.run_groups import contender_of, group_runs, names_of
+from saccade.evaluation.compare.significance import DEFAULT_SEED_SPREAD, compare_correct, holm
+from saccade.evaluation.evaluate import evaluate_run
+from saccade.runs.predictions import Answers
+from saccade.runs.run import Run, require_runs
+from saccade.runs.training_command import source_note, training_command
+
+_SEEDS = 5
+
+
+def compare(
+    runs: Sequence[Run | str | Path],
+    *,
+    data: str | os.PathLike[str] | None = None,
+    split: SplitName = "test",
+    out: str | Path | None = None,
+    progress: bool = False,
+) -> Comparison:
+    """Compares runs on the pictures that all of them answered, and writes what it found into a new directory.
+
+    Runs that differ by seed alone are one contender, with mean and spread; if all of them do, each stands for itself.
+    Runs that have not been evaluated on these pictures, or were trained further since, are evaluated first.
+    `comparison.json`, `comparison.png` and `differences.png` are written.
+
+    Args:
+        runs: at least two runs or their directories.
+        data: a name or a path; it is taken as it is, without the fixes of any run. None: what each run was trained on,
+            with the run's own fixes.
+        split: which pictures of it, as for `evaluate`.
+        out: the directory to make. None: the first free `comparisons/<n>`.
+        progress: whether to show on stderr how far it is.
+
+    Raises:
+        RunError: no run there, a damaged one, or `out` is in the way.
+        DataError: the data can't be used.
+        EvaluationError: fewer than two runs, a run named twice; other classes, or no pictures in common.
+    """
+    opened = [Run.open(run) for run in require_runs(runs)]
+    _check(opened, split)
+    directory = free_directory(out)
+    notes: list[str] = []
+    answers = [_answers_of(run, data, split, notes, progress=progress) for run in opened]
+    paired = pair_answers(opened, answers)
+    groups = group_runs(opened)
+    correct = [np.stack([paired.correct(place) for place in group]) for group in groups]
+    members = [[opened[place] for place in group] for group in groups]
+    contenders = tuple(map(contender_of, members, names_of(members), correct))
+    pictures = DifferingPictures.find(opened[0], paired, groups[:2], data=data, split=split)
+    comparison = Comparison(
+        data_name=pictures.data_name,
+        split=split,
+        n=len(paired.labels),
+        contenders=contenders,
+        pairs=_pairs(contenders, correct),
+        differing=_differing(opened[0].class_names, pictures),
+        notes=tuple(dict.fromkeys((*notes, *_notes(opened, contenders, paired), *pictures.notes))),
+        files=tuple(directory.resolve() / name for name in pictures.file_names()),
+    )
+    write_comparison(comparison, pictures, directory)
+    return comparison
+
+
+def _check(runs: Sequence[Run], split: SplitName) -> None:
+    if split not in SPLIT_NAMES:
+        raise EvaluationError(f"there is no split '{split}'", expected=f"one of {', '.join(SPLIT_NAMES)}")
+    if len(runs) < 2:
+        raise EvaluationError("a comparison needs at least two runs", found=f"{len(runs)}")
+    paths = [run.path.resolve() for run in runs]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise EvaluationError(f"the run '{path}' is named twice", remedy="name each run once")
+
+
+def _answers_of(
+    run: Run, data: str | os.PathLike[str] | None, split: SplitName, notes: list[str], *, progress: bool
+) -> Answers:
+    """The run's answers, from its last evaluation if that was of its present weights."""
+    # As `evaluate` names them; for other data the name is not known before that is loaded.
+    mark = "" if split == "test" else f"-{split}"
+    if data is None and run.evaluation(f"report{mark}.json") is not None:
+        return run.answers(f"answers{mark}.safetensors")
+    report = evaluate_run(run, data=data, split=split, fixes=fixes_of_comparison(data), progress=progress)
+    notes.extend((f"'{run.name}' was evaluated first", *report.notes))
+    (written,) = (path.name for path in report.files if path.suffix == ".safetensors")
+    return run.answers(written)
+
+
+def _pairs(contenders: Sequence[Contender], correct: Sequence[NDArray[np.bool_]]) -> tuple[Pair, ...]:
+    places = list(combinations(range(len(contenders)), 2))
+    results = [compare_correct(correct[first], correct[second]) for first, second in places]
+    adjusted = holm([result.p for result in results])
+    return tuple(
+        Pair(contenders[first].name, contenders[second].name, result, p)
+        for (first, second), result, p in zip(places, results, adjusted, strict=True)
+    )
+
+
+def _differing(class_names: Sequence[str], pictures: DifferingPictures) -> tuple[DifferingPicture, ...]:
+    return tuple(
+        DifferingPicture(
+            hash=picture,
+            name=name,
+            true=class_names[label],
+            first=class_names[int(first.argmax())],
+            second=class_names[int(second.argmax())],
+            first_probability=round(float(first.max()), 6),
+            second_probability=round(float(second.max()), 6),
+        )
+        for picture, name, label, first, second in zip(
+            pictures.hashes, pictures.names, pictures.labels, *pictures.probabilities, strict=True
+        )
+    )
+
+
+def _notes(runs: Sequence[Run], contenders: Sequence[Contender], paired: PairedAnswers) -> list[str]:
+    notes = []
+    if max(paired.answered) > len(paired.labels):
+        notes.append(f"compared on the {len(paired.labels):,} pictures that all runs answered; one answered more")
+    if all(len(contender.runs) == 1 for contender in contenders):
+        notes.append(
+            "there is one run of each: how far another seed would have come is not known, and is taken as "
+            f"{100 * DEFAULT_SEED_SPREAD:g} points (standard deviation), which is too little for short trainings and "
+            "for few pictures; measure it before you choose between recipes: train each with other seeds"
+        )
+        notes.extend(map(_command_for_more_seeds, runs))
+    return notes
+
+
+def _command_for_more_seeds(run: Run) -> str:
+    """What to type to train as this run was trained, with other seeds, as a note."""
+    if run.recipe.transfer:  # --seeds has no meaning beside --from
+        seed = run.recipe.seed + 1
+        command = training_command(run, {"seed": seed}, "--out", f"{run.path}-seed-{seed}")
+        return f"another seed of '{run.name}': {command} {source_note(run)}".rstrip()
+    command = training_command(run, {}, "--seeds", _SEEDS, "--out", f"{run.path}-seeds")
+    return f"{_SEEDS} seeds of '{run.name}': {command}"

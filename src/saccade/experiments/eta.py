@@ -1,0 +1,45 @@
+"""What an experiment tells as it goes: lines on stderr, and how long it will still take."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+
+from saccade.sanitize import printable
+
+
+def tell(text: str, *, shown: bool = True) -> None:
+    """A line on stderr, if it is to be shown."""
+    if shown:
+        sys.stderr.write(f"{printable(text)}\n")
+        sys.stderr.flush()
+
+
+def seconds_left(done: Sequence[tuple[int, float]], left: Sequence[int]) -> float | None:
+    """An estimate of how long trainings take: each a time of its own, and one for each picture.
+
+    Args:
+        done: pictures and seconds of trainings that have ended.
+        left: pictures of those to come.
+
+    Returns:
+        Seconds; None while trainings of one size alone have ended, from which that of others does not follow.
+    """
+    from scipy.optimize import nnls  # neither part of it can be negative
+
+    if len({pictures for pictures, _ in done}) < 2:
+        return None
+    pictures, seconds = np.array(done, np.float64).T
+    (own, each), _ = nnls(np.stack([np.ones(len(pictures)), pictures], axis=1), seconds)
+    return float(own * len(left) + each * sum(left))
+
+
+def in_words(seconds: float | None) -> str:
+    """A time that is left, such as "about 12 minutes left"."""
+    if seconds is None:
+        return "the time that is left is not known yet"
+    if seconds < 90:
+        return f"about {seconds:.0f} seconds left"
+    return f"about {seconds / 60:.0f} minutes left" if seconds < 5400 else f"about {seconds / 3600:.1f} hours left"

@@ -1,0 +1,163 @@
+"""Which pictures a prediction is asked for: files, folders, globs, and pictures of a dataset."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from saccade.data.dataset import SplitName
+from saccade.data.sources.file_discovery import (
+    FolderFiles,
+    FoundFile,
+    folder_files,
+    note_on_own_folders,
+    note_on_side_files,
+)
+from saccade.data.sources.side_files import is_side_file
+from saccade.errors import DataError, type_in_words
+from saccade.named_paths import is_too_long
+
+_OF_DATASET = re.compile(r"(?P<data>.+):(?P<split>train|validation|test):(?P<index>[0-9]+)")
+
+
+@dataclass(frozen=True)
+class DatasetPicture:
+    """One of a dataset's own pictures.
+
+    Attributes:
+        data: a name or a path.
+        split: where it stands.
+        index: its place there, counted from 0.
+    """
+
+    data: str
+    split: SplitName
+    index: int
+
+    def __str__(self) -> str:
+        return f"{self.data}:{self.split}:{self.index}"
+
+
+@dataclass(frozen=True)
+class FoundImages:
+    """What the sources of a prediction come to.
+
+    Attributes:
+        images: n images, in the order of the sources; of a folder or a glob, in the order of their paths.
+        notes: sentences on the files that were left out.
+    """
+
+    images: tuple[Path | DatasetPicture, ...]
+    notes: tuple[str, ...]
+
+
+def image_sources(pictures: object) -> list[str]:
+    """The sources that a prediction is asked for, as text: one, or any number of them.
+
+    Raises:
+        DataError: a source is something else than a path or a text, such as an image in memory.
+    """
+    several: Iterable[object] = [pictures]
+    if not isinstance(pictures, str | bytes | bytearray | memoryview | os.PathLike) and isinstance(pictures, Iterable):
+        several = pictures
+    return [_image_source(picture) for picture in several]
+
+
+def _image_source(picture: object) -> str:
+    name = os.fspath(picture) if isinstance(picture, os.PathLike) else picture
+    if isinstance(name, str):
+        return name
+    raise DataError(
+        "a picture is named by its path",
+        expected="the path of a file or a folder, a glob, or DATA:test:0; or several of them",
+        found=type_in_words(picture),
+        remedy="save a picture that is in memory as a file, and name the file",
+    )
+
+
+def find_pictures(sources: Iterable[str | Path]) -> FoundImages:
+    """The images that the sources name, in the order of the sources; a folder's files by name, at any depth.
+
+    An image that is named twice is in the result twice. Only within one folder or glob, every file is taken once, even
+    if several links lead to the file. A folder and a glob give the files that a training would take for images: no
+    hidden files, and no files whose names say that they accompany images, such as labels.csv. A file that is named
+    itself is taken whatever its name, and also if the file does not exist, so that it is reported as unreadable.
+
+    Raises:
+        DataError: a glob or a folder holds no image, or a folder can't be read.
+    """
+    found: list[Path | DatasetPicture] = []
+    side_files: list[str] = []
+    own_folders: list[str] = []
+    for source in sources:
+        of_source = _expand(str(source))
+        found += of_source.images
+        side_files += of_source.side_files
+        own_folders += of_source.own_folders
+    return FoundImages(tuple(found), (*note_on_own_folders(own_folders), *note_on_side_files(side_files)))
+
+
+class _Expanded(NamedTuple):
+    """One source: its images, and the paths of the side files and of Saccade's own folders that were left out."""
+
+    images: Sequence[Path | DatasetPicture]
+    side_files: Sequence[str] = ()
+    own_folders: Sequence[str] = ()
+
+
+def _expand(source: str) -> _Expanded:
+    if not source:  # as of a variable that is not set; as a path it would be the current folder
+        raise DataError("a picture has no name", expected="a file, a folder, a glob or DATA:test:0", found="''")
+    path = Path(source)
+    matched = _OF_DATASET.fullmatch(source)
+    if not is_too_long(source):
+        if path.is_dir():
+            return _images_among([path], f"there is no picture in the folder '{path}'")
+        if path.exists():
+            return _Expanded([path])
+    if matched:
+        split: SplitName = matched["split"]  # type: ignore[assignment]
+        return _Expanded([DatasetPicture(matched["data"], split, int(matched["index"]))])
+    if glob.has_magic(source):
+        paths = map(Path, glob.glob(source, recursive=True))  # noqa: PTH207 - patterns may be absolute
+        return _images_among(paths, f"no picture matches '{source}'")
+    return _Expanded([path])
+
+
+def _images_among(paths: Iterable[Path], problem: str) -> _Expanded:
+    """The images, and the side files, among files and in folders, each once, sorted by path.
+
+    Raises:
+        DataError: there is no image; `problem` says so.
+    """
+    images: dict[Path, Path] = {}
+    side_files: dict[Path, str] = {}
+    own_folders: list[str] = []
+    for path in sorted(paths):
+        found = _folder_files(path) if path.is_dir() else _single_file(path)
+        own_folders += [str(path / name) for name in found.own_folders]
+        for image in found.images:
+            images.setdefault((path / image.path).resolve(), path / image.path)
+        for side in found.side_files:
+            side_files.setdefault((path / side.path).resolve(), str(path / side.path))
+    if not images:
+        notes = [note.removeprefix("left out: ") for note in note_on_side_files(side_files.values())]
+        raise DataError(problem, expected="pictures, at any depth", found=notes[0] if notes else "no file")
+    return _Expanded(sorted(images.values()), list(side_files.values()), own_folders)
+
+
+def _folder_files(path: Path) -> FolderFiles:
+    try:
+        return folder_files(str(path))
+    except OSError as error:
+        raise DataError(f"the folder {error.filename} can't be read", found=error.strerror) from None
+
+
+def _single_file(path: Path) -> FolderFiles:
+    itself = [FoundFile("", 0, 0)]
+    return FolderFiles([], itself, []) if is_side_file(path.name) else FolderFiles(itself, [], [])

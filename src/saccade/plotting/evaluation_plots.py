@@ -1,0 +1,102 @@
+"""The drawings of a report: the confusion matrix, and pictures with what they were taken for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from saccade.plotting.figure import new_figure
+from saccade.plotting.image_grid import RIGHT, WRONG, Tile, draw_grid
+
+_GRID = 5
+_MOST_CLASSES_WITH_NUMBERS = 25
+_MOST_CLASSES_WITH_NAMES = 100
+
+
+def draw_confusion_matrix(matrix: NDArray[np.int64], class_names: Sequence[str], title: str) -> Figure:
+    """Draws a confusion matrix, coloured by the part of each true class; for up to 25 classes with the numbers.
+
+    Args:
+        matrix: int64 [classes, classes], pictures by true class (row) and predicted class (column).
+        class_names: in the order of the labels. Of more than 100, only some are written.
+        title: stands above it.
+    """
+    classes = len(class_names)
+    with_numbers = classes <= _MOST_CLASSES_WITH_NUMBERS
+    side = 2.5 + 0.5 * classes if with_numbers else min(11.5 + 0.14 * classes, 28.0)
+    side = max(5.0, side)
+    figure = new_figure(side + 1, side)
+    axes = figure.add_subplot()
+    parts = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    # The square root lets confusions of a few per cent be seen beside a diagonal near 1.
+    image = axes.imshow(parts, cmap="Blues", norm=PowerNorm(0.5, vmin=0, vmax=1), interpolation="nearest")
+    size = max(10.0, 0.7 * side)
+    figure.colorbar(image, ax=axes, shrink=0.8, aspect=30).set_label("part of the true class", size=size)
+    _name_classes(axes, class_names)
+    if with_numbers:
+        _write_numbers(axes, matrix, parts)
+    axes.set_xlabel("predicted class", fontsize=size)
+    axes.set_ylabel("true class", fontsize=size)
+    axes.set_title(title, fontsize=1.2 * size, parse_math=False)
+    return figure
+
+
+def draw_predictions(
+    pictures: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    probabilities: NDArray[np.float32],
+    class_names: Sequence[str],
+    title: str,
+) -> Figure:
+    """Draws up to 25 pictures with their predicted and true classes; the wrong ones have a cross and a thick red frame.
+
+    Args:
+        pictures: uint8 [n, height, width, 3], n at most 25.
+        labels: the true classes, int64 [n].
+        probabilities: float [n, classes].
+        class_names: in the order of the labels.
+        title: stands above the grid.
+    """
+    tiles = []
+    for picture, label, row in zip(pictures, labels, probabilities, strict=True):
+        predicted = int(row.argmax())
+        right = predicted == label
+        answer = f"{'✓' if right else '✗'} {_short(class_names[predicted], 18)} {row[predicted]:.0%}"
+        words = (answer, f"true: {_short(class_names[label], 18)}")
+        tiles.append(Tile(picture, words, colour=RIGHT if right else WRONG, frame=1.0 if right else 3.0))
+    return draw_grid(title, tiles, columns=_GRID, side=1.9)
+
+
+def choose_pictures(n: int) -> NDArray[np.int64]:
+    """Positions of at most 25 of n pictures, drawn evenly, always the same ones for the same n; int64, ascending."""
+    chosen = np.random.default_rng(0).choice(n, size=min(n, _GRID * _GRID), replace=False)
+    return np.sort(chosen).astype(np.int64)
+
+
+def _name_classes(axes: Axes, class_names: Sequence[str]) -> None:
+    classes = len(class_names)
+    every = math.ceil(classes / _MOST_CLASSES_WITH_NAMES)
+    places = range(0, classes, every)
+    names = [_short(class_names[place], 24) for place in places]
+    size = 10 if classes <= _MOST_CLASSES_WITH_NUMBERS else 7
+    axes.set_xticks(places, names, rotation=90, fontsize=size, parse_math=False)
+    axes.set_yticks(places, names, fontsize=size, parse_math=False)
+
+
+def _write_numbers(axes: Axes, matrix: NDArray[np.int64], parts: NDArray[np.float64]) -> None:
+    size = 9 if len(matrix) <= 12 else 7
+    for (row, column), count in np.ndenumerate(matrix):
+        if count:
+            colour = "white" if parts[row, column] > 0.25 else "black"
+            axes.text(column, row, str(count), ha="center", va="center", fontsize=size, color=colour)
+
+
+def _short(name: str, length: int) -> str:
+    printable = "".join(character if character.isprintable() else "?" for character in name)
+    return printable if len(printable) <= length else f"{printable[: length - 1]}…"

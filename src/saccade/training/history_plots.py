@@ -1,0 +1,65 @@
+"""The drawing of a history: loss and accuracy per epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from saccade.plotting.figure import new_figure, save_figure
+from saccade.runs.records import EpochRecord
+
+
+def draw_history(history: Sequence[EpochRecord], path: Path, *, title: str) -> None:
+    """Writes the drawing as a PNG with a title."""
+    figure = history_figure(history)
+    figure.suptitle(title, parse_math=False)
+    save_figure(figure, path, dpi=110)
+
+
+def history_figure(history: Sequence[EpochRecord]) -> Figure:
+    """Loss and accuracy on training and validation pictures per epoch, phases and learning rates marked."""
+    figure = new_figure(11, 4.2)
+    loss, accuracy = figure.subplots(1, 2)
+    epochs = [record.epoch for record in history]
+    _curves(loss, epochs, [r.loss for r in history], [r.validation_loss for r in history])
+    _curves(accuracy, epochs, [r.accuracy for r in history], [r.validation_accuracy for r in history])
+    loss.set_ylabel("loss (cross-entropy, nats)")
+    accuracy.set_ylabel("accuracy")
+    accuracy.legend(loc="lower right")
+    for axes in (loss, accuracy):
+        axes.set_xlabel("epoch")
+        axes.grid(alpha=0.3)
+        axes.set_xlim(0.5, len(history) + 0.5)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        _mark_phases(axes, history, name_rates=axes is loss)
+    return figure
+
+
+def _curves(axes: Axes, epochs: Sequence[int], training: Sequence[float], validation: Sequence[float | None]) -> None:
+    axes.plot(epochs, training, marker="o", markersize=3, label="training (as seen)")
+    after_epochs = [value for value in validation if value is not None]
+    if after_epochs:
+        axes.plot(epochs, after_epochs, marker="s", markersize=3, label="validation")
+
+
+def _mark_phases(axes: Axes, history: Sequence[EpochRecord], *, name_rates: bool) -> None:
+    """Dashed lines where a phase begins, dotted ones where the learning rate changes."""
+    if history and history[0].phase == "augmented":
+        _name_phase(axes, history[0])
+    for before, after in pairwise(history):
+        if before.phase != after.phase:
+            axes.axvline(after.epoch - 0.5, color="grey", linestyle="--", linewidth=1)
+            _name_phase(axes, after)
+        if before.learning_rate != after.learning_rate:
+            axes.axvline(after.epoch - 0.5, color="grey", linestyle=":", linewidth=0.8)
+            if name_rates:
+                rate = f"learning rate {after.learning_rate:.0e}"
+                axes.text(after.epoch - 0.4, axes.get_ylim()[1], rate, va="top", rotation=90, fontsize=7, color="grey")
+
+
+def _name_phase(axes: Axes, first: EpochRecord) -> None:
+    axes.text(first.epoch - 0.4, axes.get_ylim()[1], first.phase, va="top", fontsize=8, color="grey")

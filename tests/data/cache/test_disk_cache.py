@@ -1,0 +1,137 @@
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import pytest
+from tests.data.images import write
+
+from saccade.data.cache import disk_cache
+from saccade.errors import DataError
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("SACCADE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def keep(key, size=1000, kind="decoded", name="data", used=None):
+    """An entry of about this many bytes, last used that many seconds after 1970 (now where it is None)."""
+    with disk_cache.building() as built:
+        write(built / "contents", bytes(size))
+        path = disk_cache.keep(built, kind, key, name)
+    if used is not None:
+        os.utime(path / "entry.json", (used, used))
+    return path
+
+
+def keys():
+    return [entry.path.name for entry in disk_cache.cache_entries()]
+
+
+def test_the_cache_lies_where_the_environment_says(folder, monkeypatch):
+    assert disk_cache.cache_folder() == folder
+    monkeypatch.delenv("SACCADE_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    assert disk_cache.cache_folder().name == "saccade"
+
+
+def test_an_entry_is_found_listed_and_counted_as_used(folder):
+    assert disk_cache.cache_entries() == []
+    path = keep("abc", used=1000)
+    (entry,) = disk_cache.cache_entries()
+    assert (entry.kind, entry.name, entry.path) == ("decoded", "data", folder / "decoded" / "abc")
+    assert 1000 <= entry.bytes < 20_000
+    assert entry.last_used == datetime.fromtimestamp(1000, UTC)
+    assert disk_cache.find_entry("decoded", "abc") == path
+    assert disk_cache.cache_entries()[0].last_used > entry.last_used
+    assert disk_cache.find_entry("decoded", "other") is None
+
+
+def test_what_fails_while_it_is_built_leaves_nothing(folder):
+    with pytest.raises(FileExistsError), disk_cache.building() as built:
+        write(built / "half", b"").touch(exist_ok=False)
+    assert list((folder / "building").iterdir()) == []
+    assert keys() == []
+
+
+def test_the_faster_process_wins_and_nothing_is_overwritten():
+    with disk_cache.building() as slow:
+        write(slow / "contents", b"slow")
+        fast = keep("abc", size=4)
+        assert disk_cache.keep(slow, "decoded", "abc", "data") == fast
+    assert (fast / "contents").read_bytes() == bytes(4)
+
+
+def test_the_entries_unused_for_longest_go_first_when_the_limit_is_passed(monkeypatch):
+    keep("old", 400_000, used=1000)
+    keep("older", 400_000, used=900)
+    keep("recent", 400_000, used=2000)
+    monkeypatch.setenv("SACCADE_CACHE_LIMIT", "900KB")
+    keep("new", 400_000)
+    assert keys() == ["new", "recent"]
+
+
+def test_the_entry_just_made_stays_however_large(monkeypatch):
+    keep("old", used=1000)
+    monkeypatch.setenv("SACCADE_CACHE_LIMIT", "1KB")
+    keep("new", 400_000)
+    assert keys() == ["new"]
+
+
+def test_an_entry_being_read_stays(monkeypatch):
+    path = keep("old", 400_000, used=1000)
+    monkeypatch.setenv("SACCADE_CACHE_LIMIT", "1KB")
+    with disk_cache.in_use(path):
+        keep("new")
+        assert sorted(keys()) == ["new", "old"]
+        assert [entry.path.name for entry in disk_cache.clear_cache()] == ["new"]
+    assert [entry.path.name for entry in disk_cache.clear_cache()] == ["old"]
+
+
+def test_clearing_by_name_and_kind():
+    keep("1", name="flowers")
+    keep("2", name="flowers", kind="scans")
+    keep("3", name="birds", kind="scans")
+    assert {entry.path.name for entry in disk_cache.clear_cache("flowers")} == {"1", "2"}
+    keep("4", name="birds")
+    assert [entry.path.name for entry in disk_cache.clear_cache("scans")] == ["3"]
+    with pytest.raises(DataError, match="the cache holds nothing called 'cats'") as caught:
+        disk_cache.clear_cache("cats")
+    assert caught.value.found == "birds"
+    assert [entry.path.name for entry in disk_cache.clear_cache()] == ["4"]
+
+
+def test_what_a_killed_process_was_building_is_removed_by_a_later_one(folder):
+    code = "import os\nfrom saccade.data.cache import disk_cache\nwith disk_cache.building():\n    os._exit(1)"
+    subprocess.run([sys.executable, "-c", code], check=False)
+    (abandoned,) = (folder / "building").iterdir()
+    os.utime(abandoned, (1000, 1000))
+    with disk_cache.building() as own:
+        assert list((folder / "building").iterdir()) == [own.parent]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("", 20_000_000_000), ("500", 500), ("5MB", 5_000_000), ("1.5 gb", 1_500_000_000), ("2T", 2_000_000_000_000)],
+)
+def test_the_limit_is_read_from_the_environment(monkeypatch, text, expected):
+    monkeypatch.setenv("SACCADE_CACHE_LIMIT", text)
+    assert disk_cache.cache_limit() == expected
+
+
+@pytest.mark.parametrize("text", ["lots", "-1GB", "5 apples", "1e999"])
+def test_a_limit_that_is_no_size_is_refused(monkeypatch, text):
+    monkeypatch.setenv("SACCADE_CACHE_LIMIT", text)
+    with pytest.raises(DataError, match="the size limit of the cache can't be understood") as caught:
+        disk_cache.cache_limit()
+    assert caught.value.found == repr(text)
+    assert "SACCADE_CACHE_LIMIT, such as 20GB" in str(caught.value)
+
+
+def test_a_cache_that_can_not_be_written_is_a_clear_error(tmp_path, monkeypatch):
+    monkeypatch.setenv("SACCADE_CACHE", str(write(tmp_path / "file", b"") / "cache"))
+    with pytest.raises(DataError, match="the cache can't be written") as caught, disk_cache.building():
+        pass
+    assert caught.value.remedy == "set SACCADE_CACHE to a folder in which you may write"

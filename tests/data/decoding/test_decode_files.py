@@ -1,0 +1,303 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import closing, suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from tests.data.images import encode, photo, write
+
+from saccade.data.dataset import PictureRule
+from saccade.data.decoding.decode import decode
+from saccade.data.decoding.decode_files import decode_files, probe_files
+from saccade.data.decoding.decode_pool import WorkerDiedError, WorkerPool
+from saccade.data.decoding.image_files import decode_chunk, probe_chunk
+from saccade.errors import SaccadeError
+from saccade.machine import usable_cores
+
+RULE = PictureRule(16, 16)
+GREEN = PictureRule(12, 10, background=(0, 200, 30))
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """600 files, enough to be decoded by workers: pictures, but for every hundredth, which is text."""
+    folder = tmp_path_factory.mktemp("files")
+    pictures = [encode(photo(20, 24, seed=seed), "JPEG") for seed in range(20)]
+    contents = [b"text" if number % 100 == 7 else pictures[number % 20] for number in range(600)]
+    return [write(folder / f"{number}.jpg", content) for number, content in enumerate(contents)]
+
+
+CRASH = b"""
+import os, sys
+def hook(event, arguments):
+    if event == "open" and str(arguments[0]).endswith("deadly.jpg"):
+        os.kill(os.getpid(), 9)
+sys.addaudithook(hook)
+"""
+
+LOG = """
+import os, sys
+def hook(event, arguments):
+    if event == "open" and str(arguments[0]).endswith(".jpg"):
+        log = os.open({log!r}, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.write(log, b".")
+        os.close(log)
+sys.addaudithook(hook)
+"""
+
+SCRIPT = """
+import sys, time
+from pathlib import Path
+from saccade.data.dataset import PictureRule
+from saccade.data.decoding.decode_files import decode_files, probe_files
+chunks = decode_files(sorted(Path(sys.argv[1]).iterdir()), PictureRule(16, 16), chunk=1)
+next(chunks)
+print("started", flush=True)
+# Not one long sleep: a signal that comes just before it would be heard only after it.
+while True:
+    time.sleep(0.01)
+"""
+
+
+def worker_pids():
+    """The workers that this process has started and not yet ended."""
+    try:
+        listed = subprocess.run(
+            ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+        )
+    except FileNotFoundError:
+        pytest.skip("this system has no ps")
+    found = [line.split(None, 2) for line in listed.stdout.splitlines() if "data.decoding.decode_worker" in line]
+    return [int(pid) for pid, parent, _ in found if int(parent) == os.getpid()]
+
+
+def import_first(monkeypatch, folder):
+    """Every Python process started from now on imports the `sitecustomize.py` in this folder."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
+
+
+def workers_at_hand():
+    return min(16, usable_cores())
+
+
+def check(chunks, files):
+    pixels = np.concatenate([chunk.pixels for chunk in chunks])
+    reasons = [reason for chunk in chunks for reason in chunk.reasons]
+    assert len(pixels) == len(reasons) == len(files)
+    for number, path in enumerate(files):
+        if number % 100 == 7:
+            assert reasons[number] == "not a picture: it looks like text"
+            assert not pixels[number].any()
+        else:
+            assert reasons[number] is None
+            np.testing.assert_array_equal(pixels[number], decode(path.read_bytes(), RULE).pixels)
+
+
+def test_workers_decode_every_file_once_and_in_order(files):
+    check(list(decode_files(files, RULE)), files)
+    assert not worker_pids()
+
+
+def test_a_few_files_are_decoded_by_one_worker(files):
+    chunks = decode_files(files[:20], RULE, chunk=6)
+    assert len(next(chunks).reasons) == 6
+    assert len(worker_pids()) == 1
+    chunks.close()
+    check([*decode_files(files[:20], RULE)], files[:20])
+    assert not worker_pids()
+
+
+def test_no_file_gives_no_chunk():
+    assert list(decode_files([], RULE)) == []
+
+
+def test_stopping_early_ends_the_workers(files):
+    chunks = decode_files(files, RULE, chunk=10)
+    next(chunks)
+    assert worker_pids()
+    chunks.close()
+    assert not worker_pids()
+
+
+def test_closing_before_the_first_chunk_ends_the_workers(files):
+    decode_files(files, RULE, chunk=10).close()
+    assert not worker_pids()
+
+
+def test_workers_decode_ahead_of_the_caller_but_not_without_end(files, tmp_path, monkeypatch):
+    log = tmp_path / "opened"
+    write(tmp_path / "sitecustomize.py", LOG.format(log=str(log)).encode())
+    import_first(monkeypatch, tmp_path)
+    chunk_bytes = 15 * 300 * 300 * 3
+    ahead = 15 * max(64_000_000 // chunk_bytes, 2 * workers_at_hand())
+    with closing(decode_files(files, PictureRule(300, 300), chunk=15)) as chunks:
+        until = time.monotonic() + 60
+        while (opened := log.stat().st_size if log.exists() else 0) < ahead and time.monotonic() < until:
+            time.sleep(0.05)
+        time.sleep(0.2)
+        assert opened == log.stat().st_size == ahead
+        next(chunks)
+
+
+def test_files_that_are_no_regular_files_are_refused_without_waiting_for_them(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "link.jpg").symlink_to(tmp_path / "nowhere")
+    names = ["pipe.jpg", "folder.jpg", "link.jpg", "absent\0.jpg"]
+    chunks = decode_files([f"{tmp_path}/{name}" for name in names], RULE)
+    assert [reason for chunk in chunks for reason in chunk.reasons] == [
+        "not a regular file",
+        "not a regular file",
+        "the file can't be read: No such file or directory",
+        "the file can't be read: there is a null character in its path",
+    ]
+
+
+def test_workers_that_are_killed_cost_no_picture(files):
+    chunks = decode_files(files, RULE, chunk=20)
+    first = next(chunks)
+    for pid in worker_pids():
+        os.kill(pid, signal.SIGKILL)
+    check([first, *chunks], files)
+
+
+def test_a_picture_that_brings_its_worker_down_is_refused_alone(files, tmp_path, monkeypatch):
+    # Stands for a crash in an image library: whatever Python process opens this file is killed.
+    write(tmp_path / "sitecustomize.py", CRASH)
+    import_first(monkeypatch, tmp_path)
+    deadly = write(tmp_path / "deadly.jpg", files[0].read_bytes())
+    chunks = list(decode_files([*files[:300], deadly, *files[300:]], RULE))
+    reasons = [reason for chunk in chunks for reason in chunk.reasons]
+    assert reasons.pop(300) == "the decoder broke down on it"
+    assert [reason for reason in reasons if reason] == ["not a picture: it looks like text"] * 6
+    pixels = np.concatenate([chunk.pixels for chunk in chunks])
+    np.testing.assert_array_equal(pixels[301], decode(files[300].read_bytes(), RULE).pixels)
+
+
+SLOW = b"""
+import saccade.data.decoding.resource_limits as limits
+import saccade.data.decoding.image_files as picture_files
+limits.MOST_SECONDS = 1
+def stuck(contents, *rule):
+    if contents == b"stuck":
+        while True:
+            pass
+    return real(contents, *rule)
+real, picture_files.decode = picture_files.decode, stuck
+"""
+
+
+def test_a_picture_that_takes_too_long_is_refused_alone(files, tmp_path, monkeypatch):
+    write(tmp_path / "sitecustomize.py", SLOW)
+    import_first(monkeypatch, tmp_path)
+    stuck = write(tmp_path / "stuck.jpg", b"stuck")
+    chunks = list(decode_files([*files[:3], stuck, *files[3:6]], RULE))
+    reasons = [reason for chunk in chunks for reason in chunk.reasons]
+    assert reasons == [None] * 3 + ["it takes more than 10 seconds to decode"] + [None] * 3
+
+
+def test_a_picture_that_takes_too_much_memory_is_refused_alone(files, tmp_path):
+    # Within the cap on pixels, but its colours, its transparency and its result together take 630 MB.
+    bomb = write(tmp_path / "bomb.png", encode(Image.new("RGBA", (9000, 10000)), "PNG", compress_level=1))
+    chunks = list(decode_files([files[0], bomb, files[1]], RULE))
+    assert [reason for chunk in chunks for reason in chunk.reasons] == [
+        None,
+        "not enough memory to decode this PNG",
+        None,
+    ]
+
+
+def test_headers_are_read_in_a_process_of_their_own(files, tmp_path, monkeypatch):
+    assert [(facts.height, facts.width) for facts in probe_files(files[:8])] == [(20, 24)] * 7
+    write(tmp_path / "sitecustomize.py", CRASH)
+    import_first(monkeypatch, tmp_path)
+    deadly = write(tmp_path / "deadly.jpg", files[0].read_bytes())
+    assert len(probe_files([deadly, *files[:3]])) == 3
+    assert not worker_pids()
+
+
+def test_workers_that_can_not_start_are_a_clear_error(files, tmp_path, monkeypatch):
+    write(tmp_path / "sitecustomize.py", b"raise SystemExit('no such luck')")
+    import_first(monkeypatch, tmp_path)
+    with pytest.raises(SaccadeError, match="could not be started") as caught:
+        list(decode_files(files, RULE))
+    assert str(caught.value.found).endswith("no such luck")
+    assert not worker_pids()
+
+
+def test_workers_that_answer_something_else_are_a_clear_error(files, tmp_path, monkeypatch):
+    write(tmp_path / "sitecustomize.py", b"print('hello')")
+    import_first(monkeypatch, tmp_path)
+    with pytest.raises(SaccadeError, match="could not be started") as caught:
+        list(decode_files(files[:3], RULE))
+    assert caught.value.found == "it answered 'hello'"
+
+
+@pytest.fixture(scope="module")
+def green_pool():
+    """One worker that lays transparent pictures over green."""
+    with WorkerPool(1, GREEN) as pool:
+        yield pool
+
+
+@pytest.fixture(scope="module")
+def any_pictures(tmp_path_factory):
+    """Pictures as paths and as contents, whole and broken ones, with names that JSON or a line could break."""
+    folder = tmp_path_factory.mktemp("any")
+    contents = [
+        *(encode(Image.fromarray(photo(8, 9)).convert(mode), "PNG") for mode in ("RGB", "RGBA", "LA", "P", "L")),
+        encode(Image.new("RGBA", (9, 8), (255, 0, 0, 100)), "PNG"),
+        *(b"", b"text\n", b'{"ready": true}\n', b"\x89PNG\r\n\x1a\n"),
+    ]
+    names = ["plain.png", "line\nbreak.png", 'quo"te\\.png', "näme \U0001f408.png", os.fsdecode(b"no utf-8 \xff.png")]
+    paths = [str(folder / name) for name in names]
+    for path, content in zip(paths, contents, strict=False):
+        with suppress(OSError):  # macOS takes no name that is no UTF-8; then the file can't be read, which is fine
+            write(Path(path), content)
+    return [*contents, *paths, str(folder / "absent.png")]
+
+
+@settings(deadline=None, derandomize=True, database=None, max_examples=40)
+@given(places=st.lists(st.integers(0, 15), max_size=6))
+def test_a_worker_gives_what_the_decoder_gives_whatever_it_is_sent(places, green_pool, any_pictures):
+    sent = [any_pictures[place] for place in places]
+    (found,) = green_pool.decode(sent)
+    expected = decode_chunk(sent, GREEN)
+    np.testing.assert_array_equal(found.pixels, expected.pixels)
+    assert list(found.hashes) == list(expected.hashes)
+    assert list(found.facts) == list(expected.facts)
+    assert list(found.reasons) == list(expected.reasons)
+    paths = [item for item in sent if isinstance(item, str)]
+    assert green_pool.probe(paths) == probe_chunk(paths)
+
+
+def test_ctrl_c_ends_the_program_and_its_workers(files, tmp_path):
+    # No guard against being imported again by its workers: a user's script seldom has one.
+    script = write(tmp_path / "script.py", SCRIPT.encode())
+    program = subprocess.Popen(
+        [sys.executable, script, files[0].parent],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert program.stdout is not None
+    assert program.stdout.readline() == b"started\n"
+    os.killpg(program.pid, signal.SIGINT)
+    _, complaints = program.communicate(timeout=30)
+    assert complaints.decode().strip().endswith("KeyboardInterrupt")
+    with pytest.raises(ProcessLookupError):
+        os.killpg(program.pid, 0)
+
+
+def test_a_closed_pool_decodes_nothing(files):
+    with WorkerPool(1, RULE) as pool:
+        pass
+    with pytest.raises(WorkerDiedError):
+        pool.decode([str(files[0])])

@@ -1,0 +1,218 @@
+import os
+
+import pytest
+from tests.data.images import write
+
+from saccade.data.sources.image_folder import find_pictures
+from saccade.errors import DataError
+from saccade.sanitize import printable
+
+
+def tree(root, *paths):
+    for path in paths:
+        if path.endswith("/"):
+            (root / path).mkdir(parents=True, exist_ok=True)
+        else:
+            write(root / path, path.encode())
+    return root
+
+
+def found(root):
+    listing = find_pictures(root)
+    return [(picture.split, listing.class_names[picture.label], picture.path) for picture in listing.pictures]
+
+
+def failure(root):
+    with pytest.raises(DataError) as caught:
+        find_pictures(root)
+    return str(caught.value)
+
+
+def test_class_folders(tmp_path):
+    tree(tmp_path, "dog/b.jpg", "dog/a.jpg", "cat/2021/may/c.jpg")
+    assert found(tmp_path) == [
+        ("train", "cat", "cat/2021/may/c.jpg"),
+        ("train", "dog", "dog/a.jpg"),
+        ("train", "dog", "dog/b.jpg"),
+    ]
+    assert find_pictures(tmp_path).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "test"),
+    [("train", "val", "test"), ("Training", "VALID", "Test"), ("TRAIN", "validation", "test")],
+)
+def test_split_folders_whatever_they_are_called(tmp_path, train, validation, test):
+    tree(tmp_path, *(f"{split}/{name}/1.jpg" for split in (train, validation, test) for name in ("a", "b")))
+    assert [(split, name) for split, name, _ in found(tmp_path)] == [
+        (split, name) for split in ("train", "validation", "test") for name in ("a", "b")
+    ]
+
+
+def test_a_lone_enclosing_folder_is_passed_through(tmp_path):
+    tree(tmp_path, "photos/v2/train/a/1.jpg", "photos/v2/train/b/1.jpg", "photos/README.md", "__MACOSX/photos/._x")
+    assert found(tmp_path) == [("train", "a", "train/a/1.jpg"), ("train", "b", "train/b/1.jpg")]
+
+
+def test_a_class_may_be_called_like_a_split(tmp_path):
+    tree(tmp_path, "bus/1.jpg", "train/1.jpg", "test/2/1.jpg")
+    assert find_pictures(tmp_path).class_names == ("bus", "test", "train")
+
+
+def test_hidden_and_accompanying_files_are_left_out_and_the_latter_noted(tmp_path):
+    tree(
+        tmp_path, "a/1.jpg", "a/.DS_Store", "a/Thumbs.db", "a/.git/x", "a/labels.csv", "a/LICENSE", "a/1.xml", "b/1.jpg"
+    )
+    tree(tmp_path, "README.md", ".hidden/1.jpg")
+    assert [path for *_, path in found(tmp_path)] == ["a/1.jpg", "b/1.jpg"]
+    (note,) = find_pictures(tmp_path).notes
+    assert note == "left out: 3 files, no pictures by name (.csv, .xml, no suffix)"
+
+
+def test_files_that_are_only_named_unlike_pictures_stay_to_be_refused_by_name(tmp_path):
+    tree(tmp_path, "a/1", "a/2.pdf", "b/1.jpg")
+    assert [path for *_, path in found(tmp_path)] == ["a/1", "a/2.pdf", "b/1.jpg"]
+
+
+def test_strays_beside_the_classes_and_folders_beside_the_splits_are_noted(tmp_path):
+    tree(tmp_path / "classes", "a/1.jpg", "b/1.jpg", "stray.jpg")
+    assert find_pictures(tmp_path / "classes").notes == (
+        "left out: 1 file beside the class folders, such as stray.jpg",
+    )
+    tree(tmp_path / "splits", "train/a/1.jpg", "train/b/1.jpg", "annotations/1.jpg")
+    assert find_pictures(tmp_path / "splits").notes == ("left out: the folders annotations beside train",)
+
+
+def test_links_to_files_and_folders_are_followed_but_never_in_a_circle(tmp_path):
+    tree(tmp_path, "data/a/1.jpg", "data/b/1.jpg", "elsewhere/2.jpg", "elsewhere/more/3.jpg")
+    (tmp_path / "data/a/link.jpg").symlink_to(tmp_path / "elsewhere/2.jpg")
+    (tmp_path / "data/a/folder").symlink_to(tmp_path / "elsewhere/more")
+    (tmp_path / "data/b/circle").symlink_to(tmp_path / "data/b")
+    (tmp_path / "data/b/gone.jpg").symlink_to(tmp_path / "nowhere")
+    assert [path for *_, path in found(tmp_path / "data")] == [
+        "a/1.jpg",
+        "a/folder/3.jpg",
+        "a/link.jpg",
+        "b/1.jpg",
+        "b/gone.jpg",
+    ]
+
+
+def test_names_that_can_not_be_printed_are_written_as_codes(tmp_path):
+    tree(tmp_path, "a\nb/1.jpg", "c/1.jpg")
+    assert find_pictures(tmp_path).class_names == ("a\\nb", "c")
+    assert printable(os.fsdecode(b"b\xe4r/1.jpg")) == "b\\udce4r/1.jpg"
+
+
+def test_the_signature_changes_with_every_change(tmp_path):
+    tree(tmp_path, "a/1.jpg", "b/1.jpg")
+    before = find_pictures(tmp_path).signature()
+    assert find_pictures(tmp_path).signature() == before
+    os.utime(tmp_path / "a/1.jpg", ns=(1, 1))
+    touched = find_pictures(tmp_path).signature()
+    tree(tmp_path, "b/2.jpg")
+    assert len({before, touched, find_pictures(tmp_path).signature()}) == 3
+
+
+def test_an_empty_folder(tmp_path):
+    assert f"the folder {tmp_path} is empty" in failure(tmp_path)
+    assert "expected: CLASS/picture, or train/CLASS/picture" in failure(tmp_path)
+
+
+def test_pictures_without_class_folders(tmp_path):
+    message = failure(tree(tmp_path, "1.jpg", "2.jpg"))
+    assert f"there are no classes in {tmp_path}" in message
+    assert "found: 2 files and no folder" in message
+    assert "what to do: sort the pictures into one folder for each class" in message
+
+
+def test_splits_without_class_folders(tmp_path):
+    assert "there are no classes" in failure(tree(tmp_path, "train/1.jpg", "test/1.jpg"))
+
+
+def test_a_single_class(tmp_path):
+    message = failure(tree(tmp_path, "cat/1.jpg", "cat/2.jpg"))
+    assert f"there is only one class in {tmp_path}" in message
+    assert "found: cat" in message
+
+
+def test_a_class_without_pictures(tmp_path):
+    message = failure(tree(tmp_path, "cat/1.jpg", "dog/notes.txt"))
+    assert "the class 'dog' has no pictures" in message
+    assert "what to do: add pictures to it, or remove the folder" in message
+
+
+@pytest.mark.parametrize("split", ["test", "validation"])
+def test_classes_that_differ_between_splits_are_named(tmp_path, split):
+    message = failure(tree(tmp_path, "train/cat/1.jpg", "train/dog/1.jpg", f"{split}/cat/1.jpg", f"{split}/cow/1.jpg"))
+    assert f"the {split} split has other classes than the training split" in message
+    assert "expected: the same folders in both: cat, dog" in message
+    assert f"found: in {split}, missing: dog; extra: cow" in message
+
+
+def test_no_training_split(tmp_path):
+    message = failure(tree(tmp_path, "test/cat/1.jpg", "test/dog/1.jpg"))
+    assert "there are no pictures to train with" in message
+    assert "found: only test" in message
+
+
+def test_two_folders_for_one_split(tmp_path):
+    message = failure(tree(tmp_path, "train/a/1.jpg", "Training/a/1.jpg"))
+    assert "two folders stand for the train split" in message
+
+
+def test_a_folder_that_may_not_be_read(tmp_path):
+    tree(tmp_path, "a/1.jpg", "b/1.jpg")
+    (tmp_path / "b").chmod(0)
+    try:
+        if os.access(tmp_path / "b", os.R_OK):
+            pytest.skip("this user may read everything")
+        assert f"the folder {tmp_path / 'b'} can't be read" in failure(tmp_path)
+    finally:
+        (tmp_path / "b").chmod(0o700)
+
+
+OWN = {
+    "runs/photos-fast-1": ("recipe.json", "data.json", "confusion_matrix.png"),
+    "trained/seed-0": ("recipe.json", "data.json", "predictions.png"),
+    "looked at": (".saccade", "samples.png", "classes.png"),
+    "audits/photos-1": ("audit.json", "audit.html"),
+    "comparisons/1": ("comparison.json", "comparison.png", "differences.png"),
+    "tunings/photos-fast-1": ("tuning.json", "study.lock", "trials/3/x.png"),
+    "learning-curves/photos-fast-1": ("plan.json", "learning_curve.json", "learning_curve.png"),
+}
+
+
+@pytest.mark.parametrize("own", OWN)
+def test_folders_that_saccade_made_are_no_classes_and_are_noted(tmp_path, own):
+    tree(tmp_path, "cat/1.jpg", "dog/1.jpg", *(f"{own}/{name}" for name in OWN[own]))
+    assert [path for _, _, path in found(tmp_path)] == ["cat/1.jpg", "dog/1.jpg"]
+    assert find_pictures(tmp_path).notes == (f"left out: the folder {own.partition('/')[0]}, which Saccade made",)
+
+
+@pytest.mark.parametrize("own", OWN)
+def test_folders_that_saccade_made_among_the_pictures_of_a_class_are_left_out(tmp_path, own):
+    tree(tmp_path, "train/cat/1.jpg", "train/dog/1.jpg", *(f"train/cat/{own}/{name}" for name in OWN[own]))
+    assert [path for _, _, path in found(tmp_path)] == ["train/cat/1.jpg", "train/dog/1.jpg"]
+    folder = own.partition("/")[0]
+    assert find_pictures(tmp_path).notes == (f"left out: the folder train/cat/{folder}, which Saccade made",)
+
+
+def test_a_class_may_be_called_like_a_folder_that_saccade_makes(tmp_path):
+    paths = ["audits/1.jpg", "explore-cats/samples.png", "runs/2024/1.jpg", "tunings/a/1.jpg"]
+    tree(tmp_path, *paths, "runs/2024/data.json", "audits/audit.json")
+    assert [path for _, _, path in found(tmp_path)] == paths
+
+
+def test_pictures_beside_folders_that_saccade_made_stay(tmp_path):
+    tree(tmp_path, "cat/1.jpg", "runs/1.jpg", "runs/a/recipe.json", "runs/a/data.json", "runs/a/predictions.png")
+    assert [path for _, _, path in found(tmp_path)] == ["cat/1.jpg", "runs/1.jpg"]
+    assert find_pictures(tmp_path).notes == ("left out: the folder runs/a, which Saccade made",)
+
+
+def test_a_folder_that_saccade_made_in_the_data_changes_no_picture_of_it(tmp_path):
+    tree(tmp_path, "photos/a/1.jpg", "photos/b/1.jpg")
+    before = find_pictures(tmp_path)
+    tree(tmp_path, "runs/x/recipe.json", "runs/x/data.json")
+    after = find_pictures(tmp_path)
+    assert (after.root, after.class_names, after.pictures) == (before.root, before.class_names, before.pictures)

@@ -1,0 +1,63 @@
+"""Mutations of real pictures, and bombs: no crash, no hang, two seconds and 500 MB at most for each."""
+
+import csv
+import io
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.data.images import encode, photo
+
+from saccade.data.decoding.decode import decode
+
+PROGRAM = [sys.executable, "-m", "tests.data.hostile_images"]
+# Written by the program, with the versions that requirements/constraints.txt pins.
+MUTATIONS = Path(__file__).with_name("mutations.csv")
+BOMBS = Path(__file__).with_name("bombs.csv")
+
+
+def outcomes(*arguments):
+    result = subprocess.run(PROGRAM + list(arguments), capture_output=True, text=True, check=False)
+    sys.stdout.write(result.stderr)  # shown by `make test-nightly`, for docs/reliability.md
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert [row for row in rows if row["outcome"] == "lost"] == []
+    assert result.returncode == 0, result.stderr
+    return rows
+
+
+def test_mutations_have_the_outcome_that_the_table_states():
+    with MUTATIONS.open(newline="") as stream:
+        expected = list(csv.DictReader(stream))
+    assert outcomes("mutations", "5000", "1") == expected
+    told = Counter(row["outcome"] for row in expected)
+    sys.stdout.write(f"mutations: {dict(told)}\n")
+    assert told["refused"] + told["decoded"] == 5000
+    assert told["decoded"] > 250
+    assert all(row["detail"] for row in expected)
+
+
+@pytest.mark.nightly
+def test_bombs_have_the_outcome_that_the_table_states():
+    with BOMBS.open(newline="") as stream:
+        assert outcomes("bombs") == list(csv.DictReader(stream))
+
+
+def test_good_pictures_of_all_formats_are_pillow_s_own_pixels():
+    """1,000 pictures of random sizes, formats, modes and options."""
+    draw = np.random.default_rng(0)
+    modes = {"JPEG": "RGB L CMYK", "PNG": "RGB L RGBA LA P 1", "GIF": "P L", "BMP": "RGB L P 1", "WEBP": "RGB RGBA"}
+    for number in range(1000):
+        kind = str(draw.choice(sorted(modes)))
+        mode = str(draw.choice(modes[kind].split()))
+        height, width = (int(side) for side in draw.integers(1, 90, 2))
+        original = Image.fromarray(photo(height, width, seed=number))
+        contents = encode(original.convert(mode), kind, quality=int(draw.integers(1, 101)))
+        own = Image.open(io.BytesIO(contents)).convert("RGBA")
+        white = Image.new("RGBA", own.size, "white")
+        expected = np.asarray(Image.alpha_composite(white, own).convert("RGB"))
+        decoded = decode(contents)
+        np.testing.assert_array_equal(decoded.pixels, expected, err_msg=f"{number}: {kind} {mode}")

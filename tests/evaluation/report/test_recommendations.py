@@ -1,0 +1,173 @@
+"""What to try next: each piece of advice follows from numbers, and from good numbers none does."""
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from saccade.cli.main import cli
+from saccade.data.dataset import PictureRule
+from saccade.errors import DataNotFoundError
+from saccade.evaluation.metrics import measure
+from saccade.evaluation.report.recommendations import Numbers, next_steps
+from saccade.recipes import get_recipe
+from saccade.runs.records import Calibration, DataRecord, EpochRecord, SourceRecord
+from saccade.runs.run import Run
+
+NAMES = ("cat", "deer", "dog")
+
+
+def measured(wrong, n=3000):
+    """Metrics of three classes of n/3 pictures; `wrong` says how many of a class are taken for another."""
+    labels = np.arange(n) % 3
+    probabilities = np.full((n, 3), 0.01)
+    predicted = labels.copy()
+    for (true, taken), count in wrong.items():
+        predicted[np.flatnonzero(labels == true)[:count]] = taken
+    probabilities[np.arange(n), predicted] = 0.98
+    return measure(labels, probabilities)
+
+
+def epoch(number, accuracy, validation):
+    return EpochRecord(
+        epoch=number, phase="plain", steps=1, learning_rate=0.1, loss=1.0, accuracy=accuracy, validation_loss=1.0,
+        validation_accuracy=validation,
+    )  # fmt: skip
+
+
+def trained(recipe="fast", side=32, path="runs/a", source="photos", **settings):
+    """A run, as a value, of pictures of side x side pixels."""
+    data = DataRecord(
+        name="photos", source=source, fingerprint="", class_names=NAMES, rule=PictureRule(side, side),
+        pictures={"train": 3000}, refused=0, notes=(),
+    )  # fmt: skip
+    return Run(Path(path), get_recipe(recipe).with_settings(settings), data)
+
+
+GOOD = Numbers(
+    run=trained(),
+    class_names=NAMES,
+    training_pictures=(1000, 1000, 1000),
+    metrics=measured({(0, 1): 10, (1, 2): 10, (2, 0): 10}),
+    n=3000,
+    confident_mistakes=0,
+    history=[epoch(n + 1, 0.98, 0.985) for n in range(8)],
+    calibration=Calibration(temperature=1.1, pictures=300, log_loss_before=0.1, log_loss_after=0.1),
+    refused=0,
+)
+
+
+def reasons(**changes):
+    return [step.reason for step in next_steps(replace(GOOD, **changes))]
+
+
+def test_good_numbers_ask_for_nothing_but_the_most_confused_pair():
+    assert [reason.split(" ", 1)[1].split("(")[0] for reason in reasons()] == ["of all mistakes "]
+    assert reasons(metrics=measured({})) == []
+
+
+def test_a_pair_of_classes_with_many_mistakes_is_named():
+    (first, *_) = reasons(metrics=measured({(0, 2): 60, (2, 0): 20, (1, 0): 20}))
+    assert "80% of all mistakes (80 of 100) are between 'cat' and 'dog'" in first
+
+
+def test_few_training_pictures_ask_for_a_transfer_unless_it_was_one():
+    weak = measured({(0, 1): 200, (1, 2): 200, (2, 0): 200})
+    (told,) = [
+        step for step in next_steps(replace(GOOD, metrics=weak, training_pictures=(40, 60, 50)))
+        if "50 training pictures of the median class" in step.reason
+    ]  # fmt: skip
+    assert told.command == "saccade train photos --from EfficientNetV2B0"
+    transferred = [epoch(1, 0.9, 0.9).model_copy(update={"phase": "head"}), *GOOD.history[1:]]
+    for changes in ({"metrics": weak}, {"training_pictures": (50, 50, 50)}):
+        assert not [reason for reason in reasons(**changes) if "began from nothing" in reason]
+    assert not [
+        reason
+        for reason in reasons(metrics=weak, training_pictures=(50, 50, 50), history=transferred)
+        if "began from nothing" in reason
+    ]
+
+
+def test_a_validation_accuracy_that_still_rises_asks_for_more_epochs():
+    steps = next_steps(replace(GOOD, history=[epoch(n + 1, 0.9, 0.8 + n / 100) for n in range(8)]))
+    (step,) = [step for step in steps if step.command.startswith("saccade train --extend runs/a --epochs +2")]
+    assert "still rose by 2.0 points" in step.reason
+
+
+def test_what_does_not_carry_over_is_told_with_both_accuracies():
+    assert any("99.0% of the training pictures and on 80.0%" in reason
+               for reason in reasons(history=[epoch(1, 0.99, 0.8)]))  # fmt: skip
+
+
+def overfitted(run):
+    """The step that follows from a training accuracy of 99% and a validation accuracy of 80%."""
+    steps = next_steps(replace(GOOD, run=run, history=[epoch(1, 0.99, 0.8)]))
+    (step,) = [step for step in steps if "does not carry over" in step.reason]
+    return step
+
+
+@pytest.mark.parametrize(
+    ("run", "command"),
+    [
+        # Without augmented epochs a shift changes nothing: the command makes some.
+        (trained("folder", 128), "train photos --set augmented_epochs=10 --set shift=0.15 --set label_smoothing=0.1"),
+        (trained("folder", label_smoothing=0.1),
+         "train photos --recipe folder --set augmented_epochs=10 --set shift=0.15 --set label_smoothing=0.1"),
+        # Of label smoothing the recipe has more already.
+        (trained(), "train photos --set augmented_epochs=16 --set shift=0.15"),
+        (trained("quick", 48, image_size=48, augmented_epochs=4, label_smoothing=0.2),
+         ("train photos --recipe quick --set image_size=48 --set augmented_epochs=8 --set shift=0.15 "
+          "--set label_smoothing=0.2")),
+        # A recipe of the user's own has no name that the command line knows.
+        (replace(trained(side=128), recipe=get_recipe("folder").model_copy(update={"name": "own"})),
+         "train photos --set augmented_epochs=10 --set shift=0.15 --set label_smoothing=0.1"),
+    ],
+)  # fmt: skip
+def test_a_command_is_about_the_run_and_sets_nothing_that_its_recipe_has(run, command):
+    assert overfitted(run).command == f"saccade {command}"
+
+
+def test_the_command_for_a_transfer_names_its_source_or_says_what_stands_for_it(tmp_path):
+    run = trained("transfer", 224, path=tmp_path, network="EfficientNetV2B0", image_size=224, seed=3)
+    changed = "--set image_size=224 --set augmented_epochs=30 --set shift=0.15 --set seed=3"
+    run.write_source(SourceRecord(name="EfficientNetV2B0", fingerprint="0" * 64))
+    assert overfitted(run).command == f"saccade train photos --from EfficientNetV2B0 {changed}"
+    run.write_source(SourceRecord(name="older run", fingerprint="0" * 64))
+    step = overfitted(run)
+    assert step.command == f"saccade train photos --from SOURCE {changed}"
+    assert "SOURCE stands for 'older run'" in step.action
+
+
+def test_a_printed_command_is_one_that_train_takes(tmp_path, monkeypatch):
+    """Typed as printed it is not refused before the data, which is not there, is looked for."""
+    monkeypatch.chdir(tmp_path)
+    words = shlex.split(overfitted(trained("folder", image_size=16, class_weights=True, views=6)).command)
+    assert "views=6" in words
+    with pytest.raises(DataNotFoundError, match="'photos'"):
+        CliRunner().invoke(cli, words[1:], catch_exceptions=False)
+
+
+def test_a_class_that_is_found_less_often_beyond_chance_is_named():
+    weak = measured({(1, 0): 300, (0, 1): 10})
+    (told,) = [step for step in next_steps(replace(GOOD, metrics=weak)) if "'deer' is found in 70.0%" in step.reason]
+    assert told.command == ""
+    few = replace(GOOD, metrics=weak, training_pictures=(1000, 200, 1000))
+    (told,) = [step for step in next_steps(few) if "'deer' is found" in step.reason]
+    assert "200 training pictures, the median class 1,000" in told.reason
+    assert "class_weights=true" in told.command
+    assert not any("is found in" in reason for reason in reasons(metrics=measured({(1, 0): 12, (0, 1): 10})))
+
+
+def test_few_test_pictures_doubtful_labels_and_unreadable_files():
+    assert any("With 60 test pictures" in reason for reason in reasons(metrics=measured({(0, 1): 6}, n=60), n=60))
+    assert any("7 answers are wrong at a confidence of 95%" in reason for reason in reasons(confident_mistakes=7))
+    assert any("3 pictures could not be read" in reason for reason in reasons(refused=3))
+
+
+def test_a_run_without_validation_pictures_is_asked_for_some_if_its_confidence_is_off():
+    off = measured({(0, 1): 300, (1, 2): 300})
+    assert any("no validation pictures" in reason for reason in reasons(calibration=None, metrics=off))
+    assert not any("no validation pictures" in reason for reason in reasons(metrics=off))

@@ -1,0 +1,214 @@
+"""The page and the card of a run: what they say, that nothing in them is obeyed, and that a browser can use them."""
+
+import json
+import re
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from tests.browser import opened
+
+import saccade
+from saccade.cli.main import cli
+from saccade.data.dataset import SplitName
+from saccade.data.splits import in_order
+from saccade.errors import DataNotFoundError, EvaluationError
+from saccade.evaluation.metrics import measure
+from saccade.runs.records import SourceRecord
+from saccade.runs.run import Run
+
+HOSTILE = '<img src=x onerror="alert(1)">' + 200 * "w"  # as long as the name of a folder may nearly be
+
+
+@pytest.fixture(scope="module")
+def reported(tiny_run, tmp_path_factory):
+    """A copy of the run, evaluated and reported."""
+    run = Run.open(shutil.copytree(tiny_run.path, tmp_path_factory.mktemp("reported") / "run"))
+    made = saccade.report(run)
+    assert made.page == run.path / "report.html"
+    assert made.card == run.path / "README.md"
+    return run
+
+
+def test_the_page_is_one_file_with_the_numbers_of_evaluate(reported):
+    page = (reported.path / "report.html").read_text()
+    report = json.loads((reported.path / "report.json").read_text())
+    assert f"{report['accuracy']:.2%}" in page
+    assert f"{report['accuracy_interval'][0]:.2%} to {report['accuracy_interval'][1]:.2%}" in page
+    for name in reported.class_names:
+        assert f'<th scope="row">{name}</th>' in page
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
+    assert len(page) < 5e6
+
+
+def test_it_is_evaluated_only_if_that_was_not_done_for_these_weights(reported):
+    first = (reported.path / "report.json").stat().st_mtime_ns
+    saccade.report(reported)
+    assert (reported.path / "report.json").stat().st_mtime_ns == first
+    weights = reported.weights()
+    reported.write_weights({name: np.roll(value, 1) for name, value in weights.items()})
+    saccade.report(reported)
+    reported.write_weights(weights)
+    assert (reported.path / "report.json").stat().st_mtime_ns != first
+    saccade.report(reported)
+
+
+def test_data_that_changed_is_told(reported, tiny_folder, tmp_path):
+    data = shutil.copytree(tiny_folder, tmp_path / "data")
+    run = Run.open(shutil.copytree(reported.path, tmp_path / "run"))
+    record = json.loads((run.path / "data.json").read_text())
+    (run.path / "data.json").write_text(json.dumps(record | {"source": str(data)}))
+    next((data / "test" / "one").iterdir()).unlink()
+    with pytest.raises(EvaluationError, match="has changed since"):
+        saccade.report(run.path)
+
+
+def test_data_that_is_gone_can_be_named_anew(reported, tmp_path):
+    run = Run.open(shutil.copytree(reported.path, tmp_path / "run"))
+    record = json.loads((run.path / "data.json").read_text())
+    (run.path / "data.json").write_text(json.dumps(record | {"source": str(tmp_path / "gone")}))
+    for use in (saccade.report, saccade.evaluate):
+        with pytest.raises(DataNotFoundError, match="there is no data called") as told:
+            use(run.path)
+        assert "--data" in str(told.value.remedy)
+    with pytest.raises(DataNotFoundError) as told:
+        saccade.predict(run.path, f"{tmp_path / 'gone'}:test:0")
+    assert told.value.remedy is None
+
+
+def test_the_page_is_of_the_test_pictures_that_evaluate_scored(run_copy, tiny_folder, tmp_path):
+    """The data has no test split of its own, and the run kept an earlier run's: split.csv says what was tested."""
+    data = saccade.load(shutil.copytree(tiny_folder / "train", tmp_path / "pool"))
+    pictures = in_order([data.splits["train"], data.splits["test"]])
+    of_each: dict[SplitName, slice] = {"test": slice(0, 8), "validation": slice(8, 12), "train": slice(12, 40)}
+    places = np.arange(120).reshape(3, 40)
+    parts = {name: pictures.subset(places[:, own].ravel()) for name, own in of_each.items()}
+    record = json.loads((run_copy.path / "data.json").read_text())
+    changes = {"source": str(tmp_path / "pool"), "fingerprint": data.fingerprint}
+    (run_copy.path / "data.json").write_text(json.dumps(record | changes))
+    run = Run.open(run_copy.path)
+    run.write_split(parts)
+    (run.path / "report.json").unlink(missing_ok=True)  # another test may have evaluated the run that this one is of
+
+    page = saccade.report(run).page.read_text()
+
+    (pictures_of_page,) = re.findall(r'<script type="application/json" id="pictures">(.*?)</script>', page)
+    shown = json.loads(pictures_of_page)
+    assert {picture["name"] for picture in shown["pictures"].values()} == set(parts["test"].names)
+    assert json.loads((run.path / "report.json").read_text())["n"] == 24
+
+
+def test_test_pictures_that_were_trained_on_are_told(reported, tmp_path):
+    """Of the data's own splits nobody promises that no file stands in two of them."""
+    run = Run.open(shutil.copytree(reported.path, tmp_path / "run"))
+    header, *rows = (run.path / "split.csv").read_text().splitlines()
+    tested = [row for row in rows if row.startswith("test,")]
+    again = [row.replace("test,", "train,", 1) for row in tested[:5]]
+    again += [row.replace("test,", "validation,", 1) for row in tested[5:7]]
+    (run.path / "split.csv").write_text("\n".join([header, *rows, *again, ""]))
+    answers = run.answers("answers.safetensors")
+    rest = measure(answers.labels[7:], answers.probabilities[7:])
+
+    saccade.report(run)
+
+    card, page = ((run.path / name).read_text() for name in ("README.md", "report.html"))
+    clean_card, clean_page = ((reported.path / name).read_text() for name in ("README.md", "report.html"))
+    assert "5 of them were trained on, 2 of them are validation pictures" in card
+    assert f"On the other 53 the accuracy is {rest.accuracy:.2%}" in card
+    assert "7 of them were used to train or to validate" in page
+    assert "test pictures that were trained on as well, as identical files: 5" in page
+    for claim, clean, told in (
+        ("none of them was used to train or to validate", clean_card, card),
+        ("none was used to train or to validate", clean_page, page),
+    ):
+        assert claim in clean
+        assert claim not in told
+
+
+def test_card_and_page_of_a_transferred_run_say_what_is_not_known(reported, tmp_path):
+    run = Run.open(shutil.copytree(reported.path, tmp_path / "run"))
+    run.write_source(SourceRecord(name="older-run", fingerprint="0" * 64))
+    saccade.report(run)
+    for name in ("README.md", "report.html"):
+        assert "Which pictures older-run was trained on is not kept in this run" in (run.path / name).read_text()
+        assert "Which pictures" not in (reported.path / name).read_text()
+
+
+def test_a_run_without_mistakes_has_a_page_too(reported, tmp_path):
+    run = Run.open(shutil.copytree(reported.path, tmp_path / "run"))
+    answers = run.answers("answers.safetensors")
+    perfect = np.eye(3, dtype=np.float32)[answers.labels]
+    run.write_answers("answers.safetensors", replace(answers, probabilities=perfect))
+
+    page = saccade.report(run).page.read_text()
+
+    assert "<p>There is none.</p>" in page
+    assert "<h3>Right answers</h3>" in page
+    assert "<h3>Wrong answers</h3>" not in page
+
+
+def test_names_are_text_and_nothing_else(tiny_folder, tmp_path, tmp_path_factory):
+    data = shutil.copytree(tiny_folder, tmp_path / "data")
+    for split in ("train", "test"):
+        (data / split / "one").rename(data / split / HOSTILE.replace("/", ""))
+    run = saccade.train(data, recipe="scheduled", epochs=1, out=tmp_path / "run", progress=False)
+    assert HOSTILE in run.class_names
+    saccade.report(run)
+    page = (run.path / "report.html").read_text()
+    assert "<img src=x" not in page
+    assert "<img src=x" not in (run.path / "README.md").read_text()
+    with opened(run.path / "report.html", tmp_path_factory.mktemp("profile")) as browser:
+        for button in browser.find_elements("css selector", "[data-cell]"):
+            browser.execute_script("arguments[0].click()", button)
+            assert not browser.find_elements("css selector", 'img[src="x"]')
+        assert HOSTILE in browser.find_element("id", "classes").find_element("xpath", "following::table").text
+        assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_cell_shows_its_pictures_and_a_column_sorts(reported, tmp_path):
+    answers = reported.answers("answers.safetensors")
+    matrix = measure(answers.labels, answers.probabilities).confusion_matrix
+    with opened(reported.path / "report.html", tmp_path) as browser:
+        cells = {cell.get_attribute("data-cell"): cell for cell in browser.find_elements("css selector", "[data-cell]")}
+        assert set(cells) == {f"{row},{column}" for row, column in zip(*np.nonzero(matrix), strict=True)}
+        for place, cell in cells.items():
+            row, column = map(int, place.split(","))
+            cell.send_keys(" ")  # by keyboard
+            shown = browser.find_element("id", "cell")
+            names = reported.class_names
+            assert f"{names[row]} taken for {names[column]}: {matrix[row, column]}" in shown.text
+            pictures = shown.find_elements("tag name", "img")
+            assert len(pictures) == min(matrix[row, column], 24)
+            assert all(picture.get_property("naturalWidth") == 32 for picture in pictures)
+            assert all(f"/{names[row]}/" in picture.get_attribute("alt") for picture in pictures)
+        recall = browser.find_elements("css selector", ".sortable thead button")[2]
+        for order, sign in (("descending", -1), ("ascending", 1)):
+            recall.send_keys(" ")
+            header = browser.find_elements("css selector", ".sortable thead th")[2]
+            assert header.get_attribute("aria-sort") == order
+            recalls = [row.text for row in browser.find_elements("css selector", ".sortable tbody td:nth-child(3)")]
+            assert (np.diff(np.array(recalls, float)) * sign >= 0).all()
+
+
+def test_on_a_phone_nothing_sticks_out(reported, tmp_path):
+    with opened(reported.path / "report.html", tmp_path, size=(380, 800)) as browser:
+        metrics = {"width": 380, "height": 800, "deviceScaleFactor": 2, "mobile": True}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= 380
+
+
+def test_the_card_has_front_matter_and_is_left_alone_once_edited(reported):
+    card = reported.path / "README.md"
+    _, front, text = card.read_text().split("---\n", 2)
+    accuracy = json.loads((reported.path / "report.json").read_text())["accuracy"]
+    assert f"    - {{type: accuracy, value: {accuracy:.6f}}}" in front.splitlines()
+    assert "pipeline_tag: image-classification" in front
+    assert f"{accuracy:.2%}" in text
+    card.write_text("my own words")
+    result = CliRunner().invoke(cli, ["report", str(reported.path)])
+    assert result.exit_code == 0, result.output
+    assert "left alone" in result.stdout
+    assert card.read_text() == "my own words"
+    card.unlink()

@@ -1,0 +1,39 @@
+from pathlib import Path
+
+import numpy as np
+
+from saccade.evaluation.metrics import measure
+from saccade.evaluation.result import Confusion, Report
+
+
+def _report(labels, predicted):
+    names = ("cat", "deer", "dog")
+    return Report(
+        run=Path("/runs/a"),
+        data_name="animals",
+        data_source="/data/animals",
+        data_fingerprint="f",
+        weights="w",
+        split="test",
+        n=len(labels),
+        refused=(),
+        class_names=names,
+        views=1,
+        one_view=None,
+        temperature=1.0,
+        calibration=None,
+        metrics=measure(np.array(labels), np.eye(3, dtype=np.float32)[predicted]),
+        notes=(),
+        files=(),
+    )
+
+
+def test_what_was_confused_most_comes_first():
+    report = _report([0, 0, 0, 1, 1, 2], [2, 2, 0, 0, 1, 2])
+
+    assert report.most_confused() == [Confusion("cat", "dog", 2), Confusion("deer", "cat", 1)]
+    assert report.most_confused(1) == [Confusion("cat", "dog", 2)]
+
+
+def test_a_perfect_result_confuses_nothing():
+    assert _report([0, 1, 2], [0, 1, 2]).most_confused() == []

@@ -1,0 +1,56 @@
+"""The linear head: scikit-learn's multinomial logistic regression, on features as they come out of a network."""
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from saccade.training.linear_probe import Examples, fit_linear_head
+
+
+def examples(n, classes, seed, features=20, apart=1.0):
+    """Pictures of classes that lie a little apart, by features of very different spreads and means."""
+    draw = np.random.default_rng(seed)
+    labels = np.arange(n) % classes
+    centers = apart * np.random.default_rng(9).normal(size=(classes, features))
+    values = (draw.normal(size=(n, features)) + centers[labels]) * np.geomspace(0.01, 100, features) + 3
+    return Examples(values.astype(np.float32), labels, np.linspace(0.5, 1.5, n, dtype=np.float32))
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+@pytest.mark.parametrize("validated", [True, False])
+def test_the_head_is_scikit_learns_at_the_penalty_that_was_chosen(classes, validated):
+    training, other = examples(240, classes, 0), examples(60 if validated else 0, classes, 1)
+    head = fit_linear_head(training, other, classes=classes, biased=True, seed=0, advance=lambda _: None)
+    mean, spread = (of(training.features.astype(np.float64), axis=0) for of in (np.mean, np.std))
+    reference = LogisticRegression(C=head.penalty * 1000 / 240, max_iter=10_000, tol=1e-8)
+    reference.fit((training.features - mean) / spread, training.labels, sample_weight=training.weights)
+    fresh = examples(100, classes, 2).features
+    expected = reference.predict_proba((fresh - mean) / spread)
+    np.testing.assert_allclose(head.probabilities(fresh), expected, atol=0.01)
+
+
+def test_the_penalty_is_the_one_of_least_log_loss_and_weaker_ones_are_left_out():
+    training, other = examples(60, 3, 0, apart=0.3), examples(300, 3, 1, apart=0.3)
+    done: list[int] = []
+    head = fit_linear_head(training, other, classes=3, biased=True, seed=0, advance=done.append)
+    mean, spread = training.features.mean(axis=0), training.features.std(axis=0)
+    losses = {}
+    for penalty in 10.0 ** np.arange(-5, 2.1, 0.5):
+        reference = LogisticRegression(C=penalty * 1000 / 60, max_iter=10_000)
+        reference.fit((training.features - mean) / spread, training.labels, sample_weight=training.weights)
+        said = reference.predict_proba((other.features - mean) / spread)
+        losses[penalty] = -np.average(
+            np.log(np.maximum(said[np.arange(300), other.labels], 1e-12)), weights=other.weights
+        )
+    assert head.penalty == pytest.approx(min(losses, key=losses.__getitem__))
+    # The loss has risen twice by then; what was left out is counted as done at once.
+    assert sum(done) == len(losses)
+    assert max(done) > 1
+
+
+def test_a_class_without_a_picture_is_never_said():
+    training = examples(60, 2, 0)
+    head = fit_linear_head(training, examples(0, 2, 1), classes=3, biased=True, seed=0, advance=lambda _: None)
+    said = head.probabilities(examples(20, 2, 2).features)
+    assert said.shape == (20, 3)
+    assert said[:, 2].max() < 1e-3

@@ -1,0 +1,34 @@
+import pytest
+
+import saccade
+from saccade.errors import TrainingError
+from saccade.inference.onnx_model import light_model
+
+
+def test_a_training_in_so_many_minutes_is_planned_told_and_keeps_what_was_given(tiny_folder, tmp_path, capfd):
+    settings = {"validation": 0.0, "seed": 3, "batch_size": 40}
+    run = saccade.train_within(tiny_folder, 0.5, recipe="folder", settings=settings, out=tmp_path / "run")
+    told = capfd.readouterr().err
+    plan = run.plan()
+    assert plan is not None
+    assert plan.minutes == 0.5
+    assert told.index("plan: recipe folder") < told.index("epoch 1:")
+    assert all(line in told for line in plan.reasons)
+    assert run.status().state == "finished"
+    assert run.recipe == saccade.get_recipe("folder").with_settings(settings)
+    assert plan.costs.pixel > 0
+    assert plan.costs.saving > plan.costs.closing > 0
+    # 120 pictures in three steps a pass, and no step after the planned end.
+    steps = sum(record.steps for record in run.history())
+    assert plan.pace.end <= 40 * steps < plan.pace.end + 40
+    assert saccade.Run.open(run.path).plan() == plan
+    assert light_model(run) is not None
+
+
+def test_too_few_minutes_are_refused_and_nothing_is_made(tiny_folder, tmp_path):
+    with pytest.raises(TrainingError, match=r"0\.01 minutes are too few") as caught:
+        saccade.train_within(tiny_folder, 0.01, recipe="folder", out=tmp_path / "run", progress=False)
+    assert "at least 0." in str(caught.value.expected)
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(TrainingError, match="positive number of minutes"):
+        saccade.train_within(tiny_folder, float("nan"), out=tmp_path / "run", progress=False)
