@@ -2,10 +2,10 @@
 
     python benchmarks/abstention.py [--draws 10000]
 
-An answer is right with the accuracy of its row. Its score is normal, of spread 1, and of right answers further up, so
-that right and wrong ones are ranked with the AUC of the row; an AUC of 0.5 means that confidence tells nothing. In each
-draw a threshold is found on n images, by Saccade and, for comparison, as the lowest of all thresholds that pass the
-same test. A promise is false if the true accuracy of the answers from the threshold up, which the formula of the
+An answer is right with the accuracy of its row. Its score is normal, of spread 1, and of correct predictions further
+up, so that right and wrong ones are ranked with the AUC of the row; an AUC of 0.5 means that confidence tells nothing.
+In each draw a threshold is found on n images, by Saccade and, for comparison, as the lowest of all thresholds that pass
+the same test. A promise is false if the true accuracy of the answers from the threshold up, which the formula of the
 normal distribution gives, is below the target: at most 5% of the promises may be. Coverage is the mean true part of
 images that are answered, 0 where nothing is promised, as a part of that of the best threshold.
 """
@@ -37,8 +37,8 @@ class Case:
 
     Attributes:
         n: images on which the threshold is found.
-        accuracy: part of the answers that are right, 0 to 1.
-        auc: how well confidence ranks right answers above wrong ones, 0.5 to 1.
+        accuracy: part of the predictions that are correct, 0 to 1.
+        auc: how well confidence ranks correct predictions above wrong ones, 0.5 to 1.
         target: part of the answers from the threshold up that is promised to be right.
     """
 
@@ -51,15 +51,15 @@ class Case:
         return f"n = {self.n}, accuracy {self.accuracy:g}, AUC {self.auc:g}, target {self.target:g}"
 
     def draw(self, random: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Confidences, float32 [n], and whether each answer is wrong, bool [n]."""
-        right = random.random(self.n) < self.accuracy
-        return norm.cdf(random.normal(size=self.n) + self._apart * right).astype(np.float32), ~right
+        """Confidences, float32 [n], and whether each prediction is incorrect, bool [n]."""
+        correct = random.random(self.n) < self.accuracy
+        return norm.cdf(random.normal(size=self.n) + self._apart * correct).astype(np.float32), ~correct
 
     def kept(self, score: float) -> tuple[float, float]:
         """Of all answers the part from a score up, and of these the part that is right."""
-        right = self.accuracy * norm.sf(score - self._apart)
-        every = right + (1 - self.accuracy) * norm.sf(score)
-        return float(every), float(right / every)
+        correct = self.accuracy * norm.sf(score - self._apart)
+        every = correct + (1 - self.accuracy) * norm.sf(score)
+        return float(every), float(correct / every)
 
     def best_coverage(self) -> float:
         """The part of the images that the lowest threshold which keeps the target answers; 0 if none does."""
@@ -86,18 +86,18 @@ CASES = tuple(
 )
 
 
-def by_saccade(confidences: NDArray[np.float32], wrong: NDArray[np.bool_], target: float) -> float | None:
+def by_saccade(confidences: NDArray[np.float32], incorrect: NDArray[np.bool_], target: float) -> float | None:
     """What `--abstain` goes by; None where it promises nothing."""
     try:
-        return find_threshold(confidences, wrong, target).threshold
+        return find_threshold(confidences, incorrect, target).threshold
     except RunError:
         return None
 
 
-def lowest_of_all(confidences: NDArray[np.float32], wrong: NDArray[np.bool_], target: float) -> float | None:
+def lowest_of_all(confidences: NDArray[np.float32], incorrect: NDArray[np.bool_], target: float) -> float | None:
     """The lowest threshold that passes a test which is exact for a single one; None where there is none."""
     order = np.argsort(-confidences)
-    errors = wrong[order].cumsum()
+    errors = incorrect[order].cumsum()
     passed = np.flatnonzero(binom.cdf(errors, np.arange(1, len(order) + 1), 1 - target) <= _LEVEL)
     return float(confidences[order][passed[-1]]) if len(passed) else None
 
@@ -125,9 +125,9 @@ def main() -> None:
     for case in CASES:
         best = case.best_coverage()
         for name, method in METHODS.items():
-            promised, false, coverage = measure(case, method, options.draws)
+            given, false, coverage = measure(case, method, options.draws)
             part = f"{coverage / best:.1%} of {best:.1%}" if best else "nothing to cover"
-            print(f"| {case} | {name} | {promised:.1%} | {false:.2%} | {part} |", flush=True)
+            print(f"| {case} | {name} | {given:.1%} | {false:.2%} | {part} |", flush=True)
             note = f"{options.draws} draws"
             results.append(Result(f"{name}, {case}", "false promises", "part", [false], note))
             results.append(Result(f"{name}, {case}", "coverage", "part", [coverage], f"{note}; the best {best:.4f}"))

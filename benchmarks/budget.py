@@ -2,10 +2,10 @@
 
     python benchmarks/budget.py DATA [--runs 20] [--minutes 0.7 1 1.3] [--only NAME]
 
-DATA is CIFAR-10 or a copy of it. The whole command is timed on three sets of pictures in turn: the bundled digits at
-32x32 pixels, and `cats-and-dogs` and `placed` of `made_data.py`, the last of them while another process takes half a
-core. The budgets go round as well. A first training of `folder` on each set, which is not counted, decodes it: what
-decoding takes is part of a budget, but of the first training on some data alone.
+DATA is CIFAR-10 or a copy of it. The whole command is timed on three sets of images in turn: the bundled digits at
+32x32 pixels, and `cats-and-dogs` and `atomic_write` of `made_data.py`, the last of them while another process takes
+half a core. The budgets go round as well. A first training of `folder` on each set, which is not counted, decodes it:
+what decoding takes is part of a budget, but of the first training on some data alone.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Kept:
     replans: int
 
     @property
-    def part(self) -> float:
+    def fraction(self) -> float:
         """What it took, as a part of the budget."""
         return self.seconds / (60 * self.minutes)
 
@@ -73,8 +73,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         sets = {name: made(name, options.data, Path(folder)) for name in names}
         kept = list(trainings(sets, options.runs, options.minutes, Path(folder)))
-    worst = max(kept, key=lambda each: abs(each.part - 1))
-    print(f"worst: {worst.part:.1%} of {worst.minutes:g} minutes, {worst.data}")
+    worst = max(kept, key=lambda each: abs(each.fraction - 1))
+    print(f"worst: {worst.fraction:.1%} of {worst.minutes:g} minutes, {worst.data}")
     keep_results("budget", results_of(kept), options.results)
 
 
@@ -106,7 +106,7 @@ def trainings(sets: dict[str, str], runs: int, minutes: Sequence[float], folder:
         with half_a_core() if name == _BESIDE else nullcontext():
             kept = trained(name, sets[name], budget, folder / f"run-{number}")
         print(
-            f"{name}, {budget:g} minutes: {kept.seconds:.1f} s, {kept.part:.1%}, {kept.replans} times planned anew",
+            f"{name}, {budget:g} minutes: {kept.seconds:.1f} s, {kept.fraction:.1%}, {kept.replans} times planned anew",
             flush=True,
         )
         yield kept
@@ -138,9 +138,9 @@ def results_of(kept: Sequence[Kept]) -> list[Result]:
         budgets = ", ".join(f"{minutes:g}" for minutes in sorted({each.minutes for each in some}))
         note = f"budgets of {budgets} minutes" + ("; another process took half a core" if name == _BESIDE else "")
         results.append(
-            Result(f"--minutes, {name}", "whole command / budget", "ratio", [each.part for each in some], note)
+            Result(f"--minutes, {name}", "whole command / budget", "ratio", [each.fraction for each in some], note)
         )
-    deviations = [abs(each.part - 1) for each in kept]
+    deviations = [abs(each.fraction - 1) for each in kept]
     return [*results, Result("--minutes", "deviation from the budget", "ratio", deviations)]
 
 

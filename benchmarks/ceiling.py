@@ -1,13 +1,13 @@
 """How near a recipe's training comes to what its convolutions and dense layers alone would allow.
 
-    python benchmarks/ceiling.py DATA --recipe two-phase [--pictures 4000] [--epochs 3] [--set KEY=VALUE ...]
+    python benchmarks/ceiling.py DATA --recipe two-phase [--images 4000] [--epochs 3] [--set KEY=VALUE ...]
 
-Trains on some thousand pictures, for each phase that the recipe has, and takes the pictures per second of all epochs
+Trains on some thousand images, for each phase that the recipe has, and takes the images per second of all epochs
 but the first, in which the step is compiled. Right after it measures, at the same batch size and in the dtype that the
 training computed in, the convolutions and dense layers of the network alone, forward and backward: no normalisation,
 activation, pooling, loss or optimizer. Prints the one as a part of the other.
 
-Everything is done at the pictures' full size, also for a recipe whose pictures grow, and without validation. The last
+Everything is done at the images' full size, also for a recipe whose images grow, and without validation. The last
 line is the limit of prediction: forward only, float32, in the batches that `evaluate` and `predict` take.
 """
 
@@ -28,14 +28,14 @@ from trainings import rates_of
 
 from saccade.data.dataset import Dataset
 from saccade.data.load import load
-from saccade.models.batched_inference import steps_of
+from saccade.models.batched_inference import batch_slices
 from saccade.models.build import build_network
 from saccade.recipes import ComputeDtype, Recipe, get_recipe
 from saccade.training.train import train
 
 REPEATS = 10
 PHASES = ("plain", "augmented")
-# Pictures that grow and answers from six views would be other work; validation would be in the times.
+# Images that grow and answers from six views would be other work; validation would be in the times.
 FIXED = {"start_size": 1.0, "end_size": 1.0, "views": 1, "validation": 0.0, "keep": "last", "patience": 0}
 
 
@@ -43,8 +43,8 @@ def main() -> None:
     """Measures one recipe."""
     options = read_options()
     recipe = get_recipe(options.recipe).with_settings(dict(options.settings) | FIXED)
-    dataset = cut(load(options.data, image_size=recipe.image_size, progress=True), recipe, options.pictures)
-    height, width = dataset.rule.height, dataset.rule.width
+    dataset = cut(load(options.data, image_size=recipe.image_size, progress=True), recipe, options.images)
+    height, width = dataset.preprocessing.height, dataset.preprocessing.width
     products = products_of(build_network(recipe, height=height, width=width, classes=len(dataset.class_names)))
 
     results = []
@@ -53,9 +53,9 @@ def main() -> None:
         # Right after each training, because the machine may change its speed.
         limit = rates(training_pass(products, recipe.batch_size, dtype), recipe.batch_size)
         results += compared(recipe, phase, run_rates, limit, dtype)
-    batch = steps_of(10_000, height, width)[0].stop
+    batch = batch_slices(10_000, height, width)[0].stop
     predicting = rates(forward_pass(products, batch, "float32"), batch)
-    results.append(Result(recipe.name, f"limit of prediction in float32, batches of {batch}", "pictures/s", predicting))
+    results.append(Result(recipe.name, f"limit of prediction in float32, batches of {batch}", "images/s", predicting))
     keep_results("ceiling", results, options.results)
 
 
@@ -64,7 +64,7 @@ def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Compares a recipe's training with its convolutions alone.")
     parser.add_argument("data", metavar="DATA", help="a name, a folder or an archive, as for `saccade train`")
     parser.add_argument("--recipe", required=True, help="see `saccade recipes`")
-    parser.add_argument("--pictures", type=at_least_one, default=4000, help="train on so many, in whole batches")
+    parser.add_argument("--images", type=at_least_one, default=4000, help="train on so many, in whole batches")
     parser.add_argument("--epochs", type=at_least_one, default=3, help="of each phase; the first is not counted")
     parser.add_argument("--set", dest="settings", type=setting, action="append", default=[], metavar="KEY=VALUE")
     add_results_option(parser)
@@ -82,10 +82,10 @@ def setting(text: str) -> tuple[str, str]:
     return key, value
 
 
-def cut(dataset: Dataset, recipe: Recipe, pictures: int) -> Dataset:
-    """The data with fewer training pictures, drawn by the recipe's seed, in whole batches: one at least."""
+def cut(dataset: Dataset, recipe: Recipe, images: int) -> Dataset:
+    """The data with fewer training images, drawn by the recipe's seed, in whole batches: one at least."""
     training = dataset.splits["train"]
-    n = max(min(pictures, len(training)) // recipe.batch_size, 1) * recipe.batch_size
+    n = max(min(images, len(training)) // recipe.batch_size, 1) * recipe.batch_size
     chosen = np.random.default_rng(recipe.seed).permutation(len(training))[:n]
     return replace(dataset, splits={"train": training.subset(chosen), "test": dataset.splits["test"]})
 
@@ -96,7 +96,7 @@ def phases_of(recipe: Recipe) -> list[str]:
 
 
 def trained_rates(dataset: Dataset, recipe: Recipe, phase: str, epochs: int) -> tuple[list[float], ComputeDtype]:
-    """Pictures per second of real epochs of one phase, the first one left out, and the dtype they computed in."""
+    """Images per second of real epochs of one phase, the first one left out, and the dtype they computed in."""
     only = {f"{each}_epochs": epochs if each == phase else 0 for each in PHASES}
     with tempfile.TemporaryDirectory() as folder:
         run = train(dataset, recipe=recipe, out=Path(folder) / "run", settings=only, progress=False)
@@ -104,7 +104,7 @@ def trained_rates(dataset: Dataset, recipe: Recipe, phase: str, epochs: int) -> 
 
 
 def rates(work: Callable[[], object], batch: int) -> list[float]:
-    """Pictures per second of a pass over a batch, several times."""
+    """Images per second of a pass over a batch, several times."""
     (taken,) = seconds_in_turn([work], REPEATS)
     return [batch / seconds for seconds in taken]
 
@@ -116,8 +116,8 @@ def compared(
     batches = f"batches of {recipe.batch_size}, {dtype}"
     parts = [rate / statistics.median(limit) for rate in trained]
     return [
-        Result(recipe.name, f"{phase} training", "pictures/s", trained, batches),
-        Result(f"{recipe.name}, convolutions alone", f"{phase} training", "pictures/s", limit, batches),
+        Result(recipe.name, f"{phase} training", "images/s", trained, batches),
+        Result(f"{recipe.name}, convolutions alone", f"{phase} training", "images/s", limit, batches),
         Result(f"{recipe.name} / convolutions alone", f"{phase} training", "ratio", parts, batches),
     ]
 

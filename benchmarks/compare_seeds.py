@@ -4,7 +4,7 @@
         [--worse validation=0.32] [--runs runs/compare-seeds]
 
 Trains one series of runs by `saccade train --seeds`, and a second one with the setting `--worse`, which is there to
-make it worse by about 1.5 points: the same network on fewer pictures. Both are scored on the test split. Then every
+make it worse by about 1.5 points: the same network on fewer images. Both are scored on the test split. Then every
 pair of single runs is compared: of the first series among themselves, where no pair should be called different, and of
 the first with the second, where each should. A second number of seeds is that of the second series. A program that was
 stopped goes on where it was: runs and answers that are there are used again, and with `--seeds 5` and then `--seeds 20`
@@ -26,11 +26,11 @@ from numpy.typing import NDArray
 from processes import SACCADE, at_least_one, run_program, timed
 from results import Result, add_results_option, keep_results
 
-from saccade.evaluation.compare.paired_predictions import pair_answers
+from saccade.evaluation.compare.paired_predictions import pair_predictions
 from saccade.evaluation.compare.significance import LEVEL, Difference, compare_correct, seed_spread
 from saccade.runs.run import Run
 
-_ANSWERS = "answers.safetensors"
+_PREDICTIONS = "answers.safetensors"
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ def main() -> None:
     first, second = correct[: len(better)], correct[len(better) :]
     alike = count(results_of_pairs(combinations(first, 2)))
     apart = count(results_of_pairs(product(first, second)))
-    tell("first series", first)
-    tell(f"second series ({' '.join(options.worse)})", second)
+    print_accuracy("first series", first)
+    print_accuracy(f"second series ({' '.join(options.worse)})", second)
     how = ", ".join([options.recipe, f"{options.epochs} epochs", *options.settings])
     note = f"{how}, {len(first)} and {len(second)} runs, n = {correct.shape[1]:,}"
     print(f"gap of the means: {100 * (first.mean() - second.mean()):.2f} points")
@@ -104,17 +104,17 @@ def train_series(options: argparse.Namespace, name: str, settings: Sequence[str]
     changes = [argument for setting in settings for argument in ("--set", setting)]
     command = [*SACCADE, "train", options.data, "--recipe", options.recipe, "--epochs", str(options.epochs), *changes]
     command += ["--seeds", str(seeds), "--out", str(options.runs / name), "--json"]
-    told = json.loads(timed(command).output)
-    runs = [Run.open(run["run"]) for run in told["runs"]]
+    result = json.loads(timed(command).output)
+    runs = [Run.open(run["run"]) for run in result["runs"]]
     for run in runs:
-        if not (run.path / _ANSWERS).exists():
+        if not (run.path / _PREDICTIONS).exists():
             timed([*SACCADE, "evaluate", str(run.path), "--json"])
     return runs
 
 
 def correct_of(runs: Sequence[Run]) -> NDArray[np.bool_]:
-    """Which test pictures each run was right on, bool [runs, n]."""
-    paired = pair_answers(runs, [run.answers(_ANSWERS) for run in runs])
+    """Which test images each run was right on, bool [runs, n]."""
+    paired = pair_predictions(runs, [run.predictions(_PREDICTIONS) for run in runs])
     return np.stack([paired.correct(place) for place in range(len(runs))])
 
 
@@ -135,7 +135,7 @@ def count(results: Sequence[Difference]) -> Counted:
     )
 
 
-def tell(name: str, correct: NDArray[np.bool_]) -> None:
+def print_accuracy(name: str, correct: NDArray[np.bool_]) -> None:
     """Prints the accuracies of a series, and how far seeds are apart."""
     accuracies = [float(accuracy) for accuracy in correct.mean(axis=1)]
     print(

@@ -18,7 +18,7 @@ class Product:
     """A convolution or a dense layer, as far as its arithmetic goes.
 
     Attributes:
-        input_shape: [height, width, channels] or [channels], of one picture.
+        input_shape: [height, width, channels] or [channels], of one image.
         kernel_shape: of its weights.
         strides: of a convolution.
         padding: of a convolution, "SAME" or "VALID".

@@ -9,7 +9,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from trainings import epochs_of
 
-from saccade.atomic_io import placed
+from saccade.atomic_io import atomic_write
 from saccade.errors import RunError
 from saccade.plotting.figure import new_figure, save_figure
 from saccade.runs.run import Run
@@ -41,7 +41,7 @@ def draw_curves(runs: Sequence[Run], path: Path) -> None:
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
     figure.suptitle(", ".join(dict.fromkeys(run.data_name for run in drawn)), parse_math=False)
-    with placed(path) as temporary:
+    with atomic_write(path) as temporary:
         save_figure(figure, temporary, dpi=110)
 
 

@@ -1,4 +1,4 @@
-"""How fast a folder of pictures is scanned and decoded: the first time, the second time, and by Pillow alone.
+"""How fast a folder of images is scanned and decoded: the first time, the second time, and by Pillow alone.
 
     python benchmarks/decode_speed.py FOLDER
 
@@ -19,24 +19,24 @@ import numpy as np
 from PIL import Image
 
 from saccade.data.load import load
-from saccade.data.sources.image_folder import find_pictures
+from saccade.data.sources.image_folder import find_images
 
 
 def main() -> None:
     """Measures the folder named on the command line."""
-    parser = argparse.ArgumentParser(description="Measures how fast a folder of pictures is decoded.")
+    parser = argparse.ArgumentParser(description="Measures how fast a folder of images is decoded.")
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
-    listing = find_pictures(folder)
-    files = [listing.root / found.path for found in listing.pictures]
+    listing = find_images(folder)
+    files = [listing.root / found.path for found in listing.images]
     for path in files:
         path.read_bytes()
     with tempfile.TemporaryDirectory() as cache:
         os.environ["SACCADE_CACHE"] = cache
         first, second = seconds(lambda: load(folder)), seconds(lambda: load(folder))
     alone = seconds(lambda: [np.asarray(Image.open(path).convert("RGB")) for path in files])
-    print(f"{len(files):,} pictures, {os.cpu_count()} cores")
-    print(f"first load      {first:7.2f} s  {first / len(files) * 1e6:7.1f} us a picture")
+    print(f"{len(files):,} images, {os.cpu_count()} cores")
+    print(f"first load      {first:7.2f} s  {first / len(files) * 1e6:7.1f} us an image")
     print(f"second load     {second:7.2f} s  {first / second:7.1f} times as fast as the first")
     print(f"Pillow, 1 core  {alone:7.2f} s  the first load is {alone / first:.1f} times as fast")
 

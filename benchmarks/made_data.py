@@ -1,14 +1,14 @@
-"""Three sets of labelled pictures made from CIFAR-10's, each unlike it in another way.
+"""Three sets of labelled images made from CIFAR-10's, each unlike it in another way.
 
-`placed`: 64x64 pixels, 10 classes. A picture, enlarged to 48x48, lies somewhere on another one, enlarged and blurred;
-its class is that of the picture in front.
+`atomic_write`: 64x64 pixels, 10 classes. An image, enlarged to 48x48, lies somewhere on another one, enlarged and
+blurred; its class is that of the image in front.
 
-`pairs`: 32 pixels high and 64 wide, 25 classes. Two pictures side by side: the left one of the first five classes, the
+`pairs`: 32 pixels high and 64 wide, 25 classes. Two images side by side: the left one of the first five classes, the
 right one of the other five; each combination is a class.
 
 `cats-and-dogs`: 32x32 pixels, 2 classes, five dogs for each cat.
 
-Training pictures are made of training pictures only, test pictures of test pictures only.
+Training images are made of training images only, test images of test images only.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from PIL import Image, ImageFilter
 
 from saccade.data.dataset import Dataset, Split, SplitName
 
-# A class's name and a picture of it.
-Labelled = tuple[str, Image.Image]
+# A class's name and an image of it.
+Labeled = tuple[str, Image.Image]
 
 _SPLITS: tuple[SplitName, ...] = ("train", "test")
-# Training and test pictures.
+# Training and test images.
 _PLACED = {"train": 5_000, "test": 2_000}
 _PAIRS = {"train": 10_000, "test": 4_000}
 _DOGS_FOR_EACH_CAT = 5
@@ -41,7 +41,7 @@ def make_data(dataset: Dataset, folder: Path, only: str | None = None) -> dict[s
         only: one of `SETS`.
 
     Returns:
-        name -> folder with train/CLASS/picture and test/CLASS/picture.
+        name -> folder with train/CLASS/image and test/CLASS/image.
     """
     made = {}
     for seed, (name, make) in enumerate(_MAKERS.items()):
@@ -50,51 +50,51 @@ def make_data(dataset: Dataset, folder: Path, only: str | None = None) -> dict[s
         made[name] = folder / name
         for number, split in enumerate(_SPLITS):
             random = np.random.default_rng([seed, number])
-            for index, (label, picture) in enumerate(make(dataset, split, random)):
+            for index, (label, image) in enumerate(make(dataset, split, random)):
                 path = made[name] / split / label / f"{index:05}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                picture.save(path)
+                image.save(path)
     return made
 
 
-def _placed(dataset: Dataset, split: SplitName, random: np.random.Generator) -> Iterator[Labelled]:
-    pictures = dataset.splits[split]
-    fronts, backs = (random.permutation(len(pictures))[: _PLACED[split]] for _ in range(2))
+def _placed(dataset: Dataset, split: SplitName, random: np.random.Generator) -> Iterator[Labeled]:
+    images = dataset.splits[split]
+    fronts, backs = (random.permutation(len(images))[: _PLACED[split]] for _ in range(2))
     for front, back in zip(fronts, backs, strict=True):
-        ground = _picture(pictures, back).resize((64, 64), Image.Resampling.BICUBIC)
+        ground = _image(images, back).resize((64, 64), Image.Resampling.BICUBIC)
         ground = ground.filter(ImageFilter.GaussianBlur(3))
         left, top = random.integers(0, 64 - 48 + 1, 2)
-        ground.paste(_picture(pictures, front).resize((48, 48), Image.Resampling.BICUBIC), (int(left), int(top)))
-        yield dataset.class_names[pictures.labels[front]], ground
+        ground.paste(_image(images, front).resize((48, 48), Image.Resampling.BICUBIC), (int(left), int(top)))
+        yield dataset.class_names[images.labels[front]], ground
 
 
-def _pairs(dataset: Dataset, split: SplitName, random: np.random.Generator) -> Iterator[Labelled]:
-    pictures, n = dataset.splits[split], _PAIRS[split]
-    first_five = pictures.labels < 5
+def _pairs(dataset: Dataset, split: SplitName, random: np.random.Generator) -> Iterator[Labeled]:
+    images, n = dataset.splits[split], _PAIRS[split]
+    first_five = images.labels < 5
     lefts, rights = (random.permutation(np.flatnonzero(side))[:n] for side in (first_five, ~first_five))
     for left, right in zip(lefts, rights, strict=True):
-        pair = np.concatenate([np.asarray(_picture(pictures, each)) for each in (left, right)], axis=1)
-        names = [dataset.class_names[pictures.labels[each]] for each in (left, right)]
+        pair = np.concatenate([np.asarray(_image(images, each)) for each in (left, right)], axis=1)
+        names = [dataset.class_names[images.labels[each]] for each in (left, right)]
         yield "-".join(names), Image.fromarray(pair)
 
 
-def _cats_and_dogs(dataset: Dataset, split: SplitName, random: np.random.Generator) -> Iterator[Labelled]:
-    pictures = dataset.splits[split]
-    cats, dogs = (_of_class(dataset, pictures, name) for name in ("cat", "dog"))
+def _cats_and_dogs(dataset: Dataset, split: SplitName, random: np.random.Generator) -> Iterator[Labeled]:
+    images = dataset.splits[split]
+    cats, dogs = (_of_class(dataset, images, name) for name in ("cat", "dog"))
     cats = random.permutation(cats)[: len(dogs) // _DOGS_FOR_EACH_CAT]
     for index in (*cats, *dogs):
-        yield dataset.class_names[pictures.labels[index]], _picture(pictures, index)
+        yield dataset.class_names[images.labels[index]], _image(images, index)
 
 
-def _of_class(dataset: Dataset, pictures: Split, name: str) -> NDArray[np.int64]:
-    return np.flatnonzero(pictures.labels == list(dataset.class_names).index(name))
+def _of_class(dataset: Dataset, images: Split, name: str) -> NDArray[np.int64]:
+    return np.flatnonzero(images.labels == list(dataset.class_names).index(name))
 
 
-def _picture(pictures: Split, index: int) -> Image.Image:
-    return Image.fromarray(pictures.take(np.array([index]))[0])
+def _image(images: Split, index: int) -> Image.Image:
+    return Image.fromarray(images.take(np.array([index]))[0])
 
 
-_MAKERS: dict[str, Callable[[Dataset, SplitName, np.random.Generator], Iterator[Labelled]]] = {
+_MAKERS: dict[str, Callable[[Dataset, SplitName, np.random.Generator], Iterator[Labeled]]] = {
     "placed": _placed,
     "pairs": _pairs,
     "cats-and-dogs": _cats_and_dogs,

@@ -2,7 +2,7 @@
 
     python benchmarks/other_data.py DATA [--seeds 1] [--only NAME]
 
-DATA is CIFAR-10 or a copy of it; `made_data.py` says which three sets of pictures are made of it. On each, `fast` is
+DATA is CIFAR-10 or a copy of it; `made_data.py` says which three sets of images are made of it. On each, `fast` is
 trained as it is. `two-phase` is then given so many of its epochs that they take at least as long as those of `fast`
 (the pace is that of two epochs, trained before). Both are scored once on the test split at the end, by
 `saccade evaluate`. The runs stay in `runs/`.
@@ -38,7 +38,7 @@ class Trial:
         accuracy: 0 to 1.
         balanced_accuracy: mean recall over the classes, 0 to 1.
         interval: 95% Wilson interval of the accuracy.
-        pictures: scored.
+        images: scored.
     """
 
     epochs: int
@@ -46,7 +46,7 @@ class Trial:
     accuracy: float
     balanced_accuracy: float
     interval: tuple[float, float]
-    pictures: int
+    images: int
 
 
 def main() -> None:
@@ -93,7 +93,7 @@ def tried(data: Path, recipe: str, seed: int, settings: dict[str, int]) -> Trial
     low, high = trial.interval
     print(
         f"{data.name}, {recipe}, seed {seed}: {trial.epochs} epochs, {trial.seconds:.0f} s, test accuracy "
-        f"{trial.accuracy:.2%} ({low:.2%} to {high:.2%}, n = {trial.pictures}), balanced {trial.balanced_accuracy:.2%}",
+        f"{trial.accuracy:.2%} ({low:.2%} to {high:.2%}, n = {trial.images}), balanced {trial.balanced_accuracy:.2%}",
         flush=True,
     )
     return trial
@@ -109,16 +109,16 @@ def scored(run: Run) -> Trial:
         accuracy=report["accuracy"],
         balanced_accuracy=report["balanced_accuracy"],
         interval=tuple(report["accuracy_interval"]),
-        pictures=report["n"],
+        images=report["n"],
     )
 
 
 def results_of(data: str, trials: dict[str, list[Trial]]) -> list[Result]:
-    """Time and scores of each recipe on one set of pictures, one value for each seed."""
+    """Time and scores of each recipe on one set of images, one value for each seed."""
     return [
         result
         for recipe, of_seeds in trials.items()
-        for note in [f"{of_seeds[0].epochs} epochs; {of_seeds[0].pictures} test pictures"]
+        for note in [f"{of_seeds[0].epochs} epochs; {of_seeds[0].images} test images"]
         for result in (
             Result(f"{data}, {recipe}", "all epochs", "s", [trial.seconds for trial in of_seeds], note),
             Result(f"{data}, {recipe}", "test accuracy", "part", [trial.accuracy for trial in of_seeds], note),

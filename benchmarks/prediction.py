@@ -1,10 +1,10 @@
 """How near prediction comes to what its convolutions alone need, and how busy it keeps the cores.
 
-    python benchmarks/prediction.py RUN FOLDER [--pictures 10000] [--repeats 5]
+    python benchmarks/prediction.py RUN FOLDER [--images 10000] [--repeats 5]
 
-Two measurements with RUN's network, of which one view of each picture is taken:
+Two measurements with RUN's network, of which one view of each image is taken:
 
-- Pictures from memory (those in FOLDER, repeated until there are enough) through Saccade's predictor, beside the
+- Images from memory (those in FOLDER, repeated until there are enough) through Saccade's predictor, beside the
   convolutions and dense layers of RUN's network alone: forward, float32, in the same batches.
 - `saccade predict RUN FOLDER`, the whole command, from files to answers: its time, the share of the cores that it keeps
   busy, and its ratio to a plain script that decodes the same files one by one with Pillow and calls `model.predict` of
@@ -27,7 +27,7 @@ from saccade.data.decoding.decode_files import decode_files
 from saccade.errors import DataError
 from saccade.inference.predictor import Predictor
 from saccade.machine import usable_cores
-from saccade.models.batched_inference import steps_of
+from saccade.models.batched_inference import batch_slices
 from saccade.runs.run import Run
 
 PLAIN = """
@@ -37,8 +37,8 @@ import keras, numpy as np
 from PIL import Image
 files = sorted(path for path in Path(sys.argv[2]).rglob("*") if path.is_file())
 model = keras.saving.load_model(Path(sys.argv[1]) / "model.keras", compile=False)
-pictures = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
-print(len(files), model.predict(pictures, verbose=0).argmax(axis=1).sum())
+images = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
+print(len(files), model.predict(images, verbose=0).argmax(axis=1).sum())
 """
 
 
@@ -46,46 +46,46 @@ def main() -> None:
     """Measures both, prints and keeps the numbers."""
     parser = argparse.ArgumentParser(description="Compares prediction with its convolutions alone; times it on files.")
     parser.add_argument("run", metavar="RUN", help="a run directory")
-    parser.add_argument("folder", metavar="FOLDER", type=Path, help="pictures, at any depth")
-    parser.add_argument("--pictures", type=at_least_one, default=10_000, help="how many to predict from memory")
+    parser.add_argument("folder", metavar="FOLDER", type=Path, help="images, at any depth")
+    parser.add_argument("--images", type=at_least_one, default=10_000, help="how many to predict from memory")
     parser.add_argument("--repeats", type=at_least_one, default=5)
     add_results_option(parser)
     options = parser.parse_args()
     run = Run.open(options.run)
     files = sorted(path for path in options.folder.rglob("*") if path.is_file())
     results = [
-        *from_memory(run, pictures_of(run, files, options.pictures), options.repeats),
+        *from_memory(run, images_of(run, files, options.images), options.repeats),
         *from_files(run, options.folder, len(files), options.repeats),
     ]
     keep_results("prediction", results, options.results)
 
 
-def pictures_of(run: Run, files: list[Path], n: int) -> NDArray[np.uint8]:
-    """The pictures in the files by the run's rule, repeated until there are n: uint8 [n, height, width, 3]."""
+def images_of(run: Run, files: list[Path], n: int) -> NDArray[np.uint8]:
+    """The images in the files by the run's rule, repeated until there are n: uint8 [n, height, width, 3]."""
     chunks = []
-    for chunk in decode_files(files[:n], run.rule):
+    for chunk in decode_files(files[:n], run.preprocessing):
         readable = np.array([reason is None for reason in chunk.reasons], bool)
         chunks.append(chunk.pixels[readable])
     found = np.concatenate(chunks) if chunks else np.empty(0)
     if not len(found):
-        raise DataError("there is no readable picture in the folder")
+        raise DataError("there is no readable image in the folder")
     return np.asarray(found[np.arange(n) % len(found)])
 
 
-def from_memory(run: Run, pictures: NDArray[np.uint8], repeats: int) -> list[Result]:
-    """Seconds for all pictures, with the network and with its convolutions alone, in turn, and their ratios."""
-    height, width = run.rule.height, run.rule.width
-    predictor = Predictor.from_run(run, views=1)
-    steps = steps_of(len(pictures), height, width)
+def from_memory(run: Run, images: NDArray[np.uint8], repeats: int) -> list[Result]:
+    """Seconds for all images, with the network and with its convolutions alone, in turn, and their ratios."""
+    height, width = run.preprocessing.height, run.preprocessing.width
+    predictor = Predictor.from_run(run, tta_views=1)
+    steps = batch_slices(len(images), height, width)
     batch = steps[0].stop
-    # The predictor's own model: its network may see pictures smaller than they are.
+    # The predictor's own model: its network may see images smaller than they are.
     one_batch = forward_pass(products_of(predictor.model), batch, "float32")
     predicted, convolved = seconds_in_turn(
-        [lambda: predictor.probabilities(pictures), lambda: [one_batch() for _ in steps]], repeats
+        [lambda: predictor.probabilities(images), lambda: [one_batch() for _ in steps]], repeats
     )
-    # The last batch of the pictures may be smaller than the others.
-    convolved = [seconds * len(pictures) / (batch * len(steps)) for seconds in convolved]
-    what, note = f"{len(pictures)} pictures from memory", f"one view, float32, batches of {batch}"
+    # The last batch of the images may be smaller than the others.
+    convolved = [seconds * len(images) / (batch * len(steps)) for seconds in convolved]
+    what, note = f"{len(images)} images from memory", f"one view, float32, batches of {batch}"
     ratios = [ours / alone for ours, alone in zip(predicted, convolved, strict=True)]
     return [
         Result(run.recipe.name, what, "s", predicted, note),

@@ -26,7 +26,7 @@ from saccade.augmentation.augmentation import Augmentation
 from saccade.augmentation.batches import epoch_batches
 from saccade.data.dataset import Split
 from saccade.data.load import load
-from saccade.data.splits import parts_of
+from saccade.data.splits import splits_of
 from saccade.models.precision import measure_compute_dtype
 from saccade.recipes import Recipe, get_recipe
 from saccade.runs.create import create_run
@@ -73,16 +73,16 @@ def main() -> None:
 
 @contextmanager
 def prepared(data: str, recipe: Recipe) -> Iterator[tuple[TrainingStep, Checkpointing, Split]]:
-    """A training's step, the checkpoints of its run, and its training pictures, ready to begin."""
+    """A training's step, the checkpoints of its run, and its training images, ready to begin."""
     dataset = load(data, image_size=recipe.image_size)
-    parts = parts_of(dataset, validation=recipe.validation, seed=recipe.seed)
+    splits = splits_of(dataset, validation=recipe.validation, seed=recipe.seed)
     dtype = measure_compute_dtype()
-    networks = build_networks(recipe, dataset, parts["train"], dtype)
-    optimizer = build_optimizer(recipe, recipe.batch_size_for(len(parts["train"])))
-    step = TrainingStep(networks.trained, recipe, optimizer, parts["train"].store.shape[1:3], None)
+    networks = build_networks(recipe, dataset, splits["train"], dtype)
+    optimizer = build_optimizer(recipe, recipe.batch_size_for(len(splits["train"])))
+    step = TrainingStep(networks.trained, recipe, optimizer, splits["train"].store.shape[1:3], None)
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:  # not in memory, as /tmp may be
-        run = create_run(Path(folder) / "run", dataset, recipe, parts, dtype)
-        yield step, Checkpointing(run, networks.trained, optimizer), parts["train"]
+        run = create_run(Path(folder) / "run", dataset, recipe, splits, dtype)
+        yield step, Checkpointing(run, networks.trained, optimizer), splits["train"]
 
 
 def seconds_of_steps(training: Split, recipe: Recipe, step: TrainingStep) -> float:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from saccade.atomic_io import placed
+from saccade.atomic_io import atomic_write
 from saccade.errors import SaccadeError
 from saccade.keras_loading import load_keras_quietly
 from saccade.runs.environment import read_environment
@@ -31,7 +31,7 @@ class Result:
     Attributes:
         subject: what was measured, such as "saccade two-phase".
         quantity: what of it, such as "plain epoch".
-        unit: "s", "pictures/s", "MB" (10^6 bytes), "ratio", "part" (0 to 1).
+        unit: "s", "images/s", "MB" (10^6 bytes), "ratio", "part" (0 to 1).
         values: n of them, in the order in which they were measured.
         note: what a reader has to know beside it.
     """
@@ -97,7 +97,7 @@ def keep_results(benchmark: str, results: Sequence[Result], path: Path) -> None:
     when = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     for result in results:
         csv.writer(rows, lineterminator="\n").writerow([when, benchmark, *_cells(result), *machine, result.note])
-    with placed(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(before + rows.getvalue(), encoding="utf-8")
 
 

@@ -1,9 +1,9 @@
 """How near `saccade serve` comes to the same model called directly in a loop.
 
-    python benchmarks/serving.py RUN PICTURE [--seconds 10] [--repeats 3]
+    python benchmarks/serving.py RUN IMAGE [--seconds 10] [--repeats 3]
 
-Directly: PICTURE is decoded and answered in this process, one by one, and in batches as large as the server's. Served:
-1, 8 and 64 clients in a process of their own send it over and over to `POST /api/models/NAME/picture`. The processor
+Directly: IMAGE is decoded and answered in this process, one by one, and in batches as large as the server's. Served:
+1, 8 and 64 clients in a process of their own send it over and over to `POST /api/models/NAME/image`. The processor
 time of the clients is taken out of the rate: of two cores for ten seconds, of which the clients took four seconds, the
 server had sixteen, so its rate is taken over eight seconds.
 """
@@ -38,8 +38,8 @@ class Direct:
     """The model called directly, decoding included.
 
     Attributes:
-        rate: pictures a second in batches.
-        latencies: seconds of single pictures.
+        rate: images a second in batches.
+        latencies: seconds of single images.
     """
 
     rate: float
@@ -65,23 +65,23 @@ def main() -> None:
     """Measures both in turn, prints and keeps the numbers."""
     parser = argparse.ArgumentParser(description="Compares a server with its model called directly.")
     parser.add_argument("run", metavar="RUN", help="a run directory")
-    parser.add_argument("picture", metavar="PICTURE", type=Path, help="a picture file")
+    parser.add_argument("image", metavar="IMAGE", type=Path, help="an image file")
     parser.add_argument("--seconds", type=at_least_one, default=10, help="of each measurement")
     parser.add_argument("--repeats", type=at_least_one, default=3)
     add_results_option(parser)
     options = parser.parse_args()
     served_model = ServedModel.open(options.run, "model", 1, None)
-    contents = options.picture.read_bytes()
+    contents = options.image.read_bytes()
     direct: list[Direct] = []
     served: dict[int, list[Served]] = {clients: [] for clients in CLIENTS}
     with server_of(options.run) as address:
-        url = f"{address}/api/models/{Path(options.run).resolve().name}/picture"
+        url = f"{address}/api/models/{Path(options.run).resolve().name}/image"
         for _ in range(options.repeats):
             direct.append(call_directly(served_model, contents, options.seconds))
             for clients in CLIENTS:
-                served[clients].append(ask(url, options.picture, clients, options.seconds))
+                served[clients].append(ask(url, options.image, clients, options.seconds))
     recipe = served_model.run["recipe"]
-    note = f"{recipe}, {options.picture.suffix} of {len(contents):,} bytes, {1000 / direct[0].rate:.1f} ms a picture"
+    note = f"{recipe}, {options.image.suffix} of {len(contents):,} bytes, {1000 / direct[0].rate:.1f} ms an image"
     keep_results("serving", results_of(direct, served, note), options.results)
 
 
@@ -101,24 +101,24 @@ def server_of(run: str) -> Iterator[str]:
 
 
 def call_directly(served: ServedModel, contents: bytes, seconds: float) -> Direct:
-    """Decodes and answers a picture, singly and in batches, for half of the seconds each."""
-    rule = served.record.rule
+    """Decodes and answers an image, singly and in batches, for half of the seconds each."""
+    preprocessing = served.record.preprocessing
     latencies = []
     end = time.perf_counter() + seconds / 2
     while (began := time.perf_counter()) < end:
-        served.answer([decode(contents, rule).pixels])
+        served.predict([decode(contents, preprocessing).pixels])
         latencies.append(time.perf_counter() - began)
-    pictures, began = 0, time.perf_counter()
+    images, began = 0, time.perf_counter()
     while (took := time.perf_counter() - began) < seconds / 2:
-        served.answer([decode(contents, rule).pixels for _ in range(served.most_in_batch)])
-        pictures += served.most_in_batch
-    return Direct(pictures / took, latencies)
+        served.predict([decode(contents, preprocessing).pixels for _ in range(served.most_in_batch)])
+        images += served.most_in_batch
+    return Direct(images / took, latencies)
 
 
-def ask(url: str, picture: Path, clients: int, seconds: float) -> Served:
+def ask(url: str, image: Path, clients: int, seconds: float) -> Served:
     """What so many clients see."""
     program = Path(__file__).with_name("http_clients.py")
-    command = [sys.executable, str(program), url, str(picture), str(clients), str(seconds)]
+    command = [sys.executable, str(program), url, str(image), str(clients), str(seconds)]
     done = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     latencies, took = done["latencies"], done["seconds"]
     without_clients = took - done["processor_seconds"] / usable_cores()
@@ -129,15 +129,15 @@ def results_of(direct: Sequence[Direct], served: dict[int, list[Served]], note: 
     """Rates and latencies, and how they compare with calling directly in the same round."""
     single = [percentile(one.latencies, 99) for one in direct]
     results = [
-        Result("direct", "in batches", "pictures/s", [one.rate for one in direct], note),
-        Result("direct", "one picture, median", "s", [statistics.median(one.latencies) for one in direct], note),
-        Result("direct", "one picture, 99th percentile", "s", single, note),
+        Result("direct", "in batches", "images/s", [one.rate for one in direct], note),
+        Result("direct", "one image, median", "s", [statistics.median(one.latencies) for one in direct], note),
+        Result("direct", "one image, 99th percentile", "s", single, note),
     ]
     for clients, rounds in served.items():
         subject = f"{clients} clients" if clients > 1 else "1 client"
         ratios = [one.rate / base.rate for one, base in zip(rounds, direct, strict=True)]
         results += [
-            Result(subject, "requests", "pictures/s", [one.requests for one in rounds], note),
+            Result(subject, "requests", "images/s", [one.requests for one in rounds], note),
             Result(subject, "median", "s", [percentile(one.latencies, 50) for one in rounds], note),
             Result(subject, "99th percentile", "s", [percentile(one.latencies, 99) for one in rounds], note),
             Result(subject, "rate without the clients' time, to direct batches", "ratio", ratios, note),

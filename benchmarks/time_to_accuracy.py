@@ -30,7 +30,7 @@ from tutorial import run_tutorial, write_arrays
 
 from saccade.runs.run import Run
 
-DRAWING = Path(__file__).resolve().parent.parent / "docs" / "time-to-accuracy.png"
+PLOT = Path(__file__).resolve().parent.parent / "docs" / "time-to-accuracy.png"
 TUTORIAL_EPOCHS = 3
 
 
@@ -38,7 +38,7 @@ def main() -> None:
     """Trains and measures, or draws."""
     options = read_options()
     if options.draw:
-        draw([Run.open(path) for path in options.draw], options.drawing)
+        draw([Run.open(path) for path in options.draw], options.plot)
         return
     tutorial = tutorial_epochs(options.data) if options.measure_tutorial else []
     trainings = []
@@ -51,7 +51,7 @@ def main() -> None:
     keep_results("time_to_accuracy", results, options.results)
     runs = [training.run for training in trainings]
     if any(curve_of(run) for run in runs):
-        draw(runs, options.drawing)
+        draw(runs, options.plot)
     if options.test:
         tested = [scored_on_test(run) for run in runs]
         result = Result(f"saccade {options.recipe}", "test accuracy", "part", tested, note)
@@ -72,7 +72,7 @@ def read_options() -> argparse.Namespace:
         "--tutorial-epoch", type=float, metavar="SECONDS", help="of an epoch of the tutorial's script"
     )
     parser.add_argument("--draw", nargs="+", metavar="RUN", help="only draw these runs")
-    parser.add_argument("--drawing", type=Path, default=DRAWING, metavar="PNG", help="where to draw the curves")
+    parser.add_argument("--drawing", type=Path, default=PLOT, metavar="PNG", help="where to draw the curves")
     add_results_option(parser)
     options = parser.parse_args()
     if not options.draw and not (options.data and options.recipe):

@@ -19,7 +19,7 @@ class Epoch:
     Attributes:
         phase: "plain" or "augmented".
         seconds: wall-clock time, validation included.
-        validation_accuracy: after it, 0 to 1; None without validation pictures.
+        validation_accuracy: after it, 0 to 1; None without validation images.
     """
 
     phase: str
@@ -33,7 +33,7 @@ class Training:
 
     Attributes:
         run: what it left.
-        validation_accuracy: of the kept weights, 0 to 1; None without validation pictures.
+        validation_accuracy: of the kept weights, 0 to 1; None without validation images.
         seconds: wall-clock time of the whole command.
         peak_memory_mb: largest resident size, in megabytes (10^6 bytes).
     """
@@ -58,8 +58,8 @@ def train(data: str, *, recipe: str, seed: int, settings: Sequence[str]) -> Trai
     """
     changes = [argument for setting in settings for argument in ("--set", setting)]
     done = timed([*SACCADE, "train", data, "--recipe", recipe, "--seed", str(seed), *changes, "--json"])
-    told = json.loads(done.output)
-    return Training(Run.open(told["run"]), told["validation_accuracy"], done.seconds, done.peak_memory_mb)
+    result = json.loads(done.output)
+    return Training(Run.open(result["run"]), result["validation_accuracy"], done.seconds, done.peak_memory_mb)
 
 
 def epochs_of(run: Run) -> list[Epoch]:
@@ -72,8 +72,8 @@ def epochs_of(run: Run) -> list[Epoch]:
 
 
 def rates_of(run: Run) -> list[float]:
-    """Training pictures per second of each of the run's epochs, validation included, in order."""
-    return _timings(run, "pictures_per_second")
+    """Training images per second of each of the run's epochs, validation included, in order."""
+    return _timings(run, "images_per_second")
 
 
 def _timings(run: Run, column: str) -> list[float]:

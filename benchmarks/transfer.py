@@ -1,12 +1,12 @@
-"""What `--from RUN` gains over training from the beginning, with few pictures and the same time.
+"""What `--from RUN` gains over training from the beginning, with few images and the same time.
 
     python benchmarks/transfer.py DATA [--source RUN] [--draws 5] [--per-class 20 50 200]
 
 DATA is CIFAR-10. A run of `fast` on five of its classes is the source (trained here unless it is named). Of the other
-five, as many pictures of each class as said are drawn; validation pictures are cut from them. A transfer is trained
+five, as many images of each class as said are drawn; validation images are cut from them. A transfer is trained
 on those, then `fast` from the beginning, for as many epochs as fit into the time that the transfer took, but at least
-the recipe's own. Both are asked about all test pictures of the five classes, once, with one view. Each draw has its own
-pictures and its own seed.
+the recipe's own. Both are asked about all test images of the five classes, once, with one view. Each draw has its own
+images and its own seed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Trained:
     """What a training came to.
 
     Attributes:
-        accuracy: on the test pictures, 0 to 1.
+        accuracy: on the test images, 0 to 1.
         seconds: of the training, saving included.
         epochs: done.
     """
@@ -52,12 +52,15 @@ def main() -> None:
     options = read_options()
     data = saccade.load(options.data, progress=True)
     with tempfile.TemporaryDirectory() as folder:
-        room = Path(folder)
-        source = options.source or saccade.train(part_of(data, FIRST, None, 0), recipe="fast", out=room / "source").path
+        workspace = Path(folder)
+        source = (
+            options.source
+            or saccade.train(subset_of(data, FIRST, None, 0), recipe="fast", out=workspace / "source").path
+        )
         results = [
             result
             for per_class in options.per_class
-            for result in compared(data, Run.open(source), per_class, options.draws, room)
+            for result in compared(data, Run.open(source), per_class, options.draws, workspace)
         ]
     keep_results("transfer", results, options.results)
 
@@ -73,26 +76,28 @@ def read_options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def compared(data: Dataset, source: Run, per_class: int, draws: int, room: Path) -> list[Result]:
-    """All draws of so many pictures a class, both ways."""
+def compared(data: Dataset, source: Run, per_class: int, draws: int, workspace: Path) -> list[Result]:
+    """All draws of so many images a class, both ways."""
     transfers, beginnings = [], []
     for draw in range(draws):
-        few = part_of(data, SECOND, per_class, draw)
-        transfers.append(transferred(few, source, draw, room / f"transfer-{per_class}-{draw}"))
-        beginnings.append(from_the_beginning(few, draw, transfers[-1].seconds, room / f"fast-{per_class}-{draw}"))
-        print(f"{per_class} a class, draw {draw}: {told(transfers[-1])}; from the beginning {told(beginnings[-1])}")
-    pictures = f"{per_class} pictures a class"
+        few = subset_of(data, SECOND, per_class, draw)
+        transfers.append(transferred(few, source, draw, workspace / f"transfer-{per_class}-{draw}"))
+        beginnings.append(from_the_beginning(few, draw, transfers[-1].seconds, workspace / f"fast-{per_class}-{draw}"))
+        print(
+            f"{per_class} a class, draw {draw}: {summary(transfers[-1])}; from the beginning {summary(beginnings[-1])}"
+        )
+    images = f"{per_class} images a class"
     gains = [one.accuracy - other.accuracy for one, other in zip(transfers, beginnings, strict=True)]
     return [
-        Result("transfer", f"test accuracy, {pictures}", "part", [one.accuracy for one in transfers]),
-        Result("fast", f"test accuracy, {pictures}", "part", [one.accuracy for one in beginnings]),
-        Result("transfer less fast", f"test accuracy, {pictures}", "part", gains),
-        Result("transfer", f"time, {pictures}", "s", [one.seconds for one in transfers]),
-        Result("fast", f"time, {pictures}", "s", [one.seconds for one in beginnings]),
+        Result("transfer", f"test accuracy, {images}", "part", [one.accuracy for one in transfers]),
+        Result("fast", f"test accuracy, {images}", "part", [one.accuracy for one in beginnings]),
+        Result("transfer less fast", f"test accuracy, {images}", "part", gains),
+        Result("transfer", f"time, {images}", "s", [one.seconds for one in transfers]),
+        Result("fast", f"time, {images}", "s", [one.seconds for one in beginnings]),
     ]
 
 
-def told(trained: Trained) -> str:
+def summary(trained: Trained) -> str:
     """For people."""
     return f"{trained.accuracy:.2%} after {trained.epochs} epochs in {trained.seconds:.0f} s"
 
@@ -123,22 +128,22 @@ def from_the_beginning(few: Dataset, seed: int, seconds: float, out: Path) -> Tr
 
 
 def scored(run: Run, test: Split, seconds: float) -> Trained:
-    """A run's accuracy on the test pictures."""
-    answers = Predictor.from_run(run, views=1).probabilities_of(test).argmax(axis=1)
-    return Trained(float((answers == test.labels).mean()), seconds, len(run.history()))
+    """A run's accuracy on the test images."""
+    predictions = Predictor.from_run(run, tta_views=1).probabilities_of(test).argmax(axis=1)
+    return Trained(float((predictions == test.labels).mean()), seconds, len(run.history()))
 
 
-def part_of(data: Dataset, names: Sequence[str], per_class: int | None, draw: int) -> Dataset:
-    """Some classes of a dataset, with as many training pictures of each, drawn, or all; and all test pictures."""
-    generator, splits = np.random.default_rng(draw), {}
-    for part, split in data.splits.items():
+def subset_of(data: Dataset, names: Sequence[str], per_class: int | None, draw: int) -> Dataset:
+    """Some classes of a dataset, with as many training images of each, drawn, or all; and all test images."""
+    rng, splits = np.random.default_rng(draw), {}
+    for split_name, split in data.splits.items():
         chosen = []
         for name in names:
             own = np.flatnonzero(split.labels == data.class_names.index(name))
-            few = part == "train" and per_class is not None
-            chosen.append(np.sort(generator.choice(own, per_class, replace=False)) if few else own)
+            few = split_name == "train" and per_class is not None
+            chosen.append(np.sort(rng.choice(own, per_class, replace=False)) if few else own)
         labels = np.repeat(np.arange(len(names)), [len(own) for own in chosen])
-        splits[part] = replace(split.subset(np.concatenate(chosen)), labels=labels.astype(np.int64))
+        splits[split_name] = replace(split.subset(np.concatenate(chosen)), labels=labels.astype(np.int64))
     which = f"{'-'.join(names)} {per_class} {draw}"
     return replace(
         data, name="cifar5", class_names=tuple(names), splits=splits, fingerprint=f"{data.fingerprint} {which}"

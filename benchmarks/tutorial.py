@@ -1,4 +1,4 @@
-"""Runs `tutorial_script.py` in a process of its own, on the pictures that Saccade would train and validate on."""
+"""Runs `tutorial_script.py` in a process of its own, on the images that Saccade would train and validate on."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from processes import timed
 from trainings import Epoch
 
 from saccade.data.load import load
-from saccade.data.splits import parts_of
+from saccade.data.splits import splits_of
 from saccade.recipes import get_recipe
 
 _SCRIPT = Path(__file__).with_name("tutorial_script.py")
 
 
 def write_arrays(data: str, path: Path, *, seed: int) -> None:
-    """Writes what the script reads: the parts of the data that `saccade train` uses for this seed.
+    """Writes what the script reads: the splits of the data that `saccade train` uses for this seed.
 
     Args:
         data: a name or a path.
         path: of the .npz file to make.
-        seed: that draws the validation part.
+        seed: that draws the validation split.
     """
-    parts = parts_of(load(data, progress=True), validation=get_recipe("two-phase").validation, seed=seed)
-    training, validation = parts["train"], parts["validation"]
+    splits = splits_of(load(data, progress=True), validation=get_recipe("two-phase").validation, seed=seed)
+    training, validation = splits["train"], splits["validation"]
     np.savez(
         path,
         x_train=training.take(slice(None)),

@@ -3,7 +3,7 @@
     python benchmarks/tutorial_script.py ARRAYS.npz --plain-epochs 10 --augmented-epochs 5 [--seed 0] [--no-autotune]
 
 ARRAYS.npz holds x_train and x_validation, uint8 [n, height, width, 3], and y_train and y_validation, int64 [n];
-`tutorial.py` beside this file writes it, with the validation pictures that Saccade holds out for the same seed.
+`tutorial.py` beside this file writes it, with the validation images that Saccade holds out for the same seed.
 
 Prints a JSON line for each epoch. Its seconds run from its beginning to that of the next epoch (for the last one: until
 `fit` has returned), so that validation and the teardown of iterators are in them.
@@ -111,9 +111,9 @@ def read_options() -> argparse.Namespace:
     return options
 
 
-def as_tutorial(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Pictures of 0 to 255 as float32 of 0 to 1."""
-    return pictures.astype(np.float32) / np.float32(255)
+def as_tutorial(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Images of 0 to 255 as float32 of 0 to 1."""
+    return images.astype(np.float32) / np.float32(255)
 
 
 def build_model(shape: tuple[int, ...], classes: int) -> keras.Model:

@@ -1,4 +1,4 @@
-"""Writes into the pages what the code knows best: each verb's options, each recipe with its measured result.
+"""Writes into the pages what the code knows best: each command's options, each recipe with its measured result.
 
 A page marks the place with `<!-- generated: WHAT -->` and `<!-- end of generated -->`; what stands between them is
 replaced. `make docs` runs this before it builds the site, and a test fails where a page is not current.
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from saccade.cli.main import VERBS, cli
+from saccade.cli.main import COMMANDS, cli
 from saccade.recipes import ENTRIES, Entry
 
 DOCS = Path(__file__).parent
@@ -25,25 +25,25 @@ def with_generated_parts(page: str) -> str:
 
 
 def _generated(what: str) -> str:
-    if what == "verbs":
-        return _verbs()
+    if what == "commands":
+        return _commands()
     if what == "recipes":
         return _recipes()
-    verb = what.removeprefix("options of ")
-    return _options(verb)
+    command_name = what.removeprefix("options of ")
+    return _options(command_name)
 
 
-def _verbs() -> str:
-    rows = [f"| [`{verb}`]({verb}.md) | {purpose} |" for verb, purpose in VERBS.items()]
-    return "\n".join(["| verb | what it does |", "|---|---|", *rows, ""])
+def _commands() -> str:
+    rows = [f"| [`{command_name}`]({command_name}.md) | {purpose} |" for command_name, purpose in COMMANDS.items()]
+    return "\n".join(["| command | what it does |", "|---|---|", *rows, ""])
 
 
-def _options(verb: str) -> str:
+def _options(command_name: str) -> str:
     """Usage and options as click's own help has them."""
-    command = cli.get_command(click.Context(cli), verb)
+    command = cli.get_command(click.Context(cli), command_name)
     if command is None:
-        raise ValueError(f"there is no verb '{verb}'")
-    context = click.Context(command, info_name=f"saccade {verb}")
+        raise ValueError(f"there is no command '{command_name}'")
+    context = click.Context(command, info_name=f"saccade {command_name}")
     usage = command.get_usage(context)
     options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
     records = [record for option in options if (record := option.get_help_record(context))]
@@ -86,7 +86,7 @@ def _section(entry: Entry) -> list[str]:
         f"    saccade train DATA {'--from SOURCE' if entry.recipe.transfer else f'--recipe {name}'}",
         "",
         f"- From: {entry.origin}.",
-        f"- Network: {_cell(entry.network)}; {entry.parameters:,} weights for 32x32 pictures and ten classes.",
+        f"- Network: {_cell(entry.network)}; {entry.parameters:,} weights for 32x32 images and ten classes.",
         f"- Result: {_measured(entry)}.",
         f"- Changed from the defaults: {_settings(entry)}.",
         "",
@@ -99,7 +99,7 @@ def _measured(entry: Entry) -> str:
         return entry.unmeasured
     seeds = "one seed" if measured.seeds == 1 else f"mean of {measured.seeds} seeds"
     return (
-        f"{_accuracy(entry)} of {measured.pictures:,} test pictures of {measured.data}, {seeds}, after "
+        f"{_accuracy(entry)} of {measured.images:,} test images of {measured.data}, {seeds}, after "
         f"{measured.epochs} epochs; {measured.minutes:.1f} minutes, {measured.seconds_per_epoch:.1f} s an epoch, "
         f"{measured.peak_memory_mb:,} MB of memory; {measured.machine}"
     )

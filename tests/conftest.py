@@ -79,23 +79,23 @@ def tiny_folder(tmp_path_factory):
         for position, index in enumerate(own):
             folder = root / ("train" if position < 40 else "test") / name
             folder.mkdir(parents=True, exist_ok=True)
-            grey = (digits.images[index] * 255 / 16).astype(np.uint8)
-            Image.fromarray(grey).convert("RGB").resize((32, 32), Image.Resampling.BILINEAR).save(
+            gray = (digits.images[index] * 255 / 16).astype(np.uint8)
+            Image.fromarray(gray).convert("RGB").resize((32, 32), Image.Resampling.BILINEAR).save(
                 folder / f"{position:02}.png"
             )
     return root
 
 
 class _Untouchable(Split):
-    """Pictures that must not be looked at."""
+    """Images that must not be looked at."""
 
     def take(self, positions):
-        raise AssertionError("test pictures were looked at")
+        raise AssertionError("test images were looked at")
 
 
 @pytest.fixture(scope="session")
 def dataset(tiny_folder):
-    """That of `tiny_folder`, for what must do without its test pictures: nothing may look at them."""
+    """That of `tiny_folder`, for what must do without its test images: nothing may look at them."""
     from saccade.data.load import load
 
     loaded = load(tiny_folder)
@@ -151,9 +151,9 @@ def slim_convnext():
 
 @pytest.fixture(scope="session")
 def settled():
-    """Makes the body of a backbone for pictures of a size as a training leaves it, though no training was.
+    """Makes the body of a backbone for images of a size as a training leaves it, though no training was.
 
-    Every channel has a scale and a shift of its own, and normalisation the statistics of pictures: with those that a
+    Every channel has a scale and a shift of its own, and normalisation the statistics of images: with those that a
     fresh network has, numbers would grow or vanish from layer to layer, and rounding errors with them.
     """
     import keras
@@ -162,7 +162,7 @@ def settled():
         for layer in model.layers:
             yield from layers_of(layer) if isinstance(layer, keras.Sequential) else [layer]
 
-    def make(backbone, size, pictures=None):
+    def make(backbone, size, images=None):
         keras.utils.set_random_seed(0)  # with which EfficientNetV2B0 is apart from itself folded by more than 1e-5
         body, draw = backbone._from_keras(size, size, None), np.random.default_rng(1)
         for layer in layers_of(body):
@@ -173,7 +173,7 @@ def settled():
                     weight.assign(draw.uniform(0.7, 1.3, weight.shape))
                 elif weight.name in ("beta", "bias"):
                     weight.assign(draw.normal(0, 0.1, weight.shape))
-        seen = draw.integers(0, 256, (8, size, size, 3)) if pictures is None else pictures
+        seen = draw.integers(0, 256, (8, size, size, 3)) if images is None else images
         body(seen.astype(np.float32), training=True)
         return body
 

@@ -13,8 +13,8 @@ from tests.snippets import Outcome, run_here, started
 
 from saccade.cli.main import cli
 
-PLACEHOLDERS = {"NAME": "quick", "N": "2", "VERB": "explore"}
-"""What stands for a word of the user's own; `lay` makes files and folders named DATA, RUN, SOURCE, PICTURE(S)."""
+PLACEHOLDERS = {"NAME": "quick", "N": "2", "COMMAND": "explore"}
+"""What stands for a word of the user's own; `lay` makes files and folders named DATA, RUN, SOURCE, IMAGE(S)."""
 
 
 def not_run(words: Sequence[str]) -> str:
@@ -44,7 +44,7 @@ def lay(folder: Path, photos: Path, run: Path, *, runs: Iterable[str]) -> None:
             opened.add(photos, "photos")
     shutil.make_archive(str(folder / "photos"), "zip", photos.parent, photos.name)
     image = Image.open(next((photos / "test").rglob("*.png")))
-    for name in ("new.jpg", "PICTURE", "more-pictures/a.jpg", "new/a.jpg", "new-pictures/a.jpg", "PICTURES/a.jpg"):
+    for name in ("new.jpg", "IMAGE", "more-images/a.jpg", "new/a.jpg", "new-images/a.jpg", "IMAGES/a.jpg"):
         (folder / name).parent.mkdir(exist_ok=True)
         image.save(folder / name, "JPEG")
     dropped = next((photos / "train").rglob("*.png")).relative_to(photos).as_posix()
@@ -65,11 +65,11 @@ def parse(words: Sequence[str]) -> None:
     Raises:
         click.UsageError: it is no command line of ours.
     """
-    verb, *arguments = with_placeholders_filled(words)
-    command = cli.get_command(click.Context(cli), verb)
+    command_name, *arguments = with_placeholders_filled(words)
+    command = cli.get_command(click.Context(cli), command_name)
     assert command is not None, words
     if "--help" not in arguments:
-        command.make_context(verb, arguments)
+        command.make_context(command_name, arguments)
 
 
 def typed(line: Sequence[str], folder: Path) -> Outcome:
@@ -129,20 +129,22 @@ def _served(words: Sequence[str], folder: Path) -> Outcome:
     ):
         token = (folder / "token.txt").read_text().strip() if "--token-file" in words else None
         model = Path(words[1]).stem
-        (answer,) = saccade.Client(first.removeprefix("serving at "), model, token=token).predict(folder / "new.jpg")
+        (prediction,) = saccade.Client(first.removeprefix("serving at "), model, token=token).predict(
+            folder / "new.jpg"
+        )
         process.send_signal(signal.SIGTERM)
         _, rest = process.communicate(timeout=300)
-        return Outcome(process.returncode, str(answer.top), f"{first}\n{rest}", folder)
+        return Outcome(process.returncode, str(prediction.top), f"{first}\n{rest}", folder)
 
 
 def _resumed(words: Sequence[str], folder: Path) -> Outcome:
     """Types a command line with --resume while the run is one that Ctrl-C stopped after its first epoch."""
     from saccade.runs.records import EpochRecord
-    from saccade.training.progress import Silence
+    from saccade.training.progress import SilentProgress
     from saccade.training.train import train
 
-    class CtrlC(Silence):
-        def epoch_ends(self, record: EpochRecord, seconds: float) -> None:
+    class CtrlC(SilentProgress):
+        def on_epoch_end(self, record: EpochRecord, seconds: float) -> None:
             if record.epoch == 1:
                 os.kill(os.getpid(), signal.SIGINT)
 

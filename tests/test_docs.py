@@ -14,7 +14,7 @@ from tests.conftest import REPOSITORY
 from tests.documented import lay, not_run, parse, typed
 from tests.snippets import command_lines, fenced_blocks
 
-from saccade.cli.main import VERBS
+from saccade.cli.main import COMMANDS
 
 DOCS = REPOSITORY / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
@@ -49,7 +49,7 @@ def test_the_tutorial_runs_from_top_to_bottom(tmp_path, monkeypatch, capsys):
     assert re.search(r"^all +1,427 +370$", printed["explore numbers"], flags=re.MULTILINE)
     (asked,) = (shown for line, shown in printed.items() if line.startswith("predict "))
     for name in ("numbers:test:318", "new/temple.jpg"):
-        assert re.search(rf"^{name}: .*familiarity \d+\.\d%", asked, flags=re.MULTILINE)
+        assert re.search(rf"^{name}: .*OOD score \d+\.\d%", asked, flags=re.MULTILINE)
     assert {"explore-numbers", "runs", "comparisons", "numbers.keras"} <= {path.name for path in tmp_path.iterdir()}
     digit, probability = list(printed.values())[-1].split()
     assert 0 <= int(digit) <= 9
@@ -102,16 +102,16 @@ def test_the_notebook_runs_from_top_to_bottom(tmp_path, monkeypatch):
     )
     client = NotebookClient(nbformat.from_dict(NOTEBOOK), timeout=600, resources={"metadata": {"path": str(tmp_path)}})
     outputs = [output for cell in client.execute().cells if cell.cell_type == "code" for output in cell.outputs]
-    told = "\n".join(output.get("text") or str(output.get("data", {}).get("text/plain", "")) for output in outputs)
-    drawings = [output for output in outputs if "image/png" in output.get("data", {})]
-    assert len(drawings) == 5
-    assert "train: 1,423 pictures" in told
-    assert "8,400,906" in told  # weights, in the summary of the network
-    (accuracy,) = re.findall(r"^accuracy (\S+)% \(95% interval .* n = 374\)", told, flags=re.MULTILINE)
+    text = "\n".join(output.get("text") or str(output.get("data", {}).get("text/plain", "")) for output in outputs)
+    plots = [output for output in outputs if "image/png" in output.get("data", {})]
+    assert len(plots) == 5
+    assert "train: 1,423 images" in text
+    assert "8,400,906" in text  # weights, in the summary of the network
+    (accuracy,) = re.findall(r"^accuracy (\S+)% \(95% interval .* n = 374\)", text, flags=re.MULTILINE)
     assert float(accuracy) > 50
-    assert "unlike the training pictures: True" in told
-    assert re.search(r"is better than|not distinguishable", told)
-    differences = dict(re.findall(r"(\w+): largest difference of a probability (\S+)", told))
+    assert "unlike the training images: True" in text
+    assert re.search(r"is better than|not distinguishable", text)
+    differences = dict(re.findall(r"(\w+): largest difference of a probability (\S+)", text))
     assert set(differences) == {"HDF5", "weights", "SavedModel"}
     assert all(float(difference) < 1e-5 for difference in differences.values())
     assert {"model.h5", "model.weights.h5", "savedmodel", "runs", "comparison"} <= {
@@ -119,15 +119,15 @@ def test_the_notebook_runs_from_top_to_bottom(tmp_path, monkeypatch):
     }
 
 
-def test_every_verb_has_a_page_and_every_page_its_verb(site):
-    assert {path.stem for path in (DOCS / "commands").glob("*.md")} - {"index"} == set(VERBS)
-    for verb in VERBS:
-        page = (DOCS / "commands" / f"{verb}.md").read_text(encoding="utf-8")
-        assert f"<!-- generated: options of {verb} -->" in page
+def test_every_command_has_a_page_and_every_page_its_command(site):
+    assert {path.stem for path in (DOCS / "commands").glob("*.md")} - {"index"} == set(COMMANDS)
+    for command_name in COMMANDS:
+        page = (DOCS / "commands" / f"{command_name}.md").read_text(encoding="utf-8")
+        assert f"<!-- generated: options of {command_name} -->" in page
         assert {"Commonest uses", "What it writes", "Options", "JSON", "Errors you may meet"} == set(
             re.findall(r"^## (.*)$", page, flags=re.MULTILINE)
         )
-        assert (site / "commands" / f"{verb}.html").is_file()
+        assert (site / "commands" / f"{command_name}.html").is_file()
 
 
 @pytest.mark.parametrize("path", PAGES, ids=named)

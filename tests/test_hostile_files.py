@@ -45,8 +45,8 @@ def run(run_copy):
 
 
 @pytest.fixture(scope="module")
-def picture(tmp_path_factory):
-    path = tmp_path_factory.mktemp("pictures") / "cat.png"
+def image(tmp_path_factory):
+    path = tmp_path_factory.mktemp("images") / "cat.png"
     path.write_bytes(encode(photo(32, 32), "PNG"))
     return path
 
@@ -106,12 +106,16 @@ def a_network_by_import(run, canary):
 def a_network_beyond_the_machine(run, canary):
     changed(run / "recipe.json", network="classic")
     changed(
-        run / "data.json", rule=json.loads((run / "data.json").read_text())["rule"] | {"height": 4096, "width": 4096}
+        run / "data.json",
+        preprocessing=json.loads((run / "data.json").read_text())["preprocessing"] | {"height": 4096, "width": 4096},
     )
 
 
-def pictures_beyond_reason(run, canary):
-    changed(run / "data.json", rule=json.loads((run / "data.json").read_text())["rule"] | {"height": 10**9})
+def images_beyond_reason(run, canary):
+    changed(
+        run / "data.json",
+        preprocessing=json.loads((run / "data.json").read_text())["preprocessing"] | {"height": 10**9},
+    )
 
 
 def class_names_that_command_a_terminal(run, canary):
@@ -130,16 +134,16 @@ def a_record_that_nobody_writes(run, canary):
 BAD_RUNS = [
     pickled_weights, zipped_pickle_for_weights, an_absurd_header, absurd_shapes, weights_of_another_kind,
     weights_that_never_end, weights_that_nobody_writes, infinite_weights, a_sparse_terabyte, a_network_by_import,
-    a_network_beyond_the_machine, pictures_beyond_reason, class_names_that_command_a_terminal, a_deep_record,
+    a_network_beyond_the_machine, images_beyond_reason, class_names_that_command_a_terminal, a_deep_record,
     a_record_that_nobody_writes,
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("hostile", BAD_RUNS, ids=lambda function: function.__name__)
-def test_a_hostile_run_is_refused(hostile, run, canary, picture):
+def test_a_hostile_run_is_refused(hostile, run, canary, image):
     hostile(run, canary)
     with pytest.raises(SaccadeError):
-        saccade.predict(run, [picture])
+        saccade.predict(run, [image])
 
 
 def a_lambda(run, canary):
@@ -165,18 +169,18 @@ def an_external_link(run, canary):
 @pytest.mark.parametrize(
     "hostile", [a_lambda, a_foreign_module, an_external_link], ids=lambda function: function.__name__
 )
-def test_a_run_s_model_is_for_others_and_never_opened(hostile, run, canary, picture, tiny_run):
+def test_a_run_s_model_is_for_others_and_never_opened(hostile, run, canary, image, tiny_run):
     hostile(run, canary)
-    assert saccade.predict(run, [picture])[0].top == saccade.predict(tiny_run, [picture])[0].top
+    assert saccade.predict(run, [image])[0].top == saccade.predict(tiny_run, [image])[0].top
 
 
-def test_pickled_pictures_in_a_run_are_refused(run, canary):
-    np.savez(run / "validation.npz", pictures=np.array([Touching(canary)], object), labels=np.zeros(1, np.int64))
+def test_pickled_images_in_a_run_are_refused(run, canary):
+    np.savez(run / "validation.npz", images=np.array([Touching(canary)], object), labels=np.zeros(1, np.int64))
     with pytest.raises(SaccadeError, match=r"validation.npz' is damaged"):
         saccade.export(run, format="keras", out=run.parent / "model.keras")
 
 
-def test_a_pickle_in_a_checkpoint_is_told_as_damage(tiny_folder, tmp_path, canary):
+def test_a_pickle_in_a_checkpoint_is_reported_as_damage(tiny_folder, tmp_path, canary):
     run = saccade.train(tiny_folder, recipe="folder", epochs=1, out=tmp_path / "run", progress=False)
     (checkpoint,) = (run.path / "checkpoints").iterdir()
     (checkpoint / "optimizer.safetensors").write_bytes(pickle.dumps(Touching(canary)))
@@ -231,10 +235,10 @@ def test_names_that_command_a_terminal_are_shown_as_codes(run_copy, tmp_path):
         shown = subprocess.run(
             [sys.executable, "-m", "saccade", *command], cwd=tmp_path, capture_output=True, text=True, check=False
         )
-        told = shown.stdout + shown.stderr
-        assert not {letter for letter in told if not letter.isprintable()} - {"\n"}
-        assert not [line for line in told.splitlines() if line.startswith("error")]
-        assert "\\x1b" in told
+        output = shown.stdout + shown.stderr
+        assert not {letter for letter in output if not letter.isprintable()} - {"\n"}
+        assert not [line for line in output.splitlines() if line.startswith("error")]
+        assert "\\x1b" in output
     as_json = subprocess.run(
         [sys.executable, "-m", "saccade", "predict", str(run_copy.path), str(hostile), "--json"],
         capture_output=True, text=True, check=False,
@@ -244,13 +248,13 @@ def test_names_that_command_a_terminal_are_shown_as_codes(run_copy, tmp_path):
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in (1, 2))])
-def test_pictures_that_can_not_be_read_do_not_change_what_is_learned(tiny_folder, tmp_path, seed):
+def test_images_that_can_not_be_read_do_not_change_what_is_learned(tiny_folder, tmp_path, seed):
     """5% of broken files among the good ones: the same weights to the bit, and each in the quarantine."""
     spoiled = shutil.copytree(tiny_folder, tmp_path / "tiny")
     good = sorted((spoiled / "train").rglob("*.png"))
     for number, path in enumerate(good[::20]):
         contents = path.read_bytes()
-        broken = [contents[: len(contents) // 2], b"no picture", b"", contents.replace(b"IDAT", b"IDOT")][number % 4]
+        broken = [contents[: len(contents) // 2], b"no image", b"", contents.replace(b"IDAT", b"IDOT")][number % 4]
         (path.parent / f"{path.stem}-broken.png").write_bytes(broken)
     settings = {"batch_size": 12, "seed": seed}
     runs = [
@@ -265,5 +269,5 @@ def test_pictures_that_can_not_be_read_do_not_change_what_is_learned(tiny_folder
     assert quarantine[0] == "split,path,reason"
     assert len(quarantine) == 1 + 6
     assert all(Path(row.split(",")[1]).stem.endswith("-broken") for row in quarantine[1:])
-    with pytest.raises(SaccadeError, match="6 pictures of 'tiny' can't be read"):
+    with pytest.raises(SaccadeError, match="6 images of 'tiny' can't be read"):
         saccade.evaluate(runs[1], strict=True)

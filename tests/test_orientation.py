@@ -1,4 +1,4 @@
-"""Pictures with every EXIF orientation are upright at each entry: explore, train, evaluate, predict."""
+"""Images with every EXIF orientation are upright at each entry: explore, train, evaluate, predict."""
 
 import shutil
 
@@ -32,13 +32,13 @@ def test_every_entry_sees_them_upright(photos, tmp_path):
     upright, turned = dataset.splits["train"], dataset.splits["test"]
     for label in range(2):
         (expected, _) = upright.take(np.flatnonzero(upright.labels == label))
-        for picture in turned.take(np.flatnonzero(turned.labels == label)):
-            # Each number stands in its picture; turned wrongly, the mean difference is above 30.
-            assert difference(picture, expected) < 6
+        for image in turned.take(np.flatnonzero(turned.labels == label)):
+            # Each number stands in its image; turned wrongly, the mean difference is above 30.
+            assert difference(image, expected) < 6
     exploration = saccade.explore(photos)
     sizes = {(height > width) for split in dataset.splits.values() for height, width in split.sizes}
     assert sizes == {True, False}
-    assert exploration.refused == ()
+    assert exploration.unreadable == ()
     settings = {"image_size": 64, "batch_size": 2, "validation": 0}
     run = saccade.train(photos, recipe="folder", epochs=6, settings=settings, out=tmp_path / "run", progress=False)
     # Landscapes and portraits are told apart by a network that has seen two of each: not so if they lay on their sides.

@@ -34,8 +34,8 @@ def test_every_command_line_runs_in_the_order_of_the_text(line, desk):
 def test_the_first_session_leaves_what_the_readme_says(desk):
     """The session is typed by the tests above."""
     session = command_lines(README.partition("## A first session")[2].partition("Or in Python")[0])
-    verbs = [line.split()[0] for line in session]
-    assert verbs == ["explore", "train", "evaluate", "report", "predict", "export", "serve"]
+    command_names = [line.split()[0] for line in session]
+    assert command_names == ["explore", "train", "evaluate", "report", "predict", "export", "serve"]
     explored = {path.name for path in (desk / "explore-photos").iterdir()}
     assert explored == {"samples.png", "classes.png", ".saccade"}  # the last marks the folder as Saccade's own
     made = {"confusion_matrix.png", "predictions.png", "report.html", "README.md", "split.csv", "model.keras"}
@@ -52,9 +52,9 @@ def test_the_python_example(desk, monkeypatch, capsys):
 
 
 def test_the_table_of_recipes_is_the_measured_one():
-    from saccade.recipes import CATALOGUE
+    from saccade.recipes import REGISTRY
 
-    for name, entry in CATALOGUE.items():
+    for name, entry in REGISTRY.items():
         if entry.measured is not None:
             low, high = entry.measured.interval
             row = next(line for line in README.splitlines() if line.startswith(f"| `{name}` "))

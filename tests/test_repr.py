@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import saccade
-from saccade.data.dataset import Dataset, PictureRule, RefusedPicture, Split
+from saccade.data.dataset import Dataset, Preprocessing, Split, UnreadableImage
 from saccade.data.explore import explore
 from saccade.inference.predict import Prediction
 from saccade.inference.top_k import ClassProbability
@@ -16,7 +16,7 @@ MOST = 300  # characters
 
 @pytest.fixture(scope="module")
 def large():
-    """A dataset of 20,000 pictures in 1,000 classes, 500 of them unreadable."""
+    """A dataset of 20,000 images in 1,000 classes, 500 of them unreadable."""
     n = 20_000
     split = Split(
         store=np.zeros((1, 8, 8, 3), np.uint8),
@@ -27,16 +27,16 @@ def large():
         sizes=np.full((n, 2), 8, np.int32),
         modes=["RGB"] * n,
         formats=["JPEG"] * n,
-        copies=np.arange(n),
+        duplicate_groups=np.arange(n),
     )
     return Dataset(
         name="large",
         source="/home/someone/large",
         class_names=tuple(f"class {number}" for number in range(1000)),
         splits={"train": split, "test": split.subset(np.arange(300))},
-        rule=PictureRule(8, 8),
+        preprocessing=Preprocessing(8, 8),
         fingerprint="f" * 64,
-        refused=tuple(RefusedPicture(f"class/{number}.png", "train", "truncated PNG") for number in range(500)),
+        unreadable=tuple(UnreadableImage(f"class/{number}.png", "train", "truncated PNG") for number in range(500)),
         notes=("a note that must be read " * 20,),
     )
 
@@ -44,12 +44,12 @@ def large():
 def test_a_dataset(large):
     shown = repr(large)
     assert len(shown) < MOST
-    for fact in ("Dataset", "large", "1,000 classes", "20,000 train", "300 test", "8x8", "500 unreadable"):
-        assert fact in shown
+    for text in ("Dataset", "large", "1,000 classes", "20,000 train", "300 test", "8x8", "500 unreadable"):
+        assert text in shown
 
 
 def test_a_split(large):
-    assert repr(large.splits["train"]) == "<Split: 20,000 pictures of 8x8 pixels>"
+    assert repr(large.splits["train"]) == "<Split: 20,000 images of 8x8 pixels>"
 
 
 def test_an_exploration(large):
@@ -62,8 +62,11 @@ def test_an_exploration(large):
 def test_a_prediction():
     top = tuple(ClassProbability(f"class {number}", 0.001) for number in range(1000))
     assert repr(Prediction("cat.jpg", top)) == "<Prediction for cat.jpg: class 0 0.1%, class 1 0.1%, class 2 0.1%, ...>"
-    assert repr(Prediction("cat.jpg", top[:1], unsure=True)) == "<Prediction for cat.jpg: unsure (class 0 0.1%)>"
-    assert repr(Prediction("a.txt", (), refusal="empty file")) == "<Prediction for a.txt: unreadable: empty file>"
+    assert repr(Prediction("cat.jpg", top[:1], abstained=True)) == "<Prediction for cat.jpg: abstained (class 0 0.1%)>"
+    assert (
+        repr(Prediction("a.txt", (), unreadable_reason="empty file"))
+        == "<Prediction for a.txt: unreadable: empty file>"
+    )
     assert len(repr(Prediction("long" * 1000, top))) < MOST
 
 
@@ -72,5 +75,5 @@ def test_a_run_and_a_report(run_copy):
     report = saccade.evaluate(run_copy)
     shown = repr(report)
     assert len(shown) < MOST + len(str(run_copy.path))
-    for fact in ("Report", str(Path(run_copy.path)), "test split of tiny", f"{report.accuracy:.2%}", "n = 60"):
-        assert fact in shown
+    for text in ("Report", str(Path(run_copy.path)), "test split of tiny", f"{report.accuracy:.2%}", "n = 60"):
+        assert text in shown

@@ -17,18 +17,18 @@ from pydantic import BaseModel
 
 from saccade.data.cache.decoded_cache import Index
 from saccade.data.cache.disk_cache import EntryLabel
-from saccade.data.dataset import PictureRule
-from saccade.data.decoding.decode import PictureFacts
+from saccade.data.dataset import Preprocessing
+from saccade.data.decoding.decode import ImageHeader
 from saccade.data.decoding.decode_messages import (
-    DecodeAnswer,
     DecodeRequest,
-    HeaderAnswer,
+    DecodeResponse,
     HeaderRequest,
+    HeaderResponse,
     Ready,
     Request,
 )
-from saccade.data.sources.scan_cache import ArchiveFacts, KnownFiles, Scan
-from saccade.deploy.server_messages import Error, OcclusionAnswer, PictureAnswer, ServedModels
+from saccade.data.sources.scan_cache import ArchiveMetadata, KnownFiles, Scan
+from saccade.deploy.server_messages import Error, ImagePrediction, OcclusionMap, ServedModels
 from saccade.deploy.verify_worker import Question, Speed
 from saccade.typed_json import from_json, to_json
 
@@ -81,8 +81,8 @@ def names_of(kind):
 @pytest.mark.parametrize(
     "kind",
     [
-        *(PictureRule, Ready, DecodeRequest, DecodeAnswer, HeaderRequest, HeaderAnswer),
-        *(Scan, KnownFiles, ArchiveFacts, EntryLabel, Index, tuple[str, ...]),
+        *(Preprocessing, Ready, DecodeRequest, DecodeResponse, HeaderRequest, HeaderResponse),
+        *(Scan, KnownFiles, ArchiveMetadata, EntryLabel, Index, tuple[str, ...]),
         *(Question, Speed),
     ],
     ids=lambda kind: getattr(kind, "__name__", str(kind)),
@@ -111,10 +111,10 @@ def test_the_process_that_opens_an_export_reads_the_question_without_saccade(sen
     assert Question(**json.loads(to_json(sent))) == sent
 
 
-@pytest.mark.parametrize("kind", [PictureAnswer, OcclusionAnswer, ServedModels, Error])
+@pytest.mark.parametrize("kind", [ImagePrediction, OcclusionMap, ServedModels, Error])
 @each_time_the_same
 @given(data=st.data())
-def test_the_client_reads_what_the_server_answers(kind, data):
+def test_the_client_reads_what_the_server_responds(kind, data):
     sent = data.draw(values_of(kind, st.text(max_size=8)))
     # As FastAPI writes an answer.
     line = json.dumps(sent.model_dump(mode="json"), ensure_ascii=False, allow_nan=False).encode()
@@ -124,21 +124,21 @@ def test_the_client_reads_what_the_server_answers(kind, data):
 @pytest.mark.parametrize(
     ("kind", "text"),
     [
-        (PictureRule, '{"height": 8, "width": 8, "background": [1, 2, 3]}'),
-        (PictureRule, '{"height": 8, "width": 8, "background": [1, 2], "max_pixels": 9}'),
-        (PictureRule, '{"height": 8.0, "width": 8, "background": [1, 2, 3], "max_pixels": 9}'),
-        (PictureRule, '{"height": true, "width": 8, "background": [1, 2, 3], "max_pixels": 9}'),
-        (PictureRule, '{"height": 8, "width": 8, "background": [1, 2, 3], "max_pixels": 9, "more": 1}'),
-        (DecodeAnswer, '{"hashes": ["a"], "facts": [["PNG", "RGB", 1]], "reasons": [null]}'),
-        (DecodeAnswer, '{"hashes": "abc", "facts": [], "reasons": []}'),
+        (Preprocessing, '{"height": 8, "width": 8, "background": [1, 2, 3]}'),
+        (Preprocessing, '{"height": 8, "width": 8, "background": [1, 2], "max_pixels": 9}'),
+        (Preprocessing, '{"height": 8.0, "width": 8, "background": [1, 2, 3], "max_pixels": 9}'),
+        (Preprocessing, '{"height": true, "width": 8, "background": [1, 2, 3], "max_pixels": 9}'),
+        (Preprocessing, '{"height": 8, "width": 8, "background": [1, 2, 3], "max_pixels": 9, "more": 1}'),
+        (DecodeResponse, '{"hashes": ["a"], "headers": [["PNG", "RGB", 1]], "reasons": [null]}'),
+        (DecodeResponse, '{"hashes": "abc", "headers": [], "reasons": []}'),
         (DecodeRequest, '{"images": [1.5]}'),
         (Request, '{"paths": [1]}'),
         (Ready, '{"ready": false}'),
         (Ready, "a line that a library printed"),
         (KnownFiles, '{"files": [["a", 1, 2, "b"]]}'),
         (KnownFiles, '{"files": {"a": [1, 2, null]}}'),
-        (Speed, '{"cold_start_seconds": "1", "one_picture_ms": 1, "pictures_per_second": 1, "memory_mb": 1}'),
-        (PictureFacts, '["PNG", "RGB", 1, 2, 3]'),
+        (Speed, '{"cold_start_seconds": "1", "one_picture_ms": 1, "images_per_second": 1, "memory_mb": 1}'),
+        (ImageHeader, '["PNG", "RGB", 1, 2, 3]'),
         (int, "[]"),
     ],
 )

@@ -29,7 +29,7 @@ ARGUMENTS = {
     "get_recipe": ["name"],
     "learning_curve": ["data", "recipe", "source"],
     "load": ["data", "fixes"],
-    "predict": ["run", "pictures"],
+    "predict": ["run", "images"],
     "report": ["run"],
     "resume": ["run", "data"],
     "serve": ["runs"],
@@ -56,7 +56,7 @@ def second_run(tiny_run, tmp_path_factory):
 def right_values(tiny_run, tiny_folder, second_run, tmp_path):
     """Values that are right, by the names of arguments."""
     return {
-        "data": tiny_folder, "recipe": None, "run": tiny_run, "runs": [tiny_run, second_run], "pictures": [],
+        "data": tiny_folder, "recipe": None, "run": tiny_run, "runs": [tiny_run, second_run], "images": [],
         "source": tiny_run, "epochs": 1, "minutes": 1, "trials": 1, "name": "quick", "progress": False,
         "out": tmp_path / "out", "port": 0,
     }  # fmt: skip
@@ -82,7 +82,7 @@ def test_a_wrong_type_is_one_plain_error(function, argument, right_values, monke
         assert SECRET not in str(caught.value)
 
 
-def test_an_empty_path_and_one_that_is_too_long_are_told(right_values, monkeypatch, tmp_path):
+def test_an_empty_path_and_one_that_is_too_long_are_reported(right_values, monkeypatch, tmp_path):
     """As a path, the empty text of a variable that is not set would be the current folder."""
     monkeypatch.chdir(tmp_path)
     for function in ARGUMENTS:
@@ -91,18 +91,18 @@ def test_an_empty_path_and_one_that_is_too_long_are_told(right_values, monkeypat
             paths.add("data")
         call, arguments = getattr(saccade, function), needed_arguments(function, right_values)
         for argument in paths & set(inspect.signature(call).parameters):
-            for wrong, told in (("", "has no name"), ("n" * 300, "is longer than this system allows")):
+            for wrong, message in (("", "has no name"), ("n" * 300, "is longer than this system allows")):
                 several = [right_values["run"], wrong] if argument == "runs" else wrong
-                with pytest.raises(SaccadeError, match=told):
+                with pytest.raises(SaccadeError, match=message):
                     call(**arguments | {argument: several})
     assert not list(tmp_path.iterdir())
 
 
-def test_a_picture_whose_path_is_too_long_is_one_that_is_missing(tiny_run, tiny_folder):
+def test_an_image_whose_path_is_too_long_is_one_that_is_missing(tiny_run, tiny_folder):
     there = str(next((tiny_folder / "test/one").iterdir()))
     too_long, found = saccade.predict(tiny_run, ["n" * 300, there])
-    assert "too long" in str(too_long.refusal)
-    assert found.refusal is None
+    assert "too long" in str(too_long.unreadable_reason)
+    assert found.unreadable_reason is None
 
 
 def test_images_in_memory_are_refused_by_name_of_their_type(tiny_run):
@@ -119,14 +119,14 @@ def test_images_in_memory_are_refused_by_name_of_their_type(tiny_run):
         assert "path" in str(caught.value.expected)
 
 
-def test_a_dataset_and_a_network_in_the_wrong_place_are_told_what_is_taken(tiny_run, dataset):
-    with pytest.raises(DataError, match="data is named by") as told:
+def test_a_dataset_and_a_network_in_the_wrong_place_get_an_error_that_names_what_is_taken(tiny_run, dataset):
+    with pytest.raises(DataError, match="data is named by") as caught:
         saccade.evaluate(tiny_run, data=dataset)
-    assert told.value.found == "a value of the type saccade.data.dataset.Dataset"
+    assert caught.value.found == "a value of the type saccade.data.dataset.Dataset"
     network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
-    with pytest.raises(RecipeError, match="a recipe is") as refused:
+    with pytest.raises(RecipeError, match="a recipe is") as error:
         saccade.train(dataset, recipe=network)
-    assert "Sequential" in str(refused.value.found)
+    assert "Sequential" in str(error.value.found)
 
 
 def test_a_single_run_is_no_comparison(tiny_run):
@@ -142,7 +142,7 @@ def test_the_number_of_classes_is_a_whole_one(tiny_run, top):
 
 
 @pytest.mark.parametrize("abstain", [2, 0, 1.0, True, "0.9", float("nan")], ids=repr)
-def test_a_promise_is_a_part(tiny_run, abstain):
+def test_a_target_accuracy_is_a_fraction(tiny_run, abstain):
     with pytest.raises(SaccadeError, match="greater than 0 and less than 1"):
         saccade.predict(tiny_run, [], abstain=abstain)
 
@@ -162,7 +162,7 @@ def test_a_training_is_refused_before_anything_is_made(wrong, tiny_folder, tiny_
         (saccade.train, {"data": tiny_folder, "recipe": "folder"}),
         (saccade.transfer, {"data": tiny_folder, "source": tiny_run}),
     ):
-        with pytest.raises(SaccadeError) as told:
+        with pytest.raises(SaccadeError) as caught:
             train(**arguments | wrong)
-        assert SECRET not in str(told.value)
+        assert SECRET not in str(caught.value)
     assert not list(tmp_path.iterdir())

@@ -1,6 +1,6 @@
-"""Saccade: from pictures in class folders to a trained, measured, saved classifier.
+"""Saccade: from images in class folders to a trained, measured, saved classifier.
 
-The verbs are functions and what they return are values:
+The commands are functions and what they return are values:
 
     import saccade
 
@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from saccade.auditing.audit import audit
     from saccade.auditing.findings import Audit, Finding
-    from saccade.data.dataset import Dataset, PictureRule, RefusedPicture, Split
+    from saccade.data.dataset import Dataset, Preprocessing, Split, UnreadableImage
     from saccade.data.explore import Exploration, explore
     from saccade.data.load import load
-    from saccade.deploy.benchmark import FormatFigures, benchmark
+    from saccade.deploy.benchmark import FormatBenchmark, benchmark
     from saccade.deploy.client import Client
     from saccade.deploy.export import Export, export
     from saccade.deploy.server.serve import serve
@@ -58,12 +58,12 @@ _HOMES = {
     "Exploration": "saccade.data.explore",
     "Export": "saccade.deploy.export",
     "Finding": "saccade.auditing.findings",
-    "FormatFigures": "saccade.deploy.benchmark",
+    "FormatBenchmark": "saccade.deploy.benchmark",
     "LearningCurve": "saccade.experiments.learning_curve_result",
-    "PictureRule": "saccade.data.dataset",
+    "Preprocessing": "saccade.data.dataset",
     "Prediction": "saccade.inference.predict",
     "Recipe": "saccade.recipes",
-    "RefusedPicture": "saccade.data.dataset",
+    "UnreadableImage": "saccade.data.dataset",
     "Report": "saccade.evaluation.result",
     "ReportPage": "saccade.evaluation.report.report_page",
     "Run": "saccade.runs.run",
@@ -99,18 +99,18 @@ __all__ = [
     "Exploration",
     "Export",
     "Finding",
-    "FormatFigures",
+    "FormatBenchmark",
     "LearningCurve",
-    "PictureRule",
     "Prediction",
+    "Preprocessing",
     "Recipe",
-    "RefusedPicture",
     "Report",
     "ReportPage",
     "Run",
     "SaccadeError",
     "Split",
     "Tuning",
+    "UnreadableImage",
     "audit",
     "benchmark",
     "compare",

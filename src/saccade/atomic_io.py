@@ -20,7 +20,7 @@ TEMPORARY = ".tmp-"
 
 
 @contextmanager
-def placed(target: Path) -> Iterator[Path]:
+def atomic_write(target: Path) -> Iterator[Path]:
     """Gives a temporary path beside `target`, with its suffixes; what is written there is moved to `target` at the end.
 
     What was written is brought to the disk before it is moved, and the move after it. If the block raises, the
@@ -65,13 +65,13 @@ def flush(path: Path) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Writes a value as JSON."""
-    with placed(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def write_rows(path: Path, fields: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
     """Writes rows as CSV under these fields."""
-    with placed(path) as temporary, temporary.open("w", newline="") as file:
+    with atomic_write(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, fields, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
@@ -80,5 +80,5 @@ def write_rows(path: Path, fields: Sequence[str], rows: Sequence[Mapping[str, An
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], notes: Mapping[str, str] | None = None) -> None:
     """Writes named arrays as safetensors, with notes by name."""
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    with placed(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(save(contiguous, None if notes is None else dict(notes)))

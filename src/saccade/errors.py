@@ -55,7 +55,7 @@ class SaccadeError(Exception):
 
 
 class DataError(SaccadeError):
-    """The pictures, or their arrangement in folders, can't be used."""
+    """The images, or their arrangement in folders, can't be used."""
 
 
 class DataNotFoundError(DataError):
@@ -66,8 +66,8 @@ class ArchiveError(DataError):
     """An archive that is damaged, or that would write where it must not, or too much."""
 
 
-class PictureError(DataError):
-    """One picture that can't be read; `problem` is the reason, without the picture's name."""
+class ImageError(DataError):
+    """One image that can't be read; `problem` is the reason, without the image's name."""
 
 
 class RecipeError(SaccadeError):
@@ -91,7 +91,7 @@ class TuningError(SaccadeError):
 
 
 class EvaluationError(SaccadeError):
-    """An evaluation that would not mean what it says: other classes, a missing split, pictures left out."""
+    """An evaluation that would not mean what it says: other classes, a missing split, images left out."""
 
 
 class ExportError(SaccadeError):

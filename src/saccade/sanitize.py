@@ -6,7 +6,7 @@ import shlex
 
 
 def command_line(*words: object) -> str:
-    """Return the `saccade` command of these words, such as a verb and paths, quoted to be copied into a shell."""
+    """Return the `saccade` command of these words, such as a command and paths, quoted to be copied into a shell."""
     return shlex.join(["saccade", *map(str, words)])
 
 
@@ -19,12 +19,12 @@ def shortened(text: str, width: int) -> str:
 
 
 def plural(number: int, one: str, many: str | None = None) -> str:
-    """The noun that goes with a number: "picture" with 1, else "pictures"; `many` where that is not `one` with an s."""
+    """The noun that goes with a number: "image" with 1, else "images"; `many` where that is not `one` with an s."""
     return one if number == 1 else many or f"{one}s"
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:
-    """A number with its noun: "1 picture", "1,200 pictures"."""
+    """A number with its noun: "1 image", "1,200 images"."""
     return f"{number:,} {plural(number, one, many)}"
 
 

@@ -1,4 +1,4 @@
-"""Twenty ways in which a folder of pictures can be wrong, made from a sound one."""
+"""Twenty ways in which a folder of images can be wrong, made from a sound one."""
 
 import io
 import shutil
@@ -10,11 +10,11 @@ from tests.data.images import encode, photo, write
 CLASSES = ("cat", "dog")
 
 
-def picture(label, number):
-    """A picture like a photo: many different shapes, of a brightness that tells nothing of its class."""
-    generator = np.random.default_rng(1000 * label + number)
-    coarse = Image.fromarray(np.uint8(generator.integers(0, 256, (6, 6, 3)))).resize((32, 32), Image.Resampling.BICUBIC)
-    fine = generator.normal(0, 12, (32, 32, 1))
+def image(label, number):
+    """An image like a photo: many different shapes, of a brightness that tells nothing of its class."""
+    rng = np.random.default_rng(1000 * label + number)
+    coarse = Image.fromarray(np.uint8(rng.integers(0, 256, (6, 6, 3)))).resize((32, 32), Image.Resampling.BICUBIC)
+    fine = rng.normal(0, 12, (32, 32, 1))
     return Image.fromarray(np.uint8(np.clip(np.asarray(coarse, np.float64) * 0.8 + 20 + fine, 0, 255)))
 
 
@@ -23,7 +23,7 @@ def sound(root, train=30, test=10):
     for label, name in enumerate(CLASSES):
         for number in range(train + test):
             split = "train" if number < train else "test"
-            write(root / split / name / f"{number:03}.png", encode(picture(label, number), "PNG"))
+            write(root / split / name / f"{number:03}.png", encode(image(label, number), "PNG"))
     return root
 
 
@@ -49,15 +49,15 @@ def exact_leak(root):
 
 
 def near_leak(root):
-    write(root / "test/dog/near.jpg", jpeg(ImageEnhance.Brightness(picture(1, 3)).enhance(1.15)))
+    write(root / "test/dog/near.jpg", jpeg(ImageEnhance.Brightness(image(1, 3)).enhance(1.15)))
 
 
-def exact_copy(root):
+def exact_duplicate(root):
     copied(root, "train/cat/000.png", "train/cat/copy.png")
 
 
-def mirrored_copy(root):
-    write(root / "train/cat/near.jpg", jpeg(picture(0, 3).transpose(Image.Transpose.FLIP_LEFT_RIGHT)))
+def mirrored_duplicate(root):
+    write(root / "train/cat/near.jpg", jpeg(image(0, 3).transpose(Image.Transpose.FLIP_LEFT_RIGHT)))
 
 
 def two_labels(root):
@@ -65,59 +65,59 @@ def two_labels(root):
 
 
 def black(root):
-    save(root, "train/cat/black.png", picture(0, 500).point(lambda value: 22 * (value > 128)))
+    save(root, "train/cat/black.png", image(0, 500).point(lambda value: 22 * (value > 128)))
 
 
 def white(root):
-    save(root, "train/cat/white.png", picture(0, 500).point(lambda value: 234 + 20 * (value > 128)))
+    save(root, "train/cat/white.png", image(0, 500).point(lambda value: 234 + 20 * (value > 128)))
 
 
 def blurred(root):
-    save(root, "train/cat/blurred.png", picture(0, 500).filter(ImageFilter.GaussianBlur(6)))
+    save(root, "train/cat/blurred.png", image(0, 500).filter(ImageFilter.GaussianBlur(6)))
 
 
-def one_colour(root):
+def one_color(root):
     save(root, "train/cat/plain.png", Image.new("RGB", (32, 32), (90, 140, 200)))
 
 
-def long_picture(root):
+def long_image(root):
     save(root, "train/cat/long.png", Image.fromarray(photo(32, 200)))
 
 
-def tiny_picture(root):
+def tiny_image(root):
     save(root, "train/cat/tiny.png", Image.fromarray(photo(8, 8)))
 
 
-def few_pictures(root):
+def few_images(root):
     for path in sorted((root / "train/dog").iterdir())[5:]:
         path.unlink()
 
 
 def many_more(root):
     for number in range(2000, 2300):
-        save(root, f"train/cat/{number}.png", picture(0, number))
+        save(root, f"train/cat/{number}.png", image(0, number))
     for path in sorted((root / "train/dog").iterdir())[25:]:
         path.unlink()
 
 
-def sizes_tell(root):
+def informative_sizes(root):
     replaced(root, lambda image: encode(image.resize((40, 40)), "PNG"), "train/cat/*.png")
 
 
-def formats_tell(root):
+def informative_formats(root):
     replaced(root, lambda image: jpeg(image, 95), "train/cat/*.png")
 
 
-def grey_tells(root):
+def informative_modes(root):
     replaced(root, lambda image: encode(image.convert("L"), "PNG"), "t*/cat/*.png")
 
 
-def brightness_tells(root):
+def informative_brightness(root):
     replaced(root, lambda image: encode(image.point(lambda value: value // 3), "PNG"), "t*/cat/*.png")
 
 
 def broken_file(root):
-    write(root / "train/cat/broken.jpg", b"\xff\xd8 this is no picture")
+    write(root / "train/cat/broken.jpg", b"\xff\xd8 this is no image")
 
 
 def inner_folder(root):
@@ -128,10 +128,10 @@ def inner_folder(root):
 def names_alike(root):
     for split, numbers in (("train", range(600, 630)), ("test", range(630, 640))):
         for number in numbers:
-            save(root, f"{split}/Cat/{number}.png", picture(0, number))
+            save(root, f"{split}/Cat/{number}.png", image(0, number))
 
 
-def no_test_pictures(root):
+def no_test_images(root):
     for path in (root / "test/dog").iterdir():
         path.unlink()
 
@@ -190,43 +190,43 @@ def all_unreadable(root):
 
 
 def strays(root):
-    save(root, "train/cat/ok.png", picture(0, 700))
+    save(root, "train/cat/ok.png", image(0, 700))
     for number in range(3):
-        save(root, f"more/{number}.png", picture(0, 800 + number))
+        save(root, f"more/{number}.png", image(0, 800 + number))
 
 
 # How it is broken -> the kind of finding, its severity, a part of its sentence, a part of its fix.
 BROKEN = {
     exact_leak: ("leak", "error", "1 group of identical files stand in more than one split", "--fixes fixes.csv"),
-    near_leak: ("near-leak", "warning", "1 group of near-identical pictures stand", "--fixes fixes.csv"),
-    exact_copy: ("duplicates", "warning", "identical files within a split, 2 files", "--fixes fixes.csv"),
-    mirrored_copy: ("near-duplicates", "warning", "within a split, 2 pictures", "--fixes fixes.csv"),
-    two_labels: ("conflicting-copies", "warning", "copies have different labels", "--fixes fixes.csv"),
-    black: ("dark", "warning", "1 picture is almost black", "drop"),
-    white: ("bright", "warning", "1 picture is almost white", "drop"),
-    blurred: ("blurry", "warning", "1 picture is far blurrier", "drop"),
-    one_colour: ("low-information", "warning", "1 picture is of one colour", "drop"),
-    long_picture: ("odd-shape", "warning", "1 picture is of a shape unlike", "drop"),
-    tiny_picture: ("odd-size", "warning", "1 picture is at most a quarter as large", "drop"),
-    few_pictures: ("tiny-class", "warning", "'dog' (5)", "add pictures"),
-    many_more: ("imbalance", "warning", "'cat', has 330 training pictures", "class_weights"),
-    sizes_tell: ("shortcut-size", "warning", "the size alone tells the class", "resize"),
-    formats_tell: ("shortcut-format", "warning", "the format alone tells the class", "convert"),
-    grey_tells: ("shortcut-mode", "warning", "the mode alone tells the class of 100%", "convert"),
-    brightness_tells: ("shortcut-brightness", "warning", "the brightness alone tells the class", "same light"),
+    near_leak: ("near-leak", "warning", "1 group of near-identical images stand", "--fixes fixes.csv"),
+    exact_duplicate: ("duplicates", "warning", "identical files within a split, 2 files", "--fixes fixes.csv"),
+    mirrored_duplicate: ("near-duplicates", "warning", "within a split, 2 images", "--fixes fixes.csv"),
+    two_labels: ("conflicting-duplicates", "warning", "duplicates have different labels", "--fixes fixes.csv"),
+    black: ("dark", "warning", "1 image is almost black", "drop"),
+    white: ("bright", "warning", "1 image is almost white", "drop"),
+    blurred: ("blurry", "warning", "1 image is far blurrier", "drop"),
+    one_color: ("low-information", "warning", "1 image is of one colour", "drop"),
+    long_image: ("odd-shape", "warning", "1 image is of a shape unlike", "drop"),
+    tiny_image: ("odd-size", "warning", "1 image is at most a quarter as large", "drop"),
+    few_images: ("tiny-class", "warning", "'dog' (5)", "add images"),
+    many_more: ("imbalance", "warning", "'cat', has 330 training images", "class_weights"),
+    informative_sizes: ("shortcut-size", "warning", "the size alone tells the class", "resize"),
+    informative_formats: ("shortcut-format", "warning", "the format alone tells the class", "convert"),
+    informative_modes: ("shortcut-mode", "warning", "the mode alone tells the class of 100%", "convert"),
+    informative_brightness: ("shortcut-brightness", "warning", "the brightness alone tells the class", "same light"),
     broken_file: ("unreadable", "warning", "1 file can't be read, such as train/cat/broken.jpg", "mend or remove"),
-    inner_folder: ("nested-folders", "warning", "1 picture in folders inside class folders", "move them up"),
-    names_alike: ("class-names-alike", "warning", "'Cat' and 'cat'", "move the pictures of 'cat' into 'Cat'"),
-    no_test_pictures: ("class-missing", "error", "'dog' in test", "add pictures"),
-    class_not_in_test: ("class-missing", "error", "in test, missing: dog", "add pictures to test/dog, or remove"),
+    inner_folder: ("nested-folders", "warning", "1 image in folders inside class folders", "move them up"),
+    names_alike: ("class-names-alike", "warning", "'Cat' and 'cat'", "move the images of 'cat' into 'Cat'"),
+    no_test_images: ("class-missing", "error", "'dog' in test", "add images"),
+    class_not_in_test: ("class-missing", "error", "in test, missing: dog", "add images to test/dog, or remove"),
     other_spelling_in_test: ("class-missing", "error", "missing: dog; extra: Dog", "rename test/Dog  to test/dog"),
-    empty_class: ("class-empty", "error", "the class 'bird' has no pictures", "add pictures to it, or remove"),
+    empty_class: ("class-empty", "error", "the class 'bird' has no images", "add images to it, or remove"),
     one_class: ("one-class", "error", "only one class", "add a folder"),
-    no_classes: ("no-classes", "error", "there are no classes", "sort the pictures into one folder for each class"),
-    empty: ("empty-folder", "error", "is empty", "CLASS/picture"),
-    splits_inside: ("splits-inside-classes", "error", "cat/test, cat/train, dog/test", "train/CLASS/picture"),
-    two_test_folders: ("split-twice", "error", "two folders stand for the train split", "move the pictures of one"),
-    no_training: ("no-training-split", "error", "no pictures to train with", "rename"),
-    all_unreadable: ("class-unreadable", "error", "no picture of the class 'dog' can be read", "mend or replace"),
+    no_classes: ("no-classes", "error", "there are no classes", "sort the images into one folder for each class"),
+    empty: ("empty-folder", "error", "is empty", "CLASS/image"),
+    splits_inside: ("splits-inside-classes", "error", "cat/test, cat/train, dog/test", "train/CLASS/image"),
+    two_test_folders: ("split-twice", "error", "two folders stand for the train split", "move the images of one"),
+    no_training: ("no-training-split", "error", "no images to train with", "rename"),
+    all_unreadable: ("class-unreadable", "error", "no image of the class 'dog' can be read", "mend or replace"),
     strays: ("left-out", "warning", "the folders more beside train", "move them into class folders"),
 }  # fmt: skip

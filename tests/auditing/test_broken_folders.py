@@ -12,7 +12,7 @@ def template(tmp_path_factory):
 def test_there_is_nothing_wrong_with_a_sound_folder(template, tmp_path):
     found = audit(template, folds=0, out=tmp_path / "audit")
     assert found.findings == ()
-    assert found.pictures == {"train": 60, "test": 20}
+    assert found.images == {"train": 60, "test": 20}
 
 
 def test_there_is_nothing_wrong_with_the_digits(tmp_path):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from saccade.auditing.all_images import Pictures
+from saccade.auditing.all_images import AuditedImages
 from saccade.auditing.audit import audit
 from saccade.auditing.label_errors import label_findings, label_quality, outlier_findings
 from saccade.auditing.out_of_fold import audit_recipe
@@ -17,17 +17,17 @@ def test_flipped_labels_are_found_by_trainings_on_the_others(tiny_folder, tmp_pa
     wrong = {name: dataset.class_names[(dataset.class_names.index(classes[name]) + 1) % 3] for name in flipped}
     noisy = apply_fixes(dataset, [Fix(name, "train", "relabel", wrong[name]) for name in flipped])
     (finding,) = audit(noisy, recipe="folder", folds=3, out=tmp_path / "audit").of_kind("label-errors")
-    found = {picture.path: picture for picture in finding.pictures}
+    found = {image.path: image for image in finding.images}
     hits = set(flipped) & set(found)
     assert len(hits) >= 5
     assert len(found) <= 9
     assert all(found[name].proposed == classes[name] for name in hits)
-    assert len({picture.path for picture in finding.pictures[:6]} & hits) >= 4
+    assert len({image.path for image in finding.images[:6]} & hits) >= 4
 
 
 @pytest.fixture(scope="module")
-def pictures(tiny_folder):
-    return Pictures.of(load(tiny_folder))
+def images(tiny_folder):
+    return AuditedImages.of(load(tiny_folder))
 
 
 def sure(labels, classes=3, certainty=0.9):
@@ -36,24 +36,24 @@ def sure(labels, classes=3, certainty=0.9):
     return probabilities
 
 
-def test_where_networks_agree_with_the_labels_nothing_is_found(pictures):
-    probabilities = sure(pictures.all.labels)
-    assert label_findings(pictures, probabilities) == []
-    assert outlier_findings(pictures, probabilities) == []
+def test_where_networks_agree_with_the_labels_nothing_is_found(images):
+    probabilities = sure(images.all.labels)
+    assert label_findings(images, probabilities) == []
+    assert outlier_findings(images, probabilities) == []
 
 
-def test_the_most_doubtful_label_is_first(pictures):
-    probabilities = sure(pictures.all.labels)
+def test_the_most_doubtful_label_is_first(images):
+    probabilities = sure(images.all.labels)
     probabilities[7] = [0.0, 0.995, 0.005]
     probabilities[11] = [0.03, 0.95, 0.02]
-    (finding,) = label_findings(pictures, probabilities)
-    assert [picture.position for picture in finding.pictures] == [7, 11]
-    assert finding.pictures[0].proposed == "one"
+    (finding,) = label_findings(images, probabilities)
+    assert [image.position for image in finding.images] == [7, 11]
+    assert finding.images[0].proposed == "one"
     assert finding.severity == "warning"
-    assert label_quality(pictures.all.labels, probabilities).argsort()[:2].tolist() == [7, 11]
+    assert label_quality(images.all.labels, probabilities).argsort()[:2].tolist() == [7, 11]
 
 
-def test_the_default_recipe_is_short_and_needs_no_validation_part():
+def test_the_default_recipe_is_short_and_needs_no_validation_split():
     recipe = audit_recipe(None, 32, 32)
     assert (recipe.name, recipe.epochs, recipe.validation) == ("fast", 4, 0)
     assert audit_recipe("classic", 32, 32).name == "classic"

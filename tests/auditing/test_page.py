@@ -4,9 +4,9 @@ import shutil
 import time
 
 import pytest
-from tests.auditing.broken_folders import copied, picture, save, sound
+from tests.auditing.broken_folders import copied, image, save, sound
 
-from saccade.auditing.all_images import Pictures
+from saccade.auditing.all_images import AuditedImages
 from saccade.auditing.audit import audit
 from saccade.auditing.findings import Audit, Finding
 from saccade.auditing.page import audit_page
@@ -20,8 +20,8 @@ NAME = 'a "quoted", name.png'
 def root(tmp_path_factory):
     root = sound(tmp_path_factory.mktemp("data") / "pets")
     copied(root, "train/cat/000.png", "test/cat/copy.png")
-    save(root, f"train/dog/{NAME}", picture(1, 700).point(lambda value: 22 * (value > 128)))
-    save(root, "train/dog/<img src=x onerror=alert(1)>.png", picture(0, 701).point(lambda value: value // 20))
+    save(root, f"train/dog/{NAME}", image(1, 700).point(lambda value: 22 * (value > 128)))
+    save(root, "train/dog/<img src=x onerror=alert(1)>.png", image(0, 701).point(lambda value: value // 20))
     return root
 
 
@@ -111,8 +111,8 @@ def test_names_from_files_are_escaped(root, tmp_path):
 
 
 def test_a_page_of_thousands_shows_some_and_counts_the_rest(root):
-    pictures = Pictures.of(load(root))
-    many = Finding("dark", "warning", "many are dark", "look", pictures.alone([*range(60)] * 50))
-    html = audit_page(Audit("pets", "pets", "0", pictures.class_names, {}, (many,), (), 0), pictures)
+    images = AuditedImages.of(load(root))
+    many = Finding("dark", "warning", "many are dark", "look", images.alone([*range(60)] * 50))
+    html = audit_page(Audit("pets", "pets", "0", images.class_names, {}, (many,), (), 0), images)
     assert html.count("<figure") == 200
-    assert "And 2,800 more pictures" in html
+    assert "And 2,800 more images" in html

@@ -1,25 +1,25 @@
 import numpy as np
 
-from saccade.augmentation.augmentation import Augmentation, Moves, draw_moves
+from saccade.augmentation.augmentation import Augmentation, AugmentationParameters, sample_augmentation
 from saccade.recipes import get_recipe
 
 EVERYTHING = Augmentation(shift=0.1, flip=True, rotation=15, whole_pixels=False)
 
 
 def drawn(augmentation=EVERYTHING, n=100, size=(32, 32), seed=0, epoch=0):
-    return draw_moves(augmentation, n, size, seed=seed, epoch=epoch)
+    return sample_augmentation(augmentation, n, size, seed=seed, epoch=epoch)
 
 
-def test_moves_are_a_pure_function_of_seed_epoch_and_sample():
+def test_augmentations_are_a_pure_function_of_seed_epoch_and_sample():
     few, many = drawn(n=10, seed=3, epoch=5), drawn(n=1000, seed=3, epoch=5)
-    np.testing.assert_array_equal(few.parameters(), many.parameters()[:10])
+    np.testing.assert_array_equal(few.as_array(), many.as_array()[:10])
     assert not np.array_equal(few.down, drawn(n=10, seed=3, epoch=6).down)
     assert not np.array_equal(few.down, drawn(n=10, seed=4, epoch=5).down)
 
 
 def test_real_shifts_and_rotations_fill_their_ranges_evenly():
-    moves = drawn(n=20_000, size=(40, 20))
-    for values, bound in ((moves.down, 4), (moves.right, 2), (moves.degrees, 15)):
+    sampled = drawn(n=20_000, size=(40, 20))
+    for values, bound in ((sampled.down, 4), (sampled.right, 2), (sampled.degrees, 15)):
         assert abs(values).max() <= bound
         counts, _ = np.histogram(values, bins=10, range=(-bound, bound))
         # 2,000 expected in each bin, with a standard deviation of 42.
@@ -27,8 +27,8 @@ def test_real_shifts_and_rotations_fill_their_ranges_evenly():
 
 
 def test_whole_shifts_take_each_value_equally_often():
-    moves = drawn(Augmentation(shift=0.06, flip=True, rotation=0, whole_pixels=True), n=20_000, size=(32, 50))
-    for values, bound in ((moves.down, 2), (moves.right, 3)):
+    sampled = drawn(Augmentation(shift=0.06, flip=True, rotation=0, whole_pixels=True), n=20_000, size=(32, 50))
+    for values, bound in ((sampled.down, 2), (sampled.right, 3)):
         found, counts = np.unique(values, return_counts=True)
         np.testing.assert_array_equal(found, np.arange(-bound, bound + 1))
         # A standard deviation of at most 57 about the expectation.
@@ -44,21 +44,23 @@ def test_flips_alternate_from_a_first_epoch_in_which_half_are_mirrored():
 
 
 def test_flips_do_not_go_with_shifts():
-    moves = drawn(n=20_000)
-    assert abs(np.corrcoef(moves.mirrored, moves.down)[0, 1]) < 0.03
-    assert abs(np.corrcoef(moves.mirrored, moves.right)[0, 1]) < 0.03
+    sampled = drawn(n=20_000)
+    assert abs(np.corrcoef(sampled.mirrored, sampled.down)[0, 1]) < 0.03
+    assert abs(np.corrcoef(sampled.mirrored, sampled.right)[0, 1]) < 0.03
 
 
 def test_nothing_moves_where_nothing_is_asked():
     for whole_pixels in (False, True):
         still = Augmentation(shift=0, flip=False, rotation=0, whole_pixels=whole_pixels)
         for epoch in (0, 1):
-            assert not drawn(still, epoch=epoch).parameters().any()
+            assert not drawn(still, epoch=epoch).as_array().any()
 
 
 def test_parameters_are_down_right_mirrored_degrees():
-    moves = Moves(np.array([1.5, 2]), np.array([-3, 4.0]), np.array([True, False]), np.array([10, -20.0]))
-    parameters = moves.parameters()
+    sampled = AugmentationParameters(
+        np.array([1.5, 2]), np.array([-3, 4.0]), np.array([True, False]), np.array([10, -20.0])
+    )
+    parameters = sampled.as_array()
     assert parameters.dtype == np.float32
     np.testing.assert_array_equal(parameters, [[1.5, -3, 1, 10], [2, 4, 0, -20]])
 

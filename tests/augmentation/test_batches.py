@@ -1,16 +1,16 @@
 import numpy as np
 import pytest
 
-from saccade.augmentation.augmentation import Augmentation, draw_moves
+from saccade.augmentation.augmentation import Augmentation, sample_augmentation
 from saccade.augmentation.batches import epoch_batches
 from saccade.augmentation.rng import sample_order
 from saccade.data.dataset import Split
 
-MOVING = Augmentation(shift=0.1, flip=True, rotation=5, whole_pixels=False)
+AUGMENTATION = Augmentation(shift=0.1, flip=True, rotation=5, whole_pixels=False)
 
 
 def numbered_split(n):
-    """Picture i is filled with the value i, and its label is i % 3."""
+    """Image i is filled with the value i, and its label is i % 3."""
     store = np.broadcast_to(np.arange(n, dtype=np.uint8)[:, None, None, None], (n, 8, 8, 3))
     return Split(
         store=store,
@@ -21,7 +21,7 @@ def numbered_split(n):
         sizes=np.full((n, 2), 8, np.int32),
         modes=["RGB"] * n,
         formats=["PNG"] * n,
-        copies=np.arange(n),
+        duplicate_groups=np.arange(n),
     )
 
 
@@ -30,11 +30,11 @@ def batches(split, **changes):
     return list(epoch_batches(split, **arguments))
 
 
-def test_an_epoch_sees_every_picture_once_with_its_own_label():
+def test_an_epoch_sees_every_image_once_with_its_own_label():
     split = numbered_split(100)
     seen = batches(split)
     assert [len(batch.labels) for batch in seen] == [32, 32, 32, 4]
-    values = np.concatenate([batch.pictures[:, 0, 0, 0] for batch in seen])
+    values = np.concatenate([batch.images[:, 0, 0, 0] for batch in seen])
     assert sorted(values) == list(range(100))
     np.testing.assert_array_equal(np.concatenate([batch.labels for batch in seen]), values % 3)
 
@@ -47,37 +47,37 @@ def test_the_order_changes_with_seed_and_epoch_only():
 
 
 def numbers(batch):
-    """Of the pictures in the split, which they show."""
-    return batch.pictures[:, 0, 0, 0].astype(int)
+    """Of the images in the split, which they show."""
+    return batch.images[:, 0, 0, 0].astype(int)
 
 
 @pytest.mark.parametrize("done", [1, 3])
 def test_what_is_left_of_an_epoch_is_the_same_as_in_one_that_was_not_stopped(done):
-    whole = batches(numbered_split(50), batch_size=16, augmentation=MOVING)
-    left = batches(numbered_split(50), batch_size=16, augmentation=MOVING, seen=16 * done)
+    whole = batches(numbered_split(50), batch_size=16, augmentation=AUGMENTATION)
+    left = batches(numbered_split(50), batch_size=16, augmentation=AUGMENTATION, seen=16 * done)
     assert len(left) == len(whole) - done
     for one, other in zip(left, whole[done:], strict=True):
-        np.testing.assert_array_equal(one.pictures, other.pictures)
+        np.testing.assert_array_equal(one.images, other.images)
         np.testing.assert_array_equal(one.labels, other.labels)
-        np.testing.assert_array_equal(one.moves, other.moves)
+        np.testing.assert_array_equal(one.parameters, other.parameters)
 
 
-def test_a_picture_is_moved_the_same_whatever_the_batch_size():
-    moves: dict[int, list[np.ndarray]] = {}
+def test_an_image_is_augmented_the_same_whatever_the_batch_size():
+    parameters: dict[int, list[np.ndarray]] = {}
     for size in (7, 60):
-        for batch in batches(numbered_split(60), batch_size=size, augmentation=MOVING):
-            for sample, move in zip(numbers(batch), batch.moves, strict=True):
-                moves.setdefault(int(sample), []).append(move)
-    assert len(moves) == 60
-    for one, other in moves.values():
+        for batch in batches(numbered_split(60), batch_size=size, augmentation=AUGMENTATION):
+            for sample, row in zip(numbers(batch), batch.parameters, strict=True):
+                parameters.setdefault(int(sample), []).append(row)
+    assert len(parameters) == 60
+    for one, other in parameters.values():
         np.testing.assert_array_equal(one, other)
 
 
-def test_moves_are_what_the_split_s_size_makes_of_the_augmentation():
-    drawn = draw_moves(MOVING, 60, (8, 8), seed=2, epoch=3).parameters()
-    for batch in batches(numbered_split(60), seed=2, epoch=3, augmentation=MOVING):
-        np.testing.assert_array_equal(batch.moves, drawn[numbers(batch)])
+def test_augmentations_are_what_the_split_s_size_makes_of_the_augmentation():
+    drawn = sample_augmentation(AUGMENTATION, 60, (8, 8), seed=2, epoch=3).as_array()
+    for batch in batches(numbered_split(60), seed=2, epoch=3, augmentation=AUGMENTATION):
+        np.testing.assert_array_equal(batch.parameters, drawn[numbers(batch)])
 
 
-def test_epochs_without_augmentation_carry_no_moves():
-    assert all(batch.moves is None for batch in batches(numbered_split(10)))
+def test_epochs_without_augmentation_carry_no_augmentation():
+    assert all(batch.parameters is None for batch in batches(numbered_split(10)))

@@ -18,7 +18,7 @@ from saccade.recipes import get_recipe
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
-def test_a_wrong_run_is_told_without_a_traceback(tmp_path):
+def test_a_wrong_run_is_reported_without_a_traceback(tmp_path):
     done = run("time_to_accuracy", "--draw", tmp_path, "--drawing", tmp_path / "curves.png")
     assert done.returncode == 1
     assert "is not a run" in done.stderr
@@ -35,9 +35,9 @@ def test_curves_are_drawn(tiny_run, tmp_path):
 def test_every_epoch_of_the_tutorial_sees_all_whole_batches(tmp_path):
     """A rest of a batch would make every other augmented epoch of Keras 3 a single step, and say so on stderr."""
     random = np.random.default_rng(0)
-    pictures, labels = random.integers(0, 256, (70, 8, 8, 3), np.uint8), np.arange(70) % 2
+    images, labels = random.integers(0, 256, (70, 8, 8, 3), np.uint8), np.arange(70) % 2
     arrays = tmp_path / "arrays.npz"
-    np.savez(arrays, x_train=pictures, y_train=labels, x_validation=pictures[:10], y_validation=labels[:10])
+    np.savez(arrays, x_train=images, y_train=labels, x_validation=images[:10], y_validation=labels[:10])
     done = run("tutorial_script", arrays, "--plain-epochs", 1, "--augmented-epochs", 2, "--no-autotune")
     assert done.returncode == 0, done.stderr
     epochs = [json.loads(line) for line in done.stdout.splitlines()]
@@ -61,18 +61,22 @@ def test_the_convolutions_of_a_network_are_all_found(monkeypatch, dtype):
 
 
 @pytest.mark.nightly
-def test_made_pictures_have_other_shapes_and_classes_and_never_mix_the_splits(monkeypatch, tmp_path):
+def test_made_images_have_other_shapes_and_classes_and_never_mix_the_splits(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(BENCHMARKS)
     made_data = importlib.import_module("made_data")
     source = tmp_path / "ten"
-    for split, grey in (("train", 20), ("test", 160)):
+    for split, gray in (("train", 20), ("test", 160)):
         for name in ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]:
             (source / split / name).mkdir(parents=True)
             for index in range(60):
-                picture = np.full((32, 32, 3), grey + index, np.uint8)
-                Image.fromarray(picture).save(source / split / name / f"{index}.png")
+                image = np.full((32, 32, 3), gray + index, np.uint8)
+                Image.fromarray(image).save(source / split / name / f"{index}.png")
     made = {name: saccade.load(path) for name, path in made_data.make_data(saccade.load(source), tmp_path).items()}
-    assert {name: (data.rule.height, data.rule.width, len(data.class_names)) for name, data in made.items()} == {
+    found = {
+        name: (data.preprocessing.height, data.preprocessing.width, len(data.class_names))
+        for name, data in made.items()
+    }
+    assert found == {
         "placed": (64, 64, 10), "pairs": (32, 64, 25), "cats-and-dogs": (32, 32, 2),
     }  # fmt: skip
     assert np.bincount(made["cats-and-dogs"].splits["train"].labels).tolist() == [12, 60]

@@ -16,7 +16,7 @@ def test_a_table_for_people_and_reasons_for_what_is_missing(tiny_run, monkeypatc
     result = benchmark(tiny_run, "--format", "onnx", "--format", "litert")
     assert result.exit_code == 1
     header, row = result.stdout.splitlines()[0], result.stdout.splitlines()[-1]
-    assert "one picture, ms" in header
+    assert "one image, ms" in header
     assert row.startswith("onnx")
     assert "not measured: litert: the format 'litert' needs the package ai-edge-litert" in result.stderr
 

@@ -33,11 +33,11 @@ def test_an_empty_cache(own_cache):
 
 
 def test_json(filled, own_cache):
-    facts = json.loads(invoke("--clear", "animals", "--json"))
-    assert facts["folder"] == str(own_cache)
-    assert facts["limit"] == 20_000_000_000
-    assert {entry["name"] for entry in facts["removed"]} == {"animals"}
-    (decoded,) = (entry for entry in facts["entries"] if entry["kind"] == "decoded")
+    found = json.loads(invoke("--clear", "animals", "--json"))
+    assert found["folder"] == str(own_cache)
+    assert found["limit"] == 20_000_000_000
+    assert {entry["name"] for entry in found["removed"]} == {"animals"}
+    (decoded,) = (entry for entry in found["entries"] if entry["kind"] == "decoded")
     assert decoded["name"] == "plants"
     assert decoded["bytes"] > 6 * 32 * 32 * 3
     assert decoded["path"].startswith(str(own_cache))

@@ -16,7 +16,7 @@ def test_wrong_splits_classes_and_runs(tiny_run, tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [["evaluate"], ["export"], ["export", "run"]])
-def test_what_is_missing_on_the_command_line_is_said(arguments):
+def test_what_is_missing_on_the_command_line_is_reported(arguments):
     result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == 2
     assert "Missing" in result.stderr

@@ -22,7 +22,7 @@ def invoke(*arguments):
 def test_the_summary(root):
     result = invoke("animals")
     assert result.exit_code == 0
-    assert f"animals ({root})\n2 classes; pictures are brought to 32 x 32 pixels\n" in result.stdout
+    assert f"animals ({root})\n2 classes; images are brought to 32 x 32 pixels\n" in result.stdout
     lines = result.stdout.splitlines()
     for name, total in (("cat", 6), ("dog", 6), ("all", 12)):
         (row,) = (line.split() for line in lines if line.startswith(name))
@@ -33,10 +33,10 @@ def test_the_summary(root):
     assert "  and 2 more; --json lists them all" in lines
     assert "dog/broken 10.jpg" not in result.stdout
     assert "note: the data brings no test split" in result.stderr
-    assert "decoding: 24 of 24 pictures" in result.stderr
+    assert "decoding: 24 of 24 images" in result.stderr
 
 
-def test_pictures_go_to_a_new_folder_each_time(root, tmp_path):
+def test_images_go_to_a_new_folder_each_time(root, tmp_path):
     for name in ("explore-animals", "explore-animals-2"):
         assert f"written: {name}/samples.png, {name}/classes.png" in invoke("animals").stdout
         assert (tmp_path / name / "samples.png").is_file()

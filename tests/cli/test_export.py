@@ -20,13 +20,13 @@ def test_what_is_printed_opens_the_model(tiny_run, tmp_path):
     files = [out, tmp_path / "model.json", tmp_path / "model.weights.h5-info"]
     assert lines[:3] == [f"written: {path}" for path in files]
     assert lines[3].startswith("size: 0.")
-    pictures, _ = tiny_run.validation_pictures()
-    assert f"on {len(pictures)} validation pictures: largest difference" in lines[4]
+    images, _ = tiny_run.validation_images()
+    assert f"on {len(images)} validation images: largest difference" in lines[4]
 
     names: dict[str, Any] = {}
     exec("\n".join(line.strip() for line in lines[-3:-1]), names)  # as a user would paste it
-    answers = names["model"].predict(pictures, verbose=0)
-    assert np.abs(answers - Predictor.from_run(tiny_run).probabilities(pictures)).max() <= 1e-5
+    predictions = names["model"].predict(images, verbose=0)
+    assert np.abs(predictions - Predictor.from_run(tiny_run).probabilities(images)).max() <= 1e-5
 
 
 def test_formats_and_places_that_can_not_be(tiny_run, tmp_path):

@@ -94,7 +94,7 @@ def test_a_program_with_other_settings_gets_one_sentence_and_keeps_them(
         restore()
 
 
-def test_a_program_whose_keras_runs_on_another_backend_is_told(tiny_run, tiny_folder, tmp_path, monkeypatch):
+def test_a_program_whose_keras_runs_on_another_backend_is_reported(tiny_run, tiny_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     for work in (
         lambda: saccade.train(tiny_folder, recipe="folder", out=tmp_path / "run", epochs=1, progress=False),

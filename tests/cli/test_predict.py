@@ -13,44 +13,44 @@ def predict(run, *arguments):
 
 
 @pytest.fixture
-def picture(tiny_folder):
+def image(tiny_folder):
     return tiny_folder / "test" / "one" / "40.png"
 
 
-def test_the_exit_code_tells_of_refusals(tiny_run, picture, tmp_path):
+def test_the_exit_code_reports_unreadable_files(tiny_run, image, tmp_path):
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"\xff\xd8\xff")
-    result = predict(tiny_run, picture, broken)
+    result = predict(tiny_run, image, broken)
     assert result.exit_code == 1
-    assert f"{broken}: refused: " in result.stdout
-    assert "1 of 2 pictures could not be read" in result.stderr
+    assert f"{broken}: unreadable: " in result.stdout
+    assert "1 of 2 images could not be read" in result.stderr
 
 
-def test_json_and_csv_hold_the_same(tiny_run, picture, tmp_path):
+def test_json_and_csv_hold_the_same(tiny_run, image, tmp_path):
     missing = tmp_path / "missing.png"
-    as_json = json.loads(predict(tiny_run, "--json", "--top", 2, picture, missing).stdout)
-    rows = list(csv.DictReader(io.StringIO(predict(tiny_run, "--csv", "--top", 2, picture, missing).stdout)))
-    assert [row["picture"] for row in rows] == [one["name"] for one in as_json] == [str(picture), str(missing)]
+    as_json = json.loads(predict(tiny_run, "--json", "--top", 2, image, missing).stdout)
+    rows = list(csv.DictReader(io.StringIO(predict(tiny_run, "--csv", "--top", 2, image, missing).stdout)))
+    assert [row["image"] for row in rows] == [one["name"] for one in as_json] == [str(image), str(missing)]
     assert rows[0]["class_2"] == as_json[0]["top"][1]["class_name"]
     assert float(rows[0]["probability_1"]) == pytest.approx(as_json[0]["top"][0]["probability"], abs=1e-6)
     assert rows[1]["class_1"] == ""
-    assert rows[1]["refusal"] == as_json[1]["refusal"] != ""
+    assert rows[1]["unreadable_reason"] == as_json[1]["unreadable_reason"] != ""
 
 
-def test_json_and_csv_together_are_a_wrong_command_line(tiny_run, picture):
-    assert predict(tiny_run, "--json", "--csv", picture).exit_code == 2
+def test_json_and_csv_together_are_a_wrong_command_line(tiny_run, image):
+    assert predict(tiny_run, "--json", "--csv", image).exit_code == 2
 
 
-def test_one_picture_is_no_pictures(tiny_run, tmp_path):
-    assert "1 of 1 picture could not be read" in predict(tiny_run, tmp_path / "missing.png").stderr
+def test_one_image_is_no_images(tiny_run, tmp_path):
+    assert "1 of 1 image could not be read" in predict(tiny_run, tmp_path / "missing.png").stderr
 
 
-def test_what_is_no_run_is_said_plainly(tmp_path, picture):
+def test_what_is_no_run_is_reported_plainly(tmp_path, image):
     import subprocess
     import sys
 
     result = subprocess.run(
-        [sys.executable, "-m", "saccade", "predict", str(tmp_path), str(picture)],
+        [sys.executable, "-m", "saccade", "predict", str(tmp_path), str(image)],
         capture_output=True,
         text=True,
         check=False,

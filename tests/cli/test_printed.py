@@ -38,7 +38,7 @@ def test_a_table_fits_the_terminal_and_keeps_its_numbers_whole(capsys, monkeypat
     rows = [("x" * 90 + str(number), "y" * 150, f"{10**9 + number:,}", "12.5%") for number in range(3)]
     for columns in (60, 100, 200):
         monkeypatch.setenv("COLUMNS", str(columns))
-        print_table(("name", "another name", "pictures", "part"), rows)
+        print_table(("name", "another name", "images", "part"), rows)
         lines = capsys.readouterr().out.splitlines()
         assert {len(line) for line in lines[1:]} == {columns}
         for number, line in enumerate(lines[1:]):
@@ -67,8 +67,8 @@ def test_the_keys_of_a_recipe_fit_the_terminal():
         (["benchmark", ""], "RUN"),
         (["serve", "run", ""], "RUN"),
         (["compare", "run", ""], "RUN"),
-        (["predict", "", "picture.png"], "RUN"),
-        (["predict", "run", "picture.png", ""], "PICTURE"),
+        (["predict", "", "image.png"], "RUN"),
+        (["predict", "run", "image.png", ""], "IMAGE"),
         (["train", "data", "--out", ""], "--out"),
         (["train", "data", "--out="], "--out"),
         (["train", "--resume", ""], "--resume"),
@@ -91,7 +91,7 @@ def test_an_argument_that_is_empty_is_a_wrong_command_line(arguments, named, tmp
 def test_a_next_step_can_be_copied_into_a_shell_though_paths_have_spaces():
     numbers = replace(
         GOOD, run=trained(path="my runs/a; b", source="/home/me/my photos $1", validation=0),
-        training_pictures=(40, 50, 9), calibration=None, refused=3,
+        training_images=(40, 50, 9), calibration=None, unreadable=3,
         metrics=measured({(0, 1): 500, (2, 0): 800}), history=[epoch(n + 1, 0.98, 0.1 * n) for n in range(8)],
     )  # fmt: skip
     commands = [shlex.split(step.command) for step in next_steps(numbers) if step.command]

@@ -21,7 +21,7 @@ def test_the_list_names_every_recipe_with_its_size():
             assert text in shown
 
 
-def test_what_was_measured_is_shown_with_its_interval_and_number_of_pictures():
+def test_what_was_measured_is_shown_with_its_interval_and_number_of_images():
     for name, entry in ENTRIES.items():
         shown = recipes(name)
         if entry.measured is None:
@@ -29,7 +29,7 @@ def test_what_was_measured_is_shown_with_its_interval_and_number_of_pictures():
             continue
         low, high = entry.measured.interval
         assert f"{entry.measured.accuracy:.2%}" in shown
-        assert f"{low:.2%} to {high:.2%}, n = {entry.measured.pictures:,}" in shown
+        assert f"{low:.2%} to {high:.2%}, n = {entry.measured.images:,}" in shown
         assert low < entry.measured.accuracy < high
 
 

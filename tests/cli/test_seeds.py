@@ -18,13 +18,13 @@ def trained(tiny_folder, tmp_path_factory):
     return out, train(tiny_folder, "--seeds", 2, "--out", out)
 
 
-def test_each_seed_and_the_mean_are_told(trained):
+def test_each_seed_and_the_mean_are_reported(trained):
     out, result = trained
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
-    told = re.findall(r"^seed (\d): validation accuracy ([\d.]+)%, (.*)$", result.stdout, flags=re.MULTILINE)
-    assert [(seed, path) for seed, _, path in told] == [(str(seed), str(out / f"seed-{seed}")) for seed in (0, 1)]
-    accuracies = [float(accuracy) for _, accuracy, _ in told]
+    found = re.findall(r"^seed (\d): validation accuracy ([\d.]+)%, (.*)$", result.stdout, flags=re.MULTILINE)
+    assert [(seed, path) for seed, _, path in found] == [(str(seed), str(out / f"seed-{seed}")) for seed in (0, 1)]
+    accuracies = [float(accuracy) for _, accuracy, _ in found]
     mean, deviation = statistics.fmean(accuracies), statistics.stdev(accuracies)
     match = re.match(r"validation accuracy ([\d.]+)% ± ([\d.]+) points \(standard deviation\), n = 2 seeds", lines[2])
     assert match
@@ -36,13 +36,13 @@ def test_json_and_nothing_else(trained, tiny_folder):
     out, _ = trained
     result = train(tiny_folder, "--seeds", 2, "--out", out, "--json")
     assert result.exit_code == 0, result.output
-    told = json.loads(result.stdout)
-    assert [run["seed"] for run in told["runs"]] == [0, 1]
-    assert told["n"] == 2
-    assert told["validation_accuracy"] == pytest.approx(
-        statistics.fmean(run["validation_accuracy"] for run in told["runs"])
+    found = json.loads(result.stdout)
+    assert [run["seed"] for run in found["runs"]] == [0, 1]
+    assert found["n"] == 2
+    assert found["validation_accuracy"] == pytest.approx(
+        statistics.fmean(run["validation_accuracy"] for run in found["runs"])
     )
-    assert told["failed"] == []
+    assert found["failed"] == []
 
 
 def test_without_a_folder_the_runs_are_numbered(tiny_folder, tmp_path, monkeypatch):
@@ -53,7 +53,7 @@ def test_without_a_folder_the_runs_are_numbered(tiny_folder, tmp_path, monkeypat
     assert seeds == [7, 8]
 
 
-def test_a_failure_is_told_with_exit_code_1(tiny_folder, trained, tmp_path):
+def test_a_failure_is_reported_with_exit_code_1(tiny_folder, trained, tmp_path):
     out = tmp_path / "runs"
     (out / "seed-0").mkdir(parents=True)
     (out / "seed-0" / "in-the-way").write_text("")

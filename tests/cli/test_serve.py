@@ -16,15 +16,17 @@ from saccade.runs.run import Run
 
 @pytest.fixture(scope="module")
 def run(tiny_run, tmp_path_factory):
-    return Run.open(shutil.copytree(tiny_run.path, tmp_path_factory.mktemp("served") / "pictures"))
+    return Run.open(shutil.copytree(tiny_run.path, tmp_path_factory.mktemp("served") / "images"))
 
 
 def test_it_says_where_it_is_and_ends_by_ctrl_c(run, tiny_folder, tmp_path):
-    with started(["serve", str(run.path), "--port", "0"], tmp_path) as (process, said):
-        (url,) = re.findall(r"^serving at (http://127\.0\.0\.1:[0-9]+)$", said)
-        pictures = sorted((tiny_folder / "test" / "one").iterdir())
-        answers = saccade.Client(url).predict(pictures)
-        assert [answer.top for answer in answers] == [answer.top for answer in saccade.predict(run, pictures)]
+    with started(["serve", str(run.path), "--port", "0"], tmp_path) as (process, printed):
+        (url,) = re.findall(r"^serving at (http://127\.0\.0\.1:[0-9]+)$", printed)
+        images = sorted((tiny_folder / "test" / "one").iterdir())
+        predictions = saccade.Client(url).predict(images)
+        assert [prediction.top for prediction in predictions] == [
+            prediction.top for prediction in saccade.predict(run, images)
+        ]
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=30)[1] == ""
         assert process.returncode == 0

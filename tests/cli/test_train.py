@@ -32,7 +32,7 @@ def saccade(*arguments, **options):
         ),
     ],
 )
-def test_what_is_wrong_is_said(arguments, code, message, tmp_path):
+def test_what_is_wrong_is_reported(arguments, code, message, tmp_path):
     result = run_here(["train", *arguments], tmp_path)
     assert result.code == code
     assert message in result.stderr
@@ -53,9 +53,9 @@ def test_a_killed_training_is_resumed_and_an_unfinished_one_not_extended(tiny_fo
         assert f"process {process.pid}" in result.stderr
         process.kill()
     # So that the test need not wait for 300 epochs; the checkpoints belong to the recipe as it was.
-    refused = saccade("train", "--extend", str(out), "--epochs", "+1")
-    assert refused.returncode == 1
-    assert f"saccade train --resume {out}" in refused.stderr
+    failed = saccade("train", "--extend", str(out), "--epochs", "+1")
+    assert failed.returncode == 1
+    assert f"saccade train --resume {out}" in failed.stderr
     with subprocess.Popen([*command[:4], "--resume", str(out)], stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         lines = [process.stderr.readline() for _ in range(3)]
@@ -82,10 +82,10 @@ def test_options_that_do_not_go_together_are_a_wrong_command_line(arguments, mes
     assert "Traceback" not in result.stderr
 
 
-def test_an_accuracy_of_the_pictures_that_chose_the_weights_is_called_optimistic(tiny_folder, tmp_path):
+def test_an_accuracy_of_the_images_that_chose_the_weights_is_called_optimistic(tiny_folder, tmp_path):
     small = [str(tiny_folder), "--recipe", "folder", "--epochs", "1", "--set", "image_size=16"]
     chosen = run_here(["train", *small, "--set", "keep=best", "--out", "chosen"], tmp_path)
-    assert "optimistic: these same pictures chose the weights" in chosen.stdout
+    assert "optimistic: these same images chose the weights" in chosen.stdout
     assert "`saccade evaluate` measures on the test split" in chosen.stdout
     last = run_here(["train", *small, "--set", "shift=0.2", "--out", "last"], tmp_path)
     assert "note: shift: no effect, since this training has no augmented epochs" in last.stderr
@@ -93,10 +93,10 @@ def test_an_accuracy_of_the_pictures_that_chose_the_weights_is_called_optimistic
     assert "validation accuracy" in last.stdout
     assert "optimistic" not in last.stdout
     scored = run_here(["evaluate", "chosen", "--split", "validation"], tmp_path)
-    assert "these pictures, or half of them, chose the weights" in scored.stdout + scored.stderr
+    assert "these images, or half of them, chose the weights" in scored.stdout + scored.stderr
 
 
-def test_a_recipe_that_nobody_named_is_told_with_the_reason(dataset, capsys):
+def test_a_recipe_that_nobody_named_is_reported_with_the_reason(dataset, capsys):
     chosen = resolved(dataset, {}, None, None)
     assert capsys.readouterr().err == f"recipe: {chosen.name}, the default up to 64x64 pixels\n"
     resolved(dataset, {}, "folder", None)

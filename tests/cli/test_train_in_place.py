@@ -37,8 +37,8 @@ def photos(tmp_path_factory):
 
 def test_the_next_command_can_be_copied_into_a_shell(photos):
     folder, trained = photos
-    verb, run = next_command(trained)
-    assert verb == "evaluate"
+    command_name, run = next_command(trained)
+    assert command_name == "evaluate"
     assert " " in run
     assert (folder / Path(run) / "recipe.json").is_file()
 
@@ -58,4 +58,4 @@ def test_what_earlier_commands_left_in_the_folder_is_no_class_and_is_named(photo
     assert runs[0].path != runs[1].path
     assert [run.class_names for run in runs] == [("cat", "dog")] * 2
     assert runs[0].data.fingerprint == runs[1].data.fingerprint
-    assert runs[0].data.pictures == runs[1].data.pictures
+    assert runs[0].data.images == runs[1].data.images

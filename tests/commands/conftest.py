@@ -17,7 +17,7 @@ def desk(shared_data, tiny_folder, tmp_path_factory):
     """The table's rows in a folder with their data, and a cache of their own.
 
     hands/ has 24 photographs, named .JPG, of each of three signs; more/ six more of each; broken/ a damaged one; tiny/
-    is `tiny_folder`, holed/ the same with a damaged test picture; in leaky/ a training picture is a test picture too.
+    is `tiny_folder`, holed/ the same with a damaged test image; in leaky/ a training image is a test image too.
     """
     folder = tmp_path_factory.mktemp("commands") / "desk"
     _photographs(shared_data / "sign_digits.tar", folder)

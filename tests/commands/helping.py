@@ -3,7 +3,7 @@
 from tests.commands.rows import Row
 from tests.snippets import Outcome
 
-from saccade.cli.main import VERBS
+from saccade.cli.main import COMMANDS
 
 
 def _is_one_recipe(outcome: Outcome) -> None:
@@ -21,8 +21,11 @@ def _only_hands_is_gone(outcome: Outcome) -> None:
 
 
 HELPING = [
-    *(Row(f"{verb} --help", [rf"^Usage: .* {verb} ", r"--help +Show this message"]) for verb in VERBS),
-    Row("--help", [rf"^  {verb} +\S" for verb in VERBS]),
+    *(
+        Row(f"{command_name} --help", [rf"^Usage: .* {command_name} ", r"--help +Show this message"])
+        for command_name in COMMANDS
+    ),
+    Row("--help", [rf"^  {command_name} +\S" for command_name in COMMANDS]),
     Row("--version", [r"version \d+\.\d+\.\d+"], alone=True),
     Row("recipes", [r"^recipe +epochs +weights", r"^fast +0\+8 +1,973,944", "^quick: "], alone=True),
     Row("recipes scheduled", [r"^learning_rate +\S+ +the optimizer's highest", "123,466 weights"]),

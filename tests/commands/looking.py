@@ -5,10 +5,10 @@ from tests.commands.rows import Row
 from tests.snippets import Outcome
 
 
-def _has_drawings(outcome: Outcome) -> None:
+def _has_plots(outcome: Outcome) -> None:
     for name in ("samples.png", "classes.png"):
-        with Image.open(outcome.folder / "explore-hands" / name) as drawing:
-            assert min(drawing.size) > 200
+        with Image.open(outcome.folder / "explore-hands" / name) as plot:
+            assert min(plot.size) > 200
 
 
 def _is_of_16_pixels(outcome: Outcome) -> None:
@@ -16,22 +16,22 @@ def _is_of_16_pixels(outcome: Outcome) -> None:
     assert shown["image_size"] == [16, 16]
     assert shown["formats"] == {"JPEG": 72}
     assert [set(counts) for counts in shown["counts"].values()] == [{"0", "1", "2"}] * 2
-    assert shown["drawings"] == ["looks/small/samples.png", "looks/small/classes.png"]
+    assert shown["plots"] == ["looks/small/samples.png", "looks/small/classes.png"]
 
 
-def _tells_of_the_leak(outcome: Outcome) -> None:
+def _reports_the_leak(outcome: Outcome) -> None:
     shown = outcome.json
     assert shown == outcome.read("audits/leaky/audit.json") | {"files": shown["files"]}
     (leak,) = (finding for finding in shown["findings"] if finding["kind"] == "leak")
-    assert {picture["path"] for picture in leak["groups"][0]} == {"train/null/00.png", "test/null/seen.png"}
+    assert {image["path"] for image in leak["groups"][0]} == {"train/null/00.png", "test/null/seen.png"}
 
 
 LOOKING = [
     Row(
         "explore hands",
-        [r"^3 classes; pictures are brought to \d+ x \d+ pixels$", r"^formats: JPEG 72$", r"^all +\d+ +\d+$",
+        [r"^3 classes; images are brought to \d+ x \d+ pixels$", r"^formats: JPEG 72$", r"^all +\d+ +\d+$",
          "^note: the data brings no test split", "^written: explore-hands/samples.png, explore-hands/classes.png$"],
-        look=_has_drawings, alone=True,
+        look=_has_plots, alone=True,
     ),
     Row("explore hands.tar --image-size 16 --out looks/small --json", look=_is_of_16_pixels),
     Row("explore broken", ["^unreadable files: 1$", r"^  0/cut off\.JPG: \S"]),
@@ -43,6 +43,6 @@ LOOKING = [
     ),
     Row(
         "audit leaky --folds 2 --recipe folder --out audits/leaky --json",
-        made=["audits/leaky/audit.html"], look=_tells_of_the_leak,
+        made=["audits/leaky/audit.html"], look=_reports_the_leak,
     ),
 ]  # fmt: skip

@@ -56,7 +56,7 @@ class Row:
         return shlex.split(self.typed)
 
     @property
-    def verb(self) -> str:
+    def command_name(self) -> str:
         """The command; empty where the line has none."""
         return "" if self.words[0].startswith("-") else self.words[0]
 
@@ -126,7 +126,7 @@ class Desk:
 
 
 Spelled = tuple[str, str, str]
-"""A verb, an option and, where the option has a choice of values, a value."""
+"""A command, an option and, where the option has a choice of values, a value."""
 
 
 def spelled_in(words: Sequence[str]) -> set[Spelled]:
@@ -134,37 +134,37 @@ def spelled_in(words: Sequence[str]) -> set[Spelled]:
     _, rest, in_order = _parsed(cli, words)
     if not rest:
         return {(*_named("", option),) for option in in_order}
-    verb, *arguments = rest
-    command = cli.get_command(click.Context(cli), verb)
-    assert command is not None, verb
+    command_name, *arguments = rest
+    command = cli.get_command(click.Context(cli), command_name)
+    assert command is not None, command_name
     values, _, in_order = _parsed(command, arguments)
     found: set[Spelled] = set()
     for option in in_order:
         if isinstance(option, click.Option):
-            found.add(_named(verb, option))
+            found.add(_named(command_name, option))
             if isinstance(option.type, click.Choice):
-                found.add((verb, option.opts[0], str(values[str(option.name)])))
+                found.add((command_name, option.opts[0], str(values[str(option.name)])))
     return found
 
 
 def all_spelled() -> set[Spelled]:
     """All options of all commands, and all values of those that have a choice."""
-    from saccade.cli.main import VERBS
+    from saccade.cli.main import COMMANDS
 
     found: set[Spelled] = set()
-    for verb in ("", *VERBS):
-        command = cli.get_command(click.Context(cli), verb) if verb else cli
+    for command_name in ("", *COMMANDS):
+        command = cli.get_command(click.Context(cli), command_name) if command_name else cli
         assert command is not None
         for option in command.get_params(_context(command)):
             if isinstance(option, click.Option):
-                found.add(_named(verb, option))
+                found.add(_named(command_name, option))
                 if isinstance(option.type, click.Choice):
-                    found |= {(verb, option.opts[0], str(value)) for value in option.type.choices}
+                    found |= {(command_name, option.opts[0], str(value)) for value in option.type.choices}
     return found
 
 
-def _named(verb: str, option: click.Parameter) -> Spelled:
-    return (verb, next(name for name in option.opts if name.startswith("--")), "")
+def _named(command_name: str, option: click.Parameter) -> Spelled:
+    return (command_name, next(name for name in option.opts if name.startswith("--")), "")
 
 
 def _parsed(command: click.Command, words: Sequence[str]) -> tuple[dict[str, Any], list[str], list[click.Parameter]]:

@@ -14,8 +14,8 @@ def _ask(url: str, path: str, body: bytes | None = None, **headers: str) -> tupl
     parts = urlsplit(url)
     connection = HTTPConnection(str(parts.hostname), parts.port, timeout=60)
     connection.request("GET" if body is None else "POST", path, body, headers)
-    answer = connection.getresponse()
-    status, text = answer.status, answer.read()
+    content = connection.getresponse()
+    status, text = content.status, content.read()
     connection.close()
     return status, json.loads(text)
 
@@ -28,9 +28,9 @@ def _asks_for_the_token(url: str, folder: Path) -> None:
     assert _ask(url, "/api/models")[0] == 401
     assert _ask(url, "/api/models", Host="hands.example", Authorization=token)[0] == 200
     assert _ask(url, "/api/models", Host="feet.example", Authorization=token)[0] == 421
-    status, shown = _ask(url, "/api/models/digits/picture?top=2", photograph, Authorization=token)
+    status, shown = _ask(url, "/api/models/digits/image?top=2", photograph, Authorization=token)
     assert status == 200
-    assert shown["unsure"] in (True, False)
+    assert shown["abstained"] in (True, False)
     assert [len(found["class_name"]) for found in shown["classes"]] == [1, 1]
 
 

@@ -4,7 +4,7 @@ import pytest
 from tests.commands.rows import all_spelled, check, spelled_in
 from tests.commands.table import ROWS
 
-from saccade.cli.main import VERBS
+from saccade.cli.main import COMMANDS
 
 DAILY = [row for row in ROWS if not row.long]
 
@@ -19,8 +19,8 @@ def test_what_is_typed_does_what_must_be_seen(row, desk):
 
 
 def test_every_command_ran_in_a_process_of_its_own(desk):
-    alone = {row.verb for row in DAILY if (row.alone or row.ask) and desk.outcome(row).code == 0}
-    assert set(VERBS) - alone == set()
+    alone = {row.command_name for row in DAILY if (row.alone or row.ask) and desk.outcome(row).code == 0}
+    assert set(COMMANDS) - alone == set()
 
 
 def test_every_option_and_every_choice_was_typed_with_success(desk):

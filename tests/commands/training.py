@@ -24,7 +24,7 @@ def _splits(outcome: Outcome, path: str) -> dict[str, str]:
         return {row["path"]: row["split"] for row in csv.DictReader(file)}
 
 
-def _learned_digits(outcome: Outcome) -> None:
+def _classifies_digits(outcome: Outcome) -> None:
     run = _run(outcome, "runs/digits")
     recipe = run.recipe
     assert (recipe.epochs, recipe.batch_size, recipe.seed, recipe.image_size) == (4, 32, 3, 16)
@@ -43,8 +43,8 @@ def _logged(outcome: Outcome) -> None:
     run = _run(outcome, outcome.json["run"])
     (record,) = run.history()
     assert outcome.json["validation_accuracy"] == record.validation_accuracy
-    for part, accuracy in (("train", record.accuracy), ("validation", record.validation_accuracy)):
-        (event,) = EventAccumulator(str(run.path / "tensorboard" / part)).Reload().Tensors("epoch_accuracy")
+    for split, accuracy in (("train", record.accuracy), ("validation", record.validation_accuracy)):
+        (event,) = EventAccumulator(str(run.path / "tensorboard" / split)).Reload().Tensors("epoch_accuracy")
         assert abs(float(make_ndarray(event.tensor_proto)) - accuracy) < 1e-6
     with warnings.catch_warnings(action="ignore"):  # of its own libraries
         client = MlflowClient(f"sqlite:///{outcome.folder / 'mlflow.db'}")
@@ -62,7 +62,7 @@ def _keeps_the_split(outcome: Outcome) -> None:
 
 def _applies_fixes(outcome: Outcome) -> None:
     run = _run(outcome, "runs/fixed")
-    assert (run.data.pictures["test"], sum(run.data.pictures.values())) == (59, 178)  # of 60 and 180
+    assert (run.data.images["test"], sum(run.data.images.values())) == (59, 178)  # of 60 and 180
     assert {"train/null/00.png", "test/one/40.png"}.isdisjoint(_splits(outcome, "runs/fixed"))
     assert (run.path / "fixes.csv").read_bytes() == (outcome.folder / "fixes.csv").read_bytes()
 
@@ -70,7 +70,7 @@ def _applies_fixes(outcome: Outcome) -> None:
 def _left_one_out(outcome: Outcome) -> None:
     lines = (outcome.folder / "runs/broken/quarantine.csv").read_text(encoding="utf-8")
     assert "0/cut off.JPG" in lines
-    assert sum(outcome.read("runs/broken/data.json")["pictures"].values()) == 72
+    assert sum(outcome.read("runs/broken/data.json")["images"].values()) == 72
 
 
 def _went_on_from(path: str, name: str):
@@ -138,7 +138,7 @@ def _make_weights(folder: Path) -> None:
 def _is_a_curve(outcome: Outcome) -> None:
     shown = outcome.json
     assert shown == outcome.read("curves/tiny/learning_curve.json")
-    assert [point["pictures"] for point in shown["points"]] == [21, 30, 50, 80]
+    assert [point["images"] for point in shown["points"]] == [21, 30, 50, 80]
     assert [len(point["accuracies"]) for point in shown["points"]] == [2, 2, 2, 2]
     assert shown["recipe"]["seed"] == 4
     assert shown["verdict"] in ("would help", "would hardly help", "can't be told")
@@ -161,7 +161,7 @@ TRAINING = [
          "^trained on digits: weights of epoch 4 of 4 kept$", "^run: runs/digits$",
          "^next: saccade evaluate runs/digits$"],
         made=["runs/digits/model.keras", "runs/digits/model.onnx", "runs/digits/weights.safetensors"],
-        look=_learned_digits, alone=True,
+        look=_classifies_digits, alone=True,
     ),
     Row(
         f"train hands {_SMALL} --tensorboard --mlflow --json",
@@ -176,7 +176,7 @@ TRAINING = [
     ),
     Row(
         f"train broken {_SMALL} --out runs/broken",
-        ["1 picture can't be read and is left out", r"^  0/cut off\.JPG: "], look=_left_one_out,
+        ["1 image can't be read and is left out", r"^  0/cut off\.JPG: "], look=_left_one_out,
     ),
     Row(
         "train tiny --from runs/digits --epochs 2 --set validation=0.2 --out runs/from-run",

@@ -45,7 +45,7 @@ def _compared(split: str):
         shown = outcome.json
         assert shown == outcome.read(f"compared/{split}/comparison.json")
         assert shown["split"] == split
-        assert {contender["name"] for contender in shown["contenders"]} == {"strict", "more"}
+        assert {group["name"] for group in shown["run groups"]} == {"strict", "more"}
 
     return look
 
@@ -53,17 +53,19 @@ def _compared(split: str):
 def _predictions_as_json(outcome: Outcome) -> None:
     predictions = outcome.json
     assert len(predictions) == 60
-    assert all(len(one["top"]) == 2 and 0 <= one["familiarity"] <= 1 and not one["refusal"] for one in predictions)
+    assert all(
+        len(one["top"]) == 2 and 0 <= one["ood_score"] <= 1 and not one["unreadable_reason"] for one in predictions
+    )
     ones = [one for one in predictions if "/one/" in one["name"]]
-    right = sum(one["top"][0]["class_name"] == "1" for one in ones if not one["unsure"])
-    assert right > 0.6 * len(ones)  # all of 20, by a network that has learned ten digits
+    correct = sum(one["top"][0]["class_name"] == "1" for one in ones if not one["abstained"])
+    assert correct > 0.6 * len(ones)  # all of 20, by a network that has learned ten digits
 
 
 def _predictions_as_csv(outcome: Outcome) -> None:
     rows = list(csv.DictReader(io.StringIO(outcome.stdout)))
     assert len(rows) == 21
     assert {row["class_1"] for row in rows} <= set("0123456789") | {""}
-    assert [bool(row["refusal"]) for row in rows] == [*[False] * 20, True]
+    assert [bool(row["unreadable_reason"]) for row in rows] == [*[False] * 20, True]
 
 
 def _exported(form: str) -> Any:
@@ -90,7 +92,7 @@ def _two_formats(outcome: Outcome) -> None:
     onnx, keras = outcome.json["formats"]
     assert (onnx["format"], keras["format"]) == ("onnx", "keras")
     for found in (onnx, keras):
-        assert found["pictures"] == 282
+        assert found["images"] == 282
         assert found["right"] > 0.7 * 282
         assert found["one_picture_ms"] > 0
     assert onnx["memory_mb"] < keras["memory_mb"]
@@ -101,7 +103,7 @@ def _two_formats(outcome: Outcome) -> None:
 USING = [
     Row(
         "evaluate runs/digits",
-        [r"^digits, test split: 374 pictures scored, each once$", r"^accuracy +\d\d\.\d\d%  \(95% interval ",
+        [r"^digits, test split: 374 images scored, each once$", r"^accuracy +\d\d\.\d\d%  \(95% interval ",
          r"^\(macro average\) ", r"^calibration error ", r"^  \S*runs/digits/report\.json$"],
         made=["runs/digits/confusion_matrix.png", "runs/digits/predictions.png", "runs/digits/answers.safetensors"],
         alone=True,
@@ -111,10 +113,10 @@ USING = [
     Row("evaluate runs/digits --split train --json", look=_scored("train", "report-train.json")),
     Row(
         "evaluate runs/from-run --data holed",
-        ["60 of 61 pictures scored", r"n = 60 of 61\)", r"^  test/two/cut off\.JPG: "],
+        ["60 of 61 images scored", r"n = 60 of 61\)", r"^  test/two/cut off\.JPG: "],
     ),
     Row("evaluate runs/from-run --data holed --strict", [r"^error: ", r"cut off\.JPG"], code=1),
-    Row("evaluate runs/from-run --fixes fixes.csv", [r"^tiny, test split: 59 pictures scored, each once$"]),
+    Row("evaluate runs/from-run --fixes fixes.csv", [r"^tiny, test split: 59 images scored, each once$"]),
     Row("evaluate runs/from-weights --corruptions --json", look=_fell, made=["runs/from-weights/robustness.png"]),
     Row("evaluate digits.onnx --data digits", [r"^accuracy +\d\d\.\d\d%  \(95% interval .* n = 374\)"]),
     Row("report runs/digits", ["^written: .*/report.html$", "^written: .*/README.md$"], alone=True),
@@ -126,7 +128,7 @@ USING = [
     ),
     Row(
         "compare runs/strict runs/seeds/seed-5 runs/seeds/seed-6",
-        [r"^ +runs +accuracy", "test split: .* pictures answered by all$",
+        [r"^ +runs +accuracy", "test split: .* images answered by all$",
          r"^  \S*comparisons/1/differences.png$"], alone=True,
     ),
     *(
@@ -142,10 +144,10 @@ USING = [
     ),
     Row(
         "predict runs/digits new --top 2 --abstain 0.5 --familiarity --json",
-        ["^unsure below "], look=_predictions_as_json,
+        ["^abstained below "], look=_predictions_as_json,
     ),
     Row("predict runs/digits new/one 'broken/0/cut off.JPG' --csv", code=1, look=_predictions_as_csv),
-    Row("predict runs/digits 'new/one/4*.png' --csv --top 1", [r"^picture,true_class,class_1,probability_1,unsure,"]),
+    Row("predict runs/digits 'new/one/4*.png' --csv --top 1", [r"^image,true_class,class_1,probability_1,abstained,"]),
     Row("export runs/digits --format onnx --out digits.onnx", [r"^written: \S*digits\.onnx$", "^size: "], alone=True),
     *(
         Row(f"export runs/digits --format {form} --json", look=_exported(form))

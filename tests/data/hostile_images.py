@@ -1,4 +1,4 @@
-"""Pictures that mean harm: mutations of real files, and bombs; and what the decoder makes of them, within bounds.
+"""Images that mean harm: mutations of real files, and bombs; and what the decoder makes of them, within bounds.
 
     python -m tests.data.hostile_images mutations 5000 1 > tests/data/mutations.csv
     python -m tests.data.hostile_images bombs > tests/data/bombs.csv
@@ -21,12 +21,12 @@ import numpy as np
 from PIL import Image
 from tests.data.images import encode, photo
 
-from saccade.data.dataset import PictureRule
+from saccade.data.dataset import Preprocessing
 from saccade.data.decoding.decode import decode
 from saccade.data.decoding.resource_limits import bound_memory
-from saccade.errors import PictureError
+from saccade.errors import ImageError
 
-RULE = PictureRule(32, 32)
+PREPROCESSING = Preprocessing(32, 32)
 SECONDS = 2
 IN_A_CHILD = 50
 
@@ -58,31 +58,31 @@ def mutated(contents, others, draw):
     return bytes(contents)
 
 
-def real_pictures():
+def real_images():
     """Small files of every format, most of their modes and options, by name."""
-    colours = Image.fromarray(photo(40, 56))
+    colors = Image.fromarray(photo(40, 56))
     variants: dict[str, tuple[Image.Image, str, dict[str, Any]]] = {
-        "colours.jpg": (colours, "JPEG", {}),
-        "progressive.jpg": (colours, "JPEG", {"progressive": True, "quality": 60}),
-        "grey.jpg": (colours.convert("L"), "JPEG", {}),
-        "cmyk.jpg": (colours.convert("CMYK"), "JPEG", {}),
-        "colours.png": (colours, "PNG", {}),
-        "transparent.png": (colours.convert("RGBA"), "PNG", {}),
-        "palette.png": (colours.quantize(20), "PNG", {"transparency": 3}),
-        "bits.png": (colours.convert("1"), "PNG", {}),
+        "colours.jpg": (colors, "JPEG", {}),
+        "progressive.jpg": (colors, "JPEG", {"progressive": True, "quality": 60}),
+        "grey.jpg": (colors.convert("L"), "JPEG", {}),
+        "cmyk.jpg": (colors.convert("CMYK"), "JPEG", {}),
+        "colours.png": (colors, "PNG", {}),
+        "transparent.png": (colors.convert("RGBA"), "PNG", {}),
+        "palette.png": (colors.quantize(20), "PNG", {"transparency": 3}),
+        "bits.png": (colors.convert("1"), "PNG", {}),
         "deep.png": (Image.fromarray(np.uint16(photo(40, 56)[:, :, 0]) * 257), "PNG", {}),
-        "colours.gif": (colours.quantize(64), "GIF", {}),
-        "moving.gif": (colours.quantize(8), "GIF", {"save_all": True, "append_images": [colours.quantize(4)]}),
-        "colours.bmp": (colours, "BMP", {}),
-        "palette.bmp": (colours.quantize(16), "BMP", {}),
-        "lossy.webp": (colours, "WEBP", {}),
-        "lossless.webp": (colours.convert("RGBA"), "WEBP", {"lossless": True}),
+        "colours.gif": (colors.quantize(64), "GIF", {}),
+        "moving.gif": (colors.quantize(8), "GIF", {"save_all": True, "append_images": [colors.quantize(4)]}),
+        "colours.bmp": (colors, "BMP", {}),
+        "palette.bmp": (colors.quantize(16), "BMP", {}),
+        "lossy.webp": (colors, "WEBP", {}),
+        "lossless.webp": (colors.convert("RGBA"), "WEBP", {"lossless": True}),
     }
     return {name: encode(image, kind, **options) for name, (image, kind, options) in sorted(variants.items())}
 
 
 def mutations(count, seed):
-    sources = list(real_pictures().items())
+    sources = list(real_images().items())
     others = [contents for _, contents in sources]
     for number in range(count):
         name, contents = sources[number % len(sources)]
@@ -93,9 +93,9 @@ def chunk(kind, data):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def png(width, height, depth=8, colour=2, rows=None, extra=b""):
+def png(width, height, depth=8, color=2, rows=None, extra=b""):
     data = zlib.compress(bytes(100) if rows is None else rows, 9)
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 
@@ -164,49 +164,49 @@ def bombs():
 def outcome(contents):
     """What the decoder makes of it: decoded, to what; or refused, why."""
     try:
-        decoded = decode(contents, RULE)
-    except PictureError as error:
-        return "refused", error.problem
+        decoded = decode(contents, PREPROCESSING)
+    except ImageError as error:
+        return "unreadable", error.problem
     assert decoded.pixels.shape == (32, 32, 3)
     assert decoded.pixels.dtype == np.uint8
-    facts = decoded.facts
-    return "decoded", f"{facts.format} {facts.mode} {facts.height}x{facts.width}"
+    header = decoded.header
+    return "decoded", f"{header.format} {header.mode} {header.height}x{header.width}"
 
 
-def in_child(pictures):
-    """Decodes pictures in a bounded child; yields each name, outcome and detail, "lost" for one that ended it."""
+def in_child(images):
+    """Decodes images in a bounded child; yields each name, outcome and detail, "lost" for one that ended it."""
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(read)
-        bound_memory(RULE.max_pixels)
-        with os.fdopen(write, "w", errors="backslashreplace") as answers:
-            for _, contents in pictures:
+        bound_memory(PREPROCESSING.max_pixels)
+        with os.fdopen(write, "w", errors="backslashreplace") as stream:
+            for _, contents in images:
                 signal.setitimer(signal.ITIMER_PROF, SECONDS)
-                answers.write("\t".join(outcome(contents)).replace("\n", " ") + "\n")
+                stream.write("\t".join(outcome(contents)).replace("\n", " ") + "\n")
                 signal.setitimer(signal.ITIMER_PROF, 0)
-                answers.flush()
+                stream.flush()
         os._exit(0)
     os.close(write)
-    with os.fdopen(read) as answers:
-        told = [line.rstrip("\n").split("\t") for line in answers]
+    with os.fdopen(read) as stream:
+        lines = [line.rstrip("\n").split("\t") for line in stream]
     _, status = os.waitpid(child, 0)
-    for (name, _), (result, detail) in zip(pictures, told, strict=False):
+    for (name, _), (result, detail) in zip(images, lines, strict=False):
         yield name, result, detail
-    if len(told) < len(pictures):
-        yield pictures[len(told)][0], "lost", f"exit {os.waitstatus_to_exitcode(status)}"
-        yield from in_child(pictures[len(told) + 1 :])
+    if len(lines) < len(images):
+        yield images[len(lines)][0], "lost", f"exit {os.waitstatus_to_exitcode(status)}"
+        yield from in_child(images[len(lines) + 1 :])
 
 
 def main():
     what, *rest = sys.argv[1:]
-    pictures = list(mutations(int(rest[0]), int(rest[1])) if rest else bombs())
+    images = list(mutations(int(rest[0]), int(rest[1])) if rest else bombs())
     assert what == ("mutations" if rest else "bombs")
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(["name", "outcome", "detail"])
     size, lost = (IN_A_CHILD, 0) if rest else (1, 0)
-    for start in range(0, len(pictures), size):
-        for row in in_child(pictures[start : start + size]):
+    for start in range(0, len(images), size):
+        for row in in_child(images[start : start + size]):
             writer.writerow(row)
             lost += row[1] == "lost"
     sys.stderr.write(f"largest child: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1000} MB\n")

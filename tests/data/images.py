@@ -1,4 +1,4 @@
-"""Real encoded pictures for the tests of the data room."""
+"""Real encoded images for the tests of the data package."""
 
 import io
 from pathlib import Path
@@ -8,16 +8,16 @@ from PIL import Image, ImageOps
 
 
 def photo(height=48, width=64, seed=0):
-    """An RGB picture with smooth shapes and some noise, as an array [height, width, 3]."""
-    generator = np.random.default_rng(seed)
+    """An RGB image with smooth shapes and some noise, as an array [height, width, 3]."""
+    rng = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width] / max(height, width)
     waves = [np.sin(5 * x + k + seed) * np.cos(4 * y - k) for k in range(3)]
-    noise = generator.normal(0, 0.05, (height, width, 3))
+    noise = rng.normal(0, 0.05, (height, width, 3))
     return np.uint8(np.clip(128 + 100 * (np.stack(waves, axis=2) + noise), 0, 255))
 
 
 def encode(image, kind, **options):
-    """The bytes of a picture in a format, which Pillow names."""
+    """The bytes of an image in a format, which Pillow names."""
     stream = io.BytesIO()
     (Image.fromarray(image) if isinstance(image, np.ndarray) else image).save(stream, kind, **options)
     return stream.getvalue()
@@ -40,15 +40,15 @@ def class_folder(root: Path, classes=("cat", "dog"), count=10, size=(32, 32), st
 
 
 def over_white(contents):
-    """What Pillow itself makes of a picture, upright and laid over white: uint8 [height, width, 3].
+    """What Pillow itself makes of an image, upright and laid over white: uint8 [height, width, 3].
 
-    Pillow clips 16-bit grey, so of such pictures the high byte is taken, and what is transparent by its tRNS chunk is
+    Pillow clips 16-bit grey, so of such images the high byte is taken, and what is transparent by its tRNS chunk is
     found among the 16-bit samples.
     """
-    picture = ImageOps.exif_transpose(Image.open(io.BytesIO(contents)))
-    if picture.mode == "I;16":
-        grey = np.asarray(picture)
-        picture = Image.fromarray(np.uint8(grey // 256)).convert("RGBA")
-        picture.putalpha(Image.fromarray(np.uint8(255 * (grey != picture.info.get("transparency", -1)))))
-    white = Image.new("RGBA", picture.size, "white")
-    return np.asarray(Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB"))
+    image = ImageOps.exif_transpose(Image.open(io.BytesIO(contents)))
+    if image.mode == "I;16":
+        gray = np.asarray(image)
+        image = Image.fromarray(np.uint8(gray // 256)).convert("RGBA")
+        image.putalpha(Image.fromarray(np.uint8(255 * (gray != image.info.get("transparency", -1)))))
+    white = Image.new("RGBA", image.size, "white")
+    return np.asarray(Image.alpha_composite(white, image.convert("RGBA")).convert("RGB"))

@@ -6,13 +6,13 @@ from PIL import Image
 from tests.data.images import class_folder, encode, photo, write
 
 from saccade.data.explore import channel_statistics, explore
-from saccade.data.explore_plots import choose_samples, save_drawings
+from saccade.data.explore_plots import choose_samples, save_plots
 from saccade.data.load import load
 
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """Four pictures of each class in train and two in test, doubled ones, an unreadable one, several kinds."""
+    """Four images of each class in train and two in test, doubled ones, an unreadable one, several kinds."""
     root = tmp_path_factory.mktemp("data") / "animals"
     class_folder(root / "train", count=4)
     class_folder(root / "test", count=2, start=4)
@@ -32,9 +32,7 @@ def test_the_counts(exploration):
     assert exploration.counts == {"train": {"cat": 5, "dog": 5}, "test": {"cat": 2, "dog": 3}}
     assert exploration.modes == {"RGB": 14, "L": 1}
     assert exploration.formats == {"PNG": 14, "JPEG": 1}
-    assert [(picture.path, picture.reason) for picture in exploration.refused] == [
-        ("train/dog/broken.jpg", "empty file")
-    ]
+    assert [(image.path, image.reason) for image in exploration.unreadable] == [("train/dog/broken.jpg", "empty file")]
 
 
 def test_the_sizes(exploration):
@@ -64,10 +62,10 @@ def test_mean_and_standard_deviation_of_the_training_split(root, exploration):
 
 def test_a_dataset_can_be_explored_and_everything_is_json(root, exploration):
     assert explore(load(root)) == exploration
-    facts = json.loads(json.dumps(exploration.to_dict()))
-    assert facts["counts"]["train"]["cat"] == 5
-    assert facts["refused"] == [{"path": "train/dog/broken.jpg", "split": "train", "reason": "empty file"}]
-    assert facts["fingerprint"] == exploration.fingerprint
+    found = json.loads(json.dumps(exploration.to_dict()))
+    assert found["counts"]["train"]["cat"] == 5
+    assert found["unreadable"] == [{"path": "train/dog/broken.jpg", "split": "train", "reason": "empty file"}]
+    assert found["fingerprint"] == exploration.fingerprint
 
 
 def test_samples_are_spread_over_the_classes_and_always_the_same(tmp_path):
@@ -79,19 +77,19 @@ def test_samples_are_spread_over_the_classes_and_always_the_same(tmp_path):
     np.testing.assert_array_equal(chosen, choose_samples(train))
 
 
-def test_the_drawings_are_pngs_of_a_readable_size(root, exploration, tmp_path):
-    samples, classes = save_drawings(load(root), exploration, tmp_path)
+def test_the_plots_are_pngs_of_a_readable_size(root, exploration, tmp_path):
+    samples, classes = save_plots(load(root), exploration, tmp_path)
     assert (samples.name, classes.name) == ("samples.png", "classes.png")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["classes.png", "samples.png"]
     for path in (samples, classes):
-        with Image.open(path) as picture:
-            assert picture.format == "PNG"
-            assert min(picture.size) >= 200
-            assert len(np.unique(np.asarray(picture.convert("L")))) > 10
+        with Image.open(path) as image:
+            assert image.format == "PNG"
+            assert min(image.size) >= 200
+            assert len(np.unique(np.asarray(image.convert("L")))) > 10
 
 
 def test_class_names_in_other_scripts_and_with_dollars_can_be_drawn(tmp_path):
     class_folder(tmp_path / "data", classes=("$cat_", "狗", "a" * 200), count=3)
     dataset = load(tmp_path / "data")
-    for path in save_drawings(dataset, explore(dataset), tmp_path):
+    for path in save_plots(dataset, explore(dataset), tmp_path):
         assert path.is_file()

@@ -17,7 +17,7 @@ def dataset(tmp_path_factory):
     return load(root)
 
 
-def test_pictures_are_dropped_and_relabelled_and_nothing_else_changes(dataset):
+def test_images_are_dropped_and_relabeled_and_nothing_else_changes(dataset):
     fixes = (
         Fix("train/cat/000.png", "train", "drop"),
         Fix("train/cat/001.png", "train", "relabel", "dog"),
@@ -33,7 +33,7 @@ def test_pictures_are_dropped_and_relabelled_and_nothing_else_changes(dataset):
     np.testing.assert_array_equal(after.take(slice(None)), before.take(np.arange(1, 8)))
     assert list(fixed.splits["test"].names) == ["test/cat/004.png", "test/cat/005.png", "test/dog/004.png"]
     assert before.labels[1] == 0
-    assert fixed.notes[-1] == "fixes applied: 2 pictures dropped, 1 relabelled"
+    assert fixed.notes[-1] == "fixes applied: 2 images dropped, 1 relabelled"
 
 
 def test_the_fingerprint_tells_what_was_changed(dataset):
@@ -41,8 +41,8 @@ def test_the_fingerprint_tells_what_was_changed(dataset):
         return apply_fixes(dataset, fixes).fingerprint
 
     one, other = Fix("train/cat/000.png", "train", "drop"), Fix("train/cat/001.png", "train", "drop")
-    relabelled = Fix("train/cat/000.png", "train", "relabel", "dog")
-    assert len({dataset.fingerprint, fingerprint(one), fingerprint(other), fingerprint(relabelled)}) == 4
+    relabeled = Fix("train/cat/000.png", "train", "relabel", "dog")
+    assert len({dataset.fingerprint, fingerprint(one), fingerprint(other), fingerprint(relabeled)}) == 4
     assert fingerprint(one, other) == fingerprint(other, one)
     assert fingerprint(Fix("train/cat/000.png", "train", "keep")) == dataset.fingerprint
 
@@ -87,11 +87,11 @@ def test_a_file_that_is_not_there_or_no_text(tmp_path):
 @pytest.mark.parametrize(
     ("fixes", "found"),
     [
-        ([Fix("train/cat/9.png", "train", "drop")], "there is no picture train/cat/9.png in the train split"),
-        ([Fix("train/cat/000.png", "test", "drop")], "there is no picture train/cat/000.png in the test split"),
+        ([Fix("train/cat/9.png", "train", "drop")], "there is no image train/cat/9.png in the train split"),
+        ([Fix("train/cat/000.png", "test", "drop")], "there is no image train/cat/000.png in the test split"),
         ([Fix("train/cat/000.png", "validation", "drop")], "has no validation split"),
         ([Fix("train/cat/000.png", "train", "relabel", "cow")], "has no class 'cow'"),
-        ([Fix(f"train/cat/00{n}.png", "train", "drop") for n in range(4)], "no picture of the class 'cat'"),
+        ([Fix(f"train/cat/00{n}.png", "train", "drop") for n in range(4)], "no image of the class 'cat'"),
         ([Fix(f"test/{name}/00{n}.png", "test", "drop") for name in ("cat", "dog") for n in (4, 5)], "the test split"),
     ],
 )

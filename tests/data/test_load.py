@@ -7,11 +7,11 @@ import pytest
 from tests.data.images import class_folder, encode, photo, write
 
 from saccade.data.cache.disk_cache import cache_entries, cache_folder
-from saccade.data.dataset import PictureRule
+from saccade.data.dataset import Preprocessing
 from saccade.data.decoding.decode import decode
-from saccade.data.load import load, load_with_rule
+from saccade.data.load import load, load_with_preprocessing
 from saccade.errors import DataError
-from saccade.inference.image_inputs import find_pictures
+from saccade.inference.image_inputs import find_images
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -40,11 +40,11 @@ def test_a_folder_of_classes(animals):
     assert dataset.name == "animals"
     assert dataset.source == str(animals)
     assert dataset.class_names == ("cat", "dog")
-    assert dataset.rule == PictureRule(32, 32)
-    assert dataset.refused == ()
-    pictures = by_name(dataset)
-    assert len(pictures) == 20
-    for name, (_, label, pixels) in pictures.items():
+    assert dataset.preprocessing == Preprocessing(32, 32)
+    assert dataset.unreadable == ()
+    images = by_name(dataset)
+    assert len(images) == 20
+    for name, (_, label, pixels) in images.items():
         assert dataset.class_names[label] == name.split("/")[0]
         np.testing.assert_array_equal(pixels, decode((animals / name).read_bytes()).pixels)
     train = dataset.splits["train"]
@@ -52,20 +52,20 @@ def test_a_folder_of_classes(animals):
     assert not train.store.flags.writeable
 
 
-def test_data_without_a_test_split_gets_one_and_says_so(animals):
+def test_data_without_a_test_split_gets_one_and_reports_it(animals):
     dataset = load(animals)
     assert set(dataset.splits) == {"train", "test"}
     (note,) = dataset.notes
-    assert note.startswith("the data brings no test split: a fifth of its pictures, chosen by a hash")
+    assert note.startswith("the data brings no test split: a fifth of its images, chosen by a hash")
     assert set(np.unique(dataset.splits["test"].labels)) == {0, 1}
 
 
-def test_pictures_stay_in_their_split_when_others_are_added(animals):
+def test_images_stay_in_their_split_when_others_are_added(animals):
     before = by_name(load(animals))
     class_folder(animals, start=10)
     after = by_name(load(animals))
     assert len(after) == 40
-    # A forced choice in a tiny class may be undone; with ten pictures in each class none was.
+    # A forced choice in a tiny class may be undone; with ten images in each class none was.
     assert {name: after[name][0] for name in before} == {name: split for name, (split, *_) in before.items()}
 
 
@@ -73,7 +73,7 @@ def test_splits_that_the_data_brings_are_kept(tmp_path):
     for split in ("train", "valid", "test"):
         class_folder(tmp_path / "data" / split, count=3, start={"train": 0, "valid": 3, "test": 6}[split])
     dataset = load(tmp_path / "data")
-    assert {split: list(part.names) for split, part in dataset.splits.items()} == {
+    assert {split: list(own.names) for split, own in dataset.splits.items()} == {
         "train": [f"train/{name}/00{n}.png" for name in ("cat", "dog") for n in (0, 1, 2)],
         "validation": [f"valid/{name}/00{n}.png" for name in ("cat", "dog") for n in (3, 4, 5)],
         "test": [f"test/{name}/00{n}.png" for name in ("cat", "dog") for n in (6, 7, 8)],
@@ -83,7 +83,7 @@ def test_splits_that_the_data_brings_are_kept(tmp_path):
 
 def test_an_archive_gives_the_same_data_as_its_folder(animals, tmp_path):
     with tarfile.open(tmp_path / "animals.tar.xz", "w:xz") as archive:
-        archive.add(animals, "pictures")
+        archive.add(animals, "images")
     from_archive, from_folder = load(tmp_path / "animals.tar.xz"), load(animals)
     assert from_archive.name == "animals"
     assert from_archive.source == str(tmp_path / "animals.tar.xz")
@@ -92,26 +92,26 @@ def test_an_archive_gives_the_same_data_as_its_folder(animals, tmp_path):
     assert len(arrays()) == 1
 
 
-def test_unreadable_pictures_are_left_out_named_and_counted(animals):
+def test_unreadable_images_are_left_out_named_and_counted(animals):
     write(animals / "cat" / "broken.jpg", encode(photo(), "JPEG")[:500])
     write(animals / "dog" / "page.png", b"<html>not found</html>")
     write(animals / "dog" / "line\nbreak.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     dataset = load(animals)
-    assert [(refused.path, refused.split, refused.reason) for refused in dataset.refused] == [
+    assert [(unreadable.path, unreadable.split, unreadable.reason) for unreadable in dataset.unreadable] == [
         ("cat/broken.jpg", "train", "truncated JPEG"),
-        ("dog/line\\nbreak.heic", "train", "HEIC pictures are not supported: convert them to JPEG or PNG"),
-        ("dog/page.png", "test", "not a picture: it looks like an HTML page"),  # by the hash of its contents
+        ("dog/line\\nbreak.heic", "train", "HEIC images are not supported: convert them to JPEG or PNG"),
+        ("dog/page.png", "test", "not an image: it looks like an HTML page"),  # by the hash of its contents
     ]
     assert len(by_name(dataset)) == 20
-    assert load(animals).refused == dataset.refused
+    assert load(animals).unreadable == dataset.unreadable
 
 
-def test_a_class_whose_pictures_can_not_be_read(animals):
+def test_a_class_whose_images_can_not_be_read(animals):
     for path in (animals / "dog").iterdir():
         path.write_bytes(b"nothing")
     message = failure(animals)
-    assert "no picture of the class 'dog' can be read" in message
-    assert "found: dog/000.png: not a picture: it looks like text" in message
+    assert "no image of the class 'dog' can be read" in message
+    assert "found: dog/000.png: not an image: it looks like text" in message
     assert not arrays()
 
 
@@ -119,14 +119,14 @@ def test_a_test_split_that_can_not_be_read(tmp_path):
     class_folder(tmp_path / "data/train", count=2)
     for name in ("cat", "dog"):
         write(tmp_path / "data/test" / name / "1.jpg", b"")
-    assert "no picture of the test split can be read" in failure(tmp_path / "data")
+    assert "no image of the test split can be read" in failure(tmp_path / "data")
 
 
-def test_too_few_different_pictures_to_test_with(tmp_path):
+def test_too_few_different_images_to_test_with(tmp_path):
     class_folder(tmp_path / "data", count=1)
     message = failure(tmp_path / "data")
-    assert "there are too few pictures to keep some of them for testing" in message
-    assert "expected: at least two different pictures in a class" in message
+    assert "there are too few images to keep some of them for testing" in message
+    assert "expected: at least two different images in a class" in message
 
 
 def test_the_second_start_decodes_nothing(animals):
@@ -163,25 +163,25 @@ def test_every_change_of_contents_changes_the_fingerprint(animals):
 
 def test_a_change_that_keeps_size_and_time_is_noticed(animals):
     path = write(animals / "cat" / "bitmap.bmp", encode(photo(32, 32), "BMP"))
-    before, facts = load(animals), path.stat()
+    before, status = load(animals), path.stat()
     path.write_bytes(encode(photo(32, 32, seed=5), "BMP"))
-    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-    assert path.stat().st_size == facts.st_size
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert path.stat().st_size == status.st_size
     assert load(animals).fingerprint != before.fingerprint
 
 
 def test_the_fingerprint_does_not_depend_on_the_size(animals):
     small = load(animals, image_size=8)
-    assert small.rule == PictureRule(8, 8)
+    assert small.preprocessing == Preprocessing(8, 8)
     assert small.splits["train"].store.shape[1:] == (8, 8, 3)
     assert small.fingerprint == load(animals).fingerprint
     assert len(arrays()) == 2
 
 
-def test_a_given_rule_is_used_as_it_is(animals):
-    rule = PictureRule(20, 30, background=(1, 2, 3))
-    dataset = load_with_rule(animals, rule)
-    assert dataset.rule == rule
+def test_a_given_preprocessing_is_used_as_it_is(animals):
+    preprocessing = Preprocessing(20, 30, background=(1, 2, 3))
+    dataset = load_with_preprocessing(animals, preprocessing)
+    assert dataset.preprocessing == preprocessing
     assert dataset.splits["test"].take(slice(0, 1)).shape == (1, 20, 30, 3)
 
 
@@ -194,23 +194,23 @@ def test_a_given_rule_is_used_as_it_is(animals):
         ([(500, 600), (600, 500)] * 2, (224, 224)),
     ],
 )
-def test_the_default_size_follows_the_pictures(tmp_path, sizes, expected):
+def test_the_default_size_follows_the_images(tmp_path, sizes, expected):
     for name in ("a", "b"):
         for number, (height, width) in enumerate(sizes):
             write(
                 tmp_path / "data" / name / f"{number}.png", encode(photo(height, width, seed=ord(name) + number), "PNG")
             )
-    rule = load(tmp_path / "data").rule
-    assert (rule.height, rule.width) == expected
+    preprocessing = load(tmp_path / "data").preprocessing
+    assert (preprocessing.height, preprocessing.width) == expected
 
 
-def test_one_picture_of_another_size_among_many_is_noticed(tmp_path):
+def test_one_image_of_another_size_among_many_is_noticed(tmp_path):
     class_folder(tmp_path / "data", count=100, size=(40, 40))
     write(tmp_path / "data/dog/051.png", encode(photo(200, 300), "PNG"))
     dataset = load(tmp_path / "data")
-    assert dataset.rule == PictureRule(32, 32)
+    assert dataset.preprocessing == Preprocessing(32, 32)
     assert len(arrays()) == 1
-    assert load(tmp_path / "data").rule == PictureRule(32, 32)
+    assert load(tmp_path / "data").preprocessing == Preprocessing(32, 32)
 
 
 @pytest.mark.parametrize("size", [0, -3, 5000])
@@ -250,16 +250,16 @@ def test_the_name_of_a_folder_given_as_a_relative_path(animals, monkeypatch):
     assert load(".").name == "animals"
 
 
-def test_refused_pictures_are_counted_in_the_split_that_their_contents_put_them_in(animals):
+def test_unreadable_images_are_counted_in_the_split_that_their_contents_put_them_in(animals):
     """A test report can say "n of N" for data that brings no test split."""
     for number in range(40):
         (animals / "cat" / f"broken{number}.jpg").write_bytes(b"\xff\xd8\xff broken %d" % number)
-    refused = load(animals).refused
-    assert len(refused) == 40
-    in_test = {picture.path for picture in refused if picture.split == "test"}
+    unreadable = load(animals).unreadable
+    assert len(unreadable) == 40
+    in_test = {image.path for image in unreadable if image.split == "test"}
     assert 2 <= len(in_test) <= 15
     (animals / "dog" / "another.jpg").write_bytes(b"")
-    again = {picture.path for picture in load(animals).refused if picture.split == "test"}
+    again = {image.path for image in load(animals).unreadable if image.split == "test"}
     assert again == in_test
 
 
@@ -268,4 +268,4 @@ def test_an_empty_name_is_not_the_current_folder(animals, monkeypatch):
     with pytest.raises(DataError, match="has no name"):
         load("")
     with pytest.raises(DataError, match="has no name"):
-        find_pictures([""])
+        find_images([""])

@@ -7,7 +7,7 @@ import tarfile
 import pytest
 from tests.data.images import class_folder, write
 
-from saccade.data.dataset import PictureRule
+from saccade.data.dataset import Preprocessing
 from saccade.data.load import load, load_default
 from saccade.errors import DataError, DataNotFoundError
 
@@ -23,7 +23,7 @@ def failure(data, kind=DataError):
 def test_the_digits_are_bundled():
     digits = load("digits")
     assert digits.class_names == tuple("0123456789")
-    assert digits.rule == PictureRule(32, 32)
+    assert digits.preprocessing == Preprocessing(32, 32)
     assert (digits.name, digits.source) == ("digits", "digits")
     assert {name: len(split) for name, split in digits.splits.items()} == {"train": 1423, "test": 374}
     train = digits.splits["train"]
@@ -60,7 +60,7 @@ def test_without_a_name_a_jpeg_copy_of_cifar10_serves_and_is_named(tmp_path, mon
     dataset = load_default(image_size=32)
     assert dataset.name == "cifar10-jpeg"
     assert dataset.notes[0].startswith("this is a JPEG copy of CIFAR-10")
-    assert dataset.rule == PictureRule(32, 32)
+    assert dataset.preprocessing == Preprocessing(32, 32)
 
 
 def test_a_name_that_nothing_has(animals, tmp_path, monkeypatch):
@@ -75,7 +75,7 @@ def test_a_name_that_nothing_has(animals, tmp_path, monkeypatch):
 
 def test_a_file_that_is_no_archive(tmp_path):
     message = failure(write(tmp_path / "model.h5", b"x"))
-    assert "is neither a folder nor an archive of pictures" in message
+    assert "is neither a folder nor an archive of images" in message
     assert "a file whose name ends in .zip, .tar, .tar.gz, .tgz, .tar.xz" in message
 
 
@@ -99,11 +99,11 @@ def test_without_a_network_cifar10_is_a_clear_error_and_the_default_is_the_digit
     write(tmp_path / "data" / "cifar-10-python.tar.gz", b"not the official archive")
     folders = ("", str(tmp_path / "data"))
     environment = {**os.environ, **proxies, "KERAS_HOME": str(tmp_path / "keras")}
-    answer = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", OFFLINE, *folders], env=environment, capture_output=True, text=True, check=True
     )
-    assert "Downloading" not in answer.stderr
-    for data, line in zip(folders, answer.stdout.splitlines(), strict=True):
+    assert "Downloading" not in completed.stderr
+    for data, line in zip(folders, completed.stdout.splitlines(), strict=True):
         strict, name, notes = json.loads(line)
         reason = (
             f"{tmp_path}/data/cifar-10-python.tar.gz is not the official archive, and the download failed"

@@ -1,8 +1,8 @@
-"""The decoder against real odd and broken pictures: PngSuite, libpng's crashers, EXIF orientations.
+"""The decoder against real odd and broken images: PngSuite, libpng's crashers, EXIF orientations.
 
 `odd_images.csv` states for each file whether it is decoded, with its mode and upright size, or refused, and why, as far
 as that is our own wording. What is decoded must equal Pillow's own pixels; only 16-bit grey, which Pillow clips, is
-compared with its scaled samples. The table is asserted of the decoder and of the processes in which users' pictures are
+compared with its scaled samples. The table is asserted of the decoder and of the processes in which users' images are
 decoded; `tests/deploy/server/test_same_prediction.py` asserts it of `predict` and of the server.
 """
 
@@ -14,16 +14,16 @@ import pytest
 from PIL import Image
 from tests.data.images import over_white
 
-from saccade.data.dataset import PictureRule
+from saccade.data.dataset import Preprocessing
 from saccade.data.decoding.decode import decode, fit_pixels
 from saccade.data.decoding.decode_files import decode_files
 from saccade.data.decoding.image_files import content_hash
 from saccade.data.load import load
 from saccade.data.sources.archives import archive_hash, unpacked
-from saccade.errors import PictureError
+from saccade.errors import ImageError
 
 TABLE = Path(__file__).with_name("odd_images.csv")
-RULE = PictureRule(32, 32)
+PREPROCESSING = Preprocessing(32, 32)
 
 
 @pytest.fixture(scope="module")
@@ -47,21 +47,21 @@ def stated(odd_images, files):
     return list(rows.values())
 
 
-def refused(reason):
-    return "refused", reason.removeprefix("not a picture: ").split(":")[0]
+def unreadable(reason):
+    return "unreadable", reason.removeprefix("not an image: ").split(":")[0]
 
 
-def decoded(facts):
-    return "decoded", f"{facts.mode} {facts.height}x{facts.width}"
+def decoded(header):
+    return "decoded", f"{header.mode} {header.height}x{header.width}"
 
 
 def outcome(contents):
     try:
-        pixels, facts = decode(contents)
-    except PictureError as error:
-        return refused(error.problem)
+        pixels, header = decode(contents)
+    except ImageError as error:
+        return unreadable(error.problem)
     np.testing.assert_array_equal(pixels, over_white(contents))
-    return decoded(facts)
+    return decoded(header)
 
 
 def test_the_decoder_does_with_every_file_what_the_table_states(files, stated):
@@ -71,18 +71,18 @@ def test_the_decoder_does_with_every_file_what_the_table_states(files, stated):
 def check_worker_pixels(pixels, contents):
     """Pixels from a worker are those that Pillow gives, over white, brought to the size."""
     whole = over_white(contents)
-    if contents.startswith(b"\xff\xd8") and min(whole.shape[:2]) >= 4 * RULE.height:
-        # JPEG's own decoder has halved a large picture first, so that the pixels are near, not the same.
-        assert np.abs(pixels.astype(float) - fit_pixels(whole, RULE)).mean() < 4
+    if contents.startswith(b"\xff\xd8") and min(whole.shape[:2]) >= 4 * PREPROCESSING.height:
+        # JPEG's own decoder has halved a large image first, so that the pixels are near, not the same.
+        assert np.abs(pixels.astype(float) - fit_pixels(whole, PREPROCESSING)).mean() < 4
     else:
-        np.testing.assert_array_equal(pixels, fit_pixels(whole, RULE))
+        np.testing.assert_array_equal(pixels, fit_pixels(whole, PREPROCESSING))
 
 
 def test_the_worker_processes_do_with_every_file_what_the_table_states(files, stated):
-    chunks = list(decode_files(files, RULE))
-    facts = [fact for chunk in chunks for fact in chunk.facts]
+    chunks = list(decode_files(files, PREPROCESSING))
+    headers = [header for chunk in chunks for header in chunk.headers]
     reasons = [reason for chunk in chunks for reason in chunk.reasons]
-    found = [refused(reason) if reason else decoded(fact) for fact, reason in zip(facts, reasons, strict=True)]
+    found = [unreadable(reason) if reason else decoded(header) for header, reason in zip(headers, reasons, strict=True)]
     assert found == stated
     contents = [path.read_bytes() for path in files]
     assert [content for chunk in chunks for content in chunk.hashes] == list(map(content_hash, contents))
@@ -92,11 +92,11 @@ def test_the_worker_processes_do_with_every_file_what_the_table_states(files, st
             check_worker_pixels(pixels[position], contents[position])
 
 
-def test_the_worker_processes_lay_transparent_pictures_over_white(field_cases):
+def test_the_worker_processes_lay_transparent_images_over_white(field_cases):
     files = [path for path in sorted((field_cases / "transparent").rglob("*")) if path.is_file()]
-    chunks = list(decode_files(files, RULE))
+    chunks = list(decode_files(files, PREPROCESSING))
     assert [reason for chunk in chunks for reason in chunk.reasons] == [None] * len(files)
-    modes = {fact.mode for chunk in chunks for fact in chunk.facts}
+    modes = {header.mode for chunk in chunks for header in chunk.headers}
     assert modes >= {"RGBA", "LA", "P", "L", "I;16", "RGB"}
     for pixels, path in zip(np.concatenate([chunk.pixels for chunk in chunks]), files, strict=True):
         check_worker_pixels(pixels, path.read_bytes())
@@ -105,7 +105,7 @@ def test_the_worker_processes_lay_transparent_pictures_over_white(field_cases):
 def test_magnetic_resonance_images_are_all_readable(shared_data):
     # Grey, RGB, RGBA and palette; .jpg, .JPG, .png, .jpeg; PNGs named .jpg.
     dataset = load(shared_data / "brain_mri.tar", image_size=32)
-    assert dataset.refused == ()
+    assert dataset.unreadable == ()
     assert sum(map(len, dataset.splits.values())) == 253
     assert {mode for split in dataset.splits.values() for mode in split.modes} == {"L", "RGB", "RGBA", "P"}
 
@@ -115,8 +115,8 @@ def test_magnetic_resonance_images_are_all_readable(shared_data):
 def test_every_orientation_comes_out_upright(odd_images, shape, orientation):
     def small(number):
         decoded = decode((odd_images / "exif" / f"{shape}_{number}.jpg").read_bytes())
-        assert (decoded.facts.height > decoded.facts.width) == (shape == "Portrait")
+        assert (decoded.header.height > decoded.header.width) == (shape == "Portrait")
         return np.asarray(Image.fromarray(decoded.pixels).resize((60, 60), Image.Resampling.BOX), dtype=float)
 
-    # Each number stands in the picture, and JPEG is lossy; turned wrongly, the mean difference is above 30.
+    # Each number stands in the image, and JPEG is lossy; turned wrongly, the mean difference is above 30.
     assert np.abs(small(orientation) - small(1)).mean() < 6

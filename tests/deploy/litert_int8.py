@@ -72,11 +72,11 @@ class LiteRtInt8:
     def _conv_2d(self, operation, options, output):
         assert (options.padding, options.strideH, options.strideW) == (schema.Padding.VALID, 1, 1)
         kernel = self.constant(operation.inputs[1])  # [filters, height, width, channels]
-        windows = sliding_window_view(self._centred(operation), kernel.shape[1:3], axis=(1, 2))
+        windows = sliding_window_view(self._centered(operation), kernel.shape[1:3], axis=(1, 2))
         return self._rounded(operation, options, output, np.einsum("nijchw,fhwc->nijf", windows, kernel, optimize=True))
 
     def _fully_connected(self, operation, options, output):
-        sums = self._centred(operation) @ self.constant(operation.inputs[1]).T
+        sums = self._centered(operation) @ self.constant(operation.inputs[1]).T
         return self._rounded(operation, options, output, sums)
 
     def _max_pool_2d(self, operation, options, _):
@@ -96,7 +96,7 @@ class LiteRtInt8:
         rounded = np.rint(raised / raised.sum(axis=1, keepdims=True) / scale)
         return np.clip(rounded + zero, LOWEST, HIGHEST).astype(np.int32)
 
-    def _centred(self, operation):
+    def _centered(self, operation):
         return self.values[operation.inputs[0]] - self.scales(operation.inputs[0])[1]
 
     def _rounded(self, operation, options, output, sums):

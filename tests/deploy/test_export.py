@@ -21,7 +21,7 @@ from saccade.errors import ExportError, RunError
 from saccade.inference.load_model import open_model
 from saccade.inference.model_file import ModelFile
 from saccade.inference.predictor import Predictor
-from saccade.recipes import CATALOGUE
+from saccade.recipes import REGISTRY
 from saccade.runs.run import Run
 
 # Each format with another family: functional and Sequential networks, probabilities and logits.
@@ -36,10 +36,10 @@ RECIPES = {
     "litert-int8": "scheduled",
 }
 TOLERANCE = 1e-5
-PICTURE = "test/two/41.png"
+IMAGE = "test/two/41.png"
 
 
-# `quick` on small pictures: of 8.4 million weights 0.8 million are left.
+# `quick` on small images: of 8.4 million weights 0.8 million are left.
 SETTINGS = {"quick": {"image_size": 12}, "scheduled": {"augmented_epochs": 4, "batch_size": 12}}
 
 
@@ -70,7 +70,7 @@ def test_every_format_is_written_and_checked(exports, runs, form):
     assert exported.format == form
     assert exported.path.exists()
     assert exported.path.is_dir() == (form == "savedmodel")
-    assert exported.pictures == len(runs[form].validation_pictures()[0]) > 0
+    assert exported.images == len(runs[form].validation_images()[0]) > 0
     assert exported.origin == "validation"
     tolerance = FORMATS[form].tolerance
     assert 0 <= exported.largest_difference <= (0.2 if tolerance is None else tolerance)
@@ -99,23 +99,23 @@ OPEN_ALL = """
 import contextlib, io, json, runpy, sys
 sys.modules["saccade"] = None
 import keras, numpy as np, tensorflow as tf
-folder, picture = sys.argv[1], sys.argv[2]
+folder, image = sys.argv[1], sys.argv[2]
 with np.load(sys.argv[3]) as archive:
-    pictures = {form: archive[form].astype("float32") for form in archive}
+    images = {form: archive[form].astype("float32") for form in archive}
 weights = keras.models.model_from_json(open(folder + "/model.json").read())
 weights.load_weights(folder + "/model.weights.h5")
 serve = tf.saved_model.load(folder + "/model-savedmodel").signatures["serving_default"]
 answers = {
-    "keras": keras.models.load_model(folder + "/model.keras").predict(pictures["keras"], verbose=0),
-    "h5": keras.models.load_model(folder + "/model.h5", compile=False).predict(pictures["h5"], verbose=0),
-    "savedmodel": serve(pixels=tf.constant(pictures["savedmodel"]))["probabilities"].numpy(),
-    "weights": weights.predict(pictures["weights"], verbose=0),
+    "keras": keras.models.load_model(folder + "/model.keras").predict(images["keras"], verbose=0),
+    "h5": keras.models.load_model(folder + "/model.h5", compile=False).predict(images["h5"], verbose=0),
+    "savedmodel": serve(pixels=tf.constant(images["savedmodel"]))["probabilities"].numpy(),
+    "weights": weights.predict(images["weights"], verbose=0),
 }
 assert all(answer.dtype == np.float32 for answer in answers.values())
 np.savez(sys.argv[4], **answers)
 told = {}
 for form, leaflet in json.loads(sys.argv[5]).items():
-    sys.argv = [leaflet + "/example.py", picture]
+    sys.argv = [leaflet + "/example.py", image]
     with contextlib.redirect_stdout(io.StringIO()) as told[form]:
         runpy.run_path(sys.argv[0], run_name="__main__")
 print(json.dumps({form: text.getvalue() for form, text in told.items()}))
@@ -127,42 +127,42 @@ OF_TENSORFLOW = ("keras", "h5", "savedmodel", "weights")
 def opened(exports, runs, tiny_folder, tmp_path_factory):
     """What a process without Saccade makes of the exports for Keras and TensorFlow.
 
-    Answers to the validation pictures, and what their examples print; one process for all, since TensorFlow takes
+    Answers to the validation images, and what their examples print; one process for all, since TensorFlow takes
     seconds to start.
     """
     folder = tmp_path_factory.mktemp("opened")
-    np.savez(folder / "pictures.npz", **{form: runs[form].validation_pictures()[0] for form in OF_TENSORFLOW})
+    np.savez(folder / "images.npz", **{form: runs[form].validation_images()[0] for form in OF_TENSORFLOW})
     leaflets = {form: str(exports[form].files[-1]) for form in OF_TENSORFLOW}
-    arguments = [exports["h5"].path.parent, tiny_folder / PICTURE, folder / "pictures.npz", folder / "answers.npz"]
+    arguments = [exports["h5"].path.parent, tiny_folder / IMAGE, folder / "images.npz", folder / "answers.npz"]
     done = subprocess.run(
         [sys.executable, "-P", "-c", OPEN_ALL, *map(str, arguments), json.dumps(leaflets)],
         capture_output=True, text=True, check=False, cwd="/",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    with np.load(folder / "answers.npz") as answers:
-        return dict(answers), json.loads(done.stdout.splitlines()[-1])
+    with np.load(folder / "answers.npz") as predictions:
+        return dict(predictions), json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.mark.parametrize("form", OF_TENSORFLOW)
 def test_they_open_with_stock_keras_and_say_the_same(opened, runs, form):
-    answers, _ = opened
-    expected = Predictor.from_run(runs[form]).probabilities(runs[form].validation_pictures()[0])
-    assert np.abs(answers[form] - expected).max() <= TOLERANCE
-    assert answers[form].sum(axis=1) == pytest.approx(1, abs=1e-5)
+    predictions, _ = opened
+    expected = Predictor.from_run(runs[form]).probabilities(runs[form].validation_images()[0])
+    assert np.abs(predictions[form] - expected).max() <= TOLERANCE
+    assert predictions[form].sum(axis=1) == pytest.approx(1, abs=1e-5)
 
 
-def test_without_validation_pictures_random_ones_are_taken(tiny_run, tmp_path):
+def test_without_validation_images_random_ones_are_taken(tiny_run, tmp_path):
     run = _copy(tiny_run, tmp_path / "run")
     (run.path / "validation.npz").unlink()
 
     check = check_for(run, Predictor.from_run(run))
 
     assert check.origin == "random"
-    assert check.pictures.shape == (32, 32, 32, 3)
-    assert check.pictures.std() > 60
+    assert check.images.shape == (32, 32, 32, 3)
+    assert check.images.std() > 60
 
 
-def test_answers_that_differ_are_refused():
+def test_predictions_that_differ_are_refused():
     probabilities = np.full((3, 2), 0.5, np.float32)
     check = Check(np.zeros((3, 8, 8, 3), np.uint8), probabilities, "validation", np.array([0, 1, 0]))
     off = probabilities.copy()
@@ -174,7 +174,7 @@ def test_answers_that_differ_are_refused():
     off[-1, -1] += TOLERANCE
     with pytest.raises(ExportError, match="does not give the run's answers") as caught:
         agreement("onnx", off, check)
-    assert caught.value.expected == "probabilities within 1e-05, on 3 validation pictures"
+    assert caught.value.expected == "probabilities within 1e-05, on 3 validation images"
     assert caught.value.found == "a largest difference of 1.5e-05"
     for other in (probabilities[:2], probabilities.astype(np.float64), np.full_like(probabilities, np.nan)):
         for form in FORMATS:
@@ -195,7 +195,7 @@ def test_an_export_may_differ_by_what_rounding_does_to_the_network_itself():
     for own, off, allowed in ((6e-6, 3e-5, "2e-05"), (1e-3, 2e-4, "1e-04"), (0, 2e-5, "1e-05")):
         with pytest.raises(ExportError) as caught:
             beside(own, off)
-        assert caught.value.expected == f"probabilities within {allowed}, on 4 validation pictures"
+        assert caught.value.expected == f"probabilities within {allowed}, on 4 validation images"
 
 
 def test_another_class_is_refused_where_the_run_is_sure():
@@ -203,13 +203,13 @@ def test_another_class_is_refused_where_the_run_is_sure():
     check = Check(np.zeros((10, 8, 8, 3), np.uint8), probabilities, "validation", np.zeros(10, np.int64))
     swayed = np.tile(np.array([0.4995, 0.5005], np.float32), (10, 1))
     assert agreement("litert-float16", swayed, check)[1] == 0  # within 0.005, and the run itself nearly tied
-    check = Check(check.pictures, np.tile(np.array([0.51, 0.49], np.float32), (10, 1)), "validation", check.labels)
+    check = Check(check.images, np.tile(np.array([0.51, 0.49], np.float32), (10, 1)), "validation", check.labels)
     with pytest.raises(ExportError, match="answers") as caught:
         agreement("litert-float16", swayed, check)
     assert "largest difference" in str(caught.value.found)
 
 
-def test_eight_bits_are_judged_by_their_right_answers():
+def test_eight_bits_are_judged_by_their_correct_predictions():
     truth = np.arange(1000) % 2
     sure = np.where(truth[:, None] == np.arange(2), np.float32(0.9), np.float32(0.1))
     check = Check(np.zeros((1000, 8, 8, 3), np.uint8), sure, "validation", truth)
@@ -222,7 +222,7 @@ def test_eight_bits_are_judged_by_their_right_answers():
 
 
 @pytest.mark.parametrize("form", RECIPES)
-def test_the_example_beside_it_classifies_a_picture_as_the_run_does(exports, runs, form, tiny_folder, request):
+def test_the_example_beside_it_classifies_an_image_as_the_run_does(exports, runs, form, tiny_folder, request):
     leaflet = exports[form].files[-1]
     assert sorted(path.name for path in leaflet.iterdir()) == ["example.py", "labels.txt", "metadata.json"]
     assert (leaflet / "labels.txt").read_text().splitlines() == list(runs[form].class_names)
@@ -230,23 +230,23 @@ def test_the_example_beside_it_classifies_a_picture_as_the_run_does(exports, run
     about = json.loads((leaflet / "metadata.json").read_text())
     assert about["data_fingerprint"] == runs[form].data_fingerprint
     assert about["temperature"] == runs[form].temperature
-    picture = tiny_folder / PICTURE
+    image = tiny_folder / IMAGE
     if form in OF_TENSORFLOW:
-        told = request.getfixturevalue("opened")[1][form]
+        printed = request.getfixturevalue("opened")[1][form]
     else:
         done = subprocess.run(
-            [sys.executable, "-P", leaflet / "example.py", picture],
+            [sys.executable, "-P", leaflet / "example.py", image],
             capture_output=True,
             text=True,
             check=False,
             cwd="/",
         )
         assert done.returncode == 0, done.stderr
-        told = done.stdout
+        printed = done.stdout
     # In eight bits as its own file says: how that differs from the run is for the test of its arithmetic.
-    (expected,) = saccade.predict(exports[form].path if form == "litert-int8" else runs[form], picture)
+    (expected,) = saccade.predict(exports[form].path if form == "litert-int8" else runs[form], image)
     wanted = {one.class_name: one.probability for one in expected.top}
-    found = [line.split() for line in told.splitlines()]
+    found = [line.split() for line in printed.splitlines()]
     assert [name for name, _ in found] == list(wanted) or form == "litert-int8"  # which may be tied
     assert sorted(name for name, _ in found) == sorted(wanted)
     for name, part in found:
@@ -271,9 +271,9 @@ def test_predict_and_evaluate_take_the_files_in_place_of_the_run(exports, runs, 
     expected = rows_of(saccade.predict(runs[form], tiny_folder / "test", top=3), runs[form])
     assert found.shape == (60, 3)
     assert np.abs(found - expected).max() <= FORMATS[form].tolerance
-    # That of the file's own answers: beside the run's, a picture between two classes may fall on either side.
-    right = found.argmax(axis=1) == np.repeat(np.arange(3), 20)
-    assert saccade.evaluate(exports[form].path, data=tiny_folder).accuracy == pytest.approx(right.mean())
+    # That of the file's own answers: beside the run's, an image between two classes may fall on either side.
+    correct = found.argmax(axis=1) == np.repeat(np.arange(3), 20)
+    assert saccade.evaluate(exports[form].path, data=tiny_folder).accuracy == pytest.approx(correct.mean())
 
 
 def rows_of(predictions, run):
@@ -291,8 +291,8 @@ def in_integers(exports):
 def test_eight_bits_are_computed_as_their_own_quantization_says(exports, runs, in_integers, tiny_folder):
     """Beside NumPy's integers: sums are exact everywhere, so all that a processor may do otherwise is to round."""
     path = exports["litert-int8"].path
-    pictures = saccade.load(tiny_folder).splits["test"]
-    steps = np.rint(in_integers.probabilities(pictures.take(slice(None)).astype(np.float32)) * 256)
+    images = saccade.load(tiny_folder).splits["test"]
+    steps = np.rint(in_integers.probabilities(images.take(slice(None)).astype(np.float32)) * 256)
     expected = steps / steps.sum(axis=1, keepdims=True)
     found = rows_of(saccade.predict(path, tiny_folder / "test", top=3), runs["litert-int8"])
     # A half may be rounded up or down: at most a step in each logit and one in each probability.
@@ -301,11 +301,11 @@ def test_eight_bits_are_computed_as_their_own_quantization_says(exports, runs, i
     at_least = np.exp(-2 * beta) * (steps - 1) / 256 - 1 / 256
     assert logits.shape == (60, 3)
     assert ((at_least <= found) & (found <= at_most)).all()
-    # And halves are rare: of 75,000 sums of a picture, hardly one lies so near to one that it changes the answer.
+    # And halves are rare: of 75,000 sums of an image, hardly one lies so near to one that it changes the answer.
     same = np.abs(found - expected).max(axis=1) < 1e-6
     assert same.mean() >= 0.9
-    right = (expected.argmax(axis=1) == pictures.labels).mean()
-    assert saccade.evaluate(path, data=tiny_folder).accuracy == pytest.approx(right, abs=(~same).mean() + 1e-9)
+    correct = (expected.argmax(axis=1) == images.labels).mean()
+    assert saccade.evaluate(path, data=tiny_folder).accuracy == pytest.approx(correct, abs=(~same).mean() + 1e-9)
 
 
 def test_eight_bits_hold_the_networks_weights_to_half_a_step(runs, in_integers):
@@ -337,21 +337,21 @@ def test_files_for_keras_are_not_opened(exports):
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("recipe", list(CATALOGUE))
+@pytest.mark.parametrize("recipe", list(REGISTRY))
 def test_every_recipe_goes_into_every_format(tiny_folder, tmp_path, recipe):
     # A network that has learned: for one that guesses, eight bits decide which class it guesses.
     run = saccade.train(tiny_folder, recipe=recipe, epochs=12, out=tmp_path / "run", progress=False)
-    refused = {}
+    errors = {}
     for form in FORMATS:
         try:
-            assert saccade.export(run, format=form).pictures > 0
+            assert saccade.export(run, format=form).images > 0
         except ExportError as error:
-            refused[form] = str(error)
+            errors[form] = str(error)
     if recipe in ("quick", "classic", "two-phase"):
         # Large dense layers: coarse weights may cost them too much, and then that is said.
-        for form in {"litert-float16", "litert-int8"} & refused.keys():
-            assert "take --format litert, which is exact" in refused.pop(form)
-    assert refused == {}
+        for form in {"litert-float16", "litert-int8"} & errors.keys():
+            assert "take --format litert, which is exact" in errors.pop(form)
+    assert errors == {}
 
 
 def test_a_file_that_does_not_open_is_refused(runs, tmp_path):

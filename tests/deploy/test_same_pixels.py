@@ -1,4 +1,4 @@
-"""The program beside an export sees a picture as Saccade does: odd pictures, and at night a thousand."""
+"""The program beside an export sees an image as Saccade does: odd images, and at night a thousand."""
 
 import sys
 from itertools import islice
@@ -7,33 +7,33 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from saccade.data.dataset import PictureRule
+from saccade.data.dataset import Preprocessing
 from saccade.data.decoding.decode import decode
 from saccade.data.sources.archives import archive_hash, unpacked
 from saccade.deploy.formats import FORMATS
 from saccade.deploy.model_info import write_leaflet
-from saccade.errors import PictureError
+from saccade.errors import ImageError
 from saccade.runs.records import ModelRecord
 
-# The example leaves its picture open, as short programs do.
+# The example leaves its image open, as short programs do.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.fixture
 def seen_by_example(tmp_path, monkeypatch):
-    """Runs the example's lines up to the pixels, with a rule and a picture."""
+    """Runs the example's lines up to the pixels, with a rule and an image."""
 
-    def run(rule, picture):
-        folder = tmp_path / f"{rule.height}x{rule.width}-info"
+    def run(preprocessing, image):
+        folder = tmp_path / f"{preprocessing.height}x{preprocessing.width}-info"
         if not folder.exists():
             record = ModelRecord(
-                name="run", class_names=("a", "b"), rule=rule, temperature=1.0, views=1, data="data",
+                name="run", class_names=("a", "b"), preprocessing=preprocessing, temperature=1.0, views=1, data="data",
                 data_fingerprint="f", weights="w", versions={},
             )  # fmt: skip
             write_leaflet(folder, record, "onnx", tmp_path / "model.onnx", FORMATS["onnx"].runtime)
         lines = (folder / "example.py").read_text().splitlines()
         last = next(number for number, line in enumerate(lines) if line.startswith("pixels = "))
-        monkeypatch.setattr(sys, "argv", ["example.py", str(picture)])
+        monkeypatch.setattr(sys, "argv", ["example.py", str(image)])
         names = {"__file__": str(folder / "example.py")}
         exec("\n".join(lines[: last + 1]), names)
         return names["pixels"][0]
@@ -41,35 +41,35 @@ def seen_by_example(tmp_path, monkeypatch):
     return run
 
 
-def compare(seen_by_example, rule, paths):
-    """How many pictures are decoded by both; each to the same pixels."""
+def compare(seen_by_example, preprocessing, paths):
+    """How many images are decoded by both; each to the same pixels."""
     readable = 0
     for path in paths:
         try:
-            expected = decode(path.read_bytes(), rule).pixels
-        except PictureError:
+            expected = decode(path.read_bytes(), preprocessing).pixels
+        except ImageError:
             continue
-        with Image.open(path) as picture:
-            mode = picture.mode
+        with Image.open(path) as image:
+            mode = image.mode
         if mode.startswith("I"):
             continue  # 16 bits of grey, which Pillow itself clips to white: told in metadata.json
-        np.testing.assert_array_equal(seen_by_example(rule, path), expected, err_msg=path.name)
+        np.testing.assert_array_equal(seen_by_example(preprocessing, path), expected, err_msg=path.name)
         readable += 1
     return readable
 
 
 @pytest.mark.parametrize("size", [(32, 32), (24, 40)])
-def test_odd_pictures(shared_data, seen_by_example, size):
+def test_odd_images(shared_data, seen_by_example, size):
     archive = shared_data / "odd-images.tar.xz"
     with unpacked(archive, archive_hash(archive)) as folder:
         paths = sorted(path for path in folder.rglob("*") if path.is_file())
-        assert compare(seen_by_example, PictureRule(*size), paths) > 100
+        assert compare(seen_by_example, Preprocessing(*size), paths) > 100
 
 
 @pytest.mark.nightly
-def test_a_thousand_pictures_of_cifar10(shared_data, seen_by_example):
+def test_a_thousand_images_of_cifar10(shared_data, seen_by_example):
     archive = shared_data / "cifar10-jpeg.tar.xz"
     with unpacked(archive, archive_hash(archive)) as folder:
         paths = list(islice((path for path in sorted(folder.rglob("*.jpg"))), 0, None, 60))[:1000]
-        assert compare(seen_by_example, PictureRule(32, 32), paths) == 1000
-        assert compare(seen_by_example, PictureRule(48, 20), paths[:100]) == 100
+        assert compare(seen_by_example, Preprocessing(32, 32), paths) == 1000
+        assert compare(seen_by_example, Preprocessing(48, 20), paths[:100]) == 100

@@ -14,7 +14,7 @@ from saccade.data.dataset import Split
 from saccade.errors import DataError, EvaluationError, RunError
 from saccade.evaluation.evaluate import require_each_once
 from saccade.inference.predictor import Predictor
-from saccade.runs.predictions import Answers
+from saccade.runs.predictions import Predictions
 from saccade.runs.run import Run
 
 
@@ -42,36 +42,36 @@ def _copy(run, path, **records):
 def test_the_numbers_are_those_of_the_runs_own_probabilities(run, tiny_folder):
     split = saccade.load(tiny_folder).splits["test"]
     probabilities = Predictor.from_run(run).probabilities(split.take(slice(None))).astype(np.float64)
-    right = probabilities.argmax(axis=1) == split.labels
+    correct = probabilities.argmax(axis=1) == split.labels
 
     report = saccade.evaluate(run)
 
     assert report.n == report.total == len(split) == 60
     assert report.scored == "60"
-    assert report.accuracy == pytest.approx(right.mean())
-    assert report.accuracy_interval[0] < report.accuracy < report.accuracy_interval[1] or right.all()
+    assert report.accuracy == pytest.approx(correct.mean())
+    assert report.accuracy_interval[0] < report.accuracy < report.accuracy_interval[1] or correct.all()
     of_truth = np.maximum(probabilities[np.arange(60), split.labels], np.finfo(np.float64).eps)
     assert report.log_loss == pytest.approx(-np.log(of_truth).mean(), rel=1e-5)
     assert report.top3_accuracy == 1.0
-    assert np.trace(report.confusion_matrix) == right.sum()
+    assert np.trace(report.confusion_matrix) == correct.sum()
     assert report.confusion_matrix.sum(axis=1).tolist() == [20, 20, 20]
     assert list(report.per_class) == ["null", "one", "two"]
     assert set(report.averages) == {"macro", "weighted"}
     assert 0 <= report.expected_calibration_error <= 1
 
 
-def test_six_views_are_told_beside_one(narrow_fast, tiny_folder, tmp_path):
+def test_six_views_are_reported_beside_one(narrow_fast, tiny_folder, tmp_path):
     settings = {"start_size": 0.5, "end_size": 0.5, "least_steps": 4}
     run = saccade.train(tiny_folder, recipe="fast", out=tmp_path / "run", epochs=1, settings=settings, progress=False)
     report = saccade.evaluate(run)
-    assert report.one_view is not None
+    assert report.without_tta is not None
     test = saccade.load(tiny_folder).splits["test"]
-    pictures = test.take(slice(None))
-    for views, accuracy in ((1, report.one_view.accuracy), (6, report.accuracy)):
-        probabilities = Predictor.from_run(run, views=views).probabilities(pictures)
+    images = test.take(slice(None))
+    for views, accuracy in ((1, report.without_tta.accuracy), (6, report.accuracy)):
+        probabilities = Predictor.from_run(run, tta_views=views).probabilities(images)
         assert accuracy == (probabilities.argmax(axis=1) == test.labels).mean()
     assert report.views == 6
-    assert json.loads(report.files[0].read_text())["one_view_accuracy"] == report.one_view.accuracy
+    assert json.loads(report.files[0].read_text())["accuracy_without_tta"] == report.without_tta.accuracy
 
 
 def test_what_is_written_is_what_is_returned(run):
@@ -82,32 +82,34 @@ def test_what_is_written_is_what_is_returned(run):
     ]  # fmt: skip
     assert {path.parent for path in report.files} == {run.path.resolve()}
     for path in report.files[2:]:
-        with Image.open(path) as drawing:
-            assert len(np.unique(np.asarray(drawing.convert("L")))) > 10
+        with Image.open(path) as plot:
+            assert len(np.unique(np.asarray(plot.convert("L")))) > 10
     assert json.loads((run.path / "report.json").read_text()) == report.to_dict()
 
 
-def test_the_answers_are_kept_picture_by_picture(run, tiny_folder):
+def test_the_predictions_are_kept_image_by_image(run, tiny_folder):
     saccade.evaluate(run)
-    answers = run.answers("answers.safetensors")
+    predictions = run.predictions("answers.safetensors")
     test = saccade.load(tiny_folder).splits["test"]
-    np.testing.assert_array_equal(answers.labels, test.labels)
-    np.testing.assert_array_equal(answers.probabilities, Predictor.from_run(run).probabilities(test.take(slice(None))))
-    assert [bytes(row).hex() for row in answers.hashes] == list(test.hashes)
+    np.testing.assert_array_equal(predictions.labels, test.labels)
+    np.testing.assert_array_equal(
+        predictions.probabilities, Predictor.from_run(run).probabilities(test.take(slice(None)))
+    )
+    assert [bytes(row).hex() for row in predictions.hashes] == list(test.hashes)
 
 
-def test_answers_of_another_run_or_damaged_ones_are_refused(run):
+def test_predictions_of_another_run_or_damaged_ones_are_refused(run):
     saccade.evaluate(run)
     path = run.path / "answers.safetensors"
     whole = path.read_bytes()
     for contents in (whole[:-1], b"", save({"labels": np.zeros(3, np.int64)})):
         path.write_bytes(contents)
         with pytest.raises(RunError):
-            run.answers("answers.safetensors")
-    foreign = Answers(np.zeros(2, np.int64), np.full((2, 7), 1 / 7, np.float32), np.zeros((2, 16), np.uint8))
-    run.write_answers("answers.safetensors", foreign)
+            run.predictions("answers.safetensors")
+    foreign = Predictions(np.zeros(2, np.int64), np.full((2, 7), 1 / 7, np.float32), np.zeros((2, 16), np.uint8))
+    run.write_predictions("answers.safetensors", foreign)
     with pytest.raises(RunError, match="does not hold this run's answers"):
-        run.answers("answers.safetensors")
+        run.predictions("answers.safetensors")
     path.write_bytes(whole)
 
 
@@ -118,12 +120,12 @@ def test_evaluating_twice_says_the_same(run):
     assert not list(run.path.glob(".tmp*"))
 
 
-def test_validation_and_train_are_the_parts_of_the_training(run, tiny_folder):
+def test_validation_and_train_are_the_splits_of_the_training(run, tiny_folder):
     validation = saccade.evaluate(run, split="validation")
     train = saccade.evaluate(run, split="train")
 
-    assert validation.n == run.data.pictures["validation"] > 0
-    assert train.n == run.data.pictures["train"]
+    assert validation.n == run.data.images["validation"] > 0
+    assert train.n == run.data.images["train"]
     assert train.n + validation.n == len(saccade.load(tiny_folder).splits["train"])
     assert validation.accuracy == pytest.approx(run.history()[-1].validation_accuracy)
     assert {path.name for path in validation.files} == {
@@ -144,12 +146,12 @@ def test_the_datas_own_validation_split_comes_first(run, folder):
     assert report.n == 59
 
 
-def test_without_a_validation_part_there_is_nothing_to_score(tiny_run, tmp_path):
+def test_without_a_validation_split_there_is_nothing_to_score(tiny_run, tmp_path):
     run = _copy(tiny_run, tmp_path / "run", recipe={"validation": 0.0})
-    parts = run.path / "split.csv"
-    parts.write_text(parts.read_text().replace("validation,", "train,"))
+    split_file = run.path / "split.csv"
+    split_file.write_text(split_file.read_text().replace("validation,", "train,"))
 
-    with pytest.raises(EvaluationError, match="has no validation pictures") as caught:
+    with pytest.raises(EvaluationError, match="has no validation images") as caught:
         saccade.evaluate(run, split="validation")
 
     assert "--split test" in str(caught.value)
@@ -222,23 +224,23 @@ def test_two_folders_of_one_long_name_have_files_of_their_own(run, tiny_folder, 
 
 def test_other_sizes_are_brought_to_the_runs(run, folder):
     for path in folder.rglob("*.png"):
-        with Image.open(path) as picture:
-            enlarged = picture.resize((64, 50))
+        with Image.open(path) as image:
+            enlarged = image.resize((64, 50))
         enlarged.save(path)
 
     assert saccade.evaluate(run, data=folder).n == 60
 
 
-def test_refused_pictures_are_counted_and_named(run, folder):
+def test_unreadable_images_are_counted_and_named(run, folder):
     (folder / "test" / "one" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
 
     report = saccade.evaluate(run, data=folder)
 
     assert (report.n, report.total, report.scored) == (60, 61, "60 of 61")
-    assert [picture.path for picture in report.refused] == ["test/one/broken.png"]
-    assert report.to_dict()["refused"][0]["reason"]
+    assert [image.path for image in report.unreadable] == ["test/one/broken.png"]
+    assert report.to_dict()["unreadable"][0]["reason"]
     assert saccade.evaluate(run, data=folder, split="train").notes == (
-        "pictures of the data that can't be read, outside this split: 1",
+        "images of the data that can't be read, outside this split: 1",
     )
 
 
@@ -271,14 +273,14 @@ def test_data_that_changed_since_the_training(tiny_run, folder, tmp_path):
     report = saccade.evaluate(run)
     assert any("has changed since the training" in note for note in report.notes)
     for split in ("validation", "train"):
-        with pytest.raises(EvaluationError, match=f"which pictures were the run's {split} part") as caught:
+        with pytest.raises(EvaluationError, match=f"which images were the run's {split} part") as caught:
             saccade.evaluate(run, split=split)
         assert "--data" in str(caught.value)
     named = saccade.evaluate(run, data=folder, split="train")
     assert named.files[0].name == f"report-train-copied-{named.data_fingerprint[:8]}.json"
 
 
-def test_what_can_not_be_evaluated_is_said(run, tmp_path):
+def test_what_can_not_be_evaluated_is_reported(run, tmp_path):
     with pytest.raises(RunError, match="is not a run"):
         saccade.evaluate(tmp_path)
     with pytest.raises(DataError):
@@ -297,29 +299,29 @@ def _split(n=4):
         sizes=np.full((n, 2), 8, np.int32),
         modes=["RGB"] * n,
         formats=["PNG"] * n,
-        copies=np.arange(n),
+        duplicate_groups=np.arange(n),
     )
 
 
-def test_each_picture_scored_once_passes():
+def test_each_image_scored_once_passes():
     require_each_once(_split(), np.full((4, 2), 0.5, np.float32), 2)
 
 
 @pytest.mark.parametrize(
     ("rows", "probabilities", "found"),
     [
-        ([0, 1, 2, 2], np.full((4, 2), 0.5), "pictures that stand in the split more than once: 1"),
-        ([0, 1, 2, 3], np.full((3, 2), 0.5), "4 pictures and 2 classes, but scores of shape (3, 2)"),
-        ([0, 1, 2, 3], np.full((4, 3), 1 / 3), "4 pictures and 2 classes, but scores of shape (4, 3)"),
+        ([0, 1, 2, 2], np.full((4, 2), 0.5), "images that stand in the split more than once: 1"),
+        ([0, 1, 2, 3], np.full((3, 2), 0.5), "4 images and 2 classes, but scores of shape (3, 2)"),
+        ([0, 1, 2, 3], np.full((4, 3), 1 / 3), "4 images and 2 classes, but scores of shape (4, 3)"),
         ([0, 1, 2, 3], np.full((4, 2), np.nan), "scores that are negative or not finite"),
         ([0, 1, 2, 3], np.tile([1.5, -0.5], (4, 1)), "scores that are negative or not finite"),
-        ([0, 1, 2, 3], np.full((4, 2), 0.6), "scores that do not sum to 1 for each picture"),
+        ([0, 1, 2, 3], np.full((4, 2), 0.6), "scores that do not sum to 1 for each image"),
     ],
 )
 def test_anything_else_is_no_result(rows, probabilities, found):
-    pictures = replace(_split(), rows=np.array(rows))
+    images = replace(_split(), rows=np.array(rows))
 
     with pytest.raises(EvaluationError, match="not scored exactly once each") as caught:
-        require_each_once(pictures, probabilities.astype(np.float32), 2)
+        require_each_once(images, probabilities.astype(np.float32), 2)
 
     assert caught.value.found == found

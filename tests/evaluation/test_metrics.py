@@ -31,7 +31,7 @@ def test_the_interval_is_wilsons(correct, n):
     assert 0 <= low <= correct / n <= high <= 1
 
 
-def test_the_ends_are_exact_when_all_or_none_are_right():
+def test_the_ends_are_exact_when_all_or_none_are_correct():
     assert wilson_interval(0, 13)[0] == 0.0
     assert wilson_interval(13, 13)[1] == 1.0
 
@@ -53,7 +53,7 @@ def test_a_case_that_can_be_counted_by_hand():
     assert [scores.precision for scores in metrics.per_class] == pytest.approx([1 / 2, 2 / 3, 1])
     assert [scores.recall for scores in metrics.per_class] == pytest.approx([1 / 2, 2 / 3, 1])
     assert [scores.f1 for scores in metrics.per_class] == pytest.approx([1 / 2, 2 / 3, 1])
-    assert [scores.pictures for scores in metrics.per_class] == [2, 3, 1]
+    assert [scores.images for scores in metrics.per_class] == [2, 3, 1]
     assert metrics.macro_average.f1 == pytest.approx((1 / 2 + 2 / 3 + 1) / 3)
     assert metrics.weighted_average.f1 == pytest.approx((2 * 1 / 2 + 3 * 2 / 3 + 1) / 6)
 
@@ -69,7 +69,7 @@ def test_the_averages_are_scikit_learns():
         assert ours.precision == pytest.approx(reference[theirs]["precision"])
         assert ours.recall == pytest.approx(reference[theirs]["recall"])
         assert ours.f1 == pytest.approx(reference[theirs]["f1-score"])
-        assert ours.pictures == len(labels)
+        assert ours.images == len(labels)
     assert metrics.balanced_accuracy == pytest.approx(balanced_accuracy_score(labels, predicted))
     assert metrics.top3_accuracy == pytest.approx(top_k_accuracy_score(labels, probabilities, k=3))
 
@@ -105,7 +105,7 @@ def test_a_perfect_result():
     assert metrics.expected_calibration_error == 0.0
 
 
-def test_a_class_without_pictures_counts_in_no_average():
+def test_a_class_without_images_counts_in_no_average():
     labels = np.array([0, 0, 2, 2])
     predicted = np.array([0, 0, 2, 1])
 
@@ -113,13 +113,13 @@ def test_a_class_without_pictures_counts_in_no_average():
 
     assert metrics.balanced_accuracy == metrics.macro_average.recall == pytest.approx((1 + 1 / 2) / 2)
     assert metrics.macro_average.precision == 1.0
-    assert [scores.pictures for scores in metrics.per_class] == [2, 0, 2, 0]
+    assert [scores.images for scores in metrics.per_class] == [2, 0, 2, 0]
     assert metrics.per_class[1].recall == metrics.per_class[3].precision == 0.0
     assert metrics.confusion_matrix.shape == (4, 4)
     assert metrics.confusion_matrix[2, 1] == 1
 
 
-def test_one_picture_is_enough():
+def test_one_image_is_enough():
     metrics = measure(np.array([1]), np.array([[0.4, 0.6]], np.float32))
 
     assert metrics.accuracy == metrics.top3_accuracy == 1.0

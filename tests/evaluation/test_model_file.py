@@ -34,15 +34,15 @@ def test_the_data_must_be_named_and_fit(file):
 
 
 def test_a_split_that_the_data_does_not_bring(file, tiny_folder):
-    with pytest.raises(EvaluationError, match="no validation pictures"):
+    with pytest.raises(EvaluationError, match="no validation images"):
         saccade.evaluate(file, data=tiny_folder, split="validation")
 
 
 def test_on_the_command_line(file, tiny_folder):
     result = CliRunner().invoke(cli, ["evaluate", str(file), "--data", str(tiny_folder)])
     assert result.exit_code == 0, result.output
-    assert "test split: 60 pictures scored" in result.stdout
+    assert "test split: 60 images scored" in result.stdout
     assert "written:" not in result.stdout
-    assert "which of these pictures were trained on is not known" in result.output
+    assert "which of these images were trained on is not known" in result.output
     result = CliRunner().invoke(cli, ["evaluate", str(file), "--data", str(tiny_folder), "--json"])
     assert json.loads(result.stdout)["n"] == 60

@@ -11,7 +11,7 @@ from saccade.evaluation.report.report_plots import draw_coverage, draw_reliabili
 from saccade.evaluation.robustness.corruptions import CORRUPTIONS
 from saccade.evaluation.robustness.robustness import Corrupted, Robustness
 from saccade.evaluation.robustness.robustness_plots import draw_robustness
-from saccade.plotting.evaluation_plots import choose_pictures, draw_confusion_matrix, draw_predictions
+from saccade.plotting.evaluation_plots import choose_images, draw_confusion_matrix, draw_predictions
 from saccade.plotting.figure import save_figure
 
 
@@ -21,9 +21,9 @@ def written(tmp_path):
 
     def write(figure):
         save_figure(figure, tmp_path / "drawn.png")
-        with Image.open(tmp_path / "drawn.png") as picture:
-            assert picture.format == "PNG"
-            pixels = np.asarray(picture.convert("RGB"))
+        with Image.open(tmp_path / "drawn.png") as image:
+            assert image.format == "PNG"
+            pixels = np.asarray(image.convert("RGB"))
         np.testing.assert_allclose(pixels.shape[1::-1], 100 * figure.get_size_inches(), atol=1)
         return pixels
 
@@ -43,10 +43,10 @@ def test_a_confusion_matrix_of_any_size_becomes_a_png(tmp_path, classes):
 
     save_figure(draw_confusion_matrix(matrix, [f"class {i}" for i in range(classes)], "title"), tmp_path / "m.png")
 
-    with Image.open(tmp_path / "m.png") as picture:
-        assert picture.format == "PNG"
-        assert 400 <= picture.width <= 3000
-        assert 400 <= picture.height <= 3000
+    with Image.open(tmp_path / "m.png") as image:
+        assert image.format == "PNG"
+        assert 400 <= image.width <= 3000
+        assert 400 <= image.height <= 3000
 
 
 def test_the_confusion_matrix_shows_counts_names_and_title():
@@ -71,32 +71,32 @@ def test_a_cell_of_the_written_confusion_matrix_is_the_darker_the_more_is_in_it(
 def test_class_names_that_are_no_plain_text_can_be_drawn(written):
     names = ["$\\frac{", "猫", "two\nlines", "a" * 300]
     matrix = np.eye(4, dtype=np.int64)
-    pictures = np.zeros((4, 8, 8, 3), np.uint8)
+    images = np.zeros((4, 8, 8, 3), np.uint8)
 
     plain = written(draw_confusion_matrix(matrix, ["a", "b", "c", "d"], "$\\frac{"))
     odd = written(draw_confusion_matrix(matrix, names, "$\\frac{"))
     assert plain.shape == odd.shape
     assert (plain != odd).any()
     grids = [
-        written(draw_predictions(pictures, np.arange(4), np.eye(4, dtype=np.float32), own, "$x"))
+        written(draw_predictions(images, np.arange(4), np.eye(4, dtype=np.float32), own, "$x"))
         for own in (names, ["a", "b", "c", "d"])
     ]
     assert (grids[0] != grids[1]).any()
 
 
-def test_the_written_grid_shows_the_pictures(written):
-    pictures = np.zeros((2, 8, 8, 3), np.uint8)
-    pictures[0, :, :, 0], pictures[1, :, :, 2] = 250, 250
+def test_the_written_grid_shows_the_images(written):
+    images = np.zeros((2, 8, 8, 3), np.uint8)
+    images[0, :, :, 0], images[1, :, :, 2] = 250, 250
 
-    figure = draw_predictions(pictures, np.array([0, 1]), np.eye(2, dtype=np.float32), ["cat", "dog"], "title")
+    figure = draw_predictions(images, np.array([0, 1]), np.eye(2, dtype=np.float32), ["cat", "dog"], "title")
     pixels, (axes,) = written(figure), figure.axes
 
-    for image, colour in zip(axes.images, ([250, 0, 0], [0, 0, 250]), strict=True):
+    for image, color in zip(axes.images, ([250, 0, 0], [0, 0, 250]), strict=True):
         left, right, bottom, top = image.get_extent()
-        assert pixel_at(pixels, axes, (left + right) / 2, (bottom + top) / 2).tolist() == colour
+        assert pixel_at(pixels, axes, (left + right) / 2, (bottom + top) / 2).tolist() == color
 
 
-def test_the_reliability_drawing_has_a_point_at_each_confidence_and_its_accuracy(written):
+def test_the_reliability_plot_has_a_point_at_each_confidence_and_its_accuracy(written):
     confidences = np.repeat([0.55, 0.95], 20)
     correct = np.concatenate([np.arange(20) < 5, np.arange(20) < 19])
 
@@ -109,7 +109,7 @@ def test_the_reliability_drawing_has_a_point_at_each_confidence_and_its_accuracy
     assert pixel_at(pixels, axes, 0.55, 0.75).sum() > 600
 
 
-def test_the_coverage_drawing_falls_where_the_unsure_answers_are_wrong(written):
+def test_the_coverage_plot_falls_where_the_abstained_predictions_are_incorrect(written):
     confidences, correct = np.linspace(1, 0.5, 100), np.arange(100) < 80
 
     figure = draw_coverage(confidences, correct)
@@ -121,7 +121,7 @@ def test_the_coverage_drawing_falls_where_the_unsure_answers_are_wrong(written):
     assert pixel_at(pixels, axes, 0.5, 80 / 90).sum() > 600
 
 
-def test_the_robustness_drawing_falls_with_the_accuracies(written):
+def test_the_robustness_plot_falls_with_the_accuracies(written):
     falling = tuple(
         Corrupted(one.name, one.what, one.amounts, (0.9, 0.8, 0.7, 0.6, 0.5), ((0.4, 0.95),) * 5) for one in CORRUPTIONS
     )
@@ -137,25 +137,25 @@ def test_the_robustness_drawing_falls_with_the_accuracies(written):
     assert all(np.abs(lower - higher).max() > 60 for lower, higher in zip(*drawn, strict=True))
 
 
-def test_wrong_pictures_are_marked_by_a_cross_a_colour_and_a_frame():
-    pictures = np.zeros((2, 8, 8, 3), np.uint8)
+def test_incorrect_images_are_marked_by_a_cross_a_color_and_a_frame():
+    images = np.zeros((2, 8, 8, 3), np.uint8)
     probabilities = np.array([[0.9, 0.1], [0.75, 0.25]], np.float32)
 
-    figure = draw_predictions(pictures, np.array([0, 1]), probabilities, ["cat", "dog"], "title")
+    figure = draw_predictions(images, np.array([0, 1]), probabilities, ["cat", "dog"], "title")
     (axes,) = figure.axes
-    colours = {text.get_text(): text.get_color() for text in axes.texts}
-    right, wrong = axes.patches
+    colors = {text.get_text(): text.get_color() for text in axes.texts}
+    correct, incorrect = axes.patches
 
-    assert list(colours) == ["true: cat", "✓ cat 90%", "true: dog", "✗ cat 75%"]
-    assert colours["✗ cat 75%"] != colours["✓ cat 90%"]
-    assert wrong.get_linewidth() > right.get_linewidth()
-    assert wrong.get_window_extent().x0 > right.get_window_extent().x1
+    assert list(colors) == ["true: cat", "✓ cat 90%", "true: dog", "✗ cat 75%"]
+    assert colors["✗ cat 75%"] != colors["✓ cat 90%"]
+    assert incorrect.get_linewidth() > correct.get_linewidth()
+    assert incorrect.get_window_extent().x0 > correct.get_window_extent().x1
 
 
-def test_the_chosen_pictures_are_25_different_ones_and_always_the_same():
-    chosen = choose_pictures(10_000)
+def test_the_chosen_images_are_25_different_ones_and_always_the_same():
+    chosen = choose_images(10_000)
 
     assert len(set(chosen.tolist())) == 25
-    assert chosen.tolist() == choose_pictures(10_000).tolist()
+    assert chosen.tolist() == choose_images(10_000).tolist()
     assert chosen.max() > 5000
-    assert choose_pictures(3).tolist() == [0, 1, 2]
+    assert choose_images(3).tolist() == [0, 1, 2]

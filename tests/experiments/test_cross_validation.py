@@ -1,4 +1,4 @@
-"""Cross-validation: each picture answered once, by a network that never saw it, and a last network of them all."""
+"""Cross-validation: each image answered once, by a network that never saw it, and a last network of them all."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ from saccade.inference.onnx_model import light_model
 from saccade.inference.predictor import Predictor
 from saccade.inference.selective_prediction import abstention_of
 from saccade.recipes import get_recipe
-from saccade.runs.predictions import VALIDATION_ANSWERS
+from saccade.runs.predictions import VALIDATION_PREDICTIONS
 from saccade.training import repeated_training
 from saccade.training.calibration import fit_temperature
 from saccade.training.train import train
@@ -60,18 +60,18 @@ def contents(run, *names):
     return [(run.path / name).read_bytes() for name in names]
 
 
-def hashes_of(answers):
-    return [bytes(row).hex() for row in answers.hashes]
+def hashes_of(predictions):
+    return [bytes(row).hex() for row in predictions.hashes]
 
 
-def test_every_picture_but_those_of_the_test_split_is_answered_once(run, dataset):
-    answers, record = run.answers(VALIDATION_ANSWERS), run.folds()
-    assert hashes_of(answers) == list(dataset.splits["train"].hashes)
-    assert answers.labels.tolist() == dataset.splits["train"].labels.tolist()
-    right = answers.probabilities.argmax(axis=1) == answers.labels
-    assert record.accuracy == right.mean() > 0.5
-    assert [fold.pictures for fold in record.folds] == [40, 40, 40]
-    assert sum(fold.correct for fold in record.folds) == right.sum()
+def test_every_image_but_those_of_the_test_split_is_predicted_once(run, dataset):
+    predictions, record = run.predictions(VALIDATION_PREDICTIONS), run.folds()
+    assert hashes_of(predictions) == list(dataset.splits["train"].hashes)
+    assert predictions.labels.tolist() == dataset.splits["train"].labels.tolist()
+    correct = predictions.probabilities.argmax(axis=1) == predictions.labels
+    assert record.accuracy == correct.mean() > 0.5
+    assert [fold.images for fold in record.folds] == [40, 40, 40]
+    assert sum(fold.correct for fold in record.folds) == correct.sum()
     assert record.interval[0] < record.accuracy < record.interval[1]
     assert not (run.path.parent / "run-folds").exists()
 
@@ -79,36 +79,36 @@ def test_every_picture_but_those_of_the_test_split_is_answered_once(run, dataset
 def test_the_last_network_is_the_one_that_a_training_on_all_gives(run, dataset, tmp_path):
     alone = saccade.train(dataset, recipe=RECIPE, settings={"validation": 0}, out=tmp_path / "run", progress=False)
     assert contents(alone, "weights.safetensors") == contents(run, "weights.safetensors")
-    assert run.data.pictures == {"train": 120, "validation": 0, "test": 60}
+    assert run.data.images == {"train": 120, "validation": 0, "test": 60}
 
 
-def test_its_temperature_comes_from_the_answers_out_of_fold(run, dataset):
-    calibration, answers = run.calibration(), run.answers(VALIDATION_ANSWERS)
+def test_its_temperature_comes_from_the_predictions_out_of_fold(run, dataset):
+    calibration, predictions = run.calibration(), run.predictions(VALIDATION_PREDICTIONS)
     assert calibration.out_of_fold
-    assert calibration.pictures == 120
+    assert calibration.images == 120
     # What is kept is at that temperature: nothing is left to be gained by another one.
-    assert fit_temperature(answers.labels, answers.probabilities).temperature == pytest.approx(1, abs=0.02)
-    pictures = dataset.splits["train"].take(slice(0, 20))
-    saved = keras.models.load_model(run.path / "model.keras").predict(pictures, verbose=0)
-    np.testing.assert_allclose(saved, Predictor.from_run(run).probabilities(pictures), atol=1e-5)
+    assert fit_temperature(predictions.labels, predictions.probabilities).temperature == pytest.approx(1, abs=0.02)
+    images = dataset.splits["train"].take(slice(0, 20))
+    saved = keras.models.load_model(run.path / "model.keras").predict(images, verbose=0)
+    np.testing.assert_allclose(saved, Predictor.from_run(run).probabilities(images), atol=1e-5)
     light = light_model(run)
     assert light is not None
-    np.testing.assert_allclose(light.probabilities(pictures), saved, atol=1e-5)
-    promise = abstention_of(run, 0.5)
-    assert promise.pictures == 120
-    assert promise.bound <= 0.5
+    np.testing.assert_allclose(light.probabilities(images), saved, atol=1e-5)
+    abstention = abstention_of(run, 0.5)
+    assert abstention.images == 120
+    assert abstention.bound <= 0.5
 
 
 @pytest.fixture(scope="module")
 def noise(tmp_path_factory):
-    """Pictures of noise with classes by chance, each there twice: whoever knows one has learned it by heart."""
+    """Images of noise with classes by chance, each there twice: whoever knows one has learned it by heart."""
     folder, draw = tmp_path_factory.mktemp("noise"), np.random.default_rng(0)
     for number in range(60):
         own = folder / f"{'train' if number < 48 else 'test'}/{'heads' if number % 2 else 'tails'}"
         own.mkdir(parents=True, exist_ok=True)
-        picture = Image.fromarray(draw.integers(0, 256, (32, 32, 3), np.uint8))
+        image = Image.fromarray(draw.integers(0, 256, (32, 32, 3), np.uint8))
         for copy in ("a", "b"):
-            picture.save(own / f"{number}{copy}.png")
+            image.save(own / f"{number}{copy}.png")
     return saccade.load(folder)
 
 
@@ -116,19 +116,19 @@ def test_what_can_only_be_learned_by_heart_is_not_known_out_of_fold(noise, tmp_p
     recipe = get_recipe("folder").with_epochs(25).with_settings({"batch_size": 8})
     run = validated(noise, tmp_path / "run", 2, recipe)
     assert run.history()[-1].accuracy > 0.95
-    # 48 pictures, each twice: with a chance of one in 10,000 a coin is right on fewer, or on more, than these.
+    # 48 images, each twice: with a chance of one in 10,000 a coin is right on fewer, or on more, than these.
     fewest, most = binom.ppf([5e-5, 1 - 5e-5], 48, 0.5) / 48
     assert fewest <= run.folds().accuracy <= most
-    answers = run.answers(VALIDATION_ANSWERS)
-    assert len(answers.labels) == 96
-    assert len(set(hashes_of(answers))) == 48
+    predictions = run.predictions(VALIDATION_PREDICTIONS)
+    assert len(predictions.labels) == 96
+    assert len(set(hashes_of(predictions))) == 48
 
 
 def test_the_same_again_goes_on_where_it_was_stopped(run, trained):
     assert trained == ["1", "2", "3", "run"]
 
 
-def saccade_says(*arguments):
+def saccade_output(*arguments):
     result = CliRunner().invoke(cli, list(map(str, arguments)))
     assert result.exit_code == 0, result.output
     return result
@@ -136,28 +136,41 @@ def saccade_says(*arguments):
 
 def train_again(run, tiny_folder, *arguments):
     """The same training by its command: it is whole, so that nothing is done."""
-    told = ["--recipe", "folder", "--epochs", 4, "--batch-size", 30, "--seed", 4, "--folds", FOLDS, "--out", run.path]
-    return saccade_says("train", tiny_folder, *told, *arguments).stdout
+    options = [
+        "--recipe",
+        "folder",
+        "--epochs",
+        4,
+        "--batch-size",
+        30,
+        "--seed",
+        4,
+        "--folds",
+        FOLDS,
+        "--out",
+        run.path,
+    ]
+    return saccade_output("train", tiny_folder, *options, *arguments).stdout
 
 
-def test_the_command_tells_the_accuracy_out_of_fold(run, tiny_folder):
-    told, record = train_again(run, tiny_folder), run.folds()
-    assert f"out-of-fold accuracy {record.accuracy:.2%} (95% interval " in told
-    assert "n = 120, 3 folds of " in told
-    assert told.splitlines()[-1] == f"next: saccade evaluate {run.path}"
+def test_the_command_reports_the_accuracy_out_of_fold(run, tiny_folder):
+    output, record = train_again(run, tiny_folder), run.folds()
+    assert f"out-of-fold accuracy {record.accuracy:.2%} (95% interval " in output
+    assert "n = 120, 3 folds of " in output
+    assert output.splitlines()[-1] == f"next: saccade evaluate {run.path}"
     result = json.loads(train_again(run, tiny_folder, "--json"))
     assert result["run"] == str(run.path)
-    assert result["validation_pictures"] == 0
+    assert result["validation_images"] == 0
     assert result["folds"] == json.loads((run.path / "folds.json").read_text())
 
 
-def test_later_verbs_say_where_confidence_comes_from(run, tiny_folder):
-    told = saccade_says("evaluate", run.path).stdout
-    assert "of 120 out-of-fold pictures)" in told
-    assert "cross-validated    out-of-fold accuracy " in told
-    promised = saccade_says("predict", run.path, f"{tiny_folder}:test:0", "--abstain", "0.2")
-    assert "of 120 out-of-fold pictures " in promised.stderr
-    saccade_says("report", run.path)
+def test_later_commands_say_where_confidence_comes_from(run, tiny_folder):
+    output = saccade_output("evaluate", run.path).stdout
+    assert "of 120 out-of-fold images)" in output
+    assert "cross-validated    out-of-fold accuracy " in output
+    abstaining = saccade_output("predict", run.path, f"{tiny_folder}:test:0", "--abstain", "0.2")
+    assert "of 120 out-of-fold images " in abstaining.stderr
+    saccade_output("report", run.path)
     assert "Cross-validated: out-of-fold accuracy " in (run.path / "README.md").read_text()
     assert "(out of fold)" in (run.path / "report.html").read_text()
 
@@ -203,7 +216,7 @@ def test_folds_that_can_not_be_dealt_are_refused(dataset, noise, tmp_path):
         with pytest.raises(DataError, match=f"into {folds} folds"):
             validated(dataset, tmp_path / "run", folds)
     few = noise.splits["train"].subset(np.arange(6))
-    with pytest.raises(DataError, match="too few pictures for 4 folds") as caught:
+    with pytest.raises(DataError, match="too few images for 4 folds") as caught:
         validated(replace(noise, splits=noise.splits | {"train": few}), tmp_path / "run", 4)
     assert caught.value.found == "3"
     assert not any(tmp_path.iterdir())
@@ -219,18 +232,18 @@ def test_a_damaged_record_is_refused(run, tmp_path):
 
 
 @pytest.mark.nightly
-def test_validation_pictures_of_the_data_are_trained_on_and_later_known_to_be(tiny_folder, tmp_path):
+def test_validation_images_of_the_data_are_trained_on_and_later_known_to_be(tiny_folder, tmp_path):
     folder = shutil.copytree(tiny_folder, tmp_path / "data")
-    for picture in sorted((folder / "train").glob("*/0*.png")):
-        own = folder / "validation" / picture.parent.name
+    for image in sorted((folder / "train").glob("*/0*.png")):
+        own = folder / "validation" / image.parent.name
         own.mkdir(parents=True, exist_ok=True)
-        picture.rename(own / picture.name)
+        image.rename(own / image.name)
     dataset = saccade.load(folder)
     run = validated(dataset, tmp_path / "run", 2, RECIPE.with_epochs(1))
-    assert run.folds().pictures == 120
-    assert set(hashes_of(run.answers(VALIDATION_ANSWERS))) == {
+    assert run.folds().images == 120
+    assert set(hashes_of(run.predictions(VALIDATION_PREDICTIONS))) == {
         *dataset.splits["train"].hashes, *dataset.splits["validation"].hashes
     }  # fmt: skip
     assert saccade.evaluate(run, split="train").n == 120
-    with pytest.raises(saccade.SaccadeError, match="no validation pictures"):
+    with pytest.raises(saccade.SaccadeError, match="no validation images"):
         saccade.evaluate(run, split="validation")

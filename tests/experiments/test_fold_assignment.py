@@ -32,12 +32,12 @@ def test_every_beginning_of_a_growing_order_has_all_classes_in_proportion():
         assert len(np.intersect1d(order[:40], other[:40])) < 20
 
 
-def test_copies_follow_one_another_in_a_growing_order():
+def test_duplicates_follow_one_another_in_a_growing_order():
     labels = np.repeat(np.arange(3), 40)
-    copies = np.arange(120)
-    copies[[1, 7, 30]] = 1
-    copies[[50, 60]] = 50
-    order = growing_order(labels, copies, seed=3, repeat=2).tolist()
+    duplicate_groups = np.arange(120)
+    duplicate_groups[[1, 7, 30]] = 1
+    duplicate_groups[[50, 60]] = 50
+    order = growing_order(labels, duplicate_groups, seed=3, repeat=2).tolist()
     for group in ([1, 7, 30], [50, 60]):
         places = sorted(order.index(position) for position in group)
         assert places == list(range(places[0], places[0] + len(group)))

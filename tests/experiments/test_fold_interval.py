@@ -11,11 +11,11 @@ from saccade.runs.cv_record import Fold
 
 
 def of(*folds):
-    return [Fold(pictures=pictures, correct=correct) for pictures, correct in folds]
+    return [Fold(images=images, correct=correct) for images, correct in folds]
 
 
-def test_equal_folds_are_worth_as_many_answers_as_the_correction_says():
-    # Of five folds 4/9 of the pictures: 180 are worth 80.
+def test_equal_folds_are_worth_as_many_predictions_as_the_correction_says():
+    # Of five folds 4/9 of the images: 180 are worth 80.
     low, high = fold_interval(of(*[(36, 27)] * 5))
     expected = binomtest(60, 80).proportion_ci(0.95, method="wilson")
     assert (low, high) == pytest.approx((expected.low, expected.high))
@@ -25,7 +25,7 @@ def test_equal_folds_are_worth_as_many_answers_as_the_correction_says():
 
 def test_folds_that_lie_further_apart_than_chance_make_it_wider():
     folds = of((40, 36), (40, 20), (40, 38))
-    table = [[fold.correct for fold in folds], [fold.pictures - fold.correct for fold in folds]]
+    table = [[fold.correct for fold in folds], [fold.images - fold.correct for fold in folds]]
     spread = chi2_contingency(table).statistic / 2
     assert spread > 5
     worth = 120 / 2.5 / spread
@@ -34,7 +34,7 @@ def test_folds_that_lie_further_apart_than_chance_make_it_wider():
     assert fold_interval(folds)[0] < fold_interval(even)[0] < fold_interval(even)[1] < fold_interval(folds)[1]
 
 
-def test_nothing_wrong_and_nothing_right():
+def test_nothing_incorrect_and_nothing_correct():
     assert fold_interval(of((10, 10), (10, 10)))[1] == 1
     assert 0 < fold_interval(of((10, 10), (10, 10)))[0] < 1
     assert fold_interval(of((10, 0), (10, 0)))[0] == 0
@@ -51,22 +51,22 @@ def predicted(training, labels, asked, classes, shrinkage=0.05):
 
 def coverage(datasets, folds, n, dimensions, classes, distance):
     """How often the interval, and Wilson's of all answers, hold the accuracy of the model of all points."""
-    centres = np.random.default_rng(1).normal(size=(classes, dimensions))
-    centres *= distance / np.linalg.norm(centres, axis=1, keepdims=True)
+    centers = np.random.default_rng(1).normal(size=(classes, dimensions))
+    centers *= distance / np.linalg.norm(centers, axis=1, keepdims=True)
     draw, held = np.random.default_rng(0), np.zeros((datasets, 2), bool)
     others = np.arange(3000) % classes
-    unseen = centres[others] + draw.normal(size=(3000, dimensions))
+    unseen = centers[others] + draw.normal(size=(3000, dimensions))
     for number in range(datasets):
         labels = np.arange(n) % classes
-        points = centres[labels] + draw.normal(size=(n, dimensions))
+        points = centers[labels] + draw.normal(size=(n, dimensions))
         fold = deal_folds(labels, np.arange(n), folds, number)
-        right = np.empty(n, bool)
+        correct = np.empty(n, bool)
         for each in range(folds):
             own = fold == each
-            right[own] = predicted(points[~own], labels[~own], points[own], classes) == labels[own]
+            correct[own] = predicted(points[~own], labels[~own], points[own], classes) == labels[own]
         truth = (predicted(points, labels, unseen, classes) == others).mean()
-        counted = of(*[((fold == each).sum().item(), right[fold == each].sum().item()) for each in range(folds)])
-        for column, (low, high) in enumerate((fold_interval(counted), wilson_interval(right.sum(), n))):
+        counted = of(*[((fold == each).sum().item(), correct[fold == each].sum().item()) for each in range(folds)])
+        for column, (low, high) in enumerate((fold_interval(counted), wilson_interval(correct.sum(), n))):
             held[number, column] = low <= truth <= high
     return held.mean(axis=0)
 

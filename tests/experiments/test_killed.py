@@ -1,4 +1,4 @@
-"""Killed again and again, both verbs come to what they come to when they are left alone."""
+"""Killed again and again, both commands come to what they come to when they are left alone."""
 
 import os
 import random
@@ -16,13 +16,13 @@ COMMON = ["--recipe", "folder", "--epochs", "2", "--seed", "3"]
 EVERY_STEP = ["--set", "checkpoint_seconds=0", "--set", "batch_size=16"]
 
 
-def command(verb, folder, out):
-    return [sys.executable, "-m", "saccade", verb[0], str(folder), *verb[1:], *COMMON, *EVERY_STEP, "--out", str(out)]
+def command(words, folder, out):
+    return [sys.executable, "-m", "saccade", words[0], str(folder), *words[1:], *COMMON, *EVERY_STEP, "--out", str(out)]
 
 
-def killed(told, started, wait):
+def killed(arguments, started, wait):
     """Runs a command until it has told a line of its own so many times, and a moment longer."""
-    process = subprocess.Popen(told, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(arguments, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     assert process.stderr is not None
     for line in process.stderr:
         started -= line.startswith(("epoch", "training"))
@@ -36,20 +36,20 @@ def killed(told, started, wait):
 
 @pytest.mark.nightly
 @pytest.mark.parametrize(
-    ("verb", "files"),
+    ("words", "files"),
     [(FOLDS, ["weights.safetensors", "folds.json", "calibration.json", "answers-validation.safetensors"]),
      (CURVE, ["40-1.safetensors", "64-2.safetensors"])],
     ids=["folds", "curve"],
 )  # fmt: skip
-def test_kills_at_random_moments_change_nothing(verb, files, tiny_folder, tmp_path):
+def test_kills_at_random_moments_change_nothing(words, files, tiny_folder, tmp_path):
     draw = random.Random(0)
     whole, out = tmp_path / "whole", tmp_path / "killed"
-    subprocess.run(command(verb, tiny_folder, whole), check=True, capture_output=True)
+    subprocess.run(command(words, tiny_folder, whole), check=True, capture_output=True)
     kills = sum(
-        killed(command(verb, tiny_folder, out), 1 + draw.randrange(3), draw.uniform(0, 0.5)) for _ in range(KILLS)
+        killed(command(words, tiny_folder, out), 1 + draw.randrange(3), draw.uniform(0, 0.5)) for _ in range(KILLS)
     )
     assert kills >= 2
-    subprocess.run(command(verb, tiny_folder, out), check=True, capture_output=True)
+    subprocess.run(command(words, tiny_folder, out), check=True, capture_output=True)
     assert [(out / name).read_bytes() for name in files] == [(whole / name).read_bytes() for name in files]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["killed", "whole"]
     left = {path.name for path in out.iterdir()} ^ {path.name for path in whole.iterdir()}

@@ -1,4 +1,4 @@
-"""A learning curve: which pictures are trained on, what is kept, and what is said of more pictures."""
+"""A learning curve: which images are trained on, what is kept, and what is said of more images."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from saccade.experiments.eta import in_words, seconds_left
 from saccade.experiments.learning_curve import _sizes, learning_curve
 from saccade.experiments.learning_curve_result import LearningCurve, curve_of
 from saccade.recipes import get_recipe
-from saccade.runs.predictions import Answers
+from saccade.runs.predictions import Predictions
 from saccade.runs.safe_loading import read_record
 from saccade.training import repeated_training
 from saccade.training.train import train
@@ -28,7 +28,7 @@ FILES = ("learning_curve.json", "learning_curve.png")
 
 @pytest.fixture(scope="module")
 def trained():
-    """Every training of the module's curve: its directory's name, its pictures and its seed."""
+    """Every training of the module's curve: its directory's name, its images and its seed."""
     return []
 
 
@@ -65,22 +65,22 @@ def test_each_training_is_done_once_though_the_first_attempt_was_stopped(curve, 
 
 @pytest.mark.nightly
 def test_subsets_are_nested_and_hold_all_classes_alike(curve, trained, dataset):
-    by_name = {name: pictures for name, pictures, _ in trained}
+    by_name = {name: images for name, images, _ in trained}
     for repeat in ("1", "2"):
         subsets = [by_name[f"{size}-{repeat}"] for size in SIZES]
         assert [len(subset) for subset in subsets] == SIZES
         assert all(small < large for small, large in pairwise(subsets))
-        classes = [sum(f"/{name}/" in picture for picture in subsets[0]) for name in dataset.class_names]
+        classes = [sum(f"/{name}/" in image for image in subsets[0]) for name in dataset.class_names]
         assert max(classes) - min(classes) <= 1
     assert by_name["20-1"] != by_name["20-2"]
 
 
 @pytest.mark.nightly
-def test_all_are_asked_about_the_same_pictures_which_none_was_trained_on(curve, trained, dataset):
+def test_all_are_asked_about_the_same_images_which_none_was_trained_on(curve, trained, dataset):
     training = dataset.splits["train"]
     hashes = dict(zip(training.names, training.hashes, strict=True))
-    used = {hashes[name] for _, pictures, _ in trained for name in pictures}
-    kept = [Answers.read(path, 3, 10**6) for path in curve.files[0].parent.glob("*.safetensors")]
+    used = {hashes[name] for _, images, _ in trained for name in images}
+    kept = [Predictions.read(path, 3, 10**6) for path in curve.files[0].parent.glob("*.safetensors")]
     assert len(kept) == sum(len(point.accuracies) for point in curve.points) == 10
     asked = {bytes(row).hex() for row in kept[0].hashes}
     assert all(np.array_equal(kept[0].hashes, other.hashes) for other in kept)
@@ -92,11 +92,11 @@ def test_all_are_asked_about_the_same_pictures_which_none_was_trained_on(curve, 
 
 @pytest.mark.nightly
 def test_the_files_hold_the_curve(curve):
-    numbers, drawing = curve.files
+    numbers, plot = curve.files
     assert LearningCurve.model_validate_json(numbers.read_text()) == curve
-    assert drawing.read_bytes().startswith(b"\x89PNG")
-    assert [point.pictures for point in curve.points] == SIZES
-    assert [more.pictures for more in curve.extrapolations] == [160, 320]
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    assert [point.images for point in curve.points] == SIZES
+    assert [more.images for more in curve.extrapolations] == [160, 320]
     damaged = json.loads(numbers.read_text()) | {"asked": "30"}
     other = numbers.with_name("other.json")
     other.write_text(json.dumps(damaged))
@@ -122,17 +122,17 @@ def test_more_repeats_and_other_sizes_train_only_what_is_missing(curve, dataset,
     assert asked == ["20-5", "30-1"]
 
 
-def command_says(curve, tiny_folder, *arguments):
-    told = ["--recipe", "folder", "--epochs", "1", "--set", "batch_size=30", "--seed", "2", "--repeats", "2",
+def command_output(curve, tiny_folder, *arguments):
+    options = ["--recipe", "folder", "--epochs", "1", "--set", "batch_size=30", "--seed", "2", "--repeats", "2",
             "--sizes", ",".join(map(str, SIZES)), "--out", str(curve.files[0].parent)]  # fmt: skip
-    result = CliRunner().invoke(cli, ["learning-curve", str(tiny_folder), *told, *arguments])
+    result = CliRunner().invoke(cli, ["learning-curve", str(tiny_folder), *options, *arguments])
     assert result.exit_code == 0, result.output
     return result
 
 
 @pytest.mark.nightly
-def test_the_command_tells_the_curve_and_what_it_says_of_more_pictures(curve, tiny_folder):
-    result = command_says(curve, tiny_folder)
+def test_the_command_reports_the_curve_and_what_it_says_of_more_images(curve, tiny_folder):
+    result = command_output(curve, tiny_folder)
     lines = result.stdout.splitlines()
     assert [line.split()[:2] for line in lines[3:7]] == [["20", "4"], ["40", "2"], ["60", "2"], ["80", "2"]]
     assert any(line.startswith("with 160, 2 times as many: ") for line in lines)
@@ -140,7 +140,7 @@ def test_the_command_tells_the_curve_and_what_it_says_of_more_pictures(curve, ti
     assert curve.sentence in lines
     assert lines[-2:] == [f"  {path}" for path in curve.files]
     assert result.stderr.count("(was there)") == 10
-    assert json.loads(command_says(curve, tiny_folder, "--json").stdout) == json.loads(curve.files[0].read_text())
+    assert json.loads(command_output(curve, tiny_folder, "--json").stdout) == json.loads(curve.files[0].read_text())
 
 
 @pytest.mark.nightly
@@ -166,52 +166,52 @@ def test_what_can_make_no_curve_is_refused(dataset, tmp_path):
     with pytest.raises(TrainingError, match="best epoch can't be chosen"):
         drawn(dataset, tmp_path / "out", recipe=RECIPE.with_settings({"keep": "best"}))
     few = dataset.splits["train"].subset(np.arange(0, 120, 4))
-    with pytest.raises(DataError, match="too few training pictures") as told:
+    with pytest.raises(DataError, match="too few training images") as caught:
         drawn(replace(dataset, splits=dataset.splits | {"train": few}), tmp_path / "out", sizes=None)
-    assert "--sizes 4,10,17,24" in str(told.value.remedy)
+    assert "--sizes 4,10,17,24" in str(caught.value.remedy)
     assert not any(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("pictures", "classes"), [(5, 3), (6, 3), (8, 5), (23, 3), (31, 3), (40, 37), (1000, 3)])
-def test_the_sizes_that_are_named_instead_work(pictures, classes):
-    with pytest.raises(DataError) as told:
-        _sizes([1], pictures, classes)
-    named = re.search(r"--sizes ([\d,]+)", str(told.value.remedy))
-    if pictures - classes < 3:
+@pytest.mark.parametrize(("images", "classes"), [(5, 3), (6, 3), (8, 5), (23, 3), (31, 3), (40, 37), (1000, 3)])
+def test_the_sizes_that_are_named_instead_work(images, classes):
+    with pytest.raises(DataError) as caught:
+        _sizes([1], images, classes)
+    named = re.search(r"--sizes ([\d,]+)", str(caught.value.remedy))
+    if images - classes < 3:
         assert named is None
     else:
         assert named is not None
         sizes = [int(size) for size in named[1].split(",")]
-        assert _sizes(sizes, pictures, classes) == sizes
+        assert _sizes(sizes, images, classes) == sizes
 
 
-def said_of(constants, dataset, tmp_path, **options):
+def summary_of(constants, dataset, tmp_path, **options):
     measured = simulated(np.random.default_rng(0), constants, **options)
     return curve_of(measured, dataset, RECIPE, tmp_path)[0]
 
 
 def test_a_steep_curve_a_flat_one_and_a_doubtful_one(dataset, tmp_path):
-    steep = said_of((0.0, 8.0, 0.45), dataset, tmp_path, pictures=5000, spread=0.003)
-    assert steep.sentence.startswith("More pictures would help: with 8,000, twice as many, ")
+    steep = summary_of((0.0, 8.0, 0.45), dataset, tmp_path, images=5000, spread=0.003)
+    assert steep.sentence.startswith("More images would help: with 8,000, twice as many, ")
     (twice, fourfold), truth = steep.extrapolations, [1 - law(size, 0.0, 8.0, 0.45) for size in (8000, 16000)]
     assert twice.interval[0] < truth[0] < twice.interval[1]
     assert fourfold.interval[0] < truth[1] < fourfold.interval[1]
     assert twice.gain_interval[0] < truth[0] - (1 - law(4000, 0.0, 8.0, 0.45)) < twice.gain_interval[1]
     assert steep.backtest.within
 
-    flat = said_of((0.1, 200.0, 1.2), dataset, tmp_path, pictures=5000, spread=0.003)
-    assert flat.sentence.startswith("More pictures would hardly help: ")
+    flat = summary_of((0.1, 200.0, 1.2), dataset, tmp_path, images=5000, spread=0.003)
+    assert flat.sentence.startswith("More images would hardly help: ")
 
-    doubtful = said_of((0.05, 2.0, 0.3), dataset, tmp_path, pictures=100, spread=0.05)
+    doubtful = summary_of((0.05, 2.0, 0.3), dataset, tmp_path, images=100, spread=0.05)
     assert doubtful.verdict == "can't be told"
     assert "twice as many" in doubtful.sentence
 
 
 def test_a_curve_that_breaks_off_fails_the_test_of_the_law(dataset, tmp_path):
-    measured = simulated(np.random.default_rng(0), (0.02, 4.0, 0.4), pictures=2000, spread=0.004)
-    # The last size is no better than the one before, as where its pictures were of another sort.
-    wrong = (*measured.wrong[:-1], np.random.default_rng(1).uniform(size=(3, 2000)) < 0.45)
-    curve, _ = curve_of(replace(measured, wrong=wrong), dataset, RECIPE, tmp_path)
+    measured = simulated(np.random.default_rng(0), (0.02, 4.0, 0.4), images=2000, spread=0.004)
+    # The last size is no better than the one before, as where its images were of another sort.
+    incorrect = (*measured.incorrect[:-1], np.random.default_rng(1).uniform(size=(3, 2000)) < 0.45)
+    curve, _ = curve_of(replace(measured, incorrect=incorrect), dataset, RECIPE, tmp_path)
     assert not curve.backtest.within
     assert curve.verdict == "can't be told"
     assert "measured were 5" in curve.sentence

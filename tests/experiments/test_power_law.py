@@ -9,8 +9,8 @@ from saccade.experiments.power_law import MeasuredErrors, fit_constants, fit_law
 SIZES = np.array([125, 250, 500, 1000, 2000, 4000], np.float64)
 
 
-def law(pictures, a, b, c):
-    return a + b * pictures**-c
+def law(images, a, b, c):
+    return a + b * images**-c
 
 
 @pytest.mark.parametrize("constants", [(0.05, 4.0, 0.5), (0.0, 2.0, 0.2), (0.2, 30.0, 1.0), (0.1, 0.0, 0.5)], ids=str)
@@ -40,42 +40,42 @@ def test_the_fit_is_as_good_as_the_best_that_scipy_finds():
         assert float((weights * (law(SIZES, *found) - own) ** 2).sum()) <= best * 1.01
 
 
-# A picture is got wrong where its difficulty, blurred by a training's own doubt, is below what the training masters.
+# An image is got wrong where its difficulty, blurred by a training's own doubt, is below what the training masters.
 _DOUBT = 0.1
 _BLURRED = np.sort(np.random.default_rng(9).uniform(size=200_000) + np.random.default_rng(8).normal(0, _DOUBT, 200_000))
 
 
-def simulated(draw, constants, *, sizes=SIZES, pictures=500, trainings=3, spread=0.01):
-    """Trainings whose errors lie about a law: by the pictures that are asked about, and by each training's own luck."""
-    difficulty = draw.uniform(size=pictures)
-    wrong = []
+def simulated(draw, constants, *, sizes=SIZES, images=500, trainings=3, spread=0.01):
+    """Trainings whose errors lie about a law: by the images that are asked about, and by each training's own luck."""
+    difficulty = draw.uniform(size=images)
+    incorrect = []
     for size in sizes:
         count = 2 * trainings if 4 * size <= sizes[-1] else trainings
         own = np.clip(law(size, *constants) + draw.normal(0, spread, count), 0, 1)
         mastered = np.quantile(_BLURRED, own)
-        wrong.append(difficulty + draw.normal(0, _DOUBT, (count, pictures)) < mastered[:, None])
-    return MeasuredErrors(sizes, tuple(wrong))
+        incorrect.append(difficulty + draw.normal(0, _DOUBT, (count, images)) < mastered[:, None])
+    return MeasuredErrors(sizes, tuple(incorrect))
 
 
 def coverage(curves, constants, seed, **options):
-    """How often the interval at twice and four times the pictures holds the truth, and the backtest the measurement."""
+    """How often the interval at twice and four times the images holds the truth, and the backtest the measurement."""
     draw = np.random.default_rng(seed)
     held = np.zeros((curves, 3), bool)
     for number in range(curves):
         measured = simulated(draw, constants, **options)
         found = fit_law(measured)
         for column, times in enumerate((2, 4)):
-            low, high = found.interval(found.at(times * measured.pictures[-1]))
-            held[number, column] = low <= law(times * measured.pictures[-1], *constants) <= high
+            low, high = found.interval(found.at(times * measured.images[-1]))
+            held[number, column] = low <= law(times * measured.images[-1], *constants) <= high
         smaller = fit_law(measured, without=1)
-        low, high = smaller.interval(smaller.errors[:, -1] - smaller.at(measured.pictures[-1]))
+        low, high = smaller.interval(smaller.errors[:, -1] - smaller.at(measured.images[-1]))
         held[number, 2] = low <= 0 <= high
     return held.mean(axis=0)
 
 
 def test_the_intervals_hold_the_truth():
     """Of 300 other curves 299 and more are held: fewer than 21 of 25 with a chance below one in 100,000."""
-    assert (coverage(25, (0.05, 4.0, 0.5), 0, pictures=200) >= 0.84).all()
+    assert (coverage(25, (0.05, 4.0, 0.5), 0, images=200) >= 0.84).all()
 
 
 @pytest.mark.nightly
@@ -83,7 +83,7 @@ def test_the_intervals_hold_the_truth():
     "constants", [(0.05, 4.0, 0.5), (0.02, 2.0, 0.25), (0.2, 30.0, 1.0), (0.3, 1.5, 0.3), (0.01, 1.2, 0.15)], ids=str
 )
 @pytest.mark.parametrize(
-    "options", [{}, {"spread": 0.02}, {"pictures": 2000, "spread": 0.005}, {"trainings": 2}], ids=str
+    "options", [{}, {"spread": 0.02}, {"images": 2000, "spread": 0.005}, {"trainings": 2}], ids=str
 )
 def test_the_intervals_hold_the_truth_of_many_curves(constants, options):
     held = coverage(60, constants, 1, **options)

@@ -9,16 +9,16 @@ from click.testing import CliRunner
 from saccade.cli.main import cli
 from saccade.data.sources import image_folder
 from saccade.errors import DataError
-from saccade.inference.image_inputs import find_pictures
+from saccade.inference.image_inputs import find_images
 
 SIDE_FILES = ("labels.csv", "Thumbs.db", "notes.txt", "README", "deeper/desktop.ini", ".DS_Store", "deeper/meta.json")
-PICTURES = ("a.png", "deeper/b.JPG", "no-suffix", "odd.xyz")
+IMAGES = ("a.png", "deeper/b.JPG", "no-suffix", "odd.xyz")
 
 
 @pytest.fixture
 def photos(tmp_path):
-    """A folder as people have them: pictures, and what lies beside pictures."""
-    for name in (*SIDE_FILES, *PICTURES):
+    """A folder as people have them: images, and what lies beside images."""
+    for name in (*SIDE_FILES, *IMAGES):
         (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "photos" / name).write_text(name)
     return tmp_path / "photos"
@@ -26,48 +26,48 @@ def photos(tmp_path):
 
 def names_in(folder, source):
     """The paths, relative to the folder, of what a source names."""
-    return [os.path.relpath(str(path), folder) for path in find_pictures([source]).images]
+    return [os.path.relpath(str(path), folder) for path in find_images([source]).images]
 
 
 def test_a_folder_gives_the_files_that_training_takes(photos):
     shutil.copytree(photos, photos.parent / "classes" / "one")
     shutil.copytree(photos, photos.parent / "classes" / "two")
-    taken = image_folder.find_pictures(photos.parent / "classes").pictures
+    taken = image_folder.find_images(photos.parent / "classes").images
 
     assert names_in(photos, photos) == [found.path.removeprefix("one/") for found in taken if found.label == 0]
-    assert names_in(photos, photos) == sorted(PICTURES)
-    assert find_pictures([photos]).notes == ("left out: 4 files, no pictures by name (.csv, .json, .txt, no suffix)",)
+    assert names_in(photos, photos) == sorted(IMAGES)
+    assert find_images([photos]).notes == ("left out: 4 files, no images by name (.csv, .json, .txt, no suffix)",)
 
 
 @pytest.mark.parametrize("pattern", ["**", "**/*", "*"])
-def test_a_glob_gives_no_side_files_and_each_picture_once(photos, pattern):
-    assert names_in(photos, str(photos / pattern)) == sorted(PICTURES)
-    assert find_pictures([str(photos / pattern)]).notes[0].startswith("left out: ")
+def test_a_glob_gives_no_side_files_and_each_image_once(photos, pattern):
+    assert names_in(photos, str(photos / pattern)) == sorted(IMAGES)
+    assert find_images([str(photos / pattern)]).notes[0].startswith("left out: ")
 
 
-def test_what_holds_no_picture_at_all_is_an_error_that_says_what_is_there(photos, tmp_path):
-    for name in PICTURES:
+def test_what_holds_no_image_at_all_is_an_error_that_says_what_is_there(photos, tmp_path):
+    for name in IMAGES:
         (photos / name).unlink()
     (tmp_path / "empty").mkdir()
     for source, problem, found in (
-        (photos, "no picture in the folder", "4 files, no pictures by name"),
-        (photos / "*.csv", "no picture matches", "1 file, no pictures by name"),
-        (tmp_path / "empty", "no picture in the folder", "no file"),
-        (tmp_path / "*.png", "no picture matches", "no file"),
+        (photos, "no image in the folder", "4 files, no images by name"),
+        (photos / "*.csv", "no image matches", "1 file, no images by name"),
+        (tmp_path / "empty", "no image in the folder", "no file"),
+        (tmp_path / "*.png", "no image matches", "no file"),
     ):
         with pytest.raises(DataError, match=problem) as caught:
-            find_pictures([str(source)])
+            find_images([str(source)])
         assert found in str(caught.value.found)
 
 
 def test_on_the_command_line_side_files_are_a_note_and_no_failure(tiny_run, tiny_folder, photos):
-    for name in PICTURES:
+    for name in IMAGES:
         shutil.copy(tiny_folder / "test" / "one" / "40.png", photos / name)
     result = CliRunner().invoke(cli, ["predict", str(tiny_run.path), str(photos)])
     assert result.exit_code == 0, result.output
-    assert len(result.stdout.splitlines()) == len(PICTURES)
-    assert "note: left out: 4 files, no pictures by name" in result.stderr
+    assert len(result.stdout.splitlines()) == len(IMAGES)
+    assert "note: left out: 4 files, no images by name" in result.stderr
 
     named = CliRunner().invoke(cli, ["predict", str(tiny_run.path), str(photos / "notes.txt")])
     assert named.exit_code == 1
-    assert f"{photos / 'notes.txt'}: refused: " in named.stdout
+    assert f"{photos / 'notes.txt'}: unreadable: " in named.stdout

@@ -1,4 +1,4 @@
-"""A few pictures are answered from model.onnx, without TensorFlow, and as the run itself answers."""
+"""A few images are answered from model.onnx, without TensorFlow, and as the run itself answers."""
 
 import json
 import shutil
@@ -24,13 +24,13 @@ def light_run(tiny_run, tmp_path_factory):
 
 
 def test_it_gives_the_runs_probabilities(light_run):
-    pictures = np.random.default_rng(0).integers(0, 256, (150, 32, 32, 3)).astype(np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (150, 32, 32, 3)).astype(np.uint8)
     model = light_model(light_run)
     assert model is not None
-    expected = Predictor.from_run(light_run).probabilities(pictures)
-    np.testing.assert_allclose(model.probabilities(pictures), expected, atol=1e-5)
+    expected = Predictor.from_run(light_run).probabilities(images)
+    np.testing.assert_allclose(model.probabilities(images), expected, atol=1e-5)
     assert model.class_names == light_run.class_names
-    assert model.rule == light_run.rule
+    assert model.preprocessing == light_run.preprocessing
 
 
 def test_predict_needs_no_tensorflow(light_run, tiny_folder):
@@ -41,10 +41,10 @@ from saccade.cli.main import main
 sys.argv = ["saccade", "predict", *sys.argv[1:], "--json"]
 main()
 """
-    picture = tiny_folder / "test" / "two" / "41.png"
+    image = tiny_folder / "test" / "two" / "41.png"
     for source in (light_run.path, light_run.path / "model.onnx"):
         done = subprocess.run(
-            [sys.executable, "-c", program, source, picture], capture_output=True, text=True, check=False
+            [sys.executable, "-c", program, source, image], capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
         (found,) = json.loads(done.stdout)
@@ -65,15 +65,15 @@ def test_one_of_other_weights_is_not_used(light_run, tmp_path):
     assert light_model(run) is None
 
 
-def test_a_model_file_alone_can_not_keep_promises(light_run, tiny_folder):
+def test_a_model_file_alone_can_not_keep_a_target_accuracy(light_run, tiny_folder):
     file = light_run.path / "model.onnx"
-    with pytest.raises(RunError, match="can't tell when to say 'unsure'"):
+    with pytest.raises(RunError, match="can't tell when to say 'abstained'"):
         saccade.predict(file, tiny_folder / "test", abstain=0.9)
     with pytest.raises(RunError, match="what is familiar"):
-        saccade.predict(file, tiny_folder / "test", familiarity=True)
+        saccade.predict(file, tiny_folder / "test", ood=True)
 
 
-def test_a_datasets_own_picture_by_a_model_file(light_run, tiny_folder):
+def test_a_datasets_own_image_by_a_model_file(light_run, tiny_folder):
     (found,) = saccade.predict(light_run.path / "model.onnx", f"{tiny_folder}:test:3")
     (expected,) = saccade.predict(light_run, f"{tiny_folder}:test:3")
     assert found == expected
@@ -141,7 +141,7 @@ def test_a_file_from_anyone_is_run_only_if_it_is_like_an_export(light_run, tmp_p
 
 
 @pytest.mark.parametrize("contents", [b"", b"PK\x03\x04", bytes(1000), b"\x08\x09\x12\xff\xff\xff\xff\x0f"])
-def test_what_is_no_model_is_told(tmp_path, contents, tiny_folder):
+def test_what_is_no_model_is_reported(tmp_path, contents, tiny_folder):
     (tmp_path / "model.onnx").write_bytes(contents)
     with pytest.raises(RunError, match=r"model\.onnx"):
         saccade.predict(tmp_path / "model.onnx", tiny_folder / "test")

@@ -11,18 +11,18 @@ from PIL import Image
 import saccade
 from saccade.data.fixes import read_fixes
 from saccade.errors import DataError
-from saccade.inference.image_inputs import DatasetPicture, find_pictures
+from saccade.inference.image_inputs import DatasetImage, find_images
 from saccade.inference.predictor import Predictor
 
 
 @pytest.fixture
 def mixed(tiny_folder, tmp_path):
-    """A folder with two pictures, a text file called a picture, a hidden file and a picture deeper down."""
+    """A folder with two images, a text file called an image, a hidden file and an image deeper down."""
     folder = tmp_path / "mixed"
     (folder / "deeper").mkdir(parents=True)
     for source, name in (("null/40.png", "a.png"), ("one/40.png", "b [1].png"), ("two/40.png", "deeper/c.png")):
         shutil.copy(tiny_folder / "test" / source, folder / name)
-    (folder / "d.jpg").write_text("not a picture")
+    (folder / "d.jpg").write_text("not an image")
     (folder / ".hidden.png").write_text("")
     return folder
 
@@ -36,9 +36,11 @@ def test_every_input_has_its_prediction_in_its_place(tiny_run, mixed):
     predictions = saccade.predict(tiny_run, sources)
 
     assert [prediction.name for prediction in predictions] == [str(mixed / name) for name in expected]
-    refused = {prediction.name: prediction.refusal for prediction in predictions if prediction.refusal}
-    assert set(refused) == {str(mixed / "d.jpg"), str(mixed / "missing.png")}
-    assert all(refused.values())
+    unreadable = {
+        prediction.name: prediction.unreadable_reason for prediction in predictions if prediction.unreadable_reason
+    }
+    assert set(unreadable) == {str(mixed / "d.jpg"), str(mixed / "missing.png")}
+    assert all(unreadable.values())
     assert len({prediction.top for prediction in predictions if prediction.name.endswith("a.png")}) == 1
 
 
@@ -49,16 +51,16 @@ def test_tensorflow_is_not_loaded_before_decoding_has_begun():
 
 def test_probabilities_are_those_of_the_saved_network_but_for_rounding(tiny_run, tiny_folder):
     predictor = Predictor.from_run(tiny_run)
-    pictures = saccade.load(tiny_folder).splits["test"].take(slice(None))
+    images = saccade.load(tiny_folder).splits["test"].take(slice(None))
     saved = keras.saving.load_model(tiny_run.path / "model.keras", compile=False)
-    expected = saved.predict_on_batch(pictures)
-    np.testing.assert_allclose(predictor.probabilities(pictures), expected, atol=1e-5)
+    expected = saved.predict_on_batch(images)
+    np.testing.assert_allclose(predictor.probabilities(images), expected, atol=1e-5)
 
 
 def test_probabilities_are_the_networks(tiny_run, mixed):
     (prediction,) = saccade.predict(tiny_run, [mixed / "a.png"], top=3)
-    picture = np.asarray(Image.open(mixed / "a.png"))
-    expected = Predictor.from_run(tiny_run).probabilities(picture[None])[0]
+    image = np.asarray(Image.open(mixed / "a.png"))
+    expected = Predictor.from_run(tiny_run).probabilities(image[None])[0]
     assert [one.class_name for one in prediction.top] == [
         tiny_run.class_names[i] for i in np.argsort(-expected, kind="stable")
     ]
@@ -73,7 +75,7 @@ def test_top_cuts_the_list(tiny_run, mixed):
     assert len(prediction.top) == 3
 
 
-def test_a_datasets_own_picture_comes_with_its_true_class(tiny_run, tiny_folder):
+def test_a_datasets_own_image_comes_with_its_true_class(tiny_run, tiny_folder):
     predictions = saccade.predict(tiny_run, [f"{tiny_folder}:test:{index}" for index in (0, 20, 40)])
     assert [prediction.true_class for prediction in predictions] == ["null", "one", "two"]
     split = saccade.load(tiny_folder).splits["test"]
@@ -84,7 +86,7 @@ def test_a_datasets_own_picture_comes_with_its_true_class(tiny_run, tiny_folder)
 
 @pytest.fixture
 def fixed_run(run_copy, tiny_folder, tmp_path):
-    """A run of `tiny_folder` without its first test picture of a null: the test picture 19 is a one."""
+    """A run of `tiny_folder` without its first test image of a null: the test image 19 is a one."""
     (tmp_path / "fixes.csv").write_text("path,split,action,class\ntest/null/40.png,test,drop,\n")
     run_copy.write_fixes(read_fixes(tmp_path / "fixes.csv"))
     record = json.loads((run_copy.path / "data.json").read_text())
@@ -120,28 +122,28 @@ def test_the_runs_fixes_do_not_apply_to_other_data(fixed_run, tiny_folder, tmp_p
 
 def test_what_names_nothing_is_an_error(tiny_run, tiny_folder, tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="no picture in the folder"):
+    with pytest.raises(DataError, match="no image in the folder"):
         saccade.predict(tiny_run, [tmp_path / "empty"])
-    with pytest.raises(DataError, match="no picture matches"):
+    with pytest.raises(DataError, match="no image matches"):
         saccade.predict(tiny_run, [str(tmp_path / "*.png")])
     with pytest.raises(DataError, match="does not exist") as caught:
         saccade.predict(tiny_run, [f"{tiny_folder}:test:60"])
     assert caught.value.expected == "an index from 0 to 59"
 
 
-def test_a_single_path_is_taken_for_one_picture(tiny_run, mixed):
+def test_a_single_path_is_taken_for_one_image(tiny_run, mixed):
     assert len(saccade.predict(tiny_run, str(mixed / "a.png"))) == 1
 
 
 def test_sources_are_told_apart(tmp_path):
     (tmp_path / "x:test:3").write_text("a file of that name comes first")
-    found = find_pictures([tmp_path / "x:test:3", "cifar10:test:7", "nothing.png"]).images
+    found = find_images([tmp_path / "x:test:3", "cifar10:test:7", "nothing.png"]).images
     assert found[0] == tmp_path / "x:test:3"
-    assert found[1] == DatasetPicture("cifar10", "test", 7)
+    assert found[1] == DatasetImage("cifar10", "test", 7)
     assert str(found[2]) == "nothing.png"
 
 
-def test_more_pictures_than_a_batch_keep_their_order(tiny_run, tiny_folder):
+def test_more_images_than_a_batch_keep_their_order(tiny_run, tiny_folder):
     files = sorted((tiny_folder / "train").rglob("*.png")) + sorted((tiny_folder / "test").rglob("*.png"))
     predictions = saccade.predict(tiny_run, files)
     assert [prediction.name for prediction in predictions] == [str(file) for file in files]

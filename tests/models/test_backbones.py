@@ -12,11 +12,11 @@ from saccade.errors import TrainingError
 from saccade.models.backbones import BACKBONES
 from saccade.models.batchnorm_folding import fold_normalization
 from saccade.models.onnx.to_onnx import to_onnx
-from saccade.models.training_model import training_twin
+from saccade.models.training_model import make_training_model
 from saccade.models.weights import named_weights
 
 SIZE = 64
-PICTURES = np.random.default_rng(0).integers(0, 256, (4, SIZE, SIZE, 3)).astype(np.float32)
+IMAGES = np.random.default_rng(0).integers(0, 256, (4, SIZE, SIZE, 3)).astype(np.float32)
 # One of each kind; the others are the same at another depth and width. All are trained and exported at night.
 # MobileNetV3Small is trained from a file of weights every day by the table of commands.
 KINDS = [
@@ -40,28 +40,28 @@ def body_of(settled):
 def test_features_are_those_of_kerass_own_network(body_of, name):
     body, network = body_of(name), BACKBONES[name]._around(body_of(name), 5)
     features = keras.Model(network.input, network.get_layer("classes").input)
-    pixels = keras.applications.resnet_v2.preprocess_input(PICTURES.copy()) if name == "ResNet50V2" else PICTURES
+    pixels = keras.applications.resnet_v2.preprocess_input(IMAGES.copy()) if name == "ResNet50V2" else IMAGES
     expected = body.predict_on_batch(pixels)
     assert np.ptp(expected, axis=0).max() > 1e-3
-    np.testing.assert_allclose(features.predict_on_batch(PICTURES), expected, atol=1e-4 * np.abs(expected).max())
+    np.testing.assert_allclose(features.predict_on_batch(IMAGES), expected, atol=1e-4 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_folded_in_onnx_and_as_a_twin_they_say_the_same(body_of, name):
+def test_folded_in_onnx_and_as_a_training_model_they_say_the_same(body_of, name):
     import onnxruntime
 
     network = BACKBONES[name]._around(body_of(name), 5)
-    expected = network.predict_on_batch(PICTURES)
+    expected = network.predict_on_batch(IMAGES)
     scale = np.abs(expected).max()
     folded = fold_normalization(network)
     assert not any(isinstance(layer, layers.BatchNormalization) for layer in folded.layers)
     session = onnxruntime.InferenceSession(to_onnx(folded, {}), providers=["CPUExecutionProvider"])
-    for answers in (
-        folded.predict_on_batch(PICTURES),
-        session.run(None, {"pixels": PICTURES})[0],
-        training_twin(network, "float32").predict_on_batch(PICTURES),
+    for outputs in (
+        folded.predict_on_batch(IMAGES),
+        session.run(None, {"pixels": IMAGES})[0],
+        make_training_model(network, "float32").predict_on_batch(IMAGES),
     ):
-        np.testing.assert_allclose(answers, expected, atol=3e-4 * scale)
+        np.testing.assert_allclose(outputs, expected, atol=3e-4 * scale)
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -70,7 +70,7 @@ def test_every_backbone_is_made_of_stock_layers_that_keras_reads_back(name, tmp_
     assert all(type(layer).__module__.startswith("keras.src.layers.") for layer in network.layers)
     network.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(again.predict_on_batch(PICTURES), network.predict_on_batch(PICTURES))
+    np.testing.assert_array_equal(again.predict_on_batch(IMAGES), network.predict_on_batch(IMAGES))
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".weights.h5"])
@@ -109,10 +109,10 @@ def test_a_file_that_would_have_another_one_read_is_refused(tmp_path):
         layout = h5py.VirtualLayout((3,), float)
         layout[:] = h5py.VirtualSource(str(tmp_path / "secret.h5"), "data", (3,))
         file.create_virtual_dataset("conv", layout)
-    for name, said in (("link.h5", "is a link"), ("virtual.h5", "lies in another file")):
+    for name, message in (("link.h5", "is a link"), ("virtual.h5", "lies in another file")):
         with pytest.raises(TrainingError) as caught:
             BACKBONES["MobileNetV3Small"].from_file(tmp_path / name, 5)
-        assert said in str(caught.value.found)
+        assert message in str(caught.value.found)
 
 
 def test_without_a_network_it_says_what_to_fetch_and_where_to_put_it(tmp_path, monkeypatch):

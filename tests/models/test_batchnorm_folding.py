@@ -7,10 +7,10 @@ from keras import layers
 
 from saccade.models.batchnorm_folding import fold_normalization, refold
 from saccade.models.build import build_probability_model
-from saccade.recipes import CATALOGUE, get_recipe
+from saccade.recipes import REGISTRY, get_recipe
 
 SMALL = np.random.default_rng(2).normal(size=(4, 9, 8, 3)).astype(np.float32)
-PICTURES = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), np.uint8)
+IMAGES = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), np.uint8)
 
 
 def randomize(model, *, flipped=False):
@@ -39,25 +39,25 @@ def kinds(model):
     return [type(layer).__name__ for layer in model.layers]
 
 
-def check(model, pictures=PICTURES, *, tolerance=1e-5):
+def check(model, images=IMAGES, *, tolerance=1e-5):
     folded = fold_normalization(model)
     assert "BatchNormalization" not in kinds(folded)
-    expected = model.predict_on_batch(pictures)
-    np.testing.assert_allclose(folded.predict_on_batch(pictures), expected, rtol=tolerance, atol=tolerance)
+    expected = model.predict_on_batch(images)
+    np.testing.assert_allclose(folded.predict_on_batch(images), expected, rtol=tolerance, atol=tolerance)
     return kinds(folded)
 
 
 @pytest.mark.parametrize("flipped", [False, True])
-@pytest.mark.parametrize("name", sorted(CATALOGUE))
+@pytest.mark.parametrize("name", sorted(REGISTRY))
 def test_every_recipes_network_gives_the_same_probabilities(name, flipped):
     model = randomize(
-        build_probability_model(get_recipe(name), height=32, width=32, classes=10, views=1), flipped=flipped
+        build_probability_model(get_recipe(name), height=32, width=32, classes=10, tta_views=1), flipped=flipped
     )
     check(model)
 
 
 def test_a_network_within_a_network_is_folded_once_however_often_it_is_asked():
-    model = randomize(build_probability_model(get_recipe("classic"), height=32, width=32, classes=10, views=6))
+    model = randomize(build_probability_model(get_recipe("classic"), height=32, width=32, classes=10, tta_views=6))
     check(model)
     (inner,) = [layer for layer in fold_normalization(model).layers if isinstance(layer, keras.Model)]
     assert "BatchNormalization" not in kinds(inner)
@@ -104,7 +104,7 @@ def test_a_copy_has_its_own_weights_and_leaves_the_model_and_the_callers_random_
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable), value)
 
 
-def test_the_network_that_fast_is_made_of_loses_all_its_normalisation():
+def test_the_network_that_fast_is_made_of_loses_all_its_normalization():
     """Linear convolution, maximum, normalisation, activation: the scales are positive, so nothing needs to remain."""
     x = inputs = keras.Input((32, 32, 3))
     x = layers.Rescaling(1 / 127.5, -1)(x)
@@ -191,11 +191,11 @@ STACKS = {
 
 @pytest.mark.backends
 @pytest.mark.parametrize("place", list(STACKS))
-def test_whatever_stands_around_a_normalisation_the_answer_is_the_same(place):
+def test_whatever_stands_around_a_normalization_the_prediction_is_the_same(place):
     check(sequence(*STACKS[place]()), SMALL)
 
 
-def test_normalisation_of_another_axis_stays():
+def test_normalization_of_another_axis_stays():
     model = sequence(layers.Conv2D(4, 3, padding="same"), layers.BatchNormalization(axis=1))
     folded = fold_normalization(model)
     np.testing.assert_allclose(folded.predict_on_batch(SMALL), model.predict_on_batch(SMALL), atol=1e-5)
@@ -214,8 +214,8 @@ def test_branches_get_what_they_would_have_got():
     model = keras.Model(inputs, [layers.BatchNormalization()(left - right), trunk])
     randomize(model, flipped=True)
     folded = fold_normalization(model)
-    for answer, expected in zip(folded.predict_on_batch(SMALL), model.predict_on_batch(SMALL), strict=True):
-        np.testing.assert_allclose(answer, expected, rtol=1e-5, atol=1e-5)
+    for output, expected in zip(folded.predict_on_batch(SMALL), model.predict_on_batch(SMALL), strict=True):
+        np.testing.assert_allclose(output, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_a_model_that_is_no_graph_of_layers_is_given_back():

@@ -1,18 +1,18 @@
 import numpy as np
 
 from saccade.models import fast
-from saccade.models.build import build_network, build_network_of_any_size, initialise, learning_variables
+from saccade.models.build import build_network, build_network_of_any_size, initialize, learning_variables
 from saccade.models.weights import assign, named_weights
 from saccade.recipes import get_recipe
 
 RECIPE = get_recipe("fast")
-PICTURES = np.random.default_rng(0).integers(0, 256, (20, 24, 24, 3)).astype(np.uint8)
+IMAGES = np.random.default_rng(0).integers(0, 256, (20, 24, 24, 3)).astype(np.uint8)
 
 
-def test_the_stem_is_set_from_pictures_and_only_its_biases_learn_and_only_at_first():
+def test_the_stem_is_set_from_images_and_only_its_biases_learn_and_only_at_first():
     network = build_network(RECIPE, height=24, width=24, classes=3)
     before = named_weights(network)["stem/kernel"]
-    initialise(network, RECIPE, PICTURES)
+    initialize(network, RECIPE, IMAGES)
     assert not np.allclose(named_weights(network)["stem/kernel"], before)
     learning = [
         [variable.path for variable in learning_variables(network, RECIPE, epoch)] for epoch in range(RECIPE.epochs)
@@ -38,11 +38,11 @@ def test_the_network_for_any_size_is_the_same_network():
     any_size = build_network_of_any_size(RECIPE, classes=3)
     assert all(np.array_equal(value, named_weights(any_size)[name]) for name, value in named_weights(network).items())
     assign(any_size, named_weights(network))
-    assert np.array_equal(any_size.predict_on_batch(PICTURES), network.predict_on_batch(PICTURES))
-    assert any_size.predict_on_batch(PICTURES[:, :20, :16]).shape == (20, 3)
+    assert np.array_equal(any_size.predict_on_batch(IMAGES), network.predict_on_batch(IMAGES))
+    assert any_size.predict_on_batch(IMAGES[:, :20, :16]).shape == (20, 3)
 
 
-def test_the_smallest_pictures_pass():
+def test_the_smallest_images_pass():
     side = fast.MINIMUM_SIZE
     network = build_network(RECIPE, height=side, width=side, classes=2)
-    assert network.predict_on_batch(PICTURES[:, :side, :side]).shape == (20, 2)
+    assert network.predict_on_batch(IMAGES[:, :side, :side]).shape == (20, 2)

@@ -150,7 +150,7 @@ def test_gradients_pass_through_a_frozen_layer(policy):
 
 @pytest.mark.backends
 @pytest.mark.parametrize("shape", [(7, 3), (7, 5, 3)])
-def test_inputs_that_are_no_pictures_are_normalised_too(shape):
+def test_inputs_that_are_no_images_are_normalized_too(shape):
     stock, ours = layers("float32", shape)
     x = sample(shape, "float32")
     for training in (True, False):

@@ -32,7 +32,7 @@ def test_outputs_and_gradients_are_those_of_the_convolution(policy, shape):
 
     x, upstream = whole_numbers(shape, 0), whole_numbers((*shape[:-1], 6), 1)
     kernel, bias = whole_numbers((3, 3, shape[-1], 6), 2), whole_numbers((6,), 3)
-    answers = []
+    outputs = []
     for kind in (keras.layers.Conv2D, NarrowConv2D):
         layer = kind(6, 3, padding="same", dtype=policy)
         layer.build((None, *shape[1:]))
@@ -46,11 +46,11 @@ def test_outputs_and_gradients_are_those_of_the_convolution(policy, shape):
             wanted = (x, layer.kernel.value, layer.bias.value)
             return y, *tape.gradient(y, wanted, output_gradients=tf.cast(upstream, y.dtype))
 
-        answers.append([tf.cast(one, tf.float32).numpy() for one in step(x, upstream)])
-    for stock, ours in zip(*answers, strict=True):
+        outputs.append([tf.cast(one, tf.float32).numpy() for one in step(x, upstream)])
+    for stock, ours in zip(*outputs, strict=True):
         np.testing.assert_array_equal(ours, stock)
     expected = kernel_gradient(x, upstream)
-    np.testing.assert_allclose(answers[1][2], expected, rtol=0.004 if "bfloat16" in policy else 1e-6)
+    np.testing.assert_allclose(outputs[1][2], expected, rtol=0.004 if "bfloat16" in policy else 1e-6)
 
 
 @pytest.mark.backends
@@ -59,5 +59,5 @@ def test_outputs_and_gradients_are_those_of_the_convolution(policy, shape):
 def test_every_convolution_gives_what_the_stock_layer_gives(settings):
     x = whole_numbers((4, 6, 5, 4), 0)
     chosen = {"filters": 4, "kernel_size": 3, "padding": "same", "kernel_initializer": "ones"} | settings
-    answers = [kind(**chosen, dtype="mixed_bfloat16")(x) for kind in (NarrowConv2D, keras.layers.Conv2D)]
-    np.testing.assert_array_equal(*(keras.ops.convert_to_numpy(keras.ops.cast(one, "float32")) for one in answers))
+    outputs = [kind(**chosen, dtype="mixed_bfloat16")(x) for kind in (NarrowConv2D, keras.layers.Conv2D)]
+    np.testing.assert_array_equal(*(keras.ops.convert_to_numpy(keras.ops.cast(one, "float32")) for one in outputs))

@@ -2,24 +2,24 @@ import numpy as np
 import pytest
 
 from saccade.errors import RunError, TrainingError
-from saccade.models.batched_inference import forward, steps_of
+from saccade.models.batched_inference import batch_slices, forward
 from saccade.models.build import build_network, build_probability_model, dense_weights
 from saccade.models.weights import assign, named_weights
-from saccade.recipes import CATALOGUE, get_recipe
+from saccade.recipes import REGISTRY, get_recipe
 
-ALL = sorted(CATALOGUE)
+ALL = sorted(REGISTRY)
 # `accurate` is `fast` with more channels, and `classic` `two-phase` with more epochs.
 OTHER = [pytest.param(name, marks=[pytest.mark.nightly] * (name in ("accurate", "classic"))) for name in ALL]
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_the_number_of_weights_is_the_published_one(name):
-    entry = CATALOGUE[name]
+    entry = REGISTRY[name]
     assert build_network(entry.recipe, height=32, width=32, classes=10).count_params() == entry.parameters
 
 
 def test_the_tutorials_weights_are_counted_as_in_their_text():
-    assert {name: CATALOGUE[name].parameters for name in ("classic", "two-phase", "quick", "scheduled")} == {
+    assert {name: REGISTRY[name].parameters for name in ("classic", "two-phase", "quick", "scheduled")} == {
         "classic": 2_397_226,
         "two-phase": 2_397_226,
         "quick": 8_400_906,
@@ -30,9 +30,9 @@ def test_the_tutorials_weights_are_counted_as_in_their_text():
 @pytest.mark.parametrize("name", OTHER)
 def test_any_size_and_number_of_classes_that_fit(name):
     model = build_probability_model(get_recipe(name), height=40, width=24, classes=3)
-    answers = forward(model, np.full((2, 40, 24, 3), 255, np.uint8).__getitem__, 2)
-    assert answers.shape == (2, 3)
-    np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-6)
+    outputs = forward(model, np.full((2, 40, 24, 3), 255, np.uint8).__getitem__, 2)
+    assert outputs.shape == (2, 3)
+    np.testing.assert_allclose(outputs.sum(axis=1), 1, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", OTHER)
@@ -51,8 +51,8 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_the_callers_random_numb
     assert any(not np.array_equal(first[key], other_weights[key]) for key in first)
 
 
-def test_pictures_too_small_are_refused_with_the_least_size():
-    with pytest.raises(TrainingError, match="can't take pictures of 16x16") as caught:
+def test_images_too_small_are_refused_with_the_least_size():
+    with pytest.raises(TrainingError, match="can't take images of 16x16") as caught:
         build_network(get_recipe("scheduled"), height=16, width=16, classes=10)
     assert caught.value.expected == "at least 18 pixels on each side"
     build_network(get_recipe("scheduled"), height=18, width=18, classes=10)
@@ -85,14 +85,14 @@ def test_the_probability_model_ends_in_a_softmax_of_the_network(name):
     recipe = get_recipe(name).with_settings({"start_size": 1, "end_size": 1, "views": 1})
     network = build_network(recipe, height=32, width=32, classes=5)
     model = build_probability_model(recipe, height=32, width=32, classes=5)
-    pictures = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
-    raw = network.predict_on_batch(pictures).astype(np.float64)
+    images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
+    raw = network.predict_on_batch(images).astype(np.float64)
     raw = np.exp(raw) / np.exp(raw).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(forward(model, pictures.__getitem__, 3), raw, atol=1e-6)
+    np.testing.assert_allclose(forward(model, images.__getitem__, 3), raw, atol=1e-6)
 
 
-def test_batches_cover_every_picture_once_and_shrink_for_large_ones():
+def test_batches_cover_every_image_once_and_shrink_for_large_ones():
     for n, height in ((0, 32), (1, 32), (250, 32), (1001, 32), (37, 224)):
-        slices = steps_of(n, height, height)
+        slices = batch_slices(n, height, height)
         assert [i for one in slices for i in range(one.start, one.stop)] == list(range(n))
-    assert steps_of(1000, 224, 224)[0].stop < steps_of(1000, 32, 32)[0].stop
+    assert batch_slices(1000, 224, 224)[0].stop < batch_slices(1000, 32, 32)[0].stop

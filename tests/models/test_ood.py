@@ -1,4 +1,4 @@
-"""Familiarity: uniform on pictures like the training data, near 0 on others; and what predict tells of it."""
+"""OOD score: uniform on images like the training data, near 0 on others; and what predict tells of it."""
 
 import csv
 import io
@@ -13,8 +13,8 @@ from saccade.cli.main import cli
 from saccade.errors import RunError
 from saccade.inference.predictor import Predictor
 from saccade.models.build import build_probability_model
-from saccade.models.ood import EarlyStatistics, Familiarity, squared_distances, whitened
-from saccade.recipes import CATALOGUE, get_recipe
+from saccade.models.ood import EarlyStatistics, OodScore, squared_distances, whitened
+from saccade.recipes import REGISTRY, get_recipe
 
 
 def drawn(n, seed, shift=0.0):
@@ -33,44 +33,44 @@ def test_distances_are_those_of_scipy():
 
 
 def fitted(seed, n=3000):
-    """What is learned of n training and n validation pictures, and the numbers of these and of n others like them."""
+    """What is learned of n training and n validation images, and the numbers of these and of n others like them."""
     draw = np.random.default_rng(1000 + seed)
     statistics, confidences = drawn(3 * n, seed), draw.uniform(0.3, 1, 3 * n).astype(np.float32)
     validation, others = slice(n, 2 * n), slice(2 * n, None)
-    familiarity = Familiarity.fit(statistics[:n], statistics[validation], confidences[validation])
-    return familiarity, *((statistics[part], confidences[part]) for part in (validation, others))
+    ood_score = OodScore.fit(statistics[:n], statistics[validation], confidences[validation])
+    return ood_score, *((statistics[part], confidences[part]) for part in (validation, others))
 
 
 @pytest.mark.parametrize("n", [1, 12, 500])
-def test_of_the_validation_pictures_no_more_seem_unfamiliar_than_the_number_says(n):
+def test_of_the_validation_images_no_more_seem_ood_than_the_number_says(n):
     """They have the ranks from 2 to n + 1, of n + 1; those that are equally surprising have the highest of theirs."""
     for seed in range(5):
-        familiarity, validation, _ = fitted(seed, n)
-        found = np.sort(familiarity.of(*validation)) * (n + 1)
+        ood_score, validation, _ = fitted(seed, n)
+        found = np.sort(ood_score.of(*validation)) * (n + 1)
         np.testing.assert_allclose(found, found.round())
         assert (found.round() >= np.arange(2, n + 2)).all()
         assert found.round().max() == n + 1
 
 
-def test_of_pictures_like_the_training_data_one_in_twenty_seems_unfamiliar():
+def test_of_images_like_the_training_data_one_in_twenty_seem_ood():
     """Of ten seeds the mean part has a deviation of at most 0.0041: a bound is broken with a chance of 1 in 90,000."""
     parts = np.array([0.05, 0.25, 0.5, 0.9])
     found = []
     for seed in range(10):
-        familiarity, _, (statistics, confidences) = fitted(seed)
-        found.append((familiarity.of(statistics, confidences)[:, None] < parts).mean(axis=0))
-        assert (familiarity.of(statistics + 30, confidences) < 0.05).all()
-        assert (familiarity.of(statistics, np.full_like(confidences, 0.3)) < 0.05).all()
+        ood_score, _, (statistics, confidences) = fitted(seed)
+        found.append((ood_score.of(statistics, confidences)[:, None] < parts).mean(axis=0))
+        assert (ood_score.of(statistics + 30, confidences) < 0.05).all()
+        assert (ood_score.of(statistics, np.full_like(confidences, 0.3)) < 0.05).all()
     np.testing.assert_allclose(np.mean(found, axis=0), parts, atol=0.018)
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+@pytest.mark.parametrize("name", REGISTRY)
 def test_every_network_has_early_statistics_that_are_finite(name):
     statistics = EarlyStatistics(build_probability_model(get_recipe(name), height=32, width=32, classes=3))
-    pictures = np.zeros((3, 32, 32, 3), np.uint8)
-    pictures[1] = 255
-    pictures[2] = np.random.default_rng(0).integers(0, 256, (32, 32, 3))
-    found = statistics(pictures.__getitem__, 3)
+    images = np.zeros((3, 32, 32, 3), np.uint8)
+    images[1] = 255
+    images[2] = np.random.default_rng(0).integers(0, 256, (32, 32, 3))
+    found = statistics(images.__getitem__, 3)
     assert found.shape == (3, statistics.size)
     assert np.isfinite(found).all()
 
@@ -78,15 +78,15 @@ def test_every_network_has_early_statistics_that_are_finite(name):
 SIZE = (32, 32)
 
 
-def strange_pictures():
-    """Four sorts of pictures that are like no photograph and no scan, five of each: uint8 [20, 32, 32, 3]."""
+def strange_images():
+    """Four sorts of images that are like no photograph and no scan, five of each: uint8 [20, 32, 32, 3]."""
     draw = np.random.default_rng(0)
     noise = draw.integers(0, 256, (5, *SIZE, 3))
-    grey_noise = np.repeat(draw.integers(0, 256, (5, *SIZE, 1)), 3, axis=3)
+    gray_noise = np.repeat(draw.integers(0, 256, (5, *SIZE, 1)), 3, axis=3)
     plain = np.broadcast_to(draw.integers(0, 256, (5, 1, 1, 3)), noise.shape)
     diagonal = np.add(*np.indices(SIZE))[..., None]
     stripes = [np.where(diagonal // width % 2, (250, 20, 90), (5, 235, 165)) for width in range(1, 6)]
-    return np.concatenate([noise, grey_noise, plain, stripes]).astype(np.uint8)
+    return np.concatenate([noise, gray_noise, plain, stripes]).astype(np.uint8)
 
 
 @pytest.fixture
@@ -94,39 +94,39 @@ def strange(tmp_path):
     """These, as files."""
     folder = tmp_path / "strange"
     folder.mkdir()
-    for number, picture in enumerate(strange_pictures()):
-        Image.fromarray(picture).save(folder / f"{number:02}.png")
+    for number, image in enumerate(strange_images()):
+        Image.fromarray(image).save(folder / f"{number:02}.png")
     return folder
 
 
-def test_predict_tells_what_is_unlike_the_training_pictures(tiny_run, strange):
-    """Strange pictures are further from the training pictures than all validation pictures, whatever the processor.
+def test_predict_reports_what_is_unlike_the_training_images(tiny_run, strange):
+    """Strange images are further from the training images than all validation images, whatever the processor.
 
     How familiar that makes them depends on how sure their answers are, which is another matter on each processor; but
     no answer is sure enough to hide it.
     """
-    known, predictor = tiny_run.familiarity(), Predictor.from_run(tiny_run)
-    pictures = strange_pictures()
-    statistics = EarlyStatistics(predictor.model)(pictures.__getitem__, len(pictures))
+    known, predictor = tiny_run.ood_statistics(), Predictor.from_run(tiny_run)
+    images = strange_images()
+    statistics = EarlyStatistics(predictor.model)(images.__getitem__, len(images))
     # 18 times to 1,000 times as far, with networks of two recipes, with AVX2 and with AVX-512.
     assert squared_distances(statistics, known["mean"], known["whitening"]).min() > 3 * known["distances"].max()
-    n = tiny_run.calibration().pictures
+    n = tiny_run.calibration().images
     as_surprising = (known["surprises"] >= np.log(n + 1) - 1e-5).sum()
-    told = [one.familiarity or 0 for one in saccade.predict(tiny_run, str(strange), familiarity=True)]
-    assert len(told) == len(pictures)
-    assert np.max(told) <= (as_surprising + 1) / (n + 1)
-    assert all(one.familiarity is None for one in saccade.predict(tiny_run, str(strange)))
+    scores = [one.ood_score or 0 for one in saccade.predict(tiny_run, str(strange), ood=True)]
+    assert len(scores) == len(images)
+    assert np.max(scores) <= (as_surprising + 1) / (n + 1)
+    assert all(one.ood_score is None for one in saccade.predict(tiny_run, str(strange)))
     result = CliRunner().invoke(cli, ["predict", str(tiny_run.path), str(strange), "--familiarity", "--csv"])
     rows = list(csv.DictReader(io.StringIO(result.stdout)))
-    assert [float(row["familiarity"]) for row in rows] == pytest.approx(told, abs=1e-4)
+    assert [float(row["ood_score"]) for row in rows] == pytest.approx(scores, abs=1e-4)
 
 
-def test_what_is_damaged_or_missing_is_told(run_copy, strange):
-    arrays = run_copy.familiarity()
+def test_what_is_damaged_or_missing_is_reported(run_copy, strange):
+    arrays = run_copy.ood_statistics()
     assert arrays is not None
-    run_copy.write_familiarity(arrays | {"mean": arrays["mean"][:-1]})
+    run_copy.write_ood_statistics(arrays | {"mean": arrays["mean"][:-1]})
     with pytest.raises(RunError, match="is damaged"):
-        saccade.predict(run_copy, str(strange), familiarity=True)
+        saccade.predict(run_copy, str(strange), ood=True)
     (run_copy.path / "familiarity.safetensors").unlink()
     with pytest.raises(RunError, match="does not know what is familiar"):
-        saccade.predict(run_copy, str(strange), familiarity=True)
+        saccade.predict(run_copy, str(strange), ood=True)

@@ -10,7 +10,7 @@ from saccade.models.build import build_probability_model
 from saccade.models.split_float16_conv import TwofoldConv2D, with_precise_first_layer
 from saccade.recipes import get_recipe
 
-PICTURES = np.random.default_rng(0).integers(100, 140, (8, 16, 16, 3)).astype(np.float32)
+IMAGES = np.random.default_rng(0).integers(100, 140, (8, 16, 16, 3)).astype(np.float32)
 
 
 def looking_for_edges(seed):
@@ -31,19 +31,19 @@ def rounded(model):
     """The answers once all weights are 16-bit floats."""
     for layer in model.layers:
         layer.set_weights([weight.astype(np.float16).astype(np.float32) for weight in layer.get_weights()])
-    return model.predict_on_batch(PICTURES)
+    return model.predict_on_batch(IMAGES)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_rounding_costs_a_tenth_at_most_of_what_it_costs_otherwise(seed):
     model = looking_for_edges(seed)
-    expected = model.predict_on_batch(PICTURES)
+    expected = model.predict_on_batch(IMAGES)
     precise = with_precise_first_layer(model)
-    np.testing.assert_allclose(precise.predict_on_batch(PICTURES), expected, atol=1e-5)
+    np.testing.assert_allclose(precise.predict_on_batch(IMAGES), expected, atol=1e-5)
     # The last layer is rounded alike in both: what is compared is the first.
     for copy in (model, precise):
         copy.layers[-1].set_weights([np.float32(np.float16(weight)) for weight in copy.layers[-1].get_weights()])
-    exact = model.predict_on_batch(PICTURES)
+    exact = model.predict_on_batch(IMAGES)
     ours, plain = np.abs(rounded(precise) - exact).max(), np.abs(rounded(model) - exact).max()
     # Float32 itself rounds by about 1e-7: what is compared must be far above that on every processor.
     assert plain > 5e-5
@@ -53,10 +53,10 @@ def test_rounding_costs_a_tenth_at_most_of_what_it_costs_otherwise(seed):
 def test_a_network_within_views_is_split_once_and_one_without_convolutions_not_at_all():
     folded = fold_normalization(build_probability_model(get_recipe("fast"), height=32, width=32, classes=4))
     precise = with_precise_first_layer(folded)
-    pictures = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
     (inner,) = [layer for layer in precise.layers if isinstance(layer, keras.Model)]
     assert [layer.name for layer in inner.layers if isinstance(layer, TwofoldConv2D)] == [inner.layers[1].name]
-    np.testing.assert_allclose(precise.predict_on_batch(pictures), folded.predict_on_batch(pictures), atol=1e-5)
+    np.testing.assert_allclose(precise.predict_on_batch(images), folded.predict_on_batch(images), atol=1e-5)
     pixels = keras.Input((4, 4, 3))
     plain = keras.Model(pixels, layers.Dense(2)(layers.Flatten()(pixels)))
     assert with_precise_first_layer(plain) is plain

@@ -10,7 +10,7 @@ FULL_SIZE = get_recipe("fast").with_settings({"start_size": 1, "end_size": 1})
 
 
 @pytest.fixture
-def pictures():
+def images():
     return np.random.default_rng(1).integers(0, 256, (5, 16, 20, 3)).astype(np.uint8)
 
 
@@ -19,47 +19,47 @@ def softmax(logits):
     return raised / raised.sum(axis=1, keepdims=True)
 
 
-def test_six_views_are_those_of_a_plain_loop(pictures):
+def test_six_views_are_those_of_a_plain_loop(images):
     recipe = FULL_SIZE
     network = build_network(recipe, height=16, width=20, classes=4)
-    model = build_probability_model(recipe, height=16, width=20, classes=4, views=6)
+    model = build_probability_model(recipe, height=16, width=20, classes=4, tta_views=6)
     assign(model, named_weights(network))
-    padded = np.pad(pictures, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
+    padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
     logits = np.zeros((5, 4))
     for top, left, weight in ((1, 1, 0.25), (0, 0, 0.125), (2, 2, 0.125)):
         view = padded[:, top : top + 16, left : left + 20]
         logits += weight * network.predict_on_batch(view)
         logits += weight * network.predict_on_batch(view[:, :, ::-1])
-    assert np.allclose(model.predict_on_batch(pictures), softmax(logits), atol=1e-5)
+    assert np.allclose(model.predict_on_batch(images), softmax(logits), atol=1e-5)
 
 
-def test_a_mirrored_picture_gets_nearly_the_answer_of_the_picture(pictures):
+def test_a_mirrored_image_gets_nearly_the_prediction_of_the_image(images):
     # The shifted views are not each other's mirror images, so they leave a difference, smaller than with one view.
     recipe = get_recipe("fast")
     apart = []
     for views in (1, 6):
-        model = build_probability_model(recipe, height=16, width=20, classes=4, views=views)
-        mirrored = model.predict_on_batch(pictures[:, :, ::-1])
-        apart.append(np.abs(model.predict_on_batch(pictures) - mirrored).mean())
+        model = build_probability_model(recipe, height=16, width=20, classes=4, tta_views=views)
+        mirrored = model.predict_on_batch(images[:, :, ::-1])
+        apart.append(np.abs(model.predict_on_batch(images) - mirrored).mean())
     assert apart[1] < apart[0]
 
 
-def test_a_model_shrinks_pictures_as_training_does():
+def test_a_model_shrinks_images_as_training_does():
     recipe = get_recipe("fast").with_settings({"end_size": 0.75})
-    pictures = np.random.default_rng(2).integers(0, 256, (5, 32, 16, 3)).astype(np.uint8)
+    images = np.random.default_rng(2).integers(0, 256, (5, 32, 16, 3)).astype(np.uint8)
     network = build_network(recipe, height=24, width=12, classes=4)
-    model = build_probability_model(recipe, height=32, width=16, classes=4, views=1)
+    model = build_probability_model(recipe, height=32, width=16, classes=4, tta_views=1)
     assign(model, named_weights(network))
-    shrunk = np.einsum("vh,nhwc->nvwc", resize_matrix(32, 24).astype(np.float64), pictures)
+    shrunk = np.einsum("vh,nhwc->nvwc", resize_matrix(32, 24).astype(np.float64), images)
     shrunk = np.einsum("vw,nhwc->nhvc", resize_matrix(16, 12).astype(np.float64), shrunk)
     expected = softmax(network.predict_on_batch(shrunk.astype(np.float32)))
-    assert np.allclose(model.predict_on_batch(pictures), expected, atol=1e-5)
+    assert np.allclose(model.predict_on_batch(images), expected, atol=1e-5)
 
 
 def test_the_weights_have_the_same_names_with_any_number_of_views():
     recipe = get_recipe("fast")
     names = [
-        set(named_weights(build_probability_model(recipe, height=16, width=16, classes=4, views=views)))
+        set(named_weights(build_probability_model(recipe, height=16, width=16, classes=4, tta_views=views)))
         for views in (1, 6)
     ]
     assert names[0] == names[1]

@@ -7,12 +7,12 @@ import pytest
 from saccade.models.backbones import BACKBONES
 from saccade.models.build import FAMILIES
 from saccade.models.fused_normalization import FusedBatchNormalization
-from saccade.models.training_model import training_twin
+from saccade.models.training_model import make_training_model
 from saccade.models.weights import assign, named_weights
 from saccade.recipes import ComputeDtype
 
 SIZE, CLASSES = 20, 3
-# Those of keras.applications take no pictures of this size, and have tests of their own.
+# Those of keras.applications take no images of this size, and have tests of their own.
 # `accurate` is `fast` with more channels.
 OWN = [
     pytest.param(name, marks=[pytest.mark.nightly] * (name == "accurate"))
@@ -38,7 +38,7 @@ def sample(n):
 
 
 def train(model, steps):
-    """The loss of a few steps on the same pictures."""
+    """The loss of a few steps on the same images."""
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(0.01), loss, jit_compile=False)
     return [float(model.train_on_batch(*sample(12))) for _ in range(steps)]
@@ -51,16 +51,16 @@ def dtypes(model):
 @pytest.mark.backends
 @pytest.mark.bfloat16
 @pytest.mark.parametrize("family", OWN)
-def test_it_answers_as_the_network_does(family):
+def test_it_predicts_as_the_network_does(family):
     network = network_of(family)
-    pictures, _ = sample(8)
-    expected = network.predict_on_batch(pictures)
+    images, _ = sample(8)
+    expected = network.predict_on_batch(images)
     spread = np.abs(expected - expected.mean(axis=1, keepdims=True)).max()
     tolerances: dict[ComputeDtype, float] = {"float32": 1e-5, "bfloat16": 0.05}
     for dtype, tolerance in tolerances.items():
-        twin = training_twin(network, dtype)
-        assert twin.count_params() == network.count_params()
-        found = twin.predict_on_batch(pictures)
+        training_model = make_training_model(network, dtype)
+        assert training_model.count_params() == network.count_params()
+        found = training_model.predict_on_batch(images)
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance * spread)
 
@@ -69,30 +69,28 @@ def test_it_answers_as_the_network_does(family):
 @pytest.mark.parametrize("family", OWN)
 def test_its_trained_weights_go_back_into_a_network_of_stock_layers(family):
     network = network_of(family)
-    before, twin = named_weights(network), training_twin(network, "bfloat16")
-    assert np.isfinite(train(twin, 2)).all()
-    after = named_weights(twin)
+    before, training_model = named_weights(network), make_training_model(network, "bfloat16")
+    assert np.isfinite(train(training_model, 2)).all()
+    after = named_weights(training_model)
     assert any(not np.array_equal(before[key], after[key]) for key in before)
     assert all(np.array_equal(before[key], value) for key, value in named_weights(network).items())
     assign(network, after)
     assert all(type(layer).__module__.startswith("keras.") for layer in network.layers)
-    pictures, _ = sample(8)
-    exact = training_twin(network, "float32")
-    np.testing.assert_allclose(
-        exact.predict_on_batch(pictures), network.predict_on_batch(pictures), rtol=1e-5, atol=1e-5
-    )
+    images, _ = sample(8)
+    exact = make_training_model(network, "float32")
+    np.testing.assert_allclose(exact.predict_on_batch(images), network.predict_on_batch(images), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.backends
 def test_in_float32_it_trains_as_the_network_does():
     network = network_of("folder")
-    twin = training_twin(network, "float32")
-    np.testing.assert_allclose(train(twin, 3), train(network, 3), rtol=1e-5)
+    training_model = make_training_model(network, "float32")
+    np.testing.assert_allclose(train(training_model, 3), train(network, 3), rtol=1e-5)
     for key, value in named_weights(network).items():
-        np.testing.assert_allclose(named_weights(twin)[key], value, atol=1e-5)
+        np.testing.assert_allclose(named_weights(training_model)[key], value, atol=1e-5)
 
 
-def test_batch_normalisation_trains_as_the_networks_own():
+def test_batch_normalization_trains_as_the_networks_own():
     inputs = x = keras.Input((8, 8, 3), name="pixels")
     x = keras.layers.Rescaling(1 / 255, name="rescaling")(x)
     x = keras.layers.Conv2D(8, 3, padding="same", name="conv")(x)
@@ -100,55 +98,59 @@ def test_batch_normalisation_trains_as_the_networks_own():
     x = keras.layers.Activation("silu", name="silu")(x)
     x = keras.layers.GlobalMaxPooling2D(name="pool")(x)
     network = keras.Model(inputs, keras.layers.Dense(3, name="classes")(x))
-    twin = training_twin(network, "float32")
-    pictures, labels = sample(16)
+    training_model = make_training_model(network, "float32")
+    images, labels = sample(16)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    for model in (network, twin):
+    for model in (network, training_model):
         model.compile(keras.optimizers.SGD(0.1), loss, jit_compile=False)
     for _ in range(5):
-        ours, stock = (model.train_on_batch(pictures[:, :8, :8], labels) for model in (twin, network))
+        ours, stock = (model.train_on_batch(images[:, :8, :8], labels) for model in (training_model, network))
         assert float(ours) == pytest.approx(float(stock), rel=1e-4)
     for key, value in named_weights(network).items():
-        np.testing.assert_allclose(named_weights(twin)[key], value, atol=1e-4)
+        np.testing.assert_allclose(named_weights(training_model)[key], value, atol=1e-4)
 
 
 @pytest.mark.parametrize("family", OWN)
-def test_only_pixels_and_answers_remain_in_float32(family):
-    found = dtypes(training_twin(network_of(family), "bfloat16"))
+def test_only_pixels_and_predictions_remain_in_float32(family):
+    found = dtypes(make_training_model(network_of(family), "bfloat16"))
     *others, last = [name for name in found if name != "rescaling"]
     assert found["rescaling"] == found[last] == "float32"
     assert {found[name] for name in others} == {"bfloat16"}
-    assert set(dtypes(training_twin(network_of(family), "float32")).values()) == {"float32"}
+    assert set(dtypes(make_training_model(network_of(family), "float32")).values()) == {"float32"}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_frozen_layers_remain_frozen(dtype):
     network = network_of("classic")
     network.get_layer("conv1a").trainable = network.get_layer("norm2a").trainable = False
-    twin = training_twin(network, dtype)
-    assert len(twin.trainable_variables) == len(network.trainable_variables)
-    before = named_weights(twin)
-    train(twin, 1)
-    still = {key.split("/")[0] for key, value in named_weights(twin).items() if np.array_equal(before[key], value)}
+    training_model = make_training_model(network, dtype)
+    assert len(training_model.trainable_variables) == len(network.trainable_variables)
+    before = named_weights(training_model)
+    train(training_model, 1)
+    still = {
+        key.split("/")[0] for key, value in named_weights(training_model).items() if np.array_equal(before[key], value)
+    }
     assert {"conv1a", "norm2a"} <= still
 
 
 @pytest.mark.backends
-def test_the_same_network_gives_twins_that_drop_alike_and_leaves_the_callers_random_numbers_alone():
+def test_the_same_network_gives_training_models_that_drop_alike_and_leaves_the_callers_random_numbers_alone():
     network = network_of("scheduled")
     random.seed(7)
     expected = random.random()
     random.seed(7)
-    twins = [training_twin(network, "float32") for _ in range(2)]
+    training_models = [make_training_model(network, "float32") for _ in range(2)]
     assert random.random() == expected
-    first, second = (keras.ops.convert_to_numpy(twin(sample(4)[0], training=True)) for twin in twins)
+    first, second = (
+        keras.ops.convert_to_numpy(training_model(sample(4)[0], training=True)) for training_model in training_models
+    )
     np.testing.assert_array_equal(first, second)
 
 
-def test_the_fused_layer_is_in_the_twin_alone():
+def test_the_fused_layer_is_in_the_training_model_alone():
     network = network_of("classic")
     kinds = [
         {type(layer) for layer in model.layers if "norm" in layer.name}
-        for model in (network, training_twin(network, "bfloat16"))
+        for model in (network, make_training_model(network, "bfloat16"))
     ]
     assert kinds == [{keras.layers.BatchNormalization}, {FusedBatchNormalization}]

@@ -1,4 +1,4 @@
-"""A grid of pictures: what stands where."""
+"""A grid of images: what stands where."""
 
 import numpy as np
 import pytest
@@ -8,11 +8,11 @@ from saccade.plotting.figure import save_figure
 from saccade.plotting.image_grid import Tile, draw_grid
 
 
-def wide(colour=None):
-    return Tile(np.zeros((8, 16, 3), np.uint8), ("over", "above"), (("below", "red"), ("under", "blue")), colour=colour)
+def wide(color=None):
+    return Tile(np.zeros((8, 16, 3), np.uint8), ("over", "above"), (("below", "red"), ("under", "blue")), color=color)
 
 
-def test_pictures_keep_their_proportions_and_words_their_places():
+def test_images_keep_their_proportions_and_words_their_places():
     (axes,) = draw_grid("two\nlines", [wide("green"), wide(), wide()], columns=2, side=1.0).axes
     first, second, third = (image.get_extent() for image in axes.images)
     left, right, bottom, top = first
@@ -30,10 +30,10 @@ def test_pictures_keep_their_proportions_and_words_their_places():
     assert len(axes.patches) == 1  # the frame of the only one that has a colour
 
 
-def test_without_pictures_there_is_a_title(tmp_path):
+def test_without_images_there_is_a_title(tmp_path):
     figure = draw_grid("nothing to show", [], columns=5, side=1.9)
     assert figure.get_suptitle() == "nothing to show"
     save_figure(figure, tmp_path / "grid.png")
-    with Image.open(tmp_path / "grid.png") as picture:
-        title = np.asarray(picture.convert("L"))
+    with Image.open(tmp_path / "grid.png") as image:
+        title = np.asarray(image.convert("L"))
     assert (title < 100).any()

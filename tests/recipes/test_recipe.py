@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from saccade.errors import RecipeError
-from saccade.recipes import CATALOGUE, ENTRIES, Recipe, default_recipe_name, get_recipe
+from saccade.recipes import ENTRIES, REGISTRY, Recipe, default_recipe_name, get_recipe
 
 
 def test_a_recipe_does_not_change():
@@ -81,7 +81,7 @@ def test_an_unknown_recipe_names_the_nearest():
 
 
 def test_the_recipes_are_the_tutorials():
-    tutorials = {name: entry.recipe for name, entry in CATALOGUE.items() if name not in ("fast", "accurate")}
+    tutorials = {name: entry.recipe for name, entry in REGISTRY.items() if name not in ("fast", "accurate")}
     epochs = {name: (recipe.plain_epochs, recipe.augmented_epochs) for name, recipe in tutorials.items()}
     assert epochs == {
         "quick": (5, 2),
@@ -102,7 +102,7 @@ def test_the_learning_rate_of_scheduled_falls_tenfold_every_ten_epochs():
     assert rates == pytest.approx([0.001 * 0.1 ** (epoch // 10) for epoch in range(50)], rel=1e-12)
 
 
-def test_the_default_depends_on_the_size_of_the_pictures():
+def test_the_default_depends_on_the_size_of_the_images():
     assert default_recipe_name(8, 8) == "quick"
     assert default_recipe_name(32, 32) == "fast"
     assert default_recipe_name(64, 64) == "fast"
@@ -114,7 +114,7 @@ def test_a_recipe_survives_json():
         assert Recipe.model_validate_json(entry.recipe.model_dump_json()) == entry.recipe
 
 
-def test_pictures_grow_to_their_final_size():
+def test_images_grow_to_their_final_size():
     recipe = get_recipe("fast").with_settings({"start_size": 0.5, "end_size": 0.8125, "augmented_epochs": 8})
     sizes = [recipe.training_size(epoch, 32, 64) for epoch in range(8)]
     assert sizes[0] == (16, 32)
@@ -132,7 +132,7 @@ def test_however_few_epochs_there_are_the_last_one_is_at_the_final_size(epochs):
     assert [size == sizes[-1] for size in sizes] == [epoch >= recipe.grown_from for epoch in range(epochs)]
 
 
-def test_small_pictures_are_not_shrunk_to_nothing():
+def test_small_images_are_not_shrunk_to_nothing():
     recipe = get_recipe("fast")
     assert recipe.training_size(0, 16, 10) == (12, 10)
 
@@ -143,7 +143,7 @@ def test_a_linear_schedule_falls_with_the_work_done():
     assert rates[0] == 0.1
     assert rates == sorted(rates, reverse=True)
     assert recipe.learning_rate_at(recipe.epochs - 1, 1) == pytest.approx(0)
-    # An epoch of small pictures is less work, so the rate falls less in it.
+    # An epoch of small images is less work, so the rate falls less in it.
     assert rates[0] - rates[2] < rates[-4] - rates[-2]
 
 
@@ -154,7 +154,7 @@ def test_the_learning_rate_rises_at_first():
     assert recipe.learning_rate_at(2) == pytest.approx(0.01)
 
 
-def test_few_pictures_go_in_smaller_batches_at_a_smaller_rate():
+def test_few_images_go_in_smaller_batches_at_a_smaller_rate():
     recipe = get_recipe("fast").with_settings({"batch_size": 500, "least_steps": 50, "learning_rate": 0.1})
     assert [recipe.batch_size_for(n) for n in (50_000, 5000, 1000, 30)] == [500, 100, 20, 16]
     assert recipe.learning_rate_at(0, 0, 125) == pytest.approx(0.05)
@@ -177,6 +177,6 @@ def test_augmentation_is_without_effect_where_no_epoch_is_augmented():
     keys = ["shift", "flip", "learning_rate"]
     assert get_recipe("folder").keys_without_effect(keys) == ["shift", "flip"]
     assert get_recipe("folder").with_settings({"augmented_epochs": 1}).keys_without_effect(keys) == []
-    # One epoch of a transfer fits the head alone, to each picture and its mirror image.
+    # One epoch of a transfer fits the head alone, to each image and its mirror image.
     assert get_recipe("transfer").with_epochs(1).keys_without_effect(keys) == ["shift"]
     assert get_recipe("transfer").keys_without_effect(keys) == []

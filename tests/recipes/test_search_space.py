@@ -3,7 +3,7 @@ import itertools
 import pytest
 
 from saccade.errors import RecipeError
-from saccade.recipes import CATALOGUE, get_recipe
+from saccade.recipes import REGISTRY, get_recipe
 from saccade.recipes.search_space import Choices, Range, search_space
 
 FAST = get_recipe("fast")
@@ -13,7 +13,7 @@ def ends(dimension):
     return dimension.values if isinstance(dimension, Choices) else (dimension.low, dimension.high)
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+@pytest.mark.parametrize("name", REGISTRY)
 def test_a_recipes_own_ranges_hold_its_values_and_every_corner_of_them_is_a_recipe(name):
     recipe = get_recipe(name)
     space = search_space(recipe, {})
@@ -50,7 +50,7 @@ def test_a_range_is_of_the_keys_own_type_and_logarithmic_where_its_ends_are_tenf
 
 
 @pytest.mark.parametrize(
-    ("key", "text", "said"),
+    ("key", "text", "message"),
     [
         ("learning_rat", "0.1..1", "did you mean 'learning_rate'?"),
         ("name", "a,b", "a recipe has no key 'name'"),
@@ -64,10 +64,10 @@ def test_a_range_is_of_the_keys_own_type_and_logarithmic_where_its_ends_are_tenf
         ("optimizer", "adam,sgd", "'optimizer' can't be 'sgd'"),
     ],
 )
-def test_what_can_not_be_searched_is_refused(key, text, said):
+def test_what_can_not_be_searched_is_refused(key, text, message):
     with pytest.raises(RecipeError) as caught:
         search_space(FAST, {key: text})
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_nothing_left_to_search_is_refused():

@@ -75,22 +75,22 @@ def kill(store, count, draw):
         time.sleep(draw.uniform(0, 0.004 if round_ % 2 else 0.03))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        told = begun
+        reported = begun
         while len(number := os.read(read, 8)) == 8:
-            told = int.from_bytes(number, "little")
+            reported = int.from_bytes(number, "little")
         os.close(read)
         found = Checkpoints(store.folder, store.run).latest()
-        if told:
+        if reported:
             assert found.checkpoint is not None, "no good checkpoint"
             assert not found.damaged, found.damaged
-            assert step_of(found.checkpoint) in (told, told + 1), (step_of(found.checkpoint), told)
+            assert step_of(found.checkpoint) in (reported, reported + 1), (step_of(found.checkpoint), reported)
     return {"kills": count}
 
 
 def limit(store, count, draw):
     store.folder.parent.chmod(0o755)  # another user, too, must come as far as the folder that is read-only
     store.write(checkpoint(1))
-    refused = 0
+    failed = 0
     for round_ in range(count):
         before = step_of(store.latest().checkpoint)
         largest = draw.randrange(0, 40_000)
@@ -113,12 +113,12 @@ def limit(store, count, draw):
         store.folder.chmod(0o755)
         code = os.waitstatus_to_exitcode(status)
         assert code in (0, 3), code
-        refused += code == 3
+        failed += code == 3
         found = Checkpoints(store.folder, store.run).latest()
         assert not found.damaged, found.damaged
         assert step_of(found.checkpoint) == before + (code == 0)
         assert not list(store.folder.glob("tmp-*"))
-    return {"limits": count, "refused": refused}
+    return {"limits": count, "unreadable": failed}
 
 
 def damage(store, count, draw):
@@ -135,9 +135,9 @@ def damage(store, count, draw):
         accepted += 1
         newest = store.folder / "step-00000002"
         way = ways[round_ % len(ways)]
-        told = way(newest, draw)
+        reported = way(newest, draw)
         found = Checkpoints(store.folder, store.run).latest()
-        assert [damaged.path for damaged in found.damaged] == [newest], (way.__name__, told)
+        assert [damaged.path for damaged in found.damaged] == [newest], (way.__name__, reported)
         assert found.damaged[0].reason
         assert step_of(found.checkpoint) == 1
         if round_ % 50 == 0:  # it is written again, over the damaged one

@@ -115,15 +115,15 @@ def test_a_writer_that_is_killed_leaves_a_whole_checkpoint(tmp_path, count):
 
 @pytest.mark.parametrize("count", [pytest.param(60, id="60"), pytest.param(1000, id="1000", marks=pytest.mark.nightly)])
 def test_damaged_checkpoints_are_found_out_and_intact_ones_accepted(tmp_path, count):
-    told = written_badly("damage", tmp_path / "checkpoints", count)
-    assert told == {"damaged": count, "detected": count, "intact": count, "accepted": count}
+    counts = written_badly("damage", tmp_path / "checkpoints", count)
+    assert counts == {"damaged": count, "detected": count, "intact": count, "accepted": count}
 
 
 def test_file_size_limits_and_read_only_folders_cost_no_checkpoint():
     with tempfile.TemporaryDirectory() as folder:  # pytest's own are closed to the user that the child becomes
-        told = written_badly("limit", Path(folder) / "checkpoints", 50)
-    assert told["limits"] == 50
-    assert told["refused"] >= 25
+        counts = written_badly("limit", Path(folder) / "checkpoints", 50)
+    assert counts["limits"] == 50
+    assert counts["unreadable"] >= 25
 
 
 def test_a_second_training_of_a_run_is_refused_with_the_process_of_the_first(tmp_path):

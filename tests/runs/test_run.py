@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from saccade.atomic_io import placed
+from saccade.atomic_io import atomic_write
 from saccade.errors import RunError
 from saccade.runs.run import CARD_MARK, Run
 
@@ -29,7 +29,7 @@ def test_a_run_opens_as_it_was(tiny_run):
     opened = Run.open(tiny_run.path)
     assert opened == tiny_run
     assert opened.class_names == ("null", "one", "two")
-    assert (opened.rule.height, opened.rule.width) == (32, 32)
+    assert (opened.preprocessing.height, opened.preprocessing.width) == (32, 32)
     assert opened.status().state == "finished"
     assert opened.environment().cores >= 1
     phases = [(record.epoch, record.phase) for record in opened.history()]
@@ -39,13 +39,13 @@ def test_a_run_opens_as_it_was(tiny_run):
 def test_the_history_holds_no_clock_times(tiny_run):
     header = (tiny_run.path / "history.csv").read_text().splitlines()[0]
     assert header == "epoch,phase,steps,learning_rate,loss,accuracy,validation_loss,validation_accuracy"
-    assert (tiny_run.path / "timings.csv").read_text().startswith("epoch,seconds,pictures_per_second\n")
+    assert (tiny_run.path / "timings.csv").read_text().startswith("epoch,seconds,images_per_second\n")
 
 
-def test_the_kept_pictures_are_validation_pictures(tiny_run):
-    pictures, labels = tiny_run.validation_pictures()
-    assert pictures.shape == (len(labels), 32, 32, 3)
-    assert len(labels) == tiny_run.data.pictures["validation"] == 12
+def test_the_kept_images_are_validation_images(tiny_run):
+    images, labels = tiny_run.validation_images()
+    assert images.shape == (len(labels), 32, 32, 3)
+    assert len(labels) == tiny_run.data.images["validation"] == 12
     assert sorted(np.bincount(labels)) == [4, 4, 4]
 
 
@@ -68,7 +68,7 @@ def test_what_is_not_a_run_is_refused(tmp_path, what, found):
     [
         ("data.json", lambda record: record | {"extra": 1}),
         ("data.json", lambda record: record | {"class_names": ["one"]}),
-        ("data.json", lambda record: record | {"refused": "many"}),
+        ("data.json", lambda record: record | {"unreadable": "many"}),
         ("recipe.json", lambda record: record | {"network": "os.system"}),
         ("recipe.json", lambda record: record | {"momentum": 0.9}),
     ],
@@ -95,7 +95,7 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
     target.write_text("old")
 
     def fail_half_way():
-        with placed(target) as path:
+        with atomic_write(target) as path:
             path.write_text("half")
             raise OSError("disk full")
 

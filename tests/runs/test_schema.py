@@ -49,7 +49,7 @@ def test_a_run_of_another_version_is_refused_whatever_else_is_in_it(run_copy, ve
     assert str(run_copy.path) in caught.value.problem
 
 
-def test_a_command_says_so_in_a_few_lines(run_copy):
+def test_a_command_reports_it_in_a_few_lines(run_copy):
     data = run_copy.path / "data.json"
     data.write_text(json.dumps(of_version(json.loads(data.read_text()), 1)))
     command = [sys.executable, "-m", "saccade", "evaluate", str(run_copy.path)]
@@ -66,7 +66,7 @@ def test_a_run_of_this_version_has_its_number(tiny_run):
 
 @pytest.mark.parametrize("version", OTHERS)
 def test_an_experiment_of_another_version_is_refused(tmp_path, version):
-    plan = Plan(purpose="test", data="data", fingerprint="f", pictures="p", recipe=get_recipe("folder"))
+    plan = Plan(purpose="test", data="data", fingerprint="f", images="p", recipe=get_recipe("folder"))
     keep_to(plan, tmp_path)
     path = tmp_path / "plan.json"
     path.write_text(json.dumps(of_version(json.loads(path.read_text()), version)))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import saccade
-from saccade.models.training_model import training_twin
+from saccade.models.training_model import make_training_model
 from saccade.recipes import get_recipe
 from saccade.training.batchnorm_recalibration import FreshStatistics
 
@@ -32,12 +32,12 @@ def small_network():
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_they_are_those_of_the_network_as_it_stands(training, dtype):
     stock = small_network()
-    twin = training_twin(stock, dtype)
-    norm = twin.get_layer("norm")
+    training_model = make_training_model(stock, dtype)
+    norm = training_model.get_layer("norm")
     norm.moving_mean.assign([100.0] * 4)
     recipe = get_recipe("quick").with_settings({"batch_size": 120, "least_steps": 0, "statistics_batches": 3})
-    FreshStatistics(twin, recipe)(training, epoch=0)
-    # One batch of all 120 pictures: no more are there, and the order does not matter.
+    FreshStatistics(training_model, recipe)(training, epoch=0)
+    # One batch of all 120 images: no more are there, and the order does not matter.
     convolution = stock.get_layer("convolution")
     outputs = np.float64(convolution(training.take(slice(None)).astype(np.float32) / 255))
     tolerance = 2e-4 if dtype == "float32" else 3e-2
@@ -46,28 +46,28 @@ def test_they_are_those_of_the_network_as_it_stands(training, dtype):
 
 
 def test_several_batches_are_averaged(training):
-    twin = training_twin(small_network(), "float32")
+    training_model = make_training_model(small_network(), "float32")
     recipe = get_recipe("quick").with_settings({"batch_size": 40, "least_steps": 0, "statistics_batches": 3})
-    FreshStatistics(twin, recipe)(training, epoch=4)
-    outputs = np.float64(twin.get_layer("convolution")(training.take(slice(None)).astype(np.float32) / 255))
+    FreshStatistics(training_model, recipe)(training, epoch=4)
+    outputs = np.float64(training_model.get_layer("convolution")(training.take(slice(None)).astype(np.float32) / 255))
     # The weights of three batches in an average of momentum 0.9 differ by a fifth at most.
-    np.testing.assert_allclose(twin.get_layer("norm").moving_mean, outputs.mean(axis=(0, 1, 2)), atol=0.02)
+    np.testing.assert_allclose(training_model.get_layer("norm").moving_mean, outputs.mean(axis=(0, 1, 2)), atol=0.02)
 
 
 def test_frozen_layers_keep_theirs(training):
-    twin = training_twin(small_network(), "float32")
-    norm = twin.get_layer("norm")
+    training_model = make_training_model(small_network(), "float32")
+    norm = training_model.get_layer("norm")
     norm.moving_mean.assign([1.0, 2.0, 3.0, 4.0])
     norm.trainable = False
     recipe = get_recipe("quick").with_settings({"batch_size": 40, "least_steps": 0, "statistics_batches": 3})
-    FreshStatistics(twin, recipe)(training, epoch=0)
+    FreshStatistics(training_model, recipe)(training, epoch=0)
     np.testing.assert_array_equal(norm.moving_mean, [1.0, 2.0, 3.0, 4.0])
     np.testing.assert_array_equal(norm.moving_variance, [1.0, 1.0, 1.0, 1.0])
 
 
 def test_without_them_nothing_changes(training):
-    twin = training_twin(small_network(), "float32")
-    before = [variable.numpy().copy() for variable in twin.variables]
-    FreshStatistics(twin, get_recipe("quick").with_settings({"statistics_batches": 0}))(training, epoch=0)
-    for one, other in zip(before, twin.variables, strict=True):
+    training_model = make_training_model(small_network(), "float32")
+    before = [variable.numpy().copy() for variable in training_model.variables]
+    FreshStatistics(training_model, get_recipe("quick").with_settings({"statistics_batches": 0}))(training, epoch=0)
+    for one, other in zip(before, training_model.variables, strict=True):
         np.testing.assert_array_equal(one, other)

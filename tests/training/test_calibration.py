@@ -11,7 +11,7 @@ from sklearn.metrics import log_loss
 
 import saccade
 from saccade.cli.main import cli
-from saccade.data.splits import parts_of
+from saccade.data.splits import splits_of
 from saccade.evaluation.metrics import measure
 from saccade.inference.predictor import Predictor
 from saccade.models.build import build_probability_model
@@ -38,7 +38,7 @@ def test_the_temperature_undoes_what_makes_confidence_wrong(sharpness):
     labels, probabilities = drawn(sharpness=sharpness)
     calibration = fit_temperature(labels, probabilities)
     assert calibration.temperature == pytest.approx(sharpness, rel=0.05)
-    assert calibration.pictures == len(labels)
+    assert calibration.images == len(labels)
     mended = at_temperature(probabilities, calibration.temperature)
     assert measure(labels, mended).expected_calibration_error < 0.02
     unmended = measure(labels, probabilities).expected_calibration_error
@@ -56,7 +56,7 @@ def test_it_is_the_least_log_loss_of_a_fine_grid():
     assert fit_temperature(labels, probabilities).temperature == pytest.approx(grid[np.argmin(losses)], abs=0.01)
 
 
-def test_a_network_that_is_always_right_or_certain_and_wrong_stays_within_bounds():
+def test_a_network_that_is_always_correct_or_certain_and_incorrect_stays_within_bounds():
     certain = np.eye(3, dtype=np.float32)
     assert 0.2 < fit_temperature(np.array([0, 1, 2]), certain).temperature <= 1
     assert fit_temperature(np.array([1, 2, 0]), certain).temperature <= 10
@@ -67,13 +67,13 @@ def test_a_network_that_is_always_right_or_certain_and_wrong_stays_within_bounds
 @pytest.mark.parametrize("name", ["classic", "fast", "folder", "quick", "scheduled"])
 def test_dividing_the_logits_of_every_network_is_what_its_probabilities_say(name, views):
     recipe = get_recipe(name)
-    model = build_probability_model(recipe, height=24, width=24, classes=4, views=views)
-    pictures = np.random.default_rng(0).integers(0, 256, (6, 24, 24, 3), np.uint8)
-    divide_logits(model, 0.05)  # views of one picture have to disagree, or it does not matter how they are combined
-    before = model.predict_on_batch(pictures)
+    model = build_probability_model(recipe, height=24, width=24, classes=4, tta_views=views)
+    images = np.random.default_rng(0).integers(0, 256, (6, 24, 24, 3), np.uint8)
+    divide_logits(model, 0.05)  # views of one image have to disagree, or it does not matter how they are combined
+    before = model.predict_on_batch(images)
     temperature = np.ptp(np.log(before), axis=1).max() / 3  # of a fresh network the logits hardly differ, or very much
     divide_logits(model, temperature)
-    after = model.predict_on_batch(pictures)
+    after = model.predict_on_batch(images)
     np.testing.assert_allclose(after, at_temperature(before, temperature), atol=1e-3)
     assert np.abs(after - before).max() > 0.05
 
@@ -84,44 +84,44 @@ def test_with_six_views_the_temperature_is_the_best_one_for_what_the_run_says(ti
     run = saccade.train(
         tiny_folder, recipe="quick", epochs=1, settings=settings, out=tmp_path / "run", progress=False
     )  # fmt: skip
-    kept = run.answers("answers-validation.safetensors")
-    validation = parts_of(saccade.load(tiny_folder, image_size=16), validation=run.recipe.validation, seed=0)[
+    kept = run.predictions("answers-validation.safetensors")
+    validation = splits_of(saccade.load(tiny_folder, image_size=16), validation=run.recipe.validation, seed=0)[
         "validation"
     ]
     np.testing.assert_array_equal(kept.labels, validation.labels)
-    pictures = validation.take(slice(None))
+    images = validation.take(slice(None))
     predictor = Predictor.from_run(run)
-    np.testing.assert_allclose(kept.probabilities, predictor.probabilities(pictures), atol=1e-4)
-    said = predictor.probabilities(pictures)
+    np.testing.assert_allclose(kept.probabilities, predictor.probabilities(images), atol=1e-4)
+    predicted = predictor.probabilities(images)
     calibration = run.calibration()
     assert calibration is not None
-    assert mean_loss(kept.labels, said) == pytest.approx(calibration.log_loss_after, abs=1e-4)
+    assert mean_loss(kept.labels, predicted) == pytest.approx(calibration.log_loss_after, abs=1e-4)
     for change in (0.8, 1.25):
         if 0.25 <= run.temperature * change <= 10:  # the bounds of what is fitted
             other = Predictor.from_run(run).model
             divide_logits(other, change)
-            assert mean_loss(kept.labels, said) <= mean_loss(kept.labels, other.predict_on_batch(pictures)) + 1e-6
-    saved = keras.models.load_model(run.path / "model.keras").predict_on_batch(pictures)
+            assert mean_loss(kept.labels, predicted) <= mean_loss(kept.labels, other.predict_on_batch(images)) + 1e-6
+    saved = keras.models.load_model(run.path / "model.keras").predict_on_batch(images)
     np.testing.assert_allclose(saved, kept.probabilities, atol=1e-4)
 
 
 def test_every_way_from_a_run_to_probabilities_goes_by_its_temperature(tiny_run):
     calibration = tiny_run.calibration()
     assert calibration is not None
-    assert calibration.pictures == tiny_run.data.pictures["validation"]
+    assert calibration.images == tiny_run.data.images["validation"]
     assert calibration.log_loss_after <= calibration.log_loss_before
     assert tiny_run.temperature != 1
-    pictures, labels = tiny_run.validation_pictures()
-    answers = tiny_run.answers("answers-validation.safetensors")
-    said = Predictor.from_run(tiny_run).probabilities(pictures)
+    images, labels = tiny_run.validation_images()
+    predictions = tiny_run.predictions("answers-validation.safetensors")
+    predicted = Predictor.from_run(tiny_run).probabilities(images)
     np.testing.assert_allclose(
-        keras.models.load_model(tiny_run.path / "model.keras").predict(pictures), said, atol=1e-5
+        keras.models.load_model(tiny_run.path / "model.keras").predict(images), predicted, atol=1e-5
     )
-    np.testing.assert_array_equal(np.sort(labels), np.sort(answers.labels))
-    assert log_loss(labels, said, labels=[0, 1, 2]) == pytest.approx(calibration.log_loss_after, abs=1e-4)
+    np.testing.assert_array_equal(np.sort(labels), np.sort(predictions.labels))
+    assert log_loss(labels, predicted, labels=[0, 1, 2]) == pytest.approx(calibration.log_loss_after, abs=1e-4)
 
 
-def test_without_validation_pictures_the_temperature_is_1_and_that_is_said(tiny_folder, tmp_path):
+def test_without_validation_images_the_temperature_is_1_and_that_is_reported(tiny_folder, tmp_path):
     run = saccade.train(
         tiny_folder, recipe="scheduled", epochs=1, settings={"validation": 0}, out=tmp_path / "run", progress=False
     )

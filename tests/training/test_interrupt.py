@@ -76,7 +76,7 @@ def _read(main):
 
 
 def test_on_a_terminal_there_is_a_bar_with_rate_and_remaining_time(stopped):
-    bar = r"epoch \d+/25.*\d+/108 \[\d+:\d+<\d+:\d+, .*pictures/s, loss \d\.\d+, accuracy \d\.\d+"
+    bar = r"epoch \d+/25.*\d+/108 \[\d+:\d+<\d+:\d+, .*images/s, loss \d\.\d+, accuracy \d\.\d+"
     assert re.search(bar, stopped.shown), stopped.shown
 
 
@@ -93,8 +93,8 @@ def test_the_first_ctrl_c_saves_a_run_that_can_be_evaluated(stopped):
 def test_a_run_that_was_interrupted_goes_on_as_if_nothing_had_happened(stopped, tiny_folder, tmp_path):
     whole = saccade.train(tiny_folder, recipe="folder", settings=SETTINGS, out=tmp_path / "whole", progress=False)
     resumed = shutil.copytree(stopped.out, tmp_path / "resumed")
-    told = CliRunner().invoke(cli, ["report", str(resumed)])
-    assert told.exit_code == 0, told.output
+    reported = CliRunner().invoke(cli, ["report", str(resumed)])
+    assert reported.exit_code == 0, reported.output
     interrupted = rf"training was interrupted in epoch {len(Run.open(resumed).history())} of 25"
     assert re.search(interrupted, (resumed / "report.html").read_text())
     assert re.search(interrupted, (resumed / "README.md").read_text())
@@ -113,13 +113,13 @@ def test_the_second_ctrl_c_quits(tiny_folder, tmp_path):
     out = tmp_path / "run"
     command = [sys.executable, "-c", SLOW, "train", str(tiny_folder), "--recipe", "folder", "--set", "batch_size=108"]
     with subprocess.Popen([*command, "--out", str(out)], stderr=subprocess.PIPE, text=True) as process:
-        told = []
+        lines = []
         assert process.stderr is not None
         for line in process.stderr:
-            told.append(line)
+            lines.append(line)
             if line.startswith(("epoch 1/", "stopping after this step")):
                 process.send_signal(signal.SIGINT)
-    assert process.returncode == 130, told
-    assert any("stopping after this step" in line for line in told)
-    assert not any("Traceback" in line for line in told)
+    assert process.returncode == 130, lines
+    assert any("stopping after this step" in line for line in lines)
+    assert not any("Traceback" in line for line in lines)
     assert not (out / "weights.safetensors").exists()

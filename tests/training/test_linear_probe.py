@@ -8,7 +8,7 @@ from saccade.training.linear_probe import Examples, fit_linear_head
 
 
 def examples(n, classes, seed, features=20, apart=1.0):
-    """Pictures of classes that lie a little apart, by features of very different spreads and means."""
+    """Images of classes that lie a little apart, by features of very different spreads and means."""
     draw = np.random.default_rng(seed)
     labels = np.arange(n) % classes
     centers = apart * np.random.default_rng(9).normal(size=(classes, features))
@@ -38,9 +38,9 @@ def test_the_penalty_is_the_one_of_least_log_loss_and_weaker_ones_are_left_out()
     for penalty in 10.0 ** np.arange(-5, 2.1, 0.5):
         reference = LogisticRegression(C=penalty * 1000 / 60, max_iter=10_000)
         reference.fit((training.features - mean) / spread, training.labels, sample_weight=training.weights)
-        said = reference.predict_proba((other.features - mean) / spread)
+        predicted = reference.predict_proba((other.features - mean) / spread)
         losses[penalty] = -np.average(
-            np.log(np.maximum(said[np.arange(300), other.labels], 1e-12)), weights=other.weights
+            np.log(np.maximum(predicted[np.arange(300), other.labels], 1e-12)), weights=other.weights
         )
     assert head.penalty == pytest.approx(min(losses, key=losses.__getitem__))
     # The loss has risen twice by then; what was left out is counted as done at once.
@@ -48,9 +48,9 @@ def test_the_penalty_is_the_one_of_least_log_loss_and_weaker_ones_are_left_out()
     assert max(done) > 1
 
 
-def test_a_class_without_a_picture_is_never_said():
+def test_a_class_without_an_image_is_never_said():
     training = examples(60, 2, 0)
     head = fit_linear_head(training, examples(0, 2, 1), classes=3, biased=True, seed=0, advance=lambda _: None)
-    said = head.probabilities(examples(20, 2, 2).features)
-    assert said.shape == (20, 3)
-    assert said[:, 2].max() < 1e-3
+    predicted = head.probabilities(examples(20, 2, 2).features)
+    assert predicted.shape == (20, 3)
+    assert predicted[:, 2].max() < 1e-3

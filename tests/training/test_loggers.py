@@ -7,7 +7,7 @@ import pytest
 
 from saccade.errors import TrainingError
 from saccade.training.loggers import MlflowLog, TensorBoardLog
-from saccade.training.progress import Silence
+from saccade.training.progress import SilentProgress
 
 
 @pytest.mark.parametrize(("log", "extra"), [(TensorBoardLog, "tensorboard"), (MlflowLog, "mlflow")])
@@ -15,7 +15,7 @@ def test_what_is_not_installed_is_named_with_how_to_get_it(log, extra, monkeypat
     real = importlib.util.find_spec
     monkeypatch.setattr("saccade.training.loggers.find_spec", lambda name: None if name == extra else real(name))
     with pytest.raises(TrainingError, match="is not installed") as caught:
-        log(Silence())
+        log(SilentProgress())
     assert f"saccade[{extra}]" in str(caught.value.remedy)
 
 

@@ -79,10 +79,10 @@ def test_every_kind_of_variable_follows_the_formulas_over_several_steps_of_a_sch
 def test_orthogonalizing_is_the_plain_iteration_and_brings_singular_values_near_one(shape):
     matrix = np.random.default_rng(1).normal(size=shape).astype(np.float32)
     for steps in (1, 3, 5):
-        answer = keras.ops.convert_to_numpy(orthogonalized(keras.ops.convert_to_tensor(matrix), steps=steps))
-        np.testing.assert_allclose(answer, newton_schulz(matrix.astype(np.float64), steps), atol=2e-5)
+        result = keras.ops.convert_to_numpy(orthogonalized(keras.ops.convert_to_tensor(matrix), steps=steps))
+        np.testing.assert_allclose(result, newton_schulz(matrix.astype(np.float64), steps), atol=2e-5)
     if shape[0] != shape[1]:  # a square matrix of random numbers has singular values too near 0 for five steps
-        singular = np.linalg.svd(answer, compute_uv=False)
+        singular = np.linalg.svd(result, compute_uv=False)
         # The quintic maps (0, 1] to at most 1.21, and what it has brought near 1 to at least 0.68.
         assert 0.67 < singular.min() <= singular.max() < 1.22
 
@@ -160,9 +160,9 @@ def test_it_trains_a_network_through_keras_own_fit():
     )
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 128)
-    pictures = rng.normal(size=(128, 8, 8, 3)).astype(np.float32)
-    pictures[labels == 1, 2:6, 2:6] += 1
+    images = rng.normal(size=(128, 8, 8, 3)).astype(np.float32)
+    images[labels == 1, 2:6, 2:6] += 1
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     network.compile(Muon(0.1, **RATES), loss, metrics=["accuracy"], jit_compile=False)
-    history = network.fit(pictures, labels, batch_size=32, epochs=5, verbose=0).history
+    history = network.fit(images, labels, batch_size=32, epochs=5, verbose=0).history
     assert history["accuracy"][-1] > 0.9

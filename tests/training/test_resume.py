@@ -13,12 +13,12 @@ import pytest
 import saccade
 from saccade.errors import RunError
 from saccade.inference.onnx_model import light_model
-from saccade.runs.predictions import VALIDATION_ANSWERS
+from saccade.runs.predictions import VALIDATION_PREDICTIONS
 from saccade.runs.run import Run
 from saccade.training.step import TrainingStep
 
 KILLABLE = Path(__file__).with_name("killable_training.py")
-# 108 training pictures in nine steps an epoch, a checkpoint after each.
+# 108 training images in nine steps an epoch, a checkpoint after each.
 SETTINGS = {"batch_size": 12, "checkpoint_seconds": 0}
 EPOCHS = 25
 
@@ -40,7 +40,7 @@ def result_of(run):
     (last,) = sorted((run.path / "checkpoints").iterdir())[-1:]
     state = json.loads((last / "state.json").read_text())
     del state["timings"]  # clock times
-    files = [run.path / name for name in ("weights.safetensors", "history.csv", VALIDATION_ANSWERS)]
+    files = [run.path / name for name in ("weights.safetensors", "history.csv", VALIDATION_PREDICTIONS)]
     files += [last / f"{part}.safetensors" for part in ("network", "optimizer")]
     return [path.read_bytes() for path in files] + [last.name, state]
 
@@ -68,7 +68,7 @@ def crashed_at(step, monkeypatch, data, out, recipe, **settings):
 CASES: dict[str, tuple[dict[str, Any], int]] = {
     # Dropout, batch normalisation and Adam, across the border of its two phases.
     "two-phase": ({"plain_epochs": 1, "augmented_epochs": 1}, 12),
-    # Muon, and pictures that grow; at the eleventh step the stem has stopped learning.
+    # Muon, and images that grow; at the eleventh step the stem has stopped learning.
     "fast": ({"augmented_epochs": 2, "least_steps": 0}, 11),
     # The best weights so far come from an epoch before the crash.
     "folder": ({"plain_epochs": 4, "keep": "best", "patience": 2, "learning_rate": 0.003}, 25),
@@ -94,7 +94,7 @@ def test_a_training_that_crashed_comes_to_the_same_bytes(tiny_folder, tmp_path, 
     assert light_model(resumed) is not None
 
 
-def test_a_crash_before_the_first_checkpoint_starts_again_and_says_so(tiny_folder, tmp_path, monkeypatch, capfd):
+def test_a_crash_before_the_first_checkpoint_starts_again_and_reports_it(tiny_folder, tmp_path, monkeypatch, capfd):
     whole = trained(tiny_folder, tmp_path / "whole", "folder", plain_epochs=1)
     crashed_at(5, monkeypatch, tiny_folder, tmp_path / "crashed", "folder", plain_epochs=1, checkpoint_seconds=3600)
     resumed = saccade.resume(tmp_path / "crashed")
@@ -108,9 +108,9 @@ def test_damaged_checkpoints_are_named_and_the_one_before_is_taken(tiny_folder, 
     _, newer = sorted((tmp_path / "crashed" / "checkpoints").iterdir())
     (newer / "network.safetensors").write_bytes(b"\0" * 100)
     resumed = saccade.resume(tmp_path / "crashed")
-    told = capfd.readouterr().err
-    assert "the checkpoint step-00000006 is damaged and left out: network.safetensors has 100 bytes" in told
-    assert "going on from the checkpoint of step 5: epoch 1, 60 of its pictures seen" in told
+    output = capfd.readouterr().err
+    assert "the checkpoint step-00000006 is damaged and left out: network.safetensors has 100 bytes" in output
+    assert "going on from the checkpoint of step 5: epoch 1, 60 of its images seen" in output
     assert result_of(resumed) == result_of(whole)
 
 
@@ -153,7 +153,7 @@ def test_data_that_changed_is_refused(tiny_folder, tmp_path, monkeypatch):
     next((data / "train" / "one").iterdir()).unlink()
     with pytest.raises(RunError, match="would not come to the same bits") as caught:
         saccade.resume(tmp_path / "crashed", progress=False)
-    assert "holds other pictures than it did" in str(caught.value.found)
+    assert "holds other images than it did" in str(caught.value.found)
     # Named where it is now, the same data is the same.
     assert saccade.resume(tmp_path / "crashed", tiny_folder, progress=False).status().state == "finished"
 
@@ -197,13 +197,13 @@ def test_kills_at_random_and_at_save_points_come_to_the_same_bytes(
 
 def killed(data, out, seed, numbers, epochs):
     """Trains in one process after another, each of which is killed, and ends in this one; tells of each kill."""
-    told: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     for number in numbers:
         result = in_a_process(data, out, f"kill:{seed}:{number}", epochs)
         assert result.returncode == -signal.SIGKILL, result.stderr
-        told.append({"at": result.stderr.splitlines()[-1], "mid_epoch": state_of(Run.open(out)).seen > 0})
+        records.append({"at": result.stderr.splitlines()[-1], "mid_epoch": state_of(Run.open(out)).seen > 0})
     saccade.resume(out, progress=False)
-    return told
+    return records
 
 
 @pytest.mark.nightly

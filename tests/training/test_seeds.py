@@ -22,8 +22,8 @@ def folder(dataset, tmp_path_factory):
 
 
 def series(dataset, count, out, **settings):
-    told = SETTINGS | settings
-    return list(train_seeds(dataset, count, recipe="folder", out=out, epochs=1, settings=told, progress=False))
+    merged = SETTINGS | settings
+    return list(train_seeds(dataset, count, recipe="folder", out=out, epochs=1, settings=merged, progress=False))
 
 
 def weights(run):

@@ -1,4 +1,4 @@
-"""A run records which picture was in which part, and another training can keep to it."""
+"""A run records which image was in which part, and another training can keep to it."""
 
 import csv
 import shutil
@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import saccade
-from saccade.data.splits import parts_of
+from saccade.data.splits import splits_of
 from saccade.errors import RunError
 from saccade.evaluation.evaluate import find_subject
 from saccade.recipes import get_recipe
@@ -21,7 +21,7 @@ def noise(random):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two classes of fifty pictures each, and no test split."""
+    """Two classes of fifty images each, and no test split."""
     random = np.random.default_rng(0)
     for name in ("left", "right"):
         (tmp_path / "data" / name).mkdir(parents=True)
@@ -30,7 +30,7 @@ def folder(tmp_path):
     return tmp_path / "data"
 
 
-def parts_in(run):
+def splits_in(run):
     rows = csv.DictReader((run.path / "split.csv").read_text().splitlines())
     return {row["path"]: row["split"] for row in rows}
 
@@ -38,67 +38,67 @@ def parts_in(run):
 def begun(folder, out):
     """A run as a training makes it before its first step."""
     dataset, recipe = saccade.load(folder), get_recipe("quick").with_settings({"validation": 0.2})
-    return create_run(out, dataset, recipe, parts_of(dataset, validation=0.2, seed=0), "float32")
+    return create_run(out, dataset, recipe, splits_of(dataset, validation=0.2, seed=0), "float32")
 
 
-def test_a_run_says_which_picture_was_in_which_part(folder, tmp_path):
+def test_a_run_says_which_image_was_in_which_split(folder, tmp_path):
     run = begun(folder, tmp_path / "run")
-    found = parts_in(run)
+    found = splits_in(run)
     assert len(found) == 100
-    for part, count in run.data.pictures.items():
-        assert sum(each == part for each in found.values()) == count
+    for split, count in run.data.images.items():
+        assert sum(each == split for each in found.values()) == count
     assert set(found) == {f"{name}/{number:02}.png" for name in ("left", "right") for number in range(50)}
 
 
-def test_pictures_keep_their_part_when_others_are_added(folder, tmp_path):
+def test_images_keep_their_split_when_others_are_added(folder, tmp_path):
     first = begun(folder, tmp_path / "first")
     random = np.random.default_rng(1)
     for name in ("left", "right"):
         for number in range(50, 75):
             noise(random).save(folder / name / f"{number:02}.png")
-        # A copy of a picture that is there must not end up on another side of it.
+        # A copy of an image that is there must not end up on another side of it.
         shutil.copy(folder / name / "00.png", folder / name / "copy of 00.png")
     settings = {"validation": 0.2, "seed": 7}
     second = saccade.train(
         folder, recipe="folder", epochs=1, out=tmp_path / "second", settings=settings, split_from=first.path,
         progress=False,
     )  # fmt: skip
-    before, after = parts_in(first), parts_in(second)
+    before, after = splits_in(first), splits_in(second)
     assert before.items() <= after.items()
     for name in ("left", "right"):
         assert after[f"{name}/copy of 00.png"] == after[f"{name}/00.png"]
-    new = [part for path, part in after.items() if path not in before]
+    new = [split for path, split in after.items() if path not in before]
     assert {"train", "validation", "test"} == set(new)
 
 
-def test_an_evaluation_of_changed_data_scores_no_picture_that_was_trained_on(folder, tmp_path):
+def test_an_evaluation_of_changed_data_scores_no_image_that_was_trained_on(folder, tmp_path):
     run = begun(folder, tmp_path / "run")
-    # As if the rule for test pictures had been another one at that time.
+    # As if the rule for test images had been another one at that time.
     text = (run.path / "split.csv").read_text()
     exchanged = text.replace("test,left", "spare,left").replace("train,left", "test,left").replace("spare,", "train,")
     (run.path / "split.csv").write_text(exchanged)
-    before = parts_in(run)
+    before = splits_in(run)
     random = np.random.default_rng(2)
     for number in range(50, 60):
         noise(random).save(folder / "left" / f"{number:02}.png")
     subject = find_subject(run, None, "test")
     known = {name: before[name] for name in subject.images.names if name in before}
     assert set(known.values()) == {"test"}
-    assert len(known) == sum(part == "test" for part in before.values())
+    assert len(known) == sum(split == "test" for split in before.values())
     assert any(note.endswith("has changed since the training") for note in subject.notes)
 
 
-@pytest.mark.parametrize("part", ["train", "validation"])
-def test_identical_files_in_training_and_test_are_told(folder, tmp_path, part):
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_identical_files_in_training_and_test_are_reported(folder, tmp_path, split):
     for name in ("left", "right"):
         (folder / "train").mkdir(exist_ok=True)
         shutil.move(folder / name, folder / "train" / name)
         (folder / "test" / name).mkdir(parents=True)
         noise(np.random.default_rng(len(name))).save(folder / "test" / name / "new.png")
-    seen = next(name for name, other in parts_in(begun(folder, tmp_path / "run")).items() if other == part)
+    seen = next(name for name, other in splits_in(begun(folder, tmp_path / "run")).items() if other == split)
     shutil.copy(folder / seen, folder / "test" / "left" / "seen.png")
     notes = find_subject(begun(folder, tmp_path / "again"), None, "test").notes
-    assert ("test pictures that were trained on as well, as identical files: 1" in notes) == (part == "train")
+    assert ("test images that were trained on as well, as identical files: 1" in notes) == (split == "train")
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ from saccade.errors import RecipeError, RunError, TrainingError
 from saccade.inference.predictor import Predictor
 from saccade.models.build import build_network
 from saccade.models.weights import named_weights
-from saccade.recipes import CATALOGUE, get_recipe
+from saccade.recipes import REGISTRY, get_recipe
 from saccade.runs.run import Run
 
-# Small steps, so that even the shrunk data makes enough of them; 108 pictures make whole ones: less to compile.
+# Small steps, so that even the shrunk data makes enough of them; 108 images make whole ones: less to compile.
 QUICKLY = {"batch_size": 12}
 
 
@@ -44,9 +44,9 @@ NIGHTLY = ("accurate", "classic", "two-phase")
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.nightly] * (name in NIGHTLY)) for name in sorted(CATALOGUE)],
+    [pytest.param(name, marks=[pytest.mark.nightly] * (name in NIGHTLY)) for name in sorted(REGISTRY)],
 )
-def test_every_recipe_trains_saves_and_answers_as_saved(name, two_epochs_of):
+def test_every_recipe_trains_saves_and_predicts_as_saved(name, two_epochs_of):
     """The contract of a recipe: build, train until statistics have moved, save, open, equal probabilities."""
     import keras
 
@@ -56,11 +56,11 @@ def test_every_recipe_trains_saves_and_answers_as_saved(name, two_epochs_of):
     assert all(not np.array_equal(trained[key], fresh[key]) for key in fresh)
     for key in (key for key in fresh if key.endswith("moving_variance")):
         assert abs(trained[key] - 1).max() > 0.05
-    pictures, _ = run.validation_pictures()
-    expected = Predictor.from_run(Run.open(run.path)).probabilities(pictures)
+    images, _ = run.validation_images()
+    expected = Predictor.from_run(Run.open(run.path)).probabilities(images)
     assert np.ptp(expected[:, 0]) > 1e-3
     stock = keras.saving.load_model(run.path / "model.keras", compile=False, safe_mode=True)
-    np.testing.assert_allclose(stock.predict_on_batch(pictures), expected, atol=1e-5)
+    np.testing.assert_allclose(stock.predict_on_batch(images), expected, atol=1e-5)
 
 
 def test_a_few_epochs_learn_real_digits(tiny_folder, tmp_path):
@@ -71,8 +71,8 @@ def test_a_few_epochs_learn_real_digits(tiny_folder, tmp_path):
 
 
 @pytest.mark.nightly
-def test_the_default_recipe_learns_from_few_pictures(tmp_path):
-    """Of the ten digits, 1,438 pictures."""
+def test_the_default_recipe_learns_from_few_images(tmp_path):
+    """Of the ten digits, 1,438 images."""
     half = {"start_size": 0.4, "end_size": 0.5}  # of each side, which is a quarter of the work
     run = saccade.train("digits", out=tmp_path / "run", epochs=3, settings=half, progress=False)
     assert run.recipe.name == "fast"
@@ -114,15 +114,15 @@ def test_training_agrees_with_stock_keras(tiny_folder, tmp_path):
     import keras
 
     from saccade.augmentation.batches import epoch_batches
-    from saccade.data.splits import parts_of
+    from saccade.data.splits import splits_of
 
     run = train_tiny(tiny_folder, tmp_path / "run", epochs=1, batch_size=16, compute="float32")
-    training = parts_of(saccade.load(tiny_folder), validation=0.1, seed=0)["train"]
+    training = splits_of(saccade.load(tiny_folder), validation=0.1, seed=0)["train"]
     model = build_network(run.recipe, height=32, width=32, classes=3)
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
     losses, counts = [], []
     for batch in epoch_batches(training, batch_size=16, seed=0, epoch=0, augmentation=None):
-        losses.append(model.train_on_batch(batch.pictures, batch.labels))
+        losses.append(model.train_on_batch(batch.images, batch.labels))
         counts.append(len(batch.labels))
     assert run.history()[0].loss == pytest.approx(np.average(losses, weights=counts), rel=1e-6)
     for key, value in named_weights(model).items():
@@ -130,12 +130,12 @@ def test_training_agrees_with_stock_keras(tiny_folder, tmp_path):
 
 
 def test_the_best_epoch_is_the_one_that_is_kept_and_of_several_the_one_of_least_loss(tiny_folder, tmp_path):
-    # Of 12 validation pictures, many epochs have the same number right.
+    # Of 12 validation images, many epochs have the same number right.
     run = train_tiny(tiny_folder, tmp_path / "run", epochs=8, keep="best", image_size=16, learning_rate=0.003)
     best = max(run.history(), key=lambda record: (record.validation_accuracy, -(record.validation_loss or 0)))
     assert run.status().kept_epoch == best.epoch
-    pictures, labels = run.validation_pictures()
-    kept = Predictor.from_run(run).probabilities(pictures).argmax(axis=1)
+    images, labels = run.validation_images()
+    kept = Predictor.from_run(run).probabilities(images).argmax(axis=1)
     assert (kept == labels).mean() == pytest.approx(best.validation_accuracy)
     # That loss falls on is no better accuracy, for which patience waits.
     accuracies = [record.validation_accuracy for record in run.history()]
@@ -156,22 +156,22 @@ def test_patience_ends_a_training_that_no_longer_gains(tiny_folder, tmp_path):
 
 @pytest.fixture(scope="module")
 def rare_and_common(tmp_path_factory):
-    """A folder of grey pictures, 30 of a rare class and 270 of a common one, and 400 more of the rare one.
+    """A folder of grey images, 30 of a rare class and 270 of a common one, and 400 more of the rare one.
 
-    Their brightness overlaps: where a picture is as likely to be of either class, nine common ones are to one rare one.
+    Their brightness overlaps: where an image is as likely to be of either class, nine common ones are to one rare one.
     """
     draw = np.random.default_rng(0)
 
-    def pictures(n, mean):
-        grey = np.clip(draw.normal(mean, 30, n), 0, 255).astype(np.uint8)
-        return np.tile(grey[:, None, None, None], (1, 8, 8, 3))
+    def images(n, mean):
+        gray = np.clip(draw.normal(mean, 30, n), 0, 255).astype(np.uint8)
+        return np.tile(gray[:, None, None, None], (1, 8, 8, 3))
 
     root = tmp_path_factory.mktemp("data") / "rare"
     for name, n, mean in (("common", 270, 100), ("rare", 30, 130)):
         (root / name).mkdir(parents=True)
-        for number, picture in enumerate(pictures(n, mean)):
-            Image.fromarray(picture).save(root / name / f"{number}.png")
-    return root, pictures(400, 130)
+        for number, image in enumerate(images(n, mean)):
+            Image.fromarray(image).save(root / name / f"{number}.png")
+    return root, images(400, 130)
 
 
 def test_class_weights_lift_the_rare_class(rare_and_common, tmp_path):
@@ -205,21 +205,21 @@ def test_class_weights_lift_the_rare_class(rare_and_common, tmp_path):
     np.testing.assert_allclose(weights * np.bincount(split.labels), len(split) / 2, rtol=1e-6)
 
 
-def test_validation_pictures_are_never_trained_on(tiny_run, tiny_folder):
-    from saccade.data.splits import parts_of
+def test_validation_images_are_never_trained_on(tiny_run, tiny_folder):
+    from saccade.data.splits import splits_of
 
-    parts = parts_of(saccade.load(tiny_folder), validation=0.1, seed=tiny_run.recipe.seed)
-    names = {name: set(part.names) for name, part in parts.items()}
+    splits = splits_of(saccade.load(tiny_folder), validation=0.1, seed=tiny_run.recipe.seed)
+    names = {name: set(split.names) for name, split in splits.items()}
     assert not names["train"] & names["validation"]
     assert not (names["train"] | names["validation"]) & names["test"]
-    assert {name: len(part) for name, part in parts.items()} == tiny_run.data.pictures
+    assert {name: len(split) for name, split in splits.items()} == tiny_run.data.images
 
 
-def test_no_validation_part_on_request(tiny_folder, tmp_path):
+def test_no_validation_split_on_request(tiny_folder, tmp_path):
     run = train_tiny(tiny_folder, tmp_path / "run", validation=0)
     assert run.history()[0].validation_accuracy is None
-    assert len(run.validation_pictures()[1]) == 0
-    with pytest.raises(TrainingError, match="without validation pictures"):
+    assert len(run.validation_images()[1]) == 0
+    with pytest.raises(TrainingError, match="without validation images"):
         train_tiny(tiny_folder, tmp_path / "best", validation=0, keep="best")
 
 
@@ -243,28 +243,28 @@ def test_wrong_settings_fail_before_the_data_is_looked_at(tmp_path):
 
 def test_a_training_that_diverges_says_so(run_copy, tiny_folder):
     """Adam keeps even absurd learning rates finite, so the network starts broken here."""
-    from saccade.data.splits import parts_of
+    from saccade.data.splits import splits_of
     from saccade.training.fit import Networks, fit
     from saccade.training.interrupt import StopRequest
-    from saccade.training.progress import Silence
+    from saccade.training.progress import SilentProgress
 
     network = build_network(run_copy.recipe, height=32, width=32, classes=3)
     network.get_layer("logits").bias.assign([np.nan] * 3)
-    parts = parts_of(saccade.load(tiny_folder), validation=0.1, seed=0)
+    splits = splits_of(saccade.load(tiny_folder), validation=0.1, seed=0)
     with pytest.raises(TrainingError, match="diverged") as caught:
-        fit(Networks(network, network), parts, run_copy, progress=Silence(), stop=StopRequest())
+        fit(Networks(network, network), splits, run_copy, progress=SilentProgress(), stop=StopRequest())
     assert "--set learning_rate=0.0002" in str(caught.value.remedy)
 
 
 def test_a_weight_that_the_last_step_made_infinite_ends_the_training(run_copy, tiny_folder):
     """Its loss was still finite: that of the weights before the step."""
-    from saccade.data.splits import parts_of
+    from saccade.data.splits import splits_of
     from saccade.training.fit import Networks, fit
     from saccade.training.interrupt import StopRequest
-    from saccade.training.progress import Silence
+    from saccade.training.progress import SilentProgress
 
-    class Losses(Silence):
-        def step_ends(self, pictures, loss, accuracy):
+    class Losses(SilentProgress):
+        def on_batch_end(self, images, loss, accuracy):
             losses.append(loss)
 
     # In training, normalisation goes by the batch: what it will go by afterwards does not touch the loss.
@@ -272,9 +272,9 @@ def test_a_weight_that_the_last_step_made_infinite_ends_the_training(run_copy, t
     network = build_network(get_recipe("classic"), height=32, width=32, classes=3)
     network.get_layer("norm3b").moving_mean.assign([np.inf] * 128)
     run = replace(run_copy, recipe=run_copy.recipe.with_settings({"statistics_batches": 0}))
-    parts = parts_of(saccade.load(tiny_folder), validation=0.1, seed=0)
+    splits = splits_of(saccade.load(tiny_folder), validation=0.1, seed=0)
     with pytest.raises(TrainingError, match="diverged"):
-        fit(Networks(network, network), parts, run, progress=Losses(), stop=StopRequest())
+        fit(Networks(network, network), splits, run, progress=Losses(), stop=StopRequest())
     assert np.isfinite(losses).all()
     assert losses
 
@@ -289,12 +289,12 @@ def test_a_network_too_large_for_the_machine_is_refused(tiny_folder, tmp_path):
 def test_a_recipe_of_ones_own(tiny_folder, tmp_path):
     mine = get_recipe("folder").with_settings({"plain_epochs": 1, "image_size": 48})
     run = saccade.train(tiny_folder, recipe=mine, out=tmp_path / "run", progress=False)
-    assert (run.rule.height, run.rule.width) == (48, 48)
+    assert (run.preprocessing.height, run.preprocessing.width) == (48, 48)
     assert Run.open(run.path).recipe == mine
 
 
 def test_loaded_data_of_another_size_than_the_recipes_is_refused(tiny_folder, tmp_path):
     dataset = saccade.load(tiny_folder)
-    with pytest.raises(TrainingError, match="another picture size") as caught:
+    with pytest.raises(TrainingError, match="another image size") as caught:
         saccade.train(dataset, recipe="folder", out=tmp_path / "run", settings={"image_size": 48}, progress=False)
     assert "image_size=48" in str(caught.value.remedy)

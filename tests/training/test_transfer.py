@@ -1,4 +1,4 @@
-"""Transfer: what a network learned from other pictures is kept, used and never confused."""
+"""Transfer: what a network learned from other images is kept, used and never confused."""
 
 import re
 import shutil
@@ -15,7 +15,7 @@ from saccade.inference.predictor import Predictor
 from saccade.models.backbones import BACKBONES
 from saccade.models.head import without_head
 from saccade.training.pretrained import Source
-from saccade.training.progress import Silence
+from saccade.training.progress import SilentProgress
 
 # Digits are not mirrored: with mirrored ones, networks of three seeds had 25 to 31 of the 40 right, without 31 or 32.
 FEW = {"plain_epochs": 1, "augmented_epochs": 2, "flip": False}
@@ -37,9 +37,9 @@ def source(narrow_fast, tiny_folder, tmp_path_factory):
 def others(tiny_folder, tmp_path_factory):
     """Two classes, of which the source knows nothing."""
     root = tmp_path_factory.mktemp("others") / "pair"
-    for part in ("train", "test"):
-        shutil.copytree(tiny_folder / part / "one", root / part / "upright")
-        shutil.copytree(tiny_folder / part / "null", root / part / "round")
+    for split in ("train", "test"):
+        shutil.copytree(tiny_folder / split / "one", root / split / "upright")
+        shutil.copytree(tiny_folder / split / "null", root / split / "round")
     return root
 
 
@@ -72,9 +72,9 @@ def test_small_batches_are_learned_from_at_the_rates_of_large_ones(source):
 
 def test_it_tells_classes_apart_that_its_source_never_saw(transferred):
     assert saccade.evaluate(transferred).n == 40
-    answers = transferred.answers("answers.safetensors")
+    predictions = transferred.predictions("answers.safetensors")
     # 1.0 with each of four seeds; of answers by chance it is above 0.85 once in ten thousand times.
-    assert roc_auc_score(answers.labels, answers.probabilities[:, 1]) > 0.85
+    assert roc_auc_score(predictions.labels, predictions.probabilities[:, 1]) > 0.85
     assert transferred.calibration() is not None
     assert light_model(transferred) is not None
 
@@ -98,8 +98,8 @@ def test_only_a_head_leaves_the_network_as_it_was_and_equals_scikit_learns(sourc
     reference = LogisticRegression(fit_intercept=False, C=1.0, max_iter=1000)
     reference.fit(of(training) / spread, training.labels)
     probabilities = Predictor.from_run(run).probabilities_of(test)
-    answers = probabilities.argmax(axis=1)
-    assert (answers == reference.predict(of(test) / spread)).mean() > 0.9
+    predictions = probabilities.argmax(axis=1)
+    assert (predictions == reference.predict(of(test) / spread)).mean() > 0.9
     assert roc_auc_score(test.labels, probabilities[:, 1]) > 0.85
 
 
@@ -121,7 +121,7 @@ def test_features_are_computed_once(source, others, tmp_path, monkeypatch):
     monkeypatch.setattr(features.FeatureExtractor, "_computed", counting)
     monkeypatch.setenv("SACCADE_CACHE", str(tmp_path / "cache"))
     saccade.transfer(others, source, epochs=1, out=tmp_path / "one", progress=False)
-    assert counted == [64, 64]  # training pictures and their mirror images: the 16 others choose no penalty
+    assert counted == [64, 64]  # training images and their mirror images: the 16 others choose no penalty
     saccade.transfer(others, source, epochs=1, out=tmp_path / "other", settings={"rotation": 1}, progress=False)
     assert counted == [64, 64]
 
@@ -139,8 +139,8 @@ class PowerCutError(Exception):
     """Comes between the second epoch's checkpoint and the third epoch."""
 
 
-class Deadly(Silence):
-    def epoch_ends(self, record, seconds):
+class Deadly(SilentProgress):
+    def on_epoch_end(self, record, seconds):
         if record.epoch == 2:
             raise PowerCutError
 
@@ -188,7 +188,7 @@ def test_a_file_of_weights_is_a_source_as_good_as_its_run(source, others, tmp_pa
 
 
 def test_a_transferred_run_is_exported_reported_and_transferred_from(transferred, others, tmp_path):
-    assert saccade.export(transferred, format="onnx", out=tmp_path / "m.onnx").pictures > 0
+    assert saccade.export(transferred, format="onnx", out=tmp_path / "m.onnx").images > 0
     saccade.evaluate(transferred)
     card = saccade.report(transferred).card
     assert card is not None
@@ -197,7 +197,7 @@ def test_a_transferred_run_is_exported_reported_and_transferred_from(transferred
     np.testing.assert_array_equal(again.weights()["conv3b/kernel"], transferred.weights()["conv3b/kernel"])
 
 
-def test_what_is_no_source_is_said(tmp_path, tiny_folder, tiny_run, others):
+def test_what_is_no_source_is_reported(tmp_path, tiny_folder, tiny_run, others):
     with pytest.raises(TrainingError, match="there is no source") as caught:
         Source.of("MobileNetV3")
     assert "MobileNetV3Small" in str(caught.value.remedy)
@@ -227,7 +227,7 @@ def test_weights_of_another_version_do_not_say_of_what_network_they_are(source, 
         Source.of(tmp_path / "plain.safetensors")
 
 
-def test_pictures_that_its_source_was_trained_on_are_not_held_out(tiny_run, tiny_folder, tmp_path):
+def test_images_that_its_source_was_trained_on_are_not_held_out(tiny_run, tiny_folder, tmp_path):
     """Else the network would be validated, and calibrated, on what it has learned by heart."""
     recorded = tiny_run.split_of()
     run = saccade.transfer(
@@ -238,12 +238,12 @@ def test_pictures_that_its_source_was_trained_on_are_not_held_out(tiny_run, tiny
         out=tmp_path / "run",
         progress=False,
     )
-    assert {content for content, part in run.split_of().items() if part == "validation"} == {
-        content for content, part in recorded.items() if part == "validation"
+    assert {content for content, split in run.split_of().items() if split == "validation"} == {
+        content for content, split in recorded.items() if split == "validation"
     }
 
 
-def test_features_do_not_depend_on_the_pictures_beside_them(source, others, tmp_path, monkeypatch):
+def test_features_do_not_depend_on_the_images_beside_them(source, others, tmp_path, monkeypatch):
     from saccade.training.features import FeatureExtractor
 
     split = saccade.load(others).splits["train"]
@@ -251,7 +251,7 @@ def test_features_do_not_depend_on_the_pictures_beside_them(source, others, tmp_
     found = []
     for number, positions in enumerate((np.arange(len(split)), np.arange(len(split))[::-1], np.arange(7))):
         monkeypatch.setenv("SACCADE_CACHE", str(tmp_path / f"{number}"))
-        extract = FeatureExtractor(network, "fingerprint", source.rule, "tiny")
+        extract = FeatureExtractor(network, "fingerprint", source.preprocessing, "tiny")
         features = extract(split.subset(positions), False, lambda n: None)
         found.append(dict(zip(positions.tolist(), features, strict=True)))
     for others_found in found[1:]:
@@ -265,7 +265,7 @@ def test_damaged_features_in_the_cache_are_computed_again(source, others, tmp_pa
     monkeypatch.setenv("SACCADE_CACHE", str(tmp_path))
     split = saccade.load(others).splits["train"]
     network = without_head(Predictor.from_run(source).model)
-    extract = FeatureExtractor(network, "fingerprint", source.rule, "tiny")
+    extract = FeatureExtractor(network, "fingerprint", source.preprocessing, "tiny")
     before = extract(split, False, lambda n: None)
     for path in (tmp_path / "features").glob("*/features.npy"):
         path.write_bytes(path.read_bytes()[:-100])
@@ -277,8 +277,8 @@ def test_damaged_features_in_the_cache_are_computed_again(source, others, tmp_pa
 def test_every_backbone_is_built_trained_saved_exported_and_reopened(name, others, tmp_path, settled):
     """Without ImageNet's weights: the way that those take goes through a file of weights that this test makes."""
 
-    pictures = saccade.load(others, image_size=64).splits["train"].take(slice(0, 80, 4))
-    settled(BACKBONES[name], 64, pictures).save_weights(tmp_path / "w.weights.h5")
+    images = saccade.load(others, image_size=64).splits["train"].take(slice(0, 80, 4))
+    settled(BACKBONES[name], 64, images).save_weights(tmp_path / "w.weights.h5")
     settings = {"image_size": 64, "batch_size": 32, "least_steps": 0, "fine_tuned": 0.3}
     run = saccade.transfer(
         others, name, weights=tmp_path / "w.weights.h5", epochs=2, settings=settings, out=tmp_path / "run",
@@ -287,7 +287,7 @@ def test_every_backbone_is_built_trained_saved_exported_and_reopened(name, other
     assert [epoch.steps for epoch in run.history()] == [0, 2]
     assert saccade.evaluate(run).n == 40
     for form in ("keras", "savedmodel", "weights", "onnx", "litert"):
-        assert saccade.export(run, format=form).pictures > 0, form
+        assert saccade.export(run, format=form).images > 0, form
     again = saccade.predict(run.path / "run.onnx", others / "test")
     assert [one.top[0].class_name for one in again] == [
         one.top[0].class_name for one in saccade.predict(run, others / "test")

@@ -1,4 +1,4 @@
-"""Validation pictures that choose the weights don't choose temperature, threshold and what is familiar."""
+"""Validation images that choose the weights don't choose temperature, threshold and what is familiar."""
 
 import json
 from dataclasses import replace
@@ -11,9 +11,9 @@ import saccade
 from saccade.cli.main import cli
 from saccade.cli.train import validation_in_words
 from saccade.inference.predictor import Predictor
-from saccade.runs.predictions import VALIDATION_ANSWERS
+from saccade.runs.predictions import VALIDATION_PREDICTIONS
 from saccade.training.calibration import at_temperature
-from saccade.training.progress import Silence
+from saccade.training.progress import SilentProgress
 
 SETTINGS = {"batch_size": 20, "image_size": 8, "learning_rate": 0.01}
 
@@ -31,98 +31,98 @@ def train(data, out, progress=False, **settings):
 
 @pytest.fixture(scope="module")
 def halved(digits, tmp_path_factory):
-    """A run whose weights were chosen by its validation pictures, which are enough to be halved."""
+    """A run whose weights were chosen by its validation images, which are enough to be halved."""
     return train(digits, tmp_path_factory.mktemp("halved") / "run", keep="best", validation=0.5)
 
 
 def validation_of(run, dataset):
-    """The validation pictures, and which of them the run keeps its answers to."""
+    """The validation images, and which of them the run keeps its answers to."""
     own = {content for content, part in run.split_of().items() if part == "validation"}
     train = dataset.splits["train"]
-    pictures = train.subset(np.flatnonzero([content in own for content in train.hashes]))
-    kept = {row.tobytes().hex() for row in run.answers(VALIDATION_ANSWERS).hashes}
-    return pictures, np.array([content in kept for content in pictures.hashes])
+    images = train.subset(np.flatnonzero([content in own for content in train.hashes]))
+    kept = {row.tobytes().hex() for row in run.predictions(VALIDATION_PREDICTIONS).hashes}
+    return images, np.array([content in kept for content in images.hashes])
 
 
-def test_pictures_that_choose_the_weights_are_not_those_that_calibrate(halved, digits):
-    pictures, calibrating = validation_of(halved, digits)
-    assert len(pictures) == halved.data.pictures["validation"] > 100
-    assert abs(calibrating.sum() - len(pictures) / 2) < 2
+def test_images_that_choose_the_weights_are_not_those_that_calibrate(halved, digits):
+    images, calibrating = validation_of(halved, digits)
+    assert len(images) == halved.data.images["validation"] > 100
+    assert abs(calibrating.sum() - len(images) / 2) < 2
     calibration = halved.calibration()
-    assert calibration.pictures == calibrating.sum()
-    assert len(halved.familiarity()["distances"]) == calibrating.sum()
+    assert calibration.images == calibrating.sum()
+    assert len(halved.ood_statistics()["distances"]) == calibrating.sum()
     # The accuracy by which the weights were chosen is that of the others.
-    chosen_by = pictures.subset(np.flatnonzero(~calibrating))
-    answers = Predictor.from_run(halved).probabilities_of(chosen_by).argmax(axis=1)
+    chosen_by = images.subset(np.flatnonzero(~calibrating))
+    predictions = Predictor.from_run(halved).probabilities_of(chosen_by).argmax(axis=1)
     history = [record.validation_accuracy for record in halved.history()]
-    assert (answers == chosen_by.labels).mean() == pytest.approx(max(history))
+    assert (predictions == chosen_by.labels).mean() == pytest.approx(max(history))
 
 
-def test_the_run_says_how_many_pictures_chose_and_how_many_calibrated(halved, tmp_path, digits):
-    calibration, whole = halved.calibration(), halved.data.pictures["validation"]
-    assert calibration.selection == "other pictures"
-    assert calibration.selection_pictures == whole - calibration.pictures
-    assert calibration.fitted_on == "59 validation pictures (59 others chose the weights)"
-    assert halved.status().validation_pictures == whole - calibration.pictures
+def test_the_run_says_how_many_images_chose_and_how_many_calibrated(halved, tmp_path, digits):
+    calibration, whole = halved.calibration(), halved.data.images["validation"]
+    assert calibration.selection == "other images"
+    assert calibration.selection_images == whole - calibration.images
+    assert calibration.fitted_on == "59 validation images (59 others chose the weights)"
+    assert halved.status().validation_images == whole - calibration.images
     saccade.evaluate(halved)
     report = CliRunner().invoke(cli, ["report", str(halved.path)])
     assert report.exit_code == 0, report.output
     assert calibration.fitted_on in (halved.path / "README.md").read_text()
     assert calibration.fitted_on in (halved.path / "report.html").read_text()
     typed = ["train", "digits", "--recipe", "folder", "--epochs", "1", "--set", "keep=best", "--set", "image_size=8"]
-    told = CliRunner().invoke(cli, [*typed, "--out", str(tmp_path / "told"), "--json"])
-    found = json.loads(told.stdout)
-    whole = saccade.Run.open(tmp_path / "told").data.pictures["validation"]
-    assert found["validation_pictures"] == whole - whole // 2
-    assert found["calibration_pictures"] == whole // 2
+    result = CliRunner().invoke(cli, [*typed, "--out", str(tmp_path / "told"), "--json"])
+    found = json.loads(result.stdout)
+    whole = saccade.Run.open(tmp_path / "told").data.images["validation"]
+    assert found["validation_images"] == whole - whole // 2
+    assert found["calibration_images"] == whole // 2
     words = "\n".join(validation_in_words(halved))
-    assert "the 118 validation pictures were divided into two halves: 59 chose the weights" in words
+    assert "the 118 validation images were divided into two halves: 59 chose the weights" in words
     assert "the other 59 calibrate" in words
-    assert "these same pictures" not in words
+    assert "these same images" not in words
 
 
-def test_where_nothing_is_chosen_all_validation_pictures_calibrate(digits, tmp_path):
+def test_where_nothing_is_chosen_all_validation_images_calibrate(digits, tmp_path):
     run = train(digits, tmp_path / "run", validation=0.5)
-    pictures, calibrating = validation_of(run, digits)
+    images, calibrating = validation_of(run, digits)
     assert calibrating.all()
     assert run.calibration().selection == "none"
-    assert run.calibration().fitted_on == f"{len(pictures)} validation pictures"
+    assert run.calibration().fitted_on == f"{len(images)} validation images"
 
 
-class Watching(Silence):
-    """Keeps what the network says of some pictures after each epoch."""
+class Watching(SilentProgress):
+    """Keeps what the network says of some images after each epoch."""
 
     def __init__(self, dataset):
-        self.dataset, self.answers = dataset, []
+        self.dataset, self.predictions = dataset, []
 
-    def training_begins(self, run, network):
+    def on_train_begin(self, run, network):
         self.network = network
 
-    def epoch_ends(self, record, seconds):
+    def on_epoch_end(self, record, seconds):
         own = self.dataset.splits["train"]
-        self.answers.append(self.network.predict(own.take(slice(None)), verbose=0))
+        self.predictions.append(self.network.predict(own.take(slice(None)), verbose=0))
 
 
-def test_few_pictures_are_answered_by_weights_that_the_other_half_chose(digits, tmp_path):
-    """Each half of the validation pictures chooses an epoch, and is answered as after the epoch of the other half."""
+def test_few_images_are_predicted_by_weights_that_the_other_half_chose(digits, tmp_path):
+    """Each half of the validation images chooses an epoch, and is answered as after the epoch of the other half."""
     watching = Watching(digits)
     run = train(digits, tmp_path / "run", watching, keep="best", validation=0.2)
-    calibration, answers = run.calibration(), run.answers(VALIDATION_ANSWERS)
+    calibration, predictions = run.calibration(), run.predictions(VALIDATION_PREDICTIONS)
     assert calibration.selection == "cross-fitted"
-    assert calibration.pictures == calibration.selection_pictures == len(answers.labels) < 100
+    assert calibration.images == calibration.selection_images == len(predictions.labels) < 100
     assert calibration.fitted_on.endswith("(each half answered by weights that the other half chose)")
 
     from saccade.data.splits import second_half
 
-    pictures, _ = validation_of(run, digits)
-    rows = [digits.splits["train"].hashes.index(content) for content in pictures.hashes]
-    said = np.stack(watching.answers)[:, rows]  # [epochs, n, classes]
-    np.testing.assert_array_equal(pictures.labels, answers.labels)
-    second = second_half(pictures)
+    images, _ = validation_of(run, digits)
+    rows = [digits.splits["train"].hashes.index(content) for content in images.hashes]
+    predicted = np.stack(watching.predictions)[:, rows]  # [epochs, n, classes]
+    np.testing.assert_array_equal(images.labels, predictions.labels)
+    second = second_half(images)
     assert abs(second.sum() - len(second) / 2) < 2
     for choosing in (second, ~second):
-        right = said.argmax(axis=2)[:, choosing] == pictures.labels[choosing]
-        losses = -np.log(said[:, choosing][:, np.arange(choosing.sum()), pictures.labels[choosing]]).mean(axis=1)
-        epoch = max(range(3), key=lambda each: (right[each].mean(), -losses[each]))
-        expected = at_temperature(said[epoch, ~choosing], calibration.temperature)
-        np.testing.assert_allclose(answers.probabilities[~choosing], expected, atol=1e-4)
+        correct = predicted.argmax(axis=2)[:, choosing] == images.labels[choosing]
+        losses = -np.log(predicted[:, choosing][:, np.arange(choosing.sum()), images.labels[choosing]]).mean(axis=1)
+        epoch = max(range(3), key=lambda each: (correct[each].mean(), -losses[each]))
+        expected = at_temperature(predicted[epoch, ~choosing], calibration.temperature)
+        np.testing.assert_allclose(predictions.probabilities[~choosing], expected, atol=1e-4)

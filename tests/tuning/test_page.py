@@ -38,7 +38,7 @@ TUNING = Tuning(
     data_source="/data/my photos",
     recipe=POOR,
     space=SPACE,
-    validation_pictures=36,
+    validation_images=36,
     trials=TRIALS,
     importances={"learning_rate": 0.7, "batch_size": 0.3, "flip": 0.0, "optimizer": 0.0},
     comparison=None,
@@ -64,7 +64,7 @@ def test_all_trials_stand_in_it_the_best_first():
     assert rows[4][1:3] == ["", "failed: the training &lt;diverged&gt;"]
 
 
-def test_the_three_drawings_are_described():
+def test_the_three_plots_are_described():
     page = tuning_page(TUNING)
     labels = re.findall(r'role="img" aria-label="([^"]+)"', page)
     assert [label.split()[0] for label in labels] == ["Validation", "The", "Each"]

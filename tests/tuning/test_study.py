@@ -11,9 +11,9 @@ from tests.tuning.studies import POOR
 from saccade.errors import RecipeError, TrainingError, TuningError
 from saccade.recipes import Recipe
 from saccade.recipes.search_space import Choices, Range, search_space, text_of
-from saccade.training.progress import Silence
+from saccade.training.progress import SilentProgress
 from saccade.tuning.study import Claim, Study, claim, conclude, ended_trials, importances, open_study, optuna_at_work
-from saccade.tuning.trial import carry_out
+from saccade.tuning.trial import run_trial
 
 SPACE = search_space(POOR, {"learning_rate": "1e-8..0.01"})
 
@@ -41,7 +41,7 @@ def goodness(settings):
     return settings["learning_rate"] * 50 + settings["label_smoothing"]
 
 
-def told(study, count):
+def completed(study, count):
     """The settings of so many trials, each concluded at once."""
     settings = []
     for _ in range(count):
@@ -53,11 +53,11 @@ def told(study, count):
 
 
 def test_what_is_tried_depends_on_seed_number_and_the_trials_before_and_on_nothing_else(tmp_path):
-    whole = told(opened(tmp_path / "whole"), 14)
+    whole = completed(opened(tmp_path / "whole"), 14)
     assert whole[0] == {key: getattr(POOR, key) for key in SPACE}
-    halves = [*told(opened(tmp_path / "halves"), 11), *told(opened(tmp_path / "halves"), 3)]
+    halves = [*completed(opened(tmp_path / "halves"), 11), *completed(opened(tmp_path / "halves"), 3)]
     assert halves == whole
-    other = told(opened(tmp_path / "other", POOR.with_settings({"seed": 1})), 14)
+    other = completed(opened(tmp_path / "other", POOR.with_settings({"seed": 1})), 14)
     assert other[0] == whole[0]
     assert all(one != another for one, another in zip(whole[1:], other[1:], strict=True))
     for settings in whole:
@@ -71,7 +71,7 @@ def test_each_key_that_can_be_tuned_has_a_number_that_stands_for_its_name(tmp_pa
         with suppress(RecipeError):  # some can't be tuned
             space |= search_space(POOR, {key: text_of(getattr(POOR, key))})
     assert len(space) > 20
-    assert told(opened(tmp_path, space=space), 2)[1].keys() == space.keys()
+    assert completed(opened(tmp_path, space=space), 2)[1].keys() == space.keys()
 
 
 def test_a_trial_belongs_to_one_until_its_lock_is_given_back(tmp_path):
@@ -96,19 +96,19 @@ def test_a_trial_at_which_every_process_dies_is_given_up(dataset, tmp_path):
         claimed.lock.close()  # as the system does when a process dies
     claimed = claimed_of(study, 1)
     with claimed.lock:
-        assert carry_out(study, claimed, dataset, Silence())
+        assert run_trial(study, claimed, dataset, SilentProgress())
     (trial,) = ended_trials(study)
     assert (trial.state, trial.reason) == ("failed", "10 processes have died at it")
 
 
 def test_values_of_the_recipe_outside_the_space_are_left_out_of_the_first_trial(tmp_path):
     space = {"learning_rate": Range(low=0.001, high=0.01), "batch_size": Choices(values=(32, 64))}
-    first, second = told_any(opened(tmp_path, space=space), 2)
+    first, second = completed_any(opened(tmp_path, space=space), 2)
     assert first == {"batch_size": 32}
     assert second.keys() == space.keys()
 
 
-def told_any(study, count):
+def completed_any(study, count):
     settings = []
     for number in range(count):
         claimed = claimed_of(study)
@@ -141,7 +141,7 @@ def test_a_trial_that_lags_behind_is_pruned_and_its_training_removed(dataset, tm
             conclude(study, claimed, 0.9, seconds=1.0)
     claimed = claimed_of(study)
     with claimed.lock:
-        assert carry_out(study, claimed, dataset, Silence())
+        assert run_trial(study, claimed, dataset, SilentProgress())
     trial = ended_trials(study)[-1]
     assert trial.state == "pruned"
     # The first epoch, a quarter of them, is let pass.
@@ -160,26 +160,26 @@ def test_settings_that_can_not_be_trained_are_a_failed_trial_but_a_recipe_that_c
             if number == 0:
                 conclude(study, claimed, 0.5)
             else:
-                assert carry_out(study, claimed, dataset, Silence())
+                assert run_trial(study, claimed, dataset, SilentProgress())
     failed = ended_trials(study)[1]
     assert (failed.state, failed.accuracy) == ("failed", None)
-    assert failed.reason == "the network 'folder' can't train on growing pictures"
+    assert failed.reason == "the network 'folder' can't train on growing images"
     study = opened(tmp_path / "other", POOR.with_settings({"start_size": 0.5}), space)
     claimed = claimed_of(study)
-    with claimed.lock, pytest.raises(TrainingError, match="growing pictures"):
-        carry_out(study, claimed, dataset, Silence())
+    with claimed.lock, pytest.raises(TrainingError, match="growing images"):
+        run_trial(study, claimed, dataset, SilentProgress())
 
 
-class _PressesCtrlC(Silence):
+class _PressesCtrlC(SilentProgress):
     """In the second epoch, after the first step."""
 
     def __init__(self):
         self._epoch = 0
 
-    def epoch_begins(self, epoch, pictures, seen):
+    def on_epoch_begin(self, epoch, images, seen):
         self._epoch = epoch
 
-    def step_ends(self, pictures, loss, accuracy):
+    def on_batch_end(self, images, loss, accuracy):
         if self._epoch == 1:
             os.kill(os.getpid(), signal.SIGINT)
             self._epoch = -1
@@ -193,7 +193,7 @@ def test_after_ctrl_c_a_trial_goes_on_as_if_nothing_had_happened(dataset, tmp_pa
         study = opened(tmp_path / "stopped", recipe, space)
         claimed = claimed_of(study, 1)
         with claimed.lock:
-            assert not carry_out(study, claimed, dataset, _PressesCtrlC())
+            assert not run_trial(study, claimed, dataset, _PressesCtrlC())
     finally:
         signal.signal(signal.SIGINT, before)
     assert ended_trials(study) == ()
@@ -201,11 +201,11 @@ def test_after_ctrl_c_a_trial_goes_on_as_if_nothing_had_happened(dataset, tmp_pa
     assert again.number == 0
     assert again.reported == {0}
     with again.lock:
-        assert carry_out(study, again, dataset, Silence())
+        assert run_trial(study, again, dataset, SilentProgress())
     whole = opened(tmp_path / "whole", recipe, space)
     claimed = claimed_of(whole, 1)
     with claimed.lock:
-        assert carry_out(whole, claimed, dataset, Silence())
+        assert run_trial(whole, claimed, dataset, SilentProgress())
     (one,), (another,) = ended_trials(study), ended_trials(whole)
     assert len(one.curve) == recipe.epochs
     assert (one.curve, one.accuracy, one.settings) == (another.curve, another.accuracy, another.settings)
@@ -222,7 +222,7 @@ def test_a_damaged_study_is_an_error_that_names_the_file(tmp_path):
 
 def test_a_path_of_any_letters_holds_a_study(tmp_path):
     folder = tmp_path / "a b?c#d%e{f}"
-    told(opened(folder), 1)
+    completed(opened(folder), 1)
     assert (folder / "study.db").is_file()
 
 

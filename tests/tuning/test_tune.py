@@ -33,7 +33,7 @@ def tune(dataset, out, **options):
 
 @pytest.fixture(scope="module")
 def tuned(dataset, tmp_path_factory):
-    """A whole study, on a dataset whose test pictures can't be looked at."""
+    """A whole study, on a dataset whose test images can't be looked at."""
     return tune(dataset, tmp_path_factory.mktemp("tuned") / "study")
 
 
@@ -48,15 +48,15 @@ def test_the_first_trial_is_the_recipe_as_it_is_and_the_best_is_no_worse(tuned):
 
 
 @pytest.mark.nightly
-def test_every_trial_is_measured_on_the_same_pictures(tuned, dataset):
+def test_every_trial_is_measured_on_the_same_images(tuned, dataset):
     kept = saccade.Run.open(tuned.folder / "trials" / str(tuned.best.number))
     assert kept.recipe == tuned.best_recipe
-    held_out = {content for content, part in kept.split_of().items() if part == "validation"}
-    assert len(held_out) == tuned.validation_pictures == 36
-    answers = kept.answers("answers-validation.safetensors")
-    assert {bytes(row).hex() for row in answers.hashes} == held_out
-    right = (answers.probabilities.argmax(axis=1) == answers.labels).mean()
-    assert right == pytest.approx(tuned.best.accuracy)
+    held_out = {content for content, split in kept.split_of().items() if split == "validation"}
+    assert len(held_out) == tuned.validation_images == 36
+    predictions = kept.predictions("answers-validation.safetensors")
+    assert {bytes(row).hex() for row in predictions.hashes} == held_out
+    correct = (predictions.probabilities.argmax(axis=1) == predictions.labels).mean()
+    assert correct == pytest.approx(tuned.best.accuracy)
     # The others' trainings are gone, and so are their locks.
     assert [path.name for path in (tuned.folder / "trials").iterdir()] == [str(tuned.best.number)]
 
@@ -66,9 +66,9 @@ def test_the_verdict_is_on_other_seeds_and_the_test_split(tuned):
     comparison = tuned.comparison
     assert (comparison.split, comparison.n) == ("test", 60)
     winner, default = comparison.contenders
-    for contender, recipe in ((winner, tuned.best_recipe), (default, POOR)):
-        assert contender.seeds == (1, 2, 3)
-        for path, seed in zip(contender.runs, contender.seeds, strict=True):
+    for group, recipe in ((winner, tuned.best_recipe), (default, POOR)):
+        assert group.seeds == (1, 2, 3)
+        for path, seed in zip(group.runs, group.seeds, strict=True):
             assert saccade.Run.open(path).recipe == recipe.with_settings({"seed": seed})
     assert winner.accuracy > default.accuracy
     assert comparison.pairs[0].verdict == "first better"
@@ -118,7 +118,7 @@ def test_a_study_of_something_else_is_refused_and_left_alone(tuned, dataset, opt
 
 
 @pytest.mark.nightly
-def test_other_pictures_and_other_versions_are_refused(tuned, dataset, tmp_path):
+def test_other_images_and_other_versions_are_refused(tuned, dataset, tmp_path):
     with pytest.raises(TuningError) as caught:
         tune(replace(dataset, fingerprint="0" * 64), tuned.folder)
     assert "fingerprint = " in str(caught.value)
@@ -137,7 +137,7 @@ def test_what_can_not_be_is_refused_before_anything_is_made(dataset, tmp_path, m
             tune(dataset, None, **budget)
     with pytest.raises(RecipeError, match="did you mean 'flip'"):
         tune(dataset, None, search={"flips": "true"})
-    with pytest.raises(TuningError, match="without validation pictures"):
+    with pytest.raises(TuningError, match="without validation images"):
         tune(dataset, None, recipe=POOR.with_settings({"validation": 0}))
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("mine")
@@ -194,10 +194,10 @@ def test_of_two_processes_one_is_killed_and_the_other_comes_to_the_same_trials(t
     out = tmp_path / "shared"
     killed, left = (started(tiny_folder, out, *WORSENING, "--trials", TRIALS) for _ in range(2))
     assert killed_at(killed, "trial ", 0.3)
-    _, told = left.communicate(timeout=300)
-    assert left.returncode == 0, told
+    _, output = left.communicate(timeout=300)
+    assert left.returncode == 0, output
     # The trial that the other one died at was taken up.
-    assert sorted(re.findall(r"^trial (\d): complete", told, flags=re.MULTILINE)) == ["0", "1", "2"]
+    assert sorted(re.findall(r"^trial (\d): complete", output, flags=re.MULTILINE)) == ["0", "1", "2"]
     options = {"recipe": GOOD, "search": SEARCH_BELOW}
     shared, whole = (tune(dataset, tmp_path / name, **options) for name in ("shared", "whole"))
     assert results(shared) == results(whole)

@@ -6,21 +6,21 @@ from collections import defaultdict
 
 import numpy as np
 
-from saccade.auditing.all_images import Pictures
-from saccade.auditing.findings import Finding, Picture
+from saccade.auditing.all_images import AuditedImages
+from saccade.auditing.findings import Finding, FindingImage
 from saccade.data.dataset import Dataset
 from saccade.sanitize import counted
 
-_TINY = 20  # training pictures
+_TINY = 20  # training images
 _IMBALANCED = 10.0
 _SPLIT_WORDS = frozenset({"train", "training", "val", "valid", "validation", "test"})
 _MOST_NAMED = 5
 
 
-def class_findings(dataset: Dataset, pictures: Pictures) -> list[Finding]:
+def class_findings(dataset: Dataset, images: AuditedImages) -> list[Finding]:
     """All of them."""
     checks = (_alike(dataset), _missing(dataset), _tiny(dataset), _imbalanced(dataset))
-    return [*(finding for finding in checks if finding), *_nested(pictures), *_left_out(dataset), *_refused(dataset)]
+    return [*(finding for finding in checks if finding), *_nested(images), *_left_out(dataset), *_unreadable(dataset)]
 
 
 def _alike(dataset: Dataset) -> Finding | None:
@@ -32,20 +32,20 @@ def _alike(dataset: Dataset) -> Finding | None:
     if not alike:
         return None
     listed = "; ".join(" and ".join(map(repr, names)) for names in alike[:_MOST_NAMED])
-    moves = "; ".join(f"move the pictures of {names[1]!r} into {names[0]!r}" for names in alike[:_MOST_NAMED])
-    return Finding("class-names-alike", "warning", f"class names that differ in spelling only: {listed}", moves)
+    advice = "; ".join(f"move the images of {names[1]!r} into {names[0]!r}" for names in alike[:_MOST_NAMED])
+    return Finding("class-names-alike", "warning", f"class names that differ in spelling only: {listed}", advice)
 
 
 def _missing(dataset: Dataset) -> Finding | None:
     absent = [
         f"{dataset.class_names[label]!r} in {split}"
-        for split, part in dataset.splits.items()
-        for label in np.flatnonzero(np.bincount(part.labels, minlength=len(dataset.class_names)) == 0)
+        for split, own in dataset.splits.items()
+        for label in np.flatnonzero(np.bincount(own.labels, minlength=len(dataset.class_names)) == 0)
     ]
     if not absent:
         return None
-    sentence = f"classes without a readable picture: {_named(absent)}; nothing can be said of them there"
-    return Finding("class-missing", "error", sentence, "add pictures of them to that split, or remove the class in all")
+    sentence = f"classes without a readable image: {_named(absent)}; nothing can be said of them there"
+    return Finding("class-missing", "error", sentence, "add images of them to that split, or remove the class in all")
 
 
 def _tiny(dataset: Dataset) -> Finding | None:
@@ -53,8 +53,8 @@ def _tiny(dataset: Dataset) -> Finding | None:
     tiny = [f"{dataset.class_names[label]!r} ({counts[label]})" for label in np.flatnonzero(counts < _TINY)]
     if not tiny:
         return None
-    sentence = f"classes with fewer than {_TINY} training pictures: {_named(tiny)}"
-    return Finding("tiny-class", "warning", sentence, "add pictures to them, or merge or remove these classes")
+    sentence = f"classes with fewer than {_TINY} training images: {_named(tiny)}"
+    return Finding("tiny-class", "warning", sentence, "add images to them, or merge or remove these classes")
 
 
 def _imbalanced(dataset: Dataset) -> Finding | None:
@@ -64,32 +64,32 @@ def _imbalanced(dataset: Dataset) -> Finding | None:
         return None
     names = dataset.class_names
     sentence = (
-        f"the largest class, {names[most]!r}, has {counts[most]:,} training pictures, the smallest, "
+        f"the largest class, {names[most]!r}, has {counts[most]:,} training images, the smallest, "
         f"{names[least]!r}, only {counts[least]:,}: {counts[most] / counts[least]:.0f} times as many"
     )
     fix = "weigh the classes, saccade train DATA --set class_weights=true, and look at the balanced accuracy"
     return Finding("imbalance", "warning", sentence, fix)
 
 
-def _nested(pictures: Pictures) -> list[Finding]:
-    """Pictures in folders inside class folders."""
-    inner: dict[str, list[Picture]] = defaultdict(list)
+def _nested(images: AuditedImages) -> list[Finding]:
+    """Images in folders inside class folders."""
+    inner: dict[str, list[FindingImage]] = defaultdict(list)
     words: set[str] = set()
-    for position, name in enumerate(pictures.all.names):
+    for position, name in enumerate(images.all.names):
         parts = name.split("/")
-        start = 1 if parts[0] == pictures.class_names[pictures.all.labels[position]] else 2
+        start = 1 if parts[0] == images.class_names[images.all.labels[position]] else 2
         if len(parts) > start + 1:
-            inner["/".join(parts[: start + 1])].append(pictures.picture(position))
+            inner["/".join(parts[: start + 1])].append(images.image(position))
             words.add(parts[start].lower())
     if not inner:
         return []
     n, folders = sum(map(len, inner.values())), _named(sorted(inner))
     if words <= _SPLIT_WORDS:
-        sentence = f"splits stand inside the classes: {folders}; all {n:,} pictures there were taken as one"
-        fix = "put the splits outside: train/CLASS/picture and test/CLASS/picture"
+        sentence = f"splits stand inside the classes: {folders}; all {n:,} images there were taken as one"
+        fix = "put the splits outside: train/CLASS/image and test/CLASS/image"
         return [Finding("splits-inside-classes", "error", sentence, fix)]
-    sentence = f"{counted(n, 'picture')} in folders inside class folders, counted to the outer class: {folders}"
-    fix = "if the inner folders are classes of their own, move them up a level; if not, move their pictures up"
+    sentence = f"{counted(n, 'image')} in folders inside class folders, counted to the outer class: {folders}"
+    fix = "if the inner folders are classes of their own, move them up a level; if not, move their images up"
     return [Finding("nested-folders", "warning", sentence, fix)]
 
 
@@ -99,11 +99,11 @@ def _left_out(dataset: Dataset) -> list[Finding]:
     return [Finding("left-out", "warning", note, fix) for note in notes]
 
 
-def _refused(dataset: Dataset) -> list[Finding]:
-    if not dataset.refused:
+def _unreadable(dataset: Dataset) -> list[Finding]:
+    if not dataset.unreadable:
         return []
-    groups = [[Picture(one.path, one.split, "")] for one in dataset.refused]
-    first = dataset.refused[0]
+    groups = [[FindingImage(one.path, one.split, "")] for one in dataset.unreadable]
+    first = dataset.unreadable[0]
     sentence = f"{counted(len(groups), 'file')} can't be read, such as {first.path}: {first.reason}"
     fix = "mend or remove them; trainings leave them out (all with their reasons: saccade explore DATA --json)"
     return [Finding("unreadable", "warning", sentence, fix, groups)]

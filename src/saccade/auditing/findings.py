@@ -17,14 +17,14 @@ _MOST_SHOWN = 200  # characters of a sentence
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture that a finding speaks of.
+class FindingImage:
+    """An image that a finding speaks of.
 
     Attributes:
         path: its name in the dataset: relative to the data's root, or the data's own numbering.
         split: where it stands.
         class_name: the class it is labelled with.
-        position: its place among all pictures of the data, split after split; -1 for one that can't be read.
+        position: its place among all images of the data, split after split; -1 for one that can't be read.
         score: what the finding measured of it, if anything; the finding says in which unit.
         proposed: the class that it more probably shows, where the finding knows one.
         suggestion: what the audit would do with it: "keep", "relabel" or "drop"; empty where it has no opinion.
@@ -49,22 +49,22 @@ class Finding:
             "note": worth a look.
         sentence: what was found, in plain words.
         fix: what to do: an action or a command.
-        groups: the pictures concerned; those that belong together, such as copies of one picture, in one group.
+        groups: the images concerned; those that belong together, such as duplicates of one image, in one group.
     """
 
     kind: str
     severity: Severity
     sentence: str
     fix: str
-    groups: Sequence[Sequence[Picture]] = ()
+    groups: Sequence[Sequence[FindingImage]] = ()
 
     def __repr__(self) -> str:
         return f"<Finding {self.kind}, {self.severity}: {shortened(self.sentence, _MOST_SHOWN)}>"
 
     @property
-    def pictures(self) -> list[Picture]:
-        """All pictures concerned, group by group."""
-        return [picture for group in self.groups for picture in group]
+    def images(self) -> list[FindingImage]:
+        """All images concerned, group by group."""
+        return [image for group in self.groups for image in group]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Audit:
         source: what finds the data again.
         fingerprint: of the data's contents; empty where it can't be loaded.
         class_names: in the order of their labels.
-        pictures: how many there are in each split.
+        images: how many there are in each split.
         findings: the gravest first.
         notes: what the user must be told about the data, and about the audit itself.
         folds: trainings that label errors and outliers were found with; 0: neither was looked for.
@@ -87,7 +87,7 @@ class Audit:
     source: str
     fingerprint: str
     class_names: tuple[str, ...]
-    pictures: dict[SplitName, int]
+    images: dict[SplitName, int]
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
     folds: int

@@ -1,4 +1,4 @@
-"""Pictures that are hard to learn from: dark, bright, blurry, empty, of odd size or shape."""
+"""Images that are hard to learn from: dark, bright, blurry, empty, of odd size or shape."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.auditing.all_images import Pictures
+from saccade.auditing.all_images import AuditedImages
 from saccade.auditing.findings import Finding
 from saccade.sanitize import counted
 
@@ -24,7 +24,7 @@ _LOOK = "look at them in audit.html; drop there what shows nothing, and save fix
 
 @dataclass(frozen=True)
 class Brightness:
-    """What is measured of each picture's pixels; float32 [n] each.
+    """What is measured of each image's pixels; float32 [n] each.
 
     Attributes:
         mean: brightness, 0 to 255.
@@ -41,32 +41,32 @@ class Brightness:
     sharpness: NDArray[np.float32]
 
 
-def measure_brightness(pictures: Pictures) -> Brightness:
-    """Measures all pictures, in bounded chunks."""
-    values = np.concatenate([_measured(pixels) for _, pixels in pictures.chunks()])
+def measure_brightness(images: AuditedImages) -> Brightness:
+    """Measures all images, in bounded chunks."""
+    values = np.concatenate([_measured(pixels) for _, pixels in images.chunks()])
     return Brightness(*values.T)
 
 
 def _measured(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    grey = pixels.astype(np.float32) @ _LUMA
-    flat = grey.reshape(len(grey), -1)
+    gray = pixels.astype(np.float32) @ _LUMA
+    flat = gray.reshape(len(gray), -1)
     low, high = np.percentile(flat, [2, 98], axis=1)
     deviation = flat.std(axis=1)
     # The variance of the Laplacian (Pech-Pacheco et al., 2000), for a given contrast.
-    edges = 4 * grey[:, 1:-1, 1:-1] - grey[:, :-2, 1:-1] - grey[:, 2:, 1:-1] - grey[:, 1:-1, :-2] - grey[:, 1:-1, 2:]
+    edges = 4 * gray[:, 1:-1, 1:-1] - gray[:, :-2, 1:-1] - gray[:, 2:, 1:-1] - gray[:, 1:-1, :-2] - gray[:, 1:-1, 2:]
     sharpness = np.log(np.maximum(edges.std(axis=(1, 2)), 1e-3) / np.maximum(deviation, 1))
     return np.stack([flat.mean(axis=1), low, high, deviation, sharpness], axis=1).astype(np.float32)
 
 
-def picture_findings(pictures: Pictures, measured: Brightness) -> list[Finding]:
-    """The pictures in which there is nothing, or little, to see; and those of odd size."""
-    narrow, small = _odd_sizes(pictures)
+def image_findings(images: AuditedImages, measured: Brightness) -> list[Finding]:
+    """The images in which there is nothing, or little, to see; and those of odd size."""
+    narrow, small = _odd_sizes(images)
     empty = measured.deviation < _FLAT
     dark = ~empty & (measured.high < _DARK)
     bright = ~empty & (measured.low > _BRIGHT)
     # What was blown up is blurry of course, and reported for its size.
     blurry = ~(empty | dark | bright | small) & (measured.sharpness < _least_sharpness(measured.sharpness))
-    sizes = pictures.all.sizes.astype(np.float64)
+    sizes = images.all.sizes.astype(np.float64)
     shorter, ratio = sizes.min(axis=1), sizes.max(axis=1) / sizes.min(axis=1)
     checks = (
         ("low-information", empty, measured.deviation, "of one colour all over: there is nothing to learn from"),
@@ -76,7 +76,7 @@ def picture_findings(pictures: Pictures, measured: Brightness) -> list[Finding]:
         ("odd-shape", narrow, ratio, "of a shape unlike the others': what is at the ends is cut off"),
         ("odd-size", small, shorter, f"at most a quarter as large as usual here ({np.median(shorter):g} pixels)"),
     )
-    return [_finding(pictures, kind, mask, values, what) for kind, mask, values, what in checks if mask.any()]
+    return [_finding(images, kind, mask, values, what) for kind, mask, values, what in checks if mask.any()]
 
 
 def _least_sharpness(sharpness: NDArray[np.float32]) -> float:
@@ -85,18 +85,18 @@ def _least_sharpness(sharpness: NDArray[np.float32]) -> float:
     return median - _BLURRED * max(spread, _LEAST_SPREAD)
 
 
-def _odd_sizes(pictures: Pictures) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Two masks, bool [n] each: which pictures are far longer or taller than is usual, and which are far smaller."""
-    sizes = pictures.all.sizes.astype(np.float64)
+def _odd_sizes(images: AuditedImages) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Two masks, bool [n] each: which images are far longer or taller than is usual, and which are far smaller."""
+    sizes = images.all.sizes.astype(np.float64)
     shape, shorter = np.log(sizes[:, 1] / sizes[:, 0]), sizes.min(axis=1)
     narrow = np.abs(shape - np.median(shape)) > np.log(_ODD_SHAPE)
     return narrow, ~narrow & (shorter * _ODD_SIZE <= np.median(shorter))
 
 
 def _finding(
-    pictures: Pictures, kind: str, mask: NDArray[np.bool_], values: NDArray[np.floating], what: str
+    images: AuditedImages, kind: str, mask: NDArray[np.bool_], values: NDArray[np.floating], what: str
 ) -> Finding:
     positions = np.flatnonzero(mask)
     verb = "is" if len(positions) == 1 else "are"
-    sentence = f"{counted(len(positions), 'picture')} {verb} {what}"
-    return Finding(kind, "warning", sentence, _LOOK, pictures.alone(positions, values))
+    sentence = f"{counted(len(positions), 'image')} {verb} {what}"
+    return Finding(kind, "warning", sentence, _LOOK, images.alone(positions, values))

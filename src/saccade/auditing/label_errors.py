@@ -10,14 +10,14 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.auditing.all_images import Pictures
+from saccade.auditing.all_images import AuditedImages
 from saccade.auditing.findings import Finding, Severity
 from saccade.sanitize import counted
 
 # In any data a classifier doubts a few good labels.
 _MANY = 0.01
 _MOST_OUTLIERS = 0.005
-_UNSURE = 0.25
+_DOUBTFUL = 0.25
 
 
 def label_quality(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -32,41 +32,41 @@ def label_quality(labels: NDArray[np.int64], probabilities: NDArray[np.float32])
     return np.asarray(get_label_quality_scores(labels, probabilities, method="normalized_margin"), np.float64)
 
 
-def label_findings(pictures: Pictures, probabilities: NDArray[np.float32]) -> list[Finding]:
+def label_findings(images: AuditedImages, probabilities: NDArray[np.float32]) -> list[Finding]:
     """The probable label errors, the most doubtful first, each with the class that it more probably shows."""
     from cleanlab.filter import find_label_issues
 
-    labels = pictures.all.labels
+    labels = images.all.labels
     doubtful = find_label_issues(labels, probabilities, filter_by="confident_learning", n_jobs=1)
     if not doubtful.any():
         return []
     quality = label_quality(labels, probabilities)
     positions = np.flatnonzero(doubtful)[np.argsort(quality[doubtful], kind="stable")]
-    proposed = [pictures.class_names[label] for label in probabilities[positions].argmax(axis=1)]
+    proposed = [images.class_names[label] for label in probabilities[positions].argmax(axis=1)]
     groups = [
         [replace(group[0], proposed=name, suggestion="relabel")]
-        for group, name in zip(pictures.alone(positions, quality), proposed, strict=True)
+        for group, name in zip(images.alone(positions, quality), proposed, strict=True)
     ]
-    severity: Severity = "warning" if len(positions) >= _MANY * len(pictures) else "note"
+    severity: Severity = "warning" if len(positions) >= _MANY * len(images) else "note"
     sentence = (
-        f"{counted(len(positions), 'label')} of {len(pictures):,} are probably wrong: networks that were not trained "
-        "on these pictures say otherwise"
+        f"{counted(len(positions), 'label')} of {len(images):,} are probably wrong: networks that were not trained "
+        "on these images say otherwise"
     )
     fix = "keep, relabel or drop each in audit.html, save fixes.csv, and use it: saccade train DATA --fixes fixes.csv"
     return [Finding("label-errors", severity, sentence, fix, groups)]
 
 
-def outlier_findings(pictures: Pictures, probabilities: NDArray[np.float32]) -> list[Finding]:
-    """The pictures of which the networks can say least: perhaps of no class at all."""
+def outlier_findings(images: AuditedImages, probabilities: NDArray[np.float32]) -> list[Finding]:
+    """The images of which the networks can say least: perhaps of no class at all."""
     from cleanlab.outlier import OutOfDistribution
 
-    scores = OutOfDistribution().fit_score(pred_probs=probabilities, labels=pictures.all.labels, verbose=False)
+    scores = OutOfDistribution().fit_score(pred_probs=probabilities, labels=images.all.labels, verbose=False)
     scores = np.asarray(scores, np.float64)
     most = int(_MOST_OUTLIERS * len(scores))
     positions = np.argsort(scores, kind="stable")[:most]
-    positions = positions[scores[positions] < _UNSURE]
+    positions = positions[scores[positions] < _DOUBTFUL]
     if not len(positions):
         return []
-    sentence = f"{counted(len(positions), 'picture')} may belong to no class: the networks can't tell which"
+    sentence = f"{counted(len(positions), 'image')} may belong to no class: the networks can't tell which"
     fix = "look at them in audit.html; drop there what belongs to no class, and save fixes.csv"
-    return [Finding("outliers", "note", sentence, fix, pictures.alone(positions, scores))]
+    return [Finding("outliers", "note", sentence, fix, images.alone(positions, scores))]

@@ -11,15 +11,15 @@ from saccade.sanitize import printable
 
 _SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test"})
 _KINDS = (
-    ("is empty", "empty-folder", "put the pictures in as CLASS/picture, or train/CLASS/picture and test/CLASS/picture"),
-    ("there are no classes", "no-classes", "make a folder for each class and sort the pictures into them"),
-    ("only one class", "one-class", "add a folder with pictures that do not belong to the class, such as 'other'"),
+    ("is empty", "empty-folder", "put the images in as CLASS/image, or train/CLASS/image and test/CLASS/image"),
+    ("there are no classes", "no-classes", "make a folder for each class and sort the images into them"),
+    ("only one class", "one-class", "add a folder with images that do not belong to the class, such as 'other'"),
     ("other classes than", "class-missing", "give every split the same class folders"),
-    ("has no pictures", "class-empty", "add pictures to the folder, or remove it"),
-    ("no picture of the class", "class-unreadable", "mend or replace its files, or remove the class"),
-    ("no picture of the", "split-unreadable", "mend or replace its files"),
-    ("two folders stand for", "split-twice", "move the pictures of one into the other"),
-    ("no pictures to train with", "no-training-split", "rename the folder to train with to 'train'"),
+    ("has no images", "class-empty", "add images to the folder, or remove it"),
+    ("no image of the class", "class-unreadable", "mend or replace its files, or remove the class"),
+    ("no image of the", "split-unreadable", "mend or replace its files"),
+    ("two folders stand for", "split-twice", "move the images of one into the other"),
+    ("no images to train with", "no-training-split", "rename the folder to train with to 'train'"),
 )
 
 
@@ -50,11 +50,11 @@ def _steps(split: str, there: set[str], train: str, wanted: set[str]) -> list[st
     for missing in sorted(wanted - there):
         same = next((name for name in sorted(extra) if _key(name) == _key(missing)), None)
         if same is None:
-            steps.append(printable(f"add pictures to {split}/{missing}, or remove {train}/{missing}"))
+            steps.append(printable(f"add images to {split}/{missing}, or remove {train}/{missing}"))
         else:
             extra.discard(same)
             steps.append(printable(f"rename {split}/{same} to {split}/{missing}"))
-    return steps + [printable(f"add pictures to {train}/{name}, or remove {split}/{name}") for name in sorted(extra)]
+    return steps + [printable(f"add images to {train}/{name}, or remove {split}/{name}") for name in sorted(extra)]
 
 
 def _key(name: str) -> str:

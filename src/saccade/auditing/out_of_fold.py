@@ -1,4 +1,4 @@
-"""Out-of-fold probabilities: what networks that were trained on the other pictures say of each picture."""
+"""Out-of-fold probabilities: what networks that were trained on the other images say of each image."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.auditing.all_images import Pictures
+from saccade.auditing.all_images import AuditedImages
 from saccade.data.dataset import Dataset
 from saccade.data.progress import counting
 from saccade.inference.predictor import Predictor
@@ -21,7 +21,7 @@ _EPOCHS = 4
 
 
 def audit_recipe(recipe: str | None, height: int, width: int) -> Recipe:
-    """The recipe of the fold trainings: as named, or a short one for pictures of this size.
+    """The recipe of the fold trainings: as named, or a short one for images of this size.
 
     Raises:
         RecipeError: there is no recipe of that name.
@@ -34,14 +34,14 @@ def audit_recipe(recipe: str | None, height: int, width: int) -> Recipe:
 
 
 def out_of_fold_probabilities(
-    dataset: Dataset, pictures: Pictures, folds: NDArray[np.int64], recipe: Recipe, *, progress: bool = False
+    dataset: Dataset, images: AuditedImages, folds: NDArray[np.int64], recipe: Recipe, *, progress: bool = False
 ) -> NDArray[np.float32]:
-    """Trains once per fold on all other pictures, and lets that network answer for the fold.
+    """Trains once per fold on all other images, and lets that network answer for the fold.
 
     Args:
-        dataset: whose pictures these are.
-        pictures: of all its splits: test labels may be wrong too.
-        folds: int64 [n]: the fold of each picture, as `deal_folds` deals them.
+        dataset: whose images these are.
+        images: of all its splits: test labels may be wrong too.
+        folds: int64 [n]: the fold of each image, as `deal_folds` deals them.
         recipe: of every training.
         progress: whether to show on stderr how far it is.
 
@@ -51,7 +51,7 @@ def out_of_fold_probabilities(
     Raises:
         TrainingError: a training failed.
     """
-    probabilities = np.empty((len(pictures), len(dataset.class_names)), np.float32)
+    probabilities = np.empty((len(images), len(dataset.class_names)), np.float32)
     numbers = np.unique(folds)
     with (
         tempfile.TemporaryDirectory(prefix="saccade-audit-") as folder,
@@ -59,15 +59,15 @@ def out_of_fold_probabilities(
     ):
         for number in numbers:
             held_out = np.flatnonzero(folds == number)
-            part = _without(dataset, pictures, held_out)
-            run = train(part, recipe=recipe, out=Path(folder) / str(number), progress=False)
-            probabilities[held_out] = Predictor.from_run(run).probabilities_of(pictures.all.subset(held_out))
+            subset = _without(dataset, images, held_out)
+            run = train(subset, recipe=recipe, out=Path(folder) / str(number), progress=False)
+            probabilities[held_out] = Predictor.from_run(run).probabilities_of(images.all.subset(held_out))
             bar.update(1)
     return probabilities
 
 
-def _without(dataset: Dataset, pictures: Pictures, held_out: NDArray[np.int64]) -> Dataset:
-    """A dataset that trains on all but these pictures, and has none to validate or to test with."""
-    rest = np.setdiff1d(np.arange(len(pictures)), held_out)
-    nothing = pictures.all.subset(np.empty(0, np.int64))
-    return replace(dataset, splits={"train": pictures.all.subset(rest), "test": nothing})
+def _without(dataset: Dataset, images: AuditedImages, held_out: NDArray[np.int64]) -> Dataset:
+    """A dataset that trains on all but these images, and has none to validate or to test with."""
+    rest = np.setdiff1d(np.arange(len(images)), held_out)
+    nothing = images.all.subset(np.empty(0, np.int64))
+    return replace(dataset, splits={"train": images.all.subset(rest), "test": nothing})

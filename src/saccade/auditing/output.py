@@ -6,8 +6,8 @@ import json
 import re
 from pathlib import Path
 
-from saccade.atomic_io import next_free_folder, placed
-from saccade.auditing.all_images import Pictures
+from saccade.atomic_io import atomic_write, next_free_folder
+from saccade.auditing.all_images import AuditedImages
 from saccade.auditing.findings import Audit
 from saccade.auditing.page import audit_page
 from saccade.errors import DataError
@@ -44,12 +44,12 @@ def make_folder(out: str | Path | None, name: str) -> Path:
         raise DataError(f"the directory for the audit can't be made: {error.strerror}") from None
 
 
-def write_audit(audit: Audit, pictures: Pictures | None, folder: Path) -> tuple[Path, ...]:
+def write_audit(audit: Audit, images: AuditedImages | None, folder: Path) -> tuple[Path, ...]:
     """Writes both, each whole or not at all.
 
     Args:
         audit: what was found.
-        pictures: what the page shows pictures from; None where the data can't be loaded.
+        images: what the page shows images from; None where the data can't be loaded.
         folder: exists.
 
     Returns:
@@ -57,9 +57,9 @@ def write_audit(audit: Audit, pictures: Pictures | None, folder: Path) -> tuple[
     """
     numbers, page = folder / "audit.json", folder / "audit.html"
     files = (numbers, page)
-    with placed(numbers) as path:
+    with atomic_write(numbers) as path:
         text = json.dumps(audit.to_dict() | {"files": list(map(str, files))}, indent=2, ensure_ascii=False)
         path.write_text(printable_json(text) + "\n", encoding="utf-8")
-    with placed(page) as path:
-        path.write_text(audit_page(audit, pictures), encoding="utf-8")
+    with atomic_write(page) as path:
+        path.write_text(audit_page(audit, images), encoding="utf-8")
     return files

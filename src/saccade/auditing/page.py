@@ -1,4 +1,4 @@
-"""audit.html: the findings with their pictures, and the choice to keep, relabel or drop each."""
+"""audit.html: the findings with their images, and the choice to keep, relabel or drop each."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from saccade.auditing.all_images import Pictures
-from saccade.auditing.findings import Audit, Finding, Picture
-from saccade.html.render import picture_source, render
+from saccade.auditing.all_images import AuditedImages
+from saccade.auditing.findings import Audit, Finding, FindingImage
+from saccade.html.render import image_source, render
 
 # So that the page stays of a size that a browser opens at once, at most about 15 MB.
 _MOST_OF_A_FINDING = 200
@@ -18,25 +18,25 @@ _LARGEST_SIDE = 128
 _MOST_CLASSES = 1000
 
 
-def audit_page(audit: Audit, pictures: Pictures | None) -> str:
+def audit_page(audit: Audit, images: AuditedImages | None) -> str:
     """The page as HTML.
 
     Args:
         audit: what was found.
-        pictures: where the pictures are; None where the data can't be loaded.
+        images: where the images are; None where the data can't be loaded.
     """
-    sections = [_section(number, finding, pictures) for number, finding in enumerate(audit.findings)]
+    sections = [_section(number, finding, images) for number, finding in enumerate(audit.findings)]
     return render("audit.html", audit=audit, sections=sections, classes=audit.class_names[:_MOST_CLASSES])
 
 
-def _section(number: int, finding: Finding, pictures: Pictures | None) -> dict[str, Any]:
+def _section(number: int, finding: Finding, images: AuditedImages | None) -> dict[str, Any]:
     shown: list[list[dict[str, Any]]] = []
     room = _MOST_OF_A_FINDING
     for group in finding.groups:
         part = group[: min(room, _MOST_IN_A_GROUP)]
         if not part:
             break
-        shown.append([_figure(picture, pictures) for picture in part])
+        shown.append([_image_context(image, images) for image in part])
         room -= len(part)
     return {
         "id": f"finding-{number}",
@@ -44,20 +44,20 @@ def _section(number: int, finding: Finding, pictures: Pictures | None) -> dict[s
         "groups": shown,
         "together": any(len(group) > 1 for group in finding.groups),
         "more": sum(map(len, finding.groups)) - sum(map(len, shown)),
-        "suggested": any(picture.suggestion for picture in finding.pictures),
+        "suggested": any(image.suggestion for image in finding.images),
     }
 
 
-def _figure(picture: Picture, pictures: Pictures | None) -> dict[str, Any]:
-    if pictures is None or picture.position < 0:
-        return {"picture": picture, "source": None, "width": 0, "height": 0}
-    pixels = pictures.all.take(np.array([picture.position]))[0]
-    image = Image.fromarray(pixels)
-    image.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE))
-    small = np.asarray(image)
+def _image_context(image: FindingImage, images: AuditedImages | None) -> dict[str, Any]:
+    if images is None or image.position < 0:
+        return {"image": image, "source": None, "width": 0, "height": 0}
+    pixels = images.all.take(np.array([image.position]))[0]
+    thumbnail = Image.fromarray(pixels)
+    thumbnail.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE))
+    small = np.asarray(thumbnail)
     return {
-        "picture": picture,
-        "source": picture_source(small),
+        "image": image,
+        "source": image_source(small),
         "width": small.shape[1],
         "height": small.shape[0],
     }

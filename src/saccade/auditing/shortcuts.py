@@ -1,4 +1,4 @@
-"""Features that give the label away without a look at what the picture shows: size, format, mode, brightness."""
+"""Features that give the label away without a look at what the image shows: size, format, mode, brightness."""
 
 from __future__ import annotations
 
@@ -8,48 +8,48 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.auditing.all_images import Pictures
+from saccade.auditing.all_images import AuditedImages
 from saccade.auditing.findings import Finding
 from saccade.auditing.image_checks import Brightness
 
 _FOLDS = 5
-_MOST_PICTURES = 20_000
+_MOST_IMAGES = 20_000
 _LEAST_PER_CLASS = 10
 # How much of the way from chance to perfect a feature must go by itself. Ships are bluish and bright: some is natural.
 _LEAST_SKILL = {"size": 0.2, "format": 0.2, "mode": 0.2, "brightness": 0.5}
 _STANDARD_ERRORS = 4.0
 _FIXES = {
-    "size": "crop or resize the pictures of all classes alike, or collect them from the same sources",
-    "format": "convert the pictures of all classes from the same format, or collect them from the same sources",
-    "mode": "convert all pictures to the same mode (all grey, or all in colour)",
-    "brightness": "collect pictures of all classes in the same light, and test on others than these",
+    "size": "crop or resize the images of all classes alike, or collect them from the same sources",
+    "format": "convert the images of all classes from the same format, or collect them from the same sources",
+    "mode": "convert all images to the same mode (all grey, or all in colour)",
+    "brightness": "collect images of all classes in the same light, and test on others than these",
 }
 
 
-def shortcut_findings(pictures: Pictures, measured: Brightness) -> list[Finding]:
+def shortcut_findings(images: AuditedImages, measured: Brightness) -> list[Finding]:
     """The features from which a small decision tree tells the class far better than by chance."""
-    used = _used(pictures)
-    labels = pictures.all.labels[used]
-    features = _features(pictures, measured, used)
+    used = _used(images)
+    labels = images.all.labels[used]
+    features = _features(images, measured, used)
     skills = {name: _skill(values, labels) for name, values in features.items()}
-    return [_finding(name, *skill) for name, skill in skills.items() if skill and _tells(name, *skill)]
+    return [_finding(name, *skill) for name, skill in skills.items() if skill and _is_informative(name, *skill)]
 
 
-def _used(pictures: Pictures) -> NDArray[np.int64]:
-    """Pictures of the classes that are large enough; a fixed draw where there are many."""
-    labels = pictures.all.labels
+def _used(images: AuditedImages) -> NDArray[np.int64]:
+    """Images of the classes that are large enough; a fixed draw where there are many."""
+    labels = images.all.labels
     counts = np.bincount(labels)
     enough = np.flatnonzero(counts[labels] >= _LEAST_PER_CLASS)
-    drawn = np.random.Generator(np.random.Philox(0)).permutation(enough)[:_MOST_PICTURES]
+    drawn = np.random.Generator(np.random.Philox(0)).permutation(enough)[:_MOST_IMAGES]
     return np.sort(drawn)
 
 
-def _features(pictures: Pictures, measured: Brightness, used: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-    sizes = pictures.all.sizes[used].astype(np.float64)
+def _features(images: AuditedImages, measured: Brightness, used: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    sizes = images.all.sizes[used].astype(np.float64)
     return {
         "size": np.column_stack([sizes, sizes[:, 1] / sizes[:, 0]]),
-        "format": _one_hot(np.asarray(pictures.all.formats)[used]),
-        "mode": _one_hot(np.asarray(pictures.all.modes)[used]),
+        "format": _one_hot(np.asarray(images.all.formats)[used]),
+        "mode": _one_hot(np.asarray(images.all.modes)[used]),
         "brightness": np.column_stack([measured.mean[used], measured.deviation[used]]),
     }
 
@@ -60,7 +60,7 @@ def _one_hot(names: NDArray[np.str_]) -> NDArray[np.float64]:
 
 
 def _skill(values: NDArray[Any], labels: NDArray[np.int64]) -> tuple[float, float, int] | None:
-    """Cross-validated mean recall of a small tree, that of guessing, and the pictures it was measured on."""
+    """Cross-validated mean recall of a small tree, that of guessing, and the images it was measured on."""
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
     from sklearn.tree import DecisionTreeClassifier
 
@@ -71,18 +71,18 @@ def _skill(values: NDArray[Any], labels: NDArray[np.int64]) -> tuple[float, floa
         max_leaf_nodes=max(8, 2 * len(classes)), min_samples_leaf=3, class_weight="balanced", random_state=0
     )
     folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=0)
-    right = cross_val_predict(tree, values, labels, cv=folds) == labels
-    return float(np.mean([right[labels == label].mean() for label in classes])), 1 / len(classes), len(labels)
+    correct = cross_val_predict(tree, values, labels, cv=folds) == labels
+    return float(np.mean([correct[labels == label].mean() for label in classes])), 1 / len(classes), len(labels)
 
 
-def _tells(name: str, recall: float, chance: float, n: int) -> bool:
+def _is_informative(name: str, recall: float, chance: float, n: int) -> bool:
     error = math.sqrt(chance * (1 - chance) / n)
     return (recall - chance) / (1 - chance) >= _LEAST_SKILL[name] and recall > chance + _STANDARD_ERRORS * error
 
 
 def _finding(name: str, recall: float, chance: float, n: int) -> Finding:
     sentence = (
-        f"the {name} alone tells the class of {recall:.0%} of the pictures (mean over the classes, {n:,} pictures; "
+        f"the {name} alone tells the class of {recall:.0%} of the images (mean over the classes, {n:,} images; "
         f"guessing: {chance:.0%}): a network may learn that instead of what is shown"
     )
     return Finding(f"shortcut-{name}", "warning", sentence, _FIXES[name])

@@ -1,8 +1,8 @@
-"""The layer that moves and resizes pictures in the graph, ahead of a network while it is trained; never saved with one.
+"""The layer that moves and resizes images in the graph, ahead of a network while it is trained; never saved with one.
 
-Shifts, flips and resizing are separable. For each picture X there is a small matrix R for its rows and C for its
+Shifts, flips and resizing are separable. For each image X there is a small matrix R for its rows and C for its
 columns, so that the result is R X Cᵀ: two batched matrix products, in float32 whatever the network computes in, since
-bfloat16 would round grey levels of moved pictures.
+bfloat16 would round grey levels of moved images.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from keras import ops
 from numpy.typing import NDArray
 
 
-class MovedPictures(keras.layers.Layer):  # type: ignore[misc]  # Keras has no type hints
-    """Moves pictures as `Moves` describes, then resizes them linearly, with antialiasing where they shrink.
+class AffineResize(keras.layers.Layer):  # type: ignore[misc]  # Keras has no type hints
+    """Transforms images by `AugmentationParameters`, then resizes them linearly, antialiased where they shrink.
 
     Args:
         height: of the result, in pixels.
         width: of the result, in pixels.
         whole_pixels: whether shifts are whole pixels and edges are reflected as by `numpy.pad(mode="reflect")`; else
             shifts are interpolated linearly and edges are repeated.
-        rotates: whether pictures are rotated as well; then all moves are interpolated linearly in both directions at
+        rotates: whether images are rotated as well; then all moves are interpolated linearly in both directions at
             once, and edges are repeated.
     """
 
@@ -34,27 +34,27 @@ class MovedPictures(keras.layers.Layer):  # type: ignore[misc]  # Keras has no t
         self._rotates = rotates
 
     def call(self, inputs: tuple[Any, ...]) -> Any:
-        """Inputs: pictures [n, h, w, 3] of any dtype, and, unless they are only resized, `Moves.parameters` [n, 4].
+        """Inputs: images [n, h, w, 3] of any dtype, and, unless they are only resized, `Moves.parameters` [n, 4].
 
         Returns:
-            float32 pictures [n, height, width, 3].
+            float32 images [n, height, width, 3].
         """
-        pictures = ops.cast(inputs[0], "float32")
+        images = ops.cast(inputs[0], "float32")
         if len(inputs) == 1:
-            return _resized(pictures, self._size)
+            return _resized(images, self._size)
         if self._rotates:
-            return _resized(_transformed(pictures, inputs[1]), self._size)
-        return _separable(pictures, *self._matrices(inputs[1], pictures.shape[1:3]))
+            return _resized(_transformed(images, inputs[1]), self._size)
+        return _separable(images, *self._matrices(inputs[1], images.shape[1:3]))
 
     def _matrices(self, parameters: Any, size: tuple[int, int]) -> tuple[Any, Any]:
-        """Each picture's matrices for rows and for columns."""
+        """Each image's matrices for rows and for columns."""
         down, right, mirrored, _ = ops.unstack(parameters, 4, axis=1)
         rows, columns = self._sources(down, size[0]), self._sources(right, size[1])
         columns = ops.where(mirrored[:, None] > 0.5, size[1] - 1 - columns, columns)
         return _reading(rows, size[0], self._size[0]), _reading(columns, size[1], self._size[1])
 
     def _sources(self, shift: Any, side: int) -> Any:
-        """Where each pixel of a side comes from when pictures are shifted by `shift` [n]: [n, side]."""
+        """Where each pixel of a side comes from when images are shifted by `shift` [n]: [n, side]."""
         sources, last = ops.arange(side, dtype="float32") - shift[:, None], side - 1
         if self._whole_pixels:
             return last - ops.abs(last - ops.abs(sources))
@@ -68,8 +68,8 @@ def resize_matrix(side: int, new_side: int) -> NDArray[np.float32]:
     BILINEAR resizing, before it rounds to whole grey levels.
     """
     scale = side / new_side
-    centres = (np.arange(new_side) + 0.5) * scale - 0.5
-    weights = np.maximum(0, 1 - np.abs(np.arange(side) - centres[:, None]) / max(1, scale))
+    centers = (np.arange(new_side) + 0.5) * scale - 0.5
+    weights = np.maximum(0, 1 - np.abs(np.arange(side) - centers[:, None]) / max(1, scale))
     return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
 
 
@@ -79,39 +79,39 @@ def _reading(sources: Any, side: int, new_side: int) -> Any:
     return matrices if new_side == side else ops.matmul(resize_matrix(side, new_side), matrices)
 
 
-def _resized(pictures: Any, size: tuple[int, int]) -> Any:
-    _, height, width, _ = pictures.shape
+def _resized(images: Any, size: tuple[int, int]) -> Any:
+    _, height, width, _ = images.shape
     if (height, width) == size:
-        return pictures
-    return _separable(pictures, resize_matrix(height, size[0]), resize_matrix(width, size[1]))
+        return images
+    return _separable(images, resize_matrix(height, size[0]), resize_matrix(width, size[1]))
 
 
-def _separable(pictures: Any, row_matrices: Any, column_matrices: Any) -> Any:
-    """Matrices [new, old], or [n, new, old] for one per picture, applied to rows and to columns."""
-    return ops.swapaxes(_on_rows(column_matrices, ops.swapaxes(_on_rows(row_matrices, pictures), 1, 2)), 1, 2)
+def _separable(images: Any, row_matrices: Any, column_matrices: Any) -> Any:
+    """Matrices [new, old], or [n, new, old] for one per image, applied to rows and to columns."""
+    return ops.swapaxes(_on_rows(column_matrices, ops.swapaxes(_on_rows(row_matrices, images), 1, 2)), 1, 2)
 
 
-def _on_rows(matrices: Any, pictures: Any) -> Any:
-    _, rows, columns, channels = pictures.shape
-    product = ops.matmul(matrices, ops.reshape(pictures, (-1, rows, columns * channels)))
+def _on_rows(matrices: Any, images: Any) -> Any:
+    _, rows, columns, channels = images.shape
+    product = ops.matmul(matrices, ops.reshape(images, (-1, rows, columns * channels)))
     return ops.reshape(product, (-1, matrices.shape[-2], columns, channels))
 
 
-def _transformed(pictures: Any, parameters: Any) -> Any:
-    maps = _affine_maps(parameters, pictures.shape[1:3])
-    return ops.image.affine_transform(pictures, maps, interpolation="bilinear", fill_mode="nearest")
+def _transformed(images: Any, parameters: Any) -> Any:
+    maps = _affine_maps(parameters, images.shape[1:3])
+    return ops.image.affine_transform(images, maps, interpolation="bilinear", fill_mode="nearest")
 
 
 def _affine_maps(parameters: Any, size: tuple[int, int]) -> Any:
     """The moves as maps from output to input coordinates, float32 [n, 8], as `affine_transform` takes."""
     down, right, mirrored, degrees = ops.unstack(parameters, 4, axis=1)
-    centre_y, centre_x = (size[0] - 1) / 2, (size[1] - 1) / 2
+    center_y, center_x = (size[0] - 1) / 2, (size[1] - 1) / 2
     angle = degrees * (np.pi / 180)
     cosine, sine = ops.cos(angle), ops.sin(angle)
     sign = 1 - 2 * mirrored
     # Output (x, y), taken back by the shift, rotated back about the centre, mirrored back about the centre.
-    back_x, back_y = -centre_x - right, -centre_y - down
-    map_x = (sign * cosine, -sign * sine, sign * (cosine * back_x - sine * back_y) + centre_x)
-    map_y = (sine, cosine, sine * back_x + cosine * back_y + centre_y)
+    back_x, back_y = -center_x - right, -center_y - down
+    map_x = (sign * cosine, -sign * sine, sign * (cosine * back_x - sine * back_y) + center_x)
+    map_y = (sine, cosine, sine * back_x + cosine * back_y + center_y)
     nothing = ops.zeros_like(angle)
     return ops.stack((*map_x, *map_y, nothing, nothing), axis=1)

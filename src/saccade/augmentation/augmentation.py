@@ -1,4 +1,4 @@
-"""Random shifts, flips and rotations: drawn on the host per sample; `moved_pictures` applies them in the graph."""
+"""Random shifts, flips and rotations: drawn on the host per sample; `moved_images` applies them in the graph."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.augmentation.rng import generator
+from saccade.augmentation.rng import make_rng
 from saccade.recipes import Recipe
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far pictures may be moved.
+    """How far images may be moved.
 
     Attributes:
         shift: largest shift, as a part of the width and of the height.
-        flip: whether each picture is mirrored left to right in every other epoch.
+        flip: whether each image is mirrored left to right in every other epoch.
         rotation: largest rotation about the centre, in degrees.
         whole_pixels: whether shifts are whole pixels and edges are reflected; else shifts are real numbers and edges
             are repeated.
@@ -35,8 +35,8 @@ class Augmentation:
 
 
 @dataclass(frozen=True)
-class Moves:
-    """How each picture of an epoch is moved: mirrored, then rotated, then shifted. All arrays have shape [n].
+class AugmentationParameters:
+    """How each image of an epoch is moved: mirrored, then rotated, then shifted. All arrays have shape [n].
 
     Attributes:
         down: float64, shift of the content in pixels, positive towards the bottom.
@@ -50,12 +50,14 @@ class Moves:
     mirrored: NDArray[np.bool_]
     degrees: NDArray[np.float64]
 
-    def parameters(self) -> NDArray[np.float32]:
+    def as_array(self) -> NDArray[np.float32]:
         """The moves as the graph gets them, float32 [n, 4]: down, right, mirrored (0 or 1), degrees."""
         return np.stack([self.down, self.right, self.mirrored, self.degrees], axis=1).astype(np.float32)
 
 
-def draw_moves(augmentation: Augmentation, n: int, size: tuple[int, int], *, seed: int, epoch: int) -> Moves:
+def sample_augmentation(
+    augmentation: Augmentation, n: int, size: tuple[int, int], *, seed: int, epoch: int
+) -> AugmentationParameters:
     """Draws a move for each of n samples; sample i's does not depend on n.
 
     Shifts and rotations are uniform within their ranges. Flips alternate: half of the samples are mirrored in the
@@ -65,14 +67,14 @@ def draw_moves(augmentation: Augmentation, n: int, size: tuple[int, int], *, see
     Args:
         augmentation: the ranges.
         n: number of samples.
-        size: height and width of the pictures, in pixels.
+        size: height and width of the images, in pixels.
         seed: of the training.
         epoch: counted from 0.
     """
     # One row of three numbers per sample: row i is the same whatever n is.
-    uniform = generator(seed, epoch, "augmentation").random((n, 3))
-    mirrored_first = generator(seed, 0, "first flips").random(n) < 0.5
-    return Moves(
+    uniform = make_rng(seed, epoch, "augmentation").random((n, 3))
+    mirrored_first = make_rng(seed, 0, "first flips").random(n) < 0.5
+    return AugmentationParameters(
         down=_shifts(uniform[:, 0], augmentation, size[0]),
         right=_shifts(uniform[:, 1], augmentation, size[1]),
         mirrored=(mirrored_first ^ (epoch % 2 == 1)) & augmentation.flip,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.augmentation.augmentation import Augmentation, draw_moves
+from saccade.augmentation.augmentation import Augmentation, sample_augmentation
 from saccade.augmentation.rng import sample_order
 from saccade.data.dataset import Split
 
@@ -18,14 +18,14 @@ class Batch:
     """What one training step sees.
 
     Attributes:
-        pictures: uint8 [n, height, width, 3].
+        images: uint8 [n, height, width, 3].
         labels: int64 [n].
-        moves: float32 [n, 4], how to move each picture (`Moves.parameters`); None in an epoch without augmentation.
+        parameters: float32 [n, 4], how to move each image (`Moves.parameters`); None in an epoch without augmentation.
     """
 
-    pictures: NDArray[np.uint8]
+    images: NDArray[np.uint8]
     labels: NDArray[np.int64]
-    moves: NDArray[np.float32] | None
+    parameters: NDArray[np.float32] | None
 
 
 def epoch_batches(
@@ -40,17 +40,19 @@ def epoch_batches(
     """The batches of one epoch: every sample once, in an order and moved in a way given by (seed, epoch, sample index).
 
     Args:
-        split: the training pictures.
-        batch_size: pictures in a batch; the last batch holds what is left.
+        split: the training images.
+        batch_size: images in a batch; the last batch holds what is left.
         seed: of the training.
         epoch: counted from 0.
         augmentation: the ranges of the moves, or None.
         seen: samples that are left away at the beginning: those of batches that were done before.
     """
     order = sample_order(len(split), seed=seed, epoch=epoch)
-    moves = None
+    parameters = None
     if augmentation is not None:
-        moves = draw_moves(augmentation, len(split), split.store.shape[1:3], seed=seed, epoch=epoch).parameters()
+        parameters = sample_augmentation(
+            augmentation, len(split), split.store.shape[1:3], seed=seed, epoch=epoch
+        ).as_array()
     for start in range(seen, len(order), batch_size):
         samples = order[start : start + batch_size]
-        yield Batch(split.take(samples), split.labels[samples], None if moves is None else moves[samples])
+        yield Batch(split.take(samples), split.labels[samples], None if parameters is None else parameters[samples])

@@ -13,7 +13,7 @@ _FIRST_LOOK = 5000
 Stream = Literal[
     "order",
     "augmentation",
-    "kept pictures",
+    "kept images",
     "first flips",
     "first look",
     "folds",
@@ -25,7 +25,7 @@ Stream = Literal[
 _STREAMS: dict[Stream, int] = {
     "order": 1,
     "augmentation": 2,
-    "kept pictures": 3,
+    "kept images": 3,
     "first flips": 4,
     "first look": 5,
     "folds": 6,
@@ -36,7 +36,7 @@ _STREAMS: dict[Stream, int] = {
 }
 
 
-def generator(seed: int, epoch: int, stream: Stream) -> np.random.Generator:
+def make_rng(seed: int, epoch: int, stream: Stream) -> np.random.Generator:
     """A generator of its own for each seed, epoch and stream (Philox, Salmon et al. 2011: counter-based).
 
     Args:
@@ -49,13 +49,13 @@ def generator(seed: int, epoch: int, stream: Stream) -> np.random.Generator:
 
 def sample_order(n: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
     """The order in which an epoch visits its n samples: a permutation, int64 [n]."""
-    return generator(seed, epoch, "order").permutation(n).astype(np.int64)
+    return make_rng(seed, epoch, "order").permutation(n).astype(np.int64)
 
 
 def first_look(n: int, *, seed: int) -> NDArray[np.int64]:
-    """Which of n training pictures a network looks at to set itself up, and what is familiar is learned from.
+    """Which of n training images a network looks at to set itself up, and what is familiar is learned from.
 
     Returns:
         Positions of up to 5,000, drawn by the seed, ascending.
     """
-    return np.sort(generator(seed, 0, "first look").permutation(n)[:_FIRST_LOOK]).astype(np.int64)
+    return np.sort(make_rng(seed, 0, "first look").permutation(n)[:_FIRST_LOOK]).astype(np.int64)

@@ -1,1 +1,1 @@
-"""The command line: one file a verb; parse, call the public API, print."""
+"""The command line: one file a command; parse, call the public API, print."""

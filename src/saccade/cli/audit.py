@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from saccade.cli.output import print_json, print_notes, say
+from saccade.cli.output import print_json, print_line, print_notes
 
 if TYPE_CHECKING:
     from saccade.auditing.findings import Audit, Finding
 
-_MOST_PICTURES = 3
+_MOST_IMAGES = 3
 
 
 @click.command("audit")
@@ -26,7 +26,7 @@ _MOST_PICTURES = 3
 def command(data: str, recipe: str | None, folds: int, out: str | None, as_json: bool) -> None:
     """Find what is wrong with DATA before it costs accuracy; change nothing.
 
-    Writes audit.json and audit.html. On the page you keep, relabel or drop pictures and save fixes.csv, which
+    Writes audit.json and audit.html. On the page you keep, relabel or drop images and save fixes.csv, which
     `saccade train` and `saccade evaluate` apply with --fixes.
     """
     from saccade.auditing.audit import audit
@@ -37,26 +37,28 @@ def command(data: str, recipe: str | None, folds: int, out: str | None, as_json:
         return
     print_notes(found.notes)
     _print(found)
-    say("\nwritten: " + ", ".join(map(str, found.files)))
+    print_line("\nwritten: " + ", ".join(map(str, found.files)))
 
 
 def _print(found: Audit) -> None:
-    counts = ", ".join(f"{number:,} {split}" for split, number in found.pictures.items())
-    say(f"{found.name} ({found.source})" + (f": {counts}" if counts else ""))
+    counts = ", ".join(f"{number:,} {split}" for split, number in found.images.items())
+    print_line(f"{found.name} ({found.source})" + (f": {counts}" if counts else ""))
     if not found.findings:
-        say("nothing wrong was found")
+        print_line("nothing wrong was found")
     for finding in found.findings:
         _print_finding(finding)
 
 
 def _print_finding(finding: Finding) -> None:
-    say(f"\n{finding.severity}: {finding.kind}: {finding.sentence}")
-    for group in finding.groups[:_MOST_PICTURES]:
-        say("  " + " = ".join(f"{one.path} ({_facts(one.class_name, one.proposed)})" for one in group[:_MOST_PICTURES]))
-    if len(finding.groups) > _MOST_PICTURES:
-        say(f"  and {len(finding.groups) - _MOST_PICTURES:,} more in audit.json")
-    say(f"  fix: {finding.fix}")
+    print_line(f"\n{finding.severity}: {finding.kind}: {finding.sentence}")
+    for group in finding.groups[:_MOST_IMAGES]:
+        print_line(
+            "  " + " = ".join(f"{one.path} ({_details(one.class_name, one.proposed)})" for one in group[:_MOST_IMAGES])
+        )
+    if len(finding.groups) > _MOST_IMAGES:
+        print_line(f"  and {len(finding.groups) - _MOST_IMAGES:,} more in audit.json")
+    print_line(f"  fix: {finding.fix}")
 
 
-def _facts(class_name: str, proposed: str) -> str:
+def _details(class_name: str, proposed: str) -> str:
     return f"{class_name}, rather {proposed}" if proposed else class_name or "unreadable"

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from saccade.cli.output import print_json, print_table, say
+from saccade.cli.output import print_json, print_line, print_table
 
 if TYPE_CHECKING:
-    from saccade.deploy.benchmark import FormatFigures
+    from saccade.deploy.benchmark import FormatBenchmark
 
 
 @click.command("benchmark")
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def command(run: str, formats: tuple[str, ...], as_json: bool) -> None:
     """Export RUN to every format and measure each: size, accuracy, speed, memory, start.
 
-    Each is opened in a process of its own, as its user will open it. Nothing is kept. The pictures are the run's kept
-    validation pictures, decoded beforehand.
+    Each is opened in a process of its own, as its user will open it. Nothing is kept. The images are the run's kept
+    validation images, decoded beforehand.
     """
     from saccade.runs.run import Run
 
@@ -32,43 +32,43 @@ def command(run: str, formats: tuple[str, ...], as_json: bool) -> None:
 
     found, failed = benchmark(opened, formats or tuple(FORMATS), progress=True)
     if as_json:
-        print_json({"formats": [dataclasses.asdict(figures) for figures in found], "failed": failed})
+        print_json({"formats": [dataclasses.asdict(result) for result in found], "failed": failed})
     else:
         _print(found)
         for form, reason in failed.items():
-            say(f"not measured: {form}: {reason}", err=True)
+            print_line(f"not measured: {form}: {reason}", err=True)
     if failed:
         raise SystemExit(1)
 
 
-def _print(found: list[FormatFigures]) -> None:
+def _print(found: list[FormatBenchmark]) -> None:
     header = (
         "format",
         "MB",
         "accuracy",
         "95% interval",
-        "one picture, ms",
-        "pictures/s",
+        "one image, ms",
+        "images/s",
         "first answer, s",
         "memory, MB",
     )
-    print_table(header, [_row(figures) for figures in found])
+    print_table(header, [_row(result) for result in found])
 
 
-def _row(figures: FormatFigures) -> tuple[str, ...]:
+def _row(result: FormatBenchmark) -> tuple[str, ...]:
     accuracy = interval = "-"
-    if figures.right is not None:
+    if result.right is not None:
         from saccade.evaluation.metrics import wilson_interval
 
-        low, high = wilson_interval(figures.right, figures.pictures)
-        accuracy, interval = f"{figures.right / figures.pictures:.1%}", f"{low:.1%} to {high:.1%}"
+        low, high = wilson_interval(result.right, result.images)
+        accuracy, interval = f"{result.right / result.images:.1%}", f"{low:.1%} to {high:.1%}"
     return (
-        figures.format,
-        f"{figures.size_bytes / 1e6:.1f}",
+        result.format,
+        f"{result.size_bytes / 1e6:.1f}",
         accuracy,
         interval,
-        f"{figures.one_picture_ms:.2f}",
-        f"{figures.pictures_per_second:,.0f}",
-        f"{figures.cold_start_seconds:.2f}",
-        f"{figures.memory_mb:,.0f}",
+        f"{result.one_picture_ms:.2f}",
+        f"{result.images_per_second:,.0f}",
+        f"{result.cold_start_seconds:.2f}",
+        f"{result.memory_mb:,.0f}",
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from saccade.cli.output import print_json, print_table, say
+from saccade.cli.output import print_json, print_line, print_table
 
 if TYPE_CHECKING:
     from saccade.data.cache.disk_cache import CacheEntry
@@ -33,18 +33,18 @@ def command(clear: str | None, as_json: bool) -> None:
     entries = cache_entries()
     if as_json:
         listed = [_as_dict(entry) for entry in entries]
-        facts = {"folder": str(cache_folder()), "limit": cache_limit(), "entries": listed}
-        print_json(facts | {"removed": [_as_dict(entry) for entry in removed]})
+        summary = {"folder": str(cache_folder()), "limit": cache_limit(), "entries": listed}
+        print_json(summary | {"removed": [_as_dict(entry) for entry in removed]})
     elif clear is not None:
-        say(f"removed {len(removed)} entries, {_megabytes(_total(removed))}; {len(entries)} left")
+        print_line(f"removed {len(removed)} entries, {_megabytes(_total(removed))}; {len(entries)} left")
     else:
         _print(entries)
-        say(f"{_megabytes(_total(entries))} of at most {_megabytes(cache_limit())} in {cache_folder()}")
+        print_line(f"{_megabytes(_total(entries))} of at most {_megabytes(cache_limit())} in {cache_folder()}")
 
 
 def _print(entries: Sequence[CacheEntry]) -> None:
     if not entries:
-        say("the cache is empty")
+        print_line("the cache is empty")
         return
     rows = [
         (entry.name, entry.kind, _megabytes(entry.bytes), f"{entry.last_used.astimezone():%Y-%m-%d %H:%M}")

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from saccade.cli.output import print_json, print_notes, print_table, say
+from saccade.cli.output import print_json, print_line, print_notes, print_table
 from saccade.sanitize import counted
 
 if TYPE_CHECKING:
     from saccade.data.dataset import SplitName
-    from saccade.evaluation.compare.comparison import Comparison, Contender, Pair
+    from saccade.evaluation.compare.comparison import Comparison, Pair, RunGroup
 
 _MOST_PAIRS = 30
 
@@ -21,15 +21,15 @@ _MOST_PAIRS = 30
 @click.option("--data", metavar="DATA", help="Other data of the same classes. Default: what each RUN was trained on.")
 @click.option(
     "--split", type=click.Choice(["test", "validation", "train"]), default="test", show_default=True,
-    help="Which pictures to compare on.",
+    help="Which images to compare on.",
 )  # fmt: skip
 @click.option("--out", metavar="DIR", help="The directory to make. Default: comparisons/<n>.")
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
 def command(runs: tuple[str, ...], data: str | None, split: SplitName, out: str | None, as_json: bool) -> None:
-    """Compare runs on the same pictures, with a verdict on each pair.
+    """Compare runs on the same images, with a verdict on each pair.
 
     Runs that differ by seed alone are taken together: mean and spread. Runs that have not been evaluated are evaluated
-    first. Writes comparison.json, comparison.png and differences.png, the pictures on which the first two differ.
+    first. Writes comparison.json, comparison.png and differences.png, the images on which the first two differ.
     """
     if len(runs) < 2:
         raise click.UsageError("Name at least two runs.")
@@ -44,54 +44,56 @@ def command(runs: tuple[str, ...], data: str | None, split: SplitName, out: str 
         print_json(comparison.to_dict())
         return
     print_notes(comparison.notes)
-    say(f"{comparison.data_name}, {comparison.split} split: {counted(comparison.n, 'picture')} answered by all\n")
+    print_line(f"{comparison.data_name}, {comparison.split} split: {counted(comparison.n, 'image')} answered by all\n")
     header = ("", "runs", "accuracy", "95% interval", "over seeds", "minutes", "weights")
-    print_table(header, [_row(contender) for contender in comparison.contenders])
+    print_table(header, [_row(group) for group in comparison.contenders])
     _print_pairs(comparison)
     first, second = comparison.contenders[:2]
-    say(f"\n{first.name} and {second.name} answer {counted(len(comparison.differing), 'picture')} differently")
-    say("\nwritten:")
+    print_line(f"\n{first.name} and {second.name} answer {counted(len(comparison.differing), 'image')} differently")
+    print_line("\nwritten:")
     for path in comparison.files:
-        say(f"  {path}")
+        print_line(f"  {path}")
 
 
-def _row(contender: Contender) -> tuple[str, ...]:
-    low, high = contender.accuracy_interval
-    deviation = contender.deviation
+def _row(group: RunGroup) -> tuple[str, ...]:
+    low, high = group.accuracy_interval
+    deviation = group.deviation
     return (
-        contender.name,
-        str(len(contender.runs)),
-        f"{contender.accuracy:.2%}",
+        group.name,
+        str(len(group.runs)),
+        f"{group.accuracy:.2%}",
         f"{low:.2%} to {high:.2%}",
         "" if deviation is None else f"± {100 * deviation:.2f}",
-        f"{contender.minutes:.1f}",
-        f"{contender.weights:,}",
+        f"{group.minutes:.1f}",
+        f"{group.weights:,}",
     )
 
 
 def _print_pairs(comparison: Comparison) -> None:
     pairs = comparison.pairs
     if len(pairs) > _MOST_PAIRS:
-        told = [pair for pair in pairs if pair.verdict != "not distinguishable"]
-        say(f"\nof {len(pairs)} pairs {len(told)} can be told apart; all of them stand in comparison.json")
-        pairs = tuple(told[:_MOST_PAIRS])
+        distinguishable = [pair for pair in pairs if pair.verdict != "not distinguishable"]
+        print_line(
+            f"\nof {len(pairs)} pairs {len(distinguishable)} can be told apart; all of them stand in comparison.json"
+        )
+        pairs = tuple(distinguishable[:_MOST_PAIRS])
     for pair in pairs:
         _print_pair(pair, of=len(comparison.pairs))
 
 
 def _print_pair(pair: Pair, *, of: int) -> None:
     result = pair.result
-    say(f"\n{pair.sentence}")
+    print_line(f"\n{pair.sentence}")
     if pair.remark:
-        say(f"  {pair.remark}")
+        print_line(f"  {pair.remark}")
     adjusted = f", for {of} pairs p = {pair.adjusted_p:.2g}" if of > 1 else ""
-    say(f"  other seeds and pictures: p = {result.p:.2g}{adjusted}; {_spread(pair)}")
-    low, high = result.pictures_interval
+    print_line(f"  other seeds and images: p = {result.p:.2g}{adjusted}; {_spread(pair)}")
+    low, high = result.images_interval
     models = "" if result.models_p is None else f"p = {result.models_p:.2g} (McNemar, exact), "
-    say(f"  these models, other pictures: {models}{100 * low:+.2f} to {100 * high:+.2f} points (bootstrap)")
+    print_line(f"  these models, other images: {models}{100 * low:+.2f} to {100 * high:+.2f} points (bootstrap)")
     if result.first_only is not None and result.second_only is not None:
-        second = counted(result.second_only, "picture")
-        say(f"  right alone: {pair.first} on {result.first_only:,}, {pair.second} on {second}")
+        second = counted(result.second_only, "image")
+        print_line(f"  right alone: {pair.first} on {result.first_only:,}, {pair.second} on {second}")
 
 
 def _spread(pair: Pair) -> str:

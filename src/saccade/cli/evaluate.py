@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from saccade.cli.output import print_json, print_notes, print_refused, print_table, say
+from saccade.cli.output import print_json, print_line, print_notes, print_table, print_unreadable
 from saccade.sanitize import counted, plural
 
 if TYPE_CHECKING:
@@ -25,21 +25,21 @@ _MOST_CLASSES = 30
 @click.option("--data", metavar="DATA", help="Other data of the same classes. Default: what RUN was trained on.")
 @click.option(
     "--split", type=click.Choice(["test", "validation", "train"]), default="test", show_default=True,
-    help="Which pictures to score.",
+    help="Which images to score.",
 )  # fmt: skip
 @click.option("--fixes", metavar="FILE", help="Apply this fixes.csv. Default: the one RUN was trained with.")
-@click.option("--strict", is_flag=True, help="Fail if a picture can't be read, instead of leaving it out.")
-@click.option("--corruptions", is_flag=True, help="Measure how accuracy falls as pictures get worse, and nothing else.")
+@click.option("--strict", is_flag=True, help="Fail if an image can't be read, instead of leaving it out.")
+@click.option("--corruptions", is_flag=True, help="Measure how accuracy falls as images get worse, and nothing else.")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
 def command(
     run: str, data: str | None, split: SplitName, fixes: str | None, strict: bool, corruptions: bool, as_json: bool
 ) -> None:
-    """Measure RUN, a run or an exported ONNX or LiteRT file, on the pictures of a split, each scored exactly once.
+    """Measure RUN, a run or an exported ONNX or LiteRT file, on the images of a split, each scored exactly once.
 
     Writes report.json, answers.safetensors, confusion_matrix.png and predictions.png into RUN; their names tell where
     it was not the test split of RUN's own data. Of such a file the numbers are only printed, and it needs --data.
 
-    With --corruptions RUN is scored on pictures with noise, blur, other brightness, less contrast, JPEG compression,
+    With --corruptions RUN is scored on images with noise, blur, other brightness, less contrast, JPEG compression,
     shifted and turned, in five strengths each, which takes 36 times as long; writes robustness.json and robustness.png.
     """
     if corruptions:
@@ -79,51 +79,54 @@ def command(
 def _print_robustness(robustness: Robustness) -> None:
     print_notes(robustness.notes)
     low, high = robustness.accuracy_interval
-    say(f"{robustness.data_name}, {robustness.split} split: {counted(robustness.n, 'picture')}\n")
-    say(f"accuracy on the pictures as they are  {robustness.accuracy:.2%}  (95% interval {low:.2%} to {high:.2%})")
-    say(f"mean over all corruptions             {robustness.mean:.2%}\n")
+    print_line(f"{robustness.data_name}, {robustness.split} split: {counted(robustness.n, 'image')}\n")
+    print_line(f"accuracy on the images as they are  {robustness.accuracy:.2%}  (95% interval {low:.2%} to {high:.2%})")
+    print_line(f"mean over all corruptions           {robustness.mean:.2%}\n")
     rows = [
         (corrupted.name, *(f"{accuracy:.1%}" for accuracy in (*corrupted.accuracies, corrupted.mean)))
         for corrupted in robustness.corruptions
     ]
     print_table(("strength", "1", "2", "3", "4", "5", "mean"), rows)
-    say("\nthe strengths are:")
+    print_line("\nthe strengths are:")
     for corrupted in robustness.corruptions:
         amounts = ", ".join(f"{amount:g}" for amount in corrupted.amounts)
-        say(f"  {corrupted.name}: {amounts} ({corrupted.what})")
+        print_line(f"  {corrupted.name}: {amounts} ({corrupted.what})")
     _print_files(robustness.files)
 
 
 def _print_files(files: Iterable[Path]) -> None:
-    say("\nwritten:")
+    print_line("\nwritten:")
     for path in files:
-        say(f"  {path}")
+        print_line(f"  {path}")
 
 
 def _print_numbers(report: Report) -> None:
     low, high = report.accuracy_interval
-    scored = f"{report.scored} {plural(report.total, 'picture')}"
-    say(f"{report.data_name}, {report.split} split: {scored} scored, each once\n")
-    if report.refused:
-        say("not scored, because they can't be read:")
-        print_refused(report.refused, "all of them are in the report")
-        say()
-    views = f"; mean answer over {report.views} views" if report.one_view else ""
-    say(
-        f"accuracy           {report.accuracy:7.2%}  (95% interval {low:.2%} to {high:.2%}, n = {report.scored}{views})"
+    scored = f"{report.scored} {plural(report.total, 'image')}"
+    print_line(f"{report.data_name}, {report.split} split: {scored} scored, each once\n")
+    if report.unreadable:
+        print_line("not scored, because they can't be read:")
+        print_unreadable(report.unreadable, "all of them are in the report")
+        print_line()
+    tta_note = f"; mean answer over {report.views} views" if report.without_tta else ""
+    print_line(
+        f"accuracy           {report.accuracy:7.2%}  "
+        f"(95% interval {low:.2%} to {high:.2%}, n = {report.scored}{tta_note})"
     )
-    if report.one_view:
-        low, high = report.one_view.accuracy_interval
-        say(f"  with one view    {report.one_view.accuracy:7.2%}  (95% interval {low:.2%} to {high:.2%})")
-    say(f"balanced accuracy  {report.balanced_accuracy:7.2%}")
-    say(f"top-3 accuracy     {report.top3_accuracy:7.2%}")
-    say(f"log-loss           {report.log_loss:7.4f}  nats")
+    if report.without_tta:
+        low, high = report.without_tta.accuracy_interval
+        print_line(f"  with one view    {report.without_tta.accuracy:7.2%}  (95% interval {low:.2%} to {high:.2%})")
+    print_line(f"balanced accuracy  {report.balanced_accuracy:7.2%}")
+    print_line(f"top-3 accuracy     {report.top3_accuracy:7.2%}")
+    print_line(f"log-loss           {report.log_loss:7.4f}  nats")
     found = report.calibration
     if found:
         temperature = f"{found.temperature:.3g}, of {found.fitted_on}"
     else:
         temperature = "1: not calibrated" if report.temperature == 1 else f"{report.temperature:.3g}"
-    say(f"calibration error  {report.expected_calibration_error:7.2%}  (expected, 15 bins; temperature {temperature})")
+    print_line(
+        f"calibration error  {report.expected_calibration_error:7.2%}  (expected, 15 bins; temperature {temperature})"
+    )
 
 
 def _print_folds(report: Report) -> None:
@@ -132,23 +135,23 @@ def _print_folds(report: Report) -> None:
 
     folds = Run.open(report.run).folds() if report.files else None
     if folds is not None:
-        say(f"cross-validated    {folds.sentence}")
+        print_line(f"cross-validated    {folds.sentence}")
 
 
 def _print_classes(report: Report) -> None:
-    say()
+    print_line()
     rows = [_row(name, scores) for name, scores in report.per_class.items()]
     rows += [_row(f"({name} average)", scores) for name, scores in report.averages.items()]
-    print_table(("class", "precision", "recall", "F1", "pictures"), rows)
+    print_table(("class", "precision", "recall", "F1", "images"), rows)
 
 
 def _row(name: str, scores: Scores) -> tuple[str, ...]:
-    return (name, f"{scores.precision:.3f}", f"{scores.recall:.3f}", f"{scores.f1:.3f}", f"{scores.pictures:,}")
+    return (name, f"{scores.precision:.3f}", f"{scores.recall:.3f}", f"{scores.f1:.3f}", f"{scores.images:,}")
 
 
 def _print_confused(report: Report) -> None:
     confused = report.most_confused()
     if confused:
-        say("\nmost often confused:")
+        print_line("\nmost often confused:")
     for pair in confused:
-        say(f"  {pair.true} taken for {pair.predicted}: {pair.pictures:,}")
+        print_line(f"  {pair.true} taken for {pair.predicted}: {pair.images:,}")

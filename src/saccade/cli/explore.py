@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from saccade.cli.output import print_json, print_notes, print_refused, print_table, say
+from saccade.cli.output import print_json, print_line, print_notes, print_table, print_unreadable
 from saccade.data.sources.own_folders import MARK
 from saccade.errors import DataError
 from saccade.sanitize import counted
@@ -23,23 +23,23 @@ _MOST_CLASSES = 30
 
 @click.command("explore")
 @click.argument("data")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the pictures; default explore-<name>.")
-@click.option("--image-size", type=int, help="Bring the pictures to squares of this many pixels.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the images; default explore-<name>.")
+@click.option("--image-size", type=int, help="Bring the images to squares of this many pixels.")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
 def command(data: str, out: Path | None, image_size: int | None, as_json: bool) -> None:
-    """Look at DATA: counts, sizes, unreadable files, duplicates, and sample pictures."""
+    """Look at DATA: counts, sizes, unreadable files, duplicates, and sample images."""
     from saccade.data.explore import explore
-    from saccade.data.explore_plots import save_drawings
+    from saccade.data.explore_plots import save_plots
     from saccade.data.load import load
 
     dataset = load(data, image_size=image_size, progress=True)
     exploration = explore(dataset)
-    drawings = [str(path) for path in save_drawings(dataset, exploration, _make_folder(out, dataset.name))]
+    plots = [str(path) for path in save_plots(dataset, exploration, _make_folder(out, dataset.name))]
     if as_json:
-        print_json({**exploration.to_dict(), "drawings": drawings})
+        print_json({**exploration.to_dict(), "plots": plots})
         return
     _print(exploration)
-    say(f"\nwritten: {', '.join(drawings)}")
+    print_line(f"\nwritten: {', '.join(plots)}")
 
 
 def _make_folder(out: Path | None, name: str) -> Path:
@@ -49,7 +49,7 @@ def _make_folder(out: Path | None, name: str) -> Path:
     for folder in candidates:
         try:
             folder.mkdir(parents=True)
-            (folder / MARK).touch()  # where it lies within the data, its pictures are none of the data's
+            (folder / MARK).touch()  # where it lies within the data, its images are none of the data's
             return folder
         except FileExistsError:
             continue
@@ -60,11 +60,11 @@ def _make_folder(out: Path | None, name: str) -> Path:
 
 def _print(exploration: Exploration) -> None:
     height, width = exploration.image_size
-    say(f"{exploration.name} ({exploration.source})")
-    say(f"{len(exploration.class_names)} classes; pictures are brought to {height} x {width} pixels\n")
+    print_line(f"{exploration.name} ({exploration.source})")
+    print_line(f"{len(exploration.class_names)} classes; images are brought to {height} x {width} pixels\n")
     _print_counts(exploration)
-    _print_facts(exploration)
-    _print_refused(exploration)
+    _print_summary(exploration)
+    _print_unreadable(exploration)
     print_notes(exploration.notes)
 
 
@@ -78,24 +78,24 @@ def _print_counts(exploration: Exploration) -> None:
     print_table(["class", *splits], [*rows, ["all", *totals]])
 
 
-def _print_facts(exploration: Exploration) -> None:
+def _print_summary(exploration: Exploration) -> None:
     sizes = exploration.sizes
-    commonest_height, commonest_width, pictures = sizes.commonest[0]
+    most_common_height, most_common_width, images = sizes.commonest[0]
     within = ", ".join(f"{count:,} in {split}" for split, count in exploration.duplicates_within.items())
-    say(
+    print_line(
         f"\nsizes: {sizes.different:,} different, from {_size(sizes.smallest)} to {_size(sizes.largest)}; "
-        f"{counted(pictures, 'picture')} of {commonest_height} x {commonest_width}"
+        f"{counted(images, 'image')} of {most_common_height} x {most_common_width}"
     )
-    say(f"modes: {_counts(exploration.modes)}")
-    say(f"formats: {_counts(exploration.formats)}")
-    say(f"exact duplicates: {within}; {counted(exploration.duplicates_across, 'picture')} in more than one split")
-    say(f"mean of red, green, blue (0 to 255): {_channels(exploration.mean)}")
-    say(f"standard deviation: {_channels(exploration.standard_deviation)}")
+    print_line(f"modes: {_counts(exploration.modes)}")
+    print_line(f"formats: {_counts(exploration.formats)}")
+    print_line(f"exact duplicates: {within}; {counted(exploration.duplicates_across, 'image')} in more than one split")
+    print_line(f"mean of red, green, blue (0 to 255): {_channels(exploration.mean)}")
+    print_line(f"standard deviation: {_channels(exploration.standard_deviation)}")
 
 
-def _print_refused(exploration: Exploration) -> None:
-    say(f"unreadable files: {len(exploration.refused):,}")
-    print_refused(exploration.refused, "--json lists them all")
+def _print_unreadable(exploration: Exploration) -> None:
+    print_line(f"unreadable files: {len(exploration.unreadable):,}")
+    print_unreadable(exploration.unreadable, "--json lists them all")
 
 
 def _size(size: tuple[int, int]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from saccade.cli.output import print_json, say
+from saccade.cli.output import print_json, print_line
 from saccade.deploy.formats import FORMATS
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def command(run: str, form: str, out: str | None, as_json: bool) -> None:
     """Save RUN's model so that it opens without Saccade: with Keras, TensorFlow, ONNX Runtime or LiteRT.
 
     It is opened again in a clean process and has to give RUN's answers; otherwise nothing is left. Beside it lies a
-    folder with labels, metadata and a program that classifies a picture with it.
+    folder with labels, metadata and a program that classifies an image with it.
     """
     from saccade.runs.run import Run
 
@@ -64,15 +64,15 @@ def _as_dict(exported: Export) -> dict[str, Any]:
 
 def _print_result(exported: Export) -> None:
     for path in exported.files:
-        say(f"written: {path}")
-    say(f"size: {exported.size_bytes / 1e6:.1f} MB")
-    pictures = "validation pictures" if exported.origin == "validation" else "random pictures, as the run kept none"
-    say(
-        f"checked in a clean process on {exported.pictures:,} {pictures}: "
+        print_line(f"written: {path}")
+    print_line(f"size: {exported.size_bytes / 1e6:.1f} MB")
+    images = "validation images" if exported.origin == "validation" else "random images, as the run kept none"
+    print_line(
+        f"checked in a clean process on {exported.images:,} {images}: "
         f"largest difference from the run's probabilities {exported.largest_difference:.1g}, "
         f"the same class for {exported.same_class:.1%}"
     )
-    say("to open it, with pixels from 0 to 255:")
+    print_line("to open it, with pixels from 0 to 255:")
     for line in _HOW_TO_OPEN[exported.format.partition("-")[0]]:
-        say(f"  {line.format(path=str(exported.path), json=str(exported.files[1]))}")
-    say(f"or: {shlex.join(['python', str(exported.files[-1] / 'example.py'), 'PICTURE'])}")
+        print_line(f"  {line.format(path=str(exported.path), json=str(exported.files[1]))}")
+    print_line(f"or: {shlex.join(['python', str(exported.files[-1] / 'example.py'), 'IMAGE'])}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from saccade.cli.output import print_json, say
+from saccade.cli.output import print_json, print_line
 from saccade.cli.train import result_of
 from saccade.cli.train_options import begun, checked, source_given
 from saccade.sanitize import command_line
@@ -32,7 +32,7 @@ def cross_validated(
         folds: how many.
         out: the run directory.
         settings: recipe keys to change.
-        split_from: an earlier run.
+        split_from: a previous run.
         options: the others of `saccade train`.
     """
     source = source_given(**options)
@@ -41,18 +41,20 @@ def cross_validated(
     from saccade.runs.run import Run
 
     check_place(out)
-    earlier = None if split_from is None else Run.open(split_from)
+    previous_run = None if split_from is None else Run.open(split_from)
     dataset, recipe = begun(source, settings, **options)
-    run = cross_validate(dataset, folds, recipe=recipe, source=source, out=out, split_from=earlier, progress=progress())
+    run = cross_validate(
+        dataset, folds, recipe=recipe, source=source, out=out, split_from=previous_run, progress=progress()
+    )
     record = run.folds()
     if as_json:
         print_json(result_of(run) | {"folds": record and record.model_dump()})
         return
     status = run.status()
-    say(
-        f"trained on {run.data_name}, on all pictures but those of the test split: weights of epoch "
+    print_line(
+        f"trained on {run.data_name}, on all images but those of the test split: weights of epoch "
         f"{status.kept_epoch} of {run.recipe.epochs} kept"
     )
     if record is not None:
-        say(f"{record.sentence}; the test split has not been looked at")
-    say(f"run: {run.path}\nnext: {command_line('evaluate', run.path)}")
+        print_line(f"{record.sentence}; the test split has not been looked at")
+    print_line(f"run: {run.path}\nnext: {command_line('evaluate', run.path)}")

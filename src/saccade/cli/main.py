@@ -1,4 +1,4 @@
-"""The `saccade` command: finds the verb, shows errors plainly. Verbs load only what they need, when they are called."""
+"""The `saccade` command: finds a command, shows errors plainly. Commands load only what they need, when called."""
 
 from __future__ import annotations
 
@@ -11,39 +11,40 @@ from typing import Any
 
 import click
 
-from saccade.cli.output import say
+from saccade.cli.output import print_line
 from saccade.errors import SaccadeError
 from saccade.keras_loading import this_process_is_our_own
 
-# verb -> what it does, in the order of a first session. The module saccade.cli.<verb>, - written _, holds the command.
-VERBS = {
-    "explore": "Look at data: counts, sizes, unreadable files, duplicates, sample pictures.",
-    "audit": "Find what is wrong with data: label errors, duplicates, leaks, odd pictures.",
+# command -> what it does, in the order of a first session. The module saccade.cli.<command>, - written _, holds the
+# command.
+COMMANDS = {
+    "explore": "Look at data: counts, sizes, unreadable files, duplicates, sample images.",
+    "audit": "Find what is wrong with data: label errors, duplicates, leaks, odd images.",
     "train": "Train a classifier; leaves a run directory.",
     "tune": "Search better settings for a recipe, and see whether they are better.",
-    "learning-curve": "Tell whether more pictures would help, from trainings on fewer.",
+    "learning-curve": "Tell whether more images would help, from trainings on fewer.",
     "evaluate": "Measure a run on the test split, with intervals.",
     "report": "Make a page to read of a run, and a model card.",
     "compare": "Compare runs, with a verdict: better, or not distinguishable.",
-    "predict": "Classify pictures with a run.",
+    "predict": "Classify images with a run.",
     "export": "Save a run's model for Keras, TensorFlow, ONNX Runtime or LiteRT.",
     "benchmark": "Measure a run in every format: size, accuracy, speed, memory, start.",
-    "serve": "Answer requests for pictures' classes: a page and an API.",
+    "serve": "Answer requests for images' classes: a page and an API.",
     "recipes": "List the recipes, or show one.",
     "cache": "Show what the cache holds, or clear it.",
 }
 
 
-class Verbs(click.Group):
-    """Verbs by name; a module is imported only when its verb is called, a near miss is named."""
+class CommandGroup(click.Group):
+    """Commands by name; a module is imported only when its command is called, a near miss is named."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The verbs in the order of a first session."""
-        return list(VERBS)
+        """The commands in the order of a first session."""
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The verb's command, its module imported now."""
-        if cmd_name not in VERBS:
+        """The command of a name, its module imported now."""
+        if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"saccade.cli.{cmd_name.replace('-', '_')}").command
         return command
@@ -51,23 +52,23 @@ class Verbs(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, with the nearest verb named when there is none of that name."""
-        if args and args[0] not in VERBS and not args[0].startswith("-"):
-            near = difflib.get_close_matches(args[0], VERBS, n=1)
-            hint = f"Did you mean '{near[0]}'?" if near else f"The commands are {', '.join(VERBS)}."
+        """As click does, with the nearest command named when there is none of that name."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"Did you mean '{near[0]}'?" if near else f"The commands are {', '.join(COMMANDS)}."
             ctx.fail(f"No such command '{args[0]}'. {hint}")
         name, command, rest = super().resolve_command(ctx, args)
         if command is not None and any(word == "" or word.endswith("=") for word in rest):
-            _refuse_empty(command, name, rest)
+            _reject_empty(command, name, rest)
         return name, command, rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of verbs, without importing them."""
+        """The list of commands, without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl(list(VERBS.items()))
+            formatter.write_dl(list(COMMANDS.items()))
 
 
-def _refuse_empty(command: click.Command, name: str | None, words: list[str]) -> None:
+def _reject_empty(command: click.Command, name: str | None, words: list[str]) -> None:
     """Fails where an argument or an option is empty, as of a shell variable that is not set: no path is empty.
 
     An empty path would be the current folder.
@@ -81,12 +82,12 @@ def _refuse_empty(command: click.Command, name: str | None, words: list[str]) ->
             raise click.UsageError(f"{named} is empty: is a shell variable not set?", context)
 
 
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="saccade")
 def cli() -> None:
-    """From pictures in class folders, or CIFAR-10, to a classifier that you can trust.
+    """From images in class folders, or CIFAR-10, to a classifier that you can trust.
 
-    A first session: saccade explore DATA, saccade train DATA, saccade evaluate RUN, saccade predict RUN PICTURE.
+    A first session: saccade explore DATA, saccade train DATA, saccade evaluate RUN, saccade predict RUN IMAGE.
     DATA is cifar10, digits, a folder of class folders, or an archive of one.
     """
 
@@ -100,10 +101,10 @@ def main() -> None:
         error.show()
         code = error.exit_code
     except SaccadeError as error:
-        say(f"error: {error}", err=True)
+        print_line(f"error: {error}", err=True)
         code = 1
     except (click.Abort, KeyboardInterrupt):
-        say("stopped", err=True)
+        print_line("stopped", err=True)
         code = 130
     except BrokenPipeError:
         # The reader went away (`saccade ... | head`): nothing more to say, and nothing to say it to.
@@ -111,9 +112,9 @@ def main() -> None:
         code = 141
     except OSError as error:
         # A full disk, a folder that may not be written: a fact of the machine, not a fault of the program.
-        say(f"error: {error.strerror or error}" + (f": '{error.filename}'" if error.filename else ""), err=True)
+        print_line(f"error: {error.strerror or error}" + (f": '{error.filename}'" if error.filename else ""), err=True)
         if error.errno == errno.ENAMETOOLONG:
-            say("  expected: a path of names that this system allows, mostly of 255 bytes at most", err=True)
+            print_line("  expected: a path of names that this system allows, mostly of 255 bytes at most", err=True)
         try:
             sys.stdout.flush()
         except OSError:

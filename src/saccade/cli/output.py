@@ -1,4 +1,4 @@
-"""How the verbs print: JSON for programs, plain lines for people."""
+"""How the commands print: JSON for programs, plain lines for people."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import click
 from saccade.sanitize import printable, printable_json, shortened
 
 if TYPE_CHECKING:
-    from saccade.data.dataset import RefusedPicture
+    from saccade.data.dataset import UnreadableImage
 
-_MOST_REFUSED = 10
+_MOST_UNREADABLE = 10
 _GAP = 2  # spaces between the columns of a table
 _NARROWEST = 16  # characters to which a column is reduced at most; a number is shorter
 
 
-def say(text: str = "", *, err: bool = False) -> None:
+def print_line(text: str = "", *, err: bool = False) -> None:
     """Prints lines, on stderr if `err`. Names of files and classes come through here: no terminal obeys one."""
     click.echo(printable(text, lines=True), err=err)
 
@@ -32,7 +32,7 @@ def print_json(value: Any) -> None:
 def print_notes(notes: Iterable[str]) -> None:
     """What must be said of the data, on stderr, a line each."""
     for note in notes:
-        say(f"note: {note}", err=True)
+        print_line(f"note: {note}", err=True)
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -45,7 +45,7 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     widths = _fitted([max(len(row[column]) for row in table) for column in range(len(header))])
     for row in ([shortened(cell, width) for cell, width in zip(row, widths, strict=True)] for row in table):
         cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        say("  ".join(cells).rstrip())
+        print_line("  ".join(cells).rstrip())
 
 
 def terminal_width() -> int:
@@ -62,9 +62,9 @@ def _fitted(widths: list[int]) -> list[int]:
     return widths
 
 
-def print_refused(refused: Sequence[RefusedPicture], rest: str, *, err: bool = False) -> None:
-    """The first ten refused pictures with their reasons, and where the rest can be read; on stderr if `err`."""
-    for picture in refused[:_MOST_REFUSED]:
-        say(f"  {picture.path}: {picture.reason}", err=err)
-    if len(refused) > _MOST_REFUSED:
-        say(f"  and {len(refused) - _MOST_REFUSED:,} more; {rest}", err=err)
+def print_unreadable(unreadable: Sequence[UnreadableImage], rest: str, *, err: bool = False) -> None:
+    """The first ten unreadable images with their reasons, and where the rest can be read; on stderr if `err`."""
+    for image in unreadable[:_MOST_UNREADABLE]:
+        print_line(f"  {image.path}: {image.reason}", err=err)
+    if len(unreadable) > _MOST_UNREADABLE:
+        print_line(f"  and {len(unreadable) - _MOST_UNREADABLE:,} more; {rest}", err=err)

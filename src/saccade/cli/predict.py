@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from saccade.cli.output import print_json, print_notes, say
+from saccade.cli.output import print_json, print_line, print_notes
 from saccade.sanitize import counted, printable
 
 if TYPE_CHECKING:
@@ -22,47 +22,47 @@ if TYPE_CHECKING:
 
 @click.command("predict")
 @click.argument("run", type=click.Path())
-@click.argument("pictures", nargs=-1, required=True, metavar="PICTURE...")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="How many classes to show.")
 @click.option(
     "--abstain", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="PART",
-    help="Say 'unsure' so that at least this part of the answers is right, such as 0.99, on pictures drawn like the "
-    "validation pictures.",
+    help="Abstain so that at least this part of the predictions is correct, such as 0.99, on images drawn like the "
+    "validation images.",
 )  # fmt: skip
-@click.option("--familiarity", is_flag=True, help="Tell how much like the training pictures each picture is.")
+@click.option("--familiarity", is_flag=True, help="Tell how much like the training images each image is.")
 @click.option("--json", "as_json", is_flag=True, help="Print the predictions as JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print the predictions as CSV.")
 def command(
-    run: str, pictures: tuple[str, ...], top: int, abstain: float | None, familiarity: bool, as_json: bool, as_csv: bool
+    run: str, images: tuple[str, ...], top: int, abstain: float | None, familiarity: bool, as_json: bool, as_csv: bool
 ) -> None:
-    """Classify pictures with RUN, a run or an exported ONNX or LiteRT file.
+    """Classify images with RUN, a run or an exported ONNX or LiteRT file.
 
-    PICTURE is a file, a folder, a glob, or DATA:test:0 for one of a dataset's own pictures, whose true class is then
-    shown as well. Of folders and globs, files that are no pictures by name, such as labels.csv, are left out. The exit
-    code is 1 if any picture could not be read.
+    IMAGE is a file, a folder, a glob, or DATA:test:0 for one of a dataset's own images, whose true class is then
+    shown as well. Of folders and globs, files that are no images by name, such as labels.csv, are left out. The exit
+    code is 1 if any image could not be read.
     """
     if as_json and as_csv:
         raise click.UsageError("Give either --json or --csv.")
 
-    from saccade.inference.image_inputs import find_pictures
+    from saccade.inference.image_inputs import find_images
     from saccade.inference.load_model import open_model
     from saccade.inference.predict import predict_found
 
     model = open_model(run)
-    promise = _promised(model, abstain)
-    found = find_pictures(pictures)
+    target_accuracy = _checked_target(model, abstain)
+    found = find_images(images)
     print_notes(found.notes)
-    predictions = predict_found(model, found, top=top, abstain=promise, familiarity=familiarity, progress=True)
+    predictions = predict_found(model, found, top=top, abstain=target_accuracy, ood=familiarity, progress=True)
     top = min(top, len(model.class_names))
     show = _print_json if as_json else _print_csv if as_csv else _print_lines
     show(predictions, top)
-    refused = sum(prediction.refusal is not None for prediction in predictions)
-    if refused:
-        say(f"{refused:,} of {counted(len(predictions), 'picture')} could not be read", err=True)
+    unreadable = sum(prediction.unreadable_reason is not None for prediction in predictions)
+    if unreadable:
+        print_line(f"{unreadable:,} of {counted(len(predictions), 'image')} could not be read", err=True)
         raise SystemExit(1)
 
 
-def _promised(model: Run | ModelFile, abstain: float | None) -> float | Abstention | None:
+def _checked_target(model: Run | ModelFile, abstain: float | None) -> float | Abstention | None:
     """What a promise takes, told; or, where none is asked for, whether the probabilities mean anything."""
     from saccade.runs.run import Run
 
@@ -71,29 +71,29 @@ def _promised(model: Run | ModelFile, abstain: float | None) -> float | Abstenti
     calibration = model.calibration()
     if abstain is None:
         if calibration is None:
-            say("note: the probabilities are not calibrated (temperature 1): no validation pictures", err=True)
+            print_line("note: the probabilities are not calibrated (temperature 1): no validation images", err=True)
         return None
     from saccade.inference.selective_prediction import abstention_of
 
     found = abstention_of(model, abstain)
-    print_notes(_notes_on_promise(model))
-    kind = "out-of-fold picture" if calibration and calibration.out_of_fold else "validation picture"
-    say(
-        f"unsure below {found.threshold:.1%}: of {counted(found.pictures, kind)} {found.coverage:.1%} are "
-        f"answered, {found.wrong:,} of them wrongly (95% bound {found.bound:.2%})",
+    print_notes(_notes_on_target_accuracy(model))
+    kind = "out-of-fold image" if calibration and calibration.out_of_fold else "validation image"
+    print_line(
+        f"abstained below {found.threshold:.1%}: of {counted(found.images, kind)} {found.coverage:.1%} are "
+        f"answered, {found.incorrect:,} of them wrongly (95% bound {found.bound:.2%})",
         err=True,
     )
     return found
 
 
-def _notes_on_promise(run: Run) -> Iterator[str]:
+def _notes_on_target_accuracy(run: Run) -> Iterator[str]:
     """What the evaluation of the present weights, if there is one, says against a promise."""
     evaluation = run.evaluation()
     if evaluation is None or evaluation.accuracy is None or evaluation.accuracy_interval is None:
         return
-    from saccade.evaluation.distribution_shift import note_on_unlike_pictures
+    from saccade.evaluation.distribution_shift import note_on_unlike_images
 
-    yield from note_on_unlike_pictures(run, evaluation.accuracy, evaluation.accuracy_interval)
+    yield from note_on_unlike_images(run, evaluation.accuracy, evaluation.accuracy_interval)
 
 
 def _print_json(predictions: list[Prediction], _top: int) -> None:
@@ -104,31 +104,31 @@ def _print_csv(predictions: list[Prediction], top: int) -> None:
     rows = io.StringIO()
     writer = csv.writer(rows, lineterminator="\n")
     ranks = [name for rank in range(1, top + 1) for name in (f"class_{rank}", f"probability_{rank}")]
-    writer.writerow(["picture", "true_class", *ranks, "unsure", "familiarity", "refusal"])
+    writer.writerow(["image", "true_class", *ranks, "abstained", "ood_score", "unreadable_reason"])
     for prediction in predictions:
         cells = [cell for best in prediction.top for cell in (best.class_name, f"{best.probability:.6f}")]
         cells += [""] * (len(ranks) - len(cells))
         names = (printable(prediction.name), printable(prediction.true_class or ""))
-        unsure = "" if prediction.refusal else str(prediction.unsure).lower()
-        familiar = "" if prediction.familiarity is None else f"{prediction.familiarity:.4f}"
-        writer.writerow([*names, *cells, unsure, familiar, prediction.refusal or ""])
-    say(rows.getvalue().rstrip("\n"))
+        abstained = "" if prediction.unreadable_reason else str(prediction.abstained).lower()
+        ood_score = "" if prediction.ood_score is None else f"{prediction.ood_score:.4f}"
+        writer.writerow([*names, *cells, abstained, ood_score, prediction.unreadable_reason or ""])
+    print_line(rows.getvalue().rstrip("\n"))
 
 
 def _print_lines(predictions: list[Prediction], _top: int) -> None:
     for prediction in predictions:
-        if prediction.refusal is not None:
-            say(f"{printable(prediction.name)}: refused: {prediction.refusal}")
+        if prediction.unreadable_reason is not None:
+            print_line(f"{printable(prediction.name)}: unreadable: {prediction.unreadable_reason}")
             continue
         best = ", ".join(f"{one.class_name} {one.probability:.1%}" for one in prediction.top)
         truth = ""
         if prediction.true_class is not None:
-            right = prediction.true_class == prediction.top[0].class_name
-            judged = "unsure" if prediction.unsure else "right" if right else "wrong"
+            correct = prediction.true_class == prediction.top[0].class_name
+            judged = "abstained" if prediction.abstained else "right" if correct else "wrong"
             truth = f" (true class: {prediction.true_class}, {judged})"
-        said = f"unsure ({best})" if prediction.unsure else best
-        if prediction.unfamiliar:
-            said += f"; unlike the training pictures (familiarity {prediction.familiarity:.1%})"
-        elif prediction.familiarity is not None:
-            said += f"; familiarity {prediction.familiarity:.1%}"
-        say(f"{printable(prediction.name)}: {said}{truth}")
+        text = f"abstained ({best})" if prediction.abstained else best
+        if prediction.is_ood:
+            text += f"; unlike the training images (OOD score {prediction.ood_score:.1%})"
+        elif prediction.ood_score is not None:
+            text += f"; OOD score {prediction.ood_score:.1%}"
+        print_line(f"{printable(prediction.name)}: {text}{truth}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from saccade.cli.output import print_json, print_table, say, terminal_width
+from saccade.cli.output import print_json, print_line, print_table, terminal_width
 from saccade.recipes import ENTRIES, Entry, Recipe, get_entry
 from saccade.sanitize import counted
 
@@ -54,29 +54,29 @@ def _print_list(entries: list[Entry]) -> None:
         for entry in entries
     ]
     print_table(("recipe", "epochs", "weights", "accuracy", "time"), rows)
-    say(
-        "\nepochs: plain + augmented. weights: for 32x32 pictures and ten classes. accuracy and time: as measured, "
+    print_line(
+        "\nepochs: plain + augmented. weights: for 32x32 images and ten classes. accuracy and time: as measured, "
         "see `saccade recipes NAME`. Without --recipe: fast up to 64x64 pixels, folder above, quick below 16 a side.\n"
     )
     for entry in entries:
-        say(f"{entry.recipe.name}: {entry.purpose}")
-        say(f"  from: {entry.origin}")
-        say(f"  network: {entry.network}")
+        print_line(f"{entry.recipe.name}: {entry.purpose}")
+        print_line(f"  from: {entry.origin}")
+        print_line(f"  network: {entry.network}")
 
 
 def _print_one(entry: Entry) -> None:
-    say(f"{entry.recipe.name}: {entry.purpose}")
-    say(f"from: {entry.origin}")
-    say(f"network: {entry.network}; {entry.parameters:,} weights for 32x32 pictures and ten classes")
-    say(f"result: {_measured(entry)}\n")
+    print_line(f"{entry.recipe.name}: {entry.purpose}")
+    print_line(f"from: {entry.origin}")
+    print_line(f"network: {entry.network}; {entry.parameters:,} weights for 32x32 images and ten classes")
+    print_line(f"result: {_measured(entry)}\n")
     settings = entry.recipe.model_dump(exclude={"name"})
     rows = [(key, str(value).lower(), Recipe.model_fields[key].description or "") for key, value in settings.items()]
     width, value_width = max(len(row[0]) for row in rows), max(len(row[1]) for row in rows)
     for key, value, description in rows:
         start = f"{key.ljust(width)}  {value.rjust(value_width)}  "
         room = max(terminal_width(), len(start) + _NARROWEST_DESCRIPTION)
-        say(textwrap.fill(description, room, initial_indent=start, subsequent_indent=" " * len(start)))
-    say("\nchange a key: saccade train DATA --recipe NAME --set KEY=VALUE")
+        print_line(textwrap.fill(description, room, initial_indent=start, subsequent_indent=" " * len(start)))
+    print_line("\nchange a key: saccade train DATA --recipe NAME --set KEY=VALUE")
 
 
 def _measured(entry: Entry) -> str:
@@ -85,8 +85,8 @@ def _measured(entry: Entry) -> str:
         return entry.unmeasured
     low, high = measured.interval
     return (
-        f"{measured.accuracy:.2%} on the test part of {measured.data} (95% interval {low:.2%} to {high:.2%}, "
-        f"n = {measured.pictures:,}, {counted(measured.seeds, 'seed')}) after {measured.epochs} "
+        f"{measured.accuracy:.2%} on the test split of {measured.data} (95% interval {low:.2%} to {high:.2%}, "
+        f"n = {measured.images:,}, {counted(measured.seeds, 'seed')}) after {measured.epochs} "
         f"epochs, {measured.minutes:.1f} minutes, {measured.seconds_per_epoch:.1f} s an epoch, "
         f"{measured.peak_memory_mb:,} MB of memory, {measured.machine}"
     )

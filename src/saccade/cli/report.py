@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from saccade.cli.output import print_json, say
+from saccade.cli.output import print_json, print_line
 
 
 @click.command("report")
@@ -27,8 +27,8 @@ def command(run: str, data: str | None, as_json: bool) -> None:
     if as_json:
         print_json({"page": str(made.page), "card": str(made.card) if made.card else None})
         return
-    say(f"written: {made.page}")
+    print_line(f"written: {made.page}")
     if made.card:
-        say(f"written: {made.card}")
+        print_line(f"written: {made.card}")
     else:
-        say(f"left alone, because somebody else wrote it: {opened.path / 'README.md'}")
+        print_line(f"left alone, because somebody else wrote it: {opened.path / 'README.md'}")

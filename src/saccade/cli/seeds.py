@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from saccade.cli.output import print_json, say
+from saccade.cli.output import print_json, print_line
 from saccade.cli.train import OPTIMISTIC, result_of
 from saccade.sanitize import command_line, counted
 
@@ -29,7 +29,7 @@ def print_series(trainings: Iterable[SeedTraining], seeds: int, out: str | None,
     ended = []
     for training in trainings:
         ended.append(training)
-        say(_line(training), err=as_json)
+        print_line(_line(training), err=as_json)
     results = [result_of(training.run) for training in ended if training.run is not None]
     whole = [result for result in results if result["state"] != "interrupted"]
     if as_json:
@@ -38,7 +38,7 @@ def print_series(trainings: Iterable[SeedTraining], seeds: int, out: str | None,
         _conclude(whole)
     interrupted = len(whole) < len(results)
     if interrupted or len(whole) < seeds:
-        _tell_how_to_go_on(ended, out)
+        _print_how_to_resume(ended, out)
         raise SystemExit(130 if interrupted else 1)
 
 
@@ -47,7 +47,7 @@ def _line(training: SeedTraining) -> str:
         return f"seed {training.seed}: failed: {training.error}"
     result = result_of(training.run)
     accuracy = result["validation_accuracy"]
-    validated = "no validation part" if accuracy is None else f"validation accuracy {accuracy:.2%}"
+    validated = "no validation split" if accuracy is None else f"validation accuracy {accuracy:.2%}"
     stopped = {"finished": "", "stopped early": ", stopped early", "interrupted": ", interrupted"}[result["state"]]
     there = " (was there)" if training.was_there else ""
     return f"seed {training.seed}: {validated}{stopped}, {training.run.path}{there}"
@@ -78,20 +78,20 @@ def _conclude(whole: Sequence[dict[str, Any]]) -> None:
     mean, deviation = _spread(whole)
     if mean is not None:
         spread = "" if deviation is None else f" ± {100 * deviation:.2f} points (standard deviation)"
-        pictures = whole[0]["validation_pictures"]
-        say(
+        images = whole[0]["validation_images"]
+        print_line(
             f"validation accuracy {mean:.2%}{spread}, n = {counted(len(whole), 'seed')}, each on "
-            f"{counted(pictures, 'picture')}; the test split has not been looked at"
+            f"{counted(images, 'image')}; the test split has not been looked at"
         )
         if whole[0]["weights_chosen_by_validation"]:
-            say(f"these accuracies are {OPTIMISTIC}")
+            print_line(f"these accuracies are {OPTIMISTIC}")
     if whole:
-        say(f"next: {command_line('compare', *(result['run'] for result in whole), 'OTHER-RUN')}")
+        print_line(f"next: {command_line('compare', *(result['run'] for result in whole), 'OTHER-RUN')}")
 
 
-def _tell_how_to_go_on(ended: Sequence[SeedTraining], out: str | None) -> None:
+def _print_how_to_resume(ended: Sequence[SeedTraining], out: str | None) -> None:
     if out is not None:
-        say("to go on with those that are missing: the same command again", err=True)
+        print_line("to go on with those that are missing: the same command again", err=True)
     for training in ended:
         if out is None and training.run is not None and training.run.status().state == "interrupted":
-            say(f"to go on with it: {command_line('train', '--resume', training.run.path)}", err=True)
+            print_line(f"to go on with it: {command_line('train', '--resume', training.run.path)}", err=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from saccade.cli.output import say
+from saccade.cli.output import print_line
 
 
 @click.command("serve")
@@ -17,8 +17,8 @@ from saccade.cli.output import say
 @click.option("--allow-host", multiple=True, metavar="NAME", help="A further name by which the server may be called.")
 @click.option(
     "--abstain", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="PART",
-    help="Say 'unsure' so that at least this part of the answers is right, such as 0.99, on pictures drawn like the "
-    "validation pictures.",
+    help="Abstain so that at least this part of the predictions is correct, such as 0.99, on images drawn like the "
+    "validation images.",
 )  # fmt: skip
 def command(
     runs: tuple[str, ...],
@@ -30,21 +30,23 @@ def command(
 ) -> None:
     """Answer requests with the models of RUNs, runs or exported ONNX files: a page, and an API.
 
-    The page is for pictures that you drop, choose, paste or take. The API speaks the protocols of TensorFlow Serving
+    The page is for images that you drop, choose, paste or take. The API speaks the protocols of TensorFlow Serving
     and KServe; the path /docs lists it. Ctrl-C or SIGTERM ends it once everything that was accepted is answered.
     """
-    from saccade.deploy.server.serve import Listening, answer_requests
+    from saccade.deploy.server.serve import Listening, handle_requests
     from saccade.web.limits import Limits
 
     token = None if token_file is None else _token_in(token_file)
     with Listening(host, port) as listening:
 
         def ready() -> None:
-            say(f"serving at {listening.address}", err=True)
+            print_line(f"serving at {listening.address}", err=True)
             if token is None and host not in ("127.0.0.1", "localhost", "::1"):
-                say("note: whoever can reach this machine can ask: --token-file FILE makes them show a token", err=True)
+                print_line(
+                    "note: whoever can reach this machine can ask: --token-file FILE makes them show a token", err=True
+                )
 
-        answer_requests(listening, runs, token, allow_host, abstain, Limits(), ready)
+        handle_requests(listening, runs, token, allow_host, abstain, Limits(), ready)
 
 
 def _token_in(path: str) -> str:

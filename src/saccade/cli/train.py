@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from saccade.cli.output import print_json, print_notes, say
+from saccade.cli.output import print_json, print_line, print_notes
 from saccade.cli.train_options import (
     begun,
     checked,
     loaded,
+    print_without_effect,
     resolved,
     settings_given,
     source_given,
-    tell_without_effect,
 )
 from saccade.sanitize import command_line
 
@@ -54,12 +54,12 @@ def _duration(_context: click.Context, _parameter: click.Parameter, value: str |
     metavar="N",
     help="Choose recipe, size and epochs so that all, saving included, takes N minutes.",
 )
-@click.option("--batch-size", type=click.IntRange(min=1), help="Pictures in a step.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Images in a step.")
 @click.option("--seed", type=click.IntRange(min=0), help="Another seed gives another training; the same one the same.")
 @click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="Train N runs, with --seed and the next N - 1.")
 @click.option(
     "--folds", type=click.IntRange(2, 20), metavar="K",
-    help="Of few pictures: measure on all of them by K trainings, each without a part, then train on all.",
+    help="Of few images: measure on all of them by K trainings, each without a part, then train on all.",
 )  # fmt: skip
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", callback=settings_given, help="Change a recipe key."
@@ -75,9 +75,9 @@ def _duration(_context: click.Context, _parameter: click.Parameter, value: str |
     help="With --extend: keep the last learning rate (default), start the schedule anew, or fall from there to 0.",
 )
 @click.option("--force", is_flag=True, help="With --resume: although data, versions or machine differ.")
-@click.option("--fixes", metavar="FILE", help="Drop and relabel pictures as this fixes.csv says; see saccade audit.")
-@click.option("--split-from", metavar="RUN", help="Pictures that RUN had stay training, validation or test pictures.")
-@click.option("--strict", is_flag=True, help="Fail if a picture can't be read, instead of leaving it out.")
+@click.option("--fixes", metavar="FILE", help="Drop and relabel images as this fixes.csv says; see saccade audit.")
+@click.option("--split-from", metavar="RUN", help="Images that RUN had stay training, validation or test images.")
+@click.option("--strict", is_flag=True, help="Fail if an image can't be read, instead of leaving it out.")
 @click.option("--tensorboard", is_flag=True, help="Write logs for TensorBoard into the run's folder tensorboard.")
 @click.option("--mlflow", is_flag=True, help="Log to MLflow, where its environment variables say.")
 @click.option("--summary", is_flag=True, help="Print the network's layers.")
@@ -94,8 +94,8 @@ def command(context: click.Context, /, resume: str | None, extend: str | None, a
 
     With --minutes the plan is shown first, and kept to by planning the rest anew where the machine gets slower or
     faster. What is named, by --recipe or --set, is kept.
-    With --from, a network that has learned from other pictures gets a new head, and is then trained on carefully: the
-    way when pictures are few. SOURCE is a run, the weights.safetensors of one, or the name of a network of
+    With --from, a network that has learned from other images gets a new head, and is then trained on carefully: the
+    way when images are few. SOURCE is a run, the weights.safetensors of one, or the name of a network of
     keras.applications, such as MobileNetV3Small or EfficientNetV2B0, whose ImageNet weights Keras downloads.
 
     With --seeds and --out DIR the runs are DIR/seed-0, DIR/seed-1 and so on, and the same command goes on with those
@@ -179,7 +179,7 @@ def _train(out: str | None, settings: dict[str, Any], minutes: float | None, beg
             dataset, budget, recipe=options["recipe"], out=out, settings=settings, split_from=split_from,
             progress=_progress(**options),
         )  # fmt: skip
-        tell_without_effect(run.recipe, settings)  # the plan has chosen the epochs
+        print_without_effect(run.recipe, settings)  # the plan has chosen the epochs
         return run
 
     from saccade.training.train import train
@@ -190,7 +190,7 @@ def _train(out: str | None, settings: dict[str, Any], minutes: float | None, beg
 
 def _transfer(source: Source, out: str | None, settings: dict[str, Any], /, **options: Any) -> Run:
     if options["split_from"] is not None:
-        raise click.UsageError("--split-from has no meaning beside --from: it parts the pictures itself.")
+        raise click.UsageError("--split-from has no meaning beside --from: it parts the images itself.")
     settings = checked(settings, **options)
     from saccade.runs.create import check_free
     from saccade.training.transfer import transfer
@@ -232,7 +232,7 @@ def _progress(*, tensorboard: bool, mlflow: bool, summary: bool, **_others: Any)
 
 
 MEASURED_BY_EVALUATE = "`saccade evaluate` measures on the test split"
-OPTIMISTIC = f"optimistic: these same pictures chose the weights; {MEASURED_BY_EVALUATE}"
+OPTIMISTIC = f"optimistic: these same images chose the weights; {MEASURED_BY_EVALUATE}"
 """What a validation accuracy is where the weights were chosen by it."""
 
 
@@ -248,51 +248,51 @@ def result_of(run: Run) -> dict[str, Any]:
         "state": status.state,
         "epochs": status.epochs,
         "kept_epoch": status.kept_epoch,
-        "validation_pictures": validation_pictures(run),
+        "validation_images": validation_images(run),
         "validation_accuracy": kept.validation_accuracy,
         "weights_chosen_by_validation": run.recipe.weights_chosen_by_validation,
-        "calibration_pictures": calibration.pictures if calibration else 0,
+        "calibration_images": calibration.images if calibration else 0,
         "notes": list(run.data.notes),
     }
 
 
-def validation_pictures(run: Run) -> int:
-    """How many pictures the run's validation accuracy is of."""
-    counted = run.status().validation_pictures
-    return run.data.pictures["validation"] if counted is None else counted
+def validation_images(run: Run) -> int:
+    """How many images the run's validation accuracy is of."""
+    counted = run.status().validation_images
+    return run.data.images["validation"] if counted is None else counted
 
 
 def _conclude(run: Run) -> None:
-    status, n = run.status(), validation_pictures(run)
+    status, n = run.status(), validation_images(run)
     kept = run.history()[status.kept_epoch - 1]
     ended = {"finished": "trained", "stopped early": "stopped early", "interrupted": "interrupted"}[status.state]
     epochs = run.recipe.epochs if run.plan() is None else status.epochs
-    say(f"{ended} on {run.data_name}: weights of epoch {status.kept_epoch} of {epochs} kept")
+    print_line(f"{ended} on {run.data_name}: weights of epoch {status.kept_epoch} of {epochs} kept")
     if kept.validation_accuracy is not None:
         from saccade.evaluation.metrics import wilson_interval
 
         low, high = wilson_interval(round(kept.validation_accuracy * n), n)
-        say(
+        print_line(
             f"validation accuracy {kept.validation_accuracy:.2%} (95% interval {low:.2%} to {high:.2%}, n = {n:,}); "
             "the test split has not been looked at"
         )
     for line in validation_in_words(run):
-        say(line)
+        print_line(line)
     path = Path(run.path)
     if status.state == "interrupted":
-        say(f"to go on with it: {command_line('train', '--resume', path)}")
-    say(f"run: {path}\nnext: {command_line('evaluate', path)}")
+        print_line(f"to go on with it: {command_line('train', '--resume', path)}")
+    print_line(f"run: {path}\nnext: {command_line('evaluate', path)}")
 
 
 def validation_in_words(run: Run) -> Iterator[str]:
-    """What the validation pictures were used for, where they were used for more than the accuracy."""
+    """What the validation images were used for, where they were used for more than the accuracy."""
     calibration, chosen = run.calibration(), run.recipe.weights_chosen_by_validation
     calibrates = "temperature, --abstain and --familiarity"
-    if calibration is not None and calibration.selection == "other pictures":
-        first, second = calibration.selection_pictures, calibration.pictures
+    if calibration is not None and calibration.selection == "other images":
+        first, second = calibration.selection_images, calibration.images
         did = "chose the weights" if chosen else "chose the last epoch or the penalty of the head"
         yield (
-            f"the {first + second:,} validation pictures were divided into two halves: {first:,} {did} and give this "
+            f"the {first + second:,} validation images were divided into two halves: {first:,} {did} and give this "
             f"accuracy, which is therefore optimistic; the other {second:,} calibrate ({calibrates})"
         )
         yield MEASURED_BY_EVALUATE

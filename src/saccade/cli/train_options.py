@@ -1,4 +1,4 @@
-"""What the verbs that train are told of data and recipe on the command line."""
+"""What the commands that train are told of data and recipe on the command line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from saccade.cli.output import print_notes, print_refused, say
+from saccade.cli.output import print_line, print_notes, print_unreadable
 from saccade.sanitize import counted, plural
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def begun(
     recipe = transfer_recipe(source, epochs, settings)
     loaded_data = load_for(source, recipe, options["data"], progress=True)
     dataset = prepared(loaded_data, options["fixes"], options["strict"])
-    tell_without_effect(recipe, settings)
+    print_without_effect(recipe, settings)
     return dataset, recipe
 
 
@@ -101,16 +101,16 @@ def resolved(dataset: Dataset, settings: dict[str, Any], recipe: str | None, epo
     from saccade.recipes import default_recipe_name, default_recipe_reason
     from saccade.training.train import resolve_recipe
 
-    size = dataset.rule.height, dataset.rule.width
+    size = dataset.preprocessing.height, dataset.preprocessing.width
     name = recipe or default_recipe_name(*size)
     if recipe is None:
-        say(f"recipe: {name}, {default_recipe_reason(*size)}", err=True)
+        print_line(f"recipe: {name}, {default_recipe_reason(*size)}", err=True)
     chosen = resolve_recipe(name, epochs, settings)
-    tell_without_effect(chosen, settings)
+    print_without_effect(chosen, settings)
     return chosen
 
 
-def tell_without_effect(recipe: Recipe, settings: Collection[str]) -> None:
+def print_without_effect(recipe: Recipe, settings: Collection[str]) -> None:
     """Tells on stderr of keys that were set and change nothing in this recipe."""
     keys = recipe.keys_without_effect(settings)
     if keys:
@@ -122,10 +122,10 @@ def tell_without_effect(recipe: Recipe, settings: Collection[str]) -> None:
 def announce(dataset: Dataset) -> None:
     """Tells on stderr what will be trained on."""
     counts = ", ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
-    size = f"{dataset.rule.width}x{dataset.rule.height}"
-    say(f"data: {dataset.name}, {len(dataset.class_names)} classes, {counts}, {size} pixels", err=True)
-    if dataset.refused:
-        n = len(dataset.refused)
-        say(f"data: {counted(n, 'picture')} can't be read and {plural(n, 'is', 'are')} left out:", err=True)
-        print_refused(dataset.refused, "see them all: saccade explore", err=True)
+    size = f"{dataset.preprocessing.width}x{dataset.preprocessing.height}"
+    print_line(f"data: {dataset.name}, {len(dataset.class_names)} classes, {counts}, {size} pixels", err=True)
+    if dataset.unreadable:
+        n = len(dataset.unreadable)
+        print_line(f"data: {counted(n, 'image')} can't be read and {plural(n, 'is', 'are')} left out:", err=True)
+        print_unreadable(dataset.unreadable, "see them all: saccade explore", err=True)
     print_notes(dataset.notes)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from saccade.cli.output import print_json, print_notes, say
+from saccade.cli.output import print_json, print_line, print_notes
 from saccade.cli.train_options import announce, settings_given
 from saccade.sanitize import counted
 
@@ -50,7 +50,7 @@ def command(
 ) -> None:
     """Search better settings for a recipe on DATA, and see whether they are better.
 
-    Trials are compared on validation pictures. Then the best settings and the recipe as it is are trained over three
+    Trials are compared on validation images. Then the best settings and the recipe as it is are trained over three
     other seeds each and compared on the test split. Writes tuning.html.
 
     A study that was killed goes on by the same command with the same --out; run twice at once, two processes share it.
@@ -77,7 +77,7 @@ def command(
 
     # Loading has taken its part of them.
     left = None if minutes is None else max(minutes - (time.monotonic() - began) / 60, 1e-3)
-    name = recipe or default_recipe_name(dataset.rule.height, dataset.rule.width)
+    name = recipe or default_recipe_name(dataset.preprocessing.height, dataset.preprocessing.width)
     found = tune(
         dataset, trials=trials, minutes=left, recipe=resolve_recipe(name, epochs, settings), search=wanted, out=out
     )
@@ -86,26 +86,28 @@ def command(
     else:
         _print(found)
     if found.state == "interrupted":
-        say(f"to go on with it: the same command with --out {shlex.quote(str(found.folder))}", err=True)
+        print_line(f"to go on with it: the same command with --out {shlex.quote(str(found.folder))}", err=True)
         raise SystemExit(130)
 
 
 def _print(found: Tuning) -> None:
     print_notes(found.notes)
     best, pruned = found.best, sum(trial.state == "pruned" for trial in found.trials)
-    say(f"{counted(len(found.trials), 'trial')} of {found.recipe.name} on {found.data_name}, {pruned} of them pruned")
+    print_line(
+        f"{counted(len(found.trials), 'trial')} of {found.recipe.name} on {found.data_name}, {pruned} of them pruned"
+    )
     if best is not None:
         first = found.trials[0].accuracy
         as_it_is = "" if first is None else f"; the recipe as it is: {first:.2%}"
-        pictures = f"{found.validation_pictures:,} validation pictures"
-        say(f"best on the {pictures}: trial {best.number}, {best.accuracy:.2%}{as_it_is}")
+        images = f"{found.validation_images:,} validation images"
+        print_line(f"best on the {images}: trial {best.number}, {best.accuracy:.2%}{as_it_is}")
     if found.comparison is not None:
         pair = found.comparison.pairs[0]
-        say(f"three other seeds of each on the {found.comparison.n:,} test pictures:")
-        say(f"  {found.sentence}")
-        say(f"  p = {pair.result.p:.2g} for other seeds and pictures")
+        print_line(f"three other seeds of each on the {found.comparison.n:,} test images:")
+        print_line(f"  {found.sentence}")
+        print_line(f"  p = {pair.result.p:.2g} for other seeds and images")
     else:
-        say(found.sentence)
+        print_line(found.sentence)
     if best is not None and best.number:
-        say(f"to train with the best settings: {found.command}")
-    say(f"written: {', '.join(str(path) for path in found.files[:1])}")
+        print_line(f"to train with the best settings: {found.command}")
+    print_line(f"written: {', '.join(str(path) for path in found.files[:1])}")

@@ -11,24 +11,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.data.dataset import Dataset, RefusedPicture, Split, SplitName
+from saccade.data.dataset import Dataset, Split, SplitName, UnreadableImage
 from saccade.data.load import load
 from saccade.sanitize import printable, shortened
 
-_CHUNK = 4096  # pictures
+_CHUNK = 4096  # images
 _MOST_SIZES = 10
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """The original sizes of pictures; heights and widths in pixels.
+    """The original sizes of images; heights and widths in pixels.
 
     Attributes:
         smallest: the smallest height and the smallest width.
         median: the median height and the median width.
         largest: the largest height and the largest width.
         different: how many different sizes there are.
-        commonest: up to ten sizes as (height, width, pictures), the commonest first.
+        commonest: up to ten sizes as (height, width, images), the commonest first.
     """
 
     smallest: tuple[int, int]
@@ -47,14 +47,14 @@ class Exploration:
         source: what finds the data again.
         fingerprint: of the data's contents.
         class_names: in the order of their labels.
-        image_size: height and width to which the pictures are brought.
-        counts: readable pictures by split and class.
-        sizes: the pictures' original sizes.
-        modes: pictures by their original mode.
-        formats: pictures by their format.
-        refused: the pictures that can't be read.
-        duplicates_within: by split, how many pictures are copies of another one in the same split.
-        duplicates_across: how many different pictures stand in more than one split.
+        image_size: height and width to which the images are brought.
+        counts: readable images by split and class.
+        sizes: the images' original sizes.
+        modes: images by their original mode.
+        formats: images by their format.
+        unreadable: the images that can't be read.
+        duplicates_within: by split, how many images are copies of another one in the same split.
+        duplicates_across: how many different images stand in more than one split.
         duplicates: the groups of identical files, each a tuple of "split: name".
         mean: of the training split's red, green and blue, 0 to 255, once brought to `image_size`.
         standard_deviation: of the same.
@@ -70,7 +70,7 @@ class Exploration:
     sizes: Sizes
     modes: Mapping[str, int]
     formats: Mapping[str, int]
-    refused: tuple[RefusedPicture, ...]
+    unreadable: tuple[UnreadableImage, ...]
     duplicates_within: Mapping[SplitName, int]
     duplicates_across: int
     duplicates: tuple[tuple[str, ...], ...]
@@ -79,10 +79,10 @@ class Exploration:
     notes: tuple[str, ...]
 
     def __repr__(self) -> str:
-        pictures = ", ".join(f"{sum(counts.values()):,} {split}" for split, counts in self.counts.items())
-        faults = f"{len(self.refused):,} unreadable, {len(self.duplicates):,} groups of duplicates"
+        images = ", ".join(f"{sum(counts.values()):,} {split}" for split, counts in self.counts.items())
+        faults = f"{len(self.unreadable):,} unreadable, {len(self.duplicates):,} groups of duplicates"
         name = shortened(printable(self.name), 60)
-        return f"<Exploration of {name}: {len(self.class_names):,} classes, {pictures} pictures, {faults}>"
+        return f"<Exploration of {name}: {len(self.class_names):,} classes, {images} images, {faults}>"
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as what JSON knows: dictionaries, lists, strings and numbers."""
@@ -92,7 +92,7 @@ class Exploration:
 def explore(
     data: str | os.PathLike[str] | Dataset, *, image_size: int | None = None, progress: bool = False
 ) -> Exploration:
-    """Counts and measures labelled pictures, and finds what is unreadable or doubled.
+    """Counts and measures labelled images, and finds what is unreadable or doubled.
 
     Args:
         data: a dataset, or what `saccade.load` takes.
@@ -111,12 +111,12 @@ def explore(
         source=dataset.source,
         fingerprint=dataset.fingerprint,
         class_names=dataset.class_names,
-        image_size=(dataset.rule.height, dataset.rule.width),
+        image_size=(dataset.preprocessing.height, dataset.preprocessing.width),
         counts={name: _counts(split, dataset.class_names) for name, split in splits.items()},
         sizes=_sizes(np.concatenate([split.sizes for split in splits.values()])),
         modes=_ordered(Counter(mode for split in splits.values() for mode in split.modes)),
         formats=_ordered(Counter(kind for split in splits.values() for kind in split.formats)),
-        refused=dataset.refused,
+        unreadable=dataset.unreadable,
         duplicates_within={name: len(split) - len(set(split.hashes)) for name, split in splits.items()},
         duplicates_across=sum(len({split for split, _ in group}) > 1 for group in groups),
         duplicates=tuple(tuple(f"{split}: {name}" for split, name in group) for group in groups),
@@ -129,7 +129,7 @@ def explore(
 def channel_statistics(split: Split) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
     """Mean and standard deviation of red, green and blue over all pixels of a split, in units of 0 to 255.
 
-    They are computed from exact counts of the 256 values, a few thousand pictures at a time.
+    They are computed from exact counts of the 256 values, a few thousand images at a time.
     """
     counts = np.zeros((3, 256), np.int64)
     for start in range(0, len(split), _CHUNK):

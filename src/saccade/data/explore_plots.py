@@ -1,4 +1,4 @@
-"""The drawings of `saccade explore`: a grid of labelled training pictures, and the number of pictures in each class."""
+"""The drawings of `saccade explore`: a grid of labelled training images, and the number of images in each class."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.atomic_io import placed
+from saccade.atomic_io import atomic_write
 from saccade.data.dataset import Dataset, Split
 from saccade.data.explore import Exploration
 from saccade.plotting.figure import new_figure, save_figure
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 _SIDE = 5
 _LONGEST_NAME = 24
 _MOST_BARS = 60
-_COLOURS = {"train": "#1f77b4", "validation": "#ff7f0e", "test": "#2ca02c"}
+_COLORS = {"train": "#1f77b4", "validation": "#ff7f0e", "test": "#2ca02c"}
 
 
-def save_drawings(dataset: Dataset, exploration: Exploration, folder: Path) -> tuple[Path, Path]:
+def save_plots(dataset: Dataset, exploration: Exploration, folder: Path) -> tuple[Path, Path]:
     """Writes `samples.png` and `classes.png` into an existing folder; returns their paths.
 
-    The first shows up to 25 training pictures with their classes, spread over the classes and always the same ones;
-    the second the number of pictures in each class and split.
+    The first shows up to 25 training images with their classes, spread over the classes and always the same ones;
+    the second the number of images in each class and split.
     """
     samples, classes = folder / "samples.png", folder / "classes.png"
     _save(_draw_samples(dataset), samples)
@@ -39,15 +39,15 @@ def save_drawings(dataset: Dataset, exploration: Exploration, folder: Path) -> t
 
 
 def choose_samples(split: Split) -> NDArray[np.int64]:
-    """Positions of up to 25 pictures of a split: one of each class in turn, at random, always the same; int64."""
-    generator = np.random.Generator(np.random.Philox(0))
-    order = generator.permutation(len(split))
+    """Positions of up to 25 images of a split: one of each class in turn, at random, always the same; int64."""
+    rng = np.random.Generator(np.random.Philox(0))
+    order = rng.permutation(len(split))
     rank_in_class = np.empty(len(split), np.int64)
     for label in np.unique(split.labels):
         own = order[split.labels[order] == label]
         rank_in_class[own] = np.arange(len(own))
-    # All first pictures of the classes in a random order of classes, then all second ones, and so on.
-    turn = np.lexsort((generator.permutation(int(split.labels.max()) + 1)[split.labels], rank_in_class))
+    # All first images of the classes in a random order of classes, then all second ones, and so on.
+    turn = np.lexsort((rng.permutation(int(split.labels.max()) + 1)[split.labels], rank_in_class))
     chosen = turn[: _SIDE * _SIDE]
     return chosen[np.argsort(split.labels[chosen], kind="stable")]
 
@@ -56,10 +56,10 @@ def _draw_samples(dataset: Dataset) -> Figure:
     split = dataset.splits["train"]
     chosen = choose_samples(split)
     tiles = [
-        Tile(picture, (_short(dataset.class_names[label]),))
-        for picture, label in zip(split.take(chosen), split.labels[chosen], strict=True)
+        Tile(image, (_short(dataset.class_names[label]),))
+        for image, label in zip(split.take(chosen), split.labels[chosen], strict=True)
     ]
-    return draw_grid(f"Training pictures of {_short(dataset.name)}", tiles, columns=_SIDE, side=1.8)
+    return draw_grid(f"Training images of {_short(dataset.name)}", tiles, columns=_SIDE, side=1.8)
 
 
 def _draw_classes(exploration: Exploration) -> Figure:
@@ -70,11 +70,11 @@ def _draw_classes(exploration: Exploration) -> Figure:
     before = np.zeros(len(names), np.int64)
     for split, counts in splits.items():
         own = np.array([counts[name] for name in names])
-        axes.barh(np.arange(len(names)), own, left=before, color=_COLOURS[split], label=f"{split}: {own.sum():,}")
+        axes.barh(np.arange(len(names)), own, left=before, color=_COLORS[split], label=f"{split}: {own.sum():,}")
         before += own
     _name_bars(axes, names)
-    axes.set_xlabel("pictures")
-    axes.set_title(f"Pictures by class in {_short(exploration.name)}", parse_math=False)
+    axes.set_xlabel("images")
+    axes.set_title(f"Images by class in {_short(exploration.name)}", parse_math=False)
     figure.legend(loc="outside lower center", ncols=len(splits))
     return figure
 
@@ -89,7 +89,7 @@ def _name_bars(axes: Axes, names: Sequence[str]) -> None:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    with placed(path) as partial:
+    with atomic_write(path) as partial:
         save_figure(figure, partial)
 
 

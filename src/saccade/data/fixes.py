@@ -1,4 +1,4 @@
-"""fixes.csv: which pictures of a dataset are dropped or get another label, without touching a file."""
+"""fixes.csv: which images of a dataset are dropped or get another label, without touching a file."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _MOST_BYTES = 256 * 10**6
 
 @dataclass(frozen=True)
 class Fix:
-    """What becomes of one picture.
+    """What becomes of one image.
 
     Attributes:
-        path: the picture's name in the dataset.
+        path: the image's name in the dataset.
         split: where it stands.
         action: "keep" changes nothing, and records that someone has looked.
         class_name: what it is relabelled to; empty otherwise.
@@ -69,11 +69,11 @@ def fixes_text(fixes: Sequence[Fix]) -> str:
 
 
 def apply_fixes(dataset: Dataset, fixes: Sequence[Fix]) -> Dataset:
-    """The dataset with pictures dropped and relabelled, a fingerprint of its own, and a note on it.
+    """The dataset with images dropped and relabelled, a fingerprint of its own, and a note on it.
 
     Raises:
-        DataError: a picture or a class is not in the dataset; fixes were applied to it before; or a class is left
-            without pictures to train with, or a split without any.
+        DataError: an image or a class is not in the dataset; fixes were applied to it before; or a class is left
+            without images to train with, or a split without any.
     """
     if dataset.fixes:
         raise DataError(f"fixes were applied to '{dataset.name}' already", remedy="put all fixes into one file")
@@ -103,7 +103,7 @@ def _parsed(text: str, name: str) -> tuple[Fix, ...]:
         for row in rows:
             fix = _fix(row, name, rows.line_num)
             if (fix.path, fix.split) in fixes:
-                raise _bad(name, rows.line_num, "each picture once", f"{fix.path} again")
+                raise _bad(name, rows.line_num, "each image once", f"{fix.path} again")
             fixes[fix.path, fix.split] = fix
     except csv.Error as error:
         raise DataError(f"'{name}' can't be read as CSV", found=str(error)) from None
@@ -131,7 +131,7 @@ def _check_classes(dataset: Dataset, fixes: Sequence[Fix]) -> None:
     unknown = sorted({fix.class_name for fix in fixes if fix.class_name} - set(dataset.class_names))
     if unknown:
         raise DataError(
-            f"'{dataset.name}' has no class {printable(unknown[0])!r} to relabel a picture to",
+            f"'{dataset.name}' has no class {printable(unknown[0])!r} to relabel an image to",
             expected=", ".join(dataset.class_names[:20]),
         )
 
@@ -151,7 +151,7 @@ def _fixed(split: Split, fixes: Sequence[Fix], class_names: Sequence[str], name:
     absent = next((fix for fix in fixes if fix.path not in place), None)
     if absent is not None:
         raise DataError(
-            f"there is no picture {printable(absent.path)} in the {absent.split} split of '{name}'",
+            f"there is no image {printable(absent.path)} in the {absent.split} split of '{name}'",
             remedy="audit the data as it is now, and save fixes.csv again",
         )
     labels, kept = split.labels.copy(), np.ones(len(split), np.bool_)
@@ -165,10 +165,10 @@ def _fixed(split: Split, fixes: Sequence[Fix], class_names: Sequence[str], name:
 def _check_left(splits: Mapping[SplitName, Split], class_names: Sequence[str]) -> None:
     for name, split in splits.items():
         if not len(split):
-            raise DataError(f"the fixes leave no picture in the {name} split")
+            raise DataError(f"the fixes leave no image in the {name} split")
     counts = np.bincount(splits["train"].labels, minlength=len(class_names))
     if not counts.all():
-        raise DataError(f"the fixes leave no picture of the class {class_names[int(counts.argmin())]!r} to train with")
+        raise DataError(f"the fixes leave no image of the class {class_names[int(counts.argmin())]!r} to train with")
 
 
 def fixed_fingerprint(before: str, fixes: Sequence[Fix]) -> str:
@@ -186,5 +186,5 @@ def fixed_fingerprint(before: str, fixes: Sequence[Fix]) -> str:
 
 
 def _note(fixes: Sequence[Fix]) -> str:
-    dropped, relabelled = (sum(fix.action == action for fix in fixes) for action in ("drop", "relabel"))
-    return f"fixes applied: {counted(dropped, 'picture')} dropped, {relabelled:,} relabelled"
+    dropped, relabeled = (sum(fix.action == action for fix in fixes) for action in ("drop", "relabel"))
+    return f"fixes applied: {counted(dropped, 'image')} dropped, {relabeled:,} relabelled"

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from saccade.data.dataset import Dataset, PictureRule
+from saccade.data.dataset import Dataset, Preprocessing
 from saccade.data.fixes import Fix, apply_fixes, read_fixes
-from saccade.data.image_size import square_rule
+from saccade.data.image_size import square_preprocessing
 from saccade.data.sources.archives import SUFFIXES, is_archive
 from saccade.data.sources.cifar10 import cifar10_is_here, load_cifar10
 from saccade.data.sources.digits import load_digits
@@ -29,43 +29,43 @@ def load(
     fixes: str | os.PathLike[str] | None = None,
     progress: bool = False,
 ) -> Dataset:
-    """Loads labelled pictures, decoded to one size; the second time from the cache.
+    """Loads labelled images, decoded to one size; the second time from the cache.
 
     Args:
-        data: "cifar10" or "digits"; or the path of a folder or an archive that holds `CLASS/picture`, or
-            `train/CLASS/picture` with `test` and `validation` beside it; or the name of such a folder or archive
+        data: "cifar10" or "digits"; or the path of a folder or an archive that holds `CLASS/image`, or
+            `train/CLASS/image` with `test` and `validation` beside it; or the name of such a folder or archive
             (without its suffix) in one of the folders that the environment variable `SACCADE_DATA` lists.
-        image_size: brings the pictures to squares of this many pixels. Otherwise they keep their own size where all
+        image_size: brings the images to squares of this many pixels. Otherwise they keep their own size where all
             have the same and it is at least 32; else the nearest of 32, 64, 96, 128 and 224 to the median of their
             shorter sides is taken.
-        fixes: a fixes.csv, as the page of an audit saves it: pictures to drop and to relabel; no file is touched.
+        fixes: a fixes.csv, as the page of an audit saves it: images to drop and to relabel; no file is touched.
         progress: whether to show progress on standard error.
 
     Raises:
         DataNotFoundError: if there is no such data, or if it can't be downloaded.
         ArchiveError: if an archive is damaged, or unsafe to unpack.
-        DataError: if the pictures or their folders can't be used.
+        DataError: if the images or their folders can't be used.
     """
     applied = () if fixes is None else read_fixes(fixes)
-    dataset = _load(data, None if image_size is None else square_rule(image_size), progress=progress)
+    dataset = _load(data, None if image_size is None else square_preprocessing(image_size), progress=progress)
     return apply_fixes(dataset, applied) if fixes is not None else dataset
 
 
-def load_with_rule(
-    data: str | os.PathLike[str], rule: PictureRule, *, fixes: Sequence[Fix] = (), progress: bool = False
+def load_with_preprocessing(
+    data: str | os.PathLike[str], preprocessing: Preprocessing, *, fixes: Sequence[Fix] = (), progress: bool = False
 ) -> Dataset:
-    """Loads labelled pictures as `load` does, but brought to their size by a given rule, such as a run's.
+    """Loads labelled images as `load` does, but brought to their size by a given rule, such as a run's.
 
     Args:
         data: as for `load`.
-        rule: how pictures become arrays.
+        preprocessing: how images become arrays.
         fixes: what is dropped and relabelled, such as a run's.
         progress: whether to show progress on standard error.
 
     Raises:
         DataError: as `load` does, or the fixes are not for this data.
     """
-    dataset = _load(data, rule, progress=progress)
+    dataset = _load(data, preprocessing, progress=progress)
     return apply_fixes(dataset, fixes) if fixes else dataset
 
 
@@ -75,15 +75,15 @@ def load_default(*, image_size: int | None = None, progress: bool = False) -> Da
     CIFAR-10 comes from the cache, from `SACCADE_DATA` (where a JPEG copy called `cifar10-jpeg` serves as well), or
     from the network. A note says so where it is anything but CIFAR-10 itself.
     """
-    rule = None if image_size is None else square_rule(image_size)
+    preprocessing = None if image_size is None else square_preprocessing(image_size)
     if not cifar10_is_here(_data_folders()) and _in_data_folders("cifar10") is None:
         copy = _in_data_folders("cifar10-jpeg")
         if copy is not None:
-            return _with_note(_load_path(copy, rule, progress=progress), _JPEG_NOTE)
+            return _with_note(_load_path(copy, preprocessing, progress=progress), _JPEG_NOTE)
     try:
-        return _load("cifar10", rule, progress=progress)
+        return _load("cifar10", preprocessing, progress=progress)
     except DataNotFoundError as error:
-        return _with_note(load_digits(rule), f"{error.problem}; these are the bundled digits instead")
+        return _with_note(load_digits(preprocessing), f"{error.problem}; these are the bundled digits instead")
 
 
 def require_name(data: object) -> str:
@@ -106,29 +106,29 @@ def require_name(data: object) -> str:
     )
 
 
-def _load(data: str | os.PathLike[str], rule: PictureRule | None, *, progress: bool) -> Dataset:
+def _load(data: str | os.PathLike[str], preprocessing: Preprocessing | None, *, progress: bool) -> Dataset:
     name = require_name(data)
     if name == "digits":
-        return load_digits(rule)
+        return load_digits(preprocessing)
     path = Path(name).expanduser()
     if name == "cifar10" or not path.exists():
         found = _in_data_folders(name)
         if found is None and name == "cifar10":
-            return load_cifar10(rule, _data_folders(), progress=progress)
+            return load_cifar10(preprocessing, _data_folders(), progress=progress)
         if found is None:
             raise _not_found(name)
         path = found
-    return _load_path(path, rule, progress=progress)
+    return _load_path(path, preprocessing, progress=progress)
 
 
-def _load_path(path: Path, rule: PictureRule | None, *, progress: bool) -> Dataset:
+def _load_path(path: Path, preprocessing: Preprocessing | None, *, progress: bool) -> Dataset:
     path = Path(os.path.abspath(path))  # noqa: PTH100 - without "..", but with links as they are called
     if path.is_dir():
-        return load_folder(path, rule, progress=progress)
+        return load_folder(path, preprocessing, progress=progress)
     if is_archive(path):
-        return load_archive(path, rule, progress=progress)
+        return load_archive(path, preprocessing, progress=progress)
     raise DataError(
-        f"{path} is neither a folder nor an archive of pictures",
+        f"{path} is neither a folder nor an archive of images",
         expected=f"a folder, or a file whose name ends in {', '.join(SUFFIXES)}",
     )
 

@@ -52,7 +52,7 @@ def counting(label: str, *, total: int, unit: str, shown: bool) -> Iterator[Prog
     Args:
         label: what is being done, such as "decoding".
         total: how many units there are.
-        unit: what is counted, such as "pictures".
+        unit: what is counted, such as "images".
         shown: whether to show anything.
     """
     if not shown:

@@ -1,7 +1,7 @@
-"""Which pictures are held back: the test split of data that brings none, and the validation part of a training.
+"""Which images are held back: the test split of data that brings none, and the validation split of a training.
 
-Copies of a picture, exact and near, stay on one side. Which side is said by content hashes, so that it depends neither
-on names nor on the order of the files, and changes little when files are added or removed.
+Duplicates of an image, exact and near, stay on one side. Which side is said by content hashes, so that it depends
+neither on names nor on the order of the files, and changes little when files are added or removed.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from numpy.typing import NDArray
 from saccade.data.dataset import Dataset, Split, SplitName
 
 TEST_FRACTION = 0.2
-"""Of the pictures, where the data brings no test split."""
+"""Of the images, where the data brings no test split."""
 
 TEST_NOTE = (
-    "the data brings no test split: a fifth of its pictures, chosen by a hash of their contents, is kept for testing"
+    "the data brings no test split: a fifth of its images, chosen by a hash of their contents, is kept for testing"
 )
 
 
 @dataclass(frozen=True)
 class _Unit:
-    """Pictures that stay together: copies of each other.
+    """Images that stay together: duplicates of each other.
 
     Attributes:
-        members: positions of the pictures.
+        members: positions of the images.
         label: of the one that stands for it, which has the lowest content hash.
         content: that hash; for several different contents a hash of it.
     """
@@ -38,22 +38,22 @@ class _Unit:
     content: str
 
 
-def choose_test(hashes: Sequence[str], labels: Sequence[int], copies: Sequence[int]) -> NDArray[np.bool_]:
-    """Which pictures are kept for testing where the data does not say so: a bool array of shape [n].
+def choose_test(hashes: Sequence[str], labels: Sequence[int], duplicate_groups: Sequence[int]) -> NDArray[np.bool_]:
+    """Which images are kept for testing where the data does not say so: a bool array of shape [n].
 
-    A picture is one of them when its content hash, read as a fraction from 0 to 1, is below `TEST_FRACTION`; of several
-    near copies the lowest hash, hashed again, decides. So no picture moves when others are added that are no copies of
-    it. Only in a class that would otherwise have no test picture, or no training picture, the one with the lowest, or
-    the highest, hash is exchanged, if the class has two different pictures at all.
+    An image is one of them when its content hash, read as a fraction from 0 to 1, is below `TEST_FRACTION`; of several
+    near-duplicates the lowest hash, hashed again, decides. So no image moves when others are added that are no copies
+    of it. Only in a class that would otherwise have no test image, or no training image, the one with the lowest, or
+    the highest, hash is exchanged, if the class has two different images at all.
 
     Args:
         hashes: n content hashes, hexadecimal and of equal length.
         labels: n labels.
-        copies: n numbers, equal for copies of the same picture.
+        duplicate_groups: n numbers, equal for duplicates of the same image.
     """
     chosen = np.zeros(len(hashes), np.bool_)
-    for units in _by_label(hashes, np.asarray(labels, np.int64), np.asarray(copies, np.int64)):
-        tested = [hash_says_test(unit.content) for unit in units]
+    for units in _by_label(hashes, np.asarray(labels, np.int64), np.asarray(duplicate_groups, np.int64)):
+        tested = [is_test_by_hash(unit.content) for unit in units]
         if all(tested):
             tested[max(range(len(units)), key=lambda place: units[place].content)] = False
         elif len(units) > 1 and not any(tested):
@@ -63,43 +63,44 @@ def choose_test(hashes: Sequence[str], labels: Sequence[int], copies: Sequence[i
     return chosen
 
 
-def hash_says_test(content: str) -> bool:
-    """Whether a content hash alone puts a picture into the test split; one that could not be read has none, "".
+def is_test_by_hash(content: str) -> bool:
+    """Whether a content hash alone puts an image into the test split; one that could not be read has none, "".
 
-    It also says to which split a picture that can't be decoded would have belonged.
+    It also says to which split an image that can't be decoded would have belonged.
     """
     return bool(content) and int(content, 16) / float(1 << 4 * len(content)) < TEST_FRACTION
 
 
 def hold_out(
-    split: Split, fraction: float, seed: int, earlier: Mapping[str, SplitName] | None = None
+    split: Split, fraction: float, seed: int, previous_split: Mapping[str, SplitName] | None = None
 ) -> tuple[Split, Split]:
     """Parts a training split in two: what is trained with, and what validates it.
 
-    Of each class the same fraction is held out, rounded, but at least one picture where the class has two that differ:
+    Of each class the same fraction is held out, rounded, but at least one image where the class has two that differ:
     those whose content hash, hashed with the seed, is lowest. So of a class that grows by a tenth about a hundredth
-    of the pictures change sides. Copies stay on the same side.
+    of the images change sides. Duplicates stay on the same side.
 
     Args:
         split: the training split.
-        fraction: of the pictures to hold out, from 0, which holds out none, to below 1.
+        fraction: of the images to hold out, from 0, which holds out none, to below 1.
         seed: non-negative.
-        earlier: content hash -> part, of an earlier training. Pictures in it, and copies of theirs, keep their part.
+        previous_split: content hash -> split, of a previous training. Images in it, and copies of theirs, keep their
+            split.
 
     Returns:
-        The training part and the validation part, each in the order of `split`.
+        The training split and the validation split, each in the order of `split`.
     """
     held_out = np.zeros(len(split), np.bool_)
-    before = [(earlier or {}).get(content) for content in split.hashes]
-    if fraction > 0 or earlier:
-        for units in _by_label(split.hashes, split.labels, split.copies):
+    before = [(previous_split or {}).get(content) for content in split.hashes]
+    if fraction > 0 or previous_split:
+        for units in _by_label(split.hashes, split.labels, split.duplicate_groups):
             free = []
             for unit in units:
-                parts = {before[member] for member in unit.members} - {None}
-                if not parts:
+                splits = {before[member] for member in unit.members} - {None}
+                if not splits:
                     free.append(unit)
                 for member in unit.members:
-                    held_out[member] = (before[member] or min(parts, default="train")) == "validation"
+                    held_out[member] = (before[member] or min(splits, default="train")) == "validation"
             size = sum(len(unit.members) for unit in units)
             done = sum(int(held_out[unit.members].sum()) for unit in units)
             for unit in _drawn(free, fraction, seed, size, done):
@@ -108,12 +109,13 @@ def hold_out(
 
 
 def second_half(split: Split) -> NDArray[np.bool_]:
-    """Which pictures are in the second of two halves of a split, by content hashes: bool [n].
+    """Which images are in the second of two halves of a split, by content hashes: bool [n].
 
-    Copies stay in one half, so that the second may be smaller, and empty where all pictures are copies of one another.
+    Duplicates stay in one half, so that the second may be smaller, and empty where all images are duplicates of one
+    another.
     """
     chosen, room = np.zeros(len(split), np.bool_), len(split) // 2
-    for unit in sorted(_units(split.hashes, split.labels, split.copies), key=_half_key):
+    for unit in sorted(_units(split.hashes, split.labels, split.duplicate_groups), key=_half_key):
         if len(unit.members) <= room:
             chosen[unit.members] = True
             room -= len(unit.members)
@@ -121,7 +123,7 @@ def second_half(split: Split) -> NDArray[np.bool_]:
 
 
 def _drawn(free: list[_Unit], fraction: float, seed: int, n: int, held_out: int) -> list[_Unit]:
-    """Of a class of n pictures, so many of them held out already, the units that are held out beside them."""
+    """Of a class of n images, so many of them held out already, the units that are held out beside them."""
     if fraction == 0 or not free or (len(free) == 1 and not held_out and len(free[0].members) == n):
         return []
     wanted = min(max(round(fraction * n), 1), n - 1)
@@ -138,13 +140,15 @@ def _keyed(unit: _Unit, seed: int) -> bytes:
 
 
 def _half_key(unit: _Unit) -> bytes:
-    """Orders units independently of `_keyed`, by which the pictures of a validation part were chosen."""
+    """Orders units independently of `_keyed`, by which the images of a validation split were chosen."""
     return hashlib.sha256(f"half {unit.content}".encode()).digest()
 
 
-def _by_label(hashes: Sequence[str], labels: NDArray[np.int64], copies: NDArray[np.int64]) -> list[list[_Unit]]:
-    """All pictures in units, class by class; where a class would be a single unit, only its exact copies are one."""
-    units = _units(hashes, labels, copies)
+def _by_label(
+    hashes: Sequence[str], labels: NDArray[np.int64], duplicate_groups: NDArray[np.int64]
+) -> list[list[_Unit]]:
+    """All images in units, class by class; where a class would be a single unit, only its exact duplicates are one."""
+    units = _units(hashes, labels, duplicate_groups)
     by_label: dict[int, list[_Unit]] = {}
     for unit in units:
         by_label.setdefault(unit.label, []).append(unit)
@@ -158,9 +162,9 @@ def _by_label(hashes: Sequence[str], labels: NDArray[np.int64], copies: NDArray[
     return [by_label[label] for label in sorted(by_label)]
 
 
-def _units(hashes: Sequence[str], labels: NDArray[np.int64], copies: NDArray[np.int64]) -> list[_Unit]:
-    order = np.argsort(copies, kind="stable")
-    groups = np.split(order, np.flatnonzero(np.diff(copies[order])) + 1) if len(order) else []
+def _units(hashes: Sequence[str], labels: NDArray[np.int64], duplicate_groups: NDArray[np.int64]) -> list[_Unit]:
+    order = np.argsort(duplicate_groups, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(duplicate_groups[order])) + 1) if len(order) else []
     return [_unit(hashes, labels, members) for members in groups]
 
 
@@ -172,49 +176,49 @@ def _unit(hashes: Sequence[str], labels: NDArray[np.int64], members: NDArray[np.
     return _Unit(members, int(labels[first]), content)
 
 
-def parts_of(
-    dataset: Dataset, *, validation: float, seed: int, earlier: Mapping[str, SplitName] | None = None
+def splits_of(
+    dataset: Dataset, *, validation: float, seed: int, previous_split: Mapping[str, SplitName] | None = None
 ) -> dict[SplitName, Split]:
-    """The dataset's splits, with a validation part held out of the training split where the data brings none.
+    """The dataset's splits, with a validation split held out of the training split where the data brings none.
 
     Args:
         dataset: with or without a validation split of its own.
-        validation: part of the training pictures to hold out, 0 to 1; not used where the data brings its own.
+        validation: part of the training images to hold out, 0 to 1; not used where the data brings its own.
         seed: that draws the part.
-        earlier: content hash -> part, as a run has recorded it. Pictures in it keep their part, wherever Saccade and
-            not the data decides on it; only pictures that are not in it are drawn.
+        previous_split: content hash -> split, as a run has recorded it. Images in it keep their split, wherever Saccade
+            and not the data decides on it; only images that are not in it are drawn.
 
     Returns:
         "train", "validation" (empty where `validation` is 0, or where the earlier training had none although the data
-        brings one) and "test", with no picture in two of them.
+        brings one) and "test", with no image in two of them.
     """
     training, test = dataset.splits["train"], dataset.splits["test"]
-    if dataset.test_is_made and earlier:
-        training, test = _as_before(training, test, earlier)
+    if dataset.test_is_made and previous_split:
+        training, test = _as_before(training, test, previous_split)
     if "validation" in dataset.splits:
         own = dataset.splits["validation"]
-        if earlier and "validation" not in earlier.values():
+        if previous_split and "validation" not in previous_split.values():
             # A training that was cross-validated: it had all of them to train on.
             return {"train": in_order([training, own]), "validation": own.subset(np.empty(0, np.int64)), "test": test}
         return {"train": training, "validation": own, "test": test}
-    training, held_out = hold_out(training, validation, seed, earlier)
+    training, held_out = hold_out(training, validation, seed, previous_split)
     return {"train": training, "validation": held_out, "test": test}
 
 
 def in_order(splits: Sequence[Split]) -> Split:
-    """Splits of one dataset as one, its pictures in the order of the data."""
+    """Splits of one dataset as one, its images in the order of the data."""
     together = Split.joined(splits)
     return together.subset(np.argsort(together.rows, kind="stable"))
 
 
-def _as_before(training: Split, test: Split, earlier: Mapping[str, SplitName]) -> tuple[Split, Split]:
-    """Both splits, with the pictures exchanged that stood in the other one; new copies go where the known ones are."""
+def _as_before(training: Split, test: Split, previous_split: Mapping[str, SplitName]) -> tuple[Split, Split]:
+    """Both splits, with the images exchanged that stood in the other one; new copies go where the known ones are."""
     both = in_order([training, test])
     was_test, was_other = (
-        np.array([earlier.get(content) in parts for content in both.hashes], np.bool_)
-        for parts in (("test",), ("train", "validation"))
+        np.array([previous_split.get(content) in splits for content in both.hashes], np.bool_)
+        for splits in (("test",), ("train", "validation"))
     )
-    _, unit = np.unique(both.copies, return_inverse=True)
+    _, unit = np.unique(both.duplicate_groups, return_inverse=True)
     beside_test, beside_other = (np.bincount(unit, known).astype(bool)[unit] for known in (was_test, was_other))
     is_test = was_test | (~was_other & (beside_test | (np.isin(both.rows, test.rows) & ~beside_other)))
     return both.subset(np.flatnonzero(~is_test)), both.subset(np.flatnonzero(is_test))

@@ -21,35 +21,35 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class FormatFigures:
+class FormatBenchmark:
     """What a format costs and gives.
 
     Attributes:
         format: one of `FORMATS`.
         size_bytes: of the model.
-        right: how many of the run's kept validation pictures it gives their true class; None without such pictures.
-        pictures: how many those are.
-        same_class: part of the pictures it was checked on that get the class that the run gives, 0 to 1.
+        right: how many of the run's kept validation images it gives their true class; None without such images.
+        images: how many those are.
+        same_class: part of the images it was checked on that get the class that the run gives, 0 to 1.
         cold_start_seconds: from the start of a process to its first answer, the runtime's import included.
-        one_picture_ms: median time of a call with one picture, already decoded.
-        pictures_per_second: in batches of 32, already decoded.
+        one_picture_ms: median time of a call with one image, already decoded.
+        images_per_second: in batches of 32, already decoded.
         memory_mb: of the process at its peak, in megabytes (10^6 bytes).
     """
 
     format: str
     size_bytes: int
     right: int | None
-    pictures: int
+    images: int
     same_class: float
     cold_start_seconds: float
     one_picture_ms: float
-    pictures_per_second: float
+    images_per_second: float
     memory_mb: float
 
 
 def benchmark(
     run: Run | str | Path, formats: Sequence[str] = tuple(FORMATS), *, progress: bool = False
-) -> tuple[list[FormatFigures], dict[str, str]]:
+) -> tuple[list[FormatBenchmark], dict[str, str]]:
     """Exports a run to each format, opens each in a process of its own and measures it. Nothing is kept.
 
     Args:
@@ -78,13 +78,13 @@ def benchmark(
                 except ExportError as error:
                     failed[form] = error.problem
                 else:
-                    found.append(_figures(exported, verified, check))
+                    found.append(_benchmark_of(exported, verified, check))
             bar.update(1)
     return found, failed
 
 
-def _figures(exported: Export, verified: Verified, check: Check) -> FormatFigures:
-    right = None if check.labels is None else int((verified.answers.argmax(axis=1) == check.labels).sum())
-    n = 0 if right is None else len(verified.answers)
+def _benchmark_of(exported: Export, verified: Verified, check: Check) -> FormatBenchmark:
+    right = None if check.labels is None else int((verified.predictions.argmax(axis=1) == check.labels).sum())
+    n = 0 if right is None else len(verified.predictions)
     speed = asdict(cast("Speed", verified.speed))  # which was asked for
-    return FormatFigures(exported.format, exported.size_bytes, right, n, verified.same_class, **speed)
+    return FormatBenchmark(exported.format, exported.size_bytes, right, n, verified.same_class, **speed)

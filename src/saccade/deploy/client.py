@@ -15,16 +15,16 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel, ValidationError
 
-from saccade.data.decoding.image_files import read_picture
-from saccade.deploy.server_messages import Error, PictureAnswer, ServedModels
-from saccade.errors import PictureError, SaccadeError, ServerError
-from saccade.inference.image_inputs import DatasetPicture, find_pictures, image_sources
+from saccade.data.decoding.image_files import read_image
+from saccade.deploy.server_messages import Error, ImagePrediction, ServedModels
+from saccade.errors import ImageError, SaccadeError, ServerError
+from saccade.inference.image_inputs import DatasetImage, find_images, image_sources
 from saccade.inference.predict import Prediction
 from saccade.inference.top_k import ClassProbability
 
 _AT_ONCE = 8  # requests, so that the server can answer them in batches
 _SECONDS = 60.0
-_OF_THE_PICTURE = (413, 415, 422)
+_OF_THE_IMAGE = (413, 415, 422)
 _BUSY = 503
 
 _Message = TypeVar("_Message", bound=BaseModel)
@@ -55,38 +55,38 @@ class Client:
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
 
     def models(self) -> list[dict[str, Any]]:
-        """What the server tells of its models: name, class names, size of pictures, accuracy and so on.
+        """What the server tells of its models: name, class names, size of images, accuracy and so on.
 
         Raises:
             ServerError: it can't be reached, or does not answer as it should.
         """
         with closing(self._connection()) as connection:
-            status, answer = self._ask(connection, "GET", "/api/models", None)
-        return [model.model_dump(mode="json") for model in self._read(ServedModels, status, answer).models]
+            status, content = self._ask(connection, "GET", "/api/models", None)
+        return [model.model_dump(mode="json") for model in self._read(ServedModels, status, content).models]
 
     def predict(
-        self, pictures: Iterable[str | os.PathLike[str]] | str | os.PathLike[str], *, top: int = 3
+        self, images: Iterable[str | os.PathLike[str]] | str | os.PathLike[str], *, top: int = 3
     ) -> list[Prediction]:
-        """Has pictures classified, several at a time.
+        """Has images classified, several at a time.
 
         Args:
-            pictures: files, folders (at any depth) and globs; what is sent is their contents alone.
+            images: files, folders (at any depth) and globs; what is sent is their contents alone.
             top: how many classes to give, most probable first.
 
         Returns:
-            As `saccade.predict`: as many predictions as pictures are named, in order; one that can't be read is
+            As `saccade.predict`: as many predictions as images are named, in order; one that can't be read is
             reported with the reason.
 
         Raises:
-            DataError: a folder or a glob holds no picture, or a picture is not named by its path.
+            DataError: a folder or a glob holds no image, or an image is not named by its path.
             ServerError: the server can't be reached, does not know the model, or stays too busy for a minute.
         """
-        found = find_pictures(image_sources(pictures)).images
-        for picture in found:
-            if isinstance(picture, DatasetPicture):
-                raise SaccadeError(f"'{picture}' is no file", expected="files, folders or globs")
-        files = [picture for picture in found if isinstance(picture, Path)]
-        path = f"/api/models/{quote(self._model or self._only_model(), safe='')}/picture?top={top}"
+        found = find_images(image_sources(images)).images
+        for image in found:
+            if isinstance(image, DatasetImage):
+                raise SaccadeError(f"'{image}' is no file", expected="files, folders or globs")
+        files = [image for image in found if isinstance(image, Path)]
+        path = f"/api/models/{quote(self._model or self._only_model(), safe='')}/image?top={top}"
         free: SimpleQueue[HTTPConnection] = SimpleQueue()
         with ExitStack() as connections, ThreadPoolExecutor(_AT_ONCE) as threads:
             for _ in range(_AT_ONCE):
@@ -105,30 +105,30 @@ class Client:
 
     def _predict(self, file: Path, path: str, free: SimpleQueue[HTTPConnection]) -> Prediction:
         try:
-            contents = read_picture(str(file))
-        except PictureError as error:
-            return Prediction(str(file), (), refusal=error.problem)
+            contents = read_image(str(file))
+        except ImageError as error:
+            return Prediction(str(file), (), unreadable_reason=error.problem)
         connection = free.get()
         try:
-            status, answer = self._ask(connection, "POST", path, contents)
+            status, content = self._ask(connection, "POST", path, contents)
         finally:
             free.put(connection)
-        if status in _OF_THE_PICTURE:
-            return Prediction(str(file), (), refusal=self._message(Error, answer).error)
-        said = self._read(PictureAnswer, status, answer)
-        classes = tuple(ClassProbability(one.class_name, one.probability) for one in said.classes)
-        return Prediction(str(file), classes, unsure=said.unsure)
+        if status in _OF_THE_IMAGE:
+            return Prediction(str(file), (), unreadable_reason=self._message(Error, content).error)
+        prediction = self._read(ImagePrediction, status, content)
+        classes = tuple(ClassProbability(one.class_name, one.probability) for one in prediction.classes)
+        return Prediction(str(file), classes, abstained=prediction.abstained)
 
-    def _read(self, kind: type[_Message], status: int, answer: bytes) -> _Message:
+    def _read(self, kind: type[_Message], status: int, content: bytes) -> _Message:
         """What an answer says, where the server did not refuse the request."""
         if status != 200:
-            reason = self._message(Error, answer).error
+            reason = self._message(Error, content).error
             raise ServerError(f"the server at {self.url} refused the request", found=f"{status}: {reason}")
-        return self._message(kind, answer)
+        return self._message(kind, content)
 
-    def _message(self, kind: type[_Message], answer: bytes) -> _Message:
+    def _message(self, kind: type[_Message], content: bytes) -> _Message:
         try:
-            return kind.model_validate_json(answer, strict=True)
+            return kind.model_validate_json(content, strict=True)
         except ValidationError:
             raise ServerError(f"what answers at {self.url} is no server of Saccade's") from None
 
@@ -142,12 +142,12 @@ class Client:
         end = time.monotonic() + _SECONDS
         while True:
             try:
-                response, answer = self._exchange(connection, method, path, body)
+                response, content = self._exchange(connection, method, path, body)
             except (OSError, HTTPException) as error:
                 raise ServerError(f"the server at {self.url} can't be reached", found=str(error)) from None
             wait = _seconds(response.headers.get("Retry-After"))
             if response.status != _BUSY or time.monotonic() + wait > end:
-                return response.status, answer
+                return response.status, content
             time.sleep(wait)
 
     def _exchange(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from saccade.atomic_io import placed
+from saccade.atomic_io import atomic_write
 from saccade.deploy.formats import FORMATS, require_format
 from saccade.deploy.model_info import LABELS, labels_text, leaflet_of, write_leaflet
 from saccade.deploy.verify import Check, Verified, check_for, verify
@@ -29,7 +29,7 @@ from saccade.runs.run import Run
 if TYPE_CHECKING:
     import keras
 
-_EXAMPLES = 200  # pictures, from which the ranges of eight-bit numbers are learned
+_EXAMPLES = 200  # images, from which the ranges of eight-bit numbers are learned
 
 
 @dataclass(frozen=True)
@@ -42,17 +42,17 @@ class Export:
         files: what was written: `path`, for weights the architecture's JSON, and the folder with labels, metadata and
             an example.
         size_bytes: of the model: `path`, and the architecture's JSON.
-        pictures: how many pictures it was checked on.
-        origin: where those come from: "validation", or "random" if the run kept no validation pictures.
-        largest_difference: between its probabilities and the run's, over those pictures and all classes.
-        same_class: the part of those pictures that it gives the class that the run gives, 0 to 1.
+        images: how many images it was checked on.
+        origin: where those come from: "validation", or "random" if the run kept no validation images.
+        largest_difference: between its probabilities and the run's, over those images and all classes.
+        same_class: the part of those images that it gives the class that the run gives, 0 to 1.
     """
 
     path: Path
     format: str
     files: tuple[Path, ...]
     size_bytes: int
-    pictures: int
+    images: int
     origin: str
     largest_difference: float
     same_class: float
@@ -68,8 +68,8 @@ def export(
 
     Its input is float32 [n, height, width, 3]. What was written is opened again in a clean process that can't import
     Saccade (nor TensorFlow, where the format needs none), and has to give the run's classes and probabilities on the
-    run's validation pictures; only then does it appear at its place. How closely is said by `FORMATS`. Beside it lies
-    the folder `<name>-info` with `labels.txt`, `metadata.json` and `example.py`, a program that classifies a picture.
+    run's validation images; only then does it appear at its place. How closely is said by `FORMATS`. Beside it lies
+    the folder `<name>-info` with `labels.txt`, `metadata.json` and `example.py`, a program that classifies an image.
 
     Args:
         run: a run or its directory.
@@ -107,7 +107,7 @@ def export_and_verify(
     record, check = run.model_record(), check or check_for(run, predictor)
     try:
         with ExitStack() as stack:
-            *models, leaflet = [stack.enter_context(placed(place)) for place in places]
+            *models, leaflet = [stack.enter_context(atomic_write(place)) for place in places]
             _write(predictor, form, models[0], record, check)
             verified = verify(form, models[0], check, timed=timed)
             size = sum(_size(path) for path in models)
@@ -119,7 +119,7 @@ def export_and_verify(
         ) from None
     files = tuple(place.resolve() for place in places)
     agreed = verified.largest_difference, verified.same_class
-    return Export(files[0], form, files, size, len(check.pictures), check.origin, *agreed), verified
+    return Export(files[0], form, files, size, len(check.images), check.origin, *agreed), verified
 
 
 def _target(run: Run, form: str, out: str | Path | None) -> Path:
@@ -202,7 +202,7 @@ def _let_all_learn(model: keras.Model) -> None:
 def _write_litert(model: keras.Model, form: str, path: Path, record: ModelRecord, check: Check) -> None:
     """The file ends in a ZIP archive of labels and metadata, as the metadata of TensorFlow Lite are packed."""
     weights: Any = form.partition("-")[2] or "float32"
-    path.write_bytes(to_litert(model, weights, check.pictures[:_EXAMPLES]))
+    path.write_bytes(to_litert(model, weights, check.images[:_EXAMPLES]))
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(LABELS, labels_text(record))
         archive.writestr(METADATA, record.model_dump_json(indent=2))

@@ -1,4 +1,4 @@
-"""What lies beside an export: its classes, what it needs to know of pictures, and a program that uses it."""
+"""What lies beside an export: its classes, what it needs to know of images, and a program that uses it."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _ASKING = {
     "h5": "probabilities = np.asarray(model(pixels, training=False))[0]",
     "weights": "probabilities = np.asarray(model(pixels, training=False))[0]",
     "savedmodel": (
-        "answers = model.signatures['serving_default'](pixels=tf.constant(pixels))\n"
-        "probabilities = answers['probabilities'][0].numpy()"
+        "outputs = model.signatures['serving_default'](pixels=tf.constant(pixels))\n"
+        "probabilities = outputs['probabilities'][0].numpy()"
     ),
     "onnx": "probabilities = session.run(None, {'pixels': pixels})[0][0]",
     "litert": "probabilities = model.get_signature_runner()(pixels=pixels)['probabilities'][0]",
@@ -65,5 +65,5 @@ def _example(form: str, export: Path, runtime: str) -> str:
         "architecture": f"(here.parent / {export.name.removesuffix('.weights.h5') + '.json'!r})",
     }
     imported, opening = _OPENING[form]
-    answer = f"{opening.format(**places)}\n{_ASKING[form]}"
-    return template.format(runtime=runtime, imports=imported, answer=answer)
+    prediction = f"{opening.format(**places)}\n{_ASKING[form]}"
+    return template.format(runtime=runtime, imports=imported, prediction=prediction)

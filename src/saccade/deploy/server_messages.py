@@ -9,30 +9,30 @@ class _Message(BaseModel):
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
 
-class ClassAnswer(_Message):
+class ClassPrediction(_Message):
     """A class and how probable it is."""
 
     class_name: str
     probability: float
 
 
-class PictureAnswer(_Message):
-    """What is in a picture.
+class ImagePrediction(_Message):
+    """What is in an image.
 
     Attributes:
         model: that answered.
         version: of it.
-        unsure: whether the most probable class is no answer, because it is not probable enough to keep the promise.
+        abstained: whether the most probable class is no answer, because it is not probable enough to keep the promise.
         classes: the most probable first.
     """
 
     model: str
     version: str
-    unsure: bool
-    classes: tuple[ClassAnswer, ...]
+    abstained: bool
+    classes: tuple[ClassPrediction, ...]
 
 
-class OcclusionAnswer(_Message):
+class OcclusionMap(_Message):
     """Where the network looked.
 
     Attributes:
@@ -40,7 +40,7 @@ class OcclusionAnswer(_Message):
         version: of it.
         class_name: the most probable class.
         probability: of it.
-        change: of that probability when the picture is covered with grey around each place of a grid, row by row.
+        change: of that probability when the image is covered with grey around each place of a grid, row by row.
     """
 
     model: str
@@ -51,14 +51,14 @@ class OcclusionAnswer(_Message):
 
 
 class TestResult(_Message):
-    """Accuracy on the run's own test split, with its 95% interval, and the number of pictures."""
+    """Accuracy on the run's own test split, with its 95% interval, and the number of images."""
 
     __test__ = False  # pytest takes every class of this name for tests
 
     accuracy: float
     low: float
     high: float
-    pictures: int
+    images: int
 
 
 class ModelInfo(_Message):
@@ -69,12 +69,12 @@ class ModelInfo(_Message):
         version: 1 at the start, more with each reload.
         class_names: in the order of the model's outputs.
         data: short name of the data that the model was trained on.
-        height: of the pictures that the model sees, in pixels.
-        width: of the pictures that the model sees, in pixels.
-        views: of a picture, that the model averages over.
+        height: of the images that the model sees, in pixels.
+        width: of the images that the model sees, in pixels.
+        views: of an image, that the model averages over.
         temperature: that the model's logits are divided by.
-        promise: the part of the answers that is to be right; None if no promise was asked for.
-        unsure_below: the probability below which an answer is "unsure"; None if no promise was asked for.
+        target_accuracy: the part of the answers that is to be right; None if no promise was asked for.
+        unsure_below: the probability below which an answer is "abstained"; None if no promise was asked for.
         recipe: of the run; None for a file.
         calibrated: whether the temperature was fitted; None for a file.
         test: result on the test split; None if the run was not evaluated, or for a file.
@@ -91,7 +91,7 @@ class ModelInfo(_Message):
     width: int
     views: int
     temperature: float
-    promise: float | None
+    target_accuracy: float | None
     unsure_below: float | None
     recipe: str | None
     calibrated: bool | None

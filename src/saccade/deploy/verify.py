@@ -27,7 +27,7 @@ from saccade.typed_json import from_json, to_json
 
 _POINTS = 0.005
 _CHECKER = Path(__file__).with_name("verify_worker.py")
-_RANDOM_PICTURES = 32
+_RANDOM_IMAGES = 32
 _QUOTED_LINES = 5
 
 
@@ -36,15 +36,15 @@ class Check:
     """What an export has to agree with.
 
     Attributes:
-        pictures: uint8 [n, height, width, 3].
+        images: uint8 [n, height, width, 3].
         probabilities: float32 [n, classes], the run's own.
-        origin: where the pictures come from: "validation" or "random".
-        labels: of the pictures, int64 [n]; None for random ones.
+        origin: where the images come from: "validation" or "random".
+        labels: of the images, int64 [n]; None for random ones.
         unfolded: gives what the run's network says before its normalisation is folded, float32 [n, classes]: the same
             but for rounding. None: that is not known.
     """
 
-    pictures: NDArray[np.uint8]
+    images: NDArray[np.uint8]
     probabilities: NDArray[np.float32]
     origin: str
     labels: NDArray[np.int64] | None
@@ -52,26 +52,24 @@ class Check:
 
 
 def check_for(run: Run, predictor: Predictor) -> Check:
-    """The run's validation pictures, or fixed random ones if it kept none, with the run's probabilities."""
-    pictures, truth = run.validation_pictures()
+    """The run's validation images, or fixed random ones if it kept none, with the run's probabilities."""
+    images, truth = run.validation_images()
     origin, labels = "validation", None if not len(truth) else truth
-    if not len(pictures):
-        shape = (_RANDOM_PICTURES, run.rule.height, run.rule.width, 3)
-        pictures, origin = np.random.default_rng(0).integers(0, 256, shape, np.uint8), "random"
+    if not len(images):
+        shape = (_RANDOM_IMAGES, run.preprocessing.height, run.preprocessing.width, 3)
+        images, origin = np.random.default_rng(0).integers(0, 256, shape, np.uint8), "random"
     import keras
 
     # On the processor, here and in the clean process: a GPU rounds otherwise (TensorFloat-32) and may be full.
     with keras.device("cpu"):
-        return Check(
-            pictures, predictor.probabilities(pictures), origin, labels, partial(_unfolded, predictor, pictures)
-        )
+        return Check(images, predictor.probabilities(images), origin, labels, partial(_unfolded, predictor, images))
 
 
-def _unfolded(predictor: Predictor, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _unfolded(predictor: Predictor, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     import keras
 
     with keras.device("cpu"):
-        return forward(predictor.model, pictures.__getitem__, len(pictures))
+        return forward(predictor.model, images.__getitem__, len(images))
 
 
 @dataclass(frozen=True)
@@ -79,13 +77,13 @@ class Verified:
     """What a process of its own found out about an export.
 
     Attributes:
-        answers: its own, [n, classes].
-        largest_difference: between these and the run's probabilities, over all pictures and classes.
-        same_class: the part of the pictures that get the class that the run gives.
+        predictions: its own, [n, classes].
+        largest_difference: between these and the run's probabilities, over all images and classes.
+        same_class: the part of the images that get the class that the run gives.
         speed: how fast the export is; None unless asked for.
     """
 
-    answers: NDArray[Any]
+    predictions: NDArray[Any]
     largest_difference: float
     same_class: float
     speed: Speed | None
@@ -97,54 +95,56 @@ def verify(form: str, export: Path, check: Check, *, timed: bool = False) -> Ver
     Args:
         form: one of `saccade.deploy.formats.FORMATS`.
         export: the file or directory.
-        check: pictures and the run's probabilities.
+        check: images and the run's probabilities.
         timed: whether to measure how fast it is, before it answers.
 
     Raises:
         ExportError: the export does not open, or does not agree as its format has to.
     """
-    answers, speed = _asked(form, export, check.pictures, timed=timed)
-    return Verified(answers, *agreement(form, answers, check), speed)
+    predictions, speed = _run_export(form, export, check.images, timed=timed)
+    return Verified(predictions, *agreement(form, predictions, check), speed)
 
 
-def agreement(form: str, answers: NDArray[Any], check: Check) -> tuple[float, float]:
+def agreement(form: str, predictions: NDArray[Any], check: Check) -> tuple[float, float]:
     """How an export's answers, [n, classes], agree with the run's probabilities.
 
     Returns:
-        The largest absolute difference between the two, over all pictures and classes, and the part of the pictures
+        The largest absolute difference between the two, over all images and classes, and the part of the images
         that get the same class.
 
     Raises:
-        ExportError: a probability differs by more than the format allows or is no number, a picture gets another class
-            (ties aside), or in eight bits the accuracy is another by more than half a point, and more than one picture.
+        ExportError: a probability differs by more than the format allows or is no number, an image gets another class
+            (ties aside), or in eight bits the accuracy is another by more than half a point, and more than one image.
             Deep networks are allowed four times what rounding does to their own answers, 1e-4 at most.
     """
-    if answers.dtype != np.float32 or answers.shape != check.probabilities.shape:
+    if predictions.dtype != np.float32 or predictions.shape != check.probabilities.shape:
         raise _disagreement(
-            form, check, f"float32 of shape {check.probabilities.shape}", f"{answers.dtype} {answers.shape}"
+            form, check, f"float32 of shape {check.probabilities.shape}", f"{predictions.dtype} {predictions.shape}"
         )
-    tolerance, n = FORMATS[form].tolerance, len(answers)
-    difference = float(np.abs(answers - check.probabilities).max())
-    expected, found = check.probabilities.argmax(axis=1), answers.argmax(axis=1)
+    tolerance, n = FORMATS[form].tolerance, len(predictions)
+    difference = float(np.abs(predictions - check.probabilities).max())
+    expected, found = check.probabilities.argmax(axis=1), predictions.argmax(axis=1)
     if tolerance is None:
         truth = expected if check.labels is None else check.labels
         change = abs(int((found == truth).sum()) - int((expected == truth).sum()))
         if not np.isfinite(difference) or change > max(1, _POINTS * n):
             raise _disagreement(
-                form, check, f"as many right answers, to {_POINTS:.1%}", f"{change} more or fewer of {n}"
+                form, check, f"as many correct predictions, to {_POINTS:.1%}", f"{change} more or fewer of {n}"
             )
-    elif problem := disagreement(answers, check.probabilities, tolerance, check.unfolded):
+    elif problem := disagreement(predictions, check.probabilities, tolerance, check.unfolded):
         raise _disagreement(form, check, *problem)
     return difference, float((expected == found).mean())
 
 
-def _asked(form: str, export: Path, pictures: NDArray[np.uint8], *, timed: bool) -> tuple[NDArray[Any], Speed | None]:
+def _run_export(
+    form: str, export: Path, images: NDArray[np.uint8], *, timed: bool
+) -> tuple[NDArray[Any], Speed | None]:
     with tempfile.TemporaryDirectory(prefix="saccade-export-") as scratch:
-        asked, answered = Path(scratch) / "pictures.npy", Path(scratch) / "answers.npy"
-        np.save(asked, pictures, allow_pickle=False)
+        inputs, outputs = Path(scratch) / "images.npy", Path(scratch) / "predictions.npy"
+        np.save(inputs, images, allow_pickle=False)
         # -P, not -I: TensorFlow may be installed where only the user's own environment variables lead.
         started = time.monotonic() if timed else None
-        question = Question(form, str(export.absolute()), str(asked), str(answered), started)
+        question = Question(form, str(export.absolute()), str(inputs), str(outputs), started)
         command = [sys.executable, "-P", str(_CHECKER), to_json(question)]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603
         if done.returncode:
@@ -154,16 +154,16 @@ def _asked(form: str, export: Path, pictures: NDArray[np.uint8], *, timed: bool)
                 expected="a file that opens without Saccade, and without TensorFlow where its format needs none",
                 found="\n    ".join(last) or f"exit code {done.returncode}",
             )
-        answers: NDArray[Any] = np.load(answered, allow_pickle=False)
+        predictions: NDArray[Any] = np.load(outputs, allow_pickle=False)
         # The last line: what opens the export may print lines of its own.
-        return answers, from_json(Speed, done.stdout.splitlines()[-1]) if timed else None
+        return predictions, from_json(Speed, done.stdout.splitlines()[-1]) if timed else None
 
 
 def _disagreement(form: str, check: Check, expected: str, found: str) -> ExportError:
     coarse = form in ("litert-float16", "litert-int8")
     return ExportError(
         "the export does not give the run's answers, so it was removed",
-        expected=f"{expected}, on {len(check.pictures)} {check.origin} {plural(len(check.pictures), 'picture')}",
+        expected=f"{expected}, on {len(check.images)} {check.origin} {plural(len(check.images), 'image')}",
         found=found,
         remedy="this network does not bear weights so coarse: take --format litert, which is exact"
         if coarse

@@ -1,4 +1,4 @@
-"""Opens an export the way its user will, and writes down what it says of some pictures.
+"""Opens an export the way its user will, and writes down what it says of some images.
 
 Run by `verify` as a file in a process of its own, with one argument, a `Question` as JSON. The process writes the
 export's answers, and prints its `Speed` as JSON if it was asked for. This file imports nothing of Saccade and makes
@@ -32,15 +32,15 @@ class Question:
     Attributes:
         form: one of `saccade.deploy.formats.FORMATS`.
         export: path of the exported file or directory.
-        pictures: path of a .npy file, uint8 [n, height, width, 3].
-        answers: path of the .npy file to write: the export's probabilities, [n, classes] in the export's own dtype.
+        images: path of a .npy file, uint8 [n, height, width, 3].
+        predictions: path of the .npy file to write: the export's probabilities, [n, classes] in the export's own dtype.
         started: when the process was started, in seconds of the monotonic clock, if its speed is asked for.
     """
 
     form: str
     export: str
-    pictures: str
-    answers: str
+    images: str
+    predictions: str
     started: float | None
 
 
@@ -50,14 +50,14 @@ class Speed:
 
     Attributes:
         cold_start_seconds: from the start of the process to its first answer.
-        one_picture_ms: the median of calls with one picture, in milliseconds.
-        pictures_per_second: in batches of 32.
+        one_picture_ms: the median of calls with one image, in milliseconds.
+        images_per_second: in batches of 32.
         memory_mb: the process's memory at its peak, in megabytes (10^6 bytes).
     """
 
     cold_start_seconds: float
     one_picture_ms: float
-    pictures_per_second: float
+    images_per_second: float
     memory_mb: float
 
 
@@ -70,28 +70,28 @@ def main() -> None:
     # The expected answers were computed on the processor, and the exporting process may hold all memory of a GPU.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     question = Question(**json.loads(sys.argv[1]))
-    asked = np.load(question.pictures, allow_pickle=False)
-    answer = _open_export(question.form, Path(question.export))
+    images = np.load(question.images, allow_pickle=False)
+    predict = _open_export(question.form, Path(question.export))
     if question.started is not None:
-        sys.stdout.write(json.dumps(asdict(_measure(answer, asked, question.started))) + "\n")
-    parts = [answer(asked[start : start + _BATCH].astype(np.float32)) for start in range(0, len(asked), _BATCH)]
-    np.save(question.answers, np.concatenate(parts), allow_pickle=False)
+        sys.stdout.write(json.dumps(asdict(_measure(predict, images, question.started))) + "\n")
+    parts = [predict(images[start : start + _BATCH].astype(np.float32)) for start in range(0, len(images), _BATCH)]
+    np.save(question.predictions, np.concatenate(parts), allow_pickle=False)
 
 
-def _measure(answer: Callable[[Any], Any], asked: Any, started: float) -> Speed:
-    """Measures one picture at a time, and batches."""
-    one, many = asked[:1].astype(np.float32), asked[:_MANY].astype(np.float32)
-    answer(one)
+def _measure(predict: Callable[[Any], Any], images: Any, started: float) -> Speed:
+    """Measures one image at a time, and batches."""
+    one, many = images[:1].astype(np.float32), images[:_MANY].astype(np.float32)
+    predict(one)
     cold_start = time.monotonic() - started
-    alone = _repeated(answer, one)
-    answer(many[:_BATCH])
+    alone = _repeated(predict, one)
+    predict(many[:_BATCH])
     together = _repeated(
-        lambda pixels: [answer(pixels[at : at + _BATCH]) for at in range(0, len(pixels), _BATCH)], many
+        lambda pixels: [predict(pixels[at : at + _BATCH]) for at in range(0, len(pixels), _BATCH)], many
     )
     return Speed(
         cold_start_seconds=cold_start,
         one_picture_ms=1000 * statistics.median(alone),
-        pictures_per_second=len(many) / statistics.median(together),
+        images_per_second=len(many) / statistics.median(together),
         memory_mb=_peak_memory() / 1e6,
     )
 
@@ -153,12 +153,12 @@ def _open_saved_model(path: Path) -> Callable[[Any], Any]:
 
     loaded = tensorflow.saved_model.load(str(path))
 
-    def answer(pixels: Any) -> Any:
+    def predict(pixels: Any) -> Any:
         # Looked up in `loaded` each time, because a signature alone does not keep the model's variables alive.
         serve = loaded.signatures["serving_default"]
         return serve(pixels=tensorflow.constant(pixels))["probabilities"].numpy()
 
-    return answer
+    return predict
 
 
 if __name__ == "__main__":

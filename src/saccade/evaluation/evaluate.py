@@ -1,4 +1,4 @@
-"""evaluate: scores a run on the pictures of one split, each exactly once."""
+"""evaluate: scores a run on the images of one split, each exactly once."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 
 from saccade.data.dataset import SPLIT_NAMES, Split, SplitName
 from saccade.data.fixes import Fix, read_fixes
-from saccade.data.load import load_with_rule
+from saccade.data.load import load_with_preprocessing
 from saccade.errors import EvaluationError
-from saccade.evaluation.distribution_shift import note_on_unlike_pictures
+from saccade.evaluation.distribution_shift import note_on_unlike_images
 from saccade.evaluation.metrics import measure
 from saccade.evaluation.result import Report
 from saccade.inference.load_model import open_model
 from saccade.inference.model_file import ModelFile
 from saccade.inference.predictor import Predictor
-from saccade.plotting.evaluation_plots import choose_pictures, draw_confusion_matrix, draw_predictions
+from saccade.plotting.evaluation_plots import choose_images, draw_confusion_matrix, draw_predictions
 from saccade.plotting.figure import save_figure
-from saccade.runs.predictions import Answers
+from saccade.runs.predictions import Predictions
 from saccade.runs.results import EVALUATION_FILES
 from saccade.runs.run import Run
 from saccade.runs.run_split import RunSplit, load_run_split, no_images
@@ -48,9 +48,9 @@ def evaluate(
         run: a run or its directory; or an ONNX or LiteRT file that `saccade.export` wrote: then nothing is written.
         data: a name or a path. None: what the run was trained on; a model file needs it named.
         split: "test"; "validation": the data's own validation split, else the part that the run's recipe holds out of
-            the training pictures; "train": the rest of them.
+            the training images; "train": the rest of them.
         fixes: a fixes.csv that is applied to the data. None: the run's own, where the data is what it was trained on.
-        strict: fail if a picture of the data can't be read, instead of leaving it out and saying so.
+        strict: fail if an image of the data can't be read, instead of leaving it out and saying so.
         progress: whether to show on stderr how far it is.
 
     Returns:
@@ -59,8 +59,8 @@ def evaluate(
     Raises:
         RunError: no run there, or a damaged one.
         DataError: the data can't be used.
-        EvaluationError: its classes are not those of the run, the split has no pictures, or it can no longer be told
-            which training pictures were held out, because the data has changed.
+        EvaluationError: its classes are not those of the run, the split has no images, or it can no longer be told
+            which training images were held out, because the data has changed.
     """
     if split not in SPLIT_NAMES:
         raise EvaluationError(f"there is no split '{split}'", expected=f"one of {', '.join(SPLIT_NAMES)}")
@@ -88,15 +88,15 @@ def evaluate_run(
     predictor = Predictor.from_run(run)
     probabilities = predictor.probabilities_of(subject.images, progress=progress)
     require_each_once(subject.images, probabilities, len(run.class_names))
-    one_view = None
+    without_tta = None
     if run.recipe.views > 1:
-        alone = Predictor.from_run(run, views=1).probabilities_of(subject.images, progress=progress)
+        alone = Predictor.from_run(run, tta_views=1).probabilities_of(subject.images, progress=progress)
         require_each_once(subject.images, alone, len(run.class_names))
-        one_view = measure(subject.images.labels, alone)
+        without_tta = measure(subject.images.labels, alone)
     metrics = measure(subject.images.labels, probabilities)
     unlike: Iterator[str] = iter(())
     if subject.is_own and split == "test":
-        unlike = note_on_unlike_pictures(run, metrics.accuracy, metrics.accuracy_interval)
+        unlike = note_on_unlike_images(run, metrics.accuracy, metrics.accuracy_interval)
     report = Report(
         run=run.path.resolve(),
         data_name=subject.dataset.name,
@@ -105,11 +105,11 @@ def evaluate_run(
         weights=run.weights_fingerprint(),
         split=split,
         n=len(subject.images),
-        refused=subject.refused,
+        unreadable=subject.unreadable,
         class_names=run.class_names,
         metrics=metrics,
         views=run.recipe.views,
-        one_view=one_view,
+        without_tta=without_tta,
         temperature=run.temperature,
         calibration=run.calibration(),
         notes=(*subject.notes, *unlike),
@@ -134,15 +134,17 @@ def _evaluate_model_file(
         raise EvaluationError(
             "a model file does not know where its data lies", remedy="name the data: --data DATA, or evaluate the run"
         )
-    dataset = load_with_rule(data, model.rule, fixes=() if fixes is None else read_fixes(fixes), progress=progress)
+    dataset = load_with_preprocessing(
+        data, model.preprocessing, fixes=() if fixes is None else read_fixes(fixes), progress=progress
+    )
     if strict:
         dataset.require_all()
     _require_same_classes(model.class_names, dataset.class_names)
-    pictures = dataset.splits.get(split)
-    if pictures is None or not len(pictures):
+    images = dataset.splits.get(split)
+    if images is None or not len(images):
         raise no_images(dataset, split)
-    probabilities = model.probabilities_of(pictures, progress=progress)
-    require_each_once(pictures, probabilities, len(model.class_names))
+    probabilities = model.probabilities_of(images, progress=progress)
+    require_each_once(images, probabilities, len(model.class_names))
     return Report(
         run=place,
         data_name=dataset.name,
@@ -150,44 +152,44 @@ def _evaluate_model_file(
         data_fingerprint=dataset.fingerprint,
         weights=model.record.weights,
         split=split,
-        n=len(pictures),
-        refused=tuple(picture for picture in dataset.refused if picture.split == split),
+        n=len(images),
+        unreadable=tuple(image for image in dataset.unreadable if image.split == split),
         class_names=model.class_names,
-        metrics=measure(pictures.labels, probabilities),
+        metrics=measure(images.labels, probabilities),
         views=model.record.views,
-        one_view=None,
+        without_tta=None,
         temperature=model.record.temperature,
         calibration=None,
-        notes=(*dataset.notes, "a model file: which of these pictures were trained on is not known"),
+        notes=(*dataset.notes, "a model file: which of these images were trained on is not known"),
         files=(),
     )
 
 
-def require_each_once(pictures: Split, probabilities: NDArray[np.float32], classes: int) -> None:
-    """Checks that every picture of the split was scored, once, with probabilities.
+def require_each_once(images: Split, probabilities: NDArray[np.float32], classes: int) -> None:
+    """Checks that every image of the split was scored, once, with probabilities.
 
     Args:
-        pictures: the split.
+        images: the split.
         probabilities: float [n, classes], what the run says of it.
         classes: number of classes of the run.
 
     Raises:
-        EvaluationError: a picture stands in the split twice, the rows are not one per picture, or one of them is no
+        EvaluationError: an image stands in the split twice, the rows are not one per image, or one of them is no
             probability distribution.
     """
     problem = None
-    if len(np.unique(pictures.rows)) != len(pictures):
-        problem = f"pictures that stand in the split more than once: {len(pictures) - len(np.unique(pictures.rows))}"
-    elif probabilities.shape != (len(pictures), classes):
-        problem = f"{len(pictures)} pictures and {classes} classes, but scores of shape {probabilities.shape}"
+    if len(np.unique(images.rows)) != len(images):
+        problem = f"images that stand in the split more than once: {len(images) - len(np.unique(images.rows))}"
+    elif probabilities.shape != (len(images), classes):
+        problem = f"{len(images)} images and {classes} classes, but scores of shape {probabilities.shape}"
     elif not np.isfinite(probabilities).all() or probabilities.min() < 0:
         problem = "scores that are negative or not finite"
     elif np.abs(probabilities.sum(axis=1, dtype=np.float64) - 1).max() > _SUM_TOLERANCE:
-        problem = "scores that do not sum to 1 for each picture"
+        problem = "scores that do not sum to 1 for each image"
     if problem:
         raise EvaluationError(
-            "the pictures were not scored exactly once each, so there is no result",
-            expected="one row of probabilities for each picture of the split",
+            "the images were not scored exactly once each, so there is no result",
+            expected="one row of probabilities for each image of the split",
             found=problem,
         )
 
@@ -230,16 +232,16 @@ def _listed(names: Sequence[str]) -> str:
     return shown if len(names) <= 10 else f"{shown} and {len(names) - 10} more"
 
 
-def _write(run: Run, report: Report, pictures: Split, probabilities: NDArray[np.float32]) -> None:
-    numbers, answers, matrix, grid = (path.name for path in report.files)
+def _write(run: Run, report: Report, images: Split, probabilities: NDArray[np.float32]) -> None:
+    numbers, predictions, matrix, grid = (path.name for path in report.files)
     title = f"{report.data_name}, {report.split}: accuracy {report.accuracy:.1%} (n = {report.scored})"
     run.write_json(numbers, report.to_dict())
-    run.write_answers(answers, Answers.of(pictures, probabilities))
+    run.write_predictions(predictions, Predictions.of(images, probabilities))
     with run.place(matrix) as path:
         save_figure(draw_confusion_matrix(report.confusion_matrix, report.class_names, title), path)
-    chosen = choose_pictures(len(pictures))
+    chosen = choose_images(len(images))
     figure = draw_predictions(
-        pictures.take(chosen), pictures.labels[chosen], probabilities[chosen], report.class_names, title
+        images.take(chosen), images.labels[chosen], probabilities[chosen], report.class_names, title
     )
     with run.place(grid) as path:
         save_figure(figure, path)

@@ -17,16 +17,16 @@ class Scores:
     """Precision, recall and F1 of one class, or averaged over classes.
 
     Attributes:
-        precision: right ones among the pictures taken for the class, 0 to 1; 0 if it was never predicted.
-        recall: right ones among the pictures of the class, 0 to 1; 0 if there are none.
+        precision: right ones among the images taken for the class, 0 to 1; 0 if it was never predicted.
+        recall: right ones among the images of the class, 0 to 1; 0 if there are none.
         f1: harmonic mean of precision and recall, 0 to 1.
-        pictures: number of pictures of the class; for an average, of all classes.
+        images: number of images of the class; for an average, of all classes.
     """
 
     precision: float
     recall: float
     f1: float
-    pictures: int
+    images: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,17 +34,17 @@ class Metrics:
     """The numbers of an evaluation. What a class means by "predicted" is the largest probability, the first on a tie.
 
     Attributes:
-        accuracy: part of the pictures whose predicted class is the true one, 0 to 1.
+        accuracy: part of the images whose predicted class is the true one, 0 to 1.
         accuracy_interval: 95% Wilson interval of the accuracy.
-        balanced_accuracy: mean recall over the classes that have pictures, 0 to 1.
-        top3_accuracy: part of the pictures whose true class is among the three most probable, 0 to 1.
+        balanced_accuracy: mean recall over the classes that have images, 0 to 1.
+        top3_accuracy: part of the images whose true class is among the three most probable, 0 to 1.
         log_loss: mean negative natural logarithm of the true class's probability, in nats; one below 2e-16 counts as
             that, as in scikit-learn.
         expected_calibration_error: mean gap between confidence and accuracy over 15 bins of confidence, 0 to 1.
         per_class: the scores of each class, in the order of the labels.
-        macro_average: mean scores over the classes that have pictures.
-        weighted_average: mean scores over the classes, weighted by their numbers of pictures.
-        confusion_matrix: int64 [classes, classes]: pictures by true class (row) and predicted class (column).
+        macro_average: mean scores over the classes that have images.
+        weighted_average: mean scores over the classes, weighted by their numbers of images.
+        confusion_matrix: int64 [classes, classes]: images by true class (row) and predicted class (column).
     """
 
     accuracy: float
@@ -63,7 +63,7 @@ def measure(labels: NDArray[np.int64], probabilities: NDArray[np.floating]) -> M
     """Measures probabilities against the truth.
 
     Args:
-        labels: int64 [n], each in [0, classes); n at least 1. Classes without a picture are allowed.
+        labels: int64 [n], each in [0, classes); n at least 1. Classes without an image are allowed.
         probabilities: float [n, classes], finite, not negative, rows summing to 1 up to rounding.
     """
     # float32 rows sum to 1 only to about 1e-6, at which scikit-learn warns.
@@ -102,14 +102,14 @@ def wilson_interval(correct: float, n: float) -> tuple[float, float]:
     """
     z = 1.959963984540054  # the 97.5% point of the normal distribution
     p = correct / n
-    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    center = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     # At 0 and at n successes the ends are exactly 0 and 1, which rounding misses.
-    return (0.0 if correct == 0 else centre - half), (1.0 if correct == n else centre + half)
+    return (0.0 if correct == 0 else center - half), (1.0 if correct == n else center + half)
 
 
 def top_k_accuracy(labels: NDArray[np.int64], probabilities: NDArray[np.float64], k: int) -> float:
-    """The part of the pictures whose true class is among the k most probable; on a tie the first class comes first.
+    """The part of the images whose true class is among the k most probable; on a tie the first class comes first.
 
     Not scikit-learn's: that puts the last class first on a tie, so that its top-k accuracy can be below the accuracy.
 
@@ -123,7 +123,7 @@ def top_k_accuracy(labels: NDArray[np.int64], probabilities: NDArray[np.float64]
 
 
 def expected_calibration_error(confidences: NDArray[np.float64], correct: NDArray[np.bool_]) -> float:
-    """The gap between confidence and accuracy, averaged over bins of confidence weighted by their pictures.
+    """The gap between confidence and accuracy, averaged over bins of confidence weighted by their images.
 
     Source: C. Guo, G. Pleiss, Y. Sun, K. Weinberger, "On calibration of modern neural networks", ICML 2017: 15 bins
     of equal width, each open below and closed above.
@@ -143,8 +143,8 @@ def _scores_per_class(
 ) -> tuple[Scores, ...]:
     columns = precision_recall_fscore_support(labels, predicted, labels=classes, zero_division=0)
     return tuple(
-        Scores(float(precision), float(recall), float(f1), int(pictures))
-        for precision, recall, f1, pictures in zip(*columns, strict=True)
+        Scores(float(precision), float(recall), float(f1), int(images))
+        for precision, recall, f1, images in zip(*columns, strict=True)
     )
 
 

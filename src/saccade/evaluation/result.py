@@ -9,24 +9,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.data.dataset import RefusedPicture, SplitName
+from saccade.data.dataset import SplitName, UnreadableImage
 from saccade.evaluation.metrics import Metrics, Scores
 from saccade.runs.records import Calibration
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """How often pictures of one class were taken for another.
+    """How often images of one class were taken for another.
 
     Attributes:
-        true: the name of the pictures' class.
+        true: the name of the images' class.
         predicted: the name of the class they were taken for.
-        pictures: how many.
+        images: how many.
     """
 
     true: str
     predicted: str
-    pictures: int
+    images: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,12 +40,12 @@ class Report:
         data_fingerprint: hexadecimal hash of the data's contents.
         weights: fingerprint of the run's weights and temperature.
         split: the split that was scored.
-        n: pictures scored, each exactly once.
-        refused: the pictures of the split that could not be read.
+        n: images scored, each exactly once.
+        unreadable: the images of the split that could not be read.
         class_names: in the order of their labels.
         metrics: the numbers.
-        views: of each picture, that an answer was averaged over.
-        one_view: the same numbers with one view, where there are more.
+        views: of each image, that an answer was averaged over.
+        without_tta: the same numbers with one view, where there are more.
         temperature: that the logits are divided by; 1 where they are not calibrated.
         calibration: where that comes from; None where nothing is known of it.
         notes: sentences that whoever reads the numbers should know.
@@ -59,11 +59,11 @@ class Report:
     weights: str
     split: SplitName
     n: int
-    refused: tuple[RefusedPicture, ...]
+    unreadable: tuple[UnreadableImage, ...]
     class_names: tuple[str, ...]
     metrics: Metrics
     views: int
-    one_view: Metrics | None
+    without_tta: Metrics | None
     temperature: float
     calibration: Calibration | None
     notes: tuple[str, ...]
@@ -76,17 +76,17 @@ class Report:
 
     @property
     def total(self) -> int:
-        """Pictures in the split, those that were refused included."""
-        return self.n + len(self.refused)
+        """Images in the split, those that were refused included."""
+        return self.n + len(self.unreadable)
 
     @property
     def scored(self) -> str:
-        """How many pictures were scored: "360", or "358 of 360" where some were refused."""
-        return f"{self.n:,} of {self.total:,}" if self.refused else f"{self.n:,}"
+        """How many images were scored: "360", or "358 of 360" where some were refused."""
+        return f"{self.n:,} of {self.total:,}" if self.unreadable else f"{self.n:,}"
 
     @property
     def accuracy(self) -> float:
-        """The part of the pictures whose predicted class is the true one, 0 to 1."""
+        """The part of the images whose predicted class is the true one, 0 to 1."""
         return self.metrics.accuracy
 
     @property
@@ -96,12 +96,12 @@ class Report:
 
     @property
     def balanced_accuracy(self) -> float:
-        """The mean recall over the classes that have pictures, 0 to 1."""
+        """The mean recall over the classes that have images, 0 to 1."""
         return self.metrics.balanced_accuracy
 
     @property
     def top3_accuracy(self) -> float:
-        """The part of the pictures whose true class is among the three most probable, 0 to 1."""
+        """The part of the images whose true class is among the three most probable, 0 to 1."""
         return self.metrics.top3_accuracy
 
     @property
@@ -126,17 +126,17 @@ class Report:
 
     @property
     def confusion_matrix(self) -> NDArray[np.int64]:
-        """Pictures by true class (row) and predicted class (column), int64 [classes, classes]."""
+        """Images by true class (row) and predicted class (column), int64 [classes, classes]."""
         return self.metrics.confusion_matrix
 
     def most_confused(self, limit: int = 5) -> list[Confusion]:
         """The pairs of classes that were confused most often, the most frequent first."""
-        wrong = self.confusion_matrix.copy()
-        np.fill_diagonal(wrong, 0)
-        order = np.argsort(-wrong, axis=None, kind="stable")[:limit]
-        pairs = [divmod(int(cell), len(self.class_names)) for cell in order if wrong.flat[cell]]
+        incorrect = self.confusion_matrix.copy()
+        np.fill_diagonal(incorrect, 0)
+        order = np.argsort(-incorrect, axis=None, kind="stable")[:limit]
+        pairs = [divmod(int(cell), len(self.class_names)) for cell in order if incorrect.flat[cell]]
         return [
-            Confusion(self.class_names[true], self.class_names[predicted], int(wrong[true, predicted]))
+            Confusion(self.class_names[true], self.class_names[predicted], int(incorrect[true, predicted]))
             for true, predicted in pairs
         ]
 
@@ -156,15 +156,15 @@ class Report:
             "log_loss": self.log_loss,
             "expected_calibration_error": self.expected_calibration_error,
             "temperature": self.temperature,
-            "calibrated_on": self.calibration.pictures if self.calibration else None,
+            "calibrated_on": self.calibration.images if self.calibration else None,
             "views": self.views,
-            "one_view_accuracy": self.one_view.accuracy if self.one_view else None,
-            "one_view_accuracy_interval": list(self.one_view.accuracy_interval) if self.one_view else None,
+            "accuracy_without_tta": self.without_tta.accuracy if self.without_tta else None,
+            "accuracy_interval_without_tta": list(self.without_tta.accuracy_interval) if self.without_tta else None,
             "per_class": {name: asdict(scores) for name, scores in self.per_class.items()},
             "averages": {name: asdict(scores) for name, scores in self.averages.items()},
             "class_names": list(self.class_names),
             "confusion_matrix": self.confusion_matrix.tolist(),
-            "refused": [asdict(picture) for picture in self.refused],
+            "unreadable": [asdict(image) for image in self.unreadable],
             "notes": list(self.notes),
             "files": [str(path) for path in self.files],
         }

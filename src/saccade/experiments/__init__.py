@@ -1,1 +1,1 @@
-"""Questions that take several trainings to answer: how good a network of few pictures is, whether more would help."""
+"""Questions that take several trainings to answer: how good a network of few images is, whether more would help."""

@@ -1,4 +1,4 @@
-"""cross_validate: how good a network of few pictures is, measured on all of them, and the network of all of them."""
+"""cross_validate: how good a network of few images is, measured on all of them, and the network of all of them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from saccade.atomic_io import next_free_folder
 from saccade.data.dataset import Dataset, Split, SplitName
-from saccade.data.splits import in_order, parts_of
+from saccade.data.splits import in_order, splits_of
 from saccade.errors import DataError, RunError
-from saccade.experiments.eta import tell
+from saccade.experiments.eta import log_message
 from saccade.experiments.fold_assignment import deal_folds
 from saccade.experiments.fold_interval import fold_interval
-from saccade.experiments.manifest import Plan, is_begun, keep_to, pictures_key
-from saccade.experiments.train_and_predict import answers_after_training
+from saccade.experiments.manifest import Plan, images_key, is_begun, keep_to
+from saccade.experiments.train_and_predict import train_and_predict
 from saccade.inference.predictor import Predictor
 from saccade.keras_loading import require_keras_settings
 from saccade.named_paths import out_path
@@ -28,14 +28,14 @@ from saccade.recipes import Recipe
 from saccade.runs.create import check_free
 from saccade.runs.cv_record import Fold, FoldsRecord
 from saccade.runs.lock import locked_for_training
-from saccade.runs.predictions import VALIDATION_ANSWERS, Answers
+from saccade.runs.predictions import VALIDATION_PREDICTIONS, Predictions
 from saccade.runs.run import Run
 from saccade.sanitize import counted, plural
 from saccade.training.calibration import at_temperature, fit_temperature
 from saccade.training.finalize import write_models
 from saccade.training.pretrained import Source
-from saccade.training.progress import Progress, Silence, progress_of
-from saccade.training.repeated_training import Method, is_run, on_all_pictures, prepared, require_same
+from saccade.training.progress import Progress, SilentProgress, progress_of
+from saccade.training.repeated_training import Method, is_run, on_all_images, prepared, require_same
 
 MOST_FOLDS = 20
 
@@ -50,22 +50,22 @@ def cross_validate(
     split_from: Run | str | Path | None = None,
     progress: bool | Progress = True,
 ) -> Run:
-    """Trains once for each fold, without its pictures, which it then answers; and at last on all pictures.
+    """Trains once for each fold, without its images, which it then answers; and at last on all images.
 
-    All pictures but those of the test split take part: each is answered once, by a network that was not trained on it.
-    The temperature of the last network, and what its promises rest upon, come from these answers, since no picture is
-    left that it has not seen. Networks of fewer pictures gave them, which as a rule are less often right.
+    All images but those of the test split take part: each is answered once, by a network that was not trained on it.
+    The temperature of the last network, and what its promises rest upon, come from these answers, since no image is
+    left that it has not seen. Networks of fewer images gave them, which as a rule are less often right.
 
     What is done of it lies in `<out>-folds` until all is whole: the same call goes on with it.
 
     Args:
         data: what `train` takes. A validation split of its own is trained on like the training split.
         folds: 2 to 20.
-        recipe: a named recipe or a value of your own. None: the default for pictures of this size. It must keep its
+        recipe: a named recipe or a value of your own. None: the default for images of this size. It must keep its
             last weights: there is nothing by which the best epoch of the last training could be chosen.
         source: what every network is transferred from, as for `transfer`; None: they begin anew.
         out: the run directory to make. None: the first free `runs/<data>-<recipe>-<n>`.
-        split_from: an earlier run. What were its test pictures stay test pictures, where Saccade decides on it.
+        split_from: a previous run. What were its test images stay test images, where Saccade decides on it.
         progress: whether to tell on stderr how it goes, or whom to tell instead.
 
     Returns:
@@ -81,12 +81,12 @@ def cross_validate(
     require_keras_settings()
     _check_folds(folds)
     check_place(out)
-    earlier = None if split_from is None else Run.open(split_from).split_of()
+    previous_split = None if split_from is None else Run.open(split_from).split_of()
     dataset, method = prepared(data, recipe, source, progress=progress is True)
-    method = replace(method, recipe=on_all_pictures(method.recipe))
-    whole = _of_all_pictures(dataset, method.recipe.seed, earlier)
-    pictures = whole.splits["train"]
-    dealt = _dealt(pictures, folds, method.recipe.seed)
+    method = replace(method, recipe=on_all_images(method.recipe))
+    whole = _of_all_images(dataset, method.recipe.seed, previous_split)
+    images = whole.splits["train"]
+    dealt = _dealt(images, folds, method.recipe.seed)
     place = Path(out) if out is not None else next_free_folder(Path("runs"), f"{dataset.name}-{method.recipe.name}")
     if is_run(place):
         require_same(Run.open(place), method.recipe, dataset)
@@ -99,20 +99,22 @@ def cross_validate(
             purpose=f"cross-validation with {folds} folds{method.origin}",
             data=dataset.name,
             fingerprint=dataset.fingerprint,
-            pictures=pictures_key(pictures.hashes),
+            images=images_key(images.hashes),
             recipe=method.recipe,
         )
         keep_to(plan, work)
         try:
-            answers = _out_of_fold(method, whole, dealt, work, progress)
-            tell(f"all {len(pictures):,} pictures:", shown=_is_shown(progress))
+            predictions = _out_of_fold(method, whole, dealt, work, progress)
+            log_message(f"all {len(images):,} images:", shown=_is_shown(progress))
             run = method.train(whole, place, progress=progress)
             if run.status().state == "interrupted":
                 raise KeyboardInterrupt
         except KeyboardInterrupt:
-            tell(f"to go on with it: the same command with --out {shlex.quote(str(place))}", shown=_is_shown(progress))
+            log_message(
+                f"to go on with it: the same command with --out {shlex.quote(str(place))}", shown=_is_shown(progress)
+            )
             raise
-        _conclude(run, pictures, dealt, answers, progress)
+        _conclude(run, images, dealt, predictions, progress)
     shutil.rmtree(work)
     return run
 
@@ -129,7 +131,7 @@ def check_place(out: str | Path | None) -> None:
 
 
 def _is_shown(progress: bool | Progress) -> bool:
-    return progress is not False and not isinstance(progress, Silence)
+    return progress is not False and not isinstance(progress, SilentProgress)
 
 
 def _work_of(place: Path) -> Path:
@@ -146,22 +148,22 @@ def _check_folds(folds: int) -> None:
         raise DataError(f"data can't be parted into {folds} folds", expected=f"2 to {MOST_FOLDS}", found=str(folds))
 
 
-def _of_all_pictures(dataset: Dataset, seed: int, earlier: dict[str, SplitName] | None) -> Dataset:
-    """The data as one that has all pictures but those of the test split to train on."""
-    parts = parts_of(dataset, validation=0, seed=seed, earlier=earlier)
-    return replace(dataset, splits={"train": in_order([parts["train"], parts["validation"]]), "test": parts["test"]})
+def _of_all_images(dataset: Dataset, seed: int, previous_split: dict[str, SplitName] | None) -> Dataset:
+    """The data as one that has all images but those of the test split to train on."""
+    splits = splits_of(dataset, validation=0, seed=seed, previous_split=previous_split)
+    return replace(dataset, splits={"train": in_order([splits["train"], splits["validation"]]), "test": splits["test"]})
 
 
-def _dealt(pictures: Split, folds: int, seed: int) -> NDArray[np.int64]:
-    different = len(np.unique(pictures.copies))
+def _dealt(images: Split, folds: int, seed: int) -> NDArray[np.int64]:
+    different = len(np.unique(images.duplicate_groups))
     if different < folds:
         raise DataError(
-            f"there are too few pictures for {folds} folds",
-            expected=f"at least {folds} that are no copies of each other, besides test pictures",
+            f"there are too few images for {folds} folds",
+            expected=f"at least {folds} that are no duplicates of each other, besides test images",
             found=str(different),
             remedy=f"take fewer folds: --folds {different}" if different > 1 else None,
         )
-    return deal_folds(pictures.labels, pictures.copies, folds, seed)
+    return deal_folds(images.labels, images.duplicate_groups, folds, seed)
 
 
 def _out_of_fold(
@@ -171,51 +173,53 @@ def _out_of_fold(
     work: Path,
     progress: bool | Progress,
 ) -> NDArray[np.float32]:
-    """What the networks of the folds say of each picture, in the order of the pictures, float32 [n, classes]."""
-    pictures = whole.splits["train"]
-    probabilities = np.empty((len(pictures), len(whole.class_names)), np.float32)
+    """What the networks of the folds say of each image, in the order of the images, float32 [n, classes]."""
+    images = whole.splits["train"]
+    probabilities = np.empty((len(images), len(whole.class_names)), np.float32)
     count = int(dealt.max()) + 1
     for number in range(count):
-        own, others = (pictures.subset(np.flatnonzero(mask)) for mask in (dealt == number, dealt != number))
-        tell(
-            f"fold {number + 1} of {count}: {counted(len(own), 'picture')} {plural(len(own), 'is', 'are')} held out",
+        own, others = (images.subset(np.flatnonzero(mask)) for mask in (dealt == number, dealt != number))
+        log_message(
+            f"fold {number + 1} of {count}: {counted(len(own), 'image')} {plural(len(own), 'is', 'are')} held out",
             shown=_is_shown(progress),
         )
         # No two networks begin with the same weights, so that their spread holds that of the beginnings as well.
         other_seed = method.with_seed((method.recipe.seed + number + 1) % 2**32)
-        answers = answers_after_training(other_seed, whole, (others, own), work / str(number + 1), progress=progress)
-        probabilities[dealt == number] = answers.probabilities
-        accuracy = float((answers.probabilities.argmax(axis=1) == answers.labels).mean())
-        tell(f"fold {number + 1} of {count}: accuracy {accuracy:.2%}", shown=_is_shown(progress))
+        predictions = train_and_predict(other_seed, whole, (others, own), work / str(number + 1), progress=progress)
+        probabilities[dealt == number] = predictions.probabilities
+        accuracy = float((predictions.probabilities.argmax(axis=1) == predictions.labels).mean())
+        log_message(f"fold {number + 1} of {count}: accuracy {accuracy:.2%}", shown=_is_shown(progress))
     return probabilities
 
 
 def _conclude(
     run: Run,
-    pictures: Split,
+    images: Split,
     dealt: NDArray[np.int64],
     probabilities: NDArray[np.float32],
     progress: bool | Progress,
 ) -> None:
-    """Calibrates the last network by the answers out of fold, and keeps these and what they come to."""
-    calibration = fit_temperature(pictures.labels, probabilities).model_copy(update={"out_of_fold": True})
+    """Calibrates the last network by the predictions out of fold, and keeps these and what they come to."""
+    calibration = fit_temperature(images.labels, probabilities).model_copy(update={"out_of_fold": True})
     run.write_calibration(calibration)
     # A predictor takes the temperature from the run.
     write_models(run, Predictor.from_run(run).model, progress_of(progress))
-    run.write_answers(VALIDATION_ANSWERS, Answers.of(pictures, at_temperature(probabilities, calibration.temperature)))
+    run.write_predictions(
+        VALIDATION_PREDICTIONS, Predictions.of(images, at_temperature(probabilities, calibration.temperature))
+    )
     # Last, because it says that all is whole.
-    run.write_folds(_record(probabilities.argmax(axis=1) == pictures.labels, dealt, run.recipe.seed))
+    run.write_folds(_record(probabilities.argmax(axis=1) == images.labels, dealt, run.recipe.seed))
 
 
 def _record(correct: NDArray[np.bool_], dealt: NDArray[np.int64], seed: int) -> FoldsRecord:
     folds: Sequence[Fold] = [
-        Fold(pictures=int((dealt == number).sum()), correct=int(correct[dealt == number].sum()))
+        Fold(images=int((dealt == number).sum()), correct=int(correct[dealt == number].sum()))
         for number in range(int(dealt.max()) + 1)
     ]
     return FoldsRecord(
         accuracy=float(correct.mean()),
         interval=fold_interval(folds),
-        pictures=len(correct),
+        images=len(correct),
         seed=seed,
         folds=tuple(folds),
     )

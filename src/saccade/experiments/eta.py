@@ -10,7 +10,7 @@ import numpy as np
 from saccade.sanitize import printable
 
 
-def tell(text: str, *, shown: bool = True) -> None:
+def log_message(text: str, *, shown: bool = True) -> None:
     """A line on stderr, if it is to be shown."""
     if shown:
         sys.stderr.write(f"{printable(text)}\n")
@@ -18,21 +18,21 @@ def tell(text: str, *, shown: bool = True) -> None:
 
 
 def seconds_left(done: Sequence[tuple[int, float]], left: Sequence[int]) -> float | None:
-    """An estimate of how long trainings take: each a time of its own, and one for each picture.
+    """An estimate of how long trainings take: each a time of its own, and one for each image.
 
     Args:
-        done: pictures and seconds of trainings that have ended.
-        left: pictures of those to come.
+        done: images and seconds of trainings that have ended.
+        left: images of those to come.
 
     Returns:
         Seconds; None while trainings of one size alone have ended, from which that of others does not follow.
     """
     from scipy.optimize import nnls  # neither part of it can be negative
 
-    if len({pictures for pictures, _ in done}) < 2:
+    if len({images for images, _ in done}) < 2:
         return None
-    pictures, seconds = np.array(done, np.float64).T
-    (own, each), _ = nnls(np.stack([np.ones(len(pictures)), pictures], axis=1), seconds)
+    images, seconds = np.array(done, np.float64).T
+    (own, each), _ = nnls(np.stack([np.ones(len(images)), images], axis=1), seconds)
     return float(own * len(left) + each * sum(left))
 
 

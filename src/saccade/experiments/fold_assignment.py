@@ -1,4 +1,4 @@
-"""How pictures are dealt to folds, and drawn for subsets that grow: by class, with the copies of a picture together."""
+"""How images are dealt to folds, and drawn for growing subsets: by class, with duplicates together."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.augmentation.rng import generator
+from saccade.augmentation.rng import make_rng
 
 
 def deal_folds(labels: NDArray[np.int64], groups: NDArray[np.int64], folds: int, seed: int = 0) -> NDArray[np.int64]:
-    """Deals pictures to folds: stratified by label, with the copies of a picture together.
+    """Deals images to folds: stratified by label, with the duplicates of an image together.
 
     Args:
         labels: int64 [n].
-        groups: int64 [n]: pictures with equal numbers stay together.
+        groups: int64 [n]: images with equal numbers stay together.
         folds: how many; at least 2.
         seed: of the draw.
 
     Returns:
-        int64 [n]: the fold of each picture, from 0.
+        int64 [n]: the fold of each image, from 0.
     """
     _, first, group_of = np.unique(groups, return_index=True, return_inverse=True)
     fold_of = np.empty(len(first), np.int64)
-    order = generator(seed, 0, "folds").permutation(len(first))
+    order = make_rng(seed, 0, "folds").permutation(len(first))
     dealt = 0
     for members in _by_label(labels[first], order):
         # The next class goes on where this one ended, so that small classes don't all begin with fold 0.
@@ -34,20 +34,20 @@ def deal_folds(labels: NDArray[np.int64], groups: NDArray[np.int64], folds: int,
 
 
 def growing_order(labels: NDArray[np.int64], groups: NDArray[np.int64], *, seed: int, repeat: int) -> NDArray[np.int64]:
-    """An order whose beginnings, however long, have the classes in the proportions of all pictures.
+    """An order whose beginnings, however long, have the classes in the proportions of all images.
 
     Args:
         labels: int64 [n].
-        groups: int64 [n]: pictures with equal numbers follow one another.
+        groups: int64 [n]: images with equal numbers follow one another.
         seed: of the draw.
         repeat: of several draws with this seed, counted from 0.
 
     Returns:
-        int64 [n]: positions of the pictures.
+        int64 [n]: positions of the images.
     """
     _, first, group_of, sizes = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)
     place = np.empty(len(first))
-    order = generator(seed, repeat, "subsets").permutation(len(first))
+    order = make_rng(seed, repeat, "subsets").permutation(len(first))
     for members in _by_label(labels[first], order):
         # Where each stands in its class, as a part of the class: the same part of every class comes first.
         ends = np.cumsum(sizes[members])

@@ -1,4 +1,4 @@
-"""The drawing of a learning curve: what was measured, the law, and what it says of more pictures."""
+"""The drawing of a learning curve: what was measured, the law, and what it says of more images."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ _TESTED = "#009e73"
 
 
 def draw_curve(curve: LearningCurve, law: Law) -> Figure:
-    """Accuracy against the number of pictures, on a logarithmic scale; dashed where nothing was measured."""
+    """Accuracy against the number of images, on a logarithmic scale; dashed where nothing was measured."""
     figure = new_figure(8.5, 5.2)
     axes = figure.subplots()
     axes.set_title(
-        f"{curve.data_name}, {curve.recipe.name}: more pictures {curve.verdict}"
+        f"{curve.data_name}, {curve.recipe.name}: more images {curve.verdict}"
         if curve.verdict != "can't be told"
-        else f"{curve.data_name}, {curve.recipe.name}: whether more pictures would help can't be told",
+        else f"{curve.data_name}, {curve.recipe.name}: whether more images would help can't be told",
         parse_math=False,
     )
     _draw_law(axes, curve, law)
     _draw_measured(axes, curve)
     _draw_backtest(axes, curve)
-    axes.set_xlabel("pictures trained on")
-    axes.set_ylabel(f"accuracy on the same {curve.asked:,} other pictures")
+    axes.set_xlabel("images trained on")
+    axes.set_ylabel(f"accuracy on the same {curve.asked:,} other images")
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticks([point.pictures for point in curve.points] + [more.pictures for more in curve.extrapolations])
+    axes.set_xticks([point.images for point in curve.points] + [more.images for more in curve.extrapolations])
     axes.tick_params("x", rotation=30)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
@@ -44,29 +44,29 @@ def draw_curve(curve: LearningCurve, law: Law) -> Figure:
 
 
 def _draw_law(axes: Axes, curve: LearningCurve, law: Law) -> None:
-    smallest, largest = curve.points[0].pictures, curve.points[-1].pictures
+    smallest, largest = curve.points[0].images, curve.points[-1].images
     for low, high, dashed in ((smallest, largest, False), (largest, TIMES[-1] * largest, True)):
-        pictures = np.geomspace(low, high, 60)
-        values = [1 - law.at(float(number)) for number in pictures]
+        images = np.geomspace(low, high, 60)
+        values = [1 - law.at(float(number)) for number in images]
         ends = np.clip([law.interval(value) for value in values], 0, 1)
-        axes.fill_between(pictures, ends[:, 0], ends[:, 1], color=_PREDICTED, alpha=0.15, linewidth=0)
+        axes.fill_between(images, ends[:, 0], ends[:, 1], color=_PREDICTED, alpha=0.15, linewidth=0)
         label = "extrapolated, with its 95% interval" if dashed else "power law"
         axes.plot(
-            pictures, [value[0] for value in values], color=_PREDICTED, linestyle="--" if dashed else "-", label=label
+            images, [value[0] for value in values], color=_PREDICTED, linestyle="--" if dashed else "-", label=label
         )
     for more in curve.extrapolations:
         axes.annotate(
-            f"{more.accuracy:.1%}", (more.pictures, more.accuracy), (0, 6), textcoords="offset points", ha="center"
+            f"{more.accuracy:.1%}", (more.images, more.accuracy), (0, 6), textcoords="offset points", ha="center"
         )
 
 
 def _draw_measured(axes: Axes, curve: LearningCurve) -> None:
     for point in curve.points:
         axes.plot(
-            [point.pictures] * len(point.accuracies), point.accuracies, ".", color=_MEASURED, alpha=0.4, markersize=5
+            [point.images] * len(point.accuracies), point.accuracies, ".", color=_MEASURED, alpha=0.4, markersize=5
         )
     axes.plot(
-        [point.pictures for point in curve.points], [point.accuracy for point in curve.points], "o", color=_MEASURED,
+        [point.images for point in curve.points], [point.accuracy for point in curve.points], "o", color=_MEASURED,
         label="measured: mean, and each training",
     )  # fmt: skip
 
@@ -76,6 +76,6 @@ def _draw_backtest(axes: Axes, curve: LearningCurve) -> None:
     below, above = tested.predicted - tested.interval[0], tested.interval[1] - tested.predicted
     # Beside the measured one, to be seen.
     axes.errorbar(
-        [0.93 * tested.pictures], [tested.predicted], yerr=[[max(0, below)], [max(0, above)]], color=_TESTED, fmt="D",
+        [0.93 * tested.images], [tested.predicted], yerr=[[max(0, below)], [max(0, above)]], color=_TESTED, fmt="D",
         markersize=4, capsize=4, label="predicted by the smaller sizes alone",
     )  # fmt: skip

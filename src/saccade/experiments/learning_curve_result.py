@@ -1,4 +1,4 @@
-"""LearningCurve: what trainings on growing numbers of pictures came to, and what it says of still more."""
+"""LearningCurve: what trainings on growing numbers of images came to, and what it says of still more."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from saccade.recipes import Recipe
 from saccade.sanitize import printable
 
 TIMES = (2, 4)
-"""The multiples of the largest number of pictures that a curve is drawn on to; no further: it would be a guess."""
+"""The multiples of the largest number of images that a curve is drawn on to; no further: it would be a guess."""
 
 WORTH = 0.01
-"""The gain of accuracy by twice the pictures for which more of them are worth while; less where mistakes are few."""
+"""The gain of accuracy by twice the images for which more of them are worth while; less where mistakes are few."""
 
 _OF_MISTAKES = 0.1
 
-Part = Annotated[float, Field(ge=0, le=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
 # JSON has lists alone.
 Interval = Annotated[tuple[float, float], Field(strict=False)]
 
@@ -35,24 +35,24 @@ class CurvePoint(_Value):
     """One size of a learning curve.
 
     Attributes:
-        pictures: trained on.
+        images: trained on.
         accuracies: of its trainings, 0 to 1.
         accuracy: their mean.
         deviation: their standard deviation.
     """
 
-    pictures: int
-    accuracies: tuple[Part, ...] = Field(strict=False)
-    accuracy: Part
+    images: int
+    accuracies: tuple[Fraction, ...] = Field(strict=False)
+    accuracy: Fraction
     deviation: float
 
 
 class Extrapolation(_Value):
-    """What more pictures would come to.
+    """What more images would come to.
 
     Attributes:
         times: how many times as many as the largest size.
-        pictures: how many these are.
+        images: how many these are.
         accuracy: that the law predicts, 0 to 1.
         interval: 95%, of it.
         gain: of accuracy over that of the largest size by the law, in parts of 1.
@@ -60,8 +60,8 @@ class Extrapolation(_Value):
     """
 
     times: int
-    pictures: int
-    accuracy: Part
+    images: int
+    accuracy: Fraction
     interval: Interval
     gain: float
     gain_interval: Interval
@@ -71,22 +71,22 @@ class Backtest(_Value):
     """Whether the smaller sizes would have predicted the largest.
 
     Attributes:
-        pictures: of the largest size.
+        images: of the largest size.
         predicted: the accuracy by the law that the smaller ones give, 0 to 1.
         interval: 95%, in which the measured accuracy was to be.
         measured: the accuracy that was measured, 0 to 1.
         within: whether it was.
     """
 
-    pictures: int
-    predicted: Part
+    images: int
+    predicted: Fraction
     interval: Interval
-    measured: Part
+    measured: Fraction
     within: bool
 
 
 class PowerLaw(_Value):
-    """error = floor + slope * pictures^-exponent, errors as parts of 1."""
+    """error = floor + slope * images^-exponent, errors as parts of 1."""
 
     floor: float
     slope: float
@@ -94,19 +94,19 @@ class PowerLaw(_Value):
 
 
 class LearningCurve(_Value):
-    """What trainings on growing numbers of pictures came to.
+    """What trainings on growing numbers of images came to.
 
     Attributes:
         directory: where its files are.
         data_name: short name of the data.
         data_fingerprint: of its contents.
         recipe: of the trainings, with the seed that all their seeds follow from.
-        asked: pictures that every network was asked about; none of them was trained on.
+        asked: images that every network was asked about; none of them was trained on.
         points: one for each size, rising.
         law: fitted to them.
         extrapolations: with twice and four times the largest size.
         backtest: of the law.
-        verdict: whether more pictures would help.
+        verdict: whether more images would help.
         sentence: the same in words.
     """
 
@@ -134,7 +134,7 @@ class LearningCurve(_Value):
 def curve_of(measured: MeasuredErrors, dataset: Dataset, recipe: Recipe, directory: Path) -> tuple[LearningCurve, Law]:
     """The curve of measured errors, and the laws behind it, for a drawing."""
     law = fit_law(measured)
-    largest = float(measured.pictures[-1])
+    largest = float(measured.images[-1])
     extrapolations = tuple(_extrapolated(law, largest, times) for times in TIMES)
     backtest = _backtest(measured)
     verdict = _verdict(extrapolations[0], backtest, float(measured.means[-1]))
@@ -144,10 +144,10 @@ def curve_of(measured: MeasuredErrors, dataset: Dataset, recipe: Recipe, directo
         data_name=printable(dataset.name),
         data_fingerprint=dataset.fingerprint,
         recipe=recipe,
-        asked=measured.wrong[0].shape[1],
+        asked=measured.incorrect[0].shape[1],
         points=tuple(
-            _point(int(pictures), 1 - wrong.mean(axis=1))
-            for pictures, wrong in zip(measured.pictures, measured.wrong, strict=True)
+            _point(int(images), 1 - incorrect.mean(axis=1))
+            for images, incorrect in zip(measured.images, measured.incorrect, strict=True)
         ),
         law=PowerLaw(floor=floor, slope=slope, exponent=exponent),
         extrapolations=extrapolations,
@@ -158,9 +158,9 @@ def curve_of(measured: MeasuredErrors, dataset: Dataset, recipe: Recipe, directo
     return curve, law
 
 
-def _point(pictures: int, accuracies: Sequence[float]) -> CurvePoint:
+def _point(images: int, accuracies: Sequence[float]) -> CurvePoint:
     return CurvePoint(
-        pictures=pictures,
+        images=images,
         accuracies=tuple(float(accuracy) for accuracy in accuracies),
         accuracy=float(np.mean(accuracies)),
         deviation=float(np.std(accuracies, ddof=1)),
@@ -172,7 +172,7 @@ def _extrapolated(law: Law, largest: float, times: int) -> Extrapolation:
     low, high = law.interval(then)
     return Extrapolation(
         times=times,
-        pictures=round(times * largest),
+        images=round(times * largest),
         accuracy=float(then[0]),
         interval=(max(0.0, low), min(1.0, high)),
         gain=float(then[0] - now[0]),
@@ -183,13 +183,13 @@ def _extrapolated(law: Law, largest: float, times: int) -> Extrapolation:
 def _backtest(measured: MeasuredErrors) -> Backtest:
     """Fits the law to all sizes but the largest, and looks whether that lies where it should."""
     law = fit_law(measured, without=1)
-    largest = float(measured.pictures[-1])
-    # By how much the prediction is off, as it might have been: the pictures that are asked about are the same for both.
+    largest = float(measured.images[-1])
+    # By how much the prediction is off, as it might have been: the images that are asked about are the same for both.
     low, high = law.interval(law.errors[:, -1] - law.at(largest))
     accuracy = 1 - float(measured.means[-1])
     # If chance alone makes the prediction be off by low to high, the measured accuracy was to be there.
     return Backtest(
-        pictures=int(largest),
+        images=int(largest),
         predicted=1 - float(law.at(largest)[0]),
         interval=(max(0.0, accuracy + low), min(1.0, accuracy + high)),
         measured=accuracy,
@@ -212,16 +212,16 @@ def _sentence(verdict: str, twice: Extrapolation, backtest: Backtest) -> str:
     low, high = twice.interval
     least, most = (100 * end for end in twice.gain_interval)
     gain = (
-        f"with {twice.pictures:,}, twice as many, the accuracy is expected at {twice.accuracy:.1%} (95% interval "
+        f"with {twice.images:,}, twice as many, the accuracy is expected at {twice.accuracy:.1%} (95% interval "
         f"{low:.1%} to {high:.1%}), {100 * twice.gain:.1f} points ({least:.1f} to {most:.1f}) above what the same law "
-        f"says of {backtest.pictures:,}"
+        f"says of {backtest.images:,}"
     )
     if not backtest.within:
         return (
-            "Whether more pictures would help can't be told from this: the smaller sizes predicted "
+            "Whether more images would help can't be told from this: the smaller sizes predicted "
             f"{backtest.predicted:.1%} for the largest ({backtest.interval[0]:.1%} to {backtest.interval[1]:.1%}), "
             f"measured were {backtest.measured:.1%}, so that the curve follows no power law here."
         )
     if verdict == "can't be told":
-        return f"Whether more pictures would help can't be told from this: {gain}."
-    return f"More pictures {verdict}: {gain}."
+        return f"Whether more images would help can't be told from this: {gain}."
+    return f"More images {verdict}: {gain}."

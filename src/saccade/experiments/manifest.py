@@ -12,7 +12,7 @@ from saccade.atomic_io import write_json
 from saccade.recipes import Recipe
 from saccade.runs.safe_loading import read_record
 from saccade.runs.schema import SCHEMA_VERSION, SchemaVersion
-from saccade.training.repeated_training import differences, refuse_others
+from saccade.training.repeated_training import differences, reject_others
 
 _NAME = "plan.json"
 
@@ -25,7 +25,7 @@ class Plan(BaseModel):
         purpose: of the trainings, such as "cross-validation with 5 folds".
         data: short name of the data.
         fingerprint: of its contents.
-        pictures: hexadecimal hash of the contents of those that the experiment uses.
+        images: hexadecimal hash of the contents of those that the experiment uses.
         recipe: of the trainings, with the seed that all their seeds follow from.
     """
 
@@ -35,11 +35,11 @@ class Plan(BaseModel):
     purpose: str
     data: str
     fingerprint: str
-    pictures: str
+    images: str
     recipe: Recipe
 
 
-def pictures_key(*parts: Sequence[str]) -> str:
+def images_key(*parts: Sequence[str]) -> str:
     """A hash of content hashes, part by part, whatever their order within a part."""
     return hashlib.sha256("\n\n".join("\n".join(sorted(part)) for part in parts).encode()).hexdigest()
 
@@ -62,6 +62,6 @@ def keep_to(plan: Plan, folder: Path) -> None:
     found = differences(before.recipe, plan.recipe)
     if before.purpose != plan.purpose:
         found.append(f"{before.purpose}, not {plan.purpose}")
-    if (before.fingerprint, before.pictures) != (plan.fingerprint, plan.pictures):
-        found.append(f"'{before.data}' with other pictures, or otherwise parted, than '{plan.data}' is now")
-    refuse_others(f"the trainings in '{folder}' were begun for something else", found)
+    if (before.fingerprint, before.images) != (plan.fingerprint, plan.images):
+        found.append(f"'{before.data}' with other images, or otherwise parted, than '{plan.data}' is now")
+    reject_others(f"the trainings in '{folder}' were begun for something else", found)

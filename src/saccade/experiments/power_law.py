@@ -1,8 +1,8 @@
-"""The power law of a learning curve: error = a + b * pictures^-c, fitted, with its uncertainty.
+"""The power law of a learning curve: error = a + b * images^-c, fitted, with its uncertainty.
 
 Sources: J. Hestness et al., "Deep learning scaling is predictable, empirically", arXiv 1712.00409 (2017): errors fall
 by such laws once there is enough data to be better than a guess; T. Viering, M. Loog, "The shape of learning curves: a
-review", arXiv 2103.10948 (2021): with a constant, for what no number of pictures mends, and with the warning that some
+review", arXiv 2103.10948 (2021): with a constant, for what no number of images mends, and with the warning that some
 curves are no power laws.
 """
 
@@ -24,25 +24,25 @@ _LEVEL = 0.05
 
 @dataclass(frozen=True, eq=False)
 class MeasuredErrors:
-    """What trainings on several numbers of pictures got wrong, all asked about the same pictures.
+    """What trainings on several numbers of images got wrong, all asked about the same images.
 
     Attributes:
-        pictures: trained on, float64 [sizes], rising.
-        wrong: for each size, bool [trainings, n]: which of n pictures each of its trainings, at least two, got wrong.
+        images: trained on, float64 [sizes], rising.
+        incorrect: for each size, bool [trainings, n]: which of n images each of its trainings, at least two, got wrong.
     """
 
-    pictures: Floats
-    wrong: tuple[NDArray[np.bool_], ...]
+    images: Floats
+    incorrect: tuple[NDArray[np.bool_], ...]
 
     @property
     def trainings(self) -> Floats:
         """How many trainings each size has, float64 [sizes]."""
-        return np.array([len(wrong) for wrong in self.wrong], np.float64)
+        return np.array([len(incorrect) for incorrect in self.incorrect], np.float64)
 
     @property
     def means(self) -> Floats:
         """The mean error of each size, 0 to 1, float64 [sizes]."""
-        return np.array([wrong.mean() for wrong in self.wrong])
+        return np.array([incorrect.mean() for incorrect in self.incorrect])
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,10 +59,10 @@ class Law:
     errors: Floats
     widening: float
 
-    def at(self, pictures: float) -> Floats:
-        """The error with so many pictures by each law, 0 to 1, float64 [1 + resamples]."""
+    def at(self, images: float) -> Floats:
+        """The error with so many images by each law, 0 to 1, float64 [1 + resamples]."""
         a, b, c = self.constants.T
-        return np.asarray(np.clip(a + b * pictures**-c, 0.0, 1.0), np.float64)
+        return np.asarray(np.clip(a + b * images**-c, 0.0, 1.0), np.float64)
 
     def interval(self, values: Floats) -> tuple[float, float]:
         """The 95% interval of a quantity from its values by each law, float64 [1 + resamples], widened."""
@@ -74,9 +74,9 @@ class Law:
 
 
 def fit_law(measured: MeasuredErrors, *, without: int = 0, seed: int = 0) -> Law:
-    """Fits the law, and fits it anew to errors as they might have been with other pictures and other trainings.
+    """Fits the law, and fits it anew to errors as they might have been with other images and other trainings.
 
-    Other pictures to ask about are drawn from those there are (B. Efron, R. J. Tibshirani, "An introduction to the
+    Other images to ask about are drawn from those there are (B. Efron, R. J. Tibshirani, "An introduction to the
     bootstrap", 1993), the same for all sizes, since all sizes were asked about the same. Other trainings are drawn from
     the normal distribution, with a variance that all sizes share but for the factor e (1 - e): three trainings of one
     size say too little of their own.
@@ -86,19 +86,19 @@ def fit_law(measured: MeasuredErrors, *, without: int = 0, seed: int = 0) -> Law
         without: so many of the largest sizes are left out of the fits, for a test of the law on them.
         seed: of the drawing.
     """
-    sizes = len(measured.pictures) - without
+    sizes = len(measured.images) - without
     means, trainings = measured.means, measured.trainings
-    spread = np.clip(means * (1 - means), 0.5 / measured.wrong[0].shape[1], None)
+    spread = np.clip(means * (1 - means), 0.5 / measured.incorrect[0].shape[1], None)
     scale = _training_variance(measured, spread)
     weights = trainings[:sizes] / spread[:sizes]
     errors = np.concatenate([means[None], _redrawn(measured, scale * spread / trainings, seed)])
-    constants = fit_constants(measured.pictures[:sizes], errors[:, :sizes], weights)
+    constants = fit_constants(measured.images[:sizes], errors[:, :sizes], weights)
     law = Law(constants, errors, 1.0)
-    misses = means[:sizes] - np.array([law.at(pictures)[0] for pictures in measured.pictures[:sizes]])
+    misses = means[:sizes] - np.array([law.at(images)[0] for images in measured.images[:sizes]])
     return Law(constants, errors, max(1.0, _widening(float((weights * misses**2).sum()), scale, sizes - 3)))
 
 
-def fit_constants(pictures: Floats, errors: Floats, weights: Floats) -> Floats:
+def fit_constants(images: Floats, errors: Floats, weights: Floats) -> Floats:
     """The constants of the laws that lie nearest to errors, by weighted least squares.
 
     For a given c the law is linear in a and b, neither of which may be negative: these are solved for exactly, for 400
@@ -107,15 +107,15 @@ def fit_constants(pictures: Floats, errors: Floats, weights: Floats) -> Floats:
     first guess, and no minimum that is only local.
 
     Args:
-        pictures: float64 [sizes], positive.
+        images: float64 [sizes], positive.
         errors: float64 [laws, sizes].
         weights: float64 [sizes], positive.
 
     Returns:
         float64 [laws, 3]: a, b and c.
     """
-    unit = float(np.exp(np.log(pictures).mean()))
-    powers = (pictures / unit)[None] ** -_EXPONENTS[:, None]  # [c, sizes]
+    unit = float(np.exp(np.log(images).mean()))
+    powers = (images / unit)[None] ** -_EXPONENTS[:, None]  # [c, sizes]
     sum_w, sum_x, sum_xx = weights.sum(), powers @ weights, powers**2 @ weights
     sum_y, sum_xy = (errors @ weights)[:, None], errors @ (powers * weights).T  # [laws, 1], [laws, c]
     slope = (sum_w * sum_xy - sum_x * sum_y) / (sum_w * sum_xx - sum_x**2)
@@ -133,8 +133,8 @@ def fit_constants(pictures: Floats, errors: Floats, weights: Floats) -> Floats:
 def _training_variance(measured: MeasuredErrors, spread: Floats) -> float:
     """The variance of the error over trainings of one size, in units of e (1 - e), from all sizes together."""
     squares = [
-        wrong.mean(axis=1).var(ddof=1) * (len(wrong) - 1) / unit
-        for wrong, unit in zip(measured.wrong, spread, strict=True)
+        incorrect.mean(axis=1).var(ddof=1) * (len(incorrect) - 1) / unit
+        for incorrect, unit in zip(measured.incorrect, spread, strict=True)
     ]
     return float(np.sum(squares) / (measured.trainings - 1).sum())
 
@@ -151,8 +151,8 @@ def _widening(misfit: float, scale: float, freedom: int) -> float:
 def _redrawn(measured: MeasuredErrors, variances: Floats, seed: int) -> Floats:
     """Mean errors as they might have been, float64 [resamples, sizes]."""
     draw = np.random.Generator(np.random.Philox(seed))
-    per_picture = np.stack([wrong.mean(axis=0) for wrong in measured.wrong])  # [sizes, n]
-    n = per_picture.shape[1]
+    per_image = np.stack([incorrect.mean(axis=0) for incorrect in measured.incorrect])  # [sizes, n]
+    n = per_image.shape[1]
     times = draw.multinomial(n, np.full(n, 1 / n), size=_RESAMPLES)
     noise = draw.standard_normal((_RESAMPLES, len(variances))) * np.sqrt(variances)
-    return np.asarray(np.clip(times @ per_picture.T / n + noise, 0.0, 1.0), np.float64)
+    return np.asarray(np.clip(times @ per_image.T / n + noise, 0.0, 1.0), np.float64)

@@ -1,4 +1,4 @@
-"""From values to an HTML page, and from arrays to what its pictures are drawn from."""
+"""From values to an HTML page, and from arrays to what its images are drawn from."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from PIL import Image
 
 from saccade.sanitize import counted, printable
 
-# Of pictures of 32x32 this takes a third of what PNG takes, and no difference can be seen.
+# Of images of 32x32 this takes a third of what PNG takes, and no difference can be seen.
 _QUALITY = 90
 
 
@@ -31,8 +31,8 @@ def render(template: str, **values: Any) -> str:
     return _templates().get_template(template).render(values)
 
 
-def picture_source(pixels: NDArray[np.uint8]) -> str:
-    """A picture, uint8 [height, width, 3], as the address of an `img` element that holds all of it (WebP)."""
+def image_source(pixels: NDArray[np.uint8]) -> str:
+    """An image, uint8 [height, width, 3], as the address of an `img` element that holds all of it (WebP)."""
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "WEBP", quality=_QUALITY, method=4)
     return f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"
@@ -53,10 +53,10 @@ def figure_markup(figure: Figure, description: str) -> Markup:
     # figures give equal pages.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "saccade"}):
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    drawing = stream.getvalue()
-    drawing = drawing[drawing.index("<svg") :].replace("#000000", "currentColor")
+    svg = stream.getvalue()
+    svg = svg[svg.index("<svg") :].replace("#000000", "currentColor")
     label = Markup.escape(description)
-    opening, rest = drawing.split(">", 1)
+    opening, rest = svg.split(">", 1)
     return Markup(f'{opening} role="img" aria-label="{label}">{rest}')  # noqa: S704 - drawn by matplotlib, escaped above
 
 
@@ -71,6 +71,6 @@ def _templates() -> Environment:
     )
     environment.filters["printable"] = printable
     environment.filters["counted"] = counted
-    environment.filters["percent"] = lambda part, digits=1: f"{part:.{digits}%}"
+    environment.filters["percent"] = lambda fraction, digits=1: f"{fraction:.{digits}%}"
     environment.filters["count"] = lambda number: f"{number:,}"
     return environment

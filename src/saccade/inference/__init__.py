@@ -1,1 +1,1 @@
-"""The one way from pictures to probabilities."""
+"""The one way from images to probabilities."""

@@ -1,4 +1,4 @@
-"""Which pictures a prediction is asked for: files, folders, globs, and pictures of a dataset."""
+"""Which images a prediction is asked for: files, folders, globs, and images of a dataset."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _OF_DATASET = re.compile(r"(?P<data>.+):(?P<split>train|validation|test):(?P<ind
 
 
 @dataclass(frozen=True)
-class DatasetPicture:
-    """One of a dataset's own pictures.
+class DatasetImage:
+    """One of a dataset's own images.
 
     Attributes:
         data: a name or a path.
@@ -52,35 +52,35 @@ class FoundImages:
         notes: sentences on the files that were left out.
     """
 
-    images: tuple[Path | DatasetPicture, ...]
+    images: tuple[Path | DatasetImage, ...]
     notes: tuple[str, ...]
 
 
-def image_sources(pictures: object) -> list[str]:
+def image_sources(images: object) -> list[str]:
     """The sources that a prediction is asked for, as text: one, or any number of them.
 
     Raises:
         DataError: a source is something else than a path or a text, such as an image in memory.
     """
-    several: Iterable[object] = [pictures]
-    if not isinstance(pictures, str | bytes | bytearray | memoryview | os.PathLike) and isinstance(pictures, Iterable):
-        several = pictures
-    return [_image_source(picture) for picture in several]
+    several: Iterable[object] = [images]
+    if not isinstance(images, str | bytes | bytearray | memoryview | os.PathLike) and isinstance(images, Iterable):
+        several = images
+    return [_image_source(image) for image in several]
 
 
-def _image_source(picture: object) -> str:
-    name = os.fspath(picture) if isinstance(picture, os.PathLike) else picture
+def _image_source(image: object) -> str:
+    name = os.fspath(image) if isinstance(image, os.PathLike) else image
     if isinstance(name, str):
         return name
     raise DataError(
-        "a picture is named by its path",
+        "an image is named by its path",
         expected="the path of a file or a folder, a glob, or DATA:test:0; or several of them",
-        found=type_in_words(picture),
-        remedy="save a picture that is in memory as a file, and name the file",
+        found=type_in_words(image),
+        remedy="save an image that is in memory as a file, and name the file",
     )
 
 
-def find_pictures(sources: Iterable[str | Path]) -> FoundImages:
+def find_images(sources: Iterable[str | Path]) -> FoundImages:
     """The images that the sources name, in the order of the sources; a folder's files by name, at any depth.
 
     An image that is named twice is in the result twice. Only within one folder or glob, every file is taken once, even
@@ -91,7 +91,7 @@ def find_pictures(sources: Iterable[str | Path]) -> FoundImages:
     Raises:
         DataError: a glob or a folder holds no image, or a folder can't be read.
     """
-    found: list[Path | DatasetPicture] = []
+    found: list[Path | DatasetImage] = []
     side_files: list[str] = []
     own_folders: list[str] = []
     for source in sources:
@@ -105,27 +105,27 @@ def find_pictures(sources: Iterable[str | Path]) -> FoundImages:
 class _Expanded(NamedTuple):
     """One source: its images, and the paths of the side files and of Saccade's own folders that were left out."""
 
-    images: Sequence[Path | DatasetPicture]
+    images: Sequence[Path | DatasetImage]
     side_files: Sequence[str] = ()
     own_folders: Sequence[str] = ()
 
 
 def _expand(source: str) -> _Expanded:
     if not source:  # as of a variable that is not set; as a path it would be the current folder
-        raise DataError("a picture has no name", expected="a file, a folder, a glob or DATA:test:0", found="''")
+        raise DataError("an image has no name", expected="a file, a folder, a glob or DATA:test:0", found="''")
     path = Path(source)
     matched = _OF_DATASET.fullmatch(source)
     if not is_too_long(source):
         if path.is_dir():
-            return _images_among([path], f"there is no picture in the folder '{path}'")
+            return _images_among([path], f"there is no image in the folder '{path}'")
         if path.exists():
             return _Expanded([path])
     if matched:
         split: SplitName = matched["split"]  # type: ignore[assignment]
-        return _Expanded([DatasetPicture(matched["data"], split, int(matched["index"]))])
+        return _Expanded([DatasetImage(matched["data"], split, int(matched["index"]))])
     if glob.has_magic(source):
         paths = map(Path, glob.glob(source, recursive=True))  # noqa: PTH207 - patterns may be absolute
-        return _images_among(paths, f"no picture matches '{source}'")
+        return _images_among(paths, f"no image matches '{source}'")
     return _Expanded([path])
 
 
@@ -147,7 +147,7 @@ def _images_among(paths: Iterable[Path], problem: str) -> _Expanded:
             side_files.setdefault((path / side.path).resolve(), str(path / side.path))
     if not images:
         notes = [note.removeprefix("left out: ") for note in note_on_side_files(side_files.values())]
-        raise DataError(problem, expected="pictures, at any depth", found=notes[0] if notes else "no file")
+        raise DataError(problem, expected="images, at any depth", found=notes[0] if notes else "no file")
     return _Expanded(sorted(images.values()), list(side_files.values()), own_folders)
 
 

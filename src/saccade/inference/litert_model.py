@@ -56,7 +56,7 @@ class LiteRtModel(ModelFile):
         except (ValueError, RuntimeError) as error:
             raise RunError(f"'{name}' can't be run", found=str(error)[:200]) from None
         found = [list(details["shape_signature"][1:]) for details in (*inputs, *outputs)]
-        expected = [[record.rule.height, record.rule.width, 3], [len(record.class_names)]]
+        expected = [[record.preprocessing.height, record.preprocessing.width, 3], [len(record.class_names)]]
         if found != expected:
             raise RunError(
                 f"'{name}' is not what its own metadata say",
@@ -65,7 +65,7 @@ class LiteRtModel(ModelFile):
             )
         return cls(record, ask)
 
-    def answer(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    def predict_batch(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """Class probabilities of a batch, [n, classes], of pixels float32 [n, height, width, 3]."""
         probabilities: NDArray[np.float32] = self.ask(pixels=pixels)["probabilities"]
         # In eight bits they are steps of 1/256, whose sum is not quite 1.
@@ -82,6 +82,6 @@ def _metadata(contents: bytes, name: str) -> bytes:
             return archive.read(METADATA)
     except (zipfile.BadZipFile, KeyError, NotImplementedError, EOFError, RuntimeError):
         raise RunError(
-            f"'{name}' says nothing of its classes and its pictures",
+            f"'{name}' says nothing of its classes and its images",
             expected="a LiteRT file made by `saccade export --format litert`",
         ) from None

@@ -1,4 +1,4 @@
-"""What a verb that answers pictures is given: a run, or a model file that was exported."""
+"""What a command that answers images is given: a run, or a model file that was exported."""
 
 from __future__ import annotations
 

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from saccade.data.dataset import PictureRule, Split
+from saccade.data.dataset import Preprocessing, Split
 from saccade.data.progress import counting
 from saccade.errors import RunError
 from saccade.runs.records import ModelRecord
 from saccade.runs.schema import require_schema
 
 _BATCH_PIXELS = 100 * 32 * 32
-_CHUNK = 500  # pictures
+_CHUNK = 500  # images
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,13 @@ class ModelFile(ABC):
     """A classifier from a file.
 
     Attributes:
-        record: what turns pictures into its input, and its output into an answer.
+        record: what turns images into its input, and its output into an answer.
     """
 
     record: ModelRecord
 
     @abstractmethod
-    def answer(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    def predict_batch(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """Class probabilities of a batch, [n, classes], of pixels float32 [n, height, width, 3]."""
 
     @property
@@ -39,28 +39,28 @@ class ModelFile(ABC):
         return self.record.class_names
 
     @property
-    def rule(self) -> PictureRule:
-        """How pictures become its input."""
-        return self.record.rule
+    def preprocessing(self) -> Preprocessing:
+        """How images become its input."""
+        return self.record.preprocessing
 
     def probabilities_of(self, split: Split, *, progress: bool = False) -> NDArray[np.float32]:
-        """Class probabilities, float32 [n, classes], of a split's pictures, read in bounded chunks."""
+        """Class probabilities, float32 [n, classes], of a split's images, read in bounded chunks."""
         parts = [np.empty((0, len(self.class_names)), np.float32)]
-        with counting("scoring", total=len(split), unit="pictures", shown=progress) as bar:
+        with counting("scoring", total=len(split), unit="images", shown=progress) as bar:
             for start in range(0, len(split), _CHUNK):
-                pictures = split.take(slice(start, start + _CHUNK))
-                parts.append(self.probabilities(pictures))
-                bar.update(len(pictures))
+                images = split.take(slice(start, start + _CHUNK))
+                parts.append(self.probabilities(images))
+                bar.update(len(images))
         return np.concatenate(parts)
 
-    def probabilities(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Class probabilities, float32 [n, classes], of pictures uint8 [n, height, width, 3] made by its rule."""
-        batch = max(1, _BATCH_PIXELS // (self.rule.height * self.rule.width))
-        answers = np.empty((len(pictures), len(self.class_names)), np.float32)
-        for start in range(0, len(pictures), batch):
+    def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Class probabilities, float32 [n, classes], of images uint8 [n, height, width, 3] made by its rule."""
+        batch = max(1, _BATCH_PIXELS // (self.preprocessing.height * self.preprocessing.width))
+        predictions = np.empty((len(images), len(self.class_names)), np.float32)
+        for start in range(0, len(images), batch):
             part = slice(start, start + batch)
-            answers[part] = self.answer(pictures[part].astype(np.float32))
-        return answers
+            predictions[part] = self.predict_batch(images[part].astype(np.float32))
+        return predictions
 
 
 def read_model_record(text: str | bytes, name: str) -> ModelRecord:

@@ -3,7 +3,7 @@
 The file may come from anyone. ONNX is data, not code, but a graph may name other files to read, or be made to fill the
 memory: only graphs of the operators that Saccade's exports consist of, with all weights inside, are run.
 
-Whether a few pictures can be answered without TensorFlow, whose import alone takes seconds.
+Whether a few images can be answered without TensorFlow, whose import alone takes seconds.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class OnnxModel(ModelFile):
             raise RunError(f"'{name}' can't be run", found=str(error)[:200]) from None
         return cls(record, session)
 
-    def answer(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    def predict_batch(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """Class probabilities of a batch, [n, classes], of pixels float32 [n, height, width, 3]."""
         probabilities: NDArray[np.float32] = self.session.run(None, {"pixels": pixels})[0]
         return probabilities
@@ -84,7 +84,7 @@ def _record(model: onnx.ModelProto, name: str) -> ModelRecord:
     notes = {note.key: note.value for note in model.metadata_props}
     if NOTE not in notes:
         raise RunError(
-            f"'{name}' says nothing of its classes and its pictures",
+            f"'{name}' says nothing of its classes and its images",
             expected="an ONNX file made by `saccade export --format onnx`",
         )
     return read_model_record(notes[NOTE], name)
@@ -108,19 +108,22 @@ def _problem(model: onnx.ModelProto, record: ModelRecord) -> str | None:
         return "functions or sparse weights"
     if any(tensor.data_location == TensorProto.EXTERNAL or tensor.external_data for tensor in tensors):
         return "weights that lie in another file"
-    rule = record.rule
+    preprocessing = record.preprocessing
     found = [(value.name, _shape(value)) for value in (*graph.input, *graph.output)]
-    expected = [("pixels", [rule.height, rule.width, 3]), ("probabilities", [len(record.class_names)])]
+    expected = [
+        ("pixels", [preprocessing.height, preprocessing.width, 3]),
+        ("probabilities", [len(record.class_names)]),
+    ]
     return None if found == expected else f"inputs and outputs {found}, not {expected}"
 
 
 def _shape(value: Any) -> list[int]:
-    """The shape of one picture or answer: without the number of them."""
+    """The shape of one image or answer: without the number of them."""
     return [dimension.dim_value for dimension in value.type.tensor_type.shape.dim][1:]
 
 
-MOST_PICTURES = 2000
-"""TensorFlow takes three seconds to start, and then a millisecond less for each picture of 32x32 with six views."""
+MOST_IMAGES = 2000
+"""TensorFlow takes three seconds to start, and then a millisecond less for each image of 32x32 with six views."""
 
 
 def light_model(run: Run) -> OnnxModel | None:

@@ -1,4 +1,4 @@
-"""How much like a run's training pictures others are."""
+"""How much like a run's training images others are."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from numpy.typing import NDArray
 
 from saccade.errors import RunError
 from saccade.inference.predictor import Predictor
-from saccade.models.ood import EarlyStatistics, Familiarity
+from saccade.models.ood import EarlyStatistics, OodScore
 from saccade.runs.run import Run
 
 
-class FamiliarityOfRun:
-    """How much like a run's training pictures others are.
+class OodDetector:
+    """How much like a run's training images others are.
 
     Args:
-        run: trained to its end with validation pictures.
+        run: trained to its end with validation images.
         predictor: of the run.
 
     Raises:
@@ -23,18 +23,18 @@ class FamiliarityOfRun:
     """
 
     def __init__(self, run: Run, predictor: Predictor) -> None:
-        known = run.familiarity()
+        known = run.ood_statistics()
         if known is None:
             raise RunError(
                 f"the run '{run.path}' does not know what is familiar",
-                expected="a run trained to its end with validation pictures",
+                expected="a run trained to its end with validation images",
                 found=f"validation = {run.recipe.validation:g} in its recipe, {run.status().state}",
-                remedy="train with validation pictures: --set validation=0.1",
+                remedy="train with validation images: --set validation=0.1",
             )
         self._statistics = EarlyStatistics(predictor.model)
-        self._familiarity = Familiarity.from_arrays(known, self._statistics.size)
+        self._ood_score = OodScore.from_arrays(known, self._statistics.size)
 
-    def __call__(self, pictures: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Of pictures, uint8 [n, height, width, 3], with the answers to them, float32 [n, classes]: float64 [n]."""
-        statistics = self._statistics(pictures.__getitem__, len(pictures))
-        return self._familiarity.of(statistics, probabilities.max(axis=1))
+    def __call__(self, images: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Of images, uint8 [n, height, width, 3], with the answers to them, float32 [n, classes]: float64 [n]."""
+        statistics = self._statistics(images.__getitem__, len(images))
+        return self._ood_score.of(statistics, probabilities.max(axis=1))

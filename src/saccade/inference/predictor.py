@@ -1,4 +1,4 @@
-"""Predictor: the one way from pictures to probabilities."""
+"""Predictor: the one way from images to probabilities."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Predictor:
     class_names: tuple[str, ...]
 
     @classmethod
-    def from_run(cls, run: Run, *, views: int | None = None) -> Predictor:
+    def from_run(cls, run: Run, *, tta_views: int | None = None) -> Predictor:
         """Rebuilds the network from the run's recipe and gives it the run's weights.
 
         Args:
             run: the run.
-            views: how many views of a picture an answer is averaged over, if not as many as the recipe says.
+            tta_views: how many views of an image an answer is averaged over, if not as many as the recipe says.
 
         Raises:
             RunError: the run has no weights, or they don't fit its recipe.
@@ -51,22 +51,22 @@ class Predictor:
         """
         require_keras_settings()
         weights = run.weights()
-        height, width = run.rule.height, run.rule.width
+        height, width = run.preprocessing.height, run.preprocessing.width
         # A recipe from anyone may ask for a network beyond this machine: it is built if the weights for it are there.
         if dense_weights(run.recipe, height=height, width=width) > sum(weight.size for weight in weights.values()):
             raise RunError(f"the weights of '{run.path}' don't belong to its recipe: they are too few")
         model = build_probability_model(
-            run.recipe, height=height, width=width, classes=len(run.class_names), views=views
+            run.recipe, height=height, width=width, classes=len(run.class_names), tta_views=tta_views
         )
         assign(model, weights)
         divide_logits(model, run.temperature)
         return cls(model, fold_normalization(model), run.class_names)
 
-    def probabilities(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Class probabilities, float32 [n, classes], of pictures uint8 [n, height, width, 3] made by the run's rule."""
-        return forward(self.folded, pictures.__getitem__, len(pictures))
+    def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Class probabilities, float32 [n, classes], of images uint8 [n, height, width, 3] made by the run's rule."""
+        return forward(self.folded, images.__getitem__, len(images))
 
     def probabilities_of(self, split: Split, *, progress: bool = False) -> NDArray[np.float32]:
-        """Class probabilities, float32 [n, classes], of a split's pictures, read in bounded chunks."""
-        with counting("scoring", total=len(split), unit="pictures", shown=progress) as bar:
+        """Class probabilities, float32 [n, classes], of a split's images, read in bounded chunks."""
+        with counting("scoring", total=len(split), unit="images", shown=progress) as bar:
             return forward(self.folded, split.take, len(split), bar.update)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from saccade.inference.ood_detector import FamiliarityOfRun
+    from saccade.inference.ood_detector import OodDetector
 
 
 @dataclass(frozen=True)
@@ -26,43 +26,43 @@ class ClassProbability:
     probability: float
 
 
-# The best classes of a picture, and its familiarity if that is asked for.
+# The best classes of an image, and its OOD score if that is asked for.
 Response = tuple[tuple[ClassProbability, ...], float | None]
 
 
 class Classifier(Protocol):
-    """What answers pictures: `Predictor`, by TensorFlow, or `OnnxModel`."""
+    """What answers images: `Predictor`, by TensorFlow, or `OnnxModel`."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """In the order of the probabilities."""
 
-    def probabilities(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Class probabilities, float32 [n, classes], of pictures uint8 [n, height, width, 3]."""
+    def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Class probabilities, float32 [n, classes], of images uint8 [n, height, width, 3]."""
 
 
 @dataclass(frozen=True)
 class Responder:
-    """Answers pictures.
+    """Answers images.
 
     Attributes:
         classifier: says what is in them.
-        familiarity: of the run; None: it is not asked for.
+        ood_detector: of the run; None: it is not asked for.
         top: how many classes to give.
     """
 
     classifier: Classifier
-    familiarity: FamiliarityOfRun | None
+    ood_detector: OodDetector | None
     top: int
 
-    def __call__(self, pictures: NDArray[np.uint8]) -> list[Response]:
-        """A response for each picture, uint8 [n, height, width, 3]."""
-        probabilities = self.classifier.probabilities(pictures)
+    def __call__(self, images: NDArray[np.uint8]) -> list[Response]:
+        """A response for each image, uint8 [n, height, width, 3]."""
+        probabilities = self.classifier.probabilities(images)
         best = [_best(row, self.classifier.class_names, self.top) for row in probabilities]
-        if self.familiarity is None:
+        if self.ood_detector is None:
             return [(own, None) for own in best]
-        familiar = self.familiarity(pictures, probabilities).tolist()
-        return list(zip(best, familiar, strict=True))
+        scores = self.ood_detector(images, probabilities).tolist()
+        return list(zip(best, scores, strict=True))
 
 
 def _best(probabilities: NDArray[np.float32], class_names: Sequence[str], top: int) -> tuple[ClassProbability, ...]:

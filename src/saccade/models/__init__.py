@@ -1,6 +1,6 @@
 """The networks: one family a file, all of stock Keras layers, normalisation inside.
 
-Every room that needs Keras comes through this one, so Keras is loaded here, once.
+Every package that needs Keras comes through this one, so Keras is loaded here, once.
 """
 
 from saccade.keras_loading import load_keras_quietly

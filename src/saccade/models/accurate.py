@@ -10,10 +10,10 @@ from saccade.models.fast import (
     MINIMUM_SIZE,
     build_of_width,
     dense_weights,
-    initialise,
+    initialize,
 )
 
-__all__ = ["ANY_SIZE", "EARLY_LAYERS", "MINIMUM_SIZE", "build", "dense_weights", "initialise"]
+__all__ = ["ANY_SIZE", "EARLY_LAYERS", "MINIMUM_SIZE", "build", "dense_weights", "initialize"]
 
 CHANNELS = (128, 384, 384)
 

@@ -43,7 +43,7 @@ def disagreement(
         return f"probabilities within {allowed:.0e}", f"a largest difference of {difference:.2g}"
     other = found.argmax(axis=1) != expected.argmax(axis=1)
     if (_margins(expected)[other] > 2 * allowed).any():
-        return "the same class for each picture", f"another for {other.sum()} of {len(found)}"
+        return "the same class for each image", f"another for {other.sum()} of {len(found)}"
     return None
 
 

@@ -25,7 +25,7 @@ class Backbone:
 
     Attributes:
         name: in `keras.applications`.
-        size: side of the square pictures that its ImageNet weights were trained on, in pixels.
+        size: side of the square images that its ImageNet weights were trained on, in pixels.
         rescaled: whether Keras leaves it to others to bring pixels to -1 to 1.
     """
 
@@ -37,15 +37,15 @@ class Backbone:
     rescaled: bool = False
 
     def dense_weights(self, height: int, width: int) -> int:  # noqa: ARG002 - all families are asked alike
-        """Its dense layer sees one number per channel, whatever the size of the pictures."""
+        """Its dense layer sees one number per channel, whatever the size of the images."""
         return 0
 
     def build(self, height: int | None, width: int | None, classes: int) -> keras.Model:
         """Preprocessing - the network - GlobalAveragePool - Dense, with fresh weights.
 
         Args:
-            height: of the pictures, in pixels.
-            width: of the pictures, in pixels.
+            height: of the images, in pixels.
+            width: of the images, in pixels.
             classes: number of classes.
 
         Returns:

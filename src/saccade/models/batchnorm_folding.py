@@ -133,7 +133,7 @@ def _normalization(_: FoldedGraph, layer: layers.BatchNormalization, value: Valu
     return value.then(scale, shift)
 
 
-def _standardisation(_: FoldedGraph, layer: layers.Normalization, value: Value) -> Value | None:
+def _standardization(_: FoldedGraph, layer: layers.Normalization, value: Value) -> Value | None:
     if layer.input_mean is None or layer.invert or tuple(layer.axis) not in ((-1,), (len(value.tensor.shape) - 1,)):
         return None
     scale = 1 / np.maximum(np.sqrt(np.asarray(layer.input_variance, np.float64)), keras.config.epsilon())
@@ -219,7 +219,7 @@ def _flatten(graph: FoldedGraph, layer: layers.Flatten, value: Value) -> Value |
 
 _RULES = (
     (layers.BatchNormalization, _normalization),
-    (layers.Normalization, _standardisation),
+    (layers.Normalization, _standardization),
     (layers.Rescaling, _rescaling),
     (layers.Dropout, _dropout),
     (layers.Conv2D, _convolution),

@@ -15,7 +15,7 @@ from saccade.errors import TrainingError
 from saccade.models import accurate, classic, fast, folder, quick, scheduled
 from saccade.models.backbones import BACKBONES, Backbone
 from saccade.models.head import head_of
-from saccade.models.test_time_augmentation import asked_about
+from saccade.models.test_time_augmentation import with_tta
 from saccade.recipes import Recipe
 
 FAMILIES: dict[str, ModuleType | Backbone] = {
@@ -34,8 +34,8 @@ def build_network(recipe: Recipe, *, height: int, width: int, classes: int) -> k
 
     Args:
         recipe: its `network` and `seed` count.
-        height: of the pictures, in pixels.
-        width: of the pictures, in pixels.
+        height: of the images, in pixels.
+        width: of the images, in pixels.
         classes: number of classes.
 
     Returns:
@@ -43,12 +43,12 @@ def build_network(recipe: Recipe, *, height: int, width: int, classes: int) -> k
         temperature divides logits and views are averaged before the softmax.
 
     Raises:
-        TrainingError: the pictures are too small for the network.
+        TrainingError: the images are too small for the network.
     """
     family = FAMILIES[recipe.network]
     if min(height, width) < family.MINIMUM_SIZE:
         raise TrainingError(
-            f"the network '{recipe.network}' can't take pictures of {width}x{height} pixels",
+            f"the network '{recipe.network}' can't take images of {width}x{height} pixels",
             expected=f"at least {family.MINIMUM_SIZE} pixels on each side",
             remedy=f"name a larger size: --set image_size={max(32, family.MINIMUM_SIZE)}",
         )
@@ -56,7 +56,7 @@ def build_network(recipe: Recipe, *, height: int, width: int, classes: int) -> k
 
 
 def build_network_of_any_size(recipe: Recipe, *, classes: int) -> keras.Model:
-    """The recipe's network with the same fresh weights, for pictures of any size.
+    """The recipe's network with the same fresh weights, for images of any size.
 
     Raises:
         TrainingError: the network has a dense layer over every pixel, so it is bound to one size.
@@ -64,7 +64,7 @@ def build_network_of_any_size(recipe: Recipe, *, classes: int) -> keras.Model:
     family = FAMILIES[recipe.network]
     if not family.ANY_SIZE:
         raise TrainingError(
-            f"the network '{recipe.network}' can't train on growing pictures",
+            f"the network '{recipe.network}' can't train on growing images",
             found=f"start_size={recipe.start_size:g}, end_size={recipe.end_size:g}",
             remedy=f"keep to one size: --set start_size={recipe.end_size:g}",
         )
@@ -77,11 +77,11 @@ def _fresh(recipe: Recipe, height: int | None, width: int | None, classes: int) 
     return model
 
 
-def initialise(network: keras.Model, recipe: Recipe, pictures: NDArray[np.uint8]) -> None:
-    """Sets what a network takes from the training pictures, uint8 [n, height, width, 3], before it is trained."""
+def initialize(network: keras.Model, recipe: Recipe, images: NDArray[np.uint8]) -> None:
+    """Sets what a network takes from the training images, uint8 [n, height, width, 3], before it is trained."""
     family = FAMILIES[recipe.network]
-    if hasattr(family, "initialise"):
-        family.initialise(network, pictures)
+    if hasattr(family, "initialize"):
+        family.initialize(network, images)
 
 
 def learning_variables(network: keras.Model, recipe: Recipe, epoch: int) -> list[keras.Variable]:
@@ -96,12 +96,12 @@ def freeze_lower_layers(network: keras.Model, recipe: Recipe) -> None:
     weighted = [layer for layer in network.layers if layer.weights and layer is not head]
     first = len(weighted) - round(recipe.fine_tuned * len(weighted))
     for place, layer in enumerate(weighted):
-        # Statistics of a few pictures are worse than those it brought; a frozen layer also goes by these in training.
+        # Statistics of a few images are worse than those it brought; a frozen layer also goes by these in training.
         layer.trainable = place >= first and not isinstance(layer, keras.layers.BatchNormalization)
 
 
 def dense_weights(recipe: Recipe, *, height: int, width: int) -> int:
-    """How many weights the network's first dense layer has at a picture size: known without taking the memory."""
+    """How many weights the network's first dense layer has at an image size: known without taking the memory."""
     return int(FAMILIES[recipe.network].dense_weights(height, width))
 
 
@@ -114,20 +114,20 @@ def ending_in_probabilities(network: keras.Model) -> keras.Model:
 
 
 def build_probability_model(
-    recipe: Recipe, *, height: int, width: int, classes: int, views: int | None = None
+    recipe: Recipe, *, height: int, width: int, classes: int, tta_views: int | None = None
 ) -> keras.Model:
     """A stock Keras model from pixels 0 to 255, [n, height, width, 3], to probabilities [n, classes], in float32.
 
     Args:
         recipe: its network, and how many views an answer is averaged over.
-        height: of the pictures, in pixels.
-        width: of the pictures, in pixels.
+        height: of the images, in pixels.
+        width: of the images, in pixels.
         classes: number of classes.
-        views: another number of views than the recipe's.
+        tta_views: another number of views than the recipe's.
     """
     seen_height, seen_width = recipe.final_size(height, width)
     network = build_network(recipe, height=seen_height, width=seen_width, classes=classes)
-    return ending_in_probabilities(asked_about(network, height, width, views or recipe.views))
+    return ending_in_probabilities(with_tta(network, height, width, tta_views or recipe.views))
 
 
 @contextmanager

@@ -18,8 +18,8 @@ def build(height: int, width: int, classes: int) -> keras.Model:
     """3 x [Conv3x3 - BN - Conv3x3 - BN - MaxPool] of 32, 64, 128 channels, then a dense layer of 1024.
 
     Args:
-        height: of the pictures, in pixels.
-        width: of the pictures, in pixels.
+        height: of the images, in pixels.
+        width: of the images, in pixels.
         classes: number of classes.
 
     Returns:

@@ -15,7 +15,7 @@ from saccade.models.whitening import whitening_filters
 
 MINIMUM_SIZE = 12
 ANY_SIZE = True
-# The gradient of the stem's biases is that of the largest pictures in the network: worth its time at first only.
+# The gradient of the stem's biases is that of the largest images in the network: worth its time at first only.
 EARLY_LAYERS = ("stem",)
 
 CHANNELS = (64, 256, 256)
@@ -25,7 +25,7 @@ _HEAD_SCALE = 1 / 9
 
 
 def dense_weights(height: int, width: int) -> int:  # noqa: ARG001 - all families are asked alike
-    """The dense layer sees one number per channel: a few thousand weights, whatever the size of the pictures."""
+    """The dense layer sees one number per channel: a few thousand weights, whatever the size of the images."""
     return 0
 
 
@@ -33,13 +33,13 @@ def build(height: int | None, width: int | None, classes: int) -> keras.Model:
     """Whitening 2x2 - 3 x [Conv3x3 - MaxPool - BN - SiLU - Conv3x3 - BN - SiLU] - GlobalMaxPool - Dense.
 
     Args:
-        height: of the pictures, in pixels; None: any.
-        width: of the pictures, in pixels; None: any.
+        height: of the images, in pixels; None: any.
+        width: of the images, in pixels; None: any.
         classes: number of classes.
 
     Returns:
         A model from pixels 0 to 255, [n, height, width, 3], to logits [n, classes]. Its stem's kernel is frozen, and
-        of use only after `initialise`.
+        of use only after `initialize`.
     """
     return build_of_width(height, width, classes, CHANNELS, "fast")
 
@@ -56,9 +56,9 @@ def build_of_width(
     for block, features in enumerate(channels, start=1):
         x = _convolution(x, features, f"conv{block}a")
         x = layers.MaxPooling2D(name=f"pool{block}")(x)
-        x = _normalised(x, f"{block}a")
+        x = _normalized(x, f"{block}a")
         x = _convolution(x, features, f"conv{block}b")
-        x = _normalised(x, f"{block}b")
+        x = _normalized(x, f"{block}b")
     x = layers.GlobalMaxPooling2D(name="pool")(x)
     initializer = keras.initializers.VarianceScaling(_HEAD_SCALE**2 / 3, "fan_in", "uniform")
     x = layers.Dense(classes, use_bias=False, kernel_initializer=initializer, name="classes")(x)
@@ -78,13 +78,13 @@ def _convolution(x: keras.KerasTensor, channels: int, name: str) -> keras.KerasT
     return y
 
 
-def _normalised(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+def _normalized(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     # No scale: a convolution follows, whose kernel has one already. Low momentum: there are few steps to average over.
     x = layers.BatchNormalization(momentum=0.8, epsilon=1e-5, scale=False, name=f"norm{name}")(x)
     return layers.Activation("silu", name=f"silu{name}")(x)
 
 
-def initialise(network: keras.Model, pictures: NDArray[np.uint8]) -> None:
-    """Sets the stem to the whitening filters of training pictures, uint8 [n, height, width, 3]."""
-    filters, bias = whitening_filters(pictures, patch=_PATCH)
+def initialize(network: keras.Model, images: NDArray[np.uint8]) -> None:
+    """Sets the stem to the whitening filters of training images, uint8 [n, height, width, 3]."""
+    filters, bias = whitening_filters(images, patch=_PATCH)
     network.get_layer("stem").set_weights([filters, bias])

@@ -18,8 +18,8 @@ def build(height: int, width: int, classes: int) -> keras.Model:
     """Rescaling, 3 x [Conv3x3 of 16, 32, 64 channels - MaxPool], a dense layer of 128.
 
     Args:
-        height: of the pictures, in pixels.
-        width: of the pictures, in pixels.
+        height: of the images, in pixels.
+        width: of the images, in pixels.
         classes: number of classes.
 
     Returns:

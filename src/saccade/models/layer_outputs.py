@@ -12,7 +12,7 @@ from saccade.augmentation.affine_resize import resize_matrix
 
 
 def network_within(model: keras.Model) -> keras.Model:
-    """The network that a model asks: without what shrinks pictures and averages over views around it."""
+    """The network that a model asks: without what shrinks images and averages over views around it."""
     inner = [layer for layer in model.layers if isinstance(layer, keras.Model)]
     return network_within(inner[0]) if inner else model
 
@@ -30,11 +30,11 @@ def layer_outputs(network: keras.Model) -> list[tuple[keras.Layer, Any, keras.Ke
     return passed
 
 
-def seen_by(network: keras.Model, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Pictures, uint8 [n, height, width, 3], as the model around the network shrinks them before it sees them."""
+def seen_by(network: keras.Model, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Images, uint8 [n, height, width, 3], as the model around the network shrinks them before it sees them."""
     size = network.input_shape[1:3]
-    if pictures.shape[1:3] == size:
-        return pictures.astype(np.float32)
-    rows, columns = (resize_matrix(old, new) for old, new in zip(pictures.shape[1:3], size, strict=True))
-    shrunk: NDArray[np.float32] = np.einsum("vh,nhwc,xw->nvxc", rows, np.float32(pictures), columns, optimize=True)
+    if images.shape[1:3] == size:
+        return images.astype(np.float32)
+    rows, columns = (resize_matrix(old, new) for old, new in zip(images.shape[1:3], size, strict=True))
+    shrunk: NDArray[np.float32] = np.einsum("vh,nhwc,xw->nvxc", rows, np.float32(images), columns, optimize=True)
     return shrunk

@@ -1,4 +1,4 @@
-"""3x3 convolutions of narrow pictures, whose kernel gradient is faster when the pictures stand side by side."""
+"""3x3 convolutions of narrow images, whose kernel gradient is faster when the images stand side by side."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class NarrowConv2D(keras.layers.Conv2D):  # type: ignore[misc]  # Keras has no t
     """`keras.layers.Conv2D` with the same results, whose kernel gradient is faster for narrow inputs on a CPU.
 
     oneDNN computes the gradient of a kernel row by row of its inputs, and a row of a few pixels doesn't fill its loop.
-    The sum over all pictures stays the same when they stand side by side, a column of zeros between them. That is done
+    The sum over all images stays the same when they stand side by side, a column of zeros between them. That is done
     on the TensorFlow backend without a GPU, for 3x3 kernels in bfloat16 and inputs up to 7 pixels wide; everything
     else is the stock layer.
     """
@@ -54,15 +54,15 @@ def _has_gpu() -> bool:
 def _convolution_on_tensorflow() -> Any:
     import tensorflow as tf
 
-    def side_by_side(pictures: Any) -> Any:
+    def side_by_side(images: Any) -> Any:
         """[n, height, width, channels] as [n / k, height, about 64, channels]; what is missing are zeros."""
-        _, height, width, channels = pictures.shape
+        _, height, width, channels = images.shape
         k = _COLUMNS // (width + 1)
-        n = tf.shape(pictures)[0]
-        pictures = tf.pad(pictures, [[0, -n % k], [0, 0], [0, 0], [0, 0]])
-        rows = tf.shape(pictures)[0] // k
-        between = tf.zeros((rows, tf.shape(pictures)[1], 1, channels), pictures.dtype)
-        parts = [part for i in range(k) for part in (pictures[i * rows : (i + 1) * rows], between)]
+        n = tf.shape(images)[0]
+        images = tf.pad(images, [[0, -n % k], [0, 0], [0, 0], [0, 0]])
+        rows = tf.shape(images)[0] // k
+        between = tf.zeros((rows, tf.shape(images)[1], 1, channels), images.dtype)
+        parts = [part for i in range(k) for part in (images[i * rows : (i + 1) * rows], between)]
         return tf.ensure_shape(tf.concat(parts, axis=2), (None, height, k * (width + 1), channels))
 
     @tf.custom_gradient  # type: ignore[untyped-decorator]  # TensorFlow has no type hints

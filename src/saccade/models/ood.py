@@ -1,10 +1,10 @@
-"""Familiarity: how much like the training pictures a picture is, by what the first half of the network makes of it.
+"""OOD score: how much like the training images an image is, by what the first half of the network makes of it.
 
-A picture that shows none of the classes is often answered with confidence, and deep features, which are trained to tell
-the classes apart, do not give it away. Means and spreads of early activations do, for pictures that look like nothing
-the network was trained on; for pictures of other classes the confidence tells more. The score is both: the squared
-Mahalanobis distance of the early statistics from those of training pictures, and the answer's confidence, each ranked
-among validation pictures, the ranks combined as R. A. Fisher combines p-values ("Statistical methods for research
+An image that shows none of the classes is often answered with confidence, and deep features, which are trained to tell
+the classes apart, do not give it away. Means and spreads of early activations do, for images that look like nothing
+the network was trained on; for images of other classes the confidence tells more. The score is both: the squared
+Mahalanobis distance of the early statistics from those of training images, and the answer's confidence, each ranked
+among validation images, the ranks combined as R. A. Fisher combines p-values ("Statistical methods for research
 workers", 1925).
 
 Source of the distance: K. Lee, K. Lee, H. Lee, J. Shin, "A simple unified framework for detecting out-of-distribution
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saccade.errors import RunError
-from saccade.models.batched_inference import steps_of
+from saccade.models.batched_inference import batch_slices
 from saccade.models.layer_outputs import layer_outputs, network_within, seen_by
 
 _RANKED = ("distances", "doubts", "surprises")
@@ -36,15 +36,15 @@ _SHRINKAGE = 1e-2
 
 
 @dataclass(frozen=True, eq=False)
-class Familiarity:
-    """What a run's pictures look like to its network.
+class OodScore:
+    """What a run's images look like to its network.
 
     Attributes:
-        mean: of the early statistics of training pictures, float32 [d].
+        mean: of the early statistics of training images, float32 [d].
         whitening: their whitening matrix, float32 [d, d].
-        distances: the squared Mahalanobis distances of validation pictures, ascending, float32 [n].
+        distances: the squared Mahalanobis distances of validation images, ascending, float32 [n].
         doubts: 1 less the confidences of the answers to them, ascending, float32 [n].
-        surprises: the combined scores of validation pictures, ascending, float32 [n].
+        surprises: the combined scores of validation images, ascending, float32 [n].
     """
 
     mean: NDArray[np.float32]
@@ -54,34 +54,34 @@ class Familiarity:
     surprises: NDArray[np.float32]
 
     def of(self, statistics: NDArray[np.float32], confidences: NDArray[np.float32]) -> NDArray[np.float64]:
-        """The part of the validation pictures that are no more familiar, 0 to 1, float64 [n].
+        """The part of the validation images that are no more familiar, 0 to 1, float64 [n].
 
-        Of pictures like the training data it is uniform: 5% of them are below 0.05.
+        Of images like the training data it is uniform: 5% of them are below 0.05.
 
         Args:
-            statistics: of n pictures, as `EarlyStatistics` gives them, float32 [n, d].
+            statistics: of n images, as `EarlyStatistics` gives them, float32 [n, d].
             confidences: of the answers to them, float32 [n].
         """
         surprise = self._surprise(squared_distances(statistics, self.mean, self.whitening), 1 - confidences)
-        return _part_above(self.surprises, surprise)
+        return _fraction_above(self.surprises, surprise)
 
     def _surprise(self, distances: NDArray[np.float32], doubts: NDArray[np.float32]) -> NDArray[np.float32]:
-        parts = _part_above(self.distances, distances) * _part_above(self.doubts, doubts)
+        parts = _fraction_above(self.distances, distances) * _fraction_above(self.doubts, doubts)
         return np.asarray(-np.log(parts), np.float32)
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[np.float32]], size: int) -> Familiarity:
+    def from_arrays(cls, arrays: Mapping[str, NDArray[np.float32]], size: int) -> OodScore:
         """Made of its attributes by name, for statistics of so many numbers.
 
         Raises:
-            RunError: they are not those of a familiarity of this size.
+            RunError: they are not those of an OOD score of this size.
         """
         n = arrays["distances"].size if "distances" in arrays else 0
         shapes = {"mean": (size,), "whitening": (size, size)} | dict.fromkeys(_RANKED, (n,))
         found = {name: array.shape for name, array in arrays.items()}
         if found != shapes or not n or not all(np.isfinite(array).all() for array in arrays.values()):
             raise RunError(
-                "what the run knows of its training pictures is damaged", expected=f"{shapes}", found=f"{found}"
+                "what the run knows of its training images is damaged", expected=f"{shapes}", found=f"{found}"
             )
         return cls(**arrays)
 
@@ -91,13 +91,13 @@ class Familiarity:
         training: NDArray[np.float32],
         validation: NDArray[np.float32],
         confidences: NDArray[np.float32],
-    ) -> Familiarity:
+    ) -> OodScore:
         """Learns what is familiar.
 
         Args:
-            training: statistics of training pictures, float32 [m, d].
-            validation: statistics of validation pictures, float32 [n, d].
-            confidences: of the answers to the validation pictures, float32 [n].
+            training: statistics of training images, float32 [m, d].
+            validation: statistics of validation images, float32 [n, d].
+            confidences: of the answers to the validation images, float32 [n].
         """
         mean, whitening = whitened(training)
         distances = np.sort(own := squared_distances(validation, mean, whitening))
@@ -107,7 +107,7 @@ class Familiarity:
 
 
 class EarlyStatistics:
-    """Means and logarithms of the spreads of each channel, where a network has halved its pictures once and twice.
+    """Means and logarithms of the spreads of each channel, where a network has halved its images once and twice.
 
     Args:
         model: as `build_probability_model` makes it.
@@ -117,7 +117,7 @@ class EarlyStatistics:
         self._network = network_within(model)
         pixels, *passed = layer_outputs(self._network)
         side = max(self._network.input_shape[1:3])
-        # The last of the outputs that are as wide as the picture, half as wide, a quarter, and so on, but for borders.
+        # The last of the outputs that are as wide as the image, half as wide, a quarter, and so on, but for borders.
         last = {
             round(math.log2(side / max(output.shape[1:3]))): output for _, _, output in passed if len(output.shape) == 4
         }
@@ -134,14 +134,16 @@ class EarlyStatistics:
         return int(self._cut.output_shape[1])
 
     def __call__(self, take: Take, n: int) -> NDArray[np.float32]:
-        """The statistics of n pictures, float32 [n, d].
+        """The statistics of n images, float32 [n, d].
 
         Args:
-            take: gives the pictures of a slice, uint8 [length, height, width, 3].
-            n: number of pictures.
+            take: gives the images of a slice, uint8 [length, height, width, 3].
+            n: number of images.
         """
         _, height, width, _ = self._network.input_shape
-        parts = [self._cut.predict_on_batch(seen_by(self._network, take(step))) for step in steps_of(n, height, width)]
+        parts = [
+            self._cut.predict_on_batch(seen_by(self._network, take(step))) for step in batch_slices(n, height, width)
+        ]
         return np.concatenate(parts) if parts else np.empty((0, self.size), np.float32)
 
 
@@ -162,7 +164,7 @@ def squared_distances(
     return np.asarray((((statistics - mean) @ whitening) ** 2).sum(axis=1), np.float32)
 
 
-def _part_above(ranked: NDArray[np.float32], values: NDArray[np.float32]) -> NDArray[np.float64]:
+def _fraction_above(ranked: NDArray[np.float32], values: NDArray[np.float32]) -> NDArray[np.float64]:
     """The part of n ranked values that is at least each value, counted so that it is never 0: (k + 1) / (n + 1)."""
     above = len(ranked) - np.searchsorted(ranked, values, side="left")
     return (above + 1) / (len(ranked) + 1)

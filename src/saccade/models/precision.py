@@ -44,15 +44,15 @@ def _timed_step(dtype: ComputeDtype) -> Callable[[], float]:
     """A function that runs the convolution forward and backward once and says how many seconds that took."""
     import tensorflow as tf
 
-    pictures = tf.ones((32, 16, 16, 64), dtype)
+    images = tf.ones((32, 16, 16, 64), dtype)
     kernel = tf.ones((3, 3, 64, 64), dtype)
 
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]  # TensorFlow has no type hints
     def gradients() -> Any:
         with tf.GradientTape() as tape:
-            tape.watch((pictures, kernel))
-            answers = tf.nn.conv2d(pictures, kernel, 1, "SAME")
-        return tape.gradient(answers, (pictures, kernel), output_gradients=answers)
+            tape.watch((images, kernel))
+            outputs = tf.nn.conv2d(images, kernel, 1, "SAME")
+        return tape.gradient(outputs, (images, kernel), output_gradients=outputs)
 
     def timed() -> float:
         began = time.perf_counter()

@@ -18,8 +18,8 @@ def build(height: int, width: int, classes: int) -> keras.Model:
     """Conv3x3 of 32 channels - BN - MaxPool, then a dense layer of 1024.
 
     Args:
-        height: of the pictures, in pixels.
-        width: of the pictures, in pixels.
+        height: of the images, in pixels.
+        width: of the images, in pixels.
         classes: number of classes.
 
     Returns:

@@ -21,8 +21,8 @@ def build(height: int, width: int, classes: int) -> keras.Model:
     Dropout stands before the last dense layer; its tutorial has it after, on the logits.
 
     Args:
-        height: of the pictures, in pixels.
-        width: of the pictures, in pixels.
+        height: of the images, in pixels.
+        width: of the images, in pixels.
         classes: number of classes.
 
     Returns:

@@ -2,7 +2,7 @@
 
 It sees pixels up to 255, and a filter that looks for edges gives small differences of large numbers. Rounded to 11
 bits, the weights of this one layer moved a probability of `fast` by 0.007, more than an export may; no other layer
-moved one by more than 0.0015 (200 pictures of CIFAR-10). Here each weight is a sum of two 16-bit floats, in two
+moved one by more than 0.0015 (200 images of CIFAR-10). Here each weight is a sum of two 16-bit floats, in two
 convolutions.
 """
 
@@ -63,7 +63,7 @@ def with_precise_first_layer(model: keras.Model) -> keras.Model:
 
 
 def _sees_pixels(layer: keras.Layer) -> bool:
-    """Whether it is the network's first, not one that moves or shrinks pictures before it."""
+    """Whether it is the network's first, not one that moves or shrinks images before it."""
     return not isinstance(layer, layers.EinsumDense)
 
 

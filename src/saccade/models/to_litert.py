@@ -43,7 +43,7 @@ def to_litert(model: keras.Model, weights: Weights, examples: NDArray[np.uint8])
         if weights == "float16":
             converter.target_spec.supported_types = [tf.float16]
         if weights == "int8":
-            converter.representative_dataset = lambda: ([picture[None].astype(np.float32)] for picture in examples)
+            converter.representative_dataset = lambda: ([image[None].astype(np.float32)] for image in examples)
         with notices_held_back():
             contents: bytes = converter.convert()
     return contents

@@ -1,4 +1,4 @@
-"""The training twin of a network: the same layers by the same names, computed faster."""
+"""The training model of a network: the same layers by the same names, computed faster."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COUNTERPARTS = {
 _OF_PIXELS = (keras.layers.Rescaling, keras.layers.Normalization)
 
 
-def training_twin(network: keras.Model, compute_dtype: ComputeDtype) -> keras.Model:
+def make_training_model(network: keras.Model, compute_dtype: ComputeDtype) -> keras.Model:
     """A copy of a network to train in its place; `named_weights` of it fit the network.
 
     Args:
@@ -40,14 +40,14 @@ def training_twin(network: keras.Model, compute_dtype: ComputeDtype) -> keras.Mo
         exact = compute_dtype == "float32" or layer is last or isinstance(layer, _OF_PIXELS)
         return _clone(layer, "float32" if exact else "mixed_bfloat16")
 
-    twin: keras.Model = keras.models.clone_model(network, clone_function=clone)
+    training_model: keras.Model = keras.models.clone_model(network, clone_function=clone)
     for layer in network.layers:
-        copy = twin.get_layer(layer.name)
+        copy = training_model.get_layer(layer.name)
         copy.set_weights(layer.get_weights())
         # A layer's own flag is in its configuration; a network may have frozen some of its variables only.
         for theirs, ours in zip(layer.weights, copy.weights, strict=True):
             ours.trainable = theirs.trainable
-    return twin
+    return training_model
 
 
 def _clone(layer: keras.Layer, policy: str) -> keras.Layer:

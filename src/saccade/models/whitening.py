@@ -1,4 +1,4 @@
-"""Whitening filters of small patches, computed from training pictures."""
+"""Whitening filters of small patches, computed from training images."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from numpy.typing import NDArray
 _VARIANCE_FLOOR = 0.02
 
 
-def whitening_filters(pictures: NDArray[np.uint8], *, patch: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Filters whose answers to the pictures' patches are uncorrelated and of variance one, each with its negative.
+def whitening_filters(images: NDArray[np.uint8], *, patch: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Filters whose answers to the images' patches are uncorrelated and of variance one, each with its negative.
 
     The eigenvectors of the patches' second moments, each divided by the root of its eigenvalue (David Page, "How to
-    Train Your ResNet 8: Bag of Tricks", 2019). Pictures are standardised per channel first; that is part of the
+    Train Your ResNet 8: Bag of Tricks", 2019). Images are standardised per channel first; that is part of the
     filters, which take pixels scaled to -1 to 1.
 
     Args:
-        pictures: uint8 [n, height, width, 3].
+        images: uint8 [n, height, width, 3].
         patch: side of the patches, in pixels.
 
     Returns:
         Kernel, float32 [patch, patch, 3, 6 * patch**2], and bias, float32 [6 * patch**2].
     """
-    pixels = pictures.astype(np.float32) / 127.5 - 1
+    pixels = images.astype(np.float32) / 127.5 - 1
     mean = pixels.mean(axis=(0, 1, 2), dtype=np.float64)
     deviation = np.maximum(pixels.std(axis=(0, 1, 2), dtype=np.float64), 1 / 255)
     moments = _second_moments((pixels - mean) / deviation, patch)
@@ -40,8 +40,8 @@ def _second_moments(pixels: NDArray[np.float64], patch: int) -> NDArray[np.float
     height, width = pixels.shape[1] - patch + 1, pixels.shape[2] - patch + 1
     shifted = [pixels[:, i : i + height, j : j + width] for i in range(patch) for j in range(patch)]
     total = np.zeros((3 * patch**2, 3 * patch**2))
-    # A picture at a time: the patches of all would take several times the memory of the pictures.
-    for picture in range(len(pixels)):
-        patches = np.concatenate([part[picture] for part in shifted], axis=-1).reshape(-1, 3 * patch**2)
+    # An image at a time: the patches of all would take several times the memory of the images.
+    for image in range(len(pixels)):
+        patches = np.concatenate([part[image] for part in shifted], axis=-1).reshape(-1, 3 * patch**2)
         total += patches.T @ patches
     return np.asarray(total / (len(pixels) * height * width))

@@ -1,4 +1,4 @@
-"""The drawings of a report: the confusion matrix, and pictures with what they were taken for."""
+"""The drawings of a report: the confusion matrix, and images with what they were taken for."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from saccade.plotting.figure import new_figure
-from saccade.plotting.image_grid import RIGHT, WRONG, Tile, draw_grid
+from saccade.plotting.image_grid import CORRECT, INCORRECT, Tile, draw_grid
 
 _GRID = 5
 _MOST_CLASSES_WITH_NUMBERS = 25
@@ -23,7 +23,7 @@ def draw_confusion_matrix(matrix: NDArray[np.int64], class_names: Sequence[str],
     """Draws a confusion matrix, coloured by the part of each true class; for up to 25 classes with the numbers.
 
     Args:
-        matrix: int64 [classes, classes], pictures by true class (row) and predicted class (column).
+        matrix: int64 [classes, classes], images by true class (row) and predicted class (column).
         class_names: in the order of the labels. Of more than 100, only some are written.
         title: stands above it.
     """
@@ -48,33 +48,33 @@ def draw_confusion_matrix(matrix: NDArray[np.int64], class_names: Sequence[str],
 
 
 def draw_predictions(
-    pictures: NDArray[np.uint8],
+    images: NDArray[np.uint8],
     labels: NDArray[np.int64],
     probabilities: NDArray[np.float32],
     class_names: Sequence[str],
     title: str,
 ) -> Figure:
-    """Draws up to 25 pictures with their predicted and true classes; the wrong ones have a cross and a thick red frame.
+    """Draws up to 25 images with their predicted and true classes; the wrong ones have a cross and a thick red frame.
 
     Args:
-        pictures: uint8 [n, height, width, 3], n at most 25.
+        images: uint8 [n, height, width, 3], n at most 25.
         labels: the true classes, int64 [n].
         probabilities: float [n, classes].
         class_names: in the order of the labels.
         title: stands above the grid.
     """
     tiles = []
-    for picture, label, row in zip(pictures, labels, probabilities, strict=True):
+    for image, label, row in zip(images, labels, probabilities, strict=True):
         predicted = int(row.argmax())
-        right = predicted == label
-        answer = f"{'✓' if right else '✗'} {_short(class_names[predicted], 18)} {row[predicted]:.0%}"
-        words = (answer, f"true: {_short(class_names[label], 18)}")
-        tiles.append(Tile(picture, words, colour=RIGHT if right else WRONG, frame=1.0 if right else 3.0))
+        correct = predicted == label
+        prediction = f"{'✓' if correct else '✗'} {_short(class_names[predicted], 18)} {row[predicted]:.0%}"
+        words = (prediction, f"true: {_short(class_names[label], 18)}")
+        tiles.append(Tile(image, words, color=CORRECT if correct else INCORRECT, frame=1.0 if correct else 3.0))
     return draw_grid(title, tiles, columns=_GRID, side=1.9)
 
 
-def choose_pictures(n: int) -> NDArray[np.int64]:
-    """Positions of at most 25 of n pictures, drawn evenly, always the same ones for the same n; int64, ascending."""
+def choose_images(n: int) -> NDArray[np.int64]:
+    """Positions of at most 25 of n images, drawn evenly, always the same ones for the same n; int64, ascending."""
     chosen = np.random.default_rng(0).choice(n, size=min(n, _GRID * _GRID), replace=False)
     return np.sort(chosen).astype(np.int64)
 
@@ -93,8 +93,8 @@ def _write_numbers(axes: Axes, matrix: NDArray[np.int64], parts: NDArray[np.floa
     size = 9 if len(matrix) <= 12 else 7
     for (row, column), count in np.ndenumerate(matrix):
         if count:
-            colour = "white" if parts[row, column] > 0.25 else "black"
-            axes.text(column, row, str(count), ha="center", va="center", fontsize=size, color=colour)
+            color = "white" if parts[row, column] > 0.25 else "black"
+            axes.text(column, row, str(count), ha="center", va="center", fontsize=size, color=color)
 
 
 def _short(name: str, length: int) -> str:

@@ -1,6 +1,6 @@
-"""A grid of pictures with words above and below each.
+"""A grid of images with words above and below each.
 
-All are drawn on one pair of axes: with a pair for each, which is Matplotlib's own way, 25 pictures take half a second.
+All are drawn on one pair of axes: with a pair for each, which is Matplotlib's own way, 25 images take half a second.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-RIGHT = "#1a7f37"
+CORRECT = "#1a7f37"
 """The colour of what is right."""
 
-WRONG = "#c01c28"
+INCORRECT = "#c01c28"
 """The colour of what is wrong."""
 
 _FONT_SIZE = 9
@@ -31,31 +31,31 @@ _TITLE_LINE = 1.4 * _TITLE_SIZE / 72
 
 @dataclass(frozen=True)
 class Tile:
-    """A picture of the grid.
+    """An image of the grid.
 
     Attributes:
-        picture: uint8 [height, width, 3].
+        image: uint8 [height, width, 3].
         above: lines above it, all in the colour of its frame.
         below: lines below it, and the colour of each.
-        colour: of the frame; None for no frame.
+        color: of the frame; None for no frame.
         frame: width of the frame, in points.
     """
 
-    picture: NDArray[np.uint8]
+    image: NDArray[np.uint8]
     above: tuple[str, ...]
     below: tuple[tuple[str, str], ...] = ()
-    colour: str | None = None
+    color: str | None = None
     frame: float = 1.0
 
 
 def draw_grid(title: str, tiles: Sequence[Tile], *, columns: int, side: float) -> Figure:
-    """Draws pictures in rows, all of one size, in their own proportions.
+    """Draws images in rows, all of one size, in their own proportions.
 
     Args:
         title: stands above the grid, on one line or several.
         tiles: with as many lines above and below in each.
-        columns: pictures in a row.
-        side: of the square that a picture has, in inches.
+        columns: images in a row.
+        side: of the square that an image has, in inches.
     """
     from matplotlib.figure import Figure
 
@@ -69,33 +69,31 @@ def draw_grid(title: str, tiles: Sequence[Tile], *, columns: int, side: float) -
     axes = figure.add_axes((0, 0, 1, 1))
     for place, tile in enumerate(tiles):
         row, column = divmod(place, columns)
-        centre = (column + 0.5) * cell[0]
+        center = (column + 0.5) * cell[0]
         top = height - lines * _TITLE_LINE - 2 * _GAP - row * cell[1] - above * _LINE - _GAP
-        _draw_tile(axes, tile, centre, top, side)
+        _draw_tile(axes, tile, center, top, side)
     axes.set_xlim(0, width)
     axes.set_ylim(0, height)
     axes.set_axis_off()
     return figure
 
 
-def _draw_tile(axes: Axes, tile: Tile, centre: float, top: float, side: float) -> None:
-    """Draws a picture with its words, in inches from the lower left; `top` is that of its square."""
+def _draw_tile(axes: Axes, tile: Tile, center: float, top: float, side: float) -> None:
+    """Draws an image with its words, in inches from the lower left; `top` is that of its square."""
     from matplotlib.patches import Rectangle
 
-    height, width = np.array(tile.picture.shape[:2]) * side / max(tile.picture.shape[:2])
-    left, upper = centre - width / 2, top - (side - height) / 2
-    axes.imshow(
-        tile.picture, interpolation="nearest", aspect="auto", extent=(left, left + width, upper - height, upper)
-    )
-    if tile.colour is not None:
+    height, width = np.array(tile.image.shape[:2]) * side / max(tile.image.shape[:2])
+    left, upper = center - width / 2, top - (side - height) / 2
+    axes.imshow(tile.image, interpolation="nearest", aspect="auto", extent=(left, left + width, upper - height, upper))
+    if tile.color is not None:
         axes.add_patch(
-            Rectangle((left, upper - height), width, height, fill=False, edgecolor=tile.colour, linewidth=tile.frame)
+            Rectangle((left, upper - height), width, height, fill=False, edgecolor=tile.color, linewidth=tile.frame)
         )
     for number, line in enumerate(reversed(tile.above)):
-        _write(axes, line, centre, top + _GAP + number * _LINE, tile.colour or "black", "bottom")
-    for number, (line, colour) in enumerate(tile.below):
-        _write(axes, line, centre, top - side - _GAP - number * _LINE, colour, "top")
+        _write(axes, line, center, top + _GAP + number * _LINE, tile.color or "black", "bottom")
+    for number, (line, color) in enumerate(tile.below):
+        _write(axes, line, center, top - side - _GAP - number * _LINE, color, "top")
 
 
-def _write(axes: Axes, line: str, centre: float, y: float, colour: str, edge: str) -> None:
-    axes.text(centre, y, line, ha="center", va=edge, color=colour, fontsize=_FONT_SIZE, parse_math=False)
+def _write(axes: Axes, line: str, center: float, y: float, color: str, edge: str) -> None:
+    axes.text(center, y, line, ha="center", va=edge, color=color, fontsize=_FONT_SIZE, parse_math=False)

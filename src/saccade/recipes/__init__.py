@@ -5,8 +5,8 @@ from __future__ import annotations
 from saccade.recipes.entry import Entry, Measurement
 from saccade.recipes.recipe import BackboneName, ComputeDtype, NetworkName, Phase, Recipe
 from saccade.recipes.registry import (
-    CATALOGUE,
     ENTRIES,
+    REGISTRY,
     default_recipe_name,
     default_recipe_reason,
     get_entry,
@@ -14,8 +14,8 @@ from saccade.recipes.registry import (
 )
 
 __all__ = [
-    "CATALOGUE",
     "ENTRIES",
+    "REGISTRY",
     "BackboneName",
     "ComputeDtype",
     "Entry",

@@ -13,14 +13,14 @@ ENTRY = Entry(
     recipe=FAST.recipe.model_copy(
         update={"name": "accurate", "network": "accurate", "augmented_epochs": 24, "end_size": 0.875}
     ),
-    purpose="the highest accuracy on small pictures that an hour on a CPU can buy",
+    purpose="the highest accuracy on small images that an hour on a CPU can buy",
     origin="`fast`, with the channels of airbench95 (Keller Jordan, 2024) and three times the epochs",
     network="as fast, with more channels (128, 384, 384)",
     parameters=4_608_312,
     measured=None,
     unmeasured=(
-        "91.79% (91.24% to 92.31%) of the 10,000 test pictures of cifar10-jpeg, one seed, trained on all 50,000 "
+        "91.79% (91.24% to 92.31%) of the 10,000 test images of cifar10-jpeg, one seed, trained on all 50,000 "
         "(validation=0); the time was not measured, since the machine did other work: an epoch took 160 s and more, "
-        "once the pictures had grown"
+        "once the images had grown"
     ),
 )

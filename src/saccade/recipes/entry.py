@@ -16,7 +16,7 @@ class Measurement:
         epochs: how many epochs were run.
         accuracy: on the test split, 0 to 1.
         interval: 95% Wilson interval of that accuracy.
-        pictures: test pictures scored.
+        images: test images scored.
         seeds: trainings that the figure is a mean of.
         minutes: wall-clock time of the whole command.
         seconds_per_epoch: median over the epochs, validation included.
@@ -28,7 +28,7 @@ class Measurement:
     epochs: int
     accuracy: float
     interval: tuple[float, float]
-    pictures: int
+    images: int
     seeds: int
     minutes: float
     seconds_per_epoch: float
@@ -45,7 +45,7 @@ class Entry:
         purpose: what it is for, in one sentence.
         origin: where it comes from.
         network: the architecture in one line.
-        parameters: number of weights for pictures of 32x32 pixels, three channels and ten classes.
+        parameters: number of weights for images of 32x32 pixels, three channels and ten classes.
         measured: what it reached; None while nobody has measured it.
         unmeasured: what can be said instead of it.
     """

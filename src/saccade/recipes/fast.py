@@ -1,8 +1,8 @@
 """fast: the most accurate classifier that a few minutes on two CPU cores can buy.
 
 Command: saccade train DATA --recipe fast
-Measured: 89.46% on the test part of cifar10-jpeg with six views, 88.52% with one; mean of five seeds, whose standard
-deviation is 0.12 points; trained on all 50,000 pictures (`--set validation=0`), 7.2 minutes on two cores.
+Measured: 89.46% on the test split of cifar10-jpeg with six views, 88.52% with one; mean of five seeds, whose standard
+deviation is 0.12 points; trained on all 50,000 images (`--set validation=0`), 7.2 minutes on two cores.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ ENTRY = Entry(
         epochs=8,
         accuracy=0.8946,
         interval=(0.8884, 0.9005),
-        pictures=10_000,
+        images=10_000,
         seeds=5,
         minutes=7.2,
         seconds_per_epoch=53.0,

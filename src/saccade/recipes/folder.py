@@ -1,6 +1,6 @@
-"""folder: a small network for pictures in class folders, of any size.
+"""folder: a small network for images in class folders, of any size.
 
-The tutorial's cached and prefetched pipeline is Saccade's own: pictures are decoded once, kept as one memory-mapped
+The tutorial's cached and prefetched pipeline is Saccade's own: images are decoded once, kept as one memory-mapped
 array, and read from there.
 
 Command: saccade train FOLDER --recipe folder
@@ -14,7 +14,7 @@ from saccade.recipes.recipe import Recipe
 
 ENTRY = Entry(
     recipe=Recipe(name="folder", network="folder", plain_epochs=10),
-    purpose="pictures in class folders, of any size",
+    purpose="images in class folders, of any size",
     origin="TensorFlow tutorial on loading images from folders (image_dataset_from_directory)",
     network="Rescaling - 3 x [Conv 16/32/64 - MaxPool] - Dense 128 - logits",
     parameters=156_074,

@@ -1,7 +1,7 @@
 """quick: one convolution and a wide dense layer; a first result in minutes.
 
 Batches of 128 instead of the tutorial's 32, as in `two-phase`: a step of Adam over eight million weights costs more
-than the pictures of a small batch.
+than the images of a small batch.
 
 Command: saccade train DATA --recipe quick
 Measured: `measured` below, printed by `saccade recipes`.
@@ -24,7 +24,7 @@ ENTRY = Entry(
         warm_up=0.2,
         statistics_batches=50,
     ),
-    purpose="a first result in minutes, on small pictures",
+    purpose="a first result in minutes, on small images",
     origin="TensorFlow tutorials on CIFAR-10: the short one, five epochs and two more with augmentation",
     network="Conv 32 - BN - MaxPool - Dense 1024 - Dropout 0.2 - softmax",
     parameters=8_400_906,
@@ -33,7 +33,7 @@ ENTRY = Entry(
         epochs=7,
         accuracy=0.6441,
         interval=(0.6347, 0.6534),
-        pictures=10_000,
+        images=10_000,
         seeds=1,
         minutes=3.4,
         seconds_per_epoch=25.5,

@@ -33,7 +33,7 @@ def _number(value: Any) -> Any:
 class Recipe(BaseModel):
     """Every choice of a training. Unknown keys and impossible values are refused.
 
-    A training has two phases: `plain_epochs` on the pictures as they are, then `augmented_epochs` on randomly moved
+    A training has two phases: `plain_epochs` on the images as they are, then `augmented_epochs` on randomly moved
     ones. The second goes on where the first ended, with the same weights and the same optimizer state. In a transfer
     the first epoch of all, of whichever phase, only fits a head.
     """
@@ -43,14 +43,14 @@ class Recipe(BaseModel):
     name: str = Field(description="what the recipe is called")
     network: NetworkName = Field(description="the architecture")
     image_size: Annotated[int, Field(ge=8, le=1024)] | None = Field(
-        default=None, description="side of the square pictures, in pixels; none: chosen from the data"
+        default=None, description="side of the square images, in pixels; none: chosen from the data"
     )
-    batch_size: int = Field(default=32, ge=1, le=65536, description="pictures in a step")
+    batch_size: int = Field(default=32, ge=1, le=65536, description="images in a step")
     least_steps: int = Field(
         default=0,
         ge=0,
         le=1000,
-        description="steps that an epoch has at least: of few pictures, smaller batches are made, at a smaller rate",
+        description="steps that an epoch has at least: of few images, smaller batches are made, at a smaller rate",
     )
     plain_epochs: int = Field(ge=0, le=100_000, description="epochs of the first phase, without augmentation")
     augmented_epochs: int = Field(default=0, ge=0, le=100_000, description="epochs of the second phase, augmented")
@@ -61,13 +61,13 @@ class Recipe(BaseModel):
         default=False,
         description="augmentation: shift by whole pixels, edges reflected; else by parts of a pixel, edges repeated",
     )
-    flip: bool = Field(default=True, description="augmentation: mirror each picture in every other epoch")
+    flip: bool = Field(default=True, description="augmentation: mirror each image in every other epoch")
     rotation: float = Field(default=0.0, ge=0, le=180, description="augmentation: largest rotation, in degrees")
     start_size: float = Field(
         default=1.0,
         ge=0.25,
         le=1,
-        description="side at which the network sees pictures in the first epoch, as a part of their side",
+        description="side at which the network sees images in the first epoch, as a part of their side",
     )
     end_size: float = Field(
         default=1.0,
@@ -94,7 +94,7 @@ class Recipe(BaseModel):
         default="auto", description="dtype that training computes in; auto: what is measured to be faster here"
     )
     views: Annotated[Literal[1, 6], BeforeValidator(_number)] = Field(
-        default=1, description="moved and mirrored views of a picture that an answer is averaged over"
+        default=1, description="moved and mirrored views of an image that an answer is averaged over"
     )
     statistics_batches: int = Field(
         default=0,
@@ -104,7 +104,7 @@ class Recipe(BaseModel):
         "epoch; 0: they stay as training left them",
     )
     validation: float = Field(
-        default=0.1, ge=0, le=0.5, description="part of the training pictures held out for validation, stratified"
+        default=0.1, ge=0, le=0.5, description="part of the training images held out for validation, stratified"
     )
     keep: Literal["last", "best", "helped"] = Field(
         default="last",
@@ -141,7 +141,9 @@ class Recipe(BaseModel):
         default="hold",
         description="after them the learning rate stays there, follows the schedule anew, or falls linearly to 0",
     )
-    seed: int = Field(default=0, ge=0, lt=2**32, description="seed of weights, order, augmentation and validation part")
+    seed: int = Field(
+        default=0, ge=0, lt=2**32, description="seed of weights, order, augmentation and validation split"
+    )
 
     @model_validator(mode="after")
     def _something_to_do(self) -> Recipe:
@@ -160,11 +162,11 @@ class Recipe(BaseModel):
 
     @property
     def weights_chosen_by_validation(self) -> bool:
-        """Whether validation pictures choose the kept weights, so that the accuracy on these pictures is optimistic."""
+        """Whether validation images choose the kept weights, so that the accuracy on these images is optimistic."""
         return self.keep != "last"
 
     def phase(self, epoch: int) -> Phase:
-        """What an epoch, counted from 0, does: fit a head, or train on pictures as they are or on moved ones."""
+        """What an epoch, counted from 0, does: fit a head, or train on images as they are or on moved ones."""
         if self.transfer and epoch == 0:
             return "head"
         return "plain" if epoch < self.plain_epochs else "augmented"
@@ -173,27 +175,27 @@ class Recipe(BaseModel):
         """Those of some keys that change nothing: keys of augmentation, where no epoch is augmented."""
         if self.phase(self.epochs - 1) == "augmented":
             return []
-        # A fitted head sees each picture mirrored too.
+        # A fitted head sees each image mirrored too.
         return [key for key in _AUGMENTATION if key in keys and not (key == "flip" and self.transfer)]
 
-    def batch_size_for(self, pictures: int) -> int:
-        """The pictures in a step when there are so many training pictures: no fewer than 16 where they are few."""
+    def batch_size_for(self, images: int) -> int:
+        """The images in a step when there are so many training images: no fewer than 16 where they are few."""
         if not self.least_steps:
             return self.batch_size
-        return min(self.batch_size, max(16, pictures // self.least_steps))
+        return min(self.batch_size, max(16, images // self.least_steps))
 
     def final_size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width, in pixels, at which the trained network sees pictures of this height and width."""
-        return _part_of(self.end_size, height), _part_of(self.end_size, width)
+        """Height and width, in pixels, at which the trained network sees images of this height and width."""
+        return _fraction_of(self.end_size, height), _fraction_of(self.end_size, width)
 
     def training_size(self, epoch: int, height: int, width: int) -> tuple[int, int]:
-        """Height and width, in pixels, at which the network sees such pictures in an epoch, counted from 0."""
-        part = self._size_part(epoch)
-        return _part_of(part, height), _part_of(part, width)
+        """Height and width, in pixels, at which the network sees such images in an epoch, counted from 0."""
+        fraction = self._size_fraction(epoch)
+        return _fraction_of(fraction, height), _fraction_of(fraction, width)
 
     @property
     def grown_from(self) -> int:
-        """The epoch, counted from 0, from which on pictures are seen at their final size: at latest the last."""
+        """The epoch, counted from 0, from which on images are seen at their final size: at latest the last."""
         if self.start_size == self.end_size:
             return 0
         return self.extends or min(math.ceil(0.6 * self.epochs), self.epochs - 1)
@@ -202,20 +204,20 @@ class Recipe(BaseModel):
         """Whether an epoch, counted from 0, is in the first third of a training, in which some layers learn only."""
         return not self.extends and epoch < self.epochs / 3
 
-    def _size_part(self, epoch: int) -> float:
+    def _size_fraction(self, epoch: int) -> float:
         if epoch >= self.grown_from:
             return self.end_size
         # In steps of an eighth, since each size takes a graph of its own.
         grown = epoch / (0.6 * self.epochs)
-        part = round(8 * (self.start_size + (self.end_size - self.start_size) * grown)) / 8
-        return min(self.end_size, max(self.start_size, part))
+        fraction = round(8 * (self.start_size + (self.end_size - self.start_size) * grown)) / 8
+        return min(self.end_size, max(self.start_size, fraction))
 
     def learning_rate_at(self, epoch: int, fraction: float = 0.0, batch_size: int | None = None) -> float:
         """The learning rate at a point of the training.
 
         Args:
             epoch: counted from 0; of a run that extends another, from `extends` on.
-            fraction: of this epoch's pictures that have been seen, 0 to 1.
+            fraction: of this epoch's images that have been seen, 0 to 1.
             batch_size: of this training, where it is smaller than the recipe's; the rate falls with its root, as the
                 noise of a step's gradient grows.
         """
@@ -238,8 +240,8 @@ class Recipe(BaseModel):
         return self.extends or int(self.transfer)
 
     def _work_done(self, epoch: int, fraction: float) -> float:
-        """The part of the training's own work that is done: an epoch of pictures half as wide is a quarter of one."""
-        work = [self._size_part(each) ** 2 for each in range(self._first_epoch, self.epochs)]
+        """The part of the training's own work that is done: an epoch of images half as wide is a quarter of one."""
+        work = [self._size_fraction(each) ** 2 for each in range(self._first_epoch, self.epochs)]
         done = epoch - self._first_epoch
         return (sum(work[:done]) + fraction * work[done]) / sum(work)
 
@@ -311,9 +313,9 @@ def _require_epochs(epochs: object, what: str) -> None:
         raise RecipeError(f"{what} needs at least one epoch", found=f"epochs = {epochs}")
 
 
-def _part_of(part: float, side: int) -> int:
-    """A part of a side, an even number where it is not the whole side; small pictures hardly shrink."""
-    return side if part == 1 else min(side, max(_SMALLEST_SIDE, 2 * round(part * side / 2)))
+def _fraction_of(fraction: float, side: int) -> int:
+    """A part of a side, an even number where it is not the whole side; small images hardly shrink."""
+    return side if fraction == 1 else min(side, max(_SMALLEST_SIDE, 2 * round(fraction * side / 2)))
 
 
 def _is_none(value: Any) -> bool:

@@ -9,12 +9,12 @@ from saccade.recipes import accurate, classic, fast, folder, quick, scheduled, t
 from saccade.recipes.entry import Entry
 from saccade.recipes.recipe import Recipe
 
-CATALOGUE: dict[str, Entry] = {
+REGISTRY: dict[str, Entry] = {
     module.ENTRY.recipe.name: module.ENTRY for module in (fast, accurate, quick, two_phase, classic, scheduled, folder)
 }
 """The recipes that train a network from the beginning, by name."""
 
-ENTRIES: dict[str, Entry] = {**CATALOGUE, transfer.ENTRY.recipe.name: transfer.ENTRY}
+ENTRIES: dict[str, Entry] = {**REGISTRY, transfer.ENTRY.recipe.name: transfer.ENTRY}
 """All recipes, by name."""
 
 
@@ -48,7 +48,7 @@ def get_recipe(name: str) -> Recipe:
 
 
 def default_recipe_name(height: int, width: int) -> str:
-    """The recipe for pictures of this size when none is named.
+    """The recipe for images of this size when none is named.
 
     `fast` wants 16 pixels on each side, and its work grows with their number: beyond 64x64 `folder` is taken.
     """

@@ -15,9 +15,9 @@ Value = bool | int | float | str
 
 # Keys that no search may change, with the reason.
 _FIXED = {
-    "seed": "it says which pictures are held out, and another seed is another draw of luck",
-    "validation": "all settings are compared on the same validation pictures",
-    "image_size": "all settings are compared on pictures of one size",
+    "seed": "it says which images are held out, and another seed is another draw of luck",
+    "validation": "all settings are compared on the same validation images",
+    "image_size": "all settings are compared on images of one size",
     "views": "validation answers by one view, whatever the recipe says",
     "checkpoint_seconds": "it has no part in what comes out",
     "deterministic": "it has no part in what comes out",
@@ -112,7 +112,7 @@ def _own_ranges(recipe: Recipe) -> dict[str, Range | Choices]:
     """What is worth trying around a recipe, with its own values in it.
 
     A few keys at most, since each asks for more trials: rate and batch, which depend on each other and on the data;
-    label smoothing; of an augmented training how pictures are moved; the first size of growing ones.
+    label smoothing; of an augmented training how images are moved; the first size of growing ones.
     """
     rate, batch = recipe.learning_rate, recipe.batch_size
     space: dict[str, Range | Choices] = {

@@ -1,12 +1,12 @@
-"""transfer: a network that has learned from other pictures, with a new head; for few pictures.
+"""transfer: a network that has learned from other images, with a new head; for few images.
 
-`saccade train DATA --from SOURCE` takes it, and its network, picture size and views from the source. In the first epoch
-a linear head is fitted to the features that the network gives of each picture (Kornblith, Shlens, Le, "Do better
-ImageNet models transfer better?", 2019); the epochs after it train the upper layers on moved pictures at a small
+`saccade train DATA --from SOURCE` takes it, and its network, image size and views from the source. In the first epoch
+a linear head is fitted to the features that the network gives of each image (Kornblith, Shlens, Le, "Do better
+ImageNet models transfer better?", 2019); the epochs after it train the upper layers on moved images at a small
 learning rate, with the statistics of normalisation frozen; they are kept if validation says that they helped.
 
 Command: saccade train DATA --from SOURCE
-Measured: with few pictures; docs/performance.md tells what it gains.
+Measured: with few images; docs/performance.md tells what it gains.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ ENTRY = Entry(
         validation=0.2,
         keep="helped",
     ),
-    purpose="few pictures: goes on from a run, or from a network of keras.applications (--from)",
+    purpose="few images: goes on from a run, or from a network of keras.applications (--from)",
     origin="our own; a frozen network, a linear head, then careful fine-tuning, as is usual",
     network="the source's, with a new dense layer at its end",
     parameters=944_890,
     measured=None,
-    unmeasured="not measured on whole CIFAR-10; docs/performance.md has the gain with 20, 50 and 200 pictures a class",
+    unmeasured="not measured on whole CIFAR-10; docs/performance.md has the gain with 20, 50 and 200 images a class",
 )

@@ -6,7 +6,7 @@ A run's folder `checkpoints` holds one folder each, `step-00000042`, in it
     network.safetensors      every variable of the network that is trained
     optimizer.safetensors    every variable of the optimizer
     best.safetensors         the weights to be kept so far, where those of the best epoch are kept
-    first-half.safetensors, second-half.safetensors   those that half of the validation pictures would keep, where these
+    first-half.safetensors, second-half.safetensors   those that half of the validation images would keep, where these
                              are cross-fitted
     manifest.json            the step, the run it belongs to, and length and SHA-256 of each file above
 
@@ -97,7 +97,7 @@ class Latest:
     damaged: tuple[DamagedCheckpoint, ...]
 
 
-class _FileFacts(BaseModel):
+class _FileDigest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     bytes: int = Field(ge=0)
@@ -109,7 +109,7 @@ class _Manifest(BaseModel):
 
     run: str
     step: int = Field(ge=0)
-    files: dict[str, _FileFacts]
+    files: dict[str, _FileDigest]
 
 
 @dataclass(frozen=True)
@@ -190,11 +190,11 @@ class Checkpoints:
         contents = {_STATE: checkpoint.state.model_dump_json(indent=1).encode()}
         for name, arrays in checkpoint.arrays.items():
             contents[f"{name}{_SUFFIX}"] = save({key: np.array(value, order="C") for key, value in arrays.items()})
-        facts = {
-            name: _FileFacts(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+        digests = {
+            name: _FileDigest(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
             for name, content in contents.items()
         }
-        manifest = _Manifest(run=self.run, step=checkpoint.state.step, files=facts)
+        manifest = _Manifest(run=self.run, step=checkpoint.state.step, files=digests)
         for name, content in {**contents, _MANIFEST: manifest.model_dump_json(indent=1).encode()}.items():
             (building / name).write_bytes(content)
             flush(building / name)
@@ -238,17 +238,17 @@ class Checkpoints:
         self._intact.discard(path)
 
 
-def _difference(path: Path, files: Mapping[str, _FileFacts]) -> str | None:
+def _difference(path: Path, files: Mapping[str, _FileDigest]) -> str | None:
     """How the files of a checkpoint differ from what its manifest says of them, or None."""
     there = {file.name: file.lstat() for file in path.iterdir() if file.name != _MANIFEST}
     if set(there) != set(files):
         return f"files are missing or too many: {', '.join(sorted(set(there) ^ set(files)))}"
-    for name, facts in files.items():
+    for name, digest in files.items():
         if not stat.S_ISREG(there[name].st_mode):
             return f"{name} is not a file"
-        if there[name].st_size != facts.bytes:
-            return f"{name} has {there[name].st_size:,} bytes instead of {facts.bytes:,}"
-        if _sha256(path / name) != facts.sha256:
+        if there[name].st_size != digest.bytes:
+            return f"{name} has {there[name].st_size:,} bytes instead of {digest.bytes:,}"
+        if _sha256(path / name) != digest.sha256:
             return f"the contents of {name} have changed"
     return None
 

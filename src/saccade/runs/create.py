@@ -20,7 +20,7 @@ def create_run(
     out: str | Path | None,
     dataset: Dataset,
     recipe: Recipe,
-    parts: Mapping[SplitName, Split],
+    splits: Mapping[SplitName, Split],
     compute_dtype: ComputeDtype,
     parent: Parent | None = None,
     plan: Plan | None = None,
@@ -31,7 +31,7 @@ def create_run(
         out: the directory to make; None for the first free `runs/<data>-<recipe>-<n>`.
         dataset: what will be trained on.
         recipe: how.
-        parts: the pictures, by what they are for.
+        splits: the images, by what they are for.
         compute_dtype: what the training computes in.
         parent: the run that it extends, if it does.
         plan: how it is fitted into a time budget, if it is.
@@ -39,7 +39,7 @@ def create_run(
     Raises:
         RunError: the directory exists and is not empty, or can't be made.
     """
-    data = DataRecord.of(dataset, {name: len(part) for name, part in parts.items()})
+    data = DataRecord.of(dataset, {name: len(split) for name, split in splits.items()})
     try:
         path = next_free_folder(Path("runs"), f"{dataset.name}-{recipe.name}") if out is None else _make(Path(out))
     except OSError as error:
@@ -47,8 +47,8 @@ def create_run(
     run = Run(path=path, recipe=recipe, data=data)
     write_json(path / "environment.json", read_environment(compute_dtype).model_dump())
     run.write_status(Status(state="running", epochs=0, kept_epoch=0))
-    run.write_split(parts)
-    run.write_quarantine(dataset.refused)
+    run.write_split(splits)
+    run.write_quarantine(dataset.unreadable)
     if dataset.fixes:
         run.write_fixes(dataset.fixes)
     if parent is not None:

@@ -6,53 +6,53 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Part = Annotated[float, Field(ge=0, le=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class Fold(BaseModel):
     """One fold of a cross-validation.
 
     Attributes:
-        pictures: in it.
+        images: in it.
         correct: how many of them were answered rightly by the network that was trained on the others.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    pictures: int = Field(ge=1)
+    images: int = Field(ge=1)
     correct: int = Field(ge=0)
 
     @property
     def accuracy(self) -> float:
-        """The part of its pictures that was answered rightly, 0 to 1."""
-        return self.correct / self.pictures
+        """The part of its images that was answered rightly, 0 to 1."""
+        return self.correct / self.images
 
 
 class FoldsRecord(BaseModel):
     """What a cross-validation came to: a run's folds.json.
 
     Attributes:
-        accuracy: out-of-fold: the part of all pictures that was answered rightly by networks that had not seen them.
+        accuracy: out-of-fold: the part of all images that was answered rightly by networks that had not seen them.
         interval: 95%, see `saccade.experiments.fold_interval`.
-        pictures: in all folds; each was answered once.
+        images: in all folds; each was answered once.
         seed: by which they were dealt; the networks have this one's successors.
         folds: in their order.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    accuracy: Part
-    interval: tuple[Part, Part] = Field(strict=False)  # JSON has lists alone
-    pictures: int = Field(ge=1)
+    accuracy: Fraction
+    interval: tuple[Fraction, Fraction] = Field(strict=False)  # JSON has lists alone
+    images: int = Field(ge=1)
     seed: int = Field(ge=0)
     folds: tuple[Fold, ...] = Field(min_length=2, max_length=20, strict=False)
 
     @model_validator(mode="after")
     def _adds_up(self) -> FoldsRecord:
-        if sum(fold.pictures for fold in self.folds) != self.pictures:
-            raise ValueError("the folds' pictures don't add up")
-        if any(fold.correct > fold.pictures for fold in self.folds):
-            raise ValueError("a fold has more right answers than pictures")
+        if sum(fold.images for fold in self.folds) != self.images:
+            raise ValueError("the folds' images don't add up")
+        if any(fold.correct > fold.images for fold in self.folds):
+            raise ValueError("a fold has more correct predictions than images")
         return self
 
     @property
@@ -61,6 +61,6 @@ class FoldsRecord(BaseModel):
         low, high = self.interval
         each = sorted(fold.accuracy for fold in self.folds)
         return (
-            f"out-of-fold accuracy {self.accuracy:.2%} (95% interval {low:.2%} to {high:.2%}, n = {self.pictures:,}, "
+            f"out-of-fold accuracy {self.accuracy:.2%} (95% interval {low:.2%} to {high:.2%}, n = {self.images:,}, "
             f"{len(self.folds)} folds of {each[0]:.2%} to {each[-1]:.2%})"
         )

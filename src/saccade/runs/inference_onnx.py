@@ -48,7 +48,7 @@ def write_inference_onnx(run: Run, model: keras.Model) -> None:
     if problem is not None:
         raise ExportError(
             "the model for ONNX Runtime does not give the answers of the run",
-            expected=f"{problem[0]}, on {len(pixels)} pictures",
+            expected=f"{problem[0]}, on {len(pixels)} images",
             found=problem[1],
             remedy="this is a fault of Saccade's to report",
         )
@@ -61,11 +61,11 @@ def write_inference_onnx(run: Run, model: keras.Model) -> None:
 
 def _pixels_to_check(run: Run) -> NDArray[np.float32]:
     """Some of the kept validation images, or random ones if there are none, float32 [n, height, width, 3]."""
-    images, _ = run.validation_pictures()
+    images, _ = run.validation_images()
     if not len(images):
-        shape = (_RANDOM_IMAGES, run.rule.height, run.rule.width, 3)
+        shape = (_RANDOM_IMAGES, run.preprocessing.height, run.preprocessing.width, 3)
         return np.random.default_rng(0).integers(0, 256, shape).astype(np.float32)
-    n = min(len(images), max(8, _CHECKED_PIXELS // (run.rule.height * run.rule.width)))
+    n = min(len(images), max(8, _CHECKED_PIXELS // (run.preprocessing.height * run.preprocessing.width)))
     return images[np.linspace(0, len(images) - 1, n).astype(np.int64)].astype(np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Answers: what a run said of each picture of a split, kept for whatever looks closer than an evaluation's numbers."""
+"""Answers: what a run said of each image of a split, kept for whatever looks closer than an evaluation's numbers."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from saccade.data.dataset import Split
 from saccade.errors import RunError
 from saccade.runs.safe_loading import read_arrays
 
-VALIDATION_ANSWERS = "answers-validation.safetensors"
-"""The run's file with its answers to the validation part."""
+VALIDATION_PREDICTIONS = "answers-validation.safetensors"
+"""The run's file with its answers to the validation split."""
 
 _DTYPES: dict[str, type[np.generic]] = {"labels": np.int64, "probabilities": np.float32, "hashes": np.uint8}
 _HASH_BYTES = 16
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
-    """What a run said of each picture of a split, in the split's order.
+class Predictions:
+    """What a run said of each image of a split, in the split's order.
 
     Attributes:
         labels: the true classes, int64 [n].
         probabilities: float32 [n, classes].
-        hashes: content hashes of the encoded pictures, uint8 [n, 16]: the same picture has the same in every run.
+        hashes: content hashes of the encoded images, uint8 [n, 16]: the same image has the same in every run.
     """
 
     labels: NDArray[np.int64]
@@ -34,13 +34,13 @@ class Answers:
     hashes: NDArray[np.uint8]
 
     @classmethod
-    def of(cls, pictures: Split, probabilities: NDArray[np.float32]) -> Answers:
-        """The answers, float32 [n, classes], to a split of n pictures."""
-        hashes = np.frombuffer(bytes.fromhex("".join(pictures.hashes)), np.uint8).reshape(len(pictures), -1)
-        return cls(pictures.labels, probabilities, hashes)
+    def of(cls, images: Split, probabilities: NDArray[np.float32]) -> Predictions:
+        """The answers, float32 [n, classes], to a split of n images."""
+        hashes = np.frombuffer(bytes.fromhex("".join(images.hashes)), np.uint8).reshape(len(images), -1)
+        return cls(images.labels, probabilities, hashes)
 
     @classmethod
-    def read(cls, path: Path, classes: int, limit: int) -> Answers:
+    def read(cls, path: Path, classes: int, limit: int) -> Predictions:
         """Reads a safetensors file of the attributes by name.
 
         Args:

@@ -6,23 +6,25 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from saccade.data.dataset import Dataset, PictureRule, SplitName
+from saccade.data.dataset import Dataset, Preprocessing, SplitName
 from saccade.recipes import ComputeDtype, NetworkName, Phase
 from saccade.runs.schema import SCHEMA_VERSION, SchemaVersion
 from saccade.sanitize import counted, printable
 
 _LARGEST_SIDE = 4096
-Selection = Literal["none", "other pictures", "cross-fitted", "same pictures"]
-"""How the pictures that calibrate a run are related to those that chose its weights; none did in the first case."""
+Selection = Literal["none", "other images", "cross-fitted", "same images"]
+"""How the images that calibrate a run are related to those that chose its weights; none did in the first case."""
 
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-def _check_rule(rule: PictureRule) -> None:
-    sides = (rule.height, rule.width)
-    if not all(1 <= side <= _LARGEST_SIDE for side in sides) or not all(0 <= value <= 255 for value in rule.background):
+def _check_preprocessing(preprocessing: Preprocessing) -> None:
+    sides = (preprocessing.height, preprocessing.width)
+    if not all(1 <= side <= _LARGEST_SIDE for side in sides) or not all(
+        0 <= value <= 255 for value in preprocessing.background
+    ):
         raise ValueError("the rule's numbers make no sense")
 
 
@@ -40,9 +42,9 @@ class DataRecord(_Record):
         source: a name or an absolute path that finds it again.
         fingerprint: of its contents.
         class_names: in the order of the network's outputs.
-        rule: how pictures become arrays; for whatever the run will see.
-        pictures: number of pictures per split, validation held out.
-        refused: number of pictures that could not be read.
+        preprocessing: how images become arrays; for whatever the run will see.
+        images: number of images per split, validation held out.
+        unreadable: number of images that could not be read.
         notes: what had to be said of the data.
     """
 
@@ -51,28 +53,28 @@ class DataRecord(_Record):
     source: str
     fingerprint: str
     class_names: tuple[str, ...] = Field(min_length=2, max_length=100_000)
-    rule: PictureRule
-    pictures: dict[SplitName, int]
-    refused: int
+    preprocessing: Preprocessing
+    images: dict[SplitName, int]
+    unreadable: int
     notes: tuple[str, ...]
 
     @model_validator(mode="after")
     def _within_reason(self) -> DataRecord:
-        _check_rule(self.rule)
+        _check_preprocessing(self.preprocessing)
         _check_printable(self.name, *self.class_names, *self.notes)
         return self
 
     @classmethod
-    def of(cls, dataset: Dataset, pictures: dict[SplitName, int]) -> DataRecord:
-        """The record of a dataset, with the number of pictures per split."""
+    def of(cls, dataset: Dataset, images: dict[SplitName, int]) -> DataRecord:
+        """The record of a dataset, with the number of images per split."""
         return cls(
             name=printable(dataset.name),
             source=dataset.source,
             fingerprint=dataset.fingerprint,
             class_names=dataset.class_names,
-            rule=dataset.rule,
-            pictures=pictures,
-            refused=len(dataset.refused),
+            preprocessing=dataset.preprocessing,
+            images=images,
+            unreadable=len(dataset.unreadable),
             notes=tuple(map(printable, dataset.notes)),
         )
 
@@ -86,14 +88,14 @@ class Status(_Record):
         epochs: epochs done, the last one perhaps in part.
         kept_epoch: the epoch, counted from 1, after which the kept weights were taken; 0 before there are any.
         peak_memory_mb: the most memory that the training took, in megabytes (10^6 bytes); None before it has ended.
-        validation_pictures: that the validation accuracies of the history are of; None before it has ended.
+        validation_images: that the validation accuracies of the history are of; None before it has ended.
     """
 
     state: Literal["running", "finished", "stopped early", "interrupted"]
     epochs: int
     kept_epoch: int
     peak_memory_mb: int | None = None
-    validation_pictures: int | None = None
+    validation_images: int | None = None
 
 
 class Parent(_Record):
@@ -117,19 +119,19 @@ class WeightsNote(_Record):
 
     Attributes:
         network: its family.
-        rule: how pictures become arrays.
+        preprocessing: how images become arrays.
         end_size: side at which the network sees them, as a part of theirs.
-        views: of a picture, that an answer is averaged over.
+        views: of an image, that an answer is averaged over.
     """
 
     network: NetworkName
-    rule: PictureRule
+    preprocessing: Preprocessing
     end_size: float = Field(ge=0.25, le=1)
     views: Literal[1, 6]
 
     @model_validator(mode="after")
     def _within_reason(self) -> WeightsNote:
-        _check_rule(self.rule)
+        _check_preprocessing(self.preprocessing)
         return self
 
 
@@ -150,48 +152,48 @@ class Calibration(_Record):
 
     Attributes:
         temperature: that the network's logits are divided by.
-        pictures: that it was fitted on.
-        out_of_fold: whether these are training pictures, each answered by a network that was trained without it.
-        selection: how they are related to the pictures that chose the weights: none did; other pictures did; of the
-            same pictures each half was answered by weights that the other half chose; or the same pictures did.
-        selection_pictures: that chose the weights, the epoch to stop at or the penalty of a head; 0 where none did.
+        images: that it was fitted on.
+        out_of_fold: whether these are training images, each answered by a network that was trained without it.
+        selection: how they are related to the images that chose the weights: none did; other images did; of the
+            same images each half was answered by weights that the other half chose; or the same images did.
+        selection_images: that chose the weights, the epoch to stop at or the penalty of a head; 0 where none did.
         log_loss_before: mean log-loss on them without it, in nats.
         log_loss_after: with it.
     """
 
     temperature: float = Field(ge=0.01, le=100)
-    pictures: int = Field(ge=1)
+    images: int = Field(ge=1)
     out_of_fold: bool = False
     selection: Selection = "none"
-    selection_pictures: int = Field(default=0, ge=0)
+    selection_images: int = Field(default=0, ge=0)
     log_loss_before: float
     log_loss_after: float
 
     @property
     def fitted_on(self) -> str:
-        """These pictures in words, such as "1,427 validation pictures"."""
+        """These images in words, such as "1,427 validation images"."""
         chosen = {
             "none": "",
-            "other pictures": f" ({self.selection_pictures:,} others chose the weights)",
+            "other images": f" ({self.selection_images:,} others chose the weights)",
             "cross-fitted": " (each half answered by weights that the other half chose)",
-            "same pictures": " (which chose the weights as well)",
+            "same images": " (which chose the weights as well)",
         }[self.selection]
-        kind = "out-of-fold picture" if self.out_of_fold else "validation picture"
-        return f"{counted(self.pictures, kind)}{chosen}"
+        kind = "out-of-fold image" if self.out_of_fold else "validation image"
+        return f"{counted(self.images, kind)}{chosen}"
 
 
 class ModelRecord(_Record):
-    """What turns a picture into an answer beside the model itself: goes with every model that leaves a run.
+    """What turns an image into an answer beside the model itself: goes with every model that leaves a run.
 
     Attributes:
         schema_version: of this record.
         name: of the run.
         class_names: in the order of the model's outputs.
-        rule: how a picture of any size becomes the model's input.
+        preprocessing: how an image of any size becomes the model's input.
         decoding: the same in words.
         scaling: of the pixels, which the model does itself.
         temperature: that the model's logits are divided by, in the model itself.
-        views: of a picture, that the model averages over, itself.
+        views: of an image, that the model averages over, itself.
         data: short name of the data that it was trained on.
         data_fingerprint: of its contents.
         weights: fingerprint of the run's weights and temperature.
@@ -201,7 +203,7 @@ class ModelRecord(_Record):
     schema_version: SchemaVersion = SCHEMA_VERSION
     name: str
     class_names: tuple[str, ...] = Field(min_length=2, max_length=100_000)
-    rule: PictureRule
+    preprocessing: Preprocessing
     decoding: str = (
         "turned upright (EXIF), laid over the background where transparent, 8-bit RGB; resized by Pillow's bicubic "
         "filter so that it just covers the size, the centre cut out; of 16-bit samples the high byte is kept"
@@ -216,13 +218,13 @@ class ModelRecord(_Record):
 
     @model_validator(mode="after")
     def _within_reason(self) -> ModelRecord:
-        _check_rule(self.rule)
+        _check_preprocessing(self.preprocessing)
         _check_printable(self.name, self.data, *self.class_names)
         return self
 
 
 class SplitRow(_Record):
-    """Where a picture stood in a training.
+    """Where an image stood in a training.
 
     Attributes:
         split: its part.
@@ -275,8 +277,8 @@ class EpochRecord(_Record):
         learning_rate: during the epoch.
         loss: mean cross-entropy over the training samples, in nats, as they were seen.
         accuracy: on the training samples, as they were seen.
-        validation_loss: mean cross-entropy on the validation part after the epoch; None without one.
-        validation_accuracy: on the validation part after the epoch; None without one.
+        validation_loss: mean cross-entropy on the validation split after the epoch; None without one.
+        validation_accuracy: on the validation split after the epoch; None without one.
     """
 
     epoch: int
@@ -295,12 +297,12 @@ class EpochTiming(_Record):
     Attributes:
         epoch: counted from 1.
         seconds: validation included.
-        pictures_per_second: training pictures over these seconds.
+        images_per_second: training images over these seconds.
     """
 
     epoch: int
     seconds: float = Field(ge=0)
-    pictures_per_second: float
+    images_per_second: float
 
 
 class EvaluationRecord(BaseModel):
@@ -308,9 +310,9 @@ class EvaluationRecord(BaseModel):
 
     Attributes:
         weights: fingerprint of the weights that were evaluated; "" in those of early versions.
-        one_view_accuracy: with one view of each picture; None where there is no more than one anyway.
-        total: pictures of the split, those included that could not be read.
-        n: pictures scored.
+        accuracy_without_tta: with one view of each image; None where there is no more than one anyway.
+        total: images of the split, those included that could not be read.
+        n: images scored.
         accuracy: the part of these that it was right on; None in those of early versions, as its interval.
         accuracy_interval: 95%, of Wilson.
     """
@@ -318,7 +320,7 @@ class EvaluationRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True, allow_inf_nan=False)
 
     weights: str = ""
-    one_view_accuracy: float | None
+    accuracy_without_tta: float | None
     total: int
     n: int = 0
     accuracy: float | None = None

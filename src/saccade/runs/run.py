@@ -1,30 +1,30 @@
-"""Run: a training's directory, as a value. This room alone reads and writes run directories.
+"""Run: a training's directory, as a value. This package alone reads and writes run directories.
 
 A run directory holds
 
     recipe.json           every choice of the training
-    data.json             what it was trained on: name, source, fingerprint, class names, picture rule, counts
+    data.json             what it was trained on: name, source, fingerprint, class names, preprocessing, counts
     environment.json      versions and machine
-    split.csv             the part, training, validation or test, of each picture
-    quarantine.csv        the pictures that could not be read, with the reasons
+    split.csv             the part, training, validation or test, of each image
+    quarantine.csv        the images that could not be read, with the reasons
     fixes.csv             what was dropped and relabelled of the data, if anything
     parent.json           the run that this one extends, if it does
     plan.json             how it was fitted into its time budget, if it had one, and every change of that
     source.json           where its network learned first, if it was transferred
     status.json           running, finished, stopped early or interrupted; the epoch whose weights were kept
     history.csv           a row per epoch, without clock times
-    timings.csv           seconds and pictures per second of each epoch
+    timings.csv           seconds and images per second of each epoch
     history.png           loss and accuracy per epoch
     checkpoints/          what an unfinished training goes on from, and a finished one can be extended from
     weights.safetensors   the kept weights, by `layer/variable`
     calibration.json      the temperature that its logits are divided by
     folds.json            out-of-fold accuracy, if it was cross-validated
-    answers-validation.safetensors   what it says of each validation picture, at that temperature; where it was
-                          cross-validated, what the networks of the folds say of each training picture
-    familiarity.safetensors   what its training pictures look like to its first layers
+    answers-validation.safetensors   what it says of each validation image, at that temperature; where it was
+                          cross-validated, what the networks of the folds say of each training image
+    familiarity.safetensors   what its training images look like to its first layers
     model.keras           weights and temperature as a stock Keras model that ends in probabilities, for use elsewhere
     model.onnx            the same for ONNX Runtime, from which `predict` answers at once; may be missing
-    validation.npz        up to 1,000 validation pictures with labels, for later checks
+    validation.npz        up to 1,000 validation images with labels, for later checks
 
 and later what `evaluate` and `export` add.
 """
@@ -43,8 +43,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.atomic_io import TEMPORARY, placed, write_arrays, write_json, write_rows
-from saccade.data.dataset import SPLIT_NAMES, PictureRule, RefusedPicture, Split, SplitName
+from saccade.atomic_io import TEMPORARY, atomic_write, write_arrays, write_json, write_rows
+from saccade.data.dataset import SPLIT_NAMES, Preprocessing, Split, SplitName, UnreadableImage
 from saccade.data.fixes import Fix, fixes_text, read_fixes
 from saccade.errors import RunError
 from saccade.machine import memory_bytes
@@ -52,7 +52,7 @@ from saccade.named_paths import named_path
 from saccade.recipes import Recipe
 from saccade.runs.checkpoints import Checkpoints
 from saccade.runs.cv_record import FoldsRecord
-from saccade.runs.predictions import Answers
+from saccade.runs.predictions import Predictions
 from saccade.runs.records import (
     Calibration,
     DataRecord,
@@ -68,7 +68,7 @@ from saccade.runs.records import (
     WeightsNote,
 )
 from saccade.runs.results import is_result
-from saccade.runs.safe_loading import read_contents, read_pictures, read_record, read_rows, read_weights
+from saccade.runs.safe_loading import read_contents, read_images, read_record, read_rows, read_weights
 from saccade.runs.time_budget_state import Plan
 from saccade.sanitize import command_line, printable
 
@@ -77,9 +77,9 @@ WEIGHTS_NOTE = "saccade"
 """The name of the note in `weights.safetensors` that says of what network they are."""
 
 _VALIDATION = "validation.npz"
-_FAMILIARITY = "familiarity.safetensors"
+_OOD_FILE = "familiarity.safetensors"
 LIGHT_MODEL = "model.onnx"
-"""What a few pictures are classified with, because it opens in a tenth of a second."""
+"""What a few images are classified with, because it opens in a tenth of a second."""
 
 CARD = "README.md"
 """The model card that `report` writes."""
@@ -142,9 +142,9 @@ class Run:
         return self.data.class_names
 
     @property
-    def rule(self) -> PictureRule:
-        """How pictures become the network's input."""
-        return self.data.rule
+    def preprocessing(self) -> Preprocessing:
+        """How images become the network's input."""
+        return self.data.preprocessing
 
     @property
     def data_name(self) -> str:
@@ -201,7 +201,7 @@ class Run:
         return ModelRecord(
             name=printable(self.name),
             class_names=self.class_names,
-            rule=self.rule,
+            preprocessing=self.preprocessing,
             temperature=self.temperature,
             views=self.recipe.views,
             data=self.data_name,
@@ -229,7 +229,7 @@ class Run:
         return read_contents(path, _LARGEST_CARD).decode(errors="replace") if path.exists() else None
 
     def calibration(self) -> Calibration | None:
-        """What its logits are divided by; None without pictures to fit it on, or before it is trained to its end."""
+        """What its logits are divided by; None without images to fit it on, or before it is trained to its end."""
         path = self.path / "calibration.json"
         return read_record(path, Calibration) if path.exists() else None
 
@@ -249,7 +249,7 @@ class Run:
         return read_fixes(path) if path.exists() else ()
 
     def split_of(self) -> dict[str, SplitName]:
-        """Content hash -> the part in which the training had the picture: what `parts_of` takes as `earlier`.
+        """Content hash -> the part in which the training had the image: what `splits_of` takes as `previous_split`.
 
         Of identical files in several parts, which only the data itself can put there, those trained on count.
 
@@ -257,7 +257,7 @@ class Run:
             RunError: the run's split.csv is missing or damaged.
         """
         rows = read_rows(self.path / _SPLIT, SplitRow, _LARGEST_SPLIT)
-        return {row.hash: row.split for part in reversed(SPLIT_NAMES) for row in rows if row.split == part}
+        return {row.hash: row.split for split in reversed(SPLIT_NAMES) for row in rows if row.split == split}
 
     def clean(self) -> None:
         """Removes what a training that was killed left half-written. Only for whoever holds the run's lock."""
@@ -319,45 +319,47 @@ class Run:
         return read_weights(self._weights_file(), memory_bytes() // 2)
 
     @property
-    def has_validation_pictures(self) -> bool:
-        """Whether the kept validation pictures have been written."""
+    def has_validation_images(self) -> bool:
+        """Whether the kept validation images have been written."""
         return (self.path / _VALIDATION).is_file()
 
-    def validation_pictures(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """The kept validation pictures, uint8 [n, height, width, 3], and their labels, int64 [n]; n may be 0."""
+    def validation_images(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """The kept validation images, uint8 [n, height, width, 3], and their labels, int64 [n]; n may be 0."""
         path = self.path / _VALIDATION
         if not path.is_file():
-            return np.empty((0, self.rule.height, self.rule.width, 3), np.uint8), np.empty(0, np.int64)
-        return read_pictures(path, self.rule.height, self.rule.width)
+            return np.empty((0, self.preprocessing.height, self.preprocessing.width, 3), np.uint8), np.empty(
+                0, np.int64
+            )
+        return read_images(path, self.preprocessing.height, self.preprocessing.width)
 
-    def familiarity(self) -> dict[str, NDArray[np.float32]] | None:
-        """What `saccade.models.ood.Familiarity` is made of; None where it was not learned."""
-        path = self.path / _FAMILIARITY
+    def ood_statistics(self) -> dict[str, NDArray[np.float32]] | None:
+        """What `saccade.models.ood.OodScore` is made of; None where it was not learned."""
+        path = self.path / _OOD_FILE
         return read_weights(path, memory_bytes() // 8) if path.exists() else None
 
-    def answers(self, name: str) -> Answers:
+    def predictions(self, name: str) -> Predictions:
         """What an evaluation kept as the run's file `name`.
 
         Raises:
             RunError: there is none, or it is damaged.
         """
-        return Answers.read(self.path / name, len(self.class_names), memory_bytes() // 4)
+        return Predictions.read(self.path / name, len(self.class_names), memory_bytes() // 4)
 
     def place(self, name: str) -> AbstractContextManager[Path]:
         """Gives a temporary path that becomes the run's file `name` when the block ends well; an older one goes."""
-        return placed(self.path / name)
+        return atomic_write(self.path / name)
 
     def write_json(self, name: str, value: Any) -> None:
         """Writes a value as the run's file `name`."""
         write_json(self.path / name, value)
 
-    def write_familiarity(self, arrays: Mapping[str, NDArray[np.float32]]) -> None:
+    def write_ood_statistics(self, arrays: Mapping[str, NDArray[np.float32]]) -> None:
         """Writes what is familiar to its network."""
-        write_arrays(self.path / _FAMILIARITY, arrays)
+        write_arrays(self.path / _OOD_FILE, arrays)
 
-    def write_answers(self, name: str, answers: Answers) -> None:
-        """Writes what was said of each picture as the run's file `name`."""
-        write_arrays(self.path / name, vars(answers))
+    def write_predictions(self, name: str, predictions: Predictions) -> None:
+        """Writes what was said of each image as the run's file `name`."""
+        write_arrays(self.path / name, vars(predictions))
 
     def write_status(self, status: Status) -> None:
         """Writes how far the training came."""
@@ -380,28 +382,28 @@ class Run:
 
         Args:
             records: one per epoch.
-            timings: of each epoch its seconds, validation included, and the training pictures seen in it.
+            timings: of each epoch its seconds, validation included, and the training images seen in it.
         """
         write_rows(
             self.path / "history.csv", list(EpochRecord.model_fields), [record.model_dump() for record in records]
         )
         rows = [
-            {"epoch": record.epoch, "seconds": round(seconds, 3), "pictures_per_second": round(pictures / seconds, 1)}
-            for record, (seconds, pictures) in zip(records, timings, strict=True)
+            {"epoch": record.epoch, "seconds": round(seconds, 3), "images_per_second": round(images / seconds, 1)}
+            for record, (seconds, images) in zip(records, timings, strict=True)
         ]
-        write_rows(self.path / "timings.csv", ["epoch", "seconds", "pictures_per_second"], rows)
+        write_rows(self.path / "timings.csv", ["epoch", "seconds", "images_per_second"], rows)
 
-    def write_quarantine(self, refused: Sequence[RefusedPicture]) -> None:
-        """Writes which pictures of the data could not be read, and why."""
-        rows = [{"split": picture.split, "path": picture.path, "reason": picture.reason} for picture in refused]
+    def write_quarantine(self, unreadable: Sequence[UnreadableImage]) -> None:
+        """Writes which images of the data could not be read, and why."""
+        rows = [{"split": image.split, "path": image.path, "reason": image.reason} for image in unreadable]
         write_rows(self.path / "quarantine.csv", ["split", "path", "reason"], rows)
 
-    def write_split(self, parts: Mapping[SplitName, Split]) -> None:
-        """Writes which picture is in which part."""
+    def write_split(self, splits: Mapping[SplitName, Split]) -> None:
+        """Writes which image is in which part."""
         rows = [
             {"split": name, "path": path, "class": self.class_names[label], "hash": content}
-            for name, part in parts.items()
-            for path, label, content in zip(part.names, part.labels, part.hashes, strict=True)
+            for name, split in splits.items()
+            for path, label, content in zip(split.names, split.labels, split.hashes, strict=True)
         ]
         write_rows(self.path / _SPLIT, ["split", "path", "class", "hash"], rows)
 
@@ -417,14 +419,17 @@ class Run:
     def write_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
         """Writes the kept weights, with a note that says of what network they are."""
         note = WeightsNote(
-            network=self.recipe.network, rule=self.rule, end_size=self.recipe.end_size, views=self.recipe.views
+            network=self.recipe.network,
+            preprocessing=self.preprocessing,
+            end_size=self.recipe.end_size,
+            views=self.recipe.views,
         )
         write_arrays(self.path / _WEIGHTS, weights, {WEIGHTS_NOTE: note.model_dump_json()})
 
-    def write_validation_pictures(self, pictures: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
-        """Writes the validation pictures that later checks use."""
+    def write_validation_images(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
+        """Writes the validation images that later checks use."""
         with self.place(_VALIDATION) as path:
-            np.savez_compressed(path, pictures=pictures, labels=labels)
+            np.savez_compressed(path, images=images, labels=labels)
 
     def _weights_file(self) -> Path:
         path = self.path / _WEIGHTS

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.data.dataset import Dataset, RefusedPicture, Split, SplitName
+from saccade.data.dataset import Dataset, Split, SplitName, UnreadableImage
 from saccade.data.fixes import Fix, apply_fixes, fixed_fingerprint
-from saccade.data.load import load_with_rule
-from saccade.data.splits import parts_of
+from saccade.data.load import load_with_preprocessing
+from saccade.data.splits import splits_of
 from saccade.errors import DataNotFoundError, EvaluationError
 from saccade.runs.results import HASH_DIGITS
 from saccade.runs.run import Run
@@ -52,10 +52,10 @@ class RunSplit:
         return self.splits[self.name]
 
     @property
-    def refused(self) -> tuple[RefusedPicture, ...]:
+    def unreadable(self) -> tuple[UnreadableImage, ...]:
         """The images of the split that could not be read."""
         # A validation split that was held out was drawn from the readable images: nothing is missing from it.
-        return tuple(picture for picture in self.dataset.refused if picture.split == self.name)
+        return tuple(image for image in self.dataset.unreadable if image.split == self.name)
 
     @property
     def file_suffix(self) -> str:
@@ -94,7 +94,11 @@ def load_run_split(
         RunError: the run's split.csv is missing or damaged.
         EvaluationError: the split has no images; or the run's data has changed, so that its split can't be told.
     """
-    found = _load_own(run, progress) if data is None else load_with_rule(data, run.rule, progress=progress)
+    found = (
+        _load_own(run, progress)
+        if data is None
+        else load_with_preprocessing(data, run.preprocessing, progress=progress)
+    )
     own_fingerprint = fixed_fingerprint(found.fingerprint, run.fixes())
     unchanged = own_fingerprint == run.data_fingerprint
     if fixes is None:
@@ -102,15 +106,15 @@ def load_run_split(
         fixes = run.fixes() if trained_with else ()
     dataset = apply_fixes(found, fixes) if fixes else found
     previous = run.split_of()
-    splits = parts_of(dataset, validation=run.recipe.validation, seed=run.recipe.seed, earlier=previous)
+    splits = splits_of(dataset, validation=run.recipe.validation, seed=run.recipe.seed, previous_split=previous)
     if not len(splits[split]):
         raise no_images(dataset, split)
     changed = data is None and not unchanged
     if changed and split != "test":
         raise _split_is_lost(run, split)
     known = [previous.get(content) for content in splits[split].hashes]
-    trained_on = np.array([split != "train" and part == "train" for part in known], np.bool_)
-    validated_on = np.array([split == "test" and part == "validation" for part in known], np.bool_)
+    trained_on = np.array([split != "train" and recorded == "train" for recorded in known], np.bool_)
+    validated_on = np.array([split == "test" and recorded == "validation" for recorded in known], np.bool_)
     return RunSplit(
         dataset=dataset,
         name=split,
@@ -130,7 +134,7 @@ def load_run_split(
 def _load_own(run: Run, progress: bool) -> Dataset:
     """What the run was trained on, from where it was loaded for the training."""
     try:
-        return load_with_rule(run.data_source, run.rule, progress=progress)
+        return load_with_preprocessing(run.data_source, run.preprocessing, progress=progress)
     except DataNotFoundError as error:
         instead = f"if the data of the run '{run.name}' lies elsewhere now, name its place with --data"
         raise DataNotFoundError(
@@ -145,11 +149,11 @@ def no_images(dataset: Dataset, split: SplitName) -> EvaluationError:
     """The error that says that a split has no images."""
     if split == "validation":
         return EvaluationError(
-            f"'{dataset.name}' has no validation pictures for this run",
+            f"'{dataset.name}' has no validation images for this run",
             found="a training that held none out (validation = 0)",
             remedy="evaluate on the test split: --split test",
         )
-    return EvaluationError(f"'{dataset.name}' has no {split} pictures that can be read")
+    return EvaluationError(f"'{dataset.name}' has no {split} images that can be read")
 
 
 def _notes(
@@ -158,17 +162,17 @@ def _notes(
     if changed:
         yield f"'{run.data_source}' has changed since the training"
     if trained_on:
-        yield f"{split} pictures that were trained on as well, as identical files: {trained_on:,}"
+        yield f"{split} images that were trained on as well, as identical files: {trained_on:,}"
     if validated_on:
-        yield f"{split} pictures that are validation pictures as well, as identical files: {validated_on:,}"
-    refused = sum(picture.split != split for picture in dataset.refused)
-    if refused:
-        yield f"pictures of the data that can't be read, outside this split: {refused:,}"
+        yield f"{split} images that are validation images as well, as identical files: {validated_on:,}"
+    unreadable = sum(image.split != split for image in dataset.unreadable)
+    if unreadable:
+        yield f"images of the data that can't be read, outside this split: {unreadable:,}"
 
 
 def _note_on_optimism(run: Run, split: SplitName, known: Sequence[SplitName | None]) -> Iterator[str]:
     if split == "validation" and "validation" in known and run.recipe.weights_chosen_by_validation:
-        yield "accuracy and interval are optimistic: these pictures, or half of them, chose the weights"
+        yield "accuracy and interval are optimistic: these images, or half of them, chose the weights"
 
 
 def note_on_interruption(run: Run) -> Iterator[str]:
@@ -189,7 +193,7 @@ def _is_same_place(first: str, second: str) -> bool:
 
 def _split_is_lost(run: Run, split: SplitName) -> EvaluationError:
     return EvaluationError(
-        f"it can't be told any more which pictures were the run's {split} part",
+        f"it can't be told any more which images were the run's {split} part",
         expected=f"'{run.data_source}' as it was at the training",
         found="other contents there now",
         remedy="bring the old contents back, evaluate on the test split, or name the data with --data",

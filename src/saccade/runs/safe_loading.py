@@ -24,8 +24,8 @@ from saccade.runs.schema import require_schema
 _Schema = TypeVar("_Schema", bound=BaseModel)
 
 _LARGEST_RECORD = 50_000_000
-_LARGEST_PICTURES = 100_000_000
-_PARTS = ("pictures", "labels")
+_LARGEST_IMAGES = 100_000_000
+_PARTS = ("images", "labels")
 
 
 def read_contents(path: Path, limit: int) -> bytes:
@@ -38,12 +38,12 @@ def read_contents(path: Path, limit: int) -> bytes:
         # Opening a named pipe would wait for ever without O_NONBLOCK.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as file:
-            facts = os.fstat(descriptor)
-            if not stat.S_ISREG(facts.st_mode):
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
                 raise RunError(f"'{path}' is not a regular file")
-            if facts.st_size > limit:
+            if status.st_size > limit:
                 raise RunError(
-                    f"'{path}' is too large", expected=f"{limit:,} bytes at most", found=f"{facts.st_size:,} bytes"
+                    f"'{path}' is too large", expected=f"{limit:,} bytes at most", found=f"{status.st_size:,} bytes"
                 )
             return file.read()
     except OSError as error:
@@ -132,28 +132,28 @@ def _load(path: Path, contents: bytes) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def read_pictures(path: Path, height: int, width: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Pictures and labels from an NPZ file.
+def read_images(path: Path, height: int, width: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Images and labels from an NPZ file.
 
     Raises:
-        RunError: it is damaged, too large, or holds anything else than pictures of this size and their labels.
+        RunError: it is damaged, too large, or holds anything else than images of this size and their labels.
     """
     try:
-        with zipfile.ZipFile(io.BytesIO(read_contents(path, _LARGEST_PICTURES))) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > _LARGEST_PICTURES:
-                raise RunError(f"'{path}' is too large", expected=f"{_LARGEST_PICTURES:,} bytes at most, unpacked")
+        with zipfile.ZipFile(io.BytesIO(read_contents(path, _LARGEST_IMAGES))) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > _LARGEST_IMAGES:
+                raise RunError(f"'{path}' is too large", expected=f"{_LARGEST_IMAGES:,} bytes at most, unpacked")
             arrays = [np.load(io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False) for name in _PARTS]
     except (zipfile.BadZipFile, ValueError, KeyError, EOFError, NotImplementedError, RuntimeError) as error:
         raise RunError(f"'{path}' is damaged: {error}") from None
-    pictures, labels = arrays
-    fits = pictures.dtype == np.uint8 and pictures.shape == (len(labels), height, width, 3) and labels.ndim == 1
+    images, labels = arrays
+    fits = images.dtype == np.uint8 and images.shape == (len(labels), height, width, 3) and labels.ndim == 1
     if not fits or labels.dtype != np.int64:
         raise RunError(
-            f"'{path}' does not hold the run's validation pictures",
+            f"'{path}' does not hold the run's validation images",
             expected=f"uint8 of shape [n, {height}, {width}, 3] and n labels, int64",
-            found=f"{pictures.dtype} of shape {list(pictures.shape)}, {labels.dtype} of shape {list(labels.shape)}",
+            found=f"{images.dtype} of shape {list(images.shape)}, {labels.dtype} of shape {list(labels.shape)}",
         )
-    return pictures, labels
+    return images, labels
 
 
 def _damaged(path: Path, error: ValidationError) -> RunError:

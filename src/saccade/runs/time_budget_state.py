@@ -10,15 +10,15 @@ class _Record(BaseModel):
 
 
 class Pace(_Record):
-    """How fast a training goes through its recipe: from a point of it to its end, evenly over so many pictures.
+    """How fast a training goes through its recipe: from a point of it to its end, evenly over so many images.
 
     A recipe of eight epochs may be gone through in two passes over the data, or in twenty: sizes, learning rate and
     phases then come at the same parts of the whole.
 
     Attributes:
-        start: training pictures seen, in all passes together, when it came into force.
+        start: training images seen, in all passes together, when it came into force.
         position: where the training then was, in epochs of the recipe.
-        end: pictures seen when it will be at the recipe's end.
+        end: images seen when it will be at the recipe's end.
     """
 
     start: int = Field(default=0, ge=0)
@@ -26,13 +26,13 @@ class Pace(_Record):
     end: int = Field(ge=0)
 
     def position_at(self, seen: int, epochs: int) -> float:
-        """Where a training is after so many pictures, in epochs of a recipe that has so many."""
+        """Where a training is after so many images, in epochs of a recipe that has so many."""
         if seen >= self.end:
             return float(epochs)
         if seen <= self.start:
             return self.position
-        part = (seen - self.start) / (self.end - self.start)
-        return self.position + part * (epochs - self.position)
+        fraction = (seen - self.start) / (self.end - self.start)
+        return self.position + fraction * (epochs - self.position)
 
     def place_at(self, seen: int, epochs: int) -> tuple[int, float]:
         """The same as an epoch of the recipe, counted from 0, and the part of it that is done."""
@@ -45,15 +45,15 @@ class Costs(_Record):
     """What a training's parts take on this machine, in seconds.
 
     Attributes:
-        picture: a training picture, whatever its size.
-        pixel: each pixel of a training picture, at the size at which it is seen.
+        image: a training image, whatever its size.
+        pixel: each pixel of a training image, at the size at which it is seen.
         graph: the first step at a size, beside an ordinary one.
-        validated: each pixel of a picture that is validated, one view.
+        validated: each pixel of an image that is validated, one view.
         closing: the end of a pass over the data, beside validation.
-        saving: all that follows the last pass, beside what grows with the pictures looked at.
+        saving: all that follows the last pass, beside what grows with the images looked at.
     """
 
-    picture: float = Field(ge=0)
+    image: float = Field(ge=0)
     pixel: float = Field(ge=0)
     graph: float = Field(ge=0)
     validated: float = Field(ge=0)
@@ -62,8 +62,8 @@ class Costs(_Record):
 
     @model_validator(mode="after")
     def _takes_time(self) -> Costs:
-        if self.picture + self.pixel <= 0:
-            raise ValueError("a picture takes some time")
+        if self.image + self.pixel <= 0:
+            raise ValueError("an image takes some time")
         return self
 
     def times(self, slowness: float) -> Costs:

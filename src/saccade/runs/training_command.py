@@ -69,7 +69,7 @@ def _base(run: Run) -> tuple[Recipe, list[str], set[str]]:
             ["--from", run.recipe.network if known else SOURCE],
             _NEVER_NAMED | _OF_THE_SOURCE,
         )
-    default = default_recipe_name(run.rule.height, run.rule.width)
+    default = default_recipe_name(run.preprocessing.height, run.preprocessing.width)
     if run.recipe.name == default or run.recipe.name not in ENTRIES:
         return get_recipe(default), [], _NEVER_NAMED
     return get_recipe(run.recipe.name), ["--recipe", run.recipe.name], _NEVER_NAMED

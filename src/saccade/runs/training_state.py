@@ -16,17 +16,18 @@ class TrainingState(BaseModel):
     Attributes:
         step: steps done, in all epochs together.
         epoch: the one that the next step belongs to, counted from 0; the number of epochs once all are done.
-        seen: training pictures seen in this epoch.
+        seen: training images seen in this epoch.
         steps: steps done in this epoch.
-        loss_sum: sum over the pictures seen in this epoch of their loss, in nats.
+        loss_sum: sum over the images seen in this epoch of their loss, in nats.
         correct: how many of them were classified correctly.
         seconds: clock time spent in this epoch.
         history: the records of the epochs before this one.
-        timings: for each of them, its seconds and the pictures seen in it.
-        best_accuracy: on the validation part, of the epochs before this one; None before there is any.
+        timings: for each of them, its seconds and the images seen in it.
+        best_accuracy: on the validation split, of the epochs before this one; None before there is any.
         best_epoch: the epoch, counted from 1, that had it, of several the one of least validation loss; 0 before there
             is any.
-        half_merits: where each half of the validation part chooses weights of its own: the accuracy, and the loss times
+        half_merits: where each half of the validation split chooses weights of its own: the accuracy, and the loss
+            times
              -1, of these weights on that half, by the name of the half.
         ended: whether the training is over, and how.
         plan: of a training within a time budget; None without one.
@@ -56,20 +57,20 @@ class TrainingState(BaseModel):
 
     @property
     def seen_in_all(self) -> int:
-        """Training pictures seen in all epochs together."""
-        return sum(pictures for _, pictures in self.timings) + self.seen
+        """Training images seen in all epochs together."""
+        return sum(images for _, images in self.timings) + self.seen
 
-    def place(self, epochs: int, pictures: int) -> tuple[int, float]:
+    def place(self, epochs: int, images: int) -> tuple[int, float]:
         """Where in a recipe of so many epochs the next step stands: an epoch, counted from 0, and the part of it done.
 
         Args:
             epochs: of the recipe.
-            pictures: training pictures in a pass.
+            images: training images in a pass.
         """
         if self.plan is None:
-            return self.epoch, self.seen / pictures
+            return self.epoch, self.seen / images
         return self.plan.pace.place_at(self.seen_in_all, epochs)
 
-    def at_end_of_pass(self, pictures: int) -> bool:
-        """Whether all of so many training pictures were seen in this epoch, or as many as its plan wants."""
-        return self.seen == pictures or (self.plan is not None and self.seen_in_all >= self.plan.pace.end)
+    def at_end_of_pass(self, images: int) -> bool:
+        """Whether all of so many training images were seen in this epoch, or as many as its plan wants."""
+        return self.seen == images or (self.plan is not None and self.seen_in_all >= self.plan.pace.end)

@@ -13,8 +13,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from saccade.augmentation.affine_resize import MovedPictures
-from saccade.augmentation.rng import generator
+from saccade.augmentation.affine_resize import AffineResize
+from saccade.augmentation.rng import make_rng
 from saccade.data.dataset import Split
 from saccade.recipes import Recipe
 
@@ -23,8 +23,8 @@ class FreshStatistics:
     """Takes the moving averages of the normalisation layers of a network anew, except of frozen layers.
 
     Args:
-        network: the training twin; nothing of it is changed but these averages, and the random state of dropout.
-        recipe: says from how many batches, if at all, and at which size pictures are seen.
+        network: the training model; nothing of it is changed but these averages, and the random state of dropout.
+        recipe: says from how many batches, if at all, and at which size images are seen.
     """
 
     def __init__(self, network: keras.Model, recipe: Recipe) -> None:
@@ -36,11 +36,11 @@ class FreshStatistics:
         self._compiled: tuple[tuple[int, int], Callable[..., Any]] | None = None
 
     def __call__(self, training: Split, epoch: int) -> None:
-        """Does it after an epoch, counted from 0, on training pictures drawn by seed and epoch, not augmented."""
+        """Does it after an epoch, counted from 0, on training images drawn by seed and epoch, not augmented."""
         if not self._layers or not self._recipe.statistics_batches:
             return
         batch_size = self._recipe.batch_size_for(len(training))
-        chosen = generator(self._recipe.seed, epoch, "statistics").permutation(len(training))
+        chosen = make_rng(self._recipe.seed, epoch, "statistics").permutation(len(training))
         # Of a smaller batch at the end, the statistics would count as much as those of a whole one.
         batches = min(self._recipe.statistics_batches, max(1, len(training) // batch_size))
         full_size = training.store.shape[1:3]
@@ -57,13 +57,13 @@ class FreshStatistics:
             layer.moving_variance.assign(layer.moving_variance / missing)
 
     def _forward(self, full_size: tuple[int, ...], size: tuple[int, int]) -> Callable[..., Any]:
-        """A pass through the network as in training, as a graph, traced once for a size of pictures."""
+        """A pass through the network as in training, as a graph, traced once for a size of images."""
         if self._compiled is None or self._compiled[0] != size:
-            resizing = MovedPictures(*size, whole_pixels=self._recipe.whole_pixels, rotates=False)
+            resizing = AffineResize(*size, whole_pixels=self._recipe.whole_pixels, rotates=False)
             signature = [tf.TensorSpec((None, *full_size, 3), tf.uint8)]
 
-            def forward(pictures: Any) -> None:
-                self._network(resizing((pictures,)), training=True)
+            def forward(images: Any) -> None:
+                self._network(resizing((images,)), training=True)
 
             self._compiled = size, tf.function(forward, input_signature=signature, autograph=False)
         return self._compiled[1]

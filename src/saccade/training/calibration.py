@@ -12,7 +12,7 @@ from scipy.optimize import minimize_scalar
 
 from saccade.runs.records import Calibration
 
-# Beyond these a validation part is so small, or the network so right on all of it, that there is nothing to fit.
+# Beyond these a validation split is so small, or the network so right on all of it, that there is nothing to fit.
 _LOWEST, _HIGHEST = 0.25, 10.0
 # The logarithm of less than this is no better known: float32 ends there.
 _SMALLEST_PROBABILITY = 1e-37
@@ -38,7 +38,7 @@ def fit_temperature(labels: NDArray[np.int64], probabilities: NDArray[np.float32
     better = after < before
     return Calibration(
         temperature=float(np.exp(found.x)) if better else 1.0,
-        pictures=len(labels),
+        images=len(labels),
         log_loss_before=before,
         log_loss_after=min(before, after),
     )
@@ -58,5 +58,5 @@ def _logarithms(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
 
 def _log_loss(labels: NDArray[np.int64], logits: NDArray[np.float64]) -> float:
     highest = logits.max(axis=1, keepdims=True)
-    normalisers = highest[:, 0] + np.log(np.exp(logits - highest).sum(axis=1))
-    return float((normalisers - logits[np.arange(len(labels)), labels]).mean())
+    normalizers = highest[:, 0] + np.log(np.exp(logits - highest).sum(axis=1))
+    return float((normalizers - logits[np.arange(len(labels)), labels]).mean())

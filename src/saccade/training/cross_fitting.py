@@ -1,4 +1,4 @@
-"""Cross-fitting: the weights that each half of few validation pictures would choose, kept while a network trains."""
+"""Cross-fitting: the weights that each half of few validation images would choose, kept while a network trains."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _NAMES = ("first-half", "second-half")
 
 
 class CrossFitting:
-    """Does for each half of the validation pictures what `fit` does for all of them; nothing where none is needed.
+    """Does for each half of the validation images what `fit` does for all of them; nothing where none is needed.
 
     Args:
-        roles: of the validation pictures.
+        roles: of the validation images.
         keep: of the recipe.
         state: of the training; how well the chosen weights do on each half is kept in it.
-        score: gives loss and accuracy of weights on pictures.
+        score: gives loss and accuracy of weights on images.
         kept: weights of a checkpoint, by what they are kept as; empty at the beginning.
     """
 
@@ -46,7 +46,7 @@ class CrossFitting:
         self.kept = {name: kept[name] for name in _NAMES if name in kept}
         """The weights chosen so far, by the name of the half, for checkpoints."""
 
-    def epoch_ends(self, phase: Phase, weights: Weights) -> None:
+    def on_epoch_end(self, phase: Phase, weights: Weights) -> None:
         """Chooses between the weights after an epoch and those before; with keep=helped only the head's are kept."""
         if self._keep == "helped" and phase != "head":
             return

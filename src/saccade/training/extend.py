@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from saccade.data.dataset import Dataset
-from saccade.data.load import load_with_rule
-from saccade.data.splits import parts_of
+from saccade.data.load import load_with_preprocessing
+from saccade.data.splits import splits_of
 from saccade.errors import RunError
 from saccade.keras_loading import require_keras_settings
 from saccade.runs.checkpoints import Checkpoint
@@ -18,7 +18,7 @@ from saccade.runs.records import Parent
 from saccade.runs.run import Run
 from saccade.sanitize import command_line
 from saccade.training.progress import Progress, progress_of
-from saccade.training.train import build_networks, carry_out
+from saccade.training.train import build_networks, run_training
 
 
 def extend(
@@ -37,7 +37,7 @@ def extend(
 
     Args:
         run: the run, or its directory; it stays as it is.
-        epochs: how many more, in the phase that it ended in, at its final size of pictures.
+        epochs: how many more, in the phase that it ended in, at its final size of images.
         schedule: what the learning rate does: "hold" the one at the beginning of its last epoch, "restart" the
             recipe's schedule, "anneal" linearly from there to 0.
         data: where the data is now; None: where it was.
@@ -55,7 +55,7 @@ def extend(
     """
     require_keras_settings()
     check_free(out)
-    told = progress_of(progress)
+    callback = progress_of(progress)
     parent = Run.open(run)
     checkpoint = _end_of(parent)
     done = checkpoint.state.epoch
@@ -65,30 +65,32 @@ def extend(
     dataset = data if isinstance(data, Dataset) else _load(parent, data)
     if dataset.fingerprint != parent.data_fingerprint:
         raise RunError(
-            f"the data is not what the run '{parent.path}' was trained on: {dataset.source} holds other pictures",
+            f"the data is not what the run '{parent.path}' was trained on: {dataset.source} holds other images",
             remedy="name the data it was trained on, or train anew",
         )
-    parts = parts_of(dataset, validation=recipe.validation, seed=recipe.seed, earlier=parent.split_of())
+    splits = splits_of(dataset, validation=recipe.validation, seed=recipe.seed, previous_split=parent.split_of())
     compute_dtype = parent.environment().compute_dtype
-    networks = build_networks(recipe, dataset, parts["train"], compute_dtype)
+    networks = build_networks(recipe, dataset, splits["train"], compute_dtype)
     record = Parent(
         path=str(parent.path.resolve()),
         fingerprint=parent.checkpoints.run,
         step=checkpoint.state.step,
         epochs=checkpoint.state.epoch,
     )
-    made = create_run(out, dataset, recipe, parts, compute_dtype, record)
-    told.training_begins(made, networks.validated)
+    made = create_run(out, dataset, recipe, splits, compute_dtype, record)
+    callback.on_train_begin(made, networks.validated)
     with locked_for_training(made.path):
         # Of its own, so that the new run can be gone on with wherever its parent is.
         made.checkpoints.write(checkpoint)
-        told.goes_on(checkpoint.state)
-        carry_out(made, networks, parts, checkpoint=checkpoint, progress=told)
+        callback.on_resume(checkpoint.state)
+        run_training(made, networks, splits, checkpoint=checkpoint, progress=callback)
     return made
 
 
 def _load(parent: Run, data: str | os.PathLike[str] | None) -> Dataset:
-    return load_with_rule(parent.data_source if data is None else data, parent.rule, fixes=parent.fixes())
+    return load_with_preprocessing(
+        parent.data_source if data is None else data, parent.preprocessing, fixes=parent.fixes()
+    )
 
 
 def _end_of(parent: Run) -> Checkpoint:

@@ -1,4 +1,4 @@
-"""What a frozen network gives of each picture, computed once and kept in the cache by the picture's contents."""
+"""What a frozen network gives of each image, computed once and kept in the cache by the image's contents."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saccade.data.cache import disk_cache
-from saccade.data.dataset import PictureRule, Split
-from saccade.models.batched_inference import steps_of
+from saccade.data.dataset import Preprocessing, Split
+from saccade.models.batched_inference import batch_slices
 from saccade.models.layer_outputs import seen_by
 from saccade.typed_json import from_json, to_json
 
@@ -24,35 +24,35 @@ if TYPE_CHECKING:
 Features = NDArray[np.float32]
 
 _KIND = "features"
-# Pictures in an entry of the cache: what a training that is killed has to compute again, at most.
+# Images in an entry of the cache: what a training that is killed has to compute again, at most.
 _SHARD = 1024
 _VERSION = 1
 
 
 class FeatureExtractor:
-    """Features of pictures by a network that stands still.
+    """Features of images by a network that stands still.
 
     Args:
         network: from pixels that it sees, [n, h, w, 3], to features [n, d]; what `without_head` gives.
         fingerprint: of its weights.
-        rule: how pictures became arrays.
+        preprocessing: how images became arrays.
         name: of the data, for whoever looks at the cache.
     """
 
-    def __init__(self, network: keras.Model, fingerprint: str, rule: PictureRule, name: str) -> None:
+    def __init__(self, network: keras.Model, fingerprint: str, preprocessing: Preprocessing, name: str) -> None:
         self._network = network
         size = network.input_shape[1:3]
-        facts = json.dumps([fingerprint, asdict(rule), size, _VERSION])
-        self._key = hashlib.sha256(facts.encode()).hexdigest()[:32]
+        identity = json.dumps([fingerprint, asdict(preprocessing), size, _VERSION])
+        self._key = hashlib.sha256(identity.encode()).hexdigest()[:32]
         self._name = name
 
     def __call__(self, split: Split, mirrored: bool, advance: Callable[[int], object]) -> Features:
-        """The features of a split's pictures, float32 [n, d].
+        """The features of a split's images, float32 [n, d].
 
         Args:
-            split: the pictures.
+            split: the images.
             mirrored: whether left and right are exchanged first.
-            advance: told how many pictures are done.
+            advance: told how many images are done.
         """
         prefix = f"{self._key}-{'m' if mirrored else 'p'}"
         known = _Known(disk_cache.find_entries(_KIND, prefix))
@@ -64,14 +64,14 @@ class FeatureExtractor:
         return known.of(split.hashes, int(self._network.output_shape[-1]))
 
     def _computed(self, shard: Split, mirrored: bool, advance: Callable[[int], object]) -> Features:
-        """Features of some pictures, in batches that are all of one size: so they depend on no other picture."""
+        """Features of some images, in batches that are all of one size: so they depend on no other image."""
         height, width = shard.store.shape[1:3]
-        (step, *_) = steps_of(10**6, height, width)
+        (step, *_) = batch_slices(10**6, height, width)
         parts = []
         for start in range(0, len(shard), step.stop):
-            pictures = shard.take(slice(start, start + step.stop))
-            n = len(pictures)
-            padded = np.concatenate([pictures, np.zeros((step.stop - n, *pictures.shape[1:]), np.uint8)])
+            images = shard.take(slice(start, start + step.stop))
+            n = len(images)
+            padded = np.concatenate([images, np.zeros((step.stop - n, *images.shape[1:]), np.uint8)])
             seen = seen_by(self._network, padded[:, :, ::-1] if mirrored else padded)
             parts.append(self._network.predict_on_batch(seen)[:n])
             advance(n)
@@ -124,7 +124,7 @@ def _readable(entries: Sequence[Path]) -> Iterator[tuple[tuple[str, ...], Featur
 
 
 def _first_of_each(split: Split, known: _Known) -> NDArray[np.int64]:
-    """The positions of the pictures that are not known, each content once, in their order."""
+    """The positions of the images that are not known, each content once, in their order."""
     seen: set[str] = set()
     positions = []
     for position, content in enumerate(split.hashes):

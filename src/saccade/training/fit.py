@@ -48,7 +48,7 @@ class Fitted:
     Attributes:
         weights: the kept ones, by `layer/variable`.
         kept_epoch: the epoch, counted from 1, after which they were taken.
-        by_half: those that the first and the second half of the validation pictures choose, where cross-fitted.
+        by_half: those that the first and the second half of the validation images choose, where cross-fitted.
         state: how the training ended.
         history: a record per epoch.
     """
@@ -65,7 +65,7 @@ class Networks:
     """One network in two forms with the same weights by name.
 
     Attributes:
-        trained: the twin that is trained: fused layers, the compute dtype of this machine.
+        trained: the training model that is trained: fused layers, the compute dtype of this machine.
         validated: what will be saved: stock layers in float32, pixels to probabilities, one view.
     """
 
@@ -75,7 +75,7 @@ class Networks:
 
 def fit(
     networks: Networks,
-    parts: Mapping[SplitName, Split],
+    splits: Mapping[SplitName, Split],
     run: Run,
     *,
     checkpoint: Checkpoint | None = None,
@@ -87,7 +87,7 @@ def fit(
 
     Args:
         networks: the one that is trained in place, and the one that is validated with its weights.
-        parts: "train" and "validation"; nothing else is looked at.
+        splits: "train" and "validation"; nothing else is looked at.
         run: its recipe is followed, its history and checkpoints written.
         checkpoint: where to go on from; None: from the beginning.
         progress: is told of every step and epoch.
@@ -99,8 +99,8 @@ def fit(
         RunError: a checkpoint can't be written, or is not one of this network.
     """
     recipe = run.recipe
-    roles = validation_roles(parts["validation"], recipe)
-    training, validation = parts["train"], roles.selection
+    roles = validation_roles(splits["validation"], recipe)
+    training, validation = splits["train"], roles.selection
     class_weights = class_weights_of(training, run)
     optimizer = build_optimizer(recipe, recipe.batch_size_for(len(training)))
     step = TrainingStep(networks.trained, recipe, optimizer, training.store.shape[1:3], class_weights)
@@ -123,14 +123,14 @@ def fit(
     interrupted = False
     while not state.ended and not interrupted:
         began = time.perf_counter() - state.seconds
-        progress.epoch_begins(state.epoch, len(training), state.seen)
+        progress.on_epoch_begin(state.epoch, len(training), state.seen)
         head = recipe.phase(state.epoch) == "head"
         fitting = head_epoch(
-            networks.trained, networks.validated, {**parts, "validation": roles.penalty}, run, state, progress
+            networks.trained, networks.validated, {**splits, "validation": roles.penalty}, run, state, progress
         )
         for n in fitting if head else _steps(step, training, recipe, state, timekeeping):
             state.seconds = time.perf_counter() - began
-            progress.step_ends(n, state.loss_sum / state.seen, state.correct / state.seen)
+            progress.on_batch_end(n, state.loss_sum / state.seen, state.correct / state.seen)
             stopping = stop.requested  # asked once: Ctrl-C may come between any two lines
             if not state.at_end_of_pass(len(training)) and (stopping or checkpointing.due()):
                 checkpointing.write(state, {"best": best, **halves.kept})
@@ -143,9 +143,9 @@ def fit(
         if _improves(record, state, recipe):
             state.best_accuracy, state.best_epoch = record.validation_accuracy, record.epoch
             best = weights if recipe.weights_chosen_by_validation else {}
-        halves.epoch_ends(record.phase, weights)
+        halves.on_epoch_end(record.phase, weights)
         _close_epoch(state, record, time.perf_counter() - began, timekeeping)
-        progress.epoch_ends(record, state.timings[-1][0])
+        progress.on_epoch_end(record, state.timings[-1][0])
         _write_history(run, state, progress)
         if whole:
             state.ended = _ended(state, recipe)
@@ -166,7 +166,7 @@ def _fitted(last: Weights, best: Weights, halves: CrossFitting, state: TrainingS
 def _steps(
     step: TrainingStep, training: Split, recipe: Recipe, state: TrainingState, timekeeping: Timekeeping | None
 ) -> Iterator[int]:
-    """Does the steps that are left of the state's epoch, moving the state on; yields each one's number of pictures."""
+    """Does the steps that are left of the state's epoch, moving the state on; yields each one's number of images."""
     batch_size = recipe.batch_size_for(len(training))
     if state.seen == 0:
         state.began = state.place(recipe.epochs, len(training))
@@ -187,7 +187,7 @@ def _steps(
         state.step, state.steps, state.seen = state.step + 1, state.steps + 1, state.seen + n
         state.loss_sum, state.correct = state.loss_sum + result.loss * n, state.correct + result.correct
         if timekeeping is not None:
-            timekeeping.step_ends(state, n)
+            timekeeping.on_batch_end(state, n)
         yield n
         if state.at_end_of_pass(len(training)):
             return
@@ -228,7 +228,7 @@ def _improves(record: EpochRecord, state: TrainingState, recipe: Recipe) -> bool
 
 
 def _merit(record: EpochRecord) -> tuple[float, float]:
-    """What epochs are compared by. A loss is far finer than the accuracy of a few pictures, where many epochs tie."""
+    """What epochs are compared by. A loss is far finer than the accuracy of a few images, where many epochs tie."""
     return record.validation_accuracy or 0.0, -(record.validation_loss or 0.0)
 
 
@@ -246,7 +246,7 @@ def _close_epoch(state: TrainingState, record: EpochRecord, seconds: float, time
     state.seen = state.steps = state.correct = 0
     state.loss_sum = state.seconds = 0.0
     if timekeeping is not None:
-        timekeeping.epoch_ends(state)
+        timekeeping.on_epoch_end(state)
 
 
 def _ended(state: TrainingState, recipe: Recipe) -> Literal["finished", "stopped early"] | None:
@@ -267,11 +267,11 @@ def _write_history(run: Run, state: TrainingState, progress: Progress) -> None:
         if state.plan is not None:
             run.write_plan(state.plan)
     except OSError as error:
-        progress.warns(f"history.csv can't be written: {error.strerror}; the training goes on")
+        progress.on_warning(f"history.csv can't be written: {error.strerror}; the training goes on")
 
 
 class _Validated:
-    """Scores weights on the validation part.
+    """Scores weights on the validation split.
 
     Args:
         network: of stock layers, pixels to probabilities; takes the weights.
@@ -290,7 +290,7 @@ class _Validated:
 
 
 def validate(model: keras.Model, validation: Split) -> tuple[float, float]:
-    """Mean cross-entropy in nats and accuracy of a model that gives probabilities, each picture scored once."""
+    """Mean cross-entropy in nats and accuracy of a model that gives probabilities, each image scored once."""
     probabilities = forward(model, validation.take, len(validation))
     of_truth = probabilities[np.arange(len(validation)), validation.labels].astype(np.float64)
     loss = -np.log(np.maximum(of_truth, _SMALLEST_PROBABILITY)).mean()

@@ -15,13 +15,13 @@ from saccade.runs.records import EpochRecord
 
 def draw_history(history: Sequence[EpochRecord], path: Path, *, title: str) -> None:
     """Writes the drawing as a PNG with a title."""
-    figure = history_figure(history)
+    figure = history_plot(history)
     figure.suptitle(title, parse_math=False)
     save_figure(figure, path, dpi=110)
 
 
-def history_figure(history: Sequence[EpochRecord]) -> Figure:
-    """Loss and accuracy on training and validation pictures per epoch, phases and learning rates marked."""
+def history_plot(history: Sequence[EpochRecord]) -> Figure:
+    """Loss and accuracy on training and validation images per epoch, phases and learning rates marked."""
     figure = new_figure(11, 4.2)
     loss, accuracy = figure.subplots(1, 2)
     epochs = [record.epoch for record in history]

@@ -33,7 +33,7 @@ def stop_on_interrupt() -> Iterator[StopRequest]:
         if request.requested:
             raise KeyboardInterrupt
         request.requested = True
-        _tell("\nstopping after this step and saving; press Ctrl-C again to quit without saving\n")
+        _print_message("\nstopping after this step and saving; press Ctrl-C again to quit without saving\n")
 
     before = signal.signal(signal.SIGINT, handle)
     try:
@@ -42,7 +42,7 @@ def stop_on_interrupt() -> Iterator[StopRequest]:
         signal.signal(signal.SIGINT, before)
 
 
-def _tell(text: str) -> None:
+def _print_message(text: str) -> None:
     """Past Python's own buffer of stderr, which refuses to be entered while the training is writing into it."""
     try:
         os.write(sys.stderr.fileno(), text.encode())

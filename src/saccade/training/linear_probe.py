@@ -1,6 +1,6 @@
 """A regularised linear head on fixed features: multinomial logistic regression, as scikit-learn has it.
 
-The first epoch of a transfer: a linear head is fitted to what the network, standing still, gives of each picture.
+The first epoch of a transfer: a linear head is fitted to what the network, standing still, gives of each image.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.augmentation.rng import generator
+from saccade.augmentation.rng import make_rng
 from saccade.data.dataset import Split, SplitName
 from saccade.models.head import head_of, of_the_body, set_head, without_head
 from saccade.models.weights import assign, named_weights
@@ -32,14 +32,14 @@ Labels = NDArray[np.int64]
 
 # scikit-learn's C, the inverse of the penalty's weight, for features of spread 1; from strong to none to speak of.
 PENALTIES = tuple(10.0**power for power in np.arange(-5, 2.1, 0.5))
-# From the strongest to the weakest penalty the loss on other pictures falls and then rises. Weak penalties take the
+# From the strongest to the weakest penalty the loss on other images falls and then rises. Weak penalties take the
 # most iterations, so they are left out once the loss has risen at so many in a row.
 _RISES = 2
 # Multiplications in a product of features and kernel from which more than one thread of the linear algebra pays. Below,
 # threads wait for each other longer than they compute: 1,033 coins took 27 s of processor time so, and 0.2 s with one.
 _WORTH_THREADS = 10**8
 _HELD_OUT = 0.2
-# A class without a picture is as improbable as one logit can say.
+# A class without an image is as improbable as one logit can say.
 _NEVER = -20.0
 _SMALLEST_PROBABILITY = 1e-12
 
@@ -67,7 +67,7 @@ class LinearHead:
 
 @dataclass(frozen=True)
 class Examples:
-    """Pictures by their features.
+    """Images by their features.
 
     Attributes:
         features: float32 [n, d].
@@ -96,11 +96,11 @@ def fit_linear_head(
     seed: int,
     advance: Callable[[int], object],
 ) -> LinearHead:
-    """Fits a head with the penalty that has the least log-loss on other pictures.
+    """Fits a head with the penalty that has the least log-loss on other images.
 
     Args:
         training: what it is fitted to.
-        validation: what the penalty is chosen by; if it is empty, a fifth of the training pictures is held out for
+        validation: what the penalty is chosen by; if it is empty, a fifth of the training images is held out for
             that, and then given back.
         classes: how many there are.
         biased: whether the head has a bias.
@@ -109,7 +109,7 @@ def fit_linear_head(
     """
     if len(validation):
         return _best(training, validation, classes, biased, advance)
-    shuffled = generator(seed, 0, "head penalty").permutation(len(training))
+    shuffled = make_rng(seed, 0, "head penalty").permutation(len(training))
     cut = max(1, round(_HELD_OUT * len(training)))
     rest = shuffled[cut:] if len(training) > cut else shuffled
     chosen = _best(training.at(rest), training.at(shuffled[:cut]), classes, biased, advance).penalty
@@ -119,7 +119,7 @@ def fit_linear_head(
 def _best(
     training: Examples, validation: Examples, classes: int, biased: bool, advance: Callable[[int], object]
 ) -> LinearHead:  # fmt: skip
-    """The head with the least log-loss on the validation pictures; penalties after `_RISES` rises are left out."""
+    """The head with the least log-loss on the validation images; penalties after `_RISES` rises are left out."""
     losses: list[tuple[float, LinearHead]] = []
     rises = 0
     for head in _path(training, classes, biased, PENALTIES):
@@ -156,7 +156,7 @@ def _path(examples: Examples, classes: int, biased: bool, penalties: Sequence[fl
     regression = LogisticRegression(fit_intercept=biased, max_iter=300, warm_start=True, tol=1e-4)
     threads = None if scaled.size * len(present) >= _WORTH_THREADS else 1
     for penalty in penalties:
-        # A larger data term at the same penalty: C counts per picture, so that the range holds for any number of them.
+        # A larger data term at the same penalty: C counts per image, so that the range holds for any number of them.
         regression.C = penalty * 1000 / len(examples)
         with warnings.catch_warnings(), threadpool_limits(threads, "blas"):
             warnings.simplefilter("ignore", ConvergenceWarning)  # near enough: others are fitted, and the best chosen
@@ -180,19 +180,19 @@ def _head(
 def head_epoch(
     trained: keras.Model,
     validated: keras.Model,
-    parts: Mapping[SplitName, Split],
+    splits: Mapping[SplitName, Split],
     run: Run,
     state: TrainingState,
     progress: Progress,
 ) -> Iterator[int]:
-    """Fits the head, sets that of the trained network to it, and moves the state on; yields the number of pictures.
+    """Fits the head, sets that of the trained network to it, and moves the state on; yields the number of images.
 
-    The head learns from each training picture and from its mirror image, if the recipe mirrors at all.
+    The head learns from each training image and from its mirror image, if the recipe mirrors at all.
 
     Args:
-        trained: the twin; its head is set.
+        trained: the training model; its head is set.
         validated: the stock network, which gives the features, in float32.
-        parts: "train" and "validation", of the latter those that choose the penalty.
+        splits: "train" and "validation", of the latter those that choose the penalty.
         run: its recipe is followed.
         state: of the training.
         progress: is told of the features and of the fit.
@@ -201,17 +201,17 @@ def head_epoch(
     extract = FeatureExtractor(
         without_head(validated),
         weights_fingerprint(run.recipe.network, of_the_body(validated, named_weights(validated))),
-        run.rule,
+        run.preprocessing,
         run.data_name,
     )
-    training, validation = parts["train"], parts["validation"]
-    views = (False, True) if run.recipe.flip else (False,)
-    with progress.extracting_features(len(views) * len(training) + len(validation)) as bar:
-        features = [extract(training, mirrored, bar.update) for mirrored in views]
+    training, validation = splits["train"], splits["validation"]
+    mirrorings = (False, True) if run.recipe.flip else (False,)
+    with progress.on_feature_extraction(len(mirrorings) * len(training) + len(validation)) as bar:
+        features = [extract(training, mirrored, bar.update) for mirrored in mirrorings]
         held_out = extract(validation, False, bar.update)
     biased = bool(head_of(trained).use_bias)
-    with progress.fitting_head(len(PENALTIES)) as bar:
-        head = _fitted(features, held_out, parts, run, biased=biased, advance=bar.update)
+    with progress.on_head_fit(len(PENALTIES)) as bar:
+        head = _fitted(features, held_out, splits, run, biased=biased, advance=bar.update)
     set_head(trained, head.kernel, head.bias)
     probabilities = head.probabilities(features[0])
     of_truth = probabilities[np.arange(len(training)), training.labels]
@@ -224,18 +224,18 @@ def head_epoch(
 def _fitted(
     features: list[NDArray[np.float32]],
     held_out: NDArray[np.float32],
-    parts: Mapping[SplitName, Split],
+    splits: Mapping[SplitName, Split],
     run: Run,
     *,
     biased: bool,
     advance: Callable[[int], object],
 ) -> LinearHead:
     classes = len(run.class_names)
-    class_weights = class_weights_of(parts["train"], run)
+    class_weights = class_weights_of(splits["train"], run)
     if class_weights is None:
         class_weights = np.ones(classes, np.float32)
-    labels = np.tile(parts["train"].labels, len(features))
-    validated = parts["validation"].labels
+    labels = np.tile(splits["train"].labels, len(features))
+    validated = splits["validation"].labels
     return fit_linear_head(
         Examples(np.concatenate(features), labels, class_weights[labels]),
         Examples(held_out, validated, class_weights[validated]),

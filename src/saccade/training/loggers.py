@@ -19,62 +19,62 @@ if TYPE_CHECKING:
 _LONGEST_PARAMETER = 500  # characters, MLflow's limit for the value of one
 
 
-class Beside:
+class ForwardingProgress:
     """Passes everything on to another progress."""
 
     def __init__(self, shown: Progress) -> None:
         self._shown = shown
 
-    def training_begins(self, run: Run, network: keras.Model) -> None:
+    def on_train_begin(self, run: Run, network: keras.Model) -> None:
         """Passed on."""
-        self._shown.training_begins(run, network)
+        self._shown.on_train_begin(run, network)
 
-    def goes_on(self, state: TrainingState | None) -> None:
+    def on_resume(self, state: TrainingState | None) -> None:
         """Passed on."""
-        self._shown.goes_on(state)
+        self._shown.on_resume(state)
 
-    def warns(self, text: str) -> None:
+    def on_warning(self, text: str) -> None:
         """Passed on."""
-        self._shown.warns(text)
+        self._shown.on_warning(text)
 
-    def plans(self, text: str) -> None:
+    def on_plan(self, text: str) -> None:
         """Passed on."""
-        self._shown.plans(text)
+        self._shown.on_plan(text)
 
-    def epoch_begins(self, epoch: int, pictures: int, seen: int) -> None:
+    def on_epoch_begin(self, epoch: int, images: int, seen: int) -> None:
         """Passed on."""
-        self._shown.epoch_begins(epoch, pictures, seen)
+        self._shown.on_epoch_begin(epoch, images, seen)
 
-    def step_ends(self, pictures: int, loss: float, accuracy: float) -> None:
+    def on_batch_end(self, images: int, loss: float, accuracy: float) -> None:
         """Passed on."""
-        self._shown.step_ends(pictures, loss, accuracy)
+        self._shown.on_batch_end(images, loss, accuracy)
 
-    def epoch_ends(self, record: EpochRecord, seconds: float) -> None:
+    def on_epoch_end(self, record: EpochRecord, seconds: float) -> None:
         """Passed on."""
-        self._shown.epoch_ends(record, seconds)
+        self._shown.on_epoch_end(record, seconds)
 
-    def removes_results(self) -> None:
+    def on_results_removed(self) -> None:
         """Passed on."""
-        self._shown.removes_results()
+        self._shown.on_results_removed()
 
-    def extracting_features(self, pictures: int) -> AbstractContextManager[Counting]:
+    def on_feature_extraction(self, images: int) -> AbstractContextManager[Counting]:
         """Passed on."""
-        return self._shown.extracting_features(pictures)
+        return self._shown.on_feature_extraction(images)
 
-    def fitting_head(self, penalties: int) -> AbstractContextManager[Counting]:
+    def on_head_fit(self, penalties: int) -> AbstractContextManager[Counting]:
         """Passed on."""
-        return self._shown.fitting_head(penalties)
+        return self._shown.on_head_fit(penalties)
 
-    def calibrating(self, pictures: int) -> AbstractContextManager[Counting]:
+    def on_calibration(self, images: int) -> AbstractContextManager[Counting]:
         """Passed on."""
-        return self._shown.calibrating(pictures)
+        return self._shown.on_calibration(images)
 
-    def training_ends(self, run: Run) -> None:
+    def on_train_end(self, run: Run) -> None:
         """Passed on."""
-        self._shown.training_ends(run)
+        self._shown.on_train_end(run)
 
 
-class TensorBoardLog(Beside):
+class TensorBoardLog(ForwardingProgress):
     """Writes the history for TensorBoard into the run's folder `tensorboard`, named as Keras's own callback names it.
 
     Args:
@@ -89,38 +89,38 @@ class TensorBoardLog(Beside):
         _require("tensorboard", "tensorboard")
         self._writers: dict[str, Any] = {}
 
-    def training_begins(self, run: Run, network: keras.Model) -> None:
+    def on_train_begin(self, run: Run, network: keras.Model) -> None:
         """Opens the logs."""
-        super().training_begins(run, network)
+        super().on_train_begin(run, network)
         import tensorflow
 
         folder = run.path / "tensorboard"
         self._writers = {
-            part: tensorflow.summary.create_file_writer(str(folder / part)) for part in ("train", "validation")
+            split: tensorflow.summary.create_file_writer(str(folder / split)) for split in ("train", "validation")
         }
 
-    def epoch_ends(self, record: EpochRecord, seconds: float) -> None:
+    def on_epoch_end(self, record: EpochRecord, seconds: float) -> None:
         """Logs the epoch."""
-        super().epoch_ends(record, seconds)
+        super().on_epoch_end(record, seconds)
         import tensorflow
 
         training = {"loss": record.loss, "accuracy": record.accuracy, "learning_rate": record.learning_rate}
         validation = {"loss": record.validation_loss, "accuracy": record.validation_accuracy}
-        for part, values in (("train", training | {"seconds": seconds}), ("validation", validation)):
-            with self._writers[part].as_default():
+        for split, values in (("train", training | {"seconds": seconds}), ("validation", validation)):
+            with self._writers[split].as_default():
                 for name, value in values.items():
                     if value is not None:
                         tensorflow.summary.scalar(f"epoch_{name}", value, step=record.epoch)
-            self._writers[part].flush()
+            self._writers[split].flush()
 
-    def training_ends(self, run: Run) -> None:
+    def on_train_end(self, run: Run) -> None:
         """Closes the logs."""
-        super().training_ends(run)
+        super().on_train_end(run)
         for writer in self._writers.values():
             writer.close()
 
 
-class MlflowLog(Beside):
+class MlflowLog(ForwardingProgress):
     """Logs recipe, data and history to MLflow, where its own environment variables say.
 
     Args:
@@ -134,26 +134,26 @@ class MlflowLog(Beside):
         super().__init__(shown)
         _require("mlflow", "mlflow")
 
-    def training_begins(self, run: Run, network: keras.Model) -> None:
+    def on_train_begin(self, run: Run, network: keras.Model) -> None:
         """Begins a run of MLflow's, within one that may be active."""
-        super().training_begins(run, network)
+        super().on_train_begin(run, network)
         import mlflow
 
         mlflow.start_run(run_name=run.name, nested=mlflow.active_run() is not None)
         recipe = {key: str(value)[:_LONGEST_PARAMETER] for key, value in run.recipe.model_dump().items()}
         mlflow.log_params(recipe | {"data": run.data_name, "data_fingerprint": run.data_fingerprint})
 
-    def epoch_ends(self, record: EpochRecord, seconds: float) -> None:
+    def on_epoch_end(self, record: EpochRecord, seconds: float) -> None:
         """Logs the epoch."""
-        super().epoch_ends(record, seconds)
+        super().on_epoch_end(record, seconds)
         import mlflow
 
         values = record.model_dump(exclude={"epoch", "phase", "steps"}) | {"seconds": seconds}
         mlflow.log_metrics({name: value for name, value in values.items() if value is not None}, step=record.epoch)
 
-    def training_ends(self, run: Run) -> None:
+    def on_train_end(self, run: Run) -> None:
         """Ends MLflow's run."""
-        super().training_ends(run)
+        super().on_train_end(run)
         import mlflow
 
         mlflow.end_run("FINISHED" if run.status().state != "interrupted" else "KILLED")

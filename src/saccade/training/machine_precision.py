@@ -39,7 +39,7 @@ def compute_dtype_of_machine() -> ComputeDtype:
 def _key() -> str:
     """Of all that decides which one is faster."""
     environment = read_environment()
-    facts = environment.model_dump(include={"packages", "backend", "processor", "cores", "accelerators"})
+    properties = environment.model_dump(include={"packages", "backend", "processor", "cores", "accelerators"})
     # Variables that forbid oneDNN instructions that the processor has, bfloat16's among them.
-    facts["kernels"] = {name: os.environ.get(name) for name in ("ONEDNN_MAX_CPU_ISA", "TF_ENABLE_ONEDNN_OPTS")}
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+    properties["kernels"] = {name: os.environ.get(name) for name in ("ONEDNN_MAX_CPU_ISA", "TF_ENABLE_ONEDNN_OPTS")}
+    return hashlib.sha256(json.dumps(properties, sort_keys=True).encode()).hexdigest()[:32]

@@ -7,13 +7,13 @@ import keras
 from saccade.recipes import Recipe
 from saccade.training.muon import Muon
 
-# For the head and for the offsets of normalisation, per picture in a batch: airbench94_muon's rates, which multiply the
+# For the head and for the offsets of normalisation, per image in a batch: airbench94_muon's rates, which multiply the
 # gradient of a summed loss. Its head is divided by the number of channels, 256, where ours starts small. Offsets move
 # fast on purpose.
 _HEAD_RATE = 0.67 / 256**2
 _OFFSET_RATE = 0.053
 _BIAS_STEP = 0.1
-# What each step takes off them, per picture in a batch.
+# What each step takes off them, per image in a batch.
 _WEIGHT_DECAY = 2e-6
 
 
@@ -22,7 +22,7 @@ def build_optimizer(recipe: Recipe, batch_size: int) -> keras.optimizers.Optimiz
 
     Args:
         recipe: its optimizer and learning rate.
-        batch_size: pictures in a step of this training.
+        batch_size: images in a step of this training.
     """
     if recipe.optimizer == "adam":
         return keras.optimizers.Adam(recipe.learning_rate)

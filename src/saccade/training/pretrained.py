@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from saccade.data.dataset import PictureRule, SplitName
-from saccade.data.image_size import square_rule
+from saccade.data.dataset import Preprocessing, SplitName
+from saccade.data.image_size import square_preprocessing
 from saccade.errors import TrainingError, type_in_words
 from saccade.machine import memory_bytes
 from saccade.named_paths import named_path
@@ -39,15 +39,15 @@ class Source:
     Attributes:
         name: for the user.
         network: its family.
-        rule: how pictures become what it sees.
+        preprocessing: how images become what it sees.
         settings: the recipe keys that belong to it.
         load: gives its weights by `layer/variable`, those of its head among them.
-        split: content hash -> split of the pictures that the network learned from, as far as they are known.
+        split: content hash -> split of the images that the network learned from, as far as they are known.
     """
 
     name: str
     network: NetworkName
-    rule: PictureRule
+    preprocessing: Preprocessing
     settings: Mapping[str, Any]
     load: Callable[[], Weights]
     split: Mapping[str, SplitName] = field(default_factory=dict)
@@ -88,7 +88,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Learned:
+class PretrainedWeights:
     """What a network brings along into a transfer.
 
     Attributes:
@@ -100,7 +100,7 @@ class Learned:
     record: SourceRecord
 
     @classmethod
-    def from_source(cls, source: Source) -> Learned:
+    def from_model(cls, source: Source) -> PretrainedWeights:
         """Reads, or downloads, the weights of a source."""
         weights = source.load()
         return cls(weights, SourceRecord(name=source.name, fingerprint=weights_fingerprint(source.network, weights)))
@@ -124,7 +124,7 @@ class Learned:
             raise TrainingError(
                 f"the weights of '{self.record.name}' don't fit a network for this data",
                 found=f"{len(odd)} arrays are missing, not known or of another shape: {', '.join(odd[:5])}",
-                remedy="networks with a dense layer over every pixel take pictures of the size that they learned on",
+                remedy="networks with a dense layer over every pixel take images of the size that they learned on",
             )
         return body
 
@@ -140,8 +140,8 @@ def weights_fingerprint(network: str, weights: Weights) -> str:
 
 def _of_run(run: Run) -> Source:
     recipe = run.recipe
-    settings = _settings(run.rule, recipe.end_size, recipe.views)
-    return Source(run.name, recipe.network, run.rule, settings, run.weights, run.split_of())
+    settings = _settings(run.preprocessing, recipe.end_size, recipe.views)
+    return Source(run.name, recipe.network, run.preprocessing, settings, run.weights, run.split_of())
 
 
 def _of_file(path: Path) -> Source:
@@ -161,12 +161,20 @@ def _of_file(path: Path) -> Source:
             remedy="name the run itself: --from RUN",
         ) from None
     return Source(
-        path.name, note.network, note.rule, _settings(note.rule, note.end_size, note.views), lambda: weights
-    )  # fmt: skip
+        path.name,
+        note.network,
+        note.preprocessing,
+        _settings(note.preprocessing, note.end_size, note.views),
+        lambda: weights,
+    )
 
 
-def _settings(rule: PictureRule, end_size: float, views: int) -> dict[str, Any]:
-    size = rule.height if rule.height == rule.width and 8 <= rule.height <= 1024 else None
+def _settings(preprocessing: Preprocessing, end_size: float, views: int) -> dict[str, Any]:
+    size = (
+        preprocessing.height
+        if preprocessing.height == preprocessing.width and 8 <= preprocessing.height <= 1024
+        else None
+    )
     return {"image_size": size, "start_size": end_size, "end_size": end_size, "views": views}
 
 
@@ -181,7 +189,7 @@ def _of_backbone(name: NetworkName, file: Path | None) -> Source:
     def load() -> Weights:
         return named_weights(backbone.trained(2) if file is None else backbone.from_file(file, 2))
 
-    return Source(name, name, square_rule(backbone.size), {"image_size": backbone.size}, load)
+    return Source(name, name, square_preprocessing(backbone.size), {"image_size": backbone.size}, load)
 
 
 def _not_found(name: str) -> TrainingError:

@@ -27,84 +27,84 @@ if TYPE_CHECKING:
 class Progress(Protocol):
     """What the training tells as it goes."""
 
-    def training_begins(self, run: Run, network: keras.Model) -> None:
+    def on_train_begin(self, run: Run, network: keras.Model) -> None:
         """The run directory is made and the network built."""
 
-    def goes_on(self, state: TrainingState | None) -> None:
+    def on_resume(self, state: TrainingState | None) -> None:
         """The training goes on from a checkpoint, or, where there is none yet, from the beginning."""
 
-    def warns(self, text: str) -> None:
+    def on_warning(self, text: str) -> None:
         """Something failed that the training can do without."""
 
-    def plans(self, text: str) -> None:
+    def on_plan(self, text: str) -> None:
         """How the training is fitted into its time budget, in lines; or that it is planned anew."""
 
-    def epoch_begins(self, epoch: int, pictures: int, seen: int) -> None:
-        """An epoch, counted from 0, over so many training pictures; of these so many were seen before."""
+    def on_epoch_begin(self, epoch: int, images: int, seen: int) -> None:
+        """An epoch, counted from 0, over so many training images; of these so many were seen before."""
 
-    def step_ends(self, pictures: int, loss: float, accuracy: float) -> None:
-        """A step over so many pictures; mean loss and accuracy of the epoch so far."""
+    def on_batch_end(self, images: int, loss: float, accuracy: float) -> None:
+        """A step over so many images; mean loss and accuracy of the epoch so far."""
 
-    def epoch_ends(self, record: EpochRecord, seconds: float) -> None:
+    def on_epoch_end(self, record: EpochRecord, seconds: float) -> None:
         """The epoch's record and its length, validation included."""
 
-    def removes_results(self) -> None:
+    def on_results_removed(self) -> None:
         """Results of the weights of an interruption were removed: other weights take their place."""
 
-    def extracting_features(self, pictures: int) -> AbstractContextManager[Counting]:
-        """A transferred network looks at so many pictures, mirrored ones among them; counts them."""
+    def on_feature_extraction(self, images: int) -> AbstractContextManager[Counting]:
+        """A transferred network looks at so many images, mirrored ones among them; counts them."""
 
-    def fitting_head(self, penalties: int) -> AbstractContextManager[Counting]:
+    def on_head_fit(self, penalties: int) -> AbstractContextManager[Counting]:
         """A linear head is fitted with so many penalties; counts them."""
 
-    def calibrating(self, pictures: int) -> AbstractContextManager[Counting]:
-        """So many validation pictures are answered for the last time; counts them."""
+    def on_calibration(self, images: int) -> AbstractContextManager[Counting]:
+        """So many validation images are answered for the last time; counts them."""
 
-    def training_ends(self, run: Run) -> None:
+    def on_train_end(self, run: Run) -> None:
         """All is saved."""
 
 
-class Silence:
+class SilentProgress:
     """Tells nothing."""
 
-    def training_begins(self, run: Run, network: keras.Model) -> None:
+    def on_train_begin(self, run: Run, network: keras.Model) -> None:
         """Nothing."""
 
-    def goes_on(self, state: TrainingState | None) -> None:
+    def on_resume(self, state: TrainingState | None) -> None:
         """Nothing."""
 
-    def warns(self, text: str) -> None:
+    def on_warning(self, text: str) -> None:
         """By Python's own means: it is not progress."""
         warnings.warn(text, stacklevel=2)
 
-    def plans(self, text: str) -> None:
+    def on_plan(self, text: str) -> None:
         """Nothing."""
 
-    def epoch_begins(self, epoch: int, pictures: int, seen: int) -> None:
+    def on_epoch_begin(self, epoch: int, images: int, seen: int) -> None:
         """Nothing."""
 
-    def step_ends(self, pictures: int, loss: float, accuracy: float) -> None:
+    def on_batch_end(self, images: int, loss: float, accuracy: float) -> None:
         """Nothing."""
 
-    def epoch_ends(self, record: EpochRecord, seconds: float) -> None:
+    def on_epoch_end(self, record: EpochRecord, seconds: float) -> None:
         """Nothing."""
 
-    def removes_results(self) -> None:
+    def on_results_removed(self) -> None:
         """Nothing."""
 
-    def extracting_features(self, pictures: int) -> AbstractContextManager[Counting]:
+    def on_feature_extraction(self, images: int) -> AbstractContextManager[Counting]:
         """Nothing."""
-        return counting("features", total=pictures, unit="pictures", shown=False)
+        return counting("features", total=images, unit="images", shown=False)
 
-    def fitting_head(self, penalties: int) -> AbstractContextManager[Counting]:
+    def on_head_fit(self, penalties: int) -> AbstractContextManager[Counting]:
         """Nothing."""
         return counting("head", total=penalties, unit="penalties", shown=False)
 
-    def calibrating(self, pictures: int) -> AbstractContextManager[Counting]:
+    def on_calibration(self, images: int) -> AbstractContextManager[Counting]:
         """Nothing."""
-        return counting("calibrating", total=pictures, unit="pictures", shown=False)
+        return counting("calibrating", total=images, unit="images", shown=False)
 
-    def training_ends(self, run: Run) -> None:
+    def on_train_end(self, run: Run) -> None:
         """Nothing."""
 
 
@@ -122,7 +122,7 @@ class TerminalProgress:
         self._bar: Any = None
         self._warned: set[str] = set()
 
-    def training_begins(self, run: Run, network: keras.Model) -> None:
+    def on_train_begin(self, run: Run, network: keras.Model) -> None:
         """Names the run directory and the size of the network; prints the model summary if asked."""
         self._recipe, self._planned = run.recipe, run.plan() is not None
         if self._summary:
@@ -130,51 +130,51 @@ class TerminalProgress:
         _line(f"run: {run.path} ({self._recipe.name}, {count_weights(network):,} weights, seed {self._recipe.seed})")
         if self._recipe.grown_from and not self._planned:
             _line(
-                f"pictures grow until epoch {self._recipe.grown_from + 1}; validation is at their final size, so its "
+                f"images grow until epoch {self._recipe.grown_from + 1}; validation is at their final size, so its "
                 "accuracy is low before"
             )
 
-    def goes_on(self, state: TrainingState | None) -> None:
+    def on_resume(self, state: TrainingState | None) -> None:
         """Says from where."""
         if state is None:
             _line("there is no checkpoint yet: training from the beginning")
             return
-        within = f", {state.seen:,} of its pictures seen" if state.seen else ""
+        within = f", {state.seen:,} of its images seen" if state.seen else ""
         where = "its end" if state.ended else f"epoch {state.epoch + 1}{within}"
         _line(f"going on from the checkpoint of step {state.step:,}: {where}")
 
-    def warns(self, text: str) -> None:
+    def on_warning(self, text: str) -> None:
         """A line, once for each text."""
         if text not in self._warned:
             self._warned.add(text)
             _line(f"warning: {text}")
 
-    def plans(self, text: str) -> None:
+    def on_plan(self, text: str) -> None:
         """The lines, above the epoch's bar."""
         if self._bar is not None:
             self._bar.clear()
         _line(text)
 
-    def epoch_begins(self, epoch: int, pictures: int, seen: int) -> None:
+    def on_epoch_begin(self, epoch: int, images: int, seen: int) -> None:
         """Starts the epoch's bar, with rate and remaining time."""
         self._bar = tqdm(
-            total=pictures,
+            total=images,
             initial=seen,
             desc=f"epoch {self._counted(epoch + 1)}{self._phase(epoch)}",
-            unit=" pictures",
+            unit=" images",
             file=sys.stderr,
             disable=not sys.stderr.isatty(),
             dynamic_ncols=True,
             leave=False,
         )
 
-    def step_ends(self, pictures: int, loss: float, accuracy: float) -> None:
+    def on_batch_end(self, images: int, loss: float, accuracy: float) -> None:
         """Moves the bar."""
         # First what is told, then the move, which draws: else the bar would tell what was true a drawing ago.
         self._bar.set_postfix_str(f"loss {loss:.4f}, accuracy {accuracy:.4f}", refresh=False)
-        self._bar.update(pictures)
+        self._bar.update(images)
 
-    def epoch_ends(self, record: EpochRecord, seconds: float) -> None:
+    def on_epoch_end(self, record: EpochRecord, seconds: float) -> None:
         """One line for the epoch, which stays."""
         self._bar.close()
         line = (
@@ -185,23 +185,23 @@ class TerminalProgress:
             line += f", validation loss {record.validation_loss:.4f}, accuracy {record.validation_accuracy:.4f}"
         _line(f"{line}, {seconds:.1f} s")
 
-    def removes_results(self) -> None:
+    def on_results_removed(self) -> None:
         """Says so, and what to do."""
         _line("removed: results of the interrupted weights; evaluate again")
 
-    def extracting_features(self, pictures: int) -> AbstractContextManager[Counting]:
+    def on_feature_extraction(self, images: int) -> AbstractContextManager[Counting]:
         """A bar on a terminal, lines elsewhere."""
-        return counting("features", total=pictures, unit="pictures", shown=True)
+        return counting("features", total=images, unit="images", shown=True)
 
-    def fitting_head(self, penalties: int) -> AbstractContextManager[Counting]:
+    def on_head_fit(self, penalties: int) -> AbstractContextManager[Counting]:
         """A bar on a terminal, lines elsewhere."""
         return counting("head", total=penalties, unit="penalties", shown=True)
 
-    def calibrating(self, pictures: int) -> AbstractContextManager[Counting]:
+    def on_calibration(self, images: int) -> AbstractContextManager[Counting]:
         """A bar on a terminal, lines elsewhere."""
-        return counting("calibrating", total=pictures, unit="pictures", shown=True)
+        return counting("calibrating", total=images, unit="images", shown=True)
 
-    def training_ends(self, run: Run) -> None:
+    def on_train_end(self, run: Run) -> None:
         """Nothing: whoever asked for the training tells of its end."""
 
     def _counted(self, epoch: int) -> str:
@@ -220,7 +220,7 @@ def progress_of(progress: bool | Progress) -> Progress:
         TrainingError: what is named can't be told.
     """
     if isinstance(progress, bool):
-        return TerminalProgress() if progress else Silence()
+        return TerminalProgress() if progress else SilentProgress()
     if not isinstance(progress, Progress):
         raise TrainingError(
             "a training can't tell this how it goes",

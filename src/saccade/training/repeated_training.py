@@ -11,10 +11,10 @@ from saccade.data.dataset import Dataset
 from saccade.errors import RunError, TrainingError
 from saccade.recipes import Recipe, default_recipe_name
 from saccade.runs.run import Run
-from saccade.training.pretrained import Learned, Source
+from saccade.training.pretrained import PretrainedWeights, Source
 from saccade.training.progress import Progress
 from saccade.training.resume import resume
-from saccade.training.train import begin, load_data, refuse_transfer, resolve_recipe, train
+from saccade.training.train import load_data, reject_transfer, resolve_recipe, start_training, train
 from saccade.training.transfer import load_for, transfer_recipe
 
 _ENDED = ("finished", "stopped early")
@@ -26,16 +26,16 @@ class Method:
 
     Attributes:
         recipe: of the training.
-        learned: what each network brings along, where they are transferred.
+        pretrained: what each network brings along, where they are transferred.
     """
 
     recipe: Recipe
-    learned: Learned | None = None
+    pretrained: PretrainedWeights | None = None
 
     @property
     def origin(self) -> str:
         """Where the networks come from, for the name of what they are trained for: "" or ", from ..."."""
-        return "" if self.learned is None else f", from {self.learned.record.name}"
+        return "" if self.pretrained is None else f", from {self.pretrained.record.name}"
 
     def with_seed(self, seed: int) -> Method:
         """The same with another seed."""
@@ -53,9 +53,9 @@ class Method:
             RunError, TrainingError: as `train` and `resume` raise them.
         """
         if place is None or not is_run(place):
-            if self.learned is None:
+            if self.pretrained is None:
                 return train(dataset, recipe=self.recipe, out=place, progress=progress)
-            return begin(dataset, self.recipe, out=place, learned=self.learned, progress=progress)
+            return start_training(dataset, self.recipe, out=place, pretrained=self.pretrained, progress=progress)
         run = Run.open(place)
         return run if has_ended(run) else resume(run, dataset, progress=progress)
 
@@ -71,7 +71,7 @@ def prepared(
 
     Args:
         data: as for `train`.
-        recipe: a named recipe or a value of your own. None: the default for pictures of this size, or for a transfer.
+        recipe: a named recipe or a value of your own. None: the default for images of this size, or for a transfer.
         source: as for `transfer`; None: the networks begin anew.
         progress: whether to show on stderr how loading goes.
 
@@ -83,9 +83,9 @@ def prepared(
     if source is None:
         size = resolve_recipe("quick" if recipe is None else recipe, None, None).image_size
         dataset = data if isinstance(data, Dataset) else load_data(data, size, progress)
-        name = default_recipe_name(dataset.rule.height, dataset.rule.width)
+        name = default_recipe_name(dataset.preprocessing.height, dataset.preprocessing.width)
         resolved = resolve_recipe(name if recipe is None else recipe, None, None)
-        refuse_transfer(resolved)
+        reject_transfer(resolved)
         return dataset, Method(resolved)
     found = source if isinstance(source, Source) else Source.of(source)
     if data is None:
@@ -96,18 +96,18 @@ def prepared(
             "this recipe is none of a transfer from that source", remedy="leave the recipe away: it is `transfer`"
         )
     dataset = data if isinstance(data, Dataset) else load_for(found, chosen, data, progress=progress)
-    return dataset, Method(chosen, Learned.from_source(found))
+    return dataset, Method(chosen, PretrainedWeights.from_model(found))
 
 
-def on_all_pictures(recipe: Recipe) -> Recipe:
-    """A recipe that holds no pictures out.
+def on_all_images(recipe: Recipe) -> Recipe:
+    """A recipe that holds no images out.
 
     Raises:
-        TrainingError: it chooses its weights, or its end, by pictures that are held out.
+        TrainingError: it chooses its weights, or its end, by images that are held out.
     """
     if recipe.keep == "best" or recipe.patience:
         raise TrainingError(
-            "the best epoch can't be chosen by the pictures that the result is measured on",
+            "the best epoch can't be chosen by the images that the result is measured on",
             expected="a recipe that keeps its last weights",
             found=f"keep={recipe.keep}, patience={recipe.patience}",
             remedy="keep the last weights: --set keep=last --set patience=0",
@@ -134,11 +134,11 @@ def require_same(run: Run, recipe: Recipe, dataset: Dataset) -> None:
     """
     found = differences(run.recipe, recipe)
     if run.data_fingerprint != dataset.fingerprint:
-        found.append(f"'{run.data_name}' with other pictures than '{dataset.name}' has now")
-    refuse_others(f"the run '{run.path}' is of another training", found)
+        found.append(f"'{run.data_name}' with other images than '{dataset.name}' has now")
+    reject_others(f"the run '{run.path}' is of another training", found)
 
 
-def refuse_others(problem: str, found: Sequence[str]) -> None:
+def reject_others(problem: str, found: Sequence[str]) -> None:
     """Refuses to go on with what was begun for something else, if anything is found to differ.
 
     Raises:

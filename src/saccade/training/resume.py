@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from saccade.data.dataset import Dataset, Split, SplitName
-from saccade.data.load import load_with_rule
-from saccade.data.splits import parts_of
+from saccade.data.load import load_with_preprocessing
+from saccade.data.splits import splits_of
 from saccade.errors import RunError
 from saccade.keras_loading import require_keras_settings
 from saccade.runs.checkpoints import Checkpoint
@@ -21,7 +21,7 @@ from saccade.sanitize import command_line
 from saccade.training.progress import Progress, progress_of
 from saccade.training.time_budget.budget import Work
 from saccade.training.time_budget.timekeeping import Timekeeping
-from saccade.training.train import build_networks, carry_out
+from saccade.training.train import build_networks, run_training
 
 # What of the environment decides on bits.
 _DECISIVE = ("saccade", "python", "packages", "backend", "processor", "cores", "accelerators")
@@ -64,25 +64,27 @@ def resume(
             f"the training of '{run.path}' is {'finished' if state == 'finished' else 'stopped already'}",
             remedy=f"to train it further: {command_line('train', '--extend', run.path, '--epochs', '+5')}",
         )
-    told = progress_of(progress)
+    callback = progress_of(progress)
     with locked_for_training(run.path):
         run.clean()
-        checkpoint = _latest(run, told, force=force)
+        checkpoint = _latest(run, callback, force=force)
         dataset = data if isinstance(data, Dataset) else _load(run, data)
         environment = read_environment(run.environment().compute_dtype)
-        _check_same(run, dataset, environment, told, force=force)
-        parts = parts_of(dataset, validation=run.recipe.validation, seed=run.recipe.seed, earlier=run.split_of())
-        networks = build_networks(run.recipe, dataset, parts["train"], environment.compute_dtype)
+        _check_same(run, dataset, environment, callback, force=force)
+        splits = splits_of(
+            dataset, validation=run.recipe.validation, seed=run.recipe.seed, previous_split=run.split_of()
+        )
+        networks = build_networks(run.recipe, dataset, splits["train"], environment.compute_dtype)
         run.write_status(Status(state="running", epochs=0, kept_epoch=0))
-        told.training_begins(run, networks.validated)
-        told.goes_on(None if checkpoint is None else checkpoint.state)
-        timekeeping = _timekeeping(run, checkpoint, parts, began, told)
-        carry_out(run, networks, parts, checkpoint=checkpoint, progress=told, timekeeping=timekeeping)
+        callback.on_train_begin(run, networks.validated)
+        callback.on_resume(None if checkpoint is None else checkpoint.state)
+        timekeeping = _timekeeping(run, checkpoint, splits, began, callback)
+        run_training(run, networks, splits, checkpoint=checkpoint, progress=callback, timekeeping=timekeeping)
     return run
 
 
 def _timekeeping(
-    run: Run, checkpoint: Checkpoint | None, parts: Mapping[SplitName, Split], began: float, told: Progress
+    run: Run, checkpoint: Checkpoint | None, splits: Mapping[SplitName, Split], began: float, callback: Progress
 ) -> Timekeeping | None:
     """Of a training within a time budget: in what the checkpoint had left of it, from `began` on."""
     plan = run.plan() if checkpoint is None else checkpoint.state.plan
@@ -91,15 +93,17 @@ def _timekeeping(
     if checkpoint is None:
         plan = plan.model_copy(update={"replans": ()})
     before = 0.0 if checkpoint is None else checkpoint.state.spent
-    work = Work(run.recipe, run.rule.height, run.rule.width, len(parts["train"]), len(parts["validation"]))
-    return Timekeeping(work, plan, lambda: before + time.monotonic() - began, told)
+    work = Work(
+        run.recipe, run.preprocessing.height, run.preprocessing.width, len(splits["train"]), len(splits["validation"])
+    )
+    return Timekeeping(work, plan, lambda: before + time.monotonic() - began, callback)
 
 
 def _load(run: Run, data: str | os.PathLike[str] | None) -> Dataset:
-    return load_with_rule(run.data_source if data is None else data, run.rule, fixes=run.fixes())
+    return load_with_preprocessing(run.data_source if data is None else data, run.preprocessing, fixes=run.fixes())
 
 
-def _latest(run: Run, told: Progress, *, force: bool) -> Checkpoint | None:
+def _latest(run: Run, callback: Progress, *, force: bool) -> Checkpoint | None:
     """The checkpoint to go on from; None: from the beginning, where all are damaged only by force."""
     latest = run.checkpoints.latest()
     if latest.damaged and latest.checkpoint is None and not force:
@@ -114,11 +118,11 @@ def _latest(run: Run, told: Progress, *, force: bool) -> Checkpoint | None:
             remedy="transfer anew: saccade train DATA --from SOURCE",
         )
     for damaged in latest.damaged:
-        told.warns(f"the checkpoint {damaged.path.name} is damaged and left out: {damaged.reason}")
+        callback.on_warning(f"the checkpoint {damaged.path.name} is damaged and left out: {damaged.reason}")
     return latest.checkpoint
 
 
-def _check_same(run: Run, dataset: Dataset, environment: Environment, told: Progress, *, force: bool) -> None:
+def _check_same(run: Run, dataset: Dataset, environment: Environment, callback: Progress, *, force: bool) -> None:
     """Refuses, or by force only tells, what differs from when the run was begun.
 
     Raises:
@@ -132,7 +136,7 @@ def _check_same(run: Run, dataset: Dataset, environment: Environment, told: Prog
         )
     differences = _differences(run.environment(), environment)
     if dataset.fingerprint != run.data_fingerprint:
-        differences.append(f"data: {dataset.source} holds other pictures than it did")
+        differences.append(f"data: {dataset.source} holds other images than it did")
     if not differences:
         return
     if not force:
@@ -142,7 +146,7 @@ def _check_same(run: Run, dataset: Dataset, environment: Environment, told: Prog
             remedy="go on all the same: add --force",
         )
     for difference in differences:
-        told.warns(difference)
+        callback.on_warning(difference)
 
 
 def _differences(before: Environment, now: Environment) -> list[str]:

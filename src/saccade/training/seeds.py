@@ -52,7 +52,7 @@ def train_seeds(
     Args:
         dataset: what to train on.
         seeds: how many, at least 1.
-        recipe: a named recipe or a value of your own. None: the default for pictures of this size.
+        recipe: a named recipe or a value of your own. None: the default for images of this size.
         out: the folder of the runs `seed-0`, `seed-1` and so on. None: each in the first free
             `runs/<data>-<recipe>-<n>`.
         epochs: as for `train`.
@@ -63,7 +63,7 @@ def train_seeds(
         RecipeError: the recipe, a key or a value is not known.
         RunError: `out` is a run, or holds runs of another recipe or other data.
     """
-    default = default_recipe_name(dataset.rule.height, dataset.rule.width)
+    default = default_recipe_name(dataset.preprocessing.height, dataset.preprocessing.width)
     first = Method(resolve_recipe(default if recipe is None else recipe, epochs, settings))
     methods = [first.with_seed(first.recipe.seed + number) for number in range(seeds)]
     places = _places(out, methods, dataset)

@@ -1,4 +1,4 @@
-"""One training step: a compiled function of pictures, labels and moves, from loss to changed weights."""
+"""One training step: a compiled function of images, labels and moves, from loss to changed weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from saccade.augmentation.affine_resize import MovedPictures
+from saccade.augmentation.affine_resize import AffineResize
 from saccade.augmentation.batches import Batch
 from saccade.models.build import learning_variables
 from saccade.recipes import Recipe
@@ -23,7 +23,7 @@ class StepResult:
 
     Attributes:
         loss: mean loss, in nats.
-        correct: number of pictures whose most probable class is theirs.
+        correct: number of images whose most probable class is theirs.
     """
 
     loss: float
@@ -37,10 +37,10 @@ class TrainingStep:
     conversions) takes a third of the time.
 
     Args:
-        network: the training twin, from pixels to logits; its weights are changed in place.
+        network: the training model, from pixels to logits; its weights are changed in place.
         recipe: its label smoothing, augmentation and network count.
         optimizer: not built yet.
-        full_size: height and width of the stored pictures.
+        full_size: height and width of the stored images.
         class_weights: float32 [classes], the weight of each class in the loss; None: all alike.
     """
 
@@ -65,7 +65,7 @@ class TrainingStep:
         self.begin_epoch(0)
 
     def begin_epoch(self, epoch: int) -> None:
-        """The steps from now on are those of an epoch, counted from 0: its size of pictures, its learning variables."""
+        """The steps from now on are those of an epoch, counted from 0: its size of images, its learning variables."""
         self._size = self._recipe.training_size(epoch, *self._full_size)
         self._variables = learning_variables(self._network, self._recipe, epoch)
 
@@ -73,27 +73,27 @@ class TrainingStep:
         """Does one step.
 
         Args:
-            batch: pictures, labels and moves.
+            batch: images, labels and moves.
             learning_rate: of this step.
         """
-        key = (*self._size, batch.moves is not None, len(self._variables))
+        key = (*self._size, batch.parameters is not None, len(self._variables))
         if self._compiled is None or self._compiled[0] != key:
             self._compiled = None
-            self._compiled = key, self._compile(batch.moves is not None)
+            self._compiled = key, self._compile(batch.parameters is not None)
         _, compiled = self._compiled
         self._optimizer.learning_rate = learning_rate
-        moves = () if batch.moves is None else (batch.moves,)
-        loss, correct = compiled(batch.pictures, batch.labels, *moves)
+        parameters = () if batch.parameters is None else (batch.parameters,)
+        loss, correct = compiled(batch.images, batch.labels, *parameters)
         return StepResult(float(loss), int(correct))
 
-    def _compile(self, moved: bool) -> Callable[..., Any]:
-        """The epoch's step as a graph, traced once for any number of pictures."""
+    def _compile(self, augmented: bool) -> Callable[..., Any]:
+        """The epoch's step as a graph, traced once for any number of images."""
         recipe, variables = self._recipe, self._variables
-        moving = MovedPictures(*self._size, whole_pixels=recipe.whole_pixels, rotates=recipe.rotation > 0)
+        transform = AffineResize(*self._size, whole_pixels=recipe.whole_pixels, rotates=recipe.rotation > 0)
         signature = [tf.TensorSpec((None, *self._full_size, 3), tf.uint8), tf.TensorSpec((None,), tf.int64)]
 
-        def step(pictures: Any, labels: Any, *moves: Any) -> tuple[Any, Any]:
-            seen = moving((pictures, *moves))
+        def step(images: Any, labels: Any, *parameters: Any) -> tuple[Any, Any]:
+            seen = transform((images, *parameters))
             with tf.GradientTape() as tape:
                 outputs = self._network(seen, training=True)
                 loss = self._loss(labels, outputs)
@@ -101,14 +101,14 @@ class TrainingStep:
             correct = tf.equal(tf.argmax(outputs, axis=-1), labels)
             return loss, tf.reduce_sum(tf.cast(correct, tf.int64))
 
-        if moved:
+        if augmented:
             signature.append(tf.TensorSpec((None, 4), tf.float32))
         # XLA brought nothing on the CPU, and costs compile time.
         compiled: Callable[..., Any] = tf.function(step, input_signature=signature, jit_compile=False, autograph=False)
         return compiled
 
     def _loss(self, labels: Any, outputs: Any) -> Any:
-        """Mean over the pictures of the weighted cross-entropy with smoothed labels."""
+        """Mean over the images of the weighted cross-entropy with smoothed labels."""
         classes, smoothing = outputs.shape[-1], self._recipe.label_smoothing
         targets = tf.one_hot(labels, classes) * (1 - smoothing) + smoothing / classes
         losses = keras.losses.categorical_crossentropy(targets, outputs, from_logits=True)

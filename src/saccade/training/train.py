@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from saccade.augmentation.rng import first_look, generator
+from saccade.augmentation.rng import first_look, make_rng
 from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.data.load import load, load_default
-from saccade.data.splits import parts_of
+from saccade.data.splits import splits_of
 from saccade.errors import RunError, TrainingError
 from saccade.keras_loading import require_keras_settings
 from saccade.machine import memory_bytes
@@ -22,9 +22,9 @@ from saccade.models.build import (
     build_probability_model,
     dense_weights,
     freeze_lower_layers,
-    initialise,
+    initialize,
 )
-from saccade.models.training_model import training_twin
+from saccade.models.training_model import make_training_model
 from saccade.models.weights import assign, named_weights
 from saccade.recipes import ComputeDtype, Recipe, default_recipe_name, get_recipe
 from saccade.runs.checkpoints import Checkpoint
@@ -37,11 +37,11 @@ from saccade.training.finalize import save
 from saccade.training.fit import Networks, fit
 from saccade.training.interrupt import stop_on_interrupt
 from saccade.training.machine_precision import compute_dtype_of_machine
-from saccade.training.pretrained import Learned
+from saccade.training.pretrained import PretrainedWeights
 from saccade.training.progress import Progress, progress_of
 from saccade.training.time_budget.timekeeping import Timekeeping
 
-_KEPT_PICTURES = 1000
+_KEPT_IMAGES = 1000
 _KEPT_BYTES = 64 * 10**6
 # The most memory that trainings of `quick` on 64x64 and 96x96 pixels held, 34 and 76 million weights: 87 bytes for each
 # weight more. Beside weights, gradients and Adam's two moments these are the copies that are validated, kept and saved.
@@ -61,13 +61,13 @@ def train(
     """Trains a classifier and leaves a run directory.
 
     Args:
-        data: a name ("cifar10", "digits"), the path of a folder or an archive of pictures in class folders, or a loaded
+        data: a name ("cifar10", "digits"), the path of a folder or an archive of images in class folders, or a loaded
             dataset. None: CIFAR-10, or the bundled digits where it can't be had.
-        recipe: a named recipe or a value of your own. None: the default for pictures of this size.
+        recipe: a named recipe or a value of your own. None: the default for images of this size.
         out: the directory to make. None: the first free `runs/<data>-<recipe>-<n>`.
         epochs: epochs in all, shared between the recipe's phases in its own proportion.
         settings: recipe keys to change, such as `{"seed": 3, "learning_rate": 0.0005}`.
-        split_from: an earlier run. Pictures that it had keep their part (training, validation or test) where Saccade
+        split_from: a previous run. Images that it had keep their split (training, validation or test) where Saccade
             and not the data decides on it, however many were added since.
         progress: whether to tell on stderr how it goes, or whom to tell instead.
 
@@ -85,23 +85,23 @@ def train(
     require_keras_settings()
     check_free(out)
     known = "quick" if recipe is None else recipe
-    refuse_transfer(resolve_recipe(known, None, None))
-    earlier = None if split_from is None else Run.open(split_from).split_of()
+    reject_transfer(resolve_recipe(known, None, None))
+    previous_split = None if split_from is None else Run.open(split_from).split_of()
     # Wrong settings are refused before any work, even while the default recipe is not known yet.
     size = resolve_recipe(known, epochs, settings).image_size
     dataset = data if isinstance(data, Dataset) else load_data(data, size, progress is True)
-    default = default_recipe_name(dataset.rule.height, dataset.rule.width)
+    default = default_recipe_name(dataset.preprocessing.height, dataset.preprocessing.width)
     chosen = resolve_recipe(default if recipe is None else recipe, epochs, settings)
-    return begin(dataset, chosen, out=out, earlier=earlier, progress=progress)
+    return start_training(dataset, chosen, out=out, previous_split=previous_split, progress=progress)
 
 
-def begin(
+def start_training(
     dataset: Dataset,
     recipe: Recipe,
     *,
     out: str | Path | None,
-    earlier: Mapping[str, SplitName] | None = None,
-    learned: Learned | None = None,
+    previous_split: Mapping[str, SplitName] | None = None,
+    pretrained: PretrainedWeights | None = None,
     progress: bool | Progress,
 ) -> Run:
     """Makes a run directory for a training that is decided on, and trains.
@@ -110,27 +110,27 @@ def begin(
         dataset: the data.
         recipe: every choice.
         out: as for `train`.
-        earlier: content hash -> part, of pictures that keep theirs.
-        learned: what the network brings along, in a transfer.
+        previous_split: content hash -> split, of images that keep theirs.
+        pretrained: what the network brings along, in a transfer.
         progress: as for `train`.
     """
-    told = progress_of(progress)
-    parts = checked_parts(dataset, recipe, earlier)
+    callback = progress_of(progress)
+    splits = checked_splits(dataset, recipe, previous_split)
     compute_dtype = compute_dtype_of_machine() if recipe.compute == "auto" else recipe.compute
-    networks = build_networks(recipe, dataset, parts["train"], compute_dtype, learned)
-    run = create_run(out, dataset, recipe, parts, compute_dtype)
-    if learned is not None:
-        run.write_source(learned.record)
-    told.training_begins(run, networks.validated)
+    networks = build_networks(recipe, dataset, splits["train"], compute_dtype, pretrained)
+    run = create_run(out, dataset, recipe, splits, compute_dtype)
+    if pretrained is not None:
+        run.write_source(pretrained.record)
+    callback.on_train_begin(run, networks.validated)
     with locked_for_training(run.path):
-        carry_out(run, networks, parts, progress=told)
+        run_training(run, networks, splits, progress=callback)
     return run
 
 
-def carry_out(
+def run_training(
     run: Run,
     networks: Networks,
-    parts: Mapping[SplitName, Split],
+    splits: Mapping[SplitName, Split],
     *,
     checkpoint: Checkpoint | None = None,
     progress: Progress,
@@ -142,57 +142,68 @@ def carry_out(
         TrainingError: the training diverged.
         RunError: a checkpoint can't be written or doesn't fit, or the trained weights can't be saved.
     """
-    if not run.has_validation_pictures:
-        _keep_validation_pictures(run, parts["validation"])
+    if not run.has_validation_images:
+        _keep_validation_images(run, splits["validation"])
     with stop_on_interrupt() as stop, deterministic_operations(run.recipe.deterministic):
-        fitted = fit(networks, parts, run, checkpoint=checkpoint, progress=progress, stop=stop, timekeeping=timekeeping)
+        fitted = fit(
+            networks, splits, run, checkpoint=checkpoint, progress=progress, stop=stop, timekeeping=timekeeping
+        )
         try:
-            save(run, fitted, parts, progress)
+            save(run, fitted, splits, progress)
         except OSError as error:
             raise RunError(
                 f"the trained network can't be saved in '{run.path}': {error.strerror}",
                 found="a whole training; its last checkpoint is intact",
                 remedy=f"mend that, then save it: {command_line('train', '--resume', run.path)}",
             ) from None
-    progress.training_ends(run)
+    progress.on_train_end(run)
 
 
-def checked_parts(dataset: Dataset, recipe: Recipe, earlier: Mapping[str, SplitName] | None) -> dict[SplitName, Split]:
-    """The pictures, by what they are for in a training by this recipe.
+def checked_splits(
+    dataset: Dataset, recipe: Recipe, previous_split: Mapping[str, SplitName] | None
+) -> dict[SplitName, Split]:
+    """The images, by what they are for in a training by this recipe.
 
     Args:
         dataset: what is trained on.
-        recipe: its validation part and seed count.
-        earlier: content hash -> the part that a picture has already, if any.
+        recipe: its validation split and seed count.
+        previous_split: content hash -> the part that an image has already, if any.
 
     Raises:
         TrainingError: the recipe can't train on them.
     """
     _check_size(dataset, recipe)
-    parts = parts_of(dataset, validation=recipe.validation, seed=recipe.seed, earlier=earlier)
-    _check(parts, recipe)
+    splits = splits_of(dataset, validation=recipe.validation, seed=recipe.seed, previous_split=previous_split)
+    _check(splits, recipe)
     _check_memory(dataset, recipe)
-    return parts
+    return splits
 
 
 def build_networks(
-    recipe: Recipe, dataset: Dataset, training: Split, compute_dtype: ComputeDtype, learned: Learned | None = None
+    recipe: Recipe,
+    dataset: Dataset,
+    training: Split,
+    compute_dtype: ComputeDtype,
+    pretrained: PretrainedWeights | None = None,
 ) -> Networks:
     """The recipe's network, fresh or with what it brings along, as it is trained and as it is validated."""
-    size, classes = {"height": dataset.rule.height, "width": dataset.rule.width}, len(dataset.class_names)
-    validated = build_probability_model(recipe, **size, classes=classes, views=1)
+    size, classes = (
+        {"height": dataset.preprocessing.height, "width": dataset.preprocessing.width},
+        len(dataset.class_names),
+    )
+    validated = build_probability_model(recipe, **size, classes=classes, tta_views=1)
     if recipe.start_size == recipe.end_size:
         height, width = recipe.final_size(**size)
         fresh = build_network(recipe, height=height, width=width, classes=classes)
     else:
         fresh = build_network_of_any_size(recipe, classes=classes)
     if recipe.transfer:
-        if learned is not None:
-            assign(fresh, {**named_weights(fresh), **learned.body_of(fresh)})
+        if pretrained is not None:
+            assign(fresh, {**named_weights(fresh), **pretrained.body_of(fresh)})
         freeze_lower_layers(fresh, recipe)
     else:
-        initialise(fresh, recipe, training.take(first_look(len(training), seed=recipe.seed)))
-    return Networks(trained=training_twin(fresh, compute_dtype), validated=validated)
+        initialize(fresh, recipe, training.take(first_look(len(training), seed=recipe.seed)))
+    return Networks(trained=make_training_model(fresh, compute_dtype), validated=validated)
 
 
 def resolve_recipe(recipe: str | Recipe, epochs: int | None, settings: Mapping[str, Any] | None) -> Recipe:
@@ -213,7 +224,7 @@ def load_data(data: str | os.PathLike[str] | None, size: int | None, progress: b
     return load(data, image_size=size, progress=progress)
 
 
-def refuse_transfer(recipe: Recipe) -> None:
+def reject_transfer(recipe: Recipe) -> None:
     """Refuses the recipe of a transfer where there is nothing to go on from.
 
     Raises:
@@ -228,43 +239,43 @@ def refuse_transfer(recipe: Recipe) -> None:
 
 def _check_size(dataset: Dataset, recipe: Recipe) -> None:
     size = recipe.image_size
-    if size is not None and (dataset.rule.height, dataset.rule.width) != (size, size):
+    if size is not None and (dataset.preprocessing.height, dataset.preprocessing.width) != (size, size):
         raise TrainingError(
-            "the loaded data has another picture size than the recipe",
+            "the loaded data has another image size than the recipe",
             expected=f"{size}x{size} pixels, by the recipe's image_size",
-            found=f"{dataset.rule.width}x{dataset.rule.height} pixels",
+            found=f"{dataset.preprocessing.width}x{dataset.preprocessing.height} pixels",
             remedy=f"load it at that size, saccade.load(..., image_size={size}), or leave image_size away",
         )
 
 
-def _check(parts: Mapping[SplitName, Split], recipe: Recipe) -> None:
-    if not parts["train"]:
-        raise TrainingError("there are no training pictures left after holding out the validation part")
-    if not parts["validation"] and (recipe.keep == "best" or recipe.patience):
+def _check(splits: Mapping[SplitName, Split], recipe: Recipe) -> None:
+    if not splits["train"]:
+        raise TrainingError("there are no training images left after holding out the validation split")
+    if not splits["validation"] and (recipe.keep == "best" or recipe.patience):
         raise TrainingError(
-            "the best epoch can't be chosen without validation pictures",
+            "the best epoch can't be chosen without validation images",
             found=f"keep={recipe.keep}, patience={recipe.patience}, validation={recipe.validation:g}",
             remedy="hold some out, --set validation=0.1, or keep the last weights: --set keep=last --set patience=0",
         )
 
 
 def _check_memory(dataset: Dataset, recipe: Recipe) -> None:
-    weights = dense_weights(recipe, height=dataset.rule.height, width=dataset.rule.width)
+    weights = dense_weights(recipe, height=dataset.preprocessing.height, width=dataset.preprocessing.width)
     available = 0.7 * memory_bytes()
     if weights * _BYTES_PER_WEIGHT > available:
         raise TrainingError(
-            f"the network '{recipe.network}' is too large for this machine at this picture size",
+            f"the network '{recipe.network}' is too large for this machine at this image size",
             expected=f"at most {available / 1e9:.1f} GB for the weights and what a training needs beside them",
             found=f"{weights * _BYTES_PER_WEIGHT / 1e9:.1f} GB for {weights:,} weights of a dense layer",
-            remedy="take smaller pictures, --set image_size=64, or another recipe: --recipe folder",
+            remedy="take smaller images, --set image_size=64, or another recipe: --recipe folder",
         )
 
 
-def _keep_validation_pictures(run: Run, validation: Split) -> None:
-    """Keeps up to 1,000 validation pictures, 64 MB at most, drawn by the seed."""
-    per_picture = run.rule.height * run.rule.width * 3
-    n = min(len(validation), _KEPT_PICTURES, _KEPT_BYTES // per_picture)
+def _keep_validation_images(run: Run, validation: Split) -> None:
+    """Keeps up to 1,000 validation images, 64 MB at most, drawn by the seed."""
+    per_image = run.preprocessing.height * run.preprocessing.width * 3
+    n = min(len(validation), _KEPT_IMAGES, _KEPT_BYTES // per_image)
     if n:
-        chosen = generator(run.recipe.seed, 0, "kept pictures").permutation(len(validation))[:n]
+        chosen = make_rng(run.recipe.seed, 0, "kept images").permutation(len(validation))[:n]
         chosen = np.sort(chosen)
-        run.write_validation_pictures(validation.take(chosen), validation.labels[chosen])
+        run.write_validation_images(validation.take(chosen), validation.labels[chosen])

@@ -1,4 +1,4 @@
-"""transfer: a training that goes on from a network that has learned from other pictures."""
+"""transfer: a training that goes on from a network that has learned from other images."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from saccade.data.dataset import Dataset, SplitName
-from saccade.data.load import load_with_rule
+from saccade.data.load import load_with_preprocessing
 from saccade.errors import TrainingError
 from saccade.keras_loading import require_keras_settings
 from saccade.recipes import Recipe, get_recipe
 from saccade.runs.create import check_free
 from saccade.runs.run import Run
-from saccade.training.pretrained import Learned, Source
+from saccade.training.pretrained import PretrainedWeights, Source
 from saccade.training.progress import Progress
-from saccade.training.train import begin
+from saccade.training.train import start_training
 
 
 def transfer(
@@ -30,10 +30,10 @@ def transfer(
     settings: Mapping[str, Any] | None = None,
     progress: bool | Progress = True,
 ) -> Run:
-    """Trains a classifier of few pictures by what a network has learned from others, and leaves a run directory.
+    """Trains a classifier of few images by what a network has learned from others, and leaves a run directory.
 
     In the first epoch the network stands still, and a regularised linear head is fitted to what it gives of each
-    picture; in the others its upper layers learn too, at a small rate. What is best on validation data is kept.
+    image; in the others its upper layers learn too, at a small rate. What is best on validation data is kept.
 
     Args:
         data: as for `train`.
@@ -59,8 +59,15 @@ def transfer(
     found = source if isinstance(source, Source) else Source.of(source, weights)
     recipe = transfer_recipe(found, epochs, settings)
     dataset = data if isinstance(data, Dataset) else load_for(found, recipe, data, progress=progress is True)
-    learned = Learned.from_source(found)
-    return begin(dataset, recipe, out=out, earlier=_split_to_keep(found, dataset), learned=learned, progress=progress)
+    pretrained = PretrainedWeights.from_model(found)
+    return start_training(
+        dataset,
+        recipe,
+        out=out,
+        previous_split=_split_to_keep(found, dataset),
+        pretrained=pretrained,
+        progress=progress,
+    )
 
 
 def _split_to_keep(source: Source, dataset: Dataset) -> dict[str, SplitName] | None:
@@ -91,5 +98,5 @@ def transfer_recipe(source: Source, epochs: int | None, settings: Mapping[str, A
 def load_for(source: Source, recipe: Recipe, data: str | os.PathLike[str], *, progress: bool) -> Dataset:
     """The data, brought to the size that the source's network sees, unless the recipe names another."""
     size = recipe.image_size
-    rule = source.rule if size is None else replace(source.rule, height=size, width=size)
-    return load_with_rule(data, rule, progress=progress)
+    preprocessing = source.preprocessing if size is None else replace(source.preprocessing, height=size, width=size)
+    return load_with_preprocessing(data, preprocessing, progress=progress)

@@ -1,8 +1,8 @@
-"""Which validation pictures choose the weights, and which calibrate: temperature, thresholds, what is familiar.
+"""Which validation images choose the weights, and which calibrate: temperature, thresholds, what is familiar.
 
-Pictures that chose the best of many epochs are answered better by its weights than others would be: calibrated on them,
+Images that chose the best of many epochs are answered better by its weights than others would be: calibrated on them,
 a network would seem surer than it is, and a promise of `--abstain` would be false more often than it says. So where
-validation pictures choose anything, they are halved. Where there are too few to be halved, they are cross-fitted: each
+validation images choose anything, they are halved. Where there are too few to be halved, they are cross-fitted: each
 half is answered by the weights that the other half would have chosen.
 
 Source of the second: V. Chernozhukov et al., "Double/debiased machine learning for treatment and structural
@@ -22,19 +22,19 @@ from saccade.recipes import Recipe
 from saccade.runs.records import Selection
 
 FEWEST_TO_HALVE = 100
-"""Validation pictures; of fewer, half would say too little of either."""
+"""Validation images; of fewer, half would say too little of either."""
 
 
 @dataclass(frozen=True, eq=False)
 class ValidationRoles:
-    """What each validation picture of a training is for.
+    """What each validation image of a training is for.
 
     Attributes:
-        selection: pictures that the validation accuracy is measured on, and that choose the weights if any do.
-        penalty: pictures that choose the penalty of a transfer's head; if empty, training pictures do.
-        calibration: pictures that temperature, thresholds and familiarity come from.
+        selection: images that the validation accuracy is measured on, and that choose the weights if any do.
+        penalty: images that choose the penalty of a transfer's head; if empty, training images do.
+        calibration: images that temperature, thresholds and OOD score come from.
         relation: how the last are related to those that chose the weights.
-        second: bool [n]; which of the calibration pictures are in the second half, where they are cross-fitted.
+        second: bool [n]; which of the calibration images are in the second half, where they are cross-fitted.
     """
 
     selection: Split
@@ -45,7 +45,7 @@ class ValidationRoles:
 
 
 def validation_roles(validation: Split, recipe: Recipe) -> ValidationRoles:
-    """Decides what each validation picture is for, by the recipe, the number of pictures and their content hashes."""
+    """Decides what each validation image is for, by the recipe, the number of images and their content hashes."""
     none = validation.subset(np.empty(0, np.int64))
     chooses_weights = recipe.weights_chosen_by_validation
     if not (chooses_weights or recipe.patience or recipe.transfer):
@@ -54,9 +54,9 @@ def validation_roles(validation: Split, recipe: Recipe) -> ValidationRoles:
     can_be_halved = bool(second.any())
     if can_be_halved and len(validation) >= FEWEST_TO_HALVE:
         selection, calibration = (validation.subset(np.flatnonzero(half)) for half in (~second, second))
-        return ValidationRoles(selection, selection, calibration, "other pictures")
+        return ValidationRoles(selection, selection, calibration, "other images")
     if can_be_halved and chooses_weights:
         return ValidationRoles(validation, none, validation, "cross-fitted", second)
-    # Of few pictures none choose a penalty. When to stop can't be chosen twice in one training.
-    relation: Selection = "same pictures" if chooses_weights or recipe.patience else "none"
+    # Of few images none choose a penalty. When to stop can't be chosen twice in one training.
+    relation: Selection = "same images" if chooses_weights or recipe.patience else "none"
     return ValidationRoles(validation, none, validation, relation)

@@ -1,1 +1,1 @@
-"""Better settings for a recipe: trials on validation pictures, then the winner and the recipe as it is side by side."""
+"""Better settings for a recipe: trials on validation images, then the winner and the recipe as it is side by side."""

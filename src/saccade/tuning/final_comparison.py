@@ -1,7 +1,7 @@
 """The end of a tuning: the winner and the recipe as it is, each trained over three seeds, side by side.
 
-The trial that won is no fair measure of its settings: it is the best of many on the very pictures that chose it. So
-both are trained anew, with seeds that hold out other validation pictures, and are compared on test pictures, which no
+The trial that won is no fair measure of its settings: it is the best of many on the very images that chose it. So
+both are trained anew, with seeds that hold out other validation images, and are compared on test images, which no
 trial has seen.
 """
 
@@ -40,7 +40,7 @@ def compare_with_default(
 
     Raises:
         TrainingError: a training diverged.
-        EvaluationError: the data has no test pictures.
+        EvaluationError: the data has no test images.
     """
     home = folder / "final"
     home.mkdir(exist_ok=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from saccade.atomic_io import placed, write_json
+from saccade.atomic_io import atomic_write, write_json
 from saccade.html.render import figure_markup, render
 from saccade.recipes.search_space import Value, text_of
 from saccade.tuning.plots import draw_importances, draw_parallel_coordinates, draw_progress
@@ -25,7 +25,7 @@ def write_tuning(tuning: Tuning) -> Tuning:
     page, numbers = folder / "tuning.html", folder / "result.json"
     compared = tuning.comparison.files if tuning.comparison else ()
     written = replace(tuning, files=(page, numbers, *compared))
-    with placed(page) as path:
+    with atomic_write(page) as path:
         path.write_text(tuning_page(written), encoding="utf-8")
     write_json(numbers, written.to_dict())
     return written
@@ -45,7 +45,7 @@ def tuning_page(tuning: Tuning) -> str:
         pair=tuning.comparison.pairs[0] if tuning.comparison else None,
         rows=[_row(trial, tuning) for trial in sorted(tuning.trials, key=_rank)],
         minutes=sum(trial.seconds for trial in tuning.trials) / 60,
-        drawings={} if best is None else _drawings(tuning, best),
+        plots={} if best is None else _plots(tuning, best),
     )
 
 
@@ -64,8 +64,8 @@ def _row(trial: Trial, tuning: Tuning) -> dict[str, Any]:
     return {"trial": trial, "settings": own}
 
 
-def _drawings(tuning: Tuning, best: Trial) -> dict[str, Markup]:
-    drawings = {
+def _plots(tuning: Tuning, best: Trial) -> dict[str, Markup]:
+    plots = {
         "progress": figure_markup(
             draw_progress(tuning.trials), "Validation accuracy of each trial, and the best so far."
         ),
@@ -75,7 +75,7 @@ def _drawings(tuning: Tuning, best: Trial) -> dict[str, Markup]:
         ),
     }
     if tuning.importances:
-        drawings["importances"] = figure_markup(
+        plots["importances"] = figure_markup(
             draw_importances(tuning.importances), "The part of each key in how far the accuracy varied."
         )
-    return drawings
+    return plots

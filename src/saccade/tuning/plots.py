@@ -15,8 +15,8 @@ from saccade.plotting.figure import new_figure
 from saccade.recipes.search_space import Choices, Range, SearchSpace, Value, text_of
 from saccade.tuning.result import Trial
 
-_COLOUR = "#3b82d6"
-_GREY = "#8a929c"
+_COLOR = "#3b82d6"
+_GRAY = "#8a929c"
 _BEST = "#d55e00"
 
 
@@ -26,8 +26,8 @@ def draw_progress(trials: Sequence[Trial]) -> Figure:
     axes = figure.add_subplot()
     complete = [trial for trial in trials if trial.state == "complete"]
     pruned = [trial for trial in trials if trial.state != "complete" and trial.accuracy is not None]
-    _points(axes, complete, marker="o", color=_COLOUR, label="complete")
-    _points(axes, pruned, marker="x", color=_GREY, label="pruned, after its last epoch")
+    _points(axes, complete, marker="o", color=_COLOR, label="complete")
+    _points(axes, pruned, marker="x", color=_GRAY, label="pruned, after its last epoch")
     best = np.maximum.accumulate([trial.accuracy or 0.0 for trial in complete])
     last = max(trial.number for trial in trials) + 1
     axes.step([*(trial.number for trial in complete), last], [*best, *best[-1:]], where="post", color=_BEST)
@@ -46,7 +46,7 @@ def draw_importances(importances: Mapping[str, float]) -> Figure:
     figure = new_figure(7.2, 1.2 + 0.4 * len(importances))
     axes = figure.add_subplot()
     keys = sorted(importances, key=lambda key: importances[key])
-    bars = axes.barh(keys, [importances[key] for key in keys], color=_COLOUR)
+    bars = axes.barh(keys, [importances[key] for key in keys], color=_COLOR)
     axes.bar_label(bars, [f"{importances[key]:.0%}" for key in keys], padding=3)
     axes.set(xlabel="part of the variation between complete trials (fANOVA)", title="importance")
     axes.set_xlim(0, 1.12 * max(importances.values()))
@@ -88,7 +88,7 @@ def _line(axes: Axes, trial: Trial, space: SearchSpace, ends: Range, *, is_best:
     axes.plot(
         range(len(heights) + 1),
         [*heights, reached],
-        color=_BEST if is_best else colormaps["viridis"](0.85 * reached) if complete else _GREY,
+        color=_BEST if is_best else colormaps["viridis"](0.85 * reached) if complete else _GRAY,
         linewidth=3 if is_best else 1.3 if complete else 0.6,
         alpha=1 if is_best else 0.8 if complete else 0.5,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from saccade.evaluation.compare.comparison import Comparison
-from saccade.recipes import CATALOGUE, Recipe
+from saccade.recipes import REGISTRY, Recipe
 from saccade.recipes.search_space import SearchSpace, Value
 from saccade.runs.training_command import settings_words
 from saccade.sanitize import command_line, counted
@@ -24,7 +24,7 @@ class Trial:
         number: counted from 0, which is the recipe as it is.
         settings: of the searched keys; those of the first trial that are outside the space are missing.
         state: "complete"; "pruned", because its validation curve lagged behind; or "failed", as when it diverged.
-        accuracy: on the validation pictures, 0 to 1, of the weights that would be kept; of a pruned trial after its
+        accuracy: on the validation images, 0 to 1, of the weights that would be kept; of a pruned trial after its
             last epoch; None where there is none.
         curve: after each epoch.
         seconds: that it took.
@@ -54,7 +54,7 @@ class Tuning:
         data_source: a name or an absolute path that finds it again.
         recipe: as it is, before tuning.
         space: what was searched.
-        validation_pictures: that all trials were compared on.
+        validation_images: that all trials were compared on.
         trials: those that have ended, in their order.
         importances: key -> its part in how far the accuracy varied between complete trials; all sum to 1. Empty where
             too few are complete.
@@ -69,7 +69,7 @@ class Tuning:
     data_source: str
     recipe: Recipe
     space: SearchSpace
-    validation_pictures: int
+    validation_images: int
     trials: tuple[Trial, ...]
     importances: Mapping[str, float]
     comparison: Comparison | None
@@ -96,13 +96,13 @@ class Tuning:
         if self.state != "finished":
             return f"the study is {self.state}"
         if self.comparison is None:
-            return "no settings that were tried do better on the validation pictures than the recipe as it is"
+            return "no settings that were tried do better on the validation images than the recipe as it is"
         return replace(self.comparison.pairs[0], first="the winner", second="the recipe as it is").sentence
 
     @property
     def command(self) -> str:
         """The command that trains with the best settings."""
-        named = CATALOGUE[self.recipe.name].recipe if self.recipe.name in CATALOGUE else self.recipe
+        named = REGISTRY[self.recipe.name].recipe if self.recipe.name in REGISTRY else self.recipe
         settings = settings_words(self.best_recipe, named)
         return command_line("train", self.data_source, "--recipe", self.recipe.name, *settings)
 
@@ -114,7 +114,7 @@ class Tuning:
             "data": self.data_name,
             "recipe": self.recipe.name,
             "space": {key: dimension.model_dump(mode="json") for key, dimension in self.space.items()},
-            "validation_pictures": self.validation_pictures,
+            "validation_images": self.validation_images,
             "trials": [trial.to_dict() for trial in self.trials],
             "best": None if best is None else best.number,
             "settings": {} if best is None else dict(best.settings),

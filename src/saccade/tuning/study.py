@@ -28,7 +28,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from saccade.augmentation.rng import generator
+from saccade.augmentation.rng import make_rng
 from saccade.errors import TuningError
 from saccade.file_lock import try_lock
 from saccade.recipes import Recipe
@@ -174,17 +174,17 @@ def claim(study: Study, most: int | None) -> Claim | None:
         return _claim_of(study, study.trials.get_trials(deepcopy=False)[-1], lock)
 
 
-def conclude(study: Study, claimed: Claim, accuracy: float | None, **facts: Any) -> None:
+def conclude(study: Study, claimed: Claim, accuracy: float | None, **attributes: Any) -> None:
     """Writes down how a trial ended, and removes the trainings that are not the best.
 
     Args:
         study: open.
         claimed: the trial.
         accuracy: its validation accuracy; None where it was pruned or failed.
-        facts: what else is to be remembered of it.
+        attributes: what else is to be remembered of it.
     """
     with study_lock(study.folder):
-        for name, value in facts.items():
+        for name, value in attributes.items():
             claimed.trial.set_user_attr(name, value)
         state = TrialState.PRUNED if accuracy is None else TrialState.COMPLETE
         study.trials.tell(claimed.number, accuracy, state=state)
@@ -245,7 +245,7 @@ def _ended(trial: FrozenTrial) -> Trial:
 def _warm_up(recipe: Recipe) -> int:
     """The first epoch, counted from 0, after which a trial may be pruned.
 
-    As long as pictures grow, validation at their final size says little, and nothing about those that begin at another.
+    As long as images grow, validation at their final size says little, and nothing about those that begin at another.
     """
     return max(1, recipe.grown_from, recipe.epochs // 4)
 
@@ -281,9 +281,9 @@ def _proposal(study: Study, trials: Sequence[FrozenTrial]) -> dict[str, Any]:
     if not trials:
         own = {key: getattr(study.recipe, key) for key in study.space}
         return {key: value for key, value in own.items() if value in study.space[key]}
-    seed = int(generator(study.recipe.seed, len(trials), "tuning").integers(2**32))
-    beside = _with_numbers(trials, optuna.samplers.TPESampler(seed=seed))
-    drawn = beside.ask(_by_number(_distributions(study.space))).params
+    seed = int(make_rng(study.recipe.seed, len(trials), "tuning").integers(2**32))
+    separate = _with_numbers(trials, optuna.samplers.TPESampler(seed=seed))
+    drawn = separate.ask(_by_number(_distributions(study.space))).params
     return {key: _rounded(drawn[_NUMBERS[key]], dimension) for key, dimension in study.space.items()}
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from saccade.atomic_io import TEMPORARY, next_free_folder, write_json
-from saccade.data.dataset import Dataset, PictureRule, Split
+from saccade.data.dataset import Dataset, Preprocessing, Split
 from saccade.errors import TuningError
 from saccade.file_lock import locked
 from saccade.named_paths import out_path
@@ -35,8 +35,8 @@ class TuningRecord(BaseModel):
         space: what is searched.
         data: short name of the data.
         fingerprint: of its contents.
-        rule: how its pictures became arrays.
-        validation_pictures: how many settings are compared on.
+        preprocessing: how its images became arrays.
+        validation_images: how many settings are compared on.
         validation_fingerprint: SHA-256 of their content hashes.
         versions: of Saccade, Python and the packages that trials depend on.
     """
@@ -48,8 +48,8 @@ class TuningRecord(BaseModel):
     space: dict[str, Range | Choices]
     data: str
     fingerprint: str
-    rule: PictureRule
-    validation_pictures: int
+    preprocessing: Preprocessing
+    validation_images: int
     validation_fingerprint: str
     versions: dict[str, str]
 
@@ -65,8 +65,8 @@ class TuningRecord(BaseModel):
             space=dict(space),
             data=printable(dataset.name),
             fingerprint=dataset.fingerprint,
-            rule=dataset.rule,
-            validation_pictures=len(validation),
+            preprocessing=dataset.preprocessing,
+            validation_images=len(validation),
             validation_fingerprint=hashlib.sha256("".join(validation.hashes).encode()).hexdigest(),
             versions=own | environment.packages,
         )
@@ -145,7 +145,7 @@ def _require_same(folder: Path, before: TuningRecord, now: TuningRecord) -> None
     if found:
         raise TuningError(
             f"the study in '{folder}' is another one",
-            expected="the same recipe, search space, pictures and versions, with which it would be gone on",
+            expected="the same recipe, search space, images and versions, with which it would be gone on",
             found="; ".join(found),
             remedy="name another directory with --out",
         )

@@ -15,7 +15,7 @@ from saccade.recipes import Recipe
 from saccade.runs.records import EpochRecord
 from saccade.runs.run import Run
 from saccade.runs.training_state import TrainingState
-from saccade.training.loggers import Beside
+from saccade.training.loggers import ForwardingProgress
 from saccade.training.progress import Progress
 from saccade.training.resume import resume
 from saccade.training.train import train
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _MOST_DEATHS = 10
 
 
-def carry_out(study: Study, claimed: Claim, dataset: Dataset, progress: Progress) -> bool:
+def run_trial(study: Study, claimed: Claim, dataset: Dataset, progress: Progress) -> bool:
     """Trains with the settings of a claimed trial, or goes on with its training, and concludes the trial.
 
     A training that can't be done with these settings, or that diverges, is remembered as one, and the study goes on.
@@ -79,7 +79,7 @@ def _trained(dataset: Dataset, recipe: Recipe, folder: Path, progress: Progress)
     return train(dataset, recipe=recipe, out=folder, progress=progress)
 
 
-class _Watched(Beside):
+class _Watched(ForwardingProgress):
     """Reports the validation accuracy of each whole epoch to a trial, and ends it by `optuna.TrialPruned`."""
 
     def __init__(self, shown: Progress, claimed: Claim) -> None:
@@ -89,30 +89,30 @@ class _Watched(Beside):
         self._left = 0
         self._epochs = 0
 
-    def training_begins(self, run: Run, network: keras.Model) -> None:
+    def on_train_begin(self, run: Run, network: keras.Model) -> None:
         """Takes note of the number of epochs."""
-        super().training_begins(run, network)
+        super().on_train_begin(run, network)
         self._epochs = run.recipe.epochs
 
-    def goes_on(self, state: TrainingState | None) -> None:
+    def on_resume(self, state: TrainingState | None) -> None:
         """Reports what was done before a kill and not reported then."""
         for record in [] if state is None else state.history:
             self._report(record)
-        super().goes_on(state)
+        super().on_resume(state)
 
-    def epoch_begins(self, epoch: int, pictures: int, seen: int) -> None:
-        """Counts the pictures that are left of the epoch."""
-        super().epoch_begins(epoch, pictures, seen)
-        self._left = pictures - seen
+    def on_epoch_begin(self, epoch: int, images: int, seen: int) -> None:
+        """Counts the images that are left of the epoch."""
+        super().on_epoch_begin(epoch, images, seen)
+        self._left = images - seen
 
-    def step_ends(self, pictures: int, loss: float, accuracy: float) -> None:
+    def on_batch_end(self, images: int, loss: float, accuracy: float) -> None:
         """Counts them."""
-        super().step_ends(pictures, loss, accuracy)
-        self._left -= pictures
+        super().on_batch_end(images, loss, accuracy)
+        self._left -= images
 
-    def epoch_ends(self, record: EpochRecord, seconds: float) -> None:
+    def on_epoch_end(self, record: EpochRecord, seconds: float) -> None:
         """Reports the epoch, unless Ctrl-C left it unfinished."""
-        super().epoch_ends(record, seconds)
+        super().on_epoch_end(record, seconds)
         if not self._left:
             self._report(record)
 

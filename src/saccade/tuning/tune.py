@@ -1,4 +1,4 @@
-"""tune: better settings for a recipe, found on validation pictures and tried against the recipe as it is."""
+"""tune: better settings for a recipe, found on validation images and tried against the recipe as it is."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from saccade.data.dataset import Dataset
-from saccade.data.splits import parts_of
+from saccade.data.splits import splits_of
 from saccade.errors import TuningError
 from saccade.keras_loading import require_keras_settings
 from saccade.recipes import Recipe, default_recipe_name
@@ -58,17 +58,17 @@ def tune(
         data: a dataset, or what `saccade.load` takes.
         trials: that the study shall have in all. Either this or `minutes`.
         minutes: that this call shall take at most, as well as can be foreseen from the trials done.
-        recipe: a named recipe or a value of your own. None: the default for pictures of this size.
+        recipe: a named recipe or a value of your own. None: the default for images of this size.
         search: key -> what to search instead of the recipe's own range: "LOW..HIGH" or "A,B,C"; None: do not tune it.
         out: the study's directory. None: the first free `tunings/<data>-<recipe>-<n>`.
         progress: whether to tell on stderr how it goes.
 
     Raises:
-        TuningError: Optuna is not installed; `out` holds another study; there are no validation pictures.
+        TuningError: Optuna is not installed; `out` holds another study; there are no validation images.
         RecipeError: a key can't be searched, or a value not be taken.
         DataError: the data can't be used.
         TrainingError: the recipe as it is can't be trained on this data.
-        EvaluationError: the data has no test pictures.
+        EvaluationError: the data has no test images.
     """
     began = time.monotonic()
     _check_budget(trials, minutes)
@@ -77,10 +77,12 @@ def tune(
     check_folder(out)
     size = resolve_recipe("quick" if recipe is None else recipe, None, None).image_size
     dataset = data if isinstance(data, Dataset) else load_data(data, size, progress)
-    base = resolve_recipe(recipe or default_recipe_name(dataset.rule.height, dataset.rule.width), None, None)
+    base = resolve_recipe(
+        recipe or default_recipe_name(dataset.preprocessing.height, dataset.preprocessing.width), None, None
+    )
     space = search_space(base, search or {})
-    validation = parts_of(dataset, validation=base.validation, seed=base.seed)["validation"]
-    _require_pictures(dataset, len(validation))
+    validation = splits_of(dataset, validation=base.validation, seed=base.seed)["validation"]
+    _require_images(dataset, len(validation))
     record = TuningRecord.of(base, space, dataset, validation)
 
     from saccade.tuning.page import write_tuning
@@ -89,7 +91,7 @@ def tune(
     folder = enter_folder(out, record)
     with optuna_at_work(folder):
         study = open_study(folder, base, space)
-        _say(f"study: {folder} ({base.name}; searched: {', '.join(space)})", progress)
+        _log(f"study: {folder} ({base.name}; searched: {', '.join(space)})", progress)
         budget = Budget(trials, None if minutes is None else began + 60 * minutes)
         state = _search(study, dataset, budget, progress)
         ended = ended_trials(study)
@@ -99,7 +101,7 @@ def tune(
             data_source=dataset.source,
             recipe=base,
             space=space,
-            validation_pictures=len(validation),
+            validation_images=len(validation),
             trials=ended,
             importances=importances(study),
             comparison=None,
@@ -132,7 +134,7 @@ class Budget:
 def _search(study: Study, dataset: Dataset, budget: Budget, progress: bool) -> State:
     """Carries out trials until the budget is used up and no process is at one any more."""
     from saccade.tuning.study import claim, ended_trials, running
-    from saccade.tuning.trial import carry_out
+    from saccade.tuning.trial import run_trial
 
     while True:
         within = budget.allows(ended_trials(study))
@@ -145,10 +147,10 @@ def _search(study: Study, dataset: Dataset, budget: Budget, progress: bool) -> S
             time.sleep(_BETWEEN_LOOKS)
             continue
         with claimed.lock:
-            _say(_beginning(claimed, study.recipe, budget), progress)
-            if not carry_out(study, claimed, dataset, progress_of(progress)):
+            _log(_beginning(claimed, study.recipe, budget), progress)
+            if not run_trial(study, claimed, dataset, progress_of(progress)):
                 return "interrupted"
-        _say(_ending(claimed.number, ended_trials(study)), progress)
+        _log(_ending(claimed.number, ended_trials(study)), progress)
         # Networks stand in circles that Python finds late: a training leaves 16 MB and more behind until then.
         gc.collect()
 
@@ -177,14 +179,14 @@ def _require_optuna() -> None:
         raise TuningError("tuning needs Optuna, which is not installed", remedy="pip install 'saccade[tune]'")
 
 
-def _require_pictures(dataset: Dataset, validation: int) -> None:
+def _require_images(dataset: Dataset, validation: int) -> None:
     if not validation:
         raise TuningError(
-            "settings can't be compared without validation pictures", remedy="hold some out: --set validation=0.1"
+            "settings can't be compared without validation images", remedy="hold some out: --set validation=0.1"
         )
     if not len(dataset.splits["test"]):
         raise TuningError(
-            f"'{dataset.name}' has no test pictures, on which the winner would be compared with the recipe as it is"
+            f"'{dataset.name}' has no test images, on which the winner would be compared with the recipe as it is"
         )
 
 
@@ -201,7 +203,7 @@ def _notes(trials: tuple[Trial, ...], validation: int, state: State, budget: Bud
         notes.append(f"trials that could not be trained: {len(failed)}, the first because {failed[0].reason}")
     if len(trials) > 1:
         notes.append(
-            f"validation accuracies are of the same {validation:,} pictures for all trials: the best of many is "
+            f"validation accuracies are of the same {validation:,} images for all trials: the best of many is "
             "flattered by having been chosen"
         )
     return notes
@@ -223,7 +225,7 @@ def _ending(number: int, trials: tuple[Trial, ...]) -> str:
     return f"trial {number}: {ended[trial.state]}{accuracy}{so_far}"
 
 
-def _say(text: str, shown: bool) -> None:
+def _log(text: str, shown: bool) -> None:
     if shown:
         sys.stderr.write(f"{printable(text)}\n")
         sys.stderr.flush()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class RefusedError(Exception):
+class RequestError(Exception):
     """A request is answered with an error.
 
     Args:

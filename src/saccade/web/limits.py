@@ -11,8 +11,8 @@ class Limits:
 
     Attributes:
         body_bytes: of a request; more is answered with 413, as soon as so many have come.
-        pictures: in a request; more is answered with 413.
-        waiting_pictures: accepted and not yet answered, of all requests together; more is answered with 503.
+        images: in a request; more is answered with 413.
+        waiting_images: accepted and not yet answered, of all requests together; more is answered with 503.
         waiting_bytes: of the bodies of all requests that are not yet answered; more is answered with 503.
         requests: not yet answered; more is answered with 503, before their bodies are read.
         connections: open; of more, each is closed at once.
@@ -21,8 +21,8 @@ class Limits:
     """
 
     body_bytes: int = 16_000_000
-    pictures: int = 256
-    waiting_pictures: int = 1024
+    images: int = 256
+    waiting_images: int = 1024
     waiting_bytes: int = 256_000_000
     requests: int = 512
     connections: int = 1024

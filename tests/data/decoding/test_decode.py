@@ -9,15 +9,15 @@ import pytest
 from PIL import Image
 from tests.data.images import encode, photo
 
-from saccade.data.dataset import PictureRule
-from saccade.data.decoding.decode import decode, fit_pixels, probe
-from saccade.errors import DataError, PictureError
+from saccade.data.dataset import Preprocessing
+from saccade.data.decoding.decode import decode, fit_pixels, read_header
+from saccade.errors import DataError, ImageError
 
 
 def outcome_of(encoded):
     try:
-        return decode(encoded, PictureRule(8, 8)).pixels.shape
-    except PictureError as error:
+        return decode(encoded, Preprocessing(8, 8)).pixels.shape
+    except ImageError as error:
         return error.problem
 
 
@@ -25,62 +25,62 @@ FORMATS = {"JPEG": "JPEG", "PNG": "PNG", "GIF": "GIF", "BMP": "BMP", "WebP": "WE
 PHOTO = Image.fromarray(photo())
 
 
-def reason(encoded, rule=None):
-    with pytest.raises(PictureError) as caught:
-        decode(encoded, rule)
+def reason(encoded, preprocessing=None):
+    with pytest.raises(ImageError) as caught:
+        decode(encoded, preprocessing)
     return caught.value.problem
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_each_format_gives_pillows_own_pixels_and_its_facts(kind):
+def test_each_format_gives_pillows_own_pixels_and_its_header(kind):
     encoded = encode(PHOTO, FORMATS[kind])
     decoded = decode(encoded)
     np.testing.assert_array_equal(decoded.pixels, np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB")))
     assert decoded.pixels.dtype == np.uint8
-    assert decoded.facts == (kind, "P" if kind == "GIF" else "RGB", 48, 64)
-    assert probe(encoded) == decoded.facts
+    assert decoded.header == (kind, "P" if kind == "GIF" else "RGB", 48, 64)
+    assert read_header(encoded) == decoded.header
 
 
 @pytest.mark.parametrize(("mode", "kind"), [("1", "PNG"), ("L", "PNG"), ("L", "JPEG"), ("CMYK", "JPEG"), ("P", "BMP")])
-def test_grey_one_bit_cmyk_and_palette_become_rgb(mode, kind):
+def test_gray_one_bit_cmyk_and_palette_become_rgb(mode, kind):
     encoded = encode(PHOTO.convert(mode), kind)
     expected = np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB"))
     np.testing.assert_array_equal(decode(encoded).pixels, expected)
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_16_bit_grey_is_scaled_not_clipped(order):
-    grey = np.linspace(0, 65535, 64 * 64).reshape(64, 64).astype(np.uint16)
-    pixels = decode(encode(Image.fromarray(grey), "PNG")).pixels
-    np.testing.assert_array_equal(pixels[:, :, 1], grey >> 8)
+def test_16_bit_gray_is_scaled_not_clipped(order):
+    gray = np.linspace(0, 65535, 64 * 64).reshape(64, 64).astype(np.uint16)
+    pixels = decode(encode(Image.fromarray(gray), "PNG")).pixels
+    np.testing.assert_array_equal(pixels[:, :, 1], gray >> 8)
     assert len(np.unique(pixels)) == 256
 
 
-def test_16_bit_grey_shows_the_background_where_it_is_transparent():
-    grey = np.array([[0, 1000, 65535]], np.uint16)
-    encoded = encode(Image.fromarray(grey), "PNG")
+def test_16_bit_gray_shows_the_background_where_it_is_transparent():
+    gray = np.array([[0, 1000, 65535]], np.uint16)
+    encoded = encode(Image.fromarray(gray), "PNG")
     chunk = b"tRNS" + struct.pack(">H", 1000)
     start = encoded.index(b"IDAT") - 4
     encoded = encoded[:start] + struct.pack(">I", 2) + chunk + struct.pack(">I", zlib.crc32(chunk)) + encoded[start:]
-    pixels = decode(encoded, PictureRule(1, 3, background=(7, 8, 9))).pixels
+    pixels = decode(encoded, Preprocessing(1, 3, background=(7, 8, 9))).pixels
     assert pixels.tolist() == [[[0, 0, 0], [7, 8, 9], [255, 255, 255]]]
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_transparency_shows_the_background(mode):
-    picture = Image.fromarray(photo()).convert(mode)
-    picture.putalpha(Image.linear_gradient("L").resize(picture.size))
-    pixels = decode(encode(picture, "PNG"), PictureRule(48, 64, background=(0, 255, 0))).pixels
-    below = Image.new("RGBA", picture.size, (0, 255, 0, 255))
-    expected = np.asarray(Image.alpha_composite(below, picture.convert("RGBA")).convert("RGB"))
+    image = Image.fromarray(photo()).convert(mode)
+    image.putalpha(Image.linear_gradient("L").resize(image.size))
+    pixels = decode(encode(image, "PNG"), Preprocessing(48, 64, background=(0, 255, 0))).pixels
+    below = Image.new("RGBA", image.size, (0, 255, 0, 255))
+    expected = np.asarray(Image.alpha_composite(below, image.convert("RGBA")).convert("RGB"))
     assert np.abs(pixels.astype(int) - expected).max() <= 1
 
 
 def test_transparent_palette_entries_show_the_background():
-    picture = PHOTO.convert("P", palette=Image.Palette.ADAPTIVE)
-    hidden = np.asarray(picture) == 0
+    image = PHOTO.convert("P", palette=Image.Palette.ADAPTIVE)
+    hidden = np.asarray(image) == 0
     for kind in ("PNG", "GIF"):
-        pixels = decode(encode(picture, kind, transparency=0)).pixels
+        pixels = decode(encode(image, kind, transparency=0)).pixels
         assert (pixels[hidden] == 255).all()
         assert not (pixels[~hidden] == 255).all()
 
@@ -96,7 +96,7 @@ def test_only_the_first_frame_of_an_animation_is_read():
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_pictures_are_turned_upright(kind, orientation):
+def test_images_are_turned_upright(kind, orientation):
     turned = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
         3: Image.Transpose.ROTATE_180,
@@ -111,38 +111,38 @@ def test_pictures_are_turned_upright(kind, orientation):
     exif[0x0112] = orientation
     encoded = encode(stored, kind, exif=exif)
     decoded = decode(encoded)
-    assert (decoded.facts.height, decoded.facts.width) == decoded.pixels.shape[:2] == (48, 64)
+    assert (decoded.header.height, decoded.header.width) == decoded.pixels.shape[:2] == (48, 64)
     assert np.abs(decoded.pixels.astype(int) - np.asarray(PHOTO)).mean() < 8
-    assert probe(encoded) == decoded.facts
+    assert read_header(encoded) == decoded.header
 
 
-def test_damaged_exif_does_not_cost_the_picture():
+def test_damaged_exif_does_not_cost_the_image():
     encoded = encode(PHOTO, "JPEG", exif=b"Exif\0\0nonsense")
     assert decode(encoded).pixels.shape == (48, 64, 3)
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_truncated_pictures_are_refused(kind):
+def test_truncated_images_are_unreadable(kind):
     encoded = encode(PHOTO, FORMATS[kind])
     whole = decode(encoded).pixels
     for length in [*range(0, len(encoded), max(1, len(encoded) // 60)), len(encoded) - 2]:
         try:
             pixels = decode(encoded[:length]).pixels
-        except PictureError:
+        except ImageError:
             continue
-        assert length > len(encoded) - 3, f"{length} of {len(encoded)} bytes were taken for a picture"
+        assert length > len(encoded) - 3, f"{length} of {len(encoded)} bytes were taken for an image"
         np.testing.assert_array_equal(pixels, whole)
     assert "truncated" in reason(encoded[: len(encoded) // 2]) or kind in ("WebP", "GIF")
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_damaged_pictures_are_decoded_or_refused_but_raise_nothing_else(kind):
+def test_damaged_images_are_decoded_or_unreadable_but_raise_nothing_else(kind):
     encoded = encode(PHOTO, FORMATS[kind])
-    generator = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for _ in range(200):
         damaged = bytearray(encoded)
-        for position in generator.integers(0, min(len(encoded), 400), 3):
-            damaged[position] = generator.integers(256)
+        for position in rng.integers(0, min(len(encoded), 400), 3):
+            damaged[position] = rng.integers(256)
         outcome = outcome_of(bytes(damaged))
         assert outcome == (8, 8, 3) or (len(outcome) < 160 and outcome.isprintable())
 
@@ -151,42 +151,42 @@ def test_damaged_pictures_are_decoded_or_refused_but_raise_nothing_else(kind):
     ("contents", "expected"),
     [
         (b"", "empty file"),
-        (b"hello, this is no picture", "not a picture: it looks like text"),
-        (b"<!DOCTYPE html><html><body>404</body></html>", "not a picture: it looks like an HTML page"),
-        (b"<?xml version='1.0'?><svg></svg>", "not a picture: it looks like an SVG drawing"),
+        (b"hello, this is no image", "not an image: it looks like text"),
+        (b"<!DOCTYPE html><html><body>404</body></html>", "not an image: it looks like an HTML page"),
+        (b"<?xml version='1.0'?><svg></svg>", "not an image: it looks like an SVG drawing"),
         (
             b"version https://git-lfs.github.com/spec/v1",
-            "not a picture: it looks like a Git LFS pointer, not the file ",
+            "not an image: it looks like a Git LFS pointer, not the file ",
         ),
-        (b"%PDF-1.7 ...", "not a picture: it looks like a PDF document"),
-        (bytes(100), "not a picture: it looks like unknown binary data"),
-        (b"BM is how this text begins, though it is no bitmap", "not a picture: it looks like text"),
+        (b"%PDF-1.7 ...", "not an image: it looks like a PDF document"),
+        (bytes(100), "not an image: it looks like unknown binary data"),
+        (b"BM is how this text begins, though it is no bitmap", "not an image: it looks like text"),
         (
             b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
-            "HEIC pictures are not supported: convert them to JPEG or PNG",
+            "HEIC images are not supported: convert them to JPEG or PNG",
         ),
         (
             b"\0\0\0\x1cftypmif1\0\0\0\0mif1avifmiaf",
-            "AVIF pictures are not supported: convert them to JPEG or PNG",
+            "AVIF images are not supported: convert them to JPEG or PNG",
         ),
         (b"\xff\xd8\xff\xe0", "truncated JPEG"),
     ],
 )
-def test_what_is_no_picture_is_refused_with_a_reason(contents, expected):
+def test_what_is_no_image_is_unreadable_with_a_reason(contents, expected):
     assert reason(contents).startswith(expected)
-    with pytest.raises(PictureError):
-        probe(contents)
+    with pytest.raises(ImageError):
+        read_header(contents)
 
 
-def test_tiff_is_refused_by_name():
-    assert reason(encode(PHOTO, "TIFF")) == "TIFF pictures are not supported: convert them to JPEG or PNG"
+def test_tiff_is_unreadable_by_name():
+    assert reason(encode(PHOTO, "TIFF")) == "TIFF images are not supported: convert them to JPEG or PNG"
 
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_too_many_pixels_are_refused_before_decoding(kind):
     encoded = encode(PHOTO, FORMATS[kind])
-    assert decode(encoded, PictureRule(8, 8, max_pixels=48 * 64)).pixels.shape == (8, 8, 3)
-    assert reason(encoded, PictureRule(8, 8, max_pixels=48 * 64 - 1)).startswith("too large: 64 x 48 pixels")
+    assert decode(encoded, Preprocessing(8, 8, max_pixels=48 * 64)).pixels.shape == (8, 8, 3)
+    assert reason(encoded, Preprocessing(8, 8, max_pixels=48 * 64 - 1)).startswith("too large: 64 x 48 pixels")
 
 
 def test_a_png_that_claims_100_megapixels_more_than_allowed_is_refused_from_its_header():
@@ -197,10 +197,10 @@ def test_a_png_that_claims_100_megapixels_more_than_allowed_is_refused_from_its_
 
 
 def test_pillows_warnings_neither_come_through_nor_depend_on_the_callers_filters():
-    picture = Image.fromarray(photo())
+    image = Image.fromarray(photo())
     exif = Image.Exif()
     exif[0x0112] = 6
-    damaged = encode(picture, "JPEG", exif=exif).replace(
+    damaged = encode(image, "JPEG", exif=exif).replace(
         b"Exif\0\0MM\0*\0\0\0\x08\0\x01", b"Exif\0\0MM\0*\0\0\0\x08\0\x09"
     )
     with warnings.catch_warnings(record=True) as caught:
@@ -212,37 +212,37 @@ def test_pillows_warnings_neither_come_through_nor_depend_on_the_callers_filters
     assert not caught
 
 
-def test_resizing_covers_the_size_and_cuts_the_centre():
+def test_resizing_covers_the_size_and_cuts_the_center():
     wide = Image.fromarray(photo(40, 120))
     expected = wide.resize((60, 20), Image.Resampling.BICUBIC).crop((20, 0, 40, 20))
-    np.testing.assert_array_equal(decode(encode(wide, "PNG"), PictureRule(20, 20)).pixels, np.asarray(expected))
-    tall = decode(encode(wide.transpose(Image.Transpose.TRANSPOSE), "PNG"), PictureRule(20, 20))
+    np.testing.assert_array_equal(decode(encode(wide, "PNG"), Preprocessing(20, 20)).pixels, np.asarray(expected))
+    tall = decode(encode(wide.transpose(Image.Transpose.TRANSPOSE), "PNG"), Preprocessing(20, 20))
     np.testing.assert_array_equal(tall.pixels, np.asarray(expected.transpose(Image.Transpose.TRANSPOSE)))
-    assert (tall.facts.height, tall.facts.width) == (120, 40)
+    assert (tall.header.height, tall.header.width) == (120, 40)
 
 
 def test_resizing_does_not_alias():
     checks = (np.indices((256, 256)).sum(axis=0) % 2 * 255).astype(np.uint8)
-    pixels = decode(encode(np.repeat(checks[:, :, None], 3, axis=2), "PNG"), PictureRule(32, 32)).pixels
+    pixels = decode(encode(np.repeat(checks[:, :, None], 3, axis=2), "PNG"), Preprocessing(32, 32)).pixels
     assert np.abs(pixels.astype(int) - 127).max() < 10
 
 
-def test_small_pictures_are_scaled_up_and_a_fitting_one_is_left_alone():
-    assert decode(encode(photo(8, 8), "PNG"), PictureRule(32, 48)).pixels.shape == (32, 48, 3)
-    np.testing.assert_array_equal(decode(encode(photo(32, 48), "PNG"), PictureRule(32, 48)).pixels, photo(32, 48))
-    np.testing.assert_array_equal(fit_pixels(photo(32, 48), PictureRule(32, 48)), photo(32, 48))
+def test_small_images_are_scaled_up_and_a_fitting_one_is_left_alone():
+    assert decode(encode(photo(8, 8), "PNG"), Preprocessing(32, 48)).pixels.shape == (32, 48, 3)
+    np.testing.assert_array_equal(decode(encode(photo(32, 48), "PNG"), Preprocessing(32, 48)).pixels, photo(32, 48))
+    np.testing.assert_array_equal(fit_pixels(photo(32, 48), Preprocessing(32, 48)), photo(32, 48))
 
 
 def test_a_large_jpeg_reduced_by_its_decoder_looks_as_if_it_were_not():
     y, x = np.mgrid[:1200, :1600] / 1600
     smooth = np.uint8(np.stack([255 * x, 255 * y, 127 + 100 * np.sin(9 * x * y)], axis=2))
-    from_jpeg = decode(encode(smooth, "JPEG", quality=95), PictureRule(64, 64)).pixels.astype(int)
-    from_png = decode(encode(smooth, "PNG"), PictureRule(64, 64)).pixels
+    from_jpeg = decode(encode(smooth, "JPEG", quality=95), Preprocessing(64, 64)).pixels.astype(int)
+    from_png = decode(encode(smooth, "PNG"), Preprocessing(64, 64)).pixels
     assert np.abs(from_jpeg - from_png).max() <= 6
 
 
-def test_a_long_thin_picture_is_resized_within_bounds():
-    assert decode(encode(photo(1, 60_000), "PNG"), PictureRule(224, 224)).pixels.shape == (224, 224, 3)
+def test_a_long_thin_image_is_resized_within_bounds():
+    assert decode(encode(photo(1, 60_000), "PNG"), Preprocessing(224, 224)).pixels.shape == (224, 224, 3)
 
 
 def test_threads_get_the_same_pixels():
@@ -265,8 +265,8 @@ def test_threads_get_the_same_pixels():
 def test_the_cap_on_pixels_is_the_users_to_choose(monkeypatch):
     contents = encode(Image.new("1", (1500, 1000)), "PNG")
     monkeypatch.setenv("SACCADE_MAX_MEGAPIXELS", "1")
-    with pytest.raises(PictureError, match="too large: 1500 x 1000 pixels, more than 1 megapixels"):
-        decode(contents, PictureRule(8, 8))
+    with pytest.raises(ImageError, match="too large: 1500 x 1000 pixels, more than 1 megapixels"):
+        decode(contents, Preprocessing(8, 8))
     monkeypatch.setenv("SACCADE_MAX_MEGAPIXELS", "many")
     with pytest.raises(DataError, match="can't be understood"):
-        PictureRule(8, 8)
+        Preprocessing(8, 8)

@@ -13,24 +13,24 @@ from hypothesis import strategies as st
 from PIL import Image
 from tests.data.images import encode, photo, write
 
-from saccade.data.dataset import PictureRule
+from saccade.data.dataset import Preprocessing
 from saccade.data.decoding.decode import decode
-from saccade.data.decoding.decode_files import decode_files, probe_files
+from saccade.data.decoding.decode_files import decode_files, read_headers
 from saccade.data.decoding.decode_pool import WorkerDiedError, WorkerPool
-from saccade.data.decoding.image_files import decode_chunk, probe_chunk
+from saccade.data.decoding.image_files import decode_chunk, read_header_chunk
 from saccade.errors import SaccadeError
 from saccade.machine import usable_cores
 
-RULE = PictureRule(16, 16)
-GREEN = PictureRule(12, 10, background=(0, 200, 30))
+PREPROCESSING = Preprocessing(16, 16)
+GREEN = Preprocessing(12, 10, background=(0, 200, 30))
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """600 files, enough to be decoded by workers: pictures, but for every hundredth, which is text."""
+    """600 files, enough to be decoded by workers: images, but for every hundredth, which is text."""
     folder = tmp_path_factory.mktemp("files")
-    pictures = [encode(photo(20, 24, seed=seed), "JPEG") for seed in range(20)]
-    contents = [b"text" if number % 100 == 7 else pictures[number % 20] for number in range(600)]
+    images = [encode(photo(20, 24, seed=seed), "JPEG") for seed in range(20)]
+    contents = [b"text" if number % 100 == 7 else images[number % 20] for number in range(600)]
     return [write(folder / f"{number}.jpg", content) for number, content in enumerate(contents)]
 
 
@@ -55,9 +55,9 @@ sys.addaudithook(hook)
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from saccade.data.dataset import PictureRule
-from saccade.data.decoding.decode_files import decode_files, probe_files
-chunks = decode_files(sorted(Path(sys.argv[1]).iterdir()), PictureRule(16, 16), chunk=1)
+from saccade.data.dataset import Preprocessing
+from saccade.data.decoding.decode_files import decode_files, read_headers
+chunks = decode_files(sorted(Path(sys.argv[1]).iterdir()), Preprocessing(16, 16), chunk=1)
 next(chunks)
 print("started", flush=True)
 # Not one long sleep: a signal that comes just before it would be heard only after it.
@@ -93,33 +93,33 @@ def check(chunks, files):
     assert len(pixels) == len(reasons) == len(files)
     for number, path in enumerate(files):
         if number % 100 == 7:
-            assert reasons[number] == "not a picture: it looks like text"
+            assert reasons[number] == "not an image: it looks like text"
             assert not pixels[number].any()
         else:
             assert reasons[number] is None
-            np.testing.assert_array_equal(pixels[number], decode(path.read_bytes(), RULE).pixels)
+            np.testing.assert_array_equal(pixels[number], decode(path.read_bytes(), PREPROCESSING).pixels)
 
 
 def test_workers_decode_every_file_once_and_in_order(files):
-    check(list(decode_files(files, RULE)), files)
+    check(list(decode_files(files, PREPROCESSING)), files)
     assert not worker_pids()
 
 
 def test_a_few_files_are_decoded_by_one_worker(files):
-    chunks = decode_files(files[:20], RULE, chunk=6)
+    chunks = decode_files(files[:20], PREPROCESSING, chunk=6)
     assert len(next(chunks).reasons) == 6
     assert len(worker_pids()) == 1
     chunks.close()
-    check([*decode_files(files[:20], RULE)], files[:20])
+    check([*decode_files(files[:20], PREPROCESSING)], files[:20])
     assert not worker_pids()
 
 
 def test_no_file_gives_no_chunk():
-    assert list(decode_files([], RULE)) == []
+    assert list(decode_files([], PREPROCESSING)) == []
 
 
 def test_stopping_early_ends_the_workers(files):
-    chunks = decode_files(files, RULE, chunk=10)
+    chunks = decode_files(files, PREPROCESSING, chunk=10)
     next(chunks)
     assert worker_pids()
     chunks.close()
@@ -127,7 +127,7 @@ def test_stopping_early_ends_the_workers(files):
 
 
 def test_closing_before_the_first_chunk_ends_the_workers(files):
-    decode_files(files, RULE, chunk=10).close()
+    decode_files(files, PREPROCESSING, chunk=10).close()
     assert not worker_pids()
 
 
@@ -137,7 +137,7 @@ def test_workers_decode_ahead_of_the_caller_but_not_without_end(files, tmp_path,
     import_first(monkeypatch, tmp_path)
     chunk_bytes = 15 * 300 * 300 * 3
     ahead = 15 * max(64_000_000 // chunk_bytes, 2 * workers_at_hand())
-    with closing(decode_files(files, PictureRule(300, 300), chunk=15)) as chunks:
+    with closing(decode_files(files, Preprocessing(300, 300), chunk=15)) as chunks:
         until = time.monotonic() + 60
         while (opened := log.stat().st_size if log.exists() else 0) < ahead and time.monotonic() < until:
             time.sleep(0.05)
@@ -151,7 +151,7 @@ def test_files_that_are_no_regular_files_are_refused_without_waiting_for_them(tm
     (tmp_path / "folder.jpg").mkdir()
     (tmp_path / "link.jpg").symlink_to(tmp_path / "nowhere")
     names = ["pipe.jpg", "folder.jpg", "link.jpg", "absent\0.jpg"]
-    chunks = decode_files([f"{tmp_path}/{name}" for name in names], RULE)
+    chunks = decode_files([f"{tmp_path}/{name}" for name in names], PREPROCESSING)
     assert [reason for chunk in chunks for reason in chunk.reasons] == [
         "not a regular file",
         "not a regular file",
@@ -160,53 +160,53 @@ def test_files_that_are_no_regular_files_are_refused_without_waiting_for_them(tm
     ]
 
 
-def test_workers_that_are_killed_cost_no_picture(files):
-    chunks = decode_files(files, RULE, chunk=20)
+def test_workers_that_are_killed_cost_no_image(files):
+    chunks = decode_files(files, PREPROCESSING, chunk=20)
     first = next(chunks)
     for pid in worker_pids():
         os.kill(pid, signal.SIGKILL)
     check([first, *chunks], files)
 
 
-def test_a_picture_that_brings_its_worker_down_is_refused_alone(files, tmp_path, monkeypatch):
+def test_an_image_that_brings_its_worker_down_is_unreadable_alone(files, tmp_path, monkeypatch):
     # Stands for a crash in an image library: whatever Python process opens this file is killed.
     write(tmp_path / "sitecustomize.py", CRASH)
     import_first(monkeypatch, tmp_path)
     deadly = write(tmp_path / "deadly.jpg", files[0].read_bytes())
-    chunks = list(decode_files([*files[:300], deadly, *files[300:]], RULE))
+    chunks = list(decode_files([*files[:300], deadly, *files[300:]], PREPROCESSING))
     reasons = [reason for chunk in chunks for reason in chunk.reasons]
     assert reasons.pop(300) == "the decoder broke down on it"
-    assert [reason for reason in reasons if reason] == ["not a picture: it looks like text"] * 6
+    assert [reason for reason in reasons if reason] == ["not an image: it looks like text"] * 6
     pixels = np.concatenate([chunk.pixels for chunk in chunks])
-    np.testing.assert_array_equal(pixels[301], decode(files[300].read_bytes(), RULE).pixels)
+    np.testing.assert_array_equal(pixels[301], decode(files[300].read_bytes(), PREPROCESSING).pixels)
 
 
 SLOW = b"""
 import saccade.data.decoding.resource_limits as limits
-import saccade.data.decoding.image_files as picture_files
+import saccade.data.decoding.image_files as image_files
 limits.MOST_SECONDS = 1
 def stuck(contents, *rule):
     if contents == b"stuck":
         while True:
             pass
     return real(contents, *rule)
-real, picture_files.decode = picture_files.decode, stuck
+real, image_files.decode = image_files.decode, stuck
 """
 
 
-def test_a_picture_that_takes_too_long_is_refused_alone(files, tmp_path, monkeypatch):
+def test_an_image_that_takes_too_long_is_unreadable_alone(files, tmp_path, monkeypatch):
     write(tmp_path / "sitecustomize.py", SLOW)
     import_first(monkeypatch, tmp_path)
     stuck = write(tmp_path / "stuck.jpg", b"stuck")
-    chunks = list(decode_files([*files[:3], stuck, *files[3:6]], RULE))
+    chunks = list(decode_files([*files[:3], stuck, *files[3:6]], PREPROCESSING))
     reasons = [reason for chunk in chunks for reason in chunk.reasons]
     assert reasons == [None] * 3 + ["it takes more than 10 seconds to decode"] + [None] * 3
 
 
-def test_a_picture_that_takes_too_much_memory_is_refused_alone(files, tmp_path):
+def test_an_image_that_takes_too_much_memory_is_unreadable_alone(files, tmp_path):
     # Within the cap on pixels, but its colours, its transparency and its result together take 630 MB.
     bomb = write(tmp_path / "bomb.png", encode(Image.new("RGBA", (9000, 10000)), "PNG", compress_level=1))
-    chunks = list(decode_files([files[0], bomb, files[1]], RULE))
+    chunks = list(decode_files([files[0], bomb, files[1]], PREPROCESSING))
     assert [reason for chunk in chunks for reason in chunk.reasons] == [
         None,
         "not enough memory to decode this PNG",
@@ -215,11 +215,11 @@ def test_a_picture_that_takes_too_much_memory_is_refused_alone(files, tmp_path):
 
 
 def test_headers_are_read_in_a_process_of_their_own(files, tmp_path, monkeypatch):
-    assert [(facts.height, facts.width) for facts in probe_files(files[:8])] == [(20, 24)] * 7
+    assert [(header.height, header.width) for header in read_headers(files[:8])] == [(20, 24)] * 7
     write(tmp_path / "sitecustomize.py", CRASH)
     import_first(monkeypatch, tmp_path)
     deadly = write(tmp_path / "deadly.jpg", files[0].read_bytes())
-    assert len(probe_files([deadly, *files[:3]])) == 3
+    assert len(read_headers([deadly, *files[:3]])) == 3
     assert not worker_pids()
 
 
@@ -227,29 +227,29 @@ def test_workers_that_can_not_start_are_a_clear_error(files, tmp_path, monkeypat
     write(tmp_path / "sitecustomize.py", b"raise SystemExit('no such luck')")
     import_first(monkeypatch, tmp_path)
     with pytest.raises(SaccadeError, match="could not be started") as caught:
-        list(decode_files(files, RULE))
+        list(decode_files(files, PREPROCESSING))
     assert str(caught.value.found).endswith("no such luck")
     assert not worker_pids()
 
 
-def test_workers_that_answer_something_else_are_a_clear_error(files, tmp_path, monkeypatch):
+def test_workers_that_respond_with_something_else_are_a_clear_error(files, tmp_path, monkeypatch):
     write(tmp_path / "sitecustomize.py", b"print('hello')")
     import_first(monkeypatch, tmp_path)
     with pytest.raises(SaccadeError, match="could not be started") as caught:
-        list(decode_files(files[:3], RULE))
+        list(decode_files(files[:3], PREPROCESSING))
     assert caught.value.found == "it answered 'hello'"
 
 
 @pytest.fixture(scope="module")
 def green_pool():
-    """One worker that lays transparent pictures over green."""
+    """One worker that lays transparent images over green."""
     with WorkerPool(1, GREEN) as pool:
         yield pool
 
 
 @pytest.fixture(scope="module")
-def any_pictures(tmp_path_factory):
-    """Pictures as paths and as contents, whole and broken ones, with names that JSON or a line could break."""
+def any_images(tmp_path_factory):
+    """Images as paths and as contents, whole and broken ones, with names that JSON or a line could break."""
     folder = tmp_path_factory.mktemp("any")
     contents = [
         *(encode(Image.fromarray(photo(8, 9)).convert(mode), "PNG") for mode in ("RGB", "RGBA", "LA", "P", "L")),
@@ -266,16 +266,16 @@ def any_pictures(tmp_path_factory):
 
 @settings(deadline=None, derandomize=True, database=None, max_examples=40)
 @given(places=st.lists(st.integers(0, 15), max_size=6))
-def test_a_worker_gives_what_the_decoder_gives_whatever_it_is_sent(places, green_pool, any_pictures):
-    sent = [any_pictures[place] for place in places]
+def test_a_worker_gives_what_the_decoder_gives_whatever_it_is_sent(places, green_pool, any_images):
+    sent = [any_images[place] for place in places]
     (found,) = green_pool.decode(sent)
     expected = decode_chunk(sent, GREEN)
     np.testing.assert_array_equal(found.pixels, expected.pixels)
     assert list(found.hashes) == list(expected.hashes)
-    assert list(found.facts) == list(expected.facts)
+    assert list(found.headers) == list(expected.headers)
     assert list(found.reasons) == list(expected.reasons)
     paths = [item for item in sent if isinstance(item, str)]
-    assert green_pool.probe(paths) == probe_chunk(paths)
+    assert green_pool.read_headers(paths) == read_header_chunk(paths)
 
 
 def test_ctrl_c_ends_the_program_and_its_workers(files, tmp_path):
@@ -297,7 +297,7 @@ def test_ctrl_c_ends_the_program_and_its_workers(files, tmp_path):
 
 
 def test_a_closed_pool_decodes_nothing(files):
-    with WorkerPool(1, RULE) as pool:
+    with WorkerPool(1, PREPROCESSING) as pool:
         pass
     with pytest.raises(WorkerDiedError):
         pool.decode([str(files[0])])

@@ -118,7 +118,7 @@ def test_an_encrypted_zip_is_refused(tmp_path):
 @pytest.mark.parametrize("suffix", [".zip", ".tar.gz", ".tar.xz"])
 def test_an_archive_that_swells_is_refused(tmp_path, suffix):
     message = failure(pack(tmp_path / f"bomb{suffix}", {"a/1.jpg": bytes(110_000_000)}))
-    assert "the archive unpacks to far more than pictures do" in message
+    assert "the archive unpacks to far more than images do" in message
     assert "expected: at most 200 bytes for each byte of the archive" in message
     assert "found: more, in 'a/1.jpg'" in message
 
@@ -150,8 +150,8 @@ def test_too_little_space_is_noticed_before(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("suffix", KINDS)
 def test_damaged_archives_are_refused(tmp_path, suffix):
-    pictures = {f"a/{number}.jpg": encode(photo(seed=number), "JPEG") for number in range(20)}
-    whole = pack(tmp_path / f"whole{suffix}", pictures).read_bytes()
+    images = {f"a/{number}.jpg": encode(photo(seed=number), "JPEG") for number in range(20)}
+    whole = pack(tmp_path / f"whole{suffix}", images).read_bytes()
     (tmp_path / f"cut{suffix}").write_bytes(whole[: len(whole) // 2])
     message = failure(tmp_path / f"cut{suffix}")
     assert f"the archive cut{suffix} is damaged or of a kind that can't be read" in message

@@ -3,7 +3,7 @@ import os
 import pytest
 from tests.data.images import write
 
-from saccade.data.sources.image_folder import find_pictures
+from saccade.data.sources.image_folder import find_images
 from saccade.errors import DataError
 from saccade.sanitize import printable
 
@@ -18,13 +18,13 @@ def tree(root, *paths):
 
 
 def found(root):
-    listing = find_pictures(root)
-    return [(picture.split, listing.class_names[picture.label], picture.path) for picture in listing.pictures]
+    listing = find_images(root)
+    return [(image.split, listing.class_names[image.label], image.path) for image in listing.images]
 
 
 def failure(root):
     with pytest.raises(DataError) as caught:
-        find_pictures(root)
+        find_images(root)
     return str(caught.value)
 
 
@@ -35,7 +35,7 @@ def test_class_folders(tmp_path):
         ("train", "dog", "dog/a.jpg"),
         ("train", "dog", "dog/b.jpg"),
     ]
-    assert find_pictures(tmp_path).notes == ()
+    assert find_images(tmp_path).notes == ()
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_lone_enclosing_folder_is_passed_through(tmp_path):
 
 def test_a_class_may_be_called_like_a_split(tmp_path):
     tree(tmp_path, "bus/1.jpg", "train/1.jpg", "test/2/1.jpg")
-    assert find_pictures(tmp_path).class_names == ("bus", "test", "train")
+    assert find_images(tmp_path).class_names == ("bus", "test", "train")
 
 
 def test_hidden_and_accompanying_files_are_left_out_and_the_latter_noted(tmp_path):
@@ -65,22 +65,20 @@ def test_hidden_and_accompanying_files_are_left_out_and_the_latter_noted(tmp_pat
     )
     tree(tmp_path, "README.md", ".hidden/1.jpg")
     assert [path for *_, path in found(tmp_path)] == ["a/1.jpg", "b/1.jpg"]
-    (note,) = find_pictures(tmp_path).notes
-    assert note == "left out: 3 files, no pictures by name (.csv, .xml, no suffix)"
+    (note,) = find_images(tmp_path).notes
+    assert note == "left out: 3 files, no images by name (.csv, .xml, no suffix)"
 
 
-def test_files_that_are_only_named_unlike_pictures_stay_to_be_refused_by_name(tmp_path):
+def test_files_that_are_only_named_unlike_images_stay_to_be_unreadable_by_name(tmp_path):
     tree(tmp_path, "a/1", "a/2.pdf", "b/1.jpg")
     assert [path for *_, path in found(tmp_path)] == ["a/1", "a/2.pdf", "b/1.jpg"]
 
 
 def test_strays_beside_the_classes_and_folders_beside_the_splits_are_noted(tmp_path):
     tree(tmp_path / "classes", "a/1.jpg", "b/1.jpg", "stray.jpg")
-    assert find_pictures(tmp_path / "classes").notes == (
-        "left out: 1 file beside the class folders, such as stray.jpg",
-    )
+    assert find_images(tmp_path / "classes").notes == ("left out: 1 file beside the class folders, such as stray.jpg",)
     tree(tmp_path / "splits", "train/a/1.jpg", "train/b/1.jpg", "annotations/1.jpg")
-    assert find_pictures(tmp_path / "splits").notes == ("left out: the folders annotations beside train",)
+    assert find_images(tmp_path / "splits").notes == ("left out: the folders annotations beside train",)
 
 
 def test_links_to_files_and_folders_are_followed_but_never_in_a_circle(tmp_path):
@@ -100,30 +98,30 @@ def test_links_to_files_and_folders_are_followed_but_never_in_a_circle(tmp_path)
 
 def test_names_that_can_not_be_printed_are_written_as_codes(tmp_path):
     tree(tmp_path, "a\nb/1.jpg", "c/1.jpg")
-    assert find_pictures(tmp_path).class_names == ("a\\nb", "c")
+    assert find_images(tmp_path).class_names == ("a\\nb", "c")
     assert printable(os.fsdecode(b"b\xe4r/1.jpg")) == "b\\udce4r/1.jpg"
 
 
 def test_the_signature_changes_with_every_change(tmp_path):
     tree(tmp_path, "a/1.jpg", "b/1.jpg")
-    before = find_pictures(tmp_path).signature()
-    assert find_pictures(tmp_path).signature() == before
+    before = find_images(tmp_path).signature()
+    assert find_images(tmp_path).signature() == before
     os.utime(tmp_path / "a/1.jpg", ns=(1, 1))
-    touched = find_pictures(tmp_path).signature()
+    touched = find_images(tmp_path).signature()
     tree(tmp_path, "b/2.jpg")
-    assert len({before, touched, find_pictures(tmp_path).signature()}) == 3
+    assert len({before, touched, find_images(tmp_path).signature()}) == 3
 
 
 def test_an_empty_folder(tmp_path):
     assert f"the folder {tmp_path} is empty" in failure(tmp_path)
-    assert "expected: CLASS/picture, or train/CLASS/picture" in failure(tmp_path)
+    assert "expected: CLASS/image, or train/CLASS/image" in failure(tmp_path)
 
 
-def test_pictures_without_class_folders(tmp_path):
+def test_images_without_class_folders(tmp_path):
     message = failure(tree(tmp_path, "1.jpg", "2.jpg"))
     assert f"there are no classes in {tmp_path}" in message
     assert "found: 2 files and no folder" in message
-    assert "what to do: sort the pictures into one folder for each class" in message
+    assert "what to do: sort the images into one folder for each class" in message
 
 
 def test_splits_without_class_folders(tmp_path):
@@ -136,10 +134,10 @@ def test_a_single_class(tmp_path):
     assert "found: cat" in message
 
 
-def test_a_class_without_pictures(tmp_path):
+def test_a_class_without_images(tmp_path):
     message = failure(tree(tmp_path, "cat/1.jpg", "dog/notes.txt"))
-    assert "the class 'dog' has no pictures" in message
-    assert "what to do: add pictures to it, or remove the folder" in message
+    assert "the class 'dog' has no images" in message
+    assert "what to do: add images to it, or remove the folder" in message
 
 
 @pytest.mark.parametrize("split", ["test", "validation"])
@@ -152,7 +150,7 @@ def test_classes_that_differ_between_splits_are_named(tmp_path, split):
 
 def test_no_training_split(tmp_path):
     message = failure(tree(tmp_path, "test/cat/1.jpg", "test/dog/1.jpg"))
-    assert "there are no pictures to train with" in message
+    assert "there are no images to train with" in message
     assert "found: only test" in message
 
 
@@ -187,15 +185,15 @@ OWN = {
 def test_folders_that_saccade_made_are_no_classes_and_are_noted(tmp_path, own):
     tree(tmp_path, "cat/1.jpg", "dog/1.jpg", *(f"{own}/{name}" for name in OWN[own]))
     assert [path for _, _, path in found(tmp_path)] == ["cat/1.jpg", "dog/1.jpg"]
-    assert find_pictures(tmp_path).notes == (f"left out: the folder {own.partition('/')[0]}, which Saccade made",)
+    assert find_images(tmp_path).notes == (f"left out: the folder {own.partition('/')[0]}, which Saccade made",)
 
 
 @pytest.mark.parametrize("own", OWN)
-def test_folders_that_saccade_made_among_the_pictures_of_a_class_are_left_out(tmp_path, own):
+def test_folders_that_saccade_made_among_the_images_of_a_class_are_left_out(tmp_path, own):
     tree(tmp_path, "train/cat/1.jpg", "train/dog/1.jpg", *(f"train/cat/{own}/{name}" for name in OWN[own]))
     assert [path for _, _, path in found(tmp_path)] == ["train/cat/1.jpg", "train/dog/1.jpg"]
     folder = own.partition("/")[0]
-    assert find_pictures(tmp_path).notes == (f"left out: the folder train/cat/{folder}, which Saccade made",)
+    assert find_images(tmp_path).notes == (f"left out: the folder train/cat/{folder}, which Saccade made",)
 
 
 def test_a_class_may_be_called_like_a_folder_that_saccade_makes(tmp_path):
@@ -204,15 +202,15 @@ def test_a_class_may_be_called_like_a_folder_that_saccade_makes(tmp_path):
     assert [path for _, _, path in found(tmp_path)] == paths
 
 
-def test_pictures_beside_folders_that_saccade_made_stay(tmp_path):
+def test_images_beside_folders_that_saccade_made_stay(tmp_path):
     tree(tmp_path, "cat/1.jpg", "runs/1.jpg", "runs/a/recipe.json", "runs/a/data.json", "runs/a/predictions.png")
     assert [path for _, _, path in found(tmp_path)] == ["cat/1.jpg", "runs/1.jpg"]
-    assert find_pictures(tmp_path).notes == ("left out: the folder runs/a, which Saccade made",)
+    assert find_images(tmp_path).notes == ("left out: the folder runs/a, which Saccade made",)
 
 
-def test_a_folder_that_saccade_made_in_the_data_changes_no_picture_of_it(tmp_path):
+def test_a_folder_that_saccade_made_in_the_data_changes_no_image_of_it(tmp_path):
     tree(tmp_path, "photos/a/1.jpg", "photos/b/1.jpg")
-    before = find_pictures(tmp_path)
+    before = find_images(tmp_path)
     tree(tmp_path, "runs/x/recipe.json", "runs/x/data.json")
-    after = find_pictures(tmp_path)
-    assert (after.root, after.class_names, after.pictures) == (before.root, before.class_names, before.pictures)
+    after = find_images(tmp_path)
+    assert (after.root, after.class_names, after.images) == (before.root, before.class_names, before.images)

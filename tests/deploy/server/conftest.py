@@ -1,4 +1,4 @@
-"""A run whose answers differ from picture to picture, and a server of it for all tests that leave it as it is."""
+"""A run whose answers differ from image to image, and a server of it for all tests that leave it as it is."""
 
 from pathlib import Path
 
@@ -13,34 +13,34 @@ from saccade.data.sources.archives import archive_hash, unpacked
 
 @pytest.fixture(scope="session")
 def noisy_digits(tmp_path_factory):
-    """Three classes of real scanned digits under so much noise that nobody can be certain; 20 test pictures each."""
+    """Three classes of real scanned digits under so much noise that nobody can be certain; 20 test images each."""
     from sklearn.datasets import load_digits
 
-    digits, generator = load_digits(), np.random.default_rng(0)
+    digits, rng = load_digits(), np.random.default_rng(0)
     root = tmp_path_factory.mktemp("data") / "noisy"
     for label, name in ((3, "three"), (5, "five"), (8, "eight")):
         for position, index in enumerate(np.flatnonzero(digits.target == label)[:150]):
             folder = root / ("train" if position < 130 else "test") / name
             folder.mkdir(parents=True, exist_ok=True)
-            grey = Image.fromarray((digits.images[index] * 255 / 16).astype(np.uint8)).resize((32, 32))
-            noisy = np.asarray(grey) + generator.normal(0, 60, (32, 32))
+            gray = Image.fromarray((digits.images[index] * 255 / 16).astype(np.uint8)).resize((32, 32))
+            noisy = np.asarray(gray) + rng.normal(0, 60, (32, 32))
             Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(folder / f"{position:03}.png")
     return root
 
 
 @pytest.fixture(scope="session")
-def pictures_run(noisy_digits, tmp_path_factory):
+def images_run(noisy_digits, tmp_path_factory):
     """A run as the command line leaves one, with a model for ONNX Runtime; evaluated."""
-    out = tmp_path_factory.mktemp("served") / "pictures"
+    out = tmp_path_factory.mktemp("served") / "images"
     run = saccade.train(noisy_digits, recipe="folder", epochs=8, out=out, progress=False)
     saccade.evaluate(run)
     return run
 
 
 @pytest.fixture(scope="session")
-def server(pictures_run):
+def server(images_run):
     """A server of that run."""
-    with serving(pictures_run.path) as running:
+    with serving(images_run.path) as running:
         yield running
 
 
@@ -52,15 +52,15 @@ def page_url(server):
 
 @pytest.fixture(scope="session")
 def test_files(noisy_digits):
-    """The test pictures, 60 files."""
+    """The test images, 60 files."""
     return sorted((noisy_digits / "test").rglob("*.png"))
 
 
 @pytest.fixture(scope="session")
-def page_examples(pictures_run, test_files):
-    """A picture of each class that the run gets right."""
+def page_examples(images_run, test_files):
+    """An image of each class that the run gets right."""
     right: dict[str, Path] = {}
-    for prediction, file in zip(saccade.predict(pictures_run, test_files), test_files, strict=True):
+    for prediction, file in zip(saccade.predict(images_run, test_files), test_files, strict=True):
         if prediction.top[0].class_name == file.parent.name:
             right.setdefault(file.parent.name, file)
     return right
@@ -68,7 +68,7 @@ def page_examples(pictures_run, test_files):
 
 @pytest.fixture(scope="session")
 def odd_files(shared_data):
-    """The shared data's odd pictures, damaged and hostile ones among them, and what lies between them."""
+    """The shared data's odd images, damaged and hostile ones among them, and what lies between them."""
     archive = shared_data / "odd-images.tar.xz"
     with unpacked(archive, archive_hash(archive)) as folder:
         yield sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size < 16_000_000)

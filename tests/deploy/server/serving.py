@@ -15,12 +15,12 @@ TOKEN = "a-token-of-some-length"
 _PROGRAM = """
 import json, sys
 from saccade.web.limits import Limits
-from saccade.deploy.server.serve import Listening, answer_requests
+from saccade.deploy.server.serve import Listening, handle_requests
 
 paths, token, hosts, promise, limits = json.loads(sys.argv[1])
 with Listening("127.0.0.1", 0) as listening:
     ready = lambda: print(listening.address, flush=True)
-    answer_requests(listening, paths, token, hosts, promise, Limits(**limits), ready)
+    handle_requests(listening, paths, token, hosts, promise, Limits(**limits), ready)
 """
 
 
@@ -53,9 +53,9 @@ class Server:
     def json(self, method, path, body=None, status=200, **headers):
         """The JSON of an answer of that status; a body that is no text or bytes is sent as JSON."""
         sent = body if body is None or isinstance(body, bytes) else json.dumps(body)
-        found, _, answer = self.ask(method, path, sent, **headers)
-        assert found == status, answer
-        return json.loads(answer)
+        found, _, content = self.ask(method, path, sent, **headers)
+        assert found == status, content
+        return json.loads(content)
 
     def end(self, number=signal.SIGTERM):
         """Tells it to end; its exit code and what it wrote to stderr."""
@@ -65,9 +65,9 @@ class Server:
 
 
 @contextmanager
-def serving(*paths, token=None, hosts=(), promise=None, limits=None):
+def serving(*paths, token=None, hosts=(), target_accuracy=None, limits=None):
     """A server of runs or files, ended at the end of the block."""
-    arguments = json.dumps([list(map(str, paths)), token, list(hosts), promise, limits or {}])
+    arguments = json.dumps([list(map(str, paths)), token, list(hosts), target_accuracy, limits or {}])
     process = subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, arguments],
         stdout=subprocess.PIPE,

@@ -20,7 +20,7 @@ from saccade.recipes import get_recipe
 from saccade.runs.run import Run
 from saccade.web.limits import Limits
 
-PICTURE = "/api/models/pictures/picture"
+IMAGE = "/api/models/images/image"
 REQUESTS = 20
 
 
@@ -34,12 +34,12 @@ def end_with_requests_in_flight(run, files, number=signal.SIGTERM):
         sent = threading.Barrier(REQUESTS + 1)
 
         def ask(place):
-            connections[place].request("POST", PICTURE, files[place].read_bytes())
+            connections[place].request("POST", IMAGE, files[place].read_bytes())
             sent.wait(10)
             response = connections[place].getresponse()
-            answer = json.loads(response.read())
+            content = json.loads(response.read())
             connections[place].close()
-            return response.status, answer
+            return response.status, content
 
         asking = [threads.submit(ask, place) for place in range(REQUESTS)]
         sent.wait(10)
@@ -48,25 +48,25 @@ def end_with_requests_in_flight(run, files, number=signal.SIGTERM):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_what_was_sent_is_answered_before_the_end(pictures_run, test_files, number):
-    answers, code, complaints = end_with_requests_in_flight(pictures_run, test_files, number)
+def test_what_was_sent_is_predicted_before_the_end(images_run, test_files, number):
+    responses, code, complaints = end_with_requests_in_flight(images_run, test_files, number)
     assert (code, complaints) == (0, "")
-    expected = saccade.predict(pictures_run, test_files[:REQUESTS], top=1)
-    assert [status for status, _ in answers] == [200] * REQUESTS
-    for (_, answer), prediction in zip(answers, expected, strict=True):
-        assert answer["classes"][0]["class_name"] == prediction.top[0].class_name
+    expected = saccade.predict(images_run, test_files[:REQUESTS], top=1)
+    assert [status for status, _ in responses] == [200] * REQUESTS
+    for (_, content), prediction in zip(responses, expected, strict=True):
+        assert content["classes"][0]["class_name"] == prediction.top[0].class_name
 
 
 @pytest.mark.nightly
-def test_a_hundred_ends_lose_none(pictures_run, test_files):
+def test_a_hundred_ends_lose_none(images_run, test_files):
     for _ in range(100):
-        answers, code, _ = end_with_requests_in_flight(pictures_run, test_files)
+        responses, code, _ = end_with_requests_in_flight(images_run, test_files)
         assert code == 0
-        assert [status for status, _ in answers] == [200] * REQUESTS
+        assert [status for status, _ in responses] == [200] * REQUESTS
 
 
-def test_an_idle_server_ends_at_once_though_a_client_stays_connected(pictures_run):
-    with serving(pictures_run.path) as server:
+def test_an_idle_server_ends_at_once_though_a_client_stays_connected(images_run):
+    with serving(images_run.path) as server:
         connection = server.connection()
         connection.request("GET", "/v2/health/live")
         assert connection.getresponse().read()
@@ -85,7 +85,7 @@ def processes_of(server):
     return children
 
 
-def test_answers_given_while_it_ends_say_that_the_connection_does_too():
+def test_responses_given_while_it_ends_say_that_the_connection_does_too():
     async def app(scope, receive, send):
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
@@ -110,18 +110,18 @@ def test_answers_given_while_it_ends_say_that_the_connection_does_too():
 
 @pytest.fixture
 def other_run(noisy_digits, tmp_path):
-    """A run of the same classes with other weights, for smaller pictures."""
+    """A run of the same classes with other weights, for smaller images."""
     recipe = get_recipe("folder").with_settings({"image_size": 24})
     return saccade.train(noisy_digits, recipe=recipe, epochs=1, out=tmp_path / "other", progress=False)
 
 
-def test_a_new_run_takes_the_place_of_an_old_one_without_a_request_lost(pictures_run, other_run, test_files, tmp_path):
-    place = tmp_path / "pictures"
-    place.symlink_to(pictures_run.path)
-    old, new = (saccade.predict(run, test_files, top=1) for run in (pictures_run, other_run))
+def test_a_new_run_takes_the_place_of_an_old_one_without_a_request_lost(images_run, other_run, test_files, tmp_path):
+    place = tmp_path / "images"
+    place.symlink_to(images_run.path)
+    old, new = (saccade.predict(run, test_files, top=1) for run in (images_run, other_run))
     expected = {
-        version: {file: one.top[0].probability for file, one in zip(test_files, answers, strict=True)}
-        for version, answers in (("1", old), ("2", new))
+        version: {file: one.top[0].probability for file, one in zip(test_files, predictions, strict=True)}
+        for version, predictions in (("1", old), ("2", new))
     }
     bearer = {"Authorization": f"Bearer {TOKEN}"}
     with serving(place, token=TOKEN, limits={"seconds": 10}) as server, ThreadPoolExecutor(4) as threads:
@@ -133,16 +133,16 @@ def test_a_new_run_takes_the_place_of_an_old_one_without_a_request_lost(pictures
             position = first
             while not over.is_set():
                 file = test_files[position % len(test_files)]
-                answer = server.json("POST", f"{PICTURE}?top=1", file.read_bytes(), **bearer)
-                seen.append((answer["version"], file, answer["classes"][0]["probability"]))
+                content = server.json("POST", f"{IMAGE}?top=1", file.read_bytes(), **bearer)
+                seen.append((content["version"], file, content["classes"][0]["probability"]))
                 position += 1
 
         asking = [threads.submit(ask_on, first) for first in range(4)]
         time.sleep(0.5)
         place.unlink()
         place.symlink_to(other_run.path)
-        told = server.json("POST", "/admin/reload", {"model": "pictures"}, **bearer)
-        assert told == {"models": [{"name": "pictures", "version": "2"}]}
+        reloaded = server.json("POST", "/admin/reload", {"model": "images"}, **bearer)
+        assert reloaded == {"models": [{"name": "images", "version": "2"}]}
         (model,) = server.json("GET", "/api/models", **bearer)["models"]
         assert model["weights"] == other_run.weights_fingerprint()
         time.sleep(0.5)
@@ -153,21 +153,21 @@ def test_a_new_run_takes_the_place_of_an_old_one_without_a_request_lost(pictures
         end = time.monotonic() + 30
         while processes_of(server) > decoders and time.monotonic() < end:
             time.sleep(0.5)
-        assert processes_of(server) == decoders  # those for pictures of the old size have gone
+        assert processes_of(server) == decoders  # those for images of the old size have gone
         for version, file, probability in seen:
             assert probability == pytest.approx(expected[version][file], abs=1e-5)
-        assert 'saccade_reloads_total{model="pictures"} 1.0' in server.ask("GET", "/metrics", **bearer)[2].decode()
+        assert 'saccade_reloads_total{model="images"} 1.0' in server.ask("GET", "/metrics", **bearer)[2].decode()
 
 
-def test_what_can_not_be_served_does_not_take_its_place(pictures_run, test_files, tmp_path):
-    run = Run.open(shutil.copytree(pictures_run.path, tmp_path / "pictures"))
+def test_what_can_not_be_served_does_not_take_its_place(images_run, test_files, tmp_path):
+    run = Run.open(shutil.copytree(images_run.path, tmp_path / "images"))
     bearer = {"Authorization": f"Bearer {TOKEN}"}
     with serving(run.path, token=TOKEN) as server:
         (run.path / "recipe.json").write_text("{}")
-        answer = server.json("POST", "/admin/reload", status=409, **bearer)
-        assert answer == {"error": "what lies there can't be served; the server's log says why"}
+        content = server.json("POST", "/admin/reload", status=409, **bearer)
+        assert content == {"error": "what lies there can't be served; the server's log says why"}
         server.json("POST", "/admin/reload", {"model": "other"}, status=404, **bearer)
         server.json("POST", "/admin/reload", {"path": "/tmp"}, status=400, **bearer)
-        assert server.json("POST", PICTURE, test_files[0].read_bytes(), **bearer)["version"] == "1"
+        assert server.json("POST", IMAGE, test_files[0].read_bytes(), **bearer)["version"] == "1"
         _, complaints = server.end()
         assert "recipe.json" in complaints

@@ -20,8 +20,8 @@ from tests.deploy.server.serving import serving
 
 import saccade
 
-PICTURE = "/api/models/pictures/picture"
-PATHS = (PICTURE, "/api/models/pictures/occlusion", "/v1/models/pictures:predict", "/v2/models/pictures/infer")
+IMAGE = "/api/models/images/image"
+PATHS = (IMAGE, "/api/models/images/occlusion", "/v1/models/images:predict", "/v2/models/images/infer")
 ALLOWED = {*range(200, 300), *range(400, 500), 503, 504}
 
 
@@ -37,8 +37,8 @@ def good_requests_between(server, run, files):
         while not over.is_set():
             for file, right in zip(files, expected, strict=True):
                 try:
-                    answer = server.json("POST", PICTURE, file.read_bytes())
-                    assert {one["class_name"]: one["probability"] for one in answer["classes"]} == pytest.approx(
+                    content = server.json("POST", IMAGE, file.read_bytes())
+                    assert {one["class_name"]: one["probability"] for one in content["classes"]} == pytest.approx(
                         right, abs=1e-5
                     )
                 except (AssertionError, OSError) as problem:
@@ -79,7 +79,7 @@ def ask_cases(cases, examples, statuses):
     @given(case=cases, of_ours=st.booleans())
     def ask(case, of_ours):
         if of_ours:  # else most requests would be for models that are not there
-            known = {"name": "pictures", "version": "1"}
+            known = {"name": "images", "version": "1"}
             case.path_parameters = {key: known[key] for key in case.path_parameters or {}}
         status = case.call(timeout=60).status_code
         statuses[status] += 1
@@ -88,16 +88,16 @@ def ask_cases(cases, examples, statuses):
     ask()
 
 
-def broken_bodies(pictures, count):
-    """Paths and bodies: pieces of pictures, of JSON around them, and both with bytes changed."""
+def broken_bodies(images, count):
+    """Paths and bodies: pieces of images, of JSON around them, and both with bytes changed."""
     draw = random.Random(0)
     for _ in range(count):
-        path, picture = draw.choice(PATHS), draw.choice(pictures)
-        text = base64.b64encode(picture).decode()
+        path, image = draw.choice(PATHS), draw.choice(images)
+        text = base64.b64encode(image).decode()
         body = {
             PATHS[2]: json.dumps({"instances": [{"b64": text}]}),
-            PATHS[3]: json.dumps({"inputs": [{"name": "pictures", "shape": [1], "datatype": "BYTES", "data": [text]}]}),
-        }.get(path, picture)
+            PATHS[3]: json.dumps({"inputs": [{"name": "images", "shape": [1], "datatype": "BYTES", "data": [text]}]}),
+        }.get(path, image)
         broken = bytearray(body if isinstance(body, bytes) else body.encode())
         kind = draw.randrange(5)
         if kind == 0:
@@ -110,41 +110,41 @@ def broken_bodies(pictures, count):
         yield path, bytes(broken)
 
 
-def ask_with_broken_bodies(server, pictures, count, statuses):
-    for path, body in broken_bodies(pictures, count):
-        status, _, answer = server.ask("POST", path, body)
+def ask_with_broken_bodies(server, images, count, statuses):
+    for path, body in broken_bodies(images, count):
+        status, _, content = server.ask("POST", path, body)
         statuses[status] += 1
-        assert status in ALLOWED, (path, answer)
-        assert status == 200 or list(json.loads(answer)) == ["error"]
+        assert status in ALLOWED, (path, content)
+        assert status == 200 or list(json.loads(content)) == ["error"]
 
 
 @pytest.fixture(scope="module")
-def odd_pictures(odd_files):
-    """The contents of the odd pictures, but for the largest."""
+def odd_images(odd_files):
+    """The contents of the odd images, but for the largest."""
     return [path.read_bytes() for path in odd_files if path.stat().st_size < 2_000_000]
 
 
 @pytest.mark.nightly
-def test_requests_made_from_the_openapi_page(pictures_run, test_files):
+def test_requests_made_from_the_openapi_page(images_run, test_files):
     statuses = Counter[int]()
-    with serving(pictures_run.path) as server, good_requests_between(server, pictures_run, test_files):
+    with serving(images_run.path) as server, good_requests_between(server, images_run, test_files):
         ask_by_schema(server, 5, statuses)
     assert sum(statuses.values()) > 100
     assert {200, 400, 404} <= set(statuses)
 
 
-def test_broken_bodies(pictures_run, test_files, odd_pictures):
+def test_broken_bodies(images_run, test_files, odd_images):
     statuses = Counter[int]()
-    with serving(pictures_run.path) as server, good_requests_between(server, pictures_run, test_files):
-        ask_with_broken_bodies(server, odd_pictures, 300, statuses)
+    with serving(images_run.path) as server, good_requests_between(server, images_run, test_files):
+        ask_with_broken_bodies(server, odd_images, 300, statuses)
     assert {200, 400, 415, 422} <= set(statuses)
 
 
 @pytest.mark.nightly
-def test_ten_thousand_of_them(pictures_run, test_files, odd_pictures):
+def test_ten_thousand_of_them(images_run, test_files, odd_images):
     statuses = Counter[int]()
-    with serving(pictures_run.path) as server, good_requests_between(server, pictures_run, test_files) as done:
+    with serving(images_run.path) as server, good_requests_between(server, images_run, test_files) as done:
         ask_by_schema(server, 150, statuses)
-        ask_with_broken_bodies(server, odd_pictures, max(5_000, 10_000 - sum(statuses.values())), statuses)
+        ask_with_broken_bodies(server, odd_images, max(5_000, 10_000 - sum(statuses.values())), statuses)
     sys.stdout.write(f"hostile requests: {dict(sorted(statuses.items()))}, good ones between them: {done['good']}\n")
     assert sum(statuses.values()) >= 10_000

@@ -12,47 +12,49 @@ from tests.deploy.server.serving import TOKEN, serving
 
 from saccade.deploy.server.static_files import FILES
 
-PICTURE = "/api/models/pictures/picture"
-PREDICT = "/v1/models/pictures:predict"
-INFER = "/v2/models/pictures/infer"
+IMAGE = "/api/models/images/image"
+PREDICT = "/v1/models/images:predict"
+INFER = "/v2/models/images/infer"
 
 
-def refused(server, status, method, path, body=None, **headers):
-    answer = server.json(method, path, body, status=status, **headers)
-    assert list(answer) == ["error"]
-    assert not re.search(r"/\w+/|Traceback|\.py|File \"|0x[0-9a-f]+|[0-9]+\.[0-9]+\.[0-9]+", answer["error"]), answer
-    return answer["error"]
+def error_of(server, status, method, path, body=None, **headers):
+    response = server.json(method, path, body, status=status, **headers)
+    assert list(response) == ["error"]
+    assert not re.search(r"/\w+/|Traceback|\.py|File \"|0x[0-9a-f]+|[0-9]+\.[0-9]+\.[0-9]+", response["error"]), (
+        response
+    )
+    return response["error"]
 
 
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
         (b"", "empty file"),
-        (b"hello", "not a picture: it looks like text"),
-        (b"%PDF-1.4", "not a picture: it looks like a PDF document"),
-        (b"II*\x00" + bytes(100), "TIFF pictures are not supported: convert them to JPEG or PNG"),
+        (b"hello", "not an image: it looks like text"),
+        (b"%PDF-1.4", "not an image: it looks like a PDF document"),
+        (b"II*\x00" + bytes(100), "TIFF images are not supported: convert them to JPEG or PNG"),
     ],
 )
-def test_what_is_no_picture(server, body, reason):
-    assert refused(server, 415, "POST", PICTURE, body) == reason
+def test_what_is_no_image(server, body, reason):
+    assert error_of(server, 415, "POST", IMAGE, body) == reason
     text = base64.b64encode(body).decode()
-    assert refused(server, 415, "POST", PREDICT, {"instances": [{"b64": text}]}) == reason
+    assert error_of(server, 415, "POST", PREDICT, {"instances": [{"b64": text}]}) == reason
 
 
-def test_a_damaged_picture(server, test_files):
+def test_a_damaged_image(server, test_files):
     whole = test_files[0].read_bytes()
-    assert refused(server, 422, "POST", PICTURE, whole[: len(whole) // 2]) == "truncated PNG"
+    assert error_of(server, 422, "POST", IMAGE, whole[: len(whole) // 2]) == "truncated PNG"
 
 
-def test_a_picture_of_too_many_pixels(server):
+def test_an_image_of_too_many_pixels(server):
     header = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + (50_000).to_bytes(4, "big") * 2 + b"\x08\x00\x00\x00\x00"
     bomb = header + bytes(4) + b"\x00\x00\x00\x00IEND\xaeB`\x82"
-    assert refused(server, 422, "POST", PICTURE, bomb)
+    assert error_of(server, 422, "POST", IMAGE, bomb)
 
 
-def test_one_bad_picture_among_good_ones(server, test_files):
+def test_one_bad_image_among_good_ones(server, test_files):
     good = {"b64": base64.b64encode(test_files[0].read_bytes()).decode()}
-    refused(server, 415, "POST", PREDICT, {"instances": [good, {"b64": "aGVsbG8="}, good]})
+    error_of(server, 415, "POST", PREDICT, {"instances": [good, {"b64": "aGVsbG8="}, good]})
 
 
 @pytest.mark.parametrize(
@@ -92,7 +94,7 @@ def test_one_bad_picture_among_good_ones(server, test_files):
     ],
 )
 def test_what_tensorflow_servings_protocol_does_not_say(server, body):
-    refused(server, 400, "POST", PREDICT, body)
+    error_of(server, 400, "POST", PREDICT, body)
 
 
 PIXELS = {"name": "pixels", "shape": [1, 32, 32, 3], "datatype": "FP32", "data": [0] * 3072}
@@ -122,13 +124,13 @@ PIXELS = {"name": "pixels", "shape": [1, 32, 32, 3], "datatype": "FP32", "data":
         {"inputs": [PIXELS | {"data": [0] * 3071}]},
         {"inputs": [PIXELS | {"data": [300] * 3072}]},
         {"inputs": [PIXELS | {"data": "AAAA"}]},
-        {"inputs": [{"name": "pictures", "shape": [2], "datatype": "BYTES", "data": ["aGVsbG8="]}]},
-        {"inputs": [{"name": "pictures", "shape": [1], "datatype": "BYTES", "data": [3]}]},
-        {"inputs": [{"name": "pictures", "shape": [1, 1], "datatype": "BYTES", "data": ["aGVsbG8="]}]},
+        {"inputs": [{"name": "images", "shape": [2], "datatype": "BYTES", "data": ["aGVsbG8="]}]},
+        {"inputs": [{"name": "images", "shape": [1], "datatype": "BYTES", "data": [3]}]},
+        {"inputs": [{"name": "images", "shape": [1, 1], "datatype": "BYTES", "data": ["aGVsbG8="]}]},
     ],
 )
 def test_what_the_open_inference_protocol_does_not_say(server, body):
-    refused(server, 400, "POST", INFER, body)
+    error_of(server, 400, "POST", INFER, body)
 
 
 @pytest.mark.parametrize(
@@ -137,28 +139,28 @@ def test_what_the_open_inference_protocol_does_not_say(server, body):
         ("GET", "/nothing", 404),
         ("GET", "/../../etc/passwd", 404),
         ("GET", "/page.py", 404),
-        ("GET", PICTURE, 405),
+        ("GET", IMAGE, 405),
         ("DELETE", "/", 405),
-        ("POST", "/api/models/other/picture", 404),
+        ("POST", "/api/models/other/image", 404),
         ("POST", "/v1/models/other:predict", 404),
-        ("POST", "/v1/models/pictures/versions/2:predict", 404),
+        ("POST", "/v1/models/images/versions/2:predict", 404),
         ("GET", "/v2/models/other", 404),
-        ("GET", "/v1/models/pictures/versions/2/metadata", 404),
-        ("GET", "/v2/models/pictures/versions/2/ready", 404),
-        ("POST", PICTURE + "?top=0", 400),
-        ("POST", PICTURE + "?top=many", 400),
+        ("GET", "/v1/models/images/versions/2/metadata", 404),
+        ("GET", "/v2/models/images/versions/2/ready", 404),
+        ("POST", IMAGE + "?top=0", 400),
+        ("POST", IMAGE + "?top=many", 400),
         ("POST", "/admin/reload", 403),
     ],
 )
 def test_what_is_not_there(server, method, path, status):
-    refused(server, status, method, path)
+    error_of(server, status, method, path)
 
 
-def test_bodies_that_are_too_large_are_not_read_to_their_end(pictures_run):
-    with serving(pictures_run.path, limits={"body_bytes": 100_000, "pictures": 8}) as server:
-        assert "100,000 bytes" in refused(server, 413, "POST", PICTURE, b"\xff\xd8\xff" + bytes(100_000))
+def test_bodies_that_are_too_large_are_not_read_to_their_end(images_run):
+    with serving(images_run.path, limits={"body_bytes": 100_000, "images": 8}) as server:
+        assert "100,000 bytes" in error_of(server, 413, "POST", IMAGE, b"\xff\xd8\xff" + bytes(100_000))
         connection = server.connection()
-        connection.putrequest("POST", PICTURE)
+        connection.putrequest("POST", IMAGE)
         connection.putheader("Transfer-Encoding", "chunked")
         connection.endheaders()
         for _ in range(25):
@@ -166,21 +168,21 @@ def test_bodies_that_are_too_large_are_not_read_to_their_end(pictures_run):
         # Not ended: the answer comes all the same.
         assert connection.getresponse().status == 413
         connection.close()
-        picture = {"b64": base64.b64encode(encode(photo(4, 4), "PNG")).decode()}
-        assert "8 are the most" in refused(server, 413, "POST", PREDICT, {"instances": [picture] * 9})
-        server.json("POST", PREDICT, {"instances": [picture] * 8})
+        image = {"b64": base64.b64encode(encode(photo(4, 4), "PNG")).decode()}
+        assert "8 are the most" in error_of(server, 413, "POST", PREDICT, {"instances": [image] * 9})
+        server.json("POST", PREDICT, {"instances": [image] * 8})
 
 
-def test_lists_of_texts_take_no_more_memory_than_they_are_long(pictures_run):
-    with serving(pictures_run.path) as server:
-        refused(server, 400, "POST", PREDICT, {"instances": ["a" * 1_000_000, *[""] * 1_000_000]})
+def test_lists_of_texts_take_no_more_memory_than_they_are_long(images_run):
+    with serving(images_run.path) as server:
+        error_of(server, 400, "POST", PREDICT, {"instances": ["a" * 1_000_000, *[""] * 1_000_000]})
         (peak,) = re.findall(r"VmHWM:\s+(\d+)", Path(f"/proc/{server.process.pid}/status").read_text())
         assert int(peak) < 500_000  # kilobytes; as an array of texts of one length they would take 4 TB
 
 
 def test_bodies_in_a_multitude_of_tiny_chunks(server):
     connection = server.connection()
-    connection.putrequest("POST", PICTURE)
+    connection.putrequest("POST", IMAGE)
     connection.putheader("Transfer-Encoding", "chunked")
     connection.endheaders()
     connection.send(b"1\r\na\r\n" * 2_000)
@@ -189,47 +191,45 @@ def test_bodies_in_a_multitude_of_tiny_chunks(server):
 
 
 def test_compressed_bodies(server, test_files):
-    assert refused(server, 415, "POST", PICTURE, test_files[0].read_bytes(), Content_Encoding="gzip")
+    assert error_of(server, 415, "POST", IMAGE, test_files[0].read_bytes(), Content_Encoding="gzip")
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "", "[::1"])
 def test_other_names_than_its_own(server, host):
-    assert refused(server, 421, "GET", "/api/models", Host=host)
+    assert error_of(server, 421, "GET", "/api/models", Host=host)
 
 
-@pytest.mark.parametrize(
-    "host", ["127.0.0.1", "LOCALHOST:80", "192.0.2.7:8000", "[::1]:8000", "[::1]", "pictures.test"]
-)
-def test_its_own_names_and_addresses(pictures_run, server, host):
-    if host == "pictures.test":
-        with serving(pictures_run.path, hosts=[host]) as named:
+@pytest.mark.parametrize("host", ["127.0.0.1", "LOCALHOST:80", "192.0.2.7:8000", "[::1]:8000", "[::1]", "images.test"])
+def test_its_own_names_and_addresses(images_run, server, host):
+    if host == "images.test":
+        with serving(images_run.path, hosts=[host]) as named:
             named.json("GET", "/api/models", Host=host)
     else:
         server.json("GET", "/api/models", Host=host)
 
 
-def test_a_token_is_asked_for(pictures_run, test_files):
-    picture = test_files[0].read_bytes()
-    with serving(pictures_run.path, token=TOKEN) as server:
+def test_a_token_is_asked_for(images_run, test_files):
+    image = test_files[0].read_bytes()
+    with serving(images_run.path, token=TOKEN) as server:
         for path in (*FILES, "/docs", "/openapi.json", "/v2/health/live", "/v2/health/ready"):
             assert server.ask("GET", path)[0] == 200
         wrong = ["", TOKEN, f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", f"Basic {TOKEN}", "Bearer", "Bearer \xe4"]
         for authorization in wrong:
             for method, path in (
-                ("POST", PICTURE),
+                ("POST", IMAGE),
                 ("GET", "/api/models"),
                 ("GET", "/metrics"),
                 ("POST", "/admin/reload"),
             ):
-                refused(server, 401, method, path, picture, Authorization=authorization)
+                error_of(server, 401, method, path, image, Authorization=authorization)
         status, headers, _ = server.ask("GET", "/metrics")
         assert (status, headers["WWW-Authenticate"]) == (401, "Bearer")
-        server.json("POST", PICTURE, picture, Authorization=f"Bearer {TOKEN}")
+        server.json("POST", IMAGE, image, Authorization=f"Bearer {TOKEN}")
         assert server.ask("GET", "/metrics", Authorization=f"bearer {TOKEN}")[0] == 200
 
 
 @pytest.mark.parametrize("path", ["/", "/page.js", "/api/models", "/docs", "/nothing", "/metrics"])
-def test_every_answer_tells_browsers_to_be_careful(server, path):
+def test_every_response_tells_browsers_to_be_careful(server, path):
     status, headers, _ = server.ask("GET", path)
     assert status == (404 if path == "/nothing" else 200)
     assert "default-src 'none'" in headers["Content-Security-Policy"]
@@ -238,9 +238,9 @@ def test_every_answer_tells_browsers_to_be_careful(server, path):
     assert not [name for name in headers if name.lower().startswith("access-control") or name.lower() == "server"]
 
 
-def test_nothing_of_the_machine_is_told(server, pictures_run):
-    for path in ("/api/models", "/docs", "/openapi.json", "/metrics", "/v2", "/v1/models/pictures"):
-        assert str(pictures_run.path.parent) not in server.ask("GET", path)[2].decode()
+def test_nothing_of_the_machine_is_reported(server, images_run):
+    for path in ("/api/models", "/docs", "/openapi.json", "/metrics", "/v2", "/v1/models/images"):
+        assert str(images_run.path.parent) not in server.ask("GET", path)[2].decode()
 
 
 @pytest.mark.parametrize(

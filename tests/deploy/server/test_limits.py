@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from tests.deploy.server.serving import serving
 
-PICTURE = "/api/models/pictures/picture"
-PREDICT = "/v1/models/pictures:predict"
+IMAGE = "/api/models/images/image"
+PREDICT = "/v1/models/images:predict"
 
 
 def connect(server):
@@ -35,21 +35,21 @@ def is_closed(connection):
 
 
 @pytest.fixture(scope="module")
-def impatient(pictures_run):
+def impatient(images_run):
     """A server whose clients have half a second for each step."""
-    with serving(pictures_run.path, limits={"patience": 0.5}) as running:
+    with serving(images_run.path, limits={"patience": 0.5}) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def narrow(pictures_run):
-    """A server with little room: for pictures and bytes that wait, for requests and for connections."""
-    limits = {"waiting_pictures": 10, "waiting_bytes": 50_000, "requests": 2, "connections": 5}
-    with serving(pictures_run.path, limits=limits) as running:
+def narrow(images_run):
+    """A server with little room: for images and bytes that wait, for requests and for connections."""
+    limits = {"waiting_images": 10, "waiting_bytes": 50_000, "requests": 2, "connections": 5}
+    with serving(images_run.path, limits=limits) as running:
         yield running
 
 
-HEAD = b"POST /api/models/pictures/picture HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
+HEAD = b"POST /api/models/images/image HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
 
 
 @pytest.mark.parametrize("begun", [b"", b"POST / HT", HEAD[:-2], HEAD, HEAD + b"\xff\xd8\xff"])
@@ -71,7 +71,7 @@ def test_a_client_that_sends_drop_by_drop_is_cut_off_all_the_same(impatient):
         send_drop_by_drop()
 
 
-def test_a_client_that_does_not_take_its_answers_is_cut_off(impatient):
+def test_a_client_that_does_not_take_its_responses_is_cut_off(impatient):
     def ask_without_end():
         for _ in range(100_000):
             connection.sendall(b"GET /page.css HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100)
@@ -82,9 +82,9 @@ def test_a_client_that_does_not_take_its_answers_is_cut_off(impatient):
     impatient.json("GET", "/v2/health/live")
 
 
-def test_not_even_if_that_is_little(pictures_run):
+def test_not_even_if_that_is_little(images_run):
     """Less than 64 KB, beyond what the system itself keeps for the client."""
-    with serving(pictures_run.path, limits={"patience": 1}) as server, socket.socket() as connection:
+    with serving(images_run.path, limits={"patience": 1}) as server, socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2304)
         host, port = server.url.removeprefix("http://").split(":")
         connection.connect((host, int(port)))
@@ -95,39 +95,39 @@ def test_not_even_if_that_is_little(pictures_run):
         assert time.monotonic() - begun < 10
 
 
-def test_an_answer_that_takes_too_long(pictures_run, test_files):
-    with serving(pictures_run.path, limits={"seconds": 0.0001}) as server:
-        answer = server.json("POST", PICTURE, test_files[0].read_bytes(), status=504)
-        assert "within 0.0001 seconds" in answer["error"]
+def test_a_response_that_takes_too_long(images_run, test_files):
+    with serving(images_run.path, limits={"seconds": 0.0001}) as server:
+        response = server.json("POST", IMAGE, test_files[0].read_bytes(), status=504)
+        assert "within 0.0001 seconds" in response["error"]
 
 
-def test_more_pictures_than_may_wait(narrow, test_files):
-    picture = {"b64": base64.b64encode(test_files[0].read_bytes()).decode()}
-    status, headers, _ = narrow.ask("POST", PREDICT, json.dumps({"instances": [picture] * 11}))
+def test_more_images_than_may_wait(narrow, test_files):
+    image = {"b64": base64.b64encode(test_files[0].read_bytes()).decode()}
+    status, headers, _ = narrow.ask("POST", PREDICT, json.dumps({"instances": [image] * 11}))
     assert status == 503
     assert int(headers["Retry-After"]) >= 1
-    narrow.json("POST", PREDICT, {"instances": [picture] * 10})
+    narrow.json("POST", PREDICT, {"instances": [image] * 10})
 
 
 def test_more_bytes_than_may_wait(narrow):
-    assert narrow.ask("POST", PICTURE, b"\xff\xd8\xff" + bytes(90_000))[0] == 503
-    assert narrow.ask("POST", PICTURE, b"\xff\xd8\xff" + bytes(10_000))[0] == 422
+    assert narrow.ask("POST", IMAGE, b"\xff\xd8\xff" + bytes(90_000))[0] == 503
+    assert narrow.ask("POST", IMAGE, b"\xff\xd8\xff" + bytes(10_000))[0] == 422
 
 
-def test_more_requests_than_may_wait_but_health_answers(narrow):
+def test_more_requests_than_may_wait_but_health_responds(narrow):
     waiting = [connect(narrow) for _ in range(2)]
     try:
         for connection in waiting:
             connection.sendall(HEAD)
         time.sleep(0.3)
-        status, headers, _ = narrow.ask("POST", PICTURE, b"hello")
+        status, headers, _ = narrow.ask("POST", IMAGE, b"hello")
         assert (status, headers["Retry-After"]) == (503, "1")
         narrow.json("GET", "/v2/health/ready")
     finally:
         for connection in waiting:
             connection.close()
     time.sleep(0.3)
-    assert narrow.ask("POST", PICTURE, b"hello")[0] == 415
+    assert narrow.ask("POST", IMAGE, b"hello")[0] == 415
 
 
 def test_more_connections_than_may_be_open(narrow):
@@ -142,11 +142,11 @@ def test_more_connections_than_may_be_open(narrow):
 
 
 @pytest.mark.nightly
-def test_overload_leaves_memory_flat_and_health_answering(pictures_run, test_files):
+def test_overload_leaves_memory_flat_and_health_responding(images_run, test_files):
     """At least eight times as many requests as can be answered, for three minutes."""
-    picture = {"b64": base64.b64encode(test_files[0].read_bytes()).decode()}
-    body = {"instances": [picture] * 64}
-    with serving(pictures_run.path, limits={"waiting_pictures": 256}) as server, ThreadPoolExecutor(32) as threads:
+    image = {"b64": base64.b64encode(test_files[0].read_bytes()).decode()}
+    body = {"instances": [image] * 64}
+    with serving(images_run.path, limits={"waiting_images": 256}) as server, ThreadPoolExecutor(32) as threads:
         end = time.monotonic() + 180
         memory, healths, statuses = [], [], Counter[int]()
 
@@ -166,8 +166,8 @@ def test_overload_leaves_memory_flat_and_health_answering(pictures_run, test_fil
             time.sleep(1)
         for one in asking:
             one.result()
-        told = f"memory {memory[20]:.0f} to {max(memory):.0f} MB, health within {max(healths):.2f} s"
-        sys.stdout.write(f"overload: {dict(statuses)}, {told}\n")
+        message = f"memory {memory[20]:.0f} to {max(memory):.0f} MB, health within {max(healths):.2f} s"
+        sys.stdout.write(f"overload: {dict(statuses)}, {message}\n")
         assert set(statuses) == {200, 503}
         assert statuses.total() >= 8 * statuses[200]
         assert max(memory[20:]) < 1.2 * memory[20] + 20

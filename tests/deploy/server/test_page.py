@@ -1,4 +1,4 @@
-"""The page of `saccade serve` in a real browser: how pictures come in, what it says of them, and who can use it."""
+"""The page of `saccade serve` in a real browser: how images come in, what it says of them, and who can use it."""
 
 import base64
 import json
@@ -96,8 +96,8 @@ def page_with(browser, page_url):
 
 
 @pytest.fixture
-def picture(page_examples):
-    """A picture that the model gets right, and its class."""
+def example(page_examples):
+    """An image that the model gets right, and its class."""
     class_name = sorted(page_examples)[0]
     return page_examples[class_name], class_name
 
@@ -153,32 +153,32 @@ def _carried(*paths):
 def _model(**other):
     names = ["cat", "dog", "owl"]
     return {
-        "name": "pictures", "version": "1", "class_names": names, "data": "pets", "height": 32, "width": 32, "views": 1,
-        "temperature": 0.52, "calibrated": True, "promise": 0.99, "unsure_below": 0.831, "recipe": "fast",
-        "test": {"accuracy": 0.891, "low": 0.885, "high": 0.897, "pictures": 10000}, "card": "# A card",
+        "name": "images", "version": "1", "class_names": names, "data": "pets", "height": 32, "width": 32, "views": 1,
+        "temperature": 0.52, "calibrated": True, "target_accuracy": 0.99, "unsure_below": 0.831, "recipe": "fast",
+        "test": {"accuracy": 0.891, "low": 0.885, "high": 0.897, "images": 10000}, "card": "# A card",
         "weights": "ab" * 32, "versions": {"saccade": "0.1.0", "python": "3.11.7"},
     } | other  # fmt: skip
 
 
 def _models(*models):
-    return {"path": "api/models", "status": 200, "says": {"models": models or [_model()]}}
+    return {"path": "api/models", "status": 200, "body": {"models": models or [_model()]}}
 
 
-def _answer(probabilities=(0.9305, 0.0691, 0.0004), unsure=False):
+def _prediction(probabilities=(0.9305, 0.0691, 0.0004), abstained=False):
     classes = [
         {"class_name": name, "probability": part}
         for name, part in zip(("cat", "dog", "owl"), probabilities, strict=True)
     ]
-    says = {"model": "pictures", "version": "1", "unsure": unsure, "classes": classes}
-    return {"path": "/picture", "status": 200, "says": says}
+    body = {"model": "images", "version": "1", "abstained": abstained, "classes": classes}
+    return {"path": "/image", "status": 200, "body": body}
 
 
-def _refusal(status, path="/picture", reason="the reason", **headers):
-    return {"path": path, "status": status, "says": {"error": reason}, "headers": headers}
+def _error(status, path="/image", reason="the reason", **headers):
+    return {"path": path, "status": status, "body": {"error": reason}, "headers": headers}
 
 
-def test_a_chosen_file_is_answered_with_the_right_class_first(page, picture):
-    path, class_name = picture
+def test_a_chosen_file_is_classified_with_the_right_class_first(page, example):
+    path, class_name = example
     _choose(page, path)
     classes = _wait(page, ".classes li")
     assert classes[0].find_element(By.CSS_SELECTOR, ".name").text == class_name
@@ -190,7 +190,7 @@ def test_a_chosen_file_is_answered_with_the_right_class_first(page, picture):
     assert class_name in _heard(page)
 
 
-def test_several_dropped_pictures_each_get_an_answer_the_newest_on_top(page, page_examples):
+def test_several_dropped_images_each_get_a_prediction_the_newest_on_top(page, page_examples):
     first, second, third = [page_examples[name] for name in sorted(page_examples)[:3]]
     assert page.execute_script(_DROP, _carried(first)) == [True, False]  # lit; and the browser does not open the file
     _wait(page, ".classes")
@@ -201,14 +201,14 @@ def test_several_dropped_pictures_each_get_an_answer_the_newest_on_top(page, pag
     assert "dropping" not in page.find_element(By.TAG_NAME, "body").get_attribute("class")
 
 
-def test_what_is_dropped_without_a_file_is_told(page):
+def test_what_is_dropped_without_a_file_is_reported(page):
     page.execute_script(_DROP, [])
     assert "no file" in _text(page, "#problem", "no file")
     assert not page.find_elements(By.CSS_SELECTOR, ".answer")
 
 
-def test_a_picture_is_pasted(page, picture):
-    path, class_name = picture
+def test_an_image_is_pasted(page, example):
+    path, class_name = example
     page.execute_script(_PASTE, [])  # text, say
     page.execute_script(_PASTE, _carried(path))
     assert class_name in _text(page, ".classes li", class_name)
@@ -217,10 +217,10 @@ def test_a_picture_is_pasted(page, picture):
 
 def test_a_text_file_is_refused_with_the_reason_of_the_server(page, page_url, tmp_path):
     text = tmp_path / "notes.txt"
-    text.write_text("no picture at all")
-    with pytest.raises(HTTPError) as refused:
-        urlopen(Request(f"{page_url.rstrip('/')}/api/models/pictures/picture", text.read_bytes()))
-    with refused.value as response:
+    text.write_text("no image at all")
+    with pytest.raises(HTTPError) as error:
+        urlopen(Request(f"{page_url.rstrip('/')}/api/models/images/image", text.read_bytes()))
+    with error.value as response:
         reason = json.load(response)["error"]
     _choose(page, text)
     assert _text(page, ".answer .reason", reason) == reason
@@ -228,11 +228,11 @@ def test_a_text_file_is_refused_with_the_reason_of_the_server(page, page_url, tm
     assert not page.find_element(By.CSS_SELECTOR, ".answer .stage").is_displayed()
     log = [entry["message"] for entry in page.get_log("browser") if entry["level"] == "SEVERE"]
     assert len(log) == 1
-    assert f"status of {refused.value.code}" in log[0]  # Chromium's own note of the refusal
+    assert f"status of {error.value.code}" in log[0]  # Chromium's own note of the refusal
 
 
-def test_the_map_of_where_it_looked_is_drawn_told_and_hidden(page, picture):
-    path, class_name = picture
+def test_the_map_of_where_it_looked_is_drawn_told_and_hidden(page, example):
+    path, class_name = example
     _choose(page, path)
     button = _button(page, "Show where it looked")
     button.click()
@@ -257,8 +257,8 @@ def test_the_map_lies_on_what_the_network_sees(page_with, tmp_path):
     wide = tmp_path / "wide.png"
     Image.new("RGB", (300, 100), "red").save(wide)
     change = [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.02, 0.0, -0.41]]
-    says = {"model": "pictures", "version": "1", "class_name": "cat", "probability": 0.93, "change": change}
-    browser = page_with(_models(), _answer(), {"path": "/occlusion", "status": 200, "says": says})
+    body = {"model": "images", "version": "1", "class_name": "cat", "probability": 0.93, "change": change}
+    browser = page_with(_models(), _prediction(), {"path": "/occlusion", "status": 200, "body": body})
     _choose(browser, wide)
     _button(browser, "Show where it looked").click()
     canvas, image = _wait(browser, ".answer canvas")[0], browser.find_element(By.CSS_SELECTOR, ".answer img")
@@ -276,9 +276,9 @@ def test_the_map_lies_on_what_the_network_sees(page_with, tmp_path):
     ]  # fmt: skip
 
 
-def test_numbers_say_no_more_than_is_known(page_with, picture):
-    browser = page_with(_models(), _answer((0.9995, 0.0009, 0.0004)))
-    _choose(browser, picture[0])
+def test_numbers_say_no_more_than_is_known(page_with, example):
+    browser = page_with(_models(), _prediction((0.9995, 0.0009, 0.0004)))
+    _choose(browser, example[0])
     _wait(browser, ".classes")
     shown = [item.text.split("\n") for item in browser.find_elements(By.CSS_SELECTOR, ".classes li")]
     assert [" ".join(words) for words in shown] == ["cat over 99.9%", "dog under 0.1%", "owl under 0.1%"]
@@ -287,26 +287,28 @@ def test_numbers_say_no_more_than_is_known(page_with, picture):
 @pytest.mark.parametrize(
     ("confidence", "meaning"),
     [
-        (0.482, "Its 48.2% is below the 83.1% from which 99% of the answers are right."),
-        (0.8308, "Its 83.08% is below the 83.10% from which 99% of the answers are right."),
+        (0.482, "Its 48.2% is below the 83.1% from which 99% of the predictions are correct."),
+        (0.8308, "Its 83.08% is below the 83.10% from which 99% of the predictions are correct."),
     ],
 )
-def test_unsure_is_said_first_with_what_it_means(page_with, picture, confidence, meaning):
-    browser = page_with(_models(), _answer((confidence, 1 - confidence, 0.0), unsure=True))
-    _choose(browser, picture[0])
-    assert _text(browser, ".answer h2", "Unsure") == "Unsure perhaps cat"
+def test_abstained_is_shown_first_with_what_it_means(page_with, example, confidence, meaning):
+    browser = page_with(_models(), _prediction((confidence, 1 - confidence, 0.0), abstained=True))
+    _choose(browser, example[0])
+    assert _text(browser, ".answer h2", "Abstained") == "Abstained perhaps cat"
     assert browser.find_element(By.CSS_SELECTOR, ".meaning").text == meaning
-    assert "unsure, perhaps cat" in _heard(browser)
+    assert "abstained, perhaps cat" in _heard(browser)
 
 
-def test_the_facts_of_a_model_are_text_and_nothing_else(page_with, picture):
+def test_the_metadata_of_a_model_are_text_and_nothing_else(page_with, example):
     model = _model(
         class_names=["cat", "dog", HOSTILE], card=f"# A card\n{HOSTILE}", data=HOSTILE, recipe=None, test=None
     )
-    browser = page_with(_models(model | {"calibrated": False, "promise": None, "unsure_below": None}), _answer())
+    browser = page_with(
+        _models(model | {"calibrated": False, "target_accuracy": None, "unsure_below": None}), _prediction()
+    )
     _wait(browser, "summary")[0].click()
-    facts = browser.find_element(By.ID, "facts").text
-    for said in (
+    metadata = browser.find_element(By.ID, "metadata").text
+    for text in (
         f"3: cat, dog, {HOSTILE}",
         "not evaluated yet",
         "not told",
@@ -314,36 +316,36 @@ def test_the_facts_of_a_model_are_text_and_nothing_else(page_with, picture):
         "never:",
         "ab" * 32,
     ):
-        assert said in facts
+        assert text in metadata
     assert browser.find_element(By.ID, "card-text").text == model["card"]
-    _choose(browser, picture[0])
+    _choose(browser, example[0])
     _wait(browser, ".classes")
     assert "Not calibrated" in browser.find_element(By.CSS_SELECTOR, ".answer").text
     assert not browser.find_elements(By.CSS_SELECTOR, 'img[src="x"]')
     assert browser.title.startswith("Saccade")
 
 
-def test_one_of_several_models_is_chosen(page_with, picture):
-    other = _model(name="other one", test={"accuracy": 0.5, "low": 0.4, "high": 0.6, "pictures": 1234})
-    browser = page_with(_models(_model(), other), _answer())
+def test_one_of_several_models_is_chosen(page_with, example):
+    other = _model(name="other one", test={"accuracy": 0.5, "low": 0.4, "high": 0.6, "images": 1234})
+    browser = page_with(_models(_model(), other), _prediction())
     _wait(browser, "#model")[0].send_keys("other")
     assert "50.0%" in _text(browser, "#summary", "other one")
-    _choose(browser, picture[0])
+    _choose(browser, example[0])
     _text(browser, ".answer", "asked of other one")
-    assert "api/models/other%20one/picture?top=3" in [
+    assert "api/models/other%20one/image?top=3" in [
         address for address, _ in browser.execute_script("return window.seen")
     ]
 
 
-def test_the_token_is_asked_for_sent_and_kept_nowhere(page_with, picture):
-    first, wrong = _refusal(401, "api/models", "a token is needed"), _refusal(401, "api/models", "this token is wrong")
-    browser = page_with(first, wrong, _answer(), _models())
+def test_the_token_is_asked_for_sent_and_kept_nowhere(page_with, example):
+    first, wrong = _error(401, "api/models", "a token is needed"), _error(401, "api/models", "this token is wrong")
+    browser = page_with(first, wrong, _prediction(), _models())
     for reason, given in (("a token is needed", "guess"), ("this token is wrong", "secret")):
         _text(browser, "#access-reason", reason)
         field = browser.switch_to.active_element
         assert field.get_attribute("type") == "password"
         field.send_keys(given, Keys.ENTER)
-    _choose(browser, picture[0])
+    _choose(browser, example[0])
     _wait(browser, ".classes")
     sent = [headers.get("Authorization") for _, headers in browser.execute_script("return window.seen")]
     assert sent == [None, "Bearer guess", "Bearer secret", "Bearer secret"]
@@ -354,7 +356,7 @@ def test_the_token_is_asked_for_sent_and_kept_nowhere(page_with, picture):
 
 
 def test_without_the_token_the_reason_stays_and_one_can_try_again(page_with):
-    browser = page_with(_refusal(401, "api/models", "a token is needed"), _models())
+    browser = page_with(_error(401, "api/models", "a token is needed"), _models())
     _text(browser, "#access-reason", "a token is needed")
     browser.switch_to.active_element.send_keys(Keys.ESCAPE)
     assert _text(browser, "#summary", "token") == "a token is needed"
@@ -362,10 +364,10 @@ def test_without_the_token_the_reason_stays_and_one_can_try_again(page_with):
     _text(browser, "#summary", "3 classes")
 
 
-def test_a_busy_server_is_asked_again(page_with, picture):
-    busy = _refusal(503, **{"Retry-After": "0"})
-    browser = page_with(_models(), busy, busy, _answer())
-    _choose(browser, picture[0])
+def test_a_busy_server_is_asked_again(page_with, example):
+    busy = _error(503, **{"Retry-After": "0"})
+    browser = page_with(_models(), busy, busy, _prediction())
+    _choose(browser, example[0])
     _wait(browser, ".classes")
     heard = _heard(browser)
     assert "busy. Trying again in 0 s (1 of 3)" in heard
@@ -373,25 +375,25 @@ def test_a_busy_server_is_asked_again(page_with, picture):
     assert "(3 of 3)" not in heard
 
 
-def test_a_server_that_stays_busy_is_asked_four_times_and_then_when_told(page_with, picture):
-    browser = page_with(_models(), *[_refusal(503, **{"Retry-After": "0"})] * 4, _answer())
-    _choose(browser, picture[0])
+def test_a_server_that_stays_busy_is_asked_four_times_and_then_when_told(page_with, example):
+    browser = page_with(_models(), *[_error(503, **{"Retry-After": "0"})] * 4, _prediction())
+    _choose(browser, example[0])
     assert _text(browser, ".reason", "the reason") == "the reason"
     assert len(browser.execute_script("return window.seen")) == 1 + 4
     _button(browser, "Try again").click()
     _wait(browser, ".classes")
 
 
-def test_a_server_that_is_gone_is_told(page_with, picture):
-    browser = page_with(_models(), {"path": "/picture", "status": 0}, _answer())
-    _choose(browser, picture[0])
+def test_a_server_that_is_gone_is_reported(page_with, example):
+    browser = page_with(_models(), {"path": "/image", "status": 0}, _prediction())
+    _choose(browser, example[0])
     assert "Is it still running?" in _text(browser, ".reason", "No answer came from the server")
     _button(browser, "Try again").send_keys(Keys.ENTER)
     _wait(browser, ".classes")
     assert browser.switch_to.active_element.aria_role == "article"  # a keyboard goes on from there
 
 
-def test_the_camera_takes_a_picture(page_with):
+def test_the_camera_takes_an_image(page_with):
     # A camera that sees a green canvas.
     camera = """
     navigator.mediaDevices.getUserMedia = async () => {
@@ -401,7 +403,7 @@ def test_the_camera_takes_a_picture(page_with):
       return window.stream = canvas.captureStream();
     };
     """
-    browser = page_with(_models(), _answer(), script=camera)
+    browser = page_with(_models(), _prediction(), script=camera)
     _wait(browser, "#open-camera")[0].click()
     shutter = _wait(browser, "#shutter")[0]
     WebDriverWait(browser, SECONDS).until(
@@ -417,25 +419,25 @@ def test_the_camera_takes_a_picture(page_with):
     assert browser.execute_script("return window.stream.getTracks().every(track => track.readyState === 'ended')")
 
 
-def test_a_camera_that_is_refused_is_told(page_with):
-    refuse = "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', 'NotAllowedError'); };"
-    browser = page_with(_models(), script=refuse)
+def test_a_camera_that_is_refused_is_reported(page_with):
+    denied = "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', 'NotAllowedError'); };"
+    browser = page_with(_models(), script=denied)
     _wait(browser, "#open-camera")[0].click()
     assert "not allowed to use the camera" in _text(browser, "#problem", "camera")
 
 
-def test_without_a_secure_context_a_phone_takes_the_picture_itself(page_with, picture):
+def test_without_a_secure_context_a_phone_takes_the_image_itself(page_with, example):
     none = "Object.defineProperty(navigator, 'mediaDevices', {value: undefined});"
-    browser = page_with(_models(), _answer(), script=none)
+    browser = page_with(_models(), _prediction(), script=none)
     photo = _wait(browser, "#phone-camera")[0].find_element(By.ID, "photo")
     assert not browser.find_element(By.ID, "open-camera").is_displayed()
     assert (photo.get_attribute("accept"), photo.get_attribute("capture")) == ("image/*", "environment")
-    photo.send_keys(str(picture[0]))
+    photo.send_keys(str(example[0]))
     _wait(browser, ".classes")
 
 
-def test_all_of_it_can_be_done_by_keyboard(page, picture):
-    path, class_name = picture
+def test_all_of_it_can_be_done_by_keyboard(page, example):
+    path, class_name = example
 
     def go_to(selector):
         """Tabs on to an element, which shows that it has the focus."""
@@ -455,7 +457,7 @@ def test_all_of_it_can_be_done_by_keyboard(page, picture):
     go_to("#files").send_keys(str(path))
     assert class_name in _text(page, ".classes li", class_name)
     go_to("summary").send_keys(Keys.ENTER)
-    assert page.find_element(By.ID, "facts").is_displayed()
+    assert page.find_element(By.ID, "metadata").is_displayed()
     go_to(".answer .buttons button").send_keys(" ")
     _wait(page, ".answer canvas")
     assert page.switch_to.active_element.text == "Hide where it looked"
@@ -464,34 +466,34 @@ def test_all_of_it_can_be_done_by_keyboard(page, picture):
     assert page.switch_to.active_element == page.find_element(By.ID, "files")
 
 
-def test_a_screen_reader_finds_its_way(page, picture):
-    _choose(page, picture[0])
+def test_a_screen_reader_finds_its_way(page, example):
+    _choose(page, example[0])
     _wait(page, ".classes")
     nodes = page.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
-    told = {
+    found = {
         (node["role"]["value"], node.get("name", {}).get("value", ""))
         for node in nodes
         if not node.get("ignored", False)
     }
-    roles = {role for role, _ in told}
+    roles = {role for role, _ in found}
     assert roles >= {"banner", "main", "contentinfo", "log", "article"}
-    assert {("region", "Give it a picture"), ("region", "Answers"), ("article", picture[0].name)} <= told
-    assert ("list", "Classes and their probabilities") in told
-    nameless = [role for role, name in told if role in {"button", "textbox", "combobox", "image"} and not name]
+    assert {("region", "Give it an image"), ("region", "Answers"), ("article", example[0].name)} <= found
+    assert ("list", "Classes and their probabilities") in found
+    nameless = [role for role, name in found if role in {"button", "textbox", "combobox", "image"} and not name]
     assert nameless == []
 
 
-def test_on_a_phone_nothing_sticks_out(page_with, picture):
+def test_on_a_phone_nothing_sticks_out(page_with, example):
     long = "a_name_without_any_place_to_break_it" * 4
-    change = {"class_name": "cat", "probability": 0.93, "change": [[-0.4, 0.1]], "model": "pictures", "version": "1"}
+    change = {"class_name": "cat", "probability": 0.93, "change": [[-0.4, 0.1]], "model": "images", "version": "1"}
     browser = page_with(
         _models(_model(name=long, data=long, class_names=["cat", "dog", long], card=long)),
-        _answer(),
-        {"path": "/occlusion", "status": 200, "says": change},
+        _prediction(),
+        {"path": "/occlusion", "status": 200, "body": change},
     )
     metrics = {"width": 320, "height": 800, "deviceScaleFactor": 2, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    _choose(browser, picture[0])
+    _choose(browser, example[0])
     _button(browser, "Show where it looked").click()
     _wait(browser, ".answer canvas")
     browser.find_element(By.TAG_NAME, "summary").click()
@@ -500,26 +502,26 @@ def test_on_a_phone_nothing_sticks_out(page_with, picture):
     assert all(button.rect["height"] >= 44 for button in browser.find_elements(By.CSS_SELECTOR, ".answer button"))
 
 
-def test_it_is_dark_where_the_reader_wants_it_dark_and_still_where_still(page, picture):
+def test_it_is_dark_where_the_reader_wants_it_dark_and_still_where_still(page, example):
     features = [
         {"name": "prefers-color-scheme", "value": "dark"},
         {"name": "prefers-reduced-motion", "value": "reduce"},
     ]
     page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-    _choose(page, picture[0])
+    _choose(page, example[0])
     _wait(page, ".classes")
     style = "const style = getComputedStyle(document.querySelector(arguments[0])); return style[arguments[1]]"
     assert page.execute_script(style, "body", "backgroundColor") == "rgb(20, 23, 27)"
     assert page.execute_script(style, ".bar > div", "transitionDuration") == "0s"
 
 
-def test_every_request_goes_to_the_server_of_the_page(page, page_url, picture):
-    _choose(page, picture[0])
+def test_every_request_goes_to_the_server_of_the_page(page, page_url, example):
+    _choose(page, example[0])
     _button(page, "Show where it looked").click()
     _wait(page, ".answer canvas")
     asked = page.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
     assert {urlsplit(address).path for address in asked} >= {
-        *FILES.keys() - {"/"}, "/api/models", "/api/models/pictures/picture", "/api/models/pictures/occlusion",
+        *FILES.keys() - {"/"}, "/api/models", "/api/models/images/image", "/api/models/images/occlusion",
     }  # fmt: skip
     assert {urlsplit(address).netloc for address in asked if not address.startswith(("blob:", "data:"))} == {
         urlsplit(page_url).netloc

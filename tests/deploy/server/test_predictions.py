@@ -17,17 +17,17 @@ from saccade.inference.onnx_model import light_model
 
 
 @pytest.fixture(scope="module")
-def probabilities(pictures_run, test_files):
-    """What predict says of each test picture, by class name."""
+def probabilities(images_run, test_files):
+    """What predict says of each test image, by class name."""
     return [
         {one.class_name: one.probability for one in prediction.top}
-        for prediction in saccade.predict(pictures_run, test_files)
+        for prediction in saccade.predict(images_run, test_files)
     ]
 
 
 @pytest.fixture(scope="module")
-def pixels(pictures_run, test_files):
-    return np.stack([decode(file.read_bytes(), pictures_run.rule).pixels for file in test_files])
+def pixels(images_run, test_files):
+    return np.stack([decode(file.read_bytes(), images_run.preprocessing).pixels for file in test_files])
 
 
 def assert_same(rows, probabilities, class_names):
@@ -40,25 +40,27 @@ def encoded(file):
     return base64.b64encode(file.read_bytes()).decode()
 
 
-def test_a_picture_as_it_is(server, test_files, probabilities):
+def test_an_image_as_it_is(server, test_files, probabilities):
     for file, expected in zip(test_files, probabilities, strict=True):
-        answer = server.json("POST", "/api/models/pictures/picture", file.read_bytes())
-        assert answer["model"] == "pictures"
-        assert answer["version"] == "1"
-        assert answer["unsure"] is False
-        assert {one["class_name"]: one["probability"] for one in answer["classes"]} == pytest.approx(expected, abs=1e-6)
-        values = [one["probability"] for one in answer["classes"]]
+        response = server.json("POST", "/api/models/images/image", file.read_bytes())
+        assert response["model"] == "images"
+        assert response["version"] == "1"
+        assert response["abstained"] is False
+        assert {one["class_name"]: one["probability"] for one in response["classes"]} == pytest.approx(
+            expected, abs=1e-6
+        )
+        values = [one["probability"] for one in response["classes"]]
         assert values == sorted(values, reverse=True)
 
 
 def test_as_many_classes_as_are_asked_for(server, test_files):
-    answer = server.json("POST", "/api/models/pictures/picture?top=1", test_files[0].read_bytes())
-    assert len(answer["classes"]) == 1
+    response = server.json("POST", "/api/models/images/image?top=1", test_files[0].read_bytes())
+    assert len(response["classes"]) == 1
 
 
 @pytest.mark.parametrize("form", ["rows", "named rows", "columns", "named columns"])
-@pytest.mark.parametrize("kind", ["pixels", "pictures"])
-def test_tensorflow_serving(server, pictures_run, test_files, pixels, probabilities, form, kind):
+@pytest.mark.parametrize("kind", ["pixels", "images"])
+def test_tensorflow_serving(server, images_run, test_files, pixels, probabilities, form, kind):
     instances = pixels.tolist() if kind == "pixels" else [{"b64": encoded(file)} for file in test_files]
     body = {
         "rows": {"instances": instances},
@@ -66,55 +68,59 @@ def test_tensorflow_serving(server, pictures_run, test_files, pixels, probabilit
         "columns": {"inputs": instances},
         "named columns": {"inputs": {"pixels": instances}},
     }[form]
-    answer = server.json("POST", "/v1/models/pictures:predict", body)
-    rows = answer["outputs" if "columns" in form else "predictions"]
-    assert_same(rows, probabilities, pictures_run.class_names)
-    same = server.json("POST", "/v1/models/pictures/versions/1:predict", body)
+    response = server.json("POST", "/v1/models/images:predict", body)
+    rows = response["outputs" if "columns" in form else "predictions"]
+    assert_same(rows, probabilities, images_run.class_names)
+    same = server.json("POST", "/v1/models/images/versions/1:predict", body)
     assert np.allclose(rows, same["outputs" if "columns" in form else "predictions"], atol=1e-6)
 
 
-@pytest.mark.parametrize("form", ["nested", "flat", "FP32", "pictures"])
-def test_open_inference_protocol(server, pictures_run, test_files, pixels, probabilities, form):
+@pytest.mark.parametrize("form", ["nested", "flat", "FP32", "images"])
+def test_open_inference_protocol(server, images_run, test_files, pixels, probabilities, form):
     given = {
         "nested": {"name": "pixels", "datatype": "UINT8", "data": pixels.tolist()},
         "flat": {"name": "pixels", "datatype": "UINT8", "data": pixels.ravel().tolist()},
         "FP32": {"name": "pixels", "datatype": "FP32", "data": pixels.astype(float).ravel().tolist()},
-        "pictures": {"name": "pictures", "datatype": "BYTES", "data": [encoded(file) for file in test_files]},
+        "images": {"name": "images", "datatype": "BYTES", "data": [encoded(file) for file in test_files]},
     }[form]
-    shape = [len(test_files)] if form == "pictures" else list(pixels.shape)
-    answer = server.json("POST", "/v2/models/pictures/infer", {"id": "mine", "inputs": [{**given, "shape": shape}]})
-    assert (answer["model_name"], answer["model_version"], answer["id"]) == ("pictures", "1", "mine")
-    (output,) = answer["outputs"]
+    shape = [len(test_files)] if form == "images" else list(pixels.shape)
+    response = server.json("POST", "/v2/models/images/infer", {"id": "mine", "inputs": [{**given, "shape": shape}]})
+    assert (response["model_name"], response["model_version"], response["id"]) == ("images", "1", "mine")
+    (output,) = response["outputs"]
     assert (output["name"], output["datatype"]) == ("probabilities", "FP32")
     rows = np.array(output["data"]).reshape(output["shape"])
-    assert_same(rows, probabilities, pictures_run.class_names)
+    assert_same(rows, probabilities, images_run.class_names)
 
 
-def test_the_protocols_own_words(server, pictures_run):
-    rule, classes = pictures_run.rule, len(pictures_run.class_names)
-    state = server.json("GET", "/v1/models/pictures")["model_version_status"][0]
+def test_the_protocols_own_words(server, images_run):
+    preprocessing, classes = images_run.preprocessing, len(images_run.class_names)
+    state = server.json("GET", "/v1/models/images")["model_version_status"][0]
     assert (state["version"], state["state"]) == ("1", "AVAILABLE")
-    signature = server.json("GET", "/v1/models/pictures/metadata")["metadata"]["signature_def"]["signature_def"]
+    signature = server.json("GET", "/v1/models/images/metadata")["metadata"]["signature_def"]["signature_def"]
     sizes = signature["serving_default"]["inputs"]["pixels"]["tensor_shape"]["dim"]
-    assert [size["size"] for size in sizes] == ["-1", str(rule.height), str(rule.width), "3"]
-    metadata = server.json("GET", "/v2/models/pictures")
-    assert metadata["inputs"][0] == {"name": "pixels", "datatype": "FP32", "shape": [-1, rule.height, rule.width, 3]}
+    assert [size["size"] for size in sizes] == ["-1", str(preprocessing.height), str(preprocessing.width), "3"]
+    metadata = server.json("GET", "/v2/models/images")
+    assert metadata["inputs"][0] == {
+        "name": "pixels",
+        "datatype": "FP32",
+        "shape": [-1, preprocessing.height, preprocessing.width, 3],
+    }
     assert metadata["outputs"] == [{"name": "probabilities", "datatype": "FP32", "shape": [-1, classes]}]
-    assert server.json("GET", "/v2/models/pictures/ready")["ready"] is True
+    assert server.json("GET", "/v2/models/images/ready")["ready"] is True
     assert server.json("GET", "/v2/health/live") == {"live": True}
     assert server.json("GET", "/v2/health/ready") == {"ready": True}
     assert server.json("GET", "/v2")["name"] == "saccade"
 
 
-def test_where_it_looked_is_how_the_answer_changes_when_a_part_is_covered(server, pictures_run, test_files, pixels):
-    answer = server.json("POST", "/api/models/pictures/occlusion", test_files[0].read_bytes())
-    change = np.array(answer["change"])
+def test_where_it_looked_is_how_the_prediction_changes_when_a_part_is_covered(server, images_run, test_files, pixels):
+    response = server.json("POST", "/api/models/images/occlusion", test_files[0].read_bytes())
+    change = np.array(response["change"])
     assert change.shape == (8, 8)
-    model = light_model(pictures_run)
+    model = light_model(images_run)
     assert model is not None
     whole = model.probabilities(pixels[:1])[0]
     best = int(whole.argmax())
-    assert answer["class_name"] == pictures_run.class_names[best]
+    assert response["class_name"] == images_run.class_names[best]
     hidden = pixels[0].copy()
     hidden[14:22, 6:14] = 128  # around row 4, column 2 of eight of four pixels each, twice as wide and high
     expected = model.probabilities(hidden[None])[0][best] - whole[best]
@@ -123,62 +129,66 @@ def test_where_it_looked_is_how_the_answer_changes_when_a_part_is_covered(server
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 50), (32, 32), (37, 64)])
-def test_each_place_of_a_picture_of_any_size_is_covered(size):
-    pictures = covered(np.zeros((*size, 3), np.uint8))
-    assert len(pictures) == 64
-    assert all((picture == 128).any() for picture in pictures)
-    assert np.all(np.max(pictures, axis=0) == 128)
+def test_each_place_of_an_image_of_any_size_is_covered(size):
+    images = covered(np.zeros((*size, 3), np.uint8))
+    assert len(images) == 64
+    assert all((image == 128).any() for image in images)
+    assert np.all(np.max(images, axis=0) == 128)
 
 
-def test_what_is_told_of_the_models(server, pictures_run):
-    (told,) = server.json("GET", "/api/models")["models"]
-    report = json.loads((pictures_run.path / "report.json").read_text())
-    assert told["name"] == "pictures"
-    assert told["class_names"] == list(pictures_run.class_names)
-    assert (told["test"]["accuracy"], told["test"]["pictures"]) == (report["accuracy"], report["n"])
-    assert [told["test"]["low"], told["test"]["high"]] == report["accuracy_interval"]
-    assert told["weights"] == pictures_run.weights_fingerprint()
-    assert told["calibrated"] is True
-    assert str(pictures_run.path) not in json.dumps(told)
+def test_what_is_reported_of_the_models(server, images_run):
+    (model,) = server.json("GET", "/api/models")["models"]
+    report = json.loads((images_run.path / "report.json").read_text())
+    assert model["name"] == "images"
+    assert model["class_names"] == list(images_run.class_names)
+    assert (model["test"]["accuracy"], model["test"]["images"]) == (report["accuracy"], report["n"])
+    assert [model["test"]["low"], model["test"]["high"]] == report["accuracy_interval"]
+    assert model["weights"] == images_run.weights_fingerprint()
+    assert model["calibrated"] is True
+    assert str(images_run.path) not in json.dumps(model)
 
 
-def test_unsure_is_said_where_the_promise_would_not_be_kept(pictures_run, test_files):
-    promise = 0.6
-    with serving(pictures_run.path, promise=promise) as server:
-        (told,) = server.json("GET", "/api/models")["models"]
-        assert told["promise"] == promise
-        expected = saccade.predict(pictures_run, test_files, abstain=promise)
-        answers = saccade.Client(server.url).predict(test_files)
-        assert [one.unsure for one in answers] == [one.unsure for one in expected]
-        assert {one.unsure for one in answers} == {one.top[0].probability < told["unsure_below"] for one in answers}
+def test_abstained_is_shown_where_the_target_accuracy_would_not_be_kept(images_run, test_files):
+    target_accuracy = 0.6
+    with serving(images_run.path, target_accuracy=target_accuracy) as server:
+        (model,) = server.json("GET", "/api/models")["models"]
+        assert model["target_accuracy"] == target_accuracy
+        expected = saccade.predict(images_run, test_files, abstain=target_accuracy)
+        predictions = saccade.Client(server.url).predict(test_files)
+        assert [one.abstained for one in predictions] == [one.abstained for one in expected]
+        assert {one.abstained for one in predictions} == {
+            one.top[0].probability < model["unsure_below"] for one in predictions
+        }
 
 
-def test_many_requests_at_once_are_answered_in_batches(server, pictures_run, test_files, probabilities):
+def test_many_requests_at_once_are_predicted_in_batches(server, images_run, test_files, probabilities):
     client = saccade.Client(server.url)
     with ThreadPoolExecutor(4) as threads:
         several = list(threads.map(lambda _: client.predict(test_files, top=3), range(4)))
-    for answers in several:
-        for answer, file, expected in zip(answers, test_files, probabilities, strict=True):
-            assert answer.name == str(file)
-            assert {one.class_name: one.probability for one in answer.top} == pytest.approx(expected, abs=1e-6)
+    for predictions in several:
+        for prediction, file, expected in zip(predictions, test_files, probabilities, strict=True):
+            assert prediction.name == str(file)
+            assert {one.class_name: one.probability for one in prediction.top} == pytest.approx(expected, abs=1e-6)
     lines = server.ask("GET", "/metrics")[2].decode().splitlines()
-    counts = {line.split()[0]: float(line.split()[1]) for line in lines if line.startswith("saccade_batch_pictures")}
-    batches = counts['saccade_batch_pictures_count{model="pictures"}']
-    assert counts['saccade_batch_pictures_sum{model="pictures"}'] > batches > 0
-    assert "saccade_waiting_pictures 0.0" in lines
+    counts = {line.split()[0]: float(line.split()[1]) for line in lines if line.startswith("saccade_batch_images")}
+    batches = counts['saccade_batch_images_count{model="images"}']
+    assert counts['saccade_batch_images_sum{model="images"}'] > batches > 0
+    assert "saccade_waiting_images 0.0" in lines
 
 
-def test_the_client_reports_each_picture_in_its_place_refused_ones_too(server, test_files, tmp_path):
+def test_the_client_reports_each_image_in_its_place_unreadable_ones_too(server, test_files, tmp_path):
     wrong = tmp_path / "wrong.jpg"
-    wrong.write_text("no picture")
-    answers = saccade.Client(server.url, "pictures").predict([test_files[0], wrong, tmp_path / "missing", wrong], top=2)
-    assert [answer.name for answer in answers] == [
+    wrong.write_text("no image")
+    predictions = saccade.Client(server.url, "images").predict(
+        [test_files[0], wrong, tmp_path / "missing", wrong], top=2
+    )
+    assert [prediction.name for prediction in predictions] == [
         str(test_files[0]), str(wrong), str(tmp_path / "missing"), str(wrong),
     ]  # fmt: skip
-    assert answers[3] == answers[1]
-    assert len(answers[0].top) == 2
-    assert answers[1].refusal == "not a picture: it looks like text"
-    assert answers[2].refusal == "the file can't be read: No such file or directory"
+    assert predictions[3] == predictions[1]
+    assert len(predictions[0].top) == 2
+    assert predictions[1].unreadable_reason == "not an image: it looks like text"
+    assert predictions[2].unreadable_reason == "the file can't be read: No such file or directory"
 
 
 def test_the_client_says_what_is_wrong(server, tmp_path, test_files):
@@ -195,34 +205,34 @@ def test_the_client_says_what_is_wrong(server, tmp_path, test_files):
         saccade.Client(server.url).predict("digits:test:0")
 
 
-def test_several_models_and_files_each_by_its_name(pictures_run, test_files, tmp_path):
-    exported = saccade.export(pictures_run, format="onnx", out=tmp_path / "other.onnx")
-    with serving(pictures_run.path, exported.path) as server:
-        assert [model["name"] for model in saccade.Client(server.url).models()] == ["pictures", "other"]
-        by_run = saccade.Client(server.url, "pictures").predict(test_files[:5])
+def test_several_models_and_files_each_by_its_name(images_run, test_files, tmp_path):
+    exported = saccade.export(images_run, format="onnx", out=tmp_path / "other.onnx")
+    with serving(images_run.path, exported.path) as server:
+        assert [model["name"] for model in saccade.Client(server.url).models()] == ["images", "other"]
+        by_run = saccade.Client(server.url, "images").predict(test_files[:5])
         by_file = saccade.Client(server.url, "other").predict(test_files[:5])
         assert [one.top[0].class_name for one in by_run] == [one.top[0].class_name for one in by_file]
         with pytest.raises(ServerError, match="several models"):
             saccade.Client(server.url).predict(test_files[0])
 
 
-def test_what_can_not_be_served(pictures_run, tmp_path):
+def test_what_can_not_be_served(images_run, tmp_path):
     with pytest.raises(RunError, match="same name"):
-        saccade.serve([pictures_run, pictures_run], port=0)
+        saccade.serve([images_run, images_run], port=0)
     with pytest.raises(RunError, match="is not a run"):
         saccade.serve(tmp_path, port=0)
     with pytest.raises(RunError, match="no confidence is high enough"):
-        saccade.serve(pictures_run, port=0, abstain=0.9999)
+        saccade.serve(images_run, port=0, abstain=0.9999)
     with pytest.raises(SaccadeError, match="can't listen"):
-        saccade.serve(pictures_run, host="203.0.113.1", port=0)
+        saccade.serve(images_run, host="203.0.113.1", port=0)
     for token in ("", "short", "a token with spaces in it", "a-token-with-an-end\n"):
         with pytest.raises(SaccadeError, match="token can't be used"):
-            saccade.serve(pictures_run, port=0, token=token)
+            saccade.serve(images_run, port=0, token=token)
 
 
-def test_a_notebook_is_told_that_it_can_not_be_served_from(pictures_run):
+def test_a_notebook_gets_a_clear_error(images_run):
     async def in_a_cell():
-        saccade.serve(pictures_run, port=0)
+        saccade.serve(images_run, port=0)
 
     with pytest.raises(SaccadeError, match="within a running event loop"):
         asyncio.run(in_a_cell())

@@ -1,4 +1,4 @@
-"""The same picture gets the same answer, or is refused, through predict, the server and every export; odd ones too."""
+"""The same image gets the same answer, or is refused, through predict, the server and every export; odd ones too."""
 
 import csv
 import sys
@@ -18,50 +18,52 @@ from saccade.inference.load_model import open_model
 
 
 def assert_same(found, expected):
-    """Two lists of predictions: the same pictures refused, the others with the same probabilities."""
+    """Two lists of predictions: the same images refused, the others with the same probabilities."""
     for one, other in zip(found, expected, strict=True):
         assert one.name == other.name
-        assert (one.refusal is None) == (other.refusal is None), (one, other)
+        assert (one.unreadable_reason is None) == (other.unreadable_reason is None), (one, other)
         assert {best.class_name: best.probability for best in one.top} == pytest.approx(
             {best.class_name: best.probability for best in other.top}, abs=1e-5
         ), one.name
 
 
-def refusals_in_the_table(files):
-    """Of each odd picture, what the table of odd pictures states: the beginning of the reason, or None."""
+def reasons_in_the_table(files):
+    """Of each odd image, what the table of odd images states: the beginning of the reason, or None."""
     with (Path(__file__).parents[2] / "data" / "odd_images.csv").open(newline="") as stream:
-        rows = {row["path"]: row["detail"] if row["outcome"] == "refused" else None for row in csv.DictReader(stream)}
+        rows = {
+            row["path"]: row["detail"] if row["outcome"] == "unreadable" else None for row in csv.DictReader(stream)
+        }
     return [rows[path.as_posix().partition("odd-images/")[2]] for path in files]
 
 
-def beginning(refusal):
-    return None if refusal is None else refusal.removeprefix("not a picture: ").split(":")[0]
+def beginning(reason):
+    return None if reason is None else reason.removeprefix("not an image: ").split(":")[0]
 
 
-def test_odd_and_transparent_pictures_through_predict_and_the_server(
-    server, pictures_run, odd_files, field_cases, tmp_path
+def test_odd_and_transparent_images_through_predict_and_the_server(
+    server, images_run, odd_files, field_cases, tmp_path
 ):
-    """Both refuse what the table refuses, and see of every other picture what Pillow makes of it over white."""
+    """Both refuse what the table refuses, and see of every other image what Pillow makes of it over white."""
     transparent = [path for path in sorted((field_cases / "transparent").rglob("*")) if path.is_file()]
-    files, refusals = [*odd_files, *transparent], [*refusals_in_the_table(odd_files), *[None] * len(transparent)]
+    files, reasons = [*odd_files, *transparent], [*reasons_in_the_table(odd_files), *[None] * len(transparent)]
     composites = {}
-    for number, (file, refusal) in enumerate(zip(files, refusals, strict=True)):
-        # The decoder of JPEG halves large pictures before they are resized, but not the composite, which is a PNG.
-        if refusal is None and file.stat().st_size < 100_000:
+    for number, (file, reason) in enumerate(zip(files, reasons, strict=True)):
+        # The decoder of JPEG halves large images before they are resized, but not the composite, which is a PNG.
+        if reason is None and file.stat().st_size < 100_000:
             composites[file] = write(tmp_path / f"{number:03}.png", encode(over_white(file.read_bytes()), "PNG"))
-    answered = saccade.predict(pictures_run, [*files, *composites.values()])
-    expected, of_composites = answered[: len(files)], answered[len(files) :]
-    assert [beginning(one.refusal) for one in expected] == refusals
+    predicted = saccade.predict(images_run, [*files, *composites.values()])
+    expected, of_composites = predicted[: len(files)], predicted[len(files) :]
+    assert [beginning(one.unreadable_reason) for one in expected] == reasons
     seen = [replace(one, name="") for file, one in zip(files, expected, strict=True) if file in composites]
     assert len(seen) > 200
     assert_same(seen, [replace(one, name="") for one in of_composites])
     served = saccade.Client(server.url).predict(files)
-    assert [beginning(one.refusal) for one in served] == refusals
+    assert [beginning(one.unreadable_reason) for one in served] == reasons
     assert_same(served, expected)
 
 
 @pytest.mark.nightly
-def test_a_thousand_pictures_through_everything(server, pictures_run, odd_files, shared_data, tmp_path):
+def test_a_thousand_images_through_everything(server, images_run, odd_files, shared_data, tmp_path):
     with tarfile.open(shared_data / "cifar10-jpeg.tar.xz") as archive:
         members = (member for member in archive if member.isfile() and member.name.endswith(".jpg"))
         usual: list[Path] = []
@@ -74,22 +76,26 @@ def test_a_thousand_pictures_through_everything(server, pictures_run, odd_files,
             usual[-1].write_bytes(contents.read())
     files = [*odd_files, *usual]
     assert len(files) == 1_000
-    expected = saccade.predict(pictures_run, files)
-    readable = [file for file, one in zip(files, expected, strict=True) if one.refusal is None]
+    expected = saccade.predict(images_run, files)
+    readable = [file for file, one in zip(files, expected, strict=True) if one.unreadable_reason is None]
     assert_same(saccade.Client(server.url).predict(files), expected)
-    pixels = np.stack([decode(file.read_bytes(), pictures_run.rule).pixels for file in readable])
-    by_name = [{best.class_name: best.probability for best in one.top} for one in expected if one.refusal is None]
-    probabilities = np.array([[row[name] for name in pictures_run.class_names] for row in by_name], np.float32)
+    pixels = np.stack([decode(file.read_bytes(), images_run.preprocessing).pixels for file in readable])
+    by_name = [
+        {best.class_name: best.probability for best in one.top} for one in expected if one.unreadable_reason is None
+    ]
+    probabilities = np.array([[row[name] for name in images_run.class_names] for row in by_name], np.float32)
     check = Check(pixels, probabilities, "odd and usual", None)
-    for form, facts in FORMATS.items():
-        exported = saccade.export(pictures_run, format=form, out=tmp_path / f"model-{form}{facts.suffix}").path
-        if facts.tolerance is None:  # promises accuracy alone, which the export has checked
-            answers = saccade.predict(open_model(exported), readable, top=1)
-            classes = [pictures_run.class_names[best] for best in probabilities.argmax(axis=1)]
-            same = float(np.mean([one.top[0].class_name == name for one, name in zip(answers, classes, strict=True)]))
+    for form, export_format in FORMATS.items():
+        exported = saccade.export(images_run, format=form, out=tmp_path / f"model-{form}{export_format.suffix}").path
+        if export_format.tolerance is None:  # promises accuracy alone, which the export has checked
+            predictions = saccade.predict(open_model(exported), readable, top=1)
+            classes = [images_run.class_names[best] for best in probabilities.argmax(axis=1)]
+            same = float(
+                np.mean([one.top[0].class_name == name for one, name in zip(predictions, classes, strict=True)])
+            )
             assert same > 0.95
         else:
             same = verify(form, exported, check).same_class
         if form in ("onnx", "litert"):
             assert_same(saccade.predict(open_model(exported), files), expected)
-        sys.stdout.write(f"{form}: {len(readable)} of {len(files)} pictures readable, same class {same:.2%}\n")
+        sys.stdout.write(f"{form}: {len(readable)} of {len(files)} images readable, same class {same:.2%}\n")

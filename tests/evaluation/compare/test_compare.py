@@ -11,7 +11,7 @@ from PIL import Image
 import saccade
 from saccade.errors import EvaluationError, RunError
 from saccade.evaluation.compare.significance import compare_correct
-from saccade.runs.predictions import Answers
+from saccade.runs.predictions import Predictions
 from saccade.runs.run import Run
 
 
@@ -26,22 +26,22 @@ def folder(tmp_path, monkeypatch):
 def own(tiny_run):
     """What the run itself answers."""
     saccade.evaluate(tiny_run)
-    return tiny_run.answers("answers.safetensors")
+    return tiny_run.predictions("answers.safetensors")
 
 
 @pytest.fixture
 def made(tiny_run, own, tmp_path):
-    """Makes a copy of the run that is right on the pictures it is told, and changes its records."""
+    """Makes a copy of the run that is right on the images it is told, and changes its records."""
 
-    def make(name, wrong=(), rows=slice(None), labels=None, **changes):
+    def make(name, incorrect=(), rows=slice(None), labels=None, **changes):
         run = _copy(tiny_run, tmp_path / name, **changes)
         labels = own.labels if labels is None else labels
-        said = labels.copy()
-        said[list(wrong)] = (said[list(wrong)] + 1) % 3
+        predicted = labels.copy()
+        predicted[list(incorrect)] = (predicted[list(incorrect)] + 1) % 3
         probabilities = np.full((60, 3), 0.1, np.float32)
-        probabilities[np.arange(60), said] = 0.8
-        run.write_answers("answers.safetensors", Answers(labels[rows], probabilities[rows], own.hashes[rows]))
-        record = {"weights": run.weights_fingerprint(), "one_view_accuracy": None, "total": len(labels[rows])}
+        probabilities[np.arange(60), predicted] = 0.8
+        run.write_predictions("answers.safetensors", Predictions(labels[rows], probabilities[rows], own.hashes[rows]))
+        record = {"weights": run.weights_fingerprint(), "accuracy_without_tta": None, "total": len(labels[rows])}
         run.write_json("report.json", record)
         return run
 
@@ -56,13 +56,13 @@ def _copy(run, path, **changes):
     return Run.open(path)
 
 
-def test_two_runs_are_compared_picture_by_picture(made, folder, tiny_folder):
-    first = made("first", wrong=[0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
-    second = made("second", wrong=[0, 1], recipe={"learning_rate": 0.004})
+def test_two_runs_are_compared_image_by_image(made, folder, tiny_folder):
+    first = made("first", incorrect=[0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+    second = made("second", incorrect=[0, 1], recipe={"learning_rate": 0.004})
     comparison = saccade.compare([first, second.path])
     (pair,) = comparison.pairs
     assert comparison.n == 60
-    assert [contender.accuracies for contender in comparison.contenders] == [(50 / 60,), (58 / 60,)]
+    assert [group.accuracies for group in comparison.contenders] == [(50 / 60,), (58 / 60,)]
     assert (pair.result.first_only, pair.result.second_only) == (0, 8)
     assert pair.result.models_p == pytest.approx(2 / 2**8)
     assert pair.verdict == "second better"
@@ -76,14 +76,14 @@ def test_two_runs_are_compared_picture_by_picture(made, folder, tiny_folder):
     assert sorted(words[6:-4:2]) == sorted(settings)
     assert words[-4:] == ["--seeds", "5", "--out", f"{second.path}-seeds"]
     names = saccade.load(tiny_folder).splits["test"].names
-    assert [picture.name for picture in comparison.differing] == [names[row] for row in range(2, 10)]
+    assert [image.name for image in comparison.differing] == [names[row] for row in range(2, 10)]
     differing = comparison.differing[0]
     assert (differing.true, differing.first, differing.second) == ("null", "one", "null")
 
 
-def test_the_order_of_the_pictures_does_not_matter(made, folder):
-    first = made("first", wrong=range(10))
-    second = made("second", wrong=range(10), rows=np.random.default_rng(0).permutation(60))
+def test_the_order_of_the_images_does_not_matter(made, folder):
+    first = made("first", incorrect=range(10))
+    second = made("second", incorrect=range(10), rows=np.random.default_rng(0).permutation(60))
     comparison = saccade.compare([first, second])
     assert comparison.differing == ()
     assert comparison.pairs[0].result.difference == 0
@@ -94,52 +94,54 @@ def test_the_order_of_the_pictures_does_not_matter(made, folder):
     )
 
 
-def test_only_pictures_that_both_answered_are_compared(made, folder):
-    comparison = saccade.compare([made("first", wrong=[0, 59]), made("second", rows=slice(20, None))])
+def test_only_images_that_both_predicted_are_compared(made, folder):
+    comparison = saccade.compare([made("first", incorrect=[0, 59]), made("second", rows=slice(20, None))])
     assert comparison.n == 40
     assert comparison.contenders[0].accuracy == 39 / 40
-    assert any("the 40 pictures that all runs answered" in note for note in comparison.notes)
+    assert any("the 40 images that all runs answered" in note for note in comparison.notes)
 
 
 def test_groups_of_which_one_is_wrong_on_every_image(made, folder):
-    wrong = [made(f"a{seed}", wrong=range(60), recipe={"seed": seed}) for seed in range(2)]
-    right = [made(f"b{seed}", recipe={"seed": seed, "learning_rate": 0.004}) for seed in range(2)]
-    (pair,) = saccade.compare([*wrong, *right]).pairs
+    incorrect = [made(f"a{seed}", incorrect=range(60), recipe={"seed": seed}) for seed in range(2)]
+    correct = [made(f"b{seed}", recipe={"seed": seed, "learning_rate": 0.004}) for seed in range(2)]
+    (pair,) = saccade.compare([*incorrect, *correct]).pairs
     assert pair.verdict == "second better"
     assert pair.result.difference == 1
     assert 0 < pair.result.interval[0] < 1
 
 
-def test_runs_that_differ_by_seed_alone_are_one_contender(made, folder):
-    seeds = [made(f"a{seed}", wrong=range(seed + 3), recipe={"seed": seed}) for seed in range(3)]
-    other = [made(f"b{seed}", wrong=[], recipe={"seed": seed, "learning_rate": 0.004}) for seed in range(2)]
+def test_runs_that_differ_by_seed_alone_are_one_run_group(made, folder):
+    seeds = [made(f"a{seed}", incorrect=range(seed + 3), recipe={"seed": seed}) for seed in range(3)]
+    other = [made(f"b{seed}", incorrect=[], recipe={"seed": seed, "learning_rate": 0.004}) for seed in range(2)]
     comparison = saccade.compare([seeds[0], other[0], *seeds[1:], other[1]])
-    assert [len(contender.runs) for contender in comparison.contenders] == [3, 2]
-    assert [contender.name for contender in comparison.contenders] == [
+    assert [len(group.runs) for group in comparison.contenders] == [3, 2]
+    assert [group.name for group in comparison.contenders] == [
         "folder on tiny (learning_rate=0.002)", "folder on tiny (learning_rate=0.004)",
     ]  # fmt: skip
     first = comparison.contenders[0]
     assert first.seeds == (0, 1, 2)
     assert first.deviation == pytest.approx(np.std([57, 56, 55], ddof=1) / 60)
-    right = np.ones((3, 60), bool)
-    for row, run in enumerate(right):
+    correct = np.ones((3, 60), bool)
+    for row, run in enumerate(correct):
         run[: row + 3] = False
-    assert comparison.pairs[0].result == compare_correct(right, np.ones((2, 60), bool))
+    assert comparison.pairs[0].result == compare_correct(correct, np.ones((2, 60), bool))
     assert comparison.pairs[0].result.measured
     assert not any("one run of each" in note for note in comparison.notes)
 
 
 def test_where_all_differ_by_seed_alone_each_stands_for_itself(made, folder):
-    runs = [made(f"a{seed}", wrong=range(seed), recipe={"seed": seed, "checkpoint_seconds": seed}) for seed in range(3)]
+    runs = [
+        made(f"a{seed}", incorrect=range(seed), recipe={"seed": seed, "checkpoint_seconds": seed}) for seed in range(3)
+    ]
     comparison = saccade.compare(runs)
-    assert [contender.name for contender in comparison.contenders] == ["a0", "a1", "a2"]
+    assert [group.name for group in comparison.contenders] == ["a0", "a1", "a2"]
     assert [(pair.first, pair.second) for pair in comparison.pairs] == [("a0", "a1"), ("a0", "a2"), ("a1", "a2")]
     assert {pair.verdict for pair in comparison.pairs} == {"not distinguishable"}
 
 
 def test_many_pairs_are_not_called_different_for_being_many(made, folder):
-    """Six pictures right on one side alone: p = 0.03 for a single pair, not for three."""
-    runs = [made("a"), made("b", wrong=range(6)), made("c", wrong=range(3))]
+    """Six images right on one side alone: p = 0.03 for a single pair, not for three."""
+    runs = [made("a"), made("b", incorrect=range(6)), made("c", incorrect=range(3))]
     assert saccade.compare(runs[:2]).pairs[0].verdict == "first better"
     pair = saccade.compare(runs).pairs[0]
     assert pair.verdict == "not distinguishable"
@@ -150,36 +152,36 @@ def test_many_pairs_are_not_called_different_for_being_many(made, folder):
 def test_an_interrupted_training_is_not_another_seed_of_the_whole_one(made, folder):
     runs = [made(f"a{seed}", recipe={"seed": seed}) for seed in range(2)]
     stopped = made("c", recipe={"seed": 2}, status={"state": "interrupted", "epochs": 1})
-    assert [len(contender.runs) for contender in saccade.compare([*runs, stopped]).contenders] == [2, 1]
+    assert [len(group.runs) for group in saccade.compare([*runs, stopped]).contenders] == [2, 1]
 
 
 def test_runs_in_folders_of_the_same_name_are_told_apart_by_their_paths(made, folder):
     runs = [made(f"{parent}/run", recipe={"learning_rate": rate}) for parent, rate in (("a", 0.001), ("b", 0.002))]
-    names = [contender.name for contender in saccade.compare(runs).contenders]
+    names = [group.name for group in saccade.compare(runs).contenders]
     assert names == [str(run.path) for run in runs]
 
 
-def test_what_a_run_cost_is_told(made, folder):
+def test_what_a_run_cost_is_reported(made, folder):
     first = made("first")
-    (first.path / "timings.csv").write_text("epoch,seconds,pictures_per_second\n1,90.5,1\n2,30.25,1\n")
-    contender, other = saccade.compare([first, made("second")]).contenders
-    assert contender.minutes == pytest.approx(120.75 / 60)
-    assert contender.weights == sum(weight.size for weight in first.weights().values())
-    (first.path / "timings.csv").write_text("epoch,seconds,pictures_per_second\n1,-1,1\n")
+    (first.path / "timings.csv").write_text("epoch,seconds,images_per_second\n1,90.5,1\n2,30.25,1\n")
+    group, other = saccade.compare([first, made("second")]).contenders
+    assert group.minutes == pytest.approx(120.75 / 60)
+    assert group.weights == sum(weight.size for weight in first.weights().values())
+    (first.path / "timings.csv").write_text("epoch,seconds,images_per_second\n1,-1,1\n")
     with pytest.raises(RunError, match=r"timings\.csv' is damaged"):
         saccade.compare([first, other.runs[0]])
 
 
 def test_what_is_written_is_what_is_returned_and_nothing_is_overwritten(made, folder):
-    runs = [made("a"), made("b", wrong=[1, 2])]
+    runs = [made("a"), made("b", incorrect=[1, 2])]
     comparison = saccade.compare(runs)
     assert [path.name for path in comparison.files] == ["comparison.json", "comparison.png", "differences.png"]
     assert {path.parent for path in comparison.files} == {folder / "comparisons" / "1"}
     assert json.loads(comparison.files[0].read_text()) == comparison.to_dict()
     for path in comparison.files[1:]:
-        with Image.open(path) as drawing:
-            assert min(drawing.size) > 200
-            assert len(np.unique(np.asarray(drawing.convert("L")))) > 10
+        with Image.open(path) as plot:
+            assert min(plot.size) > 200
+            assert len(np.unique(np.asarray(plot.convert("L")))) > 10
     before = comparison.files[0].stat().st_mtime_ns
     assert saccade.compare(runs).files[0].parent == folder / "comparisons" / "2"
     with pytest.raises(RunError, match="never overwritten"):
@@ -198,15 +200,15 @@ def test_what_has_not_been_evaluated_or_was_trained_since_is_evaluated_first(tin
     assert "'fresh' was evaluated first" in saccade.compare([fresh, other]).notes
 
 
-def test_test_pictures_that_were_trained_on_are_told_of_runs_evaluated_before(made, folder):
-    runs = [made("a"), made("b", wrong=[1])]
+def test_test_images_that_were_trained_on_are_reported_of_runs_evaluated_before(made, folder):
+    runs = [made("a"), made("b", incorrect=[1])]
     rows = (runs[0].path / "split.csv").read_text()
     again = next(row for row in rows.splitlines() if row.startswith("test,")).replace("test,", "train,", 1)
     (runs[0].path / "split.csv").write_text(f"{rows}{again}\n")
-    assert "test pictures that were trained on as well, as identical files: 1" in saccade.compare(runs).notes
+    assert "test images that were trained on as well, as identical files: 1" in saccade.compare(runs).notes
 
 
-def test_on_validation_pictures(tiny_run, folder):
+def test_on_validation_images(tiny_run, folder):
     comparison = saccade.compare([_copy(tiny_run, folder / name) for name in "ab"], split="validation")
     assert comparison.n == 12
     assert comparison.differing == ()
@@ -220,24 +222,27 @@ def test_on_other_data(tiny_run, tiny_folder, folder):
     assert (comparison.n, comparison.data_name) == (55, "others")
 
 
-def test_data_that_is_gone_is_said_and_the_numbers_are_there(made, folder):
-    runs = [made(name, wrong=wrong, data={"source": str(folder / "gone")}) for name, wrong in (("a", []), ("b", [3]))]
+def test_data_that_is_gone_is_reported_and_the_numbers_are_there(made, folder):
+    runs = [
+        made(name, incorrect=incorrect, data={"source": str(folder / "gone")})
+        for name, incorrect in (("a", []), ("b", [3]))
+    ]
     comparison = saccade.compare(runs)
     assert [path.name for path in comparison.files] == ["comparison.json", "comparison.png"]
     assert comparison.differing[0].name is None
     assert any("can't be shown" in note for note in comparison.notes)
 
 
-def test_answers_that_can_not_be_paired_are_refused(made, tiny_run, folder):
+def test_predictions_that_can_not_be_paired_are_refused(made, tiny_run, folder):
     first = made("first")
     names = made("names", data={"class_names": ["null", "one", "three"]})
     with pytest.raises(EvaluationError, match="these runs know other classes") as caught:
         saccade.compare([first, names])
     assert caught.value.found == "the 3 classes of 'names': null, one, three"
-    with pytest.raises(EvaluationError, match="not answered the same pictures") as caught:
+    with pytest.raises(EvaluationError, match="not answered the same images") as caught:
         saccade.compare([made("early", rows=slice(0, 30)), made("late", rows=slice(30, None))])
     assert "--data" in str(caught.value)
-    labels = (tiny_run.answers("answers.safetensors").labels + 1) % 3
+    labels = (tiny_run.predictions("answers.safetensors").labels + 1) % 3
     with pytest.raises(EvaluationError, match="other true classes"):
         saccade.compare([first, made("relabelled", labels=labels)])
     with pytest.raises(EvaluationError, match="at least two runs"):

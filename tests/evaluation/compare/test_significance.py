@@ -17,20 +17,20 @@ from saccade.evaluation.metrics import wilson_interval
 
 
 def _runs(random, seeds, margins, *, spread=0.0, gap=0.0):
-    """Simulated trainings: each picture is right by a chance of its own, which a training's seed moves by `spread`."""
+    """Simulated trainings: each image is right by a chance of its own, which a training's seed moves by `spread`."""
     chances = 1 / (1 + np.exp(-margins))
     slope = (chances * (1 - chances)).mean()
-    moved = (gap + spread * random.normal(size=(seeds, 1))) / slope
-    return random.random((seeds, len(margins))) < 1 / (1 + np.exp(-(margins + moved)))
+    shifted = (gap + spread * random.normal(size=(seeds, 1))) / slope
+    return random.random((seeds, len(margins))) < 1 / (1 + np.exp(-(margins + shifted)))
 
 
 @pytest.mark.parametrize("only", [(0, 0), (0, 1), (0, 6), (3, 3), (5, 16), (16, 5), (400, 470)])
-def test_mcnemars_exact_test_is_a_binomial_test_of_the_pictures_on_which_two_models_differ(only):
+def test_mcnemars_exact_test_is_a_binomial_test_of_the_images_on_which_two_models_differ(only):
     expected = 1.0 if sum(only) == 0 else binomtest(only[0], sum(only), 0.5).pvalue
     assert mcnemar(*only) == pytest.approx(expected, rel=1e-9)
 
 
-def test_the_bootstrap_interval_is_that_of_resampling_picture_by_picture():
+def test_the_bootstrap_interval_is_that_of_resampling_image_by_image():
     random = np.random.default_rng(0)
     differences = random.choice([-1.0, 0.0, 0.5, 1.0], p=[0.1, 0.6, 0.1, 0.2], size=500)
     means = differences[random.integers(0, 500, (20_000, 500))].mean(axis=1)
@@ -50,7 +50,7 @@ def test_two_models_are_counted_by_hand():
     assert (found.first_only, found.second_only) == (2, 3)
     assert found.models_p == 1.0
     assert found.p == 1.0
-    assert found.interval[0] < found.pictures_interval[0] < 0.1 < found.pictures_interval[1] < found.interval[1]
+    assert found.interval[0] < found.images_interval[0] < 0.1 < found.images_interval[1] < found.interval[1]
     assert not found.measured
     assert found.seed_spreads == pytest.approx((significance.DEFAULT_SEED_SPREAD,) * 2)
 
@@ -73,7 +73,7 @@ def test_a_run_beside_itself_is_not_different():
     correct = np.random.default_rng(0).random((1, 200)) < 0.9
     found = compare_correct(correct, correct)
     assert (found.difference, found.p, found.models_p) == (0.0, 1.0, 1.0)
-    assert found.pictures_interval == (0.0, 0.0)
+    assert found.images_interval == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("n", [2, 5, 6, 60])
@@ -100,7 +100,7 @@ def test_images_that_differ_alike_by_a_part_leave_more_doubt_than_by_the_whole(n
     assert found.p == pytest.approx(compare_correct(~correct, correct).p)
 
 
-def test_groups_that_answer_every_image_alike_are_not_known_to_be_equal():
+def test_groups_that_predict_every_image_alike_are_not_known_to_be_equal():
     correct = np.ones((3, 20), bool)
     found = compare_correct(correct, correct)
     assert (found.difference, found.p) == (0, 1)
@@ -117,8 +117,8 @@ def test_the_seed_spread_is_found_again_and_chance_is_no_part_of_it():
     assert seed_spread(_runs(random, 200, margins)) < 0.65 * chance
 
 
-def test_where_pictures_leave_no_doubt_the_test_is_welchs():
-    """Whole pictures right in whole runs: then only the seeds count, and as many as Welch's t-test says."""
+def test_where_images_leave_no_doubt_the_test_is_welchs():
+    """Whole images right in whole runs: then only the seeds count, and as many as Welch's t-test says."""
     random = np.random.default_rng(0)
     accuracies = [random.normal(0.7, 0.05, 5), random.normal(0.76, 0.02, 4)]
     grid = np.random.default_rng(1).permutation(np.linspace(0, 1, 50_000))
@@ -146,13 +146,13 @@ def test_recipes_that_are_alike_are_called_different_in_one_comparison_of_twenty
     assert sum(compare_correct(*pair).p < 0.05 for pair in _alike(runs, spread)) <= MOST_CALLED
 
 
-def test_a_test_that_knows_pictures_alone_calls_too_many_different():
+def test_a_test_that_knows_images_alone_calls_too_many_different():
     """So the check above tells the two apart: three in ten are expected, 77 of 1,000 allowed."""
     differences = [second.mean(axis=0) - first.mean(axis=0) for first, second in _alike((3, 3), 0.01)]
     assert sum(ttest_1samp(each, 0).pvalue < 0.05 for each in differences) > MOST_CALLED
 
 
-def test_a_gap_of_one_and_a_half_points_is_found_with_ten_thousand_pictures(monkeypatch):
+def test_a_gap_of_one_and_a_half_points_is_found_with_ten_thousand_images(monkeypatch):
     """It is found in 89% of 1,000 comparisons: in fewer than 155 of 200 with a chance below one in 100,000."""
     monkeypatch.setattr(significance, "_RESAMPLES", 10)
     random = np.random.default_rng(0)

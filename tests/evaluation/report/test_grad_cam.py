@@ -7,17 +7,17 @@ from keras import layers
 
 from saccade.evaluation.report.grad_cam import GradCam, overlaid
 from saccade.models.build import build_probability_model
-from saccade.recipes import CATALOGUE, get_recipe
+from saccade.recipes import REGISTRY, get_recipe
 
 
 def spots(n, seed):
     """Noise with a bright spot, green for class 0 and red for class 1; where it is, [n, 2], and the classes."""
     draw = np.random.default_rng(seed)
-    pictures = draw.integers(60, 120, (n, 32, 32, 3)).astype(np.uint8)
+    images = draw.integers(60, 120, (n, 32, 32, 3)).astype(np.uint8)
     places, classes = draw.integers(4, 22, (n, 2)), draw.integers(0, 2, n)
-    for picture, (down, right), label in zip(pictures, places, classes, strict=True):
-        picture[down : down + 6, right : right + 6, 1 - label] = 255
-    return pictures, places + 3, classes
+    for image, (down, right), label in zip(images, places, classes, strict=True):
+        image[down : down + 6, right : right + 6, 1 - label] = 255
+    return images, places + 3, classes
 
 
 @pytest.fixture(scope="module")
@@ -32,17 +32,17 @@ def trained():
     x = layers.GlobalMaxPooling2D()(x)
     model = keras.Model(inputs, layers.Dense(2, activation="softmax")(x))
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    pictures, _, classes = spots(600, seed=1)
+    images, _, classes = spots(600, seed=1)
     for _ in range(30):
         for start in range(0, 600, 50):
-            model.train_on_batch(pictures[start : start + 50], classes[start : start + 50])
+            model.train_on_batch(images[start : start + 50], classes[start : start + 50])
     return model
 
 
 def test_a_map_is_highest_where_the_spot_is(trained):
-    pictures, places, classes = spots(60, seed=2)
-    assert (trained.predict_on_batch(pictures).argmax(axis=1) == classes).mean() > 0.95
-    maps = GradCam.of(trained).maps(pictures, classes)
+    images, places, classes = spots(60, seed=2)
+    assert (trained.predict_on_batch(images).argmax(axis=1) == classes).mean() > 0.95
+    maps = GradCam.of(trained).maps(images, classes)
     assert maps.shape == (60, 8, 8)
     highest = np.stack(np.unravel_index(maps.reshape(60, -1).argmax(axis=1), (8, 8)), axis=1) * 4 + 2
     assert (np.abs(highest - places).max(axis=1) <= 6).mean() > 0.9
@@ -50,30 +50,30 @@ def test_a_map_is_highest_where_the_spot_is(trained):
 
 def test_a_network_of_random_weights_looks_elsewhere(trained):
     """The sanity check of Adebayo et al. 2018."""
-    pictures, _, classes = spots(60, seed=3)
-    learned = GradCam.of(trained).maps(pictures, classes).reshape(60, -1)
+    images, _, classes = spots(60, seed=3)
+    trained_maps = GradCam.of(trained).maps(images, classes).reshape(60, -1)
     stranger = keras.models.clone_model(trained)
-    random = GradCam.of(stranger).maps(pictures, classes).reshape(60, -1)
-    same = [np.corrcoef(one, other)[0, 1] for one, other in zip(learned, random, strict=True) if other.any()]
+    random = GradCam.of(stranger).maps(images, classes).reshape(60, -1)
+    same = [np.corrcoef(one, other)[0, 1] for one, other in zip(trained_maps, random, strict=True) if other.any()]
     assert np.mean(same) < 0.6
-    again = GradCam.of(trained).maps(pictures, classes).reshape(60, -1)
-    np.testing.assert_array_equal(again, learned)
+    again = GradCam.of(trained).maps(images, classes).reshape(60, -1)
+    np.testing.assert_array_equal(again, trained_maps)
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+@pytest.mark.parametrize("name", REGISTRY)
 def test_every_network_has_maps_between_0_and_1(name):
-    model = build_probability_model(get_recipe(name), height=32, width=32, classes=3, views=1)
-    pictures, _, _ = spots(4, seed=4)
-    maps = GradCam.of(model).maps(pictures, np.array([0, 1, 2, 0]))
+    model = build_probability_model(get_recipe(name), height=32, width=32, classes=3, tta_views=1)
+    images, _, _ = spots(4, seed=4)
+    maps = GradCam.of(model).maps(images, np.array([0, 1, 2, 0]))
     assert min(maps.shape[1:]) >= 6
     assert maps.min() >= 0
     assert set(maps.max(axis=(1, 2))) <= {0, 1}
 
 
 def test_a_drawn_map_leaves_bright_what_it_lights():
-    picture = np.full((32, 32, 3), 100, np.uint8)
+    image = np.full((32, 32, 3), 100, np.uint8)
     found = np.zeros((8, 8), np.float32)
     found[:, :4] = 1
-    drawn = overlaid(picture, found)
-    assert drawn.shape == picture.shape
+    drawn = overlaid(image, found)
+    assert drawn.shape == image.shape
     assert drawn[:, :12].mean() > 100 > 3 * drawn[:, 20:].mean() - 10

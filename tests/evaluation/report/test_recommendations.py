@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from saccade.cli.main import cli
-from saccade.data.dataset import PictureRule
+from saccade.data.dataset import Preprocessing
 from saccade.errors import DataNotFoundError
 from saccade.evaluation.metrics import measure
 from saccade.evaluation.report.recommendations import Numbers, next_steps
@@ -21,7 +21,7 @@ NAMES = ("cat", "deer", "dog")
 
 
 def measured(wrong, n=3000):
-    """Metrics of three classes of n/3 pictures; `wrong` says how many of a class are taken for another."""
+    """Metrics of three classes of n/3 images; `wrong` says how many of a class are taken for another."""
     labels = np.arange(n) % 3
     probabilities = np.full((n, 3), 0.01)
     predicted = labels.copy()
@@ -39,10 +39,10 @@ def epoch(number, accuracy, validation):
 
 
 def trained(recipe="fast", side=32, path="runs/a", source="photos", **settings):
-    """A run, as a value, of pictures of side x side pixels."""
+    """A run, as a value, of images of side x side pixels."""
     data = DataRecord(
-        name="photos", source=source, fingerprint="", class_names=NAMES, rule=PictureRule(side, side),
-        pictures={"train": 3000}, refused=0, notes=(),
+        name="photos", source=source, fingerprint="", class_names=NAMES, preprocessing=Preprocessing(side, side),
+        images={"train": 3000}, unreadable=0, notes=(),
     )  # fmt: skip
     return Run(Path(path), get_recipe(recipe).with_settings(settings), data)
 
@@ -50,13 +50,13 @@ def trained(recipe="fast", side=32, path="runs/a", source="photos", **settings):
 GOOD = Numbers(
     run=trained(),
     class_names=NAMES,
-    training_pictures=(1000, 1000, 1000),
+    training_images=(1000, 1000, 1000),
     metrics=measured({(0, 1): 10, (1, 2): 10, (2, 0): 10}),
     n=3000,
     confident_mistakes=0,
     history=[epoch(n + 1, 0.98, 0.985) for n in range(8)],
-    calibration=Calibration(temperature=1.1, pictures=300, log_loss_before=0.1, log_loss_after=0.1),
-    refused=0,
+    calibration=Calibration(temperature=1.1, images=300, log_loss_before=0.1, log_loss_after=0.1),
+    unreadable=0,
 )
 
 
@@ -74,19 +74,19 @@ def test_a_pair_of_classes_with_many_mistakes_is_named():
     assert "80% of all mistakes (80 of 100) are between 'cat' and 'dog'" in first
 
 
-def test_few_training_pictures_ask_for_a_transfer_unless_it_was_one():
+def test_few_training_images_ask_for_a_transfer_unless_it_was_one():
     weak = measured({(0, 1): 200, (1, 2): 200, (2, 0): 200})
-    (told,) = [
-        step for step in next_steps(replace(GOOD, metrics=weak, training_pictures=(40, 60, 50)))
-        if "50 training pictures of the median class" in step.reason
+    (chosen,) = [
+        step for step in next_steps(replace(GOOD, metrics=weak, training_images=(40, 60, 50)))
+        if "50 training images of the median class" in step.reason
     ]  # fmt: skip
-    assert told.command == "saccade train photos --from EfficientNetV2B0"
+    assert chosen.command == "saccade train photos --from EfficientNetV2B0"
     transferred = [epoch(1, 0.9, 0.9).model_copy(update={"phase": "head"}), *GOOD.history[1:]]
-    for changes in ({"metrics": weak}, {"training_pictures": (50, 50, 50)}):
+    for changes in ({"metrics": weak}, {"training_images": (50, 50, 50)}):
         assert not [reason for reason in reasons(**changes) if "began from nothing" in reason]
     assert not [
         reason
-        for reason in reasons(metrics=weak, training_pictures=(50, 50, 50), history=transferred)
+        for reason in reasons(metrics=weak, training_images=(50, 50, 50), history=transferred)
         if "began from nothing" in reason
     ]
 
@@ -97,8 +97,8 @@ def test_a_validation_accuracy_that_still_rises_asks_for_more_epochs():
     assert "still rose by 2.0 points" in step.reason
 
 
-def test_what_does_not_carry_over_is_told_with_both_accuracies():
-    assert any("99.0% of the training pictures and on 80.0%" in reason
+def test_what_does_not_carry_over_is_reported_with_both_accuracies():
+    assert any("99.0% of the training images and on 80.0%" in reason
                for reason in reasons(history=[epoch(1, 0.99, 0.8)]))  # fmt: skip
 
 
@@ -152,22 +152,24 @@ def test_a_printed_command_is_one_that_train_takes(tmp_path, monkeypatch):
 
 def test_a_class_that_is_found_less_often_beyond_chance_is_named():
     weak = measured({(1, 0): 300, (0, 1): 10})
-    (told,) = [step for step in next_steps(replace(GOOD, metrics=weak)) if "'deer' is found in 70.0%" in step.reason]
-    assert told.command == ""
-    few = replace(GOOD, metrics=weak, training_pictures=(1000, 200, 1000))
-    (told,) = [step for step in next_steps(few) if "'deer' is found" in step.reason]
-    assert "200 training pictures, the median class 1,000" in told.reason
-    assert "class_weights=true" in told.command
+    (chosen,) = [step for step in next_steps(replace(GOOD, metrics=weak)) if "'deer' is found in 70.0%" in step.reason]
+    assert chosen.command == ""
+    few = replace(GOOD, metrics=weak, training_images=(1000, 200, 1000))
+    (chosen,) = [step for step in next_steps(few) if "'deer' is found" in step.reason]
+    assert "200 training images, the median class 1,000" in chosen.reason
+    assert "class_weights=true" in chosen.command
     assert not any("is found in" in reason for reason in reasons(metrics=measured({(1, 0): 12, (0, 1): 10})))
 
 
-def test_few_test_pictures_doubtful_labels_and_unreadable_files():
-    assert any("With 60 test pictures" in reason for reason in reasons(metrics=measured({(0, 1): 6}, n=60), n=60))
-    assert any("7 answers are wrong at a confidence of 95%" in reason for reason in reasons(confident_mistakes=7))
-    assert any("3 pictures could not be read" in reason for reason in reasons(refused=3))
+def test_few_test_images_doubtful_labels_and_unreadable_files():
+    assert any("With 60 test images" in reason for reason in reasons(metrics=measured({(0, 1): 6}, n=60), n=60))
+    assert any(
+        "7 predictions are incorrect at a confidence of 95%" in reason for reason in reasons(confident_mistakes=7)
+    )
+    assert any("3 images could not be read" in reason for reason in reasons(unreadable=3))
 
 
-def test_a_run_without_validation_pictures_is_asked_for_some_if_its_confidence_is_off():
+def test_a_run_without_validation_images_is_asked_for_some_if_its_confidence_is_off():
     off = measured({(0, 1): 300, (1, 2): 300})
-    assert any("no validation pictures" in reason for reason in reasons(calibration=None, metrics=off))
-    assert not any("no validation pictures" in reason for reason in reasons(metrics=off))
+    assert any("no validation images" in reason for reason in reasons(calibration=None, metrics=off))
+    assert not any("no validation images" in reason for reason in reasons(metrics=off))

@@ -55,7 +55,7 @@ def test_it_is_evaluated_only_if_that_was_not_done_for_these_weights(reported):
     saccade.report(reported)
 
 
-def test_data_that_changed_is_told(reported, tiny_folder, tmp_path):
+def test_data_that_changed_is_reported(reported, tiny_folder, tmp_path):
     data = shutil.copytree(tiny_folder, tmp_path / "data")
     run = Run.open(shutil.copytree(reported.path, tmp_path / "run"))
     record = json.loads((run.path / "data.json").read_text())
@@ -70,37 +70,37 @@ def test_data_that_is_gone_can_be_named_anew(reported, tmp_path):
     record = json.loads((run.path / "data.json").read_text())
     (run.path / "data.json").write_text(json.dumps(record | {"source": str(tmp_path / "gone")}))
     for use in (saccade.report, saccade.evaluate):
-        with pytest.raises(DataNotFoundError, match="there is no data called") as told:
+        with pytest.raises(DataNotFoundError, match="there is no data called") as caught:
             use(run.path)
-        assert "--data" in str(told.value.remedy)
-    with pytest.raises(DataNotFoundError) as told:
+        assert "--data" in str(caught.value.remedy)
+    with pytest.raises(DataNotFoundError) as caught:
         saccade.predict(run.path, f"{tmp_path / 'gone'}:test:0")
-    assert told.value.remedy is None
+    assert caught.value.remedy is None
 
 
-def test_the_page_is_of_the_test_pictures_that_evaluate_scored(run_copy, tiny_folder, tmp_path):
-    """The data has no test split of its own, and the run kept an earlier run's: split.csv says what was tested."""
+def test_the_page_is_of_the_test_images_that_evaluate_scored(run_copy, tiny_folder, tmp_path):
+    """The data has no test split of its own, and the run kept a previous run's: split.csv says what was tested."""
     data = saccade.load(shutil.copytree(tiny_folder / "train", tmp_path / "pool"))
-    pictures = in_order([data.splits["train"], data.splits["test"]])
+    images = in_order([data.splits["train"], data.splits["test"]])
     of_each: dict[SplitName, slice] = {"test": slice(0, 8), "validation": slice(8, 12), "train": slice(12, 40)}
     places = np.arange(120).reshape(3, 40)
-    parts = {name: pictures.subset(places[:, own].ravel()) for name, own in of_each.items()}
+    splits = {name: images.subset(places[:, own].ravel()) for name, own in of_each.items()}
     record = json.loads((run_copy.path / "data.json").read_text())
     changes = {"source": str(tmp_path / "pool"), "fingerprint": data.fingerprint}
     (run_copy.path / "data.json").write_text(json.dumps(record | changes))
     run = Run.open(run_copy.path)
-    run.write_split(parts)
+    run.write_split(splits)
     (run.path / "report.json").unlink(missing_ok=True)  # another test may have evaluated the run that this one is of
 
     page = saccade.report(run).page.read_text()
 
-    (pictures_of_page,) = re.findall(r'<script type="application/json" id="pictures">(.*?)</script>', page)
-    shown = json.loads(pictures_of_page)
-    assert {picture["name"] for picture in shown["pictures"].values()} == set(parts["test"].names)
+    (images_of_page,) = re.findall(r'<script type="application/json" id="images">(.*?)</script>', page)
+    shown = json.loads(images_of_page)
+    assert {image["name"] for image in shown["images"].values()} == set(splits["test"].names)
     assert json.loads((run.path / "report.json").read_text())["n"] == 24
 
 
-def test_test_pictures_that_were_trained_on_are_told(reported, tmp_path):
+def test_test_images_that_were_trained_on_are_reported(reported, tmp_path):
     """Of the data's own splits nobody promises that no file stands in two of them."""
     run = Run.open(shutil.copytree(reported.path, tmp_path / "run"))
     header, *rows = (run.path / "split.csv").read_text().splitlines()
@@ -108,23 +108,23 @@ def test_test_pictures_that_were_trained_on_are_told(reported, tmp_path):
     again = [row.replace("test,", "train,", 1) for row in tested[:5]]
     again += [row.replace("test,", "validation,", 1) for row in tested[5:7]]
     (run.path / "split.csv").write_text("\n".join([header, *rows, *again, ""]))
-    answers = run.answers("answers.safetensors")
-    rest = measure(answers.labels[7:], answers.probabilities[7:])
+    predictions = run.predictions("answers.safetensors")
+    rest = measure(predictions.labels[7:], predictions.probabilities[7:])
 
     saccade.report(run)
 
     card, page = ((run.path / name).read_text() for name in ("README.md", "report.html"))
     clean_card, clean_page = ((reported.path / name).read_text() for name in ("README.md", "report.html"))
-    assert "5 of them were trained on, 2 of them are validation pictures" in card
+    assert "5 of them were trained on, 2 of them are validation images" in card
     assert f"On the other 53 the accuracy is {rest.accuracy:.2%}" in card
     assert "7 of them were used to train or to validate" in page
-    assert "test pictures that were trained on as well, as identical files: 5" in page
-    for claim, clean, told in (
+    assert "test images that were trained on as well, as identical files: 5" in page
+    for claim, clean, message in (
         ("none of them was used to train or to validate", clean_card, card),
         ("none was used to train or to validate", clean_page, page),
     ):
         assert claim in clean
-        assert claim not in told
+        assert claim not in message
 
 
 def test_card_and_page_of_a_transferred_run_say_what_is_not_known(reported, tmp_path):
@@ -132,21 +132,21 @@ def test_card_and_page_of_a_transferred_run_say_what_is_not_known(reported, tmp_
     run.write_source(SourceRecord(name="older-run", fingerprint="0" * 64))
     saccade.report(run)
     for name in ("README.md", "report.html"):
-        assert "Which pictures older-run was trained on is not kept in this run" in (run.path / name).read_text()
-        assert "Which pictures" not in (reported.path / name).read_text()
+        assert "Which images older-run was trained on is not kept in this run" in (run.path / name).read_text()
+        assert "Which images" not in (reported.path / name).read_text()
 
 
 def test_a_run_without_mistakes_has_a_page_too(reported, tmp_path):
     run = Run.open(shutil.copytree(reported.path, tmp_path / "run"))
-    answers = run.answers("answers.safetensors")
-    perfect = np.eye(3, dtype=np.float32)[answers.labels]
-    run.write_answers("answers.safetensors", replace(answers, probabilities=perfect))
+    predictions = run.predictions("answers.safetensors")
+    perfect = np.eye(3, dtype=np.float32)[predictions.labels]
+    run.write_predictions("answers.safetensors", replace(predictions, probabilities=perfect))
 
     page = saccade.report(run).page.read_text()
 
     assert "<p>There is none.</p>" in page
-    assert "<h3>Right answers</h3>" in page
-    assert "<h3>Wrong answers</h3>" not in page
+    assert "<h3>Correct predictions</h3>" in page
+    assert "<h3>Incorrect predictions</h3>" not in page
 
 
 def test_names_are_text_and_nothing_else(tiny_folder, tmp_path, tmp_path_factory):
@@ -167,9 +167,9 @@ def test_names_are_text_and_nothing_else(tiny_folder, tmp_path, tmp_path_factory
         assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_a_cell_shows_its_pictures_and_a_column_sorts(reported, tmp_path):
-    answers = reported.answers("answers.safetensors")
-    matrix = measure(answers.labels, answers.probabilities).confusion_matrix
+def test_a_cell_shows_its_images_and_a_column_sorts(reported, tmp_path):
+    predictions = reported.predictions("answers.safetensors")
+    matrix = measure(predictions.labels, predictions.probabilities).confusion_matrix
     with opened(reported.path / "report.html", tmp_path) as browser:
         cells = {cell.get_attribute("data-cell"): cell for cell in browser.find_elements("css selector", "[data-cell]")}
         assert set(cells) == {f"{row},{column}" for row, column in zip(*np.nonzero(matrix), strict=True)}
@@ -179,10 +179,10 @@ def test_a_cell_shows_its_pictures_and_a_column_sorts(reported, tmp_path):
             shown = browser.find_element("id", "cell")
             names = reported.class_names
             assert f"{names[row]} taken for {names[column]}: {matrix[row, column]}" in shown.text
-            pictures = shown.find_elements("tag name", "img")
-            assert len(pictures) == min(matrix[row, column], 24)
-            assert all(picture.get_property("naturalWidth") == 32 for picture in pictures)
-            assert all(f"/{names[row]}/" in picture.get_attribute("alt") for picture in pictures)
+            images = shown.find_elements("tag name", "img")
+            assert len(images) == min(matrix[row, column], 24)
+            assert all(image.get_property("naturalWidth") == 32 for image in images)
+            assert all(f"/{names[row]}/" in image.get_attribute("alt") for image in images)
         recall = browser.find_elements("css selector", ".sortable thead button")[2]
         for order, sign in (("descending", -1), ("ascending", 1)):
             recall.send_keys(" ")

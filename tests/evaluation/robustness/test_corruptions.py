@@ -16,7 +16,7 @@ ROWS = np.arange(100, 112)
 
 
 @pytest.fixture(scope="module")
-def pictures():
+def images():
     """Twelve cut-outs of a photograph, 32x40 pixels, not square on purpose."""
     photograph = Image.fromarray(load_sample_image("china.jpg")).resize((160, 96), Image.Resampling.BICUBIC)
     pixels = np.asarray(photograph)
@@ -29,36 +29,34 @@ def test_there_are_seven_of_five_strengths():
 
 
 @EVERY
-def test_strength_0_changes_nothing_and_the_pictures_given_stay_as_they_are(corruption, pictures):
-    before = pictures.copy()
-    np.testing.assert_array_equal(corruption(pictures, 0, ROWS), before)
+def test_strength_0_changes_nothing_and_the_images_given_stay_as_they_are(corruption, images):
+    before = images.copy()
+    np.testing.assert_array_equal(corruption(images, 0, ROWS), before)
     for strength in STRENGTHS:
-        made = corruption(pictures, strength, ROWS)
-        assert (made.dtype, made.shape) == (np.uint8, pictures.shape)
-        assert not np.shares_memory(made, pictures)
-    np.testing.assert_array_equal(pictures, before)
+        made = corruption(images, strength, ROWS)
+        assert (made.dtype, made.shape) == (np.uint8, images.shape)
+        assert not np.shares_memory(made, images)
+    np.testing.assert_array_equal(images, before)
 
 
 @EVERY
-def test_each_strength_changes_pictures_more_than_the_one_before(corruption, pictures):
-    changes = [
-        np.abs(corruption(pictures, strength, ROWS).astype(float) - pictures).mean() for strength in (0, *STRENGTHS)
-    ]
+def test_each_strength_changes_images_more_than_the_one_before(corruption, images):
+    changes = [np.abs(corruption(images, strength, ROWS).astype(float) - images).mean() for strength in (0, *STRENGTHS)]
     assert np.all(np.diff(changes) > 0), changes
 
 
 @EVERY
-def test_a_picture_is_corrupted_alike_in_whatever_company(corruption, pictures):
-    together = corruption(pictures, 3, ROWS)
-    np.testing.assert_array_equal(corruption(pictures, 3, ROWS), together)
+def test_an_image_is_corrupted_alike_in_whatever_company(corruption, images):
+    together = corruption(images, 3, ROWS)
+    np.testing.assert_array_equal(corruption(images, 3, ROWS), together)
     for few in (slice(5, 6), slice(3, 9), [11, 0, 7]):
-        np.testing.assert_array_equal(corruption(pictures[few], 3, ROWS[few]), together[few])
+        np.testing.assert_array_equal(corruption(images[few], 3, ROWS[few]), together[few])
 
 
-def test_noise_has_its_deviation_and_is_drawn_anew_for_each_picture():
-    grey = np.full((50, 32, 32, 3), 128, np.uint8)
+def test_noise_has_its_deviation_and_is_drawn_anew_for_each_image():
+    gray = np.full((50, 32, 32, 3), 128, np.uint8)
     noise = BY_NAME["noise"]
-    made = noise(grey, 5, np.arange(50)).astype(float) - 128
+    made = noise(gray, 5, np.arange(50)).astype(float) - 128
     assert made.std() == pytest.approx(noise.amounts[4], rel=0.02)
     assert abs(made.mean()) < 0.5
     assert abs(np.corrcoef(made[0].ravel(), made[1].ravel())[0, 1]) < 0.1
@@ -76,52 +74,52 @@ def test_a_blurred_point_is_a_gaussian_of_its_width():
     np.testing.assert_allclose(made, expected, atol=0.6)
 
 
-def test_brightness_goes_up_or_down_by_the_same_for_all_of_a_picture():
-    grey = np.full((40, 8, 8, 3), 128, np.uint8)
-    made = BY_NAME["brightness"](grey, 2, np.arange(40)).astype(int) - 128
+def test_brightness_goes_up_or_down_by_the_same_for_all_of_an_image():
+    gray = np.full((40, 8, 8, 3), 128, np.uint8)
+    made = BY_NAME["brightness"](gray, 2, np.arange(40)).astype(int) - 128
     assert set(np.unique(made)) == {-50, 50}
-    assert all(len(np.unique(picture)) == 1 for picture in made)
+    assert all(len(np.unique(image)) == 1 for image in made)
     assert 8 <= (made[:, 0, 0, 0] > 0).sum() <= 32
 
 
-def test_contrast_shrinks_about_the_mean_colour(pictures):
-    made = BY_NAME["contrast"](pictures, 2, ROWS).astype(float)
-    np.testing.assert_allclose(made.mean(axis=(1, 2)), pictures.mean(axis=(1, 2)), atol=0.5)
-    assert made.std(axis=(1, 2)) == pytest.approx(0.5 * pictures.std(axis=(1, 2)), abs=0.5)
+def test_contrast_shrinks_about_the_mean_color(images):
+    made = BY_NAME["contrast"](images, 2, ROWS).astype(float)
+    np.testing.assert_allclose(made.mean(axis=(1, 2)), images.mean(axis=(1, 2)), atol=0.5)
+    assert made.std(axis=(1, 2)) == pytest.approx(0.5 * images.std(axis=(1, 2)), abs=0.5)
 
 
-def test_jpeg_is_pillows_at_that_quality(pictures):
+def test_jpeg_is_pillows_at_that_quality(images):
     for quality, strength in zip(BY_NAME["JPEG"].amounts, STRENGTHS, strict=True):
         stream = io.BytesIO()
-        Image.fromarray(pictures[4]).save(stream, "JPEG", quality=int(quality))
-        made = BY_NAME["JPEG"](pictures[4:5], strength, ROWS[:1])
+        Image.fromarray(images[4]).save(stream, "JPEG", quality=int(quality))
+        made = BY_NAME["JPEG"](images[4:5], strength, ROWS[:1])
         np.testing.assert_array_equal(made[0], np.asarray(Image.open(stream)))
 
 
-def test_shifts_are_scipys_by_whole_pixels_at_the_right_distance_in_many_directions(pictures):
-    square = pictures[:, :, :32]
+def test_shifts_are_scipys_by_whole_pixels_at_the_right_distance_in_many_directions(images):
+    square = images[:, :, :32]
     made = BY_NAME["shift"](square, 4, ROWS)
-    moves = set()
-    for picture, moved in zip(square, made, strict=True):
+    offsets = set()
+    for image, shifted in zip(square, made, strict=True):
         fits = [
             (down, right)
             for down in range(-8, 9)
             for right in range(-8, 9)
-            if np.array_equal(scipy_shift(picture, (down, right, 0), order=0, mode="nearest"), moved)
+            if np.array_equal(scipy_shift(image, (down, right, 0), order=0, mode="nearest"), shifted)
         ]
         assert len(fits) == 1
         assert np.hypot(*fits[0]) == pytest.approx(0.25 * 32, abs=0.75)
-        moves.add(fits[0])
-    assert len(moves) > 8
+        offsets.add(fits[0])
+    assert len(offsets) > 8
 
 
-def test_turns_are_pillows_by_the_angle_either_way(pictures):
-    made = BY_NAME["rotation"](pictures, 3, ROWS)
+def test_turns_are_pillows_by_the_angle_either_way(images):
+    made = BY_NAME["rotation"](images, 3, ROWS)
     directions = set()
-    for picture, turned in zip(pictures, made, strict=True):
+    for image, turned in zip(images, made, strict=True):
         gaps = {}
         for degrees in (-15, 15):
-            expected = np.asarray(Image.fromarray(picture).rotate(degrees, Image.Resampling.BILINEAR), float)
+            expected = np.asarray(Image.fromarray(image).rotate(degrees, Image.Resampling.BILINEAR), float)
             gaps[degrees] = np.abs(expected - turned)[8:24, 10:30].mean()
         best = min(gaps, key=lambda degrees: gaps[degrees])
         assert gaps[best] < 1 < gaps[-best]

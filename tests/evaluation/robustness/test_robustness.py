@@ -1,4 +1,4 @@
-"""Robustness on a real small run: the numbers are those of its own answers to corrupted pictures."""
+"""Robustness on a real small run: the numbers are those of its own answers to corrupted images."""
 
 import json
 import shutil
@@ -24,10 +24,10 @@ def run(tiny_run, tmp_path):
     return saccade.Run.open(path)
 
 
-def test_the_numbers_are_those_of_the_runs_own_answers(run, tiny_folder, monkeypatch):
+def test_the_numbers_are_those_of_the_runs_own_predictions(run, tiny_folder, monkeypatch):
     test = saccade.load(tiny_folder).splits["test"]
     predictor = Predictor.from_run(run)
-    # Chunks that do not divide the 60 pictures.
+    # Chunks that do not divide the 60 images.
     monkeypatch.setattr(module, "_PIXELS_AT_ONCE", 25 * 32 * 32)
     found = measure_robustness(run)
     assert (found.n, found.data_name, found.split) == (60, "tiny", "test")
@@ -35,10 +35,10 @@ def test_the_numbers_are_those_of_the_runs_own_answers(run, tiny_folder, monkeyp
     assert [corrupted.name for corrupted in found.corruptions] == [corruption.name for corruption in CORRUPTIONS]
     for corrupted, corruption in zip(found.corruptions, CORRUPTIONS, strict=True):
         for strength in (1, 4):
-            pictures = corruption(test.take(slice(None)), strength, test.rows)
-            right = int((predictor.probabilities(pictures).argmax(axis=1) == test.labels).sum())
-            assert corrupted.accuracies[strength - 1] == right / 60
-            assert corrupted.intervals[strength - 1] == wilson_interval(right, 60)
+            images = corruption(test.take(slice(None)), strength, test.rows)
+            correct = int((predictor.probabilities(images).argmax(axis=1) == test.labels).sum())
+            assert corrupted.accuracies[strength - 1] == correct / 60
+            assert corrupted.intervals[strength - 1] == wilson_interval(correct, 60)
     accuracies = np.array([corrupted.accuracies for corrupted in found.corruptions])
     assert accuracies.shape == (7, 5)
     assert found.mean == pytest.approx(accuracies.mean())
@@ -55,10 +55,10 @@ def test_what_is_written_is_what_is_printed_and_fixes_apply(run, tiny_folder, tm
     files = [Path(file) for file in found["files"]]
     mark = f"-validation-tiny-{fingerprint[:8]}"
     assert [path.name for path in files] == [f"robustness{mark}.json", f"robustness{mark}.png"]
-    assert "fixes applied: 0 pictures dropped, 1 relabelled" in found["notes"]
+    assert "fixes applied: 0 images dropped, 1 relabelled" in found["notes"]
     assert json.loads(files[0].read_text()) == found
-    with Image.open(files[1]) as drawing:
-        assert drawing.format == "PNG"
+    with Image.open(files[1]) as plot:
+        assert plot.format == "PNG"
     assert not list(run.path.glob("report*"))
 
 
@@ -66,11 +66,11 @@ def test_the_command_line_prints_a_table(run):
     result = CliRunner().invoke(cli, ["evaluate", str(run.path), "--corruptions"])
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
-    told = json.loads((run.path / "robustness.json").read_text())
-    assert f"mean over all corruptions             {told['mean_corrupted_accuracy']:.2%}" in lines
-    for name, corrupted in told["corruptions"].items():
+    written = json.loads((run.path / "robustness.json").read_text())
+    assert f"mean over all corruptions           {written['mean_corrupted_accuracy']:.2%}" in lines
+    for name, corrupted in written["corruptions"].items():
         row = next(line for line in lines if line.startswith(f"{name} "))
         assert row.split()[1:] == [f"{x:.1%}" for x in (*corrupted["accuracies"], corrupted["mean_accuracy"])]
     assert f"  {run.path.resolve() / 'robustness.png'}" in lines
     result = CliRunner().invoke(cli, ["evaluate", str(run.path), "--corruptions", "--json"])
-    assert json.loads(result.stdout) == told
+    assert json.loads(result.stdout) == written

@@ -11,7 +11,7 @@ from saccade.models.batchnorm_folding import fold_normalization
 from saccade.models.build import build_probability_model
 from saccade.models.onnx.to_onnx import to_onnx
 from saccade.models.temperature_scaling import divide_logits
-from saccade.recipes import CATALOGUE, get_recipe
+from saccade.recipes import REGISTRY, get_recipe
 
 
 def normalizations(model):
@@ -36,12 +36,12 @@ def as_if_trained(model, seed):
     return model
 
 
-def answers(contents, pixels):
+def predictions(contents, pixels):
     session = onnxruntime.InferenceSession(contents, providers=["CPUExecutionProvider"])
     return session.run(["probabilities"], {"pixels": pixels})[0]
 
 
-@pytest.mark.parametrize("recipe", list(CATALOGUE))
+@pytest.mark.parametrize("recipe", list(REGISTRY))
 def test_every_family_says_what_its_network_says(recipe):
     model = as_if_trained(build_probability_model(get_recipe(recipe), height=20, width=27, classes=5), seed=1)
     noise = np.random.default_rng(2).uniform(0, 255, (3, 20, 27, 3))
@@ -50,8 +50,8 @@ def test_every_family_says_what_its_network_says(recipe):
     onnx.checker.check_model(onnx.load_from_string(contents), full_check=True)
     expected = model.predict_on_batch(pixels)
     assert np.ptp(expected, axis=0).max() > 1e-3
-    np.testing.assert_allclose(answers(contents, pixels), expected, atol=1e-5)
-    np.testing.assert_allclose(answers(contents, pixels[1:2]), expected[1:2], atol=1e-5)
+    np.testing.assert_allclose(predictions(contents, pixels), expected, atol=1e-5)
+    np.testing.assert_allclose(predictions(contents, pixels[1:2]), expected[1:2], atol=1e-5)
 
 
 def test_weights_that_several_views_share_are_stored_once():
@@ -88,7 +88,7 @@ def test_a_layer_without_a_rule_is_named(layer):
         layers.MaxPooling2D(3, strides=2, padding="same"),
     ],
 )
-def test_padding_depends_on_the_size_of_the_picture_as_in_keras(layer, side):
+def test_padding_depends_on_the_size_of_the_image_as_in_keras(layer, side):
     pixels = keras.Input((side, side + 1, 3))
     model = keras.Model(pixels, layers.Flatten()(type(layer).from_config(layer.get_config())(pixels)))
     same_as_keras(model, np.random.default_rng(0).normal(size=(2, side, side + 1, 3)))
@@ -101,7 +101,7 @@ def test_activations_are_those_of_keras(activation):
     same_as_keras(model, np.linspace(-6, 6, 48).reshape(1, 4, 4, 3))
 
 
-def test_zeros_around_a_picture_count_in_the_pooling_after_them():
+def test_zeros_around_an_image_count_in_the_pooling_after_them():
     # ONNX Runtime would take them for the padding of the pooling, which is the lowest number.
     pixels = keras.Input((6, 6, 3))
     model = keras.Model(pixels, layers.Flatten()(layers.MaxPooling2D(3, 2)(layers.ZeroPadding2D()(pixels))))
@@ -111,4 +111,4 @@ def test_zeros_around_a_picture_count_in_the_pooling_after_them():
 def same_as_keras(model, pixels):
     pixels = pixels.astype(np.float32)
     contents = to_onnx(fold_normalization(model), {})
-    np.testing.assert_allclose(answers(contents, pixels), model.predict_on_batch(pixels), atol=1e-6)
+    np.testing.assert_allclose(predictions(contents, pixels), model.predict_on_batch(pixels), atol=1e-6)

@@ -9,8 +9,8 @@ from saccade.training.time_budget.budget import (
     Work,
     first_pace,
     graphs_ahead,
+    images_within,
     mean_seconds,
-    pictures_within,
     replanned,
     require_enough,
     reserve,
@@ -19,7 +19,7 @@ from saccade.training.time_budget.budget import (
     sized,
     sizes_are_free,
     sizes_to_try,
-    wanted_pictures,
+    wanted_images,
 )
 from saccade.training.time_budget.plan_summary import plan_in_words
 
@@ -27,10 +27,10 @@ FAST = get_recipe("fast")
 # 16, 20, 20, 24, 24, 26, 26, 26 pixels of 32, in eight epochs.
 PIXELS = [256, 400, 400, 576, 576, 676, 676, 676]
 CIFAR = Work(FAST, 32, 32, training=45_000, validation=5_000)
-COSTS = Costs(picture=1e-4, pixel=2e-6, graph=3.0, validated=1e-6, closing=0.5, saving=8.0)
+COSTS = Costs(image=1e-4, pixel=2e-6, graph=3.0, validated=1e-6, closing=0.5, saving=8.0)
 
 
-def test_a_picture_costs_what_its_pixels_cost_at_the_sizes_that_are_left():
+def test_an_image_costs_what_its_pixels_cost_at_the_sizes_that_are_left():
     assert mean_seconds(CIFAR, COSTS, 0) == pytest.approx(1e-4 + 2e-6 * sum(PIXELS) / 8)
     assert mean_seconds(CIFAR, COSTS, 5) == pytest.approx(1e-4 + 2e-6 * 676)
     # Half of the fifth epoch, and three more.
@@ -45,7 +45,7 @@ def test_a_graph_is_made_for_each_size_and_where_the_stem_stops_learning():
     assert graphs_ahead(CIFAR, 5) == 0
 
 
-def test_what_comes_after_the_last_step_counts_every_look_at_a_picture():
+def test_what_comes_after_the_last_step_counts_every_look_at_an_image():
     once = 676 * 1e-6
     view = once + 0.05 * 1024 * 1e-6
     expected = 0.5 + 8.0 + 5_000 * once + 6 * 5_000 * view + (5_000 + 5_000) * once
@@ -54,13 +54,13 @@ def test_what_comes_after_the_last_step_counts_every_look_at_a_picture():
     assert seconds_after(without, COSTS) == pytest.approx(8.5)
 
 
-def test_the_pictures_that_fit_fill_the_time_and_one_more_does_not():
+def test_the_images_that_fit_fill_the_time_and_one_more_does_not():
     seconds = 600.0
-    pictures = pictures_within(CIFAR, COSTS, 0, seconds)
+    images = images_within(CIFAR, COSTS, 0, seconds)
     each = mean_seconds(CIFAR, COSTS, 0) + (0.5 + 5_000 * 676e-6) / 45_000
-    spent = seconds_after(CIFAR, COSTS) + 4 * 3.0 + pictures * each
+    spent = seconds_after(CIFAR, COSTS) + 4 * 3.0 + images * each
     assert spent <= seconds < spent + each
-    assert pictures_within(CIFAR, COSTS, 0, 10) == 0
+    assert images_within(CIFAR, COSTS, 0, 10) == 0
 
 
 def test_no_more_passes_are_planned_than_are_of_use():
@@ -69,7 +69,7 @@ def test_no_more_passes_are_planned_than_are_of_use():
     words = plan_in_words(
         few, COSTS, first_pace(few, COSTS, 3600), sizes_are_free=True, minutes=60, spent=5, until="12:00:00"
     )
-    assert "100 passes over 1,000 pictures" in words[0]
+    assert "100 passes over 1,000 images" in words[0]
     assert "it will end early, after about 3.3 minutes" in words[-1]
 
 
@@ -83,14 +83,14 @@ def test_a_budget_in_which_nothing_is_learned_is_refused_and_the_least_is_enough
 
 def test_the_largest_size_at_which_enough_can_be_seen_is_taken():
     assert [recipe.end_size for recipe in sizes_to_try(CIFAR)] == [0.8125, 0.75, 0.625, 0.5]
-    wanted = wanted_pictures(CIFAR)
+    wanted = wanted_images(CIFAR)
     assert wanted == 2 * 45_000
     sizes = {}
     for minutes in (1, 3, 4.5, 6, 10):
         recipe = sized(CIFAR, COSTS, 60 * minutes)
         sizes[minutes] = recipe.end_size
         if recipe.end_size > 0.5:
-            assert pictures_within(CIFAR.with_recipe(recipe), COSTS, 0, 60 * minutes) >= wanted
+            assert images_within(CIFAR.with_recipe(recipe), COSTS, 0, 60 * minutes) >= wanted
     assert list(sizes.values()) == sorted(sizes.values())
     assert (sizes[1], sizes[10]) == (0.5, 0.8125)
 
@@ -101,7 +101,7 @@ def test_sizes_that_were_set_or_do_not_grow_are_kept():
     assert not sizes_are_free(get_recipe("two-phase"), [])
 
 
-def test_large_pictures_are_not_seen_so_large_that_a_batch_fills_the_memory():
+def test_large_images_are_not_seen_so_large_that_a_batch_fills_the_memory():
     photos = Work(FAST, 224, 224, training=45_000, validation=5_000)
     assert [recipe.final_size(224, 224)[0] for recipe in sizes_to_try(photos)] == [56]
     fewer = Work(FAST, 224, 224, training=2_000, validation=200)
@@ -110,8 +110,8 @@ def test_large_pictures_are_not_seen_so_large_that_a_batch_fills_the_memory():
     assert [recipe.final_size(64, 32) for recipe in sizes_to_try(tall)][-1] == (32, 16)
 
 
-def test_few_pictures_in_small_batches_are_seen_more_often():
-    assert wanted_pictures(Work(FAST, 32, 32, training=1_000, validation=100)) == 180 * 20
+def test_few_images_in_small_batches_are_seen_more_often():
+    assert wanted_images(Work(FAST, 32, 32, training=1_000, validation=100)) == 180 * 20
 
 
 @pytest.mark.parametrize("slowness", [0.5, 1.3, 3.0])
@@ -123,7 +123,7 @@ def test_a_new_plan_ends_in_time_and_goes_on_where_the_old_one_was(slowness):
     new = replanned(CIFAR, now, pace, seen, left, tolerance=5)
     assert new is not None
     assert (new.end < pace.end) == (slowness > 1)
-    assert new.end - seen == pictures_within(CIFAR, now, pace.position_at(seen, 8), left)
+    assert new.end - seen == images_within(CIFAR, now, pace.position_at(seen, 8), left)
     # No jump: the learning rate, the size and the phase are functions of the place.
     assert new.place_at(seen, 8) == pytest.approx(pace.place_at(seen, 8))
     assert FAST.learning_rate_at(*new.place_at(seen, 8)) == pytest.approx(
@@ -159,8 +159,8 @@ def test_a_pace_goes_evenly_from_its_start_to_the_recipes_end():
 
 
 def test_costs_of_nothing_are_none():
-    with pytest.raises(ValidationError, match="a picture takes some time"):
-        Costs(picture=0, pixel=0, graph=1, validated=1, closing=1, saving=1)
+    with pytest.raises(ValidationError, match="an image takes some time"):
+        Costs(image=0, pixel=0, graph=1, validated=1, closing=1, saving=1)
 
 
 def test_the_reserve_grows_with_the_budget_but_is_small():
@@ -172,9 +172,9 @@ def test_the_plan_says_what_will_be_done_and_why():
     words = plan_in_words(
         CIFAR, COSTS, Pace(end=67_500), sizes_are_free=True, minutes=2, spent=7.2, until="14:32:10"
     )  # fmt: skip
-    plan = "plan: recipe fast, 1.5 passes over 45,000 pictures, seen at 16x16, growing to 26x26 pixels; "
+    plan = "plan: recipe fast, 1.5 passes over 45,000 images, seen at 16x16, growing to 26x26 pixels; "
     assert words == (
         f"{plan}the learning rate, at first 0.14, falls to 0 at the end",
         "time: 2 minutes, until 14:32:10; 7 s are spent, 40 s are kept for the end and for saving",
-        "why: even at the smallest size there is no time for 90,000 pictures, so more minutes would help",
+        "why: even at the smallest size there is no time for 90,000 images, so more minutes would help",
     )

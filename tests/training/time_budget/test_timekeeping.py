@@ -9,17 +9,17 @@ from saccade.data.load import load
 from saccade.recipes import get_recipe
 from saccade.runs.create import create_run
 from saccade.runs.time_budget_state import Costs, Pace, Plan
-from saccade.training.progress import Silence
+from saccade.training.progress import SilentProgress
 from saccade.training.step import TrainingStep
 from saccade.training.time_budget.budget import Work, reserve
 from saccade.training.time_budget.timekeeping import Timekeeping
-from saccade.training.train import build_networks, carry_out, checked_parts
+from saccade.training.train import build_networks, checked_splits, run_training
 
 SETTINGS = {"batch_size": 27, "plain_epochs": 6, "schedule": "linear", "checkpoint_seconds": 0, "compute": "float32"}
 RECIPE = get_recipe("folder").with_settings(SETTINGS)
-# A picture takes 100 s, and there is time for two passes over the 108 training pictures in four steps each.
-COSTS = Costs(picture=100, pixel=0, graph=0, validated=0, closing=0, saving=1000)
-PICTURES, STEP = 216, 2700.0
+# An image takes 100 s, and there is time for two passes over the 108 training images in four steps each.
+COSTS = Costs(image=100, pixel=0, graph=0, validated=0, closing=0, saving=1000)
+IMAGES, STEP = 216, 2700.0
 
 
 class CrashError(Exception):
@@ -52,24 +52,24 @@ class Clock:
         return self.now
 
 
-def trained(data, out, monkeypatch, seconds, fails_at=None, pictures=PICTURES):
+def trained(data, out, monkeypatch, seconds, fails_at=None, images=IMAGES):
     """A training by a plan of two passes, or so, whose steps, counted from 1, take `seconds`; and its clock."""
     dataset = load(data)
-    parts = checked_parts(dataset, RECIPE, None)
-    work = Work(RECIPE, 32, 32, len(parts["train"]), len(parts["validation"]))
+    splits = checked_splits(dataset, RECIPE, None)
+    work = Work(RECIPE, 32, 32, len(splits["train"]), len(splits["validation"]))
     plan = Plan(
-        minutes=minutes_for(pictures * 100 + COSTS.saving), reasons=("a test",), costs=COSTS, first=Pace(end=pictures)
+        minutes=minutes_for(images * 100 + COSTS.saving), reasons=("a test",), costs=COSTS, first=Pace(end=images)
     )
-    run = create_run(out, dataset, RECIPE, parts, "float32", plan=plan)
+    run = create_run(out, dataset, RECIPE, splits, "float32", plan=plan)
     with monkeypatch.context() as patch:
         clock = Clock(patch, seconds, fails_at)
-        keeping = Timekeeping(work, plan, clock, Silence())
-        networks = build_networks(RECIPE, dataset, parts["train"], "float32")
+        keeping = Timekeeping(work, plan, clock, SilentProgress())
+        networks = build_networks(RECIPE, dataset, splits["train"], "float32")
         if fails_at is None:
-            carry_out(run, networks, parts, progress=Silence(), timekeeping=keeping)
+            run_training(run, networks, splits, progress=SilentProgress(), timekeeping=keeping)
         else:
             with pytest.raises(CrashError):
-                carry_out(run, networks, parts, progress=Silence(), timekeeping=keeping)
+                run_training(run, networks, splits, progress=SilentProgress(), timekeeping=keeping)
     return run, clock
 
 
@@ -89,7 +89,7 @@ def punctual(tiny_folder, tmp_path_factory):
         return trained(tiny_folder, tmp_path_factory.mktemp("punctual") / "run", patch, lambda _: STEP)
 
 
-def test_a_training_that_keeps_to_its_plan_goes_through_the_whole_recipe_in_the_planned_pictures(punctual):
+def test_a_training_that_keeps_to_its_plan_goes_through_the_whole_recipe_in_the_planned_images(punctual):
     run, clock = punctual
     assert plan_of(run).replans == ()
     assert run.status().state == "finished"
@@ -99,16 +99,16 @@ def test_a_training_that_keeps_to_its_plan_goes_through_the_whole_recipe_in_the_
     assert [record.learning_rate for record in run.history()] == pytest.approx([0.001, 0.0005])
 
 
-def test_a_machine_that_gets_slower_sees_fewer_pictures_in_the_same_time(tiny_folder, tmp_path, monkeypatch):
+def test_a_machine_that_gets_slower_sees_fewer_images_in_the_same_time(tiny_folder, tmp_path, monkeypatch):
     run, clock = trained(tiny_folder, tmp_path / "run", monkeypatch, lambda step: STEP * (1.5 if step > 2 else 1))
     plan = plan_of(run)
     assert plan.replans
     assert run.status().state == "finished"
     seen = sum(27 for _ in clock.rates)
-    assert seen < PICTURES
+    assert seen < IMAGES
     assert plan.pace.end <= seen < plan.pace.end + 27
     # Within a step of the end, whatever comes after it.
-    assert abs(PICTURES * 100 - clock.now) <= 1.5 * STEP
+    assert abs(IMAGES * 100 - clock.now) <= 1.5 * STEP
     # The rate falls on from where it was, without a jump: no step takes it down by more than the steepest slope.
     falls = [before - after for before, after in zip(clock.rates, clock.rates[1:], strict=False)]
     assert all(0 < fall <= 0.001 / len(clock.rates) * 2 for fall in falls)
@@ -118,7 +118,7 @@ def test_a_machine_that_gets_slower_sees_fewer_pictures_in_the_same_time(tiny_fo
 def test_a_machine_that_gets_faster_sees_more(tiny_folder, tmp_path, monkeypatch):
     run, clock = trained(tiny_folder, tmp_path / "run", monkeypatch, lambda _: STEP / 2)
     assert len(clock.rates) > 12
-    assert abs(PICTURES * 100 - clock.now) <= STEP
+    assert abs(IMAGES * 100 - clock.now) <= STEP
     assert len(run.history()) == -(-len(clock.rates) // 4)
 
 
@@ -151,7 +151,7 @@ def test_a_changed_plan_survives_a_kill(tiny_folder, tmp_path, monkeypatch):
     assert latest.state.plan is not None
     assert latest.state.plan.replans
     end = latest.state.plan.pace.end
-    assert 5 * 27 < end < PICTURES
+    assert 5 * 27 < end < IMAGES
     resumed = saccade.resume(run, progress=False)
     assert plan_of(resumed) == latest.state.plan
     steps = sum(record.steps for record in resumed.history())
@@ -160,7 +160,7 @@ def test_a_changed_plan_survives_a_kill(tiny_folder, tmp_path, monkeypatch):
 
 
 def test_a_training_killed_before_its_first_checkpoint_keeps_its_first_plan(tiny_folder, tmp_path, monkeypatch):
-    run, _ = trained(tiny_folder, tmp_path / "run", monkeypatch, lambda _: STEP, fails_at=1, pictures=54)
+    run, _ = trained(tiny_folder, tmp_path / "run", monkeypatch, lambda _: STEP, fails_at=1, images=54)
     assert run.checkpoints.latest().checkpoint is None
     resumed = saccade.resume(run, progress=False)
     assert [record.steps for record in resumed.history()] == [2]

@@ -8,17 +8,17 @@ from saccade.inference.onnx_model import light_model
 def test_a_training_in_so_many_minutes_is_planned_told_and_keeps_what_was_given(tiny_folder, tmp_path, capfd):
     settings = {"validation": 0.0, "seed": 3, "batch_size": 40}
     run = saccade.train_within(tiny_folder, 0.5, recipe="folder", settings=settings, out=tmp_path / "run")
-    told = capfd.readouterr().err
+    output = capfd.readouterr().err
     plan = run.plan()
     assert plan is not None
     assert plan.minutes == 0.5
-    assert told.index("plan: recipe folder") < told.index("epoch 1:")
-    assert all(line in told for line in plan.reasons)
+    assert output.index("plan: recipe folder") < output.index("epoch 1:")
+    assert all(line in output for line in plan.reasons)
     assert run.status().state == "finished"
     assert run.recipe == saccade.get_recipe("folder").with_settings(settings)
     assert plan.costs.pixel > 0
     assert plan.costs.saving > plan.costs.closing > 0
-    # 120 pictures in three steps a pass, and no step after the planned end.
+    # 120 images in three steps a pass, and no step after the planned end.
     steps = sum(record.steps for record in run.history())
     assert plan.pace.end <= 40 * steps < plan.pace.end + 40
     assert saccade.Run.open(run.path).plan() == plan

@@ -38,7 +38,7 @@ class CacheEntry:
     """Something kept in the cache.
 
     Attributes:
-        kind: "archives" (unpacked), "decoded" (pictures as one array) or "scans" (what a folder held).
+        kind: "archives" (unpacked), "decoded" (images as one array) or "scans" (what a folder held).
         name: the data that it belongs to, for the user.
         bytes: what it takes on the disk.
         last_used: when it was last looked up, in UTC.
@@ -214,9 +214,9 @@ def in_use(path: Path) -> Iterator[None]:
 
 def _entry(label: Path) -> CacheEntry | None:
     try:
-        facts = from_json(EntryLabel, label.read_text())
+        entry_label = from_json(EntryLabel, label.read_text())
         used = datetime.fromtimestamp(label.stat().st_mtime, UTC)
-        return CacheEntry(label.parent.parent.name, facts.name, facts.bytes, used, label.parent)
+        return CacheEntry(label.parent.parent.name, entry_label.name, entry_label.bytes, used, label.parent)
     except (OSError, ValueError):
         return None  # removed by another process meanwhile, or damaged
 

@@ -1,4 +1,4 @@
-"""The one decoder: the only code that turns the bytes of a picture into pixels.
+"""The one decoder: the only code that turns the bytes of an image into pixels.
 
 Scanning, training, prediction and serving all come through here, so that they can't drift apart.
 """
@@ -25,12 +25,12 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from saccade.data.dataset import PictureRule
+from saccade.data.dataset import Preprocessing
 from saccade.data.decoding.image_format import sniff, webp_canvas
-from saccade.errors import PictureError
+from saccade.errors import ImageError
 
 DECODER_VERSION = 1
-"""To be raised whenever the same bytes and rule give other pixels: decoded pictures in the cache are made anew."""
+"""To be raised whenever the same bytes and rule give other pixels: decoded images in the cache are made anew."""
 
 # Going straight to the plugin takes 65 us for a JPEG of 32x32, Image.open and convert 112 us.
 _PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
@@ -52,12 +52,12 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _QUARTER_TURNS = frozenset({5, 6, 7, 8})
-_OWN_SIZE = PictureRule(0, 0)
+_OWN_SIZE = Preprocessing(0, 0)
 _warnings_lock = threading.Lock()
 
 
-class PictureFacts(NamedTuple):
-    """What a picture's header says: its format, Pillow's mode, and its upright height and width in pixels."""
+class ImageHeader(NamedTuple):
+    """What an image's header says: its format, Pillow's mode, and its upright height and width in pixels."""
 
     format: str
     mode: str
@@ -66,79 +66,79 @@ class PictureFacts(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """A decoded picture.
+    """A decoded image.
 
     Attributes:
-        pixels: uint8 array of shape [height, width, 3], RGB: of the rule's size, or of the picture's own.
-        facts: what the picture was before it was decoded.
+        pixels: uint8 array of shape [height, width, 3], RGB: of the preprocessing's size, or of the image's own.
+        header: what the image was before it was decoded.
     """
 
     pixels: NDArray[np.uint8]
-    facts: PictureFacts
+    header: ImageHeader
 
 
-def decode(encoded: bytes, rule: PictureRule | None = None) -> Decoded:
-    """Decodes a picture, as `PictureRule` describes; without a rule it keeps its own size.
+def decode(encoded: bytes, preprocessing: Preprocessing | None = None) -> Decoded:
+    """Decodes an image, as `Preprocessing` describes; without a rule it keeps its own size.
 
     JPEG, PNG, GIF (the first frame), BMP and WebP are read, by content. Of 16-bit samples the high byte is kept.
     Colour profiles are not applied.
 
     Raises:
-        PictureError: if the bytes are no such picture, or a truncated, damaged or too large one.
+        ImageError: if the bytes are no such image, or a truncated, damaged or too large one.
     """
     file_format = sniff(encoded)
     try:
-        return _decode(encoded, file_format, rule or _OWN_SIZE)
-    except PictureError:
+        return _decode(encoded, file_format, preprocessing or _OWN_SIZE)
+    except ImageError:
         raise
     except Exception as error:  # Pillow raises whatever it stumbles on, MemoryError and SyntaxError included
-        raise PictureError(_reason(error, file_format)) from None
+        raise ImageError(_reason(error, file_format)) from None
 
 
-def probe(encoded: bytes) -> PictureFacts:
-    """A picture's format, mode and upright size, from its header alone where the format allows it.
+def read_header(encoded: bytes) -> ImageHeader:
+    """An image's format, mode and upright size, from its header alone where the format allows it.
 
     Raises:
-        PictureError: if the bytes are no supported picture, or have a damaged header.
+        ImageError: if the bytes are no supported image, or have a damaged header.
     """
     file_format = sniff(encoded)
     try:
         image = _open(encoded, file_format, _OWN_SIZE.max_pixels)
         if file_format == "PNG" and b"eXIf" in encoded:
             image.load()  # the orientation may stand behind the pixels
-        return _facts(file_format, image.mode, image.size, _orientation(image))
-    except PictureError:
+        return _header(file_format, image.mode, image.size, _orientation(image))
+    except ImageError:
         raise
     except Exception as error:
-        raise PictureError(_reason(error, file_format)) from None
+        raise ImageError(_reason(error, file_format)) from None
 
 
-def fit_pixels(pixels: NDArray[np.uint8], rule: PictureRule) -> NDArray[np.uint8]:
-    """An RGB picture [height, width, 3] resized and cropped as the rule says: uint8 [rule.height, rule.width, 3]."""
-    return np.asarray(_fit(Image.fromarray(pixels), rule))
+def fit_pixels(pixels: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[np.uint8]:
+    """An RGB image [height, width, 3] resized and cropped to the size of `preprocessing`: uint8 [height, width, 3]."""
+    return np.asarray(_fit(Image.fromarray(pixels), preprocessing))
 
 
-def _decode(encoded: bytes, file_format: str, rule: PictureRule) -> Decoded:
-    image = _open(encoded, file_format, rule.max_pixels)
+def _decode(encoded: bytes, file_format: str, preprocessing: Preprocessing) -> Decoded:
+    image = _open(encoded, file_format, preprocessing.max_pixels)
     size = image.size
-    needed = 2 * max(rule.height, rule.width)
+    needed = 2 * max(preprocessing.height, preprocessing.width)
     if file_format == "JPEG" and 0 < 2 * needed <= min(size):
-        # The decoder itself halves large pictures, to no less than twice what is needed: three times as fast.
+        # The decoder itself halves large images, to no less than twice what is needed: three times as fast.
         image.draft(None, (needed, needed))
     image.load()
     orientation = _orientation(image)
-    facts = _facts(file_format, image.mode, size, orientation)
-    grey = image.mode in ("1", "L") and not image.has_transparency_data
+    header = _header(file_format, image.mode, size, orientation)
+    gray = image.mode in ("1", "L") and not image.has_transparency_data
     # Grey is coloured last: until then it takes a quarter of the memory.
-    upright: Image.Image = image.convert("L") if grey else _to_rgb(image, rule.background)
+    upright: Image.Image = image.convert("L") if gray else _to_rgb(image, preprocessing.background)
     if orientation in _TURNS:
         upright = upright.transpose(_TURNS[orientation])
-    if rule.height:
-        upright = _fit(upright, rule)
-    if grey:
+    if preprocessing.height:
+        upright = _fit(upright, preprocessing)
+    if gray:
         upright = upright.convert("RGB")
     pixels = np.frombuffer(upright.tobytes(), np.uint8).reshape(upright.height, upright.width, 3)
-    return Decoded(pixels, facts)
+    return Decoded(pixels, header)
 
 
 def _open(encoded: bytes, file_format: str, max_pixels: int) -> ImageFile.ImageFile:
@@ -146,7 +146,7 @@ def _open(encoded: bytes, file_format: str, max_pixels: int) -> ImageFile.ImageF
     if file_format == "WebP":
         _check_pixels(webp_canvas(encoded) or (0, 0), max_pixels)
     if file_format == "PNG" and encoded.rfind(b"IEND") < 0:
-        raise PictureError("truncated PNG")  # Pillow does not miss the end as long as it finds all pixels
+        raise ImageError("truncated PNG")  # Pillow does not miss the end as long as it finds all pixels
     stream = io.BytesIO(encoded)
     if file_format == "JPEG" and b"Exif" not in encoded:
         image: ImageFile.ImageFile = JpegImagePlugin.JpegImageFile(stream)
@@ -160,7 +160,7 @@ def _open(encoded: bytes, file_format: str, max_pixels: int) -> ImageFile.ImageF
 def _check_pixels(size: tuple[int, int], max_pixels: int) -> None:
     width, height = size
     if width * height > max_pixels:
-        raise PictureError(f"too large: {width} x {height} pixels, more than {max_pixels // 1_000_000} megapixels")
+        raise ImageError(f"too large: {width} x {height} pixels, more than {max_pixels // 1_000_000} megapixels")
 
 
 @contextmanager
@@ -175,9 +175,9 @@ def _quiet_pillow() -> Iterator[None]:
         yield
 
 
-def _facts(file_format: str, mode: str, size: tuple[int, int], orientation: int) -> PictureFacts:
+def _header(file_format: str, mode: str, size: tuple[int, int], orientation: int) -> ImageHeader:
     width, height = reversed(size) if orientation in _QUARTER_TURNS else size
-    return PictureFacts(file_format, mode, height, width)
+    return ImageHeader(file_format, mode, height, width)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -187,39 +187,39 @@ def _orientation(image: Image.Image) -> int:
     try:
         with _quiet_pillow():
             return int(image.getexif().get(_ORIENTATION_TAG, 1))
-    except Exception:  # a damaged note on the picture does not make the picture unreadable
+    except Exception:  # a damaged note on the image does not make the image unreadable
         return 1
 
 
 def _to_rgb(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
     if image.mode.startswith("I"):
-        return _grey16_to_rgb(image, background)
+        return _gray16_to_rgb(image, background)
     if image.has_transparency_data:
-        coloured = image.convert("RGBA")
+        colored = image.convert("RGBA")
         below = Image.new("RGB", image.size, background)
-        below.paste(coloured, (0, 0), coloured)
+        below.paste(colored, (0, 0), colored)
         return below
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _grey16_to_rgb(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
+def _gray16_to_rgb(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
     """Pillow's own conversion clips 16-bit grey to white; its 16-bit colours keep the high byte, and so do we."""
-    grey = np.asarray(image).astype(np.uint16)
-    colours = np.repeat((grey >> 8).astype(np.uint8)[:, :, None], 3, axis=2)
+    gray = np.asarray(image).astype(np.uint16)
+    colors = np.repeat((gray >> 8).astype(np.uint8)[:, :, None], 3, axis=2)
     if "transparency" in image.info:
-        colours[grey == image.info["transparency"]] = background
-    return Image.fromarray(colours)
+        colors[gray == image.info["transparency"]] = background
+    return Image.fromarray(colors)
 
 
-def _fit(image: Image.Image, rule: PictureRule) -> Image.Image:
-    """Resizes and crops in one step: only the centre that will remain is resized, however long the picture."""
+def _fit(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
+    """Resizes and crops in one step: only the centre that will remain is resized, however long the image."""
     width, height = image.size
-    if (height, width) == (rule.height, rule.width):
+    if (height, width) == (preprocessing.height, preprocessing.width):
         return image
-    scale = min(width / rule.width, height / rule.height)
-    left, top = (width - scale * rule.width) / 2, (height - scale * rule.height) / 2
+    scale = min(width / preprocessing.width, height / preprocessing.height)
+    left, top = (width - scale * preprocessing.width) / 2, (height - scale * preprocessing.height) / 2
     box = (max(left, 0), max(top, 0), min(width - left, width), min(height - top, height))
-    return image.resize((rule.width, rule.height), Image.Resampling.BICUBIC, box=box)
+    return image.resize((preprocessing.width, preprocessing.height), Image.Resampling.BICUBIC, box=box)
 
 
 def _reason(error: Exception, file_format: str) -> str:

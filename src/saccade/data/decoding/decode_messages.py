@@ -1,8 +1,8 @@
 """What a decoding process is asked and what it answers: one line of JSON each, by these schemas.
 
 `saccade.data.decoding.decode_pool` and `saccade.data.decoding.decode_worker` both import this file. The first line that
-a decoding process reads is a `PictureRule`. The contents of images follow a `DecodeRequest`; the pixels follow a
-`DecodeAnswer`.
+a decoding process reads is a `Preprocessing`. The contents of images follow a `DecodeRequest`; the pixels follow a
+`DecodeResponse`.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from saccade.data.decoding.decode import PictureFacts
+from saccade.data.decoding.decode import ImageHeader
 
 
 @dataclass(frozen=True)
 class Ready:
-    """The decoding process has read its `PictureRule` and waits for requests."""
+    """The decoding process has read its `Preprocessing` and waits for requests."""
 
     ready: Literal[True] = True
 
@@ -32,17 +32,17 @@ class DecodeRequest:
 
 
 @dataclass(frozen=True)
-class DecodeAnswer:
+class DecodeResponse:
     """What became of a chunk of n images; the pixels, uint8 [n, height, width, 3], follow the line.
 
     Attributes:
         hashes: as in `DecodedChunk`.
-        facts: as in `DecodedChunk`.
+        headers: as in `DecodedChunk`.
         reasons: as in `DecodedChunk`.
     """
 
     hashes: tuple[str, ...]
-    facts: tuple[PictureFacts, ...]
+    headers: tuple[ImageHeader, ...]
     reasons: tuple[str | None, ...]
 
 
@@ -58,14 +58,14 @@ class HeaderRequest:
 
 
 @dataclass(frozen=True)
-class HeaderAnswer:
+class HeaderResponse:
     """What the headers say.
 
     Attributes:
-        facts: of each file whose header can be read.
+        headers: of each file whose header can be read.
     """
 
-    facts: tuple[PictureFacts, ...]
+    headers: tuple[ImageHeader, ...]
 
 
 Request = DecodeRequest | HeaderRequest

@@ -1,4 +1,4 @@
-"""Worker processes that decode chunks of pictures, and what happens when one of them dies."""
+"""Worker processes that decode chunks of images, and what happens when one of them dies."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from typing import TypeVar, cast
 
 import numpy as np
 
-from saccade.data.dataset import PictureRule
-from saccade.data.decoding.decode import PictureFacts
-from saccade.data.decoding.decode_messages import DecodeAnswer, DecodeRequest, HeaderAnswer, HeaderRequest, Ready
-from saccade.data.decoding.image_files import DecodedChunk, refused_chunk
+from saccade.data.dataset import Preprocessing
+from saccade.data.decoding.decode import ImageHeader
+from saccade.data.decoding.decode_messages import DecodeRequest, DecodeResponse, HeaderRequest, HeaderResponse, Ready
+from saccade.data.decoding.image_files import DecodedChunk, unreadable_chunk
 from saccade.data.decoding.resource_limits import MOST_SECONDS
 from saccade.errors import SaccadeError
 from saccade.sanitize import printable
@@ -40,8 +40,8 @@ class WorkerDiedError(Exception):
 class Worker:
     """One decoding process, used by one thread at a time."""
 
-    def __init__(self, rule: PictureRule) -> None:
-        self._rule = rule
+    def __init__(self, preprocessing: Preprocessing) -> None:
+        self._preprocessing = preprocessing
         # A file, not a pipe: nobody would empty a pipe while the worker writes to it.
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(  # noqa: S603
@@ -51,7 +51,7 @@ class Worker:
             stderr=self._complaints,
         )
         self._requests = cast("io.BufferedWriter", self._process.stdin)
-        self._answers = cast("io.BufferedReader", self._process.stdout)
+        self._responses = cast("io.BufferedReader", self._process.stdout)
 
     def start(self) -> None:
         """Waits until the worker is ready.
@@ -60,40 +60,40 @@ class Worker:
             SaccadeError: if it ended instead.
         """
         try:
-            self._send(self._rule)
+            self._send(self._preprocessing)
             self._receive(Ready)
         except WorkerDiedError as error:
             raise SaccadeError(
-                "the processes that decode pictures could not be started",
+                "the processes that decode images could not be started",
                 found=self._last_complaint() or str(error),
                 remedy=f"check that `{shlex.join(_COMMAND)}` starts",
             ) from None
 
-    def decode(self, pictures: Sequence[str | bytes]) -> DecodedChunk:
-        """Has a chunk of pictures decoded, each the path of a file or its contents.
+    def decode(self, images: Sequence[str | bytes]) -> DecodedChunk:
+        """Has a chunk of images decoded, each the path of a file or its contents.
 
         Raises:
             WorkerDiedError: if the process ended before it had answered in full.
         """
-        contents = [picture for picture in pictures if isinstance(picture, bytes)]
-        request = DecodeRequest(tuple(len(item) if isinstance(item, bytes) else item for item in pictures))
+        contents = [image for image in images if isinstance(image, bytes)]
+        request = DecodeRequest(tuple(len(item) if isinstance(item, bytes) else item for item in images))
         self._send(request, contents)
-        answer = self._receive(DecodeAnswer)
-        pixels = np.empty((len(pictures), self._rule.height, self._rule.width, 3), np.uint8)
+        response = self._receive(DecodeResponse)
+        pixels = np.empty((len(images), self._preprocessing.height, self._preprocessing.width, 3), np.uint8)
         self._receive_into(pixels.reshape(-1).data)
-        return DecodedChunk(pixels, answer.hashes, answer.facts, answer.reasons)
+        return DecodedChunk(pixels, response.hashes, response.headers, response.reasons)
 
-    def probe(self, paths: Sequence[str]) -> list[PictureFacts]:
+    def read_headers(self, paths: Sequence[str]) -> list[ImageHeader]:
         """Has the headers of files read; those that can't be read are left out.
 
         Raises:
             WorkerDiedError: if the process ended before it had answered in full.
         """
         self._send(HeaderRequest(tuple(paths)))
-        return list(self._receive(HeaderAnswer).facts)
+        return list(self._receive(HeaderResponse).headers)
 
     def why_it_died(self) -> str:
-        """What a picture is refused for after it ended this process."""
+        """What an image is refused for after it ended this process."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             if self._process.wait(timeout=10) == -signal.SIGPROF:
                 return f"it takes more than {MOST_SECONDS} seconds to decode"
@@ -103,7 +103,7 @@ class Worker:
         """Ends the process at once; whoever waits for its answer gets `WorkerDiedError`."""
         self._process.kill()
         self._process.wait()
-        for stream in (self._requests, self._answers, self._complaints):
+        for stream in (self._requests, self._responses, self._complaints):
             with contextlib.suppress(OSError):  # a request that can't be delivered any more
                 stream.close()
 
@@ -115,16 +115,16 @@ class Worker:
 
     def _receive(self, kind: type[_Message]) -> _Message:
         with _broken_pipes_as_deaths():
-            line = self._answers.readline()
+            line = self._responses.readline()
         try:
             return from_json(kind, line)
         except ValueError:  # half a line, or what a library printed
-            answered = printable(line[:100].decode(errors="replace").strip())
-            raise WorkerDiedError(f"it answered {answered!r}" if line else "it ended without a word") from None
+            received_text = printable(line[:100].decode(errors="replace").strip())
+            raise WorkerDiedError(f"it answered {received_text!r}" if line else "it ended without a word") from None
 
     def _receive_into(self, buffer: memoryview) -> None:
         with _broken_pipes_as_deaths():
-            received = self._answers.readinto(buffer)
+            received = self._responses.readinto(buffer)
         if received < len(buffer):
             raise WorkerDiedError
 
@@ -148,8 +148,8 @@ class WorkerPool:
     A context manager: leaving it ends all workers, whatever they are doing.
     """
 
-    def __init__(self, count: int, rule: PictureRule) -> None:
-        self._rule = rule
+    def __init__(self, count: int, preprocessing: Preprocessing) -> None:
+        self._preprocessing = preprocessing
         self._lock = threading.Lock()
         self._workers: list[Worker] = []
         self._free: queue.SimpleQueue[Worker | None] = queue.SimpleQueue()
@@ -177,8 +177,8 @@ class WorkerPool:
             for worker in list(threads.map(lambda _: self._free.get() or self._new_worker(), range(count))):
                 self._free.put(worker)
 
-    def decode(self, pictures: Sequence[str | bytes]) -> list[DecodedChunk]:
-        """Has a chunk of pictures decoded; one after the other, each in a chunk of its own, where a worker died of one.
+    def decode(self, images: Sequence[str | bytes]) -> list[DecodedChunk]:
+        """Has a chunk of images decoded; one after the other, each in a chunk of its own, where a worker died of one.
 
         Raises:
             WorkerDiedError: if the pool was closed.
@@ -187,15 +187,15 @@ class WorkerPool:
         worker = self._free.get()
         try:
             worker = worker or self._new_worker()
-            return [worker.decode(pictures)]
+            return [worker.decode(images)]
         except WorkerDiedError:
             self._end(worker)
             worker = None
-            return list(self._decode_singly(pictures))
+            return list(self._decode_singly(images))
         finally:
             self._free.put(worker)
 
-    def probe(self, paths: Sequence[str]) -> list[PictureFacts]:
+    def read_headers(self, paths: Sequence[str]) -> list[ImageHeader]:
         """Has the headers of files read; those that can't be read, or end the worker, are left out.
 
         Raises:
@@ -204,35 +204,35 @@ class WorkerPool:
         worker = self._free.get()
         try:
             worker = worker or self._new_worker()
-            return worker.probe(paths)
+            return worker.read_headers(paths)
         except WorkerDiedError:
             self._end(worker)
             worker = None
-            return [facts for path in paths for facts in self._probe_singly(path)]
+            return [header for path in paths for header in self._read_headers_singly(path)]
         finally:
             self._free.put(worker)
 
-    def _probe_singly(self, path: str) -> list[PictureFacts]:
+    def _read_headers_singly(self, path: str) -> list[ImageHeader]:
         worker = self._new_worker()
         try:
-            return worker.probe([path])
+            return worker.read_headers([path])
         except WorkerDiedError:
             return []
         finally:
             self._end(worker)
 
-    def _decode_singly(self, pictures: Sequence[str | bytes]) -> Iterator[DecodedChunk]:
-        """In a worker of its own, so that a death is the fault of the picture that was being decoded."""
+    def _decode_singly(self, images: Sequence[str | bytes]) -> Iterator[DecodedChunk]:
+        """In a worker of its own, so that a death is the fault of the image that was being decoded."""
         worker = None
-        for picture in pictures:
+        for image in images:
             worker = worker or self._new_worker()
             try:
-                yield worker.decode([picture])
+                yield worker.decode([image])
             except WorkerDiedError:
                 reason = worker.why_it_died()
                 self._end(worker)
                 worker = None
-                yield refused_chunk(reason, self._rule)
+                yield unreadable_chunk(reason, self._preprocessing)
         self._end(worker)
 
     def _end(self, worker: Worker | None) -> None:
@@ -253,7 +253,7 @@ class WorkerPool:
         with self._lock:
             if self._closed:
                 raise WorkerDiedError
-            worker = Worker(self._rule)
+            worker = Worker(self._preprocessing)
             self._workers.append(worker)
         try:
             worker.start()

@@ -5,9 +5,9 @@ It is an ordinary program that talks through its standard input and output, beca
 threads (fork), and it pickles.
 
 Every line is a message of `saccade.data.decoding.decode_messages`. In: the rule, then one request for each chunk, with
-the paths of the files to decode or to probe; a number in place of a path stands for the contents of a picture, which
+the paths of the files to decode or to probe; a number in place of a path stands for the contents of an image, which
 follow the line and have that many bytes. Out: `Ready`, then an answer for each chunk; then the pixels as raw bytes. The
-process ends if a picture takes too long, or breaks the decoder.
+process ends if an image takes too long, or breaks the decoder.
 """
 
 from __future__ import annotations
@@ -16,33 +16,33 @@ import signal
 import sys
 from typing import Any, BinaryIO, cast
 
-from saccade.data.dataset import PictureRule
-from saccade.data.decoding.decode_messages import DecodeAnswer, HeaderAnswer, HeaderRequest, Ready, Request
-from saccade.data.decoding.image_files import decode_chunk, probe_chunk
+from saccade.data.dataset import Preprocessing
+from saccade.data.decoding.decode_messages import DecodeResponse, HeaderRequest, HeaderResponse, Ready, Request
+from saccade.data.decoding.image_files import decode_chunk, read_header_chunk
 from saccade.data.decoding.resource_limits import bound_memory
 from saccade.typed_json import from_json, to_json
 
 
-def serve(requests: BinaryIO, answers: BinaryIO) -> None:
+def serve(requests: BinaryIO, responses: BinaryIO) -> None:
     """Answers requests until there are no more."""
-    rule = from_json(PictureRule, requests.readline())
-    _write_line(answers, Ready())
-    bound_memory(rule.max_pixels)
+    preprocessing = from_json(Preprocessing, requests.readline())
+    _write_line(responses, Ready())
+    bound_memory(preprocessing.max_pixels)
     for line in requests:
         request = from_json(cast("type[Request]", Request), line)
         if isinstance(request, HeaderRequest):
-            _write_line(answers, HeaderAnswer(tuple(probe_chunk(request.paths))))
+            _write_line(responses, HeaderResponse(tuple(read_header_chunk(request.paths))))
             continue
         asked = [requests.read(item) if isinstance(item, int) else item for item in request.images]
-        chunk = decode_chunk(asked, rule)
-        _write_line(answers, DecodeAnswer(tuple(chunk.hashes), tuple(chunk.facts), tuple(chunk.reasons)))
-        answers.write(chunk.pixels.data)
-        answers.flush()
+        chunk = decode_chunk(asked, preprocessing)
+        _write_line(responses, DecodeResponse(tuple(chunk.hashes), tuple(chunk.headers), tuple(chunk.reasons)))
+        responses.write(chunk.pixels.data)
+        responses.flush()
 
 
-def _write_line(answers: BinaryIO, message: Any) -> None:
-    answers.write(to_json(message).encode() + b"\n")
-    answers.flush()
+def _write_line(responses: BinaryIO, message: Any) -> None:
+    responses.write(to_json(message).encode() + b"\n")
+    responses.flush()
 
 
 def main() -> None:

@@ -1,10 +1,10 @@
-"""What a file's first bytes say it is: pictures are known by their content, never by their name."""
+"""What a file's first bytes say it is: images are known by their content, never by their name."""
 
 from __future__ import annotations
 
 import re
 
-from saccade.errors import PictureError
+from saccade.errors import ImageError
 
 # The headers of BMP that Pillow reads, by their length in bytes; two letters alone would take in any text.
 _BMP_HEADERS = frozenset({12, 40, 52, 56, 64, 108, 124})
@@ -17,10 +17,10 @@ _LOOKS = (
     (b"\xfd7zXZ", "xz data"),
     (b"8BPS", "a Photoshop document"),
     (b"\x00\x00\x01\x00", "an icon file"),
-    (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 picture"),
-    (b"\xffO\xffQ", "a JPEG 2000 picture"),
-    (b"\x00\x00\x00\x0cJXL ", "a JPEG XL picture"),
-    (b"\xff\x0a", "a JPEG XL picture"),
+    (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 image"),
+    (b"\xffO\xffQ", "a JPEG 2000 image"),
+    (b"\x00\x00\x00\x0cJXL ", "a JPEG XL image"),
+    (b"\xff\x0a", "a JPEG XL image"),
     (b"RIFF", "an audio or video file"),
     (b"\x1aE\xdf\xa3", "a video file"),
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself"),
@@ -29,10 +29,10 @@ _TEXT = re.compile(rb"[\t\n\r\f\x20-\x7e\x80-\xff]+")
 
 
 def sniff(encoded: bytes) -> str:
-    """The format of an encoded picture: "JPEG", "PNG", "GIF", "BMP" or "WebP".
+    """The format of an encoded image: "JPEG", "PNG", "GIF", "BMP" or "WebP".
 
     Raises:
-        PictureError: if it is none of these; the reason says what it looks like.
+        ImageError: if it is none of these; the reason says what it looks like.
     """
     if encoded.startswith(b"\xff\xd8\xff"):
         return "JPEG"
@@ -44,16 +44,16 @@ def sniff(encoded: bytes) -> str:
         return "WebP"
     if encoded.startswith(b"BM") and int.from_bytes(encoded[14:18], "little") in _BMP_HEADERS:
         return "BMP"
-    raise PictureError(_refusal(encoded))
+    raise ImageError(_unreadable_reason(encoded))
 
 
-def _refusal(encoded: bytes) -> str:
+def _unreadable_reason(encoded: bytes) -> str:
     if not encoded:
         return "empty file"
     unsupported = _known_unsupported(encoded)
     if unsupported:
-        return f"{unsupported} pictures are not supported: convert them to JPEG or PNG"
-    return f"not a picture: it looks like {_look(encoded)}"
+        return f"{unsupported} images are not supported: convert them to JPEG or PNG"
+    return f"not an image: it looks like {_look(encoded)}"
 
 
 def _known_unsupported(encoded: bytes) -> str | None:

@@ -1,4 +1,4 @@
-"""What one picture may cost. For processes that only decode, and may be lost: one that goes beyond it ends."""
+"""What one image may cost. For processes that only decode, and may be lost: one that goes beyond it ends."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 BYTES_A_PIXEL = 4.5
 """What decoding may take for each pixel that the cap allows, beside the process itself: 450 MB for 100 megapixels.
 
-Pillow takes four for colours; a picture that needs more, such as the largest ones with transparency, is refused."""
+Pillow takes four for colours; an image that needs more, such as the largest ones with transparency, is refused."""
 MOST_SECONDS = 10
-"""Of processor time that a picture may take; the process ends by SIGPROF at the first that takes more."""
+"""Of processor time that an image may take; the process ends by SIGPROF at the first that takes more."""
 
 
 def bound_memory(max_pixels: int) -> None:

@@ -1,8 +1,8 @@
-"""Whether two pictures are copies of each other, by their pixels: best over small shifts, whatever the brightness.
+"""Whether two images are duplicates of each other, by their pixels: best over small shifts, whatever the brightness.
 
-The measure is the normalised cross-correlation (Lewis, "Fast normalized cross-correlation", 1995) of colour pictures,
+The measure is the normalised cross-correlation (Lewis, "Fast normalized cross-correlation", 1995) of colour images,
 each channel without its mean. Two ships on a horizon correlate well without being copies; so, at the shift where the
-pictures agree best, what counts is the correlation of their details alone: each picture without its own blurred copy.
+images agree best, what counts is the correlation of their details alone: each image without its own blurred copy.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ _SMALLEST_LENGTH = 1.0
 def detail_correlations(
     thumbnails: NDArray[np.uint8], pairs: NDArray[np.int64], mirrored: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """How well the details of pairs agree: float32 [pairs], 1 for copies; 0 where the pictures differ as a whole.
+    """How well the details of pairs agree: float32 [pairs], 1 for copies; 0 where the images differ as a whole.
 
     Args:
         thumbnails: uint8 [n, side, side, 3].
         pairs: int64 [pairs, 2]: positions.
-        mirrored: bool [pairs]: whether the second picture of a pair is looked at mirrored.
+        mirrored: bool [pairs]: whether the second image of a pair is looked at mirrored.
     """
-    grey = _grey_details(thumbnails)
+    gray = _gray_details(thumbnails)
 
     def of_chunk(start: int) -> NDArray[np.float32]:
         some, turned = pairs[start : start + _CHUNK], mirrored[start : start + _CHUNK]
         found = np.zeros(len(some), np.float32)
         # Most pairs are told apart without their colours and at fewer shifts, at a tenth of the cost.
-        likely = np.flatnonzero(_rough(*_both(grey, some, turned)) >= _LEAST_ROUGH)
+        likely = np.flatnonzero(_rough(*_both(gray, some, turned)) >= _LEAST_ROUGH)
         if len(likely):
-            found[likely] = _of_pictures(*_both(thumbnails, some[likely], turned[likely]))
+            found[likely] = _of_images(*_both(thumbnails, some[likely], turned[likely]))
         return found
 
     # NumPy lets go of the interpreter while it computes, so threads share the work.
@@ -51,23 +51,23 @@ def detail_correlations(
 
 
 def _both(
-    pictures: NDArray[Any], pairs: NDArray[np.int64], mirrored: NDArray[np.bool_]
+    images: NDArray[Any], pairs: NDArray[np.int64], mirrored: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    first, second = pictures[pairs[:, 0]], pictures[pairs[:, 1]]
+    first, second = images[pairs[:, 0]], images[pairs[:, 1]]
     second[mirrored] = second[mirrored][:, :, ::-1]
     return first.astype(np.float32), second.astype(np.float32)
 
 
-def _grey_details(thumbnails: NDArray[np.uint8]) -> NDArray[np.int8]:
-    """The details of all pictures in grey, in steps of 2: int8 [n, side, side], as much memory as a channel takes."""
-    grey = np.empty(thumbnails.shape[:3], np.int8)
+def _gray_details(thumbnails: NDArray[np.uint8]) -> NDArray[np.int8]:
+    """The details of all images in grey, in steps of 2: int8 [n, side, side], as much memory as a channel takes."""
+    gray = np.empty(thumbnails.shape[:3], np.int8)
     for start in range(0, len(thumbnails), _CHUNK):
         some = thumbnails[start : start + _CHUNK].astype(np.float32)
-        grey[start : start + _CHUNK] = np.clip(_details(some.mean(axis=3)) / 2, -127, 127).round()
-    return grey
+        gray[start : start + _CHUNK] = np.clip(_details(some.mean(axis=3)) / 2, -127, 127).round()
+    return gray
 
 
-def _of_pictures(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
+def _of_images(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
     whole, shifts = _over_shifts(first, second)
     detail: NDArray[np.float32] = np.where(
         whole >= _LEAST_WHOLE, _at_shifts(_details(first), _details(second), shifts), np.float32(0)
@@ -78,7 +78,7 @@ def _of_pictures(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDA
 def _rough(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
     """About the best correlation of grey details, float32 [n, side, side], over shifts of up to a pixel."""
     middle = np.ascontiguousarray(first[:, 1:-1, 1:-1])
-    products = np.max([np.einsum("nhw,nhw->n", middle, moved) for moved in _moved(second, 1)], axis=0)
+    products = np.max([np.einsum("nhw,nhw->n", middle, shifted) for shifted in _shifted(second, 1)], axis=0)
     squares = np.einsum("nhw,nhw->n", first, first) * np.einsum("nhw,nhw->n", second, second)
     rough: NDArray[np.float32] = products / np.maximum(np.sqrt(squares), _SMALLEST_LENGTH)
     return rough
@@ -88,9 +88,9 @@ def _over_shifts(
     first: NDArray[np.float32], second: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """The best correlation over all shifts, and the number of the shift that gives it."""
-    middle = _centred(first[:, _SHIFT:-_SHIFT, _SHIFT:-_SHIFT])
-    # Against a picture without its mean, the mean of the other one counts for nothing.
-    products = np.stack([np.einsum("nhwc,nhwc->n", middle, moved) for moved in _moved(second, _SHIFT)], axis=1)
+    middle = _centered(first[:, _SHIFT:-_SHIFT, _SHIFT:-_SHIFT])
+    # Against an image without its mean, the mean of the other one counts for nothing.
+    products = np.stack([np.einsum("nhwc,nhwc->n", middle, shifted) for shifted in _shifted(second, _SHIFT)], axis=1)
     pixels = middle.shape[1] * middle.shape[2]
     sums, squares = (_window_sums(values, middle.shape[1:3]) for values in (second, second * second))
     variations = (squares - sums * sums / pixels).sum(axis=2)
@@ -112,24 +112,24 @@ def _window_sums(values: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray
 def _at_shifts(
     first: NDArray[np.float32], second: NDArray[np.float32], shifts: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    moved = np.empty_like(first[:, _SHIFT:-_SHIFT, _SHIFT:-_SHIFT])
-    for number, window in enumerate(_moved(second, _SHIFT)):
-        moved[shifts == number] = window[shifts == number]
-    return _correlation(_centred(first[:, _SHIFT:-_SHIFT, _SHIFT:-_SHIFT]), _centred(moved))
+    shifted = np.empty_like(first[:, _SHIFT:-_SHIFT, _SHIFT:-_SHIFT])
+    for number, window in enumerate(_shifted(second, _SHIFT)):
+        shifted[shifts == number] = window[shifts == number]
+    return _correlation(_centered(first[:, _SHIFT:-_SHIFT, _SHIFT:-_SHIFT]), _centered(shifted))
 
 
-def _moved(pictures: NDArray[np.float32], most: int) -> Iterator[NDArray[np.float32]]:
-    height, width = pictures.shape[1] - 2 * most, pictures.shape[2] - 2 * most
+def _shifted(images: NDArray[np.float32], most: int) -> Iterator[NDArray[np.float32]]:
+    height, width = images.shape[1] - 2 * most, images.shape[2] - 2 * most
     for down in range(2 * most + 1):
         for right in range(2 * most + 1):
-            yield pictures[:, down : down + height, right : right + width]
+            yield images[:, down : down + height, right : right + width]
 
 
-def _centred(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+def _centered(images: NDArray[np.float32]) -> NDArray[np.float32]:
     # einsum adds up faster than mean does.
-    mean = np.einsum("nhwc->nc", pictures) / (pictures.shape[1] * pictures.shape[2])
-    centred: NDArray[np.float32] = pictures - mean[:, None, None]
-    return centred
+    mean = np.einsum("nhwc->nc", images) / (images.shape[1] * images.shape[2])
+    centered: NDArray[np.float32] = images - mean[:, None, None]
+    return centered
 
 
 def _correlation(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -140,8 +140,8 @@ def _correlation(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDA
     return correlation
 
 
-def _details(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Pictures, [n, side, side] or [n, side, side, 3], without their own blurred copies."""
-    window = (0, _BLUR, _BLUR, 0)[: pictures.ndim]
-    details: NDArray[np.float32] = pictures - uniform_filter(pictures, window, mode="nearest")
+def _details(images: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Images, [n, side, side] or [n, side, side, 3], without their own blurred copies."""
+    window = (0, _BLUR, _BLUR, 0)[: images.ndim]
+    details: NDArray[np.float32] = images - uniform_filter(images, window, mode="nearest")
     return details

@@ -1,9 +1,9 @@
-"""Pairs of pictures that may be copies of each other.
+"""Pairs of images that may be duplicates of each other.
 
-Each picture is described by sixteen numbers: its lowest spatial frequencies in grey (a discrete cosine transform, as in
+Each image is described by sixteen numbers: its lowest spatial frequencies in grey (a discrete cosine transform, as in
 perceptual hashes: Zauner, "Implementation and benchmarking of perceptual image hash functions", 2010), without the
-mean, scaled to length 1. So brightness and contrast don't count, and mirroring a picture changes the signs of the odd
-frequencies. Pictures are compared by the scalar products of these numbers, block by block: for 60,000 pictures
+mean, scaled to length 1. So brightness and contrast don't count, and mirroring an image changes the signs of the odd
+frequencies. Images are compared by the scalar products of these numbers, block by block: for 60,000 images
 that takes three seconds, a tenth of what a search tree takes in sixteen dimensions.
 """
 
@@ -18,8 +18,8 @@ from saccade.data.progress import NO_PROGRESS, Progress
 _FREQUENCIES = 16
 _SIDE = 8
 _LEAST_SIMILARITY = 0.92
-# Pictures with almost nothing in them, a clear sky say, have hundreds of neighbours: no more than these are looked at.
-_NEIGHBOURS = 8
+# Images with almost nothing in them, a clear sky say, have hundreds of neighbours: no more than these are looked at.
+_NEIGHBORS = 8
 _CHUNK = 4096
 # A block of products that stays in a processor's cache while it is searched.
 _ROWS = 512
@@ -35,7 +35,7 @@ def candidate_pairs(
 
     Args:
         thumbnails: uint8 [n, side, side, 3].
-        progress: counts pictures compared; each is compared twice.
+        progress: counts images compared; each is compared twice.
 
     Returns:
         int64 [pairs, 2], the lower position first, each pair at most twice; and bool [pairs]: whether one is mirrored.
@@ -78,17 +78,17 @@ def _nearest_of_each(
     by_similarity = np.argsort(-similarities, kind="stable")
     both = np.concatenate([pairs[by_similarity, 0], pairs[by_similarity, 1]])
     pair_of = np.tile(by_similarity, 2)
-    # Sorted by picture, and for each picture by similarity.
+    # Sorted by image, and for each image by similarity.
     order = np.lexsort((np.tile(np.arange(len(pairs)), 2), both))
-    of_picture = both[order]
-    first = np.flatnonzero(np.r_[True, of_picture[1:] != of_picture[:-1]]) if len(order) else np.empty(0, np.int64)
+    of_image = both[order]
+    first = np.flatnonzero(np.r_[True, of_image[1:] != of_image[:-1]]) if len(order) else np.empty(0, np.int64)
     rank = np.arange(len(order)) - np.repeat(first, np.diff(np.r_[first, len(order)]))
-    kept[pair_of[order][rank < _NEIGHBOURS]] = True
+    kept[pair_of[order][rank < _NEIGHBORS]] = True
     return pairs[kept]
 
 
 def _descriptors(thumbnails: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """float32 [n, 16], and which pictures have anything in them to describe."""
+    """float32 [n, 16], and which images have anything in them to describe."""
     low = np.empty((len(thumbnails), _FREQUENCIES), np.float32)
     for at in range(0, len(thumbnails), _CHUNK):
         low[at : at + _CHUNK] = _low_frequencies(thumbnails[at : at + _CHUNK])

@@ -48,9 +48,9 @@ def zip_members(archive: zipfile.ZipFile) -> Iterator[Member]:
     for entry in archive.infolist():
         name, kind = entry.filename, stat.S_IFMT(entry.external_attr >> 16)
         if entry.flag_bits & 1:
-            raise refused(name, "is encrypted", "unpack the archive yourself and give the folder")
+            raise member_error(name, "is encrypted", "unpack the archive yourself and give the folder")
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-            raise refused(name, "is a link" if kind == stat.S_IFLNK else "is no regular file")
+            raise member_error(name, "is a link" if kind == stat.S_IFLNK else "is no regular file")
         contents = None if entry.is_dir() else partial(archive.open, entry)
         yield Member(name, _target(name), contents, entry.compress_size)
 
@@ -80,7 +80,7 @@ def tar_members(archive: tarfile.TarFile, packed: io.BufferedReader) -> Iterator
     for entry in archive:
         before, position = position, packed.tell()
         if entry.issparse() or not (entry.isreg() or entry.isdir()):
-            raise refused(entry.name, "is a link" if entry.issym() or entry.islnk() else "is no regular file")
+            raise member_error(entry.name, "is a link" if entry.issym() or entry.islnk() else "is no regular file")
         contents = None if entry.isdir() else partial(_open, archive, entry)
         yield Member(entry.name, _target(entry.name), contents, position - before)
     _check_end(archive)
@@ -107,7 +107,7 @@ class _BoundedReads(io.BufferedIOBase):
         return self._stream.tell()
 
 
-def refused(name: str, reason: str, remedy: str = "use only archives whose origin you trust") -> ArchiveError:
+def member_error(name: str, reason: str, remedy: str = "use only archives whose origin you trust") -> ArchiveError:
     """The error that a member of an archive is not unpacked, nor is the archive."""
     return ArchiveError(f"the archive's member {name!r} {reason}", expected="plain files and folders", remedy=remedy)
 
@@ -130,8 +130,8 @@ def _target(name: str) -> PurePosixPath:
     # Zip archives made on Windows may separate folders by backslashes, which must not hide a way out.
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or ":" in (path.parts[0] if path.parts else ""):
-        raise refused(name, "would be unpacked outside its folder")
+        raise member_error(name, "would be unpacked outside its folder")
     encoded = name.encode(errors="surrogateescape")
     if b"\0" in encoded or len(encoded) > _LONGEST_PATH or max(map(len, encoded.split(b"/"))) > _LONGEST_NAME:
-        raise refused(name[:100], "has a name that no file can have")
+        raise member_error(name[:100], "has a name that no file can have")
     return path

@@ -1,4 +1,4 @@
-"""Archives of pictures, unpacked once into the cache. An archive is hostile until every member has been looked at."""
+"""Archives of images, unpacked once into the cache. An archive is hostile until every member has been looked at."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from saccade.data.cache import disk_cache
 from saccade.data.progress import counting
-from saccade.data.sources.archive_members import Member, open_tar, refused, tar_members, zip_members
+from saccade.data.sources.archive_members import Member, member_error, open_tar, tar_members, zip_members
 from saccade.errors import ArchiveError
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz")
@@ -25,7 +25,7 @@ MOST_BYTES = 50_000_000_000
 LARGEST_RATIO = 200
 """Bytes unpacked to a byte of the archive: photographs hardly shrink, and drawings do so by less."""
 
-# Small archives of small or simple pictures compress well without meaning harm.
+# Small archives of small or simple images compress well without meaning harm.
 _RATIO_COUNTS_FROM = 100_000_000
 _PIECE = 1 << 20
 # What the libraries raise on damaged archives; RecursionError is a RuntimeError, UnicodeError a ValueError.
@@ -136,7 +136,7 @@ def _write(root: Path, member: Member, allowance: _Allowance) -> None:
                     allowance.count_bytes(len(piece), member.name)
                     unpacked.write(piece)
     except (FileExistsError, NotADirectoryError):
-        raise refused(member.name, "stands in it twice") from None
+        raise member_error(member.name, "stands in it twice") from None
 
 
 class _Allowance:
@@ -165,7 +165,7 @@ class _Allowance:
             raise _too_much("bytes", MOST_BYTES, f"more, in {name!r}")
         if self._bytes > _RATIO_COUNTS_FROM and self._bytes > LARGEST_RATIO * self._packed:
             raise ArchiveError(
-                "the archive unpacks to far more than pictures do, as one made to fill the disk would",
+                "the archive unpacks to far more than images do, as one made to fill the disk would",
                 expected=f"at most {LARGEST_RATIO} bytes for each byte of the archive",
                 found=f"more, in {name!r}",
             )

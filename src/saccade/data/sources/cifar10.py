@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from saccade.atomic_io import placed
-from saccade.data.dataset import Dataset, PictureRule, SplitName
-from saccade.data.sources.array_dataset import LabelledArray, is_kept, load_array
+from saccade.atomic_io import atomic_write
+from saccade.data.dataset import Dataset, Preprocessing, SplitName
+from saccade.data.sources.array_dataset import LabeledArray, is_kept, load_array
 from saccade.errors import DataNotFoundError
 from saccade.keras_loading import load_keras_quietly
 
@@ -30,18 +30,18 @@ _NAME_FOR_KERAS = "cifar-10-batches-py-target_archive"
 _SECONDS = 20.0  # a network that swallows everything must not keep anybody waiting
 
 
-def load_cifar10(rule: PictureRule | None, folders: Sequence[Path], *, progress: bool) -> Dataset:
-    """CIFAR-10: 50,000 training and 10,000 test pictures of 32x32.
+def load_cifar10(preprocessing: Preprocessing | None, folders: Sequence[Path], *, progress: bool) -> Dataset:
+    """CIFAR-10: 50,000 training and 10,000 test images of 32x32.
 
     Args:
-        rule: the size to bring the pictures to; their own where it is None.
+        preprocessing: the size to bring the images to; their own where it is None.
         folders: where the official archive `cifar-10-python.tar.gz` may lie.
         progress: whether to show the download.
 
     Raises:
         DataNotFoundError: if it is neither here nor can be downloaded; says why, and the three ways to get it.
     """
-    return load_array("cifar10", _SIZE, lambda: _read(folders, progress=progress), rule, progress=progress)
+    return load_array("cifar10", _SIZE, lambda: _read(folders, progress=progress), preprocessing, progress=progress)
 
 
 def cifar10_is_here(folders: Sequence[Path]) -> bool:
@@ -49,7 +49,7 @@ def cifar10_is_here(folders: Sequence[Path]) -> bool:
     return is_kept("cifar10", _SIZE) or _keras_archive().is_file() or _official_archive(folders) is not None
 
 
-def _read(folders: Sequence[Path], *, progress: bool) -> LabelledArray:
+def _read(folders: Sequence[Path], *, progress: bool) -> LabeledArray:
     _hand_to_keras(folders)
     load_keras_quietly()
     with _as_not_found(folders), _quiet_keras(shown=progress):
@@ -59,8 +59,8 @@ def _read(folders: Sequence[Path], *, progress: bool) -> LabelledArray:
     splits: list[SplitName] = ["train"] * len(training)
     splits += ["test"] * len(test)
     numbers = [*range(len(training)), *range(len(test))]
-    return LabelledArray(
-        pictures=np.concatenate([training, test]),
+    return LabeledArray(
+        images=np.concatenate([training, test]),
         labels=np.concatenate([training_labels, test_labels]).reshape(-1).tolist(),
         splits=splits,
         names=[f"{split}/{number}" for split, number in zip(splits, numbers, strict=True)],
@@ -87,7 +87,7 @@ def _hand_to_keras(folders: Sequence[Path]) -> None:
     if archive is None or target.exists():
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    with placed(target) as partial:
+    with atomic_write(target) as partial:
         shutil.copyfile(archive, partial)
 
 
@@ -115,7 +115,7 @@ def _as_not_found(folders: Sequence[Path]) -> Iterator[None]:
             remedy=(
                 "connect to the network and run this again; "
                 f"or put the official archive {_ARCHIVE} in a folder and set SACCADE_DATA to that folder; "
-                "or put the pictures there, as a folder or an archive called cifar10 with train/CLASS and test/CLASS"
+                "or put the images there, as a folder or an archive called cifar10 with train/CLASS and test/CLASS"
             ),
         ) from None
 

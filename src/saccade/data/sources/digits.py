@@ -1,31 +1,31 @@
 """The handwritten digits bundled with scikit-learn: 1,797 real scans of 8x8, which need no network.
 
-They are the test part of Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998.
+They are the test split of Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from saccade.data.dataset import Dataset, PictureRule
-from saccade.data.sources.array_dataset import LabelledArray, load_array
+from saccade.data.dataset import Dataset, Preprocessing
+from saccade.data.sources.array_dataset import LabeledArray, load_array
 
 _LARGEST_VALUE = 16  # the scans count the dark ones among 4x4 points
 
 
-def load_digits(rule: PictureRule | None) -> Dataset:
-    """The digits, scaled up to 32x32 where the rule is None; the classes are "0" to "9"."""
-    return load_array("digits", (8, 8), _read, rule)
+def load_digits(preprocessing: Preprocessing | None) -> Dataset:
+    """The digits, scaled up to 32x32 where the preprocessing is None; the classes are "0" to "9"."""
+    return load_array("digits", (8, 8), _read, preprocessing)
 
 
-def _read() -> LabelledArray:
+def _read() -> LabeledArray:
     from sklearn.datasets import load_digits as bundled_digits
 
     bundled = bundled_digits()
-    grey = np.round(bundled.images * (255 / _LARGEST_VALUE)).astype(np.uint8)
-    count = len(grey)
-    return LabelledArray(
-        pictures=np.repeat(grey[:, :, :, None], 3, axis=3),
+    gray = np.round(bundled.images * (255 / _LARGEST_VALUE)).astype(np.uint8)
+    count = len(gray)
+    return LabeledArray(
+        images=np.repeat(gray[:, :, :, None], 3, axis=3),
         labels=[int(label) for label in bundled.target],
         splits=["train"] * count,
         names=[str(number) for number in range(count)],

@@ -1,4 +1,4 @@
-"""Walks folders that may hold pictures; those that Saccade itself made are left out."""
+"""Walks folders that may hold images; those that Saccade itself made are left out."""
 
 from __future__ import annotations
 
@@ -65,10 +65,10 @@ def walk(folder: str, left_out: list[str]) -> Iterator[FoundFile]:
     waiting = [(folder, "")]
     while waiting:
         path, prefix = waiting.pop()
-        facts = os.stat(path)  # noqa: PTH116 - paths stay strings here: there may be a million of them
-        if (facts.st_dev, facts.st_ino) in entered:
+        status = os.stat(path)  # noqa: PTH116 - paths stay strings here: there may be a million of them
+        if (status.st_dev, status.st_ino) in entered:
             continue
-        entered.add((facts.st_dev, facts.st_ino))
+        entered.add((status.st_dev, status.st_ino))
         with os.scandir(path) as entries:
             for entry in entries:
                 if is_hidden(entry.name):
@@ -115,7 +115,7 @@ def folder_files(folder: str) -> FolderFiles:
 def note_on_side_files(paths: Collection[str]) -> tuple[str, ...]:
     """The note that these side files were left out; none where there are none."""
     kinds = sorted({f".{suffix}" if (suffix := suffix_of(path)) else "no suffix" for path in paths})
-    return (f"left out: {counted(len(paths), 'file')}, no pictures by name ({', '.join(kinds)})",) if paths else ()
+    return (f"left out: {counted(len(paths), 'file')}, no images by name ({', '.join(kinds)})",) if paths else ()
 
 
 def note_on_own_folders(names: Sequence[str]) -> list[str]:
@@ -126,9 +126,9 @@ def note_on_own_folders(names: Sequence[str]) -> list[str]:
 
 def _found(entry: os.DirEntry[str], prefix: str) -> FoundFile:
     try:
-        facts = entry.stat()
+        status = entry.stat()
     except OSError:
         return FoundFile(prefix + entry.name, 0, 0)
-    if not stat.S_ISREG(facts.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         return FoundFile(prefix + entry.name, 0, 0)
-    return FoundFile(prefix + entry.name, facts.st_size, facts.st_ctime_ns)
+    return FoundFile(prefix + entry.name, status.st_size, status.st_ctime_ns)

@@ -1,4 +1,4 @@
-"""Data from pictures in a folder or an archive: found, read and decoded, or all of it from the cache."""
+"""Data from images in a folder or an archive: found, read and decoded, or all of it from the cache."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from saccade.data.cache.decoded_cache import (
     keep_decoded,
     open_decoded,
 )
-from saccade.data.dataset import Dataset, PictureRule, RefusedPicture
-from saccade.data.decoding.decode import PictureFacts
-from saccade.data.decoding.decode_files import decode_files, probe_files
-from saccade.data.image_size import default_rule
+from saccade.data.dataset import Dataset, Preprocessing, UnreadableImage
+from saccade.data.decoding.decode import ImageHeader
+from saccade.data.decoding.decode_files import decode_files, read_headers
+from saccade.data.image_size import default_preprocessing
 from saccade.data.progress import counting
 from saccade.data.sources.archives import archive_stem, unpacked
-from saccade.data.sources.image_folder import FoundPicture, Listing, find_pictures
+from saccade.data.sources.image_folder import FoundImage, Listing, find_images
 from saccade.data.sources.scan_cache import Scan, described, recall, recall_touched, remember, remembered_archive_hash
-from saccade.data.splits import hash_says_test
+from saccade.data.splits import is_test_by_hash
 from saccade.errors import DataError
 from saccade.sanitize import printable
 
-_PROBED = 64
+_SAMPLED_HEADERS = 64
 
 
 @dataclass(frozen=True)
@@ -38,93 +38,97 @@ class _Reading:
     """What became of each file of a listing, in its order."""
 
     hashes: list[str]
-    facts: list[PictureFacts]
+    headers: list[ImageHeader]
     reasons: list[str | None]
 
 
-def load_folder(folder: Path, rule: PictureRule | None, *, progress: bool) -> Dataset:
-    """The pictures of a folder as a dataset; the rule is chosen by their sizes where it is None.
+def load_folder(folder: Path, preprocessing: Preprocessing | None, *, progress: bool) -> Dataset:
+    """The images of a folder as a dataset; the rule is chosen by their sizes where it is None.
 
     Raises:
-        DataError: if the folder holds no usable classes of pictures.
+        DataError: if the folder holds no usable classes of images.
     """
-    listing = find_pictures(folder)
+    listing = find_images(folder)
     source, signature = f"folder:{folder}", listing.signature()
     scan = recall(source, signature) or recall_touched(source, listing, folder.name)
-    decoded = _open(scan, rule)
+    decoded = _open(scan, preprocessing)
     if decoded is None:
-        decoded, _ = _decode_and_remember(source, signature, listing, rule, name=folder.name, progress=progress)
+        decoded, _ = _decode_and_remember(
+            source, signature, listing, preprocessing, name=folder.name, progress=progress
+        )
     return decoded.dataset(name=folder.name, source=str(folder), notes=listing.notes)
 
 
-def load_archive(path: Path, rule: PictureRule | None, *, progress: bool) -> Dataset:
-    """The pictures of an archive as a dataset; the archive is unpacked only if they must be decoded.
+def load_archive(path: Path, preprocessing: Preprocessing | None, *, progress: bool) -> Dataset:
+    """The images of an archive as a dataset; the archive is unpacked only if they must be decoded.
 
     Raises:
         ArchiveError: if the archive can't be unpacked safely.
-        DataError: if it holds no usable classes of pictures.
+        DataError: if it holds no usable classes of images.
     """
     name, sha256 = archive_stem(path), remembered_archive_hash(path, progress=progress)
     scan = recall(f"contents:{sha256}", sha256)
-    decoded = _open(scan, rule)
+    decoded = _open(scan, preprocessing)
     if scan is None or decoded is None:
         with unpacked(path, sha256, progress=progress) as folder:
-            listing = find_pictures(folder)
+            listing = find_images(folder)
             decoded, scan = _decode_and_remember(
-                f"contents:{sha256}", sha256, listing, rule, name=name, progress=progress
+                f"contents:{sha256}", sha256, listing, preprocessing, name=name, progress=progress
             )
     return decoded.dataset(name=name, source=str(path), notes=scan.notes)
 
 
-def _open(scan: Scan | None, rule: PictureRule | None) -> DecodedData | None:
-    return open_decoded(scan.fingerprint, rule or PictureRule(*scan.default_size)) if scan else None
+def _open(scan: Scan | None, preprocessing: Preprocessing | None) -> DecodedData | None:
+    return open_decoded(scan.fingerprint, preprocessing or Preprocessing(*scan.default_size)) if scan else None
 
 
 def _decode_and_remember(
-    source: str, signature: str, listing: Listing, rule: PictureRule | None, *, name: str, progress: bool
+    source: str, signature: str, listing: Listing, preprocessing: Preprocessing | None, *, name: str, progress: bool
 ) -> tuple[DecodedData, Scan]:
-    decoded, hashes = _decode(listing, rule, name, progress=progress)
-    usual = default_rule(np.array(decoded.index.sizes, np.int32))
+    decoded, hashes = _decode(listing, preprocessing, name, progress=progress)
+    usual = default_preprocessing(np.array(decoded.index.sizes, np.int32))
     scan = Scan(decoded.index.fingerprint, (usual.height, usual.width), listing.notes)
     # A file that is there but could not be read may be readable the next time, without having changed.
-    if all(content or not found.size for found, content in zip(listing.pictures, hashes, strict=True)):
+    if all(content or not found.size for found, content in zip(listing.images, hashes, strict=True)):
         with disk_cache.in_use(decoded.entry):
             remember(source, signature, scan, described(listing, hashes), name)
     return decoded, scan
 
 
 def _decode(
-    listing: Listing, rule: PictureRule | None, name: str, *, progress: bool
+    listing: Listing, preprocessing: Preprocessing | None, name: str, *, progress: bool
 ) -> tuple[DecodedData, Sequence[str]]:
     """Decodes all files at once to the size that a few of them suggest; again if the others prove that wrong."""
-    chosen = rule or _likely_rule(listing)
+    chosen = preprocessing or _likely_preprocessing(listing)
     with disk_cache.building() as built:
         reading = _read_all(built, listing, chosen, progress=progress)
         index = _index(listing, reading)
-        wanted = rule or default_rule(np.array(index.sizes, np.int32))
+        wanted = preprocessing or default_preprocessing(np.array(index.sizes, np.int32))
         if wanted == chosen:
             return keep_decoded(built, index, chosen, name, progress=progress), reading.hashes
     return _decode(listing, wanted, name, progress=progress)
 
 
-def _likely_rule(listing: Listing) -> PictureRule:
-    some = listing.pictures[:: -(-len(listing.pictures) // _PROBED)]
-    sizes = [(facts.height, facts.width) for facts in probe_files([f"{listing.root}/{found.path}" for found in some])]
-    return default_rule(np.array(sizes or [(0, 0)], np.int32))
+def _likely_preprocessing(listing: Listing) -> Preprocessing:
+    some = listing.images[:: -(-len(listing.images) // _SAMPLED_HEADERS)]
+    sizes = [
+        (header.height, header.width) for header in read_headers([f"{listing.root}/{found.path}" for found in some])
+    ]
+    return default_preprocessing(np.array(sizes or [(0, 0)], np.int32))
 
 
-def _read_all(built: Path, listing: Listing, rule: PictureRule, *, progress: bool) -> _Reading:
-    paths = [f"{listing.root}/{found.path}" for found in listing.pictures]
+def _read_all(built: Path, listing: Listing, preprocessing: Preprocessing, *, progress: bool) -> _Reading:
+    paths = [f"{listing.root}/{found.path}" for found in listing.images]
     reading = _Reading([], [], [])
     with (
-        array_file(built, len(paths), rule) as array,
-        counting("decoding", total=len(paths), unit="pictures", shown=progress) as bar,
-        closing(decode_files(paths, rule)) as chunks,
+        array_file(built, len(paths), preprocessing) as array,
+        counting("decoding", total=len(paths), unit="images", shown=progress) as bar,
+        closing(decode_files(paths, preprocessing)) as chunks,
     ):
         for chunk in chunks:
             array.write(chunk.pixels.data)
             reading.hashes.extend(chunk.hashes)
-            reading.facts.extend(chunk.facts)
+            reading.headers.extend(chunk.headers)
             reading.reasons.extend(chunk.reasons)
             bar.update(len(chunk.hashes))
     return reading
@@ -132,47 +136,47 @@ def _read_all(built: Path, listing: Listing, rule: PictureRule, *, progress: boo
 
 def _index(listing: Listing, reading: _Reading) -> Index:
     rows = [row for row, reason in enumerate(reading.reasons) if reason is None]
-    refused = _refused(listing, reading)
-    found = [listing.pictures[row] for row in rows]
-    facts = [reading.facts[row] for row in rows]
-    _check_readable(listing, found, refused)
+    unreadable = _unreadable(listing, reading)
+    found = [listing.images[row] for row in rows]
+    headers = [reading.headers[row] for row in rows]
+    _check_readable(listing, found, unreadable)
     return Index(
         class_names=listing.class_names,
         fingerprint=_fingerprint(listing, reading.hashes),
         rows=rows,
-        splits=[picture.split for picture in found],
-        labels=[picture.label for picture in found],
-        names=[printable(picture.path) for picture in found],
+        splits=[image.split for image in found],
+        labels=[image.label for image in found],
+        names=[printable(image.path) for image in found],
         hashes=[reading.hashes[row] for row in rows],
-        sizes=[(fact.height, fact.width) for fact in facts],
-        modes=[fact.mode for fact in facts],
-        formats=[fact.format for fact in facts],
-        refused=refused,
+        sizes=[(header.height, header.width) for header in headers],
+        modes=[header.mode for header in headers],
+        formats=[header.format for header in headers],
+        unreadable=unreadable,
     )
 
 
-def _refused(listing: Listing, reading: _Reading) -> list[RefusedPicture]:
-    """The refused pictures, each in the split in which it would have stood: a test report counts those it misses."""
-    brings_test = any(found.split == "test" for found in listing.pictures)
-    refused = []
-    for found, content, reason in zip(listing.pictures, reading.hashes, reading.reasons, strict=True):
+def _unreadable(listing: Listing, reading: _Reading) -> list[UnreadableImage]:
+    """The unreadable images, each in the split in which it would have stood: a test report counts those it misses."""
+    has_test_split = any(found.split == "test" for found in listing.images)
+    unreadable = []
+    for found, content, reason in zip(listing.images, reading.hashes, reading.reasons, strict=True):
         if reason is not None:
-            by_hash = not brings_test and found.split == "train" and hash_says_test(content)
-            refused.append(RefusedPicture(printable(found.path), "test" if by_hash else found.split, reason))
-    return refused
+            by_hash = not has_test_split and found.split == "train" and is_test_by_hash(content)
+            unreadable.append(UnreadableImage(printable(found.path), "test" if by_hash else found.split, reason))
+    return unreadable
 
 
 def _fingerprint(listing: Listing, hashes: Sequence[str]) -> str:
-    pictures = zip(listing.pictures, hashes, strict=True)
-    return fingerprint_of(listing.class_names, [(p.path, p.split, p.label, content) for p, content in pictures])
+    images = zip(listing.images, hashes, strict=True)
+    return fingerprint_of(listing.class_names, [(p.path, p.split, p.label, content) for p, content in images])
 
 
-def _check_readable(listing: Listing, found: Sequence[FoundPicture], refused: Sequence[RefusedPicture]) -> None:
-    """Every class must have a readable picture to train with, and every split one at all."""
-    example = f"{refused[0].path}: {refused[0].reason}" if refused else None
-    with_pictures = {picture.label for picture in found if picture.split == "train"}
+def _check_readable(listing: Listing, found: Sequence[FoundImage], unreadable: Sequence[UnreadableImage]) -> None:
+    """Every class must have a readable image to train with, and every split one at all."""
+    example = f"{unreadable[0].path}: {unreadable[0].reason}" if unreadable else None
+    with_images = {image.label for image in found if image.split == "train"}
     for label, name in enumerate(listing.class_names):
-        if label not in with_pictures:
-            raise DataError(f"no picture of the class {name!r} can be read", found=example)
-    for split in sorted({picture.split for picture in listing.pictures} - {picture.split for picture in found}):
-        raise DataError(f"no picture of the {split} split can be read", found=example)
+        if label not in with_images:
+            raise DataError(f"no image of the class {name!r} can be read", found=example)
+    for split in sorted({image.split for image in listing.images} - {image.split for image in found}):
+        raise DataError(f"no image of the {split} split can be read", found=example)

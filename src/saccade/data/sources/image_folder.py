@@ -1,4 +1,4 @@
-"""Finds labelled pictures in folders: `CLASS/picture`, or `train/CLASS/picture` with `test` and `validation` beside."""
+"""Finds labelled images in folders: `CLASS/image`, or `train/CLASS/image` with `test` and `validation` beside."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _SPLIT_FOLDERS: Mapping[str, SplitName] = {
     "validation": "validation",
     "test": "test",
 }
-_LAYOUT = "CLASS/picture, or train/CLASS/picture with test/CLASS/picture and validation/CLASS/picture beside it"
+_LAYOUT = "CLASS/image, or train/CLASS/image with test/CLASS/image and validation/CLASS/image beside it"
 
 
-class FoundPicture(NamedTuple):
-    """A file that should be a picture: its path below the root, its split and label, its size and time of change."""
+class FoundImage(NamedTuple):
+    """A file that should be an image: its path below the root, its split and label, its size and time of change."""
 
     path: str
     split: SplitName
@@ -43,32 +43,32 @@ class FoundPicture(NamedTuple):
 
 @dataclass(frozen=True)
 class Listing:
-    """The files found in a folder that should be pictures.
+    """The files found in a folder that should be images.
 
     Attributes:
         root: the folder that holds the classes or the splits.
         class_names: sorted by name; what can't be printed is written as codes.
-        pictures: ordered by split, class and path.
+        images: ordered by split, class and path.
         notes: what was left out.
     """
 
     root: Path
     class_names: tuple[str, ...]
-    pictures: Sequence[FoundPicture]
+    images: Sequence[FoundImage]
     notes: tuple[str, ...]
 
     def signature(self) -> str:
         """A hash of all paths, sizes and times: while it stays the same, nothing needs to be read again."""
-        lines = [f"{found.path}\0{found.size}\0{found.changed}" for found in self.pictures]
+        lines = [f"{found.path}\0{found.size}\0{found.changed}" for found in self.images]
         lines += [*self.class_names, *self.notes]
         return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
 
 
-def find_pictures(folder: Path) -> Listing:
-    """Lists the files in a folder that should be pictures, with their splits and classes; opens none of them.
+def find_images(folder: Path) -> Listing:
+    """Lists the files in a folder that should be images, with their splits and classes; opens none of them.
 
     A folder that holds nothing but another, as archives often do, is passed through. Hidden files are left out, and
-    so are files whose names say that they accompany the pictures, such as LICENSE or labels.csv, and folders that
+    so are files whose names say that they accompany the images, such as LICENSE or labels.csv, and folders that
     Saccade itself made, such as runs.
 
     Raises:
@@ -83,17 +83,17 @@ def find_pictures(folder: Path) -> Listing:
     except OSError as error:
         raise DataError(f"the folder {error.filename} can't be read", found=error.strerror) from None
     class_names = _checked_classes(root, splits)
-    pictures: list[FoundPicture] = []
+    images: list[FoundImage] = []
     left_out: list[str] = []
     for (split, name), (kept, side_files, _) in found.items():
         left_out += [file.path for file in side_files]
         if split == "train" and not kept:
-            raise _class_without_pictures(name, root)
+            raise _class_without_images(name, root)
         label, prefix = class_names.index(name), Path(splits[split][name]).relative_to(root).as_posix()
-        pictures += [FoundPicture(f"{prefix}/{file.path}", split, label, file.size, file.changed) for file in kept]
+        images += [FoundImage(f"{prefix}/{file.path}", split, label, file.size, file.changed) for file in kept]
     readable = tuple(map(printable, class_names))
     notes = [*notes, *note_on_own_folders([*own, *_own_folders_in_classes(found, splits, root)])]
-    return Listing(root, readable, pictures, (*map(printable, notes), *note_on_side_files(left_out)))
+    return Listing(root, readable, images, (*map(printable, notes), *note_on_side_files(left_out)))
 
 
 def _pass_through(folder: Path) -> Path:
@@ -101,8 +101,8 @@ def _pass_through(folder: Path) -> Path:
     root = folder
     while True:
         folders, files, _ = visible(str(root))
-        pictures = [name for name in files if not is_side_file(name)]
-        if len(folders) != 1 or pictures or folders[0].lower() in _SPLIT_FOLDERS:
+        images = [name for name in files if not is_side_file(name)]
+        if len(folders) != 1 or images or folders[0].lower() in _SPLIT_FOLDERS:
             break
         root = root / folders[0]
     # What was entered last may be a class: then the folder as given is the one to complain about.
@@ -159,7 +159,7 @@ def _splits_by_name(root: Path, folders: Sequence[str]) -> dict[SplitName, str]:
         by_split[split] = name
     if "train" not in by_split:
         raise DataError(
-            "there are no pictures to train with",
+            "there are no images to train with",
             expected="a folder train beside the others",
             found=f"only {_listed(folders)} in {root}",
         )
@@ -179,7 +179,7 @@ def _check_any(root: Path, folders: Sequence[str], files: Sequence[str]) -> None
         f"there are no classes in {root}",
         expected=f"a folder for each class: {_LAYOUT}",
         found=f"{counted(len(files), 'file')} and no folder",
-        remedy="sort the pictures into one folder for each class",
+        remedy="sort the images into one folder for each class",
     )
 
 
@@ -203,12 +203,12 @@ def _checked_classes(root: Path, splits: Mapping[SplitName, Mapping[str, str]]) 
     return tuple(names)
 
 
-def _class_without_pictures(name: str, root: Path) -> DataError:
+def _class_without_images(name: str, root: Path) -> DataError:
     return DataError(
-        f"the class {name!r} has no pictures",
-        expected=f"at least one picture in each class folder of {root}",
-        found="a folder without pictures",
-        remedy="add pictures to it, or remove the folder",
+        f"the class {name!r} has no images",
+        expected=f"at least one image in each class folder of {root}",
+        found="a folder without images",
+        remedy="add images to it, or remove the folder",
     )
 
 

@@ -10,19 +10,19 @@ from typing import NamedTuple, TypeVar
 
 from saccade.data.cache import disk_cache
 from saccade.data.cache.decoded_cache import fingerprint_of
-from saccade.data.decoding.image_files import content_hash, read_picture
+from saccade.data.decoding.image_files import content_hash, read_image
 from saccade.data.sources.archives import archive_hash
-from saccade.data.sources.image_folder import FoundPicture, Listing
-from saccade.errors import PictureError
+from saccade.data.sources.image_folder import FoundImage, Listing
+from saccade.errors import ImageError
 from saccade.typed_json import from_json, to_json
 
-_FACTS = "facts.json"
+_METADATA = "facts.json"
 _FILES = "files.json"
 
 _Record = TypeVar("_Record")
 
 
-class FileFacts(NamedTuple):
+class FileMetadata(NamedTuple):
     """What is remembered of a file: its size in bytes, its time of change in nanoseconds, and its content hash."""
 
     size: int
@@ -31,7 +31,7 @@ class FileFacts(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ArchiveFacts:
+class ArchiveMetadata:
     """What is remembered of an archive: the SHA-256 of its bytes."""
 
     sha256: str
@@ -39,11 +39,11 @@ class ArchiveFacts:
 
 @dataclass(frozen=True)
 class Scan:
-    """What reading all pictures of a folder or an archive once has shown.
+    """What reading all images of a folder or an archive once has shown.
 
     Attributes:
         fingerprint: of the contents.
-        default_size: the height and width to which the pictures are brought where none is asked for.
+        default_size: the height and width to which the images are brought where none is asked for.
         notes: what was left out.
     """
 
@@ -56,16 +56,16 @@ class Scan:
 class KnownFiles:
     """What is remembered of the files of a folder or an archive, by their paths."""
 
-    files: Mapping[str, FileFacts]
+    files: Mapping[str, FileMetadata]
 
 
 def recall(source: str, signature: str) -> Scan | None:
     """What is known of a source, if it is unchanged: if its signature is the same."""
     entry = disk_cache.find_entry("scans", _key(source, signature))
-    return _read(entry / _FACTS, Scan) if entry else None
+    return _read(entry / _METADATA, Scan) if entry else None
 
 
-def remember(source: str, signature: str, scan: Scan, files: Mapping[str, FileFacts], name: str) -> None:
+def remember(source: str, signature: str, scan: Scan, files: Mapping[str, FileMetadata], name: str) -> None:
     """Remembers what is known of a source, instead of what was known before.
 
     Args:
@@ -76,7 +76,7 @@ def remember(source: str, signature: str, scan: Scan, files: Mapping[str, FileFa
         name: shown to the user.
     """
     outdated = disk_cache.find_entries("scans", _key(source, ""))
-    _keep(_key(source, signature), {_FACTS: scan, _FILES: KnownFiles(files)}, name)
+    _keep(_key(source, signature), {_METADATA: scan, _FILES: KnownFiles(files)}, name)
     for entry in outdated:
         if entry.name != _key(source, signature):
             disk_cache.remove_entry(entry)
@@ -90,20 +90,20 @@ def recall_touched(source: str, listing: Listing, name: str) -> Scan | None:
     entries = disk_cache.find_entries("scans", _key(source, ""))
     if not entries:
         return None
-    scan, known = _read(entries[0] / _FACTS, Scan), _read(entries[0] / _FILES, KnownFiles)
-    if scan is None or known is None or known.files.keys() != {found.path for found in listing.pictures}:
+    scan, known = _read(entries[0] / _METADATA, Scan), _read(entries[0] / _FILES, KnownFiles)
+    if scan is None or known is None or known.files.keys() != {found.path for found in listing.images}:
         return None
-    hashes = [_hash(found, known.files[found.path], listing.root) for found in listing.pictures]
-    pictures = [(p.path, p.split, p.label, content) for p, content in zip(listing.pictures, hashes, strict=True)]
-    if fingerprint_of(listing.class_names, pictures) != scan.fingerprint:
+    hashes = [_hash(found, known.files[found.path], listing.root) for found in listing.images]
+    images = [(p.path, p.split, p.label, content) for p, content in zip(listing.images, hashes, strict=True)]
+    if fingerprint_of(listing.class_names, images) != scan.fingerprint:
         return None
     remember(source, listing.signature(), replace(scan, notes=listing.notes), described(listing, hashes), name)
     return scan
 
 
-def described(listing: Listing, hashes: Sequence[str]) -> dict[str, FileFacts]:
+def described(listing: Listing, hashes: Sequence[str]) -> dict[str, FileMetadata]:
     """What is known of each file, by its path, as `remember` takes it."""
-    return {p.path: FileFacts(p.size, p.changed, content) for p, content in zip(listing.pictures, hashes, strict=True)}
+    return {p.path: FileMetadata(p.size, p.changed, content) for p, content in zip(listing.images, hashes, strict=True)}
 
 
 def remembered_archive_hash(path: Path, *, progress: bool = False) -> str:
@@ -112,23 +112,23 @@ def remembered_archive_hash(path: Path, *, progress: bool = False) -> str:
     Raises:
         ArchiveError: if it can't be read.
     """
-    facts = path.stat()
-    key = _key(f"archive:{path}", f"{facts.st_size} {facts.st_mtime_ns}")
+    status = path.stat()
+    key = _key(f"archive:{path}", f"{status.st_size} {status.st_mtime_ns}")
     entry = disk_cache.find_entry("scans", key)
-    known = _read(entry / _FACTS, ArchiveFacts) if entry else None
+    known = _read(entry / _METADATA, ArchiveMetadata) if entry else None
     if known is not None:
         return known.sha256
     sha256 = archive_hash(path, progress=progress)
-    _keep(key, {_FACTS: ArchiveFacts(sha256)}, path.name)
+    _keep(key, {_METADATA: ArchiveMetadata(sha256)}, path.name)
     return sha256
 
 
-def _hash(found: FoundPicture, known: FileFacts, root: Path) -> str:
+def _hash(found: FoundImage, known: FileMetadata, root: Path) -> str:
     if (known.size, known.changed) == (found.size, found.changed):
         return known.content
     try:
-        return content_hash(read_picture(str(root / found.path)))
-    except PictureError:
+        return content_hash(read_image(str(root / found.path)))
+    except ImageError:
         return ""
 
 

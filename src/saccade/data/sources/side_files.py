@@ -1,4 +1,4 @@
-"""Tells candidate pictures from what lies beside them, by names alone."""
+"""Tells candidate images from what lies beside them, by names alone."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ def suffix_of(path: str) -> str:
 
 
 def is_side_file(path: str) -> bool:
-    """Whether a file's name says that it accompanies pictures without being one."""
+    """Whether a file's name says that it accompanies images without being one."""
     return suffix_of(path) in _SIDE_SUFFIXES or path.rpartition("/")[2].partition(".")[0].lower() in _SIDE_NAMES

@@ -21,7 +21,7 @@ from saccade.deploy.server.model_registry import Models
 from saccade.deploy.server.openapi import ERRORS, json_body
 from saccade.deploy.server.request_parsing import read_body
 from saccade.errors import SaccadeError
-from saccade.web.http_errors import RefusedError
+from saccade.web.http_errors import RequestError
 from saccade.web.limits import Limits
 
 _log = logging.getLogger("saccade.server")
@@ -49,15 +49,13 @@ def make_app(
         token: that requests must bring; None: none.
     """
     own_version = version("saccade")
-    app = FastAPI(
-        title="Saccade", version=own_version, description="Classifies pictures.", docs_url=None, redoc_url=None
-    )
+    app = FastAPI(title="Saccade", version=own_version, description="Classifies images.", docs_url=None, redoc_url=None)
     app.include_router(image_api.routes(models))
     app.include_router(tensorflow_serving.routes(models))
     app.include_router(kserve_v2.routes(models, own_version))
     app.include_router(_operating(models, metrics, state, token))
     app.include_router(_pages(app))
-    app.exception_handler(RefusedError)(_refused)
+    app.exception_handler(RequestError)(_error_response)
     app.exception_handler(HTTPException)(_no_such_path)
     app.exception_handler(RequestValidationError)(_misunderstood)
     app.exception_handler(Exception)(_fault)
@@ -74,7 +72,7 @@ def _operating(models: Models, metrics: Metrics, state: State, token: str | None
     @router.get("/v2/health/ready", summary="Whether the server takes requests")
     async def ready() -> dict[str, bool]:
         if state.ending:
-            raise RefusedError(503, "the server is ending", retry_after=1)
+            raise RequestError(503, "the server is ending", retry_after=1)
         return {"ready": True}
 
     @router.get("/metrics", summary="Counts for Prometheus", response_class=Response)
@@ -89,17 +87,17 @@ def _operating(models: Models, metrics: Metrics, state: State, token: str | None
     )
     async def reload(request: Request) -> dict[str, Any]:
         if token is None:
-            raise RefusedError(403, "a server without a token can't be told to do that: start it with --token-file")
+            raise RequestError(403, "a server without a token can't be told to do that: start it with --token-file")
         body = await read_body(request)
         try:
             name = Reload.model_validate_json(body or b"{}").model
         except ValueError:
-            raise RefusedError(400, 'expected {"model": NAME}, or nothing for all models') from None
+            raise RequestError(400, 'expected {"model": NAME}, or nothing for all models') from None
         try:
             exchanged = await models.reload(None if name is None else [name])
         except SaccadeError as error:
             _log.error("a model could not be reloaded: %s", error)
-            raise RefusedError(409, "what lies there can't be served; the server's log says why") from None
+            raise RequestError(409, "what lies there can't be served; the server's log says why") from None
         return {"models": [{"name": one.served.name, "version": str(one.served.version)} for one in exchanged]}
 
     return router
@@ -122,13 +120,13 @@ def _pages(app: FastAPI) -> APIRouter:
 def _file(name: str, kind: str) -> Any:
     contents = (static_files.FOLDER / name).read_bytes()
 
-    async def answer() -> Response:
+    async def respond() -> Response:
         return Response(contents, media_type=kind)
 
-    return answer
+    return respond
 
 
-async def _refused(_: Request, error: RefusedError) -> Response:
+async def _error_response(_: Request, error: RequestError) -> Response:
     return JSONResponse({"error": error.reason}, error.status, error.headers)
 
 

@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 _Item = TypeVar("_Item")
-_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
 
 
-class Batcher(Generic[_Item, _Answer]):
+class Batcher(Generic[_Item, _Result]):
     """Gathers single items into batches. Used from one event loop; the work itself is done in threads.
 
     An item that waits alone is worked on at once: nothing is gained by waiting for others, who gather by themselves
@@ -29,7 +29,7 @@ class Batcher(Generic[_Item, _Answer]):
 
     def __init__(
         self,
-        work: Callable[[Sequence[_Item]], Sequence[_Answer]],
+        work: Callable[[Sequence[_Item]], Sequence[_Result]],
         *,
         most: int,
         threads: int = 1,
@@ -37,18 +37,18 @@ class Batcher(Generic[_Item, _Answer]):
         most_weight: int = 0,
     ) -> None:
         self._work, self._most, self._weigh, self._most_weight = work, most, weigh, most_weight
-        self._waiting: deque[tuple[_Item, asyncio.Future[_Answer]]] = deque()
+        self._waiting: deque[tuple[_Item, asyncio.Future[_Result]]] = deque()
         self._threads = ThreadPoolExecutor(threads)
         self._idle = threads
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def __call__(self, item: _Item) -> _Answer:
+    async def __call__(self, item: _Item) -> _Result:
         """The answer to an item.
 
         Raises:
             Exception: what the work raised for the batch that it was in.
         """
-        future: asyncio.Future[_Answer] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if self._idle:
             self._idle -= 1
@@ -64,15 +64,15 @@ class Batcher(Generic[_Item, _Answer]):
     async def _work_off(self) -> None:
         """Works on batches in one thread until nothing waits."""
         try:
-            # Those who ask in the same turn of the event loop, as for the pictures of one request, go together.
+            # Those who ask in the same turn of the event loop, as for the images of one request, go together.
             await asyncio.sleep(0)
             while batch := self._next_batch():
-                await self._answer(batch)
+                await self._process(batch)
         finally:
             self._idle += 1
 
-    def _next_batch(self) -> list[tuple[_Item, asyncio.Future[_Answer]]]:
-        batch: list[tuple[_Item, asyncio.Future[_Answer]]] = []
+    def _next_batch(self) -> list[tuple[_Item, asyncio.Future[_Result]]]:
+        batch: list[tuple[_Item, asyncio.Future[_Result]]] = []
         weight = 0
         while self._waiting and len(batch) < self._most:
             item, future = self._waiting[0]
@@ -84,15 +84,15 @@ class Batcher(Generic[_Item, _Answer]):
             self._waiting.popleft()
         return batch
 
-    async def _answer(self, batch: Sequence[tuple[_Item, asyncio.Future[_Answer]]]) -> None:
+    async def _process(self, batch: Sequence[tuple[_Item, asyncio.Future[_Result]]]) -> None:
         loop = asyncio.get_running_loop()
         try:
-            answers = await loop.run_in_executor(self._threads, self._work, [item for item, _ in batch])
+            results = await loop.run_in_executor(self._threads, self._work, [item for item, _ in batch])
         except Exception as error:
             for _, future in batch:
                 if not future.done():
                     future.set_exception(error)
             return
-        for (_, future), answer in zip(batch, answers, strict=True):
+        for (_, future), result in zip(batch, results, strict=True):
             if not future.done():
-                future.set_result(answer)
+                future.set_result(result)

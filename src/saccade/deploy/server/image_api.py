@@ -1,4 +1,4 @@
-"""The page's own paths, and the client's: a picture as it is, and what is told of the models."""
+"""The page's own paths, and the client's: an image as it is, and what is told of the models."""
 
 from __future__ import annotations
 
@@ -7,39 +7,41 @@ from fastapi import APIRouter, Query, Request
 
 from saccade.deploy.server.model_registry import Models, Serving
 from saccade.deploy.server.occlusion import GRID, covered
-from saccade.deploy.server.openapi import ERRORS, PICTURE_BODY
+from saccade.deploy.server.openapi import ERRORS, IMAGE_BODY
 from saccade.deploy.server.request_parsing import read_body
-from saccade.deploy.server_messages import ClassAnswer, OcclusionAnswer, PictureAnswer, ServedModels
+from saccade.deploy.server_messages import ClassPrediction, ImagePrediction, OcclusionMap, ServedModels
 
 
 def routes(models: Models) -> APIRouter:
     """The page's own paths."""
-    router = APIRouter(tags=["Pictures"], responses=ERRORS)
+    router = APIRouter(tags=["Images"], responses=ERRORS)
 
     @router.get("/api/models", summary="The models, and what is known of them")
-    async def told() -> ServedModels:
-        return ServedModels(models=tuple(serving.served.told() for serving in models))
+    async def list_models() -> ServedModels:
+        return ServedModels(models=tuple(serving.served.info() for serving in models))
 
-    @router.post("/api/models/{name}/picture", summary="What is in a picture", openapi_extra=PICTURE_BODY)
-    async def picture(request: Request, name: str, top: int = Query(default=3, ge=1, le=100_000)) -> PictureAnswer:
+    @router.post("/api/models/{name}/image", summary="What is in an image", openapi_extra=IMAGE_BODY)
+    async def image(request: Request, name: str, top: int = Query(default=3, ge=1, le=100_000)) -> ImagePrediction:
         serving = models.get(name)
-        (answer,) = await models.classify(serving, [await read_body(request)])
-        order = np.argsort(-answer, kind="stable")[:top]
+        (prediction,) = await models.classify(serving, [await read_body(request)])
+        order = np.argsort(-prediction, kind="stable")[:top]
         names = serving.served.record.class_names
-        return PictureAnswer(
+        return ImagePrediction(
             **_identity(serving),
-            unsure=serving.served.is_unsure(float(answer.max())),
-            classes=tuple(ClassAnswer(class_name=names[place], probability=float(answer[place])) for place in order),
+            abstained=serving.served.abstains(float(prediction.max())),
+            classes=tuple(
+                ClassPrediction(class_name=names[place], probability=float(prediction[place])) for place in order
+            ),
         )
 
-    @router.post("/api/models/{name}/occlusion", summary="Where the network looked", openapi_extra=PICTURE_BODY)
-    async def occlusion(request: Request, name: str) -> OcclusionAnswer:
+    @router.post("/api/models/{name}/occlusion", summary="Where the network looked", openapi_extra=IMAGE_BODY)
+    async def occlusion(request: Request, name: str) -> OcclusionMap:
         serving = models.get(name)
         pixels = await models.decode(serving, await read_body(request))
-        whole, *answers = await models.answer(serving, [pixels, *covered(pixels)])
+        whole, *predictions = await models.predict(serving, [pixels, *covered(pixels)])
         best = int(whole.argmax())
-        change = np.array([answer[best] for answer in answers], np.float64) - whole[best]
-        return OcclusionAnswer(
+        change = np.array([prediction[best] for prediction in predictions], np.float64) - whole[best]
+        return OcclusionMap(
             **_identity(serving),
             class_name=serving.served.record.class_names[best],
             probability=float(whole[best]),

@@ -1,4 +1,4 @@
-"""Pictures from requests: told from other things here, decoded in processes that may be lost."""
+"""Images from requests: told from other things here, decoded in processes that may be lost."""
 
 from __future__ import annotations
 
@@ -7,50 +7,50 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.data.dataset import PictureRule
+from saccade.data.dataset import Preprocessing
 from saccade.data.decoding.decode_pool import WorkerPool
 from saccade.data.decoding.image_format import sniff
 from saccade.deploy.server.batching import Batcher
-from saccade.errors import PictureError
+from saccade.errors import ImageError
 from saccade.machine import usable_cores
-from saccade.web.http_errors import RefusedError
+from saccade.web.http_errors import RequestError
 
 _MOST_IN_BATCH = 16
-# A picture that may take long goes alone, so that nobody else's waits for it in the same batch.
+# An image that may take long goes alone, so that nobody else's waits for it in the same batch.
 _MOST_BYTES_IN_BATCH = 20_000
 
-# The pixels of a picture, or why there are none.
+# The pixels of an image, or why there are none.
 _Outcome = NDArray[np.uint8] | str
 
 
 class Decoder:
-    """Decodes pictures by a rule, several at a time. The processes start at once.
+    """Decodes images by a rule, several at a time. The processes start at once.
 
     Args:
-        rule: how pictures become arrays.
+        preprocessing: how images become arrays.
     """
 
-    def __init__(self, rule: PictureRule) -> None:
+    def __init__(self, preprocessing: Preprocessing) -> None:
         count = usable_cores()
-        self._pool = WorkerPool(count, rule)
+        self._pool = WorkerPool(count, preprocessing)
         self._pool.start()
         self._batcher: Batcher[bytes, _Outcome] = Batcher(
             self._decode, most=_MOST_IN_BATCH, threads=count, weigh=len, most_weight=_MOST_BYTES_IN_BATCH
         )
 
     async def __call__(self, contents: bytes) -> NDArray[np.uint8]:
-        """The pixels of a picture, uint8 [height, width, 3].
+        """The pixels of an image, uint8 [height, width, 3].
 
         Raises:
-            RefusedError: it is none, or one that can't be decoded.
+            RequestError: it is none, or one that can't be decoded.
         """
         try:
             sniff(contents)
-        except PictureError as error:
-            raise RefusedError(415, error.problem) from None
+        except ImageError as error:
+            raise RequestError(415, error.problem) from None
         outcome = await self._batcher(contents)
         if isinstance(outcome, str):
-            raise RefusedError(422, outcome)
+            raise RequestError(422, outcome)
         return outcome
 
     def close(self) -> None:
@@ -58,8 +58,8 @@ class Decoder:
         self._batcher.close()
         self._pool.__exit__()
 
-    def _decode(self, pictures: Sequence[bytes]) -> list[_Outcome]:
-        chunks = self._pool.decode(pictures)
+    def _decode(self, images: Sequence[bytes]) -> list[_Outcome]:
+        chunks = self._pool.decode(images)
         return [
             pixels if reason is None else reason
             for chunk in chunks

@@ -1,7 +1,7 @@
 """The Open Inference Protocol (KServe v2), by JSON over HTTP: health, metadata and inference.
 
 Source: https://github.com/kserve/open-inference-protocol, `specification/protocol/inference_rest.md`. A model takes
-either the tensor "pixels" or the tensor "pictures", encoded pictures of any size as base64 in a tensor of BYTES.
+either the tensor "pixels" or the tensor "images", encoded images of any size as base64 in a tensor of BYTES.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import numpy as np
 from fastapi import APIRouter, Request
 from numpy.typing import NDArray
 
-from saccade.data.dataset import PictureRule
+from saccade.data.dataset import Preprocessing
 from saccade.deploy.server.model_registry import Models, Serving
 from saccade.deploy.server.openapi import ERRORS, json_body
-from saccade.deploy.server.request_parsing import encoded_picture, pixels_of, read_json
-from saccade.web.http_errors import RefusedError
+from saccade.deploy.server.request_parsing import encoded_image, pixels_of, read_json
+from saccade.web.http_errors import RequestError
 
 _MOST_DIMENSIONS, _LARGEST_SIZE = 4, 1 << 31
 _PIXEL_TYPES = ("UINT8", "INT8", "UINT16", "INT16", "UINT32", "INT32", "UINT64", "INT64", "FP16", "FP32", "FP64")
@@ -33,7 +33,7 @@ _BODY: dict[str, Any] = {
             "items": {
                 "type": "object",
                 "properties": {
-                    "name": {"enum": ["pixels", "pictures"]},
+                    "name": {"enum": ["pixels", "images"]},
                     "shape": {"type": "array", "items": {"type": "integer", "minimum": 1}},
                     "datatype": {"enum": [*_PIXEL_TYPES, "BYTES"]},
                     "parameters": {"type": "object"},
@@ -45,15 +45,15 @@ _BODY: dict[str, Any] = {
         "outputs": {"type": "array", "items": {"type": "object", "properties": {"name": {"const": "probabilities"}}}},
     },
     "required": ["inputs"],
-    "example": {"inputs": [{"name": "pictures", "shape": [1], "datatype": "BYTES", "data": ["iVBORw0KGgo..."]}]},
+    "example": {"inputs": [{"name": "images", "shape": [1], "datatype": "BYTES", "data": ["iVBORw0KGgo..."]}]},
 }
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """What a request asks for: pixels, float32 [n, height, width, 3], or n encoded pictures; and its own name."""
+class _ParsedRequest:
+    """What a request asks for: pixels, float32 [n, height, width, 3], or n encoded images; and its own name."""
 
-    pictures: NDArray[np.float32] | list[bytes]
+    images: NDArray[np.float32] | list[bytes]
     identity: str | None
 
 
@@ -75,50 +75,50 @@ def routes(models: Models, version: str) -> APIRouter:
     async def ready(name: str, version: str | None = None) -> dict[str, Any]:
         return {"name": models.get(name, version).served.name, "ready": True}
 
-    @router.post("/v2/models/{name}/infer", summary="Class probabilities of pictures", openapi_extra=json_body(_BODY))
+    @router.post("/v2/models/{name}/infer", summary="Class probabilities of images", openapi_extra=json_body(_BODY))
     @router.post(
         "/v2/models/{name}/versions/{version}/infer",
-        summary="Class probabilities of pictures, by that version",
+        summary="Class probabilities of images, by that version",
         openapi_extra=json_body(_BODY),
     )
     async def infer(request: Request, name: str, version: str | None = None) -> dict[str, Any]:
         serving = models.get(name, version)
-        asked = await read_json(request, lambda value: _understand(value, serving.served.record.rule))
-        answers = await models.probabilities(serving, asked.pictures)
+        parsed = await read_json(request, lambda value: _understand(value, serving.served.record.preprocessing))
+        predictions = await models.probabilities(serving, parsed.images)
         probabilities = {
             "name": "probabilities",
-            "shape": [len(answers), len(serving.served.record.class_names)],
+            "shape": [len(predictions), len(serving.served.record.class_names)],
             "datatype": "FP32",
-            "data": [value for answer in answers for value in answer.tolist()],
+            "data": [value for prediction in predictions for value in prediction.tolist()],
         }
-        identity = {} if asked.identity is None else {"id": asked.identity}
-        answered = {"model_name": serving.served.name, "model_version": str(serving.served.version)}
-        return {**answered, **identity, "outputs": [probabilities]}
+        identity = {} if parsed.identity is None else {"id": parsed.identity}
+        response = {"model_name": serving.served.name, "model_version": str(serving.served.version)}
+        return {**response, **identity, "outputs": [probabilities]}
 
     return router
 
 
-def _understand(value: dict[str, Any], rule: PictureRule) -> _Asked:
+def _understand(value: dict[str, Any], preprocessing: Preprocessing) -> _ParsedRequest:
     identity, inputs = value.get("id"), value.get("inputs")
     if identity is not None and not isinstance(identity, str):
-        raise RefusedError(400, "id is a text")
+        raise RequestError(400, "id is a text")
     if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
-        raise RefusedError(400, "expected a list of one input, named pixels or pictures")
+        raise RequestError(400, "expected a list of one input, named pixels or images")
     _check_outputs(value.get("outputs", []))
     given = inputs[0]
     shape, data = given.get("shape"), given.get("data")
     # Before they are multiplied: the product of many large numbers takes minutes.
     if not isinstance(shape, list) or not 1 <= len(shape) <= _MOST_DIMENSIONS or not all(map(_is_size, shape)):
-        raise RefusedError(400, "the shape of an input is a list of one to four whole numbers greater than 0")
+        raise RequestError(400, "the shape of an input is a list of one to four whole numbers greater than 0")
     if not isinstance(data, list):
-        raise RefusedError(400, "the data of an input is a list")
-    if given.get("name") == "pictures" and given.get("datatype") == "BYTES":
+        raise RequestError(400, "the data of an input is a list")
+    if given.get("name") == "images" and given.get("datatype") == "BYTES":
         if shape != [len(data)]:
-            raise RefusedError(400, f"the shape of {len(data)} pictures is [{len(data)}]")
-        return _Asked([encoded_picture(text) for text in data], identity)
+            raise RequestError(400, f"the shape of {len(data)} images is [{len(data)}]")
+        return _ParsedRequest([encoded_image(text) for text in data], identity)
     if given.get("name") == "pixels" and given.get("datatype") in _PIXEL_TYPES:
-        return _Asked(pixels_of(data, rule, shape), identity)
-    raise RefusedError(400, "expected the input pixels of numbers, or the input pictures of BYTES")
+        return _ParsedRequest(pixels_of(data, preprocessing, shape), identity)
+    raise RequestError(400, "expected the input pixels of numbers, or the input images of BYTES")
 
 
 def _is_size(value: Any) -> bool:
@@ -129,7 +129,7 @@ def _check_outputs(outputs: Any) -> None:
     if not isinstance(outputs, list) or any(
         not isinstance(output, dict) or output.get("name") != "probabilities" for output in outputs
     ):
-        raise RefusedError(400, "the only output is probabilities")
+        raise RequestError(400, "the only output is probabilities")
 
 
 def _metadata(serving: Serving) -> dict[str, Any]:
@@ -139,8 +139,12 @@ def _metadata(serving: Serving) -> dict[str, Any]:
         "versions": [str(serving.served.version)],
         "platform": "onnxruntime_onnx",
         "inputs": [
-            {"name": "pixels", "datatype": "FP32", "shape": [-1, record.rule.height, record.rule.width, 3]},
-            {"name": "pictures", "datatype": "BYTES", "shape": [-1]},
+            {
+                "name": "pixels",
+                "datatype": "FP32",
+                "shape": [-1, record.preprocessing.height, record.preprocessing.width, 3],
+            },
+            {"name": "images", "datatype": "BYTES", "shape": [-1]},
         ],
         "outputs": [{"name": "probabilities", "datatype": "FP32", "shape": [-1, len(record.class_names)]}],
     }

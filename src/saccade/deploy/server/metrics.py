@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 _SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
-_PICTURES = (1, 2, 4, 8, 16, 32, 64)
+_IMAGES = (1, 2, 4, 8, 16, 32, 64)
 
 
 class Metrics:
@@ -21,15 +21,13 @@ class Metrics:
             registry=self._registry,
         )
         self._batches = Histogram(
-            "saccade_batch_pictures",
-            "Pictures that a network answered together.",
+            "saccade_batch_images",
+            "Images that a network answered together.",
             ("model",),
-            buckets=_PICTURES,
+            buckets=_IMAGES,
             registry=self._registry,
         )
-        self._waiting = Gauge(
-            "saccade_waiting_pictures", "Pictures that wait for their answer.", registry=self._registry
-        )
+        self._waiting = Gauge("saccade_waiting_images", "Images that wait for their answer.", registry=self._registry)
         self._reloads = Counter(
             "saccade_reloads", "Times that a model took another's place.", ("model",), registry=self._registry
         )
@@ -38,13 +36,13 @@ class Metrics:
         """A request was answered; `path` is one of the server's own, without names from the request."""
         self._seconds.labels(path, str(status)).observe(seconds)
 
-    def batch(self, model: str, pictures: int) -> None:
-        """A network answered so many pictures together."""
-        self._batches.labels(model).observe(pictures)
+    def batch(self, model: str, images: int) -> None:
+        """A network answered so many images together."""
+        self._batches.labels(model).observe(images)
 
-    def waiting(self, pictures: int) -> None:
-        """So many pictures wait now."""
-        self._waiting.set(pictures)
+    def waiting(self, images: int) -> None:
+        """So many images wait now."""
+        self._waiting.set(images)
 
     def reloaded(self, model: str) -> None:
         """A model took another's place."""

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from saccade.deploy.server import static_files
 from saccade.deploy.server.metrics import Metrics
-from saccade.web.http_errors import RefusedError
+from saccade.web.http_errors import RequestError
 from saccade.web.limits import Limits
 
 HEALTH = ("/v2/health/live", "/v2/health/ready")
@@ -84,43 +84,43 @@ class Guard:
         begun = monotonic()
         self._requests += 1
         try:
-            await self._answer(request)
+            await self._respond(request)
         finally:
             self._requests -= 1
             self._bytes -= request.size
             self._metrics.request(_path_of(scope), request.status, monotonic() - begun)
 
-    async def _answer(self, request: _Request) -> None:
+    async def _respond(self, request: _Request) -> None:
         try:
             self._check(request.scope)
             # To put another model in place takes as long as it takes.
             limit = None if request.scope["path"].startswith("/admin/") else self._limits.seconds
             async with asyncio.timeout(limit):
                 await self._app(request.scope, request.receive, request.send)
-        except RefusedError as refusal:
-            await request.refuse(refusal)
+        except RequestError as error:
+            await request.send_error(error)
         except TimeoutError:
-            await request.refuse(RefusedError(504, f"there was no answer within {self._limits.seconds:g} seconds"))
+            await request.send_error(RequestError(504, f"there was no answer within {self._limits.seconds:g} seconds"))
         except Exception:
             _log.exception("a request could not be answered")
-            await request.refuse(RefusedError(500, FAULT))
+            await request.send_error(RequestError(500, FAULT))
 
     def _check(self, scope: Scope) -> None:
         headers = scope["headers"]
         if not self._is_ours(_only(headers, b"host")):
-            raise RefusedError(421, "this server is not called that: see the option --allow-host")
+            raise RequestError(421, "this server is not called that: see the option --allow-host")
         path = scope["path"]
         if path in HEALTH:
             return
         if self._token is not None and path not in PAGE and not self._is_known(_only(headers, b"authorization")):
-            raise RefusedError(401, "this server asks for a token: Authorization: Bearer TOKEN")
+            raise RequestError(401, "this server asks for a token: Authorization: Bearer TOKEN")
         if self._requests > self._limits.requests:
-            raise RefusedError(503, "too many requests are waiting", retry_after=1)
+            raise RequestError(503, "too many requests are waiting", retry_after=1)
         length = _only(headers, b"content-length")
         if length.isdigit() and int(length) > self._limits.body_bytes:
             raise self.too_large()
         if _only(headers, b"content-encoding") not in (b"", b"identity"):
-            raise RefusedError(415, "bodies must not be compressed")
+            raise RequestError(415, "bodies must not be compressed")
 
     def _is_ours(self, host: bytes) -> bool:
         """Whether a Host header names this server.
@@ -147,18 +147,18 @@ class Guard:
         """So many more bytes of a request's body have come.
 
         Raises:
-            RefusedError: they are too many for it, or for all together.
+            RequestError: they are too many for it, or for all together.
         """
         request.size += size
         self._bytes += size
         if request.size > self._limits.body_bytes:
             raise self.too_large()
         if self._bytes > self._limits.waiting_bytes:
-            raise RefusedError(503, "too many requests are waiting", retry_after=1)
+            raise RequestError(503, "too many requests are waiting", retry_after=1)
 
-    def too_large(self) -> RefusedError:
+    def too_large(self) -> RequestError:
         """What a request is refused with whose body is too large."""
-        return RefusedError(413, f"too large: {self._limits.body_bytes:,} bytes are the most")
+        return RequestError(413, f"too large: {self._limits.body_bytes:,} bytes are the most")
 
 
 class _Request:
@@ -192,16 +192,16 @@ class _Request:
             message = {**message, "headers": [*message["headers"], *_HEADERS, *last]}
         await self._send(message)
 
-    async def refuse(self, refusal: RefusedError) -> None:
+    async def send_error(self, error: RequestError) -> None:
         """Answers with an error, unless an answer has begun."""
         if self.status != 499:
             return
-        body = json.dumps({"error": refusal.reason}).encode()
-        headers = {"content-type": "application/json", "content-length": str(len(body)), **refusal.headers}
-        if refusal.status == 401:
+        body = json.dumps({"error": error.reason}).encode()
+        headers = {"content-type": "application/json", "content-length": str(len(body)), **error.headers}
+        if error.status == 401:
             headers["www-authenticate"] = "Bearer"
         encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
-        await self.send({"type": "http.response.start", "status": refusal.status, "headers": encoded})
+        await self.send({"type": "http.response.start", "status": error.status, "headers": encoded})
         # Of an answer to HEAD the protocol itself leaves the body out.
         await self.send({"type": "http.response.body", "body": body})
 

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.data.dataset import PictureRule
+from saccade.data.dataset import Preprocessing
 from saccade.deploy.server.batching import Batcher
 from saccade.deploy.server.image_decoder import Decoder
 from saccade.deploy.server.metrics import Metrics
 from saccade.deploy.server.served_model import ServedModel, name_of
 from saccade.errors import RunError, SaccadeError
-from saccade.web.http_errors import RefusedError
+from saccade.web.http_errors import RequestError
 from saccade.web.limits import Limits
 
 
@@ -30,7 +30,7 @@ class Serving:
 
     Attributes:
         served: the model.
-        decoder: of pictures as it takes them.
+        decoder: of images as it takes them.
         network: its queue.
     """
 
@@ -44,7 +44,7 @@ class Models:
 
     Args:
         paths: of runs and ONNX files.
-        promise: the part of the answers that is to be right; None: none says "unsure".
+        target_accuracy: the part of the answers that is to be right; None: none says "abstained".
         limits: of the server.
         metrics: are told what is done.
 
@@ -52,8 +52,8 @@ class Models:
         RunError: one of them can't be served, or two have the same name.
     """
 
-    def __init__(self, paths: Sequence[str], promise: float | None, limits: Limits, metrics: Metrics) -> None:
-        self._promise, self._limits, self._metrics = promise, limits, metrics
+    def __init__(self, paths: Sequence[str], target_accuracy: float | None, limits: Limits, metrics: Metrics) -> None:
+        self._target_accuracy, self._limits, self._metrics = target_accuracy, limits, metrics
         self._paths = {name_of(path): path for path in paths}
         if len(self._paths) < len(paths):
             raise RunError(
@@ -61,10 +61,10 @@ class Models:
                 found=", ".join(name_of(path) for path in paths),
                 remedy="rename a run's directory, or serve them by symbolic links of different names",
             )
-        self._decoders: dict[PictureRule, Decoder] = {}
+        self._decoders: dict[Preprocessing, Decoder] = {}
         self._serving: dict[str, Serving] = {}
         self._waiting = 0
-        self._seconds_a_picture = 0.01
+        self._seconds_a_image = 0.01
         self._reloading = asyncio.Lock()
         with ExitStack() as on_failure:
             on_failure.callback(self.close)
@@ -79,49 +79,49 @@ class Models:
         """The model of that name, and of that version if one is asked for.
 
         Raises:
-            RefusedError: there is none.
+            RequestError: there is none.
         """
         if name not in self._serving:
-            raise RefusedError(404, "there is no model of that name here")
+            raise RequestError(404, "there is no model of that name here")
         serving = self._serving[name]
         if version is not None and version != str(serving.served.version):
-            raise RefusedError(404, f"the model is there in version {serving.served.version} alone")
+            raise RequestError(404, f"the model is there in version {serving.served.version} alone")
         return serving
 
-    async def classify(self, serving: Serving, pictures: Sequence[bytes]) -> list[NDArray[np.float32]]:
-        """Class probabilities, float32 [classes], of each of several encoded pictures.
+    async def classify(self, serving: Serving, images: Sequence[bytes]) -> list[NDArray[np.float32]]:
+        """Class probabilities, float32 [classes], of each of several encoded images.
 
         Raises:
-            RefusedError: one of them can't be decoded, or too much is waiting already.
+            RequestError: one of them can't be decoded, or too much is waiting already.
         """
-        with self._admitted(len(pictures)):
-            return await _all(self._decode_and_answer(serving, picture) for picture in pictures)
+        with self._admitted(len(images)):
+            return await _all(self._decode_and_predict(serving, image) for image in images)
 
     async def probabilities(
-        self, serving: Serving, pictures: NDArray[np.float32] | Sequence[bytes]
+        self, serving: Serving, images: NDArray[np.float32] | Sequence[bytes]
     ) -> list[NDArray[np.float32]]:
-        """Class probabilities, float32 [classes], of each of n pictures: pixels [n, height, width, 3], or encoded.
+        """Class probabilities, float32 [classes], of each of n images: pixels [n, height, width, 3], or encoded.
 
         Raises:
-            RefusedError: as `answer` and `classify`.
+            RequestError: as `prediction` and `classify`.
         """
-        if isinstance(pictures, np.ndarray):
-            return await self.answer(serving, list(pictures))
-        return await self.classify(serving, pictures)
+        if isinstance(images, np.ndarray):
+            return await self.predict(serving, list(images))
+        return await self.classify(serving, images)
 
-    async def decode(self, serving: Serving, picture: bytes) -> NDArray[np.uint8]:
-        """The pixels of an encoded picture as the model takes them, uint8 [height, width, 3]."""
+    async def decode(self, serving: Serving, image: bytes) -> NDArray[np.uint8]:
+        """The pixels of an encoded image as the model takes them, uint8 [height, width, 3]."""
         with self._admitted(1):
-            return await serving.decoder(picture)
+            return await serving.decoder(image)
 
-    async def answer(self, serving: Serving, pictures: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
-        """Class probabilities, float32 [classes], of each of several pictures [height, width, 3], pixels 0 to 255.
+    async def predict(self, serving: Serving, images: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
+        """Class probabilities, float32 [classes], of each of several images [height, width, 3], pixels 0 to 255.
 
         Raises:
-            RefusedError: too much is waiting already.
+            RequestError: too much is waiting already.
         """
-        with self._admitted(len(pictures)):
-            return await _all(serving.network(picture) for picture in pictures)
+        with self._admitted(len(images)):
+            return await _all(serving.network(image) for image in images)
 
     async def reload(self, names: Sequence[str] | None) -> list[Serving]:
         """Opens what now lies at the models' paths, and then puts it in the place of what answered so far.
@@ -132,7 +132,7 @@ class Models:
             names: of the models; None: all.
 
         Raises:
-            RefusedError: there is none of such a name.
+            RequestError: there is none of such a name.
             SaccadeError: one of them can't be served. None is exchanged then.
         """
         async with self._reloading:
@@ -158,13 +158,13 @@ class Models:
             return
         for serving in old:
             serving.network.close()
-        self._close_decoders({serving.served.record.rule for serving in old})
+        self._close_decoders({serving.served.record.preprocessing for serving in old})
 
-    def _close_decoders(self, rules: AbstractSet[PictureRule]) -> None:
+    def _close_decoders(self, preprocessings: AbstractSet[Preprocessing]) -> None:
         """Closes the decoders by these rules that no model uses."""
-        for rule in rules - {serving.served.record.rule for serving in self}:
-            if rule in self._decoders:
-                self._decoders.pop(rule).close()
+        for preprocessing in preprocessings - {serving.served.record.preprocessing for serving in self}:
+            if preprocessing in self._decoders:
+                self._decoders.pop(preprocessing).close()
 
     def close(self) -> None:
         """Ends all processes and threads."""
@@ -174,50 +174,50 @@ class Models:
             serving.network.close()
 
     def _open(self, name: str, version: int) -> Serving:
-        served = ServedModel.open(self._paths[name], name, version, self._promise)
-        rule = served.record.rule
-        if rule not in self._decoders:
-            self._decoders[rule] = Decoder(rule)
+        served = ServedModel.open(self._paths[name], name, version, self._target_accuracy)
+        preprocessing = served.record.preprocessing
+        if preprocessing not in self._decoders:
+            self._decoders[preprocessing] = Decoder(preprocessing)
 
-        def work(pictures: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
+        def work(images: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
             begun = monotonic()
-            answers = served.answer(pictures)
-            each = (monotonic() - begun) / len(pictures)
-            self._seconds_a_picture += 0.1 * (each - self._seconds_a_picture)
-            self._metrics.batch(name, len(pictures))
-            return answers
+            predictions = served.predict(images)
+            each = (monotonic() - begun) / len(images)
+            self._seconds_a_image += 0.1 * (each - self._seconds_a_image)
+            self._metrics.batch(name, len(images))
+            return predictions
 
-        return Serving(served, self._decoders[rule], Batcher(work, most=served.most_in_batch))
+        return Serving(served, self._decoders[preprocessing], Batcher(work, most=served.most_in_batch))
 
-    async def _decode_and_answer(self, serving: Serving, picture: bytes) -> NDArray[np.float32]:
-        return await serving.network(await serving.decoder(picture))
+    async def _decode_and_predict(self, serving: Serving, image: bytes) -> NDArray[np.float32]:
+        return await serving.network(await serving.decoder(image))
 
     @contextmanager
-    def _admitted(self, pictures: int) -> Iterator[None]:
-        """So many pictures count as waiting meanwhile."""
-        if pictures > self._limits.pictures:
-            raise RefusedError(413, f"too many pictures in a request: {self._limits.pictures} are the most")
-        if self._waiting + pictures > self._limits.waiting_pictures:
+    def _admitted(self, images: int) -> Iterator[None]:
+        """So many images count as waiting meanwhile."""
+        if images > self._limits.images:
+            raise RequestError(413, f"too many images in a request: {self._limits.images} are the most")
+        if self._waiting + images > self._limits.waiting_images:
             raise self.busy()
-        self._count(pictures)
+        self._count(images)
         try:
             yield
         finally:
-            self._count(-pictures)
+            self._count(-images)
 
-    def _count(self, pictures: int) -> None:
-        self._waiting += pictures
+    def _count(self, images: int) -> None:
+        self._waiting += images
         self._metrics.waiting(self._waiting)
 
-    def busy(self) -> RefusedError:
+    def busy(self) -> RequestError:
         """What a request is refused with that comes while too much is waiting."""
-        seconds = math.ceil(max(1.0, min(self._waiting * self._seconds_a_picture, self._limits.seconds)))
-        return RefusedError(503, "too many requests are waiting", retry_after=seconds)
+        seconds = math.ceil(max(1.0, min(self._waiting * self._seconds_a_image, self._limits.seconds)))
+        return RequestError(503, "too many requests are waiting", retry_after=seconds)
 
 
-async def _all(answers: Iterable[Awaitable[NDArray[np.float32]]]) -> list[NDArray[np.float32]]:
+async def _all(predictions: Iterable[Awaitable[NDArray[np.float32]]]) -> list[NDArray[np.float32]]:
     """The results of all, in order; if one fails, the others are not waited for, nor worked on if that is possible."""
-    tasks = [asyncio.ensure_future(answer) for answer in answers]
+    tasks = [asyncio.ensure_future(prediction) for prediction in predictions]
     try:
         return list(await asyncio.gather(*tasks))
     finally:

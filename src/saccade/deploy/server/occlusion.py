@@ -1,4 +1,4 @@
-"""Where the network looked: how its answer changes when a part of the picture is covered.
+"""Where the network looked: how its answer changes when a part of the image is covered.
 
 Source: M. D. Zeiler, R. Fergus, "Visualizing and understanding convolutional networks", ECCV 2014, section 4.2.
 """
@@ -9,26 +9,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 GRID = 8
-_GREY = 128
+_GRAY = 128
 
 
 def covered(pixels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    """A picture, uint8 [height, width, 3], covered with grey around each place of a grid in turn.
+    """An image, uint8 [height, width, 3], covered with grey around each place of a grid in turn.
 
     Each patch is twice as wide and as high as a field of the grid, so that neighbours overlap.
 
     Returns:
-        `GRID` times `GRID` pictures, row by row.
+        `GRID` times `GRID` images, row by row.
     """
     height, width = pixels.shape[:2]
     rows, columns = _spans(height), _spans(width)
-    pictures = []
+    images = []
     for row in rows:
         for column in columns:
-            picture = pixels.copy()
-            picture[row, column] = _GREY
-            pictures.append(picture)
-    return pictures
+            image = pixels.copy()
+            image[row, column] = _GRAY
+            images.append(image)
+    return images
 
 
 def _spans(length: int) -> list[slice]:

@@ -10,16 +10,16 @@ _REASONS = {
     400: "The request can't be understood.",
     401: "The token is missing or wrong.",
     404: "There is no such model, or no such version of it.",
-    413: "The body is too large, or holds too many pictures.",
-    415: "It is no picture of a known kind.",
-    422: "The picture is damaged, or has too many pixels.",
+    413: "The body is too large, or holds too many images.",
+    415: "It is no image of a known kind.",
+    422: "The image is damaged, or has too many pixels.",
     503: "Too many requests are waiting; the header Retry-After says after how many seconds to try again.",
     504: "There was no answer in time.",
 }
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": Error, "description": reason} for status, reason in _REASONS.items()
 }
-PICTURE_BODY: dict[str, Any] = {
+IMAGE_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "description": "The bytes of a JPEG, PNG, GIF, BMP or WebP file.",

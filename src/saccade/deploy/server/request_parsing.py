@@ -1,4 +1,4 @@
-"""What is in a request's body: JSON, pixels, pictures in base64. All of it is hostile until it is checked."""
+"""What is in a request's body: JSON, pixels, images in base64. All of it is hostile until it is checked."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from pydantic_core import from_json
 from starlette.requests import ClientDisconnect, Request
 
-from saccade.data.dataset import PictureRule
-from saccade.web.http_errors import RefusedError
+from saccade.data.dataset import Preprocessing
+from saccade.web.http_errors import RequestError
 
 _Value = TypeVar("_Value")
 
@@ -30,12 +30,12 @@ async def read_body(request: Request) -> bytes:
     """All of a request's body.
 
     Raises:
-        RefusedError: it is too large (by the guard), or the client has gone.
+        RequestError: it is too large (by the guard), or the client has gone.
     """
     try:
         return await request.body()
     except ClientDisconnect:
-        raise RefusedError(408, "the request broke off") from None
+        raise RequestError(408, "the request broke off") from None
 
 
 async def read_json(request: Request, understand: Callable[[dict[str, Any]], _Value]) -> _Value:
@@ -48,7 +48,7 @@ async def read_json(request: Request, understand: Callable[[dict[str, Any]], _Va
         understand: gives the object's meaning; called in a thread if the object is large.
 
     Raises:
-        RefusedError: it is no JSON object, nested too deeply, or means nothing.
+        RequestError: it is no JSON object, nested too deeply, or means nothing.
     """
     body = await read_body(request)
     if len(body) <= _SMALL:
@@ -62,53 +62,53 @@ def _object(body: bytes) -> dict[str, Any]:
         # Its parser goes 200 levels deep, and then refuses.
         value = from_json(body, allow_inf_nan=False)
     except ValueError as error:
-        raise RefusedError(400, f"the body is no JSON: {error}") from None
+        raise RequestError(400, f"the body is no JSON: {error}") from None
     if not isinstance(value, dict):
-        raise RefusedError(400, "the body is no JSON object")
+        raise RequestError(400, "the body is no JSON object")
     return value
 
 
-def pixels_of(value: Any, rule: PictureRule, shape: Sequence[int] | None = None) -> NDArray[np.float32]:
-    """The pixels of pictures, float32 [n, height, width, 3], from nested lists of numbers from 0 to 255.
+def pixels_of(value: Any, preprocessing: Preprocessing, shape: Sequence[int] | None = None) -> NDArray[np.float32]:
+    """The pixels of images, float32 [n, height, width, 3], from nested lists of numbers from 0 to 255.
 
     Args:
         value: the lists.
-        rule: of the model.
+        preprocessing: of the model.
         shape: that the numbers are to have, if they are a flat list, or may be one.
 
     Raises:
-        RefusedError: they are anything else.
+        RequestError: they are anything else.
     """
     try:
         # As objects: of texts NumPy would make an array as wide as the longest of them.
         array = np.asarray(value, dtype=object)
     except ValueError:
-        raise RefusedError(400, "the lists of pixels are nested too deeply") from None
+        raise RequestError(400, "the lists of pixels are nested too deeply") from None
     if shape is not None and array.ndim == 1 and array.size == math.prod(shape):
         array = array.reshape(tuple(shape))
-    wanted = (rule.height, rule.width, 3)
+    wanted = (preprocessing.height, preprocessing.width, 3)
     if array.ndim != 4 or array.shape[1:] != wanted or (shape is not None and array.shape != tuple(shape)):
-        raise RefusedError(400, f"expected pixels of shape [n, {rule.height}, {rule.width}, 3]")
+        raise RequestError(400, f"expected pixels of shape [n, {preprocessing.height}, {preprocessing.width}, 3]")
     if not set(map(type, array.flat)) <= _NUMBERS:
-        raise RefusedError(400, _RANGE)
+        raise RequestError(400, _RANGE)
     try:
         pixels = array.astype(np.float32)
     except OverflowError:
-        raise RefusedError(400, _RANGE) from None
+        raise RequestError(400, _RANGE) from None
     if pixels.size and not (pixels.min() >= 0 and pixels.max() <= 255):
-        raise RefusedError(400, _RANGE)
+        raise RequestError(400, _RANGE)
     return pixels
 
 
-def encoded_picture(text: Any) -> bytes:
-    """The bytes of a picture from base64.
+def encoded_image(text: Any) -> bytes:
+    """The bytes of an image from base64.
 
     Raises:
-        RefusedError: it is no base64.
+        RequestError: it is no base64.
     """
     if not isinstance(text, str):
-        raise RefusedError(400, "a picture is a text in base64")
+        raise RequestError(400, "an image is a text in base64")
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise RefusedError(400, "a picture is a text in base64") from None
+        raise RequestError(400, "an image is a text in base64") from None

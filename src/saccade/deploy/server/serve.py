@@ -41,7 +41,7 @@ def serve(
     abstain: float | None = None,
     limits: Limits | None = None,
 ) -> None:
-    """Answers requests for pictures' classes, by a page and an API, until the process gets SIGTERM or SIGINT.
+    """Answers requests for images' classes, by a page and an API, until the process gets SIGTERM or SIGINT.
 
     What was accepted until then is answered. Requests must call the server by an address, by "localhost", by this
     machine's name or by one of the allowed names.
@@ -53,7 +53,7 @@ def serve(
         token: that every request must bring, but those for the page and for the server's health; None: none.
         allowed_hosts: further names that requests may call the server by.
         abstain: the part of the answers that is to be right, such as 0.99: what is less probable than that takes, by a
-            run's validation pictures, is marked as unsure. None: nothing is.
+            run's validation images, is marked as abstained. None: nothing is.
         limits: on size and time; None: the usual ones.
 
     Raises:
@@ -63,7 +63,7 @@ def serve(
     """
     paths = [str(run.path if isinstance(run, Run) else run) for run in require_runs(runs)]
     with Listening(host, port) as listening:
-        answer_requests(listening, paths, token, allowed_hosts, abstain, limits or Limits())
+        handle_requests(listening, paths, token, allowed_hosts, abstain, limits or Limits())
 
 
 class Listening:
@@ -107,7 +107,7 @@ class Listening:
         return f"http://{shown}:{self.socket.getsockname()[1]}"
 
 
-def answer_requests(
+def handle_requests(
     listening: Listening,
     paths: Sequence[str],
     token: str | None,

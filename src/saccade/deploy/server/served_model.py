@@ -30,7 +30,7 @@ class ServedModel:
         name: by which it is asked for.
         version: 1 at the start, more with each reload.
         model: answers.
-        abstention: below which confidence an answer is "unsure"; None if no promise was asked for.
+        abstention: below which confidence an answer is "abstained"; None if no promise was asked for.
         run: what is told of the run that it comes from: `recipe`, `calibrated`, `test`, `card`; None for a file.
     """
 
@@ -41,7 +41,7 @@ class ServedModel:
     run: dict[str, Any]
 
     @classmethod
-    def open(cls, path: str, name: str, version: int, promise: float | None) -> ServedModel:
+    def open(cls, path: str, name: str, version: int, target_accuracy: float | None) -> ServedModel:
         """Opens a run, or an ONNX file that was exported.
 
         A run without a `model.onnx` of its present weights gets one, which takes some seconds.
@@ -50,7 +50,7 @@ class ServedModel:
             path: of the run or the file.
             name: by which it will be asked for.
             version: of it.
-            promise: the part of its answers that is to be right; None: it never says "unsure".
+            target_accuracy: the part of its answers that is to be right; None: it never says "abstained".
 
         Raises:
             RunError: it is neither, or can't keep the promise.
@@ -58,14 +58,14 @@ class ServedModel:
         """
         opened = open_model(path)
         if isinstance(opened, Run):
-            abstention = None if promise is None else abstention_of(opened, promise)
-            return cls(name, version, _light_model_of(opened), abstention, _told_of(opened))
+            abstention = None if target_accuracy is None else abstention_of(opened, target_accuracy)
+            return cls(name, version, _light_model_of(opened), abstention, _model_details(opened))
         if not isinstance(opened, OnnxModel):
             raise RunError(f"'{path}' can't be served", expected="a run, or an ONNX file that Saccade exported")
-        if promise is not None:
+        if target_accuracy is not None:
             raise RunError(
-                f"'{path}' alone can't tell when to say 'unsure'",
-                expected="a run, which keeps its answers to its validation pictures",
+                f"'{path}' alone can't tell when to say 'abstained'",
+                expected="a run, which keeps its answers to its validation images",
                 remedy="name the run's directory, or leave the promise out",
             )
         return cls(name, version, opened, None, {"recipe": None, "calibrated": None, "test": None, "card": None})
@@ -77,18 +77,21 @@ class ServedModel:
 
     @property
     def most_in_batch(self) -> int:
-        """Pictures that are answered together: as many as fit into the processor's caches."""
-        return max(1, min(_MOST_IN_BATCH, _BATCH_PIXELS // (self.record.rule.height * self.record.rule.width)))
+        """Images that are answered together: as many as fit into the processor's caches."""
+        return max(
+            1,
+            min(_MOST_IN_BATCH, _BATCH_PIXELS // (self.record.preprocessing.height * self.record.preprocessing.width)),
+        )
 
-    def answer(self, pictures: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
-        """Class probabilities, float32 [classes], of each picture [height, width, 3] of pixels from 0 to 255."""
-        return list(self.model.answer(np.stack(pictures).astype(np.float32, copy=False)))
+    def predict(self, images: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
+        """Class probabilities, float32 [classes], of each image [height, width, 3] of pixels from 0 to 255."""
+        return list(self.model.predict_batch(np.stack(images).astype(np.float32, copy=False)))
 
-    def is_unsure(self, probability: float) -> bool:
+    def abstains(self, probability: float) -> bool:
         """Whether an answer of that confidence is none."""
         return self.abstention is not None and probability < self.abstention.threshold
 
-    def told(self) -> ModelInfo:
+    def info(self) -> ModelInfo:
         """All that is told of it."""
         record, abstention = self.record, self.abstention
         return ModelInfo(
@@ -96,11 +99,11 @@ class ServedModel:
             version=str(self.version),
             class_names=record.class_names,
             data=record.data,
-            height=record.rule.height,
-            width=record.rule.width,
+            height=record.preprocessing.height,
+            width=record.preprocessing.width,
             views=record.views,
             temperature=record.temperature,
-            promise=None if abstention is None else abstention.promise,
+            target_accuracy=None if abstention is None else abstention.target_accuracy,
             unsure_below=None if abstention is None else abstention.threshold,
             weights=record.weights,
             versions=record.versions,
@@ -122,12 +125,12 @@ def _light_model_of(run: Run) -> OnnxModel:
     return model
 
 
-def _told_of(run: Run) -> dict[str, Any]:
+def _model_details(run: Run) -> dict[str, Any]:
     evaluation = run.evaluation()
     test = None
     if evaluation is not None and evaluation.accuracy is not None and evaluation.accuracy_interval is not None:
         low, high = evaluation.accuracy_interval
-        test = TestResult(accuracy=evaluation.accuracy, low=low, high=high, pictures=evaluation.n)
+        test = TestResult(accuracy=evaluation.accuracy, low=low, high=high, images=evaluation.n)
     return {
         "recipe": run.recipe.name,
         "calibrated": run.calibration() is not None,

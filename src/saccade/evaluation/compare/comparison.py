@@ -15,7 +15,7 @@ Verdict = Literal["first better", "second better", "not distinguishable"]
 
 
 @dataclass(frozen=True)
-class Contender:
+class RunGroup:
     """A recipe with all its runs, which differ by seed alone; or a single run.
 
     Attributes:
@@ -23,8 +23,8 @@ class Contender:
         runs: the run directories.
         recipe: the recipe's name.
         seeds: of each run.
-        accuracies: of each run, on the pictures that all runs answered, 0 to 1.
-        accuracy_interval: 95% interval of their mean: Wilson's of one run; of several for other seeds and pictures.
+        accuracies: of each run, on the images that all runs answered, 0 to 1.
+        accuracy_interval: 95% interval of their mean: Wilson's of one run; of several for other seeds and images.
         seconds: of training, of each run, validation included.
         weights: numbers in the network.
     """
@@ -71,7 +71,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two contenders side by side.
+    """Two run groups side by side.
 
     Attributes:
         first: name of the one.
@@ -124,15 +124,15 @@ class Pair:
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values that JSON can hold."""
         result = asdict(self.result)
-        for name in ("interval", "pictures_interval", "seed_spreads"):
+        for name in ("interval", "images_interval", "seed_spreads"):
             result[name] = list(result[name])
         named = {"first": self.first, "second": self.second, "verdict": self.verdict, "sentence": self.sentence}
         return {**named, "remark": self.remark, "adjusted_p": self.adjusted_p, **result}
 
 
 @dataclass(frozen=True)
-class DifferingPicture:
-    """A picture to which the first two contenders gave different answers.
+class DifferingImage:
+    """An image to which the first two run groups gave different answers.
 
     Attributes:
         hash: of its contents, hexadecimal.
@@ -160,10 +160,10 @@ class Comparison:
     Attributes:
         data_name: short name of the data.
         split: the split that was answered.
-        n: pictures that all runs answered; nothing else is compared.
-        contenders: in the order in which they were named.
-        pairs: all pairs of contenders, each once, in that order.
-        differing: the pictures on which the answers of the first two contenders differ, in the data's order.
+        n: images that all runs answered; nothing else is compared.
+        run groups: in the order in which they were named.
+        pairs: all pairs of run groups, each once, in that order.
+        differing: the images on which the answers of the first two run groups differ, in the data's order.
         notes: sentences that whoever reads the numbers should know.
         files: what was written, absolute paths.
     """
@@ -171,14 +171,14 @@ class Comparison:
     data_name: str
     split: SplitName
     n: int
-    contenders: tuple[Contender, ...]
+    contenders: tuple[RunGroup, ...]
     pairs: tuple[Pair, ...]
-    differing: tuple[DifferingPicture, ...]
+    differing: tuple[DifferingImage, ...]
     notes: tuple[str, ...]
     files: tuple[Path, ...]
 
     def __repr__(self) -> str:
-        compared = f"{len(self.contenders):,} contenders on {counted(self.n, 'picture')}"
+        compared = f"{len(self.contenders):,} run groups on {counted(self.n, 'image')}"
         return f"<Comparison of {compared}, {self.split} split of {self.data_name}>"
 
     def to_dict(self) -> dict[str, Any]:
@@ -187,9 +187,9 @@ class Comparison:
             "data": self.data_name,
             "split": self.split,
             "n": self.n,
-            "contenders": [contender.to_dict() for contender in self.contenders],
+            "run groups": [group.to_dict() for group in self.contenders],
             "pairs": [pair.to_dict() for pair in self.pairs],
-            "differing": [asdict(picture) for picture in self.differing],
+            "differing": [asdict(image) for image in self.differing],
             "notes": list(self.notes),
             "files": [str(path) for path in self.files],
         }

@@ -1,4 +1,4 @@
-"""What a comparison leaves behind: its directory, and the pictures on which the answers differ."""
+"""What a comparison leaves behind: its directory, and the images on which the answers differ."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.atomic_io import placed, write_json
+from saccade.atomic_io import atomic_write, write_json
 from saccade.data.dataset import SplitName
 from saccade.data.fixes import Fix
 from saccade.errors import DataError, EvaluationError, RunError
 from saccade.evaluation.compare.comparison import Comparison
-from saccade.evaluation.compare.comparison_plots import MOST_PICTURES, draw_comparison, draw_differences
-from saccade.evaluation.compare.paired_predictions import PairedAnswers
+from saccade.evaluation.compare.comparison_plots import MOST_IMAGES, draw_comparison, draw_differences
+from saccade.evaluation.compare.paired_predictions import PairedPredictions
 from saccade.named_paths import out_path
 from saccade.plotting.figure import save_figure
 from saccade.runs.run import Run
@@ -27,16 +27,16 @@ _HOME = Path("comparisons")
 
 
 @dataclass(frozen=True, eq=False)
-class DifferingPictures:
-    """The pictures on which the first two contenders differ, m of them, and some of them in pixels.
+class DifferingImages:
+    """The images on which the first two run groups differ, m of them, and some of them in pixels.
 
     Attributes:
         data_name: short name of the data.
         hashes: m content hashes, hexadecimal.
-        names: m names in the data; None where the data could not be loaded, or has no such picture any more.
+        names: m names in the data; None where the data could not be loaded, or has no such image any more.
         labels: the true classes, int64 [m].
-        probabilities: of either contender, float [m, classes], the mean over its runs.
-        shown: places of those to draw, int64, at most `MOST_PICTURES`.
+        probabilities: of either run group, float [m, classes], the mean over its runs.
+        shown: places of those to draw, int64, at most `MOST_IMAGES`.
         pixels: of these, uint8 [shown, height, width, 3]; None where the data could not be loaded.
         notes: what must be said of the data, or why it could not be loaded.
     """
@@ -54,18 +54,18 @@ class DifferingPictures:
     def find(
         cls,
         run: Run,
-        paired: PairedAnswers,
+        paired: PairedPredictions,
         groups: Sequence[Sequence[int]],
         *,
         data: str | os.PathLike[str] | None,
         split: SplitName,
-    ) -> DifferingPictures:
+    ) -> DifferingImages:
         """Finds them, and looks for them in the data that the run was trained on, or in `data`.
 
         Args:
             run: the first one.
             paired: what all said.
-            groups: places of the runs of the first and of the second contender.
+            groups: places of the runs of the first and of the second run group.
             data: as for `compare`.
             split: likewise.
         """
@@ -76,15 +76,15 @@ class DifferingPictures:
         try:
             found = load_run_split(run, split, data=data, fixes=fixes_of_comparison(data))
         except (DataError, EvaluationError) as error:
-            note = f"the pictures on which they differ can't be shown: {printable(error.problem)}"
+            note = f"the images on which they differ can't be shown: {printable(error.problem)}"
             nothing = np.empty(0, np.int64)
             return cls(run.data_name, hashes, (None,) * len(rows), labels, probabilities, nothing, None, (note,))
-        pictures = found.images
-        places = {picture: place for place, picture in enumerate(pictures.hashes)}
-        names = tuple(pictures.names[places[picture]] if picture in places else None for picture in hashes)
-        there = np.array([picture in places for picture in hashes], bool)
+        images = found.images
+        places = {image: place for place, image in enumerate(images.hashes)}
+        names = tuple(images.names[places[image]] if image in places else None for image in hashes)
+        there = np.array([image in places for image in hashes], bool)
         shown = _choose(labels, probabilities, there)
-        pixels = pictures.take(np.array([places[hashes[place]] for place in shown], np.int64))
+        pixels = images.take(np.array([places[hashes[place]] for place in shown], np.int64))
         return cls(found.dataset.name, hashes, names, labels, probabilities, shown, pixels, found.notes)
 
     def file_names(self) -> tuple[str, ...]:
@@ -121,7 +121,7 @@ def free_directory(out: str | Path | None) -> Path:
     return _HOME / str(number)
 
 
-def write_comparison(comparison: Comparison, pictures: DifferingPictures, directory: Path) -> None:
+def write_comparison(comparison: Comparison, images: DifferingImages, directory: Path) -> None:
     """Writes the directory, whole or not at all.
 
     Raises:
@@ -129,14 +129,14 @@ def write_comparison(comparison: Comparison, pictures: DifferingPictures, direct
     """
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
-        with placed(directory) as folder:
+        with atomic_write(directory) as folder:
             folder.mkdir()
             write_json(folder / "comparison.json", comparison.to_dict())
             save_figure(draw_comparison(comparison), folder / "comparison.png")
-            if pictures.pixels is not None:
+            if images.pixels is not None:
                 names = (comparison.contenders[0].name, comparison.contenders[1].name)
-                shown = [comparison.differing[place] for place in pictures.shown]
-                figure = draw_differences(pictures.pixels, shown, names, len(comparison.differing))
+                shown = [comparison.differing[place] for place in images.shown]
+                figure = draw_differences(images.pixels, shown, names, len(comparison.differing))
                 save_figure(figure, folder / "differences.png")
     except OSError as error:
         raise RunError(
@@ -149,7 +149,7 @@ def _choose(
     probabilities: tuple[NDArray[np.floating], NDArray[np.floating]],
     there: NDArray[np.bool_],
 ) -> NDArray[np.int64]:
-    """Up to `MOST_PICTURES`, by turns one that the first and one that the second saw more of the true class in."""
+    """Up to `MOST_IMAGES`, by turns one that the first and one that the second saw more of the true class in."""
     first, second = (each[np.arange(len(labels)), labels] for each in probabilities)
     places = np.flatnonzero(there)
     gap = (first - second)[places]
@@ -157,4 +157,4 @@ def _choose(
     ahead = (first > second)[ranked]
     # The n-th of either side stands in the n-th turn.
     turn = np.where(ahead, np.cumsum(ahead), np.cumsum(~ahead))
-    return ranked[np.lexsort((~ahead, turn))][:MOST_PICTURES].astype(np.int64)
+    return ranked[np.lexsort((~ahead, turn))][:MOST_IMAGES].astype(np.int64)

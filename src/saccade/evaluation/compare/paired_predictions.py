@@ -1,4 +1,4 @@
-"""The answers of several runs to the same pictures, side by side."""
+"""The answers of several runs to the same images, side by side."""
 
 from __future__ import annotations
 
@@ -10,66 +10,68 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saccade.errors import EvaluationError
-from saccade.runs.predictions import Answers
+from saccade.runs.predictions import Predictions
 from saccade.runs.run import Run
 
 
 @dataclass(frozen=True, eq=False)
-class PairedAnswers:
-    """What each of several runs said of the pictures that all of them answered.
+class PairedPredictions:
+    """What each of several runs said of the images that all of them answered.
 
     Attributes:
         hashes: content hashes, hexadecimal, in the first run's order.
         labels: the true classes, int64 [n].
         probabilities: of each run, float32 [n, classes].
-        answered: pictures that each run answered, those that others did not included.
+        predicted: images that each run answered, those that others did not included.
     """
 
     hashes: tuple[str, ...]
     labels: NDArray[np.int64]
     probabilities: tuple[NDArray[np.float32], ...]
-    answered: tuple[int, ...]
+    predicted: tuple[int, ...]
 
     def correct(self, run: int) -> NDArray[np.bool_]:
-        """Which pictures a run, by its place, was right on, bool [n]; the first class on a tie, as everywhere."""
+        """Which images a run, by its place, was right on, bool [n]; the first class on a tie, as everywhere."""
         return np.asarray(self.probabilities[run].argmax(axis=1) == self.labels)
 
 
-def pair_answers(runs: Sequence[Run], answers: Sequence[Answers]) -> PairedAnswers:
-    """Pairs answers picture by picture, by the pictures' contents.
+def pair_predictions(runs: Sequence[Run], predictions: Sequence[Predictions]) -> PairedPredictions:
+    """Pairs answers image by image, by the images' contents.
 
     Args:
         runs: at least one.
-        answers: of each, to its own pictures.
+        predictions: of each, to its own images.
 
     Raises:
-        EvaluationError: the runs have other classes, no two pictures in common, or other true classes for a picture.
+        EvaluationError: the runs have other classes, no two images in common, or other true classes for an image.
     """
     _require_same_classes(runs)
-    places = [_places(answer) for answer in answers]
+    places = [_places(prediction) for prediction in predictions]
     common = [key for key in places[0] if all(key in others for others in places[1:])]
     if len(common) < 2:
         raise EvaluationError(
-            "these runs have not answered the same pictures, so that they can't be compared",
-            expected="at least two pictures that all of them answered",
-            found=", ".join(f"'{run.name}' {len(answer.labels):,}" for run, answer in zip(runs, answers, strict=True))
-            + f" pictures of '{runs[0].data_name}' and others; {len(common)} in common",
+            "these runs have not answered the same images, so that they can't be compared",
+            expected="at least two images that all of them answered",
+            found=", ".join(
+                f"'{run.name}' {len(prediction.labels):,}" for run, prediction in zip(runs, predictions, strict=True)
+            )
+            + f" images of '{runs[0].data_name}' and others; {len(common)} in common",
             remedy="name data that all of them can answer: --data DATA",
         )
     rows = [np.array([place[key] for key in common]) for place in places]
-    labels = answers[0].labels[rows[0]]
-    for run, answer, row in zip(runs, answers, rows, strict=True):
-        if not np.array_equal(answer.labels[row], labels):
+    labels = predictions[0].labels[rows[0]]
+    for run, prediction, row in zip(runs, predictions, rows, strict=True):
+        if not np.array_equal(prediction.labels[row], labels):
             raise EvaluationError(
-                "the same pictures have other true classes in the runs' data",
-                found=f"{int((answer.labels[row] != labels).sum())} such pictures in '{run.name}'",
+                "the same images have other true classes in the runs' data",
+                found=f"{int((prediction.labels[row] != labels).sum())} such images in '{run.name}'",
                 remedy="name the data whose classes are right: --data DATA",
             )
-    return PairedAnswers(
-        hashes=tuple(picture.hex() for picture, _ in common),
+    return PairedPredictions(
+        hashes=tuple(image.hex() for image, _ in common),
         labels=labels,
-        probabilities=tuple(answer.probabilities[row] for answer, row in zip(answers, rows, strict=True)),
-        answered=tuple(len(answer.labels) for answer in answers),
+        probabilities=tuple(prediction.probabilities[row] for prediction, row in zip(predictions, rows, strict=True)),
+        predicted=tuple(len(prediction.labels) for prediction in predictions),
     )
 
 
@@ -85,14 +87,14 @@ def _require_same_classes(runs: Sequence[Run]) -> None:
             )
 
 
-def _places(answers: Answers) -> dict[tuple[bytes, int], int]:
-    """Where each picture stands. A picture that stands there twice is told from itself by a count."""
+def _places(predictions: Predictions) -> dict[tuple[bytes, int], int]:
+    """Where each image stands. An image that stands there twice is told from itself by a count."""
     seen: Counter[bytes] = Counter()
     places = {}
-    for place, row in enumerate(answers.hashes):
-        picture = row.tobytes()
-        places[picture, seen[picture]] = place
-        seen[picture] += 1
+    for place, row in enumerate(predictions.hashes):
+        image = row.tobytes()
+        places[image, seen[image]] = place
+        seen[image] += 1
     return places
 
 

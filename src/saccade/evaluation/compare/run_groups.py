@@ -1,4 +1,4 @@
-"""From runs to contenders: runs that differ by seed alone belong together."""
+"""From runs to run groups: runs that differ by seed alone belong together."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.evaluation.compare.comparison import Contender
+from saccade.evaluation.compare.comparison import RunGroup
 from saccade.evaluation.compare.significance import mean_interval
 from saccade.recipes import Recipe
 from saccade.runs.run import Run
@@ -29,15 +29,15 @@ def group_runs(runs: Sequence[Run]) -> list[list[int]]:
     return list(groups.values()) if len(groups) > 1 else [[place] for place in range(len(runs))]
 
 
-def contender_of(runs: Sequence[Run], name: str, correct: NDArray[np.bool_]) -> Contender:
-    """The contender that these runs are.
+def make_run_group(runs: Sequence[Run], name: str, correct: NDArray[np.bool_]) -> RunGroup:
+    """The run group that these runs are.
 
     Args:
         runs: of one group.
         name: what to call it.
-        correct: bool [runs, n]: which pictures each was right on.
+        correct: bool [runs, n]: which images each was right on.
     """
-    return Contender(
+    return RunGroup(
         name=name,
         runs=tuple(run.path.resolve() for run in runs),
         recipe=runs[0].recipe.name,
@@ -63,8 +63,15 @@ def _identity(run: Run) -> tuple[Any, ...]:
     done = status.epochs if status.state in ("interrupted", "running") else None
     plan, source = run.plan(), run.source()
     minutes = None if plan is None else plan.minutes
-    learned = None if source is None else source.fingerprint
-    return run.recipe.model_dump(exclude=_NOT_THE_RECIPE), run.data_fingerprint, run.rule, done, minutes, learned
+    pretrained = None if source is None else source.fingerprint
+    return (
+        run.recipe.model_dump(exclude=_NOT_THE_RECIPE),
+        run.data_fingerprint,
+        run.preprocessing,
+        done,
+        minutes,
+        pretrained,
+    )
 
 
 def _differing_settings(recipes: Sequence[Recipe]) -> list[str]:

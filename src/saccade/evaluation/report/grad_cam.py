@@ -1,4 +1,4 @@
-"""Where a network looks: Grad-CAM maps of the pictures' evidence for a class.
+"""Where a network looks: Grad-CAM maps of the images' evidence for a class.
 
 Source: R. R. Selvaraju et al., "Grad-CAM: visual explanations from deep networks via gradient-based localization",
 ICCV 2017. Whether such maps depend on what was learned is tested as by J. Adebayo et al., "Sanity checks for saliency
@@ -60,11 +60,11 @@ class GradCam:
             network=network,
         )
 
-    def maps(self, pictures: NDArray[np.uint8], classes: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Where in each picture the evidence for a class is.
+    def maps(self, images: NDArray[np.uint8], classes: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Where in each image the evidence for a class is.
 
         Args:
-            pictures: uint8 [n, height, width, 3], of the run's size.
+            images: uint8 [n, height, width, 3], of the run's size.
             classes: the class of each map, int64 [n].
 
         Returns:
@@ -72,7 +72,7 @@ class GradCam:
         """
         kernel, bias = self.head
         with tf.GradientTape() as tape:
-            activations, features = self.explained(seen_by(self.network, pictures), training=False)
+            activations, features = self.explained(seen_by(self.network, images), training=False)
             # Not the probability: where that is nearly 1, its gradient is nearly 0.
             scores = tf.gather(features @ kernel + bias, classes, batch_dims=1)
         gradients = tape.gradient(scores, activations)
@@ -82,17 +82,17 @@ class GradCam:
         return np.asarray(np.divide(found, highest, out=np.zeros_like(found), where=highest > 0), np.float32)
 
 
-def overlaid(picture: NDArray[np.uint8], found: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """A picture with its map over it: what the map leaves out is darker, where it is highest is tinted.
+def overlaid(image: NDArray[np.uint8], found: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """An image with its map over it: what the map leaves out is darker, where it is highest is tinted.
 
     Args:
-        picture: uint8 [height, width, 3].
+        image: uint8 [height, width, 3].
         found: its map, float32 [rows, columns], 0 to 1.
 
     Returns:
         uint8 [height, width, 3].
     """
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     whole = np.asarray(Image.fromarray(found).resize((width, height), Image.Resampling.BICUBIC)).clip(0, 1)[..., None]
-    tinted = picture * (_DARKEST + (1 - _DARKEST) * whole)
+    tinted = image * (_DARKEST + (1 - _DARKEST) * whole)
     return np.asarray(np.clip(tinted + _TINT * whole**2, 0, 255), np.uint8)

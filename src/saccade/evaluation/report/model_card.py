@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.evaluation.distribution_shift import note_on_unlike_pictures
+from saccade.evaluation.distribution_shift import note_on_unlike_images
 from saccade.evaluation.metrics import Metrics, measure
 from saccade.evaluation.report.recommendations import NextStep
 from saccade.runs.run import CARD_MARK, Run
@@ -29,9 +29,9 @@ def model_card(
 
     Args:
         run: whose it is.
-        split: the n test pictures.
+        split: the n test images.
         probabilities: float32 [n, classes], the run's predictions on them.
-        metrics: on the test pictures.
+        metrics: on the test images.
         steps: what to try next.
     """
     low, high = metrics.accuracy_interval
@@ -45,11 +45,11 @@ def model_card(
         "",
         f"# {_plain(run.name)}",
         "",
-        f"Tells {len(run.class_names)} classes of pictures apart: {names}{f' and {more} more' if more > 0 else ''}.",
+        f"Tells {len(run.class_names)} classes of images apart: {names}{f' and {more} more' if more > 0 else ''}.",
         "",
         "## How good it is",
         "",
-        *_test_pictures(split, probabilities),
+        *_test_images(split, probabilities),
         "",
         "| what | value |",
         "|---|---|",
@@ -59,21 +59,21 @@ def model_card(
         f"| expected calibration error, 15 bins | {metrics.expected_calibration_error:.2%} |",
         *_folds(run),
         "",
-        *_as_sentences(note_on_unlike_pictures(run, metrics.accuracy, metrics.accuracy_interval)),
+        *_as_sentences(note_on_unlike_images(run, metrics.accuracy, metrics.accuracy_interval)),
         f"The temperature is {calibration.temperature:.3g}, fitted on {calibration.fitted_on}."
         if calibration
-        else "The probabilities are not calibrated: there were no validation pictures.",
+        else "The probabilities are not calibrated: there were no validation images.",
         "",
         "## What it is for, and what not",
         "",
-        "It answers with one of its classes whatever the picture shows, and knows only pictures like those it was",
-        "trained on. The numbers above hold for test pictures from the same source; for others, measure again.",
+        "It answers with one of its classes whatever the image shows, and knows only images like those it was",
+        "trained on. The numbers above hold for test images from the same source; for others, measure again.",
         "",
         "## Data and training",
         "",
         f"Data: {_plain(run.data_name)}, fingerprint `{run.data_fingerprint[:16]}`; "
-        + ", ".join(f"{count:,} {split}" for split, count in run.data.pictures.items())
-        + f" pictures, brought to {run.rule.width}x{run.rule.height} pixels.",
+        + ", ".join(f"{count:,} {split}" for split, count in run.data.images.items())
+        + f" images, brought to {run.preprocessing.width}x{run.preprocessing.height} pixels.",
         "",
         f"Recipe: `{_plain(run.recipe.name)}`, {epochs}, seed {run.recipe.seed}: `recipe.json`.",
         *_as_sentences(note_on_interruption(run)),
@@ -87,7 +87,10 @@ def model_card(
         "import keras",
         "",
         'model = keras.models.load_model("model.keras")  # needs no Saccade',
-        f"probabilities = model.predict(pixels)  # pixels: [n, {run.rule.height}, {run.rule.width}, 3], 0 to 255, RGB",
+        (
+            "probabilities = model.predict(pixels)"
+            f"  # pixels: [n, {run.preprocessing.height}, {run.preprocessing.width}, 3], 0 to 255, RGB"
+        ),
         "```",
         "",
     ]
@@ -102,16 +105,16 @@ def _as_sentences(notes: Iterable[str]) -> list[str]:
     return [f"{note[0].upper()}{note[1:]}." for note in notes]
 
 
-def _test_pictures(split: RunSplit, probabilities: NDArray[np.float32]) -> list[str]:
-    """How many test pictures there are, and how many of them were not new to the run."""
+def _test_images(split: RunSplit, probabilities: NDArray[np.float32]) -> list[str]:
+    """How many test images there are, and how many of them were not new to the run."""
     n, trained, validated = len(split.images), int(split.trained_on.sum()), int(split.validated_on.sum())
-    unreadable = f" ({len(split.refused):,} more can't be read)" if split.refused else ""
-    scored = f"On {n:,} test pictures{unreadable}, each scored once"
+    unreadable = f" ({len(split.unreadable):,} more can't be read)" if split.unreadable else ""
+    scored = f"On {n:,} test images{unreadable}, each scored once"
     if not trained and not validated:
         return [f"{scored}; compared file by file, none of them was used to train or to validate:"]
     new = ~(split.trained_on | split.validated_on)
-    told = f"{trained:,} of them were trained on, {validated:,} of them are validation pictures."
-    lines = [f"{scored}. The numbers may be too good: compared file by file, {told}"]
+    text = f"{trained:,} of them were trained on, {validated:,} of them are validation images."
+    lines = [f"{scored}. The numbers may be too good: compared file by file, {text}"]
     if new.any():
         rest = measure(split.images.labels[new], probabilities[new])
         interval = "95% Wilson interval {:.2%} to {:.2%}".format(*rest.accuracy_interval)
@@ -131,13 +134,12 @@ def _source(run: Run) -> list[str]:
 
 
 def unknown_to_the_run(run: Run) -> str:
-    """What a transfer can't say of its test pictures, as a sentence without its full stop; "" where it is none."""
+    """What a transfer can't say of its test images, as a sentence without its full stop; "" where it is none."""
     source = run.source()
     if source is None:
         return ""
     return (
-        f"Which pictures {source.name} was trained on is not kept in this run: test pictures of this run may be among "
-        "them"
+        f"Which images {source.name} was trained on is not kept in this run: test images of this run may be among them"
     )
 
 

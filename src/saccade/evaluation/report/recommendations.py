@@ -21,8 +21,8 @@ _LARGE_SHARE = 0.15
 _LARGE_GAP = 0.05
 _WIDE_INTERVAL = 0.04
 _STILL_RISING = 0.003
-_FEW_PICTURES = 100
-# Up to 200 training pictures a class, transfers were measured to win (docs/performance.md).
+_FEW_IMAGES = 100
+# Up to 200 training images a class, transfers were measured to win (docs/performance.md).
 _FEW_OF_A_CLASS = 300
 _GOOD = 0.95
 _MISCALIBRATED = 0.03
@@ -54,57 +54,57 @@ class Numbers:
     Attributes:
         run: whose they are; of it the recipe, the data and the source are named in commands.
         class_names: in the order of the labels.
-        training_pictures: of each class, in the same order.
-        metrics: on the test pictures.
-        n: test pictures.
-        confident_mistakes: wrong answers of at least 95% confidence.
+        training_images: of each class, in the same order.
+        metrics: on the test images.
+        n: test images.
+        confident_mistakes: incorrect predictions of at least 95% confidence.
         history: a record per epoch.
         calibration: of the run, if it is calibrated.
-        refused: pictures of the data that can't be read.
+        unreadable: images of the data that can't be read.
     """
 
     run: Run
     class_names: tuple[str, ...]
-    training_pictures: Sequence[int]
+    training_images: Sequence[int]
     metrics: Metrics
     n: int
     confident_mistakes: int
     history: Sequence[EpochRecord]
     calibration: Calibration | None
-    refused: int
+    unreadable: int
 
 
 def next_steps(numbers: Numbers) -> list[NextStep]:
     """Up to six things to try, the most promising first; none where the numbers speak for nothing."""
-    rules = (_confused_pair, _few_training_pictures, _still_rising, _overfitted, _weakest_class, _doubtful_labels,
-             _few_test_pictures, _uncalibrated, _unreadable)  # fmt: skip
+    rules = (_confused_pair, _few_training_images, _still_rising, _overfitted, _weakest_class, _doubtful_labels,
+             _few_test_images, _uncalibrated, _unreadable)  # fmt: skip
     return [step for rule in rules for step in rule(numbers)][:_MOST]
 
 
 def _confused_pair(numbers: Numbers) -> Iterator[NextStep]:
-    wrong = numbers.metrics.confusion_matrix.copy()
-    np.fill_diagonal(wrong, 0)
-    mistakes, pairs = int(wrong.sum()), np.triu(wrong + wrong.T)
+    incorrect = numbers.metrics.confusion_matrix.copy()
+    np.fill_diagonal(incorrect, 0)
+    mistakes, pairs = int(incorrect.sum()), np.triu(incorrect + incorrect.T)
     if not mistakes:
         return
     first, second = np.unravel_index(int(pairs.argmax()), pairs.shape)
     share = pairs[first, second] / mistakes
-    if share >= _LARGE_SHARE and len(wrong) > 2:
+    if share >= _LARGE_SHARE and len(incorrect) > 2:
         names = numbers.class_names[first], numbers.class_names[second]
         yield NextStep(
             f"{share:.0%} of all mistakes ({pairs[first, second]:,} of {mistakes:,}) are between '{names[0]}' and "
             f"'{names[1]}'.",
-            "Look at these pictures in the matrix: if people disagree on them too, the two classes may want to be one, "
-            "or larger pictures; else more training pictures of both will help most.",
+            "Look at these images in the matrix: if people disagree on them too, the two classes may want to be one, "
+            "or larger images; else more training images of both will help most.",
         )
 
 
-def _few_training_pictures(numbers: Numbers) -> Iterator[NextStep]:
-    typical = float(np.median(numbers.training_pictures))
+def _few_training_images(numbers: Numbers) -> Iterator[NextStep]:
+    typical = float(np.median(numbers.training_images))
     transferred = bool(numbers.history) and numbers.history[0].phase == "head"
     if typical < _FEW_OF_A_CLASS and numbers.metrics.accuracy < _GOOD and not transferred:
         yield NextStep(
-            f"It had {typical:,.0f} training pictures of the median class, and began from nothing.",
+            f"It had {typical:,.0f} training images of the median class, and began from nothing.",
             "Go on from a network that has learned from many others: a run of yours, or one of keras.applications.",
             command_line("train", *data_words(numbers.run), "--from", "EfficientNetV2B0"),
         )
@@ -131,9 +131,9 @@ def _overfitted(numbers: Numbers) -> Iterator[NextStep]:
     if gap > _LARGE_GAP:
         yield _trained_anew(
             numbers,
-            f"It is right on {last.accuracy:.1%} of the training pictures and on {last.validation_accuracy:.1%} of the "
-            "validation pictures: what it learns does not carry over.",
-            "More training pictures, or more epochs with augmentation, will do more than a larger network.",
+            f"It is right on {last.accuracy:.1%} of the training images and on {last.validation_accuracy:.1%} of the "
+            "validation images: what it learns does not carry over.",
+            "More training images, or more epochs with augmentation, will do more than a larger network.",
             _more_augmentation(numbers.run.recipe),
         )
 
@@ -155,43 +155,43 @@ def _trained_anew(numbers: Numbers, reason: str, action: str, changes: Mapping[s
 
 def _weakest_class(numbers: Numbers) -> Iterator[NextStep]:
     scores = numbers.metrics.per_class
-    counted = [label for label, score in enumerate(scores) if score.pictures]
+    counted = [label for label, score in enumerate(scores) if score.images]
     weakest = min(counted, key=lambda label: scores[label].recall)
     score, average = scores[weakest], numbers.metrics.balanced_accuracy
-    _, high = wilson_interval(round(score.recall * score.pictures), score.pictures)
+    _, high = wilson_interval(round(score.recall * score.images), score.images)
     if high >= average:  # it may be chance
         return
-    own, typical = numbers.training_pictures[weakest], float(np.median(numbers.training_pictures))
+    own, typical = numbers.training_images[weakest], float(np.median(numbers.training_images))
     fewer = own < 0.7 * typical
     reason = (
-        f"'{numbers.class_names[weakest]}' is found in {score.recall:.1%} of its {score.pictures:,} "
-        f"{plural(score.pictures, 'picture')}, a class on average in {average:.1%}."
+        f"'{numbers.class_names[weakest]}' is found in {score.recall:.1%} of its {score.images:,} "
+        f"{plural(score.images, 'image')}, a class on average in {average:.1%}."
     )
     if not fewer:
-        yield NextStep(reason, "Collect more, and more different, pictures of it.")
+        yield NextStep(reason, "Collect more, and more different, images of it.")
         return
-    reason += f" It has {own:,} training pictures, the median class {typical:,.0f}."
+    reason += f" It has {own:,} training images, the median class {typical:,.0f}."
     if numbers.run.recipe.class_weights:
-        yield NextStep(reason, "Collect more pictures of it: the classes are weighed already.")
+        yield NextStep(reason, "Collect more images of it: the classes are weighed already.")
         return
-    yield _trained_anew(numbers, reason, "Collect more pictures of it, or weigh the classes.", {"class_weights": True})
+    yield _trained_anew(numbers, reason, "Collect more images of it, or weigh the classes.", {"class_weights": True})
 
 
 def _doubtful_labels(numbers: Numbers) -> Iterator[NextStep]:
     if numbers.confident_mistakes >= 5:
         yield NextStep(
-            f"{numbers.confident_mistakes:,} answers are wrong at a confidence of {_CONFIDENT:.0%} or more.",
+            f"{numbers.confident_mistakes:,} predictions are incorrect at a confidence of {_CONFIDENT:.0%} or more.",
             "Look at the most confident mistakes: often it is the label that is wrong.",
         )
 
 
-def _few_test_pictures(numbers: Numbers) -> Iterator[NextStep]:
+def _few_test_images(numbers: Numbers) -> Iterator[NextStep]:
     low, high = numbers.metrics.accuracy_interval
     if high - low > _WIDE_INTERVAL:
         wanted = round(numbers.n * ((high - low) / _WIDE_INTERVAL) ** 2, -2)
         yield NextStep(
-            f"With {numbers.n:,} test pictures the accuracy is only known to lie between {low:.1%} and {high:.1%}.",
-            f"To tell smaller improvements from chance, test on some {max(wanted, _FEW_PICTURES):,.0f} pictures.",
+            f"With {numbers.n:,} test images the accuracy is only known to lie between {low:.1%} and {high:.1%}.",
+            f"To tell smaller improvements from chance, test on some {max(wanted, _FEW_IMAGES):,.0f} images.",
         )
 
 
@@ -200,17 +200,17 @@ def _uncalibrated(numbers: Numbers) -> Iterator[NextStep]:
     if numbers.calibration is None and error > _MISCALIBRATED:
         yield _trained_anew(
             numbers,
-            f"Its confidence is off by {error:.1%} on average, and it had no validation pictures to be calibrated on.",
+            f"Its confidence is off by {error:.1%} on average, and it had no validation images to be calibrated on.",
             "Hold some out.",
             {"validation": max(numbers.run.recipe.validation, _HELD_OUT)},
         )
 
 
 def _unreadable(numbers: Numbers) -> Iterator[NextStep]:
-    if numbers.refused:
+    if numbers.unreadable:
         yield NextStep(
-            f"{numbers.refused:,} {plural(numbers.refused, 'picture')} could not be read and "
-            f"{plural(numbers.refused, 'was', 'were')} left out.",
+            f"{numbers.unreadable:,} {plural(numbers.unreadable, 'image')} could not be read and "
+            f"{plural(numbers.unreadable, 'was', 'were')} left out.",
             "See which, and why, in quarantine.csv; convert or replace them.",
             command_line("explore", numbers.run.data_source),
         )

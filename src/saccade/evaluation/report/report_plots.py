@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from saccade.evaluation.metrics import CALIBRATION_BINS, wilson_interval
 from saccade.plotting.figure import new_figure
 
-_COLOUR = "#3b82d6"
-_FEWEST_ANSWERED = 20
+_COLOR = "#3b82d6"
+_FEWEST_PREDICTED = 20
 
 
 def draw_reliability(confidences: NDArray[np.floating], correct: NDArray[np.bool_]) -> Figure:
@@ -30,7 +30,7 @@ def draw_reliability(confidences: NDArray[np.floating], correct: NDArray[np.bool
         at, accuracy = float(confidences[own].mean()), float(correct[own].mean())
         axes.errorbar(
             at, accuracy, yerr=[[accuracy - low], [high - accuracy]],
-            marker="o", markersize=4, color=_COLOUR, capsize=2, linewidth=1,
+            marker="o", markersize=4, color=_COLOR, capsize=2, linewidth=1,
         )  # fmt: skip
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy", title="is confidence accuracy?")
     axes.grid(alpha=0.3)
@@ -38,7 +38,7 @@ def draw_reliability(confidences: NDArray[np.floating], correct: NDArray[np.bool
 
 
 def draw_coverage(confidences: NDArray[np.floating], correct: NDArray[np.bool_]) -> Figure:
-    """Draws how accurate the answers are when only the most confident part of the pictures is answered.
+    """Draws how accurate the answers are when only the most confident part of the images is answered.
 
     Args:
         confidences: float [n], the probability of each answer.
@@ -47,13 +47,13 @@ def draw_coverage(confidences: NDArray[np.floating], correct: NDArray[np.bool_])
     figure = new_figure(4.6, 4.2)
     axes = figure.add_subplot()
     order = np.argsort(-confidences, kind="stable")
-    answered = np.arange(1, len(order) + 1)
-    accuracy = np.cumsum(correct[order]) / answered
+    predicted = np.arange(1, len(order) + 1)
+    accuracy = np.cumsum(correct[order]) / predicted
     # Of the first few the accuracy says nothing yet; of tens of thousands not every point is needed.
-    shown = np.unique(np.linspace(min(_FEWEST_ANSWERED, len(order)) - 1, len(order) - 1, 300).astype(int))
-    axes.plot(answered[shown] / len(order), accuracy[shown], color=_COLOUR)
-    axes.set(xlim=(0, 1), xlabel="part of the pictures answered", ylabel="accuracy of the answers")
-    axes.set_title("what saying “unsure” buys")
+    shown = np.unique(np.linspace(min(_FEWEST_PREDICTED, len(order)) - 1, len(order) - 1, 300).astype(int))
+    axes.plot(predicted[shown] / len(order), accuracy[shown], color=_COLOR)
+    axes.set(xlim=(0, 1), xlabel="part of the images answered", ylabel="accuracy of the answers")
+    axes.set_title("what saying “abstained” buys")
     axes.set_ylim(top=1.0)
     axes.grid(alpha=0.3)
     return figure

@@ -1,9 +1,9 @@
-"""Seven ways in which pictures get worse, each in five strengths; the same picture always in the same way.
+"""Seven ways in which images get worse, each in five strengths; the same image always in the same way.
 
 The idea, and five strengths of each: D. Hendrycks, T. Dietterich, "Benchmarking neural network robustness to common
 corruptions and perturbations", ICLR 2019. The ways and the strengths are Saccade's own, so that its figures are not to
-be compared with those of CIFAR-10-C or ImageNet-C. Lengths are parts of a picture's side, so that they mean the same at
-every size. Where chance has a say, it is drawn by the picture's row, equally for all strengths.
+be compared with those of CIFAR-10-C or ImageNet-C. Lengths are parts of an image's side, so that they mean the same at
+every size. Where chance has a say, it is drawn by the image's row, equally for all strengths.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter, rotate
 
-Pictures = NDArray[np.uint8]
+Images = NDArray[np.uint8]
 Rows = NDArray[np.int64]
 
 STRENGTHS = (1, 2, 3, 4, 5)
@@ -26,80 +26,80 @@ STRENGTHS = (1, 2, 3, 4, 5)
 
 @dataclass(frozen=True)
 class Corruption:
-    """A way in which pictures get worse.
+    """A way in which images get worse.
 
     Attributes:
         name: of it.
         what: what its amounts are, in words with their unit.
         amounts: of the strengths 1 to 5.
-        apply: gives the pictures, uint8 [n, height, width, 3], at an amount; told the n rows that chance is drawn by.
+        apply: gives the images, uint8 [n, height, width, 3], at an amount; told the n rows that chance is drawn by.
     """
 
     name: str
     what: str
     amounts: tuple[float, float, float, float, float]
-    apply: Callable[[Pictures, float, Rows], Pictures]
+    apply: Callable[[Images, float, Rows], Images]
 
-    def __call__(self, pictures: Pictures, strength: int, rows: Rows) -> Pictures:
-        """The pictures at a strength, a new array.
+    def __call__(self, images: Images, strength: int, rows: Rows) -> Images:
+        """The images at a strength, a new array.
 
         Args:
-            pictures: uint8 [n, height, width, 3], as a run's rule makes them.
+            images: uint8 [n, height, width, 3], as a run's rule makes them.
             strength: 0, which changes nothing, to 5.
-            rows: int64 [n]: numbers that tell the pictures from one another, not negative.
+            rows: int64 [n]: numbers that tell the images from one another, not negative.
         """
-        return pictures.copy() if strength == 0 else self.apply(pictures, self.amounts[strength - 1], rows)
+        return images.copy() if strength == 0 else self.apply(images, self.amounts[strength - 1], rows)
 
 
-def add_noise(pictures: Pictures, deviation: float, rows: Rows) -> Pictures:
+def add_noise(images: Images, deviation: float, rows: Rows) -> Images:
     """Adds Gaussian noise of so many grey levels, in each pixel and channel its own."""
-    noise = np.stack([_generator(row).standard_normal(pictures.shape[1:], np.float32) for row in rows])
-    return _as_pixels(pictures + np.float32(deviation) * noise)
+    noise = np.stack([_make_rng(row).standard_normal(images.shape[1:], np.float32) for row in rows])
+    return _as_pixels(images + np.float32(deviation) * noise)
 
 
-def blur(pictures: Pictures, deviation: float, _rows: Rows) -> Pictures:
+def blur(images: Images, deviation: float, _rows: Rows) -> Images:
     """Blurs by a Gaussian whose standard deviation is so large a part of the shorter side; edges are repeated."""
-    sigma = deviation * min(pictures.shape[1:3])
-    return _as_pixels(gaussian_filter(pictures.astype(np.float32), (0, sigma, sigma, 0), mode="nearest"))
+    sigma = deviation * min(images.shape[1:3])
+    return _as_pixels(gaussian_filter(images.astype(np.float32), (0, sigma, sigma, 0), mode="nearest"))
 
 
-def change_brightness(pictures: Pictures, levels: float, rows: Rows) -> Pictures:
-    """Adds so many grey levels to one half of the pictures, and takes them from the other."""
+def change_brightness(images: Images, levels: float, rows: Rows) -> Images:
+    """Adds so many grey levels to one half of the images, and takes them from the other."""
     changes = levels * _signs(rows)
-    return _as_pixels(pictures.astype(np.float32) + changes[:, None, None, None])
+    return _as_pixels(images.astype(np.float32) + changes[:, None, None, None])
 
 
-def lower_contrast(pictures: Pictures, factor: float, _rows: Rows) -> Pictures:
-    """Brings each pixel nearer to the picture's mean colour: so much of its distance is left."""
-    means = pictures.mean(axis=(1, 2), keepdims=True, dtype=np.float32)
-    return _as_pixels(means + np.float32(factor) * (pictures - means))
+def lower_contrast(images: Images, factor: float, _rows: Rows) -> Images:
+    """Brings each pixel nearer to the image's mean colour: so much of its distance is left."""
+    means = images.mean(axis=(1, 2), keepdims=True, dtype=np.float32)
+    return _as_pixels(means + np.float32(factor) * (images - means))
 
 
-def compress(pictures: Pictures, quality: float, _rows: Rows) -> Pictures:
-    """Writes each picture as a JPEG of this quality, with colours at half the resolution, and reads it again."""
-    return np.stack([_through_jpeg(picture, int(quality)) for picture in pictures])
+def compress(images: Images, quality: float, _rows: Rows) -> Images:
+    """Writes each image as a JPEG of this quality, with colours at half the resolution, and reads it again."""
+    return np.stack([_through_jpeg(image, int(quality)) for image in images])
 
 
-def shift(pictures: Pictures, part: float, rows: Rows) -> Pictures:
-    """Moves each picture by so large a part of its sides in a direction of its own; whole pixels, edges repeated."""
-    height, width = pictures.shape[1:3]
-    angles = [2 * math.pi * _generator(row).random() for row in rows]
-    down = np.array([round(part * height * math.sin(angle)) for angle in angles])
-    right = np.array([round(part * width * math.cos(angle)) for angle in angles])
+def shift(images: Images, fraction: float, rows: Rows) -> Images:
+    """Moves each image by so large a part of its sides in a direction of its own; whole pixels, edges repeated."""
+    height, width = images.shape[1:3]
+    angles = [2 * math.pi * _make_rng(row).random() for row in rows]
+    down = np.array([round(fraction * height * math.sin(angle)) for angle in angles])
+    right = np.array([round(fraction * width * math.cos(angle)) for angle in angles])
     across = np.clip(np.arange(width) - right[:, None], 0, width - 1)
     along = np.clip(np.arange(height) - down[:, None], 0, height - 1)
-    moved: Pictures = pictures[np.arange(len(pictures))[:, None, None], along[:, :, None], across[:, None, :]]
-    return moved
+    shifted: Images = images[np.arange(len(images))[:, None, None], along[:, :, None], across[:, None, :]]
+    return shifted
 
 
-def turn(pictures: Pictures, degrees: float, rows: Rows) -> Pictures:
-    """Turns one half of the pictures clockwise and the other anticlockwise, bilinearly; edges are repeated."""
-    turned = np.empty_like(pictures)
+def turn(images: Images, degrees: float, rows: Rows) -> Images:
+    """Turns one half of the images clockwise and the other anticlockwise, bilinearly; edges are repeated."""
+    turned = np.empty_like(images)
     signs = _signs(rows)
     for sign in (-1.0, 1.0):
         own = signs == sign
         exact = rotate(
-            pictures[own].astype(np.float32), sign * degrees, axes=(2, 1), reshape=False, order=1, mode="nearest"
+            images[own].astype(np.float32), sign * degrees, axes=(2, 1), reshape=False, order=1, mode="nearest"
         )
         turned[own] = _as_pixels(exact)
     return turned
@@ -116,22 +116,22 @@ CORRUPTIONS: tuple[Corruption, ...] = (
 )
 
 
-def _generator(row: int) -> np.random.Generator:
+def _make_rng(row: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(int(row)))
 
 
 def _signs(rows: Rows) -> NDArray[np.float64]:
-    return np.array([1.0 if _generator(row).random() < 0.5 else -1.0 for row in rows])
+    return np.array([1.0 if _make_rng(row).random() < 0.5 else -1.0 for row in rows])
 
 
-def _as_pixels(values: NDArray[np.floating]) -> Pictures:
-    pixels: Pictures = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+def _as_pixels(values: NDArray[np.floating]) -> Images:
+    pixels: Images = np.clip(np.rint(values), 0, 255).astype(np.uint8)
     return pixels
 
 
-def _through_jpeg(picture: Pictures, quality: int) -> Pictures:
+def _through_jpeg(image: Images, quality: int) -> Images:
     stream = io.BytesIO()
-    Image.fromarray(picture).save(stream, "JPEG", quality=quality, subsampling="4:2:0")
-    # Not the decoder of the data room: these bytes were written here.
+    Image.fromarray(image).save(stream, "JPEG", quality=quality, subsampling="4:2:0")
+    # Not the decoder of the data package: these bytes were written here.
     with Image.open(stream) as read:
         return np.asarray(read, np.uint8)

@@ -1,4 +1,4 @@
-"""measure_robustness: how a run's accuracy falls as pictures get worse."""
+"""measure_robustness: how a run's accuracy falls as images get worse."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from saccade.plotting.figure import save_figure
 from saccade.runs.results import ROBUSTNESS_FILES
 from saccade.runs.run import Run
 
-# Pixels of the pictures that are held at once; in float32, which some corruptions compute in, twelve bytes each.
+# Pixels of the images that are held at once; in float32, which some corruptions compute in, twelve bytes each.
 _PIXELS_AT_ONCE = 1000 * 32 * 32
 
 
@@ -53,14 +53,14 @@ class Corrupted:
 
 @dataclass(frozen=True)
 class Robustness:
-    """How a run's accuracy falls as pictures get worse.
+    """How a run's accuracy falls as images get worse.
 
     Attributes:
         run: the run directory.
         data_name: short name of the data.
         split: the split that was scored.
-        n: pictures scored, each once as it is and once in each strength of each corruption.
-        accuracy: on the pictures as they are, 0 to 1.
+        n: images scored, each once as it is and once in each strength of each corruption.
+        accuracy: on the images as they are, 0 to 1.
         accuracy_interval: 95% Wilson interval of it.
         corruptions: the accuracy under each.
         notes: sentences that whoever reads the numbers should know.
@@ -120,9 +120,9 @@ def measure_robustness(
     strict: bool = False,
     progress: bool = False,
 ) -> Robustness:
-    """Scores a run on pictures that are made worse in seven ways and five strengths.
+    """Scores a run on images that are made worse in seven ways and five strengths.
 
-    The pictures are corrupted as the run's rule has made them, at its size. `robustness.json` and `robustness.png` are
+    The images are corrupted as the run's rule has made them, at its size. `robustness.json` and `robustness.png` are
     written into the run; their names say so, as those of `evaluate` do, where it was not the run's own test split.
 
     Args:
@@ -130,7 +130,7 @@ def measure_robustness(
         data: a name or a path. None: what the run was trained on.
         split: as for `evaluate`.
         fixes: as for `evaluate`.
-        strict: fail if a picture of the data can't be read.
+        strict: fail if an image of the data can't be read.
         progress: whether to show on stderr how far it is.
 
     Raises:
@@ -172,42 +172,42 @@ def measure_robustness(
     return robustness
 
 
-def count_correct(predictor: Predictor, pictures: Split, *, progress: bool = False) -> tuple[int, NDArray[np.int64]]:
-    """Counts right answers, a bounded number of pictures in memory at once.
+def count_correct(predictor: Predictor, images: Split, *, progress: bool = False) -> tuple[int, NDArray[np.int64]]:
+    """Counts correct predictions, a bounded number of images in memory at once.
 
     Args:
         predictor: that answers.
-        pictures: what it is asked; they are read once.
+        images: what it is asked; they are read once.
         progress: whether to show on stderr how far it is.
 
     Returns:
-        Right answers to the pictures as they are, and int64 [corruptions, strengths] to the corrupted ones.
+        Correct predictions to the images as they are, and int64 [corruptions, strengths] to the corrupted ones.
     """
-    _, height, width, _ = pictures.store.shape
+    _, height, width, _ = images.store.shape
     step = max(1, _PIXELS_AT_ONCE // (height * width))
     plain, correct = 0, np.zeros((len(CORRUPTIONS), len(STRENGTHS)), np.int64)
-    total = len(pictures) * (1 + correct.size)
-    with counting("scoring", total=total, unit="pictures", shown=progress) as bar:
-        for start in range(0, len(pictures), step):
+    total = len(images) * (1 + correct.size)
+    with counting("scoring", total=total, unit="images", shown=progress) as bar:
+        for start in range(0, len(images), step):
             chunk = slice(start, start + step)
-            taken, labels, rows = pictures.take(chunk), pictures.labels[chunk], pictures.rows[chunk]
-            plain += _right(predictor, taken, labels)
+            taken, labels, rows = images.take(chunk), images.labels[chunk], images.rows[chunk]
+            plain += _count_correct(predictor, taken, labels)
             bar.update(len(labels))
             for place in np.ndindex(correct.shape):
                 corrupted = CORRUPTIONS[place[0]](taken, STRENGTHS[place[1]], rows)
-                correct[place] += _right(predictor, corrupted, labels)
+                correct[place] += _count_correct(predictor, corrupted, labels)
                 bar.update(len(labels))
     return plain, correct
 
 
-def _right(predictor: Predictor, pictures: NDArray[np.uint8], labels: NDArray[np.int64]) -> int:
-    return int((predictor.probabilities(pictures).argmax(axis=1) == labels).sum())
+def _count_correct(predictor: Predictor, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> int:
+    return int((predictor.probabilities(images).argmax(axis=1) == labels).sum())
 
 
 def _write(run: Run, robustness: Robustness) -> None:
     from saccade.evaluation.robustness.robustness_plots import draw_robustness
 
-    numbers, drawing = (path.name for path in robustness.files)
+    numbers, plot = (path.name for path in robustness.files)
     run.write_json(numbers, robustness.to_dict())
-    with run.place(drawing) as path:
+    with run.place(plot) as path:
         save_figure(draw_robustness(robustness), path)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class OnnxGraph:
-    """Nodes and weights while they are gathered; pictures lie in it as [n, channels, height, width]."""
+    """Nodes and weights while they are gathered; images lie in it as [n, channels, height, width]."""
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []

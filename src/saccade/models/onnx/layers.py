@@ -50,7 +50,7 @@ def _dense(graph: OnnxGraph, layer: layers.Dense, x: str) -> str:
     kernel, *bias = _weights(layer)
     if len(layer.input.shape) == 2:
         outputs = graph.node("Gemm", x, *(graph.weight(weight) for weight in (kernel, *bias)))
-    else:  # at each place of a picture
+    else:  # at each place of an image
         weights = [graph.weight(weight) for weight in (kernel.T[:, :, None, None], *bias)]
         outputs = graph.node("Conv", x, *weights)
     return _activated(graph, layer.activation, outputs)
@@ -89,7 +89,7 @@ def _zero_padding(graph: OnnxGraph, layer: layers.ZeroPadding2D, x: str) -> str:
 
 
 def _reshape(graph: OnnxGraph, layer: layers.Reshape, x: str) -> str:
-    """One number per channel becomes a picture of one pixel."""
+    """One number per channel becomes an image of one pixel."""
     *positions, channels = layer.target_shape
     if positions != [1, 1] or layer.input.shape[1:] != (channels,):
         raise ValueError(f"no rule says what the layer '{layer.name}' does to the order of its inputs")
@@ -97,16 +97,16 @@ def _reshape(graph: OnnxGraph, layer: layers.Reshape, x: str) -> str:
 
 
 def _layer_normalization(graph: OnnxGraph, layer: layers.LayerNormalization, x: str) -> str:
-    """Along the channels of each place of a picture."""
+    """Along the channels of each place of an image."""
     axis = len(layer.input.shape) - 1
     if layer.axis not in (axis, -1, [axis], [-1]):
         raise ValueError(f"no rule says what the layer '{layer.name}' normalises along")
     gamma, beta = (weight.reshape(-1, *(1,) * (axis - 1)) for weight in _weights(layer))
     channels = graph.weight(np.array([1]))
-    centred = graph.node("Sub", x, graph.node("ReduceMean", x, channels, keepdims=1))
-    variance = graph.node("ReduceMean", graph.node("Mul", centred, centred), channels, keepdims=1)
+    centered = graph.node("Sub", x, graph.node("ReduceMean", x, channels, keepdims=1))
+    variance = graph.node("ReduceMean", graph.node("Mul", centered, centered), channels, keepdims=1)
     spread = graph.node("Sqrt", graph.node("Add", variance, graph.weight(np.array(layer.epsilon, np.float32))))
-    scaled = graph.node("Mul", graph.node("Div", centred, spread), graph.weight(gamma))
+    scaled = graph.node("Mul", graph.node("Div", centered, spread), graph.weight(gamma))
     return graph.node("Add", scaled, graph.weight(beta))
 
 
@@ -223,7 +223,7 @@ def _weights(layer: keras.Layer) -> list[NDArray[np.float32]]:
 
 
 def _pads(layer: keras.Layer) -> list[int]:
-    """Rows and columns of padding of a convolution or pooling: first those before the picture, then those after."""
+    """Rows and columns of padding of a convolution or pooling: first those before the image, then those after."""
     if layer.padding == "valid":
         return [0, 0, 0, 0]
     window = layer.pool_size if isinstance(layer, layers.MaxPooling2D) else layer.kernel_size
@@ -237,5 +237,5 @@ def _missing(side: int | None, width: int, stride: int, layer: keras.Layer) -> i
     if stride == 1:
         return width - 1
     if side is None:
-        raise ValueError(f"no rule says how the layer '{layer.name}' pads pictures of any size")
+        raise ValueError(f"no rule says how the layer '{layer.name}' pads images of any size")
     return max(0, (math.ceil(side / stride) - 1) * stride + width - side)

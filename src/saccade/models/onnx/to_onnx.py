@@ -34,14 +34,14 @@ def to_onnx(model: keras.Model, metadata: Mapping[str, str]) -> bytes:
     from onnx import TensorProto, helper
 
     graph = OnnxGraph()
-    (answers,) = _add(graph, model, [graph.node("Transpose", INPUT, perm=[0, 3, 1, 2])])
-    graph.rename_last(answers, OUTPUT)
-    asked, answered = (
+    (result,) = _add(graph, model, [graph.node("Transpose", INPUT, perm=[0, 3, 1, 2])])
+    graph.rename_last(result, OUTPUT)
+    model_input, model_output = (
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", *shape[1:]])
         for name, shape in ((INPUT, model.input_shape), (OUTPUT, model.output_shape))
     )
     made = helper.make_model(
-        helper.make_graph(graph.nodes, model.name, [asked], [answered], graph.weights),
+        helper.make_graph(graph.nodes, model.name, [model_input], [model_output], graph.weights),
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="saccade",

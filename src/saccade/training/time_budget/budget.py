@@ -1,4 +1,4 @@
-"""Plans a training within a time: how much of a recipe fits, and at which size of pictures. Arithmetic alone."""
+"""Plans a training within a time: how much of a recipe fits, and at which size of images. Arithmetic alone."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from saccade.recipes import Recipe
 from saccade.runs.time_budget_state import Costs, Pace
 
 # Of the whole budget, kept back for what nobody foresees, and for the process to end.
-_RESERVE_PART = 0.015
+_RESERVE_FRACTION = 0.015
 _RESERVE_SECONDS = 1.0
-# Below these a smaller size of pictures is taken: 2.7 passes over CIFAR-10 at up to 20 pixels came to more than 4.4 at
-# up to 16, in the same time (docs/performance.md). Few pictures in small batches need more passes for as many steps.
+# Below these a smaller size of images is taken: 2.7 passes over CIFAR-10 at up to 20 pixels came to more than 4.4 at
+# up to 16, in the same time (docs/performance.md). Few images in small batches need more passes for as many steps.
 _WANTED_PASSES = 2
 _WANTED_STEPS = 180
-# Beyond so many passes over the same pictures a training ends before its time.
+# Beyond so many passes over the same images a training ends before its time.
 MOST_PASSES = 100
-# Sides of the pictures in the last epochs, as parts of their own, that are tried in turn.
+# Sides of the images in the last epochs, as parts of their own, that are tried in turn.
 _END_SIZES = (0.75, 0.625, 0.5, 0.375, 0.25)
 _SMALLEST_END = 16
-# Larger ones are not tried: pixels in a batch, as 500 pictures of 64x64 have.
+# Larger ones are not tried: pixels in a batch, as 500 images of 64x64 have.
 _MOST_PIXELS = 500 * 64 * 64
-# What is familiar is learned from so many training pictures.
-_FAMILIAR = 5000
-# Making a view of a picture, for each pixel of its own, as a part of what looking at a pixel of it costs.
-_VIEW_PART = 0.05
+# What is familiar is learned from so many training images.
+_OOD_IMAGES = 5000
+# Making a view of an image, for each pixel of its own, as a part of what looking at a pixel of it costs.
+_TTA_FRACTION = 0.05
 # A training shorter than that is none.
 _LEAST_STEPS = 10
 # A forecast that misses the end by less than this part of the budget is left as it is.
-_TOLERANCE_PART = 0.01
+_TOLERANCE_FRACTION = 0.01
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class Work:
 
     Attributes:
         recipe: that is gone through.
-        height: of the stored pictures, in pixels.
-        width: of the stored pictures, in pixels.
-        training: number of training pictures.
-        validation: number of validation pictures.
+        height: of the stored images, in pixels.
+        width: of the stored images, in pixels.
+        training: number of training images.
+        validation: number of validation images.
     """
 
     recipe: Recipe
@@ -55,32 +55,32 @@ class Work:
 
     @property
     def batch_size(self) -> int:
-        """Pictures in a step."""
+        """Images in a step."""
         return self.recipe.batch_size_for(self.training)
 
     def with_recipe(self, recipe: Recipe) -> Work:
-        """The same pictures by another recipe."""
+        """The same images by another recipe."""
         return replace(self, recipe=recipe)
 
 
 def reserve(minutes: float) -> float:
     """Seconds of a budget that are left unplanned."""
-    return _RESERVE_SECONDS + _RESERVE_PART * 60 * minutes
+    return _RESERVE_SECONDS + _RESERVE_FRACTION * 60 * minutes
 
 
 def step_seconds(work: Work, costs: Costs, epoch: int) -> float:
-    """Seconds for a training picture in an epoch of the recipe, counted from 0."""
+    """Seconds for a training image in an epoch of the recipe, counted from 0."""
     height, width = work.recipe.training_size(epoch, work.height, work.width)
-    return costs.picture + costs.pixel * height * width
+    return costs.image + costs.pixel * height * width
 
 
 def mean_seconds(work: Work, costs: Costs, position: float) -> float:
-    """Seconds for a training picture, on average from a position in the recipe, in its epochs, to its end."""
+    """Seconds for a training image, on average from a position in the recipe, in its epochs, to its end."""
     left = work.recipe.epochs - position
     if left <= 0:
         return step_seconds(work, costs, work.recipe.epochs - 1)
     parts = [(min(1.0, epoch + 1 - position), epoch) for epoch in _epochs_from(work.recipe, position)]
-    return sum(part * step_seconds(work, costs, epoch) for part, epoch in parts) / left
+    return sum(fraction * step_seconds(work, costs, epoch) for fraction, epoch in parts) / left
 
 
 def graphs_ahead(work: Work, position: float) -> int:
@@ -98,7 +98,7 @@ def graphs_ahead(work: Work, position: float) -> int:
 
 
 def validated_seconds(work: Work, costs: Costs) -> float:
-    """Seconds in which one picture is validated, one view."""
+    """Seconds in which one image is validated, one view."""
     return costs.validated * math.prod(work.recipe.final_size(work.height, work.width))
 
 
@@ -108,15 +108,17 @@ def closing_seconds(work: Work, costs: Costs) -> float:
 
 
 def seconds_after(work: Work, costs: Costs) -> float:
-    """From the last step to the end of the command: validation, calibration over all views, familiarity, saving."""
-    views = work.recipe.views * work.validation
-    familiar = work.validation + min(work.training, _FAMILIAR) if work.validation else 0
-    made = _VIEW_PART * views * costs.validated * work.height * work.width if work.recipe.views > 1 else 0
-    return closing_seconds(work, costs) + costs.saving + made + (views + familiar) * validated_seconds(work, costs)
+    """From the last step to the end of the command: validation, calibration over all views, OOD score, saving."""
+    tta_images = work.recipe.views * work.validation
+    ood_images = work.validation + min(work.training, _OOD_IMAGES) if work.validation else 0
+    made = _TTA_FRACTION * tta_images * costs.validated * work.height * work.width if work.recipe.views > 1 else 0
+    return (
+        closing_seconds(work, costs) + costs.saving + made + (tta_images + ood_images) * validated_seconds(work, costs)
+    )
 
 
-def pictures_within(work: Work, costs: Costs, position: float, seconds: float) -> int:
-    """How many training pictures can be seen from a position in the recipe, with so many seconds to the command's end.
+def images_within(work: Work, costs: Costs, position: float, seconds: float) -> int:
+    """How many training images can be seen from a position in the recipe, with so many seconds to the command's end.
 
     Args:
         work: the training.
@@ -128,15 +130,15 @@ def pictures_within(work: Work, costs: Costs, position: float, seconds: float) -
     return max(0, int(left / _each(work, costs, position)))
 
 
-def seconds_for(work: Work, costs: Costs, pictures: int) -> float:
-    """From the first step to the end of the command, for a training on so many pictures."""
+def seconds_for(work: Work, costs: Costs, images: int) -> float:
+    """From the first step to the end of the command, for a training on so many images."""
     graphs = graphs_ahead(work, 0) * costs.graph
-    return graphs + pictures * _each(work, costs, 0) + seconds_after(work, costs)
+    return graphs + images * _each(work, costs, 0) + seconds_after(work, costs)
 
 
 def first_pace(work: Work, costs: Costs, seconds: float) -> Pace:
     """The pace of a training that has so many seconds to the end of its command, reserve taken off."""
-    return Pace(end=min(pictures_within(work, costs, 0, seconds), MOST_PASSES * work.training))
+    return Pace(end=min(images_within(work, costs, 0, seconds), MOST_PASSES * work.training))
 
 
 def require_enough(work: Work, costs: Costs, minutes: float, spent: float) -> None:
@@ -152,22 +154,22 @@ def require_enough(work: Work, costs: Costs, minutes: float, spent: float) -> No
         TrainingError: it is too small; the least one is named.
     """
     fewest = _LEAST_STEPS * work.batch_size
-    pictures = pictures_within(work, costs, 0, 60 * minutes - reserve(minutes) - spent)
-    if pictures >= fewest:
+    images = images_within(work, costs, 0, 60 * minutes - reserve(minutes) - spent)
+    if images >= fewest:
         return
-    least = (spent + seconds_for(work, costs, fewest) + _RESERVE_SECONDS) / (60 * (1 - _RESERVE_PART))
+    least = (spent + seconds_for(work, costs, fewest) + _RESERVE_SECONDS) / (60 * (1 - _RESERVE_FRACTION))
     after = seconds_after(work, costs)
     raise TrainingError(
         f"{minutes:g} minutes are too few to train anything here",
         expected=f"at least {math.ceil(10 * least + 1) / 10:g} minutes",
         found=f"{spent:.0f} s spent before the first step, {after:.0f} s for validation and saving at the end; "
-        f"of the rest {pictures:,} pictures could be seen",
+        f"of the rest {images:,} images could be seen",
         remedy=f"--minutes {math.ceil(10 * least + 1) / 10:g}",
     )
 
 
 def sizes_are_free(recipe: Recipe, settings: Collection[str]) -> bool:
-    """Whether the sizes of a named recipe's pictures may be chosen: they grow, and nobody set them.
+    """Whether the sizes of a named recipe's images may be chosen: they grow, and nobody set them.
 
     Args:
         recipe: with all settings made.
@@ -177,7 +179,7 @@ def sizes_are_free(recipe: Recipe, settings: Collection[str]) -> bool:
 
 
 def sizes_to_try(work: Work) -> list[Recipe]:
-    """The recipe itself, and it with smaller and smaller pictures, which grow by the same factor; at least one."""
+    """The recipe itself, and it with smaller and smaller images, which grow by the same factor; at least one."""
     own = work.recipe
     factor = own.start_size / own.end_size
     smaller = [
@@ -191,15 +193,15 @@ def sizes_to_try(work: Work) -> list[Recipe]:
 
 
 def sized(work: Work, costs: Costs, seconds: float) -> Recipe:
-    """The recipe with the largest pictures at which enough of it fits into so many seconds, or else the smallest."""
+    """The recipe with the largest images at which enough of it fits into so many seconds, or else the smallest."""
     tried = sizes_to_try(work)
-    enough = wanted_pictures(work)
-    fitting = (each for each in tried if pictures_within(work.with_recipe(each), costs, 0, seconds) >= enough)
+    enough = wanted_images(work)
+    fitting = (each for each in tried if images_within(work.with_recipe(each), costs, 0, seconds) >= enough)
     return next(fitting, tried[-1])
 
 
-def wanted_pictures(work: Work) -> int:
-    """How many pictures a training should see before larger ones are of use."""
+def wanted_images(work: Work) -> int:
+    """How many images a training should see before larger ones are of use."""
     return max(_WANTED_PASSES * work.training, _WANTED_STEPS * work.batch_size)
 
 
@@ -210,7 +212,7 @@ def replanned(work: Work, costs: Costs, pace: Pace, seen: int, seconds: float, *
         work: the training.
         costs: what its parts take now.
         pace: in force.
-        seen: pictures seen in all.
+        seen: images seen in all.
         seconds: to the end of the command, reserve taken off.
         tolerance: by how many seconds it may miss it.
 
@@ -219,7 +221,7 @@ def replanned(work: Work, costs: Costs, pace: Pace, seen: int, seconds: float, *
     """
     position = pace.position_at(seen, work.recipe.epochs)
     most = max(0, MOST_PASSES * work.training - seen)
-    fitting, planned = min(most, pictures_within(work, costs, position, seconds)), pace.end - seen
+    fitting, planned = min(most, images_within(work, costs, position, seconds)), pace.end - seen
     if abs(fitting - planned) * _each(work, costs, position) <= tolerance:
         return None
     return Pace(start=seen, position=position, end=seen + (fitting if 2 * fitting >= work.batch_size else 0))
@@ -227,11 +229,11 @@ def replanned(work: Work, costs: Costs, pace: Pace, seen: int, seconds: float, *
 
 def tolerance(minutes: float) -> float:
     """Seconds by which a forecast may miss the end of a budget before the rest is planned anew."""
-    return _TOLERANCE_PART * 60 * minutes
+    return _TOLERANCE_FRACTION * 60 * minutes
 
 
 def _each(work: Work, costs: Costs, position: float) -> float:
-    """Seconds for a training picture with its share of the ends of passes."""
+    """Seconds for a training image with its share of the ends of passes."""
     return mean_seconds(work, costs, position) + closing_seconds(work, costs) / work.training
 
 

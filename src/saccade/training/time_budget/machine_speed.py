@@ -25,10 +25,10 @@ from saccade.training.time_budget.budget import Work
 _SECONDS = 0.3
 _LEAST_TIMES = 3
 _VALIDATED = 250
-# Pixels in a step at most, as 500 pictures of 32x32 have: a step of more would take seconds.
+# Pixels in a step at most, as 500 images of 32x32 have: a step of more would take seconds.
 _MOST_PIXELS = 500 * 32 * 32
-# What comes after the last pass, beside looking at pictures: some seconds, and so many times what the graph of a step
-# takes, because models are built and traced again, for several views, for familiarity, for `model.onnx`. Fitted to 17
+# What comes after the last pass, beside looking at images: some seconds, and so many times what the graph of a step
+# takes, because models are built and traced again, for several views, for OOD score, for `model.onnx`. Fitted to 17
 # trainings on the machine of docs/performance.md; what is left of them is within 10 s beside six other processes.
 _SAVING_SECONDS = 2.0
 _SAVING_GRAPHS = 1.3
@@ -41,7 +41,7 @@ def measure_costs(work: Work, networks: Networks, training: Split) -> Costs:
     Args:
         work: what is to be trained.
         networks: fresh ones by its recipe; they are changed.
-        training: the training pictures.
+        training: the training images.
     """
     step = TrainingStep(
         networks.trained, work.recipe, build_optimizer(work.recipe, work.batch_size), training.store.shape[1:3], None
@@ -52,7 +52,7 @@ def measure_costs(work: Work, networks: Networks, training: Split) -> Costs:
     pixel = max(0.0, (large - small) / (pixels - small_pixels)) if pixels > small_pixels else large / pixels
     graph = max(small_graph, large_graph)
     return Costs(
-        picture=max(0.0, large - pixel * pixels),
+        image=max(0.0, large - pixel * pixels),
         pixel=pixel,
         graph=graph,
         validated=_validated_seconds(networks, training) / math.prod(work.recipe.final_size(work.height, work.width)),
@@ -62,7 +62,7 @@ def measure_costs(work: Work, networks: Networks, training: Split) -> Costs:
 
 
 def _timed_step(step: TrainingStep, work: Work, training: Split, epoch: int) -> tuple[float, float]:
-    """Seconds a picture in a step of an epoch of the recipe, and those that making its graph takes."""
+    """Seconds an image in a step of an epoch of the recipe, and those that making its graph takes."""
     recipe = work.recipe
     augmentation = Augmentation.of(recipe) if recipe.phase(epoch) == "augmented" else None
     step.begin_epoch(epoch)
@@ -74,18 +74,18 @@ def _timed_step(step: TrainingStep, work: Work, training: Split, epoch: int) -> 
     return median(others) / len(batch.labels), max(0.0, first - median(others))
 
 
-def _validated_seconds(networks: Networks, pictures: Split) -> float:
-    """Seconds in which a picture is validated."""
-    n = min(_VALIDATED, len(pictures))
+def _validated_seconds(networks: Networks, images: Split) -> float:
+    """Seconds in which an image is validated."""
+    n = min(_VALIDATED, len(images))
     folded = fold_normalization(networks.validated)
-    _, *others = _times(lambda: forward(folded, pictures.take, n), least=2)
+    _, *others = _times(lambda: forward(folded, images.take, n), least=2)
     return median(others) / n
 
 
-def _statistics_seconds(work: Work, picture: float) -> float:
+def _statistics_seconds(work: Work, image: float) -> float:
     """Seconds in which the moving averages are taken anew: steps without gradients, which take two thirds of them."""
     batches = min(work.recipe.statistics_batches, max(1, work.training // work.batch_size))
-    return batches * work.batch_size * picture / 3
+    return batches * work.batch_size * image / 3
 
 
 def _times(act: Callable[[], Any], least: int = _LEAST_TIMES + 1) -> list[float]:

@@ -8,7 +8,7 @@ from saccade.training.time_budget.budget import (
     Work,
     seconds_after,
     seconds_for,
-    wanted_pictures,
+    wanted_images,
 )
 
 
@@ -21,7 +21,7 @@ def plan_in_words(
         work: what will be trained.
         costs: as they were measured.
         pace: at which the training will begin.
-        sizes_are_free: whether the sizes of the pictures were chosen, or given.
+        sizes_are_free: whether the sizes of the images were chosen, or given.
         minutes: the budget.
         spent: seconds of it that are gone.
         until: clock time at which it ends.
@@ -39,7 +39,7 @@ def plan_in_words(
 
 
 def _passes(work: Work, pace: Pace) -> str:
-    return f"{pace.end / work.training:.3g} passes over {work.training:,} pictures"
+    return f"{pace.end / work.training:.3g} passes over {work.training:,} images"
 
 
 def _sizes(work: Work) -> str:
@@ -59,10 +59,10 @@ def _rate(work: Work) -> str:
 
 
 def _why(work: Work, pace: Pace) -> str:
-    wanted = wanted_pictures(work)
+    wanted = wanted_images(work)
     if pace.end < min(wanted, MOST_PASSES * work.training):
-        return f"even at the smallest size there is no time for {wanted:,} pictures, so more minutes would help"
-    return f"the largest size, of those that the recipe is good for, at which {wanted:,} pictures can be seen"
+        return f"even at the smallest size there is no time for {wanted:,} images, so more minutes would help"
+    return f"the largest size, of those that the recipe is good for, at which {wanted:,} images can be seen"
 
 
 def _capped(work: Work, pace: Pace, seconds: float) -> tuple[str, ...]:

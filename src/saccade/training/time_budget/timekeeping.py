@@ -1,7 +1,7 @@
 """Keeps a training to its end time, by planning the rest of it anew where the machine is faster or slower than it was.
 
-The learning rate, the sizes of the pictures and the phases go by the part of the recipe that is done. A new plan
-changes how many pictures the part that is left takes, and nothing that lies behind: so the learning rate goes on from
+The learning rate, the sizes of the images and the phases go by the part of the recipe that is done. A new plan
+changes how many images the part that is left takes, and nothing that lies behind: so the learning rate goes on from
 where it is, and reaches the recipe's end when the time does.
 """
 
@@ -24,14 +24,14 @@ from saccade.training.time_budget.budget import (
 
 # How often the rest is looked at: in seconds, and as a part of the budget; the longer of the two.
 _LOOK_SECONDS = 2.0
-_LOOK_PART = 0.02
+_LOOK_FRACTION = 0.02
 # What the latest look counts in the slowness, beside those before; and the latest graph among graphs.
 _LATEST = 0.3
 _LATEST_GRAPH = 0.5
 # Below this part of what a graph took before the training none was made: most networks learn alike from first to last.
 _LEAST_GRAPH = 0.2
-# A change by less than this part of all pictures is kept in plan.json alone.
-_TOLD_PART = 0.1
+# A change by less than this part of all images is kept in plan.json alone.
+_REPORTED_FRACTION = 0.1
 
 
 class Timekeeping:
@@ -47,7 +47,7 @@ class Timekeeping:
     def __init__(self, work: Work, plan: Plan, spent: Callable[[], float], progress: Progress) -> None:
         self._work, self._plan, self._spent, self._progress = work, plan, spent, progress
         self._end = 60 * plan.minutes - reserve(plan.minutes)
-        self._every = max(_LOOK_SECONDS, _LOOK_PART * 60 * plan.minutes)
+        self._every = max(_LOOK_SECONDS, _LOOK_FRACTION * 60 * plan.minutes)
         self._slowness, self._making, self._closing = 1.0, 1.0, plan.costs.closing
         self._measured = self._expected = 0.0
         self._measured_in_all = self._expected_in_all = 0.0
@@ -60,13 +60,13 @@ class Timekeeping:
         self._mark = self._spent()
         return TrainingState(plan=self._plan, spent=self._mark)
 
-    def step_ends(self, state: TrainingState, pictures: int) -> None:
-        """Takes a step over so many pictures into account, and plans the rest anew where that is needed."""
+    def on_batch_end(self, state: TrainingState, images: int) -> None:
+        """Takes a step over so many images into account, and plans the rest anew where that is needed."""
         now = state.spent = self._spent()
         if state.plan is None or state.seen_in_all >= state.plan.pace.end:
             self._mark = now
             return
-        self._measure(state, pictures, now - self._mark)
+        self._measure(state, images, now - self._mark)
         self._mark = now
         look = self._measured >= self._every
         if look:
@@ -77,7 +77,7 @@ class Timekeeping:
         if look or self._end - now < seconds_after(self._work, self._costs_now(state.plan)):
             self._plan_anew(state, state.plan, now)
 
-    def epoch_ends(self, state: TrainingState) -> None:
+    def on_epoch_end(self, state: TrainingState) -> None:
         """Takes the end of a pass over the data into account: validation, history."""
         now = state.spent = self._spent()
         seconds, self._mark = now - self._mark, now
@@ -90,16 +90,16 @@ class Timekeeping:
         if state.seen_in_all < state.plan.pace.end:
             self._plan_anew(state, state.plan, now)
 
-    def _measure(self, state: TrainingState, pictures: int, seconds: float) -> None:
+    def _measure(self, state: TrainingState, images: int, seconds: float) -> None:
         """Adds the step that has ended to what is measured, or the graph that was made in it."""
         work = self._work
         if state.plan is None:
             return
         costs = state.plan.costs
-        epoch, _ = state.plan.pace.place_at(state.seen_in_all - pictures, work.recipe.epochs)
+        epoch, _ = state.plan.pace.place_at(state.seen_in_all - images, work.recipe.epochs)
         size, phase = work.recipe.training_size(epoch, work.height, work.width), work.recipe.phase(state.began[0])
         graph = (size, phase, work.recipe.is_early(epoch))
-        expected = pictures * step_seconds(work, costs, epoch)
+        expected = images * step_seconds(work, costs, epoch)
         if graph == self._graph:
             self._measured += seconds
             self._expected += expected
@@ -112,13 +112,13 @@ class Timekeeping:
     def _costs_now(self, plan: Plan) -> Costs:
         """Steps as slow as of late; saving, which is making graphs, as slow as graphs were.
 
-        Looking at pictures at the end is half as slow as steps of late, half as in the training as a whole, and not
+        Looking at images at the end is half as slow as steps of late, half as in the training as a whole, and not
         faster than was measured: a moment in which nobody else works does not last.
         """
         in_all = self._measured_in_all / self._expected_in_all if self._expected_in_all else 1.0
         now, made = plan.costs.times(self._slowness), plan.costs.times(self._making)
         looked = plan.costs.times(max(1.0, (self._slowness + in_all) / 2))
-        changes = {"picture": now.picture, "pixel": now.pixel, "validated": looked.validated, "closing": self._closing}
+        changes = {"image": now.image, "pixel": now.pixel, "validated": looked.validated, "closing": self._closing}
         return made.model_copy(update=changes)
 
     def _plan_anew(self, state: TrainingState, plan: Plan, now: float) -> None:
@@ -129,5 +129,5 @@ class Timekeeping:
             return
         before, after = plan.pace.end - seen, pace.end - seen
         state.plan = plan.changed(Replan(step=state.step, spent=now, slowness=self._slowness, pace=pace))
-        if abs(after - before) > _TOLD_PART * plan.pace.end:
-            self._progress.plans(f"the rest is planned anew: {after:,} pictures instead of {before:,}")
+        if abs(after - before) > _REPORTED_FRACTION * plan.pace.end:
+            self._progress.on_plan(f"the rest is planned anew: {after:,} images instead of {before:,}")

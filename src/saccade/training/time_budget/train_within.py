@@ -23,7 +23,7 @@ from saccade.training.progress import Progress, progress_of
 from saccade.training.time_budget.budget import (
     Work,
     first_pace,
-    pictures_within,
+    images_within,
     require_enough,
     reserve,
     sized,
@@ -35,11 +35,11 @@ from saccade.training.time_budget.plan_summary import plan_in_words
 from saccade.training.time_budget.timekeeping import Timekeeping
 from saccade.training.train import (
     build_networks,
-    carry_out,
-    checked_parts,
+    checked_splits,
     load_data,
-    refuse_transfer,
+    reject_transfer,
     resolve_recipe,
+    run_training,
 )
 
 # `accurate` is measured where `fast` could make so many passes over the data, and taken if it can make so many itself:
@@ -90,14 +90,14 @@ def train_within(
 ) -> Run:
     """Trains for so many minutes, loading the data and saving included, and leaves a run directory.
 
-    A few steps measure this machine. Recipe, size of the pictures and number of passes over the data are chosen so that
+    A few steps measure this machine. Recipe, size of the images and number of passes over the data are chosen so that
     all fits; learning rate, sizes and phases follow the recipe in proportion. While it trains, the rest is planned anew
     where the machine turns out faster or slower. Beyond 100 passes over the data it ends earlier.
 
     Args:
         data: as for `train`; what decoding it takes is part of the time.
         minutes: from the call to the return.
-        recipe: a named recipe, whose pictures may be seen at a smaller size to save time, or a value of your own, which
+        recipe: a named recipe, whose images may be seen at a smaller size to save time, or a value of your own, which
             is only gone through faster or slower. None: `fast`, or `accurate` where there is time enough for it.
         out: the directory to make. None: the first free `runs/<data>-<recipe>-<n>`.
         settings: recipe keys to change; those named stay as they are.
@@ -140,26 +140,26 @@ def train_in_budget(
     """
     require_keras_settings()
     check_free(out)
-    earlier = None if split_from is None else Run.open(split_from).split_of()
-    told = progress_of(progress)
-    told.plans("measuring this machine")
-    planned = _planned(dataset, budget, recipe, settings or {}, earlier)
-    work, parts = planned.work, planned.parts
+    previous_split = None if split_from is None else Run.open(split_from).split_of()
+    callback = progress_of(progress)
+    callback.on_plan("measuring this machine")
+    planned = _planned(dataset, budget, recipe, settings or {}, previous_split)
+    work, splits = planned.work, planned.splits
     compute_dtype = _compute_dtype(work.recipe)
-    networks = build_networks(work.recipe, dataset, parts["train"], compute_dtype)
-    run = create_run(out, dataset, work.recipe, parts, compute_dtype, plan=planned.plan)
-    told.training_begins(run, networks.validated)
-    told.plans("\n".join(planned.plan.reasons))
-    timekeeping = Timekeeping(work, planned.plan, budget.spent, told)
+    networks = build_networks(work.recipe, dataset, splits["train"], compute_dtype)
+    run = create_run(out, dataset, work.recipe, splits, compute_dtype, plan=planned.plan)
+    callback.on_train_begin(run, networks.validated)
+    callback.on_plan("\n".join(planned.plan.reasons))
+    timekeeping = Timekeeping(work, planned.plan, budget.spent, callback)
     with locked_for_training(run.path):
-        carry_out(run, networks, parts, progress=told, timekeeping=timekeeping)
+        run_training(run, networks, splits, progress=callback, timekeeping=timekeeping)
     return run
 
 
 @dataclass(frozen=True)
 class _Planned:
     work: Work
-    parts: Mapping[SplitName, Split]
+    splits: Mapping[SplitName, Split]
     plan: Plan
 
 
@@ -168,22 +168,28 @@ def _planned(
     budget: Budget,
     recipe: str | Recipe | None,
     settings: Mapping[str, Any],
-    earlier: Mapping[str, SplitName] | None,
+    previous_split: Mapping[str, SplitName] | None,
 ) -> _Planned:
     """Chooses what to train, and how much of it."""
-    small = min(dataset.rule.height, dataset.rule.width) < 16
+    small = min(dataset.preprocessing.height, dataset.preprocessing.width) < 16
     default = "quick" if small else "fast"
     first = resolve_recipe(default if recipe is None else recipe, None, settings)
-    refuse_transfer(first)
-    parts = checked_parts(dataset, first, earlier)
-    work = Work(first, dataset.rule.height, dataset.rule.width, len(parts["train"]), len(parts["validation"]))
+    reject_transfer(first)
+    splits = checked_splits(dataset, first, previous_split)
+    work = Work(
+        first,
+        dataset.preprocessing.height,
+        dataset.preprocessing.width,
+        len(splits["train"]),
+        len(splits["validation"]),
+    )
     free = not isinstance(recipe, Recipe) and sizes_are_free(first, settings)
     largest = work.with_recipe(sizes_to_try(work)[0]) if free else work
-    costs = _measured(largest, dataset, parts)
+    costs = _measured(largest, dataset, splits)
     if recipe is None and not small and _passes(largest, costs, budget) >= _ACCURATE_AFTER:
         accurate = work.with_recipe(resolve_recipe("accurate", None, settings))
         accurate = accurate.with_recipe(sizes_to_try(accurate)[0]) if free else accurate
-        its_costs = _measured(accurate, dataset, parts)
+        its_costs = _measured(accurate, dataset, splits)
         if _passes(accurate, its_costs, budget) >= _ACCURATE_PASSES:
             largest, costs = accurate, its_costs
     chosen = largest.with_recipe(sized(largest, costs, budget.left)) if free else largest
@@ -194,12 +200,12 @@ def _planned(
         chosen, costs, pace, sizes_are_free=free,
         minutes=budget.minutes, spent=budget.spent(), until=f"{until:%H:%M:%S}",
     )  # fmt: skip
-    return _Planned(chosen, parts, Plan(minutes=budget.minutes, reasons=reasons, costs=costs, first=pace))
+    return _Planned(chosen, splits, Plan(minutes=budget.minutes, reasons=reasons, costs=costs, first=pace))
 
 
-def _measured(work: Work, dataset: Dataset, parts: Mapping[SplitName, Split]) -> Costs:
-    networks = build_networks(work.recipe, dataset, parts["train"], _compute_dtype(work.recipe))
-    return measure_costs(work, networks, parts["train"])
+def _measured(work: Work, dataset: Dataset, splits: Mapping[SplitName, Split]) -> Costs:
+    networks = build_networks(work.recipe, dataset, splits["train"], _compute_dtype(work.recipe))
+    return measure_costs(work, networks, splits["train"])
 
 
 def _compute_dtype(recipe: Recipe) -> ComputeDtype:
@@ -207,4 +213,4 @@ def _compute_dtype(recipe: Recipe) -> ComputeDtype:
 
 
 def _passes(work: Work, costs: Costs, budget: Budget) -> float:
-    return pictures_within(work, costs, 0, budget.left) / work.training
+    return images_within(work, costs, 0, budget.left) / work.training

@@ -1,10 +1,10 @@
-// Requests to the server that this page came from: the token, busy servers, and how many pictures at a time.
+// Requests to the server that this page came from: the token, busy servers, and how many images at a time.
 //
 // Addresses are relative, so that the page also works behind a proxy that serves it under a path of its own.
 
 import { byId } from "./dom.js";
 
-const AT_ONCE = 2; // pictures that are asked about at the same time: the others wait here, not in the server
+const AT_ONCE = 2; // images that are asked about at the same time: the others wait here, not in the server
 const RETRIES = 3; // of a request that the server was too busy for
 
 /** A request that brought no answer. The message is for the reader; `passing` says that it may go well another time. */
@@ -43,7 +43,7 @@ export async function request(path, { body, signal, onWait = () => {} } = {}) {
   }
 }
 
-/** What the server answers about the picture of a card. */
+/** What the server answers about the image of a card. */
 export async function ask(card, what, onWait) {
   const body = await card.file.arrayBuffer().catch(() => {
     throw new Failure("The browser can't read this file. Was it a folder, or has it changed?", true);
@@ -65,8 +65,8 @@ async function send(path, body, signal) {
 }
 
 async function reasonOf(response) {
-  const said = await response.json().catch(() => null); // a proxy in between may answer with HTML
-  if (typeof said?.error === "string") return said.error;
+  const content = await response.json().catch(() => null); // a proxy in between may answer with HTML
+  if (typeof content?.error === "string") return content.error;
   return `The server answered ${response.status} ${response.statusText}`.trim();
 }
 

@@ -1,6 +1,6 @@
-// The camera: its picture with a frame around what the model sees, and what it takes.
+// The camera: its image with a frame around what the model sees, and what it takes.
 
-import { addPictures } from "./results.js";
+import { addImages } from "./results.js";
 import { byId, element, showProblem } from "./dom.js";
 import { chosen, layOver } from "./models.js";
 
@@ -33,12 +33,12 @@ function closeCamera() {
   byId("open-camera").focus();
 }
 
-function takePicture() {
-  if (!preview.videoWidth) return; // the first picture is still to come
+function takeImage() {
+  if (!preview.videoWidth) return; // the first image is still to come
   const canvas = element("canvas", { width: preview.videoWidth, height: preview.videoHeight });
   canvas.getContext("2d").drawImage(preview, 0, 0);
   const time = new Date().toTimeString().slice(0, 8).replaceAll(":", "-");
-  const add = (bytes) => addPictures([new File([bytes], `camera-${time}.jpg`, { type: bytes.type })]);
+  const add = (bytes) => addImages([new File([bytes], `camera-${time}.jpg`, { type: bytes.type })]);
   canvas.toBlob(add, "image/jpeg", 0.95);
 }
 
@@ -48,12 +48,12 @@ preview.addEventListener("resize", () => {
 });
 byId("open-camera").addEventListener("click", openCamera);
 byId("close-camera").addEventListener("click", closeCamera);
-byId("shutter").addEventListener("click", takePicture);
+byId("shutter").addEventListener("click", takeImage);
 byId("camera").addEventListener("keydown", (event) => {
   if (event.key === "Escape") closeCamera();
 });
 
-// Browsers give pages the camera on localhost and over HTTPS only; elsewhere a phone's own camera takes the picture.
+// Browsers give pages the camera on localhost and over HTTPS only; elsewhere a phone's own camera takes the image.
 const hasCamera = Boolean(navigator.mediaDevices?.getUserMedia);
 byId("open-camera").hidden = !hasCamera;
 byId("phone-camera").hidden = hasCamera;

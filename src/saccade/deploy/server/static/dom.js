@@ -15,7 +15,7 @@ export function announce(text) {
   byId("announcements").append(element("p", { textContent: text }));
 }
 
-/** Tells why no picture came in; an empty text takes back what was told. */
+/** Tells why no image came in; an empty text takes back what was told. */
 export function showProblem(text) {
   byId("problem").textContent = text;
   byId("problem").hidden = !text;

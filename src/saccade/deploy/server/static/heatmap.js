@@ -1,4 +1,4 @@
-// Where the network looked: the button for it in an answer, the map over the picture, and the map in words.
+// Where the network looked: the button for it in an answer, the map over the image, and the map in words.
 
 import { announce, element, named } from "./dom.js";
 import { layOver } from "./models.js";
@@ -26,7 +26,7 @@ export function explanation(card) {
     if (map) return show(map.hidden);
     if (button.ariaDisabled === "true") return undefined;
     button.ariaDisabled = "true"; // not `disabled`, which would take the focus away
-    words.textContent = "Covering the picture bit by bit…";
+    words.textContent = "Covering the image bit by bit…";
     try {
       const found = await ask(card, "occlusion", (text) => { words.textContent = text; });
       map = drawMap(card, found);
@@ -47,17 +47,17 @@ export function explanation(card) {
 const strongest = ({ change }) => Math.max(LEAST_CHANGE, ...change.flat().map(Math.abs));
 const points = (change) => `${(100 * Math.abs(change)).toFixed(1)} points`;
 
-/** A canvas of one pixel for each place, which the browser smooths when it makes it as large as the picture. */
+/** A canvas of one pixel for each place, which the browser smooths when it makes it as large as the image. */
 function drawMap(card, found) {
   const [height, width] = [found.change.length, found.change[0].length];
   const canvas = element("canvas", { width, height, className: "seen", role: "img", ariaLabel: inWords(found) });
-  const drawing = canvas.getContext("2d");
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
-  const [speaksFor, speaksAgainst] = [colour("--speaks-for"), colour("--speaks-against")];
+  const context = canvas.getContext("2d");
+  const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
+  const [speaksFor, speaksAgainst] = [color("--speaks-for"), color("--speaks-against")];
   const most = strongest(found);
   found.change.forEach((row, y) => row.forEach((change, x) => {
-    drawing.fillStyle = `rgba(${change < 0 ? speaksFor : speaksAgainst}, ${(0.8 * Math.abs(change)) / most})`;
-    drawing.fillRect(x, y, 1, 1);
+    context.fillStyle = `rgba(${change < 0 ? speaksFor : speaksAgainst}, ${(0.8 * Math.abs(change)) / most})`;
+    context.fillRect(x, y, 1, 1);
   }));
   const cut = layOver(canvas, card.image.naturalWidth || 1, card.image.naturalHeight || 1, card.model);
   canvas.classList.toggle("framed", cut);
@@ -67,11 +67,11 @@ function drawMap(card, found) {
 function describeMap(found) {
   const most = strongest(found);
   const ends = [`−${points(most)}`, "0", `+${points(most)}`].map((text) => element("span", { textContent: text }));
-  const colours = ["What changes when a place is covered with grey. Orange speaks for ", ", blue against it."];
+  const colors = ["What changes when a place is covered with grey. Orange speaks for ", ", blue against it."];
   return [
     element("p", { textContent: inWords(found) }),
     element("div", { className: "legend" }, element("span", { className: "scale", ariaHidden: "true" }), ...ends),
-    element("p", { className: "quiet" }, colours[0], named(found.class_name), colours[1]),
+    element("p", { className: "quiet" }, colors[0], named(found.class_name), colors[1]),
   ];
 }
 

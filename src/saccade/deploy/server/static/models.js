@@ -1,10 +1,10 @@
-// The models: which there are, which one is chosen, what is said of it, and which part of a picture it sees.
+// The models: which there are, which one is chosen, what is said of it, and which part of an image it sees.
 
 import { byId, element, named } from "./dom.js";
 import { count, percent, short } from "./format.js";
 import { request } from "./api.js";
 
-const MOST_NAMES = 100; // classes named in the facts of a model
+const MOST_NAMES = 100; // classes named in the metadata of a model
 const NOT_EVALUATED = "not evaluated yet";
 
 export let models = [];
@@ -35,19 +35,19 @@ function showModel() {
     "The model ",
     element("strong", { className: "name", textContent: model.name }),
     ` tells ${count(names.length)} classes apart; `,
-    test ? `${percent(test.accuracy)} of its answers to test pictures are right.` : `${NOT_EVALUATED}.`,
+    test ? `${percent(test.accuracy)} of its answers to test images are right.` : `${NOT_EVALUATED}.`,
   );
-  const rows = factsOf(model).map(([name, ...value]) => [
+  const rows = metadataOf(model).map(([name, ...value]) => [
     element("dt", { textContent: name }),
     element("dd", {}, ...value),
   ]);
-  byId("facts").replaceChildren(...rows.flat());
+  byId("metadata").replaceChildren(...rows.flat());
   byId("card").hidden = !model.card;
   byId("card-text").textContent = model.card ?? "";
 }
 
 /** Rows of a name and what is said of it. */
-function factsOf(model) {
+function metadataOf(model) {
   const { width, height, views } = model;
   return [
     ["name", named(model.name), `, version ${model.version}`],
@@ -56,8 +56,8 @@ function factsOf(model) {
     ["classes", ...classesOf(model)],
     ["accuracy", accuracyOf(model)],
     ["calibration", calibrationOf(model)],
-    ["unsure", unsureOf(model)],
-    ["sees", `the middle of a picture, ${width}x${height} pixels, in ${views} ${views === 1 ? "view" : "views"}`],
+    ["abstained", abstentionOf(model)],
+    ["sees", `the middle of an image, ${width}x${height} pixels, in ${views} ${views === 1 ? "view" : "views"}`],
     ["fingerprint", element("code", { textContent: model.weights })],
     ["versions", Object.entries(model.versions).map((pair) => pair.join(" ")).join(", ")],
   ];
@@ -72,21 +72,21 @@ function classesOf({ class_names: names }) {
 function accuracyOf({ test }) {
   if (!test) return NOT_EVALUATED;
   const interval = `95% interval ${percent(test.low)} to ${percent(test.high)}`;
-  return `${percent(test.accuracy)}, ${interval}, of ${count(test.pictures)} test pictures`;
+  return `${percent(test.accuracy)}, ${interval}, of ${count(test.images)} test images`;
 }
 
 function calibrationOf({ calibrated, temperature }) {
   if (!calibrated) return "none: its probabilities were never held against the truth";
-  const meaning = "of answers given 80%, about 80% should be right, for pictures like those it was trained on";
+  const meaning = "of answers given 80%, about 80% should be right, for images like those it was trained on";
   return `temperature ${Number(temperature.toPrecision(3))}: ${meaning}`;
 }
 
-function unsureOf({ unsure_below: least, promise }) {
+function abstentionOf({ unsure_below: least, target_accuracy: target }) {
   if (least === null) return "never: it was not asked to say so";
-  return `below ${percent(least)}; from there on ${short(promise)} of the answers are right`;
+  return `below ${percent(least)}; from there on ${short(target)} of the predictions are correct`;
 }
 
-/** Lays something over the part of a picture that the network sees: the middle, cut to the model's shape. */
+/** Lays something over the part of an image that the network sees: the middle, cut to the model's shape. */
 export function layOver(part, width, height, model) {
   const scale = Math.min(width / model.width, height / model.height);
   const [across, down] = [(100 * scale * model.width) / width, (100 * scale * model.height) / height];

@@ -1,17 +1,17 @@
-// Sends pictures to the server that this page came from, and shows its answers.
+// Sends images to the server that this page came from, and shows its answers.
 //
-// It starts here: pictures come in by being chosen, dropped, pasted or taken (camera.js), and get a card each
+// It starts here: images come in by being chosen, dropped, pasted or taken (camera.js), and get a card each
 // (results.js), which may show a map (heatmap.js). The chosen model (models.js) is asked in requests (api.js). All use
 // dom.js and format.js to put things on the page.
 
-import { addPictures } from "./results.js";
+import { addImages } from "./results.js";
 import "./camera.js";
 import { byId, showProblem } from "./dom.js";
 import { findModels } from "./models.js";
 
 for (const input of [byId("files"), byId("photo")]) {
   input.addEventListener("change", () => {
-    addPictures(input.files);
+    addImages(input.files);
     input.value = ""; // so that the same file can be chosen once more
   });
 }
@@ -26,13 +26,13 @@ document.addEventListener("dragleave", (event) => {
 document.addEventListener("drop", (event) => {
   event.preventDefault();
   document.body.classList.remove("dropping");
-  if (event.dataTransfer.files.length) addPictures(event.dataTransfer.files);
-  else showProblem("That was no file. Save the picture first, then drop its file here.");
+  if (event.dataTransfer.files.length) addImages(event.dataTransfer.files);
+  else showProblem("That was no file. Save the image first, then drop its file here.");
 });
 document.addEventListener("paste", (event) => {
   if (!event.clipboardData.files.length) return; // text, which may be meant for the token
   event.preventDefault();
-  addPictures(event.clipboardData.files);
+  addImages(event.clipboardData.files);
 });
 
 findModels();
