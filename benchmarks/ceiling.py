@@ -4,7 +4,7 @@
 
 Trains on some thousand images, for each phase that the recipe has, and takes the images per second of all epochs
 but the first, in which the step is compiled. Right after it measures, at the same batch size and in the dtype that the
-training computed in, the convolutions and dense layers of the network alone, forward and backward: no normalisation,
+training computed in, the convolutions and dense layers of the network alone, forward and backward: no normalization,
 activation, pooling, loss or optimizer. Prints the one as a part of the other.
 
 Everything is done at the images' full size, also for a recipe whose images grow, and without validation. The last
@@ -36,7 +36,14 @@ from saccade.training.train import train
 REPEATS = 10
 PHASES = ("plain", "augmented")
 # Images that grow and answers from six views would be other work; validation would be in the times.
-FIXED = {"start_size": 1.0, "end_size": 1.0, "views": 1, "validation": 0.0, "keep": "last", "patience": 0}
+FIXED = {
+    "initial_scale": 1.0,
+    "final_scale": 1.0,
+    "tta_views": 1,
+    "validation_split": 0.0,
+    "keep": "last",
+    "patience": 0,
+}
 
 
 def main() -> None:

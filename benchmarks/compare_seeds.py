@@ -1,7 +1,7 @@
 """How often `saccade compare` calls two runs different: runs that differ by seed alone, and runs with a gap.
 
-    python benchmarks/compare_seeds.py DATA [--seeds 20 [6]] [--recipe fast] [--epochs 2] [--set views=1]
-        [--worse validation=0.32] [--runs runs/compare-seeds]
+    python benchmarks/compare_seeds.py DATA [--seeds 20 [6]] [--recipe fast] [--epochs 2] [--set tta_views=1]
+        [--worse validation_split=0.32] [--runs runs/compare-seeds]
 
 Trains one series of runs by `saccade train --seeds`, and a second one with the setting `--worse`, which is there to
 make it worse by about 1.5 points: the same network on fewer images. Both are scored on the test split. Then every
@@ -30,7 +30,7 @@ from saccade.evaluation.compare.paired_predictions import pair_predictions
 from saccade.evaluation.compare.significance import LEVEL, Difference, compare_correct, seed_spread
 from saccade.runs.run import Run
 
-_PREDICTIONS = "answers.safetensors"
+_PREDICTIONS = "predictions.safetensors"
 
 
 @dataclass(frozen=True)
@@ -82,12 +82,15 @@ def read_options() -> argparse.Namespace:
         "--set", action="append", default=[], metavar="KEY=VALUE", dest="settings", help="a setting of both series"
     )
     parser.add_argument(
-        "--worse", action="append", metavar="KEY=VALUE", help="what makes the second series worse: validation=0.32"
+        "--worse",
+        action="append",
+        metavar="KEY=VALUE",
+        help="what makes the second series worse: validation_split=0.32",
     )
     parser.add_argument("--runs", type=Path, default=Path("runs/compare-seeds"), help="where the runs are kept")
     add_results_option(parser)
     options = parser.parse_args()
-    options.worse = options.worse or ["validation=0.32"]
+    options.worse = options.worse or ["validation_split=0.32"]
     return options
 
 

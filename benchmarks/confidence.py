@@ -5,7 +5,7 @@
 RUN must have been trained with validation images and evaluated on its test split. Prints the calibration error before
 and after the temperature; for promises of 95, 98 and 99%, how many test images are answered and how many answers are
 right, in all and on ten parts of the test images; and at an OOD score of 0.05, how many test images are accepted
-and how many each of noise, handwritten digits, plain colours, and, with `--strangers`, of the test images of classes
+and how many each of noise, handwritten digits, plain colors, and, with `--strangers`, of the test images of classes
 that the run does not know.
 """
 
@@ -50,7 +50,7 @@ def main() -> None:
 
 def calibration_of(run: Run) -> list[Result]:
     """The expected calibration error on the test images, without and with the temperature."""
-    predictions, calibration = run.predictions("answers.safetensors"), run.calibration()
+    predictions, calibration = run.predictions("predictions.safetensors"), run.calibration()
     if calibration is None:
         raise RunError(f"'{run.path}' is not calibrated", remedy="name a run trained with validation images")
     plain = at_temperature(predictions.probabilities, 1 / calibration.temperature)
@@ -66,7 +66,7 @@ def calibration_of(run: Run) -> list[Result]:
 
 def target_accuracies_of(run: Run) -> list[Result]:
     """For each promise the part of the test images that is answered, and of the answers that is right."""
-    predictions = run.predictions("answers.safetensors")
+    predictions = run.predictions("predictions.safetensors")
     confidences, correct = (
         predictions.probabilities.max(axis=1),
         predictions.probabilities.argmax(axis=1) == predictions.labels,
@@ -108,7 +108,7 @@ def strangers_of(run: Run, source: str | None, classes: str) -> list[Result]:
 
 
 def made_strangers(run: Run, draw: np.random.Generator) -> dict[str, NDArray[np.uint8]]:
-    """Noise, digits and plain colours, each uint8 [n, height, width, 3]."""
+    """Noise, digits and plain colors, each uint8 [n, height, width, 3]."""
     size = (run.preprocessing.height, run.preprocessing.width, 3)
     digits = [
         np.asarray(Image.fromarray(np.uint8(digit * 255 / 16)).resize(size[1::-1], Image.Resampling.BILINEAR))
@@ -118,7 +118,7 @@ def made_strangers(run: Run, draw: np.random.Generator) -> dict[str, NDArray[np.
     return {
         "noise": draw.integers(0, 256, (STRANGERS, *size)).astype(np.uint8),
         "digits": np.repeat(np.stack(digits)[..., None], 3, axis=3),
-        "plain colours": np.broadcast_to(colors, (STRANGERS, *size)).astype(np.uint8),
+        "plain colors": np.broadcast_to(colors, (STRANGERS, *size)).astype(np.uint8),
     }
 
 

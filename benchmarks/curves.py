@@ -16,7 +16,7 @@ from saccade.runs.run import Run
 
 
 def draw_curves(runs: Sequence[Run], path: Path) -> None:
-    """Draws a thin line for each run, runs of the same recipe in one colour; runs without validation are left out.
+    """Draws a thin line for each run, runs of the same recipe in one color; runs without validation are left out.
 
     Args:
         runs: in any order.

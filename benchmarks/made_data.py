@@ -1,4 +1,4 @@
-"""Three sets of labelled images made from CIFAR-10's, each unlike it in another way.
+"""Three sets of labeled images made from CIFAR-10's, each unlike it in another way.
 
 `atomic_write`: 64x64 pixels, 10 classes. An image, enlarged to 48x48, lies somewhere on another one, enlarged and
 blurred; its class is that of the image in front.

@@ -75,7 +75,7 @@ def main() -> None:
 def prepared(data: str, recipe: Recipe) -> Iterator[tuple[TrainingStep, Checkpointing, Split]]:
     """A training's step, the checkpoints of its run, and its training images, ready to begin."""
     dataset = load(data, image_size=recipe.image_size)
-    splits = splits_of(dataset, validation=recipe.validation, seed=recipe.seed)
+    splits = splits_of(dataset, validation_split=recipe.validation_split, seed=recipe.seed)
     dtype = measure_compute_dtype()
     networks = build_networks(recipe, dataset, splits["train"], dtype)
     optimizer = build_optimizer(recipe, recipe.batch_size_for(len(splits["train"])))

@@ -6,8 +6,8 @@
 
 Runs `saccade train` once for each seed, one after another, and takes the wall-clock time and the peak memory of the
 whole command. With `--test` the test split is scored at the end, once for each run; a final measurement may train on
-everything: `--test --set validation=0`. `--measure-tutorial` first times three plain epochs of `tutorial_script.py`, so
-that both are measured in the same hour on the same machine. The runs stay in `runs/`.
+everything: `--test --set validation_split=0`. `--measure-tutorial` first times three plain epochs of
+`tutorial_script.py`, so that both are measured in the same hour on the same machine. The runs stay in `runs/`.
 
 The curves of validation accuracy over seconds are drawn to docs/time-to-accuracy.png; `--draw` draws those of runs
 that are there already, and does nothing else.

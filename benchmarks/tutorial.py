@@ -25,7 +25,7 @@ def write_arrays(data: str, path: Path, *, seed: int) -> None:
         path: of the .npz file to make.
         seed: that draws the validation split.
     """
-    splits = splits_of(load(data, progress=True), validation=get_recipe("two-phase").validation, seed=seed)
+    splits = splits_of(load(data, progress=True), validation_split=get_recipe("two-phase").validation_split, seed=seed)
     training, validation = splits["train"], splits["validation"]
     np.savez(
         path,

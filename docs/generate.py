@@ -99,7 +99,7 @@ def _measured(entry: Entry) -> str:
         return entry.unmeasured
     seeds = "one seed" if measured.seeds == 1 else f"mean of {measured.seeds} seeds"
     return (
-        f"{_accuracy(entry)} of {measured.images:,} test images of {measured.data}, {seeds}, after "
+        f"{_accuracy(entry)} of {measured.num_images:,} test images of {measured.data}, {seeds}, after "
         f"{measured.epochs} epochs; {measured.minutes:.1f} minutes, {measured.seconds_per_epoch:.1f} s an epoch, "
         f"{measured.peak_memory_mb:,} MB of memory; {measured.machine}"
     )

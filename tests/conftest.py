@@ -153,7 +153,7 @@ def slim_convnext():
 def settled():
     """Makes the body of a backbone for images of a size as a training leaves it, though no training was.
 
-    Every channel has a scale and a shift of its own, and normalisation the statistics of images: with those that a
+    Every channel has a scale and a shift of its own, and normalization the statistics of images: with those that a
     fresh network has, numbers would grow or vanish from layer to layer, and rounding errors with them.
     """
     import keras

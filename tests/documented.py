@@ -111,11 +111,11 @@ def _less_training(words: Sequence[str]) -> list[str]:
             less += [option, value]
     if "--extend" in words or "--from" in words:
         return less
-    less += ["--set", "validation=0.5"]
+    less += ["--set", "validation_split=0.5"]
     if "--recipe" not in words and len(words) > 2:
         return [*less, "--recipe", "folder"]
     if {"fast", "accurate"} & set(words) or "--recipe" not in words:
-        less += ["--set", "end_size=0.5", "--set", "least_steps=0"]
+        less += ["--set", "final_scale=0.5", "--set", "min_steps_per_epoch=0"]
     return less
 
 

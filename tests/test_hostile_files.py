@@ -249,7 +249,7 @@ def test_names_that_command_a_terminal_are_shown_as_codes(run_copy, tmp_path):
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in (1, 2))])
 def test_images_that_can_not_be_read_do_not_change_what_is_learned(tiny_folder, tmp_path, seed):
-    """5% of broken files among the good ones: the same weights to the bit, and each in the quarantine."""
+    """5% of broken files among the good ones: the same weights to the bit, and each in unreadable.csv."""
     spoiled = shutil.copytree(tiny_folder, tmp_path / "tiny")
     good = sorted((spoiled / "train").rglob("*.png"))
     for number, path in enumerate(good[::20]):
@@ -265,9 +265,9 @@ def test_images_that_can_not_be_read_do_not_change_what_is_learned(tiny_folder, 
     ]
     for name in ("weights.safetensors", "history.csv"):
         assert (runs[0].path / name).read_bytes() == (runs[1].path / name).read_bytes()
-    quarantine = (runs[1].path / "quarantine.csv").read_text().splitlines()
-    assert quarantine[0] == "split,path,reason"
-    assert len(quarantine) == 1 + 6
-    assert all(Path(row.split(",")[1]).stem.endswith("-broken") for row in quarantine[1:])
+    unreadable = (runs[1].path / "unreadable.csv").read_text().splitlines()
+    assert unreadable[0] == "split,path,reason"
+    assert len(unreadable) == 1 + 6
+    assert all(Path(row.split(",")[1]).stem.endswith("-broken") for row in unreadable[1:])
     with pytest.raises(SaccadeError, match="6 images of 'tiny' can't be read"):
         saccade.evaluate(runs[1], strict=True)

@@ -39,7 +39,7 @@ def test_every_entry_sees_them_upright(photos, tmp_path):
     sizes = {(height > width) for split in dataset.splits.values() for height, width in split.sizes}
     assert sizes == {True, False}
     assert exploration.unreadable == ()
-    settings = {"image_size": 64, "batch_size": 2, "validation": 0}
+    settings = {"image_size": 64, "batch_size": 2, "validation_split": 0}
     run = saccade.train(photos, recipe="folder", epochs=6, settings=settings, out=tmp_path / "run", progress=False)
     # Landscapes and portraits are told apart by a network that has seen two of each: not so if they lay on their sides.
     assert saccade.evaluate(run).accuracy == 1

@@ -137,7 +137,7 @@ def test_the_client_reads_what_the_server_responds(kind, data):
         (Ready, "a line that a library printed"),
         (KnownFiles, '{"files": [["a", 1, 2, "b"]]}'),
         (KnownFiles, '{"files": {"a": [1, 2, null]}}'),
-        (Speed, '{"cold_start_seconds": "1", "one_picture_ms": 1, "images_per_second": 1, "memory_mb": 1}'),
+        (Speed, '{"cold_start_seconds": "1", "latency_ms": 1, "images_per_second": 1, "memory_mb": 1}'),
         (ImageHeader, '["PNG", "RGB", 1, 2, 3]'),
         (int, "[]"),
     ],

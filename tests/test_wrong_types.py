@@ -21,7 +21,7 @@ ARGUMENTS = {
     "audit": ["data"],
     "benchmark": ["run"],
     "compare": ["runs", "data"],
-    "cross_validate": ["data", "recipe", "source", "split_from"],
+    "cross_validate": ["data", "recipe", "source", "reuse_split"],
     "evaluate": ["run", "data", "fixes"],
     "explore": ["data"],
     "export": ["run"],
@@ -33,8 +33,8 @@ ARGUMENTS = {
     "report": ["run"],
     "resume": ["run", "data"],
     "serve": ["runs"],
-    "train": ["data", "recipe", "split_from"],
-    "train_within": ["data", "recipe", "split_from"],
+    "train": ["data", "recipe", "reuse_split"],
+    "train_within": ["data", "recipe", "reuse_split"],
     "transfer": ["data", "source"],
     "tune": ["data", "recipe"],
 }
@@ -86,7 +86,7 @@ def test_an_empty_path_and_one_that_is_too_long_are_reported(right_values, monke
     """As a path, the empty text of a variable that is not set would be the current folder."""
     monkeypatch.chdir(tmp_path)
     for function in ARGUMENTS:
-        paths = {"run", "runs", "source", "split_from", "fixes", "out"}
+        paths = {"run", "runs", "source", "reuse_split", "fixes", "out"}
         if function not in ("extend", "resume"):  # this run can't be gone on with, whatever the data
             paths.add("data")
         call, arguments = getattr(saccade, function), needed_arguments(function, right_values)
@@ -151,8 +151,8 @@ def test_a_target_accuracy_is_a_fraction(tiny_run, abstain):
     "wrong",
     [
         {"epochs": "3"}, {"epochs": True}, {"epochs": 1.5}, {"epochs": float("nan")}, {"settings": 3}, {"settings": ""},
-        {"settings": {3: 1}}, {"settings": {"views": True}}, {"settings": {"keep": [SECRET]}},
-        {"settings": [("views", 1)]}, {"progress": "x"}, {"progress": None}, {"out": 3},
+        {"settings": {3: 1}}, {"settings": {"tta_views": True}}, {"settings": {"keep": [SECRET]}},
+        {"settings": [("tta_views", 1)]}, {"progress": "x"}, {"progress": None}, {"out": 3},
     ],
     ids=repr,
 )  # fmt: skip

@@ -78,7 +78,7 @@ def _not_loaded(error: Exception) -> KerasError:
 def require_keras_settings() -> None:
     """Refuses to build or load a model where the user's program has set up Keras in another way than Saccade needs.
 
-    His settings are not changed: what he builds afterwards would be of other numbers than he asked for.
+    His settings are not changed: what he builds afterward would be of other numbers than he asked for.
 
     Raises:
         KerasError: Keras runs on another backend than TensorFlow, or its floatx, dtype policy or image data format is

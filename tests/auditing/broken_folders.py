@@ -205,7 +205,7 @@ BROKEN = {
     black: ("dark", "warning", "1 image is almost black", "drop"),
     white: ("bright", "warning", "1 image is almost white", "drop"),
     blurred: ("blurry", "warning", "1 image is far blurrier", "drop"),
-    one_color: ("low-information", "warning", "1 image is of one colour", "drop"),
+    one_color: ("low-information", "warning", "1 image is of one color", "drop"),
     long_image: ("odd-shape", "warning", "1 image is of a shape unlike", "drop"),
     tiny_image: ("odd-size", "warning", "1 image is at most a quarter as large", "drop"),
     few_images: ("tiny-class", "warning", "'dog' (5)", "add images"),

@@ -12,7 +12,7 @@ def template(tmp_path_factory):
 def test_there_is_nothing_wrong_with_a_sound_folder(template, tmp_path):
     found = audit(template, folds=0, out=tmp_path / "audit")
     assert found.findings == ()
-    assert found.images == {"train": 60, "test": 20}
+    assert found.num_images == {"train": 60, "test": 20}
 
 
 def test_there_is_nothing_wrong_with_the_digits(tmp_path):
@@ -23,11 +23,11 @@ def test_there_is_nothing_wrong_with_the_digits(tmp_path):
 def test_the_diagnosis(broken, tmp_path):
     root = sound(tmp_path / "pets")
     broken(root)
-    kind, severity, sentence, fix = BROKEN[broken]
+    kind, severity, summary, fix = BROKEN[broken]
     findings = audit(root, folds=0, out=tmp_path / "audit").findings
     (finding,) = [finding for finding in findings if finding.kind == kind]
     assert finding.severity == severity
-    assert sentence in finding.sentence
+    assert summary in finding.summary
     assert fix in finding.fix
     # One thing was broken: nothing that has nothing to do with it is found as well.
     assert {finding.kind for finding in findings} == {kind}

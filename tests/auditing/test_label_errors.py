@@ -55,5 +55,5 @@ def test_the_most_doubtful_label_is_first(images):
 
 def test_the_default_recipe_is_short_and_needs_no_validation_split():
     recipe = audit_recipe(None, 32, 32)
-    assert (recipe.name, recipe.epochs, recipe.validation) == ("fast", 4, 0)
+    assert (recipe.name, recipe.epochs, recipe.validation_split) == ("fast", 4, 0)
     assert audit_recipe("classic", 32, 32).name == "classic"

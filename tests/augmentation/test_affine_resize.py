@@ -23,16 +23,16 @@ def image(request):
     return IMAGES[request.param]
 
 
-def transformed(image, *augmentations, size=None, whole_pixels=False, rotates=False):
+def transformed(image, *augmentations, size=None, integer_translate=False, rotates=False):
     """One image moved in each of these ways: float32 [ways, height, width, 3]."""
     height, width = size or image.shape[:2]
-    layer = AffineResize(height, width, whole_pixels=whole_pixels, rotates=rotates)
+    layer = AffineResize(height, width, integer_translate=integer_translate, rotates=rotates)
     images = np.repeat(image[None], len(augmentations), axis=0)
     return keras.ops.convert_to_numpy(layer((images, np.array(augmentations, np.float32))))
 
 
 def resized(images, size):
-    layer = AffineResize(height=size[0], width=size[1], whole_pixels=False, rotates=False)
+    layer = AffineResize(height=size[0], width=size[1], integer_translate=False, rotates=False)
     return keras.ops.convert_to_numpy(layer((images,)))
 
 
@@ -41,7 +41,7 @@ def interpolated(image, augmentation):
     down, right, mirrored, degrees = augmentation
     height, width = image.shape[:2]
     rows, columns = np.mgrid[:height, :width].astype(np.float64)
-    # Undo the shift, then the rotation about the centre, counterclockwise as seen (rows grow downwards).
+    # Undo the shift, then the rotation about the center, counterclockwise as seen (rows grow downwards).
     y, x = rows - down - (height - 1) / 2, columns - right - (width - 1) / 2
     angle = np.deg2rad(degrees)
     x, y = np.cos(angle) * x - np.sin(angle) * y, np.sin(angle) * x + np.cos(angle) * y
@@ -61,14 +61,14 @@ def padded_and_cut(image, augmentation):
 
 
 def resized_by_pillow(image, size, mode):
-    """With mode "F" Pillow computes in floating point; with "L" it rounds to whole grey levels."""
+    """With mode "F" Pillow computes in floating point; with "L" it rounds to whole gray levels."""
     channels = [Image.fromarray(channel).convert(mode) for channel in np.moveaxis(image, -1, 0)]
     shape = size[::-1]
     return np.stack([np.asarray(c.resize(shape, Image.Resampling.BILINEAR), np.float64) for c in channels], axis=-1)
 
 
 def test_whole_pixels_are_cut_from_the_image_padded_by_reflection(image):
-    for result, augmentation in zip(transformed(image, *WHOLE, whole_pixels=True), WHOLE, strict=True):
+    for result, augmentation in zip(transformed(image, *WHOLE, integer_translate=True), WHOLE, strict=True):
         np.testing.assert_array_equal(result, padded_and_cut(image, augmentation))
 
 
@@ -95,10 +95,10 @@ def test_augmentations_agree_with_image_data_generator(augmentation):
     np.testing.assert_allclose(transformed(image, augmentation, rotates=degrees != 0)[0], expected, atol=2e-3)
 
 
-@pytest.mark.parametrize("whole_pixels", [False, True])
+@pytest.mark.parametrize("integer_translate", [False, True])
 @pytest.mark.parametrize("rotates", [False, True])
-def test_no_augmentation_changes_no_bit(image, whole_pixels, rotates):
-    result = transformed(image, (0, 0, 0, 0), whole_pixels=whole_pixels, rotates=rotates)
+def test_no_augmentation_changes_no_bit(image, integer_translate, rotates):
+    result = transformed(image, (0, 0, 0, 0), integer_translate=integer_translate, rotates=rotates)
     np.testing.assert_array_equal(result[0], image)
 
 
@@ -115,10 +115,10 @@ def test_the_same_size_is_the_same_image(image):
 
 
 @pytest.mark.parametrize("size", [(15, 24), (32, 25)])
-@pytest.mark.parametrize(("whole_pixels", "rotates"), [(True, False), (False, False), (False, True)])
-def test_images_are_augmented_first_and_then_resized(image, size, whole_pixels, rotates):
-    augmentations = WHOLE if whole_pixels else ROTATED if rotates else FRACTIONAL
-    ways = {"whole_pixels": whole_pixels, "rotates": rotates}
+@pytest.mark.parametrize(("integer_translate", "rotates"), [(True, False), (False, False), (False, True)])
+def test_images_are_augmented_first_and_then_resized(image, size, integer_translate, rotates):
+    augmentations = WHOLE if integer_translate else ROTATED if rotates else FRACTIONAL
+    ways = {"integer_translate": integer_translate, "rotates": rotates}
     expected = resized(transformed(image, *augmentations, **ways), size)
     np.testing.assert_allclose(transformed(image, *augmentations, size=size, **ways), expected, atol=1e-3)
 
@@ -127,7 +127,7 @@ def transformed_batch(images, augmentations):
     """Through a graph compiled for any number of images, as in training."""
     _, height, width, _ = images.shape
     inputs = keras.Input((height, width, 3), dtype="uint8"), keras.Input((4,))
-    layer = AffineResize(height, width, whole_pixels=False, rotates=False)
+    layer = AffineResize(height, width, integer_translate=False, rotates=False)
     return keras.Model(inputs, layer(inputs)).predict_on_batch((images, augmentations))
 
 

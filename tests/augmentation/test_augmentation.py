@@ -3,7 +3,7 @@ import numpy as np
 from saccade.augmentation.augmentation import Augmentation, AugmentationParameters, sample_augmentation
 from saccade.recipes import get_recipe
 
-EVERYTHING = Augmentation(shift=0.1, flip=True, rotation=15, whole_pixels=False)
+EVERYTHING = Augmentation(translate=0.1, horizontal_flip=True, rotation=15, integer_translate=False)
 
 
 def drawn(augmentation=EVERYTHING, n=100, size=(32, 32), seed=0, epoch=0):
@@ -27,7 +27,9 @@ def test_real_shifts_and_rotations_fill_their_ranges_evenly():
 
 
 def test_whole_shifts_take_each_value_equally_often():
-    sampled = drawn(Augmentation(shift=0.06, flip=True, rotation=0, whole_pixels=True), n=20_000, size=(32, 50))
+    sampled = drawn(
+        Augmentation(translate=0.06, horizontal_flip=True, rotation=0, integer_translate=True), n=20_000, size=(32, 50)
+    )
     for values, bound in ((sampled.down, 2), (sampled.right, 3)):
         found, counts = np.unique(values, return_counts=True)
         np.testing.assert_array_equal(found, np.arange(-bound, bound + 1))
@@ -50,8 +52,8 @@ def test_flips_do_not_go_with_shifts():
 
 
 def test_nothing_moves_where_nothing_is_asked():
-    for whole_pixels in (False, True):
-        still = Augmentation(shift=0, flip=False, rotation=0, whole_pixels=whole_pixels)
+    for integer_translate in (False, True):
+        still = Augmentation(translate=0, horizontal_flip=False, rotation=0, integer_translate=integer_translate)
         for epoch in (0, 1):
             assert not drawn(still, epoch=epoch).as_array().any()
 
@@ -66,5 +68,9 @@ def test_parameters_are_down_right_mirrored_degrees():
 
 
 def test_a_recipe_gives_its_augmentation():
-    recipe = get_recipe("two-phase").with_settings({"shift": 0.2, "flip": False, "rotation": 5, "whole_pixels": True})
-    assert Augmentation.of(recipe) == Augmentation(shift=0.2, flip=False, rotation=5, whole_pixels=True)
+    recipe = get_recipe("two-phase").with_settings(
+        {"translate": 0.2, "horizontal_flip": False, "rotation": 5, "integer_translate": True}
+    )
+    assert Augmentation.of(recipe) == Augmentation(
+        translate=0.2, horizontal_flip=False, rotation=5, integer_translate=True
+    )

@@ -6,7 +6,7 @@ from saccade.augmentation.batches import epoch_batches
 from saccade.augmentation.rng import sample_order
 from saccade.data.dataset import Split
 
-AUGMENTATION = Augmentation(shift=0.1, flip=True, rotation=5, whole_pixels=False)
+AUGMENTATION = Augmentation(translate=0.1, horizontal_flip=True, rotation=5, integer_translate=False)
 
 
 def numbered_split(n):

@@ -90,7 +90,7 @@ def test_an_argument_that_is_empty_is_a_wrong_command_line(arguments, named, tmp
 
 def test_a_next_step_can_be_copied_into_a_shell_though_paths_have_spaces():
     numbers = replace(
-        GOOD, run=trained(path="my runs/a; b", source="/home/me/my photos $1", validation=0),
+        GOOD, run=trained(path="my runs/a; b", source="/home/me/my photos $1", validation_split=0),
         training_images=(40, 50, 9), calibration=None, unreadable=3,
         metrics=measured({(0, 1): 500, (2, 0): 800}), history=[epoch(n + 1, 0.98, 0.1 * n) for n in range(8)],
     )  # fmt: skip

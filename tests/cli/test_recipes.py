@@ -29,7 +29,7 @@ def test_what_was_measured_is_shown_with_its_interval_and_number_of_images():
             continue
         low, high = entry.measured.interval
         assert f"{entry.measured.accuracy:.2%}" in shown
-        assert f"{low:.2%} to {high:.2%}, n = {entry.measured.images:,}" in shown
+        assert f"{low:.2%} to {high:.2%}, n = {entry.measured.num_images:,}" in shown
         assert low < entry.measured.accuracy < high
 
 

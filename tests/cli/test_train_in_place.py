@@ -58,4 +58,4 @@ def test_what_earlier_commands_left_in_the_folder_is_no_class_and_is_named(photo
     assert runs[0].path != runs[1].path
     assert [run.class_names for run in runs] == [("cat", "dog")] * 2
     assert runs[0].data.fingerprint == runs[1].data.fingerprint
-    assert runs[0].data.images == runs[1].data.images
+    assert runs[0].data.num_images == runs[1].data.num_images

@@ -15,7 +15,7 @@ def invoke(*arguments):
 
 
 OPTIONS = [
-    *("--recipe", "folder", "--epochs", 4, "--set", "validation=0.3", "--set", "learning_rate=1e-7"),
+    *("--recipe", "folder", "--epochs", 4, "--set", "validation_split=0.3", "--set", "learning_rate=1e-7"),
     *("--search", "learning_rate=0.0005..0.01", "--search", "batch_size=16,32", "--set", "label_smoothing=0"),
 ]
 

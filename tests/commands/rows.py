@@ -28,7 +28,7 @@ class Row:
         typed: the line without the word `saccade`.
         seen: regular expressions; each is found in a line of stdout or stderr.
         code: exit code.
-        made: files and folders that are there afterwards.
+        made: files and folders that are there afterward.
         look: raises where the outcome is not what it has to be.
         leaves: the folder or file that other rows go on from; the value of --out where nothing else is said.
         before: what is done by hand before the line is typed.

@@ -28,7 +28,7 @@ def _classifies_digits(outcome: Outcome) -> None:
     run = _run(outcome, "runs/digits")
     recipe = run.recipe
     assert (recipe.epochs, recipe.batch_size, recipe.seed, recipe.image_size) == (4, 32, 3, 16)
-    assert (recipe.validation, recipe.checkpoint_seconds) == (0.2, 0)
+    assert (recipe.validation_split, recipe.checkpoint_seconds) == (0.2, 0)
     accuracy = run.history()[-1].validation_accuracy
     assert accuracy is not None
     assert accuracy > 0.7  # 96%, of ten classes
@@ -62,15 +62,15 @@ def _keeps_the_split(outcome: Outcome) -> None:
 
 def _applies_fixes(outcome: Outcome) -> None:
     run = _run(outcome, "runs/fixed")
-    assert (run.data.images["test"], sum(run.data.images.values())) == (59, 178)  # of 60 and 180
+    assert (run.data.num_images["test"], sum(run.data.num_images.values())) == (59, 178)  # of 60 and 180
     assert {"train/null/00.png", "test/one/40.png"}.isdisjoint(_splits(outcome, "runs/fixed"))
     assert (run.path / "fixes.csv").read_bytes() == (outcome.folder / "fixes.csv").read_bytes()
 
 
 def _left_one_out(outcome: Outcome) -> None:
-    lines = (outcome.folder / "runs/broken/quarantine.csv").read_text(encoding="utf-8")
+    lines = (outcome.folder / "runs/broken/unreadable.csv").read_text(encoding="utf-8")
     assert "0/cut off.JPG" in lines
-    assert sum(outcome.read("runs/broken/data.json")["images"].values()) == 72
+    assert sum(outcome.read("runs/broken/data.json")["num_images"].values()) == 72
 
 
 def _went_on_from(path: str, name: str):
@@ -138,7 +138,7 @@ def _make_weights(folder: Path) -> None:
 def _is_a_curve(outcome: Outcome) -> None:
     shown = outcome.json
     assert shown == outcome.read("curves/tiny/learning_curve.json")
-    assert [point["images"] for point in shown["points"]] == [21, 30, 50, 80]
+    assert [point["num_images"] for point in shown["points"]] == [21, 30, 50, 80]
     assert [len(point["accuracies"]) for point in shown["points"]] == [2, 2, 2, 2]
     assert shown["recipe"]["seed"] == 4
     assert shown["verdict"] in ("would help", "would hardly help", "can't be told")
@@ -155,7 +155,8 @@ def _is_a_study(outcome: Outcome) -> None:
 
 TRAINING = [
     Row(
-        "train digits --recipe folder --epochs 4 --batch-size 32 --seed 3 --set image_size=16 --set validation=0.2"
+        "train digits --recipe folder --epochs 4 --batch-size 32 --seed 3 --set image_size=16 "
+        "--set validation_split=0.2"
         " --checkpoint-every 0s --out runs/digits --summary",
         ["^data: digits, 10 classes, .* 16x16 pixels$", r"conv1 \(Conv2D\)", r"^epoch 4/4: loss \d", r"n = 282\)",
          "^trained on digits: weights of epoch 4 of 4 kept$", "^run: runs/digits$",
@@ -167,7 +168,7 @@ TRAINING = [
         f"train hands {_SMALL} --tensorboard --mlflow --json",
         ["^data: hands, 3 classes"], look=_logged, leaves="runs/hands-folder-1", alone=True,
     ),
-    Row(f"train more {_SMALL} --split-from runs/hands-folder-1 --out runs/more", look=_keeps_the_split),
+    Row(f"train more {_SMALL} --reuse-split runs/hands-folder-1 --out runs/more", look=_keeps_the_split),
     Row(f"train tiny {_SMALL} --fixes fixes.csv --out runs/fixed", look=_applies_fixes),
     Row(f"train hands {_SMALL} --strict --out runs/strict", ["^run: runs/strict$"]),
     Row(
@@ -179,11 +180,12 @@ TRAINING = [
         ["1 image can't be read and is left out", r"^  0/cut off\.JPG: "], look=_left_one_out,
     ),
     Row(
-        "train tiny --from runs/digits --epochs 2 --set validation=0.2 --out runs/from-run",
+        "train tiny --from runs/digits --epochs 2 --set validation_split=0.2 --out runs/from-run",
         [r"^run: runs/from-run \(transfer, "], look=_went_on_from("runs/from-run", "digits"),
     ),
     Row(
-        "train tiny --from runs/digits/weights.safetensors --epochs 2 --set validation=0.2 --out runs/from-weights",
+        "train tiny --from runs/digits/weights.safetensors --epochs 2 --set validation_split=0.2 "
+        "--out runs/from-weights",
         look=_went_on_from("runs/from-weights", "weights.safetensors"),
     ),
     Row(
@@ -232,7 +234,8 @@ TRAINING = [
         long=True,
     ),
     Row(
-        "learning-curve tiny --from runs/digits --recipe transfer --epochs 1 --set validation=0.2 --fixes fixes.csv"
+        "learning-curve tiny --from runs/digits --recipe transfer --epochs 1 --set validation_split=0.2 "
+        "--fixes fixes.csv"
         " --seed 4 --sizes 21,30,50,80 --repeats 2 --out curves/tiny --json",
         made=["curves/tiny/learning_curve.png"], look=_is_a_curve, alone=True,
     ),

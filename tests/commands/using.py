@@ -77,7 +77,7 @@ def _exported(form: str) -> Any:
         assert all(Path(path).exists() for path in shown["files"])
         assert shown["same_class"] > 0.9
         tolerance = FORMATS[form].tolerance
-        assert tolerance is None or shown["largest_difference"] <= tolerance
+        assert tolerance is None or shown["max_abs_error"] <= tolerance
 
     return look
 
@@ -92,9 +92,9 @@ def _two_formats(outcome: Outcome) -> None:
     onnx, keras = outcome.json["formats"]
     assert (onnx["format"], keras["format"]) == ("onnx", "keras")
     for found in (onnx, keras):
-        assert found["images"] == 282
-        assert found["right"] > 0.7 * 282
-        assert found["one_picture_ms"] > 0
+        assert found["num_images"] == 282
+        assert found["num_correct"] > 0.7 * 282
+        assert found["latency_ms"] > 0
     assert onnx["memory_mb"] < keras["memory_mb"]
     left = sorted(path.name for path in (outcome.folder / "runs/digits").iterdir())
     assert left == (outcome.folder / "before.txt").read_text().split("\n")
@@ -105,7 +105,7 @@ USING = [
         "evaluate runs/digits",
         [r"^digits, test split: 374 images scored, each once$", r"^accuracy +\d\d\.\d\d%  \(95% interval ",
          r"^\(macro average\) ", r"^calibration error ", r"^  \S*runs/digits/report\.json$"],
-        made=["runs/digits/confusion_matrix.png", "runs/digits/predictions.png", "runs/digits/answers.safetensors"],
+        made=["runs/digits/confusion_matrix.png", "runs/digits/predictions.png", "runs/digits/predictions.safetensors"],
         alone=True,
     ),
     Row("evaluate runs/digits --split test --strict --json", look=_scored("test", "report.json")),
@@ -143,7 +143,7 @@ USING = [
         [r"^new/one/40.png: \d \d+\.\d%, \d ", "true class: "], alone=True,
     ),
     Row(
-        "predict runs/digits new --top 2 --abstain 0.5 --familiarity --json",
+        "predict runs/digits new --top 2 --abstain 0.5 --ood --json",
         ["^abstained below "], look=_predictions_as_json,
     ),
     Row("predict runs/digits new/one 'broken/0/cut off.JPG' --csv", code=1, look=_predictions_as_csv),

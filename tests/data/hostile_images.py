@@ -62,18 +62,18 @@ def real_images():
     """Small files of every format, most of their modes and options, by name."""
     colors = Image.fromarray(photo(40, 56))
     variants: dict[str, tuple[Image.Image, str, dict[str, Any]]] = {
-        "colours.jpg": (colors, "JPEG", {}),
+        "colors.jpg": (colors, "JPEG", {}),
         "progressive.jpg": (colors, "JPEG", {"progressive": True, "quality": 60}),
-        "grey.jpg": (colors.convert("L"), "JPEG", {}),
+        "gray.jpg": (colors.convert("L"), "JPEG", {}),
         "cmyk.jpg": (colors.convert("CMYK"), "JPEG", {}),
-        "colours.png": (colors, "PNG", {}),
+        "colors.png": (colors, "PNG", {}),
         "transparent.png": (colors.convert("RGBA"), "PNG", {}),
         "palette.png": (colors.quantize(20), "PNG", {"transparency": 3}),
         "bits.png": (colors.convert("1"), "PNG", {}),
         "deep.png": (Image.fromarray(np.uint16(photo(40, 56)[:, :, 0]) * 257), "PNG", {}),
-        "colours.gif": (colors.quantize(64), "GIF", {}),
+        "colors.gif": (colors.quantize(64), "GIF", {}),
         "moving.gif": (colors.quantize(8), "GIF", {"save_all": True, "append_images": [colors.quantize(4)]}),
-        "colours.bmp": (colors, "BMP", {}),
+        "colors.bmp": (colors, "BMP", {}),
         "palette.bmp": (colors.quantize(16), "BMP", {}),
         "lossy.webp": (colors, "WEBP", {}),
         "lossless.webp": (colors.convert("RGBA"), "WEBP", {"lossless": True}),
@@ -134,14 +134,14 @@ def bombs():
     yield "png: one row of 2147483647", png(largest, 1)
     yield "png: one column of 2147483647", png(1, largest)
     yield "png: 10000 x 10000 of one bit, in full", png(10000, 10000, 1, 0, bytes(1251 * 10000))
-    yield "png: 10000 x 10000 of grey, in full", png(10000, 10000, 8, 0, bytes(10001 * 10000))
-    yield "png: 9900 x 9900 of colour, in full", png(9900, 9900, 8, 2, bytes((9900 * 3 + 1) * 9900))
+    yield "png: 10000 x 10000 of gray, in full", png(10000, 10000, 8, 0, bytes(10001 * 10000))
+    yield "png: 9900 x 9900 of color, in full", png(9900, 9900, 8, 2, bytes((9900 * 3 + 1) * 9900))
     yield "png: 9900 x 9900 with transparency, in full", png(9900, 9900, 8, 6, bytes((9900 * 4 + 1) * 9900))
-    yield "png: 7000 x 7000 of 16-bit colour, in full", png(7000, 7000, 16, 2, bytes((7000 * 6 + 1) * 7000))
+    yield "png: 7000 x 7000 of 16-bit color, in full", png(7000, 7000, 16, 2, bytes((7000 * 6 + 1) * 7000))
     yield "png: 9900 x 9900 and nothing in it", png(9900, 9900)
     yield "png: more pixels than it says", png(8, 8, 8, 2, bytes(50_000_000))
     yield "png: a comment of 60 MB", png(8, 8, rows=bytes(25 * 8), extra=text)
-    yield "png: a colour profile of 60 MB", png(8, 8, rows=bytes(25 * 8), extra=profile)
+    yield "png: a color profile of 60 MB", png(8, 8, rows=bytes(25 * 8), extra=profile)
     yield "png: 20 comments of 60 MB", png(8, 8, rows=bytes(25 * 8), extra=text * 20)
     yield "png: 100000 empty chunks", png(8, 8, rows=bytes(25 * 8), extra=chunk(b"tEXt", b"a\0") * 100_000)
     yield "gif: a canvas of 65535 x 65535", gif(65535, 65535)

@@ -42,7 +42,7 @@ def class_folder(root: Path, classes=("cat", "dog"), count=10, size=(32, 32), st
 def over_white(contents):
     """What Pillow itself makes of an image, upright and laid over white: uint8 [height, width, 3].
 
-    Pillow clips 16-bit grey, so of such images the high byte is taken, and what is transparent by its tRNS chunk is
+    Pillow clips 16-bit gray, so of such images the high byte is taken, and what is transparent by its tRNS chunk is
     found among the 16-bit samples.
     """
     image = ImageOps.exif_transpose(Image.open(io.BytesIO(contents)))

@@ -18,7 +18,7 @@ def root(tmp_path_factory):
     class_folder(root / "test", count=2, start=4)
     write(root / "train/cat/twin.png", (root / "train/cat/000.png").read_bytes())
     write(root / "test/dog/twin.png", (root / "train/dog/001.png").read_bytes())
-    write(root / "train/dog/grey.jpg", encode(Image.fromarray(photo(50, 70)).convert("L"), "JPEG"))
+    write(root / "train/dog/gray.jpg", encode(Image.fromarray(photo(50, 70)).convert("L"), "JPEG"))
     write(root / "train/dog/broken.jpg", b"")
     return root
 
@@ -39,7 +39,7 @@ def test_the_sizes(exploration):
     sizes = exploration.sizes
     assert (sizes.smallest, sizes.median, sizes.largest) == ((32, 32), (32.0, 32.0), (50, 70))
     assert sizes.different == 2
-    assert sizes.commonest == ((32, 32, 14), (50, 70, 1))
+    assert sizes.most_common == ((32, 32, 14), (50, 70, 1))
     assert exploration.image_size == (32, 32)
 
 

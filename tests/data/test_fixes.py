@@ -33,7 +33,7 @@ def test_images_are_dropped_and_relabeled_and_nothing_else_changes(dataset):
     np.testing.assert_array_equal(after.take(slice(None)), before.take(np.arange(1, 8)))
     assert list(fixed.splits["test"].names) == ["test/cat/004.png", "test/cat/005.png", "test/dog/004.png"]
     assert before.labels[1] == 0
-    assert fixed.notes[-1] == "fixes applied: 2 images dropped, 1 relabelled"
+    assert fixed.notes[-1] == "fixes applied: 2 images dropped, 1 relabeled"
 
 
 def test_the_fingerprint_tells_what_was_changed(dataset):

@@ -1,7 +1,7 @@
 """The decoder against real odd and broken images: PngSuite, libpng's crashers, EXIF orientations.
 
 `odd_images.csv` states for each file whether it is decoded, with its mode and upright size, or refused, and why, as far
-as that is our own wording. What is decoded must equal Pillow's own pixels; only 16-bit grey, which Pillow clips, is
+as that is our own wording. What is decoded must equal Pillow's own pixels; only 16-bit gray, which Pillow clips, is
 compared with its scaled samples. The table is asserted of the decoder and of the processes in which users' images are
 decoded; `tests/deploy/server/test_same_prediction.py` asserts it of `predict` and of the server.
 """
@@ -103,7 +103,7 @@ def test_the_worker_processes_lay_transparent_images_over_white(field_cases):
 
 
 def test_magnetic_resonance_images_are_all_readable(shared_data):
-    # Grey, RGB, RGBA and palette; .jpg, .JPG, .png, .jpeg; PNGs named .jpg.
+    # Gray, RGB, RGBA and palette; .jpg, .JPG, .png, .jpeg; PNGs named .jpg.
     dataset = load(shared_data / "brain_mri.tar", image_size=32)
     assert dataset.unreadable == ()
     assert sum(map(len, dataset.splits.values())) == 253

@@ -184,7 +184,7 @@ def test_validation_images_of_the_data_that_were_trained_on_are_training_images(
     )
 
     def assigned(previous_split):
-        splits = splits_of(data, validation=0.1, seed=0, previous_split=previous_split)
+        splits = splits_of(data, validation_split=0.1, seed=0, previous_split=previous_split)
         return {name: set(held.names) for name, held in splits.items()}
 
     own = {name: set(held.names) for name, held in data.splits.items()}

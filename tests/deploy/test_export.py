@@ -70,10 +70,10 @@ def test_every_format_is_written_and_checked(exports, runs, form):
     assert exported.format == form
     assert exported.path.exists()
     assert exported.path.is_dir() == (form == "savedmodel")
-    assert exported.images == len(runs[form].validation_images()[0]) > 0
+    assert exported.num_images == len(runs[form].validation_images()[0]) > 0
     assert exported.origin == "validation"
     tolerance = FORMATS[form].tolerance
-    assert 0 <= exported.largest_difference <= (0.2 if tolerance is None else tolerance)
+    assert 0 <= exported.max_abs_error <= (0.2 if tolerance is None else tolerance)
     assert exported.same_class == 1 or tolerance is None
     written = [path for top in exported.files[:-1] for path in ([top] if top.is_file() else top.rglob("*"))]
     assert exported.size_bytes == sum(path.stat().st_size for path in written if path.is_file())
@@ -344,7 +344,7 @@ def test_every_recipe_goes_into_every_format(tiny_folder, tmp_path, recipe):
     errors = {}
     for form in FORMATS:
         try:
-            assert saccade.export(run, format=form).images > 0
+            assert saccade.export(run, format=form).num_images > 0
         except ExportError as error:
             errors[form] = str(error)
     if recipe in ("quick", "classic", "two-phase"):

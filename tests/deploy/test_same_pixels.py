@@ -27,7 +27,8 @@ def seen_by_example(tmp_path, monkeypatch):
         folder = tmp_path / f"{preprocessing.height}x{preprocessing.width}-info"
         if not folder.exists():
             record = ModelRecord(
-                name="run", class_names=("a", "b"), preprocessing=preprocessing, temperature=1.0, views=1, data="data",
+                name="run", class_names=("a", "b"), preprocessing=preprocessing, temperature=1.0, tta_views=1,
+                data="data",
                 data_fingerprint="f", weights="w", versions={},
             )  # fmt: skip
             write_leaflet(folder, record, "onnx", tmp_path / "model.onnx", FORMATS["onnx"].runtime)
@@ -52,7 +53,7 @@ def compare(seen_by_example, preprocessing, paths):
         with Image.open(path) as image:
             mode = image.mode
         if mode.startswith("I"):
-            continue  # 16 bits of grey, which Pillow itself clips to white: told in metadata.json
+            continue  # 16 bits of gray, which Pillow itself clips to white: told in metadata.json
         np.testing.assert_array_equal(seen_by_example(preprocessing, path), expected, err_msg=path.name)
         readable += 1
     return readable

@@ -61,7 +61,7 @@ def test_the_numbers_are_those_of_the_runs_own_probabilities(run, tiny_folder):
 
 
 def test_six_views_are_reported_beside_one(narrow_fast, tiny_folder, tmp_path):
-    settings = {"start_size": 0.5, "end_size": 0.5, "least_steps": 4}
+    settings = {"initial_scale": 0.5, "final_scale": 0.5, "min_steps_per_epoch": 4}
     run = saccade.train(tiny_folder, recipe="fast", out=tmp_path / "run", epochs=1, settings=settings, progress=False)
     report = saccade.evaluate(run)
     assert report.without_tta is not None
@@ -70,7 +70,7 @@ def test_six_views_are_reported_beside_one(narrow_fast, tiny_folder, tmp_path):
     for views, accuracy in ((1, report.without_tta.accuracy), (6, report.accuracy)):
         probabilities = Predictor.from_run(run, tta_views=views).probabilities(images)
         assert accuracy == (probabilities.argmax(axis=1) == test.labels).mean()
-    assert report.views == 6
+    assert report.tta_views == 6
     assert json.loads(report.files[0].read_text())["accuracy_without_tta"] == report.without_tta.accuracy
 
 
@@ -78,7 +78,7 @@ def test_what_is_written_is_what_is_returned(run):
     report = saccade.evaluate(run.path)
 
     assert [path.name for path in report.files] == [
-        "report.json", "answers.safetensors", "confusion_matrix.png", "predictions.png",
+        "report.json", "predictions.safetensors", "confusion_matrix.png", "predictions.png",
     ]  # fmt: skip
     assert {path.parent for path in report.files} == {run.path.resolve()}
     for path in report.files[2:]:
@@ -89,7 +89,7 @@ def test_what_is_written_is_what_is_returned(run):
 
 def test_the_predictions_are_kept_image_by_image(run, tiny_folder):
     saccade.evaluate(run)
-    predictions = run.predictions("answers.safetensors")
+    predictions = run.predictions("predictions.safetensors")
     test = saccade.load(tiny_folder).splits["test"]
     np.testing.assert_array_equal(predictions.labels, test.labels)
     np.testing.assert_array_equal(
@@ -100,16 +100,16 @@ def test_the_predictions_are_kept_image_by_image(run, tiny_folder):
 
 def test_predictions_of_another_run_or_damaged_ones_are_refused(run):
     saccade.evaluate(run)
-    path = run.path / "answers.safetensors"
+    path = run.path / "predictions.safetensors"
     whole = path.read_bytes()
     for contents in (whole[:-1], b"", save({"labels": np.zeros(3, np.int64)})):
         path.write_bytes(contents)
         with pytest.raises(RunError):
-            run.predictions("answers.safetensors")
+            run.predictions("predictions.safetensors")
     foreign = Predictions(np.zeros(2, np.int64), np.full((2, 7), 1 / 7, np.float32), np.zeros((2, 16), np.uint8))
-    run.write_predictions("answers.safetensors", foreign)
+    run.write_predictions("predictions.safetensors", foreign)
     with pytest.raises(RunError, match="does not hold this run's answers"):
-        run.predictions("answers.safetensors")
+        run.predictions("predictions.safetensors")
     path.write_bytes(whole)
 
 
@@ -124,13 +124,13 @@ def test_validation_and_train_are_the_splits_of_the_training(run, tiny_folder):
     validation = saccade.evaluate(run, split="validation")
     train = saccade.evaluate(run, split="train")
 
-    assert validation.n == run.data.images["validation"] > 0
-    assert train.n == run.data.images["train"]
+    assert validation.n == run.data.num_images["validation"] > 0
+    assert train.n == run.data.num_images["train"]
     assert train.n + validation.n == len(saccade.load(tiny_folder).splits["train"])
     assert validation.accuracy == pytest.approx(run.history()[-1].validation_accuracy)
     assert {path.name for path in validation.files} == {
         "report-validation.json",
-        "answers-validation.safetensors",
+        "predictions-validation.safetensors",
         "confusion_matrix-validation.png",
         "predictions-validation.png",
     }
@@ -147,7 +147,7 @@ def test_the_datas_own_validation_split_comes_first(run, folder):
 
 
 def test_without_a_validation_split_there_is_nothing_to_score(tiny_run, tmp_path):
-    run = _copy(tiny_run, tmp_path / "run", recipe={"validation": 0.0})
+    run = _copy(tiny_run, tmp_path / "run", recipe={"validation_split": 0.0})
     split_file = run.path / "split.csv"
     split_file.write_text(split_file.read_text().replace("validation,", "train,"))
 
@@ -167,7 +167,7 @@ def test_other_data_has_files_of_its_own(run, folder):
     mark = f"-test-copied-{report.data_fingerprint[:8]}"
     assert [path.name for path in report.files] == [
         f"report{mark}.json",
-        f"answers{mark}.safetensors",
+        f"predictions{mark}.safetensors",
         f"confusion_matrix{mark}.png",
         f"predictions{mark}.png",
     ]

@@ -53,7 +53,7 @@ def test_a_case_that_can_be_counted_by_hand():
     assert [scores.precision for scores in metrics.per_class] == pytest.approx([1 / 2, 2 / 3, 1])
     assert [scores.recall for scores in metrics.per_class] == pytest.approx([1 / 2, 2 / 3, 1])
     assert [scores.f1 for scores in metrics.per_class] == pytest.approx([1 / 2, 2 / 3, 1])
-    assert [scores.images for scores in metrics.per_class] == [2, 3, 1]
+    assert [scores.num_images for scores in metrics.per_class] == [2, 3, 1]
     assert metrics.macro_average.f1 == pytest.approx((1 / 2 + 2 / 3 + 1) / 3)
     assert metrics.weighted_average.f1 == pytest.approx((2 * 1 / 2 + 3 * 2 / 3 + 1) / 6)
 
@@ -69,7 +69,7 @@ def test_the_averages_are_scikit_learns():
         assert ours.precision == pytest.approx(reference[theirs]["precision"])
         assert ours.recall == pytest.approx(reference[theirs]["recall"])
         assert ours.f1 == pytest.approx(reference[theirs]["f1-score"])
-        assert ours.images == len(labels)
+        assert ours.num_images == len(labels)
     assert metrics.balanced_accuracy == pytest.approx(balanced_accuracy_score(labels, predicted))
     assert metrics.top3_accuracy == pytest.approx(top_k_accuracy_score(labels, probabilities, k=3))
 
@@ -113,7 +113,7 @@ def test_a_class_without_images_counts_in_no_average():
 
     assert metrics.balanced_accuracy == metrics.macro_average.recall == pytest.approx((1 + 1 / 2) / 2)
     assert metrics.macro_average.precision == 1.0
-    assert [scores.images for scores in metrics.per_class] == [2, 0, 2, 0]
+    assert [scores.num_images for scores in metrics.per_class] == [2, 0, 2, 0]
     assert metrics.per_class[1].recall == metrics.per_class[3].precision == 0.0
     assert metrics.confusion_matrix.shape == (4, 4)
     assert metrics.confusion_matrix[2, 1] == 1

@@ -31,7 +31,7 @@ def written(tmp_path):
 
 
 def pixel_at(pixels, axes, x, y):
-    """The colour that a written figure has at a place of its axes, by the numbers of the axes; int64 [3]."""
+    """The color that a written figure has at a place of its axes, by the numbers of the axes; int64 [3]."""
     across, up = axes.transData.transform((x, y))
     return pixels[len(pixels) - 1 - round(up), round(across)].astype(int)
 

@@ -18,7 +18,7 @@ def _report(labels, predicted):
         n=len(labels),
         unreadable=(),
         class_names=names,
-        views=1,
+        tta_views=1,
         without_tta=None,
         temperature=1.0,
         calibration=None,

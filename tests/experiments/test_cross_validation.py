@@ -70,22 +70,24 @@ def test_every_image_but_those_of_the_test_split_is_predicted_once(run, dataset)
     assert predictions.labels.tolist() == dataset.splits["train"].labels.tolist()
     correct = predictions.probabilities.argmax(axis=1) == predictions.labels
     assert record.accuracy == correct.mean() > 0.5
-    assert [fold.images for fold in record.folds] == [40, 40, 40]
-    assert sum(fold.correct for fold in record.folds) == correct.sum()
+    assert [fold.num_images for fold in record.folds] == [40, 40, 40]
+    assert sum(fold.num_correct for fold in record.folds) == correct.sum()
     assert record.interval[0] < record.accuracy < record.interval[1]
     assert not (run.path.parent / "run-folds").exists()
 
 
 def test_the_last_network_is_the_one_that_a_training_on_all_gives(run, dataset, tmp_path):
-    alone = saccade.train(dataset, recipe=RECIPE, settings={"validation": 0}, out=tmp_path / "run", progress=False)
+    alone = saccade.train(
+        dataset, recipe=RECIPE, settings={"validation_split": 0}, out=tmp_path / "run", progress=False
+    )
     assert contents(alone, "weights.safetensors") == contents(run, "weights.safetensors")
-    assert run.data.images == {"train": 120, "validation": 0, "test": 60}
+    assert run.data.num_images == {"train": 120, "validation": 0, "test": 60}
 
 
 def test_its_temperature_comes_from_the_predictions_out_of_fold(run, dataset):
     calibration, predictions = run.calibration(), run.predictions(VALIDATION_PREDICTIONS)
     assert calibration.out_of_fold
-    assert calibration.images == 120
+    assert calibration.num_images == 120
     # What is kept is at that temperature: nothing is left to be gained by another one.
     assert fit_temperature(predictions.labels, predictions.probabilities).temperature == pytest.approx(1, abs=0.02)
     images = dataset.splits["train"].take(slice(0, 20))
@@ -95,7 +97,7 @@ def test_its_temperature_comes_from_the_predictions_out_of_fold(run, dataset):
     assert light is not None
     np.testing.assert_allclose(light.probabilities(images), saved, atol=1e-5)
     abstention = abstention_of(run, 0.5)
-    assert abstention.images == 120
+    assert abstention.num_images == 120
     assert abstention.bound <= 0.5
 
 
@@ -160,7 +162,7 @@ def test_the_command_reports_the_accuracy_out_of_fold(run, tiny_folder):
     assert output.splitlines()[-1] == f"next: saccade evaluate {run.path}"
     result = json.loads(train_again(run, tiny_folder, "--json"))
     assert result["run"] == str(run.path)
-    assert result["validation_images"] == 0
+    assert result["num_validation_images"] == 0
     assert result["folds"] == json.loads((run.path / "folds.json").read_text())
 
 
@@ -240,7 +242,7 @@ def test_validation_images_of_the_data_are_trained_on_and_later_known_to_be(tiny
         image.rename(own / image.name)
     dataset = saccade.load(folder)
     run = validated(dataset, tmp_path / "run", 2, RECIPE.with_epochs(1))
-    assert run.folds().images == 120
+    assert run.folds().num_images == 120
     assert set(hashes_of(run.predictions(VALIDATION_PREDICTIONS))) == {
         *dataset.splits["train"].hashes, *dataset.splits["validation"].hashes
     }  # fmt: skip

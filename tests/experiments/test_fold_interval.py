@@ -11,7 +11,7 @@ from saccade.runs.cv_record import Fold
 
 
 def of(*folds):
-    return [Fold(images=images, correct=correct) for images, correct in folds]
+    return [Fold(num_images=images, num_correct=correct) for images, correct in folds]
 
 
 def test_equal_folds_are_worth_as_many_predictions_as_the_correction_says():
@@ -25,7 +25,7 @@ def test_equal_folds_are_worth_as_many_predictions_as_the_correction_says():
 
 def test_folds_that_lie_further_apart_than_chance_make_it_wider():
     folds = of((40, 36), (40, 20), (40, 38))
-    table = [[fold.correct for fold in folds], [fold.images - fold.correct for fold in folds]]
+    table = [[fold.num_correct for fold in folds], [fold.num_images - fold.num_correct for fold in folds]]
     spread = chi2_contingency(table).statistic / 2
     assert spread > 5
     worth = 120 / 2.5 / spread

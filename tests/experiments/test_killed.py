@@ -37,7 +37,7 @@ def killed(arguments, started, wait):
 @pytest.mark.nightly
 @pytest.mark.parametrize(
     ("words", "files"),
-    [(FOLDS, ["weights.safetensors", "folds.json", "calibration.json", "answers-validation.safetensors"]),
+    [(FOLDS, ["weights.safetensors", "folds.json", "calibration.json", "predictions-validation.safetensors"]),
      (CURVE, ["40-1.safetensors", "64-2.safetensors"])],
     ids=["folds", "curve"],
 )  # fmt: skip

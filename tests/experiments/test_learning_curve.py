@@ -84,7 +84,7 @@ def test_all_are_asked_about_the_same_images_which_none_was_trained_on(curve, tr
     assert len(kept) == sum(len(point.accuracies) for point in curve.points) == 10
     asked = {bytes(row).hex() for row in kept[0].hashes}
     assert all(np.array_equal(kept[0].hashes, other.hashes) for other in kept)
-    assert len(asked) == curve.asked == 30
+    assert len(asked) == curve.num_evaluated == 30
     assert not asked & used
     accuracies = sorted(float((each.probabilities.argmax(axis=1) == each.labels).mean()) for each in kept)
     assert accuracies == pytest.approx(sorted(value for point in curve.points for value in point.accuracies))
@@ -95,9 +95,9 @@ def test_the_files_hold_the_curve(curve):
     numbers, plot = curve.files
     assert LearningCurve.model_validate_json(numbers.read_text()) == curve
     assert plot.read_bytes().startswith(b"\x89PNG")
-    assert [point.images for point in curve.points] == SIZES
-    assert [more.images for more in curve.extrapolations] == [160, 320]
-    damaged = json.loads(numbers.read_text()) | {"asked": "30"}
+    assert [point.num_images for point in curve.points] == SIZES
+    assert [more.num_images for more in curve.extrapolations] == [160, 320]
+    damaged = json.loads(numbers.read_text()) | {"num_evaluated": "30"}
     other = numbers.with_name("other.json")
     other.write_text(json.dumps(damaged))
     with pytest.raises(RunError, match="is damaged"):
@@ -137,7 +137,7 @@ def test_the_command_reports_the_curve_and_what_it_says_of_more_images(curve, ti
     assert [line.split()[:2] for line in lines[3:7]] == [["20", "4"], ["40", "2"], ["60", "2"], ["80", "2"]]
     assert any(line.startswith("with 160, 2 times as many: ") for line in lines)
     assert any(line.startswith("test of the law: ") for line in lines)
-    assert curve.sentence in lines
+    assert curve.summary in lines
     assert lines[-2:] == [f"  {path}" for path in curve.files]
     assert result.stderr.count("(was there)") == 10
     assert json.loads(command_output(curve, tiny_folder, "--json").stdout) == json.loads(curve.files[0].read_text())
@@ -192,7 +192,7 @@ def summary_of(constants, dataset, tmp_path, **options):
 
 def test_a_steep_curve_a_flat_one_and_a_doubtful_one(dataset, tmp_path):
     steep = summary_of((0.0, 8.0, 0.45), dataset, tmp_path, images=5000, spread=0.003)
-    assert steep.sentence.startswith("More images would help: with 8,000, twice as many, ")
+    assert steep.summary.startswith("More images would help: with 8,000, twice as many, ")
     (twice, fourfold), truth = steep.extrapolations, [1 - law(size, 0.0, 8.0, 0.45) for size in (8000, 16000)]
     assert twice.interval[0] < truth[0] < twice.interval[1]
     assert fourfold.interval[0] < truth[1] < fourfold.interval[1]
@@ -200,11 +200,11 @@ def test_a_steep_curve_a_flat_one_and_a_doubtful_one(dataset, tmp_path):
     assert steep.backtest.within
 
     flat = summary_of((0.1, 200.0, 1.2), dataset, tmp_path, images=5000, spread=0.003)
-    assert flat.sentence.startswith("More images would hardly help: ")
+    assert flat.summary.startswith("More images would hardly help: ")
 
     doubtful = summary_of((0.05, 2.0, 0.3), dataset, tmp_path, images=100, spread=0.05)
     assert doubtful.verdict == "can't be told"
-    assert "twice as many" in doubtful.sentence
+    assert "twice as many" in doubtful.summary
 
 
 def test_a_curve_that_breaks_off_fails_the_test_of_the_law(dataset, tmp_path):
@@ -214,7 +214,7 @@ def test_a_curve_that_breaks_off_fails_the_test_of_the_law(dataset, tmp_path):
     curve, _ = curve_of(replace(measured, incorrect=incorrect), dataset, RECIPE, tmp_path)
     assert not curve.backtest.within
     assert curve.verdict == "can't be told"
-    assert "measured were 5" in curve.sentence
+    assert "measured were 5" in curve.summary
 
 
 def test_the_time_that_is_left_follows_from_sizes_that_are_done():

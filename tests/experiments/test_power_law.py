@@ -65,10 +65,10 @@ def coverage(curves, constants, seed, **options):
         measured = simulated(draw, constants, **options)
         found = fit_law(measured)
         for column, times in enumerate((2, 4)):
-            low, high = found.interval(found.at(times * measured.images[-1]))
-            held[number, column] = low <= law(times * measured.images[-1], *constants) <= high
+            low, high = found.interval(found.at(times * measured.num_images[-1]))
+            held[number, column] = low <= law(times * measured.num_images[-1], *constants) <= high
         smaller = fit_law(measured, without=1)
-        low, high = smaller.interval(smaller.errors[:, -1] - smaller.at(measured.images[-1]))
+        low, high = smaller.interval(smaller.errors[:, -1] - smaller.at(measured.num_images[-1]))
         held[number, 2] = low <= 0 <= high
     return held.mean(axis=0)
 

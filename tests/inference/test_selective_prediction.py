@@ -108,7 +108,7 @@ def test_what_is_found_is_counted():
     confidences, incorrect = SimulatedClassifier(0.9, 0.9).draw(2000, np.random.default_rng(0))
     found = find_threshold(confidences, incorrect, 0.95)
     given = confidences >= found.threshold
-    assert (found.predicted, found.incorrect, found.images) == (given.sum(), incorrect[given].sum(), 2000)
+    assert (found.predicted, found.incorrect, found.num_images) == (given.sum(), incorrect[given].sum(), 2000)
     assert found.bound == pytest.approx(
         binomtest(found.incorrect, found.predicted, alternative="less").proportion_ci(0.95, "exact").high
     )
@@ -177,7 +177,7 @@ def run(tiny_run, tmp_path):
     probabilities[np.arange(300), labels] = 0.9
     probabilities[250:] = (0.4, 0.35, 0.25)
     copy.write_predictions(
-        "answers-validation.safetensors", Predictions(labels, probabilities, np.zeros((300, 16), np.uint8))
+        "predictions-validation.safetensors", Predictions(labels, probabilities, np.zeros((300, 16), np.uint8))
     )
     return copy
 

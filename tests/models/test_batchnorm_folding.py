@@ -105,7 +105,7 @@ def test_a_copy_has_its_own_weights_and_leaves_the_model_and_the_callers_random_
 
 
 def test_the_network_that_fast_is_made_of_loses_all_its_normalization():
-    """Linear convolution, maximum, normalisation, activation: the scales are positive, so nothing needs to remain."""
+    """Linear convolution, maximum, normalization, activation: the scales are positive, so nothing needs to remain."""
     x = inputs = keras.Input((32, 32, 3))
     x = layers.Rescaling(1 / 127.5, -1)(x)
     x = layers.Conv2D(8, 2, activation="silu")(x)

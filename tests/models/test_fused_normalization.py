@@ -41,7 +41,7 @@ def as_numpy(tensor):
 
 
 def reference(x, gamma, beta, upstream, epsilon):
-    """Batch normalisation and its gradients in float64, from the paper."""
+    """Batch normalization and its gradients in float64, from the paper."""
     x, upstream = x.astype(np.float64), upstream.astype(np.float64)
     axes = (0, 1, 2)
     mean, variance = x.mean(axes), x.var(axes)

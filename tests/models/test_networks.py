@@ -82,7 +82,7 @@ def test_weights_are_checked_before_they_are_taken():
 
 @pytest.mark.parametrize("name", OTHER)
 def test_the_probability_model_ends_in_a_softmax_of_the_network(name):
-    recipe = get_recipe(name).with_settings({"start_size": 1, "end_size": 1, "views": 1})
+    recipe = get_recipe(name).with_settings({"initial_scale": 1, "final_scale": 1, "tta_views": 1})
     network = build_network(recipe, height=32, width=32, classes=5)
     model = build_probability_model(recipe, height=32, width=32, classes=5)
     images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)

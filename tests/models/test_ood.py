@@ -110,13 +110,13 @@ def test_predict_reports_what_is_unlike_the_training_images(tiny_run, strange):
     statistics = EarlyStatistics(predictor.model)(images.__getitem__, len(images))
     # 18 times to 1,000 times as far, with networks of two recipes, with AVX2 and with AVX-512.
     assert squared_distances(statistics, known["mean"], known["whitening"]).min() > 3 * known["distances"].max()
-    n = tiny_run.calibration().images
+    n = tiny_run.calibration().num_images
     as_surprising = (known["surprises"] >= np.log(n + 1) - 1e-5).sum()
     scores = [one.ood_score or 0 for one in saccade.predict(tiny_run, str(strange), ood=True)]
     assert len(scores) == len(images)
     assert np.max(scores) <= (as_surprising + 1) / (n + 1)
     assert all(one.ood_score is None for one in saccade.predict(tiny_run, str(strange)))
-    result = CliRunner().invoke(cli, ["predict", str(tiny_run.path), str(strange), "--familiarity", "--csv"])
+    result = CliRunner().invoke(cli, ["predict", str(tiny_run.path), str(strange), "--ood", "--csv"])
     rows = list(csv.DictReader(io.StringIO(result.stdout)))
     assert [float(row["ood_score"]) for row in rows] == pytest.approx(scores, abs=1e-4)
 
@@ -127,6 +127,6 @@ def test_what_is_damaged_or_missing_is_reported(run_copy, strange):
     run_copy.write_ood_statistics(arrays | {"mean": arrays["mean"][:-1]})
     with pytest.raises(RunError, match="is damaged"):
         saccade.predict(run_copy, str(strange), ood=True)
-    (run_copy.path / "familiarity.safetensors").unlink()
+    (run_copy.path / "ood.safetensors").unlink()
     with pytest.raises(RunError, match="does not know what is familiar"):
         saccade.predict(run_copy, str(strange), ood=True)

@@ -6,7 +6,7 @@ from saccade.models.build import build_network, build_probability_model
 from saccade.models.weights import assign, named_weights
 from saccade.recipes import get_recipe
 
-FULL_SIZE = get_recipe("fast").with_settings({"start_size": 1, "end_size": 1})
+FULL_SIZE = get_recipe("fast").with_settings({"initial_scale": 1, "final_scale": 1})
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_a_mirrored_image_gets_nearly_the_prediction_of_the_image(images):
 
 
 def test_a_model_shrinks_images_as_training_does():
-    recipe = get_recipe("fast").with_settings({"end_size": 0.75})
+    recipe = get_recipe("fast").with_settings({"final_scale": 0.75})
     images = np.random.default_rng(2).integers(0, 256, (5, 32, 16, 3)).astype(np.uint8)
     network = build_network(recipe, height=24, width=12, classes=4)
     model = build_probability_model(recipe, height=32, width=16, classes=4, tta_views=1)

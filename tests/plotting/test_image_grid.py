@@ -27,7 +27,7 @@ def test_images_keep_their_proportions_and_words_their_places():
     assert heights[1] > top
     assert heights[2] < bottom
     assert [words[name].get_color() for name in ("above", "below", "under")] == ["green", "red", "blue"]
-    assert len(axes.patches) == 1  # the frame of the only one that has a colour
+    assert len(axes.patches) == 1  # the frame of the only one that has a color
 
 
 def test_without_images_there_is_a_title(tmp_path):

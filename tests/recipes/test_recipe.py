@@ -26,9 +26,9 @@ def test_an_unknown_key_names_the_nearest():
         ("learning_rate", "nan"),
         ("learning_rate", "inf"),
         ("keep", "first"),
-        ("validation", "0.9"),
+        ("validation_split", "0.9"),
         ("network", "resnet"),
-        ("flip", "perhaps"),
+        ("horizontal_flip", "perhaps"),
         ("seed", "-3"),
         ("image_size", "4"),
     ],
@@ -41,9 +41,9 @@ def test_a_bad_value_is_refused_with_what_was_expected(key, value):
 
 def test_text_is_read_as_the_type_of_its_key():
     recipe = get_recipe("quick").with_settings(
-        {"batch_size": "64", "flip": "no", "image_size": "48", "shift": "0.2", "keep": "best"}
+        {"batch_size": "64", "horizontal_flip": "no", "image_size": "48", "translate": "0.2", "keep": "best"}
     )
-    assert (recipe.batch_size, recipe.flip, recipe.image_size, recipe.shift) == (64, False, 48, 0.2)
+    assert (recipe.batch_size, recipe.horizontal_flip, recipe.image_size, recipe.translate) == (64, False, 48, 0.2)
     assert recipe.with_settings({"image_size": "none"}).image_size is None
 
 
@@ -91,7 +91,7 @@ def test_the_recipes_are_the_tutorials():
         "folder": (10, 0),
     }
     for name, recipe in tutorials.items():
-        assert (recipe.shift, recipe.flip) == (0.1, True)
+        assert (recipe.translate, recipe.horizontal_flip) == (0.1, True)
         assert recipe.learning_rate_at(1, batch_size=32) == pytest.approx(0.001)  # in batches of the tutorials' size
         assert recipe.rotation == (15 if name == "scheduled" else 0)
 
@@ -115,7 +115,7 @@ def test_a_recipe_survives_json():
 
 
 def test_images_grow_to_their_final_size():
-    recipe = get_recipe("fast").with_settings({"start_size": 0.5, "end_size": 0.8125, "augmented_epochs": 8})
+    recipe = get_recipe("fast").with_settings({"initial_scale": 0.5, "final_scale": 0.8125, "augmented_epochs": 8})
     sizes = [recipe.training_size(epoch, 32, 64) for epoch in range(8)]
     assert sizes[0] == (16, 32)
     assert sizes == sorted(sizes) == [(side, 2 * side) for side, _ in sizes]
@@ -138,7 +138,7 @@ def test_small_images_are_not_shrunk_to_nothing():
 
 
 def test_a_linear_schedule_falls_with_the_work_done():
-    recipe = get_recipe("fast").with_settings({"learning_rate": 0.1, "warm_up": 0})
+    recipe = get_recipe("fast").with_settings({"learning_rate": 0.1, "warmup_epochs": 0})
     rates = [recipe.learning_rate_at(epoch, part) for epoch in range(recipe.epochs) for part in (0, 0.5)]
     assert rates[0] == 0.1
     assert rates == sorted(rates, reverse=True)
@@ -148,14 +148,14 @@ def test_a_linear_schedule_falls_with_the_work_done():
 
 
 def test_the_learning_rate_rises_at_first():
-    recipe = get_recipe("two-phase").with_settings({"warm_up": 2, "learning_rate": 0.01})
+    recipe = get_recipe("two-phase").with_settings({"warmup_epochs": 2, "learning_rate": 0.01})
     assert recipe.learning_rate_at(0) == 0
     assert recipe.learning_rate_at(1) == pytest.approx(0.005)
     assert recipe.learning_rate_at(2) == pytest.approx(0.01)
 
 
 def test_few_images_go_in_smaller_batches_at_a_smaller_rate():
-    recipe = get_recipe("fast").with_settings({"batch_size": 500, "least_steps": 50, "learning_rate": 0.1})
+    recipe = get_recipe("fast").with_settings({"batch_size": 500, "min_steps_per_epoch": 50, "learning_rate": 0.1})
     assert [recipe.batch_size_for(n) for n in (50_000, 5000, 1000, 30)] == [500, 100, 20, 16]
     assert recipe.learning_rate_at(0, 0, 125) == pytest.approx(0.05)
     assert get_recipe("folder").batch_size_for(10) == 32
@@ -168,15 +168,15 @@ def test_every_key_can_be_set_by_the_text_that_shows_its_value():
             key: str(value).lower() if value in (True, False, None) else str(value) for key, value in values.items()
         }
         assert entry.recipe.with_settings(settings) == entry.recipe
-    assert get_recipe("fast").with_settings({"views": "1"}).views == 1
-    with pytest.raises(RecipeError, match="'views'"):
-        get_recipe("fast").with_settings({"views": "2"})
+    assert get_recipe("fast").with_settings({"tta_views": "1"}).tta_views == 1
+    with pytest.raises(RecipeError, match="'tta_views'"):
+        get_recipe("fast").with_settings({"tta_views": "2"})
 
 
 def test_augmentation_is_without_effect_where_no_epoch_is_augmented():
-    keys = ["shift", "flip", "learning_rate"]
-    assert get_recipe("folder").keys_without_effect(keys) == ["shift", "flip"]
+    keys = ["translate", "horizontal_flip", "learning_rate"]
+    assert get_recipe("folder").keys_without_effect(keys) == ["translate", "horizontal_flip"]
     assert get_recipe("folder").with_settings({"augmented_epochs": 1}).keys_without_effect(keys) == []
     # One epoch of a transfer fits the head alone, to each image and its mirror image.
-    assert get_recipe("transfer").with_epochs(1).keys_without_effect(keys) == ["shift"]
+    assert get_recipe("transfer").with_epochs(1).keys_without_effect(keys) == ["translate"]
     assert get_recipe("transfer").keys_without_effect(keys) == []

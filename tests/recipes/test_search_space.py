@@ -26,8 +26,10 @@ def test_a_recipes_own_ranges_hold_its_values_and_every_corner_of_them_is_a_reci
 
 def test_what_is_named_replaces_adds_and_removes():
     own = search_space(FAST, {})
-    space = search_space(FAST, {"learning_rate": "0.1..0.2", "rotation": "0..20", "flip": None, "shift": None})
-    assert space.keys() == own.keys() - {"flip", "shift"} | {"rotation"}
+    space = search_space(
+        FAST, {"learning_rate": "0.1..0.2", "rotation": "0..20", "horizontal_flip": None, "translate": None}
+    )
+    assert space.keys() == own.keys() - {"horizontal_flip", "translate"} | {"rotation"}
     assert space["learning_rate"] == Range(low=0.1, high=0.2)
     assert space["batch_size"] == own["batch_size"]
 
@@ -40,7 +42,7 @@ def test_what_is_named_replaces_adds_and_removes():
         ("label_smoothing", "0..0.5", Range(low=0, high=0.5)),
         ("batch_size", "16..512", Range(low=16, high=512, log=True, whole=True)),
         ("batch_size", "64, 128", Choices(values=(64, 128))),
-        ("flip", "true,false", Choices(values=(True, False))),
+        ("horizontal_flip", "true,false", Choices(values=(True, False))),
         ("optimizer", "adam,muon", Choices(values=("adam", "muon"))),
         ("network", "fast", Choices(values=("fast",))),
     ],
@@ -55,12 +57,12 @@ def test_a_range_is_of_the_keys_own_type_and_logarithmic_where_its_ends_are_tenf
         ("learning_rat", "0.1..1", "did you mean 'learning_rate'?"),
         ("name", "a,b", "a recipe has no key 'name'"),
         ("seed", "0..9", "'seed' can't be tuned"),
-        ("views", "1,6", "validation answers by one view"),
+        ("tta_views", "1,6", "validation answers by one view"),
         ("learning_rate", "0.1..20", "'learning_rate' can't be '20'"),
         ("learning_rate", "0.5..0.1", "the range of 'learning_rate' is empty"),
         ("learning_rate", "", "'learning_rate' can't be ''"),
         ("batch_size", "1.5..8", "'batch_size' can't be '1.5'"),
-        ("flip", "false..true", "is no number, so it has no range"),
+        ("horizontal_flip", "false..true", "is no number, so it has no range"),
         ("optimizer", "adam,sgd", "'optimizer' can't be 'sgd'"),
     ],
 )

@@ -45,7 +45,7 @@ def test_the_history_holds_no_clock_times(tiny_run):
 def test_the_kept_images_are_validation_images(tiny_run):
     images, labels = tiny_run.validation_images()
     assert images.shape == (len(labels), 32, 32, 3)
-    assert len(labels) == tiny_run.data.images["validation"] == 12
+    assert len(labels) == tiny_run.data.num_images["validation"] == 12
     assert sorted(np.bincount(labels)) == [4, 4, 4]
 
 
@@ -108,10 +108,10 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
 def test_results_are_removed_and_what_belongs_to_the_user_stays(run_copy):
     run = run_copy
     results = {
-        *("report.json", "answers.safetensors", "confusion_matrix.png", "predictions.png", "report.html"),
-        *("report-validation.json", "answers-train.safetensors", "robustness.json", "robustness-train.png"),
+        *("report.json", "predictions.safetensors", "confusion_matrix.png", "predictions.png", "report.html"),
+        *("report-validation.json", "predictions-train.safetensors", "robustness.json", "robustness-train.png"),
         *("report-test-photos-1a2b3c4d.json", "predictions-test-two-words-1a2b3c4d.png"),
-        *("answers-validation.safetensors",),
+        *("predictions-validation.safetensors",),
     }
     own = {"report-final.json", "report-test-notes.json", "exports/report.json", "robustness.txt", "my-report.html"}
     before = {path.name for path in run.path.iterdir()} - results

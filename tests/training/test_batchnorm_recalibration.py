@@ -1,4 +1,4 @@
-"""The averages of batch normalisation, taken anew, against float64."""
+"""The averages of batch normalization, taken anew, against float64."""
 
 import keras
 import numpy as np
@@ -35,7 +35,9 @@ def test_they_are_those_of_the_network_as_it_stands(training, dtype):
     training_model = make_training_model(stock, dtype)
     norm = training_model.get_layer("norm")
     norm.moving_mean.assign([100.0] * 4)
-    recipe = get_recipe("quick").with_settings({"batch_size": 120, "least_steps": 0, "statistics_batches": 3})
+    recipe = get_recipe("quick").with_settings(
+        {"batch_size": 120, "min_steps_per_epoch": 0, "batchnorm_recalibration_batches": 3}
+    )
     FreshStatistics(training_model, recipe)(training, epoch=0)
     # One batch of all 120 images: no more are there, and the order does not matter.
     convolution = stock.get_layer("convolution")
@@ -47,7 +49,9 @@ def test_they_are_those_of_the_network_as_it_stands(training, dtype):
 
 def test_several_batches_are_averaged(training):
     training_model = make_training_model(small_network(), "float32")
-    recipe = get_recipe("quick").with_settings({"batch_size": 40, "least_steps": 0, "statistics_batches": 3})
+    recipe = get_recipe("quick").with_settings(
+        {"batch_size": 40, "min_steps_per_epoch": 0, "batchnorm_recalibration_batches": 3}
+    )
     FreshStatistics(training_model, recipe)(training, epoch=4)
     outputs = np.float64(training_model.get_layer("convolution")(training.take(slice(None)).astype(np.float32) / 255))
     # The weights of three batches in an average of momentum 0.9 differ by a fifth at most.
@@ -59,7 +63,9 @@ def test_frozen_layers_keep_theirs(training):
     norm = training_model.get_layer("norm")
     norm.moving_mean.assign([1.0, 2.0, 3.0, 4.0])
     norm.trainable = False
-    recipe = get_recipe("quick").with_settings({"batch_size": 40, "least_steps": 0, "statistics_batches": 3})
+    recipe = get_recipe("quick").with_settings(
+        {"batch_size": 40, "min_steps_per_epoch": 0, "batchnorm_recalibration_batches": 3}
+    )
     FreshStatistics(training_model, recipe)(training, epoch=0)
     np.testing.assert_array_equal(norm.moving_mean, [1.0, 2.0, 3.0, 4.0])
     np.testing.assert_array_equal(norm.moving_variance, [1.0, 1.0, 1.0, 1.0])
@@ -68,6 +74,8 @@ def test_frozen_layers_keep_theirs(training):
 def test_without_them_nothing_changes(training):
     training_model = make_training_model(small_network(), "float32")
     before = [variable.numpy().copy() for variable in training_model.variables]
-    FreshStatistics(training_model, get_recipe("quick").with_settings({"statistics_batches": 0}))(training, epoch=0)
+    FreshStatistics(training_model, get_recipe("quick").with_settings({"batchnorm_recalibration_batches": 0}))(
+        training, epoch=0
+    )
     for one, other in zip(before, training_model.variables, strict=True):
         np.testing.assert_array_equal(one, other)

@@ -38,7 +38,7 @@ def test_the_temperature_undoes_what_makes_confidence_wrong(sharpness):
     labels, probabilities = drawn(sharpness=sharpness)
     calibration = fit_temperature(labels, probabilities)
     assert calibration.temperature == pytest.approx(sharpness, rel=0.05)
-    assert calibration.images == len(labels)
+    assert calibration.num_images == len(labels)
     mended = at_temperature(probabilities, calibration.temperature)
     assert measure(labels, mended).expected_calibration_error < 0.02
     unmended = measure(labels, probabilities).expected_calibration_error
@@ -80,14 +80,14 @@ def test_dividing_the_logits_of_every_network_is_what_its_probabilities_say(name
 
 def test_with_six_views_the_temperature_is_the_best_one_for_what_the_run_says(tiny_folder, tmp_path):
     # At 16 pixels `quick` has a quarter of its weights.
-    settings = {"views": 6, "image_size": 16, "batch_size": 12, "statistics_batches": 5}
+    settings = {"tta_views": 6, "image_size": 16, "batch_size": 12, "batchnorm_recalibration_batches": 5}
     run = saccade.train(
         tiny_folder, recipe="quick", epochs=1, settings=settings, out=tmp_path / "run", progress=False
     )  # fmt: skip
-    kept = run.predictions("answers-validation.safetensors")
-    validation = splits_of(saccade.load(tiny_folder, image_size=16), validation=run.recipe.validation, seed=0)[
-        "validation"
-    ]
+    kept = run.predictions("predictions-validation.safetensors")
+    validation = splits_of(
+        saccade.load(tiny_folder, image_size=16), validation_split=run.recipe.validation_split, seed=0
+    )["validation"]
     np.testing.assert_array_equal(kept.labels, validation.labels)
     images = validation.take(slice(None))
     predictor = Predictor.from_run(run)
@@ -108,11 +108,11 @@ def test_with_six_views_the_temperature_is_the_best_one_for_what_the_run_says(ti
 def test_every_way_from_a_run_to_probabilities_goes_by_its_temperature(tiny_run):
     calibration = tiny_run.calibration()
     assert calibration is not None
-    assert calibration.images == tiny_run.data.images["validation"]
+    assert calibration.num_images == tiny_run.data.num_images["validation"]
     assert calibration.log_loss_after <= calibration.log_loss_before
     assert tiny_run.temperature != 1
     images, labels = tiny_run.validation_images()
-    predictions = tiny_run.predictions("answers-validation.safetensors")
+    predictions = tiny_run.predictions("predictions-validation.safetensors")
     predicted = Predictor.from_run(tiny_run).probabilities(images)
     np.testing.assert_allclose(
         keras.models.load_model(tiny_run.path / "model.keras").predict(images), predicted, atol=1e-5
@@ -123,7 +123,12 @@ def test_every_way_from_a_run_to_probabilities_goes_by_its_temperature(tiny_run)
 
 def test_without_validation_images_the_temperature_is_1_and_that_is_reported(tiny_folder, tmp_path):
     run = saccade.train(
-        tiny_folder, recipe="scheduled", epochs=1, settings={"validation": 0}, out=tmp_path / "run", progress=False
+        tiny_folder,
+        recipe="scheduled",
+        epochs=1,
+        settings={"validation_split": 0},
+        out=tmp_path / "run",
+        progress=False,
     )
     assert run.calibration() is None
     assert run.temperature == 1

@@ -14,7 +14,7 @@ def trained(data, out, recipe, **settings):
 
 
 def test_a_constant_rate_held_makes_two_trainings_the_one_that_is_as_long(tiny_folder, tmp_path):
-    # Dropout, batch normalisation and both phases, as in `two-phase`, in a network that is sooner compiled.
+    # Dropout, batch normalization and both phases, as in `two-phase`, in a network that is sooner compiled.
     long = trained(tiny_folder, tmp_path / "long", "scheduled", plain_epochs=1, augmented_epochs=3)
     short = trained(tiny_folder, tmp_path / "short", "scheduled", plain_epochs=1, augmented_epochs=1)
     before = {path.name: path.read_bytes() for path in short.path.iterdir() if path.is_file()}
@@ -33,7 +33,7 @@ def test_a_constant_rate_held_makes_two_trainings_the_one_that_is_as_long(tiny_f
 
 @pytest.mark.nightly
 def test_fast_is_extended_at_its_final_size_and_by_its_last_rate(tiny_folder, tmp_path):
-    run = trained(tiny_folder, tmp_path / "run", "fast", augmented_epochs=2, least_steps=0)
+    run = trained(tiny_folder, tmp_path / "run", "fast", augmented_epochs=2, min_steps_per_epoch=0)
     more = saccade.extend(run, 2, schedule="anneal", out=tmp_path / "more", progress=False)
     rates = [record.learning_rate for record in more.history()]
     assert rates[2] == pytest.approx(rates[1])
@@ -60,7 +60,7 @@ def test_an_extension_that_was_killed_is_resumed(tiny_folder, tmp_path, monkeypa
     ("schedule", "rates"), [("hold", [0.25, 0.25]), ("anneal", [0.25, 0.125]), ("restart", [1.0, 0.5])]
 )
 def test_what_the_learning_rate_does_after_a_linear_schedule(schedule, rates):
-    recipe = get_recipe("fast").with_settings({"learning_rate": 1, "start_size": 1, "end_size": 1}).with_epochs(4)
+    recipe = get_recipe("fast").with_settings({"learning_rate": 1, "initial_scale": 1, "final_scale": 1}).with_epochs(4)
     longer = recipe.extended(4, 2, schedule)
     assert [longer.learning_rate_at(epoch) for epoch in (4, 5)] == pytest.approx(rates)
     # A smaller batch scales each of them.

@@ -31,14 +31,14 @@ def fixed_run(tiny_folder, fixes, tmp_path_factory):
 def test_the_run_records_what_was_applied(fixed_run, tiny_folder, fixes):
     data = saccade.load(tiny_folder)
     assert (fixed_run.path / "fixes.csv").read_text() == FIXES
-    assert "fixes applied: 1 image dropped, 1 relabelled" in fixed_run.data.notes
-    assert fixed_run.data.images["train"] + fixed_run.data.images["validation"] == 119
+    assert "fixes applied: 1 image dropped, 1 relabeled" in fixed_run.data.notes
+    assert fixed_run.data.num_images["train"] + fixed_run.data.num_images["validation"] == 119
     assert fixed_run.data_fingerprint == saccade.load(tiny_folder, fixes=fixes).fingerprint != data.fingerprint
 
 
 def test_evaluate_applies_the_runs_own_fixes(fixed_run):
     report = saccade.evaluate(fixed_run, split="train")
-    assert report.n == fixed_run.data.images["train"]
+    assert report.n == fixed_run.data.num_images["train"]
     assert report.data_fingerprint == fixed_run.data_fingerprint
 
 

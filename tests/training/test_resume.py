@@ -66,10 +66,10 @@ def crashed_at(step, monkeypatch, data, out, recipe, **settings):
 
 
 CASES: dict[str, tuple[dict[str, Any], int]] = {
-    # Dropout, batch normalisation and Adam, across the border of its two phases.
+    # Dropout, batch normalization and Adam, across the border of its two phases.
     "two-phase": ({"plain_epochs": 1, "augmented_epochs": 1}, 12),
     # Muon, and images that grow; at the eleventh step the stem has stopped learning.
-    "fast": ({"augmented_epochs": 2, "least_steps": 0}, 11),
+    "fast": ({"augmented_epochs": 2, "min_steps_per_epoch": 0}, 11),
     # The best weights so far come from an epoch before the crash.
     "folder": ({"plain_epochs": 4, "keep": "best", "patience": 2, "learning_rate": 0.003}, 25),
 }

@@ -37,15 +37,15 @@ def splits_in(run):
 
 def begun(folder, out):
     """A run as a training makes it before its first step."""
-    dataset, recipe = saccade.load(folder), get_recipe("quick").with_settings({"validation": 0.2})
-    return create_run(out, dataset, recipe, splits_of(dataset, validation=0.2, seed=0), "float32")
+    dataset, recipe = saccade.load(folder), get_recipe("quick").with_settings({"validation_split": 0.2})
+    return create_run(out, dataset, recipe, splits_of(dataset, validation_split=0.2, seed=0), "float32")
 
 
 def test_a_run_says_which_image_was_in_which_split(folder, tmp_path):
     run = begun(folder, tmp_path / "run")
     found = splits_in(run)
     assert len(found) == 100
-    for split, count in run.data.images.items():
+    for split, count in run.data.num_images.items():
         assert sum(each == split for each in found.values()) == count
     assert set(found) == {f"{name}/{number:02}.png" for name in ("left", "right") for number in range(50)}
 
@@ -58,9 +58,9 @@ def test_images_keep_their_split_when_others_are_added(folder, tmp_path):
             noise(random).save(folder / name / f"{number:02}.png")
         # A copy of an image that is there must not end up on another side of it.
         shutil.copy(folder / name / "00.png", folder / name / "copy of 00.png")
-    settings = {"validation": 0.2, "seed": 7}
+    settings = {"validation_split": 0.2, "seed": 7}
     second = saccade.train(
-        folder, recipe="folder", epochs=1, out=tmp_path / "second", settings=settings, split_from=first.path,
+        folder, recipe="folder", epochs=1, out=tmp_path / "second", settings=settings, reuse_split=first.path,
         progress=False,
     )  # fmt: skip
     before, after = splits_in(first), splits_in(second)
@@ -114,7 +114,7 @@ def test_a_damaged_split_is_an_error_that_names_the_file(folder, tmp_path, damag
     text = (run.path / "split.csv").read_text()
     (run.path / "split.csv").write_text(damage(text))
     with pytest.raises(RunError, match=r"split\.csv' is damaged") as caught:
-        saccade.train(folder, split_from=run.path)
+        saccade.train(folder, reuse_split=run.path)
     assert found in str(caught.value.found)
     (run.path / "split.csv").unlink()
     with pytest.raises(RunError, match=r"split\.csv' can't be read"):

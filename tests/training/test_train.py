@@ -73,7 +73,7 @@ def test_a_few_epochs_learn_real_digits(tiny_folder, tmp_path):
 @pytest.mark.nightly
 def test_the_default_recipe_learns_from_few_images(tmp_path):
     """Of the ten digits, 1,438 images."""
-    half = {"start_size": 0.4, "end_size": 0.5}  # of each side, which is a quarter of the work
+    half = {"initial_scale": 0.4, "final_scale": 0.5}  # of each side, which is a quarter of the work
     run = saccade.train("digits", out=tmp_path / "run", epochs=3, settings=half, progress=False)
     assert run.recipe.name == "fast"
     assert run.history()[-1].accuracy > 0.9
@@ -101,7 +101,7 @@ def test_another_seed_gives_other_weights(two_epochs_of, tiny_folder, tmp_path):
 
 def test_the_second_phase_goes_on_with_weights_and_optimizer_state(tiny_folder, tmp_path):
     """With moves of no length the two phases must do what one long phase does."""
-    still = {"shift": 0, "flip": False}
+    still = {"translate": 0, "horizontal_flip": False}
     two = train_tiny(tiny_folder, tmp_path / "two", epochs=None, plain_epochs=2, augmented_epochs=1, **still)
     one = train_tiny(tiny_folder, tmp_path / "one", epochs=None, plain_epochs=3, augmented_epochs=0)
     for key, value in one.weights().items():
@@ -117,7 +117,7 @@ def test_training_agrees_with_stock_keras(tiny_folder, tmp_path):
     from saccade.data.splits import splits_of
 
     run = train_tiny(tiny_folder, tmp_path / "run", epochs=1, batch_size=16, compute="float32")
-    training = splits_of(saccade.load(tiny_folder), validation=0.1, seed=0)["train"]
+    training = splits_of(saccade.load(tiny_folder), validation_split=0.1, seed=0)["train"]
     model = build_network(run.recipe, height=32, width=32, classes=3)
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
     losses, counts = [], []
@@ -156,7 +156,7 @@ def test_patience_ends_a_training_that_no_longer_gains(tiny_folder, tmp_path):
 
 @pytest.fixture(scope="module")
 def rare_and_common(tmp_path_factory):
-    """A folder of grey images, 30 of a rare class and 270 of a common one, and 400 more of the rare one.
+    """A folder of gray images, 30 of a rare class and 270 of a common one, and 400 more of the rare one.
 
     Their brightness overlaps: where an image is as likely to be of either class, nine common ones are to one rare one.
     """
@@ -187,7 +187,7 @@ def test_class_weights_lift_the_rare_class(rare_and_common, tmp_path):
         return saccade.train(
             root, recipe="folder", epochs=15, out=tmp_path / f"{seed}-{class_weights}", progress=False,
             settings={
-                "seed": seed, "class_weights": class_weights, "image_size": 8, "batch_size": 32, "validation": 0,
+                "seed": seed, "class_weights": class_weights, "image_size": 8, "batch_size": 32, "validation_split": 0,
                 "learning_rate": 0.003, "augmented_epochs": 0,
             },
         )  # fmt: skip
@@ -208,19 +208,19 @@ def test_class_weights_lift_the_rare_class(rare_and_common, tmp_path):
 def test_validation_images_are_never_trained_on(tiny_run, tiny_folder):
     from saccade.data.splits import splits_of
 
-    splits = splits_of(saccade.load(tiny_folder), validation=0.1, seed=tiny_run.recipe.seed)
+    splits = splits_of(saccade.load(tiny_folder), validation_split=0.1, seed=tiny_run.recipe.seed)
     names = {name: set(split.names) for name, split in splits.items()}
     assert not names["train"] & names["validation"]
     assert not (names["train"] | names["validation"]) & names["test"]
-    assert {name: len(split) for name, split in splits.items()} == tiny_run.data.images
+    assert {name: len(split) for name, split in splits.items()} == tiny_run.data.num_images
 
 
 def test_no_validation_split_on_request(tiny_folder, tmp_path):
-    run = train_tiny(tiny_folder, tmp_path / "run", validation=0)
+    run = train_tiny(tiny_folder, tmp_path / "run", validation_split=0)
     assert run.history()[0].validation_accuracy is None
     assert len(run.validation_images()[1]) == 0
     with pytest.raises(TrainingError, match="without validation images"):
-        train_tiny(tiny_folder, tmp_path / "best", validation=0, keep="best")
+        train_tiny(tiny_folder, tmp_path / "best", validation_split=0, keep="best")
 
 
 def test_a_run_is_never_overwritten(tiny_run, tiny_folder):
@@ -250,7 +250,7 @@ def test_a_training_that_diverges_says_so(run_copy, tiny_folder):
 
     network = build_network(run_copy.recipe, height=32, width=32, classes=3)
     network.get_layer("logits").bias.assign([np.nan] * 3)
-    splits = splits_of(saccade.load(tiny_folder), validation=0.1, seed=0)
+    splits = splits_of(saccade.load(tiny_folder), validation_split=0.1, seed=0)
     with pytest.raises(TrainingError, match="diverged") as caught:
         fit(Networks(network, network), splits, run_copy, progress=SilentProgress(), stop=StopRequest())
     assert "--set learning_rate=0.0002" in str(caught.value.remedy)
@@ -267,12 +267,12 @@ def test_a_weight_that_the_last_step_made_infinite_ends_the_training(run_copy, t
         def on_batch_end(self, images, loss, accuracy):
             losses.append(loss)
 
-    # In training, normalisation goes by the batch: what it will go by afterwards does not touch the loss.
+    # In training, normalization goes by the batch: what it will go by afterward does not touch the loss.
     losses: list[float] = []
     network = build_network(get_recipe("classic"), height=32, width=32, classes=3)
     network.get_layer("norm3b").moving_mean.assign([np.inf] * 128)
-    run = replace(run_copy, recipe=run_copy.recipe.with_settings({"statistics_batches": 0}))
-    splits = splits_of(saccade.load(tiny_folder), validation=0.1, seed=0)
+    run = replace(run_copy, recipe=run_copy.recipe.with_settings({"batchnorm_recalibration_batches": 0}))
+    splits = splits_of(saccade.load(tiny_folder), validation_split=0.1, seed=0)
     with pytest.raises(TrainingError, match="diverged"):
         fit(Networks(network, network), splits, run, progress=Losses(), stop=StopRequest())
     assert np.isfinite(losses).all()

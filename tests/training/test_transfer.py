@@ -14,19 +14,19 @@ from saccade.inference.onnx_model import light_model
 from saccade.inference.predictor import Predictor
 from saccade.models.backbones import BACKBONES
 from saccade.models.head import without_head
-from saccade.training.pretrained import Source
+from saccade.training.pretrained import PretrainedModel
 from saccade.training.progress import SilentProgress
 
 # Digits are not mirrored: with mirrored ones, networks of three seeds had 25 to 31 of the 40 right, without 31 or 32.
-FEW = {"plain_epochs": 1, "augmented_epochs": 2, "flip": False}
+FEW = {"plain_epochs": 1, "augmented_epochs": 2, "horizontal_flip": False}
 # Frozen layers keep the averages that they brought, whatever is taken anew for the others.
-ALL = FEW | {"keep": "last", "statistics_batches": 2}
+ALL = FEW | {"keep": "last", "batchnorm_recalibration_batches": 2}
 
 
 @pytest.fixture(scope="module")
 def source(narrow_fast, tiny_folder, tmp_path_factory):
     """A run of a narrow `fast` on the three digits."""
-    settings = {"validation": 0.2, "views": 1, "start_size": 1, "end_size": 1}
+    settings = {"validation_split": 0.2, "tta_views": 1, "initial_scale": 1, "final_scale": 1}
     return saccade.train(
         tiny_folder, recipe="fast", epochs=5, out=tmp_path_factory.mktemp("source") / "run", settings=settings,
         progress=False,
@@ -72,7 +72,7 @@ def test_small_batches_are_learned_from_at_the_rates_of_large_ones(source):
 
 def test_it_tells_classes_apart_that_its_source_never_saw(transferred):
     assert saccade.evaluate(transferred).n == 40
-    predictions = transferred.predictions("answers.safetensors")
+    predictions = transferred.predictions("predictions.safetensors")
     # 1.0 with each of four seeds; of answers by chance it is above 0.85 once in ten thousand times.
     assert roc_auc_score(predictions.labels, predictions.probabilities[:, 1]) > 0.85
     assert transferred.calibration() is not None
@@ -84,7 +84,12 @@ def test_only_a_head_leaves_the_network_as_it_was_and_equals_scikit_learns(sourc
     from sklearn.linear_model import LogisticRegression
 
     run = saccade.transfer(
-        others, source, epochs=1, out=tmp_path / "run", settings={"validation": 0, "flip": False}, progress=False
+        others,
+        source,
+        epochs=1,
+        out=tmp_path / "run",
+        settings={"validation_split": 0, "horizontal_flip": False},
+        progress=False,
     )
     for name, weight in source.weights().items():
         if not name.startswith("classes/"):
@@ -169,7 +174,7 @@ def test_without_what_it_brought_along_a_transfer_is_not_gone_on_with(source, ot
 
 
 def test_fine_tuning_that_harms_is_taken_back(source, others, tmp_path):
-    settings = FEW | {"learning_rate": 0.5, "validation": 0.3, "warm_up": 0}
+    settings = FEW | {"learning_rate": 0.5, "validation_split": 0.3, "warmup_epochs": 0}
     run = saccade.transfer(others, source, out=tmp_path / "run", settings=settings, progress=False)
     head, *_, last = [epoch.validation_accuracy or 0 for epoch in run.history()]
     assert head > last
@@ -188,7 +193,7 @@ def test_a_file_of_weights_is_a_source_as_good_as_its_run(source, others, tmp_pa
 
 
 def test_a_transferred_run_is_exported_reported_and_transferred_from(transferred, others, tmp_path):
-    assert saccade.export(transferred, format="onnx", out=tmp_path / "m.onnx").images > 0
+    assert saccade.export(transferred, format="onnx", out=tmp_path / "m.onnx").num_images > 0
     saccade.evaluate(transferred)
     card = saccade.report(transferred).card
     assert card is not None
@@ -199,15 +204,15 @@ def test_a_transferred_run_is_exported_reported_and_transferred_from(transferred
 
 def test_what_is_no_source_is_reported(tmp_path, tiny_folder, tiny_run, others):
     with pytest.raises(TrainingError, match="there is no source") as caught:
-        Source.of("MobileNetV3")
+        PretrainedModel.of("MobileNetV3")
     assert "MobileNetV3Small" in str(caught.value.remedy)
     (tmp_path / "some.h5").write_bytes(b"")
     with pytest.raises(TrainingError, match="no source of a transfer"):
-        Source.of(tmp_path / "some.h5")
+        PretrainedModel.of(tmp_path / "some.h5")
     with pytest.raises(TrainingError, match="goes with a network of keras"):
-        Source.of(tiny_run, tmp_path / "some.h5")
+        PretrainedModel.of(tiny_run, tmp_path / "some.h5")
     with pytest.raises(TrainingError, match="there is no file"):
-        Source.of("MobileNetV3Small", tmp_path / "none.h5")
+        PretrainedModel.of("MobileNetV3Small", tmp_path / "none.h5")
     with pytest.raises(TrainingError, match="a network that has learned"):
         saccade.train(tiny_folder, recipe="transfer", out=tmp_path / "run")
     with pytest.raises(TrainingError, match="that of its source"):
@@ -215,7 +220,7 @@ def test_what_is_no_source_is_reported(tmp_path, tiny_folder, tiny_run, others):
     with pytest.raises(TrainingError, match="don't fit a network for this data"):
         saccade.transfer(others, tiny_run, settings={"image_size": 48}, out=tmp_path / "run", progress=False)
     with pytest.raises(RecipeError, match="no fitted head"):
-        saccade.get_recipe("fast").with_settings({"keep": "helped"})
+        saccade.get_recipe("fast").with_settings({"keep": "if_improved"})
     assert not (tmp_path / "run").exists()
 
 
@@ -224,7 +229,7 @@ def test_weights_of_another_version_do_not_say_of_what_network_they_are(source, 
 
     save_file(source.weights(), tmp_path / "plain.safetensors")
     with pytest.raises(TrainingError, match="does not say of what network"):
-        Source.of(tmp_path / "plain.safetensors")
+        PretrainedModel.of(tmp_path / "plain.safetensors")
 
 
 def test_images_that_its_source_was_trained_on_are_not_held_out(tiny_run, tiny_folder, tmp_path):
@@ -279,7 +284,7 @@ def test_every_backbone_is_built_trained_saved_exported_and_reopened(name, other
 
     images = saccade.load(others, image_size=64).splits["train"].take(slice(0, 80, 4))
     settled(BACKBONES[name], 64, images).save_weights(tmp_path / "w.weights.h5")
-    settings = {"image_size": 64, "batch_size": 32, "least_steps": 0, "fine_tuned": 0.3}
+    settings = {"image_size": 64, "batch_size": 32, "min_steps_per_epoch": 0, "trainable_fraction": 0.3}
     run = saccade.transfer(
         others, name, weights=tmp_path / "w.weights.h5", epochs=2, settings=settings, out=tmp_path / "run",
         progress=False,
@@ -287,7 +292,7 @@ def test_every_backbone_is_built_trained_saved_exported_and_reopened(name, other
     assert [epoch.steps for epoch in run.history()] == [0, 2]
     assert saccade.evaluate(run).n == 40
     for form in ("keras", "savedmodel", "weights", "onnx", "litert"):
-        assert saccade.export(run, format=form).images > 0, form
+        assert saccade.export(run, format=form).num_images > 0, form
     again = saccade.predict(run.path / "run.onnx", others / "test")
     assert [one.top[0].class_name for one in again] == [
         one.top[0].class_name for one in saccade.predict(run, others / "test")

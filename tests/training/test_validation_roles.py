@@ -32,7 +32,7 @@ def train(data, out, progress=False, **settings):
 @pytest.fixture(scope="module")
 def halved(digits, tmp_path_factory):
     """A run whose weights were chosen by its validation images, which are enough to be halved."""
-    return train(digits, tmp_path_factory.mktemp("halved") / "run", keep="best", validation=0.5)
+    return train(digits, tmp_path_factory.mktemp("halved") / "run", keep="best", validation_split=0.5)
 
 
 def validation_of(run, dataset):
@@ -46,10 +46,10 @@ def validation_of(run, dataset):
 
 def test_images_that_choose_the_weights_are_not_those_that_calibrate(halved, digits):
     images, calibrating = validation_of(halved, digits)
-    assert len(images) == halved.data.images["validation"] > 100
+    assert len(images) == halved.data.num_images["validation"] > 100
     assert abs(calibrating.sum() - len(images) / 2) < 2
     calibration = halved.calibration()
-    assert calibration.images == calibrating.sum()
+    assert calibration.num_images == calibrating.sum()
     assert len(halved.ood_statistics()["distances"]) == calibrating.sum()
     # The accuracy by which the weights were chosen is that of the others.
     chosen_by = images.subset(np.flatnonzero(~calibrating))
@@ -59,11 +59,11 @@ def test_images_that_choose_the_weights_are_not_those_that_calibrate(halved, dig
 
 
 def test_the_run_says_how_many_images_chose_and_how_many_calibrated(halved, tmp_path, digits):
-    calibration, whole = halved.calibration(), halved.data.images["validation"]
+    calibration, whole = halved.calibration(), halved.data.num_images["validation"]
     assert calibration.selection == "other images"
-    assert calibration.selection_images == whole - calibration.images
+    assert calibration.num_selection_images == whole - calibration.num_images
     assert calibration.fitted_on == "59 validation images (59 others chose the weights)"
-    assert halved.status().validation_images == whole - calibration.images
+    assert halved.status().num_validation_images == whole - calibration.num_images
     saccade.evaluate(halved)
     report = CliRunner().invoke(cli, ["report", str(halved.path)])
     assert report.exit_code == 0, report.output
@@ -72,9 +72,9 @@ def test_the_run_says_how_many_images_chose_and_how_many_calibrated(halved, tmp_
     typed = ["train", "digits", "--recipe", "folder", "--epochs", "1", "--set", "keep=best", "--set", "image_size=8"]
     result = CliRunner().invoke(cli, [*typed, "--out", str(tmp_path / "told"), "--json"])
     found = json.loads(result.stdout)
-    whole = saccade.Run.open(tmp_path / "told").data.images["validation"]
-    assert found["validation_images"] == whole - whole // 2
-    assert found["calibration_images"] == whole // 2
+    whole = saccade.Run.open(tmp_path / "told").data.num_images["validation"]
+    assert found["num_validation_images"] == whole - whole // 2
+    assert found["num_calibration_images"] == whole // 2
     words = "\n".join(validation_in_words(halved))
     assert "the 118 validation images were divided into two halves: 59 chose the weights" in words
     assert "the other 59 calibrate" in words
@@ -82,7 +82,7 @@ def test_the_run_says_how_many_images_chose_and_how_many_calibrated(halved, tmp_
 
 
 def test_where_nothing_is_chosen_all_validation_images_calibrate(digits, tmp_path):
-    run = train(digits, tmp_path / "run", validation=0.5)
+    run = train(digits, tmp_path / "run", validation_split=0.5)
     images, calibrating = validation_of(run, digits)
     assert calibrating.all()
     assert run.calibration().selection == "none"
@@ -106,10 +106,10 @@ class Watching(SilentProgress):
 def test_few_images_are_predicted_by_weights_that_the_other_half_chose(digits, tmp_path):
     """Each half of the validation images chooses an epoch, and is answered as after the epoch of the other half."""
     watching = Watching(digits)
-    run = train(digits, tmp_path / "run", watching, keep="best", validation=0.2)
+    run = train(digits, tmp_path / "run", watching, keep="best", validation_split=0.2)
     calibration, predictions = run.calibration(), run.predictions(VALIDATION_PREDICTIONS)
     assert calibration.selection == "cross-fitted"
-    assert calibration.images == calibration.selection_images == len(predictions.labels) < 100
+    assert calibration.num_images == calibration.num_selection_images == len(predictions.labels) < 100
     assert calibration.fitted_on.endswith("(each half answered by weights that the other half chose)")
 
     from saccade.data.splits import second_half

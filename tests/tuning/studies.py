@@ -3,7 +3,7 @@
 from saccade.recipes import get_recipe
 
 # Its learning rate is far too small: whatever else is tried does better.
-POOR = get_recipe("folder").with_settings({"plain_epochs": 4, "validation": 0.3, "learning_rate": 1e-7})
+POOR = get_recipe("folder").with_settings({"plain_epochs": 4, "validation_split": 0.3, "learning_rate": 1e-7})
 SEARCH = {"learning_rate": "0.0005..0.01", "batch_size": "16,32", "label_smoothing": None}
 
 # The other way round: the recipe as it is stays the best, so that nothing is trained at the end.

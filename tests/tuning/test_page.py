@@ -15,18 +15,18 @@ from saccade.tuning.result import Trial, Tuning
 SPACE: SearchSpace = {
     "learning_rate": Range(low=1e-4, high=1e-2, log=True),
     "batch_size": Range(low=16, high=64, whole=True),
-    "flip": Choices(values=(True, False)),
+    "horizontal_flip": Choices(values=(True, False)),
     "optimizer": Choices(values=("adam",)),
 }
 
 
 def trial(number, rate, batch, flip, *, state="complete", accuracy=0.5, reason=None):
-    settings = {"learning_rate": rate, "batch_size": batch, "flip": flip, "optimizer": "adam"}
+    settings = {"learning_rate": rate, "batch_size": batch, "horizontal_flip": flip, "optimizer": "adam"}
     return Trial(number, settings, state, accuracy, (0.1, 0.2), 2.0, reason)
 
 
 TRIALS = (
-    Trial(0, {"flip": True, "optimizer": "adam"}, "complete", 0.4, (0.3, 0.4), 2.0),
+    Trial(0, {"horizontal_flip": True, "optimizer": "adam"}, "complete", 0.4, (0.3, 0.4), 2.0),
     trial(1, 1e-4, 16, True, accuracy=0.75),
     trial(2, 1e-2, 64, False, accuracy=0.6),
     trial(3, 1e-3, 33, False, state="pruned", accuracy=0.2),
@@ -38,9 +38,9 @@ TUNING = Tuning(
     data_source="/data/my photos",
     recipe=POOR,
     space=SPACE,
-    validation_images=36,
+    num_validation_images=36,
     trials=TRIALS,
-    importances={"learning_rate": 0.7, "batch_size": 0.3, "flip": 0.0, "optimizer": 0.0},
+    importances={"learning_rate": 0.7, "batch_size": 0.3, "horizontal_flip": 0.0, "optimizer": 0.0},
     comparison=None,
     state="finished",
     notes=(),

@@ -152,7 +152,7 @@ def test_a_trial_that_lags_behind_is_pruned_and_its_training_removed(dataset, tm
 
 
 def test_settings_that_can_not_be_trained_are_a_failed_trial_but_a_recipe_that_can_not_is_an_error(dataset, tmp_path):
-    space = {"start_size": Choices(values=(0.5,))}
+    space = {"initial_scale": Choices(values=(0.5,))}
     study = opened(tmp_path, POOR, space)
     for number in range(2):
         claimed = claimed_of(study)
@@ -164,7 +164,7 @@ def test_settings_that_can_not_be_trained_are_a_failed_trial_but_a_recipe_that_c
     failed = ended_trials(study)[1]
     assert (failed.state, failed.accuracy) == ("failed", None)
     assert failed.reason == "the network 'folder' can't train on growing images"
-    study = opened(tmp_path / "other", POOR.with_settings({"start_size": 0.5}), space)
+    study = opened(tmp_path / "other", POOR.with_settings({"initial_scale": 0.5}), space)
     claimed = claimed_of(study)
     with claimed.lock, pytest.raises(TrainingError, match="growing images"):
         run_trial(study, claimed, dataset, SilentProgress())

@@ -20,7 +20,7 @@ from saccade.tuning.result import Trial
 from saccade.tuning.tune import Budget
 
 TRIALS = 3
-BASE = ["--recipe", "folder", "--epochs", "4", "--set", "validation=0.3", "--set", "label_smoothing=0"]
+BASE = ["--recipe", "folder", "--epochs", "4", "--set", "validation_split=0.3", "--set", "label_smoothing=0"]
 # The command lines of POOR with SEARCH, and of GOOD with SEARCH_BELOW.
 IMPROVING = [*BASE, "--set", "learning_rate=1e-7", "--search", "learning_rate=0.0005..0.01"]
 WORSENING = [*BASE, "--set", "learning_rate=0.003", "--search", "learning_rate=1e-8..1e-6"]
@@ -52,8 +52,8 @@ def test_every_trial_is_measured_on_the_same_images(tuned, dataset):
     kept = saccade.Run.open(tuned.folder / "trials" / str(tuned.best.number))
     assert kept.recipe == tuned.best_recipe
     held_out = {content for content, split in kept.split_of().items() if split == "validation"}
-    assert len(held_out) == tuned.validation_images == 36
-    predictions = kept.predictions("answers-validation.safetensors")
+    assert len(held_out) == tuned.num_validation_images == 36
+    predictions = kept.predictions("predictions-validation.safetensors")
     assert {bytes(row).hex() for row in predictions.hashes} == held_out
     correct = (predictions.probabilities.argmax(axis=1) == predictions.labels).mean()
     assert correct == pytest.approx(tuned.best.accuracy)
@@ -65,14 +65,14 @@ def test_every_trial_is_measured_on_the_same_images(tuned, dataset):
 def test_the_verdict_is_on_other_seeds_and_the_test_split(tuned):
     comparison = tuned.comparison
     assert (comparison.split, comparison.n) == ("test", 60)
-    winner, default = comparison.contenders
+    winner, default = comparison.groups
     for group, recipe in ((winner, tuned.best_recipe), (default, POOR)):
         assert group.seeds == (1, 2, 3)
         for path, seed in zip(group.runs, group.seeds, strict=True):
             assert saccade.Run.open(path).recipe == recipe.with_settings({"seed": seed})
     assert winner.accuracy > default.accuracy
     assert comparison.pairs[0].verdict == "first better"
-    assert tuned.sentence.startswith("the winner is better than the recipe as it is by ")
+    assert tuned.summary.startswith("the winner is better than the recipe as it is by ")
 
 
 @pytest.mark.nightly
@@ -83,7 +83,7 @@ def test_what_is_written_says_the_same(tuned):
     assert all(path.is_file() for path in tuned.files)
     assert json.loads((tuned.folder / "result.json").read_text()) == json.loads(json.dumps(tuned.to_dict()))
     page = (tuned.folder / "tuning.html").read_text()
-    assert tuned.sentence in page
+    assert tuned.summary in page
     assert f"{tuned.best.accuracy:.2%}" in page
 
 
@@ -135,10 +135,10 @@ def test_what_can_not_be_is_refused_before_anything_is_made(dataset, tmp_path, m
     for budget in ({"trials": None}, {"minutes": 1.0}, {"trials": 0}):
         with pytest.raises(TuningError, match="needs to know when to end"):
             tune(dataset, None, **budget)
-    with pytest.raises(RecipeError, match="did you mean 'flip'"):
-        tune(dataset, None, search={"flips": "true"})
+    with pytest.raises(RecipeError, match="did you mean 'horizontal_flip'"):
+        tune(dataset, None, search={"horizontal_flips": "true"})
     with pytest.raises(TuningError, match="without validation images"):
-        tune(dataset, None, recipe=POOR.with_settings({"validation": 0}))
+        tune(dataset, None, recipe=POOR.with_settings({"validation_split": 0}))
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("mine")
     with pytest.raises(TuningError, match="is in the way"):

@@ -69,7 +69,7 @@ def audit(
         source=dataset.source,
         fingerprint=dataset.fingerprint,
         class_names=dataset.class_names,
-        images={name: len(split) for name, split in dataset.splits.items()},
+        num_images={name: len(split) for name, split in dataset.splits.items()},
         findings=ordered(findings),
         notes=(*dataset.notes, *_notes(folds, duplicates)),
         folds=folds,

@@ -44,8 +44,8 @@ def _missing(dataset: Dataset) -> Finding | None:
     ]
     if not absent:
         return None
-    sentence = f"classes without a readable image: {_named(absent)}; nothing can be said of them there"
-    return Finding("class-missing", "error", sentence, "add images of them to that split, or remove the class in all")
+    summary = f"classes without a readable image: {_named(absent)}; nothing can be said of them there"
+    return Finding("class-missing", "error", summary, "add images of them to that split, or remove the class in all")
 
 
 def _tiny(dataset: Dataset) -> Finding | None:
@@ -53,8 +53,8 @@ def _tiny(dataset: Dataset) -> Finding | None:
     tiny = [f"{dataset.class_names[label]!r} ({counts[label]})" for label in np.flatnonzero(counts < _TINY)]
     if not tiny:
         return None
-    sentence = f"classes with fewer than {_TINY} training images: {_named(tiny)}"
-    return Finding("tiny-class", "warning", sentence, "add images to them, or merge or remove these classes")
+    summary = f"classes with fewer than {_TINY} training images: {_named(tiny)}"
+    return Finding("tiny-class", "warning", summary, "add images to them, or merge or remove these classes")
 
 
 def _imbalanced(dataset: Dataset) -> Finding | None:
@@ -63,12 +63,12 @@ def _imbalanced(dataset: Dataset) -> Finding | None:
     if counts[least] == 0 or counts[most] < _IMBALANCED * counts[least]:
         return None
     names = dataset.class_names
-    sentence = (
+    summary = (
         f"the largest class, {names[most]!r}, has {counts[most]:,} training images, the smallest, "
         f"{names[least]!r}, only {counts[least]:,}: {counts[most] / counts[least]:.0f} times as many"
     )
     fix = "weigh the classes, saccade train DATA --set class_weights=true, and look at the balanced accuracy"
-    return Finding("imbalance", "warning", sentence, fix)
+    return Finding("imbalance", "warning", summary, fix)
 
 
 def _nested(images: AuditedImages) -> list[Finding]:
@@ -85,12 +85,12 @@ def _nested(images: AuditedImages) -> list[Finding]:
         return []
     n, folders = sum(map(len, inner.values())), _named(sorted(inner))
     if words <= _SPLIT_WORDS:
-        sentence = f"splits stand inside the classes: {folders}; all {n:,} images there were taken as one"
+        summary = f"splits stand inside the classes: {folders}; all {n:,} images there were taken as one"
         fix = "put the splits outside: train/CLASS/image and test/CLASS/image"
-        return [Finding("splits-inside-classes", "error", sentence, fix)]
-    sentence = f"{counted(n, 'image')} in folders inside class folders, counted to the outer class: {folders}"
+        return [Finding("splits-inside-classes", "error", summary, fix)]
+    summary = f"{counted(n, 'image')} in folders inside class folders, counted to the outer class: {folders}"
     fix = "if the inner folders are classes of their own, move them up a level; if not, move their images up"
-    return [Finding("nested-folders", "warning", sentence, fix)]
+    return [Finding("nested-folders", "warning", summary, fix)]
 
 
 def _left_out(dataset: Dataset) -> list[Finding]:
@@ -104,9 +104,9 @@ def _unreadable(dataset: Dataset) -> list[Finding]:
         return []
     groups = [[FindingImage(one.path, one.split, "")] for one in dataset.unreadable]
     first = dataset.unreadable[0]
-    sentence = f"{counted(len(groups), 'file')} can't be read, such as {first.path}: {first.reason}"
+    summary = f"{counted(len(groups), 'file')} can't be read, such as {first.path}: {first.reason}"
     fix = "mend or remove them; trainings leave them out (all with their reasons: saccade explore DATA --json)"
-    return [Finding("unreadable", "warning", sentence, fix, groups)]
+    return [Finding("unreadable", "warning", summary, fix, groups)]
 
 
 def _named(names: list[str]) -> str:

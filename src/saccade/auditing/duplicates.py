@@ -62,11 +62,11 @@ def _finding(kind: str, groups: list[list[FindingImage]]) -> Finding:
     conflicts = sum(len({image.class_name for image in group}) > 1 for group in groups)
     also = f"; in {conflicts:,} of them the labels differ as well" if conflicts and kind.endswith("leak") else ""
     severity: Severity = "error" if kind == "leak" else "warning"
-    sentence = {
+    summary = {
         "leak": f"{many} of identical files stand in more than one split{also}: what is measured on them is memory",
         "near-leak": f"{many} of near-identical images stand in more than one split{also}: the test is too easy",
         "conflicting-duplicates": f"{many} of duplicates have different labels: at most one label can be right",
         "near-duplicates": f"{many} of near-identical images within a split, {counted(n, 'image')} in all",
         "duplicates": f"{many} of identical files within a split, {counted(n, 'file')} in all",
     }[kind]
-    return Finding(kind, severity, sentence, _DROP, groups)
+    return Finding(kind, severity, summary, _DROP, groups)

@@ -23,7 +23,7 @@ class FindingImage:
     Attributes:
         path: its name in the dataset: relative to the data's root, or the data's own numbering.
         split: where it stands.
-        class_name: the class it is labelled with.
+        class_name: the class it is labeled with.
         position: its place among all images of the data, split after split; -1 for one that can't be read.
         score: what the finding measured of it, if anything; the finding says in which unit.
         proposed: the class that it more probably shows, where the finding knows one.
@@ -47,19 +47,19 @@ class Finding:
         kind: what it is, such as "near-leak"; docs/audit.md explains each.
         severity: "error": training is impossible, or what it measures is false; "warning": it probably costs accuracy;
             "note": worth a look.
-        sentence: what was found, in plain words.
+        summary: what was found, in plain words.
         fix: what to do: an action or a command.
         groups: the images concerned; those that belong together, such as duplicates of one image, in one group.
     """
 
     kind: str
     severity: Severity
-    sentence: str
+    summary: str
     fix: str
     groups: Sequence[Sequence[FindingImage]] = ()
 
     def __repr__(self) -> str:
-        return f"<Finding {self.kind}, {self.severity}: {shortened(self.sentence, _MOST_SHOWN)}>"
+        return f"<Finding {self.kind}, {self.severity}: {shortened(self.summary, _MOST_SHOWN)}>"
 
     @property
     def images(self) -> list[FindingImage]:
@@ -76,7 +76,7 @@ class Audit:
         source: what finds the data again.
         fingerprint: of the data's contents; empty where it can't be loaded.
         class_names: in the order of their labels.
-        images: how many there are in each split.
+        num_images: how many there are in each split.
         findings: the gravest first.
         notes: what the user must be told about the data, and about the audit itself.
         folds: trainings that label errors and outliers were found with; 0: neither was looked for.
@@ -87,7 +87,7 @@ class Audit:
     source: str
     fingerprint: str
     class_names: tuple[str, ...]
-    images: dict[SplitName, int]
+    num_images: dict[SplitName, int]
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
     folds: int

@@ -69,7 +69,7 @@ def image_findings(images: AuditedImages, measured: Brightness) -> list[Finding]
     sizes = images.all.sizes.astype(np.float64)
     shorter, ratio = sizes.min(axis=1), sizes.max(axis=1) / sizes.min(axis=1)
     checks = (
-        ("low-information", empty, measured.deviation, "of one colour all over: there is nothing to learn from"),
+        ("low-information", empty, measured.deviation, "of one color all over: there is nothing to learn from"),
         ("dark", dark, measured.high, "almost black"),
         ("bright", bright, measured.low, "almost white"),
         ("blurry", blurry, measured.sharpness, "far blurrier than the others"),
@@ -98,5 +98,5 @@ def _finding(
 ) -> Finding:
     positions = np.flatnonzero(mask)
     verb = "is" if len(positions) == 1 else "are"
-    sentence = f"{counted(len(positions), 'image')} {verb} {what}"
-    return Finding(kind, "warning", sentence, _LOOK, images.alone(positions, values))
+    summary = f"{counted(len(positions), 'image')} {verb} {what}"
+    return Finding(kind, "warning", summary, _LOOK, images.alone(positions, values))

@@ -48,12 +48,12 @@ def label_findings(images: AuditedImages, probabilities: NDArray[np.float32]) ->
         for group, name in zip(images.alone(positions, quality), proposed, strict=True)
     ]
     severity: Severity = "warning" if len(positions) >= _MANY * len(images) else "note"
-    sentence = (
+    summary = (
         f"{counted(len(positions), 'label')} of {len(images):,} are probably wrong: networks that were not trained "
         "on these images say otherwise"
     )
     fix = "keep, relabel or drop each in audit.html, save fixes.csv, and use it: saccade train DATA --fixes fixes.csv"
-    return [Finding("label-errors", severity, sentence, fix, groups)]
+    return [Finding("label-errors", severity, summary, fix, groups)]
 
 
 def outlier_findings(images: AuditedImages, probabilities: NDArray[np.float32]) -> list[Finding]:
@@ -67,6 +67,6 @@ def outlier_findings(images: AuditedImages, probabilities: NDArray[np.float32]) 
     positions = positions[scores[positions] < _DOUBTFUL]
     if not len(positions):
         return []
-    sentence = f"{counted(len(positions), 'image')} may belong to no class: the networks can't tell which"
+    summary = f"{counted(len(positions), 'image')} may belong to no class: the networks can't tell which"
     fix = "look at them in audit.html; drop there what belongs to no class, and save fixes.csv"
-    return [Finding("outliers", "note", sentence, fix, images.alone(positions, scores))]
+    return [Finding("outliers", "note", summary, fix, images.alone(positions, scores))]

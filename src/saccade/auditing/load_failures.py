@@ -29,9 +29,9 @@ def unusable_finding(data: str | Path, error: DataError) -> Finding:
         ((kind, fix) for words, kind, fix in _KINDS if words in error.problem),
         ("unusable", "mend what the sentence says"),
     )
-    sentence = error.problem + (f": {error.found}" if error.found else "")
+    summary = error.problem + (f": {error.found}" if error.found else "")
     renames = _renames(Path(data)) if kind == "class-missing" else []
-    return Finding(kind, "error", sentence, "; ".join(renames) or error.remedy or fix)
+    return Finding(kind, "error", summary, "; ".join(renames) or error.remedy or fix)
 
 
 def _renames(root: Path) -> list[str]:

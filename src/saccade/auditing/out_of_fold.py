@@ -30,7 +30,7 @@ def audit_recipe(recipe: str | None, height: int, width: int) -> Recipe:
     if recipe is None and chosen.name == "fast":
         chosen = chosen.with_epochs(_EPOCHS)
     # Nothing but the last weights is wanted, and a fold of minutes needs no checkpoints.
-    return chosen.with_settings({"validation": 0, "keep": "last", "patience": 0, "checkpoint_seconds": 1e6})
+    return chosen.with_settings({"validation_split": 0, "keep": "last", "patience": 0, "checkpoint_seconds": 1e6})
 
 
 def out_of_fold_probabilities(

@@ -21,7 +21,7 @@ _STANDARD_ERRORS = 4.0
 _FIXES = {
     "size": "crop or resize the images of all classes alike, or collect them from the same sources",
     "format": "convert the images of all classes from the same format, or collect them from the same sources",
-    "mode": "convert all images to the same mode (all grey, or all in colour)",
+    "mode": "convert all images to the same mode (all gray, or all in color)",
     "brightness": "collect images of all classes in the same light, and test on others than these",
 }
 
@@ -81,8 +81,8 @@ def _is_informative(name: str, recall: float, chance: float, n: int) -> bool:
 
 
 def _finding(name: str, recall: float, chance: float, n: int) -> Finding:
-    sentence = (
+    summary = (
         f"the {name} alone tells the class of {recall:.0%} of the images (mean over the classes, {n:,} images; "
         f"guessing: {chance:.0%}): a network may learn that instead of what is shown"
     )
-    return Finding(f"shortcut-{name}", "warning", sentence, _FIXES[name])
+    return Finding(f"shortcut-{name}", "warning", summary, _FIXES[name])

@@ -2,7 +2,7 @@
 
 Shifts, flips and resizing are separable. For each image X there is a small matrix R for its rows and C for its
 columns, so that the result is R X Cᵀ: two batched matrix products, in float32 whatever the network computes in, since
-bfloat16 would round grey levels of moved images.
+bfloat16 would round gray levels of moved images.
 """
 
 from __future__ import annotations
@@ -21,16 +21,17 @@ class AffineResize(keras.layers.Layer):  # type: ignore[misc]  # Keras has no ty
     Args:
         height: of the result, in pixels.
         width: of the result, in pixels.
-        whole_pixels: whether shifts are whole pixels and edges are reflected as by `numpy.pad(mode="reflect")`; else
+        integer_translate: whether shifts are whole pixels and edges are reflected as by `numpy.pad(mode="reflect")`;
+        else
             shifts are interpolated linearly and edges are repeated.
         rotates: whether images are rotated as well; then all moves are interpolated linearly in both directions at
             once, and edges are repeated.
     """
 
-    def __init__(self, height: int, width: int, whole_pixels: bool, rotates: bool, **kwargs: Any) -> None:
+    def __init__(self, height: int, width: int, integer_translate: bool, rotates: bool, **kwargs: Any) -> None:
         super().__init__(dtype="float32", **kwargs)
         self._size = (height, width)
-        self._whole_pixels = whole_pixels
+        self._whole_pixels = integer_translate
         self._rotates = rotates
 
     def call(self, inputs: tuple[Any, ...]) -> Any:
@@ -64,8 +65,8 @@ class AffineResize(keras.layers.Layer):  # type: ignore[misc]  # Keras has no ty
 def resize_matrix(side: int, new_side: int) -> NDArray[np.float32]:
     """How much each of `side` pixels counts for each new one, float32 [new_side, side]; every row's sum is 1.
 
-    A triangle about the new pixel's centre, as wide to either side as the larger of the two sorts of pixel: Pillow's
-    BILINEAR resizing, before it rounds to whole grey levels.
+    A triangle about the new pixel's center, as wide to either side as the larger of the two sorts of pixel: Pillow's
+    BILINEAR resizing, before it rounds to whole gray levels.
     """
     scale = side / new_side
     centers = (np.arange(new_side) + 0.5) * scale - 0.5
@@ -109,7 +110,7 @@ def _affine_maps(parameters: Any, size: tuple[int, int]) -> Any:
     angle = degrees * (np.pi / 180)
     cosine, sine = ops.cos(angle), ops.sin(angle)
     sign = 1 - 2 * mirrored
-    # Output (x, y), taken back by the shift, rotated back about the centre, mirrored back about the centre.
+    # Output (x, y), taken back by the shift, rotated back about the center, mirrored back about the center.
     back_x, back_y = -center_x - right, -center_y - down
     map_x = (sign * cosine, -sign * sine, sign * (cosine * back_x - sine * back_y) + center_x)
     map_y = (sine, cosine, sine * back_x + cosine * back_y + center_y)

@@ -16,22 +16,28 @@ class Augmentation:
     """How far images may be moved.
 
     Attributes:
-        shift: largest shift, as a part of the width and of the height.
-        flip: whether each image is mirrored left to right in every other epoch.
-        rotation: largest rotation about the centre, in degrees.
-        whole_pixels: whether shifts are whole pixels and edges are reflected; else shifts are real numbers and edges
+        translate: largest shift, as a part of the width and of the height.
+        horizontal_flip: whether each image is mirrored left to right in every other epoch.
+        rotation: largest rotation about the center, in degrees.
+        integer_translate: whether shifts are whole pixels and edges are reflected; else shifts are real numbers and
+        edges
             are repeated.
     """
 
-    shift: float
-    flip: bool
+    translate: float
+    horizontal_flip: bool
     rotation: float
-    whole_pixels: bool
+    integer_translate: bool
 
     @classmethod
     def of(cls, recipe: Recipe) -> Augmentation:
         """The augmentation that a recipe asks for."""
-        return cls(shift=recipe.shift, flip=recipe.flip, rotation=recipe.rotation, whole_pixels=recipe.whole_pixels)
+        return cls(
+            translate=recipe.translate,
+            horizontal_flip=recipe.horizontal_flip,
+            rotation=recipe.rotation,
+            integer_translate=recipe.integer_translate,
+        )
 
 
 @dataclass(frozen=True)
@@ -39,10 +45,10 @@ class AugmentationParameters:
     """How each image of an epoch is moved: mirrored, then rotated, then shifted. All arrays have shape [n].
 
     Attributes:
-        down: float64, shift of the content in pixels, positive towards the bottom.
-        right: float64, shift of the content in pixels, positive towards the right.
+        down: float64, shift of the content in pixels, positive toward the bottom.
+        right: float64, shift of the content in pixels, positive toward the right.
         mirrored: bool, left and right exchanged.
-        degrees: float64, rotation about the centre, positive counterclockwise as seen.
+        degrees: float64, rotation about the center, positive counterclockwise as seen.
     """
 
     down: NDArray[np.float64]
@@ -77,15 +83,15 @@ def sample_augmentation(
     return AugmentationParameters(
         down=_shifts(uniform[:, 0], augmentation, size[0]),
         right=_shifts(uniform[:, 1], augmentation, size[1]),
-        mirrored=(mirrored_first ^ (epoch % 2 == 1)) & augmentation.flip,
+        mirrored=(mirrored_first ^ (epoch % 2 == 1)) & augmentation.horizontal_flip,
         degrees=(uniform[:, 2] * 2 - 1) * augmentation.rotation,
     )
 
 
 def _shifts(uniform: NDArray[np.float64], augmentation: Augmentation, side: int) -> NDArray[np.float64]:
     """Shifts along a side of so many pixels, from numbers uniform in [0, 1)."""
-    largest = augmentation.shift * side
-    if not augmentation.whole_pixels:
+    largest = augmentation.translate * side
+    if not augmentation.integer_translate:
         return (uniform * 2 - 1) * largest
     whole = round(largest)
     return np.floor(uniform * (2 * whole + 1)) - whole

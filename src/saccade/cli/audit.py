@@ -41,7 +41,7 @@ def command(data: str, recipe: str | None, folds: int, out: str | None, as_json:
 
 
 def _print(found: Audit) -> None:
-    counts = ", ".join(f"{number:,} {split}" for split, number in found.images.items())
+    counts = ", ".join(f"{number:,} {split}" for split, number in found.num_images.items())
     print_line(f"{found.name} ({found.source})" + (f": {counts}" if counts else ""))
     if not found.findings:
         print_line("nothing wrong was found")
@@ -50,7 +50,7 @@ def _print(found: Audit) -> None:
 
 
 def _print_finding(finding: Finding) -> None:
-    print_line(f"\n{finding.severity}: {finding.kind}: {finding.sentence}")
+    print_line(f"\n{finding.severity}: {finding.kind}: {finding.summary}")
     for group in finding.groups[:_MOST_IMAGES]:
         print_line(
             "  " + " = ".join(f"{one.path} ({_details(one.class_name, one.proposed)})" for one in group[:_MOST_IMAGES])

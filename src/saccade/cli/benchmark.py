@@ -57,17 +57,17 @@ def _print(found: list[FormatBenchmark]) -> None:
 
 def _row(result: FormatBenchmark) -> tuple[str, ...]:
     accuracy = interval = "-"
-    if result.right is not None:
+    if result.num_correct is not None:
         from saccade.evaluation.metrics import wilson_interval
 
-        low, high = wilson_interval(result.right, result.images)
-        accuracy, interval = f"{result.right / result.images:.1%}", f"{low:.1%} to {high:.1%}"
+        low, high = wilson_interval(result.num_correct, result.num_images)
+        accuracy, interval = f"{result.num_correct / result.num_images:.1%}", f"{low:.1%} to {high:.1%}"
     return (
         result.format,
         f"{result.size_bytes / 1e6:.1f}",
         accuracy,
         interval,
-        f"{result.one_picture_ms:.2f}",
+        f"{result.latency_ms:.2f}",
         f"{result.images_per_second:,.0f}",
         f"{result.cold_start_seconds:.2f}",
         f"{result.memory_mb:,.0f}",

@@ -46,10 +46,10 @@ def command(runs: tuple[str, ...], data: str | None, split: SplitName, out: str 
     print_notes(comparison.notes)
     print_line(f"{comparison.data_name}, {comparison.split} split: {counted(comparison.n, 'image')} answered by all\n")
     header = ("", "runs", "accuracy", "95% interval", "over seeds", "minutes", "weights")
-    print_table(header, [_row(group) for group in comparison.contenders])
+    print_table(header, [_row(group) for group in comparison.groups])
     _print_pairs(comparison)
-    first, second = comparison.contenders[:2]
-    print_line(f"\n{first.name} and {second.name} answer {counted(len(comparison.differing), 'image')} differently")
+    first, second = comparison.groups[:2]
+    print_line(f"\n{first.name} and {second.name} answer {counted(len(comparison.disagreements), 'image')} differently")
     print_line("\nwritten:")
     for path in comparison.files:
         print_line(f"  {path}")
@@ -83,7 +83,7 @@ def _print_pairs(comparison: Comparison) -> None:
 
 def _print_pair(pair: Pair, *, of: int) -> None:
     result = pair.result
-    print_line(f"\n{pair.sentence}")
+    print_line(f"\n{pair.summary}")
     if pair.remark:
         print_line(f"  {pair.remark}")
     adjusted = f", for {of} pairs p = {pair.adjusted_p:.2g}" if of > 1 else ""

@@ -36,8 +36,8 @@ def command(
 ) -> None:
     """Measure RUN, a run or an exported ONNX or LiteRT file, on the images of a split, each scored exactly once.
 
-    Writes report.json, answers.safetensors, confusion_matrix.png and predictions.png into RUN; their names tell where
-    it was not the test split of RUN's own data. Of such a file the numbers are only printed, and it needs --data.
+    Writes report.json, predictions.safetensors, confusion_matrix.png and predictions.png into RUN; their names tell
+    where it was not the test split of RUN's own data. Of such a file the numbers are only printed, and it needs --data.
 
     With --corruptions RUN is scored on images with noise, blur, other brightness, less contrast, JPEG compression,
     shifted and turned, in five strengths each, which takes 36 times as long; writes robustness.json and robustness.png.
@@ -108,7 +108,7 @@ def _print_numbers(report: Report) -> None:
         print_line("not scored, because they can't be read:")
         print_unreadable(report.unreadable, "all of them are in the report")
         print_line()
-    tta_note = f"; mean answer over {report.views} views" if report.without_tta else ""
+    tta_note = f"; mean answer over {report.tta_views} views" if report.without_tta else ""
     print_line(
         f"accuracy           {report.accuracy:7.2%}  "
         f"(95% interval {low:.2%} to {high:.2%}, n = {report.scored}{tta_note})"
@@ -135,7 +135,7 @@ def _print_folds(report: Report) -> None:
 
     folds = Run.open(report.run).folds() if report.files else None
     if folds is not None:
-        print_line(f"cross-validated    {folds.sentence}")
+        print_line(f"cross-validated    {folds.summary}")
 
 
 def _print_classes(report: Report) -> None:
@@ -146,7 +146,7 @@ def _print_classes(report: Report) -> None:
 
 
 def _row(name: str, scores: Scores) -> tuple[str, ...]:
-    return (name, f"{scores.precision:.3f}", f"{scores.recall:.3f}", f"{scores.f1:.3f}", f"{scores.images:,}")
+    return (name, f"{scores.precision:.3f}", f"{scores.recall:.3f}", f"{scores.f1:.3f}", f"{scores.num_images:,}")
 
 
 def _print_confused(report: Report) -> None:
@@ -154,4 +154,4 @@ def _print_confused(report: Report) -> None:
     if confused:
         print_line("\nmost often confused:")
     for pair in confused:
-        print_line(f"  {pair.true} taken for {pair.predicted}: {pair.images:,}")
+        print_line(f"  {pair.true} taken for {pair.predicted}: {pair.num_images:,}")

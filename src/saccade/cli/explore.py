@@ -80,7 +80,7 @@ def _print_counts(exploration: Exploration) -> None:
 
 def _print_summary(exploration: Exploration) -> None:
     sizes = exploration.sizes
-    most_common_height, most_common_width, images = sizes.commonest[0]
+    most_common_height, most_common_width, images = sizes.most_common[0]
     within = ", ".join(f"{count:,} in {split}" for split, count in exploration.duplicates_within.items())
     print_line(
         f"\nsizes: {sizes.different:,} different, from {_size(sizes.smallest)} to {_size(sizes.largest)}; "

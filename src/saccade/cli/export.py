@@ -68,8 +68,8 @@ def _print_result(exported: Export) -> None:
     print_line(f"size: {exported.size_bytes / 1e6:.1f} MB")
     images = "validation images" if exported.origin == "validation" else "random images, as the run kept none"
     print_line(
-        f"checked in a clean process on {exported.images:,} {images}: "
-        f"largest difference from the run's probabilities {exported.largest_difference:.1g}, "
+        f"checked in a clean process on {exported.num_images:,} {images}: "
+        f"largest difference from the run's probabilities {exported.max_abs_error:.1g}, "
         f"the same class for {exported.same_class:.1%}"
     )
     print_line("to open it, with pixels from 0 to 255:")

@@ -21,7 +21,7 @@ def cross_validated(
     folds: int,
     out: str | None,
     settings: dict[str, Any],
-    split_from: str | None,
+    reuse_split: str | None,
     **options: Any,
 ) -> None:
     """Trains once for each fold and once on all, and tells of the result.
@@ -32,7 +32,7 @@ def cross_validated(
         folds: how many.
         out: the run directory.
         settings: recipe keys to change.
-        split_from: a previous run.
+        reuse_split: a previous run.
         options: the others of `saccade train`.
     """
     source = source_given(**options)
@@ -41,10 +41,10 @@ def cross_validated(
     from saccade.runs.run import Run
 
     check_place(out)
-    previous_run = None if split_from is None else Run.open(split_from)
+    previous_run = None if reuse_split is None else Run.open(reuse_split)
     dataset, recipe = begun(source, settings, **options)
     run = cross_validate(
-        dataset, folds, recipe=recipe, source=source, out=out, split_from=previous_run, progress=progress()
+        dataset, folds, recipe=recipe, source=source, out=out, reuse_split=previous_run, progress=progress()
     )
     record = run.folds()
     if as_json:
@@ -56,5 +56,5 @@ def cross_validated(
         f"{status.kept_epoch} of {run.recipe.epochs} kept"
     )
     if record is not None:
-        print_line(f"{record.sentence}; the test split has not been looked at")
+        print_line(f"{record.summary}; the test split has not been looked at")
     print_line(f"run: {run.path}\nnext: {command_line('evaluate', run.path)}")

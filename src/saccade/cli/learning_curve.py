@@ -66,10 +66,10 @@ def command(
 
 
 def _print(curve: LearningCurve) -> None:
-    asked = counted(curve.asked, "image")
+    asked = counted(curve.num_evaluated, "image")
     print_line(f"{curve.data_name}, {curve.recipe.name}: each network was asked about the same {asked}\n")
     rows = [
-        (f"{point.images:,}", str(len(point.accuracies)), f"{point.accuracy:.2%}", f"± {100 * point.deviation:.2f}")
+        (f"{point.num_images:,}", str(len(point.accuracies)), f"{point.accuracy:.2%}", f"± {100 * point.deviation:.2f}")
         for point in curve.points
     ]
     print_table(("images", "trainings", "accuracy", "over trainings"), rows)
@@ -77,14 +77,14 @@ def _print(curve: LearningCurve) -> None:
     for more in curve.extrapolations:
         low, high = more.interval
         expected = f"{more.accuracy:.2%} (95% interval {low:.2%} to {high:.2%})"
-        print_line(f"with {more.images:,}, {more.times} times as many: {expected}")
+        print_line(f"with {more.num_images:,}, {more.times} times as many: {expected}")
     tested = curve.backtest
     low, high = tested.interval
     print_line(
         f"test of the law: the smaller sizes predict {tested.predicted:.2%} ({low:.2%} to {high:.2%}) for "
-        f"{tested.images:,}; measured {tested.measured:.2%}, {'within' if tested.within else 'outside'}"
+        f"{tested.num_images:,}; measured {tested.measured:.2%}, {'within' if tested.within else 'outside'}"
     )
-    print_line(f"\n{curve.sentence}")
+    print_line(f"\n{curve.summary}")
     print_line("\nwritten:")
     for path in curve.files:
         print_line(f"  {path}")

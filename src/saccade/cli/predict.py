@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     help="Abstain so that at least this part of the predictions is correct, such as 0.99, on images drawn like the "
     "validation images.",
 )  # fmt: skip
-@click.option("--familiarity", is_flag=True, help="Tell how much like the training images each image is.")
+@click.option("--ood", is_flag=True, help="Tell how much like the training images each image is.")
 @click.option("--json", "as_json", is_flag=True, help="Print the predictions as JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print the predictions as CSV.")
 def command(
-    run: str, images: tuple[str, ...], top: int, abstain: float | None, familiarity: bool, as_json: bool, as_csv: bool
+    run: str, images: tuple[str, ...], top: int, abstain: float | None, ood: bool, as_json: bool, as_csv: bool
 ) -> None:
     """Classify images with RUN, a run or an exported ONNX or LiteRT file.
 
@@ -52,7 +52,7 @@ def command(
     target_accuracy = _checked_target(model, abstain)
     found = find_images(images)
     print_notes(found.notes)
-    predictions = predict_found(model, found, top=top, abstain=target_accuracy, ood=familiarity, progress=True)
+    predictions = predict_found(model, found, top=top, abstain=target_accuracy, ood=ood, progress=True)
     top = min(top, len(model.class_names))
     show = _print_json if as_json else _print_csv if as_csv else _print_lines
     show(predictions, top)
@@ -79,7 +79,7 @@ def _checked_target(model: Run | ModelFile, abstain: float | None) -> float | Ab
     print_notes(_notes_on_target_accuracy(model))
     kind = "out-of-fold image" if calibration and calibration.out_of_fold else "validation image"
     print_line(
-        f"abstained below {found.threshold:.1%}: of {counted(found.images, kind)} {found.coverage:.1%} are "
+        f"abstained below {found.threshold:.1%}: of {counted(found.num_images, kind)} {found.coverage:.1%} are "
         f"answered, {found.incorrect:,} of them wrongly (95% bound {found.bound:.2%})",
         err=True,
     )

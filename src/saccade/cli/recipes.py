@@ -86,7 +86,7 @@ def _measured(entry: Entry) -> str:
     low, high = measured.interval
     return (
         f"{measured.accuracy:.2%} on the test split of {measured.data} (95% interval {low:.2%} to {high:.2%}, "
-        f"n = {measured.images:,}, {counted(measured.seeds, 'seed')}) after {measured.epochs} "
+        f"n = {measured.num_images:,}, {counted(measured.seeds, 'seed')}) after {measured.epochs} "
         f"epochs, {measured.minutes:.1f} minutes, {measured.seconds_per_epoch:.1f} s an epoch, "
         f"{measured.peak_memory_mb:,} MB of memory, {measured.machine}"
     )

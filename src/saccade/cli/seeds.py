@@ -78,7 +78,7 @@ def _conclude(whole: Sequence[dict[str, Any]]) -> None:
     mean, deviation = _spread(whole)
     if mean is not None:
         spread = "" if deviation is None else f" ± {100 * deviation:.2f} points (standard deviation)"
-        images = whole[0]["validation_images"]
+        images = whole[0]["num_validation_images"]
         print_line(
             f"validation accuracy {mean:.2%}{spread}, n = {counted(len(whole), 'seed')}, each on "
             f"{counted(images, 'image')}; the test split has not been looked at"

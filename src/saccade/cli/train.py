@@ -24,7 +24,7 @@ from saccade.sanitize import command_line
 
 if TYPE_CHECKING:
     from saccade.runs.run import Run
-    from saccade.training.pretrained import Source
+    from saccade.training.pretrained import PretrainedModel
     from saccade.training.progress import Progress
 
 
@@ -76,7 +76,7 @@ def _duration(_context: click.Context, _parameter: click.Parameter, value: str |
 )
 @click.option("--force", is_flag=True, help="With --resume: although data, versions or machine differ.")
 @click.option("--fixes", metavar="FILE", help="Drop and relabel images as this fixes.csv says; see saccade audit.")
-@click.option("--split-from", metavar="RUN", help="Images that RUN had stay training, validation or test images.")
+@click.option("--reuse-split", metavar="RUN", help="Images that RUN had stay training, validation or test images.")
 @click.option("--strict", is_flag=True, help="Fail if an image can't be read, instead of leaving it out.")
 @click.option("--tensorboard", is_flag=True, help="Write logs for TensorBoard into the run's folder tensorboard.")
 @click.option("--mlflow", is_flag=True, help="Log to MLflow, where its environment variables say.")
@@ -123,7 +123,7 @@ def command(context: click.Context, /, resume: str | None, extend: str | None, a
         if options["seeds"] is not None:
             _allow(
                 context, "--seeds",
-                set(options) - {"schedule", "force", "summary", "split_from", "source", "weights", "folds", "minutes"},
+                set(options) - {"schedule", "force", "summary", "reuse_split", "source", "weights", "folds", "minutes"},
             )  # fmt: skip
             _train_seeds(as_json=as_json, **options)
             return
@@ -169,14 +169,14 @@ def _train(out: str | None, settings: dict[str, Any], minutes: float | None, beg
     from saccade.runs.run import Run
 
     check_free(out)
-    split_from = None if options["split_from"] is None else Run.open(options["split_from"])
+    reuse_split = None if options["reuse_split"] is None else Run.open(options["reuse_split"])
     dataset = loaded(settings, **options)
     if minutes is not None:
         from saccade.training.time_budget.train_within import Budget, train_in_budget
 
         budget = Budget(minutes, began)
         run = train_in_budget(
-            dataset, budget, recipe=options["recipe"], out=out, settings=settings, split_from=split_from,
+            dataset, budget, recipe=options["recipe"], out=out, settings=settings, reuse_split=reuse_split,
             progress=_progress(**options),
         )  # fmt: skip
         print_without_effect(run.recipe, settings)  # the plan has chosen the epochs
@@ -185,12 +185,12 @@ def _train(out: str | None, settings: dict[str, Any], minutes: float | None, beg
     from saccade.training.train import train
 
     recipe = resolved(dataset, settings, options["recipe"], options["epochs"])
-    return train(dataset, recipe=recipe, out=out, split_from=split_from, progress=_progress(**options))
+    return train(dataset, recipe=recipe, out=out, reuse_split=reuse_split, progress=_progress(**options))
 
 
-def _transfer(source: Source, out: str | None, settings: dict[str, Any], /, **options: Any) -> Run:
-    if options["split_from"] is not None:
-        raise click.UsageError("--split-from has no meaning beside --from: it parts the images itself.")
+def _transfer(source: PretrainedModel, out: str | None, settings: dict[str, Any], /, **options: Any) -> Run:
+    if options["reuse_split"] is not None:
+        raise click.UsageError("--reuse-split has no meaning beside --from: it parts the images itself.")
     settings = checked(settings, **options)
     from saccade.runs.create import check_free
     from saccade.training.transfer import transfer
@@ -248,18 +248,18 @@ def result_of(run: Run) -> dict[str, Any]:
         "state": status.state,
         "epochs": status.epochs,
         "kept_epoch": status.kept_epoch,
-        "validation_images": validation_images(run),
+        "num_validation_images": validation_images(run),
         "validation_accuracy": kept.validation_accuracy,
         "weights_chosen_by_validation": run.recipe.weights_chosen_by_validation,
-        "calibration_images": calibration.images if calibration else 0,
+        "num_calibration_images": calibration.num_images if calibration else 0,
         "notes": list(run.data.notes),
     }
 
 
 def validation_images(run: Run) -> int:
     """How many images the run's validation accuracy is of."""
-    counted = run.status().validation_images
-    return run.data.images["validation"] if counted is None else counted
+    counted = run.status().num_validation_images
+    return run.data.num_images["validation"] if counted is None else counted
 
 
 def _conclude(run: Run) -> None:
@@ -287,9 +287,9 @@ def _conclude(run: Run) -> None:
 def validation_in_words(run: Run) -> Iterator[str]:
     """What the validation images were used for, where they were used for more than the accuracy."""
     calibration, chosen = run.calibration(), run.recipe.weights_chosen_by_validation
-    calibrates = "temperature, --abstain and --familiarity"
+    calibrates = "temperature, --abstain and --ood"
     if calibration is not None and calibration.selection == "other images":
-        first, second = calibration.selection_images, calibration.images
+        first, second = calibration.num_selection_images, calibration.num_images
         did = "chose the weights" if chosen else "chose the last epoch or the penalty of the head"
         yield (
             f"the {first + second:,} validation images were divided into two halves: {first:,} {did} and give this "

@@ -13,7 +13,7 @@ from saccade.sanitize import counted, plural
 if TYPE_CHECKING:
     from saccade.data.dataset import Dataset
     from saccade.recipes import Recipe
-    from saccade.training.pretrained import Source
+    from saccade.training.pretrained import PretrainedModel
 
 
 def settings_given(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -39,7 +39,7 @@ def checked(settings: dict[str, Any], recipe: str | None, source: str | None = N
 
 def source_given(
     source: str | None, weights: str | None, data: str | None, recipe: str | None, **_others: Any
-) -> Source | None:
+) -> PretrainedModel | None:
     """What `--from` and `--weights` name, if anything; what has no meaning beside them is refused."""
     if source is None:
         if weights is not None:
@@ -49,13 +49,13 @@ def source_given(
         raise click.UsageError("--from needs DATA.")
     if recipe not in (None, "transfer"):
         raise click.UsageError("--recipe has no meaning beside --from: its recipe is transfer.")
-    from saccade.training.pretrained import Source
+    from saccade.training.pretrained import PretrainedModel
 
-    return Source.of(source, weights)
+    return PretrainedModel.of(source, weights)
 
 
 def begun(
-    source: Source | None, settings: dict[str, Any], /, *, epochs: int | None, **options: Any
+    source: PretrainedModel | None, settings: dict[str, Any], /, *, epochs: int | None, **options: Any
 ) -> tuple[Dataset, Recipe]:
     """The data, told of on stderr, and the recipe of a training on it, from what is given on the command line."""
     if source is None:

@@ -99,15 +99,15 @@ def _print(found: Tuning) -> None:
     if best is not None:
         first = found.trials[0].accuracy
         as_it_is = "" if first is None else f"; the recipe as it is: {first:.2%}"
-        images = f"{found.validation_images:,} validation images"
+        images = f"{found.num_validation_images:,} validation images"
         print_line(f"best on the {images}: trial {best.number}, {best.accuracy:.2%}{as_it_is}")
     if found.comparison is not None:
         pair = found.comparison.pairs[0]
         print_line(f"three other seeds of each on the {found.comparison.n:,} test images:")
-        print_line(f"  {found.sentence}")
+        print_line(f"  {found.summary}")
         print_line(f"  p = {pair.result.p:.2g} for other seeds and images")
     else:
-        print_line(found.sentence)
+        print_line(found.summary)
     if best is not None and best.number:
         print_line(f"to train with the best settings: {found.command}")
     print_line(f"written: {', '.join(str(path) for path in found.files[:1])}")

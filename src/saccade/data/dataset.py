@@ -39,13 +39,13 @@ class Preprocessing:
 
     The image is turned upright (EXIF), laid over `background` where it is transparent, and converted to 8-bit RGB.
     It is then resized with Pillow's antialiasing bicubic filter so that it just covers `height` x `width`, keeping its
-    proportions, and the centre is cut out. A JPEG of more than four times the size is first reduced by its own
+    proportions, and the center is cut out. A JPEG of more than four times the size is first reduced by its own
     decoder, to no less than twice the size. An image that has the size already is left as it is.
 
     Attributes:
         height: of the resulting array, in pixels.
         width: of the resulting array, in pixels.
-        background: the RGB colour, 0 to 255, shown through transparent pixels.
+        background: the RGB color, 0 to 255, shown through transparent pixels.
         max_pixels: images with more pixels than this are refused before they are decoded: 100 million, or as many
             millions as `SACCADE_MAX_MEGAPIXELS` says.
     """
@@ -140,7 +140,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Labelled images, decoded to one size.
+    """Labeled images, decoded to one size.
 
     Attributes:
         name: short name, used in the names of runs: "cifar10", "digits", or the stem of the folder or archive.
@@ -153,7 +153,7 @@ class Dataset:
         unreadable: the images that could not be read.
         test_is_made: whether Saccade, and not the data, says which images are test images.
         notes: sentences that every command must tell the user, such as how a missing test split was made.
-        fixes: what was dropped and relabelled by `apply_fixes`.
+        fixes: what was dropped and relabeled by `apply_fixes`.
     """
 
     name: str

@@ -28,14 +28,14 @@ class Sizes:
         median: the median height and the median width.
         largest: the largest height and the largest width.
         different: how many different sizes there are.
-        commonest: up to ten sizes as (height, width, images), the commonest first.
+        most_common: up to ten sizes as (height, width, images), the commonest first.
     """
 
     smallest: tuple[int, int]
     median: tuple[float, float]
     largest: tuple[int, int]
     different: int
-    commonest: tuple[tuple[int, int, int], ...]
+    most_common: tuple[tuple[int, int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Exploration:
 def explore(
     data: str | os.PathLike[str] | Dataset, *, image_size: int | None = None, progress: bool = False
 ) -> Exploration:
-    """Counts and measures labelled images, and finds what is unreadable or doubled.
+    """Counts and measures labeled images, and finds what is unreadable or doubled.
 
     Args:
         data: a dataset, or what `saccade.load` takes.
@@ -161,7 +161,7 @@ def _sizes(sizes: NDArray[np.int32]) -> Sizes:
         median=(float(median[0]), float(median[1])),
         largest=(int(largest[0]), int(largest[1])),
         different=len(different),
-        commonest=tuple((height, width, count) for (height, width), count in different.most_common(_MOST_SIZES)),
+        most_common=tuple((height, width, count) for (height, width), count in different.most_common(_MOST_SIZES)),
     )
 
 

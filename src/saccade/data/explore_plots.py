@@ -1,4 +1,4 @@
-"""The drawings of `saccade explore`: a grid of labelled training images, and the number of images in each class."""
+"""The drawings of `saccade explore`: a grid of labeled training images, and the number of images in each class."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Fix:
         path: the image's name in the dataset.
         split: where it stands.
         action: "keep" changes nothing, and records that someone has looked.
-        class_name: what it is relabelled to; empty otherwise.
+        class_name: what it is relabeled to; empty otherwise.
     """
 
     path: str
@@ -69,7 +69,7 @@ def fixes_text(fixes: Sequence[Fix]) -> str:
 
 
 def apply_fixes(dataset: Dataset, fixes: Sequence[Fix]) -> Dataset:
-    """The dataset with images dropped and relabelled, a fingerprint of its own, and a note on it.
+    """The dataset with images dropped and relabeled, a fingerprint of its own, and a note on it.
 
     Raises:
         DataError: an image or a class is not in the dataset; fixes were applied to it before; or a class is left
@@ -187,4 +187,4 @@ def fixed_fingerprint(before: str, fixes: Sequence[Fix]) -> str:
 
 def _note(fixes: Sequence[Fix]) -> str:
     dropped, relabeled = (sum(fix.action == action for fix in fixes) for action in ("drop", "relabel"))
-    return f"fixes applied: {counted(dropped, 'image')} dropped, {relabeled:,} relabelled"
+    return f"fixes applied: {counted(dropped, 'image')} dropped, {relabeled:,} relabeled"

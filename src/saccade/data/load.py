@@ -29,7 +29,7 @@ def load(
     fixes: str | os.PathLike[str] | None = None,
     progress: bool = False,
 ) -> Dataset:
-    """Loads labelled images, decoded to one size; the second time from the cache.
+    """Loads labeled images, decoded to one size; the second time from the cache.
 
     Args:
         data: "cifar10" or "digits"; or the path of a folder or an archive that holds `CLASS/image`, or
@@ -54,12 +54,12 @@ def load(
 def load_with_preprocessing(
     data: str | os.PathLike[str], preprocessing: Preprocessing, *, fixes: Sequence[Fix] = (), progress: bool = False
 ) -> Dataset:
-    """Loads labelled images as `load` does, but brought to their size by a given rule, such as a run's.
+    """Loads labeled images as `load` does, but brought to their size by a given rule, such as a run's.
 
     Args:
         data: as for `load`.
         preprocessing: how images become arrays.
-        fixes: what is dropped and relabelled, such as a run's.
+        fixes: what is dropped and relabeled, such as a run's.
         progress: whether to show progress on standard error.
 
     Raises:

@@ -177,20 +177,20 @@ def _unit(hashes: Sequence[str], labels: NDArray[np.int64], members: NDArray[np.
 
 
 def splits_of(
-    dataset: Dataset, *, validation: float, seed: int, previous_split: Mapping[str, SplitName] | None = None
+    dataset: Dataset, *, validation_split: float, seed: int, previous_split: Mapping[str, SplitName] | None = None
 ) -> dict[SplitName, Split]:
     """The dataset's splits, with a validation split held out of the training split where the data brings none.
 
     Args:
         dataset: with or without a validation split of its own.
-        validation: part of the training images to hold out, 0 to 1; not used where the data brings its own.
+        validation_split: part of the training images to hold out, 0 to 1; not used where the data brings its own.
         seed: that draws the part.
         previous_split: content hash -> split, as a run has recorded it. Images in it keep their split, wherever Saccade
             and not the data decides on it; only images that are not in it are drawn.
 
     Returns:
-        "train", "validation" (empty where `validation` is 0, or where the earlier training had none although the data
-        brings one) and "test", with no image in two of them.
+        "train", "validation" (empty where `validation_split` is 0, or where the earlier training had none although the
+        data brings one) and "test", with no image in two of them.
     """
     training, test = dataset.splits["train"], dataset.splits["test"]
     if dataset.test_is_made and previous_split:
@@ -201,7 +201,7 @@ def splits_of(
             # A training that was cross-validated: it had all of them to train on.
             return {"train": in_order([training, own]), "validation": own.subset(np.empty(0, np.int64)), "test": test}
         return {"train": training, "validation": own, "test": test}
-    training, held_out = hold_out(training, validation, seed, previous_split)
+    training, held_out = hold_out(training, validation_split, seed, previous_split)
     return {"train": training, "validation": held_out, "test": test}
 
 

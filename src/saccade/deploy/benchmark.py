@@ -27,22 +27,22 @@ class FormatBenchmark:
     Attributes:
         format: one of `FORMATS`.
         size_bytes: of the model.
-        right: how many of the run's kept validation images it gives their true class; None without such images.
-        images: how many those are.
+        num_correct: how many of the run's kept validation images it gives their true class; None without such images.
+        num_images: how many those are.
         same_class: part of the images it was checked on that get the class that the run gives, 0 to 1.
         cold_start_seconds: from the start of a process to its first answer, the runtime's import included.
-        one_picture_ms: median time of a call with one image, already decoded.
+        latency_ms: median time of a call with one image, already decoded.
         images_per_second: in batches of 32, already decoded.
         memory_mb: of the process at its peak, in megabytes (10^6 bytes).
     """
 
     format: str
     size_bytes: int
-    right: int | None
-    images: int
+    num_correct: int | None
+    num_images: int
     same_class: float
     cold_start_seconds: float
-    one_picture_ms: float
+    latency_ms: float
     images_per_second: float
     memory_mb: float
 

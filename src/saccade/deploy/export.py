@@ -42,9 +42,9 @@ class Export:
         files: what was written: `path`, for weights the architecture's JSON, and the folder with labels, metadata and
             an example.
         size_bytes: of the model: `path`, and the architecture's JSON.
-        images: how many images it was checked on.
+        num_images: how many images it was checked on.
         origin: where those come from: "validation", or "random" if the run kept no validation images.
-        largest_difference: between its probabilities and the run's, over those images and all classes.
+        max_abs_error: between its probabilities and the run's, over those images and all classes.
         same_class: the part of those images that it gives the class that the run gives, 0 to 1.
     """
 
@@ -52,9 +52,9 @@ class Export:
     format: str
     files: tuple[Path, ...]
     size_bytes: int
-    images: int
+    num_images: int
     origin: str
-    largest_difference: float
+    max_abs_error: float
     same_class: float
 
 
@@ -118,7 +118,7 @@ def export_and_verify(
             f"'{target}' can't be written: {error}", remedy="make room or name another place with --out"
         ) from None
     files = tuple(place.resolve() for place in places)
-    agreed = verified.largest_difference, verified.same_class
+    agreed = verified.max_abs_error, verified.same_class
     return Export(files[0], form, files, size, len(check.images), check.origin, *agreed), verified
 
 

@@ -40,7 +40,7 @@ class OcclusionMap(_Message):
         version: of it.
         class_name: the most probable class.
         probability: of it.
-        change: of that probability when the image is covered with grey around each place of a grid, row by row.
+        change: of that probability when the image is covered with gray around each place of a grid, row by row.
     """
 
     model: str
@@ -58,7 +58,7 @@ class TestResult(_Message):
     accuracy: float
     low: float
     high: float
-    images: int
+    num_images: int
 
 
 class ModelInfo(_Message):
@@ -71,10 +71,10 @@ class ModelInfo(_Message):
         data: short name of the data that the model was trained on.
         height: of the images that the model sees, in pixels.
         width: of the images that the model sees, in pixels.
-        views: of an image, that the model averages over.
+        tta_views: of an image, that the model averages over.
         temperature: that the model's logits are divided by.
         target_accuracy: the part of the answers that is to be right; None if no promise was asked for.
-        unsure_below: the probability below which an answer is "abstained"; None if no promise was asked for.
+        confidence_threshold: the probability below which an answer is "abstained"; None if no promise was asked for.
         recipe: of the run; None for a file.
         calibrated: whether the temperature was fitted; None for a file.
         test: result on the test split; None if the run was not evaluated, or for a file.
@@ -89,10 +89,10 @@ class ModelInfo(_Message):
     data: str
     height: int
     width: int
-    views: int
+    tta_views: int
     temperature: float
     target_accuracy: float | None
-    unsure_below: float | None
+    confidence_threshold: float | None
     recipe: str | None
     calibrated: bool | None
     test: TestResult | None

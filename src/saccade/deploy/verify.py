@@ -40,7 +40,7 @@ class Check:
         probabilities: float32 [n, classes], the run's own.
         origin: where the images come from: "validation" or "random".
         labels: of the images, int64 [n]; None for random ones.
-        unfolded: gives what the run's network says before its normalisation is folded, float32 [n, classes]: the same
+        unfolded: gives what the run's network says before its normalization is folded, float32 [n, classes]: the same
             but for rounding. None: that is not known.
     """
 
@@ -78,13 +78,13 @@ class Verified:
 
     Attributes:
         predictions: its own, [n, classes].
-        largest_difference: between these and the run's probabilities, over all images and classes.
+        max_abs_error: between these and the run's probabilities, over all images and classes.
         same_class: the part of the images that get the class that the run gives.
         speed: how fast the export is; None unless asked for.
     """
 
     predictions: NDArray[Any]
-    largest_difference: float
+    max_abs_error: float
     same_class: float
     speed: Speed | None
 

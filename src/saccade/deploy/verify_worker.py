@@ -50,13 +50,13 @@ class Speed:
 
     Attributes:
         cold_start_seconds: from the start of the process to its first answer.
-        one_picture_ms: the median of calls with one image, in milliseconds.
+        latency_ms: the median of calls with one image, in milliseconds.
         images_per_second: in batches of 32.
         memory_mb: the process's memory at its peak, in megabytes (10^6 bytes).
     """
 
     cold_start_seconds: float
-    one_picture_ms: float
+    latency_ms: float
     images_per_second: float
     memory_mb: float
 
@@ -90,7 +90,7 @@ def _measure(predict: Callable[[Any], Any], images: Any, started: float) -> Spee
     )
     return Speed(
         cold_start_seconds=cold_start,
-        one_picture_ms=1000 * statistics.median(alone),
+        latency_ms=1000 * statistics.median(alone),
         images_per_second=len(many) / statistics.median(together),
         memory_mb=_peak_memory() / 1e6,
     )

@@ -39,7 +39,7 @@ def evaluate(
     strict: bool = False,
     progress: bool = False,
 ) -> Report:
-    """Scores a run and writes `report.json`, `answers.safetensors`, `confusion_matrix.png` and `predictions.png`.
+    """Scores a run and writes `report.json`, `predictions.safetensors`, `confusion_matrix.png` and `predictions.png`.
 
     Their names say so where it was not the test split of the run's own data: `report-validation.json`. Where the data
     or the fixes are others, the names hold a hash of both: `report-test-photos-1a2b3c4d.json`.
@@ -89,7 +89,7 @@ def evaluate_run(
     probabilities = predictor.probabilities_of(subject.images, progress=progress)
     require_each_once(subject.images, probabilities, len(run.class_names))
     without_tta = None
-    if run.recipe.views > 1:
+    if run.recipe.tta_views > 1:
         alone = Predictor.from_run(run, tta_views=1).probabilities_of(subject.images, progress=progress)
         require_each_once(subject.images, alone, len(run.class_names))
         without_tta = measure(subject.images.labels, alone)
@@ -108,7 +108,7 @@ def evaluate_run(
         unreadable=subject.unreadable,
         class_names=run.class_names,
         metrics=metrics,
-        views=run.recipe.views,
+        tta_views=run.recipe.tta_views,
         without_tta=without_tta,
         temperature=run.temperature,
         calibration=run.calibration(),
@@ -156,7 +156,7 @@ def _evaluate_model_file(
         unreadable=tuple(image for image in dataset.unreadable if image.split == split),
         class_names=model.class_names,
         metrics=measure(images.labels, probabilities),
-        views=model.record.views,
+        tta_views=model.record.tta_views,
         without_tta=None,
         temperature=model.record.temperature,
         calibration=None,

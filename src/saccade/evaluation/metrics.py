@@ -20,13 +20,13 @@ class Scores:
         precision: right ones among the images taken for the class, 0 to 1; 0 if it was never predicted.
         recall: right ones among the images of the class, 0 to 1; 0 if there are none.
         f1: harmonic mean of precision and recall, 0 to 1.
-        images: number of images of the class; for an average, of all classes.
+        num_images: number of images of the class; for an average, of all classes.
     """
 
     precision: float
     recall: float
     f1: float
-    images: int
+    num_images: int
 
 
 @dataclass(frozen=True, eq=False)

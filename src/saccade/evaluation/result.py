@@ -21,12 +21,12 @@ class Confusion:
     Attributes:
         true: the name of the images' class.
         predicted: the name of the class they were taken for.
-        images: how many.
+        num_images: how many.
     """
 
     true: str
     predicted: str
-    images: int
+    num_images: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class Report:
         unreadable: the images of the split that could not be read.
         class_names: in the order of their labels.
         metrics: the numbers.
-        views: of each image, that an answer was averaged over.
+        tta_views: of each image, that an answer was averaged over.
         without_tta: the same numbers with one view, where there are more.
         temperature: that the logits are divided by; 1 where they are not calibrated.
         calibration: where that comes from; None where nothing is known of it.
@@ -62,7 +62,7 @@ class Report:
     unreadable: tuple[UnreadableImage, ...]
     class_names: tuple[str, ...]
     metrics: Metrics
-    views: int
+    tta_views: int
     without_tta: Metrics | None
     temperature: float
     calibration: Calibration | None
@@ -156,8 +156,8 @@ class Report:
             "log_loss": self.log_loss,
             "expected_calibration_error": self.expected_calibration_error,
             "temperature": self.temperature,
-            "calibrated_on": self.calibration.images if self.calibration else None,
-            "views": self.views,
+            "calibrated_on": self.calibration.num_images if self.calibration else None,
+            "tta_views": self.tta_views,
             "accuracy_without_tta": self.without_tta.accuracy if self.without_tta else None,
             "accuracy_interval_without_tta": list(self.without_tta.accuracy_interval) if self.without_tta else None,
             "per_class": {name: asdict(scores) for name, scores in self.per_class.items()},

@@ -33,7 +33,7 @@ from saccade.runs.run import Run
 from saccade.sanitize import counted, plural
 from saccade.training.calibration import at_temperature, fit_temperature
 from saccade.training.finalize import write_models
-from saccade.training.pretrained import Source
+from saccade.training.pretrained import PretrainedModel
 from saccade.training.progress import Progress, SilentProgress, progress_of
 from saccade.training.repeated_training import Method, is_run, on_all_images, prepared, require_same
 
@@ -45,9 +45,9 @@ def cross_validate(
     folds: int = 5,
     *,
     recipe: str | Recipe | None = None,
-    source: Source | Run | str | Path | None = None,
+    source: PretrainedModel | Run | str | Path | None = None,
     out: str | Path | None = None,
-    split_from: Run | str | Path | None = None,
+    reuse_split: Run | str | Path | None = None,
     progress: bool | Progress = True,
 ) -> Run:
     """Trains once for each fold, without its images, which it then answers; and at last on all images.
@@ -65,7 +65,7 @@ def cross_validate(
             last weights: there is nothing by which the best epoch of the last training could be chosen.
         source: what every network is transferred from, as for `transfer`; None: they begin anew.
         out: the run directory to make. None: the first free `runs/<data>-<recipe>-<n>`.
-        split_from: a previous run. What were its test images stay test images, where Saccade decides on it.
+        reuse_split: a previous run. What were its test images stay test images, where Saccade decides on it.
         progress: whether to tell on stderr how it goes, or whom to tell instead.
 
     Returns:
@@ -81,7 +81,7 @@ def cross_validate(
     require_keras_settings()
     _check_folds(folds)
     check_place(out)
-    previous_split = None if split_from is None else Run.open(split_from).split_of()
+    previous_split = None if reuse_split is None else Run.open(reuse_split).split_of()
     dataset, method = prepared(data, recipe, source, progress=progress is True)
     method = replace(method, recipe=on_all_images(method.recipe))
     whole = _of_all_images(dataset, method.recipe.seed, previous_split)
@@ -150,7 +150,7 @@ def _check_folds(folds: int) -> None:
 
 def _of_all_images(dataset: Dataset, seed: int, previous_split: dict[str, SplitName] | None) -> Dataset:
     """The data as one that has all images but those of the test split to train on."""
-    splits = splits_of(dataset, validation=0, seed=seed, previous_split=previous_split)
+    splits = splits_of(dataset, validation_split=0, seed=seed, previous_split=previous_split)
     return replace(dataset, splits={"train": in_order([splits["train"], splits["validation"]]), "test": splits["test"]})
 
 
@@ -213,13 +213,13 @@ def _conclude(
 
 def _record(correct: NDArray[np.bool_], dealt: NDArray[np.int64], seed: int) -> FoldsRecord:
     folds: Sequence[Fold] = [
-        Fold(images=int((dealt == number).sum()), correct=int(correct[dealt == number].sum()))
+        Fold(num_images=int((dealt == number).sum()), num_correct=int(correct[dealt == number].sum()))
         for number in range(int(dealt.max()) + 1)
     ]
     return FoldsRecord(
         accuracy=float(correct.mean()),
         interval=fold_interval(folds),
-        images=len(correct),
+        num_images=len(correct),
         seed=seed,
         folds=tuple(folds),
     )

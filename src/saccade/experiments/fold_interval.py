@@ -29,7 +29,7 @@ def fold_interval(folds: Sequence[Fold]) -> tuple[float, float]:
     Returns:
         The lower and the upper end.
     """
-    images, correct = sum(fold.images for fold in folds), sum(fold.correct for fold in folds)
+    images, correct = sum(fold.num_images for fold in folds), sum(fold.num_correct for fold in folds)
     shared = (2 * len(folds) - 1) / (len(folds) - 1)
     worth = images / (shared * max(1.0, _spread(folds, correct / images)))
     return wilson_interval(worth * correct / images, worth)
@@ -40,4 +40,4 @@ def _spread(folds: Sequence[Fold], accuracy: float) -> float:
     variance = accuracy * (1 - accuracy)
     if not variance:
         return 1.0
-    return sum(fold.images * (fold.accuracy - accuracy) ** 2 for fold in folds) / variance / (len(folds) - 1)
+    return sum(fold.num_images * (fold.accuracy - accuracy) ** 2 for fold in folds) / variance / (len(folds) - 1)

@@ -31,7 +31,7 @@ from saccade.runs.lock import locked_for_training
 from saccade.runs.predictions import Predictions
 from saccade.runs.run import Run
 from saccade.sanitize import counted
-from saccade.training.pretrained import Source
+from saccade.training.pretrained import PretrainedModel
 from saccade.training.repeated_training import Method, on_all_images, prepared
 
 LEAST_SIZES = 4
@@ -48,19 +48,19 @@ _MOST_ASKED = 0.25
 class _Training:
     """One training of a curve: on so many images, the `repeat`-th of its size, counted from 0."""
 
-    images: int
+    num_images: int
     repeat: int
 
     @property
     def name(self) -> str:
-        return f"{self.images}-{self.repeat + 1}"
+        return f"{self.num_images}-{self.repeat + 1}"
 
 
 def learning_curve(
     data: str | os.PathLike[str] | Dataset,
     *,
     recipe: str | Recipe | None = None,
-    source: Source | Run | str | Path | None = None,
+    source: PretrainedModel | Run | str | Path | None = None,
     sizes: Sequence[int] | None = None,
     repeats: int = 3,
     out: str | Path | None = None,
@@ -69,8 +69,8 @@ def learning_curve(
     """Trains on growing numbers of images, asks all networks about the same others, and fits a power law.
 
     The images that all are asked about are the data's own validation split, else a part of the training images: the
-    recipe's `validation`, more where that is fewer than 1,000, a quarter at most. Test images are not looked at. In
-    each repeat every size holds the images of the smaller ones, its classes in the proportions of all. A training of
+    recipe's `validation_split`, more where that is fewer than 1,000, a quarter at most. Test images are not looked at.
+    In each repeat every size holds the images of the smaller ones, its classes in the proportions of all. A training of
     few images follows the recipe as `train` would with so many.
 
     The directory keeps what each network answered: the same call goes on where it was stopped, and one with other
@@ -154,8 +154,8 @@ def _check_repeats(repeats: int) -> None:
 
 def _splits(dataset: Dataset, recipe: Recipe) -> tuple[Split, Split]:
     """What is trained on, the largest size, and what all networks are asked about."""
-    fraction = max(recipe.validation, min(_MOST_ASKED, _WELL_ASKED / max(1, len(dataset.splits["train"]))))
-    splits = splits_of(dataset, validation=fraction, seed=recipe.seed)
+    fraction = max(recipe.validation_split, min(_MOST_ASKED, _WELL_ASKED / max(1, len(dataset.splits["train"]))))
+    splits = splits_of(dataset, validation_split=fraction, seed=recipe.seed)
     if not len(splits["validation"]):
         raise DataError(f"'{dataset.name}' has too few training images for a learning curve")
     return splits["train"], splits["validation"]
@@ -230,13 +230,13 @@ def _measured(
     for number, one in enumerate(trainings, start=1):
         was_kept, began = (folder / f"{one.name}.safetensors").exists(), time.perf_counter()
         predictions = _predictions(method, dataset, splits, folder, one)
-        incorrect.setdefault(one.images, []).append(predictions.probabilities.argmax(axis=1) != predictions.labels)
+        incorrect.setdefault(one.num_images, []).append(predictions.probabilities.argmax(axis=1) != predictions.labels)
         if not was_kept:
-            done.append((one.images, time.perf_counter() - began))
-        left = [other.images for other in trainings[number:]]
-        ended = f"accuracy {1 - incorrect[one.images][-1].mean():.2%}{' (was there)' if was_kept else ''}"
+            done.append((one.num_images, time.perf_counter() - began))
+        left = [other.num_images for other in trainings[number:]]
+        ended = f"accuracy {1 - incorrect[one.num_images][-1].mean():.2%}{' (was there)' if was_kept else ''}"
         log_message(
-            f"training {number} of {len(trainings)}: {counted(one.images, 'image')}, {ended}"
+            f"training {number} of {len(trainings)}: {counted(one.num_images, 'image')}, {ended}"
             + (f"; {in_words(seconds_left(done, left))}" if left else ""),
             shown=shown,
         )
@@ -249,7 +249,7 @@ def _predictions(
 ) -> Predictions:
     training, asked = splits
     order = growing_order(training.labels, training.duplicate_groups, seed=method.recipe.seed, repeat=one.repeat)
-    subset = training.subset(np.sort(order[: one.images]))
+    subset = training.subset(np.sort(order[: one.num_images]))
     # Of its own for each, whatever other sizes and repeats there are.
-    seed = (method.recipe.seed + 1009 * one.images + one.repeat + 1) % 2**32
+    seed = (method.recipe.seed + 1009 * one.num_images + one.repeat + 1) % 2**32
     return train_and_predict(method.with_seed(seed), dataset, (subset, asked), folder / one.name)

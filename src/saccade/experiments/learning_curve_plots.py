@@ -11,7 +11,7 @@ from saccade.experiments.learning_curve_result import TIMES, LearningCurve
 from saccade.experiments.power_law import Law
 from saccade.plotting.figure import new_figure
 
-# Okabe and Ito (2008): told apart by most colour-blind readers.
+# Okabe and Ito (2008): told apart by most color-blind readers.
 _MEASURED = "#0072b2"
 _PREDICTED = "#d55e00"
 _TESTED = "#009e73"
@@ -31,12 +31,12 @@ def draw_curve(curve: LearningCurve, law: Law) -> Figure:
     _draw_measured(axes, curve)
     _draw_backtest(axes, curve)
     axes.set_xlabel("images trained on")
-    axes.set_ylabel(f"accuracy on the same {curve.asked:,} other images")
+    axes.set_ylabel(f"accuracy on the same {curve.num_evaluated:,} other images")
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticks([point.images for point in curve.points] + [more.images for more in curve.extrapolations])
+    axes.set_xticks([point.num_images for point in curve.points] + [more.num_images for more in curve.extrapolations])
     axes.tick_params("x", rotation=30)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
@@ -44,7 +44,7 @@ def draw_curve(curve: LearningCurve, law: Law) -> Figure:
 
 
 def _draw_law(axes: Axes, curve: LearningCurve, law: Law) -> None:
-    smallest, largest = curve.points[0].images, curve.points[-1].images
+    smallest, largest = curve.points[0].num_images, curve.points[-1].num_images
     for low, high, dashed in ((smallest, largest, False), (largest, TIMES[-1] * largest, True)):
         images = np.geomspace(low, high, 60)
         values = [1 - law.at(float(number)) for number in images]
@@ -56,17 +56,17 @@ def _draw_law(axes: Axes, curve: LearningCurve, law: Law) -> None:
         )
     for more in curve.extrapolations:
         axes.annotate(
-            f"{more.accuracy:.1%}", (more.images, more.accuracy), (0, 6), textcoords="offset points", ha="center"
+            f"{more.accuracy:.1%}", (more.num_images, more.accuracy), (0, 6), textcoords="offset points", ha="center"
         )
 
 
 def _draw_measured(axes: Axes, curve: LearningCurve) -> None:
     for point in curve.points:
         axes.plot(
-            [point.images] * len(point.accuracies), point.accuracies, ".", color=_MEASURED, alpha=0.4, markersize=5
+            [point.num_images] * len(point.accuracies), point.accuracies, ".", color=_MEASURED, alpha=0.4, markersize=5
         )
     axes.plot(
-        [point.images for point in curve.points], [point.accuracy for point in curve.points], "o", color=_MEASURED,
+        [point.num_images for point in curve.points], [point.accuracy for point in curve.points], "o", color=_MEASURED,
         label="measured: mean, and each training",
     )  # fmt: skip
 
@@ -76,6 +76,6 @@ def _draw_backtest(axes: Axes, curve: LearningCurve) -> None:
     below, above = tested.predicted - tested.interval[0], tested.interval[1] - tested.predicted
     # Beside the measured one, to be seen.
     axes.errorbar(
-        [0.93 * tested.images], [tested.predicted], yerr=[[max(0, below)], [max(0, above)]], color=_TESTED, fmt="D",
+        [0.93 * tested.num_images], [tested.predicted], yerr=[[max(0, below)], [max(0, above)]], color=_TESTED, fmt="D",
         markersize=4, capsize=4, label="predicted by the smaller sizes alone",
     )  # fmt: skip

@@ -35,13 +35,13 @@ class CurvePoint(_Value):
     """One size of a learning curve.
 
     Attributes:
-        images: trained on.
+        num_images: trained on.
         accuracies: of its trainings, 0 to 1.
         accuracy: their mean.
         deviation: their standard deviation.
     """
 
-    images: int
+    num_images: int
     accuracies: tuple[Fraction, ...] = Field(strict=False)
     accuracy: Fraction
     deviation: float
@@ -52,7 +52,7 @@ class Extrapolation(_Value):
 
     Attributes:
         times: how many times as many as the largest size.
-        images: how many these are.
+        num_images: how many these are.
         accuracy: that the law predicts, 0 to 1.
         interval: 95%, of it.
         gain: of accuracy over that of the largest size by the law, in parts of 1.
@@ -60,7 +60,7 @@ class Extrapolation(_Value):
     """
 
     times: int
-    images: int
+    num_images: int
     accuracy: Fraction
     interval: Interval
     gain: float
@@ -71,14 +71,14 @@ class Backtest(_Value):
     """Whether the smaller sizes would have predicted the largest.
 
     Attributes:
-        images: of the largest size.
+        num_images: of the largest size.
         predicted: the accuracy by the law that the smaller ones give, 0 to 1.
         interval: 95%, in which the measured accuracy was to be.
         measured: the accuracy that was measured, 0 to 1.
         within: whether it was.
     """
 
-    images: int
+    num_images: int
     predicted: Fraction
     interval: Interval
     measured: Fraction
@@ -101,29 +101,29 @@ class LearningCurve(_Value):
         data_name: short name of the data.
         data_fingerprint: of its contents.
         recipe: of the trainings, with the seed that all their seeds follow from.
-        asked: images that every network was asked about; none of them was trained on.
+        num_evaluated: images that every network was asked about; none of them was trained on.
         points: one for each size, rising.
         law: fitted to them.
         extrapolations: with twice and four times the largest size.
         backtest: of the law.
         verdict: whether more images would help.
-        sentence: the same in words.
+        summary: the same in words.
     """
 
     directory: str
     data_name: str
     data_fingerprint: str
     recipe: Recipe
-    asked: int
+    num_evaluated: int
     points: tuple[CurvePoint, ...] = Field(strict=False)
     law: PowerLaw
     extrapolations: tuple[Extrapolation, ...] = Field(strict=False)
     backtest: Backtest
     verdict: Literal["would help", "would hardly help", "can't be told"]
-    sentence: str
+    summary: str
 
     def __repr__(self) -> str:
-        return f"<LearningCurve {self.directory}: {len(self.points)} sizes on {self.data_name}; {self.sentence}>"
+        return f"<LearningCurve {self.directory}: {len(self.points)} sizes on {self.data_name}; {self.summary}>"
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -134,7 +134,7 @@ class LearningCurve(_Value):
 def curve_of(measured: MeasuredErrors, dataset: Dataset, recipe: Recipe, directory: Path) -> tuple[LearningCurve, Law]:
     """The curve of measured errors, and the laws behind it, for a drawing."""
     law = fit_law(measured)
-    largest = float(measured.images[-1])
+    largest = float(measured.num_images[-1])
     extrapolations = tuple(_extrapolated(law, largest, times) for times in TIMES)
     backtest = _backtest(measured)
     verdict = _verdict(extrapolations[0], backtest, float(measured.means[-1]))
@@ -144,23 +144,23 @@ def curve_of(measured: MeasuredErrors, dataset: Dataset, recipe: Recipe, directo
         data_name=printable(dataset.name),
         data_fingerprint=dataset.fingerprint,
         recipe=recipe,
-        asked=measured.incorrect[0].shape[1],
+        num_evaluated=measured.incorrect[0].shape[1],
         points=tuple(
             _point(int(images), 1 - incorrect.mean(axis=1))
-            for images, incorrect in zip(measured.images, measured.incorrect, strict=True)
+            for images, incorrect in zip(measured.num_images, measured.incorrect, strict=True)
         ),
         law=PowerLaw(floor=floor, slope=slope, exponent=exponent),
         extrapolations=extrapolations,
         backtest=backtest,
         verdict=verdict,
-        sentence=_sentence(verdict, extrapolations[0], backtest),
+        summary=_summary(verdict, extrapolations[0], backtest),
     )
     return curve, law
 
 
 def _point(images: int, accuracies: Sequence[float]) -> CurvePoint:
     return CurvePoint(
-        images=images,
+        num_images=images,
         accuracies=tuple(float(accuracy) for accuracy in accuracies),
         accuracy=float(np.mean(accuracies)),
         deviation=float(np.std(accuracies, ddof=1)),
@@ -172,7 +172,7 @@ def _extrapolated(law: Law, largest: float, times: int) -> Extrapolation:
     low, high = law.interval(then)
     return Extrapolation(
         times=times,
-        images=round(times * largest),
+        num_images=round(times * largest),
         accuracy=float(then[0]),
         interval=(max(0.0, low), min(1.0, high)),
         gain=float(then[0] - now[0]),
@@ -183,13 +183,13 @@ def _extrapolated(law: Law, largest: float, times: int) -> Extrapolation:
 def _backtest(measured: MeasuredErrors) -> Backtest:
     """Fits the law to all sizes but the largest, and looks whether that lies where it should."""
     law = fit_law(measured, without=1)
-    largest = float(measured.images[-1])
+    largest = float(measured.num_images[-1])
     # By how much the prediction is off, as it might have been: the images that are asked about are the same for both.
     low, high = law.interval(law.errors[:, -1] - law.at(largest))
     accuracy = 1 - float(measured.means[-1])
     # If chance alone makes the prediction be off by low to high, the measured accuracy was to be there.
     return Backtest(
-        images=int(largest),
+        num_images=int(largest),
         predicted=1 - float(law.at(largest)[0]),
         interval=(max(0.0, accuracy + low), min(1.0, accuracy + high)),
         measured=accuracy,
@@ -208,13 +208,13 @@ def _verdict(
     return "would hardly help" if twice.gain_interval[1] < worth else "can't be told"
 
 
-def _sentence(verdict: str, twice: Extrapolation, backtest: Backtest) -> str:
+def _summary(verdict: str, twice: Extrapolation, backtest: Backtest) -> str:
     low, high = twice.interval
     least, most = (100 * end for end in twice.gain_interval)
     gain = (
-        f"with {twice.images:,}, twice as many, the accuracy is expected at {twice.accuracy:.1%} (95% interval "
+        f"with {twice.num_images:,}, twice as many, the accuracy is expected at {twice.accuracy:.1%} (95% interval "
         f"{low:.1%} to {high:.1%}), {100 * twice.gain:.1f} points ({least:.1f} to {most:.1f}) above what the same law "
-        f"says of {backtest.images:,}"
+        f"says of {backtest.num_images:,}"
     )
     if not backtest.within:
         return (

@@ -27,11 +27,11 @@ class MeasuredErrors:
     """What trainings on several numbers of images got wrong, all asked about the same images.
 
     Attributes:
-        images: trained on, float64 [sizes], rising.
+        num_images: trained on, float64 [sizes], rising.
         incorrect: for each size, bool [trainings, n]: which of n images each of its trainings, at least two, got wrong.
     """
 
-    images: Floats
+    num_images: Floats
     incorrect: tuple[NDArray[np.bool_], ...]
 
     @property
@@ -86,15 +86,15 @@ def fit_law(measured: MeasuredErrors, *, without: int = 0, seed: int = 0) -> Law
         without: so many of the largest sizes are left out of the fits, for a test of the law on them.
         seed: of the drawing.
     """
-    sizes = len(measured.images) - without
+    sizes = len(measured.num_images) - without
     means, trainings = measured.means, measured.trainings
     spread = np.clip(means * (1 - means), 0.5 / measured.incorrect[0].shape[1], None)
     scale = _training_variance(measured, spread)
     weights = trainings[:sizes] / spread[:sizes]
     errors = np.concatenate([means[None], _redrawn(measured, scale * spread / trainings, seed)])
-    constants = fit_constants(measured.images[:sizes], errors[:, :sizes], weights)
+    constants = fit_constants(measured.num_images[:sizes], errors[:, :sizes], weights)
     law = Law(constants, errors, 1.0)
-    misses = means[:sizes] - np.array([law.at(images)[0] for images in measured.images[:sizes]])
+    misses = means[:sizes] - np.array([law.at(images)[0] for images in measured.num_images[:sizes]])
     return Law(constants, errors, max(1.0, _widening(float((weights * misses**2).sum()), scale, sizes - 3)))
 
 

@@ -39,7 +39,7 @@ def image_source(pixels: NDArray[np.uint8]) -> str:
 
 
 def figure_markup(figure: Figure, description: str) -> Markup:
-    """A drawing as SVG that stands in the page; what is black in it takes the page's text colour.
+    """A drawing as SVG that stands in the page; what is black in it takes the page's text color.
 
     Args:
         figure: matplotlib's.
@@ -49,7 +49,7 @@ def figure_markup(figure: Figure, description: str) -> Markup:
         if (legend := axes.get_legend()) is not None:
             legend.set_frame_on(False)  # its white would stay white on a dark page
     stream = io.StringIO()
-    # Text stays text, which a page can colour and a screen reader read. Without a date and with fixed names, equal
+    # Text stays text, which a page can color and a screen reader read. Without a date and with fixed names, equal
     # figures give equal pages.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "saccade"}):
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})

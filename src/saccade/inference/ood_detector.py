@@ -28,8 +28,8 @@ class OodDetector:
             raise RunError(
                 f"the run '{run.path}' does not know what is familiar",
                 expected="a run trained to its end with validation images",
-                found=f"validation = {run.recipe.validation:g} in its recipe, {run.status().state}",
-                remedy="train with validation images: --set validation=0.1",
+                found=f"validation_split = {run.recipe.validation_split:g} in its recipe, {run.status().state}",
+                remedy="train with validation images: --set validation_split=0.1",
             )
         self._statistics = EarlyStatistics(predictor.model)
         self._ood_score = OodScore.from_arrays(known, self._statistics.size)

@@ -29,7 +29,7 @@ class Predictor:
 
     Attributes:
         model: from pixels 0 to 255, [n, height, width, 3], to probabilities [n, classes]; of stock Keras layers.
-        folded: what answers in its place: the same, its normalisation folded into the other layers.
+        folded: what answers in its place: the same, its normalization folded into the other layers.
         class_names: in the order of the probabilities.
     """
 

@@ -46,7 +46,7 @@ class Abstention:
     Attributes:
         target_accuracy: part of the answers that is to be right, 0 to 1.
         threshold: an answer of less confidence is "abstained", 0 to 1.
-        images: validation images that it was found on.
+        num_images: validation images that it was found on.
         predicted: how many of them it answers.
         incorrect: how many of its answers to them are wrong.
         bound: the 95% upper bound on the part of incorrect predictions, at most 1 - promise.
@@ -54,7 +54,7 @@ class Abstention:
 
     target_accuracy: float
     threshold: float
-    images: int
+    num_images: int
     predicted: int
     incorrect: int
     bound: float
@@ -62,7 +62,7 @@ class Abstention:
     @property
     def coverage(self) -> float:
         """The part of the validation images that it answers, 0 to 1."""
-        return self.predicted / self.images
+        return self.predicted / self.num_images
 
 
 def abstention_of(run: Run, target_accuracy: float) -> Abstention:
@@ -86,8 +86,8 @@ def abstention_of(run: Run, target_accuracy: float) -> Abstention:
         raise RunError(
             f"the run '{run.path}' can't abstain: its confidence was never held against the truth",
             expected="a run trained to its end with validation images, or cross-validated",
-            found=f"validation = {run.recipe.validation:g} in its recipe, {run.status().state}",
-            remedy="train with validation images, --set validation=0.1, or with few images: --folds 5",
+            found=f"validation_split = {run.recipe.validation_split:g} in its recipe, {run.status().state}",
+            remedy="train with validation images, --set validation_split=0.1, or with few images: --folds 5",
         )
     predictions = run.predictions(VALIDATION_PREDICTIONS)
     confidences = predictions.probabilities.max(axis=1)
@@ -126,7 +126,7 @@ def find_threshold(
     return Abstention(
         target_accuracy=target_accuracy,
         threshold=float(ordered[kept[-1] - 1]),
-        images=len(confidences),
+        num_images=len(confidences),
         predicted=int(kept[-1]),
         incorrect=int(errors[kept[-1] - 1]),
         bound=float(bounds[-1]),

@@ -1,4 +1,4 @@
-"""The networks: one family a file, all of stock Keras layers, normalisation inside.
+"""The networks: one family a file, all of stock Keras layers, normalization inside.
 
 Every package that needs Keras comes through this one, so Keras is loaded here, once.
 """

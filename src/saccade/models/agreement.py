@@ -11,7 +11,7 @@ Probabilities = NDArray[np.float32]
 
 # Two orders of the same sums in float32 are apart by their rounding; so much of it is borne by another form, and no
 # more than this in all. EfficientNetV2B0, with random weights and a fitted head, was 8e-6 from its own answers in
-# float64, and as far with its normalisation folded: that the two are within 1e-5 of each other would be luck.
+# float64, and as far with its normalization folded: that the two are within 1e-5 of each other would be luck.
 _ROUNDINGS = 4
 _MOST_ROUNDING = 1e-4
 

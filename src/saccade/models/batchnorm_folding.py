@@ -1,6 +1,6 @@
-"""Folding: a network for prediction alone, in which normalisation has become part of the weights.
+"""Folding: a network for prediction alone, in which normalization has become part of the weights.
 
-In prediction a batch normalisation is scale * x + shift, with numbers per channel that are known beforehand, and so is
+In prediction a batch normalization is scale * x + shift, with numbers per channel that are known beforehand, and so is
 a rescaling of pixels. Scale and shift are carried along the network until a layer takes them up without changing the
 answer but for rounding:
 
@@ -30,7 +30,7 @@ from saccade.models.batchnorm_folding_graph import FoldedGraph, Value
 
 
 def fold_normalization(model: keras.Model) -> keras.Model:
-    """A copy of a model for prediction, faster by its normalisation layers.
+    """A copy of a model for prediction, faster by its normalization layers.
 
     Args:
         model: functional or sequential; models within it are folded too.

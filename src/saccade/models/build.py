@@ -65,8 +65,8 @@ def build_network_of_any_size(recipe: Recipe, *, classes: int) -> keras.Model:
     if not family.ANY_SIZE:
         raise TrainingError(
             f"the network '{recipe.network}' can't train on growing images",
-            found=f"start_size={recipe.start_size:g}, end_size={recipe.end_size:g}",
-            remedy=f"keep to one size: --set start_size={recipe.end_size:g}",
+            found=f"initial_scale={recipe.initial_scale:g}, final_scale={recipe.final_scale:g}",
+            remedy=f"keep to one size: --set initial_scale={recipe.final_scale:g}",
         )
     return _fresh(recipe, None, None, classes)
 
@@ -94,7 +94,7 @@ def freeze_lower_layers(network: keras.Model, recipe: Recipe) -> None:
     """Lets a transferred network learn only as much as the recipe says: its head, and its uppermost layers."""
     head = head_of(network)
     weighted = [layer for layer in network.layers if layer.weights and layer is not head]
-    first = len(weighted) - round(recipe.fine_tuned * len(weighted))
+    first = len(weighted) - round(recipe.trainable_fraction * len(weighted))
     for place, layer in enumerate(weighted):
         # Statistics of a few images are worse than those it brought; a frozen layer also goes by these in training.
         layer.trainable = place >= first and not isinstance(layer, keras.layers.BatchNormalization)
@@ -127,7 +127,7 @@ def build_probability_model(
     """
     seen_height, seen_width = recipe.final_size(height, width)
     network = build_network(recipe, height=seen_height, width=seen_width, classes=classes)
-    return ending_in_probabilities(with_tta(network, height, width, tta_views or recipe.views))
+    return ending_in_probabilities(with_tta(network, height, width, tta_views or recipe.tta_views))
 
 
 @contextmanager

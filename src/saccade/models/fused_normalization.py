@@ -1,4 +1,4 @@
-"""Batch normalisation in one pass over its inputs, where TensorFlow has a kernel for it."""
+"""Batch normalization in one pass over its inputs, where TensorFlow has a kernel for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """Normalises by the batch's statistics and updates the moving ones in training, by the moving ones elsewhere.
+        """Normalizes by the batch's statistics and updates the moving ones in training, by the moving ones elsewhere.
 
         Args:
             inputs: float, channels along `axis`.

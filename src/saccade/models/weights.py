@@ -23,12 +23,12 @@ def _named_variables(model: keras.Model) -> dict[str, keras.Variable]:
 
 
 def count_weights(model: keras.Model) -> int:
-    """How many numbers make the model's answer, batch-normalisation statistics included."""
+    """How many numbers make the model's answer, batch-normalization statistics included."""
     return sum(int(np.prod(variable.shape)) for variable in _named_variables(model).values())
 
 
 def named_weights(model: keras.Model) -> dict[str, NDArray[np.float32]]:
-    """A copy of the model's weights, batch-normalisation statistics included, by `layer/variable`."""
+    """A copy of the model's weights, batch-normalization statistics included, by `layer/variable`."""
     return {name: np.array(keras.ops.convert_to_numpy(variable)) for name, variable in _named_variables(model).items()}
 
 

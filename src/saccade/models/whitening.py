@@ -13,7 +13,7 @@ def whitening_filters(images: NDArray[np.uint8], *, patch: int) -> tuple[NDArray
     """Filters whose answers to the images' patches are uncorrelated and of variance one, each with its negative.
 
     The eigenvectors of the patches' second moments, each divided by the root of its eigenvalue (David Page, "How to
-    Train Your ResNet 8: Bag of Tricks", 2019). Images are standardised per channel first; that is part of the
+    Train Your ResNet 8: Bag of Tricks", 2019). Images are standardized per channel first; that is part of the
     filters, which take pixels scaled to -1 to 1.
 
     Args:

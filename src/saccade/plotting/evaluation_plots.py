@@ -20,7 +20,7 @@ _MOST_CLASSES_WITH_NAMES = 100
 
 
 def draw_confusion_matrix(matrix: NDArray[np.int64], class_names: Sequence[str], title: str) -> Figure:
-    """Draws a confusion matrix, coloured by the part of each true class; for up to 25 classes with the numbers.
+    """Draws a confusion matrix, colored by the part of each true class; for up to 25 classes with the numbers.
 
     Args:
         matrix: int64 [classes, classes], images by true class (row) and predicted class (column).

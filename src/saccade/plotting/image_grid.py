@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CORRECT = "#1a7f37"
-"""The colour of what is right."""
+"""The color of what is right."""
 
 INCORRECT = "#c01c28"
-"""The colour of what is wrong."""
+"""The color of what is wrong."""
 
 _FONT_SIZE = 9
 _LINE = 1.4 * _FONT_SIZE / 72
@@ -35,8 +35,8 @@ class Tile:
 
     Attributes:
         image: uint8 [height, width, 3].
-        above: lines above it, all in the colour of its frame.
-        below: lines below it, and the colour of each.
+        above: lines above it, all in the color of its frame.
+        below: lines below it, and the color of each.
         color: of the frame; None for no frame.
         frame: width of the frame, in points.
     """

@@ -1,4 +1,4 @@
-"""classic: three pairs of convolutions with batch normalisation, trained long, then longer with augmentation.
+"""classic: three pairs of convolutions with batch normalization, trained long, then longer with augmentation.
 
 Batches of 128 and the rate as in `two-phase`, which says why.
 
@@ -16,15 +16,15 @@ ENTRY = Entry(
         name="classic",
         network="classic",
         batch_size=128,
-        least_steps=100,
+        min_steps_per_epoch=100,
         plain_epochs=50,
         augmented_epochs=50,
         learning_rate=0.002,
-        warm_up=0.2,
-        statistics_batches=50,
+        warmup_epochs=0.2,
+        batchnorm_recalibration_batches=50,
     ),
     purpose="the tutorial's full length: 50 epochs and 50 more with augmentation",
-    origin="TensorFlow tutorials on CIFAR-10: the three-block network with batch normalisation",
+    origin="TensorFlow tutorials on CIFAR-10: the three-block network with batch normalization",
     network="3 x [Conv - BN - Conv - BN - MaxPool] (32, 64, 128) - Dropout 0.2 - Dense 1024 - Dropout 0.2 - softmax",
     parameters=2_397_226,
     measured=None,

@@ -16,7 +16,7 @@ class Measurement:
         epochs: how many epochs were run.
         accuracy: on the test split, 0 to 1.
         interval: 95% Wilson interval of that accuracy.
-        images: test images scored.
+        num_images: test images scored.
         seeds: trainings that the figure is a mean of.
         minutes: wall-clock time of the whole command.
         seconds_per_epoch: median over the epochs, validation included.
@@ -28,7 +28,7 @@ class Measurement:
     epochs: int
     accuracy: float
     interval: tuple[float, float]
-    images: int
+    num_images: int
     seeds: int
     minutes: float
     seconds_per_epoch: float

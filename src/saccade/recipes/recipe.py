@@ -19,7 +19,7 @@ BackboneName = Literal[
 NetworkName = Literal["fast", "accurate", "classic", "quick", "scheduled", "folder", BackboneName]
 Phase = Literal["head", "plain", "augmented"]
 
-_AUGMENTATION = ("shift", "whole_pixels", "flip", "rotation")
+_AUGMENTATION = ("translate", "integer_translate", "horizontal_flip", "rotation")
 
 _SMALLEST_SIDE = 12
 _SHOWN = 60  # characters of a value in an error
@@ -46,7 +46,7 @@ class Recipe(BaseModel):
         default=None, description="side of the square images, in pixels; none: chosen from the data"
     )
     batch_size: int = Field(default=32, ge=1, le=65536, description="images in a step")
-    least_steps: int = Field(
+    min_steps_per_epoch: int = Field(
         default=0,
         ge=0,
         le=1000,
@@ -54,22 +54,22 @@ class Recipe(BaseModel):
     )
     plain_epochs: int = Field(ge=0, le=100_000, description="epochs of the first phase, without augmentation")
     augmented_epochs: int = Field(default=0, ge=0, le=100_000, description="epochs of the second phase, augmented")
-    shift: float = Field(
+    translate: float = Field(
         default=0.1, ge=0, le=0.5, description="augmentation: largest shift, as a part of width and of height"
     )
-    whole_pixels: bool = Field(
+    integer_translate: bool = Field(
         default=False,
         description="augmentation: shift by whole pixels, edges reflected; else by parts of a pixel, edges repeated",
     )
-    flip: bool = Field(default=True, description="augmentation: mirror each image in every other epoch")
+    horizontal_flip: bool = Field(default=True, description="augmentation: mirror each image in every other epoch")
     rotation: float = Field(default=0.0, ge=0, le=180, description="augmentation: largest rotation, in degrees")
-    start_size: float = Field(
+    initial_scale: float = Field(
         default=1.0,
         ge=0.25,
         le=1,
         description="side at which the network sees images in the first epoch, as a part of their side",
     )
-    end_size: float = Field(
+    final_scale: float = Field(
         default=1.0,
         ge=0.25,
         le=1,
@@ -80,11 +80,14 @@ class Recipe(BaseModel):
     )
     learning_rate: float = Field(default=0.001, gt=0, le=10, description="the optimizer's highest learning rate")
     schedule: Literal["steps", "linear"] = Field(
-        default="steps", description="the learning rate falls by `decay` every `decay_every` epochs, or linearly to 0"
+        default="steps",
+        description="the learning rate falls by `lr_decay` every `lr_decay_epochs` epochs, or linearly to 0",
     )
-    decay: float = Field(default=1.0, gt=0, le=1, description="schedule=steps: what the learning rate is multiplied by")
-    decay_every: int = Field(default=10, ge=1, description="schedule=steps: epochs between two decays")
-    warm_up: float = Field(
+    lr_decay: float = Field(
+        default=1.0, gt=0, le=1, description="schedule=steps: what the learning rate is multiplied by"
+    )
+    lr_decay_epochs: int = Field(default=10, ge=1, description="schedule=steps: epochs between two decays")
+    warmup_epochs: float = Field(
         default=0.0, ge=0, le=100, description="epochs in which the learning rate rises linearly from 0"
     )
     label_smoothing: float = Field(
@@ -93,20 +96,20 @@ class Recipe(BaseModel):
     compute: Literal["auto", ComputeDtype] = Field(
         default="auto", description="dtype that training computes in; auto: what is measured to be faster here"
     )
-    views: Annotated[Literal[1, 6], BeforeValidator(_number)] = Field(
+    tta_views: Annotated[Literal[1, 6], BeforeValidator(_number)] = Field(
         default=1, description="moved and mirrored views of an image that an answer is averaged over"
     )
-    statistics_batches: int = Field(
+    batchnorm_recalibration_batches: int = Field(
         default=0,
         ge=0,
         le=100_000,
-        description="training batches from which the moving averages of batch normalisation are taken anew after each "
+        description="training batches from which the moving averages of batch normalization are taken anew after each "
         "epoch; 0: they stay as training left them",
     )
-    validation: float = Field(
+    validation_split: float = Field(
         default=0.1, ge=0, le=0.5, description="part of the training images held out for validation, stratified"
     )
-    keep: Literal["last", "best", "helped"] = Field(
+    keep: Literal["last", "best", "if_improved"] = Field(
         default="last",
         description="the weights to keep: the last, those of the best validation accuracy (of several epochs that have "
         "it, the one of least validation loss), or, in a transfer, the last where they are no worse in validation than "
@@ -125,9 +128,9 @@ class Recipe(BaseModel):
     transfer: bool = Field(
         default=False,
         description="the network's weights come from elsewhere; in the first epoch a linear head is fitted to what it "
-        "gives, and batch normalisation stays as it came",
+        "gives, and batch normalization stays as it came",
     )
-    fine_tuned: float = Field(
+    trainable_fraction: float = Field(
         default=1.0,
         ge=0,
         le=1,
@@ -149,10 +152,10 @@ class Recipe(BaseModel):
     def _something_to_do(self) -> Recipe:
         if self.plain_epochs + self.augmented_epochs == 0:
             raise ValueError("a training needs at least one epoch: plain_epochs + augmented_epochs is 0")
-        if self.keep == "helped" and not self.transfer:
-            raise ValueError("keep=helped is for a transfer: there is no fitted head to go back to")
-        if self.keep == "helped" and self.patience:
-            raise ValueError("patience waits for a better epoch, and keep=helped looks at the last one alone")
+        if self.keep == "if_improved" and not self.transfer:
+            raise ValueError("keep=if_improved is for a transfer: there is no fitted head to go back to")
+        if self.keep == "if_improved" and self.patience:
+            raise ValueError("patience waits for a better epoch, and keep=if_improved looks at the last one alone")
         return self
 
     @property
@@ -176,17 +179,17 @@ class Recipe(BaseModel):
         if self.phase(self.epochs - 1) == "augmented":
             return []
         # A fitted head sees each image mirrored too.
-        return [key for key in _AUGMENTATION if key in keys and not (key == "flip" and self.transfer)]
+        return [key for key in _AUGMENTATION if key in keys and not (key == "horizontal_flip" and self.transfer)]
 
     def batch_size_for(self, images: int) -> int:
         """The images in a step when there are so many training images: no fewer than 16 where they are few."""
-        if not self.least_steps:
+        if not self.min_steps_per_epoch:
             return self.batch_size
-        return min(self.batch_size, max(16, images // self.least_steps))
+        return min(self.batch_size, max(16, images // self.min_steps_per_epoch))
 
     def final_size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width, in pixels, at which the trained network sees images of this height and width."""
-        return _fraction_of(self.end_size, height), _fraction_of(self.end_size, width)
+        return _fraction_of(self.final_scale, height), _fraction_of(self.final_scale, width)
 
     def training_size(self, epoch: int, height: int, width: int) -> tuple[int, int]:
         """Height and width, in pixels, at which the network sees such images in an epoch, counted from 0."""
@@ -196,7 +199,7 @@ class Recipe(BaseModel):
     @property
     def grown_from(self) -> int:
         """The epoch, counted from 0, from which on images are seen at their final size: at latest the last."""
-        if self.start_size == self.end_size:
+        if self.initial_scale == self.final_scale:
             return 0
         return self.extends or min(math.ceil(0.6 * self.epochs), self.epochs - 1)
 
@@ -206,11 +209,11 @@ class Recipe(BaseModel):
 
     def _size_fraction(self, epoch: int) -> float:
         if epoch >= self.grown_from:
-            return self.end_size
+            return self.final_scale
         # In steps of an eighth, since each size takes a graph of its own.
         grown = epoch / (0.6 * self.epochs)
-        fraction = round(8 * (self.start_size + (self.end_size - self.start_size) * grown)) / 8
-        return min(self.end_size, max(self.start_size, fraction))
+        fraction = round(8 * (self.initial_scale + (self.final_scale - self.initial_scale) * grown)) / 8
+        return min(self.final_scale, max(self.initial_scale, fraction))
 
     def learning_rate_at(self, epoch: int, fraction: float = 0.0, batch_size: int | None = None) -> float:
         """The learning rate at a point of the training.
@@ -228,11 +231,11 @@ class Recipe(BaseModel):
             falls = self._work_done(epoch, fraction) if self.extended_schedule == "anneal" else 0.0
             return factor * self.extended_rate * (1 - falls)
         rate = factor * self.learning_rate
-        if self.warm_up:
-            rate *= min(1.0, (epoch - self._first_epoch + fraction) / self.warm_up)
+        if self.warmup_epochs:
+            rate *= min(1.0, (epoch - self._first_epoch + fraction) / self.warmup_epochs)
         if self.schedule == "linear":
             return rate * (1 - self._work_done(epoch, fraction))
-        return rate * self.decay ** ((epoch - self._first_epoch) // self.decay_every)
+        return rate * self.lr_decay ** ((epoch - self._first_epoch) // self.lr_decay_epochs)
 
     @property
     def _first_epoch(self) -> int:

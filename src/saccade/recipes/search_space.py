@@ -16,9 +16,9 @@ Value = bool | int | float | str
 # Keys that no search may change, with the reason.
 _FIXED = {
     "seed": "it says which images are held out, and another seed is another draw of luck",
-    "validation": "all settings are compared on the same validation images",
+    "validation_split": "all settings are compared on the same validation images",
     "image_size": "all settings are compared on images of one size",
-    "views": "validation answers by one view, whatever the recipe says",
+    "tta_views": "validation answers by one view, whatever the recipe says",
     "checkpoint_seconds": "it has no part in what comes out",
     "deterministic": "it has no part in what comes out",
     "compute": "it belongs to the machine",
@@ -121,14 +121,14 @@ def _own_ranges(recipe: Recipe) -> dict[str, Range | Choices]:
         "label_smoothing": Range(low=0.0, high=max(0.3, recipe.label_smoothing)),
     }
     if recipe.augmented_epochs:
-        space["shift"] = Range(low=0.0, high=min(0.5, max(0.125, 2 * recipe.shift)))
-        space["flip"] = Choices(values=(True, False))
+        space["translate"] = Range(low=0.0, high=min(0.5, max(0.125, 2 * recipe.translate)))
+        space["horizontal_flip"] = Choices(values=(True, False))
         if recipe.rotation:
             space["rotation"] = Range(low=0.0, high=min(180.0, 2 * recipe.rotation))
-    if recipe.schedule == "steps" and recipe.decay < 1:
-        space["decay"] = Range(low=recipe.decay / 4, high=min(1.0, recipe.decay * 4), log=True)
-    if recipe.start_size < recipe.end_size:
-        space["start_size"] = Range(low=max(0.25, recipe.start_size - 0.125), high=recipe.end_size)
+    if recipe.schedule == "steps" and recipe.lr_decay < 1:
+        space["lr_decay"] = Range(low=recipe.lr_decay / 4, high=min(1.0, recipe.lr_decay * 4), log=True)
+    if recipe.initial_scale < recipe.final_scale:
+        space["initial_scale"] = Range(low=max(0.25, recipe.initial_scale - 0.125), high=recipe.final_scale)
     return space
 
 

@@ -3,7 +3,7 @@
 `saccade train DATA --from SOURCE` takes it, and its network, image size and views from the source. In the first epoch
 a linear head is fitted to the features that the network gives of each image (Kornblith, Shlens, Le, "Do better
 ImageNet models transfer better?", 2019); the epochs after it train the upper layers on moved images at a small
-learning rate, with the statistics of normalisation frozen; they are kept if validation says that they helped.
+learning rate, with the statistics of normalization frozen; they are kept if validation says that they helped.
 
 Command: saccade train DATA --from SOURCE
 Measured: with few images; docs/performance.md tells what it gains.
@@ -19,17 +19,17 @@ ENTRY = Entry(
         name="transfer",
         network="MobileNetV3Small",
         transfer=True,
-        fine_tuned=0.75,
+        trainable_fraction=0.75,
         batch_size=64,
-        least_steps=10,
+        min_steps_per_epoch=10,
         plain_epochs=1,
         augmented_epochs=15,
         learning_rate=0.0005,
         schedule="linear",
-        warm_up=1,
+        warmup_epochs=1,
         label_smoothing=0.1,
-        validation=0.2,
-        keep="helped",
+        validation_split=0.2,
+        keep="if_improved",
     ),
     purpose="few images: goes on from a run, or from a network of keras.applications (--from)",
     origin="our own; a frozen network, a linear head, then careful fine-tuning, as is usual",

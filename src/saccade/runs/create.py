@@ -48,7 +48,7 @@ def create_run(
     write_json(path / "environment.json", read_environment(compute_dtype).model_dump())
     run.write_status(Status(state="running", epochs=0, kept_epoch=0))
     run.write_split(splits)
-    run.write_quarantine(dataset.unreadable)
+    run.write_unreadable(dataset.unreadable)
     if dataset.fixes:
         run.write_fixes(dataset.fixes)
     if parent is not None:

@@ -12,7 +12,7 @@ from saccade.data.dataset import Split
 from saccade.errors import RunError
 from saccade.runs.safe_loading import read_arrays
 
-VALIDATION_PREDICTIONS = "answers-validation.safetensors"
+VALIDATION_PREDICTIONS = "predictions-validation.safetensors"
 """The run's file with its answers to the validation split."""
 
 _DTYPES: dict[str, type[np.generic]] = {"labels": np.int64, "probabilities": np.float32, "hashes": np.uint8}

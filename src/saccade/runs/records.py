@@ -43,7 +43,7 @@ class DataRecord(_Record):
         fingerprint: of its contents.
         class_names: in the order of the network's outputs.
         preprocessing: how images become arrays; for whatever the run will see.
-        images: number of images per split, validation held out.
+        num_images: number of images per split, validation held out.
         unreadable: number of images that could not be read.
         notes: what had to be said of the data.
     """
@@ -54,7 +54,7 @@ class DataRecord(_Record):
     fingerprint: str
     class_names: tuple[str, ...] = Field(min_length=2, max_length=100_000)
     preprocessing: Preprocessing
-    images: dict[SplitName, int]
+    num_images: dict[SplitName, int]
     unreadable: int
     notes: tuple[str, ...]
 
@@ -73,7 +73,7 @@ class DataRecord(_Record):
             fingerprint=dataset.fingerprint,
             class_names=dataset.class_names,
             preprocessing=dataset.preprocessing,
-            images=images,
+            num_images=images,
             unreadable=len(dataset.unreadable),
             notes=tuple(map(printable, dataset.notes)),
         )
@@ -88,14 +88,14 @@ class Status(_Record):
         epochs: epochs done, the last one perhaps in part.
         kept_epoch: the epoch, counted from 1, after which the kept weights were taken; 0 before there are any.
         peak_memory_mb: the most memory that the training took, in megabytes (10^6 bytes); None before it has ended.
-        validation_images: that the validation accuracies of the history are of; None before it has ended.
+        num_validation_images: that the validation accuracies of the history are of; None before it has ended.
     """
 
     state: Literal["running", "finished", "stopped early", "interrupted"]
     epochs: int
     kept_epoch: int
     peak_memory_mb: int | None = None
-    validation_images: int | None = None
+    num_validation_images: int | None = None
 
 
 class Parent(_Record):
@@ -120,14 +120,14 @@ class WeightsNote(_Record):
     Attributes:
         network: its family.
         preprocessing: how images become arrays.
-        end_size: side at which the network sees them, as a part of theirs.
-        views: of an image, that an answer is averaged over.
+        final_scale: side at which the network sees them, as a part of theirs.
+        tta_views: of an image, that an answer is averaged over.
     """
 
     network: NetworkName
     preprocessing: Preprocessing
-    end_size: float = Field(ge=0.25, le=1)
-    views: Literal[1, 6]
+    final_scale: float = Field(ge=0.25, le=1)
+    tta_views: Literal[1, 6]
 
     @model_validator(mode="after")
     def _within_reason(self) -> WeightsNote:
@@ -152,20 +152,20 @@ class Calibration(_Record):
 
     Attributes:
         temperature: that the network's logits are divided by.
-        images: that it was fitted on.
+        num_images: that it was fitted on.
         out_of_fold: whether these are training images, each answered by a network that was trained without it.
         selection: how they are related to the images that chose the weights: none did; other images did; of the
             same images each half was answered by weights that the other half chose; or the same images did.
-        selection_images: that chose the weights, the epoch to stop at or the penalty of a head; 0 where none did.
+        num_selection_images: that chose the weights, the epoch to stop at or the penalty of a head; 0 where none did.
         log_loss_before: mean log-loss on them without it, in nats.
         log_loss_after: with it.
     """
 
     temperature: float = Field(ge=0.01, le=100)
-    images: int = Field(ge=1)
+    num_images: int = Field(ge=1)
     out_of_fold: bool = False
     selection: Selection = "none"
-    selection_images: int = Field(default=0, ge=0)
+    num_selection_images: int = Field(default=0, ge=0)
     log_loss_before: float
     log_loss_after: float
 
@@ -174,12 +174,12 @@ class Calibration(_Record):
         """These images in words, such as "1,427 validation images"."""
         chosen = {
             "none": "",
-            "other images": f" ({self.selection_images:,} others chose the weights)",
+            "other images": f" ({self.num_selection_images:,} others chose the weights)",
             "cross-fitted": " (each half answered by weights that the other half chose)",
             "same images": " (which chose the weights as well)",
         }[self.selection]
         kind = "out-of-fold image" if self.out_of_fold else "validation image"
-        return f"{counted(self.images, kind)}{chosen}"
+        return f"{counted(self.num_images, kind)}{chosen}"
 
 
 class ModelRecord(_Record):
@@ -193,7 +193,7 @@ class ModelRecord(_Record):
         decoding: the same in words.
         scaling: of the pixels, which the model does itself.
         temperature: that the model's logits are divided by, in the model itself.
-        views: of an image, that the model averages over, itself.
+        tta_views: of an image, that the model averages over, itself.
         data: short name of the data that it was trained on.
         data_fingerprint: of its contents.
         weights: fingerprint of the run's weights and temperature.
@@ -206,11 +206,11 @@ class ModelRecord(_Record):
     preprocessing: Preprocessing
     decoding: str = (
         "turned upright (EXIF), laid over the background where transparent, 8-bit RGB; resized by Pillow's bicubic "
-        "filter so that it just covers the size, the centre cut out; of 16-bit samples the high byte is kept"
+        "filter so that it just covers the size, the center cut out; of 16-bit samples the high byte is kept"
     )
     scaling: str = "none: pixels from 0 to 255 as float32, [n, height, width, 3], red first"
     temperature: float
-    views: int
+    tta_views: int
     data: str
     data_fingerprint: str
     weights: str

@@ -7,7 +7,7 @@ import re
 from saccade.data.dataset import SPLIT_NAMES
 
 EVALUATION_FILES = (
-    ("report", ".json"), ("answers", ".safetensors"), ("confusion_matrix", ".png"), ("predictions", ".png"),
+    ("report", ".json"), ("predictions", ".safetensors"), ("confusion_matrix", ".png"), ("predictions", ".png"),
 )  # fmt: skip
 """What `evaluate` writes; between both parts stands `RunSplit.file_suffix`."""
 

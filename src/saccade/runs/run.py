@@ -6,8 +6,8 @@ A run directory holds
     data.json             what it was trained on: name, source, fingerprint, class names, preprocessing, counts
     environment.json      versions and machine
     split.csv             the part, training, validation or test, of each image
-    quarantine.csv        the images that could not be read, with the reasons
-    fixes.csv             what was dropped and relabelled of the data, if anything
+    unreadable.csv        the images that could not be read, with the reasons
+    fixes.csv             what was dropped and relabeled of the data, if anything
     parent.json           the run that this one extends, if it does
     plan.json             how it was fitted into its time budget, if it had one, and every change of that
     source.json           where its network learned first, if it was transferred
@@ -19,9 +19,9 @@ A run directory holds
     weights.safetensors   the kept weights, by `layer/variable`
     calibration.json      the temperature that its logits are divided by
     folds.json            out-of-fold accuracy, if it was cross-validated
-    answers-validation.safetensors   what it says of each validation image, at that temperature; where it was
+    predictions-validation.safetensors   what it says of each validation image, at that temperature; where it was
                           cross-validated, what the networks of the folds say of each training image
-    familiarity.safetensors   what its training images look like to its first layers
+    ood.safetensors   what its training images look like to its first layers
     model.keras           weights and temperature as a stock Keras model that ends in probabilities, for use elsewhere
     model.onnx            the same for ONNX Runtime, from which `predict` answers at once; may be missing
     validation.npz        up to 1,000 validation images with labels, for later checks
@@ -77,7 +77,7 @@ WEIGHTS_NOTE = "saccade"
 """The name of the note in `weights.safetensors` that says of what network they are."""
 
 _VALIDATION = "validation.npz"
-_OOD_FILE = "familiarity.safetensors"
+_OOD_FILE = "ood.safetensors"
 LIGHT_MODEL = "model.onnx"
 """What a few images are classified with, because it opens in a tenth of a second."""
 
@@ -203,7 +203,7 @@ class Run:
             class_names=self.class_names,
             preprocessing=self.preprocessing,
             temperature=self.temperature,
-            views=self.recipe.views,
+            tta_views=self.recipe.tta_views,
             data=self.data_name,
             data_fingerprint=self.data_fingerprint,
             weights=self.weights_fingerprint(),
@@ -240,7 +240,7 @@ class Run:
         return 1.0 if calibration is None else calibration.temperature
 
     def fixes(self) -> tuple[Fix, ...]:
-        """What was dropped and relabelled of the data that it was trained on.
+        """What was dropped and relabeled of the data that it was trained on.
 
         Raises:
             DataError: the run's fixes.csv is damaged.
@@ -393,10 +393,10 @@ class Run:
         ]
         write_rows(self.path / "timings.csv", ["epoch", "seconds", "images_per_second"], rows)
 
-    def write_quarantine(self, unreadable: Sequence[UnreadableImage]) -> None:
+    def write_unreadable(self, unreadable: Sequence[UnreadableImage]) -> None:
         """Writes which images of the data could not be read, and why."""
         rows = [{"split": image.split, "path": image.path, "reason": image.reason} for image in unreadable]
-        write_rows(self.path / "quarantine.csv", ["split", "path", "reason"], rows)
+        write_rows(self.path / "unreadable.csv", ["split", "path", "reason"], rows)
 
     def write_split(self, splits: Mapping[SplitName, Split]) -> None:
         """Writes which image is in which part."""
@@ -408,7 +408,7 @@ class Run:
         write_rows(self.path / _SPLIT, ["split", "path", "class", "hash"], rows)
 
     def write_fixes(self, fixes: Sequence[Fix]) -> None:
-        """Writes what was dropped and relabelled of the data."""
+        """Writes what was dropped and relabeled of the data."""
         with self.place(_FIXES) as path:
             path.write_text(fixes_text(fixes), encoding="utf-8", newline="")
 
@@ -421,8 +421,8 @@ class Run:
         note = WeightsNote(
             network=self.recipe.network,
             preprocessing=self.preprocessing,
-            end_size=self.recipe.end_size,
-            views=self.recipe.views,
+            final_scale=self.recipe.final_scale,
+            tta_views=self.recipe.tta_views,
         )
         write_arrays(self.path / _WEIGHTS, weights, {WEIGHTS_NOTE: note.model_dump_json()})
 

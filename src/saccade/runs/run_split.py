@@ -106,7 +106,9 @@ def load_run_split(
         fixes = run.fixes() if trained_with else ()
     dataset = apply_fixes(found, fixes) if fixes else found
     previous = run.split_of()
-    splits = splits_of(dataset, validation=run.recipe.validation, seed=run.recipe.seed, previous_split=previous)
+    splits = splits_of(
+        dataset, validation_split=run.recipe.validation_split, seed=run.recipe.seed, previous_split=previous
+    )
     if not len(splits[split]):
         raise no_images(dataset, split)
     changed = data is None and not unchanged
@@ -150,7 +152,7 @@ def no_images(dataset: Dataset, split: SplitName) -> EvaluationError:
     if split == "validation":
         return EvaluationError(
             f"'{dataset.name}' has no validation images for this run",
-            found="a training that held none out (validation = 0)",
+            found="a training that held none out (validation_split = 0)",
             remedy="evaluate on the test split: --split test",
         )
     return EvaluationError(f"'{dataset.name}' has no {split} images that can be read")

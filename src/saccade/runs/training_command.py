@@ -16,7 +16,7 @@ SOURCE = "SOURCE"
 # An extension's own, and what is of the machine rather than of the recipe.
 _NEVER_NAMED = {"extends", "extended_rate", "extended_schedule", "checkpoint_seconds"}
 # A transfer takes these from its source.
-_OF_THE_SOURCE = {"network", "transfer", "start_size", "end_size", "views"}
+_OF_THE_SOURCE = {"network", "transfer", "initial_scale", "final_scale", "tta_views"}
 
 
 def data_words(run: Run) -> list[str]:

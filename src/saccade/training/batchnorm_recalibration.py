@@ -1,4 +1,4 @@
-"""The moving averages of batch normalisation, taken anew from a network that stands still.
+"""The moving averages of batch normalization, taken anew from a network that stands still.
 
 A moving average runs behind a network that learns: with Keras's momentum of 0.99 it is one of the last few hundred
 steps, in which the network was another one; docs/performance.md tells what that costs. So the averages are taken over
@@ -20,7 +20,7 @@ from saccade.recipes import Recipe
 
 
 class FreshStatistics:
-    """Takes the moving averages of the normalisation layers of a network anew, except of frozen layers.
+    """Takes the moving averages of the normalization layers of a network anew, except of frozen layers.
 
     Args:
         network: the training model; nothing of it is changed but these averages, and the random state of dropout.
@@ -37,12 +37,12 @@ class FreshStatistics:
 
     def __call__(self, training: Split, epoch: int) -> None:
         """Does it after an epoch, counted from 0, on training images drawn by seed and epoch, not augmented."""
-        if not self._layers or not self._recipe.statistics_batches:
+        if not self._layers or not self._recipe.batchnorm_recalibration_batches:
             return
         batch_size = self._recipe.batch_size_for(len(training))
         chosen = make_rng(self._recipe.seed, epoch, "statistics").permutation(len(training))
         # Of a smaller batch at the end, the statistics would count as much as those of a whole one.
-        batches = min(self._recipe.statistics_batches, max(1, len(training) // batch_size))
+        batches = min(self._recipe.batchnorm_recalibration_batches, max(1, len(training) // batch_size))
         full_size = training.store.shape[1:3]
         forward = self._forward(full_size, self._recipe.training_size(epoch, *full_size))
         averages = [average for layer in self._layers for average in (layer.moving_mean, layer.moving_variance)]
@@ -59,7 +59,7 @@ class FreshStatistics:
     def _forward(self, full_size: tuple[int, ...], size: tuple[int, int]) -> Callable[..., Any]:
         """A pass through the network as in training, as a graph, traced once for a size of images."""
         if self._compiled is None or self._compiled[0] != size:
-            resizing = AffineResize(*size, whole_pixels=self._recipe.whole_pixels, rotates=False)
+            resizing = AffineResize(*size, integer_translate=self._recipe.integer_translate, rotates=False)
             signature = [tf.TensorSpec((None, *full_size, 3), tf.uint8)]
 
             def forward(images: Any) -> None:

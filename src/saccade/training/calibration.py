@@ -38,7 +38,7 @@ def fit_temperature(labels: NDArray[np.int64], probabilities: NDArray[np.float32
     better = after < before
     return Calibration(
         temperature=float(np.exp(found.x)) if better else 1.0,
-        images=len(labels),
+        num_images=len(labels),
         log_loss_before=before,
         log_loss_after=min(before, after),
     )

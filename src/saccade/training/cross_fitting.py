@@ -33,7 +33,7 @@ class CrossFitting:
     def __init__(
         self,
         roles: ValidationRoles,
-        keep: Literal["last", "best", "helped"],
+        keep: Literal["last", "best", "if_improved"],
         state: TrainingState,
         score: Score,
         kept: Mapping[str, Weights],
@@ -47,8 +47,11 @@ class CrossFitting:
         """The weights chosen so far, by the name of the half, for checkpoints."""
 
     def on_epoch_end(self, phase: Phase, weights: Weights) -> None:
-        """Chooses between the weights after an epoch and those before; with keep=helped only the head's are kept."""
-        if self._keep == "helped" and phase != "head":
+        """Chooses between the weights after an epoch and those before.
+
+        With keep=if_improved only the head's are kept.
+        """
+        if self._keep == "if_improved" and phase != "head":
             return
         for name, half in zip(_NAMES, self._halves, strict=False):
             loss, accuracy = self._score(weights, half)
@@ -65,5 +68,5 @@ class CrossFitting:
         kept = self.kept.get(name)
         if kept is None:
             return last
-        helped = self._keep == "helped" and self._score(last, half)[1] >= self._state.half_merits[name][0]
+        helped = self._keep == "if_improved" and self._score(last, half)[1] >= self._state.half_merits[name][0]
         return last if helped else kept

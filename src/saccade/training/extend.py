@@ -68,7 +68,9 @@ def extend(
             f"the data is not what the run '{parent.path}' was trained on: {dataset.source} holds other images",
             remedy="name the data it was trained on, or train anew",
         )
-    splits = splits_of(dataset, validation=recipe.validation, seed=recipe.seed, previous_split=parent.split_of())
+    splits = splits_of(
+        dataset, validation_split=recipe.validation_split, seed=recipe.seed, previous_split=parent.split_of()
+    )
     compute_dtype = parent.environment().compute_dtype
     networks = build_networks(recipe, dataset, splits["train"], compute_dtype)
     record = Parent(

@@ -59,7 +59,7 @@ def save(run: Run, fitted: Fitted, splits: Mapping[SplitName, Split], progress: 
             epochs=len(fitted.history),
             kept_epoch=fitted.kept_epoch,
             peak_memory_mb=peak_memory_bytes() // 10**6,
-            validation_images=len(roles.selection),
+            num_validation_images=len(roles.selection),
         )
     )
 
@@ -91,7 +91,7 @@ def _calibrate(run: Run, model: keras.Model, roles: ValidationRoles, fitted: Fit
             probabilities = forward(fold_normalization(model), images.take, len(images), bar.update)
         else:
             probabilities = _cross_fitted(model, images, roles.second, fitted, bar.update)
-    chosen = {"selection": roles.relation, "selection_images": len(roles.selection) * (roles.relation != "none")}
+    chosen = {"selection": roles.relation, "num_selection_images": len(roles.selection) * (roles.relation != "none")}
     calibration = fit_temperature(images.labels, probabilities).model_copy(update=chosen)
     divide_logits(model, calibration.temperature)
     run.write_predictions(
@@ -106,7 +106,7 @@ def _cross_fitted(
     """Probabilities, float32 [n, classes], of each half by the weights that the other half chose.
 
     Args:
-        model: of the kept weights, which it has again afterwards.
+        model: of the kept weights, which it has again afterward.
         images: of both halves.
         second: bool [n], which of them are in the second half.
         fitted: what the training came to.

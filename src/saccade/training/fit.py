@@ -158,7 +158,7 @@ def fit(
 
 def _fitted(last: Weights, best: Weights, halves: CrossFitting, state: TrainingState, recipe: Recipe) -> Fitted:
     """What is kept of a training: the last weights, or, where they are wanted and there are any, the best."""
-    keeps_best = best and not (recipe.keep == "helped" and _helped(state))
+    keeps_best = best and not (recipe.keep == "if_improved" and _helped(state))
     kept, kept_epoch = (best, state.best_epoch) if keeps_best else (last, state.epoch)
     return Fitted(kept, kept_epoch, halves.chosen(last), state.ended or "interrupted", state.history)
 
@@ -220,9 +220,9 @@ def _finite(weights: Weights, state: TrainingState, recipe: Recipe) -> Weights:
 def _improves(record: EpochRecord, state: TrainingState, recipe: Recipe) -> bool:
     """Whether an epoch has the best weights so far: the highest validation accuracy, of several the lowest loss.
 
-    With keep=helped, the best weights are those of the fitted head, whatever comes after.
+    With keep=if_improved, the best weights are those of the fitted head, whatever comes after.
     """
-    if record.validation_accuracy is None or (recipe.keep == "helped" and record.phase != "head"):
+    if record.validation_accuracy is None or (recipe.keep == "if_improved" and record.phase != "head"):
         return False
     return not state.best_epoch or _merit(record) > _merit(state.history[state.best_epoch - 1])
 
@@ -282,7 +282,7 @@ class _Validated:
         self._folded: keras.Model | None = None
 
     def __call__(self, weights: Weights, validation: Split) -> tuple[float, float]:
-        """Loss and accuracy, by the network with its normalisation folded."""
+        """Loss and accuracy, by the network with its normalization folded."""
         assign(self._network, weights)
         folded = self._folded
         self._folded = fold_normalization(self._network) if folded is None else refold(folded, self._network)

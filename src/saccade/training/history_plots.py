@@ -52,14 +52,14 @@ def _mark_phases(axes: Axes, history: Sequence[EpochRecord], *, name_rates: bool
         _name_phase(axes, history[0])
     for before, after in pairwise(history):
         if before.phase != after.phase:
-            axes.axvline(after.epoch - 0.5, color="grey", linestyle="--", linewidth=1)
+            axes.axvline(after.epoch - 0.5, color="gray", linestyle="--", linewidth=1)
             _name_phase(axes, after)
         if before.learning_rate != after.learning_rate:
-            axes.axvline(after.epoch - 0.5, color="grey", linestyle=":", linewidth=0.8)
+            axes.axvline(after.epoch - 0.5, color="gray", linestyle=":", linewidth=0.8)
             if name_rates:
                 rate = f"learning rate {after.learning_rate:.0e}"
-                axes.text(after.epoch - 0.4, axes.get_ylim()[1], rate, va="top", rotation=90, fontsize=7, color="grey")
+                axes.text(after.epoch - 0.4, axes.get_ylim()[1], rate, va="top", rotation=90, fontsize=7, color="gray")
 
 
 def _name_phase(axes: Axes, first: EpochRecord) -> None:
-    axes.text(first.epoch - 0.4, axes.get_ylim()[1], first.phase, va="top", fontsize=8, color="grey")
+    axes.text(first.epoch - 0.4, axes.get_ylim()[1], first.phase, va="top", fontsize=8, color="gray")

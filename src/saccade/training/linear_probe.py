@@ -1,4 +1,4 @@
-"""A regularised linear head on fixed features: multinomial logistic regression, as scikit-learn has it.
+"""A regularized linear head on fixed features: multinomial logistic regression, as scikit-learn has it.
 
 The first epoch of a transfer: a linear head is fitted to what the network, standing still, gives of each image.
 """
@@ -205,7 +205,7 @@ def head_epoch(
         run.data_name,
     )
     training, validation = splits["train"], splits["validation"]
-    mirrorings = (False, True) if run.recipe.flip else (False,)
+    mirrorings = (False, True) if run.recipe.horizontal_flip else (False,)
     with progress.on_feature_extraction(len(mirrorings) * len(training) + len(validation)) as bar:
         features = [extract(training, mirrored, bar.update) for mirrored in mirrorings]
         held_out = extract(validation, False, bar.update)

@@ -18,12 +18,12 @@ class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]
     """Orthogonalised momentum for 4-D kernels and for biases, SGD with Nesterov momentum for all other variables.
 
     A convolution kernel [height, width, in, out] counts as a matrix of height * width * in rows. In each step it is
-    first brought to the Frobenius norm sqrt(out), as airbench does: a batch normalisation must follow it, so that its
+    first brought to the Frobenius norm sqrt(out), as airbench does: a batch normalization must follow it, so that its
     scale is free. Then the Nesterov momentum of its gradient, with all singular values brought near 1, is subtracted,
     multiplied by the learning rate.
 
     A bias, a 1-D variable of that name, counts as a matrix of one row, whose only singular value is its length: each
-    step is as long as its learning rate. Unlike an offset after a normalisation, a bias before one has no scale that
+    step is as long as its learning rate. Unlike an offset after a normalization, a bias before one has no scale that
     its gradient could keep to: with a plain gradient, small batches drove it to millions.
 
     Sources: Keller Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024,

@@ -7,7 +7,7 @@ import keras
 from saccade.recipes import Recipe
 from saccade.training.muon import Muon
 
-# For the head and for the offsets of normalisation, per image in a batch: airbench94_muon's rates, which multiply the
+# For the head and for the offsets of normalization, per image in a batch: airbench94_muon's rates, which multiply the
 # gradient of a summed loss. Its head is divided by the number of channels, 256, where ours starts small. Offsets move
 # fast on purpose.
 _HEAD_RATE = 0.67 / 256**2

@@ -33,7 +33,7 @@ Weights = Mapping[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
-class Source:
+class PretrainedModel:
     """A network that has learned.
 
     Attributes:
@@ -53,7 +53,7 @@ class Source:
     split: Mapping[str, SplitName] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, source: Run | str | Path, weights: str | Path | None = None) -> Source:
+    def of(cls, source: Run | str | Path, weights: str | Path | None = None) -> PretrainedModel:
         """Finds a source; its weights are read, or downloaded, when they are asked for.
 
         Args:
@@ -100,7 +100,7 @@ class PretrainedWeights:
     record: SourceRecord
 
     @classmethod
-    def from_model(cls, source: Source) -> PretrainedWeights:
+    def from_model(cls, source: PretrainedModel) -> PretrainedWeights:
         """Reads, or downloads, the weights of a source."""
         weights = source.load()
         return cls(weights, SourceRecord(name=source.name, fingerprint=weights_fingerprint(source.network, weights)))
@@ -138,13 +138,13 @@ def weights_fingerprint(network: str, weights: Weights) -> str:
     return digest.hexdigest()
 
 
-def _of_run(run: Run) -> Source:
+def _of_run(run: Run) -> PretrainedModel:
     recipe = run.recipe
-    settings = _settings(run.preprocessing, recipe.end_size, recipe.views)
-    return Source(run.name, recipe.network, run.preprocessing, settings, run.weights, run.split_of())
+    settings = _settings(run.preprocessing, recipe.final_scale, recipe.tta_views)
+    return PretrainedModel(run.name, recipe.network, run.preprocessing, settings, run.weights, run.split_of())
 
 
-def _of_file(path: Path) -> Source:
+def _of_file(path: Path) -> PretrainedModel:
     if path.suffix != ".safetensors":
         raise TrainingError(
             f"'{path}' is no source of a transfer",
@@ -160,25 +160,25 @@ def _of_file(path: Path) -> Source:
             expected="the weights.safetensors of a run of this version of Saccade",
             remedy="name the run itself: --from RUN",
         ) from None
-    return Source(
+    return PretrainedModel(
         path.name,
         note.network,
         note.preprocessing,
-        _settings(note.preprocessing, note.end_size, note.views),
+        _settings(note.preprocessing, note.final_scale, note.tta_views),
         lambda: weights,
     )
 
 
-def _settings(preprocessing: Preprocessing, end_size: float, views: int) -> dict[str, Any]:
+def _settings(preprocessing: Preprocessing, final_scale: float, tta_views: int) -> dict[str, Any]:
     size = (
         preprocessing.height
         if preprocessing.height == preprocessing.width and 8 <= preprocessing.height <= 1024
         else None
     )
-    return {"image_size": size, "start_size": end_size, "end_size": end_size, "views": views}
+    return {"image_size": size, "initial_scale": final_scale, "final_scale": final_scale, "tta_views": tta_views}
 
 
-def _of_backbone(name: NetworkName, file: Path | None) -> Source:
+def _of_backbone(name: NetworkName, file: Path | None) -> PretrainedModel:
     from saccade.models.backbones import BACKBONES
     from saccade.models.weights import named_weights
 
@@ -189,7 +189,7 @@ def _of_backbone(name: NetworkName, file: Path | None) -> Source:
     def load() -> Weights:
         return named_weights(backbone.trained(2) if file is None else backbone.from_file(file, 2))
 
-    return Source(name, name, square_preprocessing(backbone.size), {"image_size": backbone.size}, load)
+    return PretrainedModel(name, name, square_preprocessing(backbone.size), {"image_size": backbone.size}, load)
 
 
 def _not_found(name: str) -> TrainingError:

@@ -11,7 +11,7 @@ from saccade.data.dataset import Dataset
 from saccade.errors import RunError, TrainingError
 from saccade.recipes import Recipe, default_recipe_name
 from saccade.runs.run import Run
-from saccade.training.pretrained import PretrainedWeights, Source
+from saccade.training.pretrained import PretrainedModel, PretrainedWeights
 from saccade.training.progress import Progress
 from saccade.training.resume import resume
 from saccade.training.train import load_data, reject_transfer, resolve_recipe, start_training, train
@@ -63,7 +63,7 @@ class Method:
 def prepared(
     data: str | os.PathLike[str] | Dataset | None,
     recipe: str | Recipe | None,
-    source: Source | Run | str | Path | None,
+    source: PretrainedModel | Run | str | Path | None,
     *,
     progress: bool,
 ) -> tuple[Dataset, Method]:
@@ -87,7 +87,7 @@ def prepared(
         resolved = resolve_recipe(name if recipe is None else recipe, None, None)
         reject_transfer(resolved)
         return dataset, Method(resolved)
-    found = source if isinstance(source, Source) else Source.of(source)
+    found = source if isinstance(source, PretrainedModel) else PretrainedModel.of(source)
     if data is None:
         raise TrainingError("a transfer needs data", remedy="name it")
     chosen = recipe if isinstance(recipe, Recipe) else transfer_recipe(found, None, None)
@@ -113,7 +113,7 @@ def on_all_images(recipe: Recipe) -> Recipe:
             remedy="keep the last weights: --set keep=last --set patience=0",
         )
     # Whether fine-tuning helped can't be asked either; it is done.
-    return recipe.with_settings({"validation": 0, "keep": "last"})
+    return recipe.with_settings({"validation_split": 0, "keep": "last"})
 
 
 def is_run(place: Path) -> bool:

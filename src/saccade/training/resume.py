@@ -72,7 +72,7 @@ def resume(
         environment = read_environment(run.environment().compute_dtype)
         _check_same(run, dataset, environment, callback, force=force)
         splits = splits_of(
-            dataset, validation=run.recipe.validation, seed=run.recipe.seed, previous_split=run.split_of()
+            dataset, validation_split=run.recipe.validation_split, seed=run.recipe.seed, previous_split=run.split_of()
         )
         networks = build_networks(run.recipe, dataset, splits["train"], environment.compute_dtype)
         run.write_status(Status(state="running", epochs=0, kept_epoch=0))

@@ -89,7 +89,7 @@ class TrainingStep:
     def _compile(self, augmented: bool) -> Callable[..., Any]:
         """The epoch's step as a graph, traced once for any number of images."""
         recipe, variables = self._recipe, self._variables
-        transform = AffineResize(*self._size, whole_pixels=recipe.whole_pixels, rotates=recipe.rotation > 0)
+        transform = AffineResize(*self._size, integer_translate=recipe.integer_translate, rotates=recipe.rotation > 0)
         signature = [tf.TensorSpec((None, *self._full_size, 3), tf.uint8), tf.TensorSpec((None,), tf.int64)]
 
         def step(images: Any, labels: Any, *parameters: Any) -> tuple[Any, Any]:

@@ -55,7 +55,7 @@ def train(
     out: str | Path | None = None,
     epochs: int | None = None,
     settings: Mapping[str, Any] | None = None,
-    split_from: Run | str | Path | None = None,
+    reuse_split: Run | str | Path | None = None,
     progress: bool | Progress = True,
 ) -> Run:
     """Trains a classifier and leaves a run directory.
@@ -67,7 +67,7 @@ def train(
         out: the directory to make. None: the first free `runs/<data>-<recipe>-<n>`.
         epochs: epochs in all, shared between the recipe's phases in its own proportion.
         settings: recipe keys to change, such as `{"seed": 3, "learning_rate": 0.0005}`.
-        split_from: a previous run. Images that it had keep their split (training, validation or test) where Saccade
+        reuse_split: a previous run. Images that it had keep their split (training, validation or test) where Saccade
             and not the data decides on it, however many were added since.
         progress: whether to tell on stderr how it goes, or whom to tell instead.
 
@@ -78,7 +78,7 @@ def train(
     Raises:
         DataError: the data can't be used.
         RecipeError: the recipe, a key or a value is not known.
-        RunError: `out` is in the way, or `split_from` is no run.
+        RunError: `out` is in the way, or `reuse_split` is no run.
         TrainingError: this recipe can't train on this data, or the training diverged.
         KerasError: Keras is set up in a way that Saccade can't work with.
     """
@@ -86,7 +86,7 @@ def train(
     check_free(out)
     known = "quick" if recipe is None else recipe
     reject_transfer(resolve_recipe(known, None, None))
-    previous_split = None if split_from is None else Run.open(split_from).split_of()
+    previous_split = None if reuse_split is None else Run.open(reuse_split).split_of()
     # Wrong settings are refused before any work, even while the default recipe is not known yet.
     size = resolve_recipe(known, epochs, settings).image_size
     dataset = data if isinstance(data, Dataset) else load_data(data, size, progress is True)
@@ -173,7 +173,9 @@ def checked_splits(
         TrainingError: the recipe can't train on them.
     """
     _check_size(dataset, recipe)
-    splits = splits_of(dataset, validation=recipe.validation, seed=recipe.seed, previous_split=previous_split)
+    splits = splits_of(
+        dataset, validation_split=recipe.validation_split, seed=recipe.seed, previous_split=previous_split
+    )
     _check(splits, recipe)
     _check_memory(dataset, recipe)
     return splits
@@ -192,7 +194,7 @@ def build_networks(
         len(dataset.class_names),
     )
     validated = build_probability_model(recipe, **size, classes=classes, tta_views=1)
-    if recipe.start_size == recipe.end_size:
+    if recipe.initial_scale == recipe.final_scale:
         height, width = recipe.final_size(**size)
         fresh = build_network(recipe, height=height, width=width, classes=classes)
     else:
@@ -254,8 +256,9 @@ def _check(splits: Mapping[SplitName, Split], recipe: Recipe) -> None:
     if not splits["validation"] and (recipe.keep == "best" or recipe.patience):
         raise TrainingError(
             "the best epoch can't be chosen without validation images",
-            found=f"keep={recipe.keep}, patience={recipe.patience}, validation={recipe.validation:g}",
-            remedy="hold some out, --set validation=0.1, or keep the last weights: --set keep=last --set patience=0",
+            found=f"keep={recipe.keep}, patience={recipe.patience}, validation_split={recipe.validation_split:g}",
+            remedy="hold some out, --set validation_split=0.1, or keep the last weights: --set keep=last "
+            "--set patience=0",
         )
 
 

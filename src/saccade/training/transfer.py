@@ -15,14 +15,14 @@ from saccade.keras_loading import require_keras_settings
 from saccade.recipes import Recipe, get_recipe
 from saccade.runs.create import check_free
 from saccade.runs.run import Run
-from saccade.training.pretrained import PretrainedWeights, Source
+from saccade.training.pretrained import PretrainedModel, PretrainedWeights
 from saccade.training.progress import Progress
 from saccade.training.train import start_training
 
 
 def transfer(
     data: str | os.PathLike[str] | Dataset,
-    source: Source | Run | str | Path,
+    source: PretrainedModel | Run | str | Path,
     *,
     weights: str | Path | None = None,
     out: str | Path | None = None,
@@ -32,7 +32,7 @@ def transfer(
 ) -> Run:
     """Trains a classifier of few images by what a network has learned from others, and leaves a run directory.
 
-    In the first epoch the network stands still, and a regularised linear head is fitted to what it gives of each
+    In the first epoch the network stands still, and a regularized linear head is fitted to what it gives of each
     image; in the others its upper layers learn too, at a small rate. What is best on validation data is kept.
 
     Args:
@@ -56,7 +56,7 @@ def transfer(
     """
     require_keras_settings()
     check_free(out)
-    found = source if isinstance(source, Source) else Source.of(source, weights)
+    found = source if isinstance(source, PretrainedModel) else PretrainedModel.of(source, weights)
     recipe = transfer_recipe(found, epochs, settings)
     dataset = data if isinstance(data, Dataset) else load_for(found, recipe, data, progress=progress is True)
     pretrained = PretrainedWeights.from_model(found)
@@ -70,7 +70,7 @@ def transfer(
     )
 
 
-def _split_to_keep(source: Source, dataset: Dataset) -> dict[str, SplitName] | None:
+def _split_to_keep(source: PretrainedModel, dataset: Dataset) -> dict[str, SplitName] | None:
     """Return the split, by content hash, of the images of a dataset that the source was trained or validated on.
 
     What the network has learned by heart is no validation image. None where nothing is known, and where the source held
@@ -81,7 +81,7 @@ def _split_to_keep(source: Source, dataset: Dataset) -> dict[str, SplitName] | N
     return known if "validation" in known.values() else None
 
 
-def transfer_recipe(source: Source, epochs: int | None, settings: Mapping[str, Any] | None) -> Recipe:
+def transfer_recipe(source: PretrainedModel, epochs: int | None, settings: Mapping[str, Any] | None) -> Recipe:
     """The recipe `transfer` for a source.
 
     Raises:
@@ -95,7 +95,7 @@ def transfer_recipe(source: Source, epochs: int | None, settings: Mapping[str, A
     return recipe if epochs is None else recipe.with_epochs(epochs)
 
 
-def load_for(source: Source, recipe: Recipe, data: str | os.PathLike[str], *, progress: bool) -> Dataset:
+def load_for(source: PretrainedModel, recipe: Recipe, data: str | os.PathLike[str], *, progress: bool) -> Dataset:
     """The data, brought to the size that the source's network sees, unless the recipe names another."""
     size = recipe.image_size
     preprocessing = source.preprocessing if size is None else replace(source.preprocessing, height=size, width=size)

@@ -41,7 +41,7 @@ def tuning_page(tuning: Tuning) -> str:
         default=tuning.trials[0] if tuning.trials else None,
         counts={state: sum(trial.state == state for trial in tuning.trials) for state in ("pruned", "failed")},
         space={key: (str(dimension), _own(tuning, key)) for key, dimension in tuning.space.items()},
-        contenders=tuning.comparison.contenders if tuning.comparison else (),
+        groups=tuning.comparison.groups if tuning.comparison else (),
         pair=tuning.comparison.pairs[0] if tuning.comparison else None,
         rows=[_row(trial, tuning) for trial in sorted(tuning.trials, key=_rank)],
         minutes=sum(trial.seconds for trial in tuning.trials) / 60,

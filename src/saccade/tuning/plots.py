@@ -55,7 +55,7 @@ def draw_importances(importances: Mapping[str, float]) -> Figure:
 
 
 def draw_parallel_coordinates(trials: Sequence[Trial], space: SearchSpace, best: Trial) -> Figure:
-    """Draws each trial as a line across its settings to its accuracy: the best thick, pruned ones thin and grey."""
+    """Draws each trial as a line across its settings to its accuracy: the best thick, pruned ones thin and gray."""
     keys = list(space)
     figure = new_figure(max(7.2, 1.5 * (len(keys) + 1)), 4.4)
     axes = figure.add_subplot()

@@ -54,7 +54,7 @@ class Tuning:
         data_source: a name or an absolute path that finds it again.
         recipe: as it is, before tuning.
         space: what was searched.
-        validation_images: that all trials were compared on.
+        num_validation_images: that all trials were compared on.
         trials: those that have ended, in their order.
         importances: key -> its part in how far the accuracy varied between complete trials; all sum to 1. Empty where
             too few are complete.
@@ -69,7 +69,7 @@ class Tuning:
     data_source: str
     recipe: Recipe
     space: SearchSpace
-    validation_images: int
+    num_validation_images: int
     trials: tuple[Trial, ...]
     importances: Mapping[str, float]
     comparison: Comparison | None
@@ -78,7 +78,7 @@ class Tuning:
     files: tuple[Path, ...]
 
     def __repr__(self) -> str:
-        return f"<Tuning {self.folder}: {counted(len(self.trials), 'trial')} of {self.recipe.name}; {self.sentence}>"
+        return f"<Tuning {self.folder}: {counted(len(self.trials), 'trial')} of {self.recipe.name}; {self.summary}>"
 
     @property
     def best(self) -> Trial | None:
@@ -91,13 +91,13 @@ class Tuning:
         return self.recipe if self.best is None else self.recipe.with_settings(self.best.settings)
 
     @property
-    def sentence(self) -> str:
+    def summary(self) -> str:
         """What came out, in words."""
         if self.state != "finished":
             return f"the study is {self.state}"
         if self.comparison is None:
             return "no settings that were tried do better on the validation images than the recipe as it is"
-        return replace(self.comparison.pairs[0], first="the winner", second="the recipe as it is").sentence
+        return replace(self.comparison.pairs[0], first="the winner", second="the recipe as it is").summary
 
     @property
     def command(self) -> str:
@@ -114,12 +114,12 @@ class Tuning:
             "data": self.data_name,
             "recipe": self.recipe.name,
             "space": {key: dimension.model_dump(mode="json") for key, dimension in self.space.items()},
-            "validation_images": self.validation_images,
+            "num_validation_images": self.num_validation_images,
             "trials": [trial.to_dict() for trial in self.trials],
             "best": None if best is None else best.number,
             "settings": {} if best is None else dict(best.settings),
             "importances": dict(self.importances),
-            "verdict": self.sentence,
+            "verdict": self.summary,
             "comparison": None if self.comparison is None else self.comparison.to_dict(),
             "state": self.state,
             "command": self.command,

@@ -47,27 +47,27 @@ _NUMBERED_KEYS = (
     "augmented_epochs",
     "batch_size",
     "class_weights",
-    "decay",
-    "decay_every",
-    "end_size",
-    "fine_tuned",
-    "flip",
+    "lr_decay",
+    "lr_decay_epochs",
+    "final_scale",
+    "trainable_fraction",
+    "horizontal_flip",
     "keep",
     "label_smoothing",
     "learning_rate",
-    "least_steps",
+    "min_steps_per_epoch",
     "network",
     "optimizer",
     "patience",
     "plain_epochs",
     "rotation",
     "schedule",
-    "shift",
-    "start_size",
-    "statistics_batches",
+    "translate",
+    "initial_scale",
+    "batchnorm_recalibration_batches",
     "transfer",
-    "warm_up",
-    "whole_pixels",
+    "warmup_epochs",
+    "integer_translate",
 )
 _NUMBERS = {key: f"{number:02}" for number, key in enumerate(_NUMBERED_KEYS)}
 
@@ -143,7 +143,7 @@ def open_study(folder: Path, recipe: Recipe, space: SearchSpace) -> Study:
             storage=optuna.storages.RDBStorage("sqlite://", engine_kwargs={"creator": connect, "poolclass": NullPool}),
             study_name="saccade",
             direction="maximize",
-            pruner=optuna.pruners.MedianPruner(n_warmup_steps=_warm_up(recipe)),
+            pruner=optuna.pruners.MedianPruner(n_warmup_steps=_warmup_epochs(recipe)),
             load_if_exists=True,
         )
     return Study(folder, recipe, space, trials)
@@ -242,7 +242,7 @@ def _ended(trial: FrozenTrial) -> Trial:
     )
 
 
-def _warm_up(recipe: Recipe) -> int:
+def _warmup_epochs(recipe: Recipe) -> int:
     """The first epoch, counted from 0, after which a trial may be pruned.
 
     As long as images grow, validation at their final size says little, and nothing about those that begin at another.

@@ -36,7 +36,7 @@ class TuningRecord(BaseModel):
         data: short name of the data.
         fingerprint: of its contents.
         preprocessing: how its images became arrays.
-        validation_images: how many settings are compared on.
+        num_validation_images: how many settings are compared on.
         validation_fingerprint: SHA-256 of their content hashes.
         versions: of Saccade, Python and the packages that trials depend on.
     """
@@ -49,7 +49,7 @@ class TuningRecord(BaseModel):
     data: str
     fingerprint: str
     preprocessing: Preprocessing
-    validation_images: int
+    num_validation_images: int
     validation_fingerprint: str
     versions: dict[str, str]
 
@@ -66,7 +66,7 @@ class TuningRecord(BaseModel):
             data=printable(dataset.name),
             fingerprint=dataset.fingerprint,
             preprocessing=dataset.preprocessing,
-            validation_images=len(validation),
+            num_validation_images=len(validation),
             validation_fingerprint=hashlib.sha256("".join(validation.hashes).encode()).hexdigest(),
             versions=own | environment.packages,
         )

@@ -81,7 +81,7 @@ def tune(
         recipe or default_recipe_name(dataset.preprocessing.height, dataset.preprocessing.width), None, None
     )
     space = search_space(base, search or {})
-    validation = splits_of(dataset, validation=base.validation, seed=base.seed)["validation"]
+    validation = splits_of(dataset, validation_split=base.validation_split, seed=base.seed)["validation"]
     _require_images(dataset, len(validation))
     record = TuningRecord.of(base, space, dataset, validation)
 
@@ -101,7 +101,7 @@ def tune(
             data_source=dataset.source,
             recipe=base,
             space=space,
-            validation_images=len(validation),
+            num_validation_images=len(validation),
             trials=ended,
             importances=importances(study),
             comparison=None,
@@ -182,7 +182,7 @@ def _require_optuna() -> None:
 def _require_images(dataset: Dataset, validation: int) -> None:
     if not validation:
         raise TuningError(
-            "settings can't be compared without validation images", remedy="hold some out: --set validation=0.1"
+            "settings can't be compared without validation images", remedy="hold some out: --set validation_split=0.1"
         )
     if not len(dataset.splits["test"]):
         raise TuningError(

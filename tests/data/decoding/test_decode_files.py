@@ -204,7 +204,7 @@ def test_an_image_that_takes_too_long_is_unreadable_alone(files, tmp_path, monke
 
 
 def test_an_image_that_takes_too_much_memory_is_unreadable_alone(files, tmp_path):
-    # Within the cap on pixels, but its colours, its transparency and its result together take 630 MB.
+    # Within the cap on pixels, but its colors, its transparency and its result together take 630 MB.
     bomb = write(tmp_path / "bomb.png", encode(Image.new("RGBA", (9000, 10000)), "PNG", compress_level=1))
     chunks = list(decode_files([files[0], bomb, files[1]], PREPROCESSING))
     assert [reason for chunk in chunks for reason in chunk.reasons] == [

@@ -80,7 +80,7 @@ def folder_with_duplicates(tmp_path):
 
 def test_a_made_split_keeps_the_duplicates_of_an_image_together(folder_with_duplicates):
     dataset = saccade.load(folder_with_duplicates)
-    splits = splits_of(dataset, validation=0.2, seed=0)
+    splits = splits_of(dataset, validation_split=0.2, seed=0)
     assert dataset.test_is_made
     places = {name: place for place, split in splits.items() for name in split.names}
     assert len(places) == 240

@@ -51,7 +51,7 @@ window.fetch = async (address, options = {}) => {
 };
 """
 
-# The colours of the map: how opaque its strongest place is, and its weakest.
+# The colors of the map: how opaque its strongest place is, and its weakest.
 _OPACITIES = """
 const canvas = arguments[0], {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
 const opacities = data.filter((_, at) => at % 4 === 3);
@@ -153,9 +153,11 @@ def _carried(*paths):
 def _model(**other):
     names = ["cat", "dog", "owl"]
     return {
-        "name": "images", "version": "1", "class_names": names, "data": "pets", "height": 32, "width": 32, "views": 1,
-        "temperature": 0.52, "calibrated": True, "target_accuracy": 0.99, "unsure_below": 0.831, "recipe": "fast",
-        "test": {"accuracy": 0.891, "low": 0.885, "high": 0.897, "images": 10000}, "card": "# A card",
+        "name": "images", "version": "1", "class_names": names, "data": "pets", "height": 32, "width": 32,
+        "tta_views": 1,
+        "temperature": 0.52, "calibrated": True, "target_accuracy": 0.99, "confidence_threshold": 0.831,
+        "recipe": "fast",
+        "test": {"accuracy": 0.891, "low": 0.885, "high": 0.897, "num_images": 10000}, "card": "# A card",
         "weights": "ab" * 32, "versions": {"saccade": "0.1.0", "python": "3.11.7"},
     } | other  # fmt: skip
 
@@ -304,7 +306,7 @@ def test_the_metadata_of_a_model_are_text_and_nothing_else(page_with, example):
         class_names=["cat", "dog", HOSTILE], card=f"# A card\n{HOSTILE}", data=HOSTILE, recipe=None, test=None
     )
     browser = page_with(
-        _models(model | {"calibrated": False, "target_accuracy": None, "unsure_below": None}), _prediction()
+        _models(model | {"calibrated": False, "target_accuracy": None, "confidence_threshold": None}), _prediction()
     )
     _wait(browser, "summary")[0].click()
     metadata = browser.find_element(By.ID, "metadata").text
@@ -326,7 +328,7 @@ def test_the_metadata_of_a_model_are_text_and_nothing_else(page_with, example):
 
 
 def test_one_of_several_models_is_chosen(page_with, example):
-    other = _model(name="other one", test={"accuracy": 0.5, "low": 0.4, "high": 0.6, "images": 1234})
+    other = _model(name="other one", test={"accuracy": 0.5, "low": 0.4, "high": 0.6, "num_images": 1234})
     browser = page_with(_models(_model(), other), _prediction())
     _wait(browser, "#model")[0].send_keys("other")
     assert "50.0%" in _text(browser, "#summary", "other one")

@@ -141,7 +141,7 @@ def test_what_is_reported_of_the_models(server, images_run):
     report = json.loads((images_run.path / "report.json").read_text())
     assert model["name"] == "images"
     assert model["class_names"] == list(images_run.class_names)
-    assert (model["test"]["accuracy"], model["test"]["images"]) == (report["accuracy"], report["n"])
+    assert (model["test"]["accuracy"], model["test"]["num_images"]) == (report["accuracy"], report["n"])
     assert [model["test"]["low"], model["test"]["high"]] == report["accuracy_interval"]
     assert model["weights"] == images_run.weights_fingerprint()
     assert model["calibrated"] is True
@@ -157,7 +157,7 @@ def test_abstained_is_shown_where_the_target_accuracy_would_not_be_kept(images_r
         predictions = saccade.Client(server.url).predict(test_files)
         assert [one.abstained for one in predictions] == [one.abstained for one in expected]
         assert {one.abstained for one in predictions} == {
-            one.top[0].probability < model["unsure_below"] for one in predictions
+            one.top[0].probability < model["confidence_threshold"] for one in predictions
         }
 
 

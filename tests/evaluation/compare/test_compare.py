@@ -26,7 +26,7 @@ def folder(tmp_path, monkeypatch):
 def own(tiny_run):
     """What the run itself answers."""
     saccade.evaluate(tiny_run)
-    return tiny_run.predictions("answers.safetensors")
+    return tiny_run.predictions("predictions.safetensors")
 
 
 @pytest.fixture
@@ -40,7 +40,9 @@ def made(tiny_run, own, tmp_path):
         predicted[list(incorrect)] = (predicted[list(incorrect)] + 1) % 3
         probabilities = np.full((60, 3), 0.1, np.float32)
         probabilities[np.arange(60), predicted] = 0.8
-        run.write_predictions("answers.safetensors", Predictions(labels[rows], probabilities[rows], own.hashes[rows]))
+        run.write_predictions(
+            "predictions.safetensors", Predictions(labels[rows], probabilities[rows], own.hashes[rows])
+        )
         record = {"weights": run.weights_fingerprint(), "accuracy_without_tta": None, "total": len(labels[rows])}
         run.write_json("report.json", record)
         return run
@@ -49,7 +51,7 @@ def made(tiny_run, own, tmp_path):
 
 
 def _copy(run, path, **changes):
-    shutil.copytree(run.path, path, ignore=shutil.ignore_patterns("model.keras", "report*", "answers*", "*.png"))
+    shutil.copytree(run.path, path, ignore=shutil.ignore_patterns("model.keras", "report*", "predictions*", "*.png"))
     for name, keys in changes.items():
         record = path / f"{name}.json"
         record.write_text(json.dumps(json.loads(record.read_text()) | keys))
@@ -62,11 +64,11 @@ def test_two_runs_are_compared_image_by_image(made, folder, tiny_folder):
     comparison = saccade.compare([first, second.path])
     (pair,) = comparison.pairs
     assert comparison.n == 60
-    assert [group.accuracies for group in comparison.contenders] == [(50 / 60,), (58 / 60,)]
+    assert [group.accuracies for group in comparison.groups] == [(50 / 60,), (58 / 60,)]
     assert (pair.result.first_only, pair.result.second_only) == (0, 8)
     assert pair.result.models_p == pytest.approx(2 / 2**8)
     assert pair.verdict == "second better"
-    assert pair.sentence.startswith("second is better than first by 13.33 points (95% interval +")
+    assert pair.summary.startswith("second is better than first by 13.33 points (95% interval +")
     assert pair.remark == "one run of each: their recipes may be alike if seeds lie further apart than 0.2 points"
     assert any("one run of each" in note for note in comparison.notes)
     (command,) = [note.partition(": ")[2] for note in comparison.notes if note.startswith("5 seeds of 'second': ")]
@@ -76,8 +78,8 @@ def test_two_runs_are_compared_image_by_image(made, folder, tiny_folder):
     assert sorted(words[6:-4:2]) == sorted(settings)
     assert words[-4:] == ["--seeds", "5", "--out", f"{second.path}-seeds"]
     names = saccade.load(tiny_folder).splits["test"].names
-    assert [image.name for image in comparison.differing] == [names[row] for row in range(2, 10)]
-    differing = comparison.differing[0]
+    assert [image.name for image in comparison.disagreements] == [names[row] for row in range(2, 10)]
+    differing = comparison.disagreements[0]
     assert (differing.true, differing.first, differing.second) == ("null", "one", "null")
 
 
@@ -85,9 +87,9 @@ def test_the_order_of_the_images_does_not_matter(made, folder):
     first = made("first", incorrect=range(10))
     second = made("second", incorrect=range(10), rows=np.random.default_rng(0).permutation(60))
     comparison = saccade.compare([first, second])
-    assert comparison.differing == ()
+    assert comparison.disagreements == ()
     assert comparison.pairs[0].result.difference == 0
-    assert comparison.pairs[0].sentence == (
+    assert comparison.pairs[0].summary == (
         "first and second are not distinguishable: the same accuracy "
         f"(95% interval {100 * comparison.pairs[0].result.interval[0]:+.2f} to "
         f"{100 * comparison.pairs[0].result.interval[1]:+.2f})"
@@ -97,7 +99,7 @@ def test_the_order_of_the_images_does_not_matter(made, folder):
 def test_only_images_that_both_predicted_are_compared(made, folder):
     comparison = saccade.compare([made("first", incorrect=[0, 59]), made("second", rows=slice(20, None))])
     assert comparison.n == 40
-    assert comparison.contenders[0].accuracy == 39 / 40
+    assert comparison.groups[0].accuracy == 39 / 40
     assert any("the 40 images that all runs answered" in note for note in comparison.notes)
 
 
@@ -114,11 +116,11 @@ def test_runs_that_differ_by_seed_alone_are_one_run_group(made, folder):
     seeds = [made(f"a{seed}", incorrect=range(seed + 3), recipe={"seed": seed}) for seed in range(3)]
     other = [made(f"b{seed}", incorrect=[], recipe={"seed": seed, "learning_rate": 0.004}) for seed in range(2)]
     comparison = saccade.compare([seeds[0], other[0], *seeds[1:], other[1]])
-    assert [len(group.runs) for group in comparison.contenders] == [3, 2]
-    assert [group.name for group in comparison.contenders] == [
+    assert [len(group.runs) for group in comparison.groups] == [3, 2]
+    assert [group.name for group in comparison.groups] == [
         "folder on tiny (learning_rate=0.002)", "folder on tiny (learning_rate=0.004)",
     ]  # fmt: skip
-    first = comparison.contenders[0]
+    first = comparison.groups[0]
     assert first.seeds == (0, 1, 2)
     assert first.deviation == pytest.approx(np.std([57, 56, 55], ddof=1) / 60)
     correct = np.ones((3, 60), bool)
@@ -134,7 +136,7 @@ def test_where_all_differ_by_seed_alone_each_stands_for_itself(made, folder):
         made(f"a{seed}", incorrect=range(seed), recipe={"seed": seed, "checkpoint_seconds": seed}) for seed in range(3)
     ]
     comparison = saccade.compare(runs)
-    assert [group.name for group in comparison.contenders] == ["a0", "a1", "a2"]
+    assert [group.name for group in comparison.groups] == ["a0", "a1", "a2"]
     assert [(pair.first, pair.second) for pair in comparison.pairs] == [("a0", "a1"), ("a0", "a2"), ("a1", "a2")]
     assert {pair.verdict for pair in comparison.pairs} == {"not distinguishable"}
 
@@ -152,19 +154,19 @@ def test_many_pairs_are_not_called_different_for_being_many(made, folder):
 def test_an_interrupted_training_is_not_another_seed_of_the_whole_one(made, folder):
     runs = [made(f"a{seed}", recipe={"seed": seed}) for seed in range(2)]
     stopped = made("c", recipe={"seed": 2}, status={"state": "interrupted", "epochs": 1})
-    assert [len(group.runs) for group in saccade.compare([*runs, stopped]).contenders] == [2, 1]
+    assert [len(group.runs) for group in saccade.compare([*runs, stopped]).groups] == [2, 1]
 
 
 def test_runs_in_folders_of_the_same_name_are_told_apart_by_their_paths(made, folder):
     runs = [made(f"{parent}/run", recipe={"learning_rate": rate}) for parent, rate in (("a", 0.001), ("b", 0.002))]
-    names = [group.name for group in saccade.compare(runs).contenders]
+    names = [group.name for group in saccade.compare(runs).groups]
     assert names == [str(run.path) for run in runs]
 
 
 def test_what_a_run_cost_is_reported(made, folder):
     first = made("first")
     (first.path / "timings.csv").write_text("epoch,seconds,images_per_second\n1,90.5,1\n2,30.25,1\n")
-    group, other = saccade.compare([first, made("second")]).contenders
+    group, other = saccade.compare([first, made("second")]).groups
     assert group.minutes == pytest.approx(120.75 / 60)
     assert group.weights == sum(weight.size for weight in first.weights().values())
     (first.path / "timings.csv").write_text("epoch,seconds,images_per_second\n1,-1,1\n")
@@ -194,7 +196,7 @@ def test_what_has_not_been_evaluated_or_was_trained_since_is_evaluated_first(tin
     fresh, other = _copy(tiny_run, folder / "fresh"), made("other")
     comparison = saccade.compare([fresh, other])
     assert comparison.notes[0] == "'fresh' was evaluated first"
-    assert comparison.contenders[0].accuracy == saccade.evaluate(tiny_run).accuracy
+    assert comparison.groups[0].accuracy == saccade.evaluate(tiny_run).accuracy
     assert "'fresh' was evaluated first" not in saccade.compare([fresh, other]).notes
     fresh.write_weights({name: 2 * value for name, value in fresh.weights().items()})
     assert "'fresh' was evaluated first" in saccade.compare([fresh, other]).notes
@@ -211,7 +213,7 @@ def test_test_images_that_were_trained_on_are_reported_of_runs_evaluated_before(
 def test_on_validation_images(tiny_run, folder):
     comparison = saccade.compare([_copy(tiny_run, folder / name) for name in "ab"], split="validation")
     assert comparison.n == 12
-    assert comparison.differing == ()
+    assert comparison.disagreements == ()
 
 
 def test_on_other_data(tiny_run, tiny_folder, folder):
@@ -229,7 +231,7 @@ def test_data_that_is_gone_is_reported_and_the_numbers_are_there(made, folder):
     ]
     comparison = saccade.compare(runs)
     assert [path.name for path in comparison.files] == ["comparison.json", "comparison.png"]
-    assert comparison.differing[0].name is None
+    assert comparison.disagreements[0].name is None
     assert any("can't be shown" in note for note in comparison.notes)
 
 
@@ -242,9 +244,9 @@ def test_predictions_that_can_not_be_paired_are_refused(made, tiny_run, folder):
     with pytest.raises(EvaluationError, match="not answered the same images") as caught:
         saccade.compare([made("early", rows=slice(0, 30)), made("late", rows=slice(30, None))])
     assert "--data" in str(caught.value)
-    labels = (tiny_run.predictions("answers.safetensors").labels + 1) % 3
+    labels = (tiny_run.predictions("predictions.safetensors").labels + 1) % 3
     with pytest.raises(EvaluationError, match="other true classes"):
-        saccade.compare([first, made("relabelled", labels=labels)])
+        saccade.compare([first, made("relabeled", labels=labels)])
     with pytest.raises(EvaluationError, match="at least two runs"):
         saccade.compare([first])
     with pytest.raises(EvaluationError, match="named twice"):

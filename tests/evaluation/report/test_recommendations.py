@@ -42,7 +42,7 @@ def trained(recipe="fast", side=32, path="runs/a", source="photos", **settings):
     """A run, as a value, of images of side x side pixels."""
     data = DataRecord(
         name="photos", source=source, fingerprint="", class_names=NAMES, preprocessing=Preprocessing(side, side),
-        images={"train": 3000}, unreadable=0, notes=(),
+        num_images={"train": 3000}, unreadable=0, notes=(),
     )  # fmt: skip
     return Run(Path(path), get_recipe(recipe).with_settings(settings), data)
 
@@ -55,7 +55,7 @@ GOOD = Numbers(
     n=3000,
     confident_mistakes=0,
     history=[epoch(n + 1, 0.98, 0.985) for n in range(8)],
-    calibration=Calibration(temperature=1.1, images=300, log_loss_before=0.1, log_loss_after=0.1),
+    calibration=Calibration(temperature=1.1, num_images=300, log_loss_before=0.1, log_loss_after=0.1),
     unreadable=0,
 )
 
@@ -113,17 +113,18 @@ def overfitted(run):
     ("run", "command"),
     [
         # Without augmented epochs a shift changes nothing: the command makes some.
-        (trained("folder", 128), "train photos --set augmented_epochs=10 --set shift=0.15 --set label_smoothing=0.1"),
+        (trained("folder", 128),
+         "train photos --set augmented_epochs=10 --set translate=0.15 --set label_smoothing=0.1"),
         (trained("folder", label_smoothing=0.1),
-         "train photos --recipe folder --set augmented_epochs=10 --set shift=0.15 --set label_smoothing=0.1"),
+         "train photos --recipe folder --set augmented_epochs=10 --set translate=0.15 --set label_smoothing=0.1"),
         # Of label smoothing the recipe has more already.
-        (trained(), "train photos --set augmented_epochs=16 --set shift=0.15"),
+        (trained(), "train photos --set augmented_epochs=16 --set translate=0.15"),
         (trained("quick", 48, image_size=48, augmented_epochs=4, label_smoothing=0.2),
-         ("train photos --recipe quick --set image_size=48 --set augmented_epochs=8 --set shift=0.15 "
+         ("train photos --recipe quick --set image_size=48 --set augmented_epochs=8 --set translate=0.15 "
           "--set label_smoothing=0.2")),
         # A recipe of the user's own has no name that the command line knows.
         (replace(trained(side=128), recipe=get_recipe("folder").model_copy(update={"name": "own"})),
-         "train photos --set augmented_epochs=10 --set shift=0.15 --set label_smoothing=0.1"),
+         "train photos --set augmented_epochs=10 --set translate=0.15 --set label_smoothing=0.1"),
     ],
 )  # fmt: skip
 def test_a_command_is_about_the_run_and_sets_nothing_that_its_recipe_has(run, command):
@@ -132,7 +133,7 @@ def test_a_command_is_about_the_run_and_sets_nothing_that_its_recipe_has(run, co
 
 def test_the_command_for_a_transfer_names_its_source_or_says_what_stands_for_it(tmp_path):
     run = trained("transfer", 224, path=tmp_path, network="EfficientNetV2B0", image_size=224, seed=3)
-    changed = "--set image_size=224 --set augmented_epochs=30 --set shift=0.15 --set seed=3"
+    changed = "--set image_size=224 --set augmented_epochs=30 --set translate=0.15 --set seed=3"
     run.write_source(SourceRecord(name="EfficientNetV2B0", fingerprint="0" * 64))
     assert overfitted(run).command == f"saccade train photos --from EfficientNetV2B0 {changed}"
     run.write_source(SourceRecord(name="older run", fingerprint="0" * 64))
@@ -144,8 +145,8 @@ def test_the_command_for_a_transfer_names_its_source_or_says_what_stands_for_it(
 def test_a_printed_command_is_one_that_train_takes(tmp_path, monkeypatch):
     """Typed as printed it is not refused before the data, which is not there, is looked for."""
     monkeypatch.chdir(tmp_path)
-    words = shlex.split(overfitted(trained("folder", image_size=16, class_weights=True, views=6)).command)
-    assert "views=6" in words
+    words = shlex.split(overfitted(trained("folder", image_size=16, class_weights=True, tta_views=6)).command)
+    assert "tta_views=6" in words
     with pytest.raises(DataNotFoundError, match="'photos'"):
         CliRunner().invoke(cli, words[1:], catch_exceptions=False)
 

@@ -108,7 +108,7 @@ def test_test_images_that_were_trained_on_are_reported(reported, tmp_path):
     again = [row.replace("test,", "train,", 1) for row in tested[:5]]
     again += [row.replace("test,", "validation,", 1) for row in tested[5:7]]
     (run.path / "split.csv").write_text("\n".join([header, *rows, *again, ""]))
-    predictions = run.predictions("answers.safetensors")
+    predictions = run.predictions("predictions.safetensors")
     rest = measure(predictions.labels[7:], predictions.probabilities[7:])
 
     saccade.report(run)
@@ -138,9 +138,9 @@ def test_card_and_page_of_a_transferred_run_say_what_is_not_known(reported, tmp_
 
 def test_a_run_without_mistakes_has_a_page_too(reported, tmp_path):
     run = Run.open(shutil.copytree(reported.path, tmp_path / "run"))
-    predictions = run.predictions("answers.safetensors")
+    predictions = run.predictions("predictions.safetensors")
     perfect = np.eye(3, dtype=np.float32)[predictions.labels]
-    run.write_predictions("answers.safetensors", replace(predictions, probabilities=perfect))
+    run.write_predictions("predictions.safetensors", replace(predictions, probabilities=perfect))
 
     page = saccade.report(run).page.read_text()
 
@@ -168,7 +168,7 @@ def test_names_are_text_and_nothing_else(tiny_folder, tmp_path, tmp_path_factory
 
 
 def test_a_cell_shows_its_images_and_a_column_sorts(reported, tmp_path):
-    predictions = reported.predictions("answers.safetensors")
+    predictions = reported.predictions("predictions.safetensors")
     matrix = measure(predictions.labels, predictions.probabilities).confusion_matrix
     with opened(reported.path / "report.html", tmp_path) as browser:
         cells = {cell.get_attribute("data-cell"): cell for cell in browser.find_elements("css selector", "[data-cell]")}

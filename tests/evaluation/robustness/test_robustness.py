@@ -20,7 +20,7 @@ from saccade.inference.predictor import Predictor
 
 @pytest.fixture
 def run(tiny_run, tmp_path):
-    path = shutil.copytree(tiny_run.path, tmp_path / "run", ignore=shutil.ignore_patterns("report*", "answers*"))
+    path = shutil.copytree(tiny_run.path, tmp_path / "run", ignore=shutil.ignore_patterns("report*", "predictions*"))
     return saccade.Run.open(path)
 
 
@@ -55,7 +55,7 @@ def test_what_is_written_is_what_is_printed_and_fixes_apply(run, tiny_folder, tm
     files = [Path(file) for file in found["files"]]
     mark = f"-validation-tiny-{fingerprint[:8]}"
     assert [path.name for path in files] == [f"robustness{mark}.json", f"robustness{mark}.png"]
-    assert "fixes applied: 0 images dropped, 1 relabelled" in found["notes"]
+    assert "fixes applied: 0 images dropped, 1 relabeled" in found["notes"]
     assert json.loads(files[0].read_text()) == found
     with Image.open(files[1]) as plot:
         assert plot.format == "PNG"

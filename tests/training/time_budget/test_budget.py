@@ -82,14 +82,14 @@ def test_a_budget_in_which_nothing_is_learned_is_refused_and_the_least_is_enough
 
 
 def test_the_largest_size_at_which_enough_can_be_seen_is_taken():
-    assert [recipe.end_size for recipe in sizes_to_try(CIFAR)] == [0.8125, 0.75, 0.625, 0.5]
+    assert [recipe.final_scale for recipe in sizes_to_try(CIFAR)] == [0.8125, 0.75, 0.625, 0.5]
     wanted = wanted_images(CIFAR)
     assert wanted == 2 * 45_000
     sizes = {}
     for minutes in (1, 3, 4.5, 6, 10):
         recipe = sized(CIFAR, COSTS, 60 * minutes)
-        sizes[minutes] = recipe.end_size
-        if recipe.end_size > 0.5:
+        sizes[minutes] = recipe.final_scale
+        if recipe.final_scale > 0.5:
             assert images_within(CIFAR.with_recipe(recipe), COSTS, 0, 60 * minutes) >= wanted
     assert list(sizes.values()) == sorted(sizes.values())
     assert (sizes[1], sizes[10]) == (0.5, 0.8125)
@@ -97,7 +97,7 @@ def test_the_largest_size_at_which_enough_can_be_seen_is_taken():
 
 def test_sizes_that_were_set_or_do_not_grow_are_kept():
     assert sizes_are_free(FAST, ["seed", "image_size"])
-    assert not sizes_are_free(FAST, ["end_size"])
+    assert not sizes_are_free(FAST, ["final_scale"])
     assert not sizes_are_free(get_recipe("two-phase"), [])
 
 

@@ -6,7 +6,7 @@ from saccade.inference.onnx_model import light_model
 
 
 def test_a_training_in_so_many_minutes_is_planned_told_and_keeps_what_was_given(tiny_folder, tmp_path, capfd):
-    settings = {"validation": 0.0, "seed": 3, "batch_size": 40}
+    settings = {"validation_split": 0.0, "seed": 3, "batch_size": 40}
     run = saccade.train_within(tiny_folder, 0.5, recipe="folder", settings=settings, out=tmp_path / "run")
     output = capfd.readouterr().err
     plan = run.plan()

@@ -1,7 +1,7 @@
 """The cache: what was downloaded, unpacked or decoded once, so that it need not be done again.
 
 It lies where `SACCADE_CACHE` says, else in the user's cache folder. An entry is a folder `<kind>/<key>`, complete from
-the moment that it can be seen: it is built in `building/` and renamed. Nothing in an entry changes afterwards but the
+the moment that it can be seen: it is built in `building/` and renamed. Nothing in an entry changes afterward but the
 time of its file `entry.json`, which is when the entry was last used. Once all entries together are larger than
 `SACCADE_CACHE_LIMIT` ("20GB"), those unused for longest are removed.
 """

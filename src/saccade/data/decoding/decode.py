@@ -81,7 +81,7 @@ def decode(encoded: bytes, preprocessing: Preprocessing | None = None) -> Decode
     """Decodes an image, as `Preprocessing` describes; without a rule it keeps its own size.
 
     JPEG, PNG, GIF (the first frame), BMP and WebP are read, by content. Of 16-bit samples the high byte is kept.
-    Colour profiles are not applied.
+    Color profiles are not applied.
 
     Raises:
         ImageError: if the bytes are no such image, or a truncated, damaged or too large one.
@@ -129,7 +129,7 @@ def _decode(encoded: bytes, file_format: str, preprocessing: Preprocessing) -> D
     orientation = _orientation(image)
     header = _header(file_format, image.mode, size, orientation)
     gray = image.mode in ("1", "L") and not image.has_transparency_data
-    # Grey is coloured last: until then it takes a quarter of the memory.
+    # Gray is colored last: until then it takes a quarter of the memory.
     upright: Image.Image = image.convert("L") if gray else _to_rgb(image, preprocessing.background)
     if orientation in _TURNS:
         upright = upright.transpose(_TURNS[orientation])
@@ -203,7 +203,7 @@ def _to_rgb(image: Image.Image, background: tuple[int, int, int]) -> Image.Image
 
 
 def _gray16_to_rgb(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
-    """Pillow's own conversion clips 16-bit grey to white; its 16-bit colours keep the high byte, and so do we."""
+    """Pillow's own conversion clips 16-bit gray to white; its 16-bit colors keep the high byte, and so do we."""
     gray = np.asarray(image).astype(np.uint16)
     colors = np.repeat((gray >> 8).astype(np.uint8)[:, :, None], 3, axis=2)
     if "transparency" in image.info:
@@ -212,7 +212,7 @@ def _gray16_to_rgb(image: Image.Image, background: tuple[int, int, int]) -> Imag
 
 
 def _fit(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
-    """Resizes and crops in one step: only the centre that will remain is resized, however long the image."""
+    """Resizes and crops in one step: only the center that will remain is resized, however long the image."""
     width, height = image.size
     if (height, width) == (preprocessing.height, preprocessing.width):
         return image

@@ -11,7 +11,7 @@ from pathlib import Path
 BYTES_A_PIXEL = 4.5
 """What decoding may take for each pixel that the cap allows, beside the process itself: 450 MB for 100 megapixels.
 
-Pillow takes four for colours; an image that needs more, such as the largest ones with transparency, is refused."""
+Pillow takes four for colors; an image that needs more, such as the largest ones with transparency, is refused."""
 MOST_SECONDS = 10
 """Of processor time that an image may take; the process ends by SIGPROF at the first that takes more."""
 

@@ -1,6 +1,6 @@
 """Whether two images are duplicates of each other, by their pixels: best over small shifts, whatever the brightness.
 
-The measure is the normalised cross-correlation (Lewis, "Fast normalized cross-correlation", 1995) of colour images,
+The measure is the normalized cross-correlation (Lewis, "Fast normalized cross-correlation", 1995) of color images,
 each channel without its mean. Two ships on a horizon correlate well without being copies; so, at the shift where the
 images agree best, what counts is the correlation of their details alone: each image without its own blurred copy.
 """
@@ -38,7 +38,7 @@ def detail_correlations(
     def of_chunk(start: int) -> NDArray[np.float32]:
         some, turned = pairs[start : start + _CHUNK], mirrored[start : start + _CHUNK]
         found = np.zeros(len(some), np.float32)
-        # Most pairs are told apart without their colours and at fewer shifts, at a tenth of the cost.
+        # Most pairs are told apart without their colors and at fewer shifts, at a tenth of the cost.
         likely = np.flatnonzero(_rough(*_both(gray, some, turned)) >= _LEAST_ROUGH)
         if len(likely):
             found[likely] = _of_images(*_both(thumbnails, some[likely], turned[likely]))
@@ -59,7 +59,7 @@ def _both(
 
 
 def _gray_details(thumbnails: NDArray[np.uint8]) -> NDArray[np.int8]:
-    """The details of all images in grey, in steps of 2: int8 [n, side, side], as much memory as a channel takes."""
+    """The details of all images in gray, in steps of 2: int8 [n, side, side], as much memory as a channel takes."""
     gray = np.empty(thumbnails.shape[:3], np.int8)
     for start in range(0, len(thumbnails), _CHUNK):
         some = thumbnails[start : start + _CHUNK].astype(np.float32)
@@ -76,7 +76,7 @@ def _of_images(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArr
 
 
 def _rough(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
-    """About the best correlation of grey details, float32 [n, side, side], over shifts of up to a pixel."""
+    """About the best correlation of gray details, float32 [n, side, side], over shifts of up to a pixel."""
     middle = np.ascontiguousarray(first[:, 1:-1, 1:-1])
     products = np.max([np.einsum("nhw,nhw->n", middle, shifted) for shifted in _shifted(second, 1)], axis=0)
     squares = np.einsum("nhw,nhw->n", first, first) * np.einsum("nhw,nhw->n", second, second)

@@ -1,6 +1,6 @@
 """Pairs of images that may be duplicates of each other.
 
-Each image is described by sixteen numbers: its lowest spatial frequencies in grey (a discrete cosine transform, as in
+Each image is described by sixteen numbers: its lowest spatial frequencies in gray (a discrete cosine transform, as in
 perceptual hashes: Zauner, "Implementation and benchmarking of perceptual image hash functions", 2010), without the
 mean, scaled to length 1. So brightness and contrast don't count, and mirroring an image changes the signs of the odd
 frequencies. Images are compared by the scalar products of these numbers, block by block: for 60,000 images
@@ -18,7 +18,7 @@ from saccade.data.progress import NO_PROGRESS, Progress
 _FREQUENCIES = 16
 _SIDE = 8
 _LEAST_SIMILARITY = 0.92
-# Images with almost nothing in them, a clear sky say, have hundreds of neighbours: no more than these are looked at.
+# Images with almost nothing in them, a clear sky say, have hundreds of neighbors: no more than these are looked at.
 _NEIGHBORS = 8
 _CHUNK = 4096
 # A block of products that stays in a processor's cache while it is searched.

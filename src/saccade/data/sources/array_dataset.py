@@ -27,7 +27,7 @@ from saccade.data.sources.scan_cache import Scan, recall, remember
 
 @dataclass(frozen=True)
 class LabeledArray:
-    """Labelled images as an array.
+    """Labeled images as an array.
 
     Attributes:
         images: uint8 array of shape [n, height, width, 3].

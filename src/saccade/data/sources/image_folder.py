@@ -1,4 +1,4 @@
-"""Finds labelled images in folders: `CLASS/image`, or `train/CLASS/image` with `test` and `validation` beside."""
+"""Finds labeled images in folders: `CLASS/image`, or `train/CLASS/image` with `test` and `validation` beside."""
 
 from __future__ import annotations
 

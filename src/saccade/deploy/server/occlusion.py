@@ -13,9 +13,9 @@ _GRAY = 128
 
 
 def covered(pixels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    """An image, uint8 [height, width, 3], covered with grey around each place of a grid in turn.
+    """An image, uint8 [height, width, 3], covered with gray around each place of a grid in turn.
 
-    Each patch is twice as wide and as high as a field of the grid, so that neighbours overlap.
+    Each patch is twice as wide and as high as a field of the grid, so that neighbors overlap.
 
     Returns:
         `GRID` times `GRID` images, row by row.

@@ -101,10 +101,10 @@ class ServedModel:
             data=record.data,
             height=record.preprocessing.height,
             width=record.preprocessing.width,
-            views=record.views,
+            tta_views=record.tta_views,
             temperature=record.temperature,
             target_accuracy=None if abstention is None else abstention.target_accuracy,
-            unsure_below=None if abstention is None else abstention.threshold,
+            confidence_threshold=None if abstention is None else abstention.threshold,
             weights=record.weights,
             versions=record.versions,
             **self.run,
@@ -130,7 +130,7 @@ def _model_details(run: Run) -> dict[str, Any]:
     test = None
     if evaluation is not None and evaluation.accuracy is not None and evaluation.accuracy_interval is not None:
         low, high = evaluation.accuracy_interval
-        test = TestResult(accuracy=evaluation.accuracy, low=low, high=high, images=evaluation.n)
+        test = TestResult(accuracy=evaluation.accuracy, low=low, high=high, num_images=evaluation.n)
     return {
         "recipe": run.recipe.name,
         "calibrated": run.calibration() is not None,

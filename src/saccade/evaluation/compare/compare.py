@@ -72,9 +72,9 @@ def compare(
         data_name=images.data_name,
         split=split,
         n=len(paired.labels),
-        contenders=run_groups,
+        groups=run_groups,
         pairs=_pairs(run_groups, correct),
-        differing=_differing(opened[0].class_names, images),
+        disagreements=_disagreements(opened[0].class_names, images),
         notes=tuple(dict.fromkeys((*notes, *_notes(opened, run_groups, paired), *images.notes))),
         files=tuple(directory.resolve() / name for name in images.file_names()),
     )
@@ -100,7 +100,7 @@ def _predictions_of(
     # As `evaluate` names them; for other data the name is not known before that is loaded.
     mark = "" if split == "test" else f"-{split}"
     if data is None and run.evaluation(f"report{mark}.json") is not None:
-        return run.predictions(f"answers{mark}.safetensors")
+        return run.predictions(f"predictions{mark}.safetensors")
     report = evaluate_run(run, data=data, split=split, fixes=fixes_of_comparison(data), progress=progress)
     notes.extend((f"'{run.name}' was evaluated first", *report.notes))
     (written,) = (path.name for path in report.files if path.suffix == ".safetensors")
@@ -117,7 +117,7 @@ def _pairs(run_groups: Sequence[RunGroup], correct: Sequence[NDArray[np.bool_]])
     )
 
 
-def _differing(class_names: Sequence[str], images: DifferingImages) -> tuple[DifferingImage, ...]:
+def _disagreements(class_names: Sequence[str], images: DifferingImages) -> tuple[DifferingImage, ...]:
     return tuple(
         DifferingImage(
             hash=image,

@@ -93,7 +93,7 @@ class Pair:
         return "second better" if self.result.difference > 0 else "first better"
 
     @property
-    def sentence(self) -> str:
+    def summary(self) -> str:
         """The verdict in words."""
         low, high = self.result.interval
         difference = self.result.difference
@@ -126,7 +126,7 @@ class Pair:
         result = asdict(self.result)
         for name in ("interval", "images_interval", "seed_spreads"):
             result[name] = list(result[name])
-        named = {"first": self.first, "second": self.second, "verdict": self.verdict, "sentence": self.sentence}
+        named = {"first": self.first, "second": self.second, "verdict": self.verdict, "summary": self.summary}
         return {**named, "remark": self.remark, "adjusted_p": self.adjusted_p, **result}
 
 
@@ -163,7 +163,7 @@ class Comparison:
         n: images that all runs answered; nothing else is compared.
         run groups: in the order in which they were named.
         pairs: all pairs of run groups, each once, in that order.
-        differing: the images on which the answers of the first two run groups differ, in the data's order.
+        disagreements: the images on which the answers of the first two run groups differ, in the data's order.
         notes: sentences that whoever reads the numbers should know.
         files: what was written, absolute paths.
     """
@@ -171,14 +171,14 @@ class Comparison:
     data_name: str
     split: SplitName
     n: int
-    contenders: tuple[RunGroup, ...]
+    groups: tuple[RunGroup, ...]
     pairs: tuple[Pair, ...]
-    differing: tuple[DifferingImage, ...]
+    disagreements: tuple[DifferingImage, ...]
     notes: tuple[str, ...]
     files: tuple[Path, ...]
 
     def __repr__(self) -> str:
-        compared = f"{len(self.contenders):,} run groups on {counted(self.n, 'image')}"
+        compared = f"{len(self.groups):,} run groups on {counted(self.n, 'image')}"
         return f"<Comparison of {compared}, {self.split} split of {self.data_name}>"
 
     def to_dict(self) -> dict[str, Any]:
@@ -187,9 +187,9 @@ class Comparison:
             "data": self.data_name,
             "split": self.split,
             "n": self.n,
-            "run groups": [group.to_dict() for group in self.contenders],
+            "run groups": [group.to_dict() for group in self.groups],
             "pairs": [pair.to_dict() for pair in self.pairs],
-            "differing": [asdict(image) for image in self.differing],
+            "disagreements": [asdict(image) for image in self.disagreements],
             "notes": list(self.notes),
             "files": [str(path) for path in self.files],
         }

@@ -134,9 +134,9 @@ def write_comparison(comparison: Comparison, images: DifferingImages, directory:
             write_json(folder / "comparison.json", comparison.to_dict())
             save_figure(draw_comparison(comparison), folder / "comparison.png")
             if images.pixels is not None:
-                names = (comparison.contenders[0].name, comparison.contenders[1].name)
-                shown = [comparison.differing[place] for place in images.shown]
-                figure = draw_differences(images.pixels, shown, names, len(comparison.differing))
+                names = (comparison.groups[0].name, comparison.groups[1].name)
+                shown = [comparison.disagreements[place] for place in images.shown]
+                figure = draw_differences(images.pixels, shown, names, len(comparison.disagreements))
                 save_figure(figure, folder / "differences.png")
     except OSError as error:
         raise RunError(

@@ -19,7 +19,7 @@ MOST_IMAGES = 20
 
 _COLUMNS = 5
 _LONGEST_NAME = 100
-# Colours that most colour-blind readers tell apart (Okabe and Ito, 2008), and signs for those who see none.
+# Colors that most color-blind readers tell apart (Okabe and Ito, 2008), and signs for those who see none.
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
 _SIGNS = "osD^vPX"
 _MOST_NAMED = 20
@@ -27,16 +27,16 @@ _MOST_NAMED = 20
 
 def draw_comparison(comparison: Comparison) -> Figure:
     """Draws each run group's accuracy, with its interval, against minutes of training and against weights."""
-    figure = new_figure(11, 4.6 + 0.22 * min(len(comparison.contenders), _MOST_NAMED))
+    figure = new_figure(11, 4.6 + 0.22 * min(len(comparison.groups), _MOST_NAMED))
     figure.suptitle(f"{printable(comparison.data_name)}, {comparison.split}: n = {comparison.n:,}", parse_math=False)
     time, size = figure.subplots(1, 2, sharey=True)
-    for place, group in enumerate(comparison.contenders):
+    for place, group in enumerate(comparison.groups):
         _draw_group(time, group, group.minutes, place)
         _draw_group(size, group, group.weights, place)
     time.set_ylabel("accuracy, with its 95% interval")
     time.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
-    _scale(time, [group.minutes for group in comparison.contenders], "minutes of training")
-    _scale(size, [group.weights for group in comparison.contenders], "weights of the network")
+    _scale(time, [group.minutes for group in comparison.groups], "minutes of training")
+    _scale(size, [group.weights for group in comparison.groups], "weights of the network")
     size.xaxis.set_major_formatter(EngFormatter())
     handles, names = time.get_legend_handles_labels()
     figure.legend(handles[:_MOST_NAMED], names[:_MOST_NAMED], loc="outside lower center")
@@ -104,7 +104,7 @@ def _scale(axes: Axes, costs: Sequence[float], label: str) -> None:
 
 
 def _prediction_line(who: str, class_name: str, probability: float, *, correct: bool) -> tuple[str, str]:
-    """What one of the two said, and its colour."""
+    """What one of the two said, and its color."""
     return (
         f"{who} {'✓' if correct else '✗'} {_short(class_name, 16)} {probability:.0%}",
         CORRECT if correct else INCORRECT,

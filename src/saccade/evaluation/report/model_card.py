@@ -72,7 +72,7 @@ def model_card(
         "## Data and training",
         "",
         f"Data: {_plain(run.data_name)}, fingerprint `{run.data_fingerprint[:16]}`; "
-        + ", ".join(f"{count:,} {split}" for split, count in run.data.images.items())
+        + ", ".join(f"{count:,} {split}" for split, count in run.data.num_images.items())
         + f" images, brought to {run.preprocessing.width}x{run.preprocessing.height} pixels.",
         "",
         f"Recipe: `{_plain(run.recipe.name)}`, {epochs}, seed {run.recipe.seed}: `recipe.json`.",
@@ -146,7 +146,7 @@ def unknown_to_the_run(run: Run) -> str:
 def _folds(run: Run) -> list[str]:
     """What a cross-validation says of trainings like this one."""
     folds = run.folds()
-    return [] if folds is None else ["", f"Cross-validated: {folds.sentence}."]
+    return [] if folds is None else ["", f"Cross-validated: {folds.summary}."]
 
 
 def _front_matter(run: Run, metrics: Metrics) -> list[str]:

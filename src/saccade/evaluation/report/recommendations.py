@@ -142,7 +142,7 @@ def _more_augmentation(recipe: Recipe) -> dict[str, Any]:
     """Recipe keys that give a training as many augmented epochs again, or its first ones, and more of a change."""
     return {
         "augmented_epochs": 2 * recipe.augmented_epochs or recipe.plain_epochs,
-        "shift": max(recipe.shift, _LARGE_SHIFT),
+        "translate": max(recipe.translate, _LARGE_SHIFT),
         "label_smoothing": max(recipe.label_smoothing, _SOME_SMOOTHING),
     }
 
@@ -155,17 +155,17 @@ def _trained_anew(numbers: Numbers, reason: str, action: str, changes: Mapping[s
 
 def _weakest_class(numbers: Numbers) -> Iterator[NextStep]:
     scores = numbers.metrics.per_class
-    counted = [label for label, score in enumerate(scores) if score.images]
+    counted = [label for label, score in enumerate(scores) if score.num_images]
     weakest = min(counted, key=lambda label: scores[label].recall)
     score, average = scores[weakest], numbers.metrics.balanced_accuracy
-    _, high = wilson_interval(round(score.recall * score.images), score.images)
+    _, high = wilson_interval(round(score.recall * score.num_images), score.num_images)
     if high >= average:  # it may be chance
         return
     own, typical = numbers.training_images[weakest], float(np.median(numbers.training_images))
     fewer = own < 0.7 * typical
     reason = (
-        f"'{numbers.class_names[weakest]}' is found in {score.recall:.1%} of its {score.images:,} "
-        f"{plural(score.images, 'image')}, a class on average in {average:.1%}."
+        f"'{numbers.class_names[weakest]}' is found in {score.recall:.1%} of its {score.num_images:,} "
+        f"{plural(score.num_images, 'image')}, a class on average in {average:.1%}."
     )
     if not fewer:
         yield NextStep(reason, "Collect more, and more different, images of it.")
@@ -202,7 +202,7 @@ def _uncalibrated(numbers: Numbers) -> Iterator[NextStep]:
             numbers,
             f"Its confidence is off by {error:.1%} on average, and it had no validation images to be calibrated on.",
             "Hold some out.",
-            {"validation": max(numbers.run.recipe.validation, _HELD_OUT)},
+            {"validation_split": max(numbers.run.recipe.validation_split, _HELD_OUT)},
         )
 
 
@@ -211,6 +211,6 @@ def _unreadable(numbers: Numbers) -> Iterator[NextStep]:
         yield NextStep(
             f"{numbers.unreadable:,} {plural(numbers.unreadable, 'image')} could not be read and "
             f"{plural(numbers.unreadable, 'was', 'were')} left out.",
-            "See which, and why, in quarantine.csv; convert or replace them.",
+            "See which, and why, in unreadable.csv; convert or replace them.",
             command_line("explore", numbers.run.data_source),
         )

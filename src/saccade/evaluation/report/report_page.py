@@ -125,7 +125,7 @@ def _subject(run: Run, data: str | os.PathLike[str] | None, progress: bool) -> _
     if evaluation is None:
         report = evaluate(run, data=data, progress=progress)
         evaluation = EvaluationRecord.model_validate(report.to_dict())
-    predictions = run.predictions("answers.safetensors")
+    predictions = run.predictions("predictions.safetensors")
     hashes = [bytes(row).hex() for row in predictions.hashes]
     if hashes != list(split.images.hashes) or not np.array_equal(predictions.labels, split.images.labels):
         named = [] if data is None else ["--data", data]
@@ -249,7 +249,7 @@ def _pairs(subject: _Subject, metrics: Metrics) -> list[dict[str, Any]]:
         if not both[first, second]:
             break
         ways = [_way(subject, *way) for way in ((first, second), (second, first)) if incorrect[way]]
-        found.append({"images": int(both[first, second]), "ways": ways})
+        found.append({"num_images": int(both[first, second]), "ways": ways})
     return found
 
 
@@ -305,7 +305,7 @@ def _speed(subject: _Subject) -> dict[str, Any]:
     began = time.perf_counter()
     predictor.probabilities(images)
     seconds = time.perf_counter() - began
-    return {"images": len(images), "rate": len(images) / seconds, "views": subject.run.recipe.views}
+    return {"num_images": len(images), "rate": len(images) / seconds, "tta_views": subject.run.recipe.tta_views}
 
 
 def _training(run: Run) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def draw_reliability(confidences: NDArray[np.floating], correct: NDArray[np.bool
     """
     figure = new_figure(4.6, 4.2)
     axes = figure.add_subplot()
-    axes.plot([0, 1], [0, 1], color="grey", linestyle="--", linewidth=1)
+    axes.plot([0, 1], [0, 1], color="gray", linestyle="--", linewidth=1)
     bins = np.digitize(confidences, np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS, right=True)
     for number in np.unique(bins):
         own = bins == number

@@ -52,7 +52,7 @@ class Corruption:
 
 
 def add_noise(images: Images, deviation: float, rows: Rows) -> Images:
-    """Adds Gaussian noise of so many grey levels, in each pixel and channel its own."""
+    """Adds Gaussian noise of so many gray levels, in each pixel and channel its own."""
     noise = np.stack([_make_rng(row).standard_normal(images.shape[1:], np.float32) for row in rows])
     return _as_pixels(images + np.float32(deviation) * noise)
 
@@ -64,19 +64,19 @@ def blur(images: Images, deviation: float, _rows: Rows) -> Images:
 
 
 def change_brightness(images: Images, levels: float, rows: Rows) -> Images:
-    """Adds so many grey levels to one half of the images, and takes them from the other."""
+    """Adds so many gray levels to one half of the images, and takes them from the other."""
     changes = levels * _signs(rows)
     return _as_pixels(images.astype(np.float32) + changes[:, None, None, None])
 
 
 def lower_contrast(images: Images, factor: float, _rows: Rows) -> Images:
-    """Brings each pixel nearer to the image's mean colour: so much of its distance is left."""
+    """Brings each pixel nearer to the image's mean color: so much of its distance is left."""
     means = images.mean(axis=(1, 2), keepdims=True, dtype=np.float32)
     return _as_pixels(means + np.float32(factor) * (images - means))
 
 
 def compress(images: Images, quality: float, _rows: Rows) -> Images:
-    """Writes each image as a JPEG of this quality, with colours at half the resolution, and reads it again."""
+    """Writes each image as a JPEG of this quality, with colors at half the resolution, and reads it again."""
     return np.stack([_through_jpeg(image, int(quality)) for image in images])
 
 
@@ -106,9 +106,9 @@ def turn(images: Images, degrees: float, rows: Rows) -> Images:
 
 
 CORRUPTIONS: tuple[Corruption, ...] = (
-    Corruption("noise", "standard deviation, grey levels of 255", (6, 12, 18, 26, 38), add_noise),
+    Corruption("noise", "standard deviation, gray levels of 255", (6, 12, 18, 26, 38), add_noise),
     Corruption("blur", "standard deviation, part of the shorter side", (0.0125, 0.02, 0.03, 0.04, 0.06), blur),
-    Corruption("brightness", "more or less, grey levels of 255", (25, 50, 75, 100, 125), change_brightness),
+    Corruption("brightness", "more or less, gray levels of 255", (25, 50, 75, 100, 125), change_brightness),
     Corruption("contrast", "part that is left", (0.7, 0.5, 0.35, 0.25, 0.15), lower_contrast),
     Corruption("JPEG", "quality", (60, 40, 25, 15, 8), compress),
     Corruption("shift", "part of the sides", (0.0625, 0.125, 0.1875, 0.25, 0.3125), shift),

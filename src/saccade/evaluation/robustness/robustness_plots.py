@@ -30,7 +30,7 @@ def draw_robustness(robustness: Robustness) -> Figure:
     means = [sum(column) / len(column) for column in columns]
     _draw(panels[-1], f"mean: {robustness.mean:.1%}", [*plain, *means], _MEAN)
     for axes in panels:
-        axes.axhline(robustness.accuracy, color="grey", linestyle="--", linewidth=0.8)
+        axes.axhline(robustness.accuracy, color="gray", linestyle="--", linewidth=0.8)
     figure.supxlabel("strength; 0: the images as they are, the dashed line")
     figure.supylabel("accuracy, with its 95% interval")
     return figure

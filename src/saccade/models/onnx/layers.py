@@ -100,7 +100,7 @@ def _layer_normalization(graph: OnnxGraph, layer: layers.LayerNormalization, x: 
     """Along the channels of each place of an image."""
     axis = len(layer.input.shape) - 1
     if layer.axis not in (axis, -1, [axis], [-1]):
-        raise ValueError(f"no rule says what the layer '{layer.name}' normalises along")
+        raise ValueError(f"no rule says what the layer '{layer.name}' normalizes along")
     gamma, beta = (weight.reshape(-1, *(1,) * (axis - 1)) for weight in _weights(layer))
     channels = graph.weight(np.array([1]))
     centered = graph.node("Sub", x, graph.node("ReduceMean", x, channels, keepdims=1))

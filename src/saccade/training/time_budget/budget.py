@@ -109,9 +109,9 @@ def closing_seconds(work: Work, costs: Costs) -> float:
 
 def seconds_after(work: Work, costs: Costs) -> float:
     """From the last step to the end of the command: validation, calibration over all views, OOD score, saving."""
-    tta_images = work.recipe.views * work.validation
+    tta_images = work.recipe.tta_views * work.validation
     ood_images = work.validation + min(work.training, _OOD_IMAGES) if work.validation else 0
-    made = _TTA_FRACTION * tta_images * costs.validated * work.height * work.width if work.recipe.views > 1 else 0
+    made = _TTA_FRACTION * tta_images * costs.validated * work.height * work.width if work.recipe.tta_views > 1 else 0
     return (
         closing_seconds(work, costs) + costs.saving + made + (tta_images + ood_images) * validated_seconds(work, costs)
     )
@@ -175,20 +175,20 @@ def sizes_are_free(recipe: Recipe, settings: Collection[str]) -> bool:
         recipe: with all settings made.
         settings: the keys that were set.
     """
-    return recipe.start_size < recipe.end_size and not {"start_size", "end_size"} & set(settings)
+    return recipe.initial_scale < recipe.final_scale and not {"initial_scale", "final_scale"} & set(settings)
 
 
 def sizes_to_try(work: Work) -> list[Recipe]:
     """The recipe itself, and it with smaller and smaller images, which grow by the same factor; at least one."""
     own = work.recipe
-    factor = own.start_size / own.end_size
+    factor = own.initial_scale / own.final_scale
     smaller = [
-        own.model_copy(update={"end_size": end, "start_size": max(0.25, round(8 * end * factor) / 8)})
+        own.model_copy(update={"final_scale": end, "initial_scale": max(0.25, round(8 * end * factor) / 8)})
         for end in _END_SIZES
-        if end < own.end_size and min(_end(work, end)) >= _SMALLEST_END
+        if end < own.final_scale and min(_end(work, end)) >= _SMALLEST_END
     ]
     every = [own, *smaller]
-    fitting = [each for each in every if math.prod(_end(work, each.end_size)) * work.batch_size <= _MOST_PIXELS]
+    fitting = [each for each in every if math.prod(_end(work, each.final_scale)) * work.batch_size <= _MOST_PIXELS]
     return fitting or every[-1:]
 
 
@@ -237,8 +237,8 @@ def _each(work: Work, costs: Costs, position: float) -> float:
     return mean_seconds(work, costs, position) + closing_seconds(work, costs) / work.training
 
 
-def _end(work: Work, end_size: float) -> tuple[int, int]:
-    return work.recipe.model_copy(update={"end_size": end_size}).final_size(work.height, work.width)
+def _end(work: Work, final_scale: float) -> tuple[int, int]:
+    return work.recipe.model_copy(update={"final_scale": final_scale}).final_size(work.height, work.width)
 
 
 def _epochs_from(recipe: Recipe, position: float) -> range:

@@ -36,7 +36,7 @@ _CLOSING_GRAPHS = 0.01
 
 
 def measure_costs(work: Work, networks: Networks, training: Split) -> Costs:
-    """Trains and validates with networks of their own, which are of no use afterwards.
+    """Trains and validates with networks of their own, which are of no use afterward.
 
     Args:
         work: what is to be trained.
@@ -84,7 +84,7 @@ def _validated_seconds(networks: Networks, images: Split) -> float:
 
 def _statistics_seconds(work: Work, image: float) -> float:
     """Seconds in which the moving averages are taken anew: steps without gradients, which take two thirds of them."""
-    batches = min(work.recipe.statistics_batches, max(1, work.training // work.batch_size))
+    batches = min(work.recipe.batchnorm_recalibration_batches, max(1, work.training // work.batch_size))
     return batches * work.batch_size * image / 3
 
 

@@ -52,7 +52,9 @@ def _sizes(work: Work) -> str:
 
 def _rate(work: Work) -> str:
     highest = (
-        work.recipe.learning_rate_at(0, 0, work.batch_size) if not work.recipe.warm_up else work.recipe.learning_rate
+        work.recipe.learning_rate_at(0, 0, work.batch_size)
+        if not work.recipe.warmup_epochs
+        else work.recipe.learning_rate
     )
     falls = "falls to 0 at the end" if work.recipe.schedule == "linear" else "follows the recipe's steps"
     return f"the learning rate, at first {highest:.3g}, {falls}"

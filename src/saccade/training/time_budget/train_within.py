@@ -85,7 +85,7 @@ def train_within(
     recipe: str | Recipe | None = None,
     out: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
-    split_from: Run | str | Path | None = None,
+    reuse_split: Run | str | Path | None = None,
     progress: bool | Progress = True,
 ) -> Run:
     """Trains for so many minutes, loading the data and saving included, and leaves a run directory.
@@ -101,7 +101,7 @@ def train_within(
             is only gone through faster or slower. None: `fast`, or `accurate` where there is time enough for it.
         out: the directory to make. None: the first free `runs/<data>-<recipe>-<n>`.
         settings: recipe keys to change; those named stay as they are.
-        split_from: as for `train`.
+        reuse_split: as for `train`.
         progress: whether to tell on stderr how it goes, or whom to tell instead.
 
     Returns:
@@ -111,7 +111,7 @@ def train_within(
         TrainingError: the time is too short; the least that would do is named. Else as for `train`.
         DataError: the data can't be used.
         RecipeError: the recipe, a key or a value is not known.
-        RunError: `out` is in the way, or `split_from` is no run.
+        RunError: `out` is in the way, or `reuse_split` is no run.
     """
     budget = Budget(minutes, time.monotonic())
     require_keras_settings()
@@ -119,7 +119,7 @@ def train_within(
     size = resolve_recipe("quick" if recipe is None else recipe, None, settings).image_size
     dataset = data if isinstance(data, Dataset) else load_data(data, size, progress is True)
     return train_in_budget(
-        dataset, budget, recipe=recipe, out=out, settings=settings, split_from=split_from, progress=progress
+        dataset, budget, recipe=recipe, out=out, settings=settings, reuse_split=reuse_split, progress=progress
     )
 
 
@@ -130,7 +130,7 @@ def train_in_budget(
     recipe: str | Recipe | None = None,
     out: str | Path | None = None,
     settings: Mapping[str, Any] | None = None,
-    split_from: Run | str | Path | None = None,
+    reuse_split: Run | str | Path | None = None,
     progress: bool | Progress = True,
 ) -> Run:
     """The same on a loaded dataset, in a budget that may have begun before.
@@ -140,7 +140,7 @@ def train_in_budget(
     """
     require_keras_settings()
     check_free(out)
-    previous_split = None if split_from is None else Run.open(split_from).split_of()
+    previous_split = None if reuse_split is None else Run.open(reuse_split).split_of()
     callback = progress_of(progress)
     callback.on_plan("measuring this machine")
     planned = _planned(dataset, budget, recipe, settings or {}, previous_split)

@@ -5,7 +5,7 @@ import { layOver } from "./models.js";
 import { probability } from "./format.js";
 import { ask } from "./api.js";
 
-const LEAST_CHANGE = 0.01; // the least change of a probability that a map shows in full colour: noise stays pale
+const LEAST_CHANGE = 0.01; // the least change of a probability that a map shows in full color: noise stays pale
 const PLACES = [
   ["the upper left", "the upper middle", "the upper right"],
   ["the left side", "the middle", "the right side"],
@@ -67,7 +67,7 @@ function drawMap(card, found) {
 function describeMap(found) {
   const most = strongest(found);
   const ends = [`−${points(most)}`, "0", `+${points(most)}`].map((text) => element("span", { textContent: text }));
-  const colors = ["What changes when a place is covered with grey. Orange speaks for ", ", blue against it."];
+  const colors = ["What changes when a place is covered with gray. Orange speaks for ", ", blue against it."];
   return [
     element("p", { textContent: inWords(found) }),
     element("div", { className: "legend" }, element("span", { className: "scale", ariaHidden: "true" }), ...ends),

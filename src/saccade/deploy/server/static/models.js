@@ -48,7 +48,7 @@ function showModel() {
 
 /** Rows of a name and what is said of it. */
 function metadataOf(model) {
-  const { width, height, views } = model;
+  const { width, height, tta_views } = model;
   return [
     ["name", named(model.name), `, version ${model.version}`],
     ["data", named(model.data)],
@@ -57,7 +57,7 @@ function metadataOf(model) {
     ["accuracy", accuracyOf(model)],
     ["calibration", calibrationOf(model)],
     ["abstained", abstentionOf(model)],
-    ["sees", `the middle of an image, ${width}x${height} pixels, in ${views} ${views === 1 ? "view" : "views"}`],
+    ["sees", `the middle of an image, ${width}x${height} pixels, in ${tta_views} ${tta_views === 1 ? "view" : "views"}`],
     ["fingerprint", element("code", { textContent: model.weights })],
     ["versions", Object.entries(model.versions).map((pair) => pair.join(" ")).join(", ")],
   ];
@@ -72,7 +72,7 @@ function classesOf({ class_names: names }) {
 function accuracyOf({ test }) {
   if (!test) return NOT_EVALUATED;
   const interval = `95% interval ${percent(test.low)} to ${percent(test.high)}`;
-  return `${percent(test.accuracy)}, ${interval}, of ${count(test.images)} test images`;
+  return `${percent(test.accuracy)}, ${interval}, of ${count(test.num_images)} test images`;
 }
 
 function calibrationOf({ calibrated, temperature }) {
@@ -81,7 +81,7 @@ function calibrationOf({ calibrated, temperature }) {
   return `temperature ${Number(temperature.toPrecision(3))}: ${meaning}`;
 }
 
-function abstentionOf({ unsure_below: least, target_accuracy: target }) {
+function abstentionOf({ confidence_threshold: least, target_accuracy: target }) {
   if (least === null) return "never: it was not asked to say so";
   return `below ${percent(least)}; from there on ${short(target)} of the predictions are correct`;
 }

@@ -110,7 +110,7 @@ function whatIsLeft({ class_names: names }, classes) {
   return others === 1 ? `1 other class: ${left}` : `${count(others)} other classes: ${left} together`;
 }
 
-function meaningOfAbstention({ unsure_below: least, target_accuracy: target }, confidence) {
+function meaningOfAbstention({ confidence_threshold: least, target_accuracy: target }, confidence) {
   if (least === null) return "The model is not sure enough to answer.";
   const [found, needed] = apart(confidence, least);
   return `Its ${found} is below the ${needed} from which ${short(target)} of the predictions are correct.`;
