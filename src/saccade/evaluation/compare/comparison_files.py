@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saccade.atomic_io import atomic_write, write_json
-from saccade.data.dataset import SplitName
-from saccade.data.fixes import Fix
+from saccade.data.dataset import Fix, SplitName
 from saccade.errors import DataError, EvaluationError, RunError
 from saccade.evaluation.compare.comparison import Comparison
 from saccade.evaluation.compare.comparison_plots import MOST_IMAGES, draw_comparison, draw_differences
