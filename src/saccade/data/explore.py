@@ -138,12 +138,13 @@ def save_plots(dataset: Dataset, exploration: Exploration, folder: Path) -> tupl
     `samples.png` shows up to 25 training images with their classes, chosen by `choose_samples`; `classes.png` shows
     the number of images in each class and split.
     """
-    split, name = dataset.splits["train"], shortened(dataset.name, _MAX_TITLE_LENGTH)
-    chosen = choose_samples(split)
-    image_classes = [dataset.class_names[label] for label in split.labels[chosen]]
+    training, name = dataset.splits["train"], shortened(dataset.name, _MAX_TITLE_LENGTH)
+    chosen = choose_samples(training)
+    image_classes = [dataset.class_names[label] for label in training.labels[chosen]]
+    counts: dict[str, list[int]] = {split: list(classes.values()) for split, classes in exploration.counts.items()}
     figures = {
-        folder / "samples.png": draw_samples(split.take(chosen), image_classes, f"Training images of {name}"),
-        folder / "classes.png": draw_class_counts(exploration.counts, f"Images by class in {name}"),
+        folder / "samples.png": draw_samples(training.take(chosen), image_classes, f"Training images of {name}"),
+        folder / "classes.png": draw_class_counts(counts, dataset.class_names, f"Images by class in {name}"),
     }
     for path, figure in figures.items():
         with atomic_write(path) as partial:

@@ -37,19 +37,19 @@ def draw_samples(images: NDArray[np.uint8], image_classes: Sequence[str], title:
     return draw_grid(title, tiles, columns=SAMPLE_COLUMNS, side=1.8)
 
 
-def draw_class_counts(counts: Mapping[str, Mapping[str, int]], title: str) -> Figure:
+def draw_class_counts(counts: Mapping[str, Sequence[int]], class_names: Sequence[str], title: str) -> Figure:
     """Draw a stacked bar chart of the number of images in each class and split.
 
     Args:
-        counts: number of images by split and class; every split lists the same classes in the same order.
+        counts: by split, the number of images in each class.
+        class_names: names of the classes, in the order of the counts.
         title: text above the chart.
     """
-    class_names = list(next(iter(counts.values())))
     figure = new_figure(9.0, min(2.0 + 0.35 * len(class_names), 24.0))
     axes = figure.add_subplot()
     left = np.zeros(len(class_names), np.int64)
     for split, class_counts in counts.items():
-        widths = np.array(list(class_counts.values()))
+        widths = np.array(class_counts)
         label = f"{split}: {widths.sum():,}"
         axes.barh(np.arange(len(class_names)), widths, left=left, color=_COLORS[split], label=label)
         left += widths
