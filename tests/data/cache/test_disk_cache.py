@@ -124,7 +124,7 @@ def test_the_limit_is_read_from_the_environment(monkeypatch, text, expected):
 @pytest.mark.parametrize("text", ["lots", "-1GB", "5 apples", "1e999"])
 def test_a_limit_that_is_no_size_is_refused(monkeypatch, text):
     monkeypatch.setenv("SACCADE_CACHE_LIMIT", text)
-    with pytest.raises(DataError, match="the size limit of the cache can't be understood") as caught:
+    with pytest.raises(DataError, match="the size limit of the cache is invalid") as caught:
         disk_cache.cache_limit()
     assert caught.value.found == repr(text)
     assert "SACCADE_CACHE_LIMIT, such as 20GB" in str(caught.value)

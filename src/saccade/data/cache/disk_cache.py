@@ -84,7 +84,7 @@ def cache_limit() -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?) *([KMGT]?)B?", text.upper())
     if match is None:
         raise DataError(
-            "the size limit of the cache can't be understood",
+            "the size limit of the cache is invalid",
             expected="a number of bytes, KB, MB, GB or TB in SACCADE_CACHE_LIMIT, such as 20GB",
             found=repr(text),
         )
@@ -112,7 +112,7 @@ def building() -> Iterator[Path]:
     """Create a folder in which an entry is built, and remove the folder's remains at the end.
 
     Raises:
-        DataError: the cache can't be written, or the size limit can't be understood.
+        DataError: the cache can't be written, or the size limit is invalid.
     """
     cache_limit()  # reports an invalid limit before any work
     parent = cache_folder() / _BUILDING
