@@ -35,16 +35,24 @@ class SaccadeError(Exception):
         expected: what was expected instead, if that helps.
         found: what was found.
         remedy: what to do about it.
+        code: name of the problem for programs, such as "class-empty"; None where no program needs one.
     """
 
     def __init__(
-        self, problem: str, *, expected: str | None = None, found: str | None = None, remedy: str | None = None
+        self,
+        problem: str,
+        *,
+        expected: str | None = None,
+        found: str | None = None,
+        remedy: str | None = None,
+        code: str | None = None,
     ) -> None:
         super().__init__(problem)
         self.problem = problem
         self.expected = expected
         self.found = found
         self.remedy = remedy
+        self.code = code
 
     def __str__(self) -> str:
         lines = [self.problem]

@@ -5,7 +5,8 @@ from saccade.auditing.all_images import AuditedImages
 from saccade.auditing.audit import audit
 from saccade.auditing.label_errors import label_findings, label_quality, outlier_findings
 from saccade.auditing.out_of_fold import audit_recipe
-from saccade.data.fixes import Fix, apply_fixes
+from saccade.data.dataset import Fix
+from saccade.data.fixes import apply_fixes
 from saccade.data.load import load
 
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from tests.data.images import class_folder
 
-from saccade.data.fixes import Fix, apply_fixes, fixes_text, read_fixes
+from saccade.data.dataset import Fix
+from saccade.data.fixes import apply_fixes, fixes_text, read_fixes
 from saccade.data.load import load
 from saccade.errors import DataError
 

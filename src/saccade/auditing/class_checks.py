@@ -9,11 +9,11 @@ import numpy as np
 from saccade.auditing.all_images import AuditedImages
 from saccade.auditing.findings import Finding, FindingImage
 from saccade.data.dataset import Dataset
+from saccade.data.sources.folder_names import normalize_class_name, split_of_folder
 from saccade.sanitize import counted
 
 _TINY = 20  # training images
 _IMBALANCED = 10.0
-_SPLIT_WORDS = frozenset({"train", "training", "val", "valid", "validation", "test"})
 _MOST_NAMED = 5
 
 
@@ -27,7 +27,7 @@ def _alike(dataset: Dataset) -> Finding | None:
     """Class names that differ in case, white space or separators only."""
     by_key: dict[str, list[str]] = defaultdict(list)
     for name in dataset.class_names:
-        by_key["".join(name.casefold().replace("_", " ").replace("-", " ").split())].append(name)
+        by_key[normalize_class_name(name)].append(name)
     alike = [names for names in by_key.values() if len(names) > 1]
     if not alike:
         return None
@@ -74,17 +74,17 @@ def _imbalanced(dataset: Dataset) -> Finding | None:
 def _nested(images: AuditedImages) -> list[Finding]:
     """Images in folders inside class folders."""
     inner: dict[str, list[FindingImage]] = defaultdict(list)
-    words: set[str] = set()
+    inner_names: set[str] = set()
     for position, name in enumerate(images.all.names):
         parts = name.split("/")
         start = 1 if parts[0] == images.class_names[images.all.labels[position]] else 2
         if len(parts) > start + 1:
             inner["/".join(parts[: start + 1])].append(images.image(position))
-            words.add(parts[start].lower())
+            inner_names.add(parts[start])
     if not inner:
         return []
     n, folders = sum(map(len, inner.values())), _named(sorted(inner))
-    if words <= _SPLIT_WORDS:
+    if all(map(split_of_folder, inner_names)):
         summary = f"splits stand inside the classes: {folders}; all {n:,} images there were taken as one"
         fix = "put the splits outside: train/CLASS/image and test/CLASS/image"
         return [Finding("splits-inside-classes", "error", summary, fix)]

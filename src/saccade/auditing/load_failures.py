@@ -6,29 +6,27 @@ from pathlib import Path
 
 from saccade.auditing.findings import Finding
 from saccade.data.sources.file_discovery import visible
+from saccade.data.sources.folder_names import normalize_class_name, split_of_folder
 from saccade.errors import DataError
 from saccade.sanitize import printable
 
-_SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test"})
-_KINDS = (
-    ("is empty", "empty-folder", "put the images in as CLASS/image, or train/CLASS/image and test/CLASS/image"),
-    ("there are no classes", "no-classes", "make a folder for each class and sort the images into them"),
-    ("only one class", "one-class", "add a folder with images that do not belong to the class, such as 'other'"),
-    ("other classes than", "class-missing", "give every split the same class folders"),
-    ("has no images", "class-empty", "add images to the folder, or remove it"),
-    ("no image of the class", "class-unreadable", "mend or replace its files, or remove the class"),
-    ("no image of the", "split-unreadable", "mend or replace its files"),
-    ("two folders stand for", "split-twice", "move the images of one into the other"),
-    ("no images to train with", "no-training-split", "rename the folder to train with to 'train'"),
-)
+_FIXES = {
+    "empty-folder": "put the images in as CLASS/image, or train/CLASS/image and test/CLASS/image",
+    "no-classes": "make a folder for each class and sort the images into them",
+    "one-class": "add a folder with images that do not belong to the class, such as 'other'",
+    "class-missing": "give every split the same class folders",
+    "class-empty": "add images to the folder, or remove it",
+    "class-unreadable": "mend or replace its files, or remove the class",
+    "split-unreadable": "mend or replace its files",
+    "split-twice": "move the images of one into the other",
+    "no-training-split": "rename the folder to train with to 'train'",
+}
 
 
 def unusable_finding(data: str | Path, error: DataError) -> Finding:
     """The finding for data that `load` refuses, with the fix as exact as the error and the folders allow."""
-    kind, fix = next(
-        ((kind, fix) for words, kind, fix in _KINDS if words in error.problem),
-        ("unusable", "mend what the sentence says"),
-    )
+    kind = error.code or "unusable"
+    fix = _FIXES.get(kind, "mend what the sentence says")
     summary = error.problem + (f": {error.found}" if error.found else "")
     renames = _renames(Path(data)) if kind == "class-missing" else []
     return Finding(kind, "error", summary, "; ".join(renames) or error.remedy or fix)
@@ -37,9 +35,9 @@ def unusable_finding(data: str | Path, error: DataError) -> Finding:
 def _renames(root: Path) -> list[str]:
     """For classes that two splits spell differently, the renaming; for the others, what is missing."""
     folders = {
-        name: set(visible(str(root / name)).folders) for name in visible(str(root)).folders if name.lower() in _SPLITS
+        name: set(visible(str(root / name)).folders) for name in visible(str(root)).folders if split_of_folder(name)
     }
-    train = next((name for name in folders if name.lower().startswith("train")), None)
+    train = next((name for name in folders if split_of_folder(name) == "train"), None)
     if train is None:
         return []
     return [step for name in folders if name != train for step in _steps(name, folders[name], train, folders[train])]
@@ -48,14 +46,12 @@ def _renames(root: Path) -> list[str]:
 def _steps(split: str, there: set[str], train: str, wanted: set[str]) -> list[str]:
     steps, extra = [], there - wanted
     for missing in sorted(wanted - there):
-        same = next((name for name in sorted(extra) if _key(name) == _key(missing)), None)
+        same = next(
+            (name for name in sorted(extra) if normalize_class_name(name) == normalize_class_name(missing)), None
+        )
         if same is None:
             steps.append(printable(f"add images to {split}/{missing}, or remove {train}/{missing}"))
         else:
             extra.discard(same)
             steps.append(printable(f"rename {split}/{same} to {split}/{missing}"))
     return steps + [printable(f"add images to {train}/{name}, or remove {split}/{name}") for name in sorted(extra)]
-
-
-def _key(name: str) -> str:
-    return "".join(name.casefold().replace("_", " ").replace("-", " ").split())

@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from saccade.errors import DataError
 from saccade.sanitize import counted, printable, shortened
-
-if TYPE_CHECKING:
-    from saccade.data.fixes import Fix
 
 SplitName = Literal["train", "validation", "test"]
 _MOST_MEGAPIXELS = 10_000
@@ -69,6 +66,23 @@ class UnreadableImage:
     path: str
     split: SplitName
     reason: str
+
+
+@dataclass(frozen=True)
+class Fix:
+    """A correction of one image.
+
+    Attributes:
+        path: the image's name in the dataset.
+        split: the image's split.
+        action: "keep" changes nothing, and records that a person checked the image.
+        class_name: the new class of a relabeled image; empty otherwise.
+    """
+
+    path: str
+    split: SplitName
+    action: Literal["keep", "relabel", "drop"]
+    class_name: str = ""
 
 
 @dataclass(frozen=True)

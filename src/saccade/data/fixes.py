@@ -7,12 +7,12 @@ import hashlib
 import io
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal, cast
 
 import numpy as np
 
-from saccade.data.dataset import SPLIT_NAMES, Dataset, Split, SplitName
+from saccade.data.dataset import SPLIT_NAMES, Dataset, Fix, Split, SplitName
 from saccade.errors import DataError
 from saccade.named_paths import named_path
 from saccade.sanitize import counted, printable
@@ -20,23 +20,6 @@ from saccade.sanitize import counted, printable
 COLUMNS = ("path", "split", "action", "class")
 ACTIONS = ("keep", "relabel", "drop")
 _MOST_BYTES = 256 * 10**6
-
-
-@dataclass(frozen=True)
-class Fix:
-    """What becomes of one image.
-
-    Attributes:
-        path: the image's name in the dataset.
-        split: where it stands.
-        action: "keep" changes nothing, and records that someone has looked.
-        class_name: what it is relabeled to; empty otherwise.
-    """
-
-    path: str
-    split: SplitName
-    action: Literal["keep", "relabel", "drop"]
-    class_name: str = ""
 
 
 def read_fixes(path: str | os.PathLike[str]) -> tuple[Fix, ...]:

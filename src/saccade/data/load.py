@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from saccade.data.dataset import Dataset, Preprocessing
-from saccade.data.fixes import Fix, apply_fixes, read_fixes
+from saccade.data.dataset import Dataset, Fix, Preprocessing
+from saccade.data.fixes import apply_fixes, read_fixes
 from saccade.data.image_size import square_preprocessing
 from saccade.data.sources.archives import SUFFIXES, is_archive
 from saccade.data.sources.cifar10 import cifar10_is_here, load_cifar10

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.data.dataset import SPLIT_NAMES, Split, SplitName
-from saccade.data.fixes import Fix, read_fixes
+from saccade.data.dataset import SPLIT_NAMES, Fix, Split, SplitName
+from saccade.data.fixes import read_fixes
 from saccade.data.load import load_with_preprocessing
 from saccade.errors import EvaluationError
 from saccade.evaluation.distribution_shift import note_on_distribution_shift

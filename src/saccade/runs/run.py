@@ -44,8 +44,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saccade.atomic_io import TEMPORARY, atomic_write, write_arrays, write_json, write_rows
-from saccade.data.dataset import SPLIT_NAMES, Preprocessing, Split, SplitName, UnreadableImage
-from saccade.data.fixes import Fix, fixes_text, read_fixes
+from saccade.data.dataset import SPLIT_NAMES, Fix, Preprocessing, Split, SplitName, UnreadableImage
+from saccade.data.fixes import fixes_text, read_fixes
 from saccade.errors import RunError
 from saccade.machine import memory_bytes
 from saccade.named_paths import named_path

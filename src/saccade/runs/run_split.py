@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.data.dataset import Dataset, Split, SplitName, UnreadableImage
-from saccade.data.fixes import Fix, apply_fixes, fixed_fingerprint
+from saccade.data.dataset import Dataset, Fix, Split, SplitName, UnreadableImage
+from saccade.data.fixes import apply_fixes, fixed_fingerprint
 from saccade.data.load import load_with_preprocessing
 from saccade.data.splits import splits_of
 from saccade.errors import DataNotFoundError, EvaluationError

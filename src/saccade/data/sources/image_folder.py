@@ -16,18 +16,11 @@ from saccade.data.sources.file_discovery import (
     note_on_side_files,
     visible,
 )
+from saccade.data.sources.folder_names import split_of_folder
 from saccade.data.sources.side_files import is_side_file
 from saccade.errors import DataError
 from saccade.sanitize import counted, printable
 
-_SPLIT_FOLDERS: Mapping[str, SplitName] = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-}
 _LAYOUT = "CLASS/image, or train/CLASS/image with test/CLASS/image and validation/CLASS/image beside it"
 
 
@@ -102,7 +95,7 @@ def _pass_through(folder: Path) -> Path:
     while True:
         folders, files, _ = visible(str(root))
         images = [name for name in files if not is_side_file(name)]
-        if len(folders) != 1 or images or folders[0].lower() in _SPLIT_FOLDERS:
+        if len(folders) != 1 or images or split_of_folder(folders[0]):
             break
         root = root / folders[0]
     # What was entered last may be a class: then the folder as given is the one to complain about.
@@ -134,9 +127,9 @@ def _own_folders_in_classes(
 def _split_folders(root: Path) -> tuple[dict[SplitName, dict[str, str]], list[str]]:
     """For each split, the folders of its classes by name; and notes on what is no part of the data."""
     folders, files, _ = visible(str(root))
-    named = [name for name in folders if name.lower() in _SPLIT_FOLDERS]
+    named = [name for name in folders if split_of_folder(name)]
     holders = named if len(named) == len(folders) else [name for name in named if visible(str(root / name)).folders]
-    if not holders or not (len(named) == len(folders) or any(map(_is_train, holders))):
+    if not holders or not (len(named) == len(folders) or any(split_of_folder(name) == "train" for name in holders)):
         # Classes then, though one of them may be called "test" or even "train".
         _check_any(root, folders, files)
         return {"train": {name: str(root / name) for name in folders}}, _note_on_strays(files)
@@ -146,22 +139,24 @@ def _split_folders(root: Path) -> tuple[dict[SplitName, dict[str, str]], list[st
     return {split: _class_folders(root / by_split[split]) for split in SPLIT_NAMES if split in by_split}, notes
 
 
-def _is_train(folder: str) -> bool:
-    return _SPLIT_FOLDERS[folder.lower()] == "train"
-
-
 def _splits_by_name(root: Path, folders: Sequence[str]) -> dict[SplitName, str]:
     by_split: dict[SplitName, str] = {}
     for name in folders:
-        split = _SPLIT_FOLDERS[name.lower()]
+        split = split_of_folder(name)
         if split in by_split:
-            raise DataError(f"two folders stand for the {split} split", found=f"{by_split[split]} and {name} in {root}")
-        by_split[split] = name
+            raise DataError(
+                f"two folders stand for the {split} split",
+                found=f"{by_split[split]} and {name} in {root}",
+                code="split-twice",
+            )
+        if split is not None:
+            by_split[split] = name
     if "train" not in by_split:
         raise DataError(
             "there are no images to train with",
             expected="a folder train beside the others",
             found=f"only {_listed(folders)} in {root}",
+            code="no-training-split",
         )
     return by_split
 
@@ -174,19 +169,22 @@ def _check_any(root: Path, folders: Sequence[str], files: Sequence[str]) -> None
     if folders:
         return
     if not files:
-        raise DataError(f"the folder {root} is empty", expected=_LAYOUT)
+        raise DataError(f"the folder {root} is empty", expected=_LAYOUT, code="empty-folder")
     raise DataError(
         f"there are no classes in {root}",
         expected=f"a folder for each class: {_LAYOUT}",
         found=f"{counted(len(files), 'file')} and no folder",
         remedy="sort the images into one folder for each class",
+        code="no-classes",
     )
 
 
 def _checked_classes(root: Path, splits: Mapping[SplitName, Mapping[str, str]]) -> tuple[str, ...]:
     names = sorted(splits["train"])
     if not names:
-        raise DataError(f"there are no classes in {root}", expected=f"a folder for each class: {_LAYOUT}")
+        raise DataError(
+            f"there are no classes in {root}", expected=f"a folder for each class: {_LAYOUT}", code="no-classes"
+        )
     for split, classes in splits.items():
         missing, extra = _listed(set(names) - set(classes)), _listed(set(classes) - set(names))
         if missing or extra:
@@ -195,10 +193,14 @@ def _checked_classes(root: Path, splits: Mapping[SplitName, Mapping[str, str]]) 
                 f"the {split} split has other classes than the training split",
                 expected=f"the same folders in both: {_listed(names)}",
                 found=f"in {split}, {'; '.join(differences)}",
+                code="class-missing",
             )
     if len(names) == 1:
         raise DataError(
-            f"there is only one class in {root}", expected="at least two classes to tell apart", found=names[0]
+            f"there is only one class in {root}",
+            expected="at least two classes to tell apart",
+            found=names[0],
+            code="one-class",
         )
     return tuple(names)
 
@@ -209,6 +211,7 @@ def _class_without_images(name: str, root: Path) -> DataError:
         expected=f"at least one image in each class folder of {root}",
         found="a folder without images",
         remedy="add images to it, or remove the folder",
+        code="class-empty",
     )
 
 

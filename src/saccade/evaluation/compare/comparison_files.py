@@ -12,8 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from saccade.atomic_io import atomic_write, write_json
-from saccade.data.dataset import SplitName
-from saccade.data.fixes import Fix
+from saccade.data.dataset import Fix, SplitName
 from saccade.errors import DataError, EvaluationError, RunError
 from saccade.evaluation.compare.comparison import Comparison
 from saccade.evaluation.compare.paired_predictions import PairedPredictions
