@@ -12,7 +12,7 @@ from tests.evaluation.report.test_recommendations import GOOD, epoch, measured, 
 
 from saccade.cli.main import cli
 from saccade.cli.output import print_table
-from saccade.evaluation.report.recommendations import next_steps
+from saccade.evaluation.report.recommendations import recommend
 
 LONG = "a class of animals " + "that has a very long name " * 7 + "and an end"
 
@@ -94,7 +94,7 @@ def test_a_next_step_can_be_copied_into_a_shell_though_paths_have_spaces():
         training_images=(40, 50, 9), calibration=None, unreadable=3,
         metrics=measured({(0, 1): 500, (2, 0): 800}), history=[epoch(n + 1, 0.98, 0.1 * n) for n in range(8)],
     )  # fmt: skip
-    commands = [shlex.split(step.command) for step in next_steps(numbers) if step.command]
+    commands = [shlex.split(step.command) for step in recommend(numbers) if step.command]
     assert len(commands) >= 4
     assert {words[0] for words in commands} == {"saccade"}
     for words in commands:

@@ -45,7 +45,7 @@ def _compared(split: str):
         shown = outcome.json
         assert shown == outcome.read(f"compared/{split}/comparison.json")
         assert shown["split"] == split
-        assert {group["name"] for group in shown["run groups"]} == {"strict", "more"}
+        assert {group["name"] for group in shown["groups"]} == {"strict", "more"}
 
     return look
 

@@ -248,11 +248,11 @@ def test_missing_and_extra_classes_are_named(run, folder):
     for split in ("train", "test"):
         (folder / split / "two").rename(folder / split / "deux")
 
-    with pytest.raises(EvaluationError, match="the classes of this data are not those of the run") as caught:
+    with pytest.raises(EvaluationError, match="the classes of this data differ from the classes of the run") as caught:
         saccade.evaluate(run, data=folder)
 
     assert caught.value.expected == "the 3 classes 'null', 'one', 'two'"
-    assert caught.value.found == "3 classes, without 'two' and besides 'deux'"
+    assert caught.value.found == "3 classes; missing: 'two'; extra: 'deux'"
     assert not list(run.path.glob("report*"))
 
 
@@ -263,7 +263,7 @@ def test_a_class_too_few(run, folder):
     with pytest.raises(EvaluationError) as caught:
         saccade.evaluate(run, data=folder)
 
-    assert caught.value.found == "2 classes, without 'two'"
+    assert caught.value.found == "2 classes; missing: 'two'"
 
 
 def test_data_that_changed_since_the_training(tiny_run, folder, tmp_path):
@@ -310,7 +310,7 @@ def test_each_image_scored_once_passes():
 @pytest.mark.parametrize(
     ("rows", "probabilities", "found"),
     [
-        ([0, 1, 2, 2], np.full((4, 2), 0.5), "images that stand in the split more than once: 1"),
+        ([0, 1, 2, 2], np.full((4, 2), 0.5), "images that the split contains more than once: 1"),
         ([0, 1, 2, 3], np.full((3, 2), 0.5), "4 images and 2 classes, but scores of shape (3, 2)"),
         ([0, 1, 2, 3], np.full((4, 3), 1 / 3), "4 images and 2 classes, but scores of shape (4, 3)"),
         ([0, 1, 2, 3], np.full((4, 2), np.nan), "scores that are negative or not finite"),

@@ -27,7 +27,7 @@ def test_it_has_the_runs_accuracy_and_leaves_nothing(file, tiny_run, tiny_folder
 
 
 def test_the_data_must_be_named_and_fit(file):
-    with pytest.raises(EvaluationError, match="does not know where its data lies"):
+    with pytest.raises(EvaluationError, match="does not contain the path of its data"):
         saccade.evaluate(file)
     with pytest.raises(EvaluationError, match="classes of this data"):
         saccade.evaluate(file, data="digits")
@@ -43,6 +43,6 @@ def test_on_the_command_line(file, tiny_folder):
     assert result.exit_code == 0, result.output
     assert "test split: 60 images scored" in result.stdout
     assert "written:" not in result.stdout
-    assert "which of these images were trained on is not known" in result.output
+    assert "does not record which of these images were training images" in result.output
     result = CliRunner().invoke(cli, ["evaluate", str(file), "--data", str(tiny_folder), "--json"])
     assert json.loads(result.stdout)["n"] == 60

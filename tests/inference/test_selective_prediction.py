@@ -221,7 +221,7 @@ def test_test_images_unlike_the_validation_images_are_reported_wherever_a_target
         assert result.exit_code == 0, result.output
         return " ".join(result.stderr.split())
 
-    unlike, asked = "than the validation images", ("predict", run.path, f"{tiny_folder}:test:0", "--abstain", "0.9")
+    unlike, asked = "than on the validation images", ("predict", run.path, f"{tiny_folder}:test:0", "--abstain", "0.9")
     assert unlike not in printed("evaluate", run.path)
     assert unlike not in printed(*asked)
     # Two of three classes change places: to the run their images are the wrong ones.
@@ -230,12 +230,14 @@ def test_test_images_unlike_the_validation_images_are_reported_wherever_a_target
         (folder / "test" / name).rename(folder / "test" / later)
     record = run.path / "data.json"
     record.write_text(json.dumps(json.loads(record.read_text()) | {"source": str(folder)}))
-    note = r"note: the test images are harder than the validation images, or unlike them: accuracy {} \(95% "
+    note = r"note: the accuracy on the test images is lower than on the validation images: {} \(95% "
     low, high = saccade.evaluate(run.path).accuracy_interval
     both = note.format(r"[\d.]+%") + rf"interval {low:.2%} to {high:.2%}\) against [\d.]+% \([\d.]+% to [\d.]+%\)"
     assert re.search(both, printed("evaluate", run.path))
     assert re.search(both, printed(*asked))
     assert unlike not in printed(*asked[:-2])
     saccade.report(run.path)
-    assert all("harder than the validation images" in (run.path / n).read_text() for n in ("report.html", "README.md"))
+    assert all(
+        "lower than on the validation images" in (run.path / n).read_text() for n in ("report.html", "README.md")
+    )
     assert unlike not in printed("evaluate", run.path, "--data", tiny_folder)

@@ -10,7 +10,7 @@ from PIL import Image
 import saccade
 from saccade.data.splits import splits_of
 from saccade.errors import RunError
-from saccade.evaluation.evaluate import find_subject
+from saccade.evaluation.evaluate import load_evaluation_split
 from saccade.recipes import get_recipe
 from saccade.runs.create import create_run
 
@@ -81,7 +81,7 @@ def test_an_evaluation_of_changed_data_scores_no_image_that_was_trained_on(folde
     random = np.random.default_rng(2)
     for number in range(50, 60):
         noise(random).save(folder / "left" / f"{number:02}.png")
-    subject = find_subject(run, None, "test")
+    subject = load_evaluation_split(run, None, "test")
     known = {name: before[name] for name in subject.images.names if name in before}
     assert set(known.values()) == {"test"}
     assert len(known) == sum(split == "test" for split in before.values())
@@ -97,7 +97,7 @@ def test_identical_files_in_training_and_test_are_reported(folder, tmp_path, spl
         noise(np.random.default_rng(len(name))).save(folder / "test" / name / "new.png")
     seen = next(name for name, other in splits_in(begun(folder, tmp_path / "run")).items() if other == split)
     shutil.copy(folder / seen, folder / "test" / "left" / "seen.png")
-    notes = find_subject(begun(folder, tmp_path / "again"), None, "test").notes
+    notes = load_evaluation_split(begun(folder, tmp_path / "again"), None, "test").notes
     assert ("test images that were trained on as well, as identical files: 1" in notes) == (split == "train")
 
 

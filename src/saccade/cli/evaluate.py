@@ -90,7 +90,7 @@ def _print_robustness(robustness: Robustness) -> None:
     print_line("\nthe strengths are:")
     for corrupted in robustness.corruptions:
         amounts = ", ".join(f"{amount:g}" for amount in corrupted.amounts)
-        print_line(f"  {corrupted.name}: {amounts} ({corrupted.what})")
+        print_line(f"  {corrupted.name}: {amounts} ({corrupted.unit})")
     _print_files(robustness.files)
 
 

@@ -91,9 +91,9 @@ def _notes_on_target_accuracy(run: Run) -> Iterator[str]:
     evaluation = run.evaluation()
     if evaluation is None or evaluation.accuracy is None or evaluation.accuracy_interval is None:
         return
-    from saccade.evaluation.distribution_shift import note_on_unlike_images
+    from saccade.evaluation.distribution_shift import note_on_distribution_shift
 
-    yield from note_on_unlike_images(run, evaluation.accuracy, evaluation.accuracy_interval)
+    yield from note_on_distribution_shift(run, evaluation.accuracy, evaluation.accuracy_interval)
 
 
 def _print_json(predictions: list[Prediction], _top: int) -> None:

@@ -1,4 +1,4 @@
-"""Distribution shift between validation and test images: where a run's confidence and promises may not hold."""
+"""Distribution shift between the validation images and the test images of a run."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from saccade.runs.predictions import VALIDATION_PREDICTIONS
 from saccade.runs.run import Run
 
 
-def note_on_unlike_images(run: Run, accuracy: float, interval: tuple[float, float]) -> Iterator[str]:
-    """A sentence, if a run is worse on the test images of its data than chance explains by its validation images.
+def note_on_distribution_shift(run: Run, accuracy: float, interval: tuple[float, float]) -> Iterator[str]:
+    """Yield a note if the test accuracy of a run is significantly lower than its validation accuracy.
 
-    That is where the 95% Wilson interval of the test accuracy lies wholly below that of the kept validation
-    predictions. These are what temperature and abstention were fitted on, so that both hold for images like them.
-    (The accuracy on validation images that chose the weights as well is a little too high: the note comes rather too
-    early than too late.)
+    The test compares two 95% Wilson intervals: the interval of the test accuracy lies completely below the interval of
+    the accuracy on the kept validation predictions. The temperature and the threshold of abstention are fitted on the
+    validation predictions, so both are valid only for images of the same distribution. (The accuracy on validation
+    images that also chose the weights is slightly too high, so the note comes rather too often than too seldom.)
 
     Args:
-        run: the run; without kept validation predictions there is no note.
-        accuracy: on the test images of the run's own data, 0 to 1.
-        interval: of that accuracy, the 95% Wilson interval.
+        run: the run. Without kept validation predictions there is no note.
+        accuracy: accuracy on the test images of the run's own data, 0 to 1.
+        interval: 95% Wilson interval of the accuracy.
     """
     calibration = run.calibration()
     if calibration is None or not (run.path / VALIDATION_PREDICTIONS).is_file():
@@ -32,7 +32,7 @@ def note_on_unlike_images(run: Run, accuracy: float, interval: tuple[float, floa
         return
     kind = "out-of-fold" if calibration.out_of_fold else "validation"
     yield (
-        f"the test images are harder than the {kind} images, or unlike them: accuracy {accuracy:.2%} "
+        f"the accuracy on the test images is lower than on the {kind} images: {accuracy:.2%} "
         f"(95% interval {interval[0]:.2%} to {interval[1]:.2%}) against {correct / n:.2%} ({low:.2%} to {high:.2%}); "
-        "confidence and the promises of --abstain may not hold on images like these"
+        "confidences and the target accuracy of --abstain may not be reliable on images like these"
     )

@@ -1,9 +1,9 @@
-"""evaluate: scores a run on the images of one split, each exactly once."""
+"""Evaluation of a run on one split."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from saccade.data.dataset import SPLIT_NAMES, Fix, Split, SplitName
 from saccade.data.fixes import read_fixes
 from saccade.data.load import load_with_preprocessing
 from saccade.errors import EvaluationError
-from saccade.evaluation.distribution_shift import note_on_unlike_images
+from saccade.evaluation.distribution_shift import note_on_distribution_shift
 from saccade.evaluation.metrics import measure
 from saccade.evaluation.result import Report
 from saccade.inference.load_model import open_model
@@ -26,7 +26,7 @@ from saccade.runs.results import EVALUATION_FILES
 from saccade.runs.run import Run
 from saccade.runs.run_split import RunSplit, load_run_split, no_images
 
-# float32 sums of up to thousands of probabilities are further from 1 than a rounding, but never by this much.
+# The sum of thousands of float32 probabilities differs from 1 by accumulated rounding errors, always less than this.
 _SUM_TOLERANCE = 1e-3
 
 
@@ -39,35 +39,36 @@ def evaluate(
     strict: bool = False,
     progress: bool = False,
 ) -> Report:
-    """Scores a run and writes `report.json`, `predictions.safetensors`, `confusion_matrix.png` and `predictions.png`.
+    """Evaluate a run on one split and write the results into the run directory.
 
-    Their names say so where it was not the test split of the run's own data: `report-validation.json`. Where the data
-    or the fixes are others, the names hold a hash of both: `report-test-photos-1a2b3c4d.json`.
+    The files are `report.json`, `predictions.safetensors`, `confusion_matrix.png` and `predictions.png`. For another
+    split of the run's own data the file names contain the split: `report-validation.json`. For other data or other
+    fixes the file names also contain a hash of data and fixes: `report-test-photos-1a2b3c4d.json`.
 
     Args:
-        run: a run or its directory; or an ONNX or LiteRT file that `saccade.export` wrote: then nothing is written.
-        data: a name or a path. None: what the run was trained on; a model file needs it named.
-        split: "test"; "validation": the data's own validation split, else the part that the run's recipe holds out of
-            the training images; "train": the rest of them.
-        fixes: a fixes.csv that is applied to the data. None: the run's own, where the data is what it was trained on.
-        strict: fail if an image of the data can't be read, instead of leaving it out and saying so.
-        progress: whether to show on stderr how far it is.
+        run: a run or its directory; or an ONNX or LiteRT file from `saccade.export`, for which no file is written.
+        data: a name or a path. None: the data of the training; required for a model file.
+        split: "test"; "validation": the data's own validation split, otherwise the images held out by the run's recipe;
+            "train": the other training images.
+        fixes: a fixes.csv to apply to the data. None: the run's own fixes if the data is the run's own data.
+        strict: raise an error if an image of the data can't be read, instead of skipping the image with a note.
+        progress: show progress on stderr.
 
     Returns:
-        The numbers, and what was written.
+        Report with the metrics and the paths of the written files.
 
     Raises:
-        RunError: no run there, or a damaged one.
+        RunError: the run is missing or damaged.
         DataError: the data can't be used.
-        EvaluationError: its classes are not those of the run, the split has no images, or it can no longer be told
-            which training images were held out, because the data has changed.
+        EvaluationError: the classes differ from the run's classes, the split has no images, or the held-out images
+            can't be determined because the data has changed.
     """
     if split not in SPLIT_NAMES:
         raise EvaluationError(f"there is no split '{split}'", expected=f"one of {', '.join(SPLIT_NAMES)}")
     model = open_model(run)
     if isinstance(model, ModelFile):
-        place = Path(model.record.name) if isinstance(run, Run | ModelFile) else Path(run).resolve()
-        return _evaluate_model_file(model, place, data, split, fixes=fixes, strict=strict, progress=progress)
+        path = Path(model.record.name) if isinstance(run, Run | ModelFile) else Path(run).resolve()
+        return _evaluate_model_file(model, path, data, split, fixes=fixes, strict=strict, progress=progress)
     applied = None if fixes is None else read_fixes(fixes)
     return evaluate_run(model, data=data, split=split, fixes=applied, strict=strict, progress=progress)
 
@@ -81,47 +82,62 @@ def evaluate_run(
     strict: bool = False,
     progress: bool = False,
 ) -> Report:
-    """Scores a run as `evaluate` does; `fixes` are given as values, and `None` means as for `load_run_split`."""
-    subject = find_subject(run, data, split, fixes=fixes, progress=progress)
+    """Evaluate a run as `evaluate` does; `fixes` are values as for `load_run_split`."""
+    run_split = load_run_split(run, split, data=data, fixes=fixes, progress=progress)
+    return evaluate_split(run, run_split, strict=strict, progress=progress)
+
+
+def evaluate_split(run: Run, run_split: RunSplit, *, strict: bool = False, progress: bool = False) -> Report:
+    """Evaluate a run as `evaluate` does, on a split that is already loaded.
+
+    Args:
+        run: the run.
+        run_split: the split, as loaded by `load_run_split`.
+        strict: as for `evaluate`.
+        progress: as for `evaluate`.
+
+    Raises:
+        DataError: `strict`, and an image of the data can't be read.
+        EvaluationError: the classes differ from the run's classes.
+    """
+    dataset, images, split = run_split.dataset, run_split.images, run_split.name
+    _require_same_classes(run.class_names, dataset.class_names)
     if strict:
-        subject.dataset.require_all()
-    predictor = Predictor.from_run(run)
-    probabilities = predictor.probabilities_of(subject.images, progress=progress)
-    require_each_once(subject.images, probabilities, len(run.class_names))
+        dataset.require_all()
+    probabilities = _predict_each_once(Predictor.from_run(run), images, progress=progress)
     without_tta = None
     if run.recipe.tta_views > 1:
-        alone = Predictor.from_run(run, tta_views=1).probabilities_of(subject.images, progress=progress)
-        require_each_once(subject.images, alone, len(run.class_names))
-        without_tta = measure(subject.images.labels, alone)
-    metrics = measure(subject.images.labels, probabilities)
-    unlike: Iterator[str] = iter(())
-    if subject.is_own and split == "test":
-        unlike = note_on_unlike_images(run, metrics.accuracy, metrics.accuracy_interval)
+        predictor = Predictor.from_run(run, tta_views=1)
+        without_tta = measure(images.labels, _predict_each_once(predictor, images, progress=progress))
+    metrics = measure(images.labels, probabilities)
+    shift: Iterable[str] = ()
+    if run_split.is_own and split == "test":
+        shift = note_on_distribution_shift(run, metrics.accuracy, metrics.accuracy_interval)
     report = Report(
         run=run.path.resolve(),
-        data_name=subject.dataset.name,
-        data_source=subject.dataset.source,
-        data_fingerprint=subject.dataset.fingerprint,
+        data_name=dataset.name,
+        data_source=dataset.source,
+        data_fingerprint=dataset.fingerprint,
         weights=run.weights_fingerprint(),
         split=split,
-        n=len(subject.images),
-        unreadable=subject.unreadable,
+        n=len(images),
+        unreadable=run_split.unreadable,
         class_names=run.class_names,
         metrics=metrics,
         tta_views=run.recipe.tta_views,
         without_tta=without_tta,
         temperature=run.temperature,
         calibration=run.calibration(),
-        notes=(*subject.notes, *unlike),
-        files=tuple(run.path.resolve() / f"{stem}{subject.file_suffix}{suffix}" for stem, suffix in EVALUATION_FILES),
+        notes=(*run_split.notes, *shift),
+        files=tuple(run.path.resolve() / f"{stem}{run_split.file_suffix}{end}" for stem, end in EVALUATION_FILES),
     )
-    _write(run, report, subject.images, probabilities)
+    _write(run, report, images, probabilities)
     return report
 
 
 def _evaluate_model_file(
     model: ModelFile,
-    place: Path,
+    path: Path,
     data: str | os.PathLike[str] | None,
     split: SplitName,
     *,
@@ -129,10 +145,11 @@ def _evaluate_model_file(
     strict: bool,
     progress: bool,
 ) -> Report:
-    """Scores a model file, which knows neither where its data lies nor what was held out of it."""
+    """Evaluate a model file, which contains neither the path of the data nor the split."""
     if data is None:
         raise EvaluationError(
-            "a model file does not know where its data lies", remedy="name the data: --data DATA, or evaluate the run"
+            "a model file does not contain the path of its data",
+            remedy="name the data with --data DATA, or evaluate the run",
         )
     dataset = load_with_preprocessing(
         data, model.preprocessing, fixes=() if fixes is None else read_fixes(fixes), progress=progress
@@ -143,10 +160,9 @@ def _evaluate_model_file(
     images = dataset.splits.get(split)
     if images is None or not len(images):
         raise no_images(dataset, split)
-    probabilities = model.probabilities_of(images, progress=progress)
-    require_each_once(images, probabilities, len(model.class_names))
+    probabilities = _predict_each_once(model, images, progress=progress)
     return Report(
-        run=place,
+        run=path,
         data_name=dataset.name,
         data_source=dataset.source,
         data_fingerprint=dataset.fingerprint,
@@ -160,26 +176,32 @@ def _evaluate_model_file(
         without_tta=None,
         temperature=model.record.temperature,
         calibration=None,
-        notes=(*dataset.notes, "a model file: which of these images were trained on is not known"),
+        notes=(*dataset.notes, "a model file does not record which of these images were training images"),
         files=(),
     )
 
 
+def _predict_each_once(model: Predictor | ModelFile, images: Split, *, progress: bool) -> NDArray[np.float32]:
+    probabilities = model.probabilities_of(images, progress=progress)
+    require_each_once(images, probabilities, len(model.class_names))
+    return probabilities
+
+
 def require_each_once(images: Split, probabilities: NDArray[np.float32], classes: int) -> None:
-    """Checks that every image of the split was scored, once, with probabilities.
+    """Check that every image of the split was scored exactly once, with a probability distribution.
 
     Args:
-        images: the split.
-        probabilities: float [n, classes], what the run says of it.
+        images: images of the split.
+        probabilities: predicted probabilities, float [n, classes].
         classes: number of classes of the run.
 
     Raises:
-        EvaluationError: an image stands in the split twice, the rows are not one per image, or one of them is no
-            probability distribution.
+        EvaluationError: the split contains an image twice, the number of rows differs from the number of images, or a
+            row is not a probability distribution.
     """
     problem = None
     if len(np.unique(images.rows)) != len(images):
-        problem = f"images that stand in the split more than once: {len(images) - len(np.unique(images.rows))}"
+        problem = f"images that the split contains more than once: {len(images) - len(np.unique(images.rows))}"
     elif probabilities.shape != (len(images), classes):
         problem = f"{len(images)} images and {classes} classes, but scores of shape {probabilities.shape}"
     elif not np.isfinite(probabilities).all() or probabilities.min() < 0:
@@ -194,7 +216,7 @@ def require_each_once(images: Split, probabilities: NDArray[np.float32], classes
         )
 
 
-def find_subject(
+def load_evaluation_split(
     run: Run,
     data: str | os.PathLike[str] | None,
     split: SplitName,
@@ -202,14 +224,14 @@ def find_subject(
     fixes: Sequence[Fix] | None = None,
     progress: bool = False,
 ) -> RunSplit:
-    """Loads what a run is measured on; arguments and errors as of `load_run_split`.
+    """Load a split of a run as `load_run_split` does, and check the classes.
 
     Raises:
-        EvaluationError: besides, where the data has other classes than the run.
+        EvaluationError: as for `load_run_split`, or the classes of the data differ from the run's classes.
     """
-    subject = load_run_split(run, split, data=data, fixes=fixes, progress=progress)
-    _require_same_classes(run.class_names, subject.dataset.class_names)
-    return subject
+    run_split = load_run_split(run, split, data=data, fixes=fixes, progress=progress)
+    _require_same_classes(run.class_names, run_split.dataset.class_names)
+    return run_split
 
 
 def _require_same_classes(expected: Sequence[str], found: Sequence[str]) -> None:
@@ -217,19 +239,19 @@ def _require_same_classes(expected: Sequence[str], found: Sequence[str]) -> None
         return
     missing = sorted(set(expected) - set(found))
     extra = sorted(set(found) - set(expected))
-    differences = [f"without {_listed(missing)}"] if missing else []
-    differences += [f"besides {_listed(extra)}"] if extra else []
+    differences = [f"missing: {_listed(missing)}"] if missing else []
+    differences += [f"extra: {_listed(extra)}"] if extra else []
     raise EvaluationError(
-        "the classes of this data are not those of the run",
+        "the classes of this data differ from the classes of the run",
         expected=f"the {len(expected)} classes {_listed(expected)}",
-        found=f"{len(found)} classes, {' and '.join(differences) or 'in another order'}",
-        remedy="name the class folders as they were named for the training, or train on this data",
+        found=f"{len(found)} classes; {'; '.join(differences) or 'another order'}",
+        remedy="give the class folders the names that they had in the training, or train on this data",
     )
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(f"'{name}'" for name in names[:10])
-    return shown if len(names) <= 10 else f"{shown} and {len(names) - 10} more"
+    text = ", ".join(f"'{name}'" for name in names[:10])
+    return text if len(names) <= 10 else f"{text} and {len(names) - 10} more"
 
 
 def _write(run: Run, report: Report, images: Split, probabilities: NDArray[np.float32]) -> None:

@@ -1,4 +1,4 @@
-"""How good probabilities are: every number of a report, from labels and probabilities alone."""
+"""Metrics of a classifier, computed from labels and probabilities."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Scores:
     """Precision, recall and F1 of one class, or averaged over classes.
 
     Attributes:
-        precision: right ones among the images taken for the class, 0 to 1; 0 if it was never predicted.
-        recall: right ones among the images of the class, 0 to 1; 0 if there are none.
+        precision: fraction of correct predictions among the predictions of the class, 0 to 1; 0 without predictions.
+        recall: fraction of correct predictions among the images of the class, 0 to 1; 0 without images.
         f1: harmonic mean of precision and recall, 0 to 1.
-        num_images: number of images of the class; for an average, of all classes.
+        num_images: number of images of the class; for an average, number of all images.
     """
 
     precision: float
@@ -31,20 +31,22 @@ class Scores:
 
 @dataclass(frozen=True, eq=False)
 class Metrics:
-    """The numbers of an evaluation. What a class means by "predicted" is the largest probability, the first on a tie.
+    """Metrics of an evaluation.
+
+    The predicted class is the class with the largest probability; on a tie, the first of these classes.
 
     Attributes:
-        accuracy: part of the images whose predicted class is the true one, 0 to 1.
+        accuracy: fraction of the images whose predicted class is the true class, 0 to 1.
         accuracy_interval: 95% Wilson interval of the accuracy.
         balanced_accuracy: mean recall over the classes that have images, 0 to 1.
-        top3_accuracy: part of the images whose true class is among the three most probable, 0 to 1.
-        log_loss: mean negative natural logarithm of the true class's probability, in nats; one below 2e-16 counts as
-            that, as in scikit-learn.
+        top3_accuracy: fraction of the images whose true class is among the three most probable classes, 0 to 1.
+        log_loss: mean negative natural logarithm of the true class's probability, in nats; probabilities are clipped
+            at 2e-16, as in scikit-learn.
         expected_calibration_error: mean gap between confidence and accuracy over 15 bins of confidence, 0 to 1.
-        per_class: the scores of each class, in the order of the labels.
+        per_class: scores of each class, in the order of the labels.
         macro_average: mean scores over the classes that have images.
         weighted_average: mean scores over the classes, weighted by their numbers of images.
-        confusion_matrix: int64 [classes, classes]: images by true class (row) and predicted class (column).
+        confusion_matrix: numbers of images by true class (row) and predicted class (column), int64 [classes, classes].
     """
 
     accuracy: float
@@ -60,13 +62,13 @@ class Metrics:
 
 
 def measure(labels: NDArray[np.int64], probabilities: NDArray[np.floating]) -> Metrics:
-    """Measures probabilities against the truth.
+    """Compute the metrics of predicted probabilities.
 
     Args:
-        labels: int64 [n], each in [0, classes); n at least 1. Classes without an image are allowed.
-        probabilities: float [n, classes], finite, not negative, rows summing to 1 up to rounding.
+        labels: true classes, int64 [n], each in [0, classes); n at least 1. Classes without an image are allowed.
+        probabilities: float [n, classes], finite, not negative; each row sums to 1 up to rounding.
     """
-    # float32 rows sum to 1 only to about 1e-6, at which scikit-learn warns.
+    # The sums of float32 rows differ from 1 by about 1e-6, and scikit-learn warns of the difference.
     exact = probabilities.astype(np.float64)
     exact /= exact.sum(axis=1, keepdims=True)
     classes = np.arange(exact.shape[1])
@@ -89,53 +91,86 @@ def measure(labels: NDArray[np.int64], probabilities: NDArray[np.floating]) -> M
 
 
 def wilson_interval(correct: float, n: float) -> tuple[float, float]:
-    """The 95% score interval of a proportion, which stays inside [0, 1] and holds for small n.
+    """Compute the 95% Wilson score interval of a proportion.
+
+    The interval is inside [0, 1] and is valid for small n.
 
     Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).
 
     Args:
-        correct: successes, 0 to n.
-        n: trials, more than 0; parts of one where trials are worth less than independent ones.
+        correct: number of successes, 0 to n.
+        n: number of trials, greater than 0; the effective number, not always whole, if the trials are dependent.
 
     Returns:
-        The lower and the upper end.
+        Lower and upper end of the interval.
     """
     z = 1.959963984540054  # the 97.5% point of the normal distribution
     p = correct / n
     center = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    # At 0 and at n successes the ends are exactly 0 and 1, which rounding misses.
+    # The exact ends are 0 for 0 successes and 1 for n successes; the formula has rounding errors there.
     return (0.0 if correct == 0 else center - half), (1.0 if correct == n else center + half)
 
 
 def top_k_accuracy(labels: NDArray[np.int64], probabilities: NDArray[np.float64], k: int) -> float:
-    """The part of the images whose true class is among the k most probable; on a tie the first class comes first.
+    """Compute the top-k accuracy: the fraction of images whose true class is among the k most probable classes.
 
-    Not scikit-learn's: that puts the last class first on a tie, so that its top-k accuracy can be below the accuracy.
+    On a tie the first class has the higher rank. (In scikit-learn the last class has the higher rank, so that
+    scikit-learn's top-1 accuracy can be lower than the accuracy.)
 
     Args:
-        labels: int64 [n].
-        probabilities: float64 [n, classes]. With k classes or fewer the answer is 1.
-        k: number of classes that count.
+        labels: true classes, int64 [n].
+        probabilities: float64 [n, classes]. The result is 1 for k classes or fewer.
+        k: number of classes.
     """
     ranked = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
     return float((ranked == labels[:, None]).any(axis=1).mean())
 
 
 def expected_calibration_error(confidences: NDArray[np.float64], correct: NDArray[np.bool_]) -> float:
-    """The gap between confidence and accuracy, averaged over bins of confidence weighted by their images.
+    """Compute the expected calibration error (ECE).
+
+    The ECE is the mean gap between confidence and accuracy over bins of confidence, weighted by numbers of images.
 
     Source: C. Guo, G. Pleiss, Y. Sun, K. Weinberger, "On calibration of modern neural networks", ICML 2017: 15 bins
     of equal width, each open below and closed above.
 
     Args:
-        confidences: float64 [n]: the probability of the predicted class.
-        correct: bool [n]: whether the prediction is right.
+        confidences: probabilities of the predicted classes, float64 [n].
+        correct: correct predictions, bool [n].
     """
-    inner_edges = np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS
-    bins = np.digitize(confidences, inner_edges, right=True)
-    gaps = np.bincount(bins, weights=confidences - correct)
+    gaps = np.bincount(_calibration_bins(confidences), weights=confidences - correct)
     return float(np.abs(gaps).sum() / len(confidences))
+
+
+def reliability_bins(
+    confidences: NDArray[np.floating], correct: NDArray[np.bool_]
+) -> list[tuple[float, float, tuple[float, float]]]:
+    """Compute the points of a reliability diagram, one for each bin that has images.
+
+    Args:
+        confidences: probabilities of the predicted classes, float [n].
+        correct: correct predictions, bool [n].
+
+    Returns:
+        For each bin: mean confidence, accuracy, and the 95% Wilson interval of the accuracy.
+    """
+    bins = _calibration_bins(confidences)
+    members = [bins == number for number in np.unique(bins)]
+    return [
+        (
+            float(confidences[member].mean()),
+            float(correct[member].mean()),
+            wilson_interval(int(correct[member].sum()), int(member.sum())),
+        )
+        for member in members
+    ]
+
+
+def _calibration_bins(confidences: NDArray[np.floating]) -> NDArray[np.intp]:
+    """Return the number of each confidence's bin, from 0."""
+    inner_edges = np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS
+    return np.asarray(np.digitize(confidences, inner_edges, right=True), np.intp)
 
 
 def _scores_per_class(

@@ -1,4 +1,4 @@
-"""Report: what an evaluation found, as a value."""
+"""Report: the result of an evaluation."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from saccade.runs.records import Calibration
 
 @dataclass(frozen=True)
 class Confusion:
-    """How often images of one class were taken for another.
+    """Number of images of one class that were predicted as another class.
 
     Attributes:
-        true: the name of the images' class.
-        predicted: the name of the class they were taken for.
-        num_images: how many.
+        true: name of the true class.
+        predicted: name of the predicted class.
+        num_images: number of images.
     """
 
     true: str
@@ -31,25 +31,25 @@ class Confusion:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What an evaluation found.
+    """Result of an evaluation.
 
     Attributes:
-        run: the run directory.
+        run: run directory, or path of the model file.
         data_name: short name of the data.
-        data_source: a name, or the absolute path of the data.
+        data_source: name or absolute path of the data.
         data_fingerprint: hexadecimal hash of the data's contents.
         weights: fingerprint of the run's weights and temperature.
-        split: the split that was scored.
-        n: images scored, each exactly once.
-        unreadable: the images of the split that could not be read.
-        class_names: in the order of their labels.
-        metrics: the numbers.
-        tta_views: of each image, that an answer was averaged over.
-        without_tta: the same numbers with one view, where there are more.
-        temperature: that the logits are divided by; 1 where they are not calibrated.
-        calibration: where that comes from; None where nothing is known of it.
-        notes: sentences that whoever reads the numbers should know.
-        files: what was written, absolute paths.
+        split: name of the split.
+        n: number of scored images; each image is scored exactly once.
+        unreadable: unreadable images of the split.
+        class_names: names of the classes, in the order of the labels.
+        metrics: metrics of the predictions.
+        tta_views: number of views per image in test-time augmentation; 1 without test-time augmentation.
+        without_tta: metrics without test-time augmentation; None for a run that does not use test-time augmentation.
+        temperature: divisor of the logits (temperature scaling); 1 without calibration.
+        calibration: origin of the temperature; None if unknown.
+        notes: notes for readers of the numbers.
+        files: absolute paths of the written files.
     """
 
     run: Path
@@ -76,42 +76,42 @@ class Report:
 
     @property
     def total(self) -> int:
-        """Images in the split, those that were refused included."""
+        """Number of images in the split, unreadable images included."""
         return self.n + len(self.unreadable)
 
     @property
     def scored(self) -> str:
-        """How many images were scored: "360", or "358 of 360" where some were refused."""
+        """Number of scored images as text: "360", or "358 of 360" if two images are unreadable."""
         return f"{self.n:,} of {self.total:,}" if self.unreadable else f"{self.n:,}"
 
     @property
     def accuracy(self) -> float:
-        """The part of the images whose predicted class is the true one, 0 to 1."""
+        """Fraction of the images whose predicted class is the true class, 0 to 1."""
         return self.metrics.accuracy
 
     @property
     def accuracy_interval(self) -> tuple[float, float]:
-        """The 95% Wilson interval of the accuracy."""
+        """95% Wilson interval of the accuracy."""
         return self.metrics.accuracy_interval
 
     @property
     def balanced_accuracy(self) -> float:
-        """The mean recall over the classes that have images, 0 to 1."""
+        """Mean recall over the classes that have images, 0 to 1."""
         return self.metrics.balanced_accuracy
 
     @property
     def top3_accuracy(self) -> float:
-        """The part of the images whose true class is among the three most probable, 0 to 1."""
+        """Fraction of the images whose true class is among the three most probable classes, 0 to 1."""
         return self.metrics.top3_accuracy
 
     @property
     def log_loss(self) -> float:
-        """The mean negative logarithm of the true class's probability, in nats."""
+        """Mean negative logarithm of the true class's probability, in nats."""
         return self.metrics.log_loss
 
     @property
     def expected_calibration_error(self) -> float:
-        """The mean gap between confidence and accuracy over 15 bins, 0 to 1."""
+        """Mean gap between confidence and accuracy over 15 bins, 0 to 1."""
         return self.metrics.expected_calibration_error
 
     @property
@@ -126,11 +126,11 @@ class Report:
 
     @property
     def confusion_matrix(self) -> NDArray[np.int64]:
-        """Images by true class (row) and predicted class (column), int64 [classes, classes]."""
+        """Numbers of images by true class (row) and predicted class (column), int64 [classes, classes]."""
         return self.metrics.confusion_matrix
 
     def most_confused(self, limit: int = 5) -> list[Confusion]:
-        """The pairs of classes that were confused most often, the most frequent first."""
+        """Return the most frequent confusions, in descending order."""
         incorrect = self.confusion_matrix.copy()
         np.fill_diagonal(incorrect, 0)
         order = np.argsort(-incorrect, axis=None, kind="stable")[:limit]
@@ -141,7 +141,7 @@ class Report:
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain values that JSON can hold."""
+        """Return the report as values that JSON can represent."""
         return {
             "run": str(self.run),
             "data": {"name": self.data_name, "source": self.data_source, "fingerprint": self.data_fingerprint},

@@ -1,1 +1,1 @@
-"""Plots: functions that take numbers and return figures. Every package above may import them."""
+"""Plots: functions of numbers that return figures."""

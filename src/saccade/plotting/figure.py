@@ -1,4 +1,4 @@
-"""What all drawings have in common: figures without Matplotlib's global state, and how they are written."""
+"""Figures without the global state of Matplotlib, and their files."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure, in inches, that arranges its parts itself."""
+    """Create an empty figure of a size in inches, with constrained layout."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def save_figure(figure: Figure, path: Path, *, dpi: int = 100) -> None:
-    """Writes the figure as a PNG of so many dots an inch."""
+    """Write a figure as a PNG with `dpi` dots per inch."""
     with warnings.catch_warnings():
-        # A name in a script that the font lacks is drawn as boxes; nothing that its user could act on.
+        # Glyphs that the font lacks are drawn as boxes; a user can't change the font.
         warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)
-        # Matplotlib would arrange the parts twice, and draw all of it once more for that.
-        if (arrange := figure.get_layout_engine()) is not None:
-            arrange.execute(figure)
+        # One layout instead of two: `savefig` would compute the layout again and draw the figure twice.
+        if (layout := figure.get_layout_engine()) is not None:
+            layout.execute(figure)
             figure.set_layout_engine("none")
         figure.savefig(path, format="png", dpi=dpi)

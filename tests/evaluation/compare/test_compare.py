@@ -69,8 +69,8 @@ def test_two_runs_are_compared_image_by_image(made, folder, tiny_folder):
     assert pair.result.models_p == pytest.approx(2 / 2**8)
     assert pair.verdict == "second better"
     assert pair.summary.startswith("second is better than first by 13.33 points (95% interval +")
-    assert pair.remark == "one run of each: their recipes may be alike if seeds lie further apart than 0.2 points"
-    assert any("one run of each" in note for note in comparison.notes)
+    assert pair.remark == "one run of each: the verdict assumes a standard deviation over seeds of 0.2 points"
+    assert any("each run group has one run" in note for note in comparison.notes)
     (command,) = [note.partition(": ")[2] for note in comparison.notes if note.startswith("5 seeds of 'second': ")]
     settings = ["plain_epochs=4", "augmented_epochs=1", "batch_size=12", "learning_rate=0.004"]
     words = shlex.split(command)
@@ -100,7 +100,7 @@ def test_only_images_that_both_predicted_are_compared(made, folder):
     comparison = saccade.compare([made("first", incorrect=[0, 59]), made("second", rows=slice(20, None))])
     assert comparison.n == 40
     assert comparison.groups[0].accuracy == 39 / 40
-    assert any("the 40 images that all runs answered" in note for note in comparison.notes)
+    assert any("the 40 images that all runs predicted" in note for note in comparison.notes)
 
 
 def test_groups_of_which_one_is_wrong_on_every_image(made, folder):
@@ -128,7 +128,7 @@ def test_runs_that_differ_by_seed_alone_are_one_run_group(made, folder):
         run[: row + 3] = False
     assert comparison.pairs[0].result == compare_correct(correct, np.ones((2, 60), bool))
     assert comparison.pairs[0].result.measured
-    assert not any("one run of each" in note for note in comparison.notes)
+    assert not any("each run group has one run" in note for note in comparison.notes)
 
 
 def test_where_all_differ_by_seed_alone_each_stands_for_itself(made, folder):
@@ -238,14 +238,14 @@ def test_data_that_is_gone_is_reported_and_the_numbers_are_there(made, folder):
 def test_predictions_that_can_not_be_paired_are_refused(made, tiny_run, folder):
     first = made("first")
     names = made("names", data={"class_names": ["null", "one", "three"]})
-    with pytest.raises(EvaluationError, match="these runs know other classes") as caught:
+    with pytest.raises(EvaluationError, match="these runs have different classes") as caught:
         saccade.compare([first, names])
     assert caught.value.found == "the 3 classes of 'names': null, one, three"
-    with pytest.raises(EvaluationError, match="not answered the same images") as caught:
+    with pytest.raises(EvaluationError, match="no predictions for the same images") as caught:
         saccade.compare([made("early", rows=slice(0, 30)), made("late", rows=slice(30, None))])
     assert "--data" in str(caught.value)
     labels = (tiny_run.predictions("predictions.safetensors").labels + 1) % 3
-    with pytest.raises(EvaluationError, match="other true classes"):
+    with pytest.raises(EvaluationError, match="different true classes"):
         saccade.compare([first, made("relabeled", labels=labels)])
     with pytest.raises(EvaluationError, match="at least two runs"):
         saccade.compare([first])

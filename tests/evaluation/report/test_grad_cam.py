@@ -1,28 +1,28 @@
-"""Grad-CAM: that a map depends on what was learned, and points at what decides."""
+"""Grad-CAM: maps depend on the trained weights and locate the evidence."""
 
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
-from saccade.evaluation.report.grad_cam import GradCam, overlaid
+from saccade.evaluation.report.grad_cam import GradCam, overlay
 from saccade.models.build import build_probability_model
 from saccade.recipes import REGISTRY, get_recipe
 
 
 def spots(n, seed):
-    """Noise with a bright spot, green for class 0 and red for class 1; where it is, [n, 2], and the classes."""
+    """Return noise with a bright spot, green for class 0 and red for class 1; centers, [n, 2]; classes, [n]."""
     draw = np.random.default_rng(seed)
     images = draw.integers(60, 120, (n, 32, 32, 3)).astype(np.uint8)
-    places, classes = draw.integers(4, 22, (n, 2)), draw.integers(0, 2, n)
-    for image, (down, right), label in zip(images, places, classes, strict=True):
+    corners, classes = draw.integers(4, 22, (n, 2)), draw.integers(0, 2, n)
+    for image, (down, right), label in zip(images, corners, classes, strict=True):
         image[down : down + 6, right : right + 6, 1 - label] = 255
-    return images, places + 3, classes
+    return images, corners + 3, classes
 
 
 @pytest.fixture(scope="module")
 def trained():
-    """A small network that tells the spots apart."""
+    """A small network that classifies the spots."""
     keras.utils.set_random_seed(0)
     inputs = x = keras.Input((32, 32, 3))
     x = layers.Rescaling(1 / 255)(x)
@@ -39,21 +39,21 @@ def trained():
     return model
 
 
-def test_a_map_is_highest_where_the_spot_is(trained):
-    images, places, classes = spots(60, seed=2)
+def test_a_map_has_its_maximum_at_the_spot(trained):
+    images, centers, classes = spots(60, seed=2)
     assert (trained.predict_on_batch(images).argmax(axis=1) == classes).mean() > 0.95
     maps = GradCam.of(trained).maps(images, classes)
     assert maps.shape == (60, 8, 8)
     highest = np.stack(np.unravel_index(maps.reshape(60, -1).argmax(axis=1), (8, 8)), axis=1) * 4 + 2
-    assert (np.abs(highest - places).max(axis=1) <= 6).mean() > 0.9
+    assert (np.abs(highest - centers).max(axis=1) <= 6).mean() > 0.9
 
 
-def test_a_network_of_random_weights_looks_elsewhere(trained):
-    """The sanity check of Adebayo et al. 2018."""
+def test_random_weights_give_different_maps(trained):
+    """The sanity check of Adebayo et al., 2018."""
     images, _, classes = spots(60, seed=3)
     trained_maps = GradCam.of(trained).maps(images, classes).reshape(60, -1)
-    stranger = keras.models.clone_model(trained)
-    random = GradCam.of(stranger).maps(images, classes).reshape(60, -1)
+    untrained = keras.models.clone_model(trained)
+    random = GradCam.of(untrained).maps(images, classes).reshape(60, -1)
     same = [np.corrcoef(one, other)[0, 1] for one, other in zip(trained_maps, random, strict=True) if other.any()]
     assert np.mean(same) < 0.6
     again = GradCam.of(trained).maps(images, classes).reshape(60, -1)
@@ -70,10 +70,10 @@ def test_every_network_has_maps_between_0_and_1(name):
     assert set(maps.max(axis=(1, 2))) <= {0, 1}
 
 
-def test_a_drawn_map_leaves_bright_what_it_lights():
+def test_an_overlay_is_bright_where_the_map_is_1():
     image = np.full((32, 32, 3), 100, np.uint8)
-    found = np.zeros((8, 8), np.float32)
-    found[:, :4] = 1
-    drawn = overlaid(image, found)
+    cam = np.zeros((8, 8), np.float32)
+    cam[:, :4] = 1
+    drawn = overlay(image, cam)
     assert drawn.shape == image.shape
     assert drawn[:, :12].mean() > 100 > 3 * drawn[:, 20:].mean() - 10

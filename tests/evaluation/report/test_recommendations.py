@@ -1,4 +1,4 @@
-"""What to try next: each piece of advice follows from numbers, and from good numbers none does."""
+"""Recommendations: each follows from metrics, and good metrics give none."""
 
 import shlex
 from dataclasses import replace
@@ -12,7 +12,7 @@ from saccade.cli.main import cli
 from saccade.data.dataset import Preprocessing
 from saccade.errors import DataNotFoundError
 from saccade.evaluation.metrics import measure
-from saccade.evaluation.report.recommendations import Numbers, next_steps
+from saccade.evaluation.report.recommendations import RunNumbers, recommend
 from saccade.recipes import get_recipe
 from saccade.runs.records import Calibration, DataRecord, EpochRecord, SourceRecord
 from saccade.runs.run import Run
@@ -20,13 +20,13 @@ from saccade.runs.run import Run
 NAMES = ("cat", "deer", "dog")
 
 
-def measured(wrong, n=3000):
-    """Metrics of three classes of n/3 images; `wrong` says how many of a class are taken for another."""
+def measured(confusions, n=3000):
+    """Return metrics of three classes of n/3 images; `confusions` maps (true, predicted) to a number of images."""
     labels = np.arange(n) % 3
     probabilities = np.full((n, 3), 0.01)
     predicted = labels.copy()
-    for (true, taken), count in wrong.items():
-        predicted[np.flatnonzero(labels == true)[:count]] = taken
+    for (true, other), count in confusions.items():
+        predicted[np.flatnonzero(labels == true)[:count]] = other
     probabilities[np.arange(n), predicted] = 0.98
     return measure(labels, probabilities)
 
@@ -39,7 +39,7 @@ def epoch(number, accuracy, validation):
 
 
 def trained(recipe="fast", side=32, path="runs/a", source="photos", **settings):
-    """A run, as a value, of images of side x side pixels."""
+    """Return a run, as a value, with an image size of side x side pixels."""
     data = DataRecord(
         name="photos", source=source, fingerprint="", class_names=NAMES, preprocessing=Preprocessing(side, side),
         num_images={"train": 3000}, unreadable=0, notes=(),
@@ -47,7 +47,7 @@ def trained(recipe="fast", side=32, path="runs/a", source="photos", **settings):
     return Run(Path(path), get_recipe(recipe).with_settings(settings), data)
 
 
-GOOD = Numbers(
+GOOD = RunNumbers(
     run=trained(),
     class_names=NAMES,
     training_images=(1000, 1000, 1000),
@@ -61,77 +61,77 @@ GOOD = Numbers(
 
 
 def reasons(**changes):
-    return [step.reason for step in next_steps(replace(GOOD, **changes))]
+    return [one.reason for one in recommend(replace(GOOD, **changes))]
 
 
-def test_good_numbers_ask_for_nothing_but_the_most_confused_pair():
-    assert [reason.split(" ", 1)[1].split("(")[0] for reason in reasons()] == ["of all mistakes "]
+def test_good_metrics_recommend_only_a_look_at_the_most_confused_pair():
+    assert [reason.split(" ", 1)[1].split("(")[0] for reason in reasons()] == ["of the incorrect predictions "]
     assert reasons(metrics=measured({})) == []
 
 
-def test_a_pair_of_classes_with_many_mistakes_is_named():
+def test_a_pair_of_classes_with_many_confusions_is_named():
     (first, *_) = reasons(metrics=measured({(0, 2): 60, (2, 0): 20, (1, 0): 20}))
-    assert "80% of all mistakes (80 of 100) are between 'cat' and 'dog'" in first
+    assert "80% of the incorrect predictions (80 of 100) are confusions of 'cat' and 'dog'" in first
 
 
-def test_few_training_images_ask_for_a_transfer_unless_it_was_one():
+def test_few_training_images_without_pretrained_weights_recommend_a_transfer():
     weak = measured({(0, 1): 200, (1, 2): 200, (2, 0): 200})
     (chosen,) = [
-        step for step in next_steps(replace(GOOD, metrics=weak, training_images=(40, 60, 50)))
-        if "50 training images of the median class" in step.reason
+        step for step in recommend(replace(GOOD, metrics=weak, training_images=(40, 60, 50)))
+        if "median class has 50 training images" in step.reason
     ]  # fmt: skip
     assert chosen.command == "saccade train photos --from EfficientNetV2B0"
     transferred = [epoch(1, 0.9, 0.9).model_copy(update={"phase": "head"}), *GOOD.history[1:]]
     for changes in ({"metrics": weak}, {"training_images": (50, 50, 50)}):
-        assert not [reason for reason in reasons(**changes) if "began from nothing" in reason]
+        assert not [reason for reason in reasons(**changes) if "no pretrained weights" in reason]
     assert not [
         reason
         for reason in reasons(metrics=weak, training_images=(50, 50, 50), history=transferred)
-        if "began from nothing" in reason
+        if "no pretrained weights" in reason
     ]
 
 
-def test_a_validation_accuracy_that_still_rises_asks_for_more_epochs():
-    steps = next_steps(replace(GOOD, history=[epoch(n + 1, 0.9, 0.8 + n / 100) for n in range(8)]))
+def test_a_rising_validation_accuracy_recommends_more_epochs():
+    steps = recommend(replace(GOOD, history=[epoch(n + 1, 0.9, 0.8 + n / 100) for n in range(8)]))
     (step,) = [step for step in steps if step.command.startswith("saccade train --extend runs/a --epochs +2")]
-    assert "still rose by 2.0 points" in step.reason
+    assert "increased by 2.0 points" in step.reason
 
 
-def test_what_does_not_carry_over_is_reported_with_both_accuracies():
-    assert any("99.0% of the training images and on 80.0%" in reason
+def test_overfitting_is_reported_with_both_accuracies():
+    assert any("99.0% on the training images and 80.0%" in reason
                for reason in reasons(history=[epoch(1, 0.99, 0.8)]))  # fmt: skip
 
 
 def overfitted(run):
-    """The step that follows from a training accuracy of 99% and a validation accuracy of 80%."""
-    steps = next_steps(replace(GOOD, run=run, history=[epoch(1, 0.99, 0.8)]))
-    (step,) = [step for step in steps if "does not carry over" in step.reason]
+    """Return the recommendation for a training accuracy of 99% and a validation accuracy of 80%."""
+    steps = recommend(replace(GOOD, run=run, history=[epoch(1, 0.99, 0.8)]))
+    (step,) = [step for step in steps if "overfits" in step.reason]
     return step
 
 
 @pytest.mark.parametrize(
     ("run", "command"),
     [
-        # Without augmented epochs a shift changes nothing: the command makes some.
+        # Without augmented epochs a translation has no effect: the command adds augmented epochs.
         (trained("folder", 128),
          "train photos --set augmented_epochs=10 --set translate=0.15 --set label_smoothing=0.1"),
         (trained("folder", label_smoothing=0.1),
          "train photos --recipe folder --set augmented_epochs=10 --set translate=0.15 --set label_smoothing=0.1"),
-        # Of label smoothing the recipe has more already.
+        # The recipe has stronger label smoothing.
         (trained(), "train photos --set augmented_epochs=16 --set translate=0.15"),
         (trained("quick", 48, image_size=48, augmented_epochs=4, label_smoothing=0.2),
          ("train photos --recipe quick --set image_size=48 --set augmented_epochs=8 --set translate=0.15 "
           "--set label_smoothing=0.2")),
-        # A recipe of the user's own has no name that the command line knows.
+        # A custom recipe has no name on the command line.
         (replace(trained(side=128), recipe=get_recipe("folder").model_copy(update={"name": "own"})),
          "train photos --set augmented_epochs=10 --set translate=0.15 --set label_smoothing=0.1"),
     ],
 )  # fmt: skip
-def test_a_command_is_about_the_run_and_sets_nothing_that_its_recipe_has(run, command):
+def test_a_command_names_the_data_of_the_run_and_only_changed_settings(run, command):
     assert overfitted(run).command == f"saccade {command}"
 
 
-def test_the_command_for_a_transfer_names_its_source_or_says_what_stands_for_it(tmp_path):
+def test_the_command_for_a_transfer_names_the_pretrained_model_or_a_placeholder(tmp_path):
     run = trained("transfer", 224, path=tmp_path, network="EfficientNetV2B0", image_size=224, seed=3)
     changed = "--set image_size=224 --set augmented_epochs=30 --set translate=0.15 --set seed=3"
     run.write_source(SourceRecord(name="EfficientNetV2B0", fingerprint="0" * 64))
@@ -142,8 +142,8 @@ def test_the_command_for_a_transfer_names_its_source_or_says_what_stands_for_it(
     assert "SOURCE stands for 'older run'" in step.action
 
 
-def test_a_printed_command_is_one_that_train_takes(tmp_path, monkeypatch):
-    """Typed as printed it is not refused before the data, which is not there, is looked for."""
+def test_a_recommended_command_is_valid_for_train(tmp_path, monkeypatch):
+    """The command fails only because the data does not exist."""
     monkeypatch.chdir(tmp_path)
     words = shlex.split(overfitted(trained("folder", image_size=16, class_weights=True, tta_views=6)).command)
     assert "tta_views=6" in words
@@ -151,26 +151,24 @@ def test_a_printed_command_is_one_that_train_takes(tmp_path, monkeypatch):
         CliRunner().invoke(cli, words[1:], catch_exceptions=False)
 
 
-def test_a_class_that_is_found_less_often_beyond_chance_is_named():
+def test_a_class_with_significantly_lower_recall_is_named():
     weak = measured({(1, 0): 300, (0, 1): 10})
-    (chosen,) = [step for step in next_steps(replace(GOOD, metrics=weak)) if "'deer' is found in 70.0%" in step.reason]
+    (chosen,) = [step for step in recommend(replace(GOOD, metrics=weak)) if "recall of 'deer' is 70.0%" in step.reason]
     assert chosen.command == ""
     few = replace(GOOD, metrics=weak, training_images=(1000, 200, 1000))
-    (chosen,) = [step for step in next_steps(few) if "'deer' is found" in step.reason]
-    assert "200 training images, the median class 1,000" in chosen.reason
+    (chosen,) = [step for step in recommend(few) if "recall of 'deer'" in step.reason]
+    assert "200 training images; the median class has 1,000" in chosen.reason
     assert "class_weights=true" in chosen.command
-    assert not any("is found in" in reason for reason in reasons(metrics=measured({(1, 0): 12, (0, 1): 10})))
+    assert not any("recall of" in reason for reason in reasons(metrics=measured({(1, 0): 12, (0, 1): 10})))
 
 
-def test_few_test_images_doubtful_labels_and_unreadable_files():
+def test_few_test_images_label_errors_and_unreadable_files():
     assert any("With 60 test images" in reason for reason in reasons(metrics=measured({(0, 1): 6}, n=60), n=60))
-    assert any(
-        "7 predictions are incorrect at a confidence of 95%" in reason for reason in reasons(confident_mistakes=7)
-    )
+    assert any("7 incorrect predictions have a confidence of 95%" in reason for reason in reasons(confident_mistakes=7))
     assert any("3 images could not be read" in reason for reason in reasons(unreadable=3))
 
 
-def test_a_run_without_validation_images_is_asked_for_some_if_its_confidence_is_off():
+def test_an_uncalibrated_run_with_a_large_calibration_error_needs_a_validation_split():
     off = measured({(0, 1): 300, (1, 2): 300})
     assert any("no validation images" in reason for reason in reasons(calibration=None, metrics=off))
     assert not any("no validation images" in reason for reason in reasons(metrics=off))

@@ -16,6 +16,7 @@ from saccade.data.dataset import SplitName
 from saccade.data.splits import in_order
 from saccade.errors import DataNotFoundError, EvaluationError
 from saccade.evaluation.metrics import measure
+from saccade.runs import run_split
 from saccade.runs.records import SourceRecord
 from saccade.runs.run import Run
 
@@ -53,6 +54,19 @@ def test_it_is_evaluated_only_if_that_was_not_done_for_these_weights(reported):
     reported.write_weights(weights)
     assert (reported.path / "report.json").stat().st_mtime_ns != first
     saccade.report(reported)
+
+
+def test_data_and_validation_predictions_are_read_once(run_copy, monkeypatch):
+    (run_copy.path / "report.json").unlink(missing_ok=True)
+    loads, reads = [], []
+    load, read = run_split.load_with_preprocessing, Run.predictions
+    monkeypatch.setattr(run_split, "load_with_preprocessing", lambda *a, **k: loads.append(a) or load(*a, **k))
+    monkeypatch.setattr(Run, "predictions", lambda run, name: reads.append(name) or read(run, name))
+    saccade.report(run_copy)
+    assert len(loads) == 1
+    assert (run_copy.path / "report.json").exists()
+    saccade.report(run_copy)
+    assert reads.count("predictions-validation.safetensors") == 3  # of the evaluation, and of each page with its card
 
 
 def test_data_that_changed_is_reported(reported, tiny_folder, tmp_path):
@@ -115,13 +129,13 @@ def test_test_images_that_were_trained_on_are_reported(reported, tmp_path):
 
     card, page = ((run.path / name).read_text() for name in ("README.md", "report.html"))
     clean_card, clean_page = ((reported.path / name).read_text() for name in ("README.md", "report.html"))
-    assert "5 of them were trained on, 2 of them are validation images" in card
+    assert "5 of them are also training images, 2 of them are also validation images" in card
     assert f"On the other 53 the accuracy is {rest.accuracy:.2%}" in card
-    assert "7 of them were used to train or to validate" in page
+    assert "7 of them are also a training or validation image" in page
     assert "test images that were trained on as well, as identical files: 5" in page
     for claim, clean, message in (
-        ("none of them was used to train or to validate", clean_card, card),
-        ("none was used to train or to validate", clean_page, page),
+        ("by content hash, none of them is a training or validation image", clean_card, card),
+        ("none is also a training or validation image", clean_page, page),
     ):
         assert claim in clean
         assert claim not in message
@@ -132,8 +146,8 @@ def test_card_and_page_of_a_transferred_run_say_what_is_not_known(reported, tmp_
     run.write_source(SourceRecord(name="older-run", fingerprint="0" * 64))
     saccade.report(run)
     for name in ("README.md", "report.html"):
-        assert "Which images older-run was trained on is not kept in this run" in (run.path / name).read_text()
-        assert "Which images" not in (reported.path / name).read_text()
+        assert "the training images of older-run" in (run.path / name).read_text()
+        assert "the training images of" not in (reported.path / name).read_text()
 
 
 def test_a_run_without_mistakes_has_a_page_too(reported, tmp_path):
@@ -144,7 +158,7 @@ def test_a_run_without_mistakes_has_a_page_too(reported, tmp_path):
 
     page = saccade.report(run).page.read_text()
 
-    assert "<p>There is none.</p>" in page
+    assert "<p>There are no incorrect predictions.</p>" in page
     assert "<h3>Correct predictions</h3>" in page
     assert "<h3>Incorrect predictions</h3>" not in page
 
@@ -178,7 +192,7 @@ def test_a_cell_shows_its_images_and_a_column_sorts(reported, tmp_path):
             cell.send_keys(" ")  # by keyboard
             shown = browser.find_element("id", "cell")
             names = reported.class_names
-            assert f"{names[row]} taken for {names[column]}: {matrix[row, column]}" in shown.text
+            assert f"{names[row]} predicted as {names[column]}: {matrix[row, column]}" in shown.text
             images = shown.find_elements("tag name", "img")
             assert len(images) == min(matrix[row, column], 24)
             assert all(image.get_property("naturalWidth") == 32 for image in images)

@@ -1,1 +1,1 @@
-"""Comparison of run groups, with its statistics."""
+"""Comparison of run groups on the same images."""

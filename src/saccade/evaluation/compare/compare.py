@@ -1,4 +1,4 @@
-"""compare: runs side by side on the same images, with a verdict on each pair that takes seeds into account."""
+"""Comparison of runs on the same images, with a verdict on each pair of run groups."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 from saccade.data.dataset import SPLIT_NAMES, SplitName
 from saccade.errors import EvaluationError
-from saccade.evaluation.compare.comparison import Comparison, DifferingImage, Pair, RunGroup
+from saccade.evaluation.compare.comparison import Comparison, Disagreement, Pair, RunGroup
 from saccade.evaluation.compare.comparison_files import (
-    DifferingImages,
+    DisagreementImages,
     fixes_of_comparison,
     free_directory,
     write_comparison,
 )
 from saccade.evaluation.compare.paired_predictions import PairedPredictions, pair_predictions
-from saccade.evaluation.compare.run_groups import group_runs, make_run_group, names_of
+from saccade.evaluation.compare.run_groups import group_runs, make_run_group, name_groups
 from saccade.evaluation.compare.significance import DEFAULT_SEED_SPREAD, compare_correct, holm
 from saccade.evaluation.evaluate import evaluate_run
 from saccade.runs.predictions import Predictions
@@ -38,24 +38,24 @@ def compare(
     out: str | Path | None = None,
     progress: bool = False,
 ) -> Comparison:
-    """Compares runs on the images that all of them answered, and writes what it found into a new directory.
+    """Compare runs on the images that all runs predicted, and write the comparison into a new directory.
 
-    Runs that differ by seed alone are one run group, with mean and spread; if all of them do, each stands for itself.
-    Runs that have not been evaluated on these images, or were trained further since, are evaluated first.
-    `comparison.json`, `comparison.png` and `differences.png` are written.
+    Runs that differ only by seed form one run group, with mean and standard deviation. If all runs differ only by seed,
+    each run is a run group. Runs without an evaluation of their present weights on these images are evaluated first.
+    The files are `comparison.json`, `comparison.png` and `differences.png`.
 
     Args:
         runs: at least two runs or their directories.
-        data: a name or a path; it is taken as it is, without the fixes of any run. None: what each run was trained on,
+        data: a name or a path; the data is used without the fixes of any run. None: the data of each run's training,
             with the run's own fixes.
-        split: which images of it, as for `evaluate`.
-        out: the directory to make. None: the first free `comparisons/<n>`.
-        progress: whether to show on stderr how far it is.
+        split: name of the split, as for `evaluate`.
+        out: directory to create. None: the first free `comparisons/<n>`.
+        progress: show progress on stderr.
 
     Raises:
-        RunError: no run there, a damaged one, or `out` is in the way.
+        RunError: a run is missing or damaged, or `out` exists.
         DataError: the data can't be used.
-        EvaluationError: fewer than two runs, a run named twice; other classes, or no images in common.
+        EvaluationError: fewer than two runs, a run named twice, different classes, or no images in common.
     """
     opened = [Run.open(run) for run in require_runs(runs)]
     _check(opened, split)
@@ -64,10 +64,10 @@ def compare(
     predictions = [_predictions_of(run, data, split, notes, progress=progress) for run in opened]
     paired = pair_predictions(opened, predictions)
     groups = group_runs(opened)
-    correct = [np.stack([paired.correct(place) for place in group]) for group in groups]
-    members = [[opened[place] for place in group] for group in groups]
-    run_groups = tuple(map(make_run_group, members, names_of(members), correct))
-    images = DifferingImages.find(opened[0], paired, groups[:2], data=data, split=split)
+    correct = [np.stack([paired.correct(index) for index in group]) for group in groups]
+    members = [[opened[index] for index in group] for group in groups]
+    run_groups = tuple(map(make_run_group, members, name_groups(members), correct))
+    images = DisagreementImages.find(opened[0], paired, groups[:2], data=data, split=split)
     comparison = Comparison(
         data_name=images.data_name,
         split=split,
@@ -96,8 +96,8 @@ def _check(runs: Sequence[Run], split: SplitName) -> None:
 def _predictions_of(
     run: Run, data: str | os.PathLike[str] | None, split: SplitName, notes: list[str], *, progress: bool
 ) -> Predictions:
-    """The run's answers, from its last evaluation if that was of its present weights."""
-    # As `evaluate` names them; for other data the name is not known before that is loaded.
+    """Return the predictions of the last evaluation, or evaluate the run if the evaluation is of other weights."""
+    # The names of the files for other data contain a hash, which is known only after loading the data.
     mark = "" if split == "test" else f"-{split}"
     if data is None and run.evaluation(f"report{mark}.json") is not None:
         return run.predictions(f"predictions{mark}.safetensors")
@@ -108,18 +108,18 @@ def _predictions_of(
 
 
 def _pairs(run_groups: Sequence[RunGroup], correct: Sequence[NDArray[np.bool_]]) -> tuple[Pair, ...]:
-    places = list(combinations(range(len(run_groups)), 2))
-    results = [compare_correct(correct[first], correct[second]) for first, second in places]
+    indices = list(combinations(range(len(run_groups)), 2))
+    results = [compare_correct(correct[first], correct[second]) for first, second in indices]
     adjusted = holm([result.p for result in results])
     return tuple(
         Pair(run_groups[first].name, run_groups[second].name, result, p)
-        for (first, second), result, p in zip(places, results, adjusted, strict=True)
+        for (first, second), result, p in zip(indices, results, adjusted, strict=True)
     )
 
 
-def _disagreements(class_names: Sequence[str], images: DifferingImages) -> tuple[DifferingImage, ...]:
+def _disagreements(class_names: Sequence[str], images: DisagreementImages) -> tuple[Disagreement, ...]:
     return tuple(
-        DifferingImage(
+        Disagreement(
             hash=image,
             name=name,
             true=class_names[label],
@@ -136,21 +136,23 @@ def _disagreements(class_names: Sequence[str], images: DifferingImages) -> tuple
 
 def _notes(runs: Sequence[Run], run_groups: Sequence[RunGroup], paired: PairedPredictions) -> list[str]:
     notes = []
-    if max(paired.predicted) > len(paired.labels):
-        notes.append(f"compared on the {len(paired.labels):,} images that all runs answered; one answered more")
+    if max(paired.num_predicted) > len(paired.labels):
+        notes.append(
+            f"compared on the {len(paired.labels):,} images that all runs predicted; some runs predicted more images"
+        )
     if all(len(group.runs) == 1 for group in run_groups):
         notes.append(
-            "there is one run of each: how far another seed would have come is not known, and is taken as "
-            f"{100 * DEFAULT_SEED_SPREAD:g} points (standard deviation), which is too little for short trainings and "
-            "for few images; measure it before you choose between recipes: train each with other seeds"
+            "each run group has one run: the standard deviation of the accuracy over seeds is unknown and assumed to "
+            f"be {100 * DEFAULT_SEED_SPREAD:g} points, which is too low for short trainings and for few images; before "
+            "you choose between recipes, train each recipe with several seeds"
         )
         notes.extend(map(_command_for_more_seeds, runs))
     return notes
 
 
 def _command_for_more_seeds(run: Run) -> str:
-    """What to type to train as this run was trained, with other seeds, as a note."""
-    if run.recipe.transfer:  # --seeds has no meaning beside --from
+    """Return a note with the command that repeats the training with other seeds."""
+    if run.recipe.transfer:  # --seeds can't be combined with --from
         seed = run.recipe.seed + 1
         command = training_command(run, {"seed": seed}, "--out", f"{run.path}-seed-{seed}")
         return f"another seed of '{run.name}': {command} {source_note(run)}".rstrip()

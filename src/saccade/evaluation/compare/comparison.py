@@ -1,4 +1,4 @@
-"""Comparison: what a comparison of runs found, as a value, its verdicts in words."""
+"""Comparison: the result of a comparison of runs, with its verdicts."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ Verdict = Literal["first better", "second better", "not distinguishable"]
 
 @dataclass(frozen=True)
 class RunGroup:
-    """A recipe with all its runs, which differ by seed alone; or a single run.
+    """Runs of one recipe that differ only by seed, or a single run.
 
     Attributes:
-        name: the run's name, or the recipe's with whatever tells it from the others.
-        runs: the run directories.
-        recipe: the recipe's name.
-        seeds: of each run.
-        accuracies: of each run, on the images that all runs answered, 0 to 1.
-        accuracy_interval: 95% interval of their mean: Wilson's of one run; of several for other seeds and images.
-        seconds: of training, of each run, validation included.
-        weights: numbers in the network.
+        name: name of the run, or name of the recipe with the settings that differ between the run groups.
+        runs: run directories.
+        recipe: name of the recipe.
+        seeds: seed of each run.
+        accuracies: accuracy of each run on the images that all runs predicted, 0 to 1.
+        accuracy_interval: 95% interval of the mean accuracy: the Wilson interval of a single run; for several runs, an
+            interval over other seeds and other images.
+        seconds: training time of each run, validation included, in seconds.
+        weights: number of weights of the network.
     """
 
     name: str
@@ -40,21 +41,21 @@ class RunGroup:
 
     @property
     def accuracy(self) -> float:
-        """The mean over the runs, 0 to 1."""
+        """Mean accuracy over the runs, 0 to 1."""
         return statistics.fmean(self.accuracies)
 
     @property
     def deviation(self) -> float | None:
-        """The standard deviation of the accuracy over the runs; None of a single one."""
+        """Standard deviation of the accuracy over the runs; None for a single run."""
         return statistics.stdev(self.accuracies) if len(self.runs) > 1 else None
 
     @property
     def minutes(self) -> float:
-        """Minutes of training, the mean over the runs."""
+        """Mean training time over the runs, in minutes."""
         return statistics.fmean(self.seconds) / 60
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain values that JSON can hold."""
+        """Return the values as JSON can represent them."""
         return {
             "name": self.name,
             "runs": [str(path) for path in self.runs],
@@ -71,13 +72,13 @@ class RunGroup:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two run groups side by side.
+    """Comparison of two run groups.
 
     Attributes:
-        first: name of the one.
-        second: name of the other.
-        result: how far they are apart.
-        adjusted_p: its probability with all pairs of the comparison taken into account (Holm).
+        first: name of the first run group.
+        second: name of the second run group.
+        result: difference of the accuracies, with its statistics.
+        adjusted_p: p-value of the difference, adjusted for all pairs of the comparison (Holm).
     """
 
     first: str
@@ -87,17 +88,17 @@ class Pair:
 
     @property
     def verdict(self) -> Verdict:
-        """Which is better, if that can be told at 5%."""
+        """Verdict at the 5% level."""
         if self.adjusted_p >= LEVEL:
             return "not distinguishable"
         return "second better" if self.result.difference > 0 else "first better"
 
     @property
     def summary(self) -> str:
-        """The verdict in words."""
+        """Verdict in words, with the difference and its interval."""
         low, high = self.result.interval
         difference = self.result.difference
-        # Said from the one that is ahead, so that the difference is positive.
+        # The sentence names the better run group first, so that the difference is positive.
         ahead, behind = (self.second, self.first) if difference >= 0 else (self.first, self.second)
         if difference < 0:
             low, high = -high, -low
@@ -109,39 +110,39 @@ class Pair:
 
     @property
     def remark(self) -> str | None:
-        """What has to be said beside the verdict, if anything."""
+        """Remark on the verdict, if any."""
         models_p = self.result.models_p
         if self.verdict == "not distinguishable" and models_p is not None and models_p < LEVEL:
             return (
-                f"these two models differ (McNemar, p = {models_p:.2g}), "
-                "but by no more than other seeds or the number of pairs may explain"
+                f"these two models differ (McNemar, p = {models_p:.2g}), but the difference can be explained by the "
+                "seeds or by the number of pairs"
             )
         if self.verdict != "not distinguishable" and not self.result.measured:
             spread = 100 * self.result.seed_spreads[0]
-            return f"one run of each: their recipes may be alike if seeds lie further apart than {spread:g} points"
+            return f"one run of each: the verdict assumes a standard deviation over seeds of {spread:g} points"
         return None
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain values that JSON can hold."""
+        """Return the values as JSON can represent them."""
         result = asdict(self.result)
         for name in ("interval", "images_interval", "seed_spreads"):
             result[name] = list(result[name])
-        named = {"first": self.first, "second": self.second, "verdict": self.verdict, "summary": self.summary}
-        return {**named, "remark": self.remark, "adjusted_p": self.adjusted_p, **result}
+        names = {"first": self.first, "second": self.second, "verdict": self.verdict, "summary": self.summary}
+        return {**names, "remark": self.remark, "adjusted_p": self.adjusted_p, **result}
 
 
 @dataclass(frozen=True)
-class DifferingImage:
-    """An image to which the first two run groups gave different answers.
+class Disagreement:
+    """An image on which the predictions of the first two run groups differ.
 
     Attributes:
-        hash: of its contents, hexadecimal.
-        name: its path in the data, or the data's own number; None where the data could not be loaded.
-        true: its class.
-        first: the class that the first took it for; of several runs, by their mean probabilities.
-        second: the class that the second took it for.
-        first_probability: that the first gave to its answer, 0 to 1.
-        second_probability: that the second gave to its answer.
+        hash: content hash of the image, hexadecimal.
+        name: path of the image in the data, or the data's own number; None if the data could not be loaded.
+        true: true class.
+        first: predicted class of the first run group, from the mean probabilities of its runs.
+        second: predicted class of the second run group, from the mean probabilities of its runs.
+        first_probability: probability of the first run group's predicted class, 0 to 1.
+        second_probability: probability of the second run group's predicted class, 0 to 1.
     """
 
     hash: str
@@ -155,17 +156,17 @@ class DifferingImage:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What a comparison found.
+    """Result of a comparison.
 
     Attributes:
         data_name: short name of the data.
-        split: the split that was answered.
-        n: images that all runs answered; nothing else is compared.
-        run groups: in the order in which they were named.
-        pairs: all pairs of run groups, each once, in that order.
-        disagreements: the images on which the answers of the first two run groups differ, in the data's order.
-        notes: sentences that whoever reads the numbers should know.
-        files: what was written, absolute paths.
+        split: name of the split.
+        n: number of images that all runs predicted; only these images are compared.
+        groups: run groups, in the order of the arguments.
+        pairs: all pairs of run groups, in the same order.
+        disagreements: images on which the first two run groups disagree, in the order of the data.
+        notes: notes for readers of the numbers.
+        files: absolute paths of the written files.
     """
 
     data_name: str
@@ -173,7 +174,7 @@ class Comparison:
     n: int
     groups: tuple[RunGroup, ...]
     pairs: tuple[Pair, ...]
-    disagreements: tuple[DifferingImage, ...]
+    disagreements: tuple[Disagreement, ...]
     notes: tuple[str, ...]
     files: tuple[Path, ...]
 
@@ -182,12 +183,12 @@ class Comparison:
         return f"<Comparison of {compared}, {self.split} split of {self.data_name}>"
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain values that JSON can hold."""
+        """Return the values as JSON can represent them."""
         return {
             "data": self.data_name,
             "split": self.split,
             "n": self.n,
-            "run groups": [group.to_dict() for group in self.groups],
+            "groups": [group.to_dict() for group in self.groups],
             "pairs": [pair.to_dict() for pair in self.pairs],
             "disagreements": [asdict(image) for image in self.disagreements],
             "notes": list(self.notes),

@@ -1,4 +1,4 @@
-"""What a comparison leaves behind: its directory, and the images on which the answers differ."""
+"""Files of a comparison: the directory, the numbers, the plots."""
 
 from __future__ import annotations
 
@@ -8,36 +8,37 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from saccade.atomic_io import atomic_write, write_json
 from saccade.data.dataset import Fix, SplitName
 from saccade.errors import DataError, EvaluationError, RunError
 from saccade.evaluation.compare.comparison import Comparison
-from saccade.evaluation.compare.comparison_plots import MOST_IMAGES, draw_comparison, draw_differences
 from saccade.evaluation.compare.paired_predictions import PairedPredictions
 from saccade.named_paths import out_path
+from saccade.plotting.comparison_plots import MAX_IMAGES, AccuracyPoint, draw_comparison, draw_disagreements
 from saccade.plotting.figure import save_figure
 from saccade.runs.run import Run
 from saccade.runs.run_split import load_run_split
 from saccade.sanitize import printable
 
-_HOME = Path("comparisons")
+_ROOT = Path("comparisons")
 
 
 @dataclass(frozen=True, eq=False)
-class DifferingImages:
-    """The images on which the first two run groups differ, m of them, and some of them in pixels.
+class DisagreementImages:
+    """The m images on which the first two run groups disagree, and the pixels of the images to draw.
 
     Attributes:
         data_name: short name of the data.
         hashes: m content hashes, hexadecimal.
-        names: m names in the data; None where the data could not be loaded, or has no such image any more.
-        labels: the true classes, int64 [m].
-        probabilities: of either run group, float [m, classes], the mean over its runs.
-        shown: places of those to draw, int64, at most `MOST_IMAGES`.
-        pixels: of these, uint8 [shown, height, width, 3]; None where the data could not be loaded.
-        notes: what must be said of the data, or why it could not be loaded.
+        names: m names in the data; None for an image that is not in the data, or if the data could not be loaded.
+        labels: true classes, int64 [m].
+        probabilities: mean probabilities of the two run groups, float [m, classes] each.
+        drawn: indices of the images to draw, int64 [k], k at most `MAX_IMAGES`.
+        pixels: pixels of the images to draw, uint8 [k, height, width, 3]; None if the data could not be loaded.
+        notes: notes on the data, or the reason why the data could not be loaded.
     """
 
     data_name: str
@@ -45,7 +46,7 @@ class DifferingImages:
     names: tuple[str | None, ...]
     labels: NDArray[np.int64]
     probabilities: tuple[NDArray[np.floating], NDArray[np.floating]]
-    shown: NDArray[np.int64]
+    drawn: NDArray[np.int64]
     pixels: NDArray[np.uint8] | None
     notes: tuple[str, ...]
 
@@ -58,84 +59,82 @@ class DifferingImages:
         *,
         data: str | os.PathLike[str] | None,
         split: SplitName,
-    ) -> DifferingImages:
-        """Finds them, and looks for them in the data that the run was trained on, or in `data`.
+    ) -> DisagreementImages:
+        """Find the images in the predictions and in the data.
 
         Args:
-            run: the first one.
-            paired: what all said.
-            groups: places of the runs of the first and of the second run group.
+            run: first run.
+            paired: predictions of all runs.
+            groups: indices of the runs of the first and of the second run group.
             data: as for `compare`.
-            split: likewise.
+            split: as for `compare`.
         """
-        first, second = (np.mean([paired.probabilities[place] for place in group], axis=0) for group in groups)
+        first, second = (np.mean([paired.probabilities[index] for index in group], axis=0) for group in groups)
         rows = np.flatnonzero(first.argmax(axis=1) != second.argmax(axis=1))
         hashes = tuple(paired.hashes[row] for row in rows)
         labels, probabilities = paired.labels[rows], (first[rows], second[rows])
         try:
-            found = load_run_split(run, split, data=data, fixes=fixes_of_comparison(data))
+            run_split = load_run_split(run, split, data=data, fixes=fixes_of_comparison(data))
         except (DataError, EvaluationError) as error:
-            note = f"the images on which they differ can't be shown: {printable(error.problem)}"
-            nothing = np.empty(0, np.int64)
-            return cls(run.data_name, hashes, (None,) * len(rows), labels, probabilities, nothing, None, (note,))
-        images = found.images
-        places = {image: place for place, image in enumerate(images.hashes)}
-        names = tuple(images.names[places[image]] if image in places else None for image in hashes)
-        there = np.array([image in places for image in hashes], bool)
-        shown = _choose(labels, probabilities, there)
-        pixels = images.take(np.array([places[hashes[place]] for place in shown], np.int64))
-        return cls(found.dataset.name, hashes, names, labels, probabilities, shown, pixels, found.notes)
+            note = f"the images of the disagreements can't be shown: {printable(error.problem)}"
+            none = np.empty(0, np.int64)
+            return cls(run.data_name, hashes, (None,) * len(rows), labels, probabilities, none, None, (note,))
+        images = run_split.images
+        positions = {content: position for position, content in enumerate(images.hashes)}
+        names = tuple(images.names[positions[content]] if content in positions else None for content in hashes)
+        available = np.array([content in positions for content in hashes], bool)
+        drawn = _choose(labels, probabilities, available)
+        pixels = images.take(np.array([positions[hashes[index]] for index in drawn], np.int64))
+        return cls(run_split.dataset.name, hashes, names, labels, probabilities, drawn, pixels, run_split.notes)
 
     def file_names(self) -> tuple[str, ...]:
-        """What a comparison with them consists of."""
+        """Return the names of the files of the comparison."""
         return ("comparison.json", "comparison.png") + (() if self.pixels is None else ("differences.png",))
 
 
 def fixes_of_comparison(data: str | os.PathLike[str] | None) -> tuple[Fix, ...] | None:
-    """The fixes with which runs are compared, as `load_run_split` takes them.
+    """Return the fixes of a comparison, as an argument of `load_run_split`.
 
-    Data that is named is the same for all runs: without fixes. Otherwise each run has its own data and its own fixes.
+    Named data is used without fixes, equally for all runs. Otherwise each run has its own data and its own fixes.
     """
     return None if data is None else ()
 
 
 def free_directory(out: str | Path | None) -> Path:
-    """The directory that a comparison will be, not made yet: nothing is overwritten.
+    """Return the path of the new directory of a comparison; the directory is not created here.
 
     Raises:
-        RunError: `out` exists already.
+        RunError: `out` exists.
     """
     path = out_path(out, RunError)
     if path is not None:
         if path.exists():
             raise RunError(
-                f"'{out}' exists already; a comparison is never overwritten",
-                expected="a directory that does not exist yet",
-                remedy="name another one with --out, or leave --out away: comparisons are then numbered",
+                f"'{out}' exists; a comparison is never overwritten",
+                expected="a path that does not exist",
+                remedy="name another directory with --out, or omit --out: comparisons are then numbered",
             )
         return path
     number = 1
-    while (_HOME / str(number)).exists():
+    while (_ROOT / str(number)).exists():
         number += 1
-    return _HOME / str(number)
+    return _ROOT / str(number)
 
 
-def write_comparison(comparison: Comparison, images: DifferingImages, directory: Path) -> None:
-    """Writes the directory, whole or not at all.
+def write_comparison(comparison: Comparison, images: DisagreementImages, directory: Path) -> None:
+    """Write the directory atomically.
 
     Raises:
-        RunError: it can't be written, or has appeared meanwhile.
+        RunError: the directory can't be written, or exists.
     """
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(directory) as folder:
             folder.mkdir()
             write_json(folder / "comparison.json", comparison.to_dict())
-            save_figure(draw_comparison(comparison), folder / "comparison.png")
+            save_figure(_comparison_figure(comparison), folder / "comparison.png")
             if images.pixels is not None:
-                names = (comparison.groups[0].name, comparison.groups[1].name)
-                shown = [comparison.disagreements[place] for place in images.shown]
-                figure = draw_differences(images.pixels, shown, names, len(comparison.disagreements))
+                figure = _disagreements_figure(comparison, images.pixels, images.drawn)
                 save_figure(figure, folder / "differences.png")
     except OSError as error:
         raise RunError(
@@ -143,17 +142,48 @@ def write_comparison(comparison: Comparison, images: DifferingImages, directory:
         ) from None
 
 
+def _comparison_figure(comparison: Comparison) -> Figure:
+    title = f"{printable(comparison.data_name)}, {comparison.split}: n = {comparison.n:,}"
+    points = [
+        AccuracyPoint(
+            name=group.name,
+            runs=len(group.runs),
+            accuracy=group.accuracy,
+            interval=group.accuracy_interval,
+            minutes=group.minutes,
+            weights=group.weights,
+        )
+        for group in comparison.groups
+    ]
+    return draw_comparison(title, points)
+
+
+def _disagreements_figure(comparison: Comparison, pixels: NDArray[np.uint8], drawn: NDArray[np.int64]) -> Figure:
+    images = [comparison.disagreements[index] for index in drawn]
+    return draw_disagreements(
+        pixels,
+        [image.true for image in images],
+        [(image.first, image.first_probability) for image in images],
+        [(image.second, image.second_probability) for image in images],
+        names=(comparison.groups[0].name, comparison.groups[1].name),
+        total=len(comparison.disagreements),
+    )
+
+
 def _choose(
     labels: NDArray[np.int64],
     probabilities: tuple[NDArray[np.floating], NDArray[np.floating]],
-    there: NDArray[np.bool_],
+    available: NDArray[np.bool_],
 ) -> NDArray[np.int64]:
-    """Up to `MOST_IMAGES`, by turns one that the first and one that the second saw more of the true class in."""
+    """Choose up to `MAX_IMAGES` images with large differences between the probabilities of the true class.
+
+    Images with a larger probability from the first run group alternate with images with a larger probability from the
+    second run group.
+    """
     first, second = (each[np.arange(len(labels)), labels] for each in probabilities)
-    places = np.flatnonzero(there)
-    gap = (first - second)[places]
-    ranked = places[np.argsort(-np.abs(gap), kind="stable")]
-    ahead = (first > second)[ranked]
-    # The n-th of either side stands in the n-th turn.
-    turn = np.where(ahead, np.cumsum(ahead), np.cumsum(~ahead))
-    return ranked[np.lexsort((~ahead, turn))][:MOST_IMAGES].astype(np.int64)
+    candidates = np.flatnonzero(available)
+    gap = (first - second)[candidates]
+    ranked = candidates[np.argsort(-np.abs(gap), kind="stable")]
+    first_larger = (first > second)[ranked]
+    rank = np.where(first_larger, np.cumsum(first_larger), np.cumsum(~first_larger))
+    return ranked[np.lexsort((~first_larger, rank))][:MAX_IMAGES].astype(np.int64)

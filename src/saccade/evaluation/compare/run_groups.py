@@ -1,4 +1,4 @@
-"""From runs to run groups: runs that differ by seed alone belong together."""
+"""Run groups: runs that differ only by seed."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ from saccade.evaluation.compare.significance import mean_interval
 from saccade.recipes import Recipe
 from saccade.runs.run import Run
 
-# What changes when a training is repeated, or has no part in what comes of it.
-_NOT_THE_RECIPE = {"seed", "checkpoint_seconds"}
+# Recipe keys that do not distinguish recipes: they differ between repetitions, or do not influence the weights.
+_IGNORED_KEYS = {"seed", "checkpoint_seconds"}
 
 
 def group_runs(runs: Sequence[Run]) -> list[list[int]]:
-    """The places of the runs, those together that have the same recipe, data and end, and differ by seed alone.
+    """Return the indices of the runs of each run group.
 
-    Where all of them are alike, each stands for itself: then the question is how far apart seeds are.
+    Runs of one run group have the same recipe, data and training length, and differ only by seed. If all runs form one
+    run group, each run becomes a run group, so that the seeds are compared.
     """
     groups: dict[str, list[int]] = {}
-    for place, run in enumerate(runs):
-        groups.setdefault(str(_identity(run)), []).append(place)
-    return list(groups.values()) if len(groups) > 1 else [[place] for place in range(len(runs))]
+    for index, run in enumerate(runs):
+        groups.setdefault(str(_identity(run)), []).append(index)
+    return list(groups.values()) if len(groups) > 1 else [[index] for index in range(len(runs))]
 
 
 def make_run_group(runs: Sequence[Run], name: str, correct: NDArray[np.bool_]) -> RunGroup:
-    """The run group that these runs are.
+    """Create a run group.
 
     Args:
-        runs: of one group.
-        name: what to call it.
-        correct: bool [runs, n]: which images each was right on.
+        runs: runs of the run group.
+        name: name of the run group.
+        correct: correct predictions of each run, bool [runs, n].
     """
     return RunGroup(
         name=name,
@@ -49,8 +50,8 @@ def make_run_group(runs: Sequence[Run], name: str, correct: NDArray[np.bool_]) -
     )
 
 
-def names_of(groups: Sequence[Sequence[Run]]) -> list[str]:
-    """A name for each group, no two the same: a run's own, or the recipe's with the settings that not all share."""
+def name_groups(groups: Sequence[Sequence[Run]]) -> list[str]:
+    """Return a unique name for each run group: the run's name, or the recipe's name with the differing settings."""
     differing = _differing_settings([group[0].recipe for group in groups])
     names = [group[0].name if len(group) == 1 else _recipe_name(group[0], differing) for group in groups]
     counts = Counter(names)
@@ -59,26 +60,26 @@ def names_of(groups: Sequence[Sequence[Run]]) -> list[str]:
 
 def _identity(run: Run) -> tuple[Any, ...]:
     status = run.status()
-    # A training that was interrupted is not what its recipe says.
-    done = status.epochs if status.state in ("interrupted", "running") else None
+    # An interrupted training has fewer epochs than its recipe.
+    epochs = status.epochs if status.state in ("interrupted", "running") else None
     plan, source = run.plan(), run.source()
     minutes = None if plan is None else plan.minutes
     pretrained = None if source is None else source.fingerprint
     return (
-        run.recipe.model_dump(exclude=_NOT_THE_RECIPE),
+        run.recipe.model_dump(exclude=_IGNORED_KEYS),
         run.data_fingerprint,
         run.preprocessing,
-        done,
+        epochs,
         minutes,
         pretrained,
     )
 
 
 def _differing_settings(recipes: Sequence[Recipe]) -> list[str]:
-    settings = [key for key in Recipe.model_fields if key not in _NOT_THE_RECIPE | {"name"}]
-    alike = [recipe for recipe in recipes if recipe.name == recipes[0].name]
-    # Recipes of other names differ in many settings, and the name says so.
-    return [key for key in settings if len({str(getattr(recipe, key)) for recipe in alike}) > 1]
+    settings = [key for key in Recipe.model_fields if key not in _IGNORED_KEYS | {"name"}]
+    # Recipes of different names differ in many settings, and their names are sufficient.
+    same_name = [recipe for recipe in recipes if recipe.name == recipes[0].name]
+    return [key for key in settings if len({str(getattr(recipe, key)) for recipe in same_name}) > 1]
 
 
 def _recipe_name(run: Run, differing: Sequence[str]) -> str:

@@ -1,1 +1,1 @@
-"""The report page and the model card of a run."""
+"""Report page and model card of a run."""

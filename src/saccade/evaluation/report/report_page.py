@@ -1,4 +1,4 @@
-"""report: a run as a page to read, and as a model card."""
+"""Report of a run: an HTML page and a model card."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 
 from saccade.data.dataset import Split
 from saccade.errors import EvaluationError
-from saccade.evaluation.distribution_shift import note_on_unlike_images
-from saccade.evaluation.evaluate import evaluate
-from saccade.evaluation.metrics import Metrics, measure
-from saccade.evaluation.report.grad_cam import GradCam, overlaid
-from saccade.evaluation.report.model_card import model_card, unknown_to_the_run
-from saccade.evaluation.report.recommendations import NextStep, Numbers, next_steps
-from saccade.evaluation.report.report_images import CellImages, chosen_images, thumbnails
-from saccade.evaluation.report.report_plots import draw_coverage, draw_reliability
+from saccade.evaluation.distribution_shift import note_on_distribution_shift
+from saccade.evaluation.evaluate import evaluate_split
+from saccade.evaluation.metrics import Metrics, measure, reliability_bins
+from saccade.evaluation.report.grad_cam import GradCam, overlay
+from saccade.evaluation.report.model_card import model_card, note_on_pretraining
+from saccade.evaluation.report.recommendations import Recommendation, RunNumbers, recommend
+from saccade.evaluation.report.report_images import CellImages, select_cell_images, thumbnails
 from saccade.html.render import figure_markup, image_source, render
 from saccade.inference.predictor import Predictor
+from saccade.plotting.calibration_plots import draw_coverage, draw_reliability
 from saccade.runs.predictions import Predictions
 from saccade.runs.records import EvaluationRecord
 from saccade.runs.results import PAGE
@@ -34,23 +34,23 @@ from saccade.runs.run_split import RunSplit, load_run_split
 from saccade.sanitize import command_line
 from saccade.training.history_plots import history_plot
 
-_MISTAKES = 24
-_EXPLAINED = 6
-_PAIRS = 5
-_PER_PAIR = 6
-_LARGEST_MATRIX = 30
+_MAX_MISTAKES = 24
+_MAX_CAMS = 6
+_MAX_PAIRS = 5
+_MAX_PER_CONFUSION = 6
+_MAX_MATRIX_CLASSES = 30
 _TIMED_IMAGES = 500
 _CONFIDENT = 0.95
-_SMALL = 64  # images of fewer pixels a side are shown with sharp pixels
+_SMALL_SIDE = 64  # pixels; smaller images are enlarged without smoothing
 
 
 @dataclass(frozen=True)
 class ReportPage:
-    """What `report` wrote.
+    """Paths of a report.
 
     Attributes:
-        page: report.html.
-        card: README.md; None if the one that is there was written by somebody else, and left alone.
+        page: path of report.html.
+        card: path of README.md; None if the README.md of the run is not from Saccade and was not overwritten.
     """
 
     page: Path
@@ -59,12 +59,24 @@ class ReportPage:
 
 @dataclass(frozen=True)
 class _Subject:
-    """A run, ready to answer, with its evaluation and its answers to the test images of its data."""
+    """A run with its test split, its evaluation and its predictions.
+
+    Attributes:
+        run: the run.
+        split: test split of the run's own data.
+        predictions: predictions for the test images.
+        metrics: metrics on the test images.
+        evaluation: record of the evaluation.
+        shift_notes: notes on distribution shift.
+        predictor: predictor of the run.
+    """
 
     run: Run
     split: RunSplit
     predictions: Predictions
+    metrics: Metrics
     evaluation: EvaluationRecord
+    shift_notes: tuple[str, ...]
     predictor: Predictor
 
     @property
@@ -88,73 +100,80 @@ class _Subject:
 
 
 def report(run: Run | str | Path, *, data: str | os.PathLike[str] | None = None, progress: bool = False) -> ReportPage:
-    """Writes `report.html`, a page of one file that needs no network, and `README.md`, a model card, into a run.
+    """Write the HTML page `report.html` and the model card `README.md` into a run directory.
 
-    The numbers are those of `evaluate` on the test split; where that has not been done, it is done now.
+    The page is a single file and loads nothing from the network. The metrics are the metrics of `evaluate` on the test
+    split; a run without an evaluation is evaluated first.
 
     Args:
         run: a run or its directory.
-        data: the name or the path under which the run's own data is found now. None: that of the training.
-        progress: whether to show on stderr how far it is.
+        data: present name or path of the run's own data. None: the name or path in the training.
+        progress: show progress on stderr.
 
     Raises:
-        RunError: no run there, or a damaged one.
-        DataError: its data can't be used any more.
-        EvaluationError: `data` names other data than the run's own; or the data has changed since the run was
-            evaluated.
+        RunError: the run is missing or damaged.
+        DataError: the data can't be used.
+        EvaluationError: `data` is other data than the run's own data, or the data has changed since the evaluation.
     """
     run = Run.open(run)
-    subject = _subject(run, data, progress)
-    metrics = measure(subject.predictions.labels, subject.predictions.probabilities)
-    steps = next_steps(_numbers(subject, metrics))
+    subject = _load_subject(run, data, progress)
+    recommendations = recommend(_numbers(subject))
     with run.place(PAGE) as path:
-        path.write_text(render("report.html", **_values(subject, metrics, steps)), encoding="utf-8")
-    return ReportPage(run.path / PAGE, _write_card(subject, metrics, steps))
+        path.write_text(render("report.html", **_template_values(subject, recommendations)), encoding="utf-8")
+    return ReportPage(run.path / PAGE, _write_card(subject, recommendations))
 
 
-def _subject(run: Run, data: str | os.PathLike[str] | None, progress: bool) -> _Subject:
+def _load_subject(run: Run, data: str | os.PathLike[str] | None, progress: bool) -> _Subject:
     split = load_run_split(run, data=data, progress=progress)
     if data is not None and not split.is_own:
         raise EvaluationError(
-            "a report is made of the data that the run was trained on, and this is other data",
-            expected=f"the contents of '{run.data_source}' as they were at the training, wherever they lie now",
+            "a report needs the run's own data, and this is other data",
+            expected=f"the contents of '{run.data_source}' at the time of the training",
             found=f"other contents in '{split.dataset.source}'",
-            remedy=f"measure the run on them: {command_line('evaluate', run.path, '--data', data)}",
+            remedy=f"to evaluate the run on this data: {command_line('evaluate', run.path, '--data', data)}",
         )
     evaluation = run.evaluation()
     if evaluation is None:
-        report = evaluate(run, data=data, progress=progress)
-        evaluation = EvaluationRecord.model_validate(report.to_dict())
+        evaluation = EvaluationRecord.model_validate(evaluate_split(run, split, progress=progress).to_dict())
     predictions = run.predictions("predictions.safetensors")
     hashes = [bytes(row).hex() for row in predictions.hashes]
     if hashes != list(split.images.hashes) or not np.array_equal(predictions.labels, split.images.labels):
-        named = [] if data is None else ["--data", data]
+        data_option = [] if data is None else ["--data", data]
         raise EvaluationError(
             f"'{split.dataset.source}' has changed since '{run.name}' was evaluated",
-            remedy=f"evaluate it again: {command_line('evaluate', run.path, *named)}",
+            remedy=f"evaluate the run again: {command_line('evaluate', run.path, *data_option)}",
         )
-    return _Subject(run, split, predictions, evaluation, Predictor.from_run(run))
+    metrics = measure(predictions.labels, predictions.probabilities)
+    shift_notes = tuple(note_on_distribution_shift(run, metrics.accuracy, metrics.accuracy_interval))
+    return _Subject(run, split, predictions, metrics, evaluation, shift_notes, Predictor.from_run(run))
 
 
-def _write_card(subject: _Subject, metrics: Metrics, steps: list[NextStep]) -> Path | None:
+def _write_card(subject: _Subject, recommendations: list[Recommendation]) -> Path | None:
     run = subject.run
     card = run.path / CARD
     if run.has_foreign_card():
         return None
-    text = model_card(run, subject.split, subject.predictions.probabilities, metrics, steps)
+    text = model_card(
+        run,
+        subject.split,
+        subject.predictions.probabilities,
+        subject.metrics,
+        notes=subject.shift_notes,
+        recommendations=recommendations,
+    )
     with run.place(CARD) as path:
         path.write_text(text, encoding="utf-8")
     return card
 
 
-def _numbers(subject: _Subject, metrics: Metrics) -> Numbers:
+def _numbers(subject: _Subject) -> RunNumbers:
     run = subject.run
     mistakes = ~subject.correct & (subject.confidences >= _CONFIDENT)
-    return Numbers(
+    return RunNumbers(
         run=run,
         class_names=run.class_names,
         training_images=np.bincount(subject.split.splits["train"].labels, minlength=len(run.class_names)).tolist(),
-        metrics=metrics,
+        metrics=subject.metrics,
         n=len(subject.images),
         confident_mistakes=int(mistakes.sum()),
         history=run.history(),
@@ -163,27 +182,25 @@ def _numbers(subject: _Subject, metrics: Metrics) -> Numbers:
     )
 
 
-def _values(subject: _Subject, metrics: Metrics, steps: list[NextStep]) -> dict[str, Any]:
-    """What the names in the template stand for."""
-    run, history = subject.run, subject.run.history()
-    chosen = chosen_images(subject.predictions, most_cells=_LARGEST_MATRIX**2)
-    unlike = note_on_unlike_images(run, metrics.accuracy, metrics.accuracy_interval)
+def _template_values(subject: _Subject, recommendations: list[Recommendation]) -> dict[str, Any]:
+    run, metrics, history = subject.run, subject.metrics, subject.run.history()
+    cell_images = select_cell_images(subject.predictions, max_cells=_MAX_MATRIX_CLASSES**2)
     return {
         "run": run,
         "metrics": metrics,
         "evaluation": subject.evaluation,
         "n": len(subject.images),
         "test_images_note": _note_on_test_images(run, subject.split),
-        "notes": dict.fromkeys((*run.data.notes, *subject.split.notes, *unlike)),
+        "notes": dict.fromkeys((*run.data.notes, *subject.split.notes, *subject.shift_notes)),
         "per_class": list(zip(run.class_names, metrics.per_class, strict=True)),
-        "matrix": metrics.confusion_matrix.tolist() if len(run.class_names) <= _LARGEST_MATRIX else None,
-        "pairs": _pairs(subject, metrics),
+        "matrix": metrics.confusion_matrix.tolist() if len(run.class_names) <= _MAX_MATRIX_CLASSES else None,
+        "confusions": _confusions(subject),
         "mistakes": _mistakes(subject),
-        "explained": _explained(subject),
+        "cams": _cams(subject),
         "plots": _plots(subject, history),
-        "images": _page_images(subject, chosen),
-        "small": max(run.preprocessing.height, run.preprocessing.width) < _SMALL,
-        "steps": steps,
+        "images": _cell_images(subject, cell_images),
+        "small": max(run.preprocessing.height, run.preprocessing.width) < _SMALL_SIDE,
+        "recommendations": recommendations,
         "speed": _speed(subject),
         "training": _training(run),
         "environment": run.environment(),
@@ -192,34 +209,34 @@ def _values(subject: _Subject, metrics: Metrics, steps: list[NextStep]) -> dict[
 
 
 def _note_on_test_images(run: Run, split: RunSplit) -> str:
-    """What the number of test images does not say."""
-    seen = int((split.trained_on | split.validated_on).sum())
-    used = f"{seen:,} of them were" if seen else "each scored once; none was"
-    unreadable = f"{len(split.unreadable):,} more can't be read" if split.unreadable else ""
-    notes = (f"{used} used to train or to validate", unreadable, unknown_to_the_run(run))
+    """Return a note on test images in the training data and on unreadable test images."""
+    leaked = int((split.trained_on | split.validated_on).sum())
+    also = f"{leaked:,} of them are also" if leaked else "each scored once; none is also"
+    unreadable = f"{len(split.unreadable):,} more are unreadable" if split.unreadable else ""
+    notes = (f"{also} a training or validation image", unreadable, note_on_pretraining(run))
     return "; ".join(note for note in notes if note)
 
 
-def _page_images(subject: _Subject, chosen: CellImages) -> dict[str, Any]:
-    """What the matrix shows on a click, as the page's script reads it."""
-    shown = chosen.positions()
-    sources = thumbnails(subject.images.take(shown))
+def _cell_images(subject: _Subject, images: CellImages) -> dict[str, Any]:
+    """Return the images of the confusion matrix's cells, as the script of the page reads them."""
+    positions = images.positions()
+    sources = thumbnails(subject.images.take(positions))
     return {
         "classes": list(subject.run.class_names),
-        "cells": chosen.cells,
+        "cells": images.cells,
         "images": {
             int(position): {
                 "source": source,
                 "name": subject.images.names[position],
                 "confidence": round(float(subject.confidences[position]), 4),
             }
-            for position, source in zip(shown, sources, strict=True)
+            for position, source in zip(positions, sources, strict=True)
         },
     }
 
 
-def _shown(subject: _Subject, position: int) -> dict[str, Any]:
-    """An image with what is said of it."""
+def _image(subject: _Subject, position: int) -> dict[str, Any]:
+    """Return an image with its label and its prediction, as the template reads them."""
     (source,) = thumbnails(subject.images.take(np.array([position])))
     return {
         "source": source,
@@ -232,79 +249,82 @@ def _shown(subject: _Subject, position: int) -> dict[str, Any]:
 
 
 def _mistakes(subject: _Subject) -> list[dict[str, Any]]:
-    """The most confident incorrect predictions, the most confident first."""
+    """Return the incorrect predictions with the highest confidence, in descending order."""
     incorrect = np.flatnonzero(~subject.correct)
-    ranked = incorrect[np.argsort(-subject.confidences[incorrect], kind="stable")][:_MISTAKES]
-    return [_shown(subject, int(position)) for position in ranked]
+    ranked = incorrect[np.argsort(-subject.confidences[incorrect], kind="stable")][:_MAX_MISTAKES]
+    return [_image(subject, int(position)) for position in ranked]
 
 
-def _pairs(subject: _Subject, metrics: Metrics) -> list[dict[str, Any]]:
-    """The pairs of classes that were confused most often, either way, with some images of each way."""
-    incorrect = metrics.confusion_matrix.copy()
+def _confusions(subject: _Subject) -> list[dict[str, Any]]:
+    """Return the most confused pairs of classes, with images of both directions of the confusion."""
+    incorrect = subject.metrics.confusion_matrix.copy()
     np.fill_diagonal(incorrect, 0)
-    both = np.triu(incorrect + incorrect.T)
-    found = []
-    for cell in np.argsort(-both, axis=None, kind="stable")[:_PAIRS]:
-        first, second = divmod(int(cell), len(both))
-        if not both[first, second]:
+    pairs = np.triu(incorrect + incorrect.T)
+    confusions = []
+    for cell in np.argsort(-pairs, axis=None, kind="stable")[:_MAX_PAIRS]:
+        first, second = divmod(int(cell), len(pairs))
+        if not pairs[first, second]:
             break
-        ways = [_way(subject, *way) for way in ((first, second), (second, first)) if incorrect[way]]
-        found.append({"num_images": int(both[first, second]), "ways": ways})
-    return found
+        directions = [_direction(subject, *one) for one in ((first, second), (second, first)) if incorrect[one]]
+        confusions.append({"num_images": int(pairs[first, second]), "directions": directions})
+    return confusions
 
 
-def _way(subject: _Subject, true: int, predicted: int) -> dict[str, Any]:
-    own = np.flatnonzero((subject.predictions.labels == true) & (subject.predicted == predicted))
-    ranked = own[np.argsort(-subject.confidences[own], kind="stable")][:_PER_PAIR]
+def _direction(subject: _Subject, true: int, predicted: int) -> dict[str, Any]:
+    positions = np.flatnonzero((subject.predictions.labels == true) & (subject.predicted == predicted))
+    ranked = positions[np.argsort(-subject.confidences[positions], kind="stable")][:_MAX_PER_CONFUSION]
     return {
         "true": subject.name_of(true),
         "predicted": subject.name_of(predicted),
-        "count": len(own),
-        "shown": [_shown(subject, int(position)) for position in ranked],
+        "count": len(positions),
+        "images": [_image(subject, int(position)) for position in ranked],
     }
 
 
-def _explained(subject: _Subject) -> dict[str, list[dict[str, Any]]]:
-    """Grad-CAM maps of some right and some incorrect predictions, drawn evenly, always the same ones."""
+def _cams(subject: _Subject) -> dict[str, list[dict[str, Any]]]:
+    """Return Grad-CAM maps of random correct and incorrect predictions; the random choice has a fixed seed."""
     cam = GradCam.of(subject.predictor.model)
-    draw = np.random.default_rng(0)
-    found: dict[str, list[dict[str, Any]]] = {}
-    for kind, own in (("correct", np.flatnonzero(subject.correct)), ("incorrect", np.flatnonzero(~subject.correct))):
-        few = draw.choice(own, size=min(_EXPLAINED, len(own)), replace=False)
-        if not len(few):
-            found[kind] = []
+    rng = np.random.default_rng(0)
+    cams: dict[str, list[dict[str, Any]]] = {}
+    for kind, mask in (("correct", subject.correct), ("incorrect", ~subject.correct)):
+        candidates = np.flatnonzero(mask)
+        positions = rng.choice(candidates, size=min(_MAX_CAMS, len(candidates)), replace=False)
+        if not len(positions):
+            cams[kind] = []
             continue
-        images = subject.images.take(few)
-        maps = cam.maps(images, subject.predicted[few])
-        found[kind] = [
-            _shown(subject, int(position)) | {"map": image_source(overlaid(image, places))}
-            for position, image, places in zip(few, images, maps, strict=True)
+        images = subject.images.take(positions)
+        maps = cam.maps(images, subject.predicted[positions])
+        cams[kind] = [
+            _image(subject, int(position)) | {"map": image_source(overlay(image, one))}
+            for position, image, one in zip(positions, images, maps, strict=True)
         ]
-    return found
+    return cams
 
 
 def _plots(subject: _Subject, history: list[Any]) -> Mapping[str, Any]:
     confidences, correct = subject.confidences, subject.correct
     return {
-        "history": figure_markup(history_plot(history), "Loss and accuracy after each epoch.") if history else None,
+        "history": figure_markup(history_plot(history), "Loss and accuracy by epoch.") if history else None,
         "reliability": figure_markup(
-            draw_reliability(confidences, correct), "Accuracy of the answers of each confidence; ideal is the diagonal."
+            draw_reliability(reliability_bins(confidences, correct)),
+            "Reliability diagram: accuracy by confidence; the diagonal is perfect calibration.",
         ),
         "coverage": figure_markup(
-            draw_coverage(confidences, correct), "Accuracy of the answers when only the most confident are given."
+            draw_coverage(confidences, correct),
+            "Accuracy-coverage curve: accuracy on the most confident predictions, by their fraction.",
         ),
     }
 
 
 def _speed(subject: _Subject) -> dict[str, Any]:
-    """Images a second through the network, now and here."""
+    """Measure the prediction speed on this machine, in images per second."""
     predictor = subject.predictor
     images = subject.images.take(np.arange(min(_TIMED_IMAGES, len(subject.images))))
     predictor.probabilities(images[:1])  # the first call builds the graph
     predictor.probabilities(images)
-    began = time.perf_counter()
+    start = time.perf_counter()
     predictor.probabilities(images)
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - start
     return {"num_images": len(images), "rate": len(images) / seconds, "tta_views": subject.run.recipe.tta_views}
 
 

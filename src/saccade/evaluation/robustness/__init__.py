@@ -1,1 +1,1 @@
-"""Accuracy on corrupted images."""
+"""Robustness: accuracy on corrupted images."""

@@ -1,4 +1,4 @@
-"""measure_robustness: how a run's accuracy falls as images get worse."""
+"""Robustness: accuracy of a run on corrupted images."""
 
 from __future__ import annotations
 
@@ -15,56 +15,58 @@ from saccade.data.dataset import SPLIT_NAMES, Split, SplitName
 from saccade.data.fixes import read_fixes
 from saccade.data.progress import counting
 from saccade.errors import EvaluationError
-from saccade.evaluation.evaluate import find_subject
+from saccade.evaluation.evaluate import load_evaluation_split
 from saccade.evaluation.metrics import wilson_interval
 from saccade.evaluation.robustness.corruptions import CORRUPTIONS, STRENGTHS
 from saccade.inference.predictor import Predictor
 from saccade.plotting.figure import save_figure
+from saccade.plotting.robustness_plots import draw_robustness
 from saccade.runs.results import ROBUSTNESS_FILES
 from saccade.runs.run import Run
+from saccade.sanitize import printable
 
-# Pixels of the images that are held at once; in float32, which some corruptions compute in, twelve bytes each.
+# Maximum number of pixels in memory at once. Some corruptions compute in float32, with twelve bytes per pixel.
 _PIXELS_AT_ONCE = 1000 * 32 * 32
 
 
 @dataclass(frozen=True)
-class Corrupted:
-    """A run's accuracy under one corruption.
+class CorruptionAccuracy:
+    """Accuracy of a run under one corruption.
 
     Attributes:
-        name: of the corruption.
-        what: what its amounts are, in words with their unit.
-        amounts: of the strengths 1 to 5.
-        accuracies: at the strengths 1 to 5, 0 to 1.
-        intervals: 95% Wilson intervals of these.
+        name: name of the corruption.
+        unit: meaning and unit of the amounts, in words.
+        amounts: amounts of the strengths 1 to 5.
+        accuracies: accuracies at the strengths 1 to 5, 0 to 1.
+        intervals: 95% Wilson intervals of the accuracies.
     """
 
     name: str
-    what: str
+    unit: str
     amounts: tuple[float, ...]
     accuracies: tuple[float, ...]
     intervals: tuple[tuple[float, float], ...]
 
     @property
     def mean(self) -> float:
-        """The mean accuracy over the strengths."""
+        """Mean accuracy over the strengths."""
         return statistics.fmean(self.accuracies)
 
 
 @dataclass(frozen=True)
 class Robustness:
-    """How a run's accuracy falls as images get worse.
+    """Result of a robustness measurement.
 
     Attributes:
-        run: the run directory.
+        run: run directory.
         data_name: short name of the data.
-        split: the split that was scored.
-        n: images scored, each once as it is and once in each strength of each corruption.
-        accuracy: on the images as they are, 0 to 1.
-        accuracy_interval: 95% Wilson interval of it.
-        corruptions: the accuracy under each.
-        notes: sentences that whoever reads the numbers should know.
-        files: what was written, absolute paths.
+        split: name of the split.
+        n: number of images, each scored unchanged and in every strength of every corruption.
+        accuracy: accuracy on the unchanged images, 0 to 1.
+        accuracy_interval: 95% Wilson interval of the accuracy.
+        corruptions: accuracy under each corruption.
+        notes: notes for readers of the numbers.
+        files: absolute paths of the written files.
     """
 
     run: Path
@@ -73,7 +75,7 @@ class Robustness:
     n: int
     accuracy: float
     accuracy_interval: tuple[float, float]
-    corruptions: tuple[Corrupted, ...]
+    corruptions: tuple[CorruptionAccuracy, ...]
     notes: tuple[str, ...]
     files: tuple[Path, ...]
 
@@ -83,11 +85,11 @@ class Robustness:
 
     @property
     def mean(self) -> float:
-        """The mean accuracy over all corruptions and strengths."""
+        """Mean accuracy over all corruptions and strengths."""
         return statistics.fmean(corrupted.mean for corrupted in self.corruptions)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain values that JSON can hold."""
+        """Return the result as values that JSON can represent."""
         return {
             "run": str(self.run),
             "data": self.data_name,
@@ -98,7 +100,7 @@ class Robustness:
             "mean_corrupted_accuracy": self.mean,
             "corruptions": {
                 corrupted.name: {
-                    "amount_is": corrupted.what,
+                    "amount_is": corrupted.unit,
                     "amounts": list(corrupted.amounts),
                     "accuracies": list(corrupted.accuracies),
                     "intervals": [list(interval) for interval in corrupted.intervals],
@@ -120,21 +122,22 @@ def measure_robustness(
     strict: bool = False,
     progress: bool = False,
 ) -> Robustness:
-    """Scores a run on images that are made worse in seven ways and five strengths.
+    """Measure the accuracy of a run under seven corruptions in five strengths.
 
-    The images are corrupted as the run's rule has made them, at its size. `robustness.json` and `robustness.png` are
-    written into the run; their names say so, as those of `evaluate` do, where it was not the run's own test split.
+    The images are corrupted after the preprocessing of the run, at the run's image size. The files `robustness.json`
+    and `robustness.png` are written into the run. For data or a split other than the run's own test split, the file
+    names get a suffix, as the files of `evaluate` do.
 
     Args:
         run: a run or its directory.
-        data: a name or a path. None: what the run was trained on.
+        data: a name or a path. None: the data of the training.
         split: as for `evaluate`.
         fixes: as for `evaluate`.
-        strict: fail if an image of the data can't be read.
-        progress: whether to show on stderr how far it is.
+        strict: raise an error if an image of the data can't be read.
+        progress: show progress on stderr.
 
     Raises:
-        RunError: no run there, or a damaged one.
+        RunError: the run is missing or damaged.
         DataError: the data can't be used.
         EvaluationError: as for `evaluate`.
     """
@@ -142,62 +145,63 @@ def measure_robustness(
     if split not in SPLIT_NAMES:
         raise EvaluationError(f"there is no split '{split}'", expected=f"one of {', '.join(SPLIT_NAMES)}")
     applied = None if fixes is None else read_fixes(fixes)
-    subject = find_subject(run, data, split, fixes=applied, progress=progress)
+    run_split = load_evaluation_split(run, data, split, fixes=applied, progress=progress)
     if strict:
-        subject.dataset.require_all()
+        run_split.dataset.require_all()
     predictor = Predictor.from_run(run)
-    plain, correct = count_correct(predictor, subject.images, progress=progress)
-    n, mark = len(subject.images), subject.file_suffix
+    clean, corrupted = count_correct(predictor, run_split.images, progress=progress)
+    n = len(run_split.images)
     robustness = Robustness(
         run=run.path.resolve(),
-        data_name=subject.dataset.name,
+        data_name=run_split.dataset.name,
         split=split,
         n=n,
-        accuracy=plain / n,
-        accuracy_interval=wilson_interval(plain, n),
+        accuracy=clean / n,
+        accuracy_interval=wilson_interval(clean, n),
         corruptions=tuple(
-            Corrupted(
+            CorruptionAccuracy(
                 name=corruption.name,
-                what=corruption.what,
+                unit=corruption.unit,
                 amounts=corruption.amounts,
                 accuracies=tuple(int(count) / n for count in counts),
                 intervals=tuple(wilson_interval(int(count), n) for count in counts),
             )
-            for corruption, counts in zip(CORRUPTIONS, correct, strict=True)
+            for corruption, counts in zip(CORRUPTIONS, corrupted, strict=True)
         ),
-        notes=subject.notes,
-        files=tuple(run.path.resolve() / f"{stem}{mark}{suffix}" for stem, suffix in ROBUSTNESS_FILES),
+        notes=run_split.notes,
+        files=tuple(run.path.resolve() / f"{stem}{run_split.file_suffix}{suffix}" for stem, suffix in ROBUSTNESS_FILES),
     )
     _write(run, robustness)
     return robustness
 
 
 def count_correct(predictor: Predictor, images: Split, *, progress: bool = False) -> tuple[int, NDArray[np.int64]]:
-    """Counts correct predictions, a bounded number of images in memory at once.
+    """Count correct predictions on unchanged and on corrupted images, with bounded memory.
 
     Args:
-        predictor: that answers.
-        images: what it is asked; they are read once.
-        progress: whether to show on stderr how far it is.
+        predictor: predictor of the run.
+        images: images of the split; each image is read once.
+        progress: show progress on stderr.
 
     Returns:
-        Correct predictions to the images as they are, and int64 [corruptions, strengths] to the corrupted ones.
+        Number of correct predictions on the unchanged images, and numbers on the corrupted images, int64
+        [corruptions, strengths].
     """
     _, height, width, _ = images.store.shape
     step = max(1, _PIXELS_AT_ONCE // (height * width))
-    plain, correct = 0, np.zeros((len(CORRUPTIONS), len(STRENGTHS)), np.int64)
+    clean, correct = 0, np.zeros((len(CORRUPTIONS), len(STRENGTHS)), np.int64)
     total = len(images) * (1 + correct.size)
     with counting("scoring", total=total, unit="images", shown=progress) as bar:
         for start in range(0, len(images), step):
             chunk = slice(start, start + step)
-            taken, labels, rows = images.take(chunk), images.labels[chunk], images.rows[chunk]
-            plain += _count_correct(predictor, taken, labels)
+            pixels, labels, rows = images.take(chunk), images.labels[chunk], images.rows[chunk]
+            clean += _count_correct(predictor, pixels, labels)
             bar.update(len(labels))
-            for place in np.ndindex(correct.shape):
-                corrupted = CORRUPTIONS[place[0]](taken, STRENGTHS[place[1]], rows)
-                correct[place] += _count_correct(predictor, corrupted, labels)
+            for kind, strength in np.ndindex(correct.shape):
+                corrupted = CORRUPTIONS[kind](pixels, STRENGTHS[strength], rows)
+                correct[kind, strength] += _count_correct(predictor, corrupted, labels)
                 bar.update(len(labels))
-    return plain, correct
+    return clean, correct
 
 
 def _count_correct(predictor: Predictor, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> int:
@@ -205,9 +209,14 @@ def _count_correct(predictor: Predictor, images: NDArray[np.uint8], labels: NDAr
 
 
 def _write(run: Run, robustness: Robustness) -> None:
-    from saccade.evaluation.robustness.robustness_plots import draw_robustness
-
     numbers, plot = (path.name for path in robustness.files)
     run.write_json(numbers, robustness.to_dict())
+    name = printable(robustness.data_name)
+    figure = draw_robustness(
+        f"{name}, {robustness.split}: accuracy on corrupted images (n = {robustness.n:,})",
+        [corrupted.name for corrupted in robustness.corruptions],
+        np.array([(robustness.accuracy, *corrupted.accuracies) for corrupted in robustness.corruptions]),
+        np.array([(robustness.accuracy_interval, *corrupted.intervals) for corrupted in robustness.corruptions]),
+    )
     with run.place(plot) as path:
-        save_figure(draw_robustness(robustness), path)
+        save_figure(figure, path)
