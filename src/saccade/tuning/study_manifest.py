@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+from filelock import FileLock
 from pydantic import BaseModel, ConfigDict
 
 from saccade.atomic_io import TEMPORARY, next_free_folder, write_json
 from saccade.data.dataset import Dataset, Preprocessing, Split
 from saccade.errors import TuningError
-from saccade.file_lock import locked
 from saccade.named_paths import out_path
 from saccade.recipes import Recipe
 from saccade.recipes.search_space import Choices, Range
@@ -75,7 +75,7 @@ class TuningRecord(BaseModel):
 @contextmanager
 def study_lock(folder: Path) -> Iterator[None]:
     """Holds what all processes of a study take for a moment when they claim or conclude a trial."""
-    with locked(folder / _LOCK):
+    with FileLock(folder / _LOCK):
         yield
 
 
