@@ -7,6 +7,7 @@ are nested, the tightest limit counts. Sources: https://docs.kernel.org/admin-gu
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import os
 import re
@@ -15,6 +16,17 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 _ROOT = Path("/")
+
+# Module of Python that some systems lack -> what Saccade does not do there.
+_PROTECTIONS = {
+    "fcntl": "processes that use the cache at the same time do not lock its entries",
+    "resource": "memory and time of decoding an image are not limited",
+}
+
+
+def missing_protections() -> list[str]:
+    """Return a clause on each protection that this system does not offer; Windows has neither `fcntl` nor `resource`."""
+    return [text for module, text in _PROTECTIONS.items() if importlib.util.find_spec(module) is None]
 
 
 def usable_cores(root: Path = _ROOT) -> int:

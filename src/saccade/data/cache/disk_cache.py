@@ -9,7 +9,6 @@ time of its file `entry.json`, which is when the entry was last used. Once all e
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import re
 import shutil
@@ -23,6 +22,11 @@ from pathlib import Path
 
 from saccade.errors import DataError
 from saccade.typed_json import from_json, to_json
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 DEFAULT_LIMIT = 20_000_000_000
 """Bytes."""
@@ -208,7 +212,7 @@ def in_use(path: Path) -> Iterator[None]:
 
     An array that is memory-mapped needs no such care: it stays readable when its file is removed.
     """
-    with _locked(path, fcntl.LOCK_SH):
+    with _locked(path, shared=True):
         yield
 
 
@@ -245,7 +249,7 @@ def _shrink(keep_path: Path) -> None:
 
 def _remove_unused(path: Path) -> bool:
     try:
-        with _locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB):
+        with _locked(path, wait=False):
             remove_entry(path)
     except OSError:
         return False
@@ -254,19 +258,24 @@ def _remove_unused(path: Path) -> bool:
 
 def _remove_abandoned(place: Path) -> None:
     """Removes what processes left behind that were ended while they built: nobody holds its lock any more."""
+    if fcntl is None:
+        return
     for folder in place.iterdir():
         with suppress(OSError):
             if time.time() - folder.stat().st_mtime < _SECONDS_TO_LOCK:
                 continue
-            with _locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            with _locked(folder, wait=False):
                 shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
-def _locked(folder: Path, how: int = fcntl.LOCK_EX) -> Iterator[None]:
+def _locked(folder: Path, *, shared: bool = False, wait: bool = True) -> Iterator[None]:
+    if fcntl is None:
+        yield
+        return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, how)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
         yield
     finally:
         os.close(descriptor)

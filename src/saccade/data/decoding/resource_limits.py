@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import resource
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 BYTES_A_PIXEL = 4.5
 """What decoding may take for each pixel that the cap allows, beside the process itself: 450 MB for 100 megapixels.
@@ -18,6 +22,8 @@ MOST_SECONDS = 10
 
 def bound_memory(max_pixels: int) -> None:
     """Bounds this process (`RLIMIT_AS`) to the memory that it takes now and `BYTES_A_PIXEL`, where the system can."""
+    if resource is None:
+        return
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
     except OSError:
@@ -33,6 +39,9 @@ def bounded_time() -> Iterator[None]:
 
     By the signal's own action and not by a handler in Python, which would wait for the decoder's C code to return.
     """
+    if not hasattr(signal, "setitimer"):  # Windows
+        yield
+        return
     signal.setitimer(signal.ITIMER_PROF, MOST_SECONDS)
     try:
         yield
