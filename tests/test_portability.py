@@ -7,6 +7,10 @@ import sys
 import pytest
 
 WITHOUT_MODULES = 'import sys\nsys.modules["fcntl"] = sys.modules["resource"] = None\n'
+WARNING = (
+    "warning: on this system processes that use the cache at the same time do not lock its entries; "
+    "memory and time of decoding an image are not limited"
+)
 SMALL = ("--recipe", "folder", "--epochs", "1", "--batch-size", "64", "--set", "image_size=16")
 
 
@@ -36,10 +40,7 @@ def test_train_evaluate_and_predict_without_fcntl_and_resource(saccade, tiny_fol
         assert ended.returncode == 0, ended.stderr
         assert expected in ended.stdout + ended.stderr
         warnings = [line for line in ended.stderr.splitlines() if line.startswith("warning: on this system")]
-        assert warnings == [
-            "warning: on this system processes that use the cache at the same time do not lock its entries; "
-            "memory and time of decoding an image are not limited"
-        ]
+        assert warnings == [WARNING]
 
 
 def test_nothing_is_missing_here(capfd):

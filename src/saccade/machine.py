@@ -25,7 +25,7 @@ _PROTECTIONS = {
 
 
 def missing_protections() -> list[str]:
-    """Return a clause on each protection that this system does not offer; Windows has neither `fcntl` nor `resource`."""
+    """Return a clause on each protection that this system lacks: Windows has neither `fcntl` nor `resource`."""
     return [text for module, text in _PROTECTIONS.items() if importlib.util.find_spec(module) is None]
 
 

@@ -16,7 +16,6 @@ from saccade.atomic_io import next_free_folder
 from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.data.splits import in_order, splits_of
 from saccade.errors import DataError, RunError
-from saccade.experiments.eta import log_message
 from saccade.experiments.fold_assignment import deal_folds
 from saccade.experiments.fold_interval import fold_interval
 from saccade.experiments.manifest import Plan, images_key, is_begun, keep_to
@@ -24,6 +23,7 @@ from saccade.experiments.train_and_predict import train_and_predict
 from saccade.inference.predictor import Predictor
 from saccade.keras_loading import require_keras_settings
 from saccade.named_paths import out_path
+from saccade.progress import log_message
 from saccade.recipes import Recipe
 from saccade.runs.create import check_free
 from saccade.runs.cv_record import Fold, FoldsRecord

@@ -16,7 +16,7 @@ from saccade.atomic_io import atomic_write, next_free_folder, write_json
 from saccade.data.dataset import Dataset, Split
 from saccade.data.splits import splits_of
 from saccade.errors import DataError, RunError
-from saccade.experiments.eta import in_words, log_message, seconds_left
+from saccade.experiments.eta import in_words, seconds_left
 from saccade.experiments.fold_assignment import growing_order
 from saccade.experiments.learning_curve_plots import draw_curve
 from saccade.experiments.learning_curve_result import LearningCurve, curve_of
@@ -26,6 +26,7 @@ from saccade.experiments.train_and_predict import train_and_predict
 from saccade.keras_loading import require_keras_settings
 from saccade.named_paths import out_path
 from saccade.plotting.figure import save_figure
+from saccade.progress import log_message
 from saccade.recipes import Recipe
 from saccade.runs.lock import locked_for_training
 from saccade.runs.predictions import Predictions

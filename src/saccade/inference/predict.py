@@ -14,7 +14,6 @@ from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.data.decoding.decode_files import decode_files
 from saccade.data.decoding.image_files import DecodedChunk
 from saccade.data.load import load_with_preprocessing
-from saccade.data.progress import Progress, counting
 from saccade.errors import DataError, RunError, is_whole_number, number_in_words
 from saccade.inference.image_inputs import DatasetImage, FoundImages, find_images, image_sources
 from saccade.inference.load_model import open_model
@@ -22,6 +21,7 @@ from saccade.inference.model_file import ModelFile
 from saccade.inference.onnx_model import MOST_IMAGES, light_model
 from saccade.inference.selective_prediction import Abstention, abstention_of
 from saccade.inference.top_k import ClassProbability, Responder
+from saccade.progress import Progress, counting
 from saccade.runs.run import Run
 from saccade.runs.run_split import load_run_split
 from saccade.sanitize import printable, shortened

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from saccade.data.dataset import SPLIT_NAMES, Split, SplitName
 from saccade.data.fixes import read_fixes
-from saccade.data.progress import counting
 from saccade.errors import EvaluationError
 from saccade.evaluation.evaluate import find_subject
 from saccade.evaluation.metrics import wilson_interval
 from saccade.evaluation.robustness.corruptions import CORRUPTIONS, STRENGTHS
 from saccade.inference.predictor import Predictor
 from saccade.plotting.figure import save_figure
+from saccade.progress import counting
 from saccade.runs.results import ROBUSTNESS_FILES
 from saccade.runs.run import Run
 

@@ -1,4 +1,4 @@
-"""Progress on standard error: a bar on a terminal, a plain line now and then elsewhere."""
+"""Progress on stderr: messages, and a count that is a bar on a terminal and a line every ten seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -8,14 +8,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from saccade.sanitize import printable
+
 _SECONDS_BETWEEN_LINES = 10.0
 
 
+def log_message(text: str, *, shown: bool = True) -> None:
+    """Write a message of one or more lines to stderr, with control characters escaped; nothing if not `shown`."""
+    if shown:
+        sys.stderr.write(f"{printable(text, lines=True)}\n")
+        sys.stderr.flush()
+
+
 class Progress(Protocol):
-    """Counts what is done."""
+    """A count of finished units of work."""
 
     def update(self, n: int) -> object:
-        """Adds n to what is done."""
+        """Add `n` units to the count."""
 
 
 class _NoProgress:
@@ -24,7 +33,7 @@ class _NoProgress:
 
 
 NO_PROGRESS: Progress = _NoProgress()
-"""Shows nothing."""
+"""A count that is not displayed."""
 
 
 class _Lines:
@@ -41,19 +50,18 @@ class _Lines:
             self.write()
 
     def write(self) -> None:
-        sys.stderr.write(f"{self._label}: {self._done:,} of {self._total:,} {self._unit}\n")
-        sys.stderr.flush()
+        log_message(f"{self._label}: {self._done:,} of {self._total:,} {self._unit}")
 
 
 @contextmanager
 def counting(label: str, *, total: int, unit: str, shown: bool) -> Iterator[Progress]:
-    """Shows how much of `total` is done, on standard error; shows nothing if not `shown`.
+    """Display on stderr how many of `total` units are finished; nothing if not `shown`.
 
     Args:
-        label: what is being done, such as "decoding".
-        total: how many units there are.
-        unit: what is counted, such as "images".
-        shown: whether to show anything.
+        label: the work, such as "decoding".
+        total: number of units.
+        unit: noun for the units, such as "images".
+        shown: whether to display the count.
     """
     if not shown:
         yield NO_PROGRESS
