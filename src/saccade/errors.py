@@ -35,16 +35,25 @@ class SaccadeError(Exception):
         expected: what was expected instead, if that helps.
         found: what was found.
         remedy: what to do about it.
+        code: a name for the problem, such as "one-class", by which programs distinguish errors of one class; "" where
+            no program does.
     """
 
     def __init__(
-        self, problem: str, *, expected: str | None = None, found: str | None = None, remedy: str | None = None
+        self,
+        problem: str,
+        *,
+        expected: str | None = None,
+        found: str | None = None,
+        remedy: str | None = None,
+        code: str = "",
     ) -> None:
         super().__init__(problem)
         self.problem = problem
         self.expected = expected
         self.found = found
         self.remedy = remedy
+        self.code = code
 
     def __str__(self) -> str:
         lines = [self.problem]

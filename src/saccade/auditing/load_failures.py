@@ -10,28 +10,28 @@ from saccade.errors import DataError
 from saccade.sanitize import printable
 
 _SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test"})
-_KINDS = (
-    ("is empty", "empty-folder", "put the images in as CLASS/image, or train/CLASS/image and test/CLASS/image"),
-    ("there are no classes", "no-classes", "make a folder for each class and sort the images into them"),
-    ("only one class", "one-class", "add a folder with images that do not belong to the class, such as 'other'"),
-    ("other classes than", "class-missing", "give every split the same class folders"),
-    ("has no images", "class-empty", "add images to the folder, or remove it"),
-    ("no image of the class", "class-unreadable", "mend or replace its files, or remove the class"),
-    ("no image of the", "split-unreadable", "mend or replace its files"),
-    ("two folders stand for", "split-twice", "move the images of one into the other"),
-    ("no images to train with", "no-training-split", "rename the folder to train with to 'train'"),
-)
+# Code of an error, which is the kind of the finding too -> the fix where the error names none.
+_FIXES = {
+    "empty-folder": "put the images in as CLASS/image, or train/CLASS/image and test/CLASS/image",
+    "no-classes": "make a folder for each class and sort the images into them",
+    "one-class": "add a folder with images that do not belong to the class, such as 'other'",
+    "class-missing": "give every split the same class folders",
+    "class-empty": "add images to the folder, or remove it",
+    "class-unreadable": "mend or replace its files, or remove the class",
+    "split-unreadable": "mend or replace its files",
+    "split-twice": "move the images of one into the other",
+    "no-training-split": "rename the folder to train with to 'train'",
+}
 
 
 def unusable_finding(data: str | Path, error: DataError) -> Finding:
     """The finding for data that `load` refuses, with the fix as exact as the error and the folders allow."""
-    kind, fix = next(
-        ((kind, fix) for words, kind, fix in _KINDS if words in error.problem),
-        ("unusable", "mend what the sentence says"),
-    )
+    kind = error.code if error.code in _FIXES else "unusable"
     summary = error.problem + (f": {error.found}" if error.found else "")
     renames = _renames(Path(data)) if kind == "class-missing" else []
-    return Finding(kind, "error", summary, "; ".join(renames) or error.remedy or fix)
+    return Finding(
+        kind, "error", summary, "; ".join(renames) or error.remedy or _FIXES.get(kind, "mend what the sentence says")
+    )
 
 
 def _renames(root: Path) -> list[str]:

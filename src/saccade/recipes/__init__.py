@@ -9,6 +9,7 @@ from saccade.recipes.registry import (
     REGISTRY,
     default_recipe_name,
     default_recipe_reason,
+    default_recipes_summary,
     get_entry,
     get_recipe,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "Recipe",
     "default_recipe_name",
     "default_recipe_reason",
+    "default_recipes_summary",
     "get_entry",
     "get_recipe",
 ]

@@ -342,8 +342,8 @@ def _in_words(value: object) -> str:
 
 
 def _bad_value(error: ValidationError) -> RecipeError:
-    first = error.errors(include_url=False, include_context=False)[0]
-    message = first["msg"].removeprefix("Value error, ")
+    first = error.errors(include_url=False)[0]
+    message = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"]
     if not first["loc"]:
         return RecipeError(message)
     key = str(first["loc"][0])

@@ -177,6 +177,6 @@ def _check_readable(listing: Listing, found: Sequence[FoundImage], unreadable: S
     with_images = {image.label for image in found if image.split == "train"}
     for label, name in enumerate(listing.class_names):
         if label not in with_images:
-            raise DataError(f"no image of the class {name!r} can be read", found=example)
+            raise DataError(f"no image of the class {name!r} can be read", found=example, code="class-unreadable")
     for split in sorted({image.split for image in listing.images} - {image.split for image in found}):
-        raise DataError(f"no image of the {split} split can be read", found=example)
+        raise DataError(f"no image of the {split} split can be read", found=example, code="split-unreadable")

@@ -155,13 +155,18 @@ def _splits_by_name(root: Path, folders: Sequence[str]) -> dict[SplitName, str]:
     for name in folders:
         split = _SPLIT_FOLDERS[name.lower()]
         if split in by_split:
-            raise DataError(f"two folders stand for the {split} split", found=f"{by_split[split]} and {name} in {root}")
+            raise DataError(
+                f"two folders stand for the {split} split",
+                found=f"{by_split[split]} and {name} in {root}",
+                code="split-twice",
+            )
         by_split[split] = name
     if "train" not in by_split:
         raise DataError(
             "there are no images to train with",
             expected="a folder train beside the others",
             found=f"only {_listed(folders)} in {root}",
+            code="no-training-split",
         )
     return by_split
 
@@ -174,19 +179,22 @@ def _check_any(root: Path, folders: Sequence[str], files: Sequence[str]) -> None
     if folders:
         return
     if not files:
-        raise DataError(f"the folder {root} is empty", expected=_LAYOUT)
+        raise DataError(f"the folder {root} is empty", expected=_LAYOUT, code="empty-folder")
     raise DataError(
         f"there are no classes in {root}",
         expected=f"a folder for each class: {_LAYOUT}",
         found=f"{counted(len(files), 'file')} and no folder",
         remedy="sort the images into one folder for each class",
+        code="no-classes",
     )
 
 
 def _checked_classes(root: Path, splits: Mapping[SplitName, Mapping[str, str]]) -> tuple[str, ...]:
     names = sorted(splits["train"])
     if not names:
-        raise DataError(f"there are no classes in {root}", expected=f"a folder for each class: {_LAYOUT}")
+        raise DataError(
+            f"there are no classes in {root}", expected=f"a folder for each class: {_LAYOUT}", code="no-classes"
+        )
     for split, classes in splits.items():
         missing, extra = _listed(set(names) - set(classes)), _listed(set(classes) - set(names))
         if missing or extra:
@@ -195,10 +203,14 @@ def _checked_classes(root: Path, splits: Mapping[SplitName, Mapping[str, str]]) 
                 f"the {split} split has other classes than the training split",
                 expected=f"the same folders in both: {_listed(names)}",
                 found=f"in {split}, {'; '.join(differences)}",
+                code="class-missing",
             )
     if len(names) == 1:
         raise DataError(
-            f"there is only one class in {root}", expected="at least two classes to tell apart", found=names[0]
+            f"there is only one class in {root}",
+            expected="at least two classes to tell apart",
+            found=names[0],
+            code="one-class",
         )
     return tuple(names)
 
@@ -209,6 +221,7 @@ def _class_without_images(name: str, root: Path) -> DataError:
         expected=f"at least one image in each class folder of {root}",
         found="a folder without images",
         remedy="add images to it, or remove the folder",
+        code="class-empty",
     )
 
 
