@@ -40,20 +40,6 @@ def atomic_write(target: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def next_free_folder(parent: Path, stem: str) -> Path:
-    """Makes the first folder `<stem>-<n>`, counted from 1, that is not there yet; two processes never get the same."""
-    parent.mkdir(parents=True, exist_ok=True)
-    number = 1
-    while True:
-        path = parent / f"{stem}-{number}"
-        try:
-            path.mkdir()
-        except FileExistsError:
-            number += 1
-        else:
-            return path
-
-
 def flush(path: Path) -> None:
     """Has the system bring a file's contents, or a folder's list of names, to the disk (`fsync`)."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -47,7 +47,7 @@ def peak_memory_mb() -> int | None:
     Returns:
         None where the system does not measure it.
     """
-    if resource is None:
+    if not resource:
         return None
     kilobytes_or_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return kilobytes_or_bytes * (1 if sys.platform == "darwin" else 1024) // 10**6

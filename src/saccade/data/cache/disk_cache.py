@@ -258,7 +258,7 @@ def _remove_unused(path: Path) -> bool:
 
 def _remove_abandoned(place: Path) -> None:
     """Removes what processes left behind that were ended while they built: nobody holds its lock any more."""
-    if fcntl is None:
+    if not fcntl:
         return
     for folder in place.iterdir():
         with suppress(OSError):
@@ -270,7 +270,7 @@ def _remove_abandoned(place: Path) -> None:
 
 @contextmanager
 def _locked(folder: Path, *, shared: bool = False, wait: bool = True) -> Iterator[None]:
-    if fcntl is None:
+    if not fcntl:
         yield
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -22,7 +22,7 @@ MOST_SECONDS = 10
 
 def bound_memory(max_pixels: int) -> None:
     """Bounds this process (`RLIMIT_AS`) to the memory that it takes now and `BYTES_A_PIXEL`, where the system can."""
-    if resource is None:
+    if not resource:
         return
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[0])

@@ -17,7 +17,7 @@ from saccade.errors import DataError, EvaluationError, RunError
 from saccade.evaluation.compare.comparison import Comparison
 from saccade.evaluation.compare.comparison_plots import MOST_IMAGES, draw_comparison, draw_differences
 from saccade.evaluation.compare.paired_predictions import PairedPredictions
-from saccade.named_paths import out_path
+from saccade.output_folders import numbered, require_free
 from saccade.plotting.figure import save_figure
 from saccade.runs.run import Run
 from saccade.runs.run_split import load_run_split
@@ -104,21 +104,10 @@ def free_directory(out: str | Path | None) -> Path:
     """The directory that a comparison will be, not made yet: nothing is overwritten.
 
     Raises:
-        RunError: `out` exists already.
+        RunError: `out` exists already and is not empty.
     """
-    path = out_path(out, RunError)
-    if path is not None:
-        if path.exists():
-            raise RunError(
-                f"'{out}' exists already; a comparison is never overwritten",
-                expected="a directory that does not exist yet",
-                remedy="name another one with --out, or leave --out away: comparisons are then numbered",
-            )
-        return path
-    number = 1
-    while (_HOME / str(number)).exists():
-        number += 1
-    return _HOME / str(number)
+    require_free(out, RunError, plural="comparisons")
+    return next(path for path in numbered(_HOME, "") if not path.exists()) if out is None else Path(out)
 
 
 def write_comparison(comparison: Comparison, images: DifferingImages, directory: Path) -> None:
