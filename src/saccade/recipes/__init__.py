@@ -1,4 +1,4 @@
-"""The recipes: Recipe, a frozen value, and the named ones, one a file."""
+"""Recipes: the frozen value Recipe, and the named recipes, one a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which recipes there are, by name, and which one is taken when none is named."""
+"""The named recipes, and the default recipe for a size of images."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _DEFAULT_FOR = {"fast": "up to 64x64 pixels", "folder": "above 64x64 pixels", "q
 
 
 def get_entry(name: str) -> Entry:
-    """The named recipe with what it says of itself.
+    """Return the entry of a named recipe.
 
     Raises:
-        RecipeError: there is no recipe of that name; the nearest is named.
+        RecipeError: there is no recipe of that name; the error suggests the nearest name.
     """
     if not isinstance(name, str):
         raise RecipeError(
@@ -41,10 +41,10 @@ def get_entry(name: str) -> Entry:
 
 
 def get_recipe(name: str) -> Recipe:
-    """The settings of a named recipe.
+    """Return the settings of a named recipe.
 
     Raises:
-        RecipeError: there is no recipe of that name; the nearest is named.
+        RecipeError: there is no recipe of that name; the error suggests the nearest name.
     """
     return get_entry(name).recipe
 
