@@ -1,6 +1,6 @@
 """Saccade: from images in class folders to a trained, measured, saved classifier.
 
-The commands are functions and what they return are values:
+The commands are functions that return values:
 
     import saccade
 
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from saccade.tuning.result import Tuning
     from saccade.tuning.tune import tune
 
-# Public name -> the module that defines it; loaded when the name is first used (PEP 562).
+# Public name -> module that defines it, which is loaded when the name is first used (PEP 562).
 _HOMES = {
     "Audit": "saccade.auditing.findings",
     "Client": "saccade.deploy.client",

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, and outlast a power cut once they are there."""
+"""Atomic writes: a file or folder appears whole or not at all, and outlasts a power cut once it has appeared."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 TEMPORARY = ".tmp-"
-"""What the names of unfinished files and folders begin with."""
+"""Prefix of the names of unfinished files and folders."""
 
 
 @contextmanager
 def atomic_write(target: Path) -> Iterator[Path]:
-    """Gives a temporary path beside `target`, with its suffixes; what is written there is moved to `target` at the end.
+    """Yield a temporary path beside `target`, with the suffixes of `target`; rename it to `target` at the end.
 
-    What was written is brought to the disk before it is moved, and the move after it. If the block raises, the
+    The contents are flushed to the disk before the renaming, and the renaming after it. If the block raises, the
     temporary file or folder is removed and `target` stays as it was.
     """
     temporary = target.with_name(f"{TEMPORARY}{os.getpid()}-{target.name}")
@@ -40,22 +40,8 @@ def atomic_write(target: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def next_free_folder(parent: Path, stem: str) -> Path:
-    """Makes the first folder `<stem>-<n>`, counted from 1, that is not there yet; two processes never get the same."""
-    parent.mkdir(parents=True, exist_ok=True)
-    number = 1
-    while True:
-        path = parent / f"{stem}-{number}"
-        try:
-            path.mkdir()
-        except FileExistsError:
-            number += 1
-        else:
-            return path
-
-
 def flush(path: Path) -> None:
-    """Has the system bring a file's contents, or a folder's list of names, to the disk (`fsync`)."""
+    """Flush the contents of a file, or the list of names in a folder, to the disk (`fsync`)."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -64,13 +50,13 @@ def flush(path: Path) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes a value as JSON."""
+    """Write a value as JSON."""
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def write_rows(path: Path, fields: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Writes rows as CSV under these fields."""
+    """Write rows as CSV, under a header of the fields."""
     with atomic_write(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, fields, lineterminator="\n")
         writer.writeheader()
@@ -78,7 +64,7 @@ def write_rows(path: Path, fields: Sequence[str], rows: Sequence[Mapping[str, An
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], notes: Mapping[str, str] | None = None) -> None:
-    """Writes named arrays as safetensors, with notes by name."""
+    """Write named arrays as safetensors, with metadata of named notes."""
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     with atomic_write(path) as temporary:
         temporary.write_bytes(save(contiguous, None if notes is None else dict(notes)))

@@ -1,7 +1,7 @@
-"""The tree of errors: each says what was expected, what was found and what to do. Imports nothing.
+"""Error classes. An error names the problem, what was expected, what was found and what to do.
 
-Whatever Saccade refuses to do for a reason that its user can mend is a `SaccadeError`; the command line prints it
-without a traceback and exits with 1. Anything else that is raised is a fault of Saccade's.
+An error that the user can correct is a `SaccadeError`: the command line prints it without a traceback and exits with
+code 1. Any other exception is a defect of Saccade.
 """
 
 from __future__ import annotations
@@ -11,31 +11,32 @@ from typing import TypeGuard
 
 
 def type_in_words(value: object) -> str:
-    """The type of a value that should have another type, for `found`: no contents, which may be long or private."""
+    """Return the type of a value in words, for `found`, without the contents, which may be long or private."""
     kind = type(value)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     return f"a value of the type {name}"
 
 
 def is_whole_number(value: object) -> TypeGuard[int]:
-    """Whether a value counts something: an integer of Python or NumPy, and no truth value."""
+    """Return whether a value is an integer of Python or NumPy, and not a bool."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def number_in_words(value: object) -> str:
-    """What was given instead of the number that is expected, for `found`: a number, or the type of something else."""
+    """Return a value in words, for `found` where a number is expected: the number, or the type of another value."""
     return str(value) if isinstance(value, Real) else type_in_words(value)
 
 
 class SaccadeError(Exception):
-    """Something that the user can mend.
+    """An error that the user can correct.
 
     Args:
-        problem: one plain sentence saying what is wrong.
-        expected: what was expected instead, if that helps.
-        found: what was found.
-        remedy: what to do about it.
-        code: name of the problem for programs, such as "class-empty"; None where no program needs one.
+        problem: one plain sentence on the problem.
+        expected: description of a valid input; None where that does not help.
+        found: description of the input; None where that does not help.
+        remedy: advice on the correction; None where there is none.
+        code: name of the problem, such as "one-class", by which code distinguishes errors of one class; "" where no
+            code does.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class SaccadeError(Exception):
         expected: str | None = None,
         found: str | None = None,
         remedy: str | None = None,
-        code: str | None = None,
+        code: str = "",
     ) -> None:
         super().__init__(problem)
         self.problem = problem
@@ -63,15 +64,15 @@ class SaccadeError(Exception):
 
 
 class DataError(SaccadeError):
-    """The images, or their arrangement in folders, can't be used."""
+    """Images, or an arrangement of images in folders, that can't be used."""
 
 
 class DataNotFoundError(DataError):
-    """Nothing of that name or at that path, or a download that can't be had."""
+    """Data of a name or at a path that does not exist, or a download that failed."""
 
 
 class ArchiveError(DataError):
-    """An archive that is damaged, or that would write where it must not, or too much."""
+    """An archive that is damaged, would write outside its folder, or is too large."""
 
 
 class ImageError(DataError):
@@ -83,28 +84,28 @@ class RecipeError(SaccadeError):
 
 
 class RunError(SaccadeError):
-    """A run directory that is missing, incomplete, damaged, or in the way."""
+    """A run directory that is missing, incomplete or damaged, or that would be overwritten."""
 
 
 class KerasError(SaccadeError):
-    """Keras can't be loaded, or is set up in a way that Saccade can't work with."""
+    """A Keras installation that can't be loaded, or a configuration of Keras that Saccade does not support."""
 
 
 class TrainingError(SaccadeError):
-    """A training that can't start with this data and this recipe, or that can't go on."""
+    """A training that can't start with its data and its recipe, or that can't continue."""
 
 
 class TuningError(SaccadeError):
-    """A tuning that can't start, or that is another one than it is asked to go on with."""
+    """A tuning that can't start, or that differs from the study that it should continue."""
 
 
 class EvaluationError(SaccadeError):
-    """An evaluation that would not mean what it says: other classes, a missing split, images left out."""
+    """An evaluation whose result would be misleading: other classes, a missing split, missing images."""
 
 
 class ExportError(SaccadeError):
-    """An export that failed or does not agree with its run; nothing is left behind."""
+    """An export that failed or that disagrees with its run; no file of it is left."""
 
 
 class ServerError(SaccadeError):
-    """A server that can't be reached, or that does not answer as one of Saccade's does."""
+    """A server that can't be reached, or whose responses are not those of a Saccade server."""

@@ -1,32 +1,26 @@
-"""Locks that several processes agree by. The system gives a lock back when its process ends, by `kill -9` too."""
+"""Exclusive locks between processes. The system releases the lock of a process that ends, also after `kill -9`."""
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import IO
+
+from filelock import FileLock, Timeout
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Holds the lock of this name, after waiting for whoever holds it."""
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def try_lock(path: Path) -> IO[str] | None:
-    """Takes the lock of this name unless somebody holds it.
+def try_lock(path: Path) -> ExitStack | None:
+    """Acquire the lock on a file, which is created where there is none, without waiting.
 
     Returns:
-        The open file that holds it until it is closed; None where another one does.
+        The held lock, which `close` or the end of a `with` block releases; None where another process holds the lock.
+
+    Raises:
+        OSError: the file can't be opened for writing.
     """
-    file = path.open("a")
+    lock = FileLock(path, blocking=False, thread_local=False)
+    held = ExitStack()
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
+        held.enter_context(lock)
+    except Timeout:
         return None
-    return file
+    return held

@@ -1,4 +1,4 @@
-"""Loads Keras while TensorFlow's notices, which no setting turns off and nobody can act on, stay off the terminal."""
+"""Loading of Keras without the start-up notices of TensorFlow, which no setting turns off."""
 
 from __future__ import annotations
 
@@ -15,40 +15,39 @@ from typing import Any
 from saccade.errors import KerasError
 from saccade.machine import library_threads
 
-# The notices that TensorFlow's C++ part writes to file descriptor 2 before its log level is read.
+# Notices that the C++ code of TensorFlow writes to file descriptor 2 before it reads its log level.
 _NOTICES = re.compile(
     rb"All log messages before absl::InitializeLog|oneDNN custom operations are on|optimized to use available CPU"
     rb"|To enable the following instructions|Could not find cuda drivers|Unable to register cu|computation placer"
     rb"|failed call to cuInit|CUDA_ERROR_NO_DEVICE|^fully_quantize: "
 )
 
-
-# What Keras imports if it is there, for parts of it that Saccade has no use for: a third of the time of its import.
+# Packages that Keras imports where they are installed and that Saccade does not need: a third of the import time.
 _UNUSED = ("pandas", "matplotlib", "sklearn", "IPython")
 _own_process = False
 
-# As Keras has them where nobody changed anything.
+# Default settings of Keras.
 _BACKEND, _FLOATX, _DATA_FORMAT, _EPSILON = "tensorflow", "float32", "channels_last", 1e-7
 
 
 def this_process_is_our_own() -> None:
-    """Says that nobody else uses Keras in this process, so that it may be loaded without what Saccade does not use."""
-    global _own_process  # noqa: PLW0603 - what it says is of the process
+    """Declare that no other code uses Keras in this process: Keras may then be loaded without unused packages."""
+    global _own_process  # noqa: PLW0603 - the state of the process
     _own_process = True
 
 
 def load_keras_quietly() -> None:
-    """Imports Keras and its backend and runs one operation, so that all start-up notices come now and are held back.
+    """Import Keras and its backend, and run one operation, with all start-up notices suppressed.
 
-    In a process of Saccade's own, Keras is set up as Saccade needs it, whatever the user's `keras.json` and environment
-    say. In a user's program Keras is left as it is, see `require_keras_settings`.
+    In a process of Saccade's own, Keras is configured as Saccade needs it, regardless of the user's `keras.json` and
+    environment. In a user's program the configuration of Keras stays, see `require_keras_settings`.
 
     Raises:
         KerasError: Keras can't be loaded.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if _own_process:
-        os.environ["KERAS_BACKEND"] = _BACKEND  # what this process starts inherits it
+        os.environ["KERAS_BACKEND"] = _BACKEND  # child processes inherit it
     with notices_held_back(), _hidden(_UNUSED if _own_process else ()):
         try:
             import keras
@@ -64,7 +63,7 @@ def load_keras_quietly() -> None:
 
 
 def _not_loaded(error: Exception) -> KerasError:
-    """Of a package that is not there, or of settings that Keras does not take."""
+    """Return the error for a missing package, or for settings that Keras rejects."""
     settings = f"Keras's configuration file {_configuration_file()}"
     if isinstance(error, ImportError):
         remedy = f"install the package; if KERAS_BACKEND or {settings} asks for it, set KERAS_BACKEND={_BACKEND}"
@@ -76,9 +75,9 @@ def _not_loaded(error: Exception) -> KerasError:
 
 
 def require_keras_settings() -> None:
-    """Refuses to build or load a model where the user's program has set up Keras in another way than Saccade needs.
+    """Check that the user's program has configured Keras as Saccade needs it to build or load a model.
 
-    His settings are not changed: what he builds afterward would be of other numbers than he asked for.
+    The settings of the program are not changed, because they also apply to the models that the program builds itself.
 
     Raises:
         KerasError: Keras runs on another backend than TensorFlow, or its floatx, dtype policy or image data format is
@@ -104,34 +103,34 @@ def require_keras_settings() -> None:
 
 
 def _changed_settings(config: Any) -> list[tuple[str, str, str]]:
-    """Name, value and the value that is needed, of each setting of Keras that has another one."""
+    """Return name, value and required value of each setting of Keras whose value is not the required one."""
     settings = [("floatx", config.floatx(), _FLOATX), ("image_data_format", config.image_data_format(), _DATA_FORMAT)]
-    # Keras makes its policy of floatx when it is first asked for, and keeps it from then on.
+    # Keras derives its dtype policy from floatx at the first use, and keeps the policy from then on.
     if config.floatx() == _FLOATX:
         settings.append(("dtype_policy", config.dtype_policy().name, _FLOATX))
     return [setting for setting in settings if setting[1] != setting[2]]
 
 
 def _configuration_file() -> Path:
-    """Where Keras looks for its settings."""
+    """Return the path of the configuration file of Keras."""
     return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "keras.json"
 
 
 def _keep_to_quota(backend: str) -> None:
-    """Has TensorFlow start as many threads as a container's quota of processor time allows, where there is one."""
+    """Limit the threads of TensorFlow to the processor quota of the container, where there is a quota."""
     threads = library_threads()
     if threads is None or backend != "tensorflow":
         return
     import tensorflow
 
-    with suppress(RuntimeError):  # TensorFlow is in use already, in whoever's program this is, and has its threads
+    with suppress(RuntimeError):  # the user's program has used TensorFlow already, so its threads are started
         tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
         tensorflow.config.threading.set_inter_op_parallelism_threads(threads)
 
 
 @contextmanager
 def _hidden(names: tuple[str, ...]) -> Iterator[None]:
-    """Lets packages seem not to be installed, those aside that are loaded already."""
+    """Make imports of packages fail, except of packages that are loaded already."""
     absent = [name for name in names if name not in sys.modules]
     sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None makes an import fail
     try:
@@ -142,18 +141,18 @@ def _hidden(names: tuple[str, ...]) -> Iterator[None]:
 
 
 def _is_no_advice_on_tracing(record: logging.LogRecord) -> bool:
-    """TensorFlow takes several trainings in one process for one function that is compiled again and again."""
+    """Return whether a log record is no advice on retracing, which TensorFlow gives after several trainings."""
     return "triggered tf.function retracing" not in record.getMessage()
 
 
 @contextmanager
 def notices_held_back() -> Iterator[None]:
-    """Collects what is written to file descriptor 2 and passes on, at the end, all lines but the known notices."""
+    """Hold back the output to file descriptor 2, and write its lines at the end without the known notices."""
     try:
         sys.stderr.flush()
         terminal = os.dup(2)
     except (AttributeError, OSError, ValueError):
-        # No standard error at all (a windowed program, a closed descriptor): nothing to keep clean.
+        # A process without stderr: a program with windows, or a closed descriptor.
         yield
         return
     with tempfile.TemporaryFile() as held:

@@ -1,12 +1,13 @@
-"""Processors and memory that this process may use. Every part of Saccade asks these functions.
+"""Processors, memory and protections of the system that are available to this process.
 
-In a container, the limits of its control groups (cgroup version 1 and 2) count, not the host's figures. Where groups
-are nested, the tightest limit counts. Sources: https://docs.kernel.org/admin-guide/cgroup-v2.html (`cpu.max`,
+In a container, the limits of its control groups (cgroup version 1 and 2) count, not the numbers of the host. Of nested
+groups, the tightest limit counts. Sources: https://docs.kernel.org/admin-guide/cgroup-v2.html (`cpu.max`,
 `memory.max`), https://docs.kernel.org/scheduler/sched-bwc.html (`cpu.cfs_quota_us`), and proc_pid_mountinfo(5).
 """
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import os
 import re
@@ -16,6 +17,17 @@ from pathlib import Path, PurePosixPath
 
 _ROOT = Path("/")
 
+# Module of Python that some systems lack -> clause on the missing protection.
+_PROTECTIONS = {
+    "fcntl": "processes that use the cache at the same time do not lock its entries",
+    "resource": "memory and time of decoding an image are not limited",
+}
+
+
+def missing_protections() -> list[str]:
+    """Return a clause on each protection that this system lacks: Windows has neither `fcntl` nor `resource`."""
+    return [text for module, text in _PROTECTIONS.items() if importlib.util.find_spec(module) is None]
+
 
 def usable_cores(root: Path = _ROOT) -> int:
     """Count the processor cores that this process may use, at least 1.
@@ -24,20 +36,20 @@ def usable_cores(root: Path = _ROOT) -> int:
     1.5 cores, half a core would never have work.
 
     Args:
-        root: the folder that holds `proc` and `sys`.
+        root: folder that holds `proc` and `sys`.
     """
     return max(1, math.ceil(min(_affinity(root), _cpu_quota(root))))
 
 
 def library_threads(root: Path = _ROOT) -> int | None:
-    """Return the number of threads to ask of libraries that know affinity but no quota: TensorFlow, ONNX Runtime.
+    """Return the number of threads for libraries that respect affinity but no quota: TensorFlow and ONNX Runtime.
 
     Args:
-        root: the folder that holds `proc` and `sys`.
+        root: folder that holds `proc` and `sys`.
 
     Returns:
-        None where no quota is below the number of cores: then such a library counts right by itself, and its own choice
-        stays, because another number of threads gives other bits.
+        None where no quota is below the number of cores. Then the library's own number stays, because another number of
+        threads gives other bits.
     """
     cores = usable_cores(root)
     return cores if cores < _affinity(root) else None
@@ -47,13 +59,13 @@ def memory_bytes(root: Path = _ROOT) -> int:
     """Return the main memory that this process may use, in bytes.
 
     Args:
-        root: the folder that holds `proc` and `sys`.
+        root: folder that holds `proc` and `sys`.
     """
     return min(_physical_memory(root), _memory_limit(root))
 
 
 def _cpu_quota(root: Path) -> float:
-    """The tightest quota of processor time, in cores; infinite where there is none."""
+    """Return the tightest quota of processor time, in cores; infinity where there is no quota."""
     quotas = [math.inf]
     for folder in _groups(root, "cpu"):
         version_2 = _text(folder / "cpu.max").split()
@@ -67,7 +79,7 @@ def _cpu_quota(root: Path) -> float:
 
 
 def _memory_limit(root: Path) -> int:
-    """The tightest limit of memory, in bytes; the largest number of 64 bits where there is none."""
+    """Return the tightest memory limit, in bytes; 2**63 - 1 where there is no limit."""
     limits = [(1 << 63) - 1]
     for folder in _groups(root, "memory"):
         for name in ("memory.max", "memory.limit_in_bytes"):
@@ -77,10 +89,10 @@ def _memory_limit(root: Path) -> int:
 
 
 def _groups(root: Path, controller: str) -> Iterator[Path]:
-    """The folders of the control groups, from the mounted one down to this process's own, whose limits count.
+    """Yield the folders of the control groups, from the mounted group down to the group of this process.
 
-    Where a system has both versions, the folders of both: those of the version that does not hold the controller have
-    no such files.
+    On a system with both versions, these are the folders of both; the folders of the version without the controller
+    hold no files of limits.
     """
     paths = dict(_group_paths(root))
     for line in _text(root / "proc/self/mountinfo").splitlines():
@@ -98,9 +110,10 @@ def _groups(root: Path, controller: str) -> Iterator[Path]:
 
 
 def _below(mounted: str, path: str) -> tuple[str, ...]:
-    """The names that lead from the mounted group to this process's own; none where that lies outside the mount.
+    """Return the names on the path from the mounted group to the group of this process.
 
-    A container may see the path of its group on the host, of which a part is not mounted.
+    The path is empty where the group lies outside the mount: a container may see the path of its group on the host,
+    which is mounted only in part.
     """
     with suppress(ValueError):
         names = PurePosixPath(path).relative_to(mounted).parts
@@ -109,7 +122,7 @@ def _below(mounted: str, path: str) -> tuple[str, ...]:
 
 
 def _group_paths(root: Path) -> Iterator[tuple[str, str]]:
-    """The path of this process's group in the hierarchy of each controller; of version 2, whose controller is ""."""
+    """Yield each controller with the path of this process's group; the controller of version 2 is ""."""
     for line in _text(root / "proc/self/cgroup").splitlines():
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
@@ -118,7 +131,7 @@ def _group_paths(root: Path) -> Iterator[tuple[str, str]]:
 
 
 def _affinity(root: Path) -> int:
-    """The number of cores on which the system may schedule this process (`taskset`, cpusets)."""
+    """Return the number of cores on which the system may schedule this process (`taskset`, cpusets)."""
     if allowed := re.search(r"^Cpus_allowed_list:\s*([\d,-]+)$", _text(root / "proc/self/status"), re.MULTILINE):
         ranges = (part.partition("-") for part in allowed[1].split(","))
         return sum(int(last or first) - int(first) + 1 for first, _, last in ranges)
@@ -134,7 +147,7 @@ def _physical_memory(root: Path) -> int:
 
 
 def _text(path: Path) -> str:
-    """The text of a file of the system; empty where the file does not exist or can't be read."""
+    """Return the text of a file of the system; "" where the file does not exist or can't be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -1,4 +1,4 @@
-"""Text from files and folders, made safe to show: no terminal obeys it, and no line of it is broken."""
+"""Text that is safe to print: without control characters that a terminal interprets or that break a line."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ def shortened(text: str, width: int) -> str:
 
 
 def plural(number: int, one: str, many: str | None = None) -> str:
-    """The noun that goes with a number: "image" with 1, else "images"; `many` where that is not `one` with an s."""
+    """Return the form of a noun for a number: "image" for 1, else "images", or `many` where the plural is irregular."""
     return one if number == 1 else many or f"{one}s"
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:
-    """A number with its noun: "1 image", "1,200 images"."""
+    """Return a number with its noun: "1 image", "1,200 images"."""
     return f"{number:,} {plural(number, one, many)}"
 
 
 def printable(text: str, *, lines: bool = False) -> str:
-    r"""The text with whatever can't be printed written as codes, such as `\x1b` for the escape character.
+    r"""Escape unprintable characters of a text as codes, such as `\x1b` for the escape character.
 
-    That goes for control characters, for marks that turn the direction of writing, and for bytes that are no text.
+    Unprintable are control characters, marks that change the direction of writing, and bytes that are no text.
 
     Args:
-        text: from a file's name, say.
-        lines: whether the text has lines of its own, which are kept.
+        text: text of unknown origin, such as the name of a file.
+        lines: whether line breaks of the text are kept.
     """
     if text.isprintable():
         return text
@@ -43,7 +43,7 @@ def printable(text: str, *, lines: bool = False) -> str:
 
 
 def printable_json(text: str) -> str:
-    """JSON in which the same is written as JSON's own codes, so that a program reads what was there."""
+    """Escape unprintable characters of a JSON text as codes of JSON: a program reads the original characters."""
     if text.replace("\n", "").isprintable():
         return text
     return "".join(letter if _harmless(letter, lines=True) else _json_code(letter) for letter in text)

@@ -1,9 +1,9 @@
 """JSON with a schema: a dataclass that is written as JSON is read back as an equal dataclass.
 
-For what Saccade's own processes and files tell each other. JSON has no tuples, and `json.loads` accepts any keys and
-values; here the type hints of the dataclass are the schema, so that a tuple comes back as a tuple, and a message of
-another kind is an error. The reader is small because a decoding process has to start in 0.2 s; records that other
-people may have written (runs) are read by pydantic.
+The messages between Saccade's own processes and the files of the cache have this form. JSON has no tuples, and
+`json.loads` accepts any keys and values; here the type hints of the dataclass are the schema, so that a tuple is read
+back as a tuple, and a message of another type is an error. The reader is small because a decoding process has to start
+in 0.2 s. Records of runs, which may come from other people, are read by pydantic.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def from_json(kind: type[_Value], text: str | bytes) -> _Value:
     Args:
         kind: a dataclass, or str, int, float, bool, None, a Literal, or a tuple, Sequence (read as a tuple), Mapping
             with keys of str, NamedTuple or union of such types.
-        text: the JSON.
+        text: JSON.
 
     Raises:
         ValueError: the text is no JSON, or JSON of another type: a key is missing or unknown, or a value is of
@@ -47,7 +47,7 @@ def from_json(kind: type[_Value], text: str | bytes) -> _Value:
 
 @cache
 def _reader(kind: Any) -> _Reader:
-    """The function that turns what `json.loads` gives into a value of a type."""
+    """Return the function that converts a value of `json.loads` to a value of a type."""
     arguments = get_args(kind)
     makers: dict[Any, Callable[[], _Reader]] = {
         Literal: lambda: lambda value: value if value in arguments else _fail(kind, value),
@@ -73,7 +73,7 @@ def _tuple_of(*values: Any) -> tuple[Any, ...]:
 
 
 def _plain_types(kind: Any) -> frozenset[type] | None:
-    """The Python types of a type that JSON gives as it is; None for other types."""
+    """Return the Python types of a type that needs no conversion from JSON; None for other types."""
     types = frozenset(get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,))
     return types if types <= _PLAIN else None
 

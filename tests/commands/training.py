@@ -194,7 +194,7 @@ TRAINING = [
         ["^trained on tiny: weights of epoch 1 of 1 kept$"], before=_make_weights,
         look=_took_the_weights_of_the_file, long=True,
     ),
-    Row(f"train hands {_SMALL} --out runs/more", ["a run is never overwritten"], code=1, look=_keeps_the_split),
+    Row(f"train hands {_SMALL} --out runs/more", ["nothing is overwritten"], code=1, look=_keeps_the_split),
     Row("train tiny --from runs/nowhere", ["there is no source 'runs/nowhere'"], code=1),
     Row(f"train hands {_SMALL} --seed 5 --seeds 2 --out runs/seeds --json", look=_two_seeds),
     Row(

@@ -202,7 +202,7 @@ def test_what_was_begun_for_something_else_is_left_alone(dataset, tmp_path, monk
 
 
 def test_a_run_that_was_not_cross_validated_is_in_the_way(dataset, tiny_run):
-    with pytest.raises(RunError, match="a run is never overwritten"):
+    with pytest.raises(RunError, match="nothing is overwritten"):
         validated(dataset, tiny_run.path)
 
 

@@ -57,7 +57,7 @@ def test_a_range_is_of_the_keys_own_type_and_logarithmic_where_its_ends_are_tenf
         ("learning_rat", "0.1..1", "did you mean 'learning_rate'?"),
         ("name", "a,b", "a recipe has no key 'name'"),
         ("seed", "0..9", "'seed' can't be tuned"),
-        ("tta_views", "1,6", "validation answers by one view"),
+        ("tta_views", "1,6", "validation uses no test-time augmentation"),
         ("learning_rate", "0.1..20", "'learning_rate' can't be '20'"),
         ("learning_rate", "0.5..0.1", "the range of 'learning_rate' is empty"),
         ("learning_rate", "", "'learning_rate' can't be ''"),

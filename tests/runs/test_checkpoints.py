@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -143,5 +144,5 @@ def test_a_second_training_of_a_run_is_refused_with_the_process_of_the_first(tmp
         first.kill()
     # The lock of a process that was killed is nobody's.
     with locked_for_training(tmp_path):
-        assert (tmp_path / "training.lock").read_text().strip().isdigit()
+        assert (tmp_path / "training.pid").read_text() == f"{os.getpid()}\n"
     assert not list(tmp_path.iterdir())

@@ -141,7 +141,7 @@ def test_what_can_not_be_is_refused_before_anything_is_made(dataset, tmp_path, m
         tune(dataset, None, recipe=POOR.with_settings({"validation_split": 0}))
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("mine")
-    with pytest.raises(TuningError, match="is in the way"):
+    with pytest.raises(TuningError, match="exists already; nothing is overwritten"):
         tune(dataset, tmp_path / "full")
     with pytest.raises(DataError):
         tune("no-such-data", None)

@@ -13,7 +13,7 @@ from saccade.auditing.duplicates import duplicate_findings, find_duplicates
 from saccade.auditing.findings import Audit, Finding, ordered
 from saccade.auditing.image_checks import image_findings, measure_brightness
 from saccade.auditing.load_failures import unusable_finding
-from saccade.auditing.output import check_free, make_folder, write_audit
+from saccade.auditing.output import check_free, make_audit_folder, write_audit
 from saccade.auditing.shortcuts import shortcut_findings
 from saccade.data.dataset import Dataset
 from saccade.data.load import load, require_name
@@ -116,7 +116,7 @@ def _of_unusable(source: str, error: DataError) -> Audit:
 
 
 def _written(found: Audit, images: AuditedImages | None, out: str | Path | None) -> Audit:
-    folder = make_folder(out, found.name)
+    folder = make_audit_folder(out, found.name)
     return replace(found, files=write_audit(found, images, folder))
 
 

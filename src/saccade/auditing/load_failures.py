@@ -25,7 +25,7 @@ _FIXES = {
 
 def unusable_finding(data: str | Path, error: DataError) -> Finding:
     """The finding for data that `load` refuses, with the fix as exact as the error and the folders allow."""
-    kind = error.code or "unusable"
+    kind = error.code if error.code in _FIXES else "unusable"
     fix = _FIXES.get(kind, "mend what the sentence says")
     summary = error.problem + (f": {error.found}" if error.found else "")
     renames = _renames(Path(data)) if kind == "class-missing" else []

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from saccade.auditing.all_images import AuditedImages
 from saccade.data.dataset import Dataset
-from saccade.data.progress import counting
 from saccade.inference.predictor import Predictor
+from saccade.progress import counting
 from saccade.recipes import Recipe, default_recipe_name, get_recipe
 from saccade.training.train import train
 

@@ -6,42 +6,32 @@ import json
 import re
 from pathlib import Path
 
-from saccade.atomic_io import atomic_write, next_free_folder
+from saccade.atomic_io import atomic_write
 from saccade.auditing.all_images import AuditedImages
 from saccade.auditing.findings import Audit
 from saccade.auditing.page import audit_page
 from saccade.errors import DataError
-from saccade.named_paths import out_path
+from saccade.output_folders import make_folder, numbered, require_free
 from saccade.sanitize import printable_json
 
 
 def check_free(out: str | Path | None) -> None:
-    """Fails before the work where `make_folder` would fail after it.
+    """Fails before the work where `make_audit_folder` would fail after it.
 
     Raises:
         DataError: `out` exists and is not an empty directory.
     """
-    path = out_path(out, DataError)
-    if path is None:
-        return
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise DataError(f"'{path}' exists already; nothing is overwritten", remedy="name another directory with --out")
+    require_free(out, DataError, plural="audits")
 
 
-def make_folder(out: str | Path | None, name: str) -> Path:
+def make_audit_folder(out: str | Path | None, name: str) -> Path:
     """Makes the directory asked for, or the first free `audits/<name>-<n>`.
 
     Raises:
         DataError: it is in the way, or can't be made.
     """
     check_free(out)
-    try:
-        if out is not None:
-            Path(out).mkdir(parents=True, exist_ok=True)
-            return Path(out)
-        return next_free_folder(Path("audits"), re.sub(r"[^\w.-]+", "-", name))
-    except OSError as error:
-        raise DataError(f"the directory for the audit can't be made: {error.strerror}") from None
+    return make_folder(out, numbered(Path("audits"), re.sub(r"[^\w.-]+", "-", name) + "-"), DataError)
 
 
 def write_audit(audit: Audit, images: AuditedImages | None, folder: Path) -> tuple[Path, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from itertools import count
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ import click
 from saccade.cli.output import print_json, print_line, print_notes, print_table, print_unreadable
 from saccade.data.sources.own_folders import MARK
 from saccade.errors import DataError
+from saccade.output_folders import make_folder, numbered, require_free
 from saccade.sanitize import counted
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def command(data: str, out: Path | None, image_size: int | None, as_json: bool) 
     from saccade.data.explore import explore, save_plots
     from saccade.data.load import load
 
+    require_free(out, DataError, plural="folders")
     dataset = load(data, image_size=image_size, progress=True)
     exploration = explore(dataset)
     plots = [str(path) for path in save_plots(dataset, exploration, _make_folder(out, dataset.name))]
@@ -42,19 +44,11 @@ def command(data: str, out: Path | None, image_size: int | None, as_json: bool) 
 
 
 def _make_folder(out: Path | None, name: str) -> Path:
-    """A new folder: the one asked for, or the next that is free."""
+    """Make the folder for the plots: `out`, or the first free one of `explore-<name>` and `explore-<name>-<n>`."""
     stem = "explore-" + re.sub(r"[^\w.-]+", "-", name)
-    candidates = [out] if out else (Path(stem if number == 1 else f"{stem}-{number}") for number in count(1))
-    for folder in candidates:
-        try:
-            folder.mkdir(parents=True)
-            (folder / MARK).touch()  # where it lies within the data, its images are none of the data's
-            return folder
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise DataError(f"the folder {folder} can't be made", found=error.strerror) from None
-    raise DataError(f"'{out}' exists already; nothing is overwritten", remedy="give another folder with --out")
+    folder = make_folder(out, chain([Path(stem)], numbered(Path(), f"{stem}-", first=2)), DataError)
+    (folder / MARK).touch()  # where it lies within the data, its images are none of the data's
+    return folder
 
 
 def _print(exploration: Exploration) -> None:

@@ -14,6 +14,7 @@ import click
 from saccade.cli.output import print_line
 from saccade.errors import SaccadeError
 from saccade.keras_loading import this_process_is_our_own
+from saccade.machine import missing_protections
 
 # command -> what it does, in the order of a first session. The module saccade.cli.<command>, - written _, holds the
 # command.
@@ -90,6 +91,8 @@ def cli() -> None:
     A first session: saccade explore DATA, saccade train DATA, saccade evaluate RUN, saccade predict RUN IMAGE.
     DATA is cifar10, digits, a folder of class folders, or an archive of one.
     """
+    if missing := missing_protections():
+        print_line(f"warning: on this system {'; '.join(missing)}", err=True)
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from saccade.progress import log_message
 from saccade.sanitize import printable, printable_json, shortened
 
 if TYPE_CHECKING:
@@ -21,7 +22,10 @@ _NARROWEST = 16  # characters to which a column is reduced at most; a number is 
 
 def print_line(text: str = "", *, err: bool = False) -> None:
     """Prints lines, on stderr if `err`. Names of files and classes come through here: no terminal obeys one."""
-    click.echo(printable(text, lines=True), err=err)
+    if err:
+        log_message(text)
+    else:
+        click.echo(printable(text, lines=True))
 
 
 def print_json(value: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from saccade.cli.output import print_json, print_line, print_table, terminal_width
-from saccade.recipes import ENTRIES, Entry, Recipe, get_entry
+from saccade.recipes import ENTRIES, Entry, Recipe, default_recipes_summary, get_entry
 from saccade.sanitize import counted
 
 _NARROWEST_DESCRIPTION = 30
@@ -56,7 +56,7 @@ def _print_list(entries: list[Entry]) -> None:
     print_table(("recipe", "epochs", "weights", "accuracy", "time"), rows)
     print_line(
         "\nepochs: plain + augmented. weights: for 32x32 images and ten classes. accuracy and time: as measured, "
-        "see `saccade recipes NAME`. Without --recipe: fast up to 64x64 pixels, folder above, quick below 16 a side.\n"
+        f"see `saccade recipes NAME`. Without --recipe: {default_recipes_summary()}.\n"
     )
     for entry in entries:
         print_line(f"{entry.recipe.name}: {entry.purpose}")

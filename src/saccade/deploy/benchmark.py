@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from saccade.data.progress import counting
 from saccade.deploy.export import Export, export_and_verify
 from saccade.deploy.formats import FORMATS, require_format
 from saccade.deploy.verify import Check, Verified, check_for
 from saccade.errors import ExportError
 from saccade.inference.predictor import Predictor
+from saccade.progress import counting
 from saccade.runs.run import Run
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from saccade.data.decoding.image_files import read_image
 from saccade.deploy.server_messages import Error, ImagePrediction, ServedModels
 from saccade.errors import ImageError, SaccadeError, ServerError
-from saccade.inference.image_inputs import DatasetImage, find_images, image_sources
+from saccade.inference.image_inputs import DatasetImage, find_images
 from saccade.inference.predict import Prediction
 from saccade.inference.top_k import ClassProbability
 
@@ -81,7 +81,7 @@ class Client:
             DataError: a folder or a glob holds no image, or an image is not named by its path.
             ServerError: the server can't be reached, does not know the model, or stays too busy for a minute.
         """
-        found = find_images(image_sources(images)).images
+        found = find_images(images).images
         for image in found:
             if isinstance(image, DatasetImage):
                 raise SaccadeError(f"'{image}' is no file", expected="files, folders or globs")

@@ -12,11 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.atomic_io import next_free_folder
 from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.data.splits import in_order, splits_of
 from saccade.errors import DataError, RunError
-from saccade.experiments.eta import log_message
 from saccade.experiments.fold_assignment import deal_folds
 from saccade.experiments.fold_interval import fold_interval
 from saccade.experiments.manifest import Plan, images_key, is_begun, keep_to
@@ -24,8 +22,10 @@ from saccade.experiments.train_and_predict import train_and_predict
 from saccade.inference.predictor import Predictor
 from saccade.keras_loading import require_keras_settings
 from saccade.named_paths import out_path
+from saccade.output_folders import make_folder
+from saccade.progress import log_message
 from saccade.recipes import Recipe
-from saccade.runs.create import check_free
+from saccade.runs.create import check_free, numbered_runs
 from saccade.runs.cv_record import Fold, FoldsRecord
 from saccade.runs.lock import locked_for_training
 from saccade.runs.predictions import VALIDATION_PREDICTIONS, Predictions
@@ -87,7 +87,7 @@ def cross_validate(
     whole = _of_all_images(dataset, method.recipe.seed, previous_split)
     images = whole.splits["train"]
     dealt = _dealt(images, folds, method.recipe.seed)
-    place = Path(out) if out is not None else next_free_folder(Path("runs"), f"{dataset.name}-{method.recipe.name}")
+    place = Path(out) if out is not None else make_folder(None, numbered_runs(dataset, method.recipe), RunError)
     if is_run(place):
         require_same(Run.open(place), method.recipe, dataset)
         if _is_whole(place):

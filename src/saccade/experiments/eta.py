@@ -1,20 +1,10 @@
-"""What an experiment tells as it goes: lines on stderr, and how long it will still take."""
+"""The remaining time of an experiment."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 import numpy as np
-
-from saccade.sanitize import printable
-
-
-def log_message(text: str, *, shown: bool = True) -> None:
-    """A line on stderr, if it is to be shown."""
-    if shown:
-        sys.stderr.write(f"{printable(text)}\n")
-        sys.stderr.flush()
 
 
 def seconds_left(done: Sequence[tuple[int, float]], left: Sequence[int]) -> float | None:

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.atomic_io import atomic_write, next_free_folder, write_json
+from saccade.atomic_io import atomic_write, write_json
 from saccade.data.dataset import Dataset, Split
 from saccade.data.splits import splits_of
 from saccade.errors import DataError, RunError
-from saccade.experiments.eta import in_words, log_message, seconds_left
+from saccade.experiments.eta import in_words, seconds_left
 from saccade.experiments.fold_assignment import growing_order
 from saccade.experiments.learning_curve_plots import draw_curve
 from saccade.experiments.learning_curve_result import LearningCurve, curve_of
@@ -25,7 +25,9 @@ from saccade.experiments.power_law import MeasuredErrors
 from saccade.experiments.train_and_predict import train_and_predict
 from saccade.keras_loading import require_keras_settings
 from saccade.named_paths import out_path
+from saccade.output_folders import make_folder, numbered, require_free
 from saccade.plotting.figure import save_figure
+from saccade.progress import log_message
 from saccade.recipes import Recipe
 from saccade.runs.lock import locked_for_training
 from saccade.runs.predictions import Predictions
@@ -109,7 +111,8 @@ def learning_curve(
         images=images_key(training.hashes, asked.hashes),
         recipe=method.recipe,
     )
-    folder = _folder(out, f"{dataset.name}-{method.recipe.name}")
+    series = numbered(Path("learning-curves"), f"{dataset.name}-{method.recipe.name}-")
+    folder = make_folder(out, series, RunError)
     with locked_for_training(folder):
         keep_to(plan, folder)
         try:
@@ -135,12 +138,8 @@ def check_folder(out: str | Path | None) -> None:
     path = out_path(out, RunError)
     if path is None or is_begun(path):
         return
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise RunError(
-            f"'{path}' exists already; nothing is overwritten",
-            expected="a directory that does not exist yet, an empty one, or that of a learning curve to go on with",
-            remedy="name another one with --out, or leave --out away: they are then numbered",
-        )
+    expected = "a directory that does not exist yet, an empty one, or that of a learning curve to go on with"
+    require_free(path, RunError, plural="learning curves", expected=expected)
 
 
 def _check_repeats(repeats: int) -> None:
@@ -199,16 +198,6 @@ def _trainings(sizes: Sequence[int], repeats: int) -> list[_Training]:
     return [
         _Training(size, repeat) for size in sizes for repeat in range(2 * repeats if 4 * size <= sizes[-1] else repeats)
     ]
-
-
-def _folder(out: str | Path | None, stem: str) -> Path:
-    try:
-        if out is None:
-            return next_free_folder(Path("learning-curves"), stem)
-        Path(out).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"the directory can't be made: {error.strerror}", remedy="name another one with --out") from None
-    return Path(out)
 
 
 def _measured(

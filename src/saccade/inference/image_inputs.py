@@ -19,8 +19,8 @@ from saccade.data.sources.file_discovery import (
     note_on_side_files,
 )
 from saccade.data.sources.side_files import is_side_file
-from saccade.errors import DataError, type_in_words
-from saccade.named_paths import is_too_long
+from saccade.errors import DataError
+from saccade.named_paths import is_too_long, path_text
 
 _OF_DATASET = re.compile(r"(?P<data>.+):(?P<split>train|validation|test):(?P<index>[0-9]+)")
 
@@ -56,7 +56,7 @@ class FoundImages:
     notes: tuple[str, ...]
 
 
-def image_sources(images: object) -> list[str]:
+def _image_sources(images: object) -> list[str]:
     """The sources that a prediction is asked for, as text: one, or any number of them.
 
     Raises:
@@ -65,23 +65,22 @@ def image_sources(images: object) -> list[str]:
     several: Iterable[object] = [images]
     if not isinstance(images, str | bytes | bytearray | memoryview | os.PathLike) and isinstance(images, Iterable):
         several = images
-    return [_image_source(image) for image in several]
+    return [
+        path_text(
+            image,
+            DataError,
+            what="an image",
+            expected="the path of a file or a folder, a glob, or DATA:test:0; or several of them",
+            remedy="save an image that is in memory as a file, and name the file",
+        )
+        for image in several
+    ]
 
 
-def _image_source(image: object) -> str:
-    name = os.fspath(image) if isinstance(image, os.PathLike) else image
-    if isinstance(name, str):
-        return name
-    raise DataError(
-        "an image is named by its path",
-        expected="the path of a file or a folder, a glob, or DATA:test:0; or several of them",
-        found=type_in_words(image),
-        remedy="save an image that is in memory as a file, and name the file",
-    )
-
-
-def find_images(sources: Iterable[str | Path]) -> FoundImages:
+def find_images(sources: object) -> FoundImages:
     """The images that the sources name, in the order of the sources; a folder's files by name, at any depth.
+
+    A source is the path of a file or a folder, a glob, or `DATA:SPLIT:INDEX`; one source, or any number of them.
 
     An image that is named twice is in the result twice. Only within one folder or glob, every file is taken once, even
     if several links lead to the file. A folder and a glob give the files that a training would take for images: no
@@ -89,13 +88,14 @@ def find_images(sources: Iterable[str | Path]) -> FoundImages:
     itself is taken whatever its name, and also if the file does not exist, so that it is reported as unreadable.
 
     Raises:
-        DataError: a glob or a folder holds no image, or a folder can't be read.
+        DataError: a glob or a folder holds no image, a folder can't be read, or a source is neither a path nor text,
+            such as an image in memory.
     """
     found: list[Path | DatasetImage] = []
     side_files: list[str] = []
     own_folders: list[str] = []
-    for source in sources:
-        of_source = _expand(str(source))
+    for source in _image_sources(sources):
+        of_source = _expand(source)
         found += of_source.images
         side_files += of_source.side_files
         own_folders += of_source.own_folders
@@ -111,8 +111,6 @@ class _Expanded(NamedTuple):
 
 
 def _expand(source: str) -> _Expanded:
-    if not source:  # as of a variable that is not set; as a path it would be the current folder
-        raise DataError("an image has no name", expected="a file, a folder, a glob or DATA:test:0", found="''")
     path = Path(source)
     matched = _OF_DATASET.fullmatch(source)
     if not is_too_long(source):

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from saccade.data.dataset import Preprocessing, Split
-from saccade.data.progress import counting
 from saccade.errors import RunError
+from saccade.progress import counting
 from saccade.runs.records import ModelRecord
 from saccade.runs.schema import require_schema
 

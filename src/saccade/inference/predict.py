@@ -14,14 +14,14 @@ from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.data.decoding.decode_files import decode_files
 from saccade.data.decoding.image_files import DecodedChunk
 from saccade.data.load import load_with_preprocessing
-from saccade.data.progress import Progress, counting
 from saccade.errors import DataError, RunError, is_whole_number, number_in_words
-from saccade.inference.image_inputs import DatasetImage, FoundImages, find_images, image_sources
+from saccade.inference.image_inputs import DatasetImage, FoundImages, find_images
 from saccade.inference.load_model import open_model
 from saccade.inference.model_file import ModelFile
 from saccade.inference.onnx_model import MOST_IMAGES, light_model
 from saccade.inference.selective_prediction import Abstention, abstention_of
 from saccade.inference.top_k import ClassProbability, Responder
+from saccade.progress import Progress, counting
 from saccade.runs.run import Run
 from saccade.runs.run_split import load_run_split
 from saccade.sanitize import printable, shortened
@@ -105,7 +105,7 @@ def predict(
         EvaluationError: a dataset has no images in the split of one that is asked for.
     """
     model = open_model(run)
-    found = find_images(image_sources(images))
+    found = find_images(images)
     return predict_found(model, found, top=top, abstain=abstain, ood=ood, progress=progress)
 
 

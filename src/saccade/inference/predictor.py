@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saccade.data.dataset import Split
-from saccade.data.progress import counting
 from saccade.errors import RunError
 from saccade.keras_loading import require_keras_settings
 from saccade.models.batched_inference import forward
@@ -17,6 +16,7 @@ from saccade.models.batchnorm_folding import fold_normalization
 from saccade.models.build import build_probability_model, dense_weights
 from saccade.models.temperature_scaling import divide_logits
 from saccade.models.weights import assign
+from saccade.progress import counting
 from saccade.runs.run import Run
 
 if TYPE_CHECKING:

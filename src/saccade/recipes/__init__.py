@@ -1,4 +1,4 @@
-"""The recipes: Recipe, a frozen value, and the named ones, one a file."""
+"""Recipes: the frozen value Recipe, and the named recipes, one a file."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from saccade.recipes.registry import (
     REGISTRY,
     default_recipe_name,
     default_recipe_reason,
+    default_recipes_summary,
     get_entry,
     get_recipe,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "Recipe",
     "default_recipe_name",
     "default_recipe_reason",
+    "default_recipes_summary",
     "get_entry",
     "get_recipe",
 ]

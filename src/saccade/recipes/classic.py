@@ -1,6 +1,6 @@
 """classic: three pairs of convolutions with batch normalization, trained long, then longer with augmentation.
 
-Batches of 128 and the rate as in `two-phase`, which says why.
+The batch size of 128 and the learning rate are those of `two-phase`, for the reason given there.
 
 Command: saccade train DATA --recipe classic
 Measured: not as a whole; `two-phase` is the same network and method with fewer epochs, and is measured.

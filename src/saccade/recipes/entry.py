@@ -1,4 +1,4 @@
-"""Entry: what a named recipe says of itself, beside its settings."""
+"""Entry: a named recipe with its purpose, origin and measured result."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from saccade.recipes.recipe import Recipe
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a recipe reached, measured on the test split.
+    """Measured result of a recipe on the test split.
 
     Attributes:
-        data: what it was trained on.
-        epochs: how many epochs were run.
-        accuracy: on the test split, 0 to 1.
-        interval: 95% Wilson interval of that accuracy.
-        num_images: test images scored.
-        seeds: trainings that the figure is a mean of.
+        data: name of the data.
+        epochs: number of epochs of the training.
+        accuracy: test accuracy, 0 to 1; mean over the seeds.
+        interval: 95% Wilson interval of the accuracy.
+        num_images: number of test images.
+        seeds: number of trainings, each with another seed.
         minutes: wall-clock time of the whole command.
         seconds_per_epoch: median over the epochs, validation included.
         peak_memory_mb: largest resident size of the process, in megabytes (10^6 bytes).
-        machine: where it was measured.
+        machine: processor and software of the measurement.
     """
 
     data: str
@@ -41,13 +41,13 @@ class Entry:
     """A named recipe.
 
     Attributes:
-        recipe: its settings.
-        purpose: what it is for, in one sentence.
-        origin: where it comes from.
-        network: the architecture in one line.
+        recipe: settings.
+        purpose: purpose in one sentence.
+        origin: publication or tutorial that the recipe is based on.
+        network: architecture in one line.
         parameters: number of weights for images of 32x32 pixels, three channels and ten classes.
-        measured: what it reached; None while nobody has measured it.
-        unmeasured: what can be said instead of it.
+        measured: measured result; None where there is no measurement.
+        unmeasured: sentence in place of a missing measurement.
     """
 
     recipe: Recipe

@@ -1,7 +1,7 @@
 """folder: a small network for images in class folders, of any size.
 
-The tutorial's cached and prefetched pipeline is Saccade's own: images are decoded once, kept as one memory-mapped
-array, and read from there.
+Saccade's own cache takes the place of the tutorial's cached and prefetched pipeline: images are decoded once, and read
+from a memory-mapped array.
 
 Command: saccade train FOLDER --recipe folder
 Measured: not yet.

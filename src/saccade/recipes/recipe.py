@@ -22,25 +22,25 @@ Phase = Literal["head", "plain", "augmented"]
 _AUGMENTATION = ("translate", "integer_translate", "horizontal_flip", "rotation")
 
 _SMALLEST_SIDE = 12
-_SHOWN = 60  # characters of a value in an error
+_MAX_CHARACTERS = 60  # of a value in an error
 
 
 def _number(value: Any) -> Any:
-    """Text that is a whole number as that number: a choice between numbers takes no text for one by itself."""
+    """Convert text of digits to an integer, because a Literal of integers accepts no text."""
     return int(value) if isinstance(value, str) and value.strip().isdecimal() else value
 
 
 class Recipe(BaseModel):
-    """Every choice of a training. Unknown keys and impossible values are refused.
+    """Every choice of a training. Unknown keys and impossible values are errors.
 
-    A training has two phases: `plain_epochs` on the images as they are, then `augmented_epochs` on randomly moved
-    ones. The second goes on where the first ended, with the same weights and the same optimizer state. In a transfer
-    the first epoch of all, of whichever phase, only fits a head.
+    A training has two phases: `plain_epochs` without augmentation, then `augmented_epochs` with augmentation. The
+    second phase continues with the weights and the optimizer state of the first. In a transfer, the first epoch only
+    fits a linear head.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    name: str = Field(description="what the recipe is called")
+    name: str = Field(description="name of the recipe")
     network: NetworkName = Field(description="the architecture")
     image_size: Annotated[int, Field(ge=8, le=1024)] | None = Field(
         default=None, description="side of the square images, in pixels; none: chosen from the data"
@@ -50,16 +50,20 @@ class Recipe(BaseModel):
         default=0,
         ge=0,
         le=1000,
-        description="steps that an epoch has at least: of few images, smaller batches are made, at a smaller rate",
+        description="minimum number of steps in an epoch: few images are trained in smaller batches, at a smaller "
+        "learning rate",
     )
     plain_epochs: int = Field(ge=0, le=100_000, description="epochs of the first phase, without augmentation")
-    augmented_epochs: int = Field(default=0, ge=0, le=100_000, description="epochs of the second phase, augmented")
+    augmented_epochs: int = Field(
+        default=0, ge=0, le=100_000, description="epochs of the second phase, with augmentation"
+    )
     translate: float = Field(
-        default=0.1, ge=0, le=0.5, description="augmentation: largest shift, as a part of width and of height"
+        default=0.1, ge=0, le=0.5, description="augmentation: largest translation, as a fraction of width and of height"
     )
     integer_translate: bool = Field(
         default=False,
-        description="augmentation: shift by whole pixels, edges reflected; else by parts of a pixel, edges repeated",
+        description="augmentation: translate by whole pixels, edges reflected; else by fractions of a pixel, edges "
+        "repeated",
     )
     horizontal_flip: bool = Field(default=True, description="augmentation: mirror each image in every other epoch")
     rotation: float = Field(default=0.0, ge=0, le=180, description="augmentation: largest rotation, in degrees")
@@ -67,82 +71,85 @@ class Recipe(BaseModel):
         default=1.0,
         ge=0.25,
         le=1,
-        description="side at which the network sees images in the first epoch, as a part of their side",
+        description="side of the network's input in the first epoch, as a fraction of the side of the images",
     )
     final_scale: float = Field(
         default=1.0,
         ge=0.25,
         le=1,
-        description="the same in the last two fifths of the epochs and ever after; it grows until then, by eighths",
+        description="the same fraction in the last two fifths of the epochs and after the training; until then the "
+        "side grows in steps of an eighth",
     )
     optimizer: Literal["adam", "muon"] = Field(
-        default="adam", description="adam; or muon for convolution kernels and Nesterov's momentum for the rest"
+        default="adam", description="adam; or muon for convolution kernels and Nesterov momentum for other weights"
     )
-    learning_rate: float = Field(default=0.001, gt=0, le=10, description="the optimizer's highest learning rate")
+    learning_rate: float = Field(default=0.001, gt=0, le=10, description="highest learning rate of the optimizer")
     schedule: Literal["steps", "linear"] = Field(
         default="steps",
         description="the learning rate falls by `lr_decay` every `lr_decay_epochs` epochs, or linearly to 0",
     )
-    lr_decay: float = Field(
-        default=1.0, gt=0, le=1, description="schedule=steps: what the learning rate is multiplied by"
-    )
+    lr_decay: float = Field(default=1.0, gt=0, le=1, description="schedule=steps: factor of the learning rate")
     lr_decay_epochs: int = Field(default=10, ge=1, description="schedule=steps: epochs between two decays")
     warmup_epochs: float = Field(
         default=0.0, ge=0, le=100, description="epochs in which the learning rate rises linearly from 0"
     )
     label_smoothing: float = Field(
-        default=0.0, ge=0, lt=1, description="part of each label that is shared between all classes"
+        default=0.0, ge=0, lt=1, description="fraction of each label that is shared between all classes"
     )
     compute: Literal["auto", ComputeDtype] = Field(
-        default="auto", description="dtype that training computes in; auto: what is measured to be faster here"
+        default="auto",
+        description="dtype of the training; auto: the dtype that is measured to be faster on this machine",
     )
     tta_views: Annotated[Literal[1, 6], BeforeValidator(_number)] = Field(
-        default=1, description="moved and mirrored views of an image that an answer is averaged over"
+        default=1,
+        description="test-time augmentation: number of translated and mirrored versions of an image whose predictions "
+        "are averaged",
     )
     batchnorm_recalibration_batches: int = Field(
         default=0,
         ge=0,
         le=100_000,
-        description="training batches from which the moving averages of batch normalization are taken anew after each "
-        "epoch; 0: they stay as training left them",
+        description="training batches from which the moving averages of batch normalization are computed again after "
+        "each epoch; 0: the moving averages of the training stay",
     )
     validation_split: float = Field(
-        default=0.1, ge=0, le=0.5, description="part of the training images held out for validation, stratified"
+        default=0.1, ge=0, le=0.5, description="fraction of the training images held out for validation, stratified"
     )
     keep: Literal["last", "best", "if_improved"] = Field(
         default="last",
-        description="the weights to keep: the last, those of the best validation accuracy (of several epochs that have "
-        "it, the one of least validation loss), or, in a transfer, the last where they are no worse in validation than "
-        "the fitted head alone, else that head",
+        description="weights to keep: the last; those of the best validation accuracy, with the lowest validation loss "
+        "among equals; or, in a transfer, the last if their validation accuracy is not below that of the fitted head "
+        "alone, else the head alone",
     )
     patience: int = Field(
-        default=0, ge=0, description="stop after so many epochs without a better validation accuracy; 0: never"
+        default=0, ge=0, description="stop after this number of epochs without a better validation accuracy; 0: never"
     )
-    class_weights: bool = Field(default=False, description="weigh each class by the inverse of its frequency")
+    class_weights: bool = Field(default=False, description="weight each class by the inverse of its frequency")
     checkpoint_seconds: float = Field(
-        default=60.0, ge=0, le=1e6, description="seconds between two checkpoints; 0: one after every step"
+        default=60.0, ge=0, le=1e6, description="seconds between two checkpoints; 0: a checkpoint after every step"
     )
     deterministic: bool = Field(
-        default=True, description="only operations that give the same bits each time, at whatever cost"
+        default=True, description="use only operations that give the same bits each time, even where they are slower"
     )
     transfer: bool = Field(
         default=False,
-        description="the network's weights come from elsewhere; in the first epoch a linear head is fitted to what it "
-        "gives, and batch normalization stays as it came",
+        description="start from pretrained weights; the first epoch fits a linear head to the features, and batch "
+        "normalization stays frozen",
     )
     trainable_fraction: float = Field(
         default=1.0,
         ge=0,
         le=1,
-        description="transfer: part of the layers with weights, the uppermost, that the epochs after the first change",
+        description="transfer: fraction of the layers with weights, counted from the output, that the epochs after the "
+        "first train",
     )
-    extends: int = Field(default=0, ge=0, description="epochs that were done by the run that this one extends")
+    extends: int = Field(default=0, ge=0, description="number of epochs of the run that this run extends")
     extended_rate: float = Field(
-        default=0.0, ge=0, le=10, description="the learning rate at the beginning of the last of these epochs"
+        default=0.0, ge=0, le=10, description="learning rate at the beginning of the last of these epochs"
     )
     extended_schedule: Literal["hold", "restart", "anneal"] = Field(
         default="hold",
-        description="after them the learning rate stays there, follows the schedule anew, or falls linearly to 0",
+        description="learning rate after these epochs: constant, the schedule again, or a linear fall to 0",
     )
     seed: int = Field(
         default=0, ge=0, lt=2**32, description="seed of weights, order, augmentation and validation split"
@@ -160,69 +167,69 @@ class Recipe(BaseModel):
 
     @property
     def epochs(self) -> int:
-        """Epochs of both phases together."""
+        """Number of epochs of both phases."""
         return self.plain_epochs + self.augmented_epochs
 
     @property
     def weights_chosen_by_validation(self) -> bool:
-        """Whether validation images choose the kept weights, so that the accuracy on these images is optimistic."""
+        """Whether validation images choose the kept weights, so that the validation accuracy is optimistic."""
         return self.keep != "last"
 
     def phase(self, epoch: int) -> Phase:
-        """What an epoch, counted from 0, does: fit a head, or train on images as they are or on moved ones."""
+        """Return the phase of an epoch, counted from 0."""
         if self.transfer and epoch == 0:
             return "head"
         return "plain" if epoch < self.plain_epochs else "augmented"
 
     def keys_without_effect(self, keys: Collection[str]) -> list[str]:
-        """Those of some keys that change nothing: keys of augmentation, where no epoch is augmented."""
+        """Return the keys among `keys` that have no effect: keys of augmentation, where no epoch is augmented."""
         if self.phase(self.epochs - 1) == "augmented":
             return []
-        # A fitted head sees each image mirrored too.
+        # A linear head is also fitted to the mirrored images.
         return [key for key in _AUGMENTATION if key in keys and not (key == "horizontal_flip" and self.transfer)]
 
     def batch_size_for(self, images: int) -> int:
-        """The images in a step when there are so many training images: no fewer than 16 where they are few."""
+        """Return the batch size for a number of training images: at least 16 where `min_steps_per_epoch` reduces it."""
         if not self.min_steps_per_epoch:
             return self.batch_size
         return min(self.batch_size, max(16, images // self.min_steps_per_epoch))
 
     def final_size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width, in pixels, at which the trained network sees images of this height and width."""
+        """Return height and width, in pixels, of the trained network's input for images of this height and width."""
         return _fraction_of(self.final_scale, height), _fraction_of(self.final_scale, width)
 
     def training_size(self, epoch: int, height: int, width: int) -> tuple[int, int]:
-        """Height and width, in pixels, at which the network sees such images in an epoch, counted from 0."""
+        """Return height and width, in pixels, of the network's input in an epoch, counted from 0."""
         fraction = self._size_fraction(epoch)
         return _fraction_of(fraction, height), _fraction_of(fraction, width)
 
     @property
     def grown_from(self) -> int:
-        """The epoch, counted from 0, from which on images are seen at their final size: at latest the last."""
+        """First epoch, counted from 0, with inputs of the final size: the last epoch at the latest."""
         if self.initial_scale == self.final_scale:
             return 0
         return self.extends or min(math.ceil(0.6 * self.epochs), self.epochs - 1)
 
     def is_early(self, epoch: int) -> bool:
-        """Whether an epoch, counted from 0, is in the first third of a training, in which some layers learn only."""
+        """Return whether an epoch, counted from 0, is in the first third of a training: only then some layers train."""
         return not self.extends and epoch < self.epochs / 3
 
     def _size_fraction(self, epoch: int) -> float:
         if epoch >= self.grown_from:
             return self.final_scale
-        # In steps of an eighth, since each size takes a graph of its own.
+        # In steps of an eighth, because each size needs a compiled graph of its own.
         grown = epoch / (0.6 * self.epochs)
         fraction = round(8 * (self.initial_scale + (self.final_scale - self.initial_scale) * grown)) / 8
         return min(self.final_scale, max(self.initial_scale, fraction))
 
     def learning_rate_at(self, epoch: int, fraction: float = 0.0, batch_size: int | None = None) -> float:
-        """The learning rate at a point of the training.
+        """Return the learning rate at a point of the training.
 
         Args:
-            epoch: counted from 0; of a run that extends another, from `extends` on.
-            fraction: of this epoch's images that have been seen, 0 to 1.
-            batch_size: of this training, where it is smaller than the recipe's; the rate falls with its root, as the
-                noise of a step's gradient grows.
+            epoch: epoch, counted from 0; in a run that extends another, from `extends` on.
+            fraction: fraction of the epoch's images that have been trained on, 0 to 1.
+            batch_size: batch size of this training, where it is smaller than the recipe's. The rate falls with the
+                square root of the batch size, because the noise of the gradient grows.
         """
         factor = math.sqrt((batch_size or self.batch_size) / self.batch_size)
         if epoch < self._first_epoch:
@@ -239,23 +246,23 @@ class Recipe(BaseModel):
 
     @property
     def _first_epoch(self) -> int:
-        """The first epoch, counted from 0, in which this training does steps of its own."""
+        """First epoch, counted from 0, with gradient steps of this training."""
         return self.extends or int(self.transfer)
 
     def _work_done(self, epoch: int, fraction: float) -> float:
-        """The part of the training's own work that is done: an epoch of images half as wide is a quarter of one."""
+        """Return the finished fraction of the training's work: an epoch at half the side is a quarter of an epoch."""
         work = [self._size_fraction(each) ** 2 for each in range(self._first_epoch, self.epochs)]
         done = epoch - self._first_epoch
         return (sum(work[:done]) + fraction * work[done]) / sum(work)
 
     def with_settings(self, settings: Mapping[str, Any]) -> Recipe:
-        """This recipe with some keys changed.
+        """Return this recipe with some keys changed.
 
         Args:
-            settings: key -> value; text is read as the key's own type ("none" for no value).
+            settings: key -> value; text is converted to the type of the key ("none" for no value).
 
         Raises:
-            RecipeError: a key is unknown (the nearest known one is named) or can't take its value.
+            RecipeError: a key is unknown (the error suggests the nearest key), or a value is invalid.
         """
         if not isinstance(settings, Mapping):
             raise RecipeError(
@@ -280,15 +287,15 @@ class Recipe(BaseModel):
             raise _bad_value(error) from None
 
     def extended(self, done: int, epochs: int, schedule: Literal["hold", "restart", "anneal"]) -> Recipe:
-        """The recipe of a run that goes on after `done` epochs of this one, for some more in the phase they ended in.
+        """Return the recipe of a run that continues after `done` epochs of this recipe, in the phase of the last epoch.
 
         Args:
-            done: epochs of this recipe that were done.
-            epochs: to do now.
-            schedule: what the learning rate does then, see `extended_schedule`.
+            done: number of finished epochs of this recipe.
+            epochs: number of further epochs.
+            schedule: learning rate in the further epochs, see `extended_schedule`.
 
         Raises:
-            RecipeError: there would be no epoch to do.
+            RecipeError: `epochs` is not a whole number above 0.
         """
         _require_epochs(epochs, "an extension")
         plain = min(done, self.plain_epochs)
@@ -298,9 +305,9 @@ class Recipe(BaseModel):
         return self.with_settings(more | {"extends": done, "extended_rate": rate, "extended_schedule": schedule})
 
     def with_epochs(self, epochs: int) -> Recipe:
-        """This recipe with so many epochs in all, shared between its phases as they are now.
+        """Return this recipe with another number of epochs, in which its phases keep their shares.
 
-        A phase that has epochs keeps at least one while there are enough to go round.
+        A phase with epochs keeps at least one where there are two epochs or more.
         """
         _require_epochs(epochs, "a training")
         augmented = round(epochs * self.augmented_epochs / self.epochs)
@@ -317,7 +324,7 @@ def _require_epochs(epochs: object, what: str) -> None:
 
 
 def _fraction_of(fraction: float, side: int) -> int:
-    """A part of a side, an even number where it is not the whole side; small images hardly shrink."""
+    """Return a fraction of a side, in pixels: the whole side, or an even number from `_SMALLEST_SIDE` on."""
     return side if fraction == 1 else min(side, max(_SMALLEST_SIDE, 2 * round(fraction * side / 2)))
 
 
@@ -336,14 +343,14 @@ def _unknown_key(key: str) -> RecipeError:
 
 
 def _in_words(value: object) -> str:
-    """A short value as it is; of another one, its type."""
-    shown = repr(value)[:_SHOWN] if isinstance(value, str | int | float | None) else ""
-    return shown if 0 < len(shown) < _SHOWN else type_in_words(value)
+    """Return a short value as text; the type of any other value."""
+    text = repr(value)[:_MAX_CHARACTERS] if isinstance(value, str | int | float | None) else ""
+    return text if 0 < len(text) < _MAX_CHARACTERS else type_in_words(value)
 
 
 def _bad_value(error: ValidationError) -> RecipeError:
-    first = error.errors(include_url=False, include_context=False)[0]
-    message = first["msg"].removeprefix("Value error, ")
+    first = error.errors(include_url=False)[0]
+    message = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"]
     if not first["loc"]:
         return RecipeError(message)
     key = str(first["loc"][0])

@@ -1,4 +1,4 @@
-"""Which recipes there are, by name, and which one is taken when none is named."""
+"""The named recipes, and the default recipe for a size of images."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ REGISTRY: dict[str, Entry] = {
 ENTRIES: dict[str, Entry] = {**REGISTRY, transfer.ENTRY.recipe.name: transfer.ENTRY}
 """All recipes, by name."""
 
+_DEFAULT_FOR = {"fast": "up to 64x64 pixels", "folder": "above 64x64 pixels", "quick": "below 16 pixels a side"}
+
 
 def get_entry(name: str) -> Entry:
-    """The named recipe with what it says of itself.
+    """Return the entry of a named recipe.
 
     Raises:
-        RecipeError: there is no recipe of that name; the nearest is named.
+        RecipeError: there is no recipe of that name; the error suggests the nearest name.
     """
     if not isinstance(name, str):
         raise RecipeError(
@@ -39,29 +41,29 @@ def get_entry(name: str) -> Entry:
 
 
 def get_recipe(name: str) -> Recipe:
-    """The settings of a named recipe.
+    """Return the settings of a named recipe.
 
     Raises:
-        RecipeError: there is no recipe of that name; the nearest is named.
+        RecipeError: there is no recipe of that name; the error suggests the nearest name.
     """
     return get_entry(name).recipe
 
 
 def default_recipe_name(height: int, width: int) -> str:
-    """The recipe for images of this size when none is named.
+    """Return the name of the default recipe for images of this size.
 
-    `fast` wants 16 pixels on each side, and its work grows with their number: beyond 64x64 `folder` is taken.
+    `fast` needs 16 pixels on each side, and its work grows with the number of pixels: above 64x64 it is `folder`.
     """
-    return _default(height, width)[0]
+    if min(height, width) < 16:
+        return "quick"
+    return "fast" if height * width <= 64 * 64 else "folder"
 
 
 def default_recipe_reason(height: int, width: int) -> str:
-    """Why `default_recipe_name` takes that recipe, in words."""
-    return f"the default {_default(height, width)[1]}"
+    """Return why `default_recipe_name` chooses its recipe, such as "the default up to 64x64 pixels"."""
+    return f"the default {_DEFAULT_FOR[default_recipe_name(height, width)]}"
 
 
-def _default(height: int, width: int) -> tuple[str, str]:
-    """The default recipe, and the sizes that it is the default for."""
-    if min(height, width) < 16:
-        return "quick", "below 16 pixels a side"
-    return ("fast", "up to 64x64 pixels") if height * width <= 64 * 64 else ("folder", "above 64x64 pixels")
+def default_recipes_summary() -> str:
+    """Return all default recipes with the sizes of images that each is the default for, as one clause."""
+    return ", ".join(f"{name} {sizes}" for name, sizes in _DEFAULT_FOR.items())

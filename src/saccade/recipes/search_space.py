@@ -1,4 +1,4 @@
-"""Which keys of a recipe are worth tuning, and between which values: the space that `saccade tune` searches."""
+"""Search space of `saccade tune`: keys of a recipe, and a range or choices for each."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from saccade.errors import RecipeError
 from saccade.recipes.recipe import Recipe
 
 Value = bool | int | float | str
-"""What a tuned key can be."""
+"""Value of a tuned key."""
 
-# Keys that no search may change, with the reason.
+# Keys that can't be tuned, with the reason.
 _FIXED = {
-    "seed": "it says which images are held out, and another seed is another draw of luck",
+    "seed": "it chooses the images that are held out, and another seed gives other results by chance",
     "validation_split": "all settings are compared on the same validation images",
     "image_size": "all settings are compared on images of one size",
-    "tta_views": "validation answers by one view, whatever the recipe says",
-    "checkpoint_seconds": "it has no part in what comes out",
-    "deterministic": "it has no part in what comes out",
-    "compute": "it belongs to the machine",
-    "extends": "it belongs to runs that extend others",
-    "extended_rate": "it belongs to runs that extend others",
-    "extended_schedule": "it belongs to runs that extend others",
+    "tta_views": "validation uses no test-time augmentation",
+    "checkpoint_seconds": "it has no effect on the trained weights",
+    "deterministic": "it has no effect on the accuracy",
+    "compute": "it depends on the machine",
+    "extends": "it is for runs that extend others",
+    "extended_rate": "it is for runs that extend others",
+    "extended_schedule": "it is for runs that extend others",
 }
-# From this ratio of its ends on, a range is searched by its logarithm.
+# Smallest ratio of the ends of a range that is searched by its logarithm.
 _LOGARITHMIC_FROM = 10
 
 
 class Range(BaseModel):
-    """All numbers from `low` to `high`, both included.
+    """A range of numbers from `low` to `high`, both included.
 
     Attributes:
-        low: the least.
-        high: the greatest.
-        log: whether each factor, and not each difference, counts alike.
-        whole: whether whole numbers only.
+        low: smallest number.
+        high: largest number.
+        log: whether the range is searched on a logarithmic scale.
+        whole: whether the range holds whole numbers only.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -61,10 +61,10 @@ class Range(BaseModel):
 
 
 class Choices(BaseModel):
-    """One of several values.
+    """A choice between several values.
 
     Attributes:
-        values: they, no two alike.
+        values: different values.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -82,14 +82,14 @@ SearchSpace = Mapping[str, Range | Choices]
 
 
 def search_space(recipe: Recipe, changes: Mapping[str, str | Range | Choices | None]) -> dict[str, Range | Choices]:
-    """The recipe's own ranges, with some replaced, added or left away.
+    """Return the search space of a recipe, with some of the default ranges replaced, added or removed.
 
     Args:
-        recipe: to be tuned.
-        changes: key -> what to search instead: "LOW..HIGH", "A,B,C" or a value; None: the key stays as it is.
+        recipe: recipe to tune.
+        changes: key -> "LOW..HIGH", "A,B,C", a range or choices; None: the key is not tuned.
 
     Raises:
-        RecipeError: a key is unknown or can't be tuned, or can't take a value; nothing is left to search.
+        RecipeError: a key is unknown or can't be tuned, a value is invalid, or the space has no key.
     """
     space = {key: dimension for key, dimension in _own_ranges(recipe).items() if key not in changes}
     for key, wanted in changes.items():
@@ -104,15 +104,15 @@ def search_space(recipe: Recipe, changes: Mapping[str, str | Range | Choices | N
 
 
 def text_of(value: Value) -> str:
-    """A value as `--set` takes it."""
+    """Return a value as the option `--set` takes it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _own_ranges(recipe: Recipe) -> dict[str, Range | Choices]:
-    """What is worth trying around a recipe, with its own values in it.
+    """Return the default search space around the values of a recipe.
 
-    A few keys at most, since each asks for more trials: rate and batch, which depend on each other and on the data;
-    label smoothing; of an augmented training how images are moved; the first size of growing ones.
+    It has few keys, because each key needs more trials: learning rate and batch size, which depend on each other and on
+    the data; label smoothing; in an augmented training the augmentation; the initial scale where inputs grow.
     """
     rate, batch = recipe.learning_rate, recipe.batch_size
     space: dict[str, Range | Choices] = {
@@ -135,7 +135,7 @@ def _own_ranges(recipe: Recipe) -> dict[str, Range | Choices]:
 def _check_key(recipe: Recipe, key: str) -> None:
     if key in _FIXED:
         raise RecipeError(f"the recipe's key '{key}' can't be tuned", found=_FIXED[key], remedy="leave it away")
-    # An unknown key, with the nearest known one named.
+    # Raises the error for an unknown key, which suggests the nearest key.
     recipe.with_settings({key: getattr(recipe, key, None)})
 
 
@@ -168,7 +168,7 @@ def _range(recipe: Recipe, key: str, low: str, high: str) -> Range:
 
 
 def _value(recipe: Recipe, key: str, text: str) -> Value:
-    """Text as the key's own type."""
+    """Convert text to the type of a key."""
     value: Any = getattr(recipe.with_settings({key: text}), key)
     if not isinstance(value, bool | int | float | str):
         raise RecipeError(f"the recipe's key '{key}' can't be searched at '{text}'")

@@ -1,12 +1,12 @@
-"""transfer: a network that has learned from other images, with a new head; for few images.
+"""transfer: a pretrained network with a new head; for few images.
 
-`saccade train DATA --from SOURCE` takes it, and its network, image size and views from the source. In the first epoch
-a linear head is fitted to the features that the network gives of each image (Kornblith, Shlens, Le, "Do better
-ImageNet models transfer better?", 2019); the epochs after it train the upper layers on moved images at a small
-learning rate, with the statistics of normalization frozen; they are kept if validation says that they helped.
+`saccade train DATA --from SOURCE` uses this recipe, with the network, image size and test-time augmentation of the
+source. The first epoch fits a linear head to the features of each image (Kornblith, Shlens, Le, "Do better ImageNet
+models transfer better?", 2019). The epochs after it train the upper layers on augmented images at a small learning
+rate, with frozen batch normalization statistics; their weights are kept if the validation accuracy has improved.
 
 Command: saccade train DATA --from SOURCE
-Measured: with few images; docs/performance.md tells what it gains.
+Measured: with few images; docs/performance.md gives the gain.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ ENTRY = Entry(
         validation_split=0.2,
         keep="if_improved",
     ),
-    purpose="few images: goes on from a run, or from a network of keras.applications (--from)",
-    origin="our own; a frozen network, a linear head, then careful fine-tuning, as is usual",
+    purpose="few images: continues from a run, or from a network of keras.applications (--from)",
+    origin="our own; a frozen network, a linear head, then fine-tuning at a small learning rate, as is usual",
     network="the source's, with a new dense layer at its end",
     parameters=944_890,
     measured=None,

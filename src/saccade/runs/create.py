@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from saccade.atomic_io import next_free_folder, write_json
+from saccade.atomic_io import write_json
 from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.errors import RunError
-from saccade.named_paths import out_path
+from saccade.output_folders import make_folder, numbered, require_free
 from saccade.recipes import ComputeDtype, Recipe
 from saccade.runs.environment import read_environment
 from saccade.runs.records import DataRecord, Parent, Status
@@ -40,10 +40,8 @@ def create_run(
         RunError: the directory exists and is not empty, or can't be made.
     """
     data = DataRecord.of(dataset, {name: len(split) for name, split in splits.items()})
-    try:
-        path = next_free_folder(Path("runs"), f"{dataset.name}-{recipe.name}") if out is None else _make(Path(out))
-    except OSError as error:
-        raise RunError(f"the run directory can't be made: {error}", remedy="name another one with --out") from None
+    check_free(out)
+    path = make_folder(out, numbered_runs(dataset, recipe), RunError)
     run = Run(path=path, recipe=recipe, data=data)
     write_json(path / "environment.json", read_environment(compute_dtype).model_dump())
     run.write_status(Status(state="running", epochs=0, kept_epoch=0))
@@ -62,25 +60,14 @@ def create_run(
 
 
 def check_free(out: str | Path | None) -> None:
-    """Fails early where `create_run` would fail late because something is in the way.
+    """Check before any work that `create_run` can make its directory.
 
     Raises:
         RunError: the directory exists and is not empty.
     """
-    path = out_path(out, RunError)
-    if path is not None and (not path.is_dir() or any(path.iterdir())) and path.exists():
-        raise _in_the_way(path)
+    require_free(out, RunError, plural="runs")
 
 
-def _make(path: Path) -> Path:
-    check_free(path)
-    path.mkdir(parents=True, exist_ok=True)
-    return path
-
-
-def _in_the_way(path: Path) -> RunError:
-    return RunError(
-        f"'{path}' exists already; a run is never overwritten",
-        expected="a directory that does not exist yet, or an empty one",
-        remedy="name another one with --out, or leave --out away: runs are then numbered",
-    )
+def numbered_runs(dataset: Dataset, recipe: Recipe) -> Iterator[Path]:
+    """Yield the default directories of a run: `runs/<data>-<recipe>-<n>`."""
+    return numbered(Path("runs"), f"{dataset.name}-{recipe.name}-")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import resource
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -11,6 +10,11 @@ from pathlib import Path
 from saccade.machine import memory_bytes, usable_cores
 from saccade.recipes import ComputeDtype
 from saccade.runs.records import Environment
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 _PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "numpy", "pillow", "safetensors", "scikit-learn")
 
@@ -37,10 +41,16 @@ def read_environment(compute_dtype: ComputeDtype = "float32") -> Environment:
     )
 
 
-def peak_memory_bytes() -> int:
-    """The most memory that this process has held so far, its decoding processes not counted."""
+def peak_memory_mb() -> int | None:
+    """Return the peak memory of this process without its decoding processes, in megabytes (10^6 bytes).
+
+    Returns:
+        None where the system does not measure it.
+    """
+    if not resource:
+        return None
     kilobytes_or_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return kilobytes_or_bytes * (1 if sys.platform == "darwin" else 1024)
+    return kilobytes_or_bytes * (1 if sys.platform == "darwin" else 1024) // 10**6
 
 
 def _version(package: str) -> str | None:

@@ -17,7 +17,7 @@ from saccade.models.build import build_probability_model
 from saccade.models.ood import EarlyStatistics, OodScore
 from saccade.models.temperature_scaling import divide_logits
 from saccade.models.weights import assign
-from saccade.runs.environment import peak_memory_bytes
+from saccade.runs.environment import peak_memory_mb
 from saccade.runs.inference_onnx import write_inference_onnx
 from saccade.runs.predictions import VALIDATION_PREDICTIONS, Predictions
 from saccade.runs.records import Status
@@ -58,7 +58,7 @@ def save(run: Run, fitted: Fitted, splits: Mapping[SplitName, Split], progress: 
             state=fitted.state,
             epochs=len(fitted.history),
             kept_epoch=fitted.kept_epoch,
-            peak_memory_mb=peak_memory_bytes() // 10**6,
+            peak_memory_mb=peak_memory_mb(),
             num_validation_images=len(roles.selection),
         )
     )

@@ -6,8 +6,8 @@ from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from saccade.data.progress import Progress as Counting
 from saccade.errors import TrainingError
+from saccade.progress import Progress as Counting
 from saccade.runs.records import EpochRecord
 from saccade.runs.run import Run
 from saccade.runs.training_state import TrainingState

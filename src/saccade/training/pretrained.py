@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from pydantic import ValidationError
 
 from saccade.data.dataset import Preprocessing, SplitName
 from saccade.data.image_size import square_preprocessing
-from saccade.errors import TrainingError, type_in_words
+from saccade.errors import TrainingError
 from saccade.machine import memory_bytes
 from saccade.named_paths import named_path
 from saccade.recipes import BackboneName, NetworkName
@@ -64,10 +63,6 @@ class PretrainedModel:
             TrainingError: there is no such source.
             RunError: the run, or the file, is damaged.
         """
-        if not isinstance(source, Run | str | os.PathLike):
-            raise TrainingError(
-                "the source of a transfer is named by its path or name", expected=_EXPECTED, found=type_in_words(source)
-            )
         if not isinstance(source, Run):
             named_path(source, TrainingError, what="the source of a transfer", expected=_EXPECTED)
         name = str(source)

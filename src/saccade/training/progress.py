@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from tqdm import tqdm
 
-from saccade.data.progress import Progress as Counting
-from saccade.data.progress import counting
 from saccade.errors import TrainingError, type_in_words
 from saccade.models.weights import count_weights
+from saccade.progress import Progress as Counting
+from saccade.progress import counting, log_message
 from saccade.recipes import Recipe
 from saccade.runs.records import EpochRecord
 from saccade.runs.run import Run
 from saccade.runs.training_state import TrainingState
-from saccade.sanitize import printable
 
 if TYPE_CHECKING:
     import keras
@@ -126,10 +125,12 @@ class TerminalProgress:
         """Names the run directory and the size of the network; prints the model summary if asked."""
         self._recipe, self._planned = run.recipe, run.plan() is not None
         if self._summary:
-            network.summary(print_fn=lambda text, line_break=True: _line(text))
-        _line(f"run: {run.path} ({self._recipe.name}, {count_weights(network):,} weights, seed {self._recipe.seed})")
+            network.summary(print_fn=lambda text, line_break=True: log_message(text))
+        log_message(
+            f"run: {run.path} ({self._recipe.name}, {count_weights(network):,} weights, seed {self._recipe.seed})"
+        )
         if self._recipe.grown_from and not self._planned:
-            _line(
+            log_message(
                 f"images grow until epoch {self._recipe.grown_from + 1}; validation is at their final size, so its "
                 "accuracy is low before"
             )
@@ -137,23 +138,23 @@ class TerminalProgress:
     def on_resume(self, state: TrainingState | None) -> None:
         """Says from where."""
         if state is None:
-            _line("there is no checkpoint yet: training from the beginning")
+            log_message("there is no checkpoint yet: training from the beginning")
             return
         within = f", {state.seen:,} of its images seen" if state.seen else ""
         where = "its end" if state.ended else f"epoch {state.epoch + 1}{within}"
-        _line(f"going on from the checkpoint of step {state.step:,}: {where}")
+        log_message(f"going on from the checkpoint of step {state.step:,}: {where}")
 
     def on_warning(self, text: str) -> None:
         """A line, once for each text."""
         if text not in self._warned:
             self._warned.add(text)
-            _line(f"warning: {text}")
+            log_message(f"warning: {text}")
 
     def on_plan(self, text: str) -> None:
         """The lines, above the epoch's bar."""
         if self._bar is not None:
             self._bar.clear()
-        _line(text)
+        log_message(text)
 
     def on_epoch_begin(self, epoch: int, images: int, seen: int) -> None:
         """Starts the epoch's bar, with rate and remaining time."""
@@ -183,11 +184,11 @@ class TerminalProgress:
         )
         if record.validation_loss is not None:
             line += f", validation loss {record.validation_loss:.4f}, accuracy {record.validation_accuracy:.4f}"
-        _line(f"{line}, {seconds:.1f} s")
+        log_message(f"{line}, {seconds:.1f} s")
 
     def on_results_removed(self) -> None:
         """Says so, and what to do."""
-        _line("removed: results of the interrupted weights; evaluate again")
+        log_message("removed: results of the interrupted weights; evaluate again")
 
     def on_feature_extraction(self, images: int) -> AbstractContextManager[Counting]:
         """A bar on a terminal, lines elsewhere."""
@@ -228,8 +229,3 @@ def progress_of(progress: bool | Progress) -> Progress:
             found=type_in_words(progress),
         )
     return progress
-
-
-def _line(text: str) -> None:
-    sys.stderr.write(f"{printable(text, lines=True)}\n")
-    sys.stderr.flush()

@@ -11,10 +11,11 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from filelock import FileLock
+
 from saccade.data.dataset import Dataset
 from saccade.evaluation.compare.compare import compare
 from saccade.evaluation.compare.comparison import Comparison
-from saccade.file_lock import locked
 from saccade.recipes import Recipe
 from saccade.runs.run import Run
 from saccade.training.seeds import train_seeds
@@ -44,7 +45,7 @@ def compare_with_default(
     """
     home = folder / "final"
     home.mkdir(exist_ok=True)
-    with locked(home / "final.lock"):
+    with FileLock(home / "final.lock"):
         runs: list[Run] = []
         for name, recipe in recipes.items():
             trained = _trained(dataset, recipe, home / name, progress=progress)

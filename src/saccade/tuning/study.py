@@ -15,11 +15,11 @@ import copy
 import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -105,7 +105,7 @@ class Claim:
     reported: frozenset[int]
     deaths: int
     folder: Path
-    lock: IO[str]
+    lock: ExitStack
 
     @property
     def number(self) -> int:
@@ -194,7 +194,8 @@ def conclude(study: Study, claimed: Claim, accuracy: float | None, **attributes:
             if trial is not best:
                 shutil.rmtree(_folder_of(study, trial.number), ignore_errors=True)
         # Nobody asks for the lock of a trial that has ended.
-        _lock_of(study, claimed.number).unlink(missing_ok=True)
+        with suppress(OSError):  # Windows removes no file that is open; the lock removes it when it is released
+            _lock_of(study, claimed.number).unlink()
 
 
 def ended_trials(study: Study) -> tuple[Trial, ...]:
@@ -258,7 +259,7 @@ def _folder_of(study: Study, number: int) -> Path:
     return study.folder / "trials" / str(number)
 
 
-def _claim_of(study: Study, trial: FrozenTrial, lock: IO[str], *, deaths: int = 0) -> Claim:
+def _claim_of(study: Study, trial: FrozenTrial, lock: ExitStack, *, deaths: int = 0) -> Claim:
     reported = frozenset(trial.intermediate_values)
     claimed = optuna.trial.Trial(study.trials, trial._trial_id)
     # Deaths count anew with each epoch that is reported.

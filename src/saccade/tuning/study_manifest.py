@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+from filelock import FileLock
 from pydantic import BaseModel, ConfigDict
 
-from saccade.atomic_io import TEMPORARY, next_free_folder, write_json
+from saccade.atomic_io import write_json
 from saccade.data.dataset import Dataset, Preprocessing, Split
 from saccade.errors import TuningError
-from saccade.file_lock import locked
 from saccade.named_paths import out_path
+from saccade.output_folders import make_folder, numbered, require_free
 from saccade.recipes import Recipe
 from saccade.recipes.search_space import Choices, Range
 from saccade.runs.environment import read_environment
@@ -75,7 +76,7 @@ class TuningRecord(BaseModel):
 @contextmanager
 def study_lock(folder: Path) -> Iterator[None]:
     """Holds what all processes of a study take for a moment when they claim or conclude a trial."""
-    with locked(folder / _LOCK):
+    with FileLock(folder / _LOCK):
         yield
 
 
@@ -90,13 +91,9 @@ def enter_folder(out: str | Path | None, record: TuningRecord) -> Path:
         TuningError: the directory holds another study, or something else, or can't be made.
         RunError: its tuning.json is damaged, or of another version.
     """
+    check_folder(out)
+    folder = make_folder(out, numbered(Path("tunings"), f"{record.data}-{record.recipe.name}-"), TuningError)
     try:
-        if out is None:
-            folder = next_free_folder(Path("tunings"), f"{record.data}-{record.recipe.name}".replace("/", "-"))
-        else:
-            folder = Path(out)
-            check_folder(folder)
-            folder.mkdir(parents=True, exist_ok=True)
         with study_lock(folder):
             if not (folder / _RECORD).exists():
                 write_json(folder / _RECORD, record.model_dump())
@@ -116,18 +113,11 @@ def check_folder(out: str | Path | None) -> None:
         TuningError: it does, or is no directory.
     """
     path = out_path(out, TuningError)
-    if path is None or not path.exists():
+    if path is None or (path / _RECORD).exists():
         return
-    if not path.is_dir() or (
-        not (path / _RECORD).exists()
-        # A process that begins the same study at this moment has made these two first.
-        and any(each.name != _LOCK and not each.name.startswith(TEMPORARY) for each in path.iterdir())
-    ):
-        raise TuningError(
-            f"'{path}' is in the way: it is no study",
-            expected="a directory that does not exist yet, or one made by `saccade tune`, which is gone on with",
-            remedy="name another one with --out, or leave --out away: studies are then numbered",
-        )
+    expected = "a directory that does not exist yet, or one made by `saccade tune`, which is gone on with"
+    # A process that begins the same study at this moment makes the lock first.
+    require_free(path, TuningError, plural="studies", expected=expected, ignored=[_LOCK])
 
 
 def _require_same(folder: Path, before: TuningRecord, now: TuningRecord) -> None:

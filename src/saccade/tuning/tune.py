@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,9 +15,10 @@ from saccade.data.dataset import Dataset
 from saccade.data.splits import splits_of
 from saccade.errors import TuningError
 from saccade.keras_loading import require_keras_settings
+from saccade.progress import log_message
 from saccade.recipes import Recipe, default_recipe_name
 from saccade.recipes.search_space import Choices, Range, search_space, text_of
-from saccade.sanitize import counted, printable
+from saccade.sanitize import counted
 from saccade.training.progress import progress_of
 from saccade.training.train import load_data, resolve_recipe
 from saccade.tuning.final_comparison import SEEDS, compare_with_default
@@ -91,7 +91,7 @@ def tune(
     folder = enter_folder(out, record)
     with optuna_at_work(folder):
         study = open_study(folder, base, space)
-        _log(f"study: {folder} ({base.name}; searched: {', '.join(space)})", progress)
+        log_message(f"study: {folder} ({base.name}; searched: {', '.join(space)})", shown=progress)
         budget = Budget(trials, None if minutes is None else began + 60 * minutes)
         state = _search(study, dataset, budget, progress)
         ended = ended_trials(study)
@@ -147,10 +147,10 @@ def _search(study: Study, dataset: Dataset, budget: Budget, progress: bool) -> S
             time.sleep(_BETWEEN_LOOKS)
             continue
         with claimed.lock:
-            _log(_beginning(claimed, study.recipe, budget), progress)
+            log_message(_beginning(claimed, study.recipe, budget), shown=progress)
             if not run_trial(study, claimed, dataset, progress_of(progress)):
                 return "interrupted"
-        _log(_ending(claimed.number, ended_trials(study)), progress)
+        log_message(_ending(claimed.number, ended_trials(study)), shown=progress)
         # Networks stand in circles that Python finds late: a training leaves 16 MB and more behind until then.
         gc.collect()
 
@@ -223,9 +223,3 @@ def _ending(number: int, trials: tuple[Trial, ...]) -> str:
     ended = {"complete": "complete", "pruned": f"pruned after {counted(len(trial.curve), 'epoch')}", "failed": "failed"}
     so_far = "" if best is None else f"; best so far: trial {best.number}, {best.accuracy:.2%}"
     return f"trial {number}: {ended[trial.state]}{accuracy}{so_far}"
-
-
-def _log(text: str, shown: bool) -> None:
-    if shown:
-        sys.stderr.write(f"{printable(text)}\n")
-        sys.stderr.flush()

@@ -186,7 +186,7 @@ def test_what_is_written_is_what_is_returned_and_nothing_is_overwritten(made, fo
             assert len(np.unique(np.asarray(plot.convert("L")))) > 10
     before = comparison.files[0].stat().st_mtime_ns
     assert saccade.compare(runs).files[0].parent == folder / "comparisons" / "2"
-    with pytest.raises(RunError, match="never overwritten"):
+    with pytest.raises(RunError, match="nothing is overwritten"):
         saccade.compare(runs, out="comparisons/1")
     assert comparison.files[0].stat().st_mtime_ns == before
     assert sorted(path.name for path in (folder / "comparisons").iterdir()) == ["1", "2"]

@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import connected_components
 
 from saccade.data.near_duplicates.cross_correlation import detail_correlations
 from saccade.data.near_duplicates.perceptual_hash import candidate_pairs
-from saccade.data.progress import NO_PROGRESS, Progress, counting
+from saccade.progress import NO_PROGRESS, Progress, counting
 
 MIN_DETAIL_CORRELATION = 0.72
 """Smallest correlation of details of a pair of near-duplicates; chosen on CIFAR-10, see docs/audit.md."""

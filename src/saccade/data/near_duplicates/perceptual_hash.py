@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dctn
 
-from saccade.data.progress import NO_PROGRESS, Progress
+from saccade.progress import NO_PROGRESS, Progress
 
 _FREQUENCIES = 16
 _SIDE = 8

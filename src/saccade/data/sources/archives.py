@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from saccade.data.cache import disk_cache
-from saccade.data.progress import counting
 from saccade.data.sources.archive_members import Member, member_error, open_tar, tar_members, zip_members
 from saccade.errors import ArchiveError
+from saccade.progress import counting
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz")
 MOST_MEMBERS = 1_000_000

@@ -22,12 +22,12 @@ from saccade.data.dataset import Dataset, Preprocessing, UnreadableImage
 from saccade.data.decoding.decode import ImageHeader
 from saccade.data.decoding.decode_files import decode_files, read_headers
 from saccade.data.image_size import default_preprocessing
-from saccade.data.progress import counting
 from saccade.data.sources.archives import archive_stem, unpacked
 from saccade.data.sources.image_folder import FoundImage, Listing, find_images
 from saccade.data.sources.scan_cache import Scan, described, recall, recall_touched, remember, remembered_archive_hash
 from saccade.data.splits import is_test_by_hash
 from saccade.errors import DataError
+from saccade.progress import counting
 from saccade.sanitize import printable
 
 _SAMPLED_HEADERS = 64

@@ -16,7 +16,7 @@ from saccade.data.dataset import Fix, SplitName
 from saccade.errors import DataError, EvaluationError, RunError
 from saccade.evaluation.compare.comparison import Comparison
 from saccade.evaluation.compare.paired_predictions import PairedPredictions
-from saccade.named_paths import out_path
+from saccade.output_folders import numbered, require_free
 from saccade.plotting.comparison_plots import MAX_IMAGES, AccuracyPoint, draw_comparison, draw_disagreements
 from saccade.plotting.figure import save_figure
 from saccade.runs.run import Run
@@ -104,21 +104,10 @@ def free_directory(out: str | Path | None) -> Path:
     """Return the path of the new directory of a comparison; the directory is not created here.
 
     Raises:
-        RunError: `out` exists.
+        RunError: `out` exists already and is not empty.
     """
-    path = out_path(out, RunError)
-    if path is not None:
-        if path.exists():
-            raise RunError(
-                f"'{out}' exists; a comparison is never overwritten",
-                expected="a path that does not exist",
-                remedy="name another directory with --out, or omit --out: comparisons are then numbered",
-            )
-        return path
-    number = 1
-    while (_ROOT / str(number)).exists():
-        number += 1
-    return _ROOT / str(number)
+    require_free(out, RunError, plural="comparisons")
+    return next(path for path in numbered(_ROOT, "") if not path.exists()) if out is None else Path(out)
 
 
 def write_comparison(comparison: Comparison, images: DisagreementImages, directory: Path) -> None:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from saccade.data.dataset import SPLIT_NAMES, Split, SplitName
 from saccade.data.fixes import read_fixes
-from saccade.data.progress import counting
 from saccade.errors import EvaluationError
 from saccade.evaluation.evaluate import load_evaluation_split
 from saccade.evaluation.metrics import wilson_interval
@@ -21,6 +20,7 @@ from saccade.evaluation.robustness.corruptions import CORRUPTIONS, STRENGTHS
 from saccade.inference.predictor import Predictor
 from saccade.plotting.figure import save_figure
 from saccade.plotting.robustness_plots import draw_robustness
+from saccade.progress import counting
 from saccade.runs.results import ROBUSTNESS_FILES
 from saccade.runs.run import Run
 from saccade.sanitize import printable

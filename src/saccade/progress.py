@@ -1,4 +1,4 @@
-"""Progress on standard error: a bar on a terminal, else a line of text every ten seconds."""
+"""Progress on stderr: messages, and a count that is a bar on a terminal and a line every ten seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -8,14 +8,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from saccade.sanitize import printable
+
 _SECONDS_BETWEEN_LINES = 10.0
 
 
+def log_message(text: str, *, shown: bool = True) -> None:
+    """Write a message of one or more lines to stderr, with control characters escaped; nothing if not `shown`."""
+    if shown:
+        sys.stderr.write(f"{printable(text, lines=True)}\n")
+        sys.stderr.flush()
+
+
 class Progress(Protocol):
-    """Counter of finished units."""
+    """A count of finished units of work."""
 
     def update(self, n: int) -> object:
-        """Add n finished units."""
+        """Add `n` units to the count."""
 
 
 class _NoProgress:
@@ -24,7 +33,7 @@ class _NoProgress:
 
 
 NO_PROGRESS: Progress = _NoProgress()
-"""Progress that shows nothing."""
+"""A count that is not displayed."""
 
 
 class _Lines:
@@ -41,19 +50,18 @@ class _Lines:
             self.write()
 
     def write(self) -> None:
-        sys.stderr.write(f"{self._label}: {self._done:,} of {self._total:,} {self._unit}\n")
-        sys.stderr.flush()
+        log_message(f"{self._label}: {self._done:,} of {self._total:,} {self._unit}")
 
 
 @contextmanager
 def counting(label: str, *, total: int, unit: str, shown: bool) -> Iterator[Progress]:
-    """Show the number of finished units on standard error.
+    """Display on stderr how many of `total` units are finished; nothing if not `shown`.
 
     Args:
-        label: name of the work, such as "decoding".
+        label: the work, such as "decoding".
         total: number of units.
-        unit: plural of the unit, such as "images".
-        shown: whether to show the progress.
+        unit: noun for the units, such as "images".
+        shown: whether to display the count.
     """
     if not shown:
         yield NO_PROGRESS
