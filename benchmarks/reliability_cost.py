@@ -32,9 +32,8 @@ from saccade.recipes import Recipe, get_recipe
 from saccade.runs.create import create_run
 from saccade.runs.training_state import TrainingState
 from saccade.training.checkpointing import Checkpointing
-from saccade.training.determinism import deterministic_operations
-from saccade.training.optimizer import build_optimizer
-from saccade.training.step import TrainingStep
+from saccade.training.optimizers.build import build_optimizer
+from saccade.training.step import TrainingStep, deterministic_operations
 from saccade.training.train import build_networks
 
 STEPS = 40

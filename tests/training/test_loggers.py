@@ -6,16 +6,15 @@ from pathlib import Path
 import pytest
 
 from saccade.errors import TrainingError
-from saccade.training.loggers import MlflowLog, TensorBoardLog
-from saccade.training.progress import SilentProgress
+from saccade.training.loggers import MlflowLogger, TensorBoardLogger
 
 
-@pytest.mark.parametrize(("log", "extra"), [(TensorBoardLog, "tensorboard"), (MlflowLog, "mlflow")])
+@pytest.mark.parametrize(("log", "extra"), [(TensorBoardLogger, "tensorboard"), (MlflowLogger, "mlflow")])
 def test_what_is_not_installed_is_named_with_how_to_get_it(log, extra, monkeypatch):
     real = importlib.util.find_spec
     monkeypatch.setattr("saccade.training.loggers.find_spec", lambda name: None if name == extra else real(name))
     with pytest.raises(TrainingError, match="is not installed") as caught:
-        log(SilentProgress())
+        log()
     assert f"saccade[{extra}]" in str(caught.value.remedy)
 
 

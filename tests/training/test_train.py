@@ -246,13 +246,13 @@ def test_a_training_that_diverges_says_so(run_copy, tiny_folder):
     from saccade.data.splits import splits_of
     from saccade.training.fit import Networks, fit
     from saccade.training.interrupt import StopRequest
-    from saccade.training.progress import SilentProgress
+    from saccade.training.progress import Progress
 
     network = build_network(run_copy.recipe, height=32, width=32, classes=3)
     network.get_layer("logits").bias.assign([np.nan] * 3)
     splits = splits_of(saccade.load(tiny_folder), validation_split=0.1, seed=0)
     with pytest.raises(TrainingError, match="diverged") as caught:
-        fit(Networks(network, network), splits, run_copy, progress=SilentProgress(), stop=StopRequest())
+        fit(Networks(network, network), splits, run_copy, progress=Progress(), stop=StopRequest())
     assert "--set learning_rate=0.0002" in str(caught.value.remedy)
 
 
@@ -261,9 +261,9 @@ def test_a_weight_that_the_last_step_made_infinite_ends_the_training(run_copy, t
     from saccade.data.splits import splits_of
     from saccade.training.fit import Networks, fit
     from saccade.training.interrupt import StopRequest
-    from saccade.training.progress import SilentProgress
+    from saccade.training.progress import Progress
 
-    class Losses(SilentProgress):
+    class Losses(Progress):
         def on_batch_end(self, images, loss, accuracy):
             losses.append(loss)
 

@@ -14,8 +14,8 @@ from saccade.inference.onnx_model import light_model
 from saccade.inference.predictor import Predictor
 from saccade.models.backbones import BACKBONES
 from saccade.models.head import without_head
-from saccade.training.pretrained import PretrainedModel
-from saccade.training.progress import SilentProgress
+from saccade.training.progress import Progress
+from saccade.training.transfer_learning.pretrained import PretrainedModel
 
 # Digits are not mirrored: with mirrored ones, networks of three seeds had 25 to 31 of the 40 right, without 31 or 32.
 FEW = {"plain_epochs": 1, "augmented_epochs": 2, "horizontal_flip": False}
@@ -144,7 +144,7 @@ class PowerCutError(Exception):
     """Comes between the second epoch's checkpoint and the third epoch."""
 
 
-class Deadly(SilentProgress):
+class Deadly(Progress):
     def on_epoch_end(self, record, seconds):
         if record.epoch == 2:
             raise PowerCutError
@@ -249,7 +249,7 @@ def test_images_that_its_source_was_trained_on_are_not_held_out(tiny_run, tiny_f
 
 
 def test_features_do_not_depend_on_the_images_beside_them(source, others, tmp_path, monkeypatch):
-    from saccade.training.features import FeatureExtractor
+    from saccade.training.transfer_learning.features import FeatureExtractor
 
     split = saccade.load(others).splits["train"]
     network = without_head(Predictor.from_run(source).model)
@@ -265,7 +265,7 @@ def test_features_do_not_depend_on_the_images_beside_them(source, others, tmp_pa
 
 
 def test_damaged_features_in_the_cache_are_computed_again(source, others, tmp_path, monkeypatch):
-    from saccade.training.features import FeatureExtractor
+    from saccade.training.transfer_learning.features import FeatureExtractor
 
     monkeypatch.setenv("SACCADE_CACHE", str(tmp_path))
     split = saccade.load(others).splits["train"]

@@ -13,7 +13,7 @@ from saccade.cli.train import validation_in_words
 from saccade.inference.predictor import Predictor
 from saccade.runs.predictions import VALIDATION_PREDICTIONS
 from saccade.training.calibration import at_temperature
-from saccade.training.progress import SilentProgress
+from saccade.training.progress import Progress
 
 SETTINGS = {"batch_size": 20, "image_size": 8, "learning_rate": 0.01}
 
@@ -89,7 +89,7 @@ def test_where_nothing_is_chosen_all_validation_images_calibrate(digits, tmp_pat
     assert run.calibration().fitted_on == f"{len(images)} validation images"
 
 
-class Watching(SilentProgress):
+class Watching(Progress):
     """Keeps what the network says of some images after each epoch."""
 
     def __init__(self, dataset):

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 from saccade.data.dataset import Dataset
-from saccade.data.load import load_with_preprocessing
-from saccade.data.splits import splits_of
 from saccade.errors import RunError
 from saccade.keras_loading import require_keras_settings
 from saccade.runs.checkpoints import Checkpoint
@@ -16,6 +14,7 @@ from saccade.runs.create import check_free, create_run
 from saccade.runs.lock import locked_for_training
 from saccade.runs.records import Parent
 from saccade.runs.run import Run
+from saccade.runs.run_split import load_run_data, run_splits
 from saccade.sanitize import command_line
 from saccade.training.progress import Progress, progress_of
 from saccade.training.train import build_networks, run_training
@@ -62,15 +61,13 @@ def extend(
     # Within a time budget the recipe was gone through in another number of epochs than its own.
     before = parent.recipe if parent.plan() is None else parent.recipe.with_epochs(done)
     recipe = before.extended(done, epochs, schedule)
-    dataset = data if isinstance(data, Dataset) else _load(parent, data)
+    dataset = data if isinstance(data, Dataset) else load_run_data(parent, data)
     if dataset.fingerprint != parent.data_fingerprint:
         raise RunError(
             f"the data is not what the run '{parent.path}' was trained on: {dataset.source} holds other images",
             remedy="name the data it was trained on, or train anew",
         )
-    splits = splits_of(
-        dataset, validation_split=recipe.validation_split, seed=recipe.seed, previous_split=parent.split_of()
-    )
+    splits = run_splits(parent, dataset)
     compute_dtype = parent.environment().compute_dtype
     networks = build_networks(recipe, dataset, splits["train"], compute_dtype)
     record = Parent(
@@ -87,12 +84,6 @@ def extend(
         callback.on_resume(checkpoint.state)
         run_training(made, networks, splits, checkpoint=checkpoint, progress=callback)
     return made
-
-
-def _load(parent: Run, data: str | os.PathLike[str] | None) -> Dataset:
-    return load_with_preprocessing(
-        parent.data_source if data is None else data, parent.preprocessing, fixes=parent.fixes()
-    )
 
 
 def _end_of(parent: Run) -> Checkpoint:

@@ -17,6 +17,7 @@ from saccade.models.build import build_probability_model
 from saccade.models.ood import EarlyStatistics, OodScore
 from saccade.models.temperature_scaling import divide_logits
 from saccade.models.weights import assign
+from saccade.plotting.history_plots import draw_history
 from saccade.runs.environment import peak_memory_bytes
 from saccade.runs.inference_onnx import write_inference_onnx
 from saccade.runs.predictions import VALIDATION_PREDICTIONS, Predictions
@@ -24,7 +25,6 @@ from saccade.runs.records import Status
 from saccade.runs.run import Run
 from saccade.training.calibration import at_temperature, fit_temperature
 from saccade.training.fit import Fitted
-from saccade.training.history_plots import draw_history
 from saccade.training.progress import Progress
 from saccade.training.validation_roles import ValidationRoles, validation_roles
 
@@ -86,7 +86,7 @@ def write_models(run: Run, model: keras.Model, progress: Progress, *, for_onnx: 
 def _calibrate(run: Run, model: keras.Model, roles: ValidationRoles, fitted: Fitted, progress: Progress) -> None:
     """Fits the temperature, divides the model's logits by it, and keeps what the model then says."""
     images = roles.calibration
-    with progress.on_calibration(len(images)) as bar:
+    with progress.on_stage("calibrating", total=len(images), unit="images") as bar:
         if roles.second is None:
             probabilities = forward(fold_normalization(model), images.take, len(images), bar.update)
         else:

@@ -27,11 +27,11 @@ from saccade.training.checkpointing import Checkpointing
 from saccade.training.class_weights import class_weights_of
 from saccade.training.cross_fitting import CrossFitting, Weights
 from saccade.training.interrupt import StopRequest
-from saccade.training.linear_probe import head_epoch
-from saccade.training.optimizer import build_optimizer
+from saccade.training.optimizers.build import build_optimizer
 from saccade.training.progress import Progress
 from saccade.training.step import TrainingStep
 from saccade.training.time_budget.timekeeping import Timekeeping
+from saccade.training.transfer_learning.linear_probe import head_epoch
 from saccade.training.validation_roles import validation_roles
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from saccade.data.dataset import Dataset
 from saccade.errors import RunError, TrainingError
 from saccade.recipes import Recipe, default_recipe_name
 from saccade.runs.run import Run
-from saccade.training.pretrained import PretrainedModel, PretrainedWeights
 from saccade.training.progress import Progress
 from saccade.training.resume import resume
 from saccade.training.train import load_data, reject_transfer, resolve_recipe, start_training, train
 from saccade.training.transfer import load_for, transfer_recipe
+from saccade.training.transfer_learning.pretrained import PretrainedModel, PretrainedWeights
 
 _ENDED = ("finished", "stopped early")
 

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from saccade.data.dataset import Dataset, Split, SplitName
-from saccade.data.load import load_with_preprocessing
-from saccade.data.splits import splits_of
 from saccade.errors import RunError
 from saccade.keras_loading import require_keras_settings
 from saccade.runs.checkpoints import Checkpoint
@@ -17,6 +15,7 @@ from saccade.runs.environment import read_environment
 from saccade.runs.lock import locked_for_training
 from saccade.runs.records import Environment, Status
 from saccade.runs.run import Run
+from saccade.runs.run_split import load_run_data, run_splits
 from saccade.sanitize import command_line
 from saccade.training.progress import Progress, progress_of
 from saccade.training.time_budget.budget import Work
@@ -68,12 +67,10 @@ def resume(
     with locked_for_training(run.path):
         run.clean()
         checkpoint = _latest(run, callback, force=force)
-        dataset = data if isinstance(data, Dataset) else _load(run, data)
+        dataset = data if isinstance(data, Dataset) else load_run_data(run, data)
         environment = read_environment(run.environment().compute_dtype)
         _check_same(run, dataset, environment, callback, force=force)
-        splits = splits_of(
-            dataset, validation_split=run.recipe.validation_split, seed=run.recipe.seed, previous_split=run.split_of()
-        )
+        splits = run_splits(run, dataset)
         networks = build_networks(run.recipe, dataset, splits["train"], environment.compute_dtype)
         run.write_status(Status(state="running", epochs=0, kept_epoch=0))
         callback.on_train_begin(run, networks.validated)
@@ -97,10 +94,6 @@ def _timekeeping(
         run.recipe, run.preprocessing.height, run.preprocessing.width, len(splits["train"]), len(splits["validation"])
     )
     return Timekeeping(work, plan, lambda: before + time.monotonic() - began, callback)
-
-
-def _load(run: Run, data: str | os.PathLike[str] | None) -> Dataset:
-    return load_with_preprocessing(run.data_source if data is None else data, run.preprocessing, fixes=run.fixes())
 
 
 def _latest(run: Run, callback: Progress, *, force: bool) -> Checkpoint | None:

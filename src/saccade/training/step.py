@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,3 +116,22 @@ class TrainingStep:
         if self._class_weights is not None:
             losses *= tf.gather(self._class_weights, labels)
         return tf.reduce_mean(losses)
+
+
+@contextmanager
+def deterministic_operations(enabled: bool) -> Iterator[None]:
+    """Enable TensorFlow's op determinism within the context, if wanted, and restore the previous setting afterward.
+
+    TensorFlow's public function can enable op determinism but not disable it. If op determinism stayed enabled, random
+    operations without a seed would fail in the user's own code after the training.
+    """
+    # Private: tests/training/test_step.py fails if a version of TensorFlow changes this module.
+    from tensorflow.python.util import _pywrap_determinism
+
+    before = _pywrap_determinism.is_enabled()
+    if enabled:
+        _pywrap_determinism.enable(True)
+    try:
+        yield
+    finally:
+        _pywrap_determinism.enable(before)

@@ -32,14 +32,14 @@ from saccade.runs.create import check_free, create_run
 from saccade.runs.lock import locked_for_training
 from saccade.runs.run import Run
 from saccade.sanitize import command_line
-from saccade.training.determinism import deterministic_operations
 from saccade.training.finalize import save
 from saccade.training.fit import Networks, fit
 from saccade.training.interrupt import stop_on_interrupt
 from saccade.training.machine_precision import compute_dtype_of_machine
-from saccade.training.pretrained import PretrainedWeights
 from saccade.training.progress import Progress, progress_of
+from saccade.training.step import deterministic_operations
 from saccade.training.time_budget.timekeeping import Timekeeping
+from saccade.training.transfer_learning.pretrained import PretrainedWeights
 
 _KEPT_IMAGES = 1000
 _KEPT_BYTES = 64 * 10**6

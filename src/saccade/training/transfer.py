@@ -15,9 +15,9 @@ from saccade.keras_loading import require_keras_settings
 from saccade.recipes import Recipe, get_recipe
 from saccade.runs.create import check_free
 from saccade.runs.run import Run
-from saccade.training.pretrained import PretrainedModel, PretrainedWeights
 from saccade.training.progress import Progress
 from saccade.training.train import start_training
+from saccade.training.transfer_learning.pretrained import PretrainedModel, PretrainedWeights
 
 
 def transfer(

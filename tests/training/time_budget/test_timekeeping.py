@@ -9,7 +9,7 @@ from saccade.data.load import load
 from saccade.recipes import get_recipe
 from saccade.runs.create import create_run
 from saccade.runs.time_budget_state import Costs, Pace, Plan
-from saccade.training.progress import SilentProgress
+from saccade.training.progress import Progress
 from saccade.training.step import TrainingStep
 from saccade.training.time_budget.budget import Work, reserve
 from saccade.training.time_budget.timekeeping import Timekeeping
@@ -63,13 +63,13 @@ def trained(data, out, monkeypatch, seconds, fails_at=None, images=IMAGES):
     run = create_run(out, dataset, RECIPE, splits, "float32", plan=plan)
     with monkeypatch.context() as patch:
         clock = Clock(patch, seconds, fails_at)
-        keeping = Timekeeping(work, plan, clock, SilentProgress())
+        keeping = Timekeeping(work, plan, clock, Progress())
         networks = build_networks(RECIPE, dataset, splits["train"], "float32")
         if fails_at is None:
-            run_training(run, networks, splits, progress=SilentProgress(), timekeeping=keeping)
+            run_training(run, networks, splits, progress=Progress(), timekeeping=keeping)
         else:
             with pytest.raises(CrashError):
-                run_training(run, networks, splits, progress=SilentProgress(), timekeeping=keeping)
+                run_training(run, networks, splits, progress=Progress(), timekeeping=keeping)
     return run, clock
 
 

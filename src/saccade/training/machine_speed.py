@@ -17,7 +17,7 @@ from saccade.models.batched_inference import forward
 from saccade.models.batchnorm_folding import fold_normalization
 from saccade.runs.time_budget_state import Costs
 from saccade.training.fit import Networks
-from saccade.training.optimizer import build_optimizer
+from saccade.training.optimizers.build import build_optimizer
 from saccade.training.step import TrainingStep
 from saccade.training.time_budget.budget import Work
 

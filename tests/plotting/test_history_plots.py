@@ -1,8 +1,8 @@
 import pytest
 from PIL import Image
 
+from saccade.plotting.history_plots import draw_history
 from saccade.runs.records import EpochRecord
-from saccade.training.history_plots import draw_history
 
 
 def record(epoch, phase, *, rate=0.001, validation=0.5):

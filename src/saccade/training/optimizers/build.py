@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 
 from saccade.recipes import Recipe
-from saccade.training.muon import Muon
+from saccade.training.optimizers.muon import Muon
 
 # For the head and for the offsets of normalization, per image in a batch: airbench94_muon's rates, which multiply the
 # gradient of a summed loss. Its head is divided by the number of channels, 256, where ours starts small. Offsets move

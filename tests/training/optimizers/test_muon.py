@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from saccade.training.muon import Muon, orthogonalized
+from saccade.training.optimizers.muon import Muon, orthogonalized
 
 pytestmark = pytest.mark.backends
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from saccade.training.linear_probe import Examples, fit_linear_head
+from saccade.training.transfer_learning.linear_probe import Examples, fit_linear_head
 
 
 def examples(n, classes, seed, features=20, apart=1.0):

@@ -20,9 +20,9 @@ from saccade.models.weights import assign, named_weights
 from saccade.runs.run import Run
 from saccade.runs.training_state import TrainingState
 from saccade.training.class_weights import class_weights_of
-from saccade.training.features import FeatureExtractor
-from saccade.training.pretrained import weights_fingerprint
 from saccade.training.progress import Progress
+from saccade.training.transfer_learning.features import FeatureExtractor
+from saccade.training.transfer_learning.pretrained import weights_fingerprint
 
 if TYPE_CHECKING:
     import keras
@@ -206,11 +206,11 @@ def head_epoch(
     )
     training, validation = splits["train"], splits["validation"]
     mirrorings = (False, True) if run.recipe.horizontal_flip else (False,)
-    with progress.on_feature_extraction(len(mirrorings) * len(training) + len(validation)) as bar:
+    with progress.on_stage("features", total=len(mirrorings) * len(training) + len(validation), unit="images") as bar:
         features = [extract(training, mirrored, bar.update) for mirrored in mirrorings]
         held_out = extract(validation, False, bar.update)
     biased = bool(head_of(trained).use_bias)
-    with progress.on_head_fit(len(PENALTIES)) as bar:
+    with progress.on_stage("head", total=len(PENALTIES), unit="penalties") as bar:
         head = _fitted(features, held_out, splits, run, biased=biased, advance=bar.update)
     set_head(trained, head.kernel, head.bias)
     probabilities = head.probabilities(features[0])

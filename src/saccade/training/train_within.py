@@ -19,6 +19,7 @@ from saccade.runs.lock import locked_for_training
 from saccade.runs.run import Run
 from saccade.runs.time_budget_state import Costs, Plan
 from saccade.training.machine_precision import compute_dtype_of_machine
+from saccade.training.machine_speed import measure_costs
 from saccade.training.progress import Progress, progress_of
 from saccade.training.time_budget.budget import (
     Work,
@@ -30,7 +31,6 @@ from saccade.training.time_budget.budget import (
     sizes_are_free,
     sizes_to_try,
 )
-from saccade.training.time_budget.machine_speed import measure_costs
 from saccade.training.time_budget.plan_summary import plan_in_words
 from saccade.training.time_budget.timekeeping import Timekeeping
 from saccade.training.train import (
