@@ -109,7 +109,7 @@ def test_damaged_checkpoints_are_named_and_the_one_before_is_taken(tiny_folder, 
     (newer / "network.safetensors").write_bytes(b"\0" * 100)
     resumed = saccade.resume(tmp_path / "crashed")
     output = capfd.readouterr().err
-    assert "the checkpoint step-00000006 is damaged and left out: network.safetensors has 100 bytes" in output
+    assert "the checkpoint step-00000006 is damaged and skipped: network.safetensors has 100 bytes" in output
     assert "going on from the checkpoint of step 5: epoch 1, 60 of its images seen" in output
     assert result_of(resumed) == result_of(whole)
 
@@ -122,7 +122,7 @@ def test_if_all_are_damaged_only_force_begins_again(tiny_folder, tmp_path, monke
         saccade.resume(tmp_path / "crashed", progress=False)
     assert "step-00000003" in str(caught.value.found)
     resumed = saccade.resume(tmp_path / "crashed", force=True)
-    assert "step-00000003 is damaged and left out" in capfd.readouterr().err
+    assert "step-00000003 is damaged and skipped" in capfd.readouterr().err
     assert result_of(resumed) == result_of(trained(tiny_folder, tmp_path / "whole", "folder", plain_epochs=1))
 
 

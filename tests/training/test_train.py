@@ -179,7 +179,7 @@ def test_class_weights_lift_the_rare_class(rare_and_common, tmp_path):
 
     Measured for one seed: 0.86 +- 0.10, n = 7, the least 0.66.
     """
-    from saccade.training.class_weights import class_weights_of
+    from saccade.training.class_weights import balanced_class_weights
 
     root, rare = rare_and_common
 
@@ -200,7 +200,7 @@ def test_class_weights_lift_the_rare_class(rare_and_common, tmp_path):
     assert np.mean([recall(run) for run in weighted]) > np.mean([recall(run) for run in plain]) + 0.4
     # In the loss, each class counts as much as the other.
     split = saccade.load(root, image_size=8).splits["train"]
-    weights = class_weights_of(split, weighted[0])
+    weights = balanced_class_weights(split, weighted[0])
     assert weights is not None
     np.testing.assert_allclose(weights * np.bincount(split.labels), len(split) / 2, rtol=1e-6)
 

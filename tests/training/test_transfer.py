@@ -114,16 +114,16 @@ def test_the_fit_of_the_head_is_shown(source, others, tmp_path, capfd):
 
 
 def test_features_are_computed_once(source, others, tmp_path, monkeypatch):
-    from saccade.training import features
+    from saccade.training.transfer_learning import features
 
     counted: list[int] = []
-    original = features.FeatureExtractor._computed
+    original = features.FeatureExtractor._compute
 
     def counting(extract, shard, mirrored, advance):
         counted.append(len(shard))
         return original(extract, shard, mirrored, advance)
 
-    monkeypatch.setattr(features.FeatureExtractor, "_computed", counting)
+    monkeypatch.setattr(features.FeatureExtractor, "_compute", counting)
     monkeypatch.setenv("SACCADE_CACHE", str(tmp_path / "cache"))
     saccade.transfer(others, source, epochs=1, out=tmp_path / "one", progress=False)
     assert counted == [64, 64]  # training images and their mirror images: the 16 others choose no penalty
@@ -169,7 +169,7 @@ def test_without_what_it_brought_along_a_transfer_is_not_gone_on_with(source, ot
     run = saccade.transfer(others, source, epochs=1, out=tmp_path / "run", progress=False)
     shutil.rmtree(run.path / "checkpoints")
     run.write_status(run.status().model_copy(update={"state": "running"}))
-    with pytest.raises(RunError, match="brought along is lost"):
+    with pytest.raises(RunError, match=r"pretrained weights of .* are lost"):
         saccade.resume(run, progress=False)
 
 
@@ -228,7 +228,7 @@ def test_weights_of_another_version_do_not_say_of_what_network_they_are(source, 
     from safetensors.numpy import save_file
 
     save_file(source.weights(), tmp_path / "plain.safetensors")
-    with pytest.raises(TrainingError, match="does not say of what network"):
+    with pytest.raises(TrainingError, match="does not name the network"):
         PretrainedModel.of(tmp_path / "plain.safetensors")
 
 

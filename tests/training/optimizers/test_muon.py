@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from saccade.training.optimizers.muon import Muon, orthogonalized
+from saccade.training.optimizers.muon import Muon, orthogonalize
 
 pytestmark = pytest.mark.backends
 
@@ -79,7 +79,7 @@ def test_every_kind_of_variable_follows_the_formulas_over_several_steps_of_a_sch
 def test_orthogonalizing_is_the_plain_iteration_and_brings_singular_values_near_one(shape):
     matrix = np.random.default_rng(1).normal(size=shape).astype(np.float32)
     for steps in (1, 3, 5):
-        result = keras.ops.convert_to_numpy(orthogonalized(keras.ops.convert_to_tensor(matrix), steps=steps))
+        result = keras.ops.convert_to_numpy(orthogonalize(keras.ops.convert_to_tensor(matrix), steps=steps))
         np.testing.assert_allclose(result, newton_schulz(matrix.astype(np.float64), steps), atol=2e-5)
     if shape[0] != shape[1]:  # a square matrix of random numbers has singular values too near 0 for five steps
         singular = np.linalg.svd(result, compute_uv=False)

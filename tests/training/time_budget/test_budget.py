@@ -5,23 +5,23 @@ from saccade.errors import TrainingError
 from saccade.recipes import get_recipe
 from saccade.runs.time_budget_state import Costs, Pace
 from saccade.training.time_budget.budget import (
-    MOST_PASSES,
+    MAX_PASSES,
     Work,
-    first_pace,
-    graphs_ahead,
+    candidate_recipes,
+    choose_size,
     images_within,
+    initial_pace,
     mean_seconds,
-    replanned,
-    require_enough,
+    min_useful_images,
+    remaining_graphs,
+    replan,
+    require_enough_time,
     reserve,
     seconds_after,
     seconds_for,
-    sized,
     sizes_are_free,
-    sizes_to_try,
-    wanted_images,
 )
-from saccade.training.time_budget.plan_summary import plan_in_words
+from saccade.training.time_budget.plan_summary import summarize_plan
 
 FAST = get_recipe("fast")
 # 16, 20, 20, 24, 24, 26, 26, 26 pixels of 32, in eight epochs.
@@ -40,9 +40,9 @@ def test_an_image_costs_what_its_pixels_cost_at_the_sizes_that_are_left():
 
 def test_a_graph_is_made_for_each_size_and_where_the_stem_stops_learning():
     # 16, 20, then without the stem from the fourth epoch, which is the first of 24, and 26.
-    assert graphs_ahead(CIFAR, 0) == 4
-    assert graphs_ahead(CIFAR, 0.5) == 3
-    assert graphs_ahead(CIFAR, 5) == 0
+    assert remaining_graphs(CIFAR, 0) == 4
+    assert remaining_graphs(CIFAR, 0.5) == 3
+    assert remaining_graphs(CIFAR, 5) == 0
 
 
 def test_what_comes_after_the_last_step_counts_every_look_at_an_image():
@@ -65,9 +65,9 @@ def test_the_images_that_fit_fill_the_time_and_one_more_does_not():
 
 def test_no_more_passes_are_planned_than_are_of_use():
     few = Work(FAST, 32, 32, training=1_000, validation=100)
-    assert first_pace(few, COSTS, 3600) == Pace(end=MOST_PASSES * 1_000)
-    words = plan_in_words(
-        few, COSTS, first_pace(few, COSTS, 3600), sizes_are_free=True, minutes=60, spent=5, until="12:00:00"
+    assert initial_pace(few, COSTS, 3600) == Pace(end=MAX_PASSES * 1_000)
+    words = summarize_plan(
+        few, COSTS, initial_pace(few, COSTS, 3600), sizes_are_free=True, minutes=60, spent=5, until="12:00:00"
     )
     assert "100 passes over 1,000 images" in words[0]
     assert "it will end early, after about 3.3 minutes" in words[-1]
@@ -75,19 +75,19 @@ def test_no_more_passes_are_planned_than_are_of_use():
 
 def test_a_budget_in_which_nothing_is_learned_is_refused_and_the_least_is_enough():
     with pytest.raises(TrainingError, match=r"0\.5 minutes are too few") as caught:
-        require_enough(CIFAR, COSTS, 0.5, spent=6)
+        require_enough_time(CIFAR, COSTS, 0.5, spent=6)
     least = float(str(caught.value.remedy).removeprefix("--minutes "))
-    require_enough(CIFAR, COSTS, least, spent=6)
+    require_enough_time(CIFAR, COSTS, least, spent=6)
     assert least < (6 + seconds_for(CIFAR, COSTS, 10 * 500)) / 60 + 0.3
 
 
 def test_the_largest_size_at_which_enough_can_be_seen_is_taken():
-    assert [recipe.final_scale for recipe in sizes_to_try(CIFAR)] == [0.8125, 0.75, 0.625, 0.5]
-    wanted = wanted_images(CIFAR)
+    assert [recipe.final_scale for recipe in candidate_recipes(CIFAR)] == [0.8125, 0.75, 0.625, 0.5]
+    wanted = min_useful_images(CIFAR)
     assert wanted == 2 * 45_000
     sizes = {}
     for minutes in (1, 3, 4.5, 6, 10):
-        recipe = sized(CIFAR, COSTS, 60 * minutes)
+        recipe = choose_size(CIFAR, COSTS, 60 * minutes)
         sizes[minutes] = recipe.final_scale
         if recipe.final_scale > 0.5:
             assert images_within(CIFAR.with_recipe(recipe), COSTS, 0, 60 * minutes) >= wanted
@@ -103,24 +103,24 @@ def test_sizes_that_were_set_or_do_not_grow_are_kept():
 
 def test_large_images_are_not_seen_so_large_that_a_batch_fills_the_memory():
     photos = Work(FAST, 224, 224, training=45_000, validation=5_000)
-    assert [recipe.final_size(224, 224)[0] for recipe in sizes_to_try(photos)] == [56]
+    assert [recipe.final_size(224, 224)[0] for recipe in candidate_recipes(photos)] == [56]
     fewer = Work(FAST, 224, 224, training=2_000, validation=200)
-    assert [recipe.final_size(224, 224)[0] for recipe in sizes_to_try(fewer)] == [182, 168, 140, 112, 84, 56]
+    assert [recipe.final_size(224, 224)[0] for recipe in candidate_recipes(fewer)] == [182, 168, 140, 112, 84, 56]
     tall = Work(FAST, 64, 32, training=2_000, validation=200)
-    assert [recipe.final_size(64, 32) for recipe in sizes_to_try(tall)][-1] == (32, 16)
+    assert [recipe.final_size(64, 32) for recipe in candidate_recipes(tall)][-1] == (32, 16)
 
 
 def test_few_images_in_small_batches_are_seen_more_often():
-    assert wanted_images(Work(FAST, 32, 32, training=1_000, validation=100)) == 180 * 20
+    assert min_useful_images(Work(FAST, 32, 32, training=1_000, validation=100)) == 180 * 20
 
 
 @pytest.mark.parametrize("slowness", [0.5, 1.3, 3.0])
 def test_a_new_plan_ends_in_time_and_goes_on_where_the_old_one_was(slowness):
     seconds = 600.0
-    pace = first_pace(CIFAR, COSTS, seconds)
+    pace = initial_pace(CIFAR, COSTS, seconds)
     seen, now = pace.end // 3, COSTS.times(slowness)
     left = 380.0
-    new = replanned(CIFAR, now, pace, seen, left, tolerance=5)
+    new = replan(CIFAR, now, pace, seen, left, tolerance=5)
     assert new is not None
     assert (new.end < pace.end) == (slowness > 1)
     assert new.end - seen == images_within(CIFAR, now, pace.position_at(seen, 8), left)
@@ -136,16 +136,16 @@ def test_a_new_plan_ends_in_time_and_goes_on_where_the_old_one_was(slowness):
 
 
 def test_a_plan_that_will_do_is_left_alone():
-    pace = first_pace(CIFAR, COSTS, 600)
-    assert replanned(CIFAR, COSTS, pace, 0, 600, tolerance=5) is None
-    assert replanned(CIFAR, COSTS, pace, 0, 603, tolerance=5) is None
-    assert replanned(CIFAR, COSTS, pace, 0, 606, tolerance=5) is not None
+    pace = initial_pace(CIFAR, COSTS, 600)
+    assert replan(CIFAR, COSTS, pace, 0, 600, tolerance=5) is None
+    assert replan(CIFAR, COSTS, pace, 0, 603, tolerance=5) is None
+    assert replan(CIFAR, COSTS, pace, 0, 606, tolerance=5) is not None
 
 
 def test_where_only_saving_fits_the_training_ends_at_once():
-    pace = first_pace(CIFAR, COSTS, 600)
+    pace = initial_pace(CIFAR, COSTS, 600)
     seen = pace.end // 2
-    new = replanned(CIFAR, COSTS, pace, seen, seconds_after(CIFAR, COSTS) - 1, tolerance=5)
+    new = replan(CIFAR, COSTS, pace, seen, seconds_after(CIFAR, COSTS) - 1, tolerance=5)
     assert new is not None
     assert new.end == seen
     assert new.position_at(seen, 8) == 8
@@ -169,12 +169,12 @@ def test_the_reserve_grows_with_the_budget_but_is_small():
 
 
 def test_the_plan_says_what_will_be_done_and_why():
-    words = plan_in_words(
+    words = summarize_plan(
         CIFAR, COSTS, Pace(end=67_500), sizes_are_free=True, minutes=2, spent=7.2, until="14:32:10"
     )  # fmt: skip
     plan = "plan: recipe fast, 1.5 passes over 45,000 images, seen at 16x16, growing to 26x26 pixels; "
     assert words == (
         f"{plan}the learning rate, at first 0.14, falls to 0 at the end",
         "time: 2 minutes, until 14:32:10; 7 s are spent, 40 s are kept for the end and for saving",
-        "why: even at the smallest size there is no time for 90,000 images, so more minutes would help",
+        "why: even at the smallest image size there is no time for 90,000 images, so more minutes would help",
     )

@@ -13,7 +13,7 @@ from saccade.training.progress import Progress
 from saccade.training.step import TrainingStep
 from saccade.training.time_budget.budget import Work, reserve
 from saccade.training.time_budget.timekeeping import Timekeeping
-from saccade.training.train import build_networks, checked_splits, run_training
+from saccade.training.train import build_networks, make_splits, run_training
 
 SETTINGS = {"batch_size": 27, "plain_epochs": 6, "schedule": "linear", "checkpoint_seconds": 0, "compute": "float32"}
 RECIPE = get_recipe("folder").with_settings(SETTINGS)
@@ -55,7 +55,7 @@ class Clock:
 def trained(data, out, monkeypatch, seconds, fails_at=None, images=IMAGES):
     """A training by a plan of two passes, or so, whose steps, counted from 1, take `seconds`; and its clock."""
     dataset = load(data)
-    splits = checked_splits(dataset, RECIPE, None)
+    splits = make_splits(dataset, RECIPE, None)
     work = Work(RECIPE, 32, 32, len(splits["train"]), len(splits["validation"]))
     plan = Plan(
         minutes=minutes_for(images * 100 + COSTS.saving), reasons=("a test",), costs=COSTS, first=Pace(end=images)

@@ -1,4 +1,4 @@
-"""The optimizer that a recipe asks for."""
+"""Optimizer of a recipe."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import keras
 from saccade.recipes import Recipe
 from saccade.training.optimizers.muon import Muon
 
-# For the head and for the offsets of normalization, per image in a batch: airbench94_muon's rates, which multiply the
-# gradient of a summed loss. Its head is divided by the number of channels, 256, where ours starts small. Offsets move
-# fast on purpose.
+# Learning rates of the head and of the offsets of batch normalization, per image in a batch: those of airbench94_muon,
+# which multiply the gradient of a summed loss. airbench94_muon divides the output of its head by the number of
+# channels, 256; Saccade's head has small initial weights instead. The rate of the offsets is high on purpose.
 _HEAD_RATE = 0.67 / 256**2
 _OFFSET_RATE = 0.053
 _BIAS_STEP = 0.1
-# What each step takes off them, per image in a batch.
+# Weight decay of head and offsets per step, per image in a batch.
 _WEIGHT_DECAY = 2e-6
 
 
 def build_optimizer(recipe: Recipe, batch_size: int) -> keras.optimizers.Optimizer:
-    """Adam (Kingma & Ba 2015), or Muon for kernels of convolutions with Nesterov's momentum for the rest.
+    """Build Adam (Kingma & Ba 2015), or Muon for convolution kernels with Nesterov SGD for the other variables.
 
     Args:
-        recipe: its optimizer and learning rate.
-        batch_size: images in a step of this training.
+        recipe: recipe with the optimizer and the learning rate.
+        batch_size: number of images in a step.
     """
     if recipe.optimizer == "adam":
         return keras.optimizers.Adam(recipe.learning_rate)
@@ -30,7 +30,7 @@ def build_optimizer(recipe: Recipe, batch_size: int) -> keras.optimizers.Optimiz
         recipe.learning_rate,
         bias_learning_rate=_BIAS_STEP,
         head_learning_rate=_HEAD_RATE * batch_size,
-        # In smaller batches the offsets would run away: with batches of 25 every unit of a network soon was dead.
+        # With a linear rate, the offsets diverge in small batches: with batches of 25 all units of a network died.
         offset_learning_rate=_OFFSET_RATE * batch_size * min(1.0, batch_size / 500) ** 2,
         weight_decay=_WEIGHT_DECAY * batch_size,
     )
