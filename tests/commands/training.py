@@ -203,7 +203,7 @@ TRAINING = [
     ),
     Row(
         "train hands --recipe folder --minutes 20 --set image_size=16 --out runs/minutes",
-        ["^plan: recipe folder, 100 passes", "^time: 20 minutes, until ", "it will end early"],
+        ["^plan: recipe folder, 100 passes", "^time: 20 minutes, until ", "the training ends early"],
         made=["runs/minutes/plan.json"], long=True,  # README's line with --minutes runs every day
     ),
     *(
