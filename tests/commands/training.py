@@ -222,7 +222,7 @@ TRAINING = [
         ["^error: ", "--force"], code=1, before=_put_the_stopped_run_elsewhere, leaves="runs/elsewhere",
     ),
     Row("train more --resume runs/elsewhere --force", look=_finished("runs/elsewhere")),
-    Row("train --resume runs/stopped", ["^going on from the checkpoint of "], look=_finished("runs/stopped")),
+    Row("train --resume runs/stopped", ["^resuming from the checkpoint of "], look=_finished("runs/stopped")),
     Row(
         "tune tiny --trials 2 --recipe folder --epochs 1 --seed 1 --set label_smoothing=0.1"
         " --search learning_rate=0.003,0.01 --out tunings/study --json",

@@ -110,7 +110,7 @@ def test_damaged_checkpoints_are_reported_and_the_previous_one_is_used(tiny_fold
     resumed = saccade.resume(tmp_path / "crashed")
     output = capfd.readouterr().err
     assert "the checkpoint step-00000006 is damaged and skipped: network.safetensors has 100 bytes" in output
-    assert "going on from the checkpoint of step 5: epoch 1, 60 of its images seen" in output
+    assert "resuming from the checkpoint of step 5: epoch 1, 60 of its images seen" in output
     assert result_of(resumed) == result_of(whole)
 
 

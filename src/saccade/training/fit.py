@@ -104,15 +104,15 @@ def fit(
     class_weights = balanced_class_weights(training, run)
     optimizer = build_optimizer(recipe, recipe.batch_size_for(len(training)))
     step = TrainingStep(networks.trained, recipe, optimizer, training.store.shape[1:3], class_weights)
-    checkpointing = Checkpointer(run, networks.trained, optimizer)
+    checkpointer = Checkpointer(run, networks.trained, optimizer)
     state = TrainingState() if timekeeping is None else timekeeping.initial_state()
     kept: Mapping[str, Weights] = {}
     if checkpoint is not None:
-        checkpointing.restore(checkpoint)
+        checkpointer.restore(checkpoint)
         state, kept = checkpoint.state, checkpoint.kept
     elif recipe.transfer:
         # The pretrained weights are in no other file of the run, and a resumed training needs them.
-        checkpointing.write(state, {})
+        checkpointer.write(state, {})
     # A killed training may have written epochs after the checkpoint, so history.csv is written from the state.
     _write_history(run, state, progress)
     recalibrate = BatchNormRecalibration(networks.trained, recipe)
@@ -133,8 +133,8 @@ def fit(
             state.seconds = time.perf_counter() - start
             progress.on_batch_end(n, state.loss_sum / state.seen, state.correct / state.seen)
             stopping = stop.requested  # read once: Ctrl-C may come between any two lines
-            if not state.at_end_of_pass(len(training)) and (stopping or checkpointing.due()):
-                checkpointing.write(state, {"best": best, **halves.kept})
+            if not state.at_end_of_pass(len(training)) and (stopping or checkpointer.due()):
+                checkpointer.write(state, {"best": best, **halves.kept})
             if stopping:
                 break
         complete = state.at_end_of_pass(len(training))
@@ -150,8 +150,8 @@ def fit(
         _write_history(run, state, progress)
         if complete:
             state.ended = _ended(state, recipe)
-            if state.ended or stop.requested or checkpointing.due():
-                checkpointing.write(state, {"best": best, **halves.kept})
+            if state.ended or stop.requested or checkpointer.due():
+                checkpointer.write(state, {"best": best, **halves.kept})
         interrupted = stop.requested
 
     return _fitted(named_weights(networks.trained), best, halves, state, recipe)
@@ -271,7 +271,7 @@ def _write_history(run: Run, state: TrainingState, progress: Progress) -> None:
         if state.plan is not None:
             run.write_plan(state.plan)
     except OSError as error:
-        progress.on_warning(f"history.csv can't be written: {error.strerror}; the training goes on")
+        progress.on_warning(f"history.csv can't be written: {error.strerror}; the training continues")
 
 
 class _Validator:

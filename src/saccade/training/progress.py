@@ -118,7 +118,7 @@ class TerminalProgress(Progress):
             return
         within = f", {state.seen:,} of its images seen" if state.seen else ""
         where = "its end" if state.ended else f"epoch {state.epoch + 1}{within}"
-        _print_line(f"going on from the checkpoint of step {state.step:,}: {where}")
+        _print_line(f"resuming from the checkpoint of step {state.step:,}: {where}")
 
     def on_warning(self, text: str) -> None:
         """Print a warning, unless the same warning was printed before."""
