@@ -31,10 +31,9 @@ from saccade.models.precision import measure_compute_dtype
 from saccade.recipes import Recipe, get_recipe
 from saccade.runs.create import create_run
 from saccade.runs.training_state import TrainingState
-from saccade.training.checkpointing import Checkpointing
-from saccade.training.determinism import deterministic_operations
-from saccade.training.optimizer import build_optimizer
-from saccade.training.step import TrainingStep
+from saccade.training.checkpointing import Checkpointer
+from saccade.training.optimizers.build import build_optimizer
+from saccade.training.step import TrainingStep, deterministic_operations
 from saccade.training.train import build_networks
 
 STEPS = 40
@@ -72,7 +71,7 @@ def main() -> None:
 
 
 @contextmanager
-def prepared(data: str, recipe: Recipe) -> Iterator[tuple[TrainingStep, Checkpointing, Split]]:
+def prepared(data: str, recipe: Recipe) -> Iterator[tuple[TrainingStep, Checkpointer, Split]]:
     """A training's step, the checkpoints of its run, and its training images, ready to begin."""
     dataset = load(data, image_size=recipe.image_size)
     splits = splits_of(dataset, validation_split=recipe.validation_split, seed=recipe.seed)
@@ -82,7 +81,7 @@ def prepared(data: str, recipe: Recipe) -> Iterator[tuple[TrainingStep, Checkpoi
     step = TrainingStep(networks.trained, recipe, optimizer, splits["train"].store.shape[1:3], None)
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:  # not in memory, as /tmp may be
         run = create_run(Path(folder) / "run", dataset, recipe, splits, dtype)
-        yield step, Checkpointing(run, networks.trained, optimizer), splits["train"]
+        yield step, Checkpointer(run, networks.trained, optimizer), splits["train"]
 
 
 def seconds_of_steps(training: Split, recipe: Recipe, step: TrainingStep) -> float:

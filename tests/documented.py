@@ -140,10 +140,10 @@ def _served(words: Sequence[str], folder: Path) -> Outcome:
 def _resumed(words: Sequence[str], folder: Path) -> Outcome:
     """Types a command line with --resume while the run is one that Ctrl-C stopped after its first epoch."""
     from saccade.runs.records import EpochRecord
-    from saccade.training.progress import SilentProgress
+    from saccade.training.progress import Progress
     from saccade.training.train import train
 
-    class CtrlC(SilentProgress):
+    class CtrlC(Progress):
         def on_epoch_end(self, record: EpochRecord, seconds: float) -> None:
             if record.epoch == 1:
                 os.kill(os.getpid(), signal.SIGINT)

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from saccade.runs.run import Run
     from saccade.training.extend import extend
     from saccade.training.resume import resume
-    from saccade.training.time_budget.train_within import train_within
     from saccade.training.train import train
+    from saccade.training.train_within import train_within
     from saccade.training.transfer import transfer
     from saccade.tuning.result import Tuning
     from saccade.tuning.tune import tune
@@ -86,7 +86,7 @@ _HOMES = {
     "resume": "saccade.training.resume",
     "serve": "saccade.deploy.server.serve",
     "train": "saccade.training.train",
-    "train_within": "saccade.training.time_budget.train_within",
+    "train_within": "saccade.training.train_within",
     "transfer": "saccade.training.transfer",
     "tune": "saccade.tuning.tune",
 }

@@ -60,7 +60,7 @@ def test_a_killed_training_is_resumed_and_an_unfinished_one_not_extended(tiny_fo
         assert process.stderr is not None
         lines = [process.stderr.readline() for _ in range(3)]
         process.kill()
-    assert any(line.startswith("going on from the checkpoint of step") for line in lines), lines
+    assert any(line.startswith("resuming from the checkpoint of step") for line in lines), lines
 
 
 @pytest.mark.parametrize(

@@ -203,7 +203,7 @@ TRAINING = [
     ),
     Row(
         "train hands --recipe folder --minutes 20 --set image_size=16 --out runs/minutes",
-        ["^plan: recipe folder, 100 passes", "^time: 20 minutes, until ", "it will end early"],
+        ["^plan: recipe folder, 100 passes", "^time: 20 minutes, until ", "the training ends early"],
         made=["runs/minutes/plan.json"], long=True,  # README's line with --minutes runs every day
     ),
     *(
@@ -222,7 +222,7 @@ TRAINING = [
         ["^error: ", "--force"], code=1, before=_put_the_stopped_run_elsewhere, leaves="runs/elsewhere",
     ),
     Row("train more --resume runs/elsewhere --force", look=_finished("runs/elsewhere")),
-    Row("train --resume runs/stopped", ["^going on from the checkpoint of "], look=_finished("runs/stopped")),
+    Row("train --resume runs/stopped", ["^resuming from the checkpoint of "], look=_finished("runs/stopped")),
     Row(
         "tune tiny --trials 2 --recipe folder --epochs 1 --seed 1 --set label_smoothing=0.1"
         " --search learning_rate=0.003,0.01 --out tunings/study --json",

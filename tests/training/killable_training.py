@@ -1,11 +1,11 @@
-"""Trains, or goes on with a training that was stopped, and is stopped itself.
+"""Program that starts or resumes a training and kills itself or limits its own writes.
 
     python killable_training.py DATA OUT RECIPE EPOCHS kill:SEED:NUMBER|limit:SEED:NUMBER|-
 
-kill: by seed and number the process sends itself SIGKILL: for numbers up to 7 at a random moment soon after its second
-checkpoint, for 8 and 9 when it comes to one of the points at which something is being saved. limit: soon after its
-second checkpoint no file may grow beyond so many bytes (six of ten), the folder of the checkpoints is read-only
-(three), or that of the run is (the last). "-" lets it come to its end.
+kill: the process sends itself SIGKILL. For the numbers 0 to 7 the kill comes at a random time soon after the second
+checkpoint, for 8 and 9 at one of the points at which a file is saved. limit: soon after the second checkpoint, file
+sizes are limited (numbers 0 to 5), or the folder of the checkpoints (6 to 8) or of the run (9) becomes read-only. "-"
+lets the training end.
 """
 
 import os
@@ -20,9 +20,9 @@ import saccade
 from saccade.keras_loading import this_process_is_our_own
 from saccade.runs.checkpoints import Checkpoints
 from saccade.runs.run import Run
-from saccade.training import finalize as saving
+from saccade.training import finalize
 
-# What is called, whether the end comes before or after it, and how often it has been called by then.
+# Point of the kill: owner and name of a function, before or after its call, and the number of the call.
 POINTS = {
     "a checkpoint's folder is made": (Checkpoints, "_fill", "before", 3),
     "a checkpoint's files are written": (Checkpoints, "_fill", "after", 3),
@@ -33,10 +33,10 @@ POINTS = {
     "an epoch is logged": (Run, "write_history", "after", 2),
     "the weights are to be saved": (Run, "write_weights", "before", 1),
     "the weights are saved": (Run, "write_weights", "after", 1),
-    "the history is to be drawn": (saving, "draw_history", "before", 1),
-    "the history is drawn": (saving, "draw_history", "after", 1),
+    "the history is to be plotted": (finalize, "draw_history", "before", 1),
+    "the history is plotted": (finalize, "draw_history", "after", 1),
 }
-LAST_POINTS = 4  # of a training; they are kept for the last kills of ten
+LAST_POINTS = 4  # the number of points at the end of a training, for the last of ten kills
 LONGEST_WAIT = 0.25
 
 
@@ -82,7 +82,7 @@ def limit(run, number, draw):
     checkpoints = run / "checkpoints"
     if number < 6:
         newest = max(checkpoints.iterdir())
-        # Smaller than the largest file of a checkpoint: not every limit is met by the same file.
+        # Below the size of the largest file of a checkpoint, so that different files reach the limit.
         largest = draw.randrange(max(file.stat().st_size for file in newest.iterdir()))
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest, resource.RLIM_INFINITY))
         sys.stderr.write(f"no file of more than {largest} bytes\n")

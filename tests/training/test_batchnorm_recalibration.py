@@ -1,4 +1,4 @@
-"""The averages of batch normalization, taken anew, against float64."""
+"""Recalibrated averages of batch normalization against float64."""
 
 import keras
 import numpy as np
@@ -7,7 +7,7 @@ import pytest
 import saccade
 from saccade.models.training_model import make_training_model
 from saccade.recipes import get_recipe
-from saccade.training.batchnorm_recalibration import FreshStatistics
+from saccade.training.batchnorm_recalibration import BatchNormRecalibration
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def small_network():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_they_are_those_of_the_network_as_it_stands(training, dtype):
+def test_the_averages_are_those_of_the_network_with_fixed_weights(training, dtype):
     stock = small_network()
     training_model = make_training_model(stock, dtype)
     norm = training_model.get_layer("norm")
@@ -38,8 +38,8 @@ def test_they_are_those_of_the_network_as_it_stands(training, dtype):
     recipe = get_recipe("quick").with_settings(
         {"batch_size": 120, "min_steps_per_epoch": 0, "batchnorm_recalibration_batches": 3}
     )
-    FreshStatistics(training_model, recipe)(training, epoch=0)
-    # One batch of all 120 images: no more are there, and the order does not matter.
+    BatchNormRecalibration(training_model, recipe)(training, epoch=0)
+    # One batch has all 120 images, so the order does not matter.
     convolution = stock.get_layer("convolution")
     outputs = np.float64(convolution(training.take(slice(None)).astype(np.float32) / 255))
     tolerance = 2e-4 if dtype == "float32" else 3e-2
@@ -52,13 +52,13 @@ def test_several_batches_are_averaged(training):
     recipe = get_recipe("quick").with_settings(
         {"batch_size": 40, "min_steps_per_epoch": 0, "batchnorm_recalibration_batches": 3}
     )
-    FreshStatistics(training_model, recipe)(training, epoch=4)
+    BatchNormRecalibration(training_model, recipe)(training, epoch=4)
     outputs = np.float64(training_model.get_layer("convolution")(training.take(slice(None)).astype(np.float32) / 255))
     # The weights of three batches in an average of momentum 0.9 differ by a fifth at most.
     np.testing.assert_allclose(training_model.get_layer("norm").moving_mean, outputs.mean(axis=(0, 1, 2)), atol=0.02)
 
 
-def test_frozen_layers_keep_theirs(training):
+def test_frozen_layers_keep_their_averages(training):
     training_model = make_training_model(small_network(), "float32")
     norm = training_model.get_layer("norm")
     norm.moving_mean.assign([1.0, 2.0, 3.0, 4.0])
@@ -66,15 +66,15 @@ def test_frozen_layers_keep_theirs(training):
     recipe = get_recipe("quick").with_settings(
         {"batch_size": 40, "min_steps_per_epoch": 0, "batchnorm_recalibration_batches": 3}
     )
-    FreshStatistics(training_model, recipe)(training, epoch=0)
+    BatchNormRecalibration(training_model, recipe)(training, epoch=0)
     np.testing.assert_array_equal(norm.moving_mean, [1.0, 2.0, 3.0, 4.0])
     np.testing.assert_array_equal(norm.moving_variance, [1.0, 1.0, 1.0, 1.0])
 
 
-def test_without_them_nothing_changes(training):
+def test_without_recalibration_batches_nothing_changes(training):
     training_model = make_training_model(small_network(), "float32")
     before = [variable.numpy().copy() for variable in training_model.variables]
-    FreshStatistics(training_model, get_recipe("quick").with_settings({"batchnorm_recalibration_batches": 0}))(
+    BatchNormRecalibration(training_model, get_recipe("quick").with_settings({"batchnorm_recalibration_batches": 0}))(
         training, epoch=0
     )
     for one, other in zip(before, training_model.variables, strict=True):

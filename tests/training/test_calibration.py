@@ -1,4 +1,4 @@
-"""Temperatures: the number that is fitted, and that every way from a run to probabilities goes by it."""
+"""Temperature scaling: the fit, and the use of the temperature by everything that predicts from a run."""
 
 import json
 
@@ -21,7 +21,7 @@ from saccade.training.calibration import at_temperature, fit_temperature
 
 
 def drawn(n=20_000, classes=5, sharpness=1.0, seed=0):
-    """Labels drawn from known probabilities, and probabilities whose logits are `sharpness` times the true ones."""
+    """Return labels drawn from known probabilities, and probabilities whose logits are multiplied by `sharpness`."""
     draw = np.random.default_rng(seed)
     logits = draw.normal(0, 2, (n, classes))
     truth = softmax(logits, axis=1)
@@ -34,20 +34,20 @@ def mean_loss(labels, probabilities):
 
 
 @pytest.mark.parametrize("sharpness", [0.5, 1.0, 3.0])
-def test_the_temperature_undoes_what_makes_confidence_wrong(sharpness):
+def test_the_temperature_corrects_scaled_logits(sharpness):
     labels, probabilities = drawn(sharpness=sharpness)
     calibration = fit_temperature(labels, probabilities)
     assert calibration.temperature == pytest.approx(sharpness, rel=0.05)
     assert calibration.num_images == len(labels)
-    mended = at_temperature(probabilities, calibration.temperature)
-    assert measure(labels, mended).expected_calibration_error < 0.02
-    unmended = measure(labels, probabilities).expected_calibration_error
-    assert unmended < 0.02 if sharpness == 1 else unmended > 0.1
+    calibrated = at_temperature(probabilities, calibration.temperature)
+    assert measure(labels, calibrated).expected_calibration_error < 0.02
+    error_before = measure(labels, probabilities).expected_calibration_error
+    assert error_before < 0.02 if sharpness == 1 else error_before > 0.1
     assert calibration.log_loss_before == pytest.approx(mean_loss(labels, probabilities), rel=1e-5)
-    assert calibration.log_loss_after == pytest.approx(mean_loss(labels, mended), rel=1e-5)
+    assert calibration.log_loss_after == pytest.approx(mean_loss(labels, calibrated), rel=1e-5)
 
 
-def test_it_is_the_least_log_loss_of_a_fine_grid():
+def test_the_temperature_minimizes_the_log_loss_on_a_fine_grid():
     labels, probabilities = drawn(n=300, sharpness=2.0, seed=3)
     logits = np.log(probabilities.astype(np.float64))
     rows = np.arange(len(labels))
@@ -56,29 +56,29 @@ def test_it_is_the_least_log_loss_of_a_fine_grid():
     assert fit_temperature(labels, probabilities).temperature == pytest.approx(grid[np.argmin(losses)], abs=0.01)
 
 
-def test_a_network_that_is_always_correct_or_certain_and_incorrect_stays_within_bounds():
+def test_the_temperature_of_an_always_or_never_correct_network_is_bounded():
     certain = np.eye(3, dtype=np.float32)
     assert 0.2 < fit_temperature(np.array([0, 1, 2]), certain).temperature <= 1
     assert fit_temperature(np.array([1, 2, 0]), certain).temperature <= 10
 
 
 # `accurate` is `fast` with more channels, and `two-phase` trains the network of `classic`.
-@pytest.mark.parametrize("views", [1, 6])
+@pytest.mark.parametrize("tta_views", [1, 6])
 @pytest.mark.parametrize("name", ["classic", "fast", "folder", "quick", "scheduled"])
-def test_dividing_the_logits_of_every_network_is_what_its_probabilities_say(name, views):
+def test_dividing_the_logits_of_every_network_agrees_with_scaling_its_probabilities(name, tta_views):
     recipe = get_recipe(name)
-    model = build_probability_model(recipe, height=24, width=24, classes=4, tta_views=views)
+    model = build_probability_model(recipe, height=24, width=24, classes=4, tta_views=tta_views)
     images = np.random.default_rng(0).integers(0, 256, (6, 24, 24, 3), np.uint8)
-    divide_logits(model, 0.05)  # views of one image have to disagree, or it does not matter how they are combined
+    divide_logits(model, 0.05)  # the predictions for augmented images must differ, or their average is trivial
     before = model.predict_on_batch(images)
-    temperature = np.ptp(np.log(before), axis=1).max() / 3  # of a fresh network the logits hardly differ, or very much
+    temperature = np.ptp(np.log(before), axis=1).max() / 3  # an untrained network has almost equal or extreme logits
     divide_logits(model, temperature)
     after = model.predict_on_batch(images)
     np.testing.assert_allclose(after, at_temperature(before, temperature), atol=1e-3)
     assert np.abs(after - before).max() > 0.05
 
 
-def test_with_six_views_the_temperature_is_the_best_one_for_what_the_run_says(tiny_folder, tmp_path):
+def test_the_temperature_is_optimal_with_test_time_augmentation(tiny_folder, tmp_path):
     # At 16 pixels `quick` has a quarter of its weights.
     settings = {"tta_views": 6, "image_size": 16, "batch_size": 12, "batchnorm_recalibration_batches": 5}
     run = saccade.train(
@@ -97,7 +97,7 @@ def test_with_six_views_the_temperature_is_the_best_one_for_what_the_run_says(ti
     assert calibration is not None
     assert mean_loss(kept.labels, predicted) == pytest.approx(calibration.log_loss_after, abs=1e-4)
     for change in (0.8, 1.25):
-        if 0.25 <= run.temperature * change <= 10:  # the bounds of what is fitted
+        if 0.25 <= run.temperature * change <= 10:  # bounds of the temperature
             other = Predictor.from_run(run).model
             divide_logits(other, change)
             assert mean_loss(kept.labels, predicted) <= mean_loss(kept.labels, other.predict_on_batch(images)) + 1e-6
@@ -105,7 +105,7 @@ def test_with_six_views_the_temperature_is_the_best_one_for_what_the_run_says(ti
     np.testing.assert_allclose(saved, kept.probabilities, atol=1e-4)
 
 
-def test_every_way_from_a_run_to_probabilities_goes_by_its_temperature(tiny_run):
+def test_every_prediction_from_a_run_uses_its_temperature(tiny_run):
     calibration = tiny_run.calibration()
     assert calibration is not None
     assert calibration.num_images == tiny_run.data.num_images["validation"]

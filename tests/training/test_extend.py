@@ -13,8 +13,8 @@ def trained(data, out, recipe, **settings):
     return saccade.train(data, recipe=recipe, out=out, settings=SETTINGS | settings, progress=False)
 
 
-def test_a_constant_rate_held_makes_two_trainings_the_one_that_is_as_long(tiny_folder, tmp_path):
-    # Dropout, batch normalization and both phases, as in `two-phase`, in a network that is sooner compiled.
+def test_with_a_constant_rate_an_extended_training_equals_a_longer_one(tiny_folder, tmp_path):
+    # Dropout, batch normalization and both phases, as in `two-phase`, in a network that compiles faster.
     long = trained(tiny_folder, tmp_path / "long", "scheduled", plain_epochs=1, augmented_epochs=3)
     short = trained(tiny_folder, tmp_path / "short", "scheduled", plain_epochs=1, augmented_epochs=1)
     before = {path.name: path.read_bytes() for path in short.path.iterdir() if path.is_file()}
@@ -59,15 +59,15 @@ def test_an_extension_that_was_killed_is_resumed(tiny_folder, tmp_path, monkeypa
 @pytest.mark.parametrize(
     ("schedule", "rates"), [("hold", [0.25, 0.25]), ("anneal", [0.25, 0.125]), ("restart", [1.0, 0.5])]
 )
-def test_what_the_learning_rate_does_after_a_linear_schedule(schedule, rates):
+def test_the_learning_rate_of_an_extension_after_a_linear_schedule(schedule, rates):
     recipe = get_recipe("fast").with_settings({"learning_rate": 1, "initial_scale": 1, "final_scale": 1}).with_epochs(4)
     longer = recipe.extended(4, 2, schedule)
     assert [longer.learning_rate_at(epoch) for epoch in (4, 5)] == pytest.approx(rates)
-    # A smaller batch scales each of them.
+    # A smaller batch scales each rate.
     assert longer.learning_rate_at(4, 0, recipe.batch_size // 4) == pytest.approx(rates[0] / 2)
 
 
-def test_what_has_not_ended_or_lost_its_checkpoint_is_not_extended(tiny_folder, tmp_path):
+def test_extending_a_run_that_has_not_ended_or_lost_its_checkpoint_is_an_error(tiny_folder, tmp_path):
     run = trained(tiny_folder, tmp_path / "run", "folder", plain_epochs=1)
     with pytest.raises(RecipeError, match="at least one epoch"):
         saccade.extend(run, 0, out=tmp_path / "none", progress=False)

@@ -28,7 +28,7 @@ def fixed_run(tiny_folder, fixes, tmp_path_factory):
     return Run.open(out)
 
 
-def test_the_run_records_what_was_applied(fixed_run, tiny_folder, fixes):
+def test_the_run_records_the_applied_fixes(fixed_run, tiny_folder, fixes):
     data = saccade.load(tiny_folder)
     assert (fixed_run.path / "fixes.csv").read_text() == FIXES
     assert "fixes applied: 1 image dropped, 1 relabeled" in fixed_run.data.notes
@@ -42,7 +42,7 @@ def test_evaluate_applies_the_runs_own_fixes(fixed_run):
     assert report.data_fingerprint == fixed_run.data_fingerprint
 
 
-def test_evaluate_applies_others_where_they_are_named(fixed_run, tmp_path):
+def test_evaluate_applies_other_fixes_if_they_are_given(fixed_run, tmp_path):
     (tmp_path / "fixes.csv").write_text("path,split,action,class\ntest/null/40.png,test,drop,\n")
     assert saccade.evaluate(fixed_run, fixes=tmp_path / "fixes.csv").n == 59
 
@@ -76,5 +76,5 @@ def test_a_resumed_training_needs_the_same_fixes(fixed_run, tmp_path):
     (tmp_path / "run/fixes.csv").unlink()
     status = (tmp_path / "run/status.json").read_text().replace("finished", "interrupted")
     (tmp_path / "run/status.json").write_text(status)
-    with pytest.raises(RunError, match="would not come to the same bits"):
+    with pytest.raises(RunError, match="would give other bits"):
         resume(tmp_path / "run", progress=False)

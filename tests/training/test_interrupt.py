@@ -1,4 +1,4 @@
-"""Ctrl-C in a training that was typed on a terminal: what is shown, what is saved, and that it goes on to the bit."""
+"""Ctrl-C in a training on a terminal: output, saved run, and resumption with the same bits."""
 
 import fcntl
 import json
@@ -20,7 +20,7 @@ import saccade
 from saccade.cli.main import cli
 from saccade.runs.run import Run
 
-# Long enough for the signal to come within it: the first epochs are told long before the last.
+# Long enough for the signal to come within the training: the first epochs are printed long before the last.
 SETTINGS = {"plain_epochs": 25, "batch_size": 27, "checkpoint_seconds": 3600}
 COMMAND = [
     "train",
@@ -41,12 +41,12 @@ main()
 
 @dataclass(frozen=True)
 class Stopped:
-    """A training that was stopped by one Ctrl-C: its directory, its exit code, and what it told on its terminal."""
+    """A training that was stopped by one Ctrl-C: run directory, exit code, standard output and terminal output."""
 
     out: object
     code: int
     stdout: str
-    shown: str
+    terminal: str
 
 
 @pytest.fixture(scope="module")
@@ -75,14 +75,14 @@ def _read(main):
         return b""
 
 
-def test_on_a_terminal_there_is_a_bar_with_rate_and_remaining_time(stopped):
+def test_a_terminal_shows_a_progress_bar_with_rate_and_remaining_time(stopped):
     bar = r"epoch \d+/25.*\d+/108 \[\d+:\d+<\d+:\d+, .*images/s, loss \d\.\d+, accuracy \d\.\d+"
-    assert re.search(bar, stopped.shown), stopped.shown
+    assert re.search(bar, stopped.terminal), stopped.terminal
 
 
 def test_the_first_ctrl_c_saves_a_run_that_can_be_evaluated(stopped):
-    assert stopped.code == 130, stopped.shown
-    assert "press Ctrl-C again to quit without saving" in stopped.shown
+    assert stopped.code == 130, stopped.terminal
+    assert "press Ctrl-C again to quit without saving" in stopped.terminal
     assert "interrupted on tiny" in stopped.stdout
     run = Run.open(stopped.out)
     assert run.status().state == "interrupted"
@@ -90,7 +90,7 @@ def test_the_first_ctrl_c_saves_a_run_that_can_be_evaluated(stopped):
     assert saccade.evaluate(run).n == 60
 
 
-def test_a_run_that_was_interrupted_goes_on_as_if_nothing_had_happened(stopped, tiny_folder, tmp_path):
+def test_an_interrupted_run_is_resumed_to_the_same_bytes(stopped, tiny_folder, tmp_path):
     whole = saccade.train(tiny_folder, recipe="folder", settings=SETTINGS, out=tmp_path / "whole", progress=False)
     resumed = shutil.copytree(stopped.out, tmp_path / "resumed")
     reported = CliRunner().invoke(cli, ["report", str(resumed)])
@@ -105,7 +105,7 @@ def test_a_run_that_was_interrupted_goes_on_as_if_nothing_had_happened(stopped, 
     assert result.stderr.splitlines().count("removed: results of the interrupted weights; evaluate again") == 1
     for name in ("weights.safetensors", "history.csv"):
         assert (resumed / name).read_bytes() == (whole.path / name).read_bytes()
-    # Nothing is left that tells of the weights of the interruption.
+    # No result of the interrupted weights is left.
     assert {path.name for path in resumed.iterdir()} == {path.name for path in whole.path.iterdir()}
 
 

@@ -1,4 +1,4 @@
-"""Logs for TensorBoard and MLflow; the table of commands has their libraries read what a training wrote."""
+"""TensorBoard and MLflow loggers without their packages; the table of commands tests the logs themselves."""
 
 import importlib.util
 from pathlib import Path
@@ -6,18 +6,17 @@ from pathlib import Path
 import pytest
 
 from saccade.errors import TrainingError
-from saccade.training.loggers import MlflowLog, TensorBoardLog
-from saccade.training.progress import SilentProgress
+from saccade.training.loggers import MlflowLogger, TensorBoardLogger
 
 
-@pytest.mark.parametrize(("log", "extra"), [(TensorBoardLog, "tensorboard"), (MlflowLog, "mlflow")])
-def test_what_is_not_installed_is_named_with_how_to_get_it(log, extra, monkeypatch):
+@pytest.mark.parametrize(("logger", "extra"), [(TensorBoardLogger, "tensorboard"), (MlflowLogger, "mlflow")])
+def test_a_missing_package_is_an_error_with_the_command_that_installs_it(logger, extra, monkeypatch):
     real = importlib.util.find_spec
     monkeypatch.setattr("saccade.training.loggers.find_spec", lambda name: None if name == extra else real(name))
     with pytest.raises(TrainingError, match="is not installed") as caught:
-        log(SilentProgress())
+        logger()
     assert f"saccade[{extra}]" in str(caught.value.remedy)
 
 
-def test_nothing_is_logged_unless_asked(tiny_run):
+def test_no_logs_are_written_by_default(tiny_run):
     assert not (Path(tiny_run.path) / "tensorboard").exists()

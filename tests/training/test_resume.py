@@ -18,7 +18,7 @@ from saccade.runs.run import Run
 from saccade.training.step import TrainingStep
 
 KILLABLE = Path(__file__).with_name("killable_training.py")
-# 108 training images in nine steps an epoch, a checkpoint after each.
+# 108 training images, nine steps per epoch, a checkpoint after each step.
 SETTINGS = {"batch_size": 12, "checkpoint_seconds": 0}
 EPOCHS = 25
 
@@ -28,7 +28,7 @@ class CrashError(Exception):
 
 
 def state_of(run):
-    """The state that would be gone on from."""
+    """Return the state of the latest checkpoint."""
     latest = run.checkpoints.latest()
     assert latest.checkpoint is not None
     assert not latest.damaged
@@ -36,12 +36,12 @@ def state_of(run):
 
 
 def result_of(run):
-    """What must be the same to the byte: weights, history, kept answers, and the state that would be gone on from."""
+    """Return what must be equal to the byte: weights, history, predictions, and the latest checkpoint."""
     (last,) = sorted((run.path / "checkpoints").iterdir())[-1:]
     state = json.loads((last / "state.json").read_text())
     del state["timings"]  # clock times
     files = [run.path / name for name in ("weights.safetensors", "history.csv", VALIDATION_PREDICTIONS)]
-    files += [last / f"{part}.safetensors" for part in ("network", "optimizer")]
+    files += [last / f"{name}.safetensors" for name in ("network", "optimizer")]
     return [path.read_bytes() for path in files] + [last.name, state]
 
 
@@ -50,7 +50,7 @@ def trained(data, out, recipe, **settings):
 
 
 def crashed_at(step, monkeypatch, data, out, recipe, **settings):
-    """A training that ends as it begins a step, counted from 1 over all epochs, without a chance to save."""
+    """Run a training that crashes at the beginning of a step, counted from 1 over all epochs, without saving."""
     done, real = [0], TrainingStep.__call__
 
     def crashing(self, *arguments):
@@ -66,11 +66,11 @@ def crashed_at(step, monkeypatch, data, out, recipe, **settings):
 
 
 CASES: dict[str, tuple[dict[str, Any], int]] = {
-    # Dropout, batch normalization and Adam, across the border of its two phases.
+    # Dropout, batch normalization and Adam, with the crash in the second phase.
     "two-phase": ({"plain_epochs": 1, "augmented_epochs": 1}, 12),
-    # Muon, and images that grow; at the eleventh step the stem has stopped learning.
+    # Muon and growing images; at the eleventh step the stem is frozen.
     "fast": ({"augmented_epochs": 2, "min_steps_per_epoch": 0}, 11),
-    # The best weights so far come from an epoch before the crash.
+    # The best weights are those of an epoch before the crash.
     "folder": ({"plain_epochs": 4, "keep": "best", "patience": 2, "learning_rate": 0.003}, 25),
 }
 
@@ -78,7 +78,7 @@ CASES: dict[str, tuple[dict[str, Any], int]] = {
 @pytest.mark.parametrize(
     "recipe", [pytest.param(name, marks=[pytest.mark.nightly] * (name != "folder")) for name in CASES]
 )
-def test_a_training_that_crashed_comes_to_the_same_bytes(tiny_folder, tmp_path, monkeypatch, recipe):
+def test_a_crashed_training_is_resumed_to_the_same_bytes(tiny_folder, tmp_path, monkeypatch, recipe):
     settings, step = CASES[recipe]
     whole = trained(tiny_folder, tmp_path / "whole", recipe, **settings)
     crashed_at(step, monkeypatch, tiny_folder, tmp_path / "crashed", recipe, **settings)
@@ -94,7 +94,7 @@ def test_a_training_that_crashed_comes_to_the_same_bytes(tiny_folder, tmp_path, 
     assert light_model(resumed) is not None
 
 
-def test_a_crash_before_the_first_checkpoint_starts_again_and_reports_it(tiny_folder, tmp_path, monkeypatch, capfd):
+def test_a_crash_before_the_first_checkpoint_restarts_the_training(tiny_folder, tmp_path, monkeypatch, capfd):
     whole = trained(tiny_folder, tmp_path / "whole", "folder", plain_epochs=1)
     crashed_at(5, monkeypatch, tiny_folder, tmp_path / "crashed", "folder", plain_epochs=1, checkpoint_seconds=3600)
     resumed = saccade.resume(tmp_path / "crashed")
@@ -102,19 +102,19 @@ def test_a_crash_before_the_first_checkpoint_starts_again_and_reports_it(tiny_fo
     assert result_of(resumed) == result_of(whole)
 
 
-def test_damaged_checkpoints_are_named_and_the_one_before_is_taken(tiny_folder, tmp_path, monkeypatch, capfd):
+def test_damaged_checkpoints_are_reported_and_the_previous_one_is_used(tiny_folder, tmp_path, monkeypatch, capfd):
     whole = trained(tiny_folder, tmp_path / "whole", "folder", plain_epochs=1)
     crashed_at(7, monkeypatch, tiny_folder, tmp_path / "crashed", "folder", plain_epochs=1)
     _, newer = sorted((tmp_path / "crashed" / "checkpoints").iterdir())
     (newer / "network.safetensors").write_bytes(b"\0" * 100)
     resumed = saccade.resume(tmp_path / "crashed")
     output = capfd.readouterr().err
-    assert "the checkpoint step-00000006 is damaged and left out: network.safetensors has 100 bytes" in output
-    assert "going on from the checkpoint of step 5: epoch 1, 60 of its images seen" in output
+    assert "the checkpoint step-00000006 is damaged and skipped: network.safetensors has 100 bytes" in output
+    assert "resuming from the checkpoint of step 5: epoch 1, 60 of its images seen" in output
     assert result_of(resumed) == result_of(whole)
 
 
-def test_if_all_are_damaged_only_force_begins_again(tiny_folder, tmp_path, monkeypatch, capfd):
+def test_if_all_checkpoints_are_damaged_only_force_restarts_the_training(tiny_folder, tmp_path, monkeypatch, capfd):
     crashed_at(4, monkeypatch, tiny_folder, tmp_path / "crashed", "folder", plain_epochs=1)
     for path in (tmp_path / "crashed" / "checkpoints").iterdir():
         (path / "manifest.json").unlink()
@@ -122,24 +122,24 @@ def test_if_all_are_damaged_only_force_begins_again(tiny_folder, tmp_path, monke
         saccade.resume(tmp_path / "crashed", progress=False)
     assert "step-00000003" in str(caught.value.found)
     resumed = saccade.resume(tmp_path / "crashed", force=True)
-    assert "step-00000003 is damaged and left out" in capfd.readouterr().err
+    assert "step-00000003 is damaged and skipped" in capfd.readouterr().err
     assert result_of(resumed) == result_of(trained(tiny_folder, tmp_path / "whole", "folder", plain_epochs=1))
 
 
-def test_what_has_ended_is_not_gone_on_with(tiny_run):
+def test_resuming_an_ended_training_is_an_error(tiny_run):
     with pytest.raises(RunError, match="is finished") as caught:
         saccade.resume(tiny_run)
     assert "--extend" in str(caught.value.remedy)
 
 
-def test_other_data_or_versions_are_named_and_need_force(tiny_folder, tmp_path, monkeypatch, capfd):
+def test_other_versions_are_reported_and_need_force(tiny_folder, tmp_path, monkeypatch, capfd):
     crashed_at(4, monkeypatch, tiny_folder, tmp_path / "crashed", "folder", plain_epochs=1)
     path = tmp_path / "crashed" / "environment.json"
     record = json.loads(path.read_text())
     record["packages"]["numpy"] = "1.0"
     record["cores"] = 99
     path.write_text(json.dumps(record))
-    with pytest.raises(RunError, match="would not come to the same bits") as caught:
+    with pytest.raises(RunError, match="would give other bits") as caught:
         saccade.resume(tmp_path / "crashed", progress=False)
     assert "numpy: 1.0 then" in str(caught.value.found)
     assert "cores: 99 then" in str(caught.value.found)
@@ -147,18 +147,18 @@ def test_other_data_or_versions_are_named_and_need_force(tiny_folder, tmp_path, 
     assert "warning: numpy: 1.0 then" in capfd.readouterr().err
 
 
-def test_data_that_changed_is_refused(tiny_folder, tmp_path, monkeypatch):
+def test_resuming_with_changed_data_is_an_error(tiny_folder, tmp_path, monkeypatch):
     data = shutil.copytree(tiny_folder, tmp_path / "data")
     crashed_at(4, monkeypatch, data, tmp_path / "crashed", "folder", plain_epochs=1)
     next((data / "train" / "one").iterdir()).unlink()
-    with pytest.raises(RunError, match="would not come to the same bits") as caught:
+    with pytest.raises(RunError, match="would give other bits") as caught:
         saccade.resume(tmp_path / "crashed", progress=False)
     assert "holds other images than it did" in str(caught.value.found)
-    # Named where it is now, the same data is the same.
+    # The same data at another path is accepted.
     assert saccade.resume(tmp_path / "crashed", tiny_folder, progress=False).status().state == "finished"
 
 
-def test_a_training_goes_on_without_its_log(tiny_folder, tmp_path, monkeypatch, capfd):
+def test_a_training_continues_if_history_csv_can_not_be_written(tiny_folder, tmp_path, monkeypatch, capfd):
     real = Run.write_history
 
     def failing(self, records, timings):
@@ -172,18 +172,19 @@ def test_a_training_goes_on_without_its_log(tiny_folder, tmp_path, monkeypatch, 
     assert [record.epoch for record in run.history()] == [1, 2]
 
 
-# By number: up to 7 at random, 8 while a checkpoint or the history is saved, 9 while the weights are, or the drawing.
+# Kills 0 to 7 come at random, kill 8 while a checkpoint or the history is saved, kill 9 while the weights or the
+# history plot are saved.
 @pytest.mark.parametrize(
-    ("epochs", "chains", "numbers", "least_mid_epoch"),
+    ("epochs", "chains", "numbers", "min_mid_epoch"),
     [
         pytest.param(6, 1, (0, 8), 1, id="2"),
         pytest.param(EPOCHS, 10, tuple(range(10)), 80, id="100", marks=pytest.mark.nightly),
     ],
 )
-def test_kills_at_random_and_at_save_points_come_to_the_same_bytes(
-    tiny_folder, tmp_path, epochs, chains, numbers, least_mid_epoch
+def test_trainings_killed_at_random_and_while_saving_are_resumed_to_the_same_bytes(
+    tiny_folder, tmp_path, epochs, chains, numbers, min_mid_epoch
 ):
-    """Kills of one training, each gone on from in another process; at night of ten trainings, and ten of each."""
+    """One training with two kills, each resumed in another process; in the nightly tests ten trainings with ten."""
     whole = trained(tiny_folder, tmp_path / "whole", "scheduled", plain_epochs=0, augmented_epochs=epochs)
     kills = []
     for seed in range(chains):
@@ -192,11 +193,11 @@ def test_kills_at_random_and_at_save_points_come_to_the_same_bytes(
     # For docs/reliability.md; shown by `make test-nightly`.
     sys.stdout.write(json.dumps(Counter(kill["at"] for kill in kills), indent=1))
     assert len(kills) == len(numbers) * chains
-    assert sum(kill["mid_epoch"] for kill in kills) >= least_mid_epoch
+    assert sum(kill["mid_epoch"] for kill in kills) >= min_mid_epoch
 
 
 def killed(data, out, seed, numbers, epochs):
-    """Trains in one process after another, each of which is killed, and ends in this one; tells of each kill."""
+    """Train in processes that are killed one after the other, end the training here, and return a record per kill."""
     records: list[dict[str, Any]] = []
     for number in numbers:
         result = in_a_process(data, out, f"kill:{seed}:{number}", epochs)
@@ -207,9 +208,9 @@ def killed(data, out, seed, numbers, epochs):
 
 
 @pytest.mark.nightly
-@pytest.mark.skipif(os.geteuid() == 0 and not shutil.which("setpriv"), reason="root may write everywhere")
+@pytest.mark.skipif(os.geteuid() == 0 and not shutil.which("setpriv"), reason="root can write everywhere")
 def test_file_size_limits_and_read_only_folders_lose_nothing(tiny_folder, tmp_path):
-    """Five trainings of ten processes, each of which is kept from writing at some moment; then one that is not."""
+    """Five trainings of ten processes whose writes fail at some time, each followed by a process without failures."""
     whole = trained(tiny_folder, tmp_path / "whole", "scheduled", plain_epochs=0, augmented_epochs=EPOCHS)
     for seed in range(5):
         out, steps = tmp_path / f"limited-{seed}", 0
@@ -227,6 +228,8 @@ def test_file_size_limits_and_read_only_folders_lose_nothing(tiny_folder, tmp_pa
 
 def in_a_process(data, out, end, epochs=EPOCHS):
     program = [sys.executable, str(KILLABLE), str(data), str(out), "scheduled", str(epochs), end]
-    # Root could write into a folder that is read-only.
-    without = ["setpriv", "--bounding-set", "-dac_override"] if end.startswith("limit") and os.geteuid() == 0 else []
-    return subprocess.run([*without, *program], capture_output=True, text=True, check=False)
+    # Root could write into a read-only folder.
+    unprivileged = (
+        ["setpriv", "--bounding-set", "-dac_override"] if end.startswith("limit") and os.geteuid() == 0 else []
+    )
+    return subprocess.run([*unprivileged, *program], capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""The same training with several seeds: what is there is kept, what is missing is made, what fails is told."""
+"""Trainings with several seeds: ended runs are kept, missing runs are trained, failures are reported."""
 
 import json
 import shutil
@@ -30,7 +30,7 @@ def weights(run):
     return (run / "weights.safetensors").read_bytes()
 
 
-def test_each_run_is_the_one_that_its_seed_alone_gives(dataset, folder, tmp_path):
+def test_each_run_equals_a_single_training_with_its_seed(dataset, folder, tmp_path):
     alone = saccade.train(
         dataset, recipe="folder", out=tmp_path / "run", epochs=1, settings=SETTINGS | {"seed": 5}, progress=False
     )
@@ -39,7 +39,7 @@ def test_each_run_is_the_one_that_its_seed_alone_gives(dataset, folder, tmp_path
     assert weights(folder / "seed-4") != weights(folder / "seed-5")
 
 
-def test_the_same_again_trains_only_what_is_missing(dataset, folder, tmp_path, monkeypatch):
+def test_a_repeated_command_trains_only_the_missing_runs(dataset, folder, tmp_path, monkeypatch):
     out = shutil.copytree(folder, tmp_path / "out")
     trained = []
     monkeypatch.setattr(module, "train", lambda *_, recipe, **__: trained.append(recipe.seed))
@@ -47,12 +47,12 @@ def test_the_same_again_trains_only_what_is_missing(dataset, folder, tmp_path, m
     assert trained == [6]
 
 
-def test_one_that_was_killed_is_gone_on_with(dataset, folder, tmp_path, monkeypatch):
+def test_a_killed_training_is_resumed(dataset, folder, tmp_path, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(train_module, "save", killed)
+        patch.setattr(train_module, "finalize", killed)
         with pytest.raises(KeyboardInterrupt):
             series(dataset, 2, tmp_path / "out", checkpoint_seconds=0)
     assert not (tmp_path / "out" / "seed-4" / "weights.safetensors").exists()
@@ -63,7 +63,7 @@ def test_one_that_was_killed_is_gone_on_with(dataset, folder, tmp_path, monkeypa
         assert weights(tmp_path / "out" / seed) == weights(folder / seed)
 
 
-def test_one_that_fails_does_not_keep_the_others_from_being_made(dataset, tmp_path, monkeypatch):
+def test_after_a_failed_training_the_other_seeds_are_trained(dataset, tmp_path, monkeypatch):
     real = train_module.train
 
     def fails(*arguments, recipe, **options):
@@ -78,7 +78,7 @@ def test_one_that_fails_does_not_keep_the_others_from_being_made(dataset, tmp_pa
     assert saccade.evaluate(second.run).n == 60
 
 
-def test_an_interrupted_one_is_the_last(dataset, folder, tmp_path, monkeypatch):
+def test_after_an_interrupted_training_no_more_seeds_are_trained(dataset, folder, tmp_path, monkeypatch):
     def interrupted(*_, recipe, out, **__):
         run = shutil.copytree(folder / "seed-4", out)
         status = json.loads((run / "status.json").read_text()) | {"state": "interrupted"}
@@ -89,7 +89,7 @@ def test_an_interrupted_one_is_the_last(dataset, folder, tmp_path, monkeypatch):
     assert [training.seed for training in series(dataset, 3, tmp_path / "out")] == [4]
 
 
-def test_runs_of_another_training_are_left_alone(dataset, folder, tmp_path):
+def test_runs_of_another_training_are_an_error_and_unchanged(dataset, folder, tmp_path):
     before = weights(folder / "seed-4")
     with pytest.raises(RunError, match="is of another training") as caught:
         series(dataset, 2, folder, batch_size=30)

@@ -1,4 +1,4 @@
-"""A run records which image was in which part, and another training can keep to it."""
+"""A run records the split of each image, and another training can reuse these splits."""
 
 import csv
 import shutil
@@ -35,14 +35,14 @@ def splits_in(run):
     return {row["path"]: row["split"] for row in rows}
 
 
-def begun(folder, out):
-    """A run as a training makes it before its first step."""
+def new_run(folder, out):
+    """A run directory as a training creates it, before its first step."""
     dataset, recipe = saccade.load(folder), get_recipe("quick").with_settings({"validation_split": 0.2})
     return create_run(out, dataset, recipe, splits_of(dataset, validation_split=0.2, seed=0), "float32")
 
 
-def test_a_run_says_which_image_was_in_which_split(folder, tmp_path):
-    run = begun(folder, tmp_path / "run")
+def test_a_run_records_the_split_of_each_image(folder, tmp_path):
+    run = new_run(folder, tmp_path / "run")
     found = splits_in(run)
     assert len(found) == 100
     for split, count in run.data.num_images.items():
@@ -51,12 +51,12 @@ def test_a_run_says_which_image_was_in_which_split(folder, tmp_path):
 
 
 def test_images_keep_their_split_when_others_are_added(folder, tmp_path):
-    first = begun(folder, tmp_path / "first")
+    first = new_run(folder, tmp_path / "first")
     random = np.random.default_rng(1)
     for name in ("left", "right"):
         for number in range(50, 75):
             noise(random).save(folder / name / f"{number:02}.png")
-        # A copy of an image that is there must not end up on another side of it.
+        # A duplicate of an image must get the same split.
         shutil.copy(folder / name / "00.png", folder / name / "copy of 00.png")
     settings = {"validation_split": 0.2, "seed": 7}
     second = saccade.train(
@@ -71,9 +71,9 @@ def test_images_keep_their_split_when_others_are_added(folder, tmp_path):
     assert {"train", "validation", "test"} == set(new)
 
 
-def test_an_evaluation_of_changed_data_scores_no_image_that_was_trained_on(folder, tmp_path):
-    run = begun(folder, tmp_path / "run")
-    # As if the rule for test images had been another one at that time.
+def test_an_evaluation_of_changed_data_scores_no_training_image(folder, tmp_path):
+    run = new_run(folder, tmp_path / "run")
+    # As if test images had been chosen in another way at the time of the training.
     text = (run.path / "split.csv").read_text()
     exchanged = text.replace("test,left", "spare,left").replace("train,left", "test,left").replace("spare,", "train,")
     (run.path / "split.csv").write_text(exchanged)
@@ -95,9 +95,9 @@ def test_identical_files_in_training_and_test_are_reported(folder, tmp_path, spl
         shutil.move(folder / name, folder / "train" / name)
         (folder / "test" / name).mkdir(parents=True)
         noise(np.random.default_rng(len(name))).save(folder / "test" / name / "new.png")
-    seen = next(name for name, other in splits_in(begun(folder, tmp_path / "run")).items() if other == split)
+    seen = next(name for name, other in splits_in(new_run(folder, tmp_path / "run")).items() if other == split)
     shutil.copy(folder / seen, folder / "test" / "left" / "seen.png")
-    notes = load_evaluation_split(begun(folder, tmp_path / "again"), None, "test").notes
+    notes = load_evaluation_split(new_run(folder, tmp_path / "again"), None, "test").notes
     assert ("test images that were trained on as well, as identical files: 1" in notes) == (split == "train")
 
 
@@ -110,7 +110,7 @@ def test_identical_files_in_training_and_test_are_reported(folder, tmp_path, spl
     ],
 )
 def test_a_damaged_split_is_an_error_that_names_the_file(folder, tmp_path, damage, found):
-    run = begun(folder, tmp_path / "run")
+    run = new_run(folder, tmp_path / "run")
     text = (run.path / "split.csv").read_text()
     (run.path / "split.csv").write_text(damage(text))
     with pytest.raises(RunError, match=r"split\.csv' is damaged") as caught:

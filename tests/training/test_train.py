@@ -16,7 +16,7 @@ from saccade.models.weights import named_weights
 from saccade.recipes import REGISTRY, get_recipe
 from saccade.runs.run import Run
 
-# Small steps, so that even the shrunk data makes enough of them; 108 images make whole ones: less to compile.
+# Small batches, so that little data gives enough steps; 12 divides the 108 images, so that all batches have one size.
 QUICKLY = {"batch_size": 12}
 
 
@@ -32,13 +32,14 @@ def digest(run):
 
 @pytest.fixture(scope="module")
 def two_epochs_of(tiny_folder, tmp_path_factory):
-    """Each recipe trained for two epochs, once for all tests that ask for it."""
+    """Return a cached function that trains a recipe for two epochs."""
     return functools.cache(
         lambda recipe: train_tiny(tiny_folder, tmp_path_factory.mktemp("two") / recipe, recipe=recipe, epochs=2)
     )
 
 
-# `accurate` is `fast` with more channels, and `classic` `two-phase` with more epochs; README's lines train `two-phase`.
+# `accurate` is `fast` with more channels, and `classic` is `two-phase` with more epochs; tests of README train
+# `two-phase`.
 NIGHTLY = ("accurate", "classic", "two-phase")
 
 
@@ -47,7 +48,7 @@ NIGHTLY = ("accurate", "classic", "two-phase")
     [pytest.param(name, marks=[pytest.mark.nightly] * (name in NIGHTLY)) for name in sorted(REGISTRY)],
 )
 def test_every_recipe_trains_saves_and_predicts_as_saved(name, two_epochs_of):
-    """The contract of a recipe: build, train until statistics have moved, save, open, equal probabilities."""
+    """Contract of a recipe: all weights and statistics change, and the saved model gives equal probabilities."""
     import keras
 
     run = two_epochs_of(name)
@@ -63,7 +64,7 @@ def test_every_recipe_trains_saves_and_predicts_as_saved(name, two_epochs_of):
     np.testing.assert_allclose(stock.predict_on_batch(images), expected, atol=1e-5)
 
 
-def test_a_few_epochs_learn_real_digits(tiny_folder, tmp_path):
+def test_a_few_epochs_classify_digits(tiny_folder, tmp_path):
     run = train_tiny(tiny_folder, tmp_path / "run", epochs=12)
     assert saccade.evaluate(run).accuracy > 0.8
     history = run.history()
@@ -71,15 +72,15 @@ def test_a_few_epochs_learn_real_digits(tiny_folder, tmp_path):
 
 
 @pytest.mark.nightly
-def test_the_default_recipe_learns_from_few_images(tmp_path):
-    """Of the ten digits, 1,438 images."""
-    half = {"initial_scale": 0.4, "final_scale": 0.5}  # of each side, which is a quarter of the work
+def test_the_default_recipe_trains_on_few_images(tmp_path):
+    """Training on 1,438 images of the ten digits."""
+    half = {"initial_scale": 0.4, "final_scale": 0.5}  # half of each side, a quarter of the work
     run = saccade.train("digits", out=tmp_path / "run", epochs=3, settings=half, progress=False)
     assert run.recipe.name == "fast"
     assert run.history()[-1].accuracy > 0.9
 
 
-# Daily, kills of a training and Ctrl-C show the same: what other processes began comes to the bits of this one.
+# The daily tests of kills and of Ctrl-C compare trainings in several processes as well.
 @pytest.mark.nightly
 def test_one_seed_gives_the_same_weights_to_the_bit_in_another_process(two_epochs_of, tiny_folder, tmp_path):
     here = two_epochs_of("two-phase")
@@ -99,10 +100,10 @@ def test_another_seed_gives_other_weights(two_epochs_of, tiny_folder, tmp_path):
     assert digest(other) != digest(two_epochs_of("folder"))
 
 
-def test_the_second_phase_goes_on_with_weights_and_optimizer_state(tiny_folder, tmp_path):
-    """With moves of no length the two phases must do what one long phase does."""
-    still = {"translate": 0, "horizontal_flip": False}
-    two = train_tiny(tiny_folder, tmp_path / "two", epochs=None, plain_epochs=2, augmented_epochs=1, **still)
+def test_the_second_phase_continues_with_weights_and_optimizer_state(tiny_folder, tmp_path):
+    """Without any augmentation, two phases give the same weights as one long phase."""
+    unaugmented = {"translate": 0, "horizontal_flip": False}
+    two = train_tiny(tiny_folder, tmp_path / "two", epochs=None, plain_epochs=2, augmented_epochs=1, **unaugmented)
     one = train_tiny(tiny_folder, tmp_path / "one", epochs=None, plain_epochs=3, augmented_epochs=0)
     for key, value in one.weights().items():
         np.testing.assert_allclose(two.weights()[key], value, atol=1e-6)
@@ -110,7 +111,7 @@ def test_the_second_phase_goes_on_with_weights_and_optimizer_state(tiny_folder, 
 
 
 def test_training_agrees_with_stock_keras(tiny_folder, tmp_path):
-    """The same batches through a stock Keras model of its own, in float32: equal loss and weights."""
+    """A stock Keras model in float32 has equal loss and weights after the same batches."""
     import keras
 
     from saccade.augmentation.batches import epoch_batches
@@ -129,24 +130,24 @@ def test_training_agrees_with_stock_keras(tiny_folder, tmp_path):
         np.testing.assert_allclose(run.weights()[key], value, atol=1e-6)
 
 
-def test_the_best_epoch_is_the_one_that_is_kept_and_of_several_the_one_of_least_loss(tiny_folder, tmp_path):
-    # Of 12 validation images, many epochs have the same number right.
+def test_the_best_epoch_is_kept_and_of_several_the_one_with_the_lowest_loss(tiny_folder, tmp_path):
+    # With 12 validation images, many epochs have equal accuracy.
     run = train_tiny(tiny_folder, tmp_path / "run", epochs=8, keep="best", image_size=16, learning_rate=0.003)
     best = max(run.history(), key=lambda record: (record.validation_accuracy, -(record.validation_loss or 0)))
     assert run.status().kept_epoch == best.epoch
     images, labels = run.validation_images()
     kept = Predictor.from_run(run).probabilities(images).argmax(axis=1)
     assert (kept == labels).mean() == pytest.approx(best.validation_accuracy)
-    # That loss falls on is no better accuracy, for which patience waits.
+    # Patience waits for a better accuracy; a lower loss does not count.
     accuracies = [record.validation_accuracy for record in run.history()]
     patient = train_tiny(
         tiny_folder, tmp_path / "patient", epochs=8, keep="best", image_size=16, learning_rate=0.003, patience=1
     )
-    stopped = next((place for place in range(1, 8) if accuracies[place] <= max(accuracies[:place])), 7)
+    stopped = next((epoch for epoch in range(1, 8) if accuracies[epoch] <= max(accuracies[:epoch])), 7)
     assert len(patient.history()) == stopped + 1
 
 
-def test_patience_ends_a_training_that_no_longer_gains(tiny_folder, tmp_path):
+def test_patience_ends_a_training_whose_accuracy_no_longer_improves(tiny_folder, tmp_path):
     run = train_tiny(tiny_folder, tmp_path / "run", epochs=30, patience=2, learning_rate=0.003)
     accuracies = [record.validation_accuracy for record in run.history()]
     assert run.status().state == "stopped early"
@@ -156,9 +157,9 @@ def test_patience_ends_a_training_that_no_longer_gains(tiny_folder, tmp_path):
 
 @pytest.fixture(scope="module")
 def rare_and_common(tmp_path_factory):
-    """A folder of gray images, 30 of a rare class and 270 of a common one, and 400 more of the rare one.
+    """A folder of gray images, 30 of a rare class and 270 of a common class, and 400 more images of the rare class.
 
-    Their brightness overlaps: where an image is as likely to be of either class, nine common ones are to one rare one.
+    The classes overlap in brightness.
     """
     draw = np.random.default_rng(0)
 
@@ -174,12 +175,12 @@ def rare_and_common(tmp_path_factory):
     return root, images(400, 130)
 
 
-def test_class_weights_lift_the_rare_class(rare_and_common, tmp_path):
-    """The mean gain in recall over two seeds is below 0.4 by luck less than once in 100,000: six standard deviations.
+def test_class_weights_raise_the_recall_of_the_rare_class(rare_and_common, tmp_path):
+    """The mean gain in recall over two seeds is below 0.4 with a probability under 1 in 100,000: six deviations.
 
-    Measured for one seed: 0.86 +- 0.10, n = 7, the least 0.66.
+    Measured for one seed: 0.86 with a standard deviation of 0.10, n = 7, minimum 0.66.
     """
-    from saccade.training.class_weights import class_weights_of
+    from saccade.training.class_weights import balanced_class_weights
 
     root, rare = rare_and_common
 
@@ -198,9 +199,9 @@ def test_class_weights_lift_the_rare_class(rare_and_common, tmp_path):
     weighted = [trained(seed, True) for seed in (0, 1)]
     plain = [trained(seed, False) for seed in (0, 1)]
     assert np.mean([recall(run) for run in weighted]) > np.mean([recall(run) for run in plain]) + 0.4
-    # In the loss, each class counts as much as the other.
+    # In the loss, both classes have equal total weights.
     split = saccade.load(root, image_size=8).splits["train"]
-    weights = class_weights_of(split, weighted[0])
+    weights = balanced_class_weights(split, weighted[0])
     assert weights is not None
     np.testing.assert_allclose(weights * np.bincount(split.labels), len(split) / 2, rtol=1e-6)
 
@@ -230,44 +231,44 @@ def test_a_run_is_never_overwritten(tiny_run, tiny_folder):
     assert digest(tiny_run) == before
 
 
-def test_runs_without_a_name_are_numbered(tiny_folder, tmp_path, monkeypatch):
+def test_runs_without_out_are_numbered(tiny_folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     paths = [train_tiny(tiny_folder, None).path.as_posix() for _ in range(2)]
     assert paths == ["runs/tiny-folder-1", "runs/tiny-folder-2"]
 
 
-def test_wrong_settings_fail_before_the_data_is_looked_at(tmp_path):
+def test_invalid_settings_fail_before_the_data_is_loaded(tmp_path):
     with pytest.raises(RecipeError, match="no key 'epoch'"):
         saccade.train(tmp_path / "not there", settings={"epoch": 3})
 
 
-def test_a_training_that_diverges_says_so(run_copy, tiny_folder):
-    """Adam keeps even absurd learning rates finite, so the network starts broken here."""
+def test_a_diverging_training_is_an_error(run_copy, tiny_folder):
+    """The network starts with a NaN, because Adam stays finite even with extreme learning rates."""
     from saccade.data.splits import splits_of
     from saccade.training.fit import Networks, fit
     from saccade.training.interrupt import StopRequest
-    from saccade.training.progress import SilentProgress
+    from saccade.training.progress import Progress
 
     network = build_network(run_copy.recipe, height=32, width=32, classes=3)
     network.get_layer("logits").bias.assign([np.nan] * 3)
     splits = splits_of(saccade.load(tiny_folder), validation_split=0.1, seed=0)
     with pytest.raises(TrainingError, match="diverged") as caught:
-        fit(Networks(network, network), splits, run_copy, progress=SilentProgress(), stop=StopRequest())
+        fit(Networks(network, network), splits, run_copy, progress=Progress(), stop=StopRequest())
     assert "--set learning_rate=0.0002" in str(caught.value.remedy)
 
 
-def test_a_weight_that_the_last_step_made_infinite_ends_the_training(run_copy, tiny_folder):
-    """Its loss was still finite: that of the weights before the step."""
+def test_an_infinite_weight_after_the_last_step_is_an_error(run_copy, tiny_folder):
+    """The loss of the last step is finite, because it is computed before the update of the weights."""
     from saccade.data.splits import splits_of
     from saccade.training.fit import Networks, fit
     from saccade.training.interrupt import StopRequest
-    from saccade.training.progress import SilentProgress
+    from saccade.training.progress import Progress
 
-    class Losses(SilentProgress):
+    class Losses(Progress):
         def on_batch_end(self, images, loss, accuracy):
             losses.append(loss)
 
-    # In training, normalization goes by the batch: what it will go by afterward does not touch the loss.
+    # In training, batch normalization uses the statistics of the batch, so the moving averages do not affect the loss.
     losses: list[float] = []
     network = build_network(get_recipe("classic"), height=32, width=32, classes=3)
     network.get_layer("norm3b").moving_mean.assign([np.inf] * 128)
@@ -279,21 +280,21 @@ def test_a_weight_that_the_last_step_made_infinite_ends_the_training(run_copy, t
     assert losses
 
 
-def test_a_network_too_large_for_the_machine_is_refused(tiny_folder, tmp_path):
+def test_a_network_too_large_for_the_machine_is_an_error(tiny_folder, tmp_path):
     with pytest.raises(TrainingError, match="too large for this machine") as caught:
         train_tiny(tiny_folder, tmp_path / "run", recipe="quick", image_size=640)
     assert "--recipe folder" in str(caught.value.remedy)
     assert not (tmp_path / "run").exists()
 
 
-def test_a_recipe_of_ones_own(tiny_folder, tmp_path):
-    mine = get_recipe("folder").with_settings({"plain_epochs": 1, "image_size": 48})
-    run = saccade.train(tiny_folder, recipe=mine, out=tmp_path / "run", progress=False)
+def test_a_recipe_of_the_user(tiny_folder, tmp_path):
+    recipe = get_recipe("folder").with_settings({"plain_epochs": 1, "image_size": 48})
+    run = saccade.train(tiny_folder, recipe=recipe, out=tmp_path / "run", progress=False)
     assert (run.preprocessing.height, run.preprocessing.width) == (48, 48)
-    assert Run.open(run.path).recipe == mine
+    assert Run.open(run.path).recipe == recipe
 
 
-def test_loaded_data_of_another_size_than_the_recipes_is_refused(tiny_folder, tmp_path):
+def test_loaded_data_of_another_size_than_the_recipes_is_an_error(tiny_folder, tmp_path):
     dataset = saccade.load(tiny_folder)
     with pytest.raises(TrainingError, match="another image size") as caught:
         saccade.train(dataset, recipe="folder", out=tmp_path / "run", settings={"image_size": 48}, progress=False)

@@ -1,4 +1,4 @@
-"""Transfer: what a network learned from other images is kept, used and never confused."""
+"""Transfer learning: pretrained weights are kept, used and never mixed up."""
 
 import re
 import shutil
@@ -14,12 +14,12 @@ from saccade.inference.onnx_model import light_model
 from saccade.inference.predictor import Predictor
 from saccade.models.backbones import BACKBONES
 from saccade.models.head import without_head
-from saccade.training.pretrained import PretrainedModel
-from saccade.training.progress import SilentProgress
+from saccade.training.progress import Progress
+from saccade.training.transfer_learning.pretrained import PretrainedModel
 
-# Digits are not mirrored: with mirrored ones, networks of three seeds had 25 to 31 of the 40 right, without 31 or 32.
+# Digits are not flipped: with flips, networks of three seeds had 25 to 31 of 40 predictions correct, without 31 or 32.
 FEW = {"plain_epochs": 1, "augmented_epochs": 2, "horizontal_flip": False}
-# Frozen layers keep the averages that they brought, whatever is taken anew for the others.
+# Frozen layers keep their moving averages, although those of the other layers are recalibrated.
 ALL = FEW | {"keep": "last", "batchnorm_recalibration_batches": 2}
 
 
@@ -35,7 +35,7 @@ def source(narrow_fast, tiny_folder, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def others(tiny_folder, tmp_path_factory):
-    """Two classes, of which the source knows nothing."""
+    """A folder of two classes that the source was not trained on."""
     root = tmp_path_factory.mktemp("others") / "pair"
     for split in ("train", "test"):
         shutil.copytree(tiny_folder / split / "one", root / split / "upright")
@@ -50,7 +50,7 @@ def transferred(source, others, tmp_path_factory):
     )
 
 
-def test_the_lower_layers_are_the_sources_and_the_head_is_its_own(source, transferred):
+def test_the_lower_layers_are_those_of_the_source_and_the_head_is_new(source, transferred):
     before, after = source.weights(), transferred.weights()
     assert after["classes/kernel"].shape == (32, 2)
     assert before["classes/kernel"].shape == (32, 3)
@@ -63,24 +63,24 @@ def test_the_lower_layers_are_the_sources_and_the_head_is_its_own(source, transf
     assert [epoch.phase for epoch in transferred.history()] == ["head", "augmented", "augmented"]
 
 
-def test_small_batches_are_learned_from_at_the_rates_of_large_ones(source):
-    """By Muon: biases at their own rate for large batches would run away within the first epoch."""
+def test_muon_trains_with_small_batches_at_the_rates_of_large_ones(source):
+    """At the full rate for large batches, biases would diverge within the first epoch."""
     assert source.recipe.batch_size_for(96) == 16 < source.recipe.batch_size
-    # Six seeds ended between 93.5% and 97.2%, with a deviation of 1.5%: 0.8 is ten deviations below their mean.
+    # Six seeds gave 93.5% to 97.2%, with a standard deviation of 1.5%: 0.8 is ten deviations below the mean.
     assert source.history()[-1].accuracy > 0.8
 
 
-def test_it_tells_classes_apart_that_its_source_never_saw(transferred):
+def test_a_transfer_classifies_classes_that_its_source_was_not_trained_on(transferred):
     assert saccade.evaluate(transferred).n == 40
     predictions = transferred.predictions("predictions.safetensors")
-    # 1.0 with each of four seeds; of answers by chance it is above 0.85 once in ten thousand times.
+    # 1.0 with each of four seeds; random predictions exceed 0.85 with a probability of 1 in 10,000.
     assert roc_auc_score(predictions.labels, predictions.probabilities[:, 1]) > 0.85
     assert transferred.calibration() is not None
     assert light_model(transferred) is not None
 
 
-def test_only_a_head_leaves_the_network_as_it_was_and_equals_scikit_learns(source, others, tmp_path):
-    """The reference: scikit-learn's own regression on features by stock Keras, at the penalty that was chosen."""
+def test_fitting_only_the_head_keeps_all_other_weights_and_agrees_with_scikit_learn(source, others, tmp_path):
+    """The reference is scikit-learn's logistic regression on features from stock Keras."""
     from sklearn.linear_model import LogisticRegression
 
     run = saccade.transfer(
@@ -108,22 +108,22 @@ def test_only_a_head_leaves_the_network_as_it_was_and_equals_scikit_learns(sourc
     assert roc_auc_score(test.labels, probabilities[:, 1]) > 0.85
 
 
-def test_the_fit_of_the_head_is_shown(source, others, tmp_path, capfd):
+def test_the_progress_of_the_fit_of_the_head_is_printed(source, others, tmp_path, capfd):
     saccade.transfer(others, source, epochs=1, out=tmp_path / "run")
     assert re.search(r"^head: (\d+) of \1 penalties$", capfd.readouterr().err, re.MULTILINE)
 
 
 def test_features_are_computed_once(source, others, tmp_path, monkeypatch):
-    from saccade.training import features
+    from saccade.training.transfer_learning import features
 
     counted: list[int] = []
-    original = features.FeatureExtractor._computed
+    original = features.FeatureExtractor._compute
 
     def counting(extract, shard, mirrored, advance):
         counted.append(len(shard))
         return original(extract, shard, mirrored, advance)
 
-    monkeypatch.setattr(features.FeatureExtractor, "_computed", counting)
+    monkeypatch.setattr(features.FeatureExtractor, "_compute", counting)
     monkeypatch.setenv("SACCADE_CACHE", str(tmp_path / "cache"))
     saccade.transfer(others, source, epochs=1, out=tmp_path / "one", progress=False)
     assert counted == [64, 64]  # training images and their mirror images: the 16 others choose no penalty
@@ -132,7 +132,7 @@ def test_features_are_computed_once(source, others, tmp_path, monkeypatch):
 
 
 def test_equal_trainings_have_equal_bits_with_and_without_the_cache(source, others, transferred, tmp_path, monkeypatch):
-    # The dtype is named: the new cache does not remember it, and on a busy machine another one may measure as faster.
+    # The dtype is set, because the empty cache would measure it again, perhaps with another result.
     same = {**ALL, "compute": transferred.environment().compute_dtype}
     monkeypatch.setenv("SACCADE_CACHE", str(tmp_path / "cache"))
     again = saccade.transfer(others, source, out=tmp_path / "run", settings=same, progress=False)
@@ -141,21 +141,21 @@ def test_equal_trainings_have_equal_bits_with_and_without_the_cache(source, othe
 
 
 class PowerCutError(Exception):
-    """Comes between the second epoch's checkpoint and the third epoch."""
+    """Simulated power cut after the second epoch's checkpoint."""
 
 
-class Deadly(SilentProgress):
+class PowerCut(Progress):
     def on_epoch_end(self, record, seconds):
         if record.epoch == 2:
             raise PowerCutError
 
 
-def test_a_transfer_that_was_cut_off_goes_on_without_its_source_to_the_same_bits(source, others, transferred, tmp_path):
-    gone = shutil.copytree(source.path, tmp_path / "source")
+def test_a_transfer_is_resumed_without_its_source_to_the_same_bits(source, others, transferred, tmp_path):
+    source_copy = shutil.copytree(source.path, tmp_path / "source")
     settings = ALL | {"checkpoint_seconds": 0}
     with pytest.raises(PowerCutError):
-        saccade.transfer(others, gone, out=tmp_path / "run", settings=settings, progress=Deadly())
-    shutil.rmtree(gone)
+        saccade.transfer(others, source_copy, out=tmp_path / "run", settings=settings, progress=PowerCut())
+    shutil.rmtree(source_copy)
     resumed = saccade.resume(tmp_path / "run", progress=False)
     for name, weight in transferred.weights().items():
         np.testing.assert_array_equal(resumed.weights()[name], weight)
@@ -165,15 +165,15 @@ def test_a_transfer_that_was_cut_off_goes_on_without_its_source_to_the_same_bits
     assert record.fingerprint == expected.fingerprint
 
 
-def test_without_what_it_brought_along_a_transfer_is_not_gone_on_with(source, others, tmp_path):
+def test_resuming_a_transfer_without_its_pretrained_weights_is_an_error(source, others, tmp_path):
     run = saccade.transfer(others, source, epochs=1, out=tmp_path / "run", progress=False)
     shutil.rmtree(run.path / "checkpoints")
     run.write_status(run.status().model_copy(update={"state": "running"}))
-    with pytest.raises(RunError, match="brought along is lost"):
+    with pytest.raises(RunError, match=r"pretrained weights of .* are lost"):
         saccade.resume(run, progress=False)
 
 
-def test_fine_tuning_that_harms_is_taken_back(source, others, tmp_path):
+def test_fine_tuning_that_lowers_the_accuracy_is_discarded(source, others, tmp_path):
     settings = FEW | {"learning_rate": 0.5, "validation_split": 0.3, "warmup_epochs": 0}
     run = saccade.transfer(others, source, out=tmp_path / "run", settings=settings, progress=False)
     head, *_, last = [epoch.validation_accuracy or 0 for epoch in run.history()]
@@ -182,7 +182,7 @@ def test_fine_tuning_that_harms_is_taken_back(source, others, tmp_path):
     np.testing.assert_array_equal(run.weights()["conv3b/kernel"], source.weights()["conv3b/kernel"])
 
 
-def test_a_file_of_weights_is_a_source_as_good_as_its_run(source, others, tmp_path):
+def test_a_weights_file_as_source_gives_the_same_weights_as_its_run(source, others, tmp_path):
     shutil.copy(source.path / "weights.safetensors", tmp_path / "mine.safetensors")
     of_file, of_run = (
         saccade.transfer(others, given, epochs=1, out=tmp_path / name, progress=False)
@@ -192,7 +192,7 @@ def test_a_file_of_weights_is_a_source_as_good_as_its_run(source, others, tmp_pa
         np.testing.assert_array_equal(of_file.weights()[name], weight)
 
 
-def test_a_transferred_run_is_exported_reported_and_transferred_from(transferred, others, tmp_path):
+def test_a_transferred_run_is_exported_reported_and_used_as_a_source(transferred, others, tmp_path):
     assert saccade.export(transferred, format="onnx", out=tmp_path / "m.onnx").num_images > 0
     saccade.evaluate(transferred)
     card = saccade.report(transferred).card
@@ -202,18 +202,18 @@ def test_a_transferred_run_is_exported_reported_and_transferred_from(transferred
     np.testing.assert_array_equal(again.weights()["conv3b/kernel"], transferred.weights()["conv3b/kernel"])
 
 
-def test_what_is_no_source_is_reported(tmp_path, tiny_folder, tiny_run, others):
+def test_invalid_sources_are_errors(tmp_path, tiny_folder, tiny_run, others):
     with pytest.raises(TrainingError, match="there is no source") as caught:
         PretrainedModel.of("MobileNetV3")
     assert "MobileNetV3Small" in str(caught.value.remedy)
     (tmp_path / "some.h5").write_bytes(b"")
-    with pytest.raises(TrainingError, match="no source of a transfer"):
+    with pytest.raises(TrainingError, match="can't be the source of a transfer"):
         PretrainedModel.of(tmp_path / "some.h5")
     with pytest.raises(TrainingError, match="goes with a network of keras"):
         PretrainedModel.of(tiny_run, tmp_path / "some.h5")
     with pytest.raises(TrainingError, match="there is no file"):
         PretrainedModel.of("MobileNetV3Small", tmp_path / "none.h5")
-    with pytest.raises(TrainingError, match="a network that has learned"):
+    with pytest.raises(TrainingError, match="needs a pretrained network"):
         saccade.train(tiny_folder, recipe="transfer", out=tmp_path / "run")
     with pytest.raises(TrainingError, match="that of its source"):
         saccade.transfer(others, tiny_run, settings={"network": "fast"}, out=tmp_path / "run")
@@ -224,16 +224,16 @@ def test_what_is_no_source_is_reported(tmp_path, tiny_folder, tiny_run, others):
     assert not (tmp_path / "run").exists()
 
 
-def test_weights_of_another_version_do_not_say_of_what_network_they_are(source, tmp_path):
+def test_a_weights_file_without_the_name_of_its_network_is_an_error(source, tmp_path):
     from safetensors.numpy import save_file
 
     save_file(source.weights(), tmp_path / "plain.safetensors")
-    with pytest.raises(TrainingError, match="does not say of what network"):
+    with pytest.raises(TrainingError, match="does not name the network"):
         PretrainedModel.of(tmp_path / "plain.safetensors")
 
 
-def test_images_that_its_source_was_trained_on_are_not_held_out(tiny_run, tiny_folder, tmp_path):
-    """Else the network would be validated, and calibrated, on what it has learned by heart."""
+def test_training_images_of_the_source_do_not_become_validation_images(tiny_run, tiny_folder, tmp_path):
+    """Otherwise the network would be validated and calibrated on its training images."""
     recorded = tiny_run.split_of()
     run = saccade.transfer(
         tiny_folder,
@@ -248,8 +248,8 @@ def test_images_that_its_source_was_trained_on_are_not_held_out(tiny_run, tiny_f
     }
 
 
-def test_features_do_not_depend_on_the_images_beside_them(source, others, tmp_path, monkeypatch):
-    from saccade.training.features import FeatureExtractor
+def test_features_do_not_depend_on_the_other_images_of_a_batch(source, others, tmp_path, monkeypatch):
+    from saccade.training.transfer_learning.features import FeatureExtractor
 
     split = saccade.load(others).splits["train"]
     network = without_head(Predictor.from_run(source).model)
@@ -265,7 +265,7 @@ def test_features_do_not_depend_on_the_images_beside_them(source, others, tmp_pa
 
 
 def test_damaged_features_in_the_cache_are_computed_again(source, others, tmp_path, monkeypatch):
-    from saccade.training.features import FeatureExtractor
+    from saccade.training.transfer_learning.features import FeatureExtractor
 
     monkeypatch.setenv("SACCADE_CACHE", str(tmp_path))
     split = saccade.load(others).splits["train"]
@@ -280,7 +280,7 @@ def test_damaged_features_in_the_cache_are_computed_again(source, others, tmp_pa
 @pytest.mark.nightly
 @pytest.mark.parametrize("name", sorted(BACKBONES))
 def test_every_backbone_is_built_trained_saved_exported_and_reopened(name, others, tmp_path, settled):
-    """Without ImageNet's weights: the way that those take goes through a file of weights that this test makes."""
+    """With random weights in a file, instead of ImageNet weights."""
 
     images = saccade.load(others, image_size=64).splits["train"].take(slice(0, 80, 4))
     settled(BACKBONES[name], 64, images).save_weights(tmp_path / "w.weights.h5")
@@ -299,6 +299,6 @@ def test_every_backbone_is_built_trained_saved_exported_and_reopened(name, other
     ]
 
 
-def test_layers_have_the_same_names_however_many_networks_a_process_has_made(slim_convnext):
+def test_layer_names_do_not_depend_on_the_networks_built_before(slim_convnext):
     first, second = (BACKBONES["ConvNeXtTiny"].build(32, 32, 2) for _ in range(2))
     assert [layer.name for layer in first.layers] == [layer.name for layer in second.layers]

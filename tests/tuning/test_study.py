@@ -11,7 +11,7 @@ from tests.tuning.studies import POOR
 from saccade.errors import RecipeError, TrainingError, TuningError
 from saccade.recipes import Recipe
 from saccade.recipes.search_space import Choices, Range, search_space, text_of
-from saccade.training.progress import SilentProgress
+from saccade.training.progress import Progress
 from saccade.tuning.study import Claim, Study, claim, conclude, ended_trials, importances, open_study, optuna_at_work
 from saccade.tuning.trial import run_trial
 
@@ -96,7 +96,7 @@ def test_a_trial_at_which_every_process_dies_is_given_up(dataset, tmp_path):
         claimed.lock.close()  # as the system does when a process dies
     claimed = claimed_of(study, 1)
     with claimed.lock:
-        assert run_trial(study, claimed, dataset, SilentProgress())
+        assert run_trial(study, claimed, dataset, Progress())
     (trial,) = ended_trials(study)
     assert (trial.state, trial.reason) == ("failed", "10 processes have died at it")
 
@@ -141,7 +141,7 @@ def test_a_trial_that_lags_behind_is_pruned_and_its_training_removed(dataset, tm
             conclude(study, claimed, 0.9, seconds=1.0)
     claimed = claimed_of(study)
     with claimed.lock:
-        assert run_trial(study, claimed, dataset, SilentProgress())
+        assert run_trial(study, claimed, dataset, Progress())
     trial = ended_trials(study)[-1]
     assert trial.state == "pruned"
     # The first epoch, a quarter of them, is let pass.
@@ -160,17 +160,17 @@ def test_settings_that_can_not_be_trained_are_a_failed_trial_but_a_recipe_that_c
             if number == 0:
                 conclude(study, claimed, 0.5)
             else:
-                assert run_trial(study, claimed, dataset, SilentProgress())
+                assert run_trial(study, claimed, dataset, Progress())
     failed = ended_trials(study)[1]
     assert (failed.state, failed.accuracy) == ("failed", None)
     assert failed.reason == "the network 'folder' can't train on growing images"
     study = opened(tmp_path / "other", POOR.with_settings({"initial_scale": 0.5}), space)
     claimed = claimed_of(study)
     with claimed.lock, pytest.raises(TrainingError, match="growing images"):
-        run_trial(study, claimed, dataset, SilentProgress())
+        run_trial(study, claimed, dataset, Progress())
 
 
-class _PressesCtrlC(SilentProgress):
+class _PressesCtrlC(Progress):
     """In the second epoch, after the first step."""
 
     def __init__(self):
@@ -201,11 +201,11 @@ def test_after_ctrl_c_a_trial_goes_on_as_if_nothing_had_happened(dataset, tmp_pa
     assert again.number == 0
     assert again.reported == {0}
     with again.lock:
-        assert run_trial(study, again, dataset, SilentProgress())
+        assert run_trial(study, again, dataset, Progress())
     whole = opened(tmp_path / "whole", recipe, space)
     claimed = claimed_of(whole, 1)
     with claimed.lock:
-        assert run_trial(whole, claimed, dataset, SilentProgress())
+        assert run_trial(whole, claimed, dataset, Progress())
     (one,), (another,) = ended_trials(study), ended_trials(whole)
     assert len(one.curve) == recipe.epochs
     assert (one.curve, one.accuracy, one.settings) == (another.curve, another.accuracy, another.settings)

@@ -24,8 +24,8 @@ from saccade.sanitize import command_line
 
 if TYPE_CHECKING:
     from saccade.runs.run import Run
-    from saccade.training.pretrained import PretrainedModel
     from saccade.training.progress import Progress
+    from saccade.training.transfer_learning.pretrained import PretrainedModel
 
 
 _LOGS = ("tensorboard", "mlflow")
@@ -172,7 +172,7 @@ def _train(out: str | None, settings: dict[str, Any], minutes: float | None, beg
     reuse_split = None if options["reuse_split"] is None else Run.open(options["reuse_split"])
     dataset = loaded(settings, **options)
     if minutes is not None:
-        from saccade.training.time_budget.train_within import Budget, train_in_budget
+        from saccade.training.train_within import Budget, train_in_budget
 
         budget = Budget(minutes, began)
         run = train_in_budget(
@@ -219,16 +219,16 @@ def _train_seeds(*, as_json: bool, seeds: int, out: str | None, settings: dict[s
 
 
 def _progress(*, tensorboard: bool, mlflow: bool, summary: bool, **_others: Any) -> Progress:
-    """What is shown, and the logs beside it."""
-    from saccade.training.progress import TerminalProgress
+    """Return the progress on standard error, with the loggers that are wanted."""
+    from saccade.training.progress import ProgressList, TerminalProgress
 
-    progress: Progress = TerminalProgress(summary=summary)
+    callbacks: list[Progress] = [TerminalProgress(summary=summary)]
     if tensorboard or mlflow:
-        from saccade.training.loggers import MlflowLog, TensorBoardLog
+        from saccade.training.loggers import MlflowLogger, TensorBoardLogger
 
-        progress = TensorBoardLog(progress) if tensorboard else progress
-        progress = MlflowLog(progress) if mlflow else progress
-    return progress
+        callbacks += [TensorBoardLogger()] if tensorboard else []
+        callbacks += [MlflowLogger()] if mlflow else []
+    return ProgressList(*callbacks)
 
 
 MEASURED_BY_EVALUATE = "`saccade evaluate` measures on the test split"

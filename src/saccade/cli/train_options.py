@@ -13,7 +13,7 @@ from saccade.sanitize import counted, plural
 if TYPE_CHECKING:
     from saccade.data.dataset import Dataset
     from saccade.recipes import Recipe
-    from saccade.training.pretrained import PretrainedModel
+    from saccade.training.transfer_learning.pretrained import PretrainedModel
 
 
 def settings_given(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -49,7 +49,7 @@ def source_given(
         raise click.UsageError("--from needs DATA.")
     if recipe not in (None, "transfer"):
         raise click.UsageError("--recipe has no meaning beside --from: its recipe is transfer.")
-    from saccade.training.pretrained import PretrainedModel
+    from saccade.training.transfer_learning.pretrained import PretrainedModel
 
     return PretrainedModel.of(source, weights)
 

@@ -33,9 +33,9 @@ from saccade.runs.run import Run
 from saccade.sanitize import counted, plural
 from saccade.training.calibration import at_temperature, fit_temperature
 from saccade.training.finalize import write_models
-from saccade.training.pretrained import PretrainedModel
-from saccade.training.progress import Progress, SilentProgress, progress_of
+from saccade.training.progress import Progress, progress_of
 from saccade.training.repeated_training import Method, is_run, on_all_images, prepared, require_same
+from saccade.training.transfer_learning.pretrained import PretrainedModel
 
 MOST_FOLDS = 20
 
@@ -131,7 +131,7 @@ def check_place(out: str | Path | None) -> None:
 
 
 def _is_shown(progress: bool | Progress) -> bool:
-    return progress is not False and not isinstance(progress, SilentProgress)
+    return progress is not False
 
 
 def _work_of(place: Path) -> Path:

@@ -33,8 +33,8 @@ from saccade.runs.lock import locked_for_training
 from saccade.runs.predictions import Predictions
 from saccade.runs.run import Run
 from saccade.sanitize import counted
-from saccade.training.pretrained import PretrainedModel
 from saccade.training.repeated_training import Method, on_all_images, prepared
+from saccade.training.transfer_learning.pretrained import PretrainedModel
 
 LEAST_SIZES = 4
 _SIZES = 6

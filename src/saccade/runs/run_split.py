@@ -106,9 +106,7 @@ def load_run_split(
         fixes = run.fixes() if trained_with else ()
     dataset = apply_fixes(found, fixes) if fixes else found
     previous = run.split_of()
-    splits = splits_of(
-        dataset, validation_split=run.recipe.validation_split, seed=run.recipe.seed, previous_split=previous
-    )
+    splits = run_splits(run, dataset)
     if not len(splits[split]):
         raise no_images(dataset, split)
     changed = data is None and not unchanged
@@ -131,6 +129,26 @@ def load_run_split(
             *note_on_interruption(run),
         ),
     )
+
+
+def run_splits(run: Run, dataset: Dataset) -> dict[SplitName, Split]:
+    """Return all splits of a run on a dataset; images keep the split that the run's split.csv records."""
+    return splits_of(
+        dataset, validation_split=run.recipe.validation_split, seed=run.recipe.seed, previous_split=run.split_of()
+    )
+
+
+def load_run_data(run: Run, data: str | os.PathLike[str] | None = None) -> Dataset:
+    """Load the data of a run, with the run's preprocessing and fixes.
+
+    Args:
+        run: the run.
+        data: a name or a path, if the data has moved. None: the source that the run records.
+
+    Raises:
+        DataError: the data can't be used.
+    """
+    return load_with_preprocessing(run.data_source if data is None else data, run.preprocessing, fixes=run.fixes())
 
 
 def _load_own(run: Run, progress: bool) -> Dataset:

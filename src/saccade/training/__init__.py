@@ -1,1 +1,1 @@
-"""From data and a recipe to a run."""
+"""Training: from data and a recipe to a run."""

@@ -1,7 +1,7 @@
-"""Calibration: the temperature by which a trained network's logits are divided, so that confidence is accuracy.
+"""Temperature scaling: the division of a network's logits by a temperature that is fitted on validation images.
 
-Source: C. Guo, G. Pleiss, Y. Sun, K. Weinberger, "On calibration of modern neural networks", ICML 2017: a single
-number, fitted on validation data, which changes no answer and makes its probability mean something.
+Source: C. Guo, G. Pleiss, Y. Sun, K. Weinberger, "On calibration of modern neural networks", ICML 2017. Temperature
+scaling leaves the predicted classes unchanged and brings confidence close to accuracy.
 """
 
 from __future__ import annotations
@@ -12,32 +12,32 @@ from scipy.optimize import minimize_scalar
 
 from saccade.runs.records import Calibration
 
-# Beyond these a validation split is so small, or the network so right on all of it, that there is nothing to fit.
+# Bounds of the temperature. A minimum outside them means that the validation split is too small, or that all its
+# predictions are correct.
 _LOWEST, _HIGHEST = 0.25, 10.0
-# The logarithm of less than this is no better known: float32 ends there.
+# Close to the smallest normal float32: smaller probabilities are not represented exactly.
 _SMALLEST_PROBABILITY = 1e-37
 
 
 def fit_temperature(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> Calibration:
-    """The temperature that makes the log-loss of probabilities least.
+    """Fit the temperature that minimizes the log-loss.
 
     Args:
-        labels: the true classes, int64 [n], n at least 1.
-        probabilities: of the network as it is, float32 [n, classes].
+        labels: true classes, int64 [n], n at least 1.
+        probabilities: class probabilities of the uncalibrated network, float32 [n, classes].
 
     Returns:
-        The temperature, between 0.25 and 10, with the log-loss before and after.
+        The temperature, from 0.25 to 10, with the log-loss before and after calibration, in nats.
     """
-    logits = _logarithms(probabilities)
+    logits = _logits(probabilities)
 
-    def log_loss(logarithm: float) -> float:
-        return _log_loss(labels, logits / np.exp(logarithm))
+    def log_loss(log_temperature: float) -> float:
+        return _log_loss(labels, logits / np.exp(log_temperature))
 
-    found = minimize_scalar(log_loss, bounds=(np.log(_LOWEST), np.log(_HIGHEST)), method="bounded")
-    before, after = log_loss(0.0), float(found.fun)
-    better = after < before
+    minimum = minimize_scalar(log_loss, bounds=(np.log(_LOWEST), np.log(_HIGHEST)), method="bounded")
+    before, after = log_loss(0.0), float(minimum.fun)
     return Calibration(
-        temperature=float(np.exp(found.x)) if better else 1.0,
+        temperature=float(np.exp(minimum.x)) if after < before else 1.0,
         num_images=len(labels),
         log_loss_before=before,
         log_loss_after=min(before, after),
@@ -45,14 +45,14 @@ def fit_temperature(labels: NDArray[np.int64], probabilities: NDArray[np.float32
 
 
 def at_temperature(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
-    """Probabilities, float32 [n, classes], as they are once their logits were divided by a temperature."""
-    scaled = _logarithms(probabilities) / temperature
+    """Return class probabilities, float32 [n, classes], after division of their logits by a temperature."""
+    scaled = _logits(probabilities) / temperature
     exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True), np.float32)
 
 
-def _logarithms(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Logits that give these probabilities, float64."""
+def _logits(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return logits, float64 [n, classes], whose softmax gives the probabilities."""
     return np.log(np.maximum(probabilities.astype(np.float64), _SMALLEST_PROBABILITY))
 
 

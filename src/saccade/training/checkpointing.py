@@ -1,4 +1,4 @@
-"""Takes a training's state to a checkpoint, by the clock, and sets a training to one."""
+"""Checkpoints of a training: written at a time interval, and restored."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from saccade.runs.run import Run
 from saccade.runs.training_state import TrainingState
 
 
-class Checkpointing:
-    """Writes checkpoints of one training.
+class Checkpointer:
+    """Writer and reader of the checkpoints of one training.
 
     Args:
-        run: where they go; its recipe says how often.
-        network: that is trained.
-        optimizer: built.
+        run: run directory of the checkpoints; its recipe sets the interval in seconds.
+        network: network that is trained.
+        optimizer: optimizer of the training, built.
     """
 
     def __init__(self, run: Run, network: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
@@ -31,56 +31,56 @@ class Checkpointing:
         self._last = time.monotonic()
 
     def due(self) -> bool:
-        """Whether the time for another one has come."""
+        """Return whether the interval since the last checkpoint has passed."""
         return time.monotonic() - self._last >= self._seconds
 
     def write(self, state: TrainingState, kept: Mapping[str, Mapping[str, NDArray[np.float32]]]) -> None:
-        """Writes the state as it is now.
+        """Write a checkpoint.
 
         Args:
-            state: how far the training is.
-            kept: weights of epochs before that are still needed, by what they are kept as; may be empty.
+            state: state of the training.
+            kept: named weights of previous epochs, such as "best"; may be empty.
 
         Raises:
-            RunError: it can't be written; the checkpoints before it are as they were.
+            RunError: the checkpoint can't be written; previous checkpoints are unchanged.
         """
-        arrays: dict[str, Arrays] = {part: _values(variables) for part, variables in self._variables.items()}
+        arrays: dict[str, Arrays] = {name: _values(variables) for name, variables in self._variables.items()}
         arrays |= {name: weights for name, weights in kept.items() if weights}
         self._checkpoints.write(Checkpoint(state, arrays))
         self._last = time.monotonic()
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Sets the network and the optimizer to a checkpoint.
+        """Restore the network and the optimizer from a checkpoint.
 
         Raises:
-            RunError: its arrays are not those of this network and this optimizer.
+            RunError: the arrays of the checkpoint don't fit the network or the optimizer.
         """
-        for part, variables in self._variables.items():
-            _assign(variables, checkpoint.arrays.get(part, {}), part)
+        for name, variables in self._variables.items():
+            _assign(variables, checkpoint.arrays.get(name, {}), name)
 
 
 def _network_variables(network: keras.Model) -> dict[str, keras.Variable]:
-    """All of them, the states of dropout's random numbers among them."""
+    """Return all variables of a network by `layer/variable`, including the random states of dropout."""
     return {f"{layer.name}/{variable.name}": variable for layer in network.layers for variable in layer.variables}
 
 
 def _optimizer_variables(optimizer: keras.optimizers.Optimizer) -> dict[str, keras.Variable]:
-    """By their place: the names that Keras gives them hold numbers that count up within a process."""
-    return {f"{place:03}": variable for place, variable in enumerate(optimizer.variables)}
+    """Return the variables of an optimizer by index, because their Keras names contain a counter of the process."""
+    return {f"{index:03}": variable for index, variable in enumerate(optimizer.variables)}
 
 
 def _values(variables: Mapping[str, keras.Variable]) -> dict[str, NDArray[np.generic]]:
     return {name: np.array(keras.ops.convert_to_numpy(variable)) for name, variable in variables.items()}
 
 
-def _assign(variables: Mapping[str, keras.Variable], values: Arrays, part: str) -> None:
+def _assign(variables: Mapping[str, keras.Variable], values: Arrays, owner: str) -> None:
     shapes = {name: (tuple(variable.shape), str(np.dtype(variable.dtype))) for name, variable in variables.items()}
     given = {name: (value.shape, str(value.dtype)) for name, value in values.items()}
     if shapes != given:
-        odd = sorted(name for name in shapes.keys() | given.keys() if shapes.get(name) != given.get(name))
+        different = sorted(name for name in shapes.keys() | given.keys() if shapes.get(name) != given.get(name))
         raise RunError(
-            f"the checkpoint's {part} is not that of this recipe",
-            found=f"{len(odd)} arrays that differ: {', '.join(odd[:5])}",
+            f"the checkpoint's {owner} does not fit this recipe",
+            found=f"{len(different)} arrays that differ: {', '.join(different[:5])}",
         )
     for name, variable in variables.items():
         variable.assign(values[name])

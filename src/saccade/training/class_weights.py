@@ -1,4 +1,4 @@
-"""How much each class counts where a recipe lets all count alike: in the loss, and where a head is fitted."""
+"""Balanced class weights, for the loss and for the fit of a linear head."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from saccade.data.dataset import Split
 from saccade.runs.run import Run
 
 
-def class_weights_of(training: Split, run: Run) -> NDArray[np.float32] | None:
-    """Weights inverse to the frequency of each class, float32 [classes], of mean 1; None if the recipe wants none."""
+def balanced_class_weights(training: Split, run: Run) -> NDArray[np.float32] | None:
+    """Return class weights, float32 [classes], or None if the recipe uses none.
+
+    The weights are inversely proportional to the number of training images of each class, and their mean over the
+    training images is 1: scikit-learn's `class_weight="balanced"`.
+    """
     if not run.recipe.class_weights:
         return None
     counts = np.bincount(training.labels, minlength=len(run.class_names))

@@ -1,4 +1,4 @@
-"""Cross-fitting: the weights that each half of few validation images would choose, kept while a network trains."""
+"""Cross-fitting: choice of weights by each half of the validation images, during the training."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _NAMES = ("first-half", "second-half")
 
 
 class CrossFitting:
-    """Does for each half of the validation images what `fit` does for all of them; nothing where none is needed.
+    """Weights that each half of the validation images chooses; empty unless the roles require cross-fitting.
 
     Args:
-        roles: of the validation images.
-        keep: of the recipe.
-        state: of the training; how well the chosen weights do on each half is kept in it.
-        score: gives loss and accuracy of weights on images.
-        kept: weights of a checkpoint, by what they are kept as; empty at the beginning.
+        roles: roles of the validation images.
+        keep: value of the recipe key `keep`.
+        state: state of the training; it holds accuracy and negative loss of the chosen weights on each half.
+        score: function that returns loss and accuracy of weights on images.
+        kept: named weights of a checkpoint; empty at the start of a training.
     """
 
     def __init__(
@@ -44,12 +44,12 @@ class CrossFitting:
             () if second is None else tuple(roles.selection.subset(np.flatnonzero(half)) for half in (~second, second))
         )
         self.kept = {name: kept[name] for name in _NAMES if name in kept}
-        """The weights chosen so far, by the name of the half, for checkpoints."""
+        """Weights chosen so far, by the name of the half, for checkpoints."""
 
     def on_epoch_end(self, phase: Phase, weights: Weights) -> None:
-        """Chooses between the weights after an epoch and those before.
+        """Update the chosen weights after an epoch.
 
-        With keep=if_improved only the head's are kept.
+        With keep=if_improved, only the weights after the head phase are kept.
         """
         if self._keep == "if_improved" and phase != "head":
             return
@@ -61,12 +61,12 @@ class CrossFitting:
                 self.kept[name] = weights
 
     def chosen(self, last: Weights) -> tuple[Weights, ...]:
-        """The weights that the first and the second half choose; empty where nothing is cross-fitted."""
-        return tuple(self._chosen(name, half, last) for name, half in zip(_NAMES, self._halves, strict=False))
+        """Return the weights that the first and the second half choose; empty unless cross-fitted."""
+        return tuple(self._chosen_by(name, half, last) for name, half in zip(_NAMES, self._halves, strict=False))
 
-    def _chosen(self, name: str, half: Split, last: Weights) -> Weights:
+    def _chosen_by(self, name: str, half: Split, last: Weights) -> Weights:
         kept = self.kept.get(name)
         if kept is None:
             return last
-        helped = self._keep == "if_improved" and self._score(last, half)[1] >= self._state.half_merits[name][0]
-        return last if helped else kept
+        improved = self._keep == "if_improved" and self._score(last, half)[1] >= self._state.half_merits[name][0]
+        return last if improved else kept

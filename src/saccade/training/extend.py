@@ -1,4 +1,4 @@
-"""extend: trains a finished run further, into a run of its own."""
+"""Extension of a finished training by more epochs, in a new run directory."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 from saccade.data.dataset import Dataset
-from saccade.data.load import load_with_preprocessing
-from saccade.data.splits import splits_of
 from saccade.errors import RunError
 from saccade.keras_loading import require_keras_settings
 from saccade.runs.checkpoints import Checkpoint
@@ -16,6 +14,7 @@ from saccade.runs.create import check_free, create_run
 from saccade.runs.lock import locked_for_training
 from saccade.runs.records import Parent
 from saccade.runs.run import Run
+from saccade.runs.run_split import load_run_data, run_splits
 from saccade.sanitize import command_line
 from saccade.training.progress import Progress, progress_of
 from saccade.training.train import build_networks, run_training
@@ -30,26 +29,26 @@ def extend(
     out: str | Path | None = None,
     progress: bool | Progress = True,
 ) -> Run:
-    """Trains a run that has ended for some more epochs, from its last checkpoint, into a new run.
+    """Continue an ended training for more epochs, from its last checkpoint, in a new run directory.
 
-    Weights, optimizer and history are taken over, the epochs are counted on. Where the learning rate was constant,
-    `hold` makes a training of 10 epochs extended by 5 the same, bit for bit, as one of 15.
+    The new run begins with the weights, the optimizer state and the history of the old run. If the learning rate is
+    constant, 10 epochs extended by 5 with `hold` give the same bits as a training of 15 epochs.
 
     Args:
-        run: the run, or its directory; it stays as it is.
-        epochs: how many more, in the phase that it ended in, at its final size of images.
-        schedule: what the learning rate does: "hold" the one at the beginning of its last epoch, "restart" the
-            recipe's schedule, "anneal" linearly from there to 0.
-        data: where the data is now; None: where it was.
-        out: the directory to make. None: the first free `runs/<data>-<recipe>-<n>`.
-        progress: whether to tell on stderr how it goes, or whom to tell instead.
+        run: the run, or its directory; the run does not change.
+        epochs: number of additional epochs, in the last phase of the run, at its final image size.
+        schedule: learning rate of the additional epochs: "hold" keeps the rate of the beginning of the last epoch,
+            "restart" restarts the recipe's schedule, "anneal" falls linearly from the last rate to 0.
+        data: name or path of the data, if it has moved. None: the source that the run records.
+        out: the run directory to create. None: the first free `runs/<data>-<recipe>-<n>`.
+        progress: True for progress on standard error, False for none, or progress callbacks.
 
     Returns:
-        The new run; its `parent()` names the one it extends.
+        The new run; its `parent()` names the extended run.
 
     Raises:
-        RunError: the run has not ended, has no intact checkpoint, or `out` is in the way.
-        RecipeError: fewer than one epoch.
+        RunError: the run has not ended or has no intact checkpoint, or `out` exists already.
+        RecipeError: `epochs` is less than 1.
         DataError: the data can't be used.
         TrainingError: the training diverged.
     """
@@ -57,20 +56,18 @@ def extend(
     check_free(out)
     callback = progress_of(progress)
     parent = Run.open(run)
-    checkpoint = _end_of(parent)
+    checkpoint = _last_checkpoint(parent)
     done = checkpoint.state.epoch
-    # Within a time budget the recipe was gone through in another number of epochs than its own.
+    # A training within a time budget has another number of epochs than its recipe.
     before = parent.recipe if parent.plan() is None else parent.recipe.with_epochs(done)
     recipe = before.extended(done, epochs, schedule)
-    dataset = data if isinstance(data, Dataset) else _load(parent, data)
+    dataset = data if isinstance(data, Dataset) else load_run_data(parent, data)
     if dataset.fingerprint != parent.data_fingerprint:
         raise RunError(
             f"the data is not what the run '{parent.path}' was trained on: {dataset.source} holds other images",
-            remedy="name the data it was trained on, or train anew",
+            remedy="name the data it was trained on, or start a new training",
         )
-    splits = splits_of(
-        dataset, validation_split=recipe.validation_split, seed=recipe.seed, previous_split=parent.split_of()
-    )
+    splits = run_splits(parent, dataset)
     compute_dtype = parent.environment().compute_dtype
     networks = build_networks(recipe, dataset, splits["train"], compute_dtype)
     record = Parent(
@@ -79,24 +76,18 @@ def extend(
         step=checkpoint.state.step,
         epochs=checkpoint.state.epoch,
     )
-    made = create_run(out, dataset, recipe, splits, compute_dtype, record)
-    callback.on_train_begin(made, networks.validated)
-    with locked_for_training(made.path):
-        # Of its own, so that the new run can be gone on with wherever its parent is.
-        made.checkpoints.write(checkpoint)
+    extended = create_run(out, dataset, recipe, splits, compute_dtype, record)
+    callback.on_train_begin(extended, networks.validated)
+    with locked_for_training(extended.path):
+        # The new run gets a copy of the checkpoint, so that it can be resumed without its parent.
+        extended.checkpoints.write(checkpoint)
         callback.on_resume(checkpoint.state)
-        run_training(made, networks, splits, checkpoint=checkpoint, progress=callback)
-    return made
+        run_training(extended, networks, splits, checkpoint=checkpoint, progress=callback)
+    return extended
 
 
-def _load(parent: Run, data: str | os.PathLike[str] | None) -> Dataset:
-    return load_with_preprocessing(
-        parent.data_source if data is None else data, parent.preprocessing, fixes=parent.fixes()
-    )
-
-
-def _end_of(parent: Run) -> Checkpoint:
-    """The last checkpoint of a run that has ended, as a training that has not."""
+def _last_checkpoint(parent: Run) -> Checkpoint:
+    """Return the last checkpoint of an ended run, with the state of a training that has not ended."""
     state = parent.status().state
     if state not in ("finished", "stopped early"):
         raise RunError(
@@ -105,11 +96,11 @@ def _end_of(parent: Run) -> Checkpoint:
         )
     latest = parent.checkpoints.latest()
     if latest.checkpoint is None or latest.damaged:
-        found = [f"{damaged.path.name}: {damaged.reason}" for damaged in latest.damaged]
+        reasons = [f"{damaged.path.name}: {damaged.reason}" for damaged in latest.damaged]
         raise RunError(
-            f"the run '{parent.path}' can't be extended: its last checkpoint is {'damaged' if found else 'missing'}",
-            found="; ".join(found) or None,
-            remedy="train anew",
+            f"the run '{parent.path}' can't be extended: its last checkpoint is {'damaged' if reasons else 'missing'}",
+            found="; ".join(reasons) or None,
+            remedy="start a new training",
         )
     ended = latest.checkpoint.state.model_copy(update={"ended": None, "plan": None})
     return Checkpoint(ended, latest.checkpoint.arrays)

@@ -1,4 +1,4 @@
-"""What a training leaves in its run once its weights are chosen."""
+"""Final files of a run: weights, calibration, models, history plot and status."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from saccade.models.build import build_probability_model
 from saccade.models.ood import EarlyStatistics, OodScore
 from saccade.models.temperature_scaling import divide_logits
 from saccade.models.weights import assign
+from saccade.plotting.history_plots import draw_history
 from saccade.runs.environment import peak_memory_mb
 from saccade.runs.inference_onnx import write_inference_onnx
 from saccade.runs.predictions import VALIDATION_PREDICTIONS, Predictions
@@ -24,7 +25,6 @@ from saccade.runs.records import Status
 from saccade.runs.run import Run
 from saccade.training.calibration import at_temperature, fit_temperature
 from saccade.training.fit import Fitted
-from saccade.training.history_plots import draw_history
 from saccade.training.progress import Progress
 from saccade.training.validation_roles import ValidationRoles, validation_roles
 
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     import keras
 
 
-def save(run: Run, fitted: Fitted, splits: Mapping[SplitName, Split], progress: Progress) -> None:
-    """Writes the kept weights, what calibrates them, the models, the drawing of the history and, last, the status.
+def finalize(run: Run, fitted: Fitted, splits: Mapping[SplitName, Split], progress: Progress) -> None:
+    """Write the chosen weights, the calibration, the OOD statistics, the models, the history plot and the status.
 
-    Results of weights that an interrupted training left here go first: whenever the process is killed, results that are
-    there are those of the weights that are there.
+    Results of the weights of an interrupted training are removed first. So, even if the process is killed, all results
+    in the run belong to the weights in the run. The status is written last.
     """
     if run.remove_results():
         progress.on_results_removed()
@@ -45,7 +45,7 @@ def save(run: Run, fitted: Fitted, splits: Mapping[SplitName, Split], progress: 
         run.recipe, height=run.preprocessing.height, width=run.preprocessing.width, classes=len(run.class_names)
     )
     assign(model, fitted.weights)
-    # What was stopped half-way is saved at once, and will be calibrated when it has come to its end.
+    # An interrupted training is saved without delay; it is calibrated when the resumed training ends.
     roles = validation_roles(splits["validation"], run.recipe)
     if roles.calibration and fitted.state != "interrupted":
         _calibrate(run, model, roles, fitted, progress)
@@ -65,12 +65,12 @@ def save(run: Run, fitted: Fitted, splits: Mapping[SplitName, Split], progress: 
 
 
 def write_models(run: Run, model: keras.Model, progress: Progress, *, for_onnx: bool = True) -> None:
-    """Write the model of a run in the forms that it is used in: `model.keras`, and `model.onnx`.
+    """Write the files `model.keras` and `model.onnx` of a run.
 
     Args:
-        run: with its weights and, where there is one, its calibration.
-        model: the probability model of the run, with these weights and at this temperature.
-        progress: is warned where `model.onnx` could not be made. The run is whole without it.
+        run: the run, whose weights and calibration are written already.
+        model: probability model of the run, with these weights and at this temperature.
+        progress: callbacks; their `on_warning` is called if `model.onnx` can't be written. The run is valid without it.
         for_onnx: whether to write `model.onnx`.
     """
     with run.place("model.keras") as path:
@@ -80,13 +80,13 @@ def write_models(run: Run, model: keras.Model, progress: Progress, *, for_onnx: 
     try:
         write_inference_onnx(run, model)
     except SaccadeError as error:
-        progress.on_warning(f"predictions will start slowly, because model.onnx could not be made: {error.problem}")
+        progress.on_warning(f"predictions will start slowly, because model.onnx could not be written: {error.problem}")
 
 
 def _calibrate(run: Run, model: keras.Model, roles: ValidationRoles, fitted: Fitted, progress: Progress) -> None:
-    """Fits the temperature, divides the model's logits by it, and keeps what the model then says."""
+    """Fit the temperature, divide the model's logits by the temperature, and write the calibrated predictions."""
     images = roles.calibration
-    with progress.on_calibration(len(images)) as bar:
+    with progress.on_stage("calibrating", total=len(images), unit="images") as bar:
         if roles.second is None:
             probabilities = forward(fold_normalization(model), images.take, len(images), bar.update)
         else:
@@ -103,30 +103,33 @@ def _calibrate(run: Run, model: keras.Model, roles: ValidationRoles, fitted: Fit
 def _cross_fitted(
     model: keras.Model, images: Split, second: NDArray[np.bool_], fitted: Fitted, advance: Callable[[int], object]
 ) -> NDArray[np.float32]:
-    """Probabilities, float32 [n, classes], of each half by the weights that the other half chose.
+    """Return the class probabilities of each half of the images by the weights that the other half chose.
 
     Args:
-        model: of the kept weights, which it has again afterward.
-        images: of both halves.
-        second: bool [n], which of them are in the second half.
-        fitted: what the training came to.
-        advance: is told of the number of images.
+        model: probability model; its weights are those of `fitted` before and after the call.
+        images: images of both halves.
+        second: bool [n], mask of the images of the second half.
+        fitted: result of the training.
+        advance: function that is called with the number of images of each batch.
+
+    Returns:
+        Class probabilities, float32 [n, classes].
     """
     probabilities = np.empty((len(images), model.output_shape[-1]), np.float32)
-    for weights, others in zip(fitted.by_half, (second, ~second), strict=True):
+    for weights, mask in zip(fitted.by_half, (second, ~second), strict=True):
         assign(model, weights)
-        half = images.subset(np.flatnonzero(others))
-        probabilities[others] = forward(fold_normalization(model), half.take, len(half), advance)
+        half = images.subset(np.flatnonzero(mask))
+        probabilities[mask] = forward(fold_normalization(model), half.take, len(half), advance)
     assign(model, fitted.weights)
     return probabilities
 
 
 def _fit_ood_score(run: Run, model: keras.Model, training: Split, validation: Split) -> None:
-    """Learns what is familiar from some of the training images, and ranks it among the validation images."""
+    """Fit the OOD score to a sample of the training images, calibrate it on validation images, and write it."""
     statistics = EarlyStatistics(model)
-    some = training.subset(first_look(len(training), seed=run.recipe.seed))
+    sample = training.subset(first_look(len(training), seed=run.recipe.seed))
     confidences = run.predictions(VALIDATION_PREDICTIONS).probabilities.max(axis=1)
     ood_score = OodScore.fit(
-        statistics(some.take, len(some)), statistics(validation.take, len(validation)), confidences
+        statistics(sample.take, len(sample)), statistics(validation.take, len(validation)), confidences
     )
     run.write_ood_statistics(vars(ood_score))

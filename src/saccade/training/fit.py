@@ -1,4 +1,4 @@
-"""The training loop: reads from top to bottom."""
+"""Training loop."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ from saccade.runs.checkpoints import Checkpoint
 from saccade.runs.records import EpochRecord
 from saccade.runs.run import Run
 from saccade.runs.training_state import TrainingState
-from saccade.training.batchnorm_recalibration import FreshStatistics
-from saccade.training.checkpointing import Checkpointing
-from saccade.training.class_weights import class_weights_of
+from saccade.training.batchnorm_recalibration import BatchNormRecalibration
+from saccade.training.checkpointing import Checkpointer
+from saccade.training.class_weights import balanced_class_weights
 from saccade.training.cross_fitting import CrossFitting, Weights
 from saccade.training.interrupt import StopRequest
-from saccade.training.linear_probe import head_epoch
-from saccade.training.optimizer import build_optimizer
+from saccade.training.optimizers.build import build_optimizer
 from saccade.training.progress import Progress
 from saccade.training.step import TrainingStep
 from saccade.training.time_budget.timekeeping import Timekeeping
+from saccade.training.transfer_learning.linear_probe import fit_head_epoch
 from saccade.training.validation_roles import validation_roles
 
 if TYPE_CHECKING:
     import keras
 
-# Keras's own bound: a probability of 0 costs this much, not infinity.
+# Lower bound of a probability in the loss, as in Keras: the loss of a probability of 0 is finite.
 _SMALLEST_PROBABILITY = 1e-7
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a training came to.
+    """Result of a training.
 
     Attributes:
-        weights: the kept ones, by `layer/variable`.
-        kept_epoch: the epoch, counted from 1, after which they were taken.
-        by_half: those that the first and the second half of the validation images choose, where cross-fitted.
-        state: how the training ended.
-        history: a record per epoch.
+        weights: chosen weights, by `layer/variable`.
+        kept_epoch: number of the epoch, from 1, at whose end the weights were taken.
+        by_half: weights that the first and the second half of the validation images choose; empty unless cross-fitted.
+        state: reason for the end of the training.
+        history: one record per epoch.
     """
 
     weights: Weights
@@ -62,11 +62,11 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Networks:
-    """One network in two forms with the same weights by name.
+    """Two models of one network, whose weights have the same names.
 
     Attributes:
-        trained: the training model that is trained: fused layers, the compute dtype of this machine.
-        validated: what will be saved: stock layers in float32, pixels to probabilities, one view.
+        trained: training model, with fused layers, in the compute dtype of this machine.
+        validated: stock Keras model in float32, from pixels to probabilities, without test-time augmentation.
     """
 
     trained: keras.Model
@@ -83,82 +83,83 @@ def fit(
     stop: StopRequest,
     timekeeping: Timekeeping | None = None,
 ) -> Fitted:
-    """Trains a network by the run's recipe, validating after every epoch; writes history and checkpoints as it goes.
+    """Train a network by the run's recipe, with validation after each epoch; write the history and checkpoints.
 
     Args:
-        networks: the one that is trained in place, and the one that is validated with its weights.
-        splits: "train" and "validation"; nothing else is looked at.
-        run: its recipe is followed, its history and checkpoints written.
-        checkpoint: where to go on from; None: from the beginning.
-        progress: is told of every step and epoch.
-        stop: asked after every step.
-        timekeeping: plans a training within a time budget; None: the recipe's epochs are done, however long they take.
+        networks: training model, which is trained in place, and stock model for validation.
+        splits: splits "train" and "validation"; other splits are not used.
+        run: run with the recipe; its history and checkpoints are written.
+        checkpoint: checkpoint to continue from. None: the training starts at the first epoch.
+        progress: callbacks.
+        stop: stop request, which is checked after each step.
+        timekeeping: plan of a training within a time budget. None: the training takes the recipe's epochs.
 
     Raises:
-        TrainingError: the loss or a weight is no longer a finite number.
-        RunError: a checkpoint can't be written, or is not one of this network.
+        TrainingError: the loss or a weight is not finite.
+        RunError: a checkpoint can't be written or does not fit the network.
     """
     recipe = run.recipe
     roles = validation_roles(splits["validation"], recipe)
     training, validation = splits["train"], roles.selection
-    class_weights = class_weights_of(training, run)
+    class_weights = balanced_class_weights(training, run)
     optimizer = build_optimizer(recipe, recipe.batch_size_for(len(training)))
     step = TrainingStep(networks.trained, recipe, optimizer, training.store.shape[1:3], class_weights)
-    checkpointing = Checkpointing(run, networks.trained, optimizer)
-    state = TrainingState() if timekeeping is None else timekeeping.begun()
+    checkpointer = Checkpointer(run, networks.trained, optimizer)
+    state = TrainingState() if timekeeping is None else timekeeping.initial_state()
     kept: Mapping[str, Weights] = {}
     if checkpoint is not None:
-        checkpointing.restore(checkpoint)
+        checkpointer.restore(checkpoint)
         state, kept = checkpoint.state, checkpoint.kept
     elif recipe.transfer:
-        # What the network brought is in no other file: whoever goes on needs it.
-        checkpointing.write(state, {})
-    # Cut back to the checkpoint: a training that was killed may have written more.
+        # The pretrained weights are in no other file of the run, and a resumed training needs them.
+        checkpointer.write(state, {})
+    # A killed training may have written epochs after the checkpoint, so history.csv is written from the state.
     _write_history(run, state, progress)
-    statistics = FreshStatistics(networks.trained, recipe)
-    validated = _Validated(networks.validated)
+    recalibrate = BatchNormRecalibration(networks.trained, recipe)
+    score = _Validator(networks.validated)
     best = kept.get("best", {})
-    halves = CrossFitting(roles, recipe.keep, state, validated, kept)
+    halves = CrossFitting(roles, recipe.keep, state, score, kept)
 
     interrupted = False
     while not state.ended and not interrupted:
-        began = time.perf_counter() - state.seconds
+        start = time.perf_counter() - state.seconds
         progress.on_epoch_begin(state.epoch, len(training), state.seen)
-        head = recipe.phase(state.epoch) == "head"
-        fitting = head_epoch(
-            networks.trained, networks.validated, {**splits, "validation": roles.penalty}, run, state, progress
-        )
-        for n in fitting if head else _steps(step, training, recipe, state, timekeeping):
-            state.seconds = time.perf_counter() - began
+        head_splits = {**splits, "validation": roles.penalty}
+        for n in (
+            fit_head_epoch(networks.trained, networks.validated, head_splits, run, state, progress)
+            if recipe.phase(state.epoch) == "head"
+            else _steps(step, training, recipe, state, timekeeping)
+        ):
+            state.seconds = time.perf_counter() - start
             progress.on_batch_end(n, state.loss_sum / state.seen, state.correct / state.seen)
-            stopping = stop.requested  # asked once: Ctrl-C may come between any two lines
-            if not state.at_end_of_pass(len(training)) and (stopping or checkpointing.due()):
-                checkpointing.write(state, {"best": best, **halves.kept})
+            stopping = stop.requested  # read once: Ctrl-C may come between any two lines
+            if not state.at_end_of_pass(len(training)) and (stopping or checkpointer.due()):
+                checkpointer.write(state, {"best": best, **halves.kept})
             if stopping:
                 break
-        whole = state.at_end_of_pass(len(training))
-        statistics(training, state.place(recipe.epochs, len(training))[0])
+        complete = state.at_end_of_pass(len(training))
+        recalibrate(training, state.place(recipe.epochs, len(training))[0])
         weights = _finite(named_weights(networks.trained), state, recipe)
-        record = _record(state, recipe, training, validated(weights, validation) if validation else None)
+        record = _record(state, recipe, training, score(weights, validation) if validation else None)
         if _improves(record, state, recipe):
             state.best_accuracy, state.best_epoch = record.validation_accuracy, record.epoch
             best = weights if recipe.weights_chosen_by_validation else {}
         halves.on_epoch_end(record.phase, weights)
-        _close_epoch(state, record, time.perf_counter() - began, timekeeping)
+        _close_epoch(state, record, time.perf_counter() - start, timekeeping)
         progress.on_epoch_end(record, state.timings[-1][0])
         _write_history(run, state, progress)
-        if whole:
+        if complete:
             state.ended = _ended(state, recipe)
-            if state.ended or stop.requested or checkpointing.due():
-                checkpointing.write(state, {"best": best, **halves.kept})
+            if state.ended or stop.requested or checkpointer.due():
+                checkpointer.write(state, {"best": best, **halves.kept})
         interrupted = stop.requested
 
     return _fitted(named_weights(networks.trained), best, halves, state, recipe)
 
 
 def _fitted(last: Weights, best: Weights, halves: CrossFitting, state: TrainingState, recipe: Recipe) -> Fitted:
-    """What is kept of a training: the last weights, or, where they are wanted and there are any, the best."""
-    keeps_best = best and not (recipe.keep == "if_improved" and _helped(state))
+    """Return the result: the best weights, where the recipe keeps the best and there are any, else the last weights."""
+    keeps_best = best and not (recipe.keep == "if_improved" and _improved_on_head(state))
     kept, kept_epoch = (best, state.best_epoch) if keeps_best else (last, state.epoch)
     return Fitted(kept, kept_epoch, halves.chosen(last), state.ended or "interrupted", state.history)
 
@@ -166,7 +167,7 @@ def _fitted(last: Weights, best: Weights, halves: CrossFitting, state: TrainingS
 def _steps(
     step: TrainingStep, training: Split, recipe: Recipe, state: TrainingState, timekeeping: Timekeeping | None
 ) -> Iterator[int]:
-    """Does the steps that are left of the state's epoch, moving the state on; yields each one's number of images."""
+    """Run the remaining steps of the state's epoch and update the state; yield the number of images of each step."""
     batch_size = recipe.batch_size_for(len(training))
     if state.seen == 0:
         state.began = state.place(recipe.epochs, len(training))
@@ -196,7 +197,7 @@ def _steps(
 def _record(
     state: TrainingState, recipe: Recipe, training: Split, validated: tuple[float, float] | None
 ) -> EpochRecord:
-    """The row of the history for the state's epoch, or for the part of it that was done."""
+    """Return the history record of the state's epoch, which may be incomplete."""
     loss, accuracy = validated or (None, None)
     return EpochRecord(
         epoch=state.epoch + 1,
@@ -211,35 +212,38 @@ def _record(
 
 
 def _finite(weights: Weights, state: TrainingState, recipe: Recipe) -> Weights:
-    """The weights, if they are numbers: the last step's loss is that of the weights before it."""
+    """Return the weights if all are finite; else raise an error.
+
+    The loss of the last step is computed before the last update of the weights, so it does not show their divergence.
+    """
     if not all(np.isfinite(weight).all() for weight in weights.values()):
         raise _diverged(state.epoch, recipe)
     return weights
 
 
 def _improves(record: EpochRecord, state: TrainingState, recipe: Recipe) -> bool:
-    """Whether an epoch has the best weights so far: the highest validation accuracy, of several the lowest loss.
+    """Return whether an epoch has the best weights so far: the highest accuracy, then the lowest validation loss.
 
-    With keep=if_improved, the best weights are those of the fitted head, whatever comes after.
+    With keep=if_improved, the best weights are those of the fitted head, whatever the later epochs.
     """
     if record.validation_accuracy is None or (recipe.keep == "if_improved" and record.phase != "head"):
         return False
-    return not state.best_epoch or _merit(record) > _merit(state.history[state.best_epoch - 1])
+    return not state.best_epoch or _rank(record) > _rank(state.history[state.best_epoch - 1])
 
 
-def _merit(record: EpochRecord) -> tuple[float, float]:
-    """What epochs are compared by. A loss is far finer than the accuracy of a few images, where many epochs tie."""
+def _rank(record: EpochRecord) -> tuple[float, float]:
+    """Return validation accuracy and negative validation loss; the loss breaks ties, which few images make frequent."""
     return record.validation_accuracy or 0.0, -(record.validation_loss or 0.0)
 
 
-def _helped(state: TrainingState) -> bool:
-    """Whether the last epoch is no worse in validation than the fitted head."""
+def _improved_on_head(state: TrainingState) -> bool:
+    """Return whether the validation accuracy of the last epoch is at least that of the fitted head."""
     last = state.history[-1].validation_accuracy
     return last is None or state.best_accuracy is None or last >= state.best_accuracy
 
 
 def _close_epoch(state: TrainingState, record: EpochRecord, seconds: float, timekeeping: Timekeeping | None) -> None:
-    """Takes an epoch into the history, and goes to the start of the next."""
+    """Append an epoch to the history, and set the state to the start of the next epoch."""
     state.history.append(record)
     state.timings.append((seconds, state.seen))
     state.epoch += 1
@@ -250,31 +254,31 @@ def _close_epoch(state: TrainingState, record: EpochRecord, seconds: float, time
 
 
 def _ended(state: TrainingState, recipe: Recipe) -> Literal["finished", "stopped early"] | None:
-    """Whether the epoch before the state's was the last."""
+    """Return the reason for the end of the training if the epoch before the state's was the last, else None."""
     if state.seen_in_all >= state.plan.pace.end if state.plan else state.epoch >= recipe.epochs:
         return "finished"
     if not recipe.patience:
         return None
-    # That the loss falls on at the same accuracy is no gain in accuracy, for which patience waits.
-    gained = [record.validation_accuracy for record in state.history].index(state.best_accuracy) + 1
-    return "stopped early" if state.epoch - max(gained, recipe.extends) >= recipe.patience else None
+    # Patience counts from the first epoch with the best accuracy: a lower loss at equal accuracy does not reset it.
+    first_best = [record.validation_accuracy for record in state.history].index(state.best_accuracy) + 1
+    return "stopped early" if state.epoch - max(first_best, recipe.extends) >= recipe.patience else None
 
 
 def _write_history(run: Run, state: TrainingState, progress: Progress) -> None:
-    """Writes the log; a good training goes on without it, since every checkpoint holds it too."""
+    """Write history.csv and plan.json; a failure is a warning only, since each checkpoint holds both as well."""
     try:
         run.write_history(state.history, state.timings)
         if state.plan is not None:
             run.write_plan(state.plan)
     except OSError as error:
-        progress.on_warning(f"history.csv can't be written: {error.strerror}; the training goes on")
+        progress.on_warning(f"history.csv can't be written: {error.strerror}; the training continues")
 
 
-class _Validated:
-    """Scores weights on the validation split.
+class _Validator:
+    """Validation of weights.
 
     Args:
-        network: of stock layers, pixels to probabilities; takes the weights.
+        network: stock Keras model from pixels to probabilities; its weights are replaced.
     """
 
     def __init__(self, network: keras.Model) -> None:
@@ -282,7 +286,7 @@ class _Validated:
         self._folded: keras.Model | None = None
 
     def __call__(self, weights: Weights, validation: Split) -> tuple[float, float]:
-        """Loss and accuracy, by the network with its normalization folded."""
+        """Return loss and accuracy of weights on validation images, by the network with folded batch normalization."""
         assign(self._network, weights)
         folded = self._folded
         self._folded = fold_normalization(self._network) if folded is None else refold(folded, self._network)
@@ -290,10 +294,10 @@ class _Validated:
 
 
 def validate(model: keras.Model, validation: Split) -> tuple[float, float]:
-    """Mean cross-entropy in nats and accuracy of a model that gives probabilities, each image scored once."""
+    """Return the mean cross-entropy, in nats, and the accuracy of a probability model on validation images."""
     probabilities = forward(model, validation.take, len(validation))
-    of_truth = probabilities[np.arange(len(validation)), validation.labels].astype(np.float64)
-    loss = -np.log(np.maximum(of_truth, _SMALLEST_PROBABILITY)).mean()
+    true_class = probabilities[np.arange(len(validation)), validation.labels].astype(np.float64)
+    loss = -np.log(np.maximum(true_class, _SMALLEST_PROBABILITY)).mean()
     return float(loss), float((probabilities.argmax(axis=1) == validation.labels).mean())
 
 

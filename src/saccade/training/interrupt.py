@@ -1,4 +1,4 @@
-"""Ctrl-C during a training: the first asks it to stop after the running step, the second quits."""
+"""Ctrl-C during a training: the first requests a stop after the current step, the second quits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from types import FrameType
 
 
 class StopRequest:
-    """Whether the user asked the training to stop."""
+    """Request to stop the training."""
 
     def __init__(self) -> None:
         self.requested = False
@@ -20,9 +20,9 @@ class StopRequest:
 
 @contextmanager
 def stop_on_interrupt() -> Iterator[StopRequest]:
-    """Turns the first Ctrl-C (SIGINT) into a request to stop; a second one raises KeyboardInterrupt.
+    """Convert the first Ctrl-C (SIGINT) into a stop request; a second one raises KeyboardInterrupt.
 
-    Outside the main thread, where Python delivers no signals, it does nothing.
+    Outside the main thread, where Python delivers no signals, no stop is ever requested.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
@@ -43,8 +43,11 @@ def stop_on_interrupt() -> Iterator[StopRequest]:
 
 
 def _print_message(text: str) -> None:
-    """Past Python's own buffer of stderr, which refuses to be entered while the training is writing into it."""
+    """Write to standard error without Python's buffer.
+
+    A signal handler must not use the buffer: if the signal came during a write, Python raises a RuntimeError.
+    """
     try:
         os.write(sys.stderr.fileno(), text.encode())
-    except (OSError, ValueError):  # a notebook's has no descriptor, and no such buffer
+    except (OSError, ValueError):  # the stderr of a notebook has no file descriptor, and no such buffer
         sys.stderr.write(text)

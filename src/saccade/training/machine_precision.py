@@ -1,4 +1,4 @@
-"""What this machine trains in: measured once and remembered, so that a busy moment does not give other weights."""
+"""Compute dtype of this machine: measured once and cached, so that the load at a moment does not change the weights."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _KIND = "measured"
 _FILE = "compute_dtype.json"
 
 
-def compute_dtype_of_machine() -> ComputeDtype:
-    """The dtype that was measured to be faster on this machine with these versions, the first time it was asked for.
+def fastest_compute_dtype() -> ComputeDtype:
+    """Return the faster compute dtype for training on this machine with the installed versions.
 
-    It lies in the cache. Where the cache can't be written, it is measured each time.
+    The first call measures the dtype and writes it to the cache. If the cache can't be written, each call measures.
     """
     key = _key()
-    found = disk_cache.find_entry(_KIND, key)
-    if found is not None:
+    entry = disk_cache.find_entry(_KIND, key)
+    if entry is not None:
         with suppress(OSError, ValueError):
-            remembered: ComputeDtype = from_json(ComputeDtype, (found / _FILE).read_text())  # type: ignore[arg-type]
-            return remembered
+            cached: ComputeDtype = from_json(ComputeDtype, (entry / _FILE).read_text())  # type: ignore[arg-type]
+            return cached
     measured = measure_compute_dtype()
     with suppress(DataError, OSError), disk_cache.building() as built:
         (built / _FILE).write_text(to_json(measured))
@@ -37,9 +37,9 @@ def compute_dtype_of_machine() -> ComputeDtype:
 
 
 def _key() -> str:
-    """Of all that decides which one is faster."""
+    """Return the cache key: a hash of everything that decides on the faster dtype."""
     environment = read_environment()
     properties = environment.model_dump(include={"packages", "backend", "processor", "cores", "accelerators"})
-    # Variables that forbid oneDNN instructions that the processor has, bfloat16's among them.
+    # Environment variables that disable instructions in oneDNN, such as those for bfloat16.
     properties["kernels"] = {name: os.environ.get(name) for name in ("ONEDNN_MAX_CPU_ISA", "TF_ENABLE_ONEDNN_OPTS")}
     return hashlib.sha256(json.dumps(properties, sort_keys=True).encode()).hexdigest()[:32]

@@ -1,17 +1,18 @@
-"""What is shown while a training goes on: a bar per epoch on a terminal, plain lines elsewhere, both on stderr."""
+"""Progress callbacks of a training, and the progress on standard error: a bar per epoch on a terminal, else lines."""
 
 from __future__ import annotations
 
 import sys
 import warnings
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from saccade.errors import TrainingError, type_in_words
 from saccade.models.weights import count_weights
-from saccade.progress import Progress as Counting
+from saccade.progress import Progress as Counter
 from saccade.progress import counting, log_message
 from saccade.recipes import Recipe
 from saccade.runs.records import EpochRecord
@@ -22,93 +23,67 @@ if TYPE_CHECKING:
     import keras
 
 
-@runtime_checkable
-class Progress(Protocol):
-    """What the training tells as it goes."""
+class Progress:
+    """Base class of the callbacks of a training; every method does nothing.
+
+    A subclass overrides the methods that it needs.
+    """
 
     def on_train_begin(self, run: Run, network: keras.Model) -> None:
-        """The run directory is made and the network built."""
+        """Called once the run directory exists and the network is built."""
 
     def on_resume(self, state: TrainingState | None) -> None:
-        """The training goes on from a checkpoint, or, where there is none yet, from the beginning."""
+        """Called before a training continues from a checkpoint; without a checkpoint the state is None."""
 
     def on_warning(self, text: str) -> None:
-        """Something failed that the training can do without."""
+        """Called after a failure that does not end the training."""
 
     def on_plan(self, text: str) -> None:
-        """How the training is fitted into its time budget, in lines; or that it is planned anew."""
+        """Called with the plan of a training within a time budget, in lines, and with each change of the plan."""
 
     def on_epoch_begin(self, epoch: int, images: int, seen: int) -> None:
-        """An epoch, counted from 0, over so many training images; of these so many were seen before."""
+        """Called before an epoch.
+
+        Args:
+            epoch: index of the epoch, from 0.
+            images: number of training images.
+            seen: number of these images that the network has seen in this epoch already, before an interruption.
+        """
 
     def on_batch_end(self, images: int, loss: float, accuracy: float) -> None:
-        """A step over so many images; mean loss and accuracy of the epoch so far."""
+        """Called after each step.
+
+        Args:
+            images: number of images in the batch.
+            loss: mean loss of the epoch so far, in nats.
+            accuracy: accuracy of the epoch so far.
+        """
 
     def on_epoch_end(self, record: EpochRecord, seconds: float) -> None:
-        """The epoch's record and its length, validation included."""
+        """Called after an epoch and its validation, with the duration of both."""
 
     def on_results_removed(self) -> None:
-        """Results of the weights of an interruption were removed: other weights take their place."""
+        """Called after the results of an interrupted training were removed, because its weights are replaced."""
 
-    def on_feature_extraction(self, images: int) -> AbstractContextManager[Counting]:
-        """A transferred network looks at so many images, mirrored ones among them; counts them."""
+    def on_stage(self, label: str, *, total: int, unit: str) -> AbstractContextManager[Counter]:
+        """Called around the extraction of features, the fit of a linear head, and the calibration.
 
-    def on_head_fit(self, penalties: int) -> AbstractContextManager[Counting]:
-        """A linear head is fitted with so many penalties; counts them."""
+        Args:
+            label: name of the stage, such as "calibrating".
+            total: number of units.
+            unit: plural noun of what is counted, such as "images".
 
-    def on_calibration(self, images: int) -> AbstractContextManager[Counting]:
-        """So many validation images are answered for the last time; counts them."""
-
-    def on_train_end(self, run: Run) -> None:
-        """All is saved."""
-
-
-class SilentProgress:
-    """Tells nothing."""
-
-    def on_train_begin(self, run: Run, network: keras.Model) -> None:
-        """Nothing."""
-
-    def on_resume(self, state: TrainingState | None) -> None:
-        """Nothing."""
-
-    def on_warning(self, text: str) -> None:
-        """By Python's own means: it is not progress."""
-        warnings.warn(text, stacklevel=2)
-
-    def on_plan(self, text: str) -> None:
-        """Nothing."""
-
-    def on_epoch_begin(self, epoch: int, images: int, seen: int) -> None:
-        """Nothing."""
-
-    def on_batch_end(self, images: int, loss: float, accuracy: float) -> None:
-        """Nothing."""
-
-    def on_epoch_end(self, record: EpochRecord, seconds: float) -> None:
-        """Nothing."""
-
-    def on_results_removed(self) -> None:
-        """Nothing."""
-
-    def on_feature_extraction(self, images: int) -> AbstractContextManager[Counting]:
-        """Nothing."""
-        return counting("features", total=images, unit="images", shown=False)
-
-    def on_head_fit(self, penalties: int) -> AbstractContextManager[Counting]:
-        """Nothing."""
-        return counting("head", total=penalties, unit="penalties", shown=False)
-
-    def on_calibration(self, images: int) -> AbstractContextManager[Counting]:
-        """Nothing."""
-        return counting("calibrating", total=images, unit="images", shown=False)
+        Returns:
+            A context manager; the stage reports its progress to the counter that the context manager yields.
+        """
+        return counting(label, total=total, unit=unit, shown=False)
 
     def on_train_end(self, run: Run) -> None:
-        """Nothing."""
+        """Called after all files of the run are saved."""
 
 
-class TerminalProgress:
-    """Writes to stderr.
+class TerminalProgress(Progress):
+    """Progress on standard error.
 
     Args:
         summary: whether to print the model summary too.
@@ -122,7 +97,7 @@ class TerminalProgress:
         self._warned: set[str] = set()
 
     def on_train_begin(self, run: Run, network: keras.Model) -> None:
-        """Names the run directory and the size of the network; prints the model summary if asked."""
+        """Print the run directory, the recipe and the number of weights, and the model summary if wanted."""
         self._recipe, self._planned = run.recipe, run.plan() is not None
         if self._summary:
             network.summary(print_fn=lambda text, line_break=True: log_message(text))
@@ -136,32 +111,32 @@ class TerminalProgress:
             )
 
     def on_resume(self, state: TrainingState | None) -> None:
-        """Says from where."""
+        """Print the position of the checkpoint."""
         if state is None:
             log_message("there is no checkpoint yet: training from the beginning")
             return
         within = f", {state.seen:,} of its images seen" if state.seen else ""
         where = "its end" if state.ended else f"epoch {state.epoch + 1}{within}"
-        log_message(f"going on from the checkpoint of step {state.step:,}: {where}")
+        log_message(f"resuming from the checkpoint of step {state.step:,}: {where}")
 
     def on_warning(self, text: str) -> None:
-        """A line, once for each text."""
+        """Print a warning, unless the same warning was printed before."""
         if text not in self._warned:
             self._warned.add(text)
             log_message(f"warning: {text}")
 
     def on_plan(self, text: str) -> None:
-        """The lines, above the epoch's bar."""
+        """Print the plan above the progress bar."""
         if self._bar is not None:
             self._bar.clear()
         log_message(text)
 
     def on_epoch_begin(self, epoch: int, images: int, seen: int) -> None:
-        """Starts the epoch's bar, with rate and remaining time."""
+        """Open the progress bar of the epoch."""
         self._bar = tqdm(
             total=images,
             initial=seen,
-            desc=f"epoch {self._counted(epoch + 1)}{self._phase(epoch)}",
+            desc=f"epoch {self._epoch_label(epoch + 1)}{self._phase_label(epoch)}",
             unit=" images",
             file=sys.stderr,
             disable=not sys.stderr.isatty(),
@@ -170,16 +145,16 @@ class TerminalProgress:
         )
 
     def on_batch_end(self, images: int, loss: float, accuracy: float) -> None:
-        """Moves the bar."""
-        # First what is told, then the move, which draws: else the bar would tell what was true a drawing ago.
+        """Advance the progress bar."""
+        # `update` draws the bar, so the text is set before.
         self._bar.set_postfix_str(f"loss {loss:.4f}, accuracy {accuracy:.4f}", refresh=False)
         self._bar.update(images)
 
     def on_epoch_end(self, record: EpochRecord, seconds: float) -> None:
-        """One line for the epoch, which stays."""
+        """Replace the progress bar by a line with the metrics of the epoch."""
         self._bar.close()
         line = (
-            f"epoch {self._counted(record.epoch)}{' (augmented)' if record.phase == 'augmented' else ''}: "
+            f"epoch {self._epoch_label(record.epoch)}{' (augmented)' if record.phase == 'augmented' else ''}: "
             f"loss {record.loss:.4f}, accuracy {record.accuracy:.4f}"
         )
         if record.validation_loss is not None:
@@ -187,45 +162,119 @@ class TerminalProgress:
         log_message(f"{line}, {seconds:.1f} s")
 
     def on_results_removed(self) -> None:
-        """Says so, and what to do."""
+        """Print that results were removed, and the remedy."""
         log_message("removed: results of the interrupted weights; evaluate again")
 
-    def on_feature_extraction(self, images: int) -> AbstractContextManager[Counting]:
-        """A bar on a terminal, lines elsewhere."""
-        return counting("features", total=images, unit="images", shown=True)
+    def on_stage(self, label: str, *, total: int, unit: str) -> AbstractContextManager[Counter]:
+        """Show a progress bar on a terminal, a line every ten seconds elsewhere."""
+        return counting(label, total=total, unit=unit, shown=True)
 
-    def on_head_fit(self, penalties: int) -> AbstractContextManager[Counting]:
-        """A bar on a terminal, lines elsewhere."""
-        return counting("head", total=penalties, unit="penalties", shown=True)
-
-    def on_calibration(self, images: int) -> AbstractContextManager[Counting]:
-        """A bar on a terminal, lines elsewhere."""
-        return counting("calibrating", total=images, unit="images", shown=True)
-
-    def on_train_end(self, run: Run) -> None:
-        """Nothing: whoever asked for the training tells of its end."""
-
-    def _counted(self, epoch: int) -> str:
-        """By number, of so many unless time decides on that."""
+    def _epoch_label(self, epoch: int) -> str:
+        """Return the epoch's number, with the number of epochs where no time budget decides on that."""
         return str(epoch) if self._planned else f"{epoch}/{self._recipe.epochs}"
 
-    def _phase(self, epoch: int) -> str:
+    def _phase_label(self, epoch: int) -> str:
         phase = "plain" if self._planned else self._recipe.phase(epoch)
         return "" if phase == "plain" else f" ({phase})"
 
 
+class ProgressList(Progress):
+    """Several progress callbacks, called one after the other.
+
+    Args:
+        callbacks: in the order of the calls.
+    """
+
+    def __init__(self, *callbacks: Progress) -> None:
+        self._callbacks = callbacks
+
+    def on_train_begin(self, run: Run, network: keras.Model) -> None:
+        """Call each."""
+        for callback in self._callbacks:
+            callback.on_train_begin(run, network)
+
+    def on_resume(self, state: TrainingState | None) -> None:
+        """Call each."""
+        for callback in self._callbacks:
+            callback.on_resume(state)
+
+    def on_warning(self, text: str) -> None:
+        """Call each."""
+        for callback in self._callbacks:
+            callback.on_warning(text)
+
+    def on_plan(self, text: str) -> None:
+        """Call each."""
+        for callback in self._callbacks:
+            callback.on_plan(text)
+
+    def on_epoch_begin(self, epoch: int, images: int, seen: int) -> None:
+        """Call each."""
+        for callback in self._callbacks:
+            callback.on_epoch_begin(epoch, images, seen)
+
+    def on_batch_end(self, images: int, loss: float, accuracy: float) -> None:
+        """Call each."""
+        for callback in self._callbacks:
+            callback.on_batch_end(images, loss, accuracy)
+
+    def on_epoch_end(self, record: EpochRecord, seconds: float) -> None:
+        """Call each."""
+        for callback in self._callbacks:
+            callback.on_epoch_end(record, seconds)
+
+    def on_results_removed(self) -> None:
+        """Call each."""
+        for callback in self._callbacks:
+            callback.on_results_removed()
+
+    @contextmanager
+    def on_stage(self, label: str, *, total: int, unit: str) -> Iterator[Counter]:
+        """Call each; the counter that is yielded advances the counters of all."""
+        with ExitStack() as stack:
+            counters = [
+                stack.enter_context(callback.on_stage(label, total=total, unit=unit)) for callback in self._callbacks
+            ]
+            yield _Counters(counters)
+
+    def on_train_end(self, run: Run) -> None:
+        """Call each."""
+        for callback in self._callbacks:
+            callback.on_train_end(run)
+
+
+class PythonWarnings(Progress):
+    """Warnings of a training as Python warnings, and nothing else: the callbacks of `progress=False`."""
+
+    def on_warning(self, text: str) -> None:
+        """Issue a Python warning."""
+        warnings.warn(text, stacklevel=2)
+
+
+class _Counters:
+    def __init__(self, counters: list[Counter]) -> None:
+        self._counters = counters
+
+    def update(self, n: int) -> None:
+        for counter in self._counters:
+            counter.update(n)
+
+
 def progress_of(progress: bool | Progress) -> Progress:
-    """What a training tells its progress: the terminal, nobody, or whoever is named.
+    """Return the progress callbacks for the argument `progress` of a command.
+
+    Args:
+        progress: True for progress on standard error, False for none, or callbacks.
 
     Raises:
-        TrainingError: what is named can't be told.
+        TrainingError: the argument is neither a bool nor a `Progress`.
     """
     if isinstance(progress, bool):
-        return TerminalProgress() if progress else SilentProgress()
+        return TerminalProgress() if progress else PythonWarnings()
     if not isinstance(progress, Progress):
         raise TrainingError(
-            "a training can't tell this how it goes",
-            expected="True, False, or an object with the methods of saccade.training.progress.Progress",
+            "the argument `progress` of a training has the wrong type",
+            expected="True, False, or an instance of a subclass of saccade.training.progress.Progress",
             found=type_in_words(progress),
         )
     return progress

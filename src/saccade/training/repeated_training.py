@@ -1,4 +1,4 @@
-"""Several trainings of one method: how each is begun, gone on with, or left as it is."""
+"""Repeated trainings by one method: each is started, resumed, or left unchanged once it has ended."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from saccade.data.dataset import Dataset
 from saccade.errors import RunError, TrainingError
 from saccade.recipes import Recipe, default_recipe_name
 from saccade.runs.run import Run
-from saccade.training.pretrained import PretrainedModel, PretrainedWeights
 from saccade.training.progress import Progress
 from saccade.training.resume import resume
 from saccade.training.train import load_data, reject_transfer, resolve_recipe, start_training, train
 from saccade.training.transfer import load_for, transfer_recipe
+from saccade.training.transfer_learning.pretrained import PretrainedModel, PretrainedWeights
 
 _ENDED = ("finished", "stopped early")
 
 
 @dataclass(frozen=True)
 class Method:
-    """How each of several trainings is done.
+    """Training method: recipe and, for transfer learning, pretrained weights.
 
     Attributes:
-        recipe: of the training.
-        pretrained: what each network brings along, where they are transferred.
+        recipe: recipe of each training.
+        pretrained: pretrained weights of each network; None without transfer learning.
     """
 
     recipe: Recipe
@@ -34,23 +34,23 @@ class Method:
 
     @property
     def origin(self) -> str:
-        """Where the networks come from, for the name of what they are trained for: "" or ", from ..."."""
+        """Suffix for titles that names the pretrained network: ", from ...", or "" without transfer learning."""
         return "" if self.pretrained is None else f", from {self.pretrained.record.name}"
 
     def with_seed(self, seed: int) -> Method:
-        """The same with another seed."""
+        """Return the method with another seed."""
         return replace(self, recipe=self.recipe.with_settings({"seed": seed}))
 
     def train(self, dataset: Dataset, place: Path | None, *, progress: bool | Progress = False) -> Run:
-        """Trains on a dataset, or goes on with what is there; a run that has ended is left as it is.
+        """Train on a dataset, or resume the run at `place`; a run that has ended is returned unchanged.
 
         Args:
-            dataset: what to train on.
-            place: the run directory to make, or one of this training. None: the first free `runs/<data>-<recipe>-<n>`.
-            progress: whether to tell on stderr how it goes, or whom to tell instead.
+            dataset: the data.
+            place: the run directory to create or to resume. None: the first free `runs/<data>-<recipe>-<n>`.
+            progress: True for progress on standard error, False for none, or progress callbacks.
 
         Raises:
-            RunError, TrainingError: as `train` and `resume` raise them.
+            RunError, TrainingError: as for `train` and `resume`.
         """
         if place is None or not is_run(place):
             if self.pretrained is None:
@@ -67,18 +67,18 @@ def prepared(
     *,
     progress: bool,
 ) -> tuple[Dataset, Method]:
-    """Data, loaded where it is not yet, and the method.
+    """Load the data, unless it is loaded, and return it with the training method.
 
     Args:
         data: as for `train`.
-        recipe: a named recipe or a value of your own. None: the default for images of this size, or for a transfer.
-        source: as for `transfer`; None: the networks begin anew.
-        progress: whether to show on stderr how loading goes.
+        recipe: the name of a recipe, or a recipe. None: the default recipe for the image size, or `transfer`.
+        source: as for `transfer`. None: no pretrained network.
+        progress: whether to show the progress of loading on standard error.
 
     Raises:
         DataError: the data can't be used.
-        RecipeError: there is no recipe of that name.
-        TrainingError: there is no such source, or the recipe is none of a transfer from it.
+        RecipeError: the recipe is unknown.
+        TrainingError: the source is unknown, or the recipe does not fit it.
     """
     if source is None:
         size = resolve_recipe("quick" if recipe is None else recipe, None, None).image_size
@@ -87,23 +87,23 @@ def prepared(
         resolved = resolve_recipe(name if recipe is None else recipe, None, None)
         reject_transfer(resolved)
         return dataset, Method(resolved)
-    found = source if isinstance(source, PretrainedModel) else PretrainedModel.of(source)
+    model = source if isinstance(source, PretrainedModel) else PretrainedModel.of(source)
     if data is None:
-        raise TrainingError("a transfer needs data", remedy="name it")
-    chosen = recipe if isinstance(recipe, Recipe) else transfer_recipe(found, None, None)
-    if not chosen.transfer or chosen.network != found.network or recipe not in (None, "transfer", chosen):
+        raise TrainingError("transfer learning needs data", remedy="name a folder, an archive or a dataset")
+    resolved = recipe if isinstance(recipe, Recipe) else transfer_recipe(model, None, None)
+    if not resolved.transfer or resolved.network != model.network or recipe not in (None, "transfer", resolved):
         raise TrainingError(
-            "this recipe is none of a transfer from that source", remedy="leave the recipe away: it is `transfer`"
+            "this recipe can't be used for a transfer from that source", remedy="omit the recipe: it is `transfer`"
         )
-    dataset = data if isinstance(data, Dataset) else load_for(found, chosen, data, progress=progress)
-    return dataset, Method(chosen, PretrainedWeights.from_model(found))
+    dataset = data if isinstance(data, Dataset) else load_for(model, resolved, data, progress=progress)
+    return dataset, Method(resolved, PretrainedWeights.from_model(model))
 
 
 def on_all_images(recipe: Recipe) -> Recipe:
-    """A recipe that holds no images out.
+    """Return a recipe without a validation split.
 
     Raises:
-        TrainingError: it chooses its weights, or its end, by images that are held out.
+        TrainingError: the recipe chooses its weights or its last epoch by validation images.
     """
     if recipe.keep == "best" or recipe.patience:
         raise TrainingError(
@@ -112,25 +112,25 @@ def on_all_images(recipe: Recipe) -> Recipe:
             found=f"keep={recipe.keep}, patience={recipe.patience}",
             remedy="keep the last weights: --set keep=last --set patience=0",
         )
-    # Whether fine-tuning helped can't be asked either; it is done.
+    # Without validation images, keep=if_improved can't compare the fine-tuned weights with the fitted head.
     return recipe.with_settings({"validation_split": 0, "keep": "last"})
 
 
 def is_run(place: Path) -> bool:
-    """Whether a run directory is there, whole or not."""
+    """Return whether a path is a run directory, complete or not."""
     return (place / "recipe.json").is_file()
 
 
 def has_ended(run: Run) -> bool:
-    """Whether its training came to its end."""
+    """Return whether the training of a run has ended."""
     return run.status().state in _ENDED
 
 
 def require_same(run: Run, recipe: Recipe, dataset: Dataset) -> None:
-    """Refuses to go on with a run of another recipe or other data.
+    """Raise an error if a run has another recipe or other data.
 
     Raises:
-        RunError: it is; what differs is named.
+        RunError: recipe or data differ; the error names the differences.
     """
     found = differences(run.recipe, recipe)
     if run.data_fingerprint != dataset.fingerprint:
@@ -139,21 +139,25 @@ def require_same(run: Run, recipe: Recipe, dataset: Dataset) -> None:
 
 
 def reject_others(problem: str, found: Sequence[str]) -> None:
-    """Refuses to go on with what was begun for something else, if anything is found to differ.
+    """Raise an error if there are differences between earlier work in a directory and the present command.
+
+    Args:
+        problem: first sentence of the error.
+        found: differences; may be empty.
 
     Raises:
-        RunError: something is.
+        RunError: there are differences.
     """
     if found:
         raise RunError(
             problem,
-            expected="the same recipe on the same data, with which this command would go on",
+            expected="the same recipe on the same data, which this command would resume",
             found="; ".join(found),
             remedy="name another directory with --out",
         )
 
 
 def differences(before: Recipe, now: Recipe) -> list[str]:
-    """In which keys two recipes differ, such as "batch_size = 60, not 30"."""
+    """Return the differences between two recipes, such as "batch_size = 60, not 30"."""
     old, new = before.model_dump(), now.model_dump()
     return [f"{key} = {old[key]}, not {new[key]}" for key in new if old[key] != new[key]]

@@ -1,4 +1,4 @@
-"""resume: goes on with a training that was killed or interrupted, to the bits it would have come to."""
+"""Resumption of a killed or interrupted training, with the same bits as without the interruption."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from saccade.data.dataset import Dataset, Split, SplitName
-from saccade.data.load import load_with_preprocessing
-from saccade.data.splits import splits_of
 from saccade.errors import RunError
 from saccade.keras_loading import require_keras_settings
 from saccade.runs.checkpoints import Checkpoint
@@ -17,14 +15,15 @@ from saccade.runs.environment import read_environment
 from saccade.runs.lock import locked_for_training
 from saccade.runs.records import Environment, Status
 from saccade.runs.run import Run
+from saccade.runs.run_split import load_run_data, run_splits
 from saccade.sanitize import command_line
 from saccade.training.progress import Progress, progress_of
 from saccade.training.time_budget.budget import Work
 from saccade.training.time_budget.timekeeping import Timekeeping
 from saccade.training.train import build_networks, run_training
 
-# What of the environment decides on bits.
-_DECISIVE = ("saccade", "python", "packages", "backend", "processor", "cores", "accelerators")
+# Fields of the environment that the bits of the weights depend on.
+_RELEVANT_FIELDS = ("saccade", "python", "packages", "backend", "processor", "cores", "accelerators")
 
 
 def resume(
@@ -34,24 +33,24 @@ def resume(
     force: bool = False,
     progress: bool | Progress = True,
 ) -> Run:
-    """Goes on with a training from its latest checkpoint.
+    """Resume a training from its latest checkpoint.
 
-    On the same machine, with the same versions and the same data, weights and history come to the same bytes as those
-    of a training that was never stopped. A training within a time budget goes on by the plan in force, in the minutes
-    that were left at the checkpoint; where that plan has to be changed again, other weights come of it.
+    On the same machine, with the same versions and data, weights and history have the same bytes as without the
+    interruption. A training within a time budget continues with the plan and the remaining minutes of the checkpoint;
+    if the plan changes again, the weights differ.
 
     Args:
         run: the run, or its directory.
-        data: where the data is now; None: where it was.
-        force: go on although data, versions or machine are others, or all checkpoints are damaged.
-        progress: whether to tell on stderr how it goes, or whom to tell instead.
+        data: name or path of the data, if it has moved, or a loaded dataset. None: the source that the run records.
+        force: resume even if data, versions or machine differ, or if all checkpoints are damaged.
+        progress: True for progress on standard error, False for none, or progress callbacks.
 
     Returns:
         The run.
 
     Raises:
-        RunError: the training has ended already, or another process is at it; something differs; its checkpoints are
-            all damaged.
+        RunError: the training has ended; another process trains the run; data, versions or machine differ; or all
+            checkpoints are damaged.
         DataError: the data can't be used.
         TrainingError: the training diverged.
     """
@@ -68,12 +67,10 @@ def resume(
     with locked_for_training(run.path):
         run.clean()
         checkpoint = _latest(run, callback, force=force)
-        dataset = data if isinstance(data, Dataset) else _load(run, data)
+        dataset = data if isinstance(data, Dataset) else load_run_data(run, data)
         environment = read_environment(run.environment().compute_dtype)
         _check_same(run, dataset, environment, callback, force=force)
-        splits = splits_of(
-            dataset, validation_split=run.recipe.validation_split, seed=run.recipe.seed, previous_split=run.split_of()
-        )
+        splits = run_splits(run, dataset)
         networks = build_networks(run.recipe, dataset, splits["train"], environment.compute_dtype)
         run.write_status(Status(state="running", epochs=0, kept_epoch=0))
         callback.on_train_begin(run, networks.validated)
@@ -86,7 +83,7 @@ def resume(
 def _timekeeping(
     run: Run, checkpoint: Checkpoint | None, splits: Mapping[SplitName, Split], began: float, callback: Progress
 ) -> Timekeeping | None:
-    """Of a training within a time budget: in what the checkpoint had left of it, from `began` on."""
+    """Return the time budget that is left at the checkpoint, counted from `began`; None without a time budget."""
     plan = run.plan() if checkpoint is None else checkpoint.state.plan
     if plan is None:
         return None
@@ -99,34 +96,34 @@ def _timekeeping(
     return Timekeeping(work, plan, lambda: before + time.monotonic() - began, callback)
 
 
-def _load(run: Run, data: str | os.PathLike[str] | None) -> Dataset:
-    return load_with_preprocessing(run.data_source if data is None else data, run.preprocessing, fixes=run.fixes())
-
-
 def _latest(run: Run, callback: Progress, *, force: bool) -> Checkpoint | None:
-    """The checkpoint to go on from; None: from the beginning, where all are damaged only by force."""
+    """Return the latest intact checkpoint, or None if there is none; then the training starts at the first epoch.
+
+    Raises:
+        RunError: all checkpoints are damaged, and `force` is not given; or the pretrained weights are lost.
+    """
     latest = run.checkpoints.latest()
     if latest.damaged and latest.checkpoint is None and not force:
         raise RunError(
             f"all checkpoints of '{run.path}' are damaged",
             found="; ".join(f"{damaged.path.name}: {damaged.reason}" for damaged in latest.damaged),
-            remedy="to train it again from the beginning: add --force",
+            remedy="to train again from the first epoch: add --force",
         )
     if latest.checkpoint is None and run.recipe.transfer:
         raise RunError(
-            f"what the network of '{run.path}' brought along is lost: there is no checkpoint that holds it",
-            remedy="transfer anew: saccade train DATA --from SOURCE",
+            f"the pretrained weights of '{run.path}' are lost: no intact checkpoint holds them",
+            remedy="start a new training: saccade train DATA --from SOURCE",
         )
     for damaged in latest.damaged:
-        callback.on_warning(f"the checkpoint {damaged.path.name} is damaged and left out: {damaged.reason}")
+        callback.on_warning(f"the checkpoint {damaged.path.name} is damaged and skipped: {damaged.reason}")
     return latest.checkpoint
 
 
 def _check_same(run: Run, dataset: Dataset, environment: Environment, callback: Progress, *, force: bool) -> None:
-    """Refuses, or by force only tells, what differs from when the run was begun.
+    """Compare data, versions and machine with those of the beginning of the run; `force` makes differences warnings.
 
     Raises:
-        RunError: something differs; or the data has other classes, which no force can mend.
+        RunError: something differs, and `force` is not given; or the class names differ.
     """
     if dataset.class_names != run.class_names:
         raise RunError(
@@ -141,9 +138,9 @@ def _check_same(run: Run, dataset: Dataset, environment: Environment, callback: 
         return
     if not force:
         raise RunError(
-            f"the run '{run.path}' was begun elsewhere: going on would not come to the same bits",
+            f"the run '{run.path}' was started in another environment: a resumed training would give other bits",
             found="; ".join(differences),
-            remedy="go on all the same: add --force",
+            remedy="to resume it nevertheless: add --force",
         )
     for difference in differences:
         callback.on_warning(difference)
@@ -151,7 +148,7 @@ def _check_same(run: Run, dataset: Dataset, environment: Environment, callback: 
 
 def _differences(before: Environment, now: Environment) -> list[str]:
     differences = []
-    for name in _DECISIVE:
+    for name in _RELEVANT_FIELDS:
         old, new = getattr(before, name), getattr(now, name)
         if isinstance(old, dict):
             packages = sorted(old.keys() | new.keys())

@@ -1,4 +1,4 @@
-"""train_seeds: the same training several times, with one seed after another."""
+"""Trainings of one recipe with several seeds."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from saccade.training.train import resolve_recipe
 
 @dataclass(frozen=True)
 class SeedTraining:
-    """One training of several.
+    """Result of the training with one seed.
 
     Attributes:
-        seed: of the training.
-        run: what it left; None where it failed.
-        error: why it failed; None where it did not.
-        was_there: whether the run was finished before, so that nothing was trained.
+        seed: the seed.
+        run: the run; None if the training failed.
+        error: the error; None if the training succeeded.
+        was_there: whether the run had ended before, so that nothing was trained.
     """
 
     seed: int
@@ -44,53 +44,53 @@ def train_seeds(
     settings: Mapping[str, Any] | None = None,
     progress: bool | Progress = True,
 ) -> Iterator[SeedTraining]:
-    """Trains one run for each seed, beginning with the recipe's own, and tells of each when it has ended.
+    """Train one run for each seed, from the recipe's seed upward, and yield the result of each.
 
-    In a folder `out` a run that is finished is left as it is, and one that was killed or interrupted is gone on with.
-    A training that fails does not keep the others from being made; one that the user interrupts is the last.
+    A run in the folder `out` that has ended is left unchanged, and one that was killed or interrupted is resumed. After
+    a failed training the next seed is trained; after an interrupted one, no more seeds are trained.
 
     Args:
-        dataset: what to train on.
-        seeds: how many, at least 1.
-        recipe: a named recipe or a value of your own. None: the default for images of this size.
-        out: the folder of the runs `seed-0`, `seed-1` and so on. None: each in the first free
+        dataset: the data.
+        seeds: number of seeds, at least 1.
+        recipe: the name of a recipe, or a recipe. None: the default recipe for the image size.
+        out: the folder of the runs `seed-0`, `seed-1` and so on. None: each run gets the first free
             `runs/<data>-<recipe>-<n>`.
         epochs: as for `train`.
-        settings: recipe keys to change; "seed" is the first.
-        progress: whether to tell on stderr how it goes, or whom to tell instead.
+        settings: recipe keys to change; "seed" is the first seed.
+        progress: True for progress on standard error, False for none, or progress callbacks.
 
     Raises:
-        RecipeError: the recipe, a key or a value is not known.
-        RunError: `out` is a run, or holds runs of another recipe or other data.
+        RecipeError: the recipe, a key or a value is unknown.
+        RunError: `out` is a run, or contains runs of another recipe or other data.
     """
     default = default_recipe_name(dataset.preprocessing.height, dataset.preprocessing.width)
     first = Method(resolve_recipe(default if recipe is None else recipe, epochs, settings))
     methods = [first.with_seed(first.recipe.seed + number) for number in range(seeds)]
     places = _places(out, methods, dataset)
-    for own, place in zip(methods, places, strict=True):
-        training = _train_one(dataset, own, place, progress=progress)
+    for method, place in zip(methods, places, strict=True):
+        training = _train_one(dataset, method, place, progress=progress)
         yield training
         if training.run is not None and training.run.status().state == "interrupted":
             return
 
 
 def check_folder(out: str | Path) -> None:
-    """Refuses a folder for several runs that is a run itself, or no folder.
+    """Raise an error if the folder for several runs is a run itself, or a file.
 
     Raises:
-        RunError: it is.
+        RunError: the path is a run or a file.
     """
     path = out_path(out, RunError)
     if path is not None and path.exists() and (not path.is_dir() or (path / "recipe.json").exists()):
         raise RunError(
             f"'{path}' is {'a run itself' if path.is_dir() else 'a file'}",
-            expected="a folder for several runs, or a name that is free",
-            remedy="name another one with --out, or leave --out away: runs are then numbered",
+            expected="a folder for several runs, or a name that is not used yet",
+            remedy="name another one with --out, or omit --out: runs are then numbered",
         )
 
 
 def _places(out: str | Path | None, methods: list[Method], dataset: Dataset) -> list[Path | None]:
-    """Where each run goes; a run that is there already must be of the same recipe and data, before any is trained."""
+    """Return the directory of each run, after a check that existing runs have the same recipe and data."""
     if out is None:
         return [None] * len(methods)
     check_folder(out)

@@ -1,8 +1,9 @@
-"""One training step: a compiled function of images, labels and moves, from loss to changed weights."""
+"""Training step: forward pass, loss, gradients and update of the weights, as one compiled function."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,11 +20,11 @@ from saccade.recipes import Recipe
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step tells of its batch, as the network was before it.
+    """Metrics of the batch of one step, by the weights before the update.
 
     Attributes:
-        loss: mean loss, in nats.
-        correct: number of images whose most probable class is theirs.
+        loss: mean loss of the batch, in nats.
+        correct: number of images whose predicted class is their label.
     """
 
     loss: float
@@ -31,17 +32,17 @@ class StepResult:
 
 
 class TrainingStep:
-    """Steps of gradient descent on the mean cross-entropy.
+    """Gradient descent on the mean cross-entropy, one step per call.
 
-    Keras's own `train_on_batch` is not used: beside a small network, its work between the steps (metrics, checks,
-    conversions) takes a third of the time.
+    Keras's own `train_on_batch` is not used: for a small network, its metrics, checks and conversions between the steps
+    take a third of the time.
 
     Args:
-        network: the training model, from pixels to logits; its weights are changed in place.
-        recipe: its label smoothing, augmentation and network count.
-        optimizer: not built yet.
-        full_size: height and width of the stored images.
-        class_weights: float32 [classes], the weight of each class in the loss; None: all alike.
+        network: training model, from pixels to logits; its weights are updated in place.
+        recipe: recipe with label smoothing, augmentation, image sizes and frozen layers.
+        optimizer: optimizer, not built yet.
+        full_size: height and width of the stored images, in pixels.
+        class_weights: weight of each class in the loss, float32 [classes]. None: all weights are 1.
     """
 
     def __init__(
@@ -57,24 +58,24 @@ class TrainingStep:
         self._recipe = recipe
         self._class_weights = None if class_weights is None else tf.constant(class_weights)
         self._optimizer = optimizer
-        # Built once, over the network's own variables: every phase finds the optimizer's state as another left it.
+        # Built once for all trainable variables, so that all phases share the state of the optimizer.
         self._optimizer.build(network.trainable_variables)
-        # The step of one size, phase and set of variables, and which these are. None of them comes back, and a graph
-        # that is kept for nothing holds memory.
+        # The compiled step, with its image size, phase and number of trained variables. One step is kept, because a
+        # combination does not recur in a training, and each graph holds memory.
         self._compiled: tuple[tuple[int, int, bool, int], Callable[..., Any]] | None = None
         self.begin_epoch(0)
 
     def begin_epoch(self, epoch: int) -> None:
-        """The steps from now on are those of an epoch, counted from 0: its size of images, its learning variables."""
+        """Set the image size and the trained variables of the following steps to those of an epoch, counted from 0."""
         self._size = self._recipe.training_size(epoch, *self._full_size)
         self._variables = learning_variables(self._network, self._recipe, epoch)
 
     def __call__(self, batch: Batch, learning_rate: float) -> StepResult:
-        """Does one step.
+        """Run one step.
 
         Args:
-            batch: images, labels and moves.
-            learning_rate: of this step.
+            batch: images, labels and augmentation parameters.
+            learning_rate: learning rate of the step.
         """
         key = (*self._size, batch.parameters is not None, len(self._variables))
         if self._compiled is None or self._compiled[0] != key:
@@ -87,15 +88,15 @@ class TrainingStep:
         return StepResult(float(loss), int(correct))
 
     def _compile(self, augmented: bool) -> Callable[..., Any]:
-        """The epoch's step as a graph, traced once for any number of images."""
+        """Return the step of the current epoch as a compiled function for any number of images."""
         recipe, variables = self._recipe, self._variables
         transform = AffineResize(*self._size, integer_translate=recipe.integer_translate, rotates=recipe.rotation > 0)
         signature = [tf.TensorSpec((None, *self._full_size, 3), tf.uint8), tf.TensorSpec((None,), tf.int64)]
 
         def step(images: Any, labels: Any, *parameters: Any) -> tuple[Any, Any]:
-            seen = transform((images, *parameters))
+            inputs = transform((images, *parameters))
             with tf.GradientTape() as tape:
-                outputs = self._network(seen, training=True)
+                outputs = self._network(inputs, training=True)
                 loss = self._loss(labels, outputs)
             self._optimizer.apply(tape.gradient(loss, variables), variables)
             correct = tf.equal(tf.argmax(outputs, axis=-1), labels)
@@ -103,15 +104,34 @@ class TrainingStep:
 
         if augmented:
             signature.append(tf.TensorSpec((None, 4), tf.float32))
-        # XLA brought nothing on the CPU, and costs compile time.
+        # No XLA: on the CPU it was not faster, and compiling takes time.
         compiled: Callable[..., Any] = tf.function(step, input_signature=signature, jit_compile=False, autograph=False)
         return compiled
 
     def _loss(self, labels: Any, outputs: Any) -> Any:
-        """Mean over the images of the weighted cross-entropy with smoothed labels."""
+        """Return the mean of the weighted cross-entropy with label smoothing."""
         classes, smoothing = outputs.shape[-1], self._recipe.label_smoothing
         targets = tf.one_hot(labels, classes) * (1 - smoothing) + smoothing / classes
         losses = keras.losses.categorical_crossentropy(targets, outputs, from_logits=True)
         if self._class_weights is not None:
             losses *= tf.gather(self._class_weights, labels)
         return tf.reduce_mean(losses)
+
+
+@contextmanager
+def deterministic_operations(enabled: bool) -> Iterator[None]:
+    """Enable TensorFlow's op determinism within the context, if wanted, and restore the previous setting afterward.
+
+    TensorFlow's public function can enable op determinism but not disable it. If op determinism stayed enabled, random
+    operations without a seed would fail in the user's own code after the training.
+    """
+    # Private: tests/training/test_step.py fails if a version of TensorFlow changes this module.
+    from tensorflow.python.util import _pywrap_determinism
+
+    before = _pywrap_determinism.is_enabled()
+    if enabled:
+        _pywrap_determinism.enable(True)
+    try:
+        yield
+    finally:
+        _pywrap_determinism.enable(before)

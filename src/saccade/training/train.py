@@ -1,4 +1,4 @@
-"""train: from data and a recipe to a run."""
+"""Training of a classifier: the function `train`, and the steps that other commands share with it."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ from saccade.runs.create import check_free, create_run
 from saccade.runs.lock import locked_for_training
 from saccade.runs.run import Run
 from saccade.sanitize import command_line
-from saccade.training.determinism import deterministic_operations
-from saccade.training.finalize import save
+from saccade.training.finalize import finalize
 from saccade.training.fit import Networks, fit
 from saccade.training.interrupt import stop_on_interrupt
-from saccade.training.machine_precision import compute_dtype_of_machine
-from saccade.training.pretrained import PretrainedWeights
+from saccade.training.machine_precision import fastest_compute_dtype
 from saccade.training.progress import Progress, progress_of
+from saccade.training.step import deterministic_operations
 from saccade.training.time_budget.timekeeping import Timekeeping
+from saccade.training.transfer_learning.pretrained import PretrainedWeights
 
-_KEPT_IMAGES = 1000
-_KEPT_BYTES = 64 * 10**6
-# The most memory that trainings of `quick` on 64x64 and 96x96 pixels held, 34 and 76 million weights: 87 bytes for each
-# weight more. Beside weights, gradients and Adam's two moments these are the copies that are validated, kept and saved.
+_MAX_SAVED_IMAGES = 1000
+_MAX_SAVED_BYTES = 64 * 10**6
+# Trainings of `quick` on 64x64 and 96x96 pixels, with 34 and 76 million weights, differed in peak memory by 87 bytes
+# per weight: weights, gradients, Adam's two moments, and the weights that are validated, kept and saved.
 _BYTES_PER_WEIGHT = 90
 
 
@@ -58,37 +58,37 @@ def train(
     reuse_split: Run | str | Path | None = None,
     progress: bool | Progress = True,
 ) -> Run:
-    """Trains a classifier and leaves a run directory.
+    """Train a classifier and write a run directory.
 
     Args:
         data: a name ("cifar10", "digits"), the path of a folder or an archive of images in class folders, or a loaded
-            dataset. None: CIFAR-10, or the bundled digits where it can't be had.
-        recipe: a named recipe or a value of your own. None: the default for images of this size.
-        out: the directory to make. None: the first free `runs/<data>-<recipe>-<n>`.
-        epochs: epochs in all, shared between the recipe's phases in its own proportion.
+            dataset. None: CIFAR-10, or the bundled digits where CIFAR-10 is not available.
+        recipe: the name of a recipe, or a recipe. None: the default recipe for the image size.
+        out: the run directory to create. None: the first free `runs/<data>-<recipe>-<n>`.
+        epochs: total number of epochs, divided among the phases in the recipe's proportion.
         settings: recipe keys to change, such as `{"seed": 3, "learning_rate": 0.0005}`.
-        reuse_split: a previous run. Images that it had keep their split (training, validation or test) where Saccade
-            and not the data decides on it, however many were added since.
-        progress: whether to tell on stderr how it goes, or whom to tell instead.
+        reuse_split: a previous run. Images of that run keep their split (training, validation or test) where Saccade
+            makes the splits, even if images were added since.
+        progress: True for progress on standard error, False for none, or progress callbacks.
 
     Returns:
-        The run. After a first Ctrl-C it holds the training up to there and can be evaluated; a second one quits. Either
-        way, and after a crash, `saccade.resume` goes on from it.
+        The run. The first Ctrl-C stops the training and saves a run that can be evaluated; a second Ctrl-C quits. In
+        both cases, and after a crash, `saccade.resume` continues the training.
 
     Raises:
         DataError: the data can't be used.
-        RecipeError: the recipe, a key or a value is not known.
-        RunError: `out` is in the way, or `reuse_split` is no run.
-        TrainingError: this recipe can't train on this data, or the training diverged.
-        KerasError: Keras is set up in a way that Saccade can't work with.
+        RecipeError: the recipe, a key or a value is unknown.
+        RunError: `out` exists already, or `reuse_split` is not a run.
+        TrainingError: the recipe can't train on the data, or the training diverged.
+        KerasError: the settings of Keras don't work with Saccade.
     """
     require_keras_settings()
     check_free(out)
-    known = "quick" if recipe is None else recipe
-    reject_transfer(resolve_recipe(known, None, None))
+    recipe_or_any = "quick" if recipe is None else recipe
+    reject_transfer(resolve_recipe(recipe_or_any, None, None))
     previous_split = None if reuse_split is None else Run.open(reuse_split).split_of()
-    # Wrong settings are refused before any work, even while the default recipe is not known yet.
-    size = resolve_recipe(known, epochs, settings).image_size
+    # Invalid settings fail before the data is loaded, although the default recipe depends on the data.
+    size = resolve_recipe(recipe_or_any, epochs, settings).image_size
     dataset = data if isinstance(data, Dataset) else load_data(data, size, progress is True)
     default = default_recipe_name(dataset.preprocessing.height, dataset.preprocessing.width)
     chosen = resolve_recipe(default if recipe is None else recipe, epochs, settings)
@@ -104,19 +104,22 @@ def start_training(
     pretrained: PretrainedWeights | None = None,
     progress: bool | Progress,
 ) -> Run:
-    """Makes a run directory for a training that is decided on, and trains.
+    """Create a run directory and train.
 
     Args:
         dataset: the data.
-        recipe: every choice.
+        recipe: the complete recipe.
         out: as for `train`.
-        previous_split: content hash -> split, of images that keep theirs.
-        pretrained: what the network brings along, in a transfer.
+        previous_split: content hash -> split, of the images that keep their split.
+        pretrained: pretrained weights of the network, in a transfer.
         progress: as for `train`.
+
+    Raises:
+        RunError, TrainingError: as for `train`.
     """
     callback = progress_of(progress)
-    splits = checked_splits(dataset, recipe, previous_split)
-    compute_dtype = compute_dtype_of_machine() if recipe.compute == "auto" else recipe.compute
+    splits = make_splits(dataset, recipe, previous_split)
+    compute_dtype = fastest_compute_dtype() if recipe.compute == "auto" else recipe.compute
     networks = build_networks(recipe, dataset, splits["train"], compute_dtype, pretrained)
     run = create_run(out, dataset, recipe, splits, compute_dtype)
     if pretrained is not None:
@@ -136,47 +139,47 @@ def run_training(
     progress: Progress,
     timekeeping: Timekeeping | None = None,
 ) -> None:
-    """Trains in a run directory that exists and is locked, from the beginning or from a checkpoint, and saves.
+    """Train in an existing, locked run directory, from the beginning or from a checkpoint, and save the result.
 
     Raises:
         TrainingError: the training diverged.
-        RunError: a checkpoint can't be written or doesn't fit, or the trained weights can't be saved.
+        RunError: a checkpoint can't be written or does not fit the network, or the result can't be saved.
     """
     if not run.has_validation_images:
-        _keep_validation_images(run, splits["validation"])
+        _save_validation_images(run, splits["validation"])
     with stop_on_interrupt() as stop, deterministic_operations(run.recipe.deterministic):
         fitted = fit(
             networks, splits, run, checkpoint=checkpoint, progress=progress, stop=stop, timekeeping=timekeeping
         )
         try:
-            save(run, fitted, splits, progress)
+            finalize(run, fitted, splits, progress)
         except OSError as error:
             raise RunError(
                 f"the trained network can't be saved in '{run.path}': {error.strerror}",
                 found="a whole training; its last checkpoint is intact",
-                remedy=f"mend that, then save it: {command_line('train', '--resume', run.path)}",
+                remedy=f"fix the cause, then save it: {command_line('train', '--resume', run.path)}",
             ) from None
     progress.on_train_end(run)
 
 
-def checked_splits(
+def make_splits(
     dataset: Dataset, recipe: Recipe, previous_split: Mapping[str, SplitName] | None
 ) -> dict[SplitName, Split]:
-    """The images, by what they are for in a training by this recipe.
+    """Return the splits of a dataset for a training by a recipe.
 
     Args:
-        dataset: what is trained on.
-        recipe: its validation split and seed count.
-        previous_split: content hash -> the part that an image has already, if any.
+        dataset: the data.
+        recipe: recipe with the size of the validation split and the seed.
+        previous_split: content hash -> split, of the images that keep their split; None if there are none.
 
     Raises:
-        TrainingError: the recipe can't train on them.
+        TrainingError: the recipe can't train on the data.
     """
     _check_size(dataset, recipe)
     splits = splits_of(
         dataset, validation_split=recipe.validation_split, seed=recipe.seed, previous_split=previous_split
     )
-    _check(splits, recipe)
+    _check_splits(splits, recipe)
     _check_memory(dataset, recipe)
     return splits
 
@@ -188,11 +191,9 @@ def build_networks(
     compute_dtype: ComputeDtype,
     pretrained: PretrainedWeights | None = None,
 ) -> Networks:
-    """The recipe's network, fresh or with what it brings along, as it is trained and as it is validated."""
-    size, classes = (
-        {"height": dataset.preprocessing.height, "width": dataset.preprocessing.width},
-        len(dataset.class_names),
-    )
+    """Build the recipe's network, with initial or pretrained weights, in the forms for training and validation."""
+    size = {"height": dataset.preprocessing.height, "width": dataset.preprocessing.width}
+    classes = len(dataset.class_names)
     validated = build_probability_model(recipe, **size, classes=classes, tta_views=1)
     if recipe.initial_scale == recipe.final_scale:
         height, width = recipe.final_size(**size)
@@ -209,10 +210,10 @@ def build_networks(
 
 
 def resolve_recipe(recipe: str | Recipe, epochs: int | None, settings: Mapping[str, Any] | None) -> Recipe:
-    """The recipe that a training follows, from what `train` is told.
+    """Return the recipe for the arguments `recipe`, `epochs` and `settings` of `train`.
 
     Raises:
-        RecipeError: the recipe, a key or a value is not known.
+        RecipeError: the recipe, a key or a value is unknown.
     """
     base = recipe if isinstance(recipe, Recipe) else get_recipe(recipe)
     changed = base.with_settings({} if settings is None else settings)
@@ -220,22 +221,22 @@ def resolve_recipe(recipe: str | Recipe, epochs: int | None, settings: Mapping[s
 
 
 def load_data(data: str | os.PathLike[str] | None, size: int | None, progress: bool) -> Dataset:
-    """The data that a training is on, where it is not loaded yet; as `train` takes it."""
+    """Load the dataset for the argument `data` of `train`."""
     if data is None:
         return load_default(image_size=size, progress=progress)
     return load(data, image_size=size, progress=progress)
 
 
 def reject_transfer(recipe: Recipe) -> None:
-    """Refuses the recipe of a transfer where there is nothing to go on from.
+    """Raise an error for a transfer-learning recipe.
 
     Raises:
-        TrainingError: it is one.
+        TrainingError: the recipe is for transfer learning, which needs a pretrained network.
     """
     if recipe.transfer:
         raise TrainingError(
-            "a transfer goes on from a network that has learned",
-            remedy="name it: --from RUN; in Python, saccade.transfer(data, source)",
+            "transfer learning needs a pretrained network",
+            remedy="name one: --from RUN; in Python, saccade.transfer(data, source)",
         )
 
 
@@ -246,11 +247,11 @@ def _check_size(dataset: Dataset, recipe: Recipe) -> None:
             "the loaded data has another image size than the recipe",
             expected=f"{size}x{size} pixels, by the recipe's image_size",
             found=f"{dataset.preprocessing.width}x{dataset.preprocessing.height} pixels",
-            remedy=f"load it at that size, saccade.load(..., image_size={size}), or leave image_size away",
+            remedy=f"load it at that size, saccade.load(..., image_size={size}), or omit image_size",
         )
 
 
-def _check(splits: Mapping[SplitName, Split], recipe: Recipe) -> None:
+def _check_splits(splits: Mapping[SplitName, Split], recipe: Recipe) -> None:
     if not splits["train"]:
         raise TrainingError("there are no training images left after holding out the validation split")
     if not splits["validation"] and (recipe.keep == "best" or recipe.patience):
@@ -268,17 +269,16 @@ def _check_memory(dataset: Dataset, recipe: Recipe) -> None:
     if weights * _BYTES_PER_WEIGHT > available:
         raise TrainingError(
             f"the network '{recipe.network}' is too large for this machine at this image size",
-            expected=f"at most {available / 1e9:.1f} GB for the weights and what a training needs beside them",
+            expected=f"at most {available / 1e9:.1f} GB for the weights, their gradients and the optimizer's state",
             found=f"{weights * _BYTES_PER_WEIGHT / 1e9:.1f} GB for {weights:,} weights of a dense layer",
             remedy="take smaller images, --set image_size=64, or another recipe: --recipe folder",
         )
 
 
-def _keep_validation_images(run: Run, validation: Split) -> None:
-    """Keeps up to 1,000 validation images, 64 MB at most, drawn by the seed."""
+def _save_validation_images(run: Run, validation: Split) -> None:
+    """Save up to 1,000 validation images, 64 MB at most, drawn by the seed."""
     per_image = run.preprocessing.height * run.preprocessing.width * 3
-    n = min(len(validation), _KEPT_IMAGES, _KEPT_BYTES // per_image)
+    n = min(len(validation), _MAX_SAVED_IMAGES, _MAX_SAVED_BYTES // per_image)
     if n:
-        chosen = make_rng(run.recipe.seed, 0, "kept images").permutation(len(validation))[:n]
-        chosen = np.sort(chosen)
-        run.write_validation_images(validation.take(chosen), validation.labels[chosen])
+        drawn = np.sort(make_rng(run.recipe.seed, 0, "kept images").permutation(len(validation))[:n])
+        run.write_validation_images(validation.take(drawn), validation.labels[drawn])

@@ -1,4 +1,4 @@
-"""transfer: a training that goes on from a network that has learned from other images."""
+"""Transfer learning: training of a classifier from pretrained weights."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from saccade.keras_loading import require_keras_settings
 from saccade.recipes import Recipe, get_recipe
 from saccade.runs.create import check_free
 from saccade.runs.run import Run
-from saccade.training.pretrained import PretrainedModel, PretrainedWeights
 from saccade.training.progress import Progress
 from saccade.training.train import start_training
+from saccade.training.transfer_learning.pretrained import PretrainedModel, PretrainedWeights
 
 
 def transfer(
@@ -30,41 +30,42 @@ def transfer(
     settings: Mapping[str, Any] | None = None,
     progress: bool | Progress = True,
 ) -> Run:
-    """Trains a classifier of few images by what a network has learned from others, and leaves a run directory.
+    """Train a classifier from a pretrained network, for data with few images, and write a run directory.
 
-    In the first epoch the network stands still, and a regularized linear head is fitted to what it gives of each
-    image; in the others its upper layers learn too, at a small rate. What is best on validation data is kept.
+    In the first epoch all layers are frozen, and a regularized linear head is fitted to the features of the images. In
+    the other epochs the upper layers are fine-tuned with a small learning rate. The weights with the best validation
+    accuracy are kept.
 
     Args:
         data: as for `train`.
-        source: a run or its directory; the weights.safetensors of one; or the name of a network of
+        source: a run or its directory; the weights.safetensors of a run; or the name of a network of
             keras.applications, such as "MobileNetV3Small", whose ImageNet weights Keras downloads.
-        weights: for such a network, a file with its weights, as Keras keeps them, without the head.
-        out: the directory to make. None: the first free `runs/<data>-transfer-<n>`.
-        epochs: in all; 1: only the head is fitted.
+        weights: for a network of keras.applications, a file with its weights in Keras's format, without the head.
+        out: the run directory to create. None: the first free `runs/<data>-transfer-<n>`.
+        epochs: total number of epochs; 1 fits the linear head only.
         settings: keys of the recipe `transfer` to change.
         progress: as for `train`.
 
     Returns:
-        The run; its `source()` says where its network learned first. It can be resumed and extended as any other.
+        The run; its `source()` names the source of the pretrained weights.
 
     Raises:
-        TrainingError: there is no such source, its weights can't be had, or they don't fit this data.
+        TrainingError: the source is unknown, its weights are not available, or they don't fit the data.
         DataError: the data can't be used.
-        RecipeError: a key or a value is not known.
-        RunError: `out` is in the way, or the source is a damaged run.
+        RecipeError: a key or a value is unknown.
+        RunError: `out` exists already, or the source is a damaged run.
     """
     require_keras_settings()
     check_free(out)
-    found = source if isinstance(source, PretrainedModel) else PretrainedModel.of(source, weights)
-    recipe = transfer_recipe(found, epochs, settings)
-    dataset = data if isinstance(data, Dataset) else load_for(found, recipe, data, progress=progress is True)
-    pretrained = PretrainedWeights.from_model(found)
+    model = source if isinstance(source, PretrainedModel) else PretrainedModel.of(source, weights)
+    recipe = transfer_recipe(model, epochs, settings)
+    dataset = data if isinstance(data, Dataset) else load_for(model, recipe, data, progress=progress is True)
+    pretrained = PretrainedWeights.from_model(model)
     return start_training(
         dataset,
         recipe,
         out=out,
-        previous_split=_split_to_keep(found, dataset),
+        previous_split=_split_to_keep(model, dataset),
         pretrained=pretrained,
         progress=progress,
     )
@@ -73,8 +74,8 @@ def transfer(
 def _split_to_keep(source: PretrainedModel, dataset: Dataset) -> dict[str, SplitName] | None:
     """Return the split, by content hash, of the images of a dataset that the source was trained or validated on.
 
-    What the network has learned by heart is no validation image. None where nothing is known, and where the source held
-    out none of these images: then they could not be validated on at all.
+    An image that the network was trained on must not become a validation image. The split is None if no image is known
+    to the source, or if none was a validation image of the source: then no validation image would be left.
     """
     hashes = {content for split in dataset.splits.values() for content in split.hashes}
     known = {content: name for content, name in source.split.items() if content in hashes}
@@ -82,11 +83,11 @@ def _split_to_keep(source: PretrainedModel, dataset: Dataset) -> dict[str, Split
 
 
 def transfer_recipe(source: PretrainedModel, epochs: int | None, settings: Mapping[str, Any] | None) -> Recipe:
-    """The recipe `transfer` for a source.
+    """Return the recipe `transfer` for a source.
 
     Raises:
-        RecipeError: a key or a value is not known.
-        TrainingError: the settings would make it another network than the source's.
+        RecipeError: a key or a value is unknown.
+        TrainingError: the settings name another network than the source's.
     """
     if isinstance(settings, Mapping) and not {"network", "transfer"}.isdisjoint(settings):
         raise TrainingError("the network of a transfer is that of its source", remedy="name another source with --from")
@@ -96,7 +97,7 @@ def transfer_recipe(source: PretrainedModel, epochs: int | None, settings: Mappi
 
 
 def load_for(source: PretrainedModel, recipe: Recipe, data: str | os.PathLike[str], *, progress: bool) -> Dataset:
-    """The data, brought to the size that the source's network sees, unless the recipe names another."""
+    """Load the data at the image size of the source's network, or at the recipe's `image_size`."""
     size = recipe.image_size
     preprocessing = source.preprocessing if size is None else replace(source.preprocessing, height=size, width=size)
     return load_with_preprocessing(data, preprocessing, progress=progress)

@@ -15,8 +15,7 @@ from saccade.recipes import Recipe
 from saccade.runs.records import EpochRecord
 from saccade.runs.run import Run
 from saccade.runs.training_state import TrainingState
-from saccade.training.loggers import ForwardingProgress
-from saccade.training.progress import Progress
+from saccade.training.progress import Progress, ProgressList
 from saccade.training.resume import resume
 from saccade.training.train import train
 from saccade.tuning.study import Claim, Study, conclude
@@ -46,7 +45,7 @@ def run_trial(study: Study, claimed: Claim, dataset: Dataset, progress: Progress
         return True
     try:
         recipe = study.recipe.with_settings(claimed.trial.params)
-        run = _trained(dataset, recipe, claimed.folder, _Watched(progress, claimed))
+        run = _trained(dataset, recipe, claimed.folder, ProgressList(progress, _Watched(claimed)))
     except optuna.TrialPruned:
         conclude(study, claimed, None, seconds=time.monotonic() - began)
         return True
@@ -79,11 +78,10 @@ def _trained(dataset: Dataset, recipe: Recipe, folder: Path, progress: Progress)
     return train(dataset, recipe=recipe, out=folder, progress=progress)
 
 
-class _Watched(ForwardingProgress):
+class _Watched(Progress):
     """Reports the validation accuracy of each whole epoch to a trial, and ends it by `optuna.TrialPruned`."""
 
-    def __init__(self, shown: Progress, claimed: Claim) -> None:
-        super().__init__(shown)
+    def __init__(self, claimed: Claim) -> None:
         self._trial = claimed.trial
         self._reported = set(claimed.reported)
         self._left = 0
@@ -91,28 +89,23 @@ class _Watched(ForwardingProgress):
 
     def on_train_begin(self, run: Run, network: keras.Model) -> None:
         """Takes note of the number of epochs."""
-        super().on_train_begin(run, network)
         self._epochs = run.recipe.epochs
 
     def on_resume(self, state: TrainingState | None) -> None:
         """Reports what was done before a kill and not reported then."""
         for record in [] if state is None else state.history:
             self._report(record)
-        super().on_resume(state)
 
     def on_epoch_begin(self, epoch: int, images: int, seen: int) -> None:
         """Counts the images that are left of the epoch."""
-        super().on_epoch_begin(epoch, images, seen)
         self._left = images - seen
 
     def on_batch_end(self, images: int, loss: float, accuracy: float) -> None:
         """Counts them."""
-        super().on_batch_end(images, loss, accuracy)
         self._left -= images
 
     def on_epoch_end(self, record: EpochRecord, seconds: float) -> None:
         """Reports the epoch, unless Ctrl-C left it unfinished."""
-        super().on_epoch_end(record, seconds)
         if not self._left:
             self._report(record)
 

@@ -59,9 +59,18 @@ def test_it_is_evaluated_only_if_that_was_not_done_for_these_weights(reported):
 def test_data_and_validation_predictions_are_read_once(run_copy, monkeypatch):
     (run_copy.path / "report.json").unlink(missing_ok=True)
     loads, reads = [], []
-    load, read = run_split.load_with_preprocessing, Run.predictions
-    monkeypatch.setattr(run_split, "load_with_preprocessing", lambda *a, **k: loads.append(a) or load(*a, **k))
-    monkeypatch.setattr(Run, "predictions", lambda run, name: reads.append(name) or read(run, name))
+    load, read = vars(run_split)["load_with_preprocessing"], Run.predictions
+
+    def counted_load(*arguments, **named):
+        loads.append(arguments)
+        return load(*arguments, **named)
+
+    def counted_read(run, name):
+        reads.append(name)
+        return read(run, name)
+
+    monkeypatch.setattr(run_split, "load_with_preprocessing", counted_load)
+    monkeypatch.setattr(Run, "predictions", counted_read)
     saccade.report(run_copy)
     assert len(loads) == 1
     assert (run_copy.path / "report.json").exists()

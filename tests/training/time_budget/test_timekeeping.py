@@ -1,4 +1,4 @@
-"""Trainings within a time budget, by clocks of the tests' own: a step takes as long as they say."""
+"""Trainings within a time budget, with simulated durations of the steps."""
 
 import json
 
@@ -9,11 +9,11 @@ from saccade.data.load import load
 from saccade.recipes import get_recipe
 from saccade.runs.create import create_run
 from saccade.runs.time_budget_state import Costs, Pace, Plan
-from saccade.training.progress import SilentProgress
+from saccade.training.progress import Progress
 from saccade.training.step import TrainingStep
 from saccade.training.time_budget.budget import Work, reserve
 from saccade.training.time_budget.timekeeping import Timekeeping
-from saccade.training.train import build_networks, checked_splits, run_training
+from saccade.training.train import build_networks, make_splits, run_training
 
 SETTINGS = {"batch_size": 27, "plain_epochs": 6, "schedule": "linear", "checkpoint_seconds": 0, "compute": "float32"}
 RECIPE = get_recipe("folder").with_settings(SETTINGS)
@@ -27,12 +27,12 @@ class CrashError(Exception):
 
 
 def minutes_for(seconds):
-    """The budget that leaves so many seconds."""
+    """Return the budget that has a number of seconds without the reserve."""
     return (seconds + reserve(0)) / (60 - (reserve(1) - reserve(0)))
 
 
 class Clock:
-    """Seconds spent: a step takes its time as it begins, and nothing else takes any."""
+    """Simulated clock: each step advances it as the step begins, and nothing else does."""
 
     def __init__(self, patch, seconds, fails_at=None):
         self.now = 0.0
@@ -53,9 +53,9 @@ class Clock:
 
 
 def trained(data, out, monkeypatch, seconds, fails_at=None, images=IMAGES):
-    """A training by a plan of two passes, or so, whose steps, counted from 1, take `seconds`; and its clock."""
+    """Train by a plan for `images`; step n, counted from 1, takes `seconds(n)`. Return the run and its clock."""
     dataset = load(data)
-    splits = checked_splits(dataset, RECIPE, None)
+    splits = make_splits(dataset, RECIPE, None)
     work = Work(RECIPE, 32, 32, len(splits["train"]), len(splits["validation"]))
     plan = Plan(
         minutes=minutes_for(images * 100 + COSTS.saving), reasons=("a test",), costs=COSTS, first=Pace(end=images)
@@ -63,13 +63,13 @@ def trained(data, out, monkeypatch, seconds, fails_at=None, images=IMAGES):
     run = create_run(out, dataset, RECIPE, splits, "float32", plan=plan)
     with monkeypatch.context() as patch:
         clock = Clock(patch, seconds, fails_at)
-        keeping = Timekeeping(work, plan, clock, SilentProgress())
+        keeping = Timekeeping(work, plan, clock, Progress())
         networks = build_networks(RECIPE, dataset, splits["train"], "float32")
         if fails_at is None:
-            run_training(run, networks, splits, progress=SilentProgress(), timekeeping=keeping)
+            run_training(run, networks, splits, progress=Progress(), timekeeping=keeping)
         else:
             with pytest.raises(CrashError):
-                run_training(run, networks, splits, progress=SilentProgress(), timekeeping=keeping)
+                run_training(run, networks, splits, progress=Progress(), timekeeping=keeping)
     return run, clock
 
 
@@ -89,7 +89,7 @@ def punctual(tiny_folder, tmp_path_factory):
         return trained(tiny_folder, tmp_path_factory.mktemp("punctual") / "run", patch, lambda _: STEP)
 
 
-def test_a_training_that_keeps_to_its_plan_goes_through_the_whole_recipe_in_the_planned_images(punctual):
+def test_a_training_on_schedule_completes_the_recipe_in_the_planned_images(punctual):
     run, clock = punctual
     assert plan_of(run).replans == ()
     assert run.status().state == "finished"
@@ -99,7 +99,7 @@ def test_a_training_that_keeps_to_its_plan_goes_through_the_whole_recipe_in_the_
     assert [record.learning_rate for record in run.history()] == pytest.approx([0.001, 0.0005])
 
 
-def test_a_machine_that_gets_slower_sees_fewer_images_in_the_same_time(tiny_folder, tmp_path, monkeypatch):
+def test_a_slower_machine_trains_on_fewer_images_in_the_same_time(tiny_folder, tmp_path, monkeypatch):
     run, clock = trained(tiny_folder, tmp_path / "run", monkeypatch, lambda step: STEP * (1.5 if step > 2 else 1))
     plan = plan_of(run)
     assert plan.replans
@@ -107,22 +107,22 @@ def test_a_machine_that_gets_slower_sees_fewer_images_in_the_same_time(tiny_fold
     seen = sum(27 for _ in clock.rates)
     assert seen < IMAGES
     assert plan.pace.end <= seen < plan.pace.end + 27
-    # Within a step of the end, whatever comes after it.
+    # The last step ends within one step of the planned end.
     assert abs(IMAGES * 100 - clock.now) <= 1.5 * STEP
-    # The rate falls on from where it was, without a jump: no step takes it down by more than the steepest slope.
+    # The learning rate falls without a jump: no step lowers it by more than the steepest slope.
     falls = [before - after for before, after in zip(clock.rates, clock.rates[1:], strict=False)]
     assert all(0 < fall <= 0.001 / len(clock.rates) * 2 for fall in falls)
     assert json.loads((run.path / "plan.json").read_text())["replans"][0]["slowness"] > 1
 
 
-def test_a_machine_that_gets_faster_sees_more(tiny_folder, tmp_path, monkeypatch):
+def test_a_faster_machine_trains_on_more_images(tiny_folder, tmp_path, monkeypatch):
     run, clock = trained(tiny_folder, tmp_path / "run", monkeypatch, lambda _: STEP / 2)
     assert len(clock.rates) > 12
     assert abs(IMAGES * 100 - clock.now) <= STEP
     assert len(run.history()) == -(-len(clock.rates) // 4)
 
 
-def test_where_time_is_suddenly_gone_the_training_ends_and_is_saved(tiny_folder, tmp_path, monkeypatch):
+def test_a_training_whose_time_is_used_up_by_one_step_ends_and_is_saved(tiny_folder, tmp_path, monkeypatch):
     run, clock = trained(tiny_folder, tmp_path / "run", monkeypatch, lambda step: 1e6 if step == 6 else STEP)
     assert len(clock.rates) == 6
     assert run.status().state == "finished"
@@ -130,7 +130,7 @@ def test_where_time_is_suddenly_gone_the_training_ends_and_is_saved(tiny_folder,
     assert run.weights()
 
 
-def test_a_resumed_training_without_another_plan_comes_to_the_same_bytes(
+def test_a_resumed_training_with_an_unchanged_plan_gives_the_same_bytes(
     tiny_folder, tmp_path, monkeypatch, punctual
 ):  # fmt: skip
     run, _ = trained(tiny_folder, tmp_path / "run", monkeypatch, lambda _: STEP, fails_at=7)
@@ -167,7 +167,7 @@ def test_a_training_killed_before_its_first_checkpoint_keeps_its_first_plan(tiny
     assert plan_of(resumed) == plan_of(run)
 
 
-def test_a_run_within_a_budget_is_extended_as_one_of_so_many_epochs(tiny_folder, tmp_path, punctual):
+def test_a_run_within_a_budget_is_extended_from_its_number_of_epochs(tiny_folder, tmp_path, punctual):
     longer = saccade.extend(punctual[0], 1, schedule="hold", out=tmp_path / "more", progress=False)
     assert longer.plan() is None
     assert [record.epoch for record in longer.history()] == [1, 2, 3]

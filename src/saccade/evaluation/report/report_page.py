@@ -26,13 +26,13 @@ from saccade.evaluation.report.report_images import CellImages, select_cell_imag
 from saccade.html.render import figure_markup, image_source, render
 from saccade.inference.predictor import Predictor
 from saccade.plotting.calibration_plots import draw_coverage, draw_reliability
+from saccade.plotting.history_plots import history_plot
 from saccade.runs.predictions import Predictions
 from saccade.runs.records import EvaluationRecord
 from saccade.runs.results import PAGE
 from saccade.runs.run import CARD, Run
 from saccade.runs.run_split import RunSplit, load_run_split
 from saccade.sanitize import command_line
-from saccade.training.history_plots import history_plot
 
 _MAX_MISTAKES = 24
 _MAX_CAMS = 6

@@ -1,1 +1,1 @@
-"""Training within a time budget."""
+"""Time budget of a training: the plan, and its changes while the training runs."""

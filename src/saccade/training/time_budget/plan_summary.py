@@ -1,30 +1,30 @@
-"""The plan of a training within a time budget, as it is told before the training begins."""
+"""Summary of the plan of a training within a time budget."""
 
 from __future__ import annotations
 
 from saccade.runs.time_budget_state import Costs, Pace
 from saccade.training.time_budget.budget import (
-    MOST_PASSES,
+    MAX_PASSES,
     Work,
+    min_useful_images,
     seconds_after,
     seconds_for,
-    wanted_images,
 )
 
 
-def plan_in_words(
+def summarize_plan(
     work: Work, costs: Costs, pace: Pace, *, sizes_are_free: bool, minutes: float, spent: float, until: str
 ) -> tuple[str, ...]:
-    """What is planned and why, in lines.
+    """Return the lines of the summary: the plan, its times, and the reason for the image size.
 
     Args:
-        work: what will be trained.
-        costs: as they were measured.
-        pace: at which the training will begin.
-        sizes_are_free: whether the sizes of the images were chosen, or given.
+        work: the training.
+        costs: measured costs.
+        pace: pace at the start of the training.
+        sizes_are_free: whether the plan chose the image sizes, rather than the user.
         minutes: the budget.
-        spent: seconds of it that are gone.
-        until: clock time at which it ends.
+        spent: seconds of the budget that have passed.
+        until: clock time of the end of the budget.
     """
     end = seconds_after(work, costs)
     time = (
@@ -61,13 +61,13 @@ def _rate(work: Work) -> str:
 
 
 def _why(work: Work, pace: Pace) -> str:
-    wanted = wanted_images(work)
-    if pace.end < min(wanted, MOST_PASSES * work.training):
-        return f"even at the smallest size there is no time for {wanted:,} images, so more minutes would help"
-    return f"the largest size, of those that the recipe is good for, at which {wanted:,} images can be seen"
+    useful = min_useful_images(work)
+    if pace.end < min(useful, MAX_PASSES * work.training):
+        return f"even at the smallest image size there is no time for {useful:,} images, so more minutes would help"
+    return f"the largest image size of this recipe at which there is time for {useful:,} images"
 
 
 def _capped(work: Work, pace: Pace, seconds: float) -> tuple[str, ...]:
-    if pace.end < MOST_PASSES * work.training:
+    if pace.end < MAX_PASSES * work.training:
         return ()
-    return (f"more than {MOST_PASSES} passes are of no use: it will end early, after about {seconds / 60:.1f} minutes",)
+    return (f"more than {MAX_PASSES} passes are useless: the training ends early, after {seconds / 60:.1f} minutes",)

@@ -1,8 +1,8 @@
-"""Keeps a training to its end time, by planning the rest of it anew where the machine is faster or slower than it was.
+"""Timekeeping of a training within a time budget: new plans when the speed of the machine changes.
 
-The learning rate, the sizes of the images and the phases go by the part of the recipe that is done. A new plan
-changes how many images the part that is left takes, and nothing that lies behind: so the learning rate goes on from
-where it is, and reaches the recipe's end when the time does.
+Learning rate, image size and phase are functions of the position in the recipe. A new plan changes only the number of
+images for the remaining part of the recipe. So the learning rate has no jump, and reaches its final value at the end of
+the budget.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from saccade.runs.training_state import TrainingState
 from saccade.training.progress import Progress
 from saccade.training.time_budget.budget import (
     Work,
-    replanned,
+    replan,
     reserve,
     seconds_after,
     step_seconds,
@@ -22,15 +22,15 @@ from saccade.training.time_budget.budget import (
     validated_seconds,
 )
 
-# How often the rest is looked at: in seconds, and as a part of the budget; the longer of the two.
-_LOOK_SECONDS = 2.0
-_LOOK_FRACTION = 0.02
-# What the latest look counts in the slowness, beside those before; and the latest graph among graphs.
-_LATEST = 0.3
-_LATEST_GRAPH = 0.5
-# Below this part of what a graph took before the training none was made: most networks learn alike from first to last.
-_LEAST_GRAPH = 0.2
-# A change by less than this part of all images is kept in plan.json alone.
+# Interval of the measurements: the longer of these seconds and this fraction of the budget.
+_INTERVAL_SECONDS = 2.0
+_INTERVAL_FRACTION = 0.02
+# Weights of the latest measurement in the moving averages of the slowness of steps and of graphs.
+_STEP_WEIGHT = 0.3
+_GRAPH_WEIGHT = 0.5
+# A step that takes less than this fraction of the expected time for a graph did not trace a new graph.
+_MIN_GRAPH_FRACTION = 0.2
+# A change by less than this fraction of all images is written to plan.json, but not reported.
 _REPORTED_FRACTION = 0.1
 
 
@@ -38,60 +38,65 @@ class Timekeeping:
     """Plans of one training within a time budget.
 
     Args:
-        work: what is trained.
-        plan: the plan in force.
-        spent: gives the seconds of the budget that are gone.
-        progress: is told of changes.
+        work: the training.
+        plan: current plan.
+        spent: function that returns the seconds of the budget that have passed.
+        progress: callbacks; `on_plan` is called with changes of the plan.
     """
 
     def __init__(self, work: Work, plan: Plan, spent: Callable[[], float], progress: Progress) -> None:
         self._work, self._plan, self._spent, self._progress = work, plan, spent, progress
         self._end = 60 * plan.minutes - reserve(plan.minutes)
-        self._every = max(_LOOK_SECONDS, _LOOK_FRACTION * 60 * plan.minutes)
-        self._slowness, self._making, self._closing = 1.0, 1.0, plan.costs.closing
+        self._interval = max(_INTERVAL_SECONDS, _INTERVAL_FRACTION * 60 * plan.minutes)
+        self._slowness, self._graph_slowness, self._closing = 1.0, 1.0, plan.costs.closing
         self._measured = self._expected = 0.0
-        self._measured_in_all = self._expected_in_all = 0.0
+        self._total_measured = self._total_expected = 0.0
         self._graph: object = None
-        self._opened = False
+        self._validated_before = False
         self._mark = spent()
 
-    def begun(self) -> TrainingState:
-        """The state of a training by this plan, before its first step."""
+    def initial_state(self) -> TrainingState:
+        """Return the state of a training by the plan, before its first step."""
         self._mark = self._spent()
         return TrainingState(plan=self._plan, spent=self._mark)
 
     def on_batch_end(self, state: TrainingState, images: int) -> None:
-        """Takes a step over so many images into account, and plans the rest anew where that is needed."""
+        """Measure a step, and change the plan if necessary.
+
+        Args:
+            state: state of the training, whose plan is updated.
+            images: number of images in the step.
+        """
         now = state.spent = self._spent()
         if state.plan is None or state.seen_in_all >= state.plan.pace.end:
             self._mark = now
             return
         self._measure(state, images, now - self._mark)
         self._mark = now
-        look = self._measured >= self._every
-        if look:
-            self._slowness += _LATEST * (self._measured / self._expected - self._slowness)
-            self._measured_in_all += self._measured
-            self._expected_in_all += self._expected
+        interval_ended = self._measured >= self._interval
+        if interval_ended:
+            self._slowness += _STEP_WEIGHT * (self._measured / self._expected - self._slowness)
+            self._total_measured += self._measured
+            self._total_expected += self._expected
             self._measured = self._expected = 0.0
-        if look or self._end - now < seconds_after(self._work, self._costs_now(state.plan)):
-            self._plan_anew(state, state.plan, now)
+        if interval_ended or self._end - now < seconds_after(self._work, self._costs_now(state.plan)):
+            self._replan(state, state.plan, now)
 
     def on_epoch_end(self, state: TrainingState) -> None:
-        """Takes the end of a pass over the data into account: validation, history."""
+        """Measure the end of a pass over the data, with validation and history, and change the plan if necessary."""
         now = state.spent = self._spent()
         seconds, self._mark = now - self._mark, now
         if state.plan is None:
             return
-        if self._opened:
+        if self._validated_before:
             validation = self._work.validation * validated_seconds(self._work, self._costs_now(state.plan))
             self._closing = max(0.0, seconds - validation)
-        self._opened = True  # in the first of them the network for validation was opened: no measure of the others
+        self._validated_before = True  # the first validation is not representative: it traces the validation graph
         if state.seen_in_all < state.plan.pace.end:
-            self._plan_anew(state, state.plan, now)
+            self._replan(state, state.plan, now)
 
     def _measure(self, state: TrainingState, images: int, seconds: float) -> None:
-        """Adds the step that has ended to what is measured, or the graph that was made in it."""
+        """Add a step to the measurements: its duration, or the duration of tracing a graph in it."""
         work = self._work
         if state.plan is None:
             return
@@ -104,30 +109,34 @@ class Timekeeping:
             self._measured += seconds
             self._expected += expected
         elif costs.graph:
-            making = max(0.0, seconds - self._slowness * expected) / costs.graph
-            if making > _LEAST_GRAPH:
-                self._making += _LATEST_GRAPH * (making - self._making)
+            slowness = max(0.0, seconds - self._slowness * expected) / costs.graph
+            if slowness > _MIN_GRAPH_FRACTION:
+                self._graph_slowness += _GRAPH_WEIGHT * (slowness - self._graph_slowness)
         self._graph = graph
 
     def _costs_now(self, plan: Plan) -> Costs:
-        """Steps as slow as of late; saving, which is making graphs, as slow as graphs were.
+        """Return the measured costs, scaled by the slowness of steps and, for graphs and saving, of graphs.
 
-        Looking at images at the end is half as slow as steps of late, half as in the training as a whole, and not
-        faster than was measured: a moment in which nobody else works does not last.
+        The slowness of validation is the mean of the recent slowness of steps and of their slowness in the whole
+        training, and at least 1, because an idle moment of the machine does not last.
         """
-        in_all = self._measured_in_all / self._expected_in_all if self._expected_in_all else 1.0
-        now, made = plan.costs.times(self._slowness), plan.costs.times(self._making)
-        looked = plan.costs.times(max(1.0, (self._slowness + in_all) / 2))
-        changes = {"image": now.image, "pixel": now.pixel, "validated": looked.validated, "closing": self._closing}
-        return made.model_copy(update=changes)
+        whole_training = self._total_measured / self._total_expected if self._total_expected else 1.0
+        steps, graphs = plan.costs.times(self._slowness), plan.costs.times(self._graph_slowness)
+        validation = plan.costs.times(max(1.0, (self._slowness + whole_training) / 2))
+        changes = {
+            "image": steps.image,
+            "pixel": steps.pixel,
+            "validated": validation.validated,
+            "closing": self._closing,
+        }
+        return graphs.model_copy(update=changes)
 
-    def _plan_anew(self, state: TrainingState, plan: Plan, now: float) -> None:
+    def _replan(self, state: TrainingState, plan: Plan, now: float) -> None:
         seen, costs = state.seen_in_all, self._costs_now(plan)
-        left, missed_by = self._end - now, tolerance(plan.minutes)
-        pace = replanned(self._work, costs, plan.pace, seen, left, tolerance=missed_by)
+        pace = replan(self._work, costs, plan.pace, seen, self._end - now, tolerance=tolerance(plan.minutes))
         if pace is None:
             return
         before, after = plan.pace.end - seen, pace.end - seen
         state.plan = plan.changed(Replan(step=state.step, spent=now, slowness=self._slowness, pace=pace))
         if abs(after - before) > _REPORTED_FRACTION * plan.pace.end:
-            self._progress.on_plan(f"the rest is planned anew: {after:,} images instead of {before:,}")
+            self._progress.on_plan(f"new plan for the rest: {after:,} images instead of {before:,}")

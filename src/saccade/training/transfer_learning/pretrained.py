@@ -1,4 +1,4 @@
-"""Where a transferred network comes from: a run, a file of weights, or a network of keras.applications."""
+"""Pretrained models and weights: of a run, of a weights file, or of keras.applications."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ Weights = Mapping[str, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class PretrainedModel:
-    """A network that has learned.
+    """Pretrained network, whose weights are loaded on demand.
 
     Attributes:
-        name: for the user.
-        network: its family.
-        preprocessing: how images become what it sees.
-        settings: the recipe keys that belong to it.
-        load: gives its weights by `layer/variable`, those of its head among them.
-        split: content hash -> split of the images that the network learned from, as far as they are known.
+        name: name for messages.
+        network: name of the network.
+        preprocessing: preprocessing of the images.
+        settings: recipe keys that belong to the network.
+        load: function that returns the weights by `layer/variable`, including those of the head.
+        split: content hash -> split, of the images that the network was trained with, as far as they are known.
     """
 
     name: str
@@ -53,15 +53,15 @@ class PretrainedModel:
 
     @classmethod
     def of(cls, source: Run | str | Path, weights: str | Path | None = None) -> PretrainedModel:
-        """Finds a source; its weights are read, or downloaded, when they are asked for.
+        """Find a pretrained model; its weights are read or downloaded later, by `load`.
 
         Args:
-            source: a run or its directory; a weights.safetensors of one; or a name in keras.applications.
-            weights: for such a name, a file with weights: Keras's HDF5, without the head.
+            source: a run or its directory; the weights.safetensors of a run; or a name in keras.applications.
+            weights: for a name in keras.applications, an HDF5 file of Keras with the weights, without the head.
 
         Raises:
-            TrainingError: there is no such source.
-            RunError: the run, or the file, is damaged.
+            TrainingError: the source is unknown.
+            RunError: the run or the weights file is damaged.
         """
         if not isinstance(source, Run):
             named_path(source, TrainingError, what="the source of a transfer", expected=_EXPECTED)
@@ -73,7 +73,7 @@ class PretrainedModel:
             raise TrainingError(
                 "a file of weights goes with a network of keras.applications only",
                 found=f"the source '{name}'",
-                remedy="leave --weights away, or name the network with --from",
+                remedy="omit --weights, or name the network with --from",
             )
         if not isinstance(source, Run) and Path(source).is_file():
             return _of_file(Path(source))
@@ -84,11 +84,11 @@ class PretrainedModel:
 
 @dataclass(frozen=True)
 class PretrainedWeights:
-    """What a network brings along into a transfer.
+    """Pretrained weights of a network.
 
     Attributes:
-        weights: by `layer/variable`, those of its head among them.
-        record: what the run keeps of where they came from.
+        weights: weights by `layer/variable`, including those of the head.
+        record: record of their source, for the run.
     """
 
     weights: Weights
@@ -96,36 +96,36 @@ class PretrainedWeights:
 
     @classmethod
     def from_model(cls, source: PretrainedModel) -> PretrainedWeights:
-        """Reads, or downloads, the weights of a source."""
+        """Read or download the weights of a pretrained model."""
         weights = source.load()
         return cls(weights, SourceRecord(name=source.name, fingerprint=weights_fingerprint(source.network, weights)))
 
     def body_of(self, network: keras.Model) -> Weights:
-        """The weights for all of a network but its head.
+        """Return the weights for a network, except its head.
 
         Raises:
-            TrainingError: they are not those of this network.
+            TrainingError: the weights don't fit the network.
         """
         from saccade.models.head import of_the_body
         from saccade.models.weights import named_weights
 
-        body, wanted = of_the_body(network, self.weights), of_the_body(network, named_weights(network))
-        odd = sorted(
+        body, expected = of_the_body(network, self.weights), of_the_body(network, named_weights(network))
+        misfits = sorted(
             name
-            for name in body.keys() | wanted.keys()
-            if name not in body or name not in wanted or body[name].shape != wanted[name].shape
+            for name in body.keys() | expected.keys()
+            if name not in body or name not in expected or body[name].shape != expected[name].shape
         )
-        if odd:
+        if misfits:
             raise TrainingError(
                 f"the weights of '{self.record.name}' don't fit a network for this data",
-                found=f"{len(odd)} arrays are missing, not known or of another shape: {', '.join(odd[:5])}",
-                remedy="networks with a dense layer over every pixel take images of the size that they learned on",
+                found=f"{len(misfits)} arrays are missing, unknown or of another shape: {', '.join(misfits[:5])}",
+                remedy="a network with a dense layer over all pixels needs images of the size that it was trained with",
             )
         return body
 
 
 def weights_fingerprint(network: str, weights: Weights) -> str:
-    """Hexadecimal SHA-256 of a network's weights by `layer/variable`."""
+    """Return the hexadecimal SHA-256 of a network's name and weights."""
     digest = hashlib.sha256(network.encode())
     for name in sorted(weights):
         digest.update(f"{name} {weights[name].shape}".encode())
@@ -142,7 +142,7 @@ def _of_run(run: Run) -> PretrainedModel:
 def _of_file(path: Path) -> PretrainedModel:
     if path.suffix != ".safetensors":
         raise TrainingError(
-            f"'{path}' is no source of a transfer",
+            f"'{path}' can't be the source of a transfer",
             expected="a run, the weights.safetensors of one, or the name of a network of keras.applications",
             remedy="a file of weights for such a network goes with --weights FILE",
         )
@@ -151,9 +151,9 @@ def _of_file(path: Path) -> PretrainedModel:
         note = WeightsNote.model_validate_json(notes.get(WEIGHTS_NOTE, ""))
     except ValidationError:
         raise TrainingError(
-            f"'{path}' does not say of what network its weights are",
+            f"'{path}' does not name the network of its weights",
             expected="the weights.safetensors of a run of this version of Saccade",
-            remedy="name the run itself: --from RUN",
+            remedy="name the run instead: --from RUN",
         ) from None
     return PretrainedModel(
         path.name,
@@ -178,7 +178,7 @@ def _of_backbone(name: NetworkName, file: Path | None) -> PretrainedModel:
     from saccade.models.weights import named_weights
 
     if file is not None and not file.is_file():
-        raise TrainingError(f"there is no file '{file}'", expected=f"the weights of {name}, as Keras keeps them")
+        raise TrainingError(f"there is no file '{file}'", expected=f"the weights of {name}, in Keras's format")
     backbone = BACKBONES[name]
 
     def load() -> Weights:

@@ -1,14 +1,14 @@
-"""The linear head: scikit-learn's multinomial logistic regression, on features as they come out of a network."""
+"""Linear head against scikit-learn's multinomial logistic regression, on unscaled features."""
 
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from saccade.training.linear_probe import Examples, fit_linear_head
+from saccade.training.transfer_learning.linear_probe import Examples, fit_linear_head
 
 
 def examples(n, classes, seed, features=20, apart=1.0):
-    """Images of classes that lie a little apart, by features of very different spreads and means."""
+    """Examples of overlapping classes, with features of very different scales."""
     draw = np.random.default_rng(seed)
     labels = np.arange(n) % classes
     centers = apart * np.random.default_rng(9).normal(size=(classes, features))
@@ -18,7 +18,7 @@ def examples(n, classes, seed, features=20, apart=1.0):
 
 @pytest.mark.parametrize("classes", [2, 4])
 @pytest.mark.parametrize("validated", [True, False])
-def test_the_head_is_scikit_learns_at_the_penalty_that_was_chosen(classes, validated):
+def test_the_head_equals_scikit_learns_at_the_chosen_penalty(classes, validated):
     training, other = examples(240, classes, 0), examples(60 if validated else 0, classes, 1)
     head = fit_linear_head(training, other, classes=classes, biased=True, seed=0, advance=lambda _: None)
     mean, spread = (of(training.features.astype(np.float64), axis=0) for of in (np.mean, np.std))
@@ -29,7 +29,7 @@ def test_the_head_is_scikit_learns_at_the_penalty_that_was_chosen(classes, valid
     np.testing.assert_allclose(head.probabilities(fresh), expected, atol=0.01)
 
 
-def test_the_penalty_is_the_one_of_least_log_loss_and_weaker_ones_are_left_out():
+def test_the_chosen_penalty_minimizes_the_log_loss_and_weaker_ones_are_skipped():
     training, other = examples(60, 3, 0, apart=0.3), examples(300, 3, 1, apart=0.3)
     done: list[int] = []
     head = fit_linear_head(training, other, classes=3, biased=True, seed=0, advance=done.append)
@@ -43,12 +43,12 @@ def test_the_penalty_is_the_one_of_least_log_loss_and_weaker_ones_are_left_out()
             np.log(np.maximum(predicted[np.arange(300), other.labels], 1e-12)), weights=other.weights
         )
     assert head.penalty == pytest.approx(min(losses, key=losses.__getitem__))
-    # The loss has risen twice by then; what was left out is counted as done at once.
+    # After two rises of the loss, the skipped penalties are counted as finished at once.
     assert sum(done) == len(losses)
     assert max(done) > 1
 
 
-def test_a_class_without_an_image_is_never_said():
+def test_a_class_without_training_images_is_never_predicted():
     training = examples(60, 2, 0)
     head = fit_linear_head(training, examples(0, 2, 1), classes=3, biased=True, seed=0, advance=lambda _: None)
     predicted = head.probabilities(examples(20, 2, 2).features)

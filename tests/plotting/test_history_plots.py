@@ -1,8 +1,8 @@
 import pytest
 from PIL import Image
 
+from saccade.plotting.history_plots import draw_history
 from saccade.runs.records import EpochRecord
-from saccade.training.history_plots import draw_history
 
 
 def record(epoch, phase, *, rate=0.001, validation=0.5):
@@ -27,8 +27,8 @@ def record(epoch, phase, *, rate=0.001, validation=0.5):
         [record(epoch, "augmented", rate=0.1**epoch) for epoch in range(1, 8)],
     ],
 )
-def test_any_history_is_drawn_without_a_warning(history, tmp_path):
+def test_any_history_is_plotted_without_a_warning(history, tmp_path):
     draw_history(history, tmp_path / "history.png", title="photos $50, quick")
-    with Image.open(tmp_path / "history.png") as drawn:
-        assert drawn.width > 1000
-        assert len(drawn.convert("RGB").getcolors(maxcolors=100_000) or []) > 50
+    with Image.open(tmp_path / "history.png") as image:
+        assert image.width > 1000
+        assert len(image.convert("RGB").getcolors(maxcolors=100_000) or []) > 50

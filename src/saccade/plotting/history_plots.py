@@ -1,27 +1,59 @@
-"""The drawing of a history: loss and accuracy per epoch."""
+"""Training curves: loss and accuracy per epoch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Protocol
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from saccade.plotting.figure import new_figure, save_figure
-from saccade.runs.records import EpochRecord
 
 
-def draw_history(history: Sequence[EpochRecord], path: Path, *, title: str) -> None:
-    """Writes the drawing as a PNG with a title."""
+class Epoch(Protocol):
+    """Metrics of one epoch."""
+
+    @property
+    def epoch(self) -> int:
+        """Number of the epoch, from 1."""
+
+    @property
+    def phase(self) -> str:
+        """Name of the phase of the recipe."""
+
+    @property
+    def learning_rate(self) -> float:
+        """Learning rate at the beginning of the epoch."""
+
+    @property
+    def loss(self) -> float:
+        """Mean training loss, in nats."""
+
+    @property
+    def accuracy(self) -> float:
+        """Training accuracy."""
+
+    @property
+    def validation_loss(self) -> float | None:
+        """Mean validation loss, in nats; None without validation images."""
+
+    @property
+    def validation_accuracy(self) -> float | None:
+        """Validation accuracy; None without validation images."""
+
+
+def draw_history(history: Sequence[Epoch], path: Path, *, title: str) -> None:
+    """Write the plot of a history as a PNG file with a title."""
     figure = history_plot(history)
     figure.suptitle(title, parse_math=False)
     save_figure(figure, path, dpi=110)
 
 
-def history_plot(history: Sequence[EpochRecord]) -> Figure:
-    """Loss and accuracy on training and validation images per epoch, phases and learning rates marked."""
+def history_plot(history: Sequence[Epoch]) -> Figure:
+    """Plot training and validation loss and accuracy per epoch, with phases and learning rates marked."""
     figure = new_figure(11, 4.2)
     loss, accuracy = figure.subplots(1, 2)
     epochs = [record.epoch for record in history]
@@ -46,8 +78,8 @@ def _curves(axes: Axes, epochs: Sequence[int], training: Sequence[float], valida
         axes.plot(epochs, after_epochs, marker="s", markersize=3, label="validation")
 
 
-def _mark_phases(axes: Axes, history: Sequence[EpochRecord], *, name_rates: bool) -> None:
-    """Dashed lines where a phase begins, dotted ones where the learning rate changes."""
+def _mark_phases(axes: Axes, history: Sequence[Epoch], *, name_rates: bool) -> None:
+    """Draw dashed lines where a phase begins and dotted lines where the learning rate changes."""
     if history and history[0].phase == "augmented":
         _name_phase(axes, history[0])
     for before, after in pairwise(history):
@@ -61,5 +93,5 @@ def _mark_phases(axes: Axes, history: Sequence[EpochRecord], *, name_rates: bool
                 axes.text(after.epoch - 0.4, axes.get_ylim()[1], rate, va="top", rotation=90, fontsize=7, color="gray")
 
 
-def _name_phase(axes: Axes, first: EpochRecord) -> None:
+def _name_phase(axes: Axes, first: Epoch) -> None:
     axes.text(first.epoch - 0.4, axes.get_ylim()[1], first.phase, va="top", fontsize=8, color="gray")

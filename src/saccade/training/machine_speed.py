@@ -1,4 +1,4 @@
-"""Measures what a training takes on this machine: a few steps of the real network at two sizes, some validation."""
+"""Speed of a training on this machine: measured by a few steps at two image sizes, and by some validation."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from saccade.models.batched_inference import forward
 from saccade.models.batchnorm_folding import fold_normalization
 from saccade.runs.time_budget_state import Costs
 from saccade.training.fit import Networks
-from saccade.training.optimizer import build_optimizer
+from saccade.training.optimizers.build import build_optimizer
 from saccade.training.step import TrainingStep
 from saccade.training.time_budget.budget import Work
 
-# Of each kind of step as many as fit into these seconds, three at least, which are few where a step is long.
+# Each kind of step is repeated for this number of seconds, and at least `_MIN_REPEATS` times.
 _SECONDS = 0.3
-_LEAST_TIMES = 3
-_VALIDATED = 250
-# Pixels in a step at most, as 500 images of 32x32 have: a step of more would take seconds.
-_MOST_PIXELS = 500 * 32 * 32
-# What comes after the last pass, beside looking at images: some seconds, and so many times what the graph of a step
-# takes, because models are built and traced again, for several views, for OOD score, for `model.onnx`. Fitted to 17
-# trainings on the machine of docs/performance.md; what is left of them is within 10 s beside six other processes.
+_MIN_REPEATS = 3
+_VALIDATION_IMAGES = 250
+# Largest number of pixels in a measured step, that of 500 images of 32x32: a larger step would take seconds.
+_MAX_PIXELS = 500 * 32 * 32
+# Time after the last step, except the time for images: a constant, and a multiple of the time to trace the graph of a
+# step, because models are built and traced again, for test-time augmentation, for the OOD score and for `model.onnx`.
+# Fitted to 17 trainings on the machine of docs/performance.md; the residuals are below 10 s with six other processes.
 _SAVING_SECONDS = 2.0
 _SAVING_GRAPHS = 1.3
 _CLOSING_GRAPHS = 0.01
 
 
 def measure_costs(work: Work, networks: Networks, training: Split) -> Costs:
-    """Trains and validates with networks of their own, which are of no use afterward.
+    """Measure the costs of a training with throw-away networks.
 
     Args:
-        work: what is to be trained.
-        networks: fresh ones by its recipe; they are changed.
-        training: the training images.
+        work: the training.
+        networks: new networks by the recipe of `work`; their weights change.
+        training: training images.
     """
     step = TrainingStep(
         networks.trained, work.recipe, build_optimizer(work.recipe, work.batch_size), training.store.shape[1:3], None
@@ -56,44 +56,45 @@ def measure_costs(work: Work, networks: Networks, training: Split) -> Costs:
         pixel=pixel,
         graph=graph,
         validated=_validated_seconds(networks, training) / math.prod(work.recipe.final_size(work.height, work.width)),
-        closing=_CLOSING_GRAPHS * graph + _statistics_seconds(work, large),
+        closing=_CLOSING_GRAPHS * graph + _recalibration_seconds(work, large),
         saving=_SAVING_SECONDS + _SAVING_GRAPHS * graph,
     )
 
 
 def _timed_step(step: TrainingStep, work: Work, training: Split, epoch: int) -> tuple[float, float]:
-    """Seconds an image in a step of an epoch of the recipe, and those that making its graph takes."""
+    """Return the seconds per image in a step of an epoch of the recipe, and the seconds to trace its graph."""
     recipe = work.recipe
     augmentation = Augmentation.of(recipe) if recipe.phase(epoch) == "augmented" else None
     step.begin_epoch(epoch)
-    n = max(1, min(len(training), work.batch_size, _MOST_PIXELS // _pixels(work, epoch)))
-    some = training.subset(np.arange(n))
-    batch = next(epoch_batches(some, batch_size=n, seed=0, epoch=0, augmentation=augmentation))
+    n = max(1, min(len(training), work.batch_size, _MAX_PIXELS // _pixels(work, epoch)))
+    images = training.subset(np.arange(n))
+    batch = next(epoch_batches(images, batch_size=n, seed=0, epoch=0, augmentation=augmentation))
     rate = recipe.learning_rate_at(epoch)
     first, *others = _times(lambda: step(batch, rate))
     return median(others) / len(batch.labels), max(0.0, first - median(others))
 
 
 def _validated_seconds(networks: Networks, images: Split) -> float:
-    """Seconds in which an image is validated."""
-    n = min(_VALIDATED, len(images))
+    """Return the seconds per validation image."""
+    n = min(_VALIDATION_IMAGES, len(images))
     folded = fold_normalization(networks.validated)
-    _, *others = _times(lambda: forward(folded, images.take, n), least=2)
+    _, *others = _times(lambda: forward(folded, images.take, n), min_calls=2)
     return median(others) / n
 
 
-def _statistics_seconds(work: Work, image: float) -> float:
-    """Seconds in which the moving averages are taken anew: steps without gradients, which take two thirds of them."""
+def _recalibration_seconds(work: Work, image: float) -> float:
+    """Return the seconds of the batch normalization recalibration: forward passes, each a third of a step."""
     batches = min(work.recipe.batchnorm_recalibration_batches, max(1, work.training // work.batch_size))
     return batches * work.batch_size * image / 3
 
 
-def _times(act: Callable[[], Any], least: int = _LEAST_TIMES + 1) -> list[float]:
+def _times(function: Callable[[], Any], min_calls: int = _MIN_REPEATS + 1) -> list[float]:
+    """Return the seconds of each call of a function; the first call traces its graph."""
     times: list[float] = []
-    while len(times) < least or sum(times[1:]) < _SECONDS:
-        began = time.perf_counter()
-        act()
-        times.append(time.perf_counter() - began)
+    while len(times) < min_calls or sum(times[1:]) < _SECONDS:
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
     return times
 
 

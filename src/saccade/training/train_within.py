@@ -1,4 +1,4 @@
-"""train_within: a training that takes so many minutes, from the call to the end."""
+"""Training within a time budget, from the call to the end."""
 
 from __future__ import annotations
 
@@ -18,63 +18,64 @@ from saccade.runs.create import check_free, create_run
 from saccade.runs.lock import locked_for_training
 from saccade.runs.run import Run
 from saccade.runs.time_budget_state import Costs, Plan
-from saccade.training.machine_precision import compute_dtype_of_machine
+from saccade.training.machine_precision import fastest_compute_dtype
+from saccade.training.machine_speed import measure_costs
 from saccade.training.progress import Progress, progress_of
 from saccade.training.time_budget.budget import (
     Work,
-    first_pace,
+    candidate_recipes,
+    choose_size,
     images_within,
-    require_enough,
+    initial_pace,
+    require_enough_time,
     reserve,
-    sized,
     sizes_are_free,
-    sizes_to_try,
 )
-from saccade.training.time_budget.machine_speed import measure_costs
-from saccade.training.time_budget.plan_summary import plan_in_words
+from saccade.training.time_budget.plan_summary import summarize_plan
 from saccade.training.time_budget.timekeeping import Timekeeping
 from saccade.training.train import (
     build_networks,
-    checked_splits,
     load_data,
+    make_splits,
     reject_transfer,
     resolve_recipe,
     run_training,
 )
 
-# `accurate` is measured where `fast` could make so many passes over the data, and taken if it can make so many itself:
-# with 8 and 24 passes they have 89.5% and 91.8% on CIFAR-10 (docs/performance.md). Between, nothing is measured.
-_ACCURATE_AFTER = 32
-_ACCURATE_PASSES = 16
-_MOST_MINUTES = 366 * 24 * 60
+# `accurate` is considered if `fast` has time for this number of passes over the data, and chosen if `accurate` itself
+# has time for `_MIN_ACCURATE_PASSES`. On CIFAR-10, `fast` has 89.5% after 8 passes and `accurate` has 91.8% after 24
+# passes (docs/performance.md); no numbers of passes in between were measured.
+_MIN_FAST_PASSES = 32
+_MIN_ACCURATE_PASSES = 16
+_MAX_MINUTES = 366 * 24 * 60
 
 
 @dataclass(frozen=True)
 class Budget:
-    """A time to keep to.
+    """Time budget.
 
     Attributes:
-        minutes: from `began` to the end.
-        began: a reading of `time.monotonic`.
+        minutes: duration of the budget.
+        began: start of the budget, by `time.monotonic`.
 
     Raises:
-        TrainingError: the minutes are not a positive number of at most a year.
+        TrainingError: the minutes are not positive, or more than a year.
     """
 
     minutes: float
     began: float
 
     def __post_init__(self) -> None:
-        if not 0 < self.minutes <= _MOST_MINUTES:
+        if not 0 < self.minutes <= _MAX_MINUTES:
             raise TrainingError("a training takes a positive number of minutes", found=f"{self.minutes:g}")
 
     def spent(self) -> float:
-        """Seconds that are gone."""
+        """Return the seconds that have passed."""
         return time.monotonic() - self.began
 
     @property
     def left(self) -> float:
-        """Seconds that can be planned with."""
+        """Remaining seconds, without the reserve."""
         return 60 * self.minutes - reserve(self.minutes) - self.spent()
 
 
@@ -88,30 +89,30 @@ def train_within(
     reuse_split: Run | str | Path | None = None,
     progress: bool | Progress = True,
 ) -> Run:
-    """Trains for so many minutes, loading the data and saving included, and leaves a run directory.
+    """Train within a time budget, which includes loading and saving, and write a run directory.
 
-    A few steps measure this machine. Recipe, size of the images and number of passes over the data are chosen so that
-    all fits; learning rate, sizes and phases follow the recipe in proportion. While it trains, the rest is planned anew
-    where the machine turns out faster or slower. Beyond 100 passes over the data it ends earlier.
+    A few steps measure the speed of the machine. Recipe, image size and number of passes over the data are chosen to
+    fit the budget; learning rate, image sizes and phases follow the recipe in proportion. During the training, the plan
+    changes when the speed of the machine changes. A training ends early after 100 passes over the data.
 
     Args:
-        data: as for `train`; what decoding it takes is part of the time.
-        minutes: from the call to the return.
-        recipe: a named recipe, whose images may be seen at a smaller size to save time, or a value of your own, which
-            is only gone through faster or slower. None: `fast`, or `accurate` where there is time enough for it.
-        out: the directory to make. None: the first free `runs/<data>-<recipe>-<n>`.
-        settings: recipe keys to change; those named stay as they are.
+        data: as for `train`; decoding is part of the budget.
+        minutes: duration from the call to the return.
+        recipe: the name of a recipe, whose images may be made smaller to save time, or a recipe, of which only the
+            number of passes changes. None: `fast`, or `accurate` if there is enough time.
+        out: the run directory to create. None: the first free `runs/<data>-<recipe>-<n>`.
+        settings: recipe keys to change; the plan does not change these keys.
         reuse_split: as for `train`.
-        progress: whether to tell on stderr how it goes, or whom to tell instead.
+        progress: True for progress on standard error, False for none, or progress callbacks.
 
     Returns:
-        The run; its `plan()` tells what was planned, and what of it was changed on the way.
+        The run; its `plan()` returns the first plan and its changes.
 
     Raises:
-        TrainingError: the time is too short; the least that would do is named. Else as for `train`.
+        TrainingError: the budget is too short; the error names the shortest possible budget. Else as for `train`.
         DataError: the data can't be used.
-        RecipeError: the recipe, a key or a value is not known.
-        RunError: `out` is in the way, or `reuse_split` is no run.
+        RecipeError: the recipe, a key or a value is unknown.
+        RunError: `out` exists already, or `reuse_split` is not a run.
     """
     budget = Budget(minutes, time.monotonic())
     require_keras_settings()
@@ -133,17 +134,17 @@ def train_in_budget(
     reuse_split: Run | str | Path | None = None,
     progress: bool | Progress = True,
 ) -> Run:
-    """The same on a loaded dataset, in a budget that may have begun before.
+    """Train on a loaded dataset within a time budget that may have begun before the call.
 
     Raises:
-        TrainingError, RecipeError, RunError: as `train_within`.
+        TrainingError, RecipeError, RunError: as for `train_within`.
     """
     require_keras_settings()
     check_free(out)
     previous_split = None if reuse_split is None else Run.open(reuse_split).split_of()
     callback = progress_of(progress)
     callback.on_plan("measuring this machine")
-    planned = _planned(dataset, budget, recipe, settings or {}, previous_split)
+    planned = _plan(dataset, budget, recipe, settings or {}, previous_split)
     work, splits = planned.work, planned.splits
     compute_dtype = _compute_dtype(work.recipe)
     networks = build_networks(work.recipe, dataset, splits["train"], compute_dtype)
@@ -163,19 +164,19 @@ class _Planned:
     plan: Plan
 
 
-def _planned(
+def _plan(
     dataset: Dataset,
     budget: Budget,
     recipe: str | Recipe | None,
     settings: Mapping[str, Any],
     previous_split: Mapping[str, SplitName] | None,
 ) -> _Planned:
-    """Chooses what to train, and how much of it."""
+    """Choose the recipe, the image size and the number of training images."""
     small = min(dataset.preprocessing.height, dataset.preprocessing.width) < 16
     default = "quick" if small else "fast"
     first = resolve_recipe(default if recipe is None else recipe, None, settings)
     reject_transfer(first)
-    splits = checked_splits(dataset, first, previous_split)
+    splits = make_splits(dataset, first, previous_split)
     work = Work(
         first,
         dataset.preprocessing.height,
@@ -184,32 +185,32 @@ def _planned(
         len(splits["validation"]),
     )
     free = not isinstance(recipe, Recipe) and sizes_are_free(first, settings)
-    largest = work.with_recipe(sizes_to_try(work)[0]) if free else work
-    costs = _measured(largest, dataset, splits)
-    if recipe is None and not small and _passes(largest, costs, budget) >= _ACCURATE_AFTER:
+    largest = work.with_recipe(candidate_recipes(work)[0]) if free else work
+    costs = _measure(largest, dataset, splits)
+    if recipe is None and not small and _passes(largest, costs, budget) >= _MIN_FAST_PASSES:
         accurate = work.with_recipe(resolve_recipe("accurate", None, settings))
-        accurate = accurate.with_recipe(sizes_to_try(accurate)[0]) if free else accurate
-        its_costs = _measured(accurate, dataset, splits)
-        if _passes(accurate, its_costs, budget) >= _ACCURATE_PASSES:
-            largest, costs = accurate, its_costs
-    chosen = largest.with_recipe(sized(largest, costs, budget.left)) if free else largest
-    require_enough(chosen, costs, budget.minutes, budget.spent())
-    pace = first_pace(chosen, costs, budget.left)
+        accurate = accurate.with_recipe(candidate_recipes(accurate)[0]) if free else accurate
+        accurate_costs = _measure(accurate, dataset, splits)
+        if _passes(accurate, accurate_costs, budget) >= _MIN_ACCURATE_PASSES:
+            largest, costs = accurate, accurate_costs
+    chosen = largest.with_recipe(choose_size(largest, costs, budget.left)) if free else largest
+    require_enough_time(chosen, costs, budget.minutes, budget.spent())
+    pace = initial_pace(chosen, costs, budget.left)
     until = datetime.now() + timedelta(seconds=60 * budget.minutes - budget.spent())
-    reasons = plan_in_words(
+    reasons = summarize_plan(
         chosen, costs, pace, sizes_are_free=free,
         minutes=budget.minutes, spent=budget.spent(), until=f"{until:%H:%M:%S}",
     )  # fmt: skip
     return _Planned(chosen, splits, Plan(minutes=budget.minutes, reasons=reasons, costs=costs, first=pace))
 
 
-def _measured(work: Work, dataset: Dataset, splits: Mapping[SplitName, Split]) -> Costs:
+def _measure(work: Work, dataset: Dataset, splits: Mapping[SplitName, Split]) -> Costs:
     networks = build_networks(work.recipe, dataset, splits["train"], _compute_dtype(work.recipe))
     return measure_costs(work, networks, splits["train"])
 
 
 def _compute_dtype(recipe: Recipe) -> ComputeDtype:
-    return compute_dtype_of_machine() if recipe.compute == "auto" else recipe.compute
+    return fastest_compute_dtype() if recipe.compute == "auto" else recipe.compute
 
 
 def _passes(work: Work, costs: Costs, budget: Budget) -> float:

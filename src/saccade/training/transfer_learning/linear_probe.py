@@ -1,6 +1,6 @@
-"""A regularized linear head on fixed features: multinomial logistic regression, as scikit-learn has it.
+"""Linear probe: multinomial logistic regression on the features of a frozen network, by scikit-learn.
 
-The first epoch of a transfer: a linear head is fitted to what the network, standing still, gives of each image.
+The first epoch of transfer learning fits the head of the network in this way.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from saccade.models.head import head_of, of_the_body, set_head, without_head
 from saccade.models.weights import assign, named_weights
 from saccade.runs.run import Run
 from saccade.runs.training_state import TrainingState
-from saccade.training.class_weights import class_weights_of
-from saccade.training.features import FeatureExtractor
-from saccade.training.pretrained import weights_fingerprint
+from saccade.training.class_weights import balanced_class_weights
 from saccade.training.progress import Progress
+from saccade.training.transfer_learning.features import FeatureExtractor
+from saccade.training.transfer_learning.pretrained import weights_fingerprint
 
 if TYPE_CHECKING:
     import keras
@@ -30,28 +30,30 @@ if TYPE_CHECKING:
 Features = NDArray[np.float32]
 Labels = NDArray[np.int64]
 
-# scikit-learn's C, the inverse of the penalty's weight, for features of spread 1; from strong to none to speak of.
+# Values of scikit-learn's C, the inverse weight of the L2 penalty, for standardized features; from a strong penalty to
+# almost none.
 PENALTIES = tuple(10.0**power for power in np.arange(-5, 2.1, 0.5))
-# From the strongest to the weakest penalty the loss on other images falls and then rises. Weak penalties take the
-# most iterations, so they are left out once the loss has risen at so many in a row.
-_RISES = 2
-# Multiplications in a product of features and kernel from which more than one thread of the linear algebra pays. Below,
-# threads wait for each other longer than they compute: 1,033 coins took 27 s of processor time so, and 0.2 s with one.
-_WORTH_THREADS = 10**8
-_HELD_OUT = 0.2
-# A class without an image is as improbable as one logit can say.
-_NEVER = -20.0
+# From the strongest to the weakest penalty the validation loss falls and then rises. Weak penalties need the most
+# iterations, so they are skipped after this number of consecutive rises.
+_MAX_RISES = 2
+# Number of multiplications in the product of features and kernel from which several BLAS threads are faster than one.
+# Below it, the threads mostly wait for each other: 1,033 images of coins took 27 s of processor time, but 0.2 s with
+# one thread.
+_MIN_PRODUCTS_FOR_THREADS = 10**8
+_HELD_OUT_FRACTION = 0.2
+# Logit of a class without training images.
+_ABSENT_LOGIT = -20.0
 _SMALLEST_PROBABILITY = 1e-12
 
 
 @dataclass(frozen=True)
 class LinearHead:
-    """Logits as a linear function of features.
+    """Linear head: logits as a linear function of features.
 
     Attributes:
-        kernel: float32 [d, classes].
-        bias: float32 [classes].
-        penalty: the C of scikit-learn that was chosen.
+        kernel: weights, float32 [d, classes].
+        bias: offsets, float32 [classes].
+        penalty: chosen value of scikit-learn's C.
     """
 
     kernel: Features
@@ -59,7 +61,7 @@ class LinearHead:
     penalty: float
 
     def probabilities(self, features: Features) -> NDArray[np.float64]:
-        """Class probabilities, float64 [n, classes], of features [n, d]."""
+        """Return class probabilities, float64 [n, classes], for features [n, d]."""
         logits = features.astype(np.float64) @ self.kernel + self.bias
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
@@ -67,12 +69,12 @@ class LinearHead:
 
 @dataclass(frozen=True)
 class Examples:
-    """Images by their features.
+    """Examples for a logistic regression.
 
     Attributes:
-        features: float32 [n, d].
-        labels: int64 [n].
-        weights: float32 [n], how much each counts.
+        features: features, float32 [n, d].
+        labels: classes, int64 [n].
+        weights: sample weights, float32 [n].
     """
 
     features: Features
@@ -83,7 +85,7 @@ class Examples:
         return len(self.labels)
 
     def at(self, positions: NDArray[np.int64]) -> Examples:
-        """Some of them."""
+        """Return the examples at the given positions."""
         return Examples(self.features[positions], self.labels[positions], self.weights[positions])
 
 
@@ -96,55 +98,55 @@ def fit_linear_head(
     seed: int,
     advance: Callable[[int], object],
 ) -> LinearHead:
-    """Fits a head with the penalty that has the least log-loss on other images.
+    """Fit a linear head, with the penalty that minimizes the validation log-loss.
 
     Args:
-        training: what it is fitted to.
-        validation: what the penalty is chosen by; if it is empty, a fifth of the training images is held out for
-            that, and then given back.
-        classes: how many there are.
+        training: training examples.
+        validation: validation examples. If empty, the penalty is chosen with a fifth of the training examples held
+            out, and the head is then fitted to all training examples.
+        classes: number of classes.
         biased: whether the head has a bias.
-        seed: of what is held out.
-        advance: is told of the number of penalties that are done with, in all as many as `PENALTIES`.
+        seed: seed of the choice of the held-out examples.
+        advance: function that is called with numbers of finished penalties, in total the number of `PENALTIES`.
     """
     if len(validation):
         return _best(training, validation, classes, biased, advance)
     shuffled = make_rng(seed, 0, "head penalty").permutation(len(training))
-    cut = max(1, round(_HELD_OUT * len(training)))
+    cut = max(1, round(_HELD_OUT_FRACTION * len(training)))
     rest = shuffled[cut:] if len(training) > cut else shuffled
-    chosen = _best(training.at(rest), training.at(shuffled[:cut]), classes, biased, advance).penalty
-    return next(_path(training, classes, biased, (chosen,)))
+    penalty = _best(training.at(rest), training.at(shuffled[:cut]), classes, biased, advance).penalty
+    return next(_path(training, classes, biased, (penalty,)))
 
 
 def _best(
     training: Examples, validation: Examples, classes: int, biased: bool, advance: Callable[[int], object]
 ) -> LinearHead:  # fmt: skip
-    """The head with the least log-loss on the validation images; penalties after `_RISES` rises are left out."""
+    """Return the head with the lowest validation log-loss; penalties after `_MAX_RISES` rises are skipped."""
     losses: list[tuple[float, LinearHead]] = []
     rises = 0
     for head in _path(training, classes, biased, PENALTIES):
         loss = _log_loss(head, validation)
         rises = rises + 1 if losses and loss > losses[-1][0] else 0
         losses.append((loss, head))
-        if rises == _RISES:
+        if rises == _MAX_RISES:
             break
         advance(1)
-    advance(len(PENALTIES) - len(losses) + (rises == _RISES))
+    advance(len(PENALTIES) - len(losses) + (rises == _MAX_RISES))
     return min(losses, key=lambda pair: pair[0])[1]
 
 
 def _log_loss(head: LinearHead, examples: Examples) -> float:
-    of_truth = head.probabilities(examples.features)[np.arange(len(examples)), examples.labels]
-    return float(-np.average(np.log(np.maximum(of_truth, _SMALLEST_PROBABILITY)), weights=examples.weights))
+    true_class = head.probabilities(examples.features)[np.arange(len(examples)), examples.labels]
+    return float(-np.average(np.log(np.maximum(true_class, _SMALLEST_PROBABILITY)), weights=examples.weights))
 
 
 def _path(examples: Examples, classes: int, biased: bool, penalties: Sequence[float]) -> Iterator[LinearHead]:
-    """The heads of some penalties, from the strongest; each begins where the one before it ended."""
+    """Yield the head of each penalty, from the strongest; each fit starts from the previous solution (warm start)."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
-    # Without a bias there is nothing that could take up a mean.
+    # Without a bias, the features are not centered, because no offset could compensate for their mean.
     mean = examples.features.mean(axis=0) if biased else np.zeros(examples.features.shape[1], np.float32)
     spread = examples.features.std(axis=0)
     spread = np.where(spread > 1e-6 * max(float(spread.max()), 1e-30), spread, 1).astype(np.float32)
@@ -154,15 +156,15 @@ def _path(examples: Examples, classes: int, biased: bool, penalties: Sequence[fl
         yield _head(np.zeros((len(scaled[0]), len(present))), np.zeros(len(present)), present, classes, penalties[0])
         return
     regression = LogisticRegression(fit_intercept=biased, max_iter=300, warm_start=True, tol=1e-4)
-    threads = None if scaled.size * len(present) >= _WORTH_THREADS else 1
+    threads = None if scaled.size * len(present) >= _MIN_PRODUCTS_FOR_THREADS else 1
     for penalty in penalties:
-        # A larger data term at the same penalty: C counts per image, so that the range holds for any number of them.
+        # scikit-learn sums the loss over the images; division by their number makes the penalties comparable.
         regression.C = penalty * 1000 / len(examples)
         with warnings.catch_warnings(), threadpool_limits(threads, "blas"):
-            warnings.simplefilter("ignore", ConvergenceWarning)  # near enough: others are fitted, and the best chosen
+            warnings.simplefilter("ignore", ConvergenceWarning)  # an approximate fit is enough to choose a penalty
             regression.fit(scaled, examples.labels, sample_weight=examples.weights)
         kernel, bias = regression.coef_.T, np.broadcast_to(regression.intercept_, regression.coef_.shape[0])
-        if len(present) == 2:  # one column says how much likelier the second class is
+        if len(present) == 2:  # scikit-learn gives one column, the log-odds of the second class
             kernel, bias = np.concatenate([-kernel, kernel], axis=1) / 2, np.concatenate([-bias, bias]) / 2
         kernel = kernel / spread[:, None]
         yield _head(kernel, bias - mean @ kernel, present, classes, penalty)
@@ -171,13 +173,14 @@ def _path(examples: Examples, classes: int, biased: bool, penalties: Sequence[fl
 def _head(
     kernel: NDArray[np.floating], bias: NDArray[np.floating], present: Labels, classes: int, penalty: float
 ) -> LinearHead:  # fmt: skip
-    whole = np.zeros((len(kernel), classes), np.float32)
-    offsets = np.full(classes, _NEVER, np.float32)
-    whole[:, present], offsets[present] = kernel, bias
-    return LinearHead(whole, offsets, penalty)
+    """Return a head for all classes from the kernel and bias of the classes with training images."""
+    full_kernel = np.zeros((len(kernel), classes), np.float32)
+    offsets = np.full(classes, _ABSENT_LOGIT, np.float32)
+    full_kernel[:, present], offsets[present] = kernel, bias
+    return LinearHead(full_kernel, offsets, penalty)
 
 
-def head_epoch(
+def fit_head_epoch(
     trained: keras.Model,
     validated: keras.Model,
     splits: Mapping[SplitName, Split],
@@ -185,17 +188,17 @@ def head_epoch(
     state: TrainingState,
     progress: Progress,
 ) -> Iterator[int]:
-    """Fits the head, sets that of the trained network to it, and moves the state on; yields the number of images.
+    """Run the head phase: fit the head, set it in the training model, update the state, and yield the image count.
 
-    The head learns from each training image and from its mirror image, if the recipe mirrors at all.
+    If the recipe uses horizontal flips, the head is fitted to each training image and its mirror image.
 
     Args:
-        trained: the training model; its head is set.
-        validated: the stock network, which gives the features, in float32.
-        splits: "train" and "validation", of the latter those that choose the penalty.
-        run: its recipe is followed.
-        state: of the training.
-        progress: is told of the features and of the fit.
+        trained: training model, whose head is set.
+        validated: stock network in float32, which computes the features.
+        splits: splits "train" and "validation"; the validation images choose the penalty.
+        run: run with the recipe.
+        state: state of the training, which is updated.
+        progress: callbacks.
     """
     assign(validated, named_weights(trained))
     extract = FeatureExtractor(
@@ -206,22 +209,22 @@ def head_epoch(
     )
     training, validation = splits["train"], splits["validation"]
     mirrorings = (False, True) if run.recipe.horizontal_flip else (False,)
-    with progress.on_feature_extraction(len(mirrorings) * len(training) + len(validation)) as bar:
+    with progress.on_stage("features", total=len(mirrorings) * len(training) + len(validation), unit="images") as bar:
         features = [extract(training, mirrored, bar.update) for mirrored in mirrorings]
         held_out = extract(validation, False, bar.update)
     biased = bool(head_of(trained).use_bias)
-    with progress.on_head_fit(len(PENALTIES)) as bar:
-        head = _fitted(features, held_out, splits, run, biased=biased, advance=bar.update)
+    with progress.on_stage("head", total=len(PENALTIES), unit="penalties") as bar:
+        head = _fit_on_features(features, held_out, splits, run, biased=biased, advance=bar.update)
     set_head(trained, head.kernel, head.bias)
     probabilities = head.probabilities(features[0])
-    of_truth = probabilities[np.arange(len(training)), training.labels]
+    true_class = probabilities[np.arange(len(training)), training.labels]
     state.seen = len(training)
-    state.loss_sum = float(-np.log(np.maximum(of_truth, 1e-7)).sum())
+    state.loss_sum = float(-np.log(np.maximum(true_class, 1e-7)).sum())
     state.correct = int((probabilities.argmax(axis=1) == training.labels).sum())
     yield len(training)
 
 
-def _fitted(
+def _fit_on_features(
     features: list[NDArray[np.float32]],
     held_out: NDArray[np.float32],
     splits: Mapping[SplitName, Split],
@@ -231,7 +234,7 @@ def _fitted(
     advance: Callable[[int], object],
 ) -> LinearHead:
     classes = len(run.class_names)
-    class_weights = class_weights_of(splits["train"], run)
+    class_weights = balanced_class_weights(splits["train"], run)
     if class_weights is None:
         class_weights = np.ones(classes, np.float32)
     labels = np.tile(splits["train"].labels, len(features))

@@ -1,4 +1,4 @@
-"""Muon against plain float64 arithmetic, against Keras's own SGD, and through a save and a restore."""
+"""Muon against float64 arithmetic, against Keras's SGD, and after saving and restoring its state."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from saccade.training.muon import Muon, orthogonalized
+from saccade.training.optimizers.muon import Muon, orthogonalize
 
 pytestmark = pytest.mark.backends
 
@@ -15,7 +15,7 @@ RATES: dict[str, Any] = {"bias_learning_rate": 0.05, "head_learning_rate": 0.3, 
 
 
 def newton_schulz(matrix, steps):
-    """The iteration as it is published, on the whole matrix."""
+    """Newton-Schulz iteration as published, on the whole matrix."""
     x = matrix / (np.linalg.norm(matrix) + 1e-7)
     for _ in range(steps):
         gram = x @ x.T
@@ -24,14 +24,14 @@ def newton_schulz(matrix, steps):
 
 
 def muon_step(kernel, momentum, gradient, rate):
-    """One step of a kernel; returns the kernel and its momentum."""
+    """Return a kernel and its momentum after one step."""
     momentum = 0.6 * momentum + gradient
     update = newton_schulz((gradient + 0.6 * momentum).reshape(-1, kernel.shape[-1]), 3).reshape(kernel.shape)
     return kernel * np.sqrt(kernel.shape[-1]) / np.linalg.norm(kernel) - rate * update, momentum
 
 
 def sgd_step(value, momentum, gradient, rate, decay, factor):
-    """One step of any other variable, with the decay in the gradient; returns the value and its momentum."""
+    """Return the value and the momentum of any other variable after one step, with the decay in the gradient."""
     gradient = gradient + decay / rate * value
     momentum = 0.85 * momentum + gradient
     return value - factor * rate * (gradient + 0.85 * momentum), momentum
@@ -55,7 +55,7 @@ def values_of(variables):
     return [keras.ops.convert_to_numpy(variable) for variable in variables]
 
 
-def test_every_kind_of_variable_follows_the_formulas_over_several_steps_of_a_schedule():
+def test_every_kind_of_variable_agrees_with_float64_over_several_steps_of_a_schedule():
     variables = variables_of(WIDE, TALL, (32, 10), (32,))
     optimizer = Muon(0.2, weight_decay=0.01, **RATES)
     expected = [value.astype(np.float64) for value in values_of(variables)]
@@ -76,18 +76,18 @@ def test_every_kind_of_variable_follows_the_formulas_over_several_steps_of_a_sch
 
 
 @pytest.mark.parametrize("shape", [(27, 64), (216, 32), (48, 48)])
-def test_orthogonalizing_is_the_plain_iteration_and_brings_singular_values_near_one(shape):
+def test_orthogonalization_equals_the_published_iteration_and_brings_singular_values_near_one(shape):
     matrix = np.random.default_rng(1).normal(size=shape).astype(np.float32)
     for steps in (1, 3, 5):
-        result = keras.ops.convert_to_numpy(orthogonalized(keras.ops.convert_to_tensor(matrix), steps=steps))
+        result = keras.ops.convert_to_numpy(orthogonalize(keras.ops.convert_to_tensor(matrix), steps=steps))
         np.testing.assert_allclose(result, newton_schulz(matrix.astype(np.float64), steps), atol=2e-5)
     if shape[0] != shape[1]:  # a square matrix of random numbers has singular values too near 0 for five steps
         singular = np.linalg.svd(result, compute_uv=False)
-        # The quintic maps (0, 1] to at most 1.21, and what it has brought near 1 to at least 0.68.
+        # The quintic maps (0, 1] to at most 1.21, and values near 1 to at least 0.68.
         assert 0.67 < singular.min() <= singular.max() < 1.22
 
 
-def test_without_decay_heads_and_biases_move_as_with_keras_own_sgd():
+def test_heads_and_offsets_without_decay_are_updated_as_by_kerass_sgd():
     ours, theirs = variables_of((16, 5), (16,)), variables_of((16, 5), (16,))
     muon = Muon(0.1, **RATES)
     references = [keras.optimizers.SGD(rate, momentum=0.85, nesterov=True) for rate in (0.3, 0.02)]
@@ -100,7 +100,7 @@ def test_without_decay_heads_and_biases_move_as_with_keras_own_sgd():
         np.testing.assert_allclose(value, reference, rtol=1e-5, atol=1e-6)
 
 
-def test_every_step_of_a_bias_is_as_long_as_its_rate():
+def test_the_norm_of_every_update_of_a_bias_is_its_learning_rate():
     bias = keras.Variable(np.zeros(24, np.float32), name="bias")
     optimizer, momentum, before = Muon(0.2, **RATES), np.zeros(24), np.zeros(24)
     for step, factor in enumerate((1.0, 0.5, 0.25)):
@@ -114,7 +114,7 @@ def test_every_step_of_a_bias_is_as_long_as_its_rate():
         before = after
 
 
-def test_zero_gradients_and_zero_kernels_leave_finite_numbers():
+def test_zero_gradients_and_zero_kernels_give_finite_numbers():
     variables = [*variables_of(TALL, (16, 5), (16,)), keras.Variable(np.zeros(WIDE, np.float32))]
     before = values_of(variables)
     optimizer = Muon(0.2, **RATES)
@@ -140,13 +140,13 @@ def test_a_restored_optimizer_takes_the_same_next_step():
     for variable, value in zip(second.variables, state, strict=True):
         variable.assign(value)
 
-    for optimizer, own in ((first, variables), (second, restored)):
-        apply(optimizer, gradients_for(own, 3), own)
+    for optimizer, updated in ((first, variables), (second, restored)):
+        apply(optimizer, gradients_for(updated, 3), updated)
     for value, reference in zip(values_of(restored), values_of(variables), strict=True):
         np.testing.assert_array_equal(value, reference)
 
 
-def test_it_trains_a_network_through_keras_own_fit():
+def test_muon_trains_a_network_with_kerass_fit():
     keras.utils.set_random_seed(0)
     network = keras.Sequential(
         [

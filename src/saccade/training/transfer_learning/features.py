@@ -1,4 +1,4 @@
-"""What a frozen network gives of each image, computed once and kept in the cache by the image's contents."""
+"""Features of images by a frozen network, cached by content hash."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 Features = NDArray[np.float32]
 
 _KIND = "features"
-# Images in an entry of the cache: what a training that is killed has to compute again, at most.
+# Images per cache entry; a killed training computes at most this number of images again.
 _SHARD = 1024
 _VERSION = 1
 
 
 class FeatureExtractor:
-    """Features of images by a network that stands still.
+    """Feature extraction with a frozen network.
 
     Args:
-        network: from pixels that it sees, [n, h, w, 3], to features [n, d]; what `without_head` gives.
-        fingerprint: of its weights.
-        preprocessing: how images became arrays.
-        name: of the data, for whoever looks at the cache.
+        network: network without its head, from `without_head`: pixels [n, height, width, 3] to features [n, d].
+        fingerprint: fingerprint of the weights.
+        preprocessing: preprocessing of the images.
+        name: name of the data, for listings of the cache.
     """
 
     def __init__(self, network: keras.Model, fingerprint: str, preprocessing: Preprocessing, name: str) -> None:
@@ -47,39 +47,39 @@ class FeatureExtractor:
         self._name = name
 
     def __call__(self, split: Split, mirrored: bool, advance: Callable[[int], object]) -> Features:
-        """The features of a split's images, float32 [n, d].
+        """Return the features of the images of a split, float32 [n, d].
 
         Args:
             split: the images.
-            mirrored: whether left and right are exchanged first.
-            advance: told how many images are done.
+            mirrored: whether the images are flipped horizontally first.
+            advance: function that is called with the number of images of each batch.
         """
         prefix = f"{self._key}-{'m' if mirrored else 'p'}"
-        known = _Known(disk_cache.find_entries(_KIND, prefix))
-        missing = _first_of_each(split, known)
+        cached = _CachedFeatures(disk_cache.find_entries(_KIND, prefix))
+        missing = _missing_positions(split, cached)
         advance(len(split) - len(missing))
         for start in range(0, len(missing), _SHARD):
             shard = split.subset(missing[start : start + _SHARD])
-            known.add(shard.hashes, self._computed(shard, mirrored, advance), prefix, self._name)
-        return known.of(split.hashes, int(self._network.output_shape[-1]))
+            cached.add(shard.hashes, self._compute(shard, mirrored, advance), prefix, self._name)
+        return cached.of(split.hashes, int(self._network.output_shape[-1]))
 
-    def _computed(self, shard: Split, mirrored: bool, advance: Callable[[int], object]) -> Features:
-        """Features of some images, in batches that are all of one size: so they depend on no other image."""
+    def _compute(self, shard: Split, mirrored: bool, advance: Callable[[int], object]) -> Features:
+        """Compute features in batches of one size, so that the features of an image depend on no other image."""
         height, width = shard.store.shape[1:3]
         (step, *_) = batch_slices(10**6, height, width)
-        parts = []
+        batches = []
         for start in range(0, len(shard), step.stop):
             images = shard.take(slice(start, start + step.stop))
             n = len(images)
             padded = np.concatenate([images, np.zeros((step.stop - n, *images.shape[1:]), np.uint8)])
-            seen = seen_by(self._network, padded[:, :, ::-1] if mirrored else padded)
-            parts.append(self._network.predict_on_batch(seen)[:n])
+            inputs = seen_by(self._network, padded[:, :, ::-1] if mirrored else padded)
+            batches.append(self._network.predict_on_batch(inputs)[:n])
             advance(n)
-        return np.concatenate(parts)
+        return np.concatenate(batches)
 
 
-class _Known:
-    """The features that are in the cache, by content hash."""
+class _CachedFeatures:
+    """Features in the cache, by content hash."""
 
     def __init__(self, entries: Sequence[Path]) -> None:
         self._shards: list[Features] = []
@@ -111,7 +111,7 @@ class _Known:
 
 
 def _readable(entries: Sequence[Path]) -> Iterator[tuple[tuple[str, ...], Features]]:
-    """What is in entries of the cache; a damaged one is left away, and computed again."""
+    """Yield content hashes and features of cache entries; damaged entries are removed."""
     for entry in entries:
         try:
             hashes = from_json(tuple[str, ...], (entry / "hashes.json").read_text())
@@ -123,12 +123,12 @@ def _readable(entries: Sequence[Path]) -> Iterator[tuple[tuple[str, ...], Featur
             yield hashes, features
 
 
-def _first_of_each(split: Split, known: _Known) -> NDArray[np.int64]:
-    """The positions of the images that are not known, each content once, in their order."""
+def _missing_positions(split: Split, cached: _CachedFeatures) -> NDArray[np.int64]:
+    """Return the positions of the images without cached features, the first of identical images only, in order."""
     seen: set[str] = set()
     positions = []
     for position, content in enumerate(split.hashes):
-        if content not in known and content not in seen:
+        if content not in cached and content not in seen:
             seen.add(content)
             positions.append(position)
     return np.array(positions, np.int64)

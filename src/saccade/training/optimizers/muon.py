@@ -1,4 +1,4 @@
-"""Muon on convolutions, Nesterov SGD on everything else: the optimizer of the recipe `fast`."""
+"""Muon for convolution kernels, Nesterov SGD for all other variables: the optimizer of the recipe `fast`."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from typing import Any
 import keras
 from keras import ops
 
-# The quintic of Jordan et al. (2024): steep at zero, and near 1 on most of (0, 1].
+# Coefficients of the quintic polynomial of Jordan et al. (2024): steep at 0, and near 1 on most of (0, 1].
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 _STEPS = 3
 _SMALLEST_NORM = 1e-7
 
 
 class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]
-    """Orthogonalised momentum for 4-D kernels and for biases, SGD with Nesterov momentum for all other variables.
+    """Orthogonalized momentum for 4-D kernels and for biases, SGD with Nesterov momentum for all other variables.
 
-    A convolution kernel [height, width, in, out] counts as a matrix of height * width * in rows. In each step it is
-    first brought to the Frobenius norm sqrt(out), as airbench does: a batch normalization must follow it, so that its
-    scale is free. Then the Nesterov momentum of its gradient, with all singular values brought near 1, is subtracted,
-    multiplied by the learning rate.
+    A convolution kernel [height, width, in, out] is treated as a matrix of height * width * in rows. Each step first
+    scales the kernel to the Frobenius norm sqrt(out), as airbench does; the convolution must be followed by batch
+    normalization, which makes the output independent of this scale. Then the step subtracts the Nesterov momentum of
+    the gradient, with all singular values brought near 1, times the learning rate.
 
-    A bias, a 1-D variable of that name, counts as a matrix of one row, whose only singular value is its length: each
-    step is as long as its learning rate. Unlike an offset after a normalization, a bias before one has no scale that
-    its gradient could keep to: with a plain gradient, small batches drove it to millions.
+    A bias, a 1-D variable of that name, is treated as a matrix of one row, whose only singular value is its norm: the
+    norm of each update equals the learning rate of biases. Unlike the scale of an offset after batch normalization, the
+    scale of a bias before it is not limited by the gradient: with plain SGD, small batches drove biases to millions.
 
     Sources: Keller Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024,
     kellerjordan.github.io/posts/muon); Keller Jordan, airbench (2024, github.com/KellerJordan/cifar10-airbench).
 
     Args:
-        learning_rate: of the convolution kernels, greater than 0. A schedule sets the attribute of this name; the
-            other rates and the decay follow it in proportion.
-        bias_learning_rate: of biases: the length of a step.
-        head_learning_rate: of 2-D kernels.
-        offset_learning_rate: of all other variables.
-        weight_decay: what a step takes off the variables that follow SGD, as a part of them. It stands beside the
-            gradient in the momentum, so that over many steps it counts 1 / (1 - other_momentum) times.
-        momentum: of the convolution kernels.
-        other_momentum: of all other variables, biases among them.
+        learning_rate: learning rate of the convolution kernels, greater than 0. A schedule sets the attribute of this
+            name; the other rates and the weight decay change in proportion.
+        bias_learning_rate: norm of an update of a bias.
+        head_learning_rate: learning rate of 2-D kernels.
+        offset_learning_rate: learning rate of all other variables.
+        weight_decay: fraction that a step subtracts from each variable that SGD updates. The decay is added to the
+            gradient before the momentum, so its effect over many steps is 1 / (1 - other_momentum) times as large.
+        momentum: momentum of the convolution kernels.
+        other_momentum: momentum of all other variables, including biases.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]
         other_momentum: float = 0.85,
         **kwargs: Any,
     ) -> None:
-        # Keras's own weight decay would be applied to the kernels as well.
+        # Keras's own weight decay would apply to the convolution kernels as well.
         super().__init__(learning_rate=learning_rate, **kwargs)
         self._settings: dict[str, Any] = {
             "learning_rate": learning_rate,
@@ -66,12 +66,12 @@ class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]
         }
 
     def build(self, variables: list[keras.Variable]) -> None:
-        """Makes one momentum for each variable, of its shape, float32, zero."""
+        """Create one momentum for each variable, of the same shape, float32, initialized to 0."""
         if self.built:
             return
         super().build(variables)
         self._momentums = self.add_optimizer_variables(variables, "momentum")
-        # Here, because a step gets the backend's variables, which have other names.
+        # Collected here, because `update_step` gets the backend's variables, whose names differ.
         self._biases = {
             self._get_variable_index(variable)
             for variable in variables
@@ -79,7 +79,7 @@ class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]
         }
 
     def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
-        """Changes a variable, and its momentum, by one step."""
+        """Update a variable and its momentum by one step."""
         gradient = ops.cast(gradient, variable.dtype)
         learning_rate = ops.cast(learning_rate, variable.dtype)
         index = self._get_variable_index(variable)
@@ -97,7 +97,7 @@ class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]
     ) -> None:
         direction = self._nesterov(gradient, momentum, "momentum")
         matrix = ops.reshape(direction, (-1, kernel.shape[-1]))
-        update = ops.reshape(orthogonalized(matrix, steps=_STEPS), kernel.shape)
+        update = ops.reshape(orthogonalize(matrix, steps=_STEPS), kernel.shape)
         scale = math.sqrt(kernel.shape[-1]) / (_norm(kernel) + _SMALLEST_NORM)
         self.assign(kernel, scale * kernel - learning_rate * update)
 
@@ -108,33 +108,33 @@ class Muon(keras.optimizers.Optimizer):  # type: ignore[misc]
 
     def _update_other(self, gradient: Any, variable: keras.Variable, momentum: keras.Variable, factor: Any) -> None:
         kind = "head_learning_rate" if len(variable.shape) == 2 else "offset_learning_rate"
-        # The momentum holds the gradient times the rate: the decay then needs no division by a rate that may be 0.
+        # The momentum accumulates gradient times rate, so that the decay is not divided by a rate that may be 0.
         change = self._settings[kind] * gradient + self._settings["weight_decay"] * variable
         self.assign_sub(variable, factor * self._nesterov(change, momentum, "other_momentum"))
 
     def _nesterov(self, change: Any, momentum: keras.Variable, kind: str) -> Any:
-        """Takes a change into a momentum; returns Nesterov's direction."""
+        """Add a change to a momentum, and return the Nesterov direction."""
         self.assign(momentum, self._settings[kind] * momentum + change)
         return change + self._settings[kind] * momentum
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
+        """Return the constructor's arguments."""
         return {"name": self.name, **self._settings}
 
 
-def orthogonalized(matrix: Any, *, steps: int) -> Any:
-    """The matrix with its singular values brought near 1 (0.68 to 1.21 after enough steps), its vectors kept.
+def orthogonalize(matrix: Any, *, steps: int) -> Any:
+    """Orthogonalize a matrix approximately: bring its singular values near 1 and keep its singular vectors.
 
     The quintic Newton-Schulz iteration of Jordan et al. (2024), after Bernstein & Newhouse, "Old Optimizer, New Norm:
-    An Anthology" (2024). Each step multiplies X by a polynomial P of S = X'X (or XX', whichever is smaller), and turns
-    S into PSP; so all P are found from S alone, and X takes part in two products rather than in two per step.
+    An Anthology" (2024). Each step multiplies X by a polynomial P of the Gram matrix S = X'X (or XX', if smaller) and
+    replaces S by PSP. All P depend on S alone, so X itself enters two products in total, instead of two per step.
 
     Args:
-        matrix: float32 [rows, columns]. Zeros stay zeros.
-        steps: how many; each multiplies small singular values by 3.4.
+        matrix: matrix, float32 [rows, columns]; a zero matrix stays zero.
+        steps: number of iterations; each multiplies small singular values by 3.4.
 
     Returns:
-        float32 [rows, columns].
+        Matrix, float32 [rows, columns], with singular values from 0.68 to 1.21 after enough steps.
     """
     rows, columns = matrix.shape
     matrix = matrix / (_norm(matrix) + _SMALLEST_NORM)
@@ -150,5 +150,5 @@ def orthogonalized(matrix: Any, *, steps: int) -> Any:
 
 
 def _norm(array: Any) -> Any:
-    """The Frobenius norm."""
+    """Return the Frobenius norm."""
     return ops.sqrt(ops.sum(ops.square(array)))

@@ -1,0 +1,1 @@
+"""Optimizers of the training step."""
