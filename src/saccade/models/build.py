@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saccade.errors import TrainingError
-from saccade.models import accurate, classic, fast, folder, quick, scheduled
-from saccade.models.backbones import BACKBONES, Backbone
 from saccade.models.head import head_of
+from saccade.models.networks import accurate, classic, fast, folder, quick, scheduled
+from saccade.models.networks.backbones import BACKBONES, Backbone
 from saccade.models.test_time_augmentation import with_tta
 from saccade.recipes import Recipe
 

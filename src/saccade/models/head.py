@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.models.batchnorm_folding import fold_normalization
+from saccade.models.batchnorm_folding.fold import fold_normalization
 from saccade.models.layer_outputs import layer_outputs, network_within
 
 

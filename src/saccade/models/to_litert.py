@@ -27,7 +27,7 @@ def to_litert(model: keras.Model, weights: Weights, examples: NDArray[np.uint8])
     import keras
     import tensorflow as tf
 
-    from saccade.models.split_float16_conv import with_precise_first_layer
+    from saccade.models.layers.split_float16_conv import with_precise_first_layer
 
     if weights == "float16":
         model = with_precise_first_layer(model)

@@ -6,10 +6,10 @@ from typing import Any
 
 import keras
 
-from saccade.models.dropout import SixteenBitDropout
-from saccade.models.fused_normalization import FusedBatchNormalization
-from saccade.models.fused_silu import FusedSilu
-from saccade.models.narrow_convolution import NarrowConv2D
+from saccade.models.layers.dropout import SixteenBitDropout
+from saccade.models.layers.fused_normalization import FusedBatchNormalization
+from saccade.models.layers.fused_silu import FusedSilu
+from saccade.models.layers.narrow_convolution import NarrowConv2D
 from saccade.recipes import ComputeDtype
 
 # The same mathematics and the same variables, faster.

@@ -12,7 +12,7 @@ from saccade.augmentation.rng import first_look
 from saccade.data.dataset import Split, SplitName
 from saccade.errors import SaccadeError
 from saccade.models.batched_inference import forward
-from saccade.models.batchnorm_folding import fold_normalization
+from saccade.models.batchnorm_folding.fold import fold_normalization
 from saccade.models.build import build_probability_model
 from saccade.models.ood import EarlyStatistics, OodScore
 from saccade.models.temperature_scaling import divide_logits

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from saccade.augmentation.rng import make_rng
 from saccade.data.dataset import Split, SplitName
@@ -60,9 +61,7 @@ class LinearHead:
 
     def probabilities(self, features: Features) -> NDArray[np.float64]:
         """Class probabilities, float64 [n, classes], of features [n, d]."""
-        logits = features.astype(np.float64) @ self.kernel + self.bias
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+        return np.asarray(softmax(features.astype(np.float64) @ self.kernel + self.bias, axis=1))
 
 
 @dataclass(frozen=True)

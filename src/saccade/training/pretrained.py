@@ -179,7 +179,7 @@ def _settings(preprocessing: Preprocessing, final_scale: float, tta_views: int) 
 
 
 def _of_backbone(name: NetworkName, file: Path | None) -> PretrainedModel:
-    from saccade.models.backbones import BACKBONES
+    from saccade.models.networks.backbones import BACKBONES
     from saccade.models.weights import named_weights
 
     if file is not None and not file.is_file():

@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 from keras import layers
 
-from saccade.models.batchnorm_folding import fold_normalization
+from saccade.models.batchnorm_folding.fold import fold_normalization
 from saccade.models.build import build_probability_model
 from saccade.models.onnx.to_onnx import to_onnx
 from saccade.models.temperature_scaling import divide_logits

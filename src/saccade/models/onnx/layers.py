@@ -11,7 +11,7 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
-from saccade.models.batchnorm_folding_graph import Affine
+from saccade.models.batchnorm_folding.folded_graph import Affine
 from saccade.models.onnx.graph import OnnxGraph
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import keras
 
-from saccade.models.batchnorm_folding import calls_in_order
+from saccade.models.keras_graph import calls_in_order
 from saccade.models.onnx.graph import OnnxGraph
 from saccade.models.onnx.layers import rule_of
 

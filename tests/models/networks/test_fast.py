@@ -1,7 +1,7 @@
 import numpy as np
 
-from saccade.models import fast
 from saccade.models.build import build_network, build_network_of_any_size, initialize, learning_variables
+from saccade.models.networks import fast
 from saccade.models.weights import assign, named_weights
 from saccade.recipes import get_recipe
 

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from saccade.models.batchnorm_folding import calls_in_order
+from saccade.models.keras_graph import calls_in_order
 
 # MobileNetV3 writes the hard sigmoid as three operations: relu6(x + 3) / 6.
 _HARD_SIGMOID_SHIFT, _HARD_SIGMOID_SCALE = 3.0, 1 / 6

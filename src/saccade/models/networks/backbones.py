@@ -15,7 +15,7 @@ import keras
 from keras import layers
 
 from saccade.errors import TrainingError
-from saccade.models.flatten_backbone import flattened
+from saccade.models.networks.flatten_backbone import flattened
 from saccade.recipes import BackboneName
 
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from keras import layers
 
-from saccade.models.batchnorm_folding import fold_normalization
+from saccade.models.batchnorm_folding.fold import fold_normalization
 from saccade.models.build import build_probability_model
-from saccade.models.split_float16_conv import TwofoldConv2D, with_precise_first_layer
+from saccade.models.layers.split_float16_conv import TwofoldConv2D, with_precise_first_layer
 from saccade.recipes import get_recipe
 
 IMAGES = np.random.default_rng(0).integers(100, 140, (8, 16, 16, 3)).astype(np.float32)

@@ -26,7 +26,8 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
-from saccade.models.batchnorm_folding_graph import FoldedGraph, Value
+from saccade.models.batchnorm_folding.folded_graph import FoldedGraph, Value
+from saccade.models.keras_graph import calls_in_order, is_functional
 
 
 def fold_normalization(model: keras.Model) -> keras.Model:
@@ -40,7 +41,7 @@ def fold_normalization(model: keras.Model) -> keras.Model:
         model change, and training it makes no sense. A model that is neither functional nor sequential is given back
         itself.
     """
-    if not isinstance(model, keras.Sequential) and not hasattr(model, "_nodes_by_depth"):
+    if not isinstance(model, keras.Sequential) and not is_functional(model):
         return model
     graph = FoldedGraph()
     inputs = [
@@ -74,15 +75,6 @@ def refold(folded: keras.Model, model: keras.Model) -> keras.Model:
         return again
     folded.set_weights(again.get_weights())
     return folded
-
-
-def calls_in_order(model: keras.Model) -> list[Any]:
-    """The calls of layers and operations that a functional model consists of, each after those that it needs.
-
-    Each has an `operation`, its `arguments`, the `input_tensors` among them, and `outputs`.
-    """
-    by_depth = sorted(model._nodes_by_depth.items(), reverse=True)
-    return [node for _, depth in by_depth for node in depth if not node.is_input]
 
 
 def _run(graph: FoldedGraph, model: keras.Model, inputs: Sequence[Value]) -> list[Value]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from saccade.models.fast import (
+from saccade.models.networks.fast import (
     ANY_SIZE,
     EARLY_LAYERS,
     MINIMUM_SIZE,

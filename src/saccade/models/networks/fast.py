@@ -11,7 +11,7 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
-from saccade.models.whitening import whitening_filters
+from saccade.models.networks.whitening import whitening_filters
 
 MINIMUM_SIZE = 12
 ANY_SIZE = True
