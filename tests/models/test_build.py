@@ -53,7 +53,7 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_the_callers_random_numb
 
 
 def test_images_too_small_are_refused_with_the_least_size():
-    with pytest.raises(TrainingError, match="can't take images of 16x16") as caught:
+    with pytest.raises(TrainingError, match="can't process images of 16x16") as caught:
         build_network(get_recipe("scheduled"), height=16, width=16, classes=10)
     assert caught.value.expected == "at least 18 pixels on each side"
     build_network(get_recipe("scheduled"), height=18, width=18, classes=10)

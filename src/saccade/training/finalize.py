@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.augmentation.rng import first_look
+from saccade.augmentation.rng import training_subset
 from saccade.data.dataset import Split, SplitName
 from saccade.errors import SaccadeError
 from saccade.models.batched_inference import forward
@@ -124,7 +124,7 @@ def _cross_fitted(
 def _fit_ood_score(run: Run, model: keras.Model, training: Split, validation: Split) -> None:
     """Learns what is familiar from some of the training images, and ranks it among the validation images."""
     statistics = EarlyStatistics(model)
-    some = training.subset(first_look(len(training), seed=run.recipe.seed))
+    some = training.subset(training_subset(len(training), seed=run.recipe.seed))
     confidences = run.predictions(VALIDATION_PREDICTIONS).probabilities.max(axis=1)
     ood_score = OodScore.fit(
         statistics(some.take, len(some)), statistics(validation.take, len(validation)), confidences

@@ -16,7 +16,7 @@ from scipy.special import softmax
 
 from saccade.augmentation.rng import make_rng
 from saccade.data.dataset import Split, SplitName
-from saccade.models.head import head_of, of_the_body, set_head, without_head
+from saccade.models.head import body_weights, head_of, set_head, without_head
 from saccade.models.weights import assign, named_weights
 from saccade.runs.run import Run
 from saccade.runs.training_state import TrainingState
@@ -199,7 +199,7 @@ def head_epoch(
     assign(validated, named_weights(trained))
     extract = FeatureExtractor(
         without_head(validated),
-        weights_fingerprint(run.recipe.network, of_the_body(validated, named_weights(validated))),
+        weights_fingerprint(run.recipe.network, body_weights(validated, named_weights(validated))),
         run.preprocessing,
         run.data_name,
     )

@@ -111,10 +111,10 @@ class PretrainedWeights:
         Raises:
             TrainingError: they are not those of this network.
         """
-        from saccade.models.head import of_the_body
+        from saccade.models.head import body_weights
         from saccade.models.weights import named_weights
 
-        body, wanted = of_the_body(network, self.weights), of_the_body(network, named_weights(network))
+        body, wanted = body_weights(network, self.weights), body_weights(network, named_weights(network))
         odd = sorted(
             name
             for name in body.keys() | wanted.keys()

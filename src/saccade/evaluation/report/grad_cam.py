@@ -15,7 +15,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from PIL import Image
 
-from saccade.models.layer_outputs import layer_outputs, network_within, seen_by
+from saccade.models.layer_outputs import inner_network, layer_outputs, resize_to_network
 
 # A map of fewer places than this on a side says too little about where; a deeper layer says more about what.
 _LEAST_SIDE = 6
@@ -48,7 +48,7 @@ class GradCam:
         Args:
             model: as `build_probability_model` makes it.
         """
-        network = network_within(model)
+        network = inner_network(model)
         pixels, *passed = layer_outputs(network)
         maps = [output for _, _, output in passed if len(output.shape) == 4]
         fine = [output for output in maps if min(output.shape[1:3]) >= _LEAST_SIDE]
@@ -72,7 +72,7 @@ class GradCam:
         """
         kernel, bias = self.head
         with tf.GradientTape() as tape:
-            activations, features = self.explained(seen_by(self.network, images), training=False)
+            activations, features = self.explained(resize_to_network(self.network, images), training=False)
             # Not the probability: where that is nearly 1, its gradient is nearly 0.
             scores = tf.gather(features @ kernel + bias, classes, batch_dims=1)
         gradients = tape.gradient(scores, activations)
