@@ -72,7 +72,7 @@ def read_options() -> argparse.Namespace:
         "--tutorial-epoch", type=float, metavar="SECONDS", help="of an epoch of the tutorial's script"
     )
     parser.add_argument("--draw", nargs="+", metavar="RUN", help="only draw these runs")
-    parser.add_argument("--drawing", type=Path, default=PLOT, metavar="PNG", help="where to draw the curves")
+    parser.add_argument("--plot", type=Path, default=PLOT, metavar="PNG", help="where to draw the curves")
     add_results_option(parser)
     options = parser.parse_args()
     if not options.draw and not (options.data and options.recipe):

@@ -128,7 +128,7 @@ def run_copy(tiny_run, tmp_path):
 @pytest.fixture(scope="module")
 def narrow_fast():
     """The network of `fast` with few channels: what is done with it is the same, in a fifth of the time."""
-    from saccade.models import fast
+    from saccade.models.networks import fast
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fast, "CHANNELS", (16, 16, 32))

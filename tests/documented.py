@@ -19,7 +19,7 @@ PLACEHOLDERS = {"NAME": "quick", "N": "2", "COMMAND": "explore"}
 
 def not_run(words: Sequence[str]) -> str:
     """Why a command line is parsed, not run; empty where it is run."""
-    from saccade.models.backbones import BACKBONES
+    from saccade.models.networks.backbones import BACKBONES
 
     if any(word in BACKBONES for word in words) and "--weights" not in words:
         return "Keras downloads the weights of a network of keras.applications"

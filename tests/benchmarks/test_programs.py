@@ -19,14 +19,14 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 def test_a_wrong_run_is_reported_without_a_traceback(tmp_path):
-    done = run("time_to_accuracy", "--draw", tmp_path, "--drawing", tmp_path / "curves.png")
+    done = run("time_to_accuracy", "--draw", tmp_path, "--plot", tmp_path / "curves.png")
     assert done.returncode == 1
     assert "is not a run" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_curves_are_drawn(tiny_run, tmp_path):
-    done = run("time_to_accuracy", "--draw", tiny_run.path, "--drawing", tmp_path / "curves.png")
+    done = run("time_to_accuracy", "--draw", tiny_run.path, "--plot", tmp_path / "curves.png")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
@@ -44,6 +44,19 @@ def test_every_epoch_of_the_tutorial_sees_all_whole_batches(tmp_path):
     assert [(epoch["phase"], epoch["epoch"]) for epoch in epochs] == [("plain", 1), ("augmented", 1), ("augmented", 2)]
     assert all(epoch["seconds"] > 0 and 0 <= epoch["validation_accuracy"] <= 1 for epoch in epochs)
     assert "ran out of data" not in done.stderr
+
+
+def test_keras_still_makes_its_pipelines_where_the_script_switches_autotuning_off(monkeypatch):
+    """The script replaces a private method of Keras."""
+    from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
+    from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
+
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    for adapter in (ArrayDataAdapter, PyDatasetAdapter):
+        monkeypatch.setattr(adapter, "get_tf_dataset", adapter.get_tf_dataset)  # puts it back afterward
+    importlib.import_module("tutorial_script").switch_autotuning_off()
+    pipeline = ArrayDataAdapter(np.zeros((4, 2), np.float32), batch_size=2).get_tf_dataset()
+    assert pipeline.options().autotune.enabled is False
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

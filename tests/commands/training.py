@@ -130,7 +130,7 @@ def _put_the_stopped_run_elsewhere(folder: Path) -> None:
 
 def _make_weights(folder: Path) -> None:
     """A file such as Keras's own save_weights() writes, of a network without a head; untrained."""
-    from saccade.models.backbones import BACKBONES
+    from saccade.models.networks.backbones import BACKBONES
 
     BACKBONES["MobileNetV3Small"]._from_keras(32, 32, None).save_weights(folder / "mobile.weights.h5")
 

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from saccade.models.batched_inference import forward
+from saccade.models.batched_inference import batch_slices, forward
 
 
 def test_predictions_come_in_the_order_of_the_images_and_progress_adds_up():
@@ -14,3 +14,10 @@ def test_predictions_come_in_the_order_of_the_images_and_progress_adds_up():
     assert outputs.dtype == np.float32
     np.testing.assert_array_equal(outputs, images.max(axis=(1, 2)))
     assert sum(counts) == 301
+
+
+def test_batches_cover_every_image_once_and_shrink_for_large_ones():
+    for n, height in ((0, 32), (1, 32), (250, 32), (1001, 32), (37, 224)):
+        slices = batch_slices(n, height, height)
+        assert [i for one in slices for i in range(one.start, one.stop)] == list(range(n))
+    assert batch_slices(1000, 224, 224)[0].stop < batch_slices(1000, 32, 32)[0].stop

@@ -13,7 +13,7 @@ from saccade.cli.main import cli
 from saccade.errors import RunError
 from saccade.inference.predictor import Predictor
 from saccade.models.build import build_probability_model
-from saccade.models.ood import EarlyStatistics, OodScore, squared_distances, whitened
+from saccade.models.ood import EarlyStatistics, OodScore, fit_whitening, squared_mahalanobis
 from saccade.recipes import REGISTRY, get_recipe
 
 
@@ -26,10 +26,10 @@ def test_distances_are_those_of_scipy():
     from scipy.spatial.distance import mahalanobis
 
     statistics = drawn(5000, seed=0)
-    mean, whitening = whitened(statistics)
+    mean, whitening = fit_whitening(statistics)
     inverse = np.linalg.inv(np.cov(statistics.T, bias=True) + 0.01 * np.trace(np.cov(statistics.T)) / 4 * np.eye(4))
     expected = [mahalanobis(row, statistics.mean(axis=0), inverse) ** 2 for row in statistics[:20]]
-    np.testing.assert_allclose(squared_distances(statistics[:20], mean, whitening), expected, rtol=1e-2)
+    np.testing.assert_allclose(squared_mahalanobis(statistics[:20], mean, whitening), expected, rtol=1e-2)
 
 
 def fitted(seed, n=3000):
@@ -46,7 +46,7 @@ def test_of_the_validation_images_no_more_seem_ood_than_the_number_says(n):
     """They have the ranks from 2 to n + 1, of n + 1; those that are equally surprising have the highest of theirs."""
     for seed in range(5):
         ood_score, validation, _ = fitted(seed, n)
-        found = np.sort(ood_score.of(*validation)) * (n + 1)
+        found = np.sort(ood_score.scores(*validation)) * (n + 1)
         np.testing.assert_allclose(found, found.round())
         assert (found.round() >= np.arange(2, n + 2)).all()
         assert found.round().max() == n + 1
@@ -58,9 +58,9 @@ def test_of_images_like_the_training_data_one_in_twenty_seem_ood():
     found = []
     for seed in range(10):
         ood_score, _, (statistics, confidences) = fitted(seed)
-        found.append((ood_score.of(statistics, confidences)[:, None] < parts).mean(axis=0))
-        assert (ood_score.of(statistics + 30, confidences) < 0.05).all()
-        assert (ood_score.of(statistics, np.full_like(confidences, 0.3)) < 0.05).all()
+        found.append((ood_score.scores(statistics, confidences)[:, None] < parts).mean(axis=0))
+        assert (ood_score.scores(statistics + 30, confidences) < 0.05).all()
+        assert (ood_score.scores(statistics, np.full_like(confidences, 0.3)) < 0.05).all()
     np.testing.assert_allclose(np.mean(found, axis=0), parts, atol=0.018)
 
 
@@ -109,7 +109,7 @@ def test_predict_reports_what_is_unlike_the_training_images(tiny_run, strange):
     images = strange_images()
     statistics = EarlyStatistics(predictor.model)(images.__getitem__, len(images))
     # 18 times to 1,000 times as far, with networks of two recipes, with AVX2 and with AVX-512.
-    assert squared_distances(statistics, known["mean"], known["whitening"]).min() > 3 * known["distances"].max()
+    assert squared_mahalanobis(statistics, known["mean"], known["whitening"]).min() > 3 * known["distances"].max()
     n = tiny_run.calibration().num_images
     as_surprising = (known["surprises"] >= np.log(n + 1) - 1e-5).sum()
     scores = [one.ood_score or 0 for one in saccade.predict(tiny_run, str(strange), ood=True)]

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from saccade.models.backbones import BACKBONES
 from saccade.models.build import FAMILIES
-from saccade.models.fused_normalization import FusedBatchNormalization
+from saccade.models.layers.fused_normalization import FusedBatchNormalization
+from saccade.models.networks.backbones import BACKBONES
 from saccade.models.training_model import make_training_model
 from saccade.models.weights import assign, named_weights
 from saccade.recipes import ComputeDtype

@@ -12,8 +12,8 @@ import saccade
 from saccade.errors import RecipeError, RunError, TrainingError
 from saccade.inference.onnx_model import light_model
 from saccade.inference.predictor import Predictor
-from saccade.models.backbones import BACKBONES
 from saccade.models.head import without_head
+from saccade.models.networks.backbones import BACKBONES
 from saccade.training.progress import Progress
 from saccade.training.transfer_learning.pretrained import PretrainedModel
 

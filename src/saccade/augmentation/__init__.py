@@ -1,1 +1,1 @@
-"""The order of samples, their augmentation, and batches: pure functions of (seed, epoch, sample index)."""
+"""Order of samples, augmentation and batches: pure functions of (seed, epoch, sample index)."""

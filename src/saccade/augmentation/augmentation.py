@@ -1,4 +1,4 @@
-"""Random shifts, flips and rotations: drawn on the host per sample; `moved_images` applies them in the graph."""
+"""Random shifts, flips and rotations, sampled on the host; the layer `AffineResize` applies them in the graph."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ from saccade.recipes import Recipe
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far images may be moved.
+    """Ranges of the augmentation.
 
     Attributes:
-        translate: largest shift, as a part of the width and of the height.
+        translate: maximum shift, as a fraction of the width and of the height.
         horizontal_flip: whether each image is mirrored left to right in every other epoch.
-        rotation: largest rotation about the center, in degrees.
-        integer_translate: whether shifts are whole pixels and edges are reflected; else shifts are real numbers and
-        edges
-            are repeated.
+        rotation: maximum rotation about the center, in degrees.
+        integer_translate: whether shifts are whole pixels and edges are reflected; otherwise shifts are real numbers
+            and edges are repeated.
     """
 
     translate: float
@@ -31,7 +30,7 @@ class Augmentation:
 
     @classmethod
     def of(cls, recipe: Recipe) -> Augmentation:
-        """The augmentation that a recipe asks for."""
+        """Return the augmentation of a recipe."""
         return cls(
             translate=recipe.translate,
             horizontal_flip=recipe.horizontal_flip,
@@ -42,13 +41,13 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class AugmentationParameters:
-    """How each image of an epoch is moved: mirrored, then rotated, then shifted. All arrays have shape [n].
+    """Augmentation parameters of the images of an epoch: each image is mirrored, then rotated, then shifted.
 
     Attributes:
-        down: float64, shift of the content in pixels, positive toward the bottom.
-        right: float64, shift of the content in pixels, positive toward the right.
-        mirrored: bool, left and right exchanged.
-        degrees: float64, rotation about the center, positive counterclockwise as seen.
+        down: shifts of the content toward the bottom, float64 [n], in pixels.
+        right: shifts of the content toward the right, float64 [n], in pixels.
+        mirrored: horizontal flips, bool [n].
+        degrees: counterclockwise rotations about the center, float64 [n], in degrees.
     """
 
     down: NDArray[np.float64]
@@ -57,27 +56,27 @@ class AugmentationParameters:
     degrees: NDArray[np.float64]
 
     def as_array(self) -> NDArray[np.float32]:
-        """The moves as the graph gets them, float32 [n, 4]: down, right, mirrored (0 or 1), degrees."""
+        """Return the parameters as input of the graph, float32 [n, 4]: down, right, mirrored (0 or 1), degrees."""
         return np.stack([self.down, self.right, self.mirrored, self.degrees], axis=1).astype(np.float32)
 
 
 def sample_augmentation(
     augmentation: Augmentation, n: int, size: tuple[int, int], *, seed: int, epoch: int
 ) -> AugmentationParameters:
-    """Draws a move for each of n samples; sample i's does not depend on n.
+    """Sample augmentation parameters for each of n samples; the parameters of sample i do not depend on n.
 
-    Shifts and rotations are uniform within their ranges. Flips alternate: half of the samples are mirrored in the
-    first epoch and then in every other, the rest in the epochs between (Jordan 2024, "94% on CIFAR-10 in 3.29 Seconds
-    on a Single GPU", arXiv:2404.00498).
+    Shifts and rotations are uniform within their ranges. Flips alternate: a random half of the samples is mirrored in
+    epochs 0, 2, 4, ..., the other half in epochs 1, 3, 5, ... (Jordan 2024, "94% on CIFAR-10 in 3.29 Seconds on a
+    Single GPU", arXiv:2404.00498).
 
     Args:
-        augmentation: the ranges.
+        augmentation: ranges of the parameters.
         n: number of samples.
         size: height and width of the images, in pixels.
-        seed: of the training.
-        epoch: counted from 0.
+        seed: seed of the training.
+        epoch: epoch, counted from 0.
     """
-    # One row of three numbers per sample: row i is the same whatever n is.
+    # One row of three numbers per sample: row i does not depend on n.
     uniform = make_rng(seed, epoch, "augmentation").random((n, 3))
     mirrored_first = make_rng(seed, 0, "first flips").random(n) < 0.5
     return AugmentationParameters(
@@ -89,9 +88,9 @@ def sample_augmentation(
 
 
 def _shifts(uniform: NDArray[np.float64], augmentation: Augmentation, side: int) -> NDArray[np.float64]:
-    """Shifts along a side of so many pixels, from numbers uniform in [0, 1)."""
-    largest = augmentation.translate * side
+    """Return shifts along a side of `side` pixels, from uniform numbers in [0, 1)."""
+    max_shift = augmentation.translate * side
     if not augmentation.integer_translate:
-        return (uniform * 2 - 1) * largest
-    whole = round(largest)
-    return np.floor(uniform * (2 * whole + 1)) - whole
+        return (uniform * 2 - 1) * max_shift
+    max_pixels = round(max_shift)
+    return np.floor(uniform * (2 * max_pixels + 1)) - max_pixels

@@ -1,4 +1,4 @@
-"""The batches of an epoch, from a split: what the training loop draws on."""
+"""Training batches of an epoch."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from saccade.data.dataset import Split
 
 @dataclass(frozen=True)
 class Batch:
-    """What one training step sees.
+    """Data of one training step.
 
     Attributes:
-        images: uint8 [n, height, width, 3].
-        labels: int64 [n].
-        parameters: float32 [n, 4], how to move each image (`Moves.parameters`); None in an epoch without augmentation.
+        images: images, uint8 [n, height, width, 3].
+        labels: class indices, int64 [n].
+        parameters: augmentation parameters, float32 [n, 4] (`AugmentationParameters.as_array`); None in an epoch
+            without augmentation.
     """
 
     images: NDArray[np.uint8]
@@ -37,15 +38,15 @@ def epoch_batches(
     augmentation: Augmentation | None,
     seen: int = 0,
 ) -> Iterator[Batch]:
-    """The batches of one epoch: every sample once, in an order and moved in a way given by (seed, epoch, sample index).
+    """Yield the batches of one epoch: each sample once, order and augmentation by (seed, epoch, sample index).
 
     Args:
-        split: the training images.
-        batch_size: images in a batch; the last batch holds what is left.
-        seed: of the training.
-        epoch: counted from 0.
-        augmentation: the ranges of the moves, or None.
-        seen: samples that are left away at the beginning: those of batches that were done before.
+        split: training split.
+        batch_size: number of images in a batch; the last batch has the remaining images.
+        seed: seed of the training.
+        epoch: epoch, counted from 0.
+        augmentation: ranges of the augmentation; None: no augmentation.
+        seen: number of samples to skip, because earlier batches of the epoch had them.
     """
     order = sample_order(len(split), seed=seed, epoch=epoch)
     parameters = None

@@ -1,4 +1,4 @@
-"""The order of samples in an epoch: a pure function of (seed, epoch)."""
+"""Random number generators by (seed, epoch, stream), and the order of samples in an epoch."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-_FIRST_LOOK = 5000
+_SUBSET_SIZE = 5000
 
-# Each use of random numbers has a stream of its own, so that adding one does not change another.
+# Each use of random numbers has its own stream: a new use does not change the numbers of another one.
 Stream = Literal[
     "order",
     "augmentation",
@@ -37,25 +37,25 @@ _STREAMS: dict[Stream, int] = {
 
 
 def make_rng(seed: int, epoch: int, stream: Stream) -> np.random.Generator:
-    """A generator of its own for each seed, epoch and stream (Philox, Salmon et al. 2011: counter-based).
+    """Return the random number generator of a seed, epoch and stream (counter-based Philox, Salmon et al. 2011).
 
     Args:
-        seed: of the training, 0 to 2**32 - 1.
-        epoch: counted from 0.
-        stream: what the numbers are for.
+        seed: seed of the training, 0 to 2**32 - 1.
+        epoch: epoch, counted from 0.
+        stream: use of the numbers.
     """
     return np.random.Generator(np.random.Philox(key=np.array([(_STREAMS[stream] << 32) | seed, epoch], np.uint64)))
 
 
 def sample_order(n: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
-    """The order in which an epoch visits its n samples: a permutation, int64 [n]."""
+    """Return the order of the n samples of an epoch: a permutation, int64 [n]."""
     return make_rng(seed, epoch, "order").permutation(n).astype(np.int64)
 
 
-def first_look(n: int, *, seed: int) -> NDArray[np.int64]:
-    """Which of n training images a network looks at to set itself up, and what is familiar is learned from.
+def training_subset(n: int, *, seed: int) -> NDArray[np.int64]:
+    """Sample the training images from which weights are initialized and the OOD score is fitted.
 
     Returns:
-        Positions of up to 5,000, drawn by the seed, ascending.
+        Indices of up to 5,000 of n training images, ascending, int64.
     """
-    return np.sort(make_rng(seed, 0, "first look").permutation(n)[:_FIRST_LOOK]).astype(np.int64)
+    return np.sort(make_rng(seed, 0, "first look").permutation(n)[:_SUBSET_SIZE]).astype(np.int64)

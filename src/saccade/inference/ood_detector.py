@@ -37,4 +37,4 @@ class OodDetector:
     def __call__(self, images: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
         """Of images, uint8 [n, height, width, 3], with the answers to them, float32 [n, classes]: float64 [n]."""
         statistics = self._statistics(images.__getitem__, len(images))
-        return self._ood_score.of(statistics, probabilities.max(axis=1))
+        return self._ood_score.scores(statistics, probabilities.max(axis=1))

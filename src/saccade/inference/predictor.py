@@ -12,7 +12,7 @@ from saccade.data.dataset import Split
 from saccade.errors import RunError
 from saccade.keras_loading import require_keras_settings
 from saccade.models.batched_inference import forward
-from saccade.models.batchnorm_folding import fold_normalization
+from saccade.models.batchnorm_folding.fold import fold_normalization
 from saccade.models.build import build_probability_model, dense_weights
 from saccade.models.temperature_scaling import divide_logits
 from saccade.models.weights import assign

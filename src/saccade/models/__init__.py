@@ -1,6 +1,6 @@
-"""The networks: one family a file, all of stock Keras layers, normalization inside.
+"""Networks, training models, folding, test-time augmentation, and converters to ONNX and LiteRT.
 
-Every package that needs Keras comes through this one, so Keras is loaded here, once.
+Every package that needs Keras imports this package, so Keras is loaded here, once.
 """
 
 from saccade.keras_loading import load_keras_quietly

@@ -1,4 +1,4 @@
-"""Agreement: whether a network in another form gives the probabilities of the network that it was made of."""
+"""Agreement of a converted network with the original network: tolerance of probabilities and top-1 classes."""
 
 from __future__ import annotations
 
@@ -9,56 +9,57 @@ from numpy.typing import NDArray
 
 Probabilities = NDArray[np.float32]
 
-# Two orders of the same sums in float32 are apart by their rounding; so much of it is borne by another form, and no
-# more than this in all. EfficientNetV2B0, with random weights and a fitted head, was 8e-6 from its own answers in
-# float64, and as far with its normalization folded: that the two are within 1e-5 of each other would be luck.
-_ROUNDINGS = 4
-_MOST_ROUNDING = 1e-4
+# The same sums in float32, added in another order, differ by rounding errors. The tolerance is raised to this multiple
+# of the measured rounding error, but not above the maximum. The probabilities of EfficientNetV2B0, with random weights
+# and a fitted head, differed by 8e-6 between float32 and float64, and by as much after folding: two float32 forms of
+# this network can't be expected to agree within 1e-5.
+_ROUNDING_FACTOR = 4
+_MAX_TOLERANCE = 1e-4
 
 
 def disagreement(
-    found: Probabilities,
+    converted: Probabilities,
     expected: Probabilities,
     tolerance: float,
     unfolded: Callable[[], Probabilities] | None = None,
 ) -> tuple[str, str] | None:
-    """Compare the probabilities of a network in another form with those of the network itself.
+    """Compare the probabilities of a converted network with the probabilities of the original network.
 
     Args:
-        found: of the other form, float32 [n, classes].
-        expected: of the network with its normalization folded, float32 [n, classes].
-        tolerance: the largest difference between two probabilities.
-        unfolded: gives the probabilities of the network before its normalization is folded, float32 [n, classes]: the
-            same but for rounding. Where four times this rounding is more than the tolerance, it is allowed, up to 1e-4.
-            None: the tolerance alone counts.
+        converted: probabilities of the converted network, float32 [n, classes].
+        expected: probabilities of the network with batch normalization folded, float32 [n, classes].
+        tolerance: maximum absolute difference between two probabilities.
+        unfolded: function that returns the probabilities of the network before folding, float32 [n, classes]. They
+            differ from `expected` by rounding errors. The tolerance is raised to four times this difference, but not
+            above 1e-4. None: the tolerance is not raised.
 
     Returns:
-        None where the two agree. Else what was expected and what was found: a probability differs by more, or is no
-        number, or an image gets another class (ties aside).
+        None if the networks agree. Otherwise a text for the expected and a text for the found result: a probability
+        differs by more than the tolerance, is not a number, or an image has another top-1 class (ties excepted).
     """
-    difference = float(np.abs(found - expected).max())
+    difference = float(np.abs(converted - expected).max())
     allowed = _allowed(difference, expected, tolerance, unfolded)
     # Not `difference > allowed`, which is false when a probability is not a number.
     if not difference <= allowed:
-        return f"probabilities within {allowed:.0e}", f"a largest difference of {difference:.2g}"
-    other = found.argmax(axis=1) != expected.argmax(axis=1)
+        return f"probabilities within {allowed:.0e}", f"a maximum difference of {difference:.2g}"
+    other = converted.argmax(axis=1) != expected.argmax(axis=1)
     if (_margins(expected)[other] > 2 * allowed).any():
-        return "the same class for each image", f"another for {other.sum()} of {len(found)}"
+        return "the same class for each image", f"another for {other.sum()} of {len(converted)}"
     return None
 
 
 def _allowed(
     difference: float, expected: Probabilities, tolerance: float, unfolded: Callable[[], Probabilities] | None
 ) -> float:
-    """The tolerance, or more where rounding explains more; that is looked at only where the tolerance won't do."""
-    if difference <= tolerance or tolerance >= _MOST_ROUNDING or unfolded is None:
+    """Return the tolerance, raised if rounding errors explain more; measured only if the tolerance is exceeded."""
+    if difference <= tolerance or tolerance >= _MAX_TOLERANCE or unfolded is None:
         return tolerance
-    own = float(np.abs(unfolded() - expected).max())
-    return max(tolerance, min(_MOST_ROUNDING, _ROUNDINGS * own))
+    rounding = float(np.abs(unfolded() - expected).max())
+    return max(tolerance, min(_MAX_TOLERANCE, _ROUNDING_FACTOR * rounding))
 
 
 def _margins(probabilities: Probabilities) -> Probabilities:
-    """How far the first class is ahead of the second."""
-    best = np.sort(probabilities, axis=1)
-    margins: Probabilities = best[:, -1] - best[:, -2]
+    """Return the difference between the two highest probabilities of each image, float32 [n]."""
+    ascending = np.sort(probabilities, axis=1)
+    margins: Probabilities = ascending[:, -1] - ascending[:, -2]
     return margins

@@ -1,4 +1,4 @@
-"""From a recipe to a network: the allow-list of families, and the model that ends in probabilities."""
+"""Network of a recipe: the allow-list of architectures, and the model that ends in probabilities."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saccade.errors import TrainingError
-from saccade.models import accurate, classic, fast, folder, quick, scheduled
-from saccade.models.backbones import BACKBONES, Backbone
 from saccade.models.head import head_of
+from saccade.models.networks import accurate, classic, fast, folder, quick, scheduled
+from saccade.models.networks.backbones import BACKBONES, Backbone
 from saccade.models.test_time_augmentation import with_tta
 from saccade.recipes import Recipe
 
@@ -30,17 +30,17 @@ FAMILIES: dict[str, ModuleType | Backbone] = {
 
 
 def build_network(recipe: Recipe, *, height: int, width: int, classes: int) -> keras.Model:
-    """The recipe's network with fresh weights, drawn from the recipe's seed.
+    """Build a recipe's network with fresh weights, drawn from the recipe's seed.
 
     Args:
-        recipe: its `network` and `seed` count.
-        height: of the images, in pixels.
-        width: of the images, in pixels.
+        recipe: recipe whose `network` and `seed` are used.
+        height: height of the images, in pixels.
+        width: width of the images, in pixels.
         classes: number of classes.
 
     Returns:
-        A model from pixels 0 to 255, [n, height, width, 3], to logits [n, classes]: never to probabilities, because the
-        temperature divides logits and views are averaged before the softmax.
+        Model from pixels 0 to 255, [n, height, width, 3], to logits [n, classes]. It never ends in probabilities,
+        because logits are divided by the temperature and averaged over views before the softmax.
 
     Raises:
         TrainingError: the images are too small for the network.
@@ -48,25 +48,25 @@ def build_network(recipe: Recipe, *, height: int, width: int, classes: int) -> k
     family = FAMILIES[recipe.network]
     if min(height, width) < family.MINIMUM_SIZE:
         raise TrainingError(
-            f"the network '{recipe.network}' can't take images of {width}x{height} pixels",
+            f"the network '{recipe.network}' can't process images of {width}x{height} pixels",
             expected=f"at least {family.MINIMUM_SIZE} pixels on each side",
-            remedy=f"name a larger size: --set image_size={max(32, family.MINIMUM_SIZE)}",
+            remedy=f"choose a larger size: --set image_size={max(32, family.MINIMUM_SIZE)}",
         )
     return _fresh(recipe, height, width, classes)
 
 
 def build_network_of_any_size(recipe: Recipe, *, classes: int) -> keras.Model:
-    """The recipe's network with the same fresh weights, for images of any size.
+    """Build a recipe's network with the fresh weights of `build_network`, for images of any size.
 
     Raises:
-        TrainingError: the network has a dense layer over every pixel, so it is bound to one size.
+        TrainingError: the network has a dense layer over all positions, so the image size is fixed.
     """
     family = FAMILIES[recipe.network]
     if not family.ANY_SIZE:
         raise TrainingError(
             f"the network '{recipe.network}' can't train on growing images",
             found=f"initial_scale={recipe.initial_scale:g}, final_scale={recipe.final_scale:g}",
-            remedy=f"keep to one size: --set initial_scale={recipe.final_scale:g}",
+            remedy=f"use one size: --set initial_scale={recipe.final_scale:g}",
         )
     return _fresh(recipe, None, None, classes)
 
@@ -78,35 +78,36 @@ def _fresh(recipe: Recipe, height: int | None, width: int | None, classes: int) 
 
 
 def initialize(network: keras.Model, recipe: Recipe, images: NDArray[np.uint8]) -> None:
-    """Sets what a network takes from the training images, uint8 [n, height, width, 3], before it is trained."""
+    """Initialize weights that depend on the data, from training images, uint8 [n, height, width, 3]."""
     family = FAMILIES[recipe.network]
     if hasattr(family, "initialize"):
         family.initialize(network, images)
 
 
-def learning_variables(network: keras.Model, recipe: Recipe, epoch: int) -> list[keras.Variable]:
-    """The variables that the steps of an epoch, counted from 0, change: in the first third of them all, then fewer."""
+def trainable_variables_of(network: keras.Model, recipe: Recipe, epoch: int) -> list[keras.Variable]:
+    """Return the variables trained in an epoch, counted from 0: after the first third, `EARLY_LAYERS` are frozen."""
     early = () if recipe.is_early(epoch) else getattr(FAMILIES[recipe.network], "EARLY_LAYERS", ())
     return [variable for layer in network.layers if layer.name not in early for variable in layer.trainable_variables]
 
 
 def freeze_lower_layers(network: keras.Model, recipe: Recipe) -> None:
-    """Lets a transferred network learn only as much as the recipe says: its head, and its uppermost layers."""
+    """Freeze all layers of a transferred network but the head and the last ones, by `trainable_fraction`."""
     head = head_of(network)
     weighted = [layer for layer in network.layers if layer.weights and layer is not head]
     first = len(weighted) - round(recipe.trainable_fraction * len(weighted))
-    for place, layer in enumerate(weighted):
-        # Statistics of a few images are worse than those it brought; a frozen layer also goes by these in training.
-        layer.trainable = place >= first and not isinstance(layer, keras.layers.BatchNormalization)
+    for position, layer in enumerate(weighted):
+        # Statistics of a small batch are worse than the pretrained ones; a frozen layer uses the moving statistics in
+        # training too.
+        layer.trainable = position >= first and not isinstance(layer, keras.layers.BatchNormalization)
 
 
 def dense_weights(recipe: Recipe, *, height: int, width: int) -> int:
-    """How many weights the network's first dense layer has at an image size: known without taking the memory."""
+    """Return the number of weights of the network's first dense layer at an image size, without building it."""
     return int(FAMILIES[recipe.network].dense_weights(height, width))
 
 
-def ending_in_probabilities(network: keras.Model) -> keras.Model:
-    """The same layers as of a network that gives logits, with a softmax after them. Weights are shared."""
+def with_softmax(network: keras.Model) -> keras.Model:
+    """Return a model with a softmax after the logits of a network; weights are shared."""
     softmax = keras.layers.Softmax(name="probabilities", dtype="float32")
     if isinstance(network, keras.Sequential):
         return keras.Sequential([keras.Input(network.input_shape[1:], name="pixels"), *network.layers, softmax])
@@ -116,23 +117,23 @@ def ending_in_probabilities(network: keras.Model) -> keras.Model:
 def build_probability_model(
     recipe: Recipe, *, height: int, width: int, classes: int, tta_views: int | None = None
 ) -> keras.Model:
-    """A stock Keras model from pixels 0 to 255, [n, height, width, 3], to probabilities [n, classes], in float32.
+    """Build a stock Keras model from pixels 0 to 255, [n, height, width, 3], to probabilities [n, classes], in float32.
 
     Args:
-        recipe: its network, and how many views an answer is averaged over.
-        height: of the images, in pixels.
-        width: of the images, in pixels.
+        recipe: recipe with the network and the number of views of test-time augmentation.
+        height: height of the images, in pixels.
+        width: width of the images, in pixels.
         classes: number of classes.
-        tta_views: another number of views than the recipe's.
+        tta_views: number of views, in place of the recipe's number.
     """
-    seen_height, seen_width = recipe.final_size(height, width)
-    network = build_network(recipe, height=seen_height, width=seen_width, classes=classes)
-    return ending_in_probabilities(with_tta(network, height, width, tta_views or recipe.tta_views))
+    network_height, network_width = recipe.final_size(height, width)
+    network = build_network(recipe, height=network_height, width=network_width, classes=classes)
+    return with_softmax(with_tta(network, height, width, tta_views or recipe.tta_views))
 
 
 @contextmanager
 def _keras_seeded(seed: int) -> Iterator[None]:
-    """Keras draws the seeds of initializers and of dropout from Python's `random`; the caller's is left as it was."""
+    """Seed Python's `random`, from which Keras draws seeds of initializers and dropout; restore its state later."""
     state = random.getstate()
     random.seed(seed)
     try:

@@ -1,4 +1,4 @@
-"""The head of a network: the dense layer that every family ends in, and what it is given."""
+"""Head of a network: the last dense layer of every architecture, and the features in front of it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.models.batchnorm_folding import fold_normalization
-from saccade.models.layer_outputs import layer_outputs, network_within
+from saccade.models.batchnorm_folding.fold import fold_normalization
+from saccade.models.layer_outputs import inner_network, layer_outputs
 
 
 def head_of(model: keras.Model) -> keras.layers.Dense:
-    """The last dense layer of a network, or of the network that a model asks about several views."""
+    """Return the last dense layer of a network, or of the network inside a model with test-time augmentation."""
     for layer in reversed(model.layers):
         if isinstance(layer, keras.Model):
             return head_of(layer)
@@ -23,24 +23,24 @@ def head_of(model: keras.Model) -> keras.layers.Dense:
 
 
 def without_head(model: keras.Model) -> keras.Model:
-    """What a model's head is given, as a model for prediction: from pixels, [n, h, w, 3], to features [n, d].
+    """Return an inference model from pixels, [n, h, w, 3], to the features in front of the head, [n, d].
 
-    The pixels are those that the network within the model sees (`seen_by`). It has weights of its own.
+    Its inputs are pixels at the size of the inner network (`resize_to_network`). Its weights are copies.
     """
-    network = network_within(model)
+    network = inner_network(model)
     head = head_of(network)
     outputs = layer_outputs(network)
-    (features,) = [taken for layer, taken, _ in outputs if layer is head]
+    (features,) = [inputs for layer, inputs, _ in outputs if layer is head]
     return fold_normalization(keras.Model(outputs[0][2], features, name="features"))
 
 
 def set_head(model: keras.Model, kernel: NDArray[np.float32], bias: NDArray[np.float32]) -> None:
-    """Sets the head to a kernel, float32 [d, classes], and a bias, float32 [classes], which is 0 if it has none."""
+    """Set the head's kernel, float32 [d, classes], and its bias, if it has one, float32 [classes]."""
     head = head_of(model)
     head.set_weights([kernel, bias] if head.use_bias else [kernel])
 
 
-def of_the_body(model: keras.Model, weights: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
-    """Weights by `layer/variable` without those of the model's head."""
+def body_weights(model: keras.Model, weights: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    """Return weights by `layer/variable` without the weights of the model's head."""
     head = f"{head_of(model).name}/"
     return {name: weight for name, weight in weights.items() if not name.startswith(head)}

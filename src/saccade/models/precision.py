@@ -1,4 +1,4 @@
-"""Which dtype this machine computes faster in: measured, since neither its name nor its age tells."""
+"""Compute dtype of training: float32 or bfloat16, chosen by measured speed."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ import keras
 
 from saccade.recipes import ComputeDtype
 
-# Below this gain the digits are worth more than the time.
-_LEAST_GAIN = 1.2
+# With a smaller speedup the precision of float32 is preferred.
+_MIN_SPEEDUP = 1.2
 _ROUNDS = 9
 _SECONDS = 0.4
 
 
 def measure_compute_dtype() -> ComputeDtype:
-    """Times a 3x3 convolution and its gradients in both dtypes, in turns, for half a second at most.
+    """Time a 3x3 convolution with its gradients in both dtypes, alternately, for half a second at most.
 
     Returns:
-        "bfloat16" if its shortest time is at most 1/1.2 of that of float32, else "float32"; that, too, where bfloat16
-        is not supported, and on other backends than TensorFlow. Other work on the machine makes times longer, never
-        shorter, so the shortest ones say what the machine can do.
+        "bfloat16" if its minimum time is at most 1/1.2 of the minimum time of float32; otherwise "float32", also if
+        bfloat16 is not supported or the backend is not TensorFlow. Minimum times are compared because other processes
+        can only make a measured time longer.
     """
     if keras.backend.backend() != "tensorflow":
         return "float32"
     import tensorflow as tf
 
     try:
-        single, half = _timed_step("float32"), _timed_step("bfloat16")
-        times = [(single(), half())]
+        time_float32, time_bfloat16 = _timed_step("float32"), _timed_step("bfloat16")
+        times = [(time_float32(), time_bfloat16())]
         deadline = time.perf_counter() + _SECONDS
         while len(times) < _ROUNDS and time.perf_counter() < deadline:
-            times.append((single(), half()))
+            times.append((time_float32(), time_bfloat16()))
     except tf.errors.OpError:
         return "float32"
-    shortest, shortest_half = map(min, zip(*times, strict=True))
-    return "bfloat16" if shortest >= _LEAST_GAIN * shortest_half else "float32"
+    float32, bfloat16 = map(min, zip(*times, strict=True))
+    return "bfloat16" if float32 >= _MIN_SPEEDUP * bfloat16 else "float32"
 
 
 def _timed_step(dtype: ComputeDtype) -> Callable[[], float]:
-    """A function that runs the convolution forward and backward once and says how many seconds that took."""
+    """Return a function that runs the convolution forward and backward once and returns the seconds."""
     import tensorflow as tf
 
     images = tf.ones((32, 16, 16, 64), dtype)
@@ -57,7 +57,7 @@ def _timed_step(dtype: ComputeDtype) -> Callable[[], float]:
     def timed() -> float:
         began = time.perf_counter()
         for gradient in gradients():
-            # A copy to the host waits for a device that works behind our back.
+            # A copy to the host waits for devices that compute asynchronously.
             gradient.numpy()
         return time.perf_counter() - began
 

@@ -1,4 +1,4 @@
-"""Temperature: dividing a network's logits by a number, without a layer for it."""
+"""Temperature scaling: division of a network's logits by a constant, without a layer for it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from saccade.models.head import head_of
 
 
 def divide_logits(model: keras.Model, temperature: float) -> None:
-    """Divides the logits of a probability model by a temperature, greater than 0.
+    """Divide the logits of a probability model by a temperature, greater than 0.
 
-    Every family gives logits by a dense layer, after which come nothing but constant factors, the average over views
-    and one softmax at the end: the kernel and bias of the dense layer divided by the temperature divide the logits.
+    The kernel and bias of the head are divided by the temperature. This divides the logits, because only constant
+    factors, the average over views and the final softmax follow the head.
     """
     if temperature == 1:
         return

@@ -1,4 +1,4 @@
-"""A model as a LiteRT file (formerly TensorFlow Lite), for phones and small computers."""
+"""Conversion of a model to LiteRT (formerly TensorFlow Lite), for phones and small computers."""
 
 from __future__ import annotations
 
@@ -17,25 +17,29 @@ Weights = Literal["float32", "float16", "int8"]
 
 
 def to_litert(model: keras.Model, weights: Weights, examples: NDArray[np.uint8]) -> bytes:
-    """The contents of a LiteRT file with the signature `serving_default`: pixels -> probabilities, both float32.
+    """Convert a model to LiteRT, with the signature `serving_default`: pixels -> probabilities, both float32.
 
     Args:
-        model: from float32 [n, height, width, 3] to float32 [n, classes]; best after `fold_normalization`.
-        weights: what they are rounded to. With "int8", layers compute in eight bits as well.
-        examples: uint8 [n, height, width, 3], from which "int8" learns the range of each layer's outputs.
+        model: model from float32 [n, height, width, 3] to float32 [n, classes]; faster after `fold_normalization`.
+        weights: dtype of the weights. With "int8", activations are quantized too.
+        examples: calibration images for "int8", uint8 [n, height, width, 3], from which the range of each activation is
+            measured.
+
+    Returns:
+        Contents of the LiteRT file.
     """
     import keras
     import tensorflow as tf
 
-    from saccade.models.split_float16_conv import with_precise_first_layer
+    from saccade.models.layers.split_float16_conv import split_first_convolution
 
     if weights == "float16":
-        model = with_precise_first_layer(model)
+        model = split_first_convolution(model)
     signature = [tf.TensorSpec(model.input_shape, tf.float32, name="pixels")]
     archive = keras.export.ExportArchive()
     archive.add_endpoint("serve", lambda pixels: {"probabilities": model(pixels, training=False)}, signature)
     with tempfile.TemporaryDirectory(prefix="saccade-litert-") as folder:
-        # By way of a SavedModel, because only there the converter turns variables into constants by itself.
+        # From a SavedModel, because the converter converts variables to constants only for this input.
         archive.write_out(folder, verbose=False)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         if weights != "float32":

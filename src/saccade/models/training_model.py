@@ -1,4 +1,4 @@
-"""The training model of a network: the same layers by the same names, computed faster."""
+"""Training model of a network: a copy with faster layers under the same names."""
 
 from __future__ import annotations
 
@@ -6,53 +6,53 @@ from typing import Any
 
 import keras
 
-from saccade.models.dropout import SixteenBitDropout
-from saccade.models.fused_normalization import FusedBatchNormalization
-from saccade.models.fused_silu import FusedSilu
-from saccade.models.narrow_convolution import NarrowConv2D
+from saccade.models.layers.dropout import SixteenBitDropout
+from saccade.models.layers.fused_normalization import FusedBatchNormalization
+from saccade.models.layers.fused_silu import FusedSilu
+from saccade.models.layers.narrow_convolution import NarrowConv2D
 from saccade.recipes import ComputeDtype
 
-# The same mathematics and the same variables, faster.
+# Faster layers by stock layer; functions and variables are equal.
 _COUNTERPARTS = {
     keras.layers.BatchNormalization: FusedBatchNormalization,
     keras.layers.Conv2D: NarrowConv2D,
     keras.layers.Dropout: SixteenBitDropout,
 }
-# Pixels are whole numbers up to 255: less a mean they need more digits than bfloat16 has.
-_OF_PIXELS = (keras.layers.Rescaling, keras.layers.Normalization)
+# Layers on pixels, which are integers up to 255: after subtraction of a mean they need more bits than bfloat16 has.
+_PIXEL_LAYERS = (keras.layers.Rescaling, keras.layers.Normalization)
 
 
 def make_training_model(network: keras.Model, compute_dtype: ComputeDtype) -> keras.Model:
-    """A copy of a network to train in its place; `named_weights` of it fit the network.
+    """Return a copy of a network for training; its `named_weights` can be assigned to the network.
 
     Args:
-        network: of stock layers in float32, functional or sequential, not nested.
-        compute_dtype: of activations and their gradients. Weights, statistics, layers that scale the pixels and the
+        network: network of stock layers in float32, functional or sequential, not nested.
+        compute_dtype: dtype of activations and their gradients. Weights, statistics, layers that scale pixels and the
             last layer remain float32.
 
     Returns:
-        A model with the network's weights, layer names, trainable flags and dropout seeds. It takes the same inputs
-        and gives the same outputs, float32.
+        Model with the network's weights, layer names, trainable flags and dropout seeds. Its inputs and outputs are
+        those of the network, float32.
     """
     last = network.layers[-1]
 
     def clone(layer: keras.Layer) -> keras.Layer:
-        exact = compute_dtype == "float32" or layer is last or isinstance(layer, _OF_PIXELS)
+        exact = compute_dtype == "float32" or layer is last or isinstance(layer, _PIXEL_LAYERS)
         return _clone(layer, "float32" if exact else "mixed_bfloat16")
 
     training_model: keras.Model = keras.models.clone_model(network, clone_function=clone)
     for layer in network.layers:
         copy = training_model.get_layer(layer.name)
         copy.set_weights(layer.get_weights())
-        # A layer's own flag is in its configuration; a network may have frozen some of its variables only.
-        for theirs, ours in zip(layer.weights, copy.weights, strict=True):
-            ours.trainable = theirs.trainable
+        # The flag of a layer is in its configuration; the flags of single variables are not.
+        for original, copied in zip(layer.weights, copy.weights, strict=True):
+            copied.trainable = original.trainable
     return training_model
 
 
 def _clone(layer: keras.Layer, policy: str) -> keras.Layer:
     config: dict[str, Any] = layer.get_config() | {"dtype": policy}
-    # The weights are copied afterward: to draw them here would cost time and the caller's random numbers.
+    # The weights are copied later: drawing them costs time and advances the caller's random state.
     config |= {key: "zeros" for key in config if key.endswith("_initializer")}
     if isinstance(layer, keras.layers.Dropout) and layer.rate:
         config["seed"] = int(keras.ops.convert_to_numpy(layer.seed_generator.state)[0])

@@ -1,4 +1,4 @@
-"""The weights of a network as named arrays, and back."""
+"""Weights of a network as named arrays."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from saccade.errors import RunError
 
 
 def _named_variables(model: keras.Model) -> dict[str, keras.Variable]:
-    """The variables that make the model's answer, by `layer/variable`; dropout's seed generators are none of them.
+    """Return the variables that the outputs depend on, by `layer/variable`; seed generators of dropout are left out.
 
-    Of a model around a network, such as one that averages over views, these are the network's: it has no others.
+    For a model with a nested network, as with test-time augmentation, return the variables of the nested network.
     """
     for layer in model.layers:
         if isinstance(layer, keras.Model):
@@ -23,28 +23,28 @@ def _named_variables(model: keras.Model) -> dict[str, keras.Variable]:
 
 
 def count_weights(model: keras.Model) -> int:
-    """How many numbers make the model's answer, batch-normalization statistics included."""
+    """Return the number of weights, batch-normalization statistics included."""
     return sum(int(np.prod(variable.shape)) for variable in _named_variables(model).values())
 
 
 def named_weights(model: keras.Model) -> dict[str, NDArray[np.float32]]:
-    """A copy of the model's weights, batch-normalization statistics included, by `layer/variable`."""
+    """Return a copy of the weights, batch-normalization statistics included, by `layer/variable`."""
     return {name: np.array(keras.ops.convert_to_numpy(variable)) for name, variable in _named_variables(model).items()}
 
 
 def assign(model: keras.Model, weights: Mapping[str, NDArray[np.float32]]) -> None:
-    """Sets the model's weights.
+    """Set a model's weights, by `layer/variable`.
 
     Raises:
-        RunError: names, shapes or dtypes are not those of the model, or a number is not finite.
+        RunError: names, shapes or dtypes differ from the model's, or a value is not finite.
     """
     variables = _named_variables(model)
     if set(variables) != set(weights):
-        odd = sorted(set(variables) ^ set(weights))
+        unmatched = sorted(set(variables) ^ set(weights))
         raise RunError(
             "the weights don't belong to this network",
-            expected=f"{len(variables)} arrays named as the network's",
-            found=f"{len(weights)} arrays; missing or not known: {', '.join(odd[:5])}",
+            expected=f"{len(variables)} arrays with the names of the network's weights",
+            found=f"{len(weights)} arrays; missing or unknown: {', '.join(unmatched[:5])}",
         )
     for name, variable in variables.items():
         value = weights[name]
@@ -55,6 +55,6 @@ def assign(model: keras.Model, weights: Mapping[str, NDArray[np.float32]]) -> No
                 found=f"{value.dtype} of shape {value.shape}",
             )
         if not np.isfinite(value).all():
-            raise RunError(f"the weights of '{name}' hold numbers that are not finite")
+            raise RunError(f"the weights of '{name}' have values that are not finite")
     for name, variable in variables.items():
         variable.assign(weights[name])

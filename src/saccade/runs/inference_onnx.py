@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from saccade.errors import ExportError, RunError
 from saccade.models.agreement import Probabilities, disagreement
-from saccade.models.batchnorm_folding import fold_normalization
+from saccade.models.batchnorm_folding.fold import fold_normalization
 from saccade.models.onnx.to_onnx import to_onnx
 from saccade.runs.onnx_session import NOTE, open_session
 from saccade.runs.run import LIGHT_MODEL, Run

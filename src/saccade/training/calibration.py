@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
+from scipy.special import softmax
 
 from saccade.runs.records import Calibration
 
@@ -46,9 +47,7 @@ def fit_temperature(labels: NDArray[np.int64], probabilities: NDArray[np.float32
 
 def at_temperature(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
     """Return class probabilities, float32 [n, classes], after division of their logits by a temperature."""
-    scaled = _logits(probabilities) / temperature
-    exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True), np.float32)
+    return np.asarray(softmax(_logits(probabilities) / temperature, axis=1), np.float32)
 
 
 def _logits(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.augmentation.rng import first_look
+from saccade.augmentation.rng import training_subset
 from saccade.data.dataset import Split, SplitName
 from saccade.errors import SaccadeError
 from saccade.models.batched_inference import forward
-from saccade.models.batchnorm_folding import fold_normalization
+from saccade.models.batchnorm_folding.fold import fold_normalization
 from saccade.models.build import build_probability_model
 from saccade.models.ood import EarlyStatistics, OodScore
 from saccade.models.temperature_scaling import divide_logits
@@ -127,7 +127,7 @@ def _cross_fitted(
 def _fit_ood_score(run: Run, model: keras.Model, training: Split, validation: Split) -> None:
     """Fit the OOD score to a sample of the training images, calibrate it on validation images, and write it."""
     statistics = EarlyStatistics(model)
-    sample = training.subset(first_look(len(training), seed=run.recipe.seed))
+    sample = training.subset(training_subset(len(training), seed=run.recipe.seed))
     confidences = run.predictions(VALIDATION_PREDICTIONS).probabilities.max(axis=1)
     ood_score = OodScore.fit(
         statistics(sample.take, len(sample)), statistics(validation.take, len(validation)), confidences

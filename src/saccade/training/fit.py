@@ -15,7 +15,7 @@ from saccade.augmentation.batches import epoch_batches
 from saccade.data.dataset import Split, SplitName
 from saccade.errors import TrainingError
 from saccade.models.batched_inference import forward
-from saccade.models.batchnorm_folding import fold_normalization, refold
+from saccade.models.batchnorm_folding.fold import fold_normalization, refold
 from saccade.models.weights import assign, named_weights
 from saccade.recipes import Recipe
 from saccade.runs.checkpoints import Checkpoint

@@ -14,7 +14,7 @@ from saccade.augmentation.augmentation import Augmentation
 from saccade.augmentation.batches import epoch_batches
 from saccade.data.dataset import Split
 from saccade.models.batched_inference import forward
-from saccade.models.batchnorm_folding import fold_normalization
+from saccade.models.batchnorm_folding.fold import fold_normalization
 from saccade.runs.time_budget_state import Costs
 from saccade.training.fit import Networks
 from saccade.training.optimizers.build import build_optimizer

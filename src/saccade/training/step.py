@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from saccade.augmentation.affine_resize import AffineResize
 from saccade.augmentation.batches import Batch
-from saccade.models.build import learning_variables
+from saccade.models.build import trainable_variables_of
 from saccade.recipes import Recipe
 
 
@@ -68,7 +68,7 @@ class TrainingStep:
     def begin_epoch(self, epoch: int) -> None:
         """Set the image size and the trained variables of the following steps to those of an epoch, counted from 0."""
         self._size = self._recipe.training_size(epoch, *self._full_size)
-        self._variables = learning_variables(self._network, self._recipe, epoch)
+        self._variables = trainable_variables_of(self._network, self._recipe, epoch)
 
     def __call__(self, batch: Batch, learning_rate: float) -> StepResult:
         """Run one step.

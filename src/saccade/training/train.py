@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from saccade.augmentation.rng import first_look, make_rng
+from saccade.augmentation.rng import make_rng, training_subset
 from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.data.load import load, load_default
 from saccade.data.splits import splits_of
@@ -205,7 +205,7 @@ def build_networks(
             assign(fresh, {**named_weights(fresh), **pretrained.body_of(fresh)})
         freeze_lower_layers(fresh, recipe)
     else:
-        initialize(fresh, recipe, training.take(first_look(len(training), seed=recipe.seed)))
+        initialize(fresh, recipe, training.take(training_subset(len(training), seed=recipe.seed)))
     return Networks(trained=make_training_model(fresh, compute_dtype), validated=validated)
 
 

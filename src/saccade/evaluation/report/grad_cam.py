@@ -15,7 +15,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from PIL import Image
 
-from saccade.models.layer_outputs import layer_outputs, network_within, seen_by
+from saccade.models.layer_outputs import inner_network, layer_outputs, resize_to_network
 
 # Minimum height and width of a map. Deeper layers have better features, but smaller maps have a poor resolution.
 _MIN_SIDE = 6
@@ -48,7 +48,7 @@ class GradCam:
         Args:
             model: model from `build_probability_model`.
         """
-        network = network_within(model)
+        network = inner_network(model)
         pixels, *outputs = layer_outputs(network)
         maps = [output for _, _, output in outputs if len(output.shape) == 4]
         fine = [output for output in maps if min(output.shape[1:3]) >= _MIN_SIDE]
@@ -72,7 +72,7 @@ class GradCam:
         """
         kernel, bias = self.head
         with tf.GradientTape() as tape:
-            activations, inputs = self.features(seen_by(self.network, images), training=False)
+            activations, inputs = self.features(resize_to_network(self.network, images), training=False)
             # Logits instead of probabilities: the gradient of a probability near 1 is near 0.
             scores = tf.gather(inputs @ kernel + bias, classes, batch_dims=1)
         gradients = tape.gradient(scores, activations)

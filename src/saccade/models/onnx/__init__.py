@@ -1,1 +1,1 @@
-"""The ONNX graph of a network."""
+"""Conversion of a network to ONNX."""

@@ -1,4 +1,4 @@
-"""An ONNX graph while it is written: its nodes and weights."""
+"""Builder of an ONNX graph."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 
 class OnnxGraph:
-    """Nodes and weights while they are gathered; images lie in it as [n, channels, height, width]."""
+    """Nodes and weights of an ONNX graph under construction; image tensors are [n, channels, height, width]."""
 
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.weights: list[onnx.TensorProto] = []
-        # By contents: a network that is asked about several views has its weights but once.
+        # By contents: the weights of a network that is called for several views are stored once.
         self._names: dict[tuple[Any, ...], str] = {}
 
     def node(self, operator: str, *inputs: str, **attributes: Any) -> str:
-        """Adds a node; gives the name of its output."""
+        """Add a node and return the name of its output."""
         from onnx import helper
 
         output = f"{operator}_{len(self.nodes)}"
@@ -29,7 +29,7 @@ class OnnxGraph:
         return output
 
     def weight(self, values: NDArray[Any]) -> str:
-        """Adds a constant, unless it is there; gives its name."""
+        """Add a constant, unless an equal one exists, and return its name."""
         from onnx import numpy_helper
 
         values = np.ascontiguousarray(values)
@@ -40,6 +40,6 @@ class OnnxGraph:
         return self._names[key]
 
     def rename_last(self, output: str, name: str) -> None:
-        """Gives the output of the last node another name."""
-        (place,) = [place for place, found in enumerate(self.nodes[-1].output) if found == output]
-        self.nodes[-1].output[place] = name
+        """Rename an output of the last node."""
+        position = list(self.nodes[-1].output).index(output)
+        self.nodes[-1].output[position] = name

@@ -1,4 +1,4 @@
-"""What each sort of layer is in ONNX; for `to_onnx.py`."""
+"""Converters of Keras layers to ONNX nodes."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
-from saccade.models.batchnorm_folding_graph import Affine
+from saccade.models.batchnorm_folding.folded_graph import Affine
 from saccade.models.onnx.graph import OnnxGraph
 
 
-def rule_of(layer: keras.Operation) -> Callable[..., str]:
-    """What adds a layer to a graph: called with the graph, the layer and its inputs, it gives the name of the output.
+def converter_of(layer: keras.Operation) -> Callable[..., str]:
+    """Return the function that adds a layer to a graph; its arguments are the graph, the layer and the input names.
 
     Raises:
-        ValueError: no network of Saccade's has such a layer after folding.
+        ValueError: the layer has no converter; no network of Saccade has such a layer after folding.
     """
-    for kinds, rule in _RULES:
+    for kinds, converter in _CONVERTERS:
         if isinstance(layer, kinds) and getattr(layer, "data_format", "channels_last") == "channels_last":
-            return rule
-    raise ValueError(f"no rule says what the layer '{layer.name}' ({type(layer).__name__}) is in ONNX")
+            return converter
+    raise ValueError(f"the layer '{layer.name}' ({type(layer).__name__}) has no ONNX converter")
 
 
-# The rules: each adds what does a layer's work, and gives the name of its output.
+# Converters: each adds the nodes of a layer and returns the name of its output.
 
 
 def _convolution(graph: OnnxGraph, layer: layers.Conv2D, x: str) -> str:
@@ -40,7 +40,7 @@ def _convolution(graph: OnnxGraph, layer: layers.Conv2D, x: str) -> str:
 def _depthwise(graph: OnnxGraph, layer: layers.DepthwiseConv2D, x: str) -> str:
     kernel, *bias = _weights(layer)
     if layer.depth_multiplier > 1:
-        raise ValueError(f"no rule says what the layer '{layer.name}' does to several channels")
+        raise ValueError(f"the depth multiplier of the layer '{layer.name}' has no ONNX converter")
     weights = [graph.weight(weight) for weight in (kernel.transpose(2, 3, 0, 1), *bias)]
     settings = {"strides": layer.strides, "group": kernel.shape[2]}
     return _activated(graph, layer.activation, graph.node("Conv", x, *weights, pads=_pads(layer), **settings))
@@ -50,27 +50,27 @@ def _dense(graph: OnnxGraph, layer: layers.Dense, x: str) -> str:
     kernel, *bias = _weights(layer)
     if len(layer.input.shape) == 2:
         outputs = graph.node("Gemm", x, *(graph.weight(weight) for weight in (kernel, *bias)))
-    else:  # at each place of an image
+    else:  # at each position of an image
         weights = [graph.weight(weight) for weight in (kernel.T[:, :, None, None], *bias)]
         outputs = graph.node("Conv", x, *weights)
     return _activated(graph, layer.activation, outputs)
 
 
 def _product(graph: OnnxGraph, layer: layers.EinsumDense, x: str) -> str:
-    """Rows or columns times a matrix; see `models/test_time_augmentation.py`."""
+    """Multiply rows or columns by a matrix, as `models/test_time_augmentation.py` does."""
     (matrix,) = _weights(layer)
     if layer.equation == "nhwc,vh->nvwc":
         return graph.node("MatMul", graph.weight(matrix), x)
     if layer.equation == "nhwc,vw->nhvc":
         return graph.node("MatMul", x, graph.weight(matrix.T))
-    raise ValueError(f"no rule says what '{layer.equation}' is in ONNX")
+    raise ValueError(f"the equation '{layer.equation}' of the layer '{layer.name}' has no ONNX converter")
 
 
 def _maximum(graph: OnnxGraph, layer: layers.MaxPooling2D, x: str) -> str:
     for node in graph.nodes:
         if x in node.output and node.op_type == "Pad":
-            # ONNX Runtime (1.31) makes padding by zeros a part of the pooling, which pads by the lowest number; by any
-            # other number it does not.
+            # ONNX Runtime (1.31) fuses zero padding into the pooling, which pads with the lowest number. It does not
+            # fuse padding with another value.
             node.input.append(graph.weight(np.array(1e-30, np.float32)))
     return graph.node("MaxPool", x, kernel_shape=layer.pool_size, strides=layer.strides, pads=_pads(layer))
 
@@ -89,18 +89,18 @@ def _zero_padding(graph: OnnxGraph, layer: layers.ZeroPadding2D, x: str) -> str:
 
 
 def _reshape(graph: OnnxGraph, layer: layers.Reshape, x: str) -> str:
-    """One number per channel becomes an image of one pixel."""
+    """Reshape one value per channel to an image of one pixel."""
     *positions, channels = layer.target_shape
     if positions != [1, 1] or layer.input.shape[1:] != (channels,):
-        raise ValueError(f"no rule says what the layer '{layer.name}' does to the order of its inputs")
+        raise ValueError(f"the target shape of the layer '{layer.name}' has no ONNX converter")
     return graph.node("Reshape", x, graph.weight(np.array([-1, channels, 1, 1])))
 
 
 def _layer_normalization(graph: OnnxGraph, layer: layers.LayerNormalization, x: str) -> str:
-    """Along the channels of each place of an image."""
+    """Normalize along the channels at each position of an image."""
     axis = len(layer.input.shape) - 1
     if layer.axis not in (axis, -1, [axis], [-1]):
-        raise ValueError(f"no rule says what the layer '{layer.name}' normalizes along")
+        raise ValueError(f"the axis of the layer '{layer.name}' has no ONNX converter")
     gamma, beta = (weight.reshape(-1, *(1,) * (axis - 1)) for weight in _weights(layer))
     channels = graph.weight(np.array([1]))
     centered = graph.node("Sub", x, graph.node("ReduceMean", x, channels, keepdims=1))
@@ -127,7 +127,7 @@ def _joined(graph: OnnxGraph, operator: str, parts: Sequence[str]) -> str:
 
 def _rectifier(graph: OnnxGraph, layer: layers.ReLU, x: str) -> str:
     if layer.max_value is not None or layer.negative_slope or layer.threshold:
-        raise ValueError(f"no rule says what the layer '{layer.name}' cuts off")
+        raise ValueError(f"the settings of the rectifier '{layer.name}' have no ONNX converter")
     return graph.node("Relu", x)
 
 
@@ -166,7 +166,7 @@ def _softmax(graph: OnnxGraph, _: layers.Softmax, x: str) -> str:
     return graph.node("Softmax", x, axis=-1)
 
 
-_RULES: tuple[tuple[Any, Callable[..., str]], ...] = (
+_CONVERTERS: tuple[tuple[Any, Callable[..., str]], ...] = (
     (layers.Conv2D, _convolution),
     (layers.DepthwiseConv2D, _depthwise),
     (layers.Dense, _dense),
@@ -192,12 +192,12 @@ _RULES: tuple[tuple[Any, Callable[..., str]], ...] = (
 
 def _activated(graph: OnnxGraph, activation: Callable[..., Any], x: str) -> str:
     if activation.__name__ not in _ACTIVATIONS:
-        raise ValueError(f"no rule says what the activation '{activation.__name__}' is in ONNX")
+        raise ValueError(f"the activation '{activation.__name__}' has no ONNX converter")
     return _ACTIVATIONS[activation.__name__](graph, x)
 
 
 def _gelu(graph: OnnxGraph, x: str) -> str:
-    """Half of x (1 + erf(x / sqrt 2))."""
+    """Add x (1 + erf(x / sqrt 2)) / 2."""
     error = graph.node("Erf", graph.node("Mul", x, graph.weight(np.array(np.sqrt(0.5), np.float32))))
     half = graph.node("Mul", x, graph.weight(np.array(0.5, np.float32)))
     return graph.node("Add", half, graph.node("Mul", half, error))
@@ -223,7 +223,7 @@ def _weights(layer: keras.Layer) -> list[NDArray[np.float32]]:
 
 
 def _pads(layer: keras.Layer) -> list[int]:
-    """Rows and columns of padding of a convolution or pooling: first those before the image, then those after."""
+    """Return the padding of a convolution or pooling: rows and columns before the image, then after it."""
     if layer.padding == "valid":
         return [0, 0, 0, 0]
     window = layer.pool_size if isinstance(layer, layers.MaxPooling2D) else layer.kernel_size
@@ -233,9 +233,9 @@ def _pads(layer: keras.Layer) -> list[int]:
 
 
 def _missing(side: int | None, width: int, stride: int, layer: keras.Layer) -> int:
-    """How many pixels a side lacks for windows of a width at every so manieth pixel."""
+    """Return the total "same" padding of a side of `side` pixels, for a window of `width` pixels and a stride."""
     if stride == 1:
         return width - 1
     if side is None:
-        raise ValueError(f"no rule says how the layer '{layer.name}' pads images of any size")
+        raise ValueError(f"the padding of the layer '{layer.name}' for images of any size has no ONNX converter")
     return max(0, (math.ceil(side / stride) - 1) * stride + width - side)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from saccade.data.cache import disk_cache
 from saccade.data.dataset import Preprocessing, Split
 from saccade.models.batched_inference import batch_slices
-from saccade.models.layer_outputs import seen_by
+from saccade.models.layer_outputs import resize_to_network
 from saccade.typed_json import from_json, to_json
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class FeatureExtractor:
             images = shard.take(slice(start, start + step.stop))
             n = len(images)
             padded = np.concatenate([images, np.zeros((step.stop - n, *images.shape[1:]), np.uint8)])
-            inputs = seen_by(self._network, padded[:, :, ::-1] if mirrored else padded)
+            inputs = resize_to_network(self._network, padded[:, :, ::-1] if mirrored else padded)
             batches.append(self._network.predict_on_batch(inputs)[:n])
             advance(n)
         return np.concatenate(batches)

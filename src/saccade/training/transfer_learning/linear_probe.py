@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from saccade.augmentation.rng import make_rng
 from saccade.data.dataset import Split, SplitName
-from saccade.models.head import head_of, of_the_body, set_head, without_head
+from saccade.models.head import body_weights, head_of, set_head, without_head
 from saccade.models.weights import assign, named_weights
 from saccade.runs.run import Run
 from saccade.runs.training_state import TrainingState
@@ -62,9 +63,7 @@ class LinearHead:
 
     def probabilities(self, features: Features) -> NDArray[np.float64]:
         """Return class probabilities, float64 [n, classes], for features [n, d]."""
-        logits = features.astype(np.float64) @ self.kernel + self.bias
-        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+        return np.asarray(softmax(features.astype(np.float64) @ self.kernel + self.bias, axis=1))
 
 
 @dataclass(frozen=True)
@@ -203,7 +202,7 @@ def fit_head_epoch(
     assign(validated, named_weights(trained))
     extract = FeatureExtractor(
         without_head(validated),
-        weights_fingerprint(run.recipe.network, of_the_body(validated, named_weights(validated))),
+        weights_fingerprint(run.recipe.network, body_weights(validated, named_weights(validated))),
         run.preprocessing,
         run.data_name,
     )

@@ -106,10 +106,10 @@ class PretrainedWeights:
         Raises:
             TrainingError: the weights don't fit the network.
         """
-        from saccade.models.head import of_the_body
+        from saccade.models.head import body_weights
         from saccade.models.weights import named_weights
 
-        body, expected = of_the_body(network, self.weights), of_the_body(network, named_weights(network))
+        body, expected = body_weights(network, self.weights), body_weights(network, named_weights(network))
         misfits = sorted(
             name
             for name in body.keys() | expected.keys()
@@ -174,7 +174,7 @@ def _settings(preprocessing: Preprocessing, final_scale: float, tta_views: int) 
 
 
 def _of_backbone(name: NetworkName, file: Path | None) -> PretrainedModel:
-    from saccade.models.backbones import BACKBONES
+    from saccade.models.networks.backbones import BACKBONES
     from saccade.models.weights import named_weights
 
     if file is not None and not file.is_file():

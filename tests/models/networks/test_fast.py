@@ -1,7 +1,7 @@
 import numpy as np
 
-from saccade.models import fast
-from saccade.models.build import build_network, build_network_of_any_size, initialize, learning_variables
+from saccade.models.build import build_network, build_network_of_any_size, initialize, trainable_variables_of
+from saccade.models.networks import fast
 from saccade.models.weights import assign, named_weights
 from saccade.recipes import get_recipe
 
@@ -15,7 +15,7 @@ def test_the_stem_is_set_from_images_and_only_its_biases_learn_and_only_at_first
     initialize(network, RECIPE, IMAGES)
     assert not np.allclose(named_weights(network)["stem/kernel"], before)
     learning = [
-        [variable.path for variable in learning_variables(network, RECIPE, epoch)] for epoch in range(RECIPE.epochs)
+        [variable.path for variable in trainable_variables_of(network, RECIPE, epoch)] for epoch in range(RECIPE.epochs)
     ]
     assert len(learning[0]) == 14
     assert {path for path in learning[0] if path not in learning[-1]} == {"stem/bias"}

@@ -1,4 +1,4 @@
-"""The small Sequential network of the recipe `folder`."""
+"""Small sequential network of the recipe `folder`."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ ANY_SIZE = False
 
 
 def dense_weights(height: int, width: int) -> int:
-    """How many weights the first dense layer has, which is where most of them are."""
+    """Return the number of weights of the first dense layer, which has most of the weights."""
     return (height // 8) * (width // 8) * 64 * 128
 
 
 def build(height: int, width: int, classes: int) -> keras.Model:
-    """Rescaling, 3 x [Conv3x3 of 16, 32, 64 channels - MaxPool], a dense layer of 128.
+    """Build Rescaling, 3 x [Conv3x3 of 16, 32, 64 channels - MaxPool], a dense layer of 128.
 
     Args:
-        height: of the images, in pixels.
-        width: of the images, in pixels.
+        height: height of the images, in pixels.
+        width: width of the images, in pixels.
         classes: number of classes.
 
     Returns:
-        A Sequential model from pixels 0 to 255, [n, height, width, 3], to logits [n, classes].
+        Sequential model from pixels 0 to 255, [n, height, width, 3], to logits [n, classes].
     """
     stack: list[keras.layers.Layer] = [
         keras.Input((height, width, 3), name="pixels"),

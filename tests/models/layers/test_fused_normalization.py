@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from saccade.models.fused_normalization import FusedBatchNormalization
+from saccade.models.layers.fused_normalization import FusedBatchNormalization
 
 POLICIES = {"float32": 1e-5, "mixed_bfloat16": 0.02}
 on_tensorflow = pytest.mark.skipif(

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from saccade.models.dropout import SixteenBitDropout
+from saccade.models.layers.dropout import SixteenBitDropout
 
 on_tensorflow = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the stock layer elsewhere")
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from saccade.models.whitening import whitening_filters
+from saccade.models.networks.whitening import whitening_filters
 
 
 def smooth_images(n=40):

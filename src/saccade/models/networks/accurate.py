@@ -1,10 +1,10 @@
-"""The network of the recipe `accurate`: that of `fast` with as many channels as airbench95 (Keller Jordan, 2024)."""
+"""Network of the recipe `accurate`: the network of `fast` with the channels of airbench95 (Keller Jordan, 2024)."""
 
 from __future__ import annotations
 
 from functools import partial
 
-from saccade.models.fast import (
+from saccade.models.networks.fast import (
     ANY_SIZE,
     EARLY_LAYERS,
     MINIMUM_SIZE,
@@ -19,4 +19,4 @@ CHANNELS = (128, 384, 384)
 
 
 build = partial(build_of_width, channels=CHANNELS, name="accurate")
-"""As `fast.build`, with these channels."""
+"""The same function as `fast.build`, with the channels of `accurate`."""

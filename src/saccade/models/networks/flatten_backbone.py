@@ -1,8 +1,8 @@
-"""A network of `keras.applications` as one flat graph of stock Keras layers, as all other networks of Saccade are.
+"""Conversion of a `keras.applications` network to one flat graph of stock Keras layers, like other networks of Saccade.
 
-What Keras builds holds networks within the network, operations that can't be read back from HDF5, and layers that only
-its own module knows. Here each of them is replaced by stock layers of the same mathematics; what acts in training alone
-(dropout, stochastic depth) is left out, since a transfer trains but a few epochs.
+Networks of `keras.applications` have nested networks, operations that can't be loaded from HDF5, and layers that are
+defined in their own modules only. Each is replaced by stock layers with the same outputs. Layers that act in training
+only (dropout, stochastic depth) are left out, because a transfer trains few epochs.
 """
 
 from __future__ import annotations
@@ -16,72 +16,72 @@ import keras
 import numpy as np
 from keras import layers
 
-from saccade.models.batchnorm_folding import calls_in_order
+from saccade.models.keras_graph import calls_in_order
 
-# MobileNetV3 writes the hard sigmoid as three operations: relu6(x + 3) / 6.
+# MobileNetV3 computes the hard sigmoid by three operations: relu6(x + 3) / 6.
 _HARD_SIGMOID_SHIFT, _HARD_SIGMOID_SCALE = 3.0, 1 / 6
 
 
-def flattened(model: keras.Model, x: keras.KerasTensor) -> keras.KerasTensor:
-    """What a model makes of a tensor, by copies of its layers with their names and weights.
+def flatten_backbone(model: keras.Model, x: keras.KerasTensor) -> keras.KerasTensor:
+    """Apply copies of a model's layers, with their names and weights, to a tensor.
 
     Args:
-        model: of `keras.applications`, with one input and one output.
-        x: of the shape of its input.
+        model: model of `keras.applications`, with one input and one output.
+        x: tensor with the shape of the model's input.
     """
     known = {id(model.inputs[0]): x}
-    copies = _Copies(dict(_scaled_dense_layers(model)))
+    graph = _FlatGraph(dict(_scaled_dense_layers(model)))
     for call in calls_in_order(model):
         given = [known[id(tensor)] for tensor in call.input_tensors]
-        known[id(call.outputs[0])] = copies.applied(call, given)
+        known[id(call.outputs[0])] = graph.apply(call, given)
     return known[id(model.outputs[0])]
 
 
 def _scaled_dense_layers(model: keras.Model) -> Iterator[tuple[str, Any]]:
-    """The name of each dense layer that a layer scale follows (Touvron et al. 2021), and that scale, [channels]."""
-    made_by = {id(call.outputs[0]): call.operation for call in calls_in_order(model)}
+    """Yield the name of each dense layer before a LayerScale (Touvron et al. 2021), and its scale, [channels]."""
+    operation_of = {id(call.outputs[0]): call.operation for call in calls_in_order(model)}
     for call in calls_in_order(model):
         if type(call.operation).__name__ == "LayerScale":
-            yield made_by[id(call.input_tensors[0])].name, keras.ops.convert_to_numpy(call.operation.gamma)
+            yield operation_of[id(call.input_tensors[0])].name, keras.ops.convert_to_numpy(call.operation.gamma)
 
 
-class _Copies:
-    """Makes the layers of the flat graph, one call after the other.
+class _FlatGraph:
+    """Builder of the layers of the flat graph, one call after the other.
 
     Args:
-        scales: by the name of a dense layer, what its outputs are multiplied by, [channels].
+        scales: factors of the outputs of dense layers, [channels], by name of the layer.
     """
 
     def __init__(self, scales: Mapping[str, Any]) -> None:
         self._scales = scales
         self._numbers: Counter[str] = Counter()
 
-    def applied(self, call: Any, given: list[keras.KerasTensor]) -> keras.KerasTensor:
-        """What a call of the model's gives, of these tensors."""
+    def apply(self, call: Any, given: list[keras.KerasTensor]) -> keras.KerasTensor:
+        """Return the output of a call of the model for the given input tensors."""
         operation = call.operation
         if isinstance(operation, keras.Sequential):
             for layer in operation.layers:
-                given = [self._copied(layer, given)]
+                given = [self._copy(layer, given)]
             return given[0]
         if not isinstance(operation, keras.Layer):
-            return self._joined(call, given)
+            return self._operation(call, given)
         if _is_left_out(operation):
             return given[0]
         if isinstance(operation, layers.ReLU) and operation.max_value == 6:
             return layers.Activation("hard_sigmoid", name=self._name_of(operation))(given[0])
-        return self._copied(operation, given)
+        return self._copy(operation, given)
 
-    def _joined(self, call: Any, given: list[keras.KerasTensor]) -> keras.KerasTensor:
-        """What stands for a sum of two tensors, or for a part of a hard sigmoid."""
+    def _operation(self, call: Any, given: list[keras.KerasTensor]) -> keras.KerasTensor:
+        """Return the sum of two tensors; for the addition and multiplication of a hard sigmoid, return their input."""
         kind = type(call.operation).__name__
         constants = [value for value in keras.tree.flatten(call.arguments.args) if isinstance(value, float)]
         if kind == "Add" and len(given) == 2:
             return layers.Add(name=self._name_of(call.operation))(given)
         if (kind, constants) in (("Add", [_HARD_SIGMOID_SHIFT]), ("Multiply", [_HARD_SIGMOID_SCALE])):
             return given[0]
-        raise ValueError(f"no stock layer is known for the operation '{kind}' with {constants}")
+        raise ValueError(f"the operation '{kind}' with {constants} has no stock layer")
 
-    def _copied(self, layer: keras.Layer, given: list[keras.KerasTensor]) -> keras.KerasTensor:
+    def _copy(self, layer: keras.Layer, given: list[keras.KerasTensor]) -> keras.KerasTensor:
         copy = type(layer).from_config(layer.get_config() | {"name": self._name_of(layer)})
         outputs = copy(given if len(given) > 1 else given[0])
         weights = layer.get_weights()
@@ -92,7 +92,7 @@ class _Copies:
         return outputs
 
     def _name_of(self, operation: keras.Operation) -> str:
-        """The operation's own name; in place of one by which Keras counts within a process, one counted from here."""
+        """Return an operation's name; a name that Keras numbered within the process is numbered within this graph."""
         kind = re.sub(r"_\d+$", "", operation.name)
         if kind.replace("_", "") != type(operation).__name__.lower():
             return str(operation.name)
@@ -101,7 +101,7 @@ class _Copies:
 
 
 def _is_left_out(layer: keras.Layer) -> bool:
-    """Whether a layer changes nothing here: its scale is taken up elsewhere, or it acts in training alone."""
+    """Return whether a layer is left out: linear, active in training only, or folded into a dense layer."""
     if isinstance(layer, layers.Activation) and layer.activation is keras.activations.linear:
         return True
     return isinstance(layer, layers.Dropout) or type(layer).__name__ in ("LayerScale", "StochasticDepth")

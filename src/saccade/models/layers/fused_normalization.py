@@ -1,4 +1,4 @@
-"""Batch normalization in one pass over its inputs, where TensorFlow has a kernel for it."""
+"""Batch normalization by TensorFlow's fused kernel."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import keras
 
 
 class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]  # Keras has no type hints
-    """`keras.layers.BatchNormalization` with the same variables, settings and results (Ioffe & Szegedy 2015), faster.
+    """Faster `keras.layers.BatchNormalization` with equal variables, settings and results (Ioffe & Szegedy 2015).
 
-    On the TensorFlow backend, inputs of shape [n, height, width, channels] in float32 or bfloat16 go through
-    TensorFlow's fused kernel, which reads bfloat16 as it is; statistics, scale and offset are float32. Everything else
-    goes the way of the stock layer.
+    On the TensorFlow backend, inputs of shape [n, height, width, channels] in float32 or bfloat16 are normalized by
+    TensorFlow's fused kernel, which reads bfloat16 without conversion; statistics, scale and offset are float32. Other
+    inputs are normalized by the stock layer.
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """Normalizes by the batch's statistics and updates the moving ones in training, by the moving ones elsewhere.
+        """Normalize by batch statistics and update the moving statistics in training; use the latter at inference.
 
         Args:
-            inputs: float, channels along `axis`.
-            training: whether this is a training step; a frozen layer (`trainable = False`) takes no notice of it.
-            mask: as the stock layer takes it.
+            inputs: floating-point tensor, channels along `axis`.
+            training: whether this is a training step; ignored by a frozen layer (`trainable = False`).
+            mask: mask, as in the stock layer.
 
         Returns:
-            The same shape, in the layer's compute dtype.
+            Tensor of the shape of the inputs, in the layer's compute dtype.
         """
         if mask is not None or not self._has_fused_kernel(inputs):
             return super().call(inputs, training=training, mask=mask)
@@ -53,11 +53,11 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[
             is_training=training,
         )
         if training:
-            # The kernel returns the sum of squares over n - 1; Keras keeps a moving average of that over n.
+            # The kernel returns the sum of squares divided by n - 1; Keras averages the sum divided by n.
             n = tf.cast(tf.size(inputs) // channels, tf.float32)
-            self._move(self.moving_mean, mean)
-            self._move(self.moving_variance, variance * (tf.maximum(n - 1.0, 1.0) / n))
+            self._update(self.moving_mean, mean)
+            self._update(self.moving_variance, variance * (tf.maximum(n - 1.0, 1.0) / n))
         return tf.cast(outputs, self.compute_dtype)
 
-    def _move(self, average: keras.Variable, value: Any) -> None:
+    def _update(self, average: keras.Variable, value: Any) -> None:
         average.assign(average * self.momentum + value * (1.0 - self.momentum))

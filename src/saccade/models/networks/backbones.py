@@ -1,4 +1,4 @@
-"""Networks of `keras.applications` that a transfer may start from, with the preprocessing of each inside.
+"""Backbones of `keras.applications` for transfer learning, each with its preprocessing inside.
 
 Howard et al., "Searching for MobileNetV3" (2019); Tan and Le, "EfficientNetV2" (2021); Liu et al., "A ConvNet for the
 2020s" (2022); He et al., "Identity Mappings in Deep Residual Networks" (2016).
@@ -15,18 +15,18 @@ import keras
 from keras import layers
 
 from saccade.errors import TrainingError
-from saccade.models.flatten_backbone import flattened
+from saccade.models.networks.flatten_backbone import flatten_backbone
 from saccade.recipes import BackboneName
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A network of `keras.applications` as a family of networks, like the modules beside this one.
+    """A network of `keras.applications`, with the interface of the other modules of this package.
 
     Attributes:
-        name: in `keras.applications`.
-        size: side of the square images that its ImageNet weights were trained on, in pixels.
-        rescaled: whether Keras leaves it to others to bring pixels to -1 to 1.
+        name: name in `keras.applications`.
+        size: side of the square images that the ImageNet weights were trained on, in pixels.
+        rescaled: whether pixels are rescaled to [-1, 1] in front of the network; False if Keras's own network does it.
     """
 
     MINIMUM_SIZE: ClassVar[int] = 32
@@ -36,16 +36,16 @@ class Backbone:
     size: int
     rescaled: bool = False
 
-    def dense_weights(self, height: int, width: int) -> int:  # noqa: ARG002 - all families are asked alike
-        """Its dense layer sees one number per channel, whatever the size of the images."""
+    def dense_weights(self, height: int, width: int) -> int:  # noqa: ARG002 - interface of all families
+        """Return 0: the only dense layer is the head, whose size does not depend on the image size."""
         return 0
 
     def build(self, height: int | None, width: int | None, classes: int) -> keras.Model:
-        """Preprocessing - the network - GlobalAveragePool - Dense, with fresh weights.
+        """Build preprocessing - the network - GlobalAveragePool - Dense, with fresh weights.
 
         Args:
-            height: of the images, in pixels.
-            width: of the images, in pixels.
+            height: height of the images, in pixels.
+            width: width of the images, in pixels.
             classes: number of classes.
 
         Returns:
@@ -54,33 +54,33 @@ class Backbone:
         return self._around(self._from_keras(height, width, None), classes)
 
     def trained(self, classes: int) -> keras.Model:
-        """The same at its own size, with ImageNet weights, which Keras downloads, checks and keeps in its cache.
+        """Build the network at its own size with ImageNet weights, which Keras downloads, verifies and caches.
 
         Raises:
-            TrainingError: they are not there and can't be downloaded.
+            TrainingError: the weights are not in the cache and can't be downloaded.
         """
         try:
             body = self._from_keras(self.size, self.size, "imagenet")
         except Exception as error:  # Keras raises `Exception` itself where a download fails
             raise TrainingError(
-                f"the weights of {self.name} are not here and can't be downloaded",
+                f"the weights of {self.name} are not in Keras's cache and can't be downloaded",
                 found=str(error)[:300],
-                remedy="fetch the file of that address on a machine with a network and name it with --weights FILE, or "
-                "put it into the folder models in Keras's folder, ~/.keras",
+                remedy="download the file from that address on a machine with network access and pass it with "
+                "--weights FILE, or put it into the folder ~/.keras/models",
             ) from None
         return self._around(body, classes)
 
     def from_file(self, path: Path, classes: int) -> keras.Model:
-        """The same with the weights of one of Keras's HDF5 files, without its head: as `include_top=False` has them.
+        """Build the network at its own size with the weights of a Keras HDF5 file without head (`include_top=False`).
 
         Raises:
-            TrainingError: the file is not one of this network's.
+            TrainingError: the file does not hold weights of this network.
         """
         body = self._from_keras(self.size, self.size, None)
         try:
-            _require_plain(path)
+            _require_no_external_data(path)
             with warnings.catch_warnings():
-                warnings.simplefilter("error")  # of layers for which the file has no weights, Keras only warns
+                warnings.simplefilter("error")  # Keras only warns about layers without weights in the file
                 body.load_weights(path)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, UserWarning) as error:
             raise TrainingError(
@@ -99,15 +99,15 @@ class Backbone:
         pixels = x = keras.Input(body.input_shape[1:], name="pixels")
         if self.rescaled:
             x = layers.Rescaling(1 / 127.5, offset=-1.0, name="rescaling")(x)
-        x = flattened(body, x)
+        x = flatten_backbone(body, x)
         return keras.Model(pixels, layers.Dense(classes, name="classes")(x), name=self.name)
 
 
-def _require_plain(path: Path) -> None:
-    """Refuses an HDF5 file that would have others read: the file may come from anyone.
+def _require_no_external_data(path: Path) -> None:
+    """Reject an HDF5 file with references to other files: the file is untrusted input.
 
     Raises:
-        ValueError: it holds links to other files, or data that lies in others.
+        ValueError: the file has links, or data sets that are stored in other files.
     """
     import h5py
 
@@ -119,7 +119,7 @@ def _require_plain(path: Path) -> None:
         return f"'{name}' lies in another file" if elsewhere else None
 
     with h5py.File(path) as file:
-        # Both stop at the first name that is given back.
+        # Both functions stop at the first result that is not None.
         problem = file.visititems_links(link_at) or file.visititems(stored_elsewhere)
     if problem:
         raise ValueError(problem)
@@ -138,6 +138,6 @@ BACKBONES: dict[str, Backbone] = {
         Backbone("ResNet50V2", 224, rescaled=True),
     )
 }
-"""By name."""
+"""Backbones by name."""
 
 assert set(BACKBONES) == set(get_args(BackboneName))  # noqa: S101 - an impossible state, not an input

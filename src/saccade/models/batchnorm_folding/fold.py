@@ -1,17 +1,16 @@
-"""Folding: a network for prediction alone, in which normalization has become part of the weights.
+"""Batch-normalization folding: an inference network whose normalization is part of the weights.
 
-In prediction a batch normalization is scale * x + shift, with numbers per channel that are known beforehand, and so is
-a rescaling of pixels. Scale and shift are carried along the network until a layer takes them up without changing the
-answer but for rounding:
+At inference, batch normalization is scale * x + shift with constants per channel; so is the rescaling of pixels. Scale
+and shift are propagated through the network until a layer absorbs them. The outputs stay equal up to rounding errors:
 
-- a convolution or dense layer behind them takes both; where zeros are padded the scale alone, because the padding is
-  not shifted;
-- a linear convolution or dense layer before them takes both; one that ends in a rectifier takes a scale that is
-  nowhere negative, because s relu(x) = relu(s x) for s >= 0;
-- average pooling lets both pass, max pooling where no scale is negative;
-- what nothing takes up remains as one multiplication and addition.
+- a convolution or dense layer after the normalization absorbs scale and shift; with zero padding only the scale,
+  because the padding is not shifted;
+- a linear convolution or dense layer before the normalization absorbs scale and shift; a layer with ReLU absorbs a
+  non-negative scale, because s relu(x) = relu(s x) for s >= 0;
+- scale and shift pass through average pooling, and through max pooling if no scale is negative;
+- a scale and shift that no layer absorbs remain as an affine layer.
 
-The numbers are multiplied in float64 and rounded to float32 at the end.
+The products are computed in float64 and rounded to float32 at the end.
 """
 
 from __future__ import annotations
@@ -26,21 +25,22 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
-from saccade.models.batchnorm_folding_graph import FoldedGraph, Value
+from saccade.models.batchnorm_folding.folded_graph import FoldedGraph, Value
+from saccade.models.keras_graph import calls_in_order, is_functional
 
 
 def fold_normalization(model: keras.Model) -> keras.Model:
-    """A copy of a model for prediction, faster by its normalization layers.
+    """Return a copy of a model for inference, with normalization folded into the weights.
 
     Args:
-        model: functional or sequential; models within it are folded too.
+        model: functional or sequential model; nested models are folded too.
 
     Returns:
-        A float32 model of the same inputs and outputs, with weights of its own: it does not follow when those of the
-        model change, and training it makes no sense. A model that is neither functional nor sequential is given back
-        itself.
+        Float32 model with the same inputs and outputs and with its own weights: later changes of the weights of
+        `model` do not reach the copy, and the copy is not meant to be trained. A model that is neither functional nor
+        sequential is returned unchanged.
     """
-    if not isinstance(model, keras.Sequential) and not hasattr(model, "_nodes_by_depth"):
+    if not isinstance(model, keras.Sequential) and not is_functional(model):
         return model
     graph = FoldedGraph()
     inputs = [
@@ -48,45 +48,36 @@ def fold_normalization(model: keras.Model) -> keras.Model:
         for number, tensor in enumerate(model.inputs)
     ]
     values = _run(graph, model, [Value(tensor) for tensor in inputs])
-    outputs = [graph.settled(value) for value in values]
-    # A list of one tensor would be another structure than the model has.
+    outputs = [graph.materialize(value) for value in values]
+    # A model with one tensor has that tensor as its structure, not a list.
     folded = keras.Model(*(ends if len(ends) > 1 else ends[0] for ends in (inputs, outputs)), name="folded")
-    # Of a training that diverged, the weights overflow here; the answers are then no numbers, as the model's own.
+    # After a training that diverged, the weights may overflow here; the outputs are then NaN, like those of the model.
     with np.errstate(over="ignore", invalid="ignore"):
         graph.fill()
     return folded
 
 
 def refold(folded: keras.Model, model: keras.Model) -> keras.Model:
-    """The folded model with the model's present weights, without being compiled again if its layers stay the same.
+    """Update a folded model to the current weights of its model, without compiling again if the layers are equal.
 
-    They change only with what remains unfolded, for instance when a scale becomes negative.
+    The layers differ only if other scales and shifts remain unfolded, for example after a scale became negative.
 
     Args:
-        folded: what `fold_normalization` once made of the model; its weights are changed.
-        model: functional or sequential.
+        folded: earlier result of `fold_normalization` for the model; its weights are changed.
+        model: functional or sequential model.
 
     Returns:
-        `folded`, or a new one where its layers no longer do.
+        `folded`, or a new folded model if the layers differ.
     """
-    again = fold_normalization(model)
-    if again.get_config() != folded.get_config():
-        return again
-    folded.set_weights(again.get_weights())
+    new = fold_normalization(model)
+    if new.get_config() != folded.get_config():
+        return new
+    folded.set_weights(new.get_weights())
     return folded
 
 
-def calls_in_order(model: keras.Model) -> list[Any]:
-    """The calls of layers and operations that a functional model consists of, each after those that it needs.
-
-    Each has an `operation`, its `arguments`, the `input_tensors` among them, and `outputs`.
-    """
-    by_depth = sorted(model._nodes_by_depth.items(), reverse=True)
-    return [node for _, depth in by_depth for node in depth if not node.is_input]
-
-
 def _run(graph: FoldedGraph, model: keras.Model, inputs: Sequence[Value]) -> list[Value]:
-    """What stands for a model's outputs when these values stand for its inputs."""
+    """Return the values of a model's outputs, given the values of its inputs."""
     if isinstance(model, keras.Sequential):
         values = list(inputs)
         for layer in model.layers:
@@ -97,28 +88,29 @@ def _run(graph: FoldedGraph, model: keras.Model, inputs: Sequence[Value]) -> lis
     uses.update(id(tensor) for tensor in model.outputs)
     known: dict[int, Value] = {}
 
-    def learn(tensors: Sequence[keras.KerasTensor], values: Sequence[Value]) -> None:
+    def store(tensors: Sequence[keras.KerasTensor], values: Sequence[Value]) -> None:
         for tensor, value in zip(tensors, values, strict=True):
-            # What has several uses is settled once for all: no use may change the weights behind the others' back.
-            known[id(tensor)] = Value(graph.settled(value)) if uses[id(tensor)] > 1 else value
+            # A value with several uses is materialized: absorbing it in one use would change the other uses.
+            known[id(tensor)] = Value(graph.materialize(value)) if uses[id(tensor)] > 1 else value
 
-    learn(model.inputs, inputs)
+    store(model.inputs, inputs)
     for call in calls:
-        learn(call.outputs, _apply(graph, call.operation, *call.arguments.fill_in(known)))
+        store(call.outputs, _apply(graph, call.operation, *call.arguments.fill_in(known)))
     return [known[id(tensor)] for tensor in model.outputs]
 
 
 def _apply(graph: FoldedGraph, operation: keras.Operation, arguments: Any, options: Any) -> list[Value]:
-    """What stands for the outputs of one layer or operation."""
-    # A layer called with training=True by the network itself goes on to act as in training.
+    """Return the values of the outputs of one layer or operation."""
+    # A layer that the network itself calls with training=True keeps its behavior of training.
     if arguments and not options.get("training"):
-        for kinds, rule in _RULES:
-            if isinstance(operation, kinds) and (value := rule(graph, operation, arguments[0])) is not None:
+        for kinds, fold in _FOLDS:
+            if isinstance(operation, kinds) and (value := fold(graph, operation, arguments[0])) is not None:
                 return [value]
-    return graph.copied(operation, arguments, options, fold_normalization)
+    return graph.add_copy(operation, arguments, options, fold_normalization)
 
 
-# The rules: each gives what stands for a layer's output, or None where the layer is of a sort that it does not cover.
+# Functions by type of layer: each returns the value of the layer's output, or None for settings that it does not
+# support.
 
 
 def _normalization(_: FoldedGraph, layer: layers.BatchNormalization, value: Value) -> Value | None:
@@ -154,18 +146,18 @@ def _convolution(graph: FoldedGraph, layer: layers.Conv2D, value: Value) -> Valu
     if layer.data_format != "channels_last" or layer.groups > 1:
         return None
     if layer.padding == "same" and value.shifted:
-        value = Value(graph.settled(value))
-    return graph.weighted(layer, value, *_with_input(layer, value))
+        value = Value(graph.materialize(value))
+    return graph.add_weighted(layer, value, *_with_input(layer, value))
 
 
 def _depthwise(graph: FoldedGraph, layer: layers.DepthwiseConv2D, value: Value) -> Value | None:
     if layer.data_format != "channels_last" or layer.depth_multiplier > 1:
         return None
     if layer.padding == "same" and value.shifted:
-        value = Value(graph.settled(value))
+        value = Value(graph.materialize(value))
     kernel = keras.ops.convert_to_numpy(layer.kernel)[..., 0]
     bias = keras.ops.convert_to_numpy(layer.bias) if layer.use_bias else np.zeros(kernel.shape[-1], np.float32)
-    return graph.weighted(
+    return graph.add_weighted(
         layer, value, kernel * value.scale, bias + value.shift * kernel.sum(axis=(0, 1), dtype=np.float64)
     )
 
@@ -174,17 +166,17 @@ def _zero_padding(graph: FoldedGraph, layer: layers.ZeroPadding2D, value: Value)
     if layer.data_format != "channels_last":
         return None
     if value.shifted:
-        value = Value(graph.settled(value))
-    # What made the tensor can no longer take up anything: the border is not of its making.
-    return Value(graph.passed(layer, value).tensor, value.scale)
+        value = Value(graph.materialize(value))
+    # The source of the tensor can't absorb anything after this layer: the border is not an output of the source.
+    return Value(graph.pass_through(layer, value).tensor, value.scale)
 
 
 def _dense(graph: FoldedGraph, layer: layers.Dense, value: Value) -> Value:
-    return graph.weighted(layer, value, *_with_input(layer, value))
+    return graph.add_weighted(layer, value, *_with_input(layer, value))
 
 
 def _with_input(layer: keras.Layer, value: Value) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Kernel and bias that do to the value's bare tensor what the layer's own do to the value."""
+    """Return kernel and bias for `value.tensor` that give the layer's outputs for the value."""
     kernel = keras.ops.convert_to_numpy(layer.kernel)
     bias = keras.ops.convert_to_numpy(layer.bias) if layer.use_bias else np.zeros(kernel.shape[-1], np.float32)
     if value.shifted:
@@ -199,12 +191,12 @@ def _maximum(graph: FoldedGraph, layer: keras.Layer, value: Value) -> Value | No
     if layer.data_format != "channels_last":
         return None
     if value.flipped:
-        value = Value(graph.settled(value))
-    return graph.passed(layer, value, maximum=True)
+        value = Value(graph.materialize(value))
+    return graph.pass_through(layer, value, maximum=True)
 
 
 def _average(graph: FoldedGraph, layer: keras.Layer, value: Value) -> Value | None:
-    return graph.passed(layer, value) if layer.data_format == "channels_last" else None
+    return graph.pass_through(layer, value) if layer.data_format == "channels_last" else None
 
 
 def _flatten(graph: FoldedGraph, layer: layers.Flatten, value: Value) -> Value | None:
@@ -214,10 +206,10 @@ def _flatten(graph: FoldedGraph, layer: layers.Flatten, value: Value) -> Value |
     scale, shift = (
         np.tile(np.broadcast_to(part, channels), math.prod(positions)) for part in (value.scale, value.shift)
     )
-    return Value(graph.passed(layer, value).tensor, scale, shift)
+    return Value(graph.pass_through(layer, value).tensor, scale, shift)
 
 
-_RULES = (
+_FOLDS = (
     (layers.BatchNormalization, _normalization),
     (layers.Normalization, _standardization),
     (layers.Rescaling, _rescaling),

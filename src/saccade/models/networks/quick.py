@@ -1,4 +1,4 @@
-"""The one-convolution network of the recipe `quick`."""
+"""Network with one convolution of the recipe `quick`."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ ANY_SIZE = False
 
 
 def dense_weights(height: int, width: int) -> int:
-    """How many weights the first dense layer has, which is where most of them are."""
+    """Return the number of weights of the first dense layer, which has most of the weights."""
     return (height // 2) * (width // 2) * 32 * 1024
 
 
 def build(height: int, width: int, classes: int) -> keras.Model:
-    """Conv3x3 of 32 channels - BN - MaxPool, then a dense layer of 1024.
+    """Build Conv3x3 of 32 channels - BN - MaxPool, then a dense layer of 1024.
 
     Args:
-        height: of the images, in pixels.
-        width: of the images, in pixels.
+        height: height of the images, in pixels.
+        width: width of the images, in pixels.
         classes: number of classes.
 
     Returns:
-        A model from pixels 0 to 255, [n, height, width, 3], to logits [n, classes].
+        Model from pixels 0 to 255, [n, height, width, 3], to logits [n, classes].
     """
     inputs = x = keras.Input((height, width, 3), name="pixels")
     x = layers.Rescaling(1 / 255, name="rescaling")(x)

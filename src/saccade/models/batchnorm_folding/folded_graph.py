@@ -1,4 +1,4 @@
-"""The copy of a network that folding makes, while it is being made: its tensors, layers and weights."""
+"""The folded copy of a network while it is built: tensors, layers and weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 
 @dataclass
 class Source:
-    """A convolution or dense layer of the copy, with its weights as they will be, outputs along the last axis."""
+    """A convolution or dense layer of the copy with its final weights.
+
+    Attributes:
+        layer: layer of the copy.
+        kernel: weights of the layer, outputs along the last axis.
+        bias: bias of the layer, [outputs].
+    """
 
     layer: keras.Layer
     kernel: NDArray[Any]
@@ -23,15 +29,16 @@ class Source:
 
 @dataclass(frozen=True)
 class Value:
-    """What stands for a tensor of the network: scale * tensor + shift, along the last axis.
+    """Representation of a tensor of the network: scale * tensor + shift, along the last axis.
 
     Attributes:
-        tensor: of the copy.
-        scale: float64 [channels], or a number for all.
-        shift: float64 [channels], or a number for all.
-        source: the layer that made the tensor, where nothing else depends on it and only a pooling stands between.
-        rectified: whether the source ends in a rectifier; it then takes no shift.
-        maximum: whether a rectifier or a maximum follows the source; it then takes no negative scale.
+        tensor: tensor of the copy.
+        scale: float64 [channels], or one number for all channels.
+        shift: float64 [channels], or one number for all channels.
+        source: layer that computes the tensor; None if other tensors depend on the layer, or if a layer other than
+            pooling stands between.
+        rectified: whether ReLU follows the source, which then absorbs no shift.
+        maximum: whether ReLU or max pooling follows the source, which then absorbs no negative scale.
     """
 
     tensor: keras.KerasTensor
@@ -43,25 +50,25 @@ class Value:
 
     @property
     def scaled(self) -> bool:
-        """Whether the scale is not 1 everywhere."""
+        """True if the scale of a channel is not 1."""
         return bool(np.any(self.scale != 1))
 
     @property
     def shifted(self) -> bool:
-        """Whether the shift is not 0 everywhere."""
+        """True if the shift of a channel is not 0."""
         return bool(np.any(self.shift != 0))
 
     @property
     def flipped(self) -> bool:
-        """Whether a scale is negative, so that the largest is the smallest."""
+        """True if the scale of a channel is negative, which exchanges minimum and maximum."""
         return bool(np.any(self.scale < 0))
 
     def then(self, scale: Any, shift: Any) -> Value:
-        """The same value, scaled and shifted once more."""
+        """Return the value, scaled and shifted once more."""
         return replace(self, scale=self.scale * scale, shift=self.shift * scale + shift)
 
-    def taken_up(self) -> Value:
-        """The same value, with as much of scale and shift in the weights of its source as these can take."""
+    def absorbed(self) -> Value:
+        """Return an equal value whose source has absorbed scale and shift into its weights, as far as possible."""
         source = self.source
         if source is None or (self.maximum and self.flipped):
             return self
@@ -74,26 +81,26 @@ class Value:
 
 
 class FoldedGraph:
-    """Makes layers of the copy from layers of the network."""
+    """Builder of the layers of the copy."""
 
     def __init__(self) -> None:
         self._names = 0
         self._sources: list[Source] = []
         self._affine: list[tuple[Affine, Value]] = []
-        # By the id of the layer that was copied; the layer itself is kept so that its id stays its own.
+        # By the id of the original layer; the original is stored too, so that its id is not reused.
         self._copies: dict[int, tuple[keras.Operation, keras.Operation]] = {}
 
-    def settled(self, value: Value) -> keras.KerasTensor:
-        """A tensor of the copy that is the value."""
-        value = value.taken_up()
+    def materialize(self, value: Value) -> keras.KerasTensor:
+        """Return a tensor of the copy that equals the value; add an affine layer if scale or shift remain."""
+        value = value.absorbed()
         if not value.scaled and not value.shifted:
             return value.tensor
         affine = Affine(value.scaled, name=self._name("affine"), dtype="float32", trainable=False)
         self._affine.append((affine, value))
         return affine(value.tensor)
 
-    def weighted(self, layer: keras.Layer, value: Value, kernel: Any, bias: Any) -> Value:
-        """The output of a convolution or dense layer that has this kernel and bias and the value's bare tensor."""
+    def add_weighted(self, layer: keras.Layer, value: Value, kernel: Any, bias: Any) -> Value:
+        """Add a copy of a convolution or dense layer with a new kernel and bias, applied to `value.tensor`."""
         copy = self._copy(layer, use_bias=True)
         tensor = copy(value.tensor)
         source = Source(copy, kernel, bias)
@@ -104,29 +111,29 @@ class FoldedGraph:
             return Value(tensor, source=source, rectified=True, maximum=True)
         return Value(tensor)
 
-    def passed(self, layer: keras.Layer, value: Value, *, maximum: bool = False) -> Value:
-        """The output of a layer without weights that lets scale and shift pass; `maximum`: if no scale is negative."""
+    def pass_through(self, layer: keras.Layer, value: Value, *, maximum: bool = False) -> Value:
+        """Add a copy of a layer without weights that scale and shift pass through; `maximum`: max pooling."""
         return replace(value, tensor=self._copy(layer)(value.tensor), maximum=value.maximum or maximum)
 
-    def copied(
+    def add_copy(
         self,
         operation: keras.Operation,
         arguments: Any,
         options: Mapping[str, Any],
         fold: Callable[[keras.Model], keras.Model],
     ) -> list[Value]:
-        """The outputs of a layer or operation as it is, or of a model folded by itself."""
+        """Add an unchanged copy of a layer or operation, or a folded copy of a nested model."""
         if id(operation) not in self._copies:
             copy = self._folded(operation, fold) if isinstance(operation, keras.Model) else self._complete(operation)
             self._copies[id(operation)] = operation, copy
         _, copy = self._copies[id(operation)]
         arguments, options = keras.tree.map_structure(
-            lambda item: self.settled(item) if isinstance(item, Value) else item, (arguments, dict(options))
+            lambda item: self.materialize(item) if isinstance(item, Value) else item, (arguments, dict(options))
         )
         return [Value(tensor) for tensor in keras.tree.flatten(copy(*arguments, **options))]
 
     def fill(self) -> None:
-        """Sets the weights that are known only when all is folded."""
+        """Set the weights, which are known once all layers are folded."""
         for source in self._sources:
             kernel = np.float32(source.kernel).reshape(source.layer.kernel.shape)
             source.layer.set_weights([kernel, np.float32(source.bias)])
@@ -140,10 +147,10 @@ class FoldedGraph:
         return copy
 
     def _complete(self, operation: keras.Operation) -> keras.Operation:
-        """A copy with its weights."""
+        """Return a copy with its weights."""
         copy = self._copy(operation)
         if isinstance(operation, keras.Layer) and operation.weights:
-            # Not by calling it: a layer may have been built for a shape that its inputs do not tell.
+            # Built from the configuration, because a layer may have been built for another shape than its inputs have.
             copy.build_from_config(operation.get_build_config())
             copy.set_weights(operation.get_weights())
         return copy
@@ -151,7 +158,7 @@ class FoldedGraph:
     def _copy(self, operation: keras.Operation, **settings: Any) -> keras.Operation:
         config = operation.get_config() | settings
         if isinstance(operation, keras.Layer):
-            # The weights come later: drawing them would cost time, and random numbers of the caller's.
+            # The weights are set later: drawing them costs time and advances the caller's random state.
             config |= {key: "zeros" for key in config if key.endswith("_initializer")}
             config |= {"dtype": "float32", "trainable": False}
         copy = type(operation).from_config(config)
@@ -159,34 +166,34 @@ class FoldedGraph:
         return copy
 
     def _name(self, name: str) -> str:
-        """A name that no other layer of the copy has, and that is the same when the same layers are made again."""
+        """Return a unique name within the copy, equal each time that the same layers are folded."""
         self._names += 1
         return f"{name}_{self._names}"
 
 
 class Affine(layers.Layer):  # type: ignore[misc]  # Keras has no type hints
-    """scale * x + shift along the last axis, or x + shift."""
+    """Affine layer: scale * x + shift along the last axis, or x + shift."""
 
     def __init__(self, scaled: bool, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.scaled = scaled
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Makes the weights, one of each for each channel."""
+        """Create scale and shift, [channels]."""
         channels = input_shape[-1]
         self._scale = self.add_weight(shape=(channels,), name="scale") if self.scaled else None
         self._shift = self.add_weight(shape=(channels,), name="shift")
 
     def fill(self, value: Value) -> None:
-        """Takes the value's scale and shift."""
+        """Set the weights to scale and shift of a value."""
         if self._scale is not None:
             self._scale.assign(np.broadcast_to(np.float32(value.scale), self._scale.shape))
         self._shift.assign(np.broadcast_to(np.float32(value.shift), self._shift.shape))
 
     def call(self, inputs: Any) -> Any:
-        """The inputs, scaled and shifted."""
+        """Return the scaled and shifted inputs."""
         return ops.add(inputs if self._scale is None else inputs * self._scale, self._shift)
 
     def get_config(self) -> dict[str, Any]:
-        """As Keras wants it."""
+        """Return the configuration for Keras."""
         return {**super().get_config(), "scaled": self.scaled}

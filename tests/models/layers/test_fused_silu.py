@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from saccade.models.fused_silu import FusedSilu
+from saccade.models.layers.fused_silu import FusedSilu
 
 POINTS = np.concatenate([np.linspace(-8, 8, 65), [-80, 80]])  # whole eighths: bfloat16 holds them exactly
 

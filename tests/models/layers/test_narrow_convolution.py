@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from saccade.models.narrow_convolution import NarrowConv2D
+from saccade.models.layers.narrow_convolution import NarrowConv2D
 
 
 def whole_numbers(shape, seed):

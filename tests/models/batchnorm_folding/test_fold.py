@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from saccade.models.batchnorm_folding import fold_normalization, refold
+from saccade.models.batchnorm_folding.fold import fold_normalization, refold
 from saccade.models.build import build_probability_model
 from saccade.recipes import REGISTRY, get_recipe
 

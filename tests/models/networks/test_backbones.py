@@ -9,8 +9,8 @@ import pytest
 from keras import layers
 
 from saccade.errors import TrainingError
-from saccade.models.backbones import BACKBONES
-from saccade.models.batchnorm_folding import fold_normalization
+from saccade.models.batchnorm_folding.fold import fold_normalization
+from saccade.models.networks.backbones import BACKBONES
 from saccade.models.onnx.to_onnx import to_onnx
 from saccade.models.training_model import make_training_model
 from saccade.models.weights import named_weights

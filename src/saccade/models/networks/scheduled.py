@@ -1,4 +1,4 @@
-"""The small network of the recipe `scheduled`."""
+"""Small network of the recipe `scheduled`."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ ANY_SIZE = False
 
 
 def dense_weights(height: int, width: int) -> int:
-    """How many weights the first dense layer has, which is where most of them are."""
+    """Return the number of weights of the first dense layer, which has most of the weights."""
     rows, columns = (((side - 2) // 2 - 2) // 2 - 2 for side in (height, width))
     return rows * columns * 64 * 64
 
 
 def build(height: int, width: int, classes: int) -> keras.Model:
-    """Conv 32 - BN - Pool - Conv 64 - BN - Pool - Conv 64 - BN, all `valid`, then a dense layer of 64 with BN.
+    """Build Conv 32 - BN - Pool - Conv 64 - BN - Pool - Conv 64 - BN, `valid` padding, then a dense layer of 64, BN.
 
-    Dropout stands before the last dense layer; its tutorial has it after, on the logits.
+    Dropout stands before the last dense layer; in the tutorial of this network it stands after it, on the logits.
 
     Args:
-        height: of the images, in pixels.
-        width: of the images, in pixels.
+        height: height of the images, in pixels.
+        width: width of the images, in pixels.
         classes: number of classes.
 
     Returns:
-        A model from pixels 0 to 255, [n, height, width, 3], to logits [n, classes].
+        Model from pixels 0 to 255, [n, height, width, 3], to logits [n, classes].
     """
     inputs = x = keras.Input((height, width, 3), name="pixels")
     x = layers.Rescaling(1 / 255, name="rescaling")(x)

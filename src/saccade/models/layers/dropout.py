@@ -1,4 +1,4 @@
-"""Dropout by 16-bit random numbers."""
+"""Dropout with 16-bit random numbers."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import keras
 
 
 class SixteenBitDropout(keras.layers.Dropout):  # type: ignore[misc]  # Keras has no type hints
-    """`keras.layers.Dropout` (Srivastava et al. 2014), with cheaper and, in bfloat16, better random numbers.
+    """`keras.layers.Dropout` (Srivastava et al. 2014), with faster and, in bfloat16, more exact random numbers.
 
     The stock layer compares the rate with uniform numbers in the dtype of its inputs. In bfloat16 these are multiples
-    of 1/128, so that a rate of 0.2 drops 20.3%. Here, on the TensorFlow backend, each element is dropped by 16 random
-    bits of its own, in whatever dtype: half the random numbers, and a rate that is right to 1/65536. On other backends
-    it is the stock layer.
+    of 1/128, so a rate of 0.2 drops 20.3%. This layer, on the TensorFlow backend, compares 16 random bits per element
+    in any dtype: half as many random bits, and a rate that is exact to 1/65536. On other backends it behaves like the
+    stock layer.
     """
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        """Drops elements of inputs of any shape in training; elsewhere gives them back."""
+        """Drop elements of the inputs, of any shape, in training; return the inputs unchanged at inference."""
         if not training or not 0 < self.rate < 1 or self.noise_shape or keras.backend.backend() != "tensorflow":
             return super().call(inputs, training=training)
         import tensorflow as tf

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from keras import layers
 
-from saccade.models.batchnorm_folding import fold_normalization
+from saccade.models.batchnorm_folding.fold import fold_normalization
 from saccade.models.build import build_probability_model
-from saccade.models.split_float16_conv import TwofoldConv2D, with_precise_first_layer
+from saccade.models.layers.split_float16_conv import SplitFloat16Conv2D, split_first_convolution
 from saccade.recipes import get_recipe
 
 IMAGES = np.random.default_rng(0).integers(100, 140, (8, 16, 16, 3)).astype(np.float32)
@@ -38,7 +38,7 @@ def rounded(model):
 def test_rounding_costs_a_tenth_at_most_of_what_it_costs_otherwise(seed):
     model = looking_for_edges(seed)
     expected = model.predict_on_batch(IMAGES)
-    precise = with_precise_first_layer(model)
+    precise = split_first_convolution(model)
     np.testing.assert_allclose(precise.predict_on_batch(IMAGES), expected, atol=1e-5)
     # The last layer is rounded alike in both: what is compared is the first.
     for copy in (model, precise):
@@ -52,11 +52,11 @@ def test_rounding_costs_a_tenth_at_most_of_what_it_costs_otherwise(seed):
 
 def test_a_network_within_views_is_split_once_and_one_without_convolutions_not_at_all():
     folded = fold_normalization(build_probability_model(get_recipe("fast"), height=32, width=32, classes=4))
-    precise = with_precise_first_layer(folded)
+    precise = split_first_convolution(folded)
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)
     (inner,) = [layer for layer in precise.layers if isinstance(layer, keras.Model)]
-    assert [layer.name for layer in inner.layers if isinstance(layer, TwofoldConv2D)] == [inner.layers[1].name]
+    assert [layer.name for layer in inner.layers if isinstance(layer, SplitFloat16Conv2D)] == [inner.layers[1].name]
     np.testing.assert_allclose(precise.predict_on_batch(images), folded.predict_on_batch(images), atol=1e-5)
     pixels = keras.Input((4, 4, 3))
     plain = keras.Model(pixels, layers.Dense(2)(layers.Flatten()(pixels)))
-    assert with_precise_first_layer(plain) is plain
+    assert split_first_convolution(plain) is plain
