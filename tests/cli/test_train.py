@@ -88,7 +88,7 @@ def test_an_accuracy_of_the_images_that_chose_the_weights_is_called_optimistic(t
     assert "optimistic: these same images chose the weights" in chosen.stdout
     assert "`saccade evaluate` measures on the test split" in chosen.stdout
     last = run_here(["train", *small, "--set", "translate=0.2", "--out", "last"], tmp_path)
-    assert "note: shift: no effect, since this training has no augmented epochs" in last.stderr
+    assert "note: translate: no effect, since this training has no augmented epochs" in last.stderr
     assert "no effect" not in chosen.stderr
     assert "validation accuracy" in last.stdout
     assert "optimistic" not in last.stdout

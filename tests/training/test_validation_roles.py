@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 import saccade
 from saccade.cli.main import cli
-from saccade.cli.train import validation_in_words
+from saccade.cli.training_result import validation_notes
 from saccade.inference.predictor import Predictor
 from saccade.runs.predictions import VALIDATION_PREDICTIONS
 from saccade.training.calibration import at_temperature
@@ -75,7 +75,7 @@ def test_the_run_reports_the_numbers_of_selecting_and_calibrating_images(halved,
     whole = saccade.Run.open(tmp_path / "cli").data.num_images["validation"]
     assert found["num_validation_images"] == whole - whole // 2
     assert found["num_calibration_images"] == whole // 2
-    words = "\n".join(validation_in_words(halved))
+    words = "\n".join(validation_notes(halved))
     assert "the 118 validation images were divided into two halves: 59 chose the weights" in words
     assert "the other 59 calibrate" in words
     assert "these same images" not in words

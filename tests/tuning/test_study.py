@@ -12,7 +12,17 @@ from saccade.errors import RecipeError, TrainingError, TuningError
 from saccade.recipes import Recipe
 from saccade.recipes.search_space import Choices, Range, search_space, text_of
 from saccade.training.progress import Progress
-from saccade.tuning.study import Claim, Study, claim, conclude, ended_trials, importances, open_study, optuna_at_work
+from saccade.tuning.study import (
+    Claim,
+    Study,
+    claim,
+    conclude,
+    ended_trials,
+    importances,
+    open_study,
+    optuna_at_work,
+    reopen_trial,
+)
 from saccade.tuning.trial import run_trial
 
 SPACE = search_space(POOR, {"learning_rate": "1e-8..0.01"})
@@ -231,3 +241,22 @@ def test_optunas_own_messages_are_as_they_were(tmp_path):
     with optuna_at_work(tmp_path):
         pass
     assert optuna.logging.get_verbosity() == before
+
+
+def test_a_stored_trial_is_reopened_through_optunas_private_id():
+    """Fails where a version of Optuna has another `_trial_id` or another constructor of `Trial`."""
+    study = optuna.create_study()
+    for rate in (0.1, 0.2):
+        study.add_trial(
+            optuna.create_trial(
+                state=optuna.trial.TrialState.RUNNING,
+                params={"rate": rate},
+                distributions={"rate": optuna.distributions.FloatDistribution(0, 1)},
+            )
+        )
+    reopened = reopen_trial(study, study.get_trials(deepcopy=True)[1])
+    assert (reopened.number, reopened.params) == (1, {"rate": 0.2})
+    reopened.report(0.5, 0)
+    reopened.set_user_attr("seconds", 3.0)
+    stored = study.get_trials()[1]
+    assert (stored.intermediate_values, stored.user_attrs) == ({0: 0.5}, {"seconds": 3.0})

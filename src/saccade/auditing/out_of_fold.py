@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +10,11 @@ from numpy.typing import NDArray
 
 from saccade.auditing.all_images import AuditedImages
 from saccade.data.dataset import Dataset
-from saccade.inference.predictor import Predictor
+from saccade.experiments.cross_val_predict import cross_val_predict
+from saccade.experiments.train_and_predict import only
 from saccade.progress import counting
 from saccade.recipes import Recipe, default_recipe_name, get_recipe
-from saccade.training.train import train
+from saccade.training.repeated_training import Method
 
 # Of `fast`, by default: ranking labels needs less than the best accuracy.
 _EPOCHS = 4
@@ -49,25 +49,14 @@ def out_of_fold_probabilities(
         float32 [n, classes].
 
     Raises:
+        KeyboardInterrupt: the user stopped a training.
         TrainingError: a training failed.
     """
-    probabilities = np.empty((len(images), len(dataset.class_names)), np.float32)
-    numbers = np.unique(folds)
+    methods = [Method(recipe)] * (int(folds.max()) + 1)
     with (
         tempfile.TemporaryDirectory(prefix="saccade-audit-") as folder,
-        counting("training", total=len(numbers), unit="folds", shown=progress) as bar,
+        counting("training", total=len(methods), unit="folds", shown=progress) as bar,
     ):
-        for number in numbers:
-            held_out = np.flatnonzero(folds == number)
-            subset = _without(dataset, images, held_out)
-            run = train(subset, recipe=recipe, out=Path(folder) / str(number), progress=False)
-            probabilities[held_out] = Predictor.from_run(run).probabilities_of(images.all.subset(held_out))
-            bar.update(1)
-    return probabilities
-
-
-def _without(dataset: Dataset, images: AuditedImages, held_out: NDArray[np.int64]) -> Dataset:
-    """A dataset that trains on all but these images, and has none to validate or to test with."""
-    rest = np.setdiff1d(np.arange(len(images)), held_out)
-    nothing = images.all.subset(np.empty(0, np.int64))
-    return replace(dataset, splits={"train": images.all.subset(rest), "test": nothing})
+        return cross_val_predict(
+            methods, only(dataset, images.all), folds, Path(folder), on_fold_end=lambda *_: bar.update(1)
+        )

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from saccade.cli.output import print_json, print_line
-from saccade.cli.train import result_of
 from saccade.cli.train_options import begun, checked, source_given
+from saccade.cli.training_result import training_result
 from saccade.sanitize import command_line
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def cross_validated(
     )
     record = run.folds()
     if as_json:
-        print_json(result_of(run) | {"folds": record and record.model_dump()})
+        print_json(training_result(run) | {"folds": record and record.model_dump()})
         return
     status = run.status()
     print_line(

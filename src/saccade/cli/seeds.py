@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from saccade.cli.output import print_json, print_line
-from saccade.cli.train import OPTIMISTIC, result_of
+from saccade.cli.training_result import OPTIMISTIC, training_result
 from saccade.sanitize import command_line, counted
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def print_series(trainings: Iterable[SeedTraining], seeds: int, out: str | None,
     for training in trainings:
         ended.append(training)
         print_line(_line(training), err=as_json)
-    results = [result_of(training.run) for training in ended if training.run is not None]
+    results = [training_result(training.run) for training in ended if training.run is not None]
     whole = [result for result in results if result["state"] != "interrupted"]
     if as_json:
         print_json(_summary(ended, results, whole))
@@ -45,7 +45,7 @@ def print_series(trainings: Iterable[SeedTraining], seeds: int, out: str | None,
 def _line(training: SeedTraining) -> str:
     if training.run is None:
         return f"seed {training.seed}: failed: {training.error}"
-    result = result_of(training.run)
+    result = training_result(training.run)
     accuracy = result["validation_accuracy"]
     validated = "no validation split" if accuracy is None else f"validation accuracy {accuracy:.2%}"
     stopped = {"finished": "", "stopped early": ", stopped early", "interrupted": ", interrupted"}[result["state"]]

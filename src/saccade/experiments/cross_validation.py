@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.data.splits import in_order, splits_of
 from saccade.errors import DataError, RunError
+from saccade.experiments.cross_val_predict import cross_val_predict
 from saccade.experiments.fold_assignment import deal_folds
 from saccade.experiments.fold_interval import fold_interval
 from saccade.experiments.manifest import Plan, images_key, is_begun, keep_to
-from saccade.experiments.train_and_predict import train_and_predict
 from saccade.inference.predictor import Predictor
 from saccade.keras_loading import require_keras_settings
 from saccade.named_paths import out_path
@@ -173,23 +173,23 @@ def _out_of_fold(
     work: Path,
     progress: bool | Progress,
 ) -> NDArray[np.float32]:
-    """What the networks of the folds say of each image, in the order of the images, float32 [n, classes]."""
-    images = whole.splits["train"]
-    probabilities = np.empty((len(images), len(whole.class_names)), np.float32)
+    """Return the out-of-fold probabilities of the training images, float32 [n, classes], and log each fold."""
     count = int(dealt.max()) + 1
-    for number in range(count):
-        own, others = (images.subset(np.flatnonzero(mask)) for mask in (dealt == number, dealt != number))
-        log_message(
-            f"fold {number + 1} of {count}: {counted(len(own), 'image')} {plural(len(own), 'is', 'are')} held out",
-            shown=_is_shown(progress),
-        )
-        # No two networks begin with the same weights, so that their spread holds that of the beginnings as well.
-        other_seed = method.with_seed((method.recipe.seed + number + 1) % 2**32)
-        predictions = train_and_predict(other_seed, whole, (others, own), work / str(number + 1), progress=progress)
-        probabilities[dealt == number] = predictions.probabilities
+    shown = _is_shown(progress)
+
+    def log_begin(fold: int, held_out: Split) -> None:
+        images = f"{counted(len(held_out), 'image')} {plural(len(held_out), 'is', 'are')} held out"
+        log_message(f"fold {fold + 1} of {count}: {images}", shown=shown)
+
+    def log_end(fold: int, predictions: Predictions) -> None:
         accuracy = float((predictions.probabilities.argmax(axis=1) == predictions.labels).mean())
-        log_message(f"fold {number + 1} of {count}: accuracy {accuracy:.2%}", shown=_is_shown(progress))
-    return probabilities
+        log_message(f"fold {fold + 1} of {count}: accuracy {accuracy:.2%}", shown=shown)
+
+    # The seeds differ, so that the spread of the folds includes the spread over initial weights.
+    methods = [method.with_seed((method.recipe.seed + fold + 1) % 2**32) for fold in range(count)]
+    return cross_val_predict(
+        methods, whole, dealt, work, progress=progress, on_fold_begin=log_begin, on_fold_end=log_end
+    )
 
 
 def _conclude(

@@ -261,10 +261,19 @@ def _folder_of(study: Study, number: int) -> Path:
 
 def _claim_of(study: Study, trial: FrozenTrial, lock: ExitStack, *, deaths: int = 0) -> Claim:
     reported = frozenset(trial.intermediate_values)
-    claimed = optuna.trial.Trial(study.trials, trial._trial_id)
+    claimed = reopen_trial(study.trials, trial)
     # Deaths count anew with each epoch that is reported.
     claimed.set_user_attr("deaths", {"after": len(reported), "count": deaths})
     return Claim(claimed, reported, deaths, _folder_of(study, trial.number), lock)
+
+
+def reopen_trial(study: optuna.Study, trial: FrozenTrial) -> optuna.trial.Trial:
+    """Return the writable trial of a stored running trial.
+
+    Optuna has no public function for a trial that another process began. `_trial_id` is the only private name of
+    Optuna that Saccade uses.
+    """
+    return optuna.trial.Trial(study, trial._trial_id)
 
 
 def _deaths(trial: FrozenTrial) -> int:

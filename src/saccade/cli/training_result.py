@@ -1,0 +1,86 @@
+"""The result of a training, as JSON values and as printed lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from saccade.cli.output import print_line
+from saccade.sanitize import command_line
+
+if TYPE_CHECKING:
+    from saccade.runs.run import Run
+
+_MEASURED_BY_EVALUATE = "`saccade evaluate` measures on the test split"
+
+OPTIMISTIC = f"optimistic: these same images chose the weights; {_MEASURED_BY_EVALUATE}"
+"""The remark on a validation accuracy whose images chose the weights."""
+
+
+def training_result(run: Run) -> dict[str, Any]:
+    """What a training came to, as plain values that JSON can hold."""
+    status, history = run.status(), run.history()
+    kept, calibration = history[status.kept_epoch - 1], run.calibration()
+    return {
+        "run": str(run.path),
+        "data": run.data_name,
+        "recipe": run.recipe.name,
+        "seed": run.recipe.seed,
+        "state": status.state,
+        "epochs": status.epochs,
+        "kept_epoch": status.kept_epoch,
+        "num_validation_images": num_validation_images(run),
+        "validation_accuracy": kept.validation_accuracy,
+        "weights_chosen_by_validation": run.recipe.weights_chosen_by_validation,
+        "num_calibration_images": calibration.num_images if calibration else 0,
+        "notes": list(run.data.notes),
+    }
+
+
+def num_validation_images(run: Run) -> int:
+    """How many images the run's validation accuracy is of."""
+    counted = run.status().num_validation_images
+    return run.data.num_images["validation"] if counted is None else counted
+
+
+def print_training_result(run: Run) -> None:
+    """Print the state, the validation accuracy, the run directory and the next command."""
+    status, n = run.status(), num_validation_images(run)
+    kept = run.history()[status.kept_epoch - 1]
+    ended = {"finished": "trained", "stopped early": "stopped early", "interrupted": "interrupted"}[status.state]
+    epochs = run.recipe.epochs if run.plan() is None else status.epochs
+    print_line(f"{ended} on {run.data_name}: weights of epoch {status.kept_epoch} of {epochs} kept")
+    if kept.validation_accuracy is not None:
+        from saccade.evaluation.metrics import wilson_interval
+
+        low, high = wilson_interval(round(kept.validation_accuracy * n), n)
+        print_line(
+            f"validation accuracy {kept.validation_accuracy:.2%} (95% interval {low:.2%} to {high:.2%}, n = {n:,}); "
+            "the test split has not been looked at"
+        )
+    for line in validation_notes(run):
+        print_line(line)
+    path = Path(run.path)
+    if status.state == "interrupted":
+        print_line(f"to go on with it: {command_line('train', '--resume', path)}")
+    print_line(f"run: {path}\nnext: {command_line('evaluate', path)}")
+
+
+def validation_notes(run: Run) -> Iterator[str]:
+    """What the validation images were used for, where they were used for more than the accuracy."""
+    calibration, chosen = run.calibration(), run.recipe.weights_chosen_by_validation
+    calibrates = "temperature, --abstain and --ood"
+    if calibration is not None and calibration.selection == "other images":
+        first, second = calibration.num_selection_images, calibration.num_images
+        did = "chose the weights" if chosen else "chose the last epoch or the penalty of the head"
+        yield (
+            f"the {first + second:,} validation images were divided into two halves: {first:,} {did} and give this "
+            f"accuracy, which is therefore optimistic; the other {second:,} calibrate ({calibrates})"
+        )
+        yield _MEASURED_BY_EVALUATE
+        return
+    if chosen and run.history()[run.status().kept_epoch - 1].validation_accuracy is not None:
+        yield f"accuracy and interval are {OPTIMISTIC}"
+    if calibration is not None and calibration.selection != "none":
+        yield f"{calibrates} go by {calibration.fitted_on}"
