@@ -78,7 +78,7 @@ def missed_targets(method, classifier, n, target_accuracy):
 
 
 @pytest.mark.parametrize(
-    ("n", "answering"),
+    ("n", "classifier"),
     [
         (200, SimulatedClassifier(0.85, 0.9)),
         (500, SimulatedClassifier(0.85, 0.6)),
