@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 import saccade
 from saccade.errors import RecipeError, RunError, TrainingError
-from saccade.inference.onnx_model import light_model
+from saccade.inference.onnx_model import load_inference_onnx
 from saccade.inference.predictor import Predictor
 from saccade.models.backbones import BACKBONES
 from saccade.models.head import without_head
@@ -76,7 +76,7 @@ def test_it_tells_classes_apart_that_its_source_never_saw(transferred):
     # 1.0 with each of four seeds; of answers by chance it is above 0.85 once in ten thousand times.
     assert roc_auc_score(predictions.labels, predictions.probabilities[:, 1]) > 0.85
     assert transferred.calibration() is not None
-    assert light_model(transferred) is not None
+    assert load_inference_onnx(transferred) is not None
 
 
 def test_only_a_head_leaves_the_network_as_it_was_and_equals_scikit_learns(source, others, tmp_path):

@@ -14,6 +14,12 @@ Probabilities = NDArray[np.float32]
 # float64, and as far with its normalization folded: that the two are within 1e-5 of each other would be luck.
 _ROUNDINGS = 4
 _MOST_ROUNDING = 1e-4
+_RANDOM_IMAGES = 32
+
+
+def random_images(height: int, width: int) -> NDArray[np.uint8]:
+    """Draw 32 random images for the comparison of a run without validation images, uint8 [32, height, width, 3]."""
+    return np.random.default_rng(0).integers(0, 256, (_RANDOM_IMAGES, height, width, 3), np.uint8)
 
 
 def disagreement(

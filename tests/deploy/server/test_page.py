@@ -13,7 +13,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 from tests.browser import opened
 
-from saccade.deploy.server.static_files import FILES
+from saccade.deploy.server.app import STATIC_FILES
 
 HOSTILE = '<img src=x onerror="document.title = 1">'
 MINUS = "\N{MINUS SIGN}"
@@ -72,7 +72,7 @@ def browser(tmp_path_factory):
 def page(browser, page_url):
     """A page that was just opened; nothing may stand in the browser's console at the end."""
     browser.get(page_url)
-    _wait(browser, "#give")
+    _wait(browser, "#input")
     yield browser
     _end(browser)
 
@@ -142,7 +142,7 @@ def _heard(browser):
 
 
 def _choose(browser, *paths):
-    _wait(browser, "#give")
+    _wait(browser, "#input")
     browser.find_element(By.ID, "files").send_keys("\n".join(map(str, paths)))
 
 
@@ -205,7 +205,7 @@ def test_several_dropped_images_each_get_a_prediction_the_newest_on_top(page, pa
 
 def test_what_is_dropped_without_a_file_is_reported(page):
     page.execute_script(_DROP, [])
-    assert "no file" in _text(page, "#problem", "no file")
+    assert "not a file" in _text(page, "#problem", "not a file")
     assert not page.find_elements(By.CSS_SELECTOR, ".prediction")
 
 
@@ -236,16 +236,16 @@ def test_a_text_file_is_refused_with_the_reason_of_the_server(page, page_url, tm
 def test_the_map_of_where_it_looked_is_drawn_told_and_hidden(page, example):
     path, class_name = example
     _choose(page, path)
-    button = _button(page, "Show where it looked")
+    button = _button(page, "Show occlusion map")
     button.click()
     canvas = _wait(page, ".prediction canvas")[0]
     strongest, weakest = page.execute_script(_OPACITIES, canvas)
     assert strongest > weakest
-    words = page.find_element(By.CSS_SELECTOR, ".map-words p").text
+    words = page.find_element(By.CSS_SELECTOR, ".map-description p").text
     assert canvas.get_attribute("aria-label") == words
     assert class_name in words
     assert words in _heard(page)
-    assert button.text == "Hide where it looked"
+    assert button.text == "Hide occlusion map"
     button.click()
     assert not canvas.is_displayed()
     button.click()
@@ -262,13 +262,13 @@ def test_the_map_lies_on_what_the_network_sees(page_with, tmp_path):
     body = {"model": "images", "version": "1", "class_name": "cat", "probability": 0.93, "change": change}
     browser = page_with(_models(), _prediction(), {"path": "/occlusion", "status": 200, "body": body})
     _choose(browser, wide)
-    _button(browser, "Show where it looked").click()
+    _button(browser, "Show occlusion map").click()
     canvas, image = _wait(browser, ".prediction canvas")[0], browser.find_element(By.CSS_SELECTOR, ".prediction img")
     # A square model sees the middle third of it.
     assert canvas.rect["width"] == pytest.approx(image.rect["width"] / 3, abs=1)
     assert canvas.rect["x"] == pytest.approx(image.rect["x"] + image.rect["width"] / 3, abs=1)
     assert canvas.rect["height"] == pytest.approx(image.rect["height"], abs=1)
-    words = browser.find_element(By.CSS_SELECTOR, ".map-words p").text
+    words = browser.find_element(By.CSS_SELECTOR, ".map-description p").text
     assert words == (
         "Covering the lower right lowers the probability of cat the most, by 41.0 points: from 93.0% to 52.0%. "
         "Covering the lower left raises it the most, by 2.0 points."
@@ -313,7 +313,7 @@ def test_the_metadata_of_a_model_are_text_and_nothing_else(page_with, example):
     for text in (
         f"3: cat, dog, {HOSTILE}",
         "not evaluated yet",
-        "not told",
+        "unknown",
         "none: its probabilities",
         "never:",
         "ab" * 32,
@@ -333,7 +333,7 @@ def test_one_of_several_models_is_chosen(page_with, example):
     _wait(browser, "#model")[0].send_keys("other")
     assert "50.0%" in _text(browser, "#summary", "other one")
     _choose(browser, example[0])
-    _text(browser, ".prediction", "asked of other one")
+    _text(browser, ".prediction", "classified by other one")
     assert "api/models/other%20one/image?top=3" in [
         address for address, _ in browser.execute_script("return window.seen")
     ]
@@ -389,7 +389,7 @@ def test_a_server_that_stays_busy_is_asked_four_times_and_then_when_told(page_wi
 def test_a_server_that_is_gone_is_reported(page_with, example):
     browser = page_with(_models(), {"path": "/image", "status": 0}, _prediction())
     _choose(browser, example[0])
-    assert "Is it still running?" in _text(browser, ".reason", "No answer came from the server")
+    assert "Is it still running?" in _text(browser, ".reason", "The server did not respond")
     _button(browser, "Try again").send_keys(Keys.ENTER)
     _wait(browser, ".classes")
     assert browser.switch_to.active_element.aria_role == "article"  # a keyboard goes on from there
@@ -462,7 +462,7 @@ def test_all_of_it_can_be_done_by_keyboard(page, example):
     assert page.find_element(By.ID, "metadata").is_displayed()
     go_to(".prediction .buttons button").send_keys(" ")
     _wait(page, ".prediction canvas")
-    assert page.switch_to.active_element.text == "Hide where it looked"
+    assert page.switch_to.active_element.text == "Hide occlusion map"
     go_to(".prediction .buttons button:last-child").send_keys(Keys.ENTER)
     assert not page.find_elements(By.CSS_SELECTOR, ".prediction")
     assert page.switch_to.active_element == page.find_element(By.ID, "files")
@@ -479,7 +479,7 @@ def test_a_screen_reader_finds_its_way(page, example):
     }
     roles = {role for role, _ in found}
     assert roles >= {"banner", "main", "contentinfo", "log", "article"}
-    assert {("region", "Give it an image"), ("region", "Predictions"), ("article", example[0].name)} <= found
+    assert {("region", "Add images"), ("region", "Predictions"), ("article", example[0].name)} <= found
     assert ("list", "Classes and their probabilities") in found
     nameless = [role for role, name in found if role in {"button", "textbox", "combobox", "image"} and not name]
     assert nameless == []
@@ -496,7 +496,7 @@ def test_on_a_phone_nothing_sticks_out(page_with, example):
     metrics = {"width": 320, "height": 800, "deviceScaleFactor": 2, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     _choose(browser, example[0])
-    _button(browser, "Show where it looked").click()
+    _button(browser, "Show occlusion map").click()
     _wait(browser, ".prediction canvas")
     browser.find_element(By.TAG_NAME, "summary").click()
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 320
@@ -519,11 +519,11 @@ def test_it_is_dark_where_the_reader_wants_it_dark_and_still_where_still(page, e
 
 def test_every_request_goes_to_the_server_of_the_page(page, page_url, example):
     _choose(page, example[0])
-    _button(page, "Show where it looked").click()
+    _button(page, "Show occlusion map").click()
     _wait(page, ".prediction canvas")
     asked = page.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
     assert {urlsplit(address).path for address in asked} >= {
-        *FILES.keys() - {"/"}, "/api/models", "/api/models/images/image", "/api/models/images/occlusion",
+        *STATIC_FILES.keys() - {"/"}, "/api/models", "/api/models/images/image", "/api/models/images/occlusion",
     }  # fmt: skip
     assert {urlsplit(address).netloc for address in asked if not address.startswith(("blob:", "data:"))} == {
         urlsplit(page_url).netloc
