@@ -26,7 +26,7 @@ from saccade.evaluation.metrics import measure
 from saccade.inference.ood_detector import OodDetector
 from saccade.inference.predict import OOD_THRESHOLD
 from saccade.inference.predictor import Predictor
-from saccade.inference.selective_prediction import abstention_of
+from saccade.inference.selective_prediction import fit_abstention
 from saccade.runs.run import Run
 from saccade.training.calibration import at_temperature
 
@@ -74,7 +74,7 @@ def target_accuracies_of(run: Run) -> list[Result]:
     order = np.random.default_rng(0).permutation(len(correct))
     results = []
     for target_accuracy in TARGET_ACCURACIES:
-        found = abstention_of(run, target_accuracy)
+        found = fit_abstention(run, target_accuracy)
         predicted = confidences >= found.threshold
         parts = [float(correct[fraction][predicted[fraction]].mean()) for fraction in np.array_split(order, BINS)]
         note = f"{correct[predicted].mean():.4f} in all, {len(correct)} test images"

@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=at_least_one, default=3)
     add_results_option(parser)
     options = parser.parse_args()
-    served_model = ServedModel.open(options.run, "model", 1, None)
+    served_model = ServedModel.load(options.run, "model", 1, None)
     contents = options.image.read_bytes()
     direct: list[Direct] = []
     served: dict[int, list[Served]] = {clients: [] for clients in CLIENTS}
@@ -80,7 +80,7 @@ def main() -> None:
             direct.append(call_directly(served_model, contents, options.seconds))
             for clients in CLIENTS:
                 served[clients].append(ask(url, options.image, clients, options.seconds))
-    recipe = served_model.run["recipe"]
+    recipe = served_model.run_info["recipe"]
     note = f"{recipe}, {options.image.suffix} of {len(contents):,} bytes, {1000 / direct[0].rate:.1f} ms an image"
     keep_results("serving", results_of(direct, served, note), options.results)
 
@@ -110,8 +110,8 @@ def call_directly(served: ServedModel, contents: bytes, seconds: float) -> Direc
         latencies.append(time.perf_counter() - began)
     images, began = 0, time.perf_counter()
     while (took := time.perf_counter() - began) < seconds / 2:
-        served.predict([decode(contents, preprocessing).pixels for _ in range(served.most_in_batch)])
-        images += served.most_in_batch
+        served.predict([decode(contents, preprocessing).pixels for _ in range(served.max_batch_size)])
+        images += served.max_batch_size
     return Direct(images / took, latencies)
 
 

@@ -29,7 +29,7 @@ from saccade.data.decoding.decode_messages import (
 )
 from saccade.data.sources.scan_cache import ArchiveMetadata, KnownFiles, Scan
 from saccade.deploy.server_messages import Error, ImagePrediction, OcclusionMap, ServedModels
-from saccade.deploy.verify_worker import Question, Speed
+from saccade.deploy.verify_worker import Speed, VerifyRequest
 from saccade.typed_json import from_json, to_json
 
 # Every example of a run is the same in each run of the tests: these properties hold for all values or not at all.
@@ -83,7 +83,7 @@ def names_of(kind):
     [
         *(Preprocessing, Ready, DecodeRequest, DecodeResponse, HeaderRequest, HeaderResponse),
         *(Scan, KnownFiles, ArchiveMetadata, EntryLabel, Index, tuple[str, ...]),
-        *(Question, Speed),
+        *(VerifyRequest, Speed),
     ],
     ids=lambda kind: getattr(kind, "__name__", str(kind)),
 )
@@ -106,9 +106,9 @@ def test_a_decoding_process_knows_a_request_to_decode_from_one_to_read_headers(s
 
 
 @each_time_the_same
-@given(values_of(Question))
+@given(values_of(VerifyRequest))
 def test_the_process_that_opens_an_export_reads_the_question_without_saccade(sent):
-    assert Question(**json.loads(to_json(sent))) == sent
+    assert VerifyRequest(**json.loads(to_json(sent))) == sent
 
 
 @pytest.mark.parametrize("kind", [ImagePrediction, OcclusionMap, ServedModels, Error])

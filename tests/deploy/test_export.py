@@ -16,9 +16,9 @@ from tests.deploy.litert_int8 import LiteRtInt8
 
 import saccade
 from saccade.deploy.formats import FORMATS
-from saccade.deploy.verify import Check, agreement, check_for, verify
+from saccade.deploy.verify import Reference, agreement, make_reference, verify
 from saccade.errors import ExportError, RunError
-from saccade.inference.load_model import open_model
+from saccade.inference.load_model import load_model
 from saccade.inference.model_file import ModelFile
 from saccade.inference.predictor import Predictor
 from saccade.recipes import REGISTRY
@@ -155,7 +155,7 @@ def test_without_validation_images_random_ones_are_taken(tiny_run, tmp_path):
     run = _copy(tiny_run, tmp_path / "run")
     (run.path / "validation.npz").unlink()
 
-    check = check_for(run, Predictor.from_run(run))
+    check = make_reference(run, Predictor.from_run(run))
 
     assert check.origin == "random"
     assert check.images.shape == (32, 32, 32, 3)
@@ -164,7 +164,7 @@ def test_without_validation_images_random_ones_are_taken(tiny_run, tmp_path):
 
 def test_predictions_that_differ_are_refused():
     probabilities = np.full((3, 2), 0.5, np.float32)
-    check = Check(np.zeros((3, 8, 8, 3), np.uint8), probabilities, "validation", np.array([0, 1, 0]))
+    check = Reference(np.zeros((3, 8, 8, 3), np.uint8), probabilities, "validation", np.array([0, 1, 0]))
     off = probabilities.copy()
 
     off[-1, -1] += TOLERANCE / 2
@@ -172,7 +172,7 @@ def test_predictions_that_differ_are_refused():
     assert 0 < difference < TOLERANCE
     assert same_class == pytest.approx(2 / 3)  # a tie in the run's own answers, so that no other class is a fault
     off[-1, -1] += TOLERANCE
-    with pytest.raises(ExportError, match="does not give the run's answers") as caught:
+    with pytest.raises(ExportError, match="does not give the run's probabilities") as caught:
         agreement("onnx", off, check)
     assert caught.value.expected == "probabilities within 1e-05, on 3 validation images"
     assert caught.value.found == "a maximum difference of 1.5e-05"
@@ -186,7 +186,7 @@ def test_an_export_may_differ_by_what_rounding_does_to_the_network_itself():
     probabilities = np.tile(np.array([0.7, 0.3], np.float32), (4, 1))
 
     def beside(own, off):
-        check = Check(
+        check = Reference(
             np.zeros((4, 8, 8, 3), np.uint8), probabilities, "validation", None, lambda: probabilities + np.float32(own)
         )
         return agreement("onnx", probabilities + np.float32(off), check)[0]
@@ -200,11 +200,11 @@ def test_an_export_may_differ_by_what_rounding_does_to_the_network_itself():
 
 def test_another_class_is_refused_where_the_run_is_sure():
     probabilities = np.tile(np.array([0.504, 0.496], np.float32), (10, 1))
-    check = Check(np.zeros((10, 8, 8, 3), np.uint8), probabilities, "validation", np.zeros(10, np.int64))
+    check = Reference(np.zeros((10, 8, 8, 3), np.uint8), probabilities, "validation", np.zeros(10, np.int64))
     swayed = np.tile(np.array([0.4995, 0.5005], np.float32), (10, 1))
     assert agreement("litert-float16", swayed, check)[1] == 0  # within 0.005, and the run itself nearly tied
-    check = Check(check.images, np.tile(np.array([0.51, 0.49], np.float32), (10, 1)), "validation", check.labels)
-    with pytest.raises(ExportError, match="answers") as caught:
+    check = Reference(check.images, np.tile(np.array([0.51, 0.49], np.float32), (10, 1)), "validation", check.labels)
+    with pytest.raises(ExportError, match="probabilities") as caught:
         agreement("litert-float16", swayed, check)
     assert "largest difference" in str(caught.value.found)
 
@@ -212,7 +212,7 @@ def test_another_class_is_refused_where_the_run_is_sure():
 def test_eight_bits_are_judged_by_their_correct_predictions():
     truth = np.arange(1000) % 2
     sure = np.where(truth[:, None] == np.arange(2), np.float32(0.9), np.float32(0.1))
-    check = Check(np.zeros((1000, 8, 8, 3), np.uint8), sure, "validation", truth)
+    check = Reference(np.zeros((1000, 8, 8, 3), np.uint8), sure, "validation", truth)
     few, many = sure.copy(), sure.copy()
     few[:5], many[:6] = few[:5, ::-1], many[:6, ::-1]
     assert agreement("litert-int8", few, check)[1] == 0.995
@@ -258,7 +258,7 @@ def test_the_example_beside_it_classifies_an_image_as_the_run_does(exports, runs
 def test_metadata_lie_inside_the_files_that_travel_alone(exports, runs):
     record = runs["onnx"].model_record()
     for form in ("onnx", "litert-float16"):
-        opened = open_model(exports[form].path)
+        opened = load_model(exports[form].path)
         assert isinstance(opened, ModelFile)
         assert opened.record == record
     with zipfile.ZipFile(exports["litert-float16"].path) as archive:
@@ -327,13 +327,13 @@ def test_eight_bits_hold_the_networks_weights_to_half_a_step(runs, in_integers):
 def test_a_damaged_litert_file_is_refused(exports, tmp_path, cut):
     (tmp_path / "model.tflite").write_bytes(exports["litert"].path.read_bytes()[:cut])
     with pytest.raises(RunError, match=r"model\.tflite"):
-        open_model(tmp_path / "model.tflite")
+        load_model(tmp_path / "model.tflite")
 
 
 def test_files_for_keras_are_not_opened(exports):
     for form in ("keras", "h5"):
         with pytest.raises(RunError, match="which Saccade does not open"):
-            open_model(exports[form].path)
+            load_model(exports[form].path)
 
 
 @pytest.mark.nightly
@@ -356,7 +356,7 @@ def test_every_recipe_goes_into_every_format(tiny_folder, tmp_path, recipe):
 
 def test_a_file_that_does_not_open_is_refused(runs, tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"\xff" + bytes(100))
-    check = check_for(runs["onnx"], Predictor.from_run(runs["onnx"]))
+    check = make_reference(runs["onnx"], Predictor.from_run(runs["onnx"]))
 
     with pytest.raises(ExportError, match="could not be opened again") as caught:
         verify("onnx", tmp_path / "model.onnx", check)
@@ -370,7 +370,7 @@ def test_a_failed_check_leaves_nothing(tiny_run, tmp_path):
     run.write_weights({name: value * np.float32(1e30) for name, value in run.weights().items()})
     before = sorted(path.name for path in run.path.iterdir())
 
-    with pytest.raises(ExportError, match="does not give the run's answers") as caught:
+    with pytest.raises(ExportError, match="does not give the run's probabilities") as caught:
         saccade.export(run, format="onnx")
 
     assert caught.value.found == "a maximum difference of nan"

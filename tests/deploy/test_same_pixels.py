@@ -11,7 +11,7 @@ from saccade.data.dataset import Preprocessing
 from saccade.data.decoding.decode import decode
 from saccade.data.sources.archives import archive_hash, unpacked
 from saccade.deploy.formats import FORMATS
-from saccade.deploy.model_info import write_leaflet
+from saccade.deploy.model_info import write_info_folder
 from saccade.errors import ImageError
 from saccade.runs.records import ModelRecord
 
@@ -31,7 +31,7 @@ def seen_by_example(tmp_path, monkeypatch):
                 data="data",
                 data_fingerprint="f", weights="w", versions={},
             )  # fmt: skip
-            write_leaflet(folder, record, "onnx", tmp_path / "model.onnx", FORMATS["onnx"].runtime)
+            write_info_folder(folder, record, "onnx", tmp_path / "model.onnx", FORMATS["onnx"].runtime)
         lines = (folder / "example.py").read_text().splitlines()
         last = next(number for number, line in enumerate(lines) if line.startswith("pixels = "))
         monkeypatch.setattr(sys, "argv", ["example.py", str(image)])

@@ -15,9 +15,9 @@ import saccade
 from saccade.cli.main import cli
 from saccade.errors import DataError, RunError, TrainingError
 from saccade.experiments.cross_validation import cross_validate
-from saccade.inference.onnx_model import light_model
+from saccade.inference.onnx_model import load_inference_onnx
 from saccade.inference.predictor import Predictor
-from saccade.inference.selective_prediction import abstention_of
+from saccade.inference.selective_prediction import fit_abstention
 from saccade.recipes import get_recipe
 from saccade.runs.predictions import VALIDATION_PREDICTIONS
 from saccade.training import repeated_training
@@ -93,10 +93,10 @@ def test_its_temperature_comes_from_the_predictions_out_of_fold(run, dataset):
     images = dataset.splits["train"].take(slice(0, 20))
     saved = keras.models.load_model(run.path / "model.keras").predict(images, verbose=0)
     np.testing.assert_allclose(saved, Predictor.from_run(run).probabilities(images), atol=1e-5)
-    light = light_model(run)
+    light = load_inference_onnx(run)
     assert light is not None
     np.testing.assert_allclose(light.probabilities(images), saved, atol=1e-5)
-    abstention = abstention_of(run, 0.5)
+    abstention = fit_abstention(run, 0.5)
     assert abstention.num_images == 120
     assert abstention.bound <= 0.5
 

@@ -78,7 +78,7 @@ def missed_targets(method, classifier, n, target_accuracy):
 
 
 @pytest.mark.parametrize(
-    ("n", "answering"),
+    ("n", "classifier"),
     [
         (200, SimulatedClassifier(0.85, 0.9)),
         (500, SimulatedClassifier(0.85, 0.6)),
@@ -151,7 +151,7 @@ def test_predictions_of_equal_confidence_stay_together():
 
 def test_a_target_accuracy_that_can_not_be_kept_is_refused_with_what_can_be():
     confidences, incorrect = SimulatedClassifier(0.8, 0.8).draw(1000, np.random.default_rng(2))
-    with pytest.raises(RunError, match=r"to promise that 0\.99 ") as caught:
+    with pytest.raises(RunError, match=r"the target accuracy 0\.99\n") as caught:
         find_threshold(confidences, incorrect, 0.99)
     (possible,) = map(float, re.findall(r"such as (0\.\d+)", str(caught.value.remedy)))
     assert find_threshold(confidences, incorrect, possible).bound <= 1 - possible

@@ -128,5 +128,5 @@ def test_what_is_damaged_or_missing_is_reported(run_copy, strange):
     with pytest.raises(RunError, match="is damaged"):
         saccade.predict(run_copy, str(strange), ood=True)
     (run_copy.path / "ood.safetensors").unlink()
-    with pytest.raises(RunError, match="does not know what is familiar"):
+    with pytest.raises(RunError, match="has no out-of-distribution statistics"):
         saccade.predict(run_copy, str(strange), ood=True)

@@ -2,7 +2,7 @@ import pytest
 
 import saccade
 from saccade.errors import RecipeError, RunError
-from saccade.inference.onnx_model import light_model
+from saccade.inference.onnx_model import load_inference_onnx
 from saccade.recipes import get_recipe
 from saccade.runs.run import Run
 
@@ -28,7 +28,7 @@ def test_with_a_constant_rate_an_extended_training_equals_a_longer_one(tiny_fold
     assert (parent.path, parent.epochs, parent.step) == (str(short.path.resolve()), 2, 18)
     assert short.parent() is None
     assert saccade.evaluate(longer).n == 60
-    assert light_model(longer) is not None
+    assert load_inference_onnx(longer) is not None
 
 
 @pytest.mark.nightly

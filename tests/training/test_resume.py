@@ -12,7 +12,7 @@ import pytest
 
 import saccade
 from saccade.errors import RunError
-from saccade.inference.onnx_model import light_model
+from saccade.inference.onnx_model import load_inference_onnx
 from saccade.runs.predictions import VALIDATION_PREDICTIONS
 from saccade.runs.run import Run
 from saccade.training.step import TrainingStep
@@ -91,7 +91,7 @@ def test_a_crashed_training_is_resumed_to_the_same_bytes(tiny_folder, tmp_path, 
     assert result_of(resumed) == result_of(whole)
     ended = resumed.status().model_dump(exclude={"peak_memory_mb"})
     assert ended == whole.status().model_dump(exclude={"peak_memory_mb"})
-    assert light_model(resumed) is not None
+    assert load_inference_onnx(resumed) is not None
 
 
 def test_a_crash_before_the_first_checkpoint_restarts_the_training(tiny_folder, tmp_path, monkeypatch, capfd):

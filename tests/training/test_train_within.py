@@ -2,7 +2,7 @@ import pytest
 
 import saccade
 from saccade.errors import TrainingError
-from saccade.inference.onnx_model import light_model
+from saccade.inference.onnx_model import load_inference_onnx
 
 
 def test_the_plan_of_a_training_within_minutes_is_printed_and_keeps_the_users_settings(tiny_folder, tmp_path, capfd):
@@ -22,7 +22,7 @@ def test_the_plan_of_a_training_within_minutes_is_printed_and_keeps_the_users_se
     steps = sum(record.steps for record in run.history())
     assert plan.pace.end <= 40 * steps < plan.pace.end + 40
     assert saccade.Run.open(run.path).plan() == plan
-    assert light_model(run) is not None
+    assert load_inference_onnx(run) is not None
 
 
 def test_too_few_minutes_are_an_error_and_no_run_is_created(tiny_folder, tmp_path):

@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 import saccade
 from saccade.errors import RecipeError, RunError, TrainingError
-from saccade.inference.onnx_model import light_model
+from saccade.inference.onnx_model import load_inference_onnx
 from saccade.inference.predictor import Predictor
 from saccade.models.head import without_head
 from saccade.models.networks.backbones import BACKBONES
@@ -76,7 +76,7 @@ def test_a_transfer_classifies_classes_that_its_source_was_not_trained_on(transf
     # 1.0 with each of four seeds; random predictions exceed 0.85 with a probability of 1 in 10,000.
     assert roc_auc_score(predictions.labels, predictions.probabilities[:, 1]) > 0.85
     assert transferred.calibration() is not None
-    assert light_model(transferred) is not None
+    assert load_inference_onnx(transferred) is not None
 
 
 def test_fitting_only_the_head_keeps_all_other_weights_and_agrees_with_scikit_learn(source, others, tmp_path):

@@ -56,9 +56,9 @@ def command(
             _print_robustness(robustness)
         return
 
-    from saccade.inference.load_model import open_model
+    from saccade.inference.load_model import load_model
 
-    open_model(run)  # what is none is refused at once
+    load_model(run)  # what is none is refused at once
 
     from saccade.evaluation.evaluate import evaluate
 

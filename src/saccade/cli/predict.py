@@ -45,10 +45,10 @@ def command(
         raise click.UsageError("Give either --json or --csv.")
 
     from saccade.inference.image_inputs import find_images
-    from saccade.inference.load_model import open_model
+    from saccade.inference.load_model import load_model
     from saccade.inference.predict import predict_found
 
-    model = open_model(run)
+    model = load_model(run)
     target_accuracy = _checked_target(model, abstain)
     found = find_images(images)
     print_notes(found.notes)
@@ -73,9 +73,9 @@ def _checked_target(model: Run | ModelFile, abstain: float | None) -> float | Ab
         if calibration is None:
             print_line("note: the probabilities are not calibrated (temperature 1): no validation images", err=True)
         return None
-    from saccade.inference.selective_prediction import abstention_of
+    from saccade.inference.selective_prediction import fit_abstention
 
-    found = abstention_of(model, abstain)
+    found = fit_abstention(model, abstain)
     print_notes(_notes_on_target_accuracy(model))
     kind = "out-of-fold image" if calibration and calibration.out_of_fold else "validation image"
     print_line(

@@ -33,14 +33,14 @@ def command(
     The page is for images that you drop, choose, paste or take. The API speaks the protocols of TensorFlow Serving
     and KServe; the path /docs lists it. Ctrl-C or SIGTERM ends it once everything that was accepted is answered.
     """
-    from saccade.deploy.server.serve import Listening, handle_requests
+    from saccade.deploy.server.serve import ListeningSocket, handle_requests
     from saccade.web.limits import Limits
 
     token = None if token_file is None else _token_in(token_file)
-    with Listening(host, port) as listening:
+    with ListeningSocket(host, port) as listening:
 
         def ready() -> None:
-            print_line(f"serving at {listening.address}", err=True)
+            print_line(f"serving at {listening.url}", err=True)
             if token is None and host not in ("127.0.0.1", "localhost", "::1"):
                 print_line(
                     "note: whoever can reach this machine can ask: --token-file FILE makes them show a token", err=True

@@ -1,1 +1,1 @@
-"""A run as files that open without Saccade."""
+"""Deployment of runs: export, benchmark of the exports, server and client."""

@@ -1,4 +1,4 @@
-"""benchmark: what each format of a run costs and gives, measured in clean processes."""
+"""benchmark: size, accuracy, speed and memory of each export format, measured in clean processes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from saccade.deploy.export import Export, export_and_verify
 from saccade.deploy.formats import FORMATS, require_format
-from saccade.deploy.verify import Check, Verified, check_for
+from saccade.deploy.verify import Reference, Verification, make_reference
 from saccade.errors import ExportError
 from saccade.inference.predictor import Predictor
 from saccade.progress import counting
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FormatBenchmark:
-    """What a format costs and gives.
+    """Benchmark of an export format.
 
     Attributes:
         format: one of `FORMATS`.
-        size_bytes: of the model.
-        num_correct: how many of the run's kept validation images it gives their true class; None without such images.
-        num_images: how many those are.
-        same_class: part of the images it was checked on that get the class that the run gives, 0 to 1.
-        cold_start_seconds: from the start of a process to its first answer, the runtime's import included.
-        latency_ms: median time of a call with one image, already decoded.
-        images_per_second: in batches of 32, already decoded.
-        memory_mb: of the process at its peak, in megabytes (10^6 bytes).
+        size_bytes: size of the model, in bytes.
+        num_correct: number of correct predictions for the run's kept validation images; None without such images.
+        num_images: number of these validation images.
+        same_class: share of the verification images for which the export predicts the class of the run, 0 to 1.
+        cold_start_seconds: time from the start of a process to its first prediction, with the import of the runtime.
+        latency_ms: median time of a call with one decoded image, in milliseconds.
+        images_per_second: throughput of decoded images in batches of 32.
+        memory_mb: peak memory of the process, in megabytes (10^6 bytes).
     """
 
     format: str
@@ -50,41 +50,43 @@ class FormatBenchmark:
 def benchmark(
     run: Run | str | Path, formats: Sequence[str] = tuple(FORMATS), *, progress: bool = False
 ) -> tuple[list[FormatBenchmark], dict[str, str]]:
-    """Exports a run to each format, opens each in a process of its own and measures it. Nothing is kept.
+    """Export a run to each format, and measure each export in a process of its own. The exports are removed.
 
     Args:
         run: a run or its directory.
-        formats: some of `FORMATS`.
-        progress: whether to show on stderr how far it is.
+        formats: formats to measure, of `FORMATS`.
+        progress: whether to show a progress bar on stderr.
 
     Returns:
-        The figures of each format that could be exported, and of the others, format -> why not.
+        The benchmark of each format that could be exported; for each other format, format -> reason.
 
     Raises:
-        RunError: no run there, a damaged one, or one without weights.
-        ExportError: a format is not known.
+        RunError: there is no run, or it is damaged or without weights.
+        ExportError: there is no such format.
     """
     run = Run.open(run)
     for form in formats:
         require_format(form)
-    check = check_for(run, Predictor.from_run(run))
-    found, failed = [], {}
+    reference = make_reference(run, Predictor.from_run(run))
+    results, failed = [], {}
     with counting("measuring", total=len(formats), unit="formats", shown=progress) as bar:
         for form in formats:
             with tempfile.TemporaryDirectory(prefix="saccade-benchmark-") as folder:
                 try:
                     out = Path(folder) / f"model{FORMATS[form].suffix}"
-                    exported, verified = export_and_verify(run, form, out, check, timed=True)
+                    exported, verified = export_and_verify(run, form, out, reference, timed=True)
                 except ExportError as error:
                     failed[form] = error.problem
                 else:
-                    found.append(_benchmark_of(exported, verified, check))
+                    results.append(_benchmark_of(exported, verified, reference))
             bar.update(1)
-    return found, failed
+    return results, failed
 
 
-def _benchmark_of(exported: Export, verified: Verified, check: Check) -> FormatBenchmark:
-    right = None if check.labels is None else int((verified.predictions.argmax(axis=1) == check.labels).sum())
-    n = 0 if right is None else len(verified.predictions)
-    speed = asdict(cast("Speed", verified.speed))  # which was asked for
-    return FormatBenchmark(exported.format, exported.size_bytes, right, n, verified.same_class, **speed)
+def _benchmark_of(exported: Export, verified: Verification, reference: Reference) -> FormatBenchmark:
+    num_correct = (
+        None if reference.labels is None else int((verified.probabilities.argmax(axis=1) == reference.labels).sum())
+    )
+    n = 0 if num_correct is None else len(verified.probabilities)
+    speed = asdict(cast("Speed", verified.speed))  # not None with timed=True
+    return FormatBenchmark(exported.format, exported.size_bytes, num_correct, n, verified.same_class, **speed)

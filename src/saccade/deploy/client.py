@@ -1,4 +1,4 @@
-"""Client: asks a server that `saccade serve` started."""
+"""Client of a `saccade serve` server."""
 
 from __future__ import annotations
 
@@ -22,76 +22,76 @@ from saccade.inference.image_inputs import DatasetImage, find_images
 from saccade.inference.predict import Prediction
 from saccade.inference.top_k import ClassProbability
 
-_AT_ONCE = 8  # requests, so that the server can answer them in batches
-_SECONDS = 60.0
-_OF_THE_IMAGE = (413, 415, 422)
+_CONNECTIONS = 8  # several at a time, so that the server can form batches
+_TIMEOUT = 60.0
+_UNREADABLE = (413, 415, 422)
 _BUSY = 503
 
 _Message = TypeVar("_Message", bound=BaseModel)
 
 
 class Client:
-    """Asks a server that `saccade serve` started.
+    """Client of a `saccade serve` server.
 
     Args:
-        url: of the server, such as "http://127.0.0.1:8000".
-        model: the name of the model to ask; None: the only one that is served.
-        token: that the server asks for; None: none.
+        url: URL of the server, such as "http://127.0.0.1:8000".
+        model: name of the model; None: the only model of the server.
+        token: bearer token of the server; None: no token.
 
     Raises:
-        SaccadeError: the URL is none.
+        SaccadeError: the URL is not the URL of a server.
     """
 
     def __init__(self, url: str, model: str | None = None, *, token: str | None = None) -> None:
         parts = urlsplit(url)
         try:
-            known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError:  # a port that is none
-            known = False
-        if not known:
-            raise SaccadeError(f"'{url}' is no address of a server", expected="one such as http://127.0.0.1:8000")
+            valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # the port is not a number, or out of range
+            valid = False
+        if not valid:
+            raise SaccadeError(f"'{url}' is not the URL of a server", expected="a URL such as http://127.0.0.1:8000")
         self.url = url.rstrip("/")
         self._parts, self._model = parts, model
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
 
     def models(self) -> list[dict[str, Any]]:
-        """What the server tells of its models: name, class names, size of images, accuracy and so on.
+        """Return the metadata of the server's models: name, class names, image size, accuracy and more.
 
         Raises:
-            ServerError: it can't be reached, or does not answer as it should.
+            ServerError: the server can't be reached, or rejects the request.
         """
         with closing(self._connection()) as connection:
-            status, content = self._ask(connection, "GET", "/api/models", None)
+            status, content = self._request(connection, "GET", "/api/models", None)
         return [model.model_dump(mode="json") for model in self._read(ServedModels, status, content).models]
 
     def predict(
         self, images: Iterable[str | os.PathLike[str]] | str | os.PathLike[str], *, top: int = 3
     ) -> list[Prediction]:
-        """Has images classified, several at a time.
+        """Classify images on the server, several at a time.
 
         Args:
-            images: files, folders (at any depth) and globs; what is sent is their contents alone.
-            top: how many classes to give, most probable first.
+            images: files, folders (at any depth) and globs; only the contents of the files are sent.
+            top: number of most probable classes per prediction.
 
         Returns:
-            As `saccade.predict`: as many predictions as images are named, in order; one that can't be read is
-            reported with the reason.
+            One prediction for each image, in the order of `images`, as from `saccade.predict`; the prediction for an
+            unreadable image carries the reason.
 
         Raises:
-            DataError: a folder or a glob holds no image, or an image is not named by its path.
-            ServerError: the server can't be reached, does not know the model, or stays too busy for a minute.
+            DataError: a folder or a glob holds no image, or an image is not given by its path.
+            ServerError: the server can't be reached, has no such model, or stays too busy for a minute.
         """
         found = find_images(images).images
         for image in found:
             if isinstance(image, DatasetImage):
-                raise SaccadeError(f"'{image}' is no file", expected="files, folders or globs")
+                raise SaccadeError(f"'{image}' is not a file", expected="files, folders or globs")
         files = [image for image in found if isinstance(image, Path)]
         path = f"/api/models/{quote(self._model or self._only_model(), safe='')}/image?top={top}"
-        free: SimpleQueue[HTTPConnection] = SimpleQueue()
-        with ExitStack() as connections, ThreadPoolExecutor(_AT_ONCE) as threads:
-            for _ in range(_AT_ONCE):
-                free.put(connections.enter_context(closing(self._connection())))
-            return list(threads.map(lambda file: self._predict(file, path, free), files))
+        idle: SimpleQueue[HTTPConnection] = SimpleQueue()
+        with ExitStack() as connections, ThreadPoolExecutor(_CONNECTIONS) as threads:
+            for _ in range(_CONNECTIONS):
+                idle.put(connections.enter_context(closing(self._connection())))
+            return list(threads.map(lambda file: self._predict(file, path, idle), files))
 
     def _only_model(self) -> str:
         names = [model["name"] for model in self.models()]
@@ -103,43 +103,47 @@ class Client:
             )
         return str(names[0])
 
-    def _predict(self, file: Path, path: str, free: SimpleQueue[HTTPConnection]) -> Prediction:
+    def _predict(self, file: Path, path: str, idle: SimpleQueue[HTTPConnection]) -> Prediction:
         try:
             contents = read_image(str(file))
         except ImageError as error:
             return Prediction(str(file), (), unreadable_reason=error.problem)
-        connection = free.get()
+        connection = idle.get()
         try:
-            status, content = self._ask(connection, "POST", path, contents)
+            status, content = self._request(connection, "POST", path, contents)
         finally:
-            free.put(connection)
-        if status in _OF_THE_IMAGE:
+            idle.put(connection)
+        if status in _UNREADABLE:
             return Prediction(str(file), (), unreadable_reason=self._message(Error, content).error)
         prediction = self._read(ImagePrediction, status, content)
         classes = tuple(ClassProbability(one.class_name, one.probability) for one in prediction.classes)
         return Prediction(str(file), classes, abstained=prediction.abstained)
 
     def _read(self, kind: type[_Message], status: int, content: bytes) -> _Message:
-        """What an answer says, where the server did not refuse the request."""
+        """Return the message of a response with status 200.
+
+        Raises:
+            ServerError: the status is another one.
+        """
         if status != 200:
             reason = self._message(Error, content).error
-            raise ServerError(f"the server at {self.url} refused the request", found=f"{status}: {reason}")
+            raise ServerError(f"the server at {self.url} rejected the request", found=f"{status}: {reason}")
         return self._message(kind, content)
 
     def _message(self, kind: type[_Message], content: bytes) -> _Message:
         try:
             return kind.model_validate_json(content, strict=True)
         except ValidationError:
-            raise ServerError(f"what answers at {self.url} is no server of Saccade's") from None
+            raise ServerError(f"the server at {self.url} is not a server of Saccade") from None
 
     def _connection(self) -> HTTPConnection:
-        """One that is opened when it is first needed, and again where the server has closed it meanwhile."""
+        """Return a connection, which opens at its first request."""
         kind = HTTPSConnection if self._parts.scheme == "https" else HTTPConnection
-        return kind(self._parts.hostname or "", self._parts.port, timeout=_SECONDS)
+        return kind(self._parts.hostname or "", self._parts.port, timeout=_TIMEOUT)
 
-    def _ask(self, connection: HTTPConnection, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
-        """The status and the body of the answer; asks again for as long as the server is busy, up to a minute."""
-        end = time.monotonic() + _SECONDS
+    def _request(self, connection: HTTPConnection, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
+        """Return status and body of the response; repeat the request while the server is busy, up to a minute."""
+        end = time.monotonic() + _TIMEOUT
         while True:
             try:
                 response, content = self._exchange(connection, method, path, body)
@@ -153,12 +157,12 @@ class Client:
     def _exchange(
         self, connection: HTTPConnection, method: str, path: str, body: bytes | None
     ) -> tuple[HTTPResponse, bytes]:
-        used = connection.sock is not None
+        reused = connection.sock is not None
         try:
             return self._send(connection, method, path, body)
         except (OSError, HTTPException):
-            connection.close()
-            if not used:
+            connection.close()  # the server may have closed a reused connection meanwhile
+            if not reused:
                 raise
             return self._send(connection, method, path, body)
 

@@ -1,4 +1,4 @@
-"""export: a run's model in a form that opens without Saccade, checked after writing."""
+"""export: save a run's model in a format that opens without Saccade, and verify the file."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from saccade.atomic_io import atomic_write
 from saccade.deploy.formats import FORMATS, require_format
-from saccade.deploy.model_info import LABELS, labels_text, leaflet_of, write_leaflet
-from saccade.deploy.verify import Check, Verified, check_for, verify
+from saccade.deploy.model_info import LABELS, info_folder_of, labels_text, write_info_folder
+from saccade.deploy.verify import Reference, Verification, make_reference, verify
 from saccade.errors import ExportError
 from saccade.inference.litert_model import METADATA
 from saccade.inference.predictor import Predictor
@@ -29,23 +29,24 @@ from saccade.runs.run import Run
 if TYPE_CHECKING:
     import keras
 
-_EXAMPLES = 200  # images, from which the ranges of eight-bit numbers are learned
+_CALIBRATION_IMAGES = 200  # images for the ranges of the activations in eight bits
 
 
 @dataclass(frozen=True)
 class Export:
-    """A model that was exported and checked.
+    """An exported and verified model.
 
     Attributes:
-        path: the file, or the directory of a SavedModel; absolute.
+        path: absolute path of the file, or of the directory of a SavedModel.
         format: one of `FORMATS`.
-        files: what was written: `path`, for weights the architecture's JSON, and the folder with labels, metadata and
-            an example.
-        size_bytes: of the model: `path`, and the architecture's JSON.
-        num_images: how many images it was checked on.
-        origin: where those come from: "validation", or "random" if the run kept no validation images.
-        max_abs_error: between its probabilities and the run's, over those images and all classes.
-        same_class: the part of those images that it gives the class that the run gives, 0 to 1.
+        files: written files and folders: `path`, for weights the JSON file of the architecture, and the info folder
+            with labels, metadata and an example.
+        size_bytes: size of the model in bytes: `path`, and the JSON file of the architecture.
+        num_images: number of images of the verification.
+        origin: origin of these images: "validation", or "random" if the run kept no validation images.
+        max_abs_error: largest absolute difference between a probability of the export and of the run, over these images
+            and all classes.
+        same_class: share of these images for which the export predicts the class of the run, 0 to 1.
     """
 
     path: Path
@@ -61,65 +62,67 @@ class Export:
 def export(
     run: Run | str | Path,
     *,
-    format: str = "keras",  # noqa: A002 - what everybody calls it
+    format: str = "keras",  # noqa: A002 - the usual name
     out: str | Path | None = None,
 ) -> Export:
-    """Saves a run's model in a form that opens without Saccade: from pixels 0 to 255 to calibrated probabilities.
+    """Save a run's model in a format that opens without Saccade, and verify the file.
 
-    Its input is float32 [n, height, width, 3]. What was written is opened again in a clean process that can't import
-    Saccade (nor TensorFlow, where the format needs none), and has to give the run's classes and probabilities on the
-    run's validation images; only then does it appear at its place. How closely is said by `FORMATS`. Beside it lies
-    the folder `<name>-info` with `labels.txt`, `metadata.json` and `example.py`, a program that classifies an image.
+    The input of the model is pixels from 0 to 255, float32 [n, height, width, 3]; the output is calibrated
+    probabilities. A clean process, which can't import Saccade (nor TensorFlow, where the format does not need
+    TensorFlow), opens the file and compares its classes and probabilities with those of the run, on the run's
+    validation images. The file appears at its path after this verification. `FORMATS` gives the tolerances. The folder
+    `<name>-info` beside the file holds `labels.txt`, `metadata.json` and `example.py`, a program that classifies an
+    image.
 
     Args:
         run: a run or its directory.
         format: "keras", Keras's native file; "h5", the older HDF5 file; "savedmodel", a directory for TensorFlow with
             the signature `serving_default`; "weights", a `.weights.h5` file with the architecture's JSON beside it;
-            "onnx", for ONNX Runtime; "litert", for LiteRT (formerly TensorFlow Lite), "litert-float16" at half its
-            size, "litert-int8" at a quarter, computing in eight bits.
-        out: the file or directory to write, in a folder that exists. None: named after the run, in its directory.
+            "onnx", for ONNX Runtime; "litert", for LiteRT (formerly TensorFlow Lite), "litert-float16" at half the
+            size, "litert-int8" at a quarter, with eight-bit weights and activations.
+        out: file or directory to write, in an existing folder. None: named after the run, in the run's directory.
 
     Raises:
-        RunError: no run there, a damaged one, or one without weights.
-        ExportError: the format is not known, something is in the way, the writing failed, or the check did. Nothing
-            is left behind.
+        RunError: there is no run, or it is damaged or without weights.
+        ExportError: there is no such format, a file exists at the path, or writing or verification failed. No file is
+            left.
     """
     return export_and_verify(Run.open(run), format, out)[0]
 
 
 def export_and_verify(
-    run: Run, form: str, out: str | Path | None, check: Check | None = None, *, timed: bool = False
-) -> tuple[Export, Verified]:
-    """As `export`, and tells all that the check found out.
+    run: Run, form: str, out: str | Path | None, reference: Reference | None = None, *, timed: bool = False
+) -> tuple[Export, Verification]:
+    """Export a run as `export` does; return the result of the verification as well.
 
     Args:
         run: the run.
         form: one of `FORMATS`.
-        out: as of `export`.
-        check: what `check_for` gives for the run, if that is known.
-        timed: whether to measure how fast the export is.
+        out: as for `export`.
+        reference: result of `make_reference` for the run; None: computed here.
+        timed: whether to measure the speed of the export.
     """
     target = _target(run, form, out)
-    places = [target, *([_architecture_of(target)] if form == "weights" else []), leaflet_of(target)]
-    _require_free(places)
+    paths = [target, *([_architecture_of(target)] if form == "weights" else []), info_folder_of(target)]
+    _require_free(paths)
     _require_runtime(form)
     predictor = Predictor.from_run(run)
-    record, check = run.model_record(), check or check_for(run, predictor)
+    record, reference = run.model_record(), reference or make_reference(run, predictor)
     try:
         with ExitStack() as stack:
-            *models, leaflet = [stack.enter_context(atomic_write(place)) for place in places]
-            _write(predictor, form, models[0], record, check)
-            verified = verify(form, models[0], check, timed=timed)
+            *models, info_folder = [stack.enter_context(atomic_write(path)) for path in paths]
+            _write(predictor, form, models[0], record, reference)
+            verified = verify(form, models[0], reference, timed=timed)
             size = sum(_size(path) for path in models)
-            write_leaflet(leaflet, record, form, target, FORMATS[form].runtime)
-            _require_free(places)
+            write_info_folder(info_folder, record, form, target, FORMATS[form].runtime)
+            _require_free(paths)
     except OSError as error:
         raise ExportError(
-            f"'{target}' can't be written: {error}", remedy="make room or name another place with --out"
+            f"'{target}' can't be written: {error}", remedy="make room, or give another path with --out"
         ) from None
-    files = tuple(place.resolve() for place in places)
-    agreed = verified.max_abs_error, verified.same_class
-    return Export(files[0], form, files, size, len(check.images), check.origin, *agreed), verified
+    files = tuple(path.resolve() for path in paths)
+    agreement = verified.max_abs_error, verified.same_class
+    return Export(files[0], form, files, size, len(reference.images), reference.origin, *agreement), verified
 
 
 def _target(run: Run, form: str, out: str | Path | None) -> Path:
@@ -129,11 +132,11 @@ def _target(run: Run, form: str, out: str | Path | None) -> Path:
     if target is None:
         return run.path / f"{run.name}{FORMATS[form].mark}{suffix}"
     if not target.name.endswith(suffix) or target.name == suffix:
-        named = target.with_name(target.stem + suffix) if target.name else f"model{suffix}"
+        suggestion = target.with_name(target.stem + suffix) if target.name else f"model{suffix}"
         raise ExportError(
             f"the format '{form}' needs a name that ends in {suffix}",
             found=f"'{target}'",
-            remedy=f"--out {shlex.quote(str(named))}",
+            remedy=f"--out {shlex.quote(str(suggestion))}",
         )
     return target
 
@@ -142,28 +145,28 @@ def _architecture_of(weights: Path) -> Path:
     return weights.with_name(f"{weights.name.removesuffix(FORMATS['weights'].suffix)}.json")
 
 
-def _require_free(places: list[Path]) -> None:
-    for place in places:
-        if place.exists() or place.is_symlink():
+def _require_free(paths: list[Path]) -> None:
+    for path in paths:
+        if path.exists() or path.is_symlink():
             raise ExportError(
-                f"'{place}' exists already; nothing is overwritten",
-                remedy="name another place with --out, or remove it",
+                f"'{path}' exists already; nothing is overwritten",
+                remedy="give another path with --out, or remove it",
             )
-    if not places[0].parent.is_dir():
+    if not paths[0].parent.is_dir():
         raise ExportError(
-            f"the folder '{places[0].parent}' does not exist", remedy="make it, or name another place with --out"
+            f"the folder '{paths[0].parent}' does not exist", remedy="make it, or give another path with --out"
         )
 
 
 def _require_runtime(form: str) -> None:
     if FORMATS[form].runtime == "ai-edge-litert" and importlib.util.find_spec("ai_edge_litert") is None:
         raise ExportError(
-            f"the format '{form}' needs the package ai-edge-litert, to open what was written",
+            f"the format '{form}' needs the package ai-edge-litert, which opens the file for its verification",
             remedy="install it: pip install 'saccade[litert]'",
         )
 
 
-def _write(predictor: Predictor, form: str, path: Path, record: ModelRecord, check: Check) -> None:
+def _write(predictor: Predictor, form: str, path: Path, record: ModelRecord, reference: Reference) -> None:
     import tensorflow
 
     model = predictor.model
@@ -171,7 +174,7 @@ def _write(predictor: Predictor, form: str, path: Path, record: ModelRecord, che
         if form == "onnx":
             path.write_bytes(to_onnx(predictor.folded, {NOTE: record.model_dump_json()}))
         elif form.startswith("litert"):
-            _write_litert(predictor.folded, form, path, record, check)
+            _write_litert(predictor.folded, form, path, record, reference)
         elif form == "savedmodel":
             _write_saved_model(model, path)
         elif form == "weights":
@@ -179,37 +182,37 @@ def _write(predictor: Predictor, form: str, path: Path, record: ModelRecord, che
             _architecture_of(path).write_text(model.to_json(indent=2), encoding="utf-8")
         else:
             if form == "h5":
-                _let_all_learn(model)
-            with _no_advice_on_formats():
+                _make_all_trainable(model)
+            with _without_keras_warnings():
                 model.save(path)
-    # What TensorFlow and h5py raise when the disk is full.
+    # TensorFlow and h5py raise these errors when the disk is full.
     except (tensorflow.errors.OpError, RuntimeError) as error:
         raise OSError(str(error).partition("\n")[0]) from error
 
 
-def _let_all_learn(model: keras.Model) -> None:
-    """HDF5 sorts the weights of a network within a model by whether they learn, but does not hold which do not."""
+def _make_all_trainable(model: keras.Model) -> None:
+    """Make all weights trainable: HDF5 orders the weights of a nested model by `trainable`, but does not store it."""
     import keras
 
     for layer in model.layers:
         if isinstance(layer, keras.Model):
-            _let_all_learn(layer)
+            _make_all_trainable(layer)
         elif not isinstance(layer, keras.layers.BatchNormalization):
             for weight in layer.weights:
                 weight.trainable = True
 
 
-def _write_litert(model: keras.Model, form: str, path: Path, record: ModelRecord, check: Check) -> None:
-    """The file ends in a ZIP archive of labels and metadata, as the metadata of TensorFlow Lite are packed."""
+def _write_litert(model: keras.Model, form: str, path: Path, record: ModelRecord, reference: Reference) -> None:
+    """Write a LiteRT file that ends in a ZIP archive of labels and metadata, as TensorFlow Lite's metadata do."""
     weights: Any = form.partition("-")[2] or "float32"
-    path.write_bytes(to_litert(model, weights, check.images[:_EXAMPLES]))
+    path.write_bytes(to_litert(model, weights, reference.images[:_CALIBRATION_IMAGES]))
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(LABELS, labels_text(record))
         archive.writestr(METADATA, record.model_dump_json(indent=2))
 
 
 def _write_saved_model(model: keras.Model, path: Path) -> None:
-    """Not `model.export`, which stores every weight twice (Keras 3.15) and calls the probabilities `output_0`."""
+    """Write a SavedModel. `model.export` would store every weight twice (Keras 3.15) and name the output `output_0`."""
     import keras
     import tensorflow
 
@@ -220,18 +223,18 @@ def _write_saved_model(model: keras.Model, path: Path) -> None:
 
 
 @contextmanager
-def _no_advice_on_formats() -> Iterator[None]:
-    """Keras logs that HDF5 is a legacy format; whoever asks for it by name knows."""
+def _without_keras_warnings() -> Iterator[None]:
+    """Suppress Keras' warning that HDF5 is a legacy format; the user has chosen the format."""
 
-    def keep(record: logging.LogRecord) -> bool:
-        return "HDF5" not in record.getMessage()
+    def is_error(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.ERROR
 
     logger = logging.getLogger("absl")
-    logger.addFilter(keep)
+    logger.addFilter(is_error)
     try:
         yield
     finally:
-        logger.removeFilter(keep)
+        logger.removeFilter(is_error)
 
 
 def _size(path: Path) -> int:

@@ -1,4 +1,4 @@
-"""The formats of an export: how each is named, and how closely it has to agree with the run."""
+"""Export formats: suffix, runtime and tolerance of each."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from saccade.errors import ExportError
 
 @dataclass(frozen=True)
 class Format:
-    """A form that a model can be saved in.
+    """An export format.
 
     Attributes:
-        suffix: of its file; a SavedModel is a directory, which may have any name.
-        mark: what tells its file from others of that suffix, in a name that Saccade chooses.
-        runtime: the package that opens it.
-        tolerance: the largest difference between its probabilities and the run's; None: its weights are so coarse that
-            its accuracy counts instead.
+        suffix: suffix of the file; "" for a SavedModel, which is a directory of any name.
+        mark: addition to a default file name that distinguishes formats of the same suffix.
+        runtime: package that opens the file.
+        tolerance: largest difference between a probability of the export and of the run; None for eight-bit weights,
+            whose accuracy is compared instead.
     """
 
     suffix: str
@@ -38,7 +38,7 @@ FORMATS = {
 
 
 def require_format(form: str) -> None:
-    """Refuses a format that there is not.
+    """Check that an export format exists.
 
     Raises:
         ExportError: there is no such format.

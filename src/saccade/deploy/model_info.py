@@ -1,4 +1,4 @@
-"""What lies beside an export: its classes, what it needs to know of images, and a program that uses it."""
+"""The info folder beside an export: labels, metadata and an example program."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from saccade.inference.litert_model import METADATA
 from saccade.runs.records import ModelRecord
 
-_OPENING = {
+_LOAD_CODE = {
     "keras": ("import keras", "model = keras.models.load_model({path}, compile=False)"),
     "h5": ("import keras", "model = keras.models.load_model({path}, compile=False)"),
     "savedmodel": ("import tensorflow as tf", "model = tf.saved_model.load(str({path}))"),
@@ -18,7 +18,7 @@ _OPENING = {
     "onnx": ("import onnxruntime", "session = onnxruntime.InferenceSession({path})"),
     "litert": ("from ai_edge_litert.interpreter import Interpreter", "model = Interpreter(str({path}))"),
 }
-_ASKING = {
+_PREDICT_CODE = {
     "keras": "probabilities = np.asarray(model(pixels, training=False))[0]",
     "h5": "probabilities = np.asarray(model(pixels, training=False))[0]",
     "weights": "probabilities = np.asarray(model(pixels, training=False))[0]",
@@ -32,20 +32,20 @@ _ASKING = {
 LABELS, EXAMPLE = "labels.txt", "example.py"
 
 
-def leaflet_of(export: Path) -> Path:
-    """The folder that lies beside an export."""
+def info_folder_of(export: Path) -> Path:
+    """Return the path of the info folder beside an export."""
     return export.with_name(f"{export.name}-info")
 
 
-def write_leaflet(folder: Path, record: ModelRecord, form: str, export: Path, runtime: str) -> None:
-    """Makes the folder with `labels.txt`, `metadata.json` and `example.py`.
+def write_info_folder(folder: Path, record: ModelRecord, form: str, export: Path, runtime: str) -> None:
+    """Write a folder with `labels.txt`, `metadata.json` and `example.py`.
 
     Args:
-        folder: to make.
-        record: of the model.
-        form: the export's format.
-        export: where it will lie: beside the folder's own final place.
-        runtime: the package that opens it.
+        folder: folder to create.
+        record: record of the model.
+        form: format of the export.
+        export: final path of the export, beside the final path of the folder.
+        runtime: package that opens the export.
     """
     folder.mkdir()
     (folder / LABELS).write_text(labels_text(record), encoding="utf-8")
@@ -54,16 +54,16 @@ def write_leaflet(folder: Path, record: ModelRecord, form: str, export: Path, ru
 
 
 def labels_text(record: ModelRecord) -> str:
-    """The class names, one a line, in the order of the model's outputs."""
+    """Return the class names, one per line, in the order of the model's outputs."""
     return "".join(f"{name}\n" for name in record.class_names)
 
 
 def _example(form: str, export: Path, runtime: str) -> str:
     template = (Path(__file__).parent / "examples" / "image.py.txt").read_text(encoding="utf-8")
-    places = {
+    paths = {
         "path": f"here.parent / {export.name!r}",
         "architecture": f"(here.parent / {export.name.removesuffix('.weights.h5') + '.json'!r})",
     }
-    imported, opening = _OPENING[form]
-    prediction = f"{opening.format(**places)}\n{_ASKING[form]}"
-    return template.format(runtime=runtime, imports=imported, prediction=prediction)
+    imports, load = _LOAD_CODE[form]
+    prediction = f"{load.format(**paths)}\n{_PREDICT_CODE[form]}"
+    return template.format(runtime=runtime, imports=imports, prediction=prediction)

@@ -1,4 +1,4 @@
-"""What `saccade serve` answers to its page and to `saccade.Client`: JSON by these schemas, which both sides import."""
+"""JSON schemas of the responses of `saccade serve`, which the server and `saccade.Client` share."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ class _Message(BaseModel):
 
 
 class ClassPrediction(_Message):
-    """A class and how probable it is."""
+    """A class and its probability, 0 to 1."""
 
     class_name: str
     probability: float
 
 
 class ImagePrediction(_Message):
-    """What is in an image.
+    """The prediction for an image.
 
     Attributes:
-        model: that answered.
-        version: of it.
-        abstained: whether the most probable class is no answer, because it is not probable enough to keep the promise.
-        classes: the most probable first.
+        model: name of the model.
+        version: version of the model.
+        abstained: whether the confidence is below the threshold for the target accuracy.
+        classes: top-k classes, most probable first.
     """
 
     model: str
@@ -33,14 +33,14 @@ class ImagePrediction(_Message):
 
 
 class OcclusionMap(_Message):
-    """Where the network looked.
+    """An occlusion map.
 
     Attributes:
-        model: that answered.
-        version: of it.
-        class_name: the most probable class.
-        probability: of it.
-        change: of that probability when the image is covered with gray around each place of a grid, row by row.
+        model: name of the model.
+        version: version of the model.
+        class_name: most probable class.
+        probability: probability of this class, 0 to 1.
+        change: change of this probability when a gray patch covers each cell of a grid, [rows][columns].
     """
 
     model: str
@@ -51,9 +51,9 @@ class OcclusionMap(_Message):
 
 
 class TestResult(_Message):
-    """Accuracy on the run's own test split, with its 95% interval, and the number of images."""
+    """Accuracy on the test split of the run, its 95% interval, and the number of images."""
 
-    __test__ = False  # pytest takes every class of this name for tests
+    __test__ = False  # pytest would collect a class of this name
 
     accuracy: float
     low: float
@@ -62,25 +62,25 @@ class TestResult(_Message):
 
 
 class ModelInfo(_Message):
-    """What is told of a model.
+    """Metadata of a model.
 
     Attributes:
-        name: by which the model is asked for.
-        version: 1 at the start, more with each reload.
-        class_names: in the order of the model's outputs.
-        data: short name of the data that the model was trained on.
-        height: of the images that the model sees, in pixels.
-        width: of the images that the model sees, in pixels.
-        tta_views: of an image, that the model averages over.
-        temperature: that the model's logits are divided by.
-        target_accuracy: the part of the answers that is to be right; None if no promise was asked for.
-        confidence_threshold: the probability below which an answer is "abstained"; None if no promise was asked for.
-        recipe: of the run; None for a file.
-        calibrated: whether the temperature was fitted; None for a file.
-        test: result on the test split; None if the run was not evaluated, or for a file.
-        card: text of the model card; None without one.
+        name: name of the model in request paths.
+        version: 1 at the start; each reload adds 1.
+        class_names: class names in the order of the model's outputs.
+        data: short name of the training data.
+        height: height of the input images, in pixels.
+        width: width of the input images, in pixels.
+        tta_views: number of views of an image that test-time augmentation averages over; 1 without it.
+        temperature: divisor of the logits.
+        target_accuracy: target accuracy of the predictions that are not abstained, 0 to 1; None without one.
+        confidence_threshold: confidence below which a prediction is abstained, 0 to 1; None without a target accuracy.
+        recipe: name of the recipe; None for an ONNX file.
+        calibrated: whether the temperature was fitted; None for an ONNX file.
+        test: result on the test split; None if the run was not evaluated, and for an ONNX file.
+        card: text of the model card; None without a card.
         weights: fingerprint of the run's weights and temperature.
-        versions: of Saccade, Python and the packages that the model was made with.
+        versions: versions of Saccade, Python and the packages of the training.
     """
 
     name: str
@@ -102,16 +102,16 @@ class ModelInfo(_Message):
 
 
 class ServedModels(_Message):
-    """All that is told of the models."""
+    """Metadata of all models of a server."""
 
     models: tuple[ModelInfo, ...]
 
 
 class Error(_Message):
-    """What every request is answered with that is not answered well.
+    """An error response.
 
     Attributes:
-        error: the reason, in words.
+        error: reason, in one sentence.
     """
 
     error: str

@@ -1,15 +1,14 @@
-"""Opens an export the way its user will, and writes down what it says of some images.
+"""Worker of `verify`: open an export without Saccade, and write its probabilities for some images.
 
-Run by `verify` as a file in a process of its own, with one argument, a `Question` as JSON. The process writes the
-export's answers, and prints its `Speed` as JSON if it was asked for. This file imports nothing of Saccade and makes
-sure that nothing else does; `verify` imports the two messages from here.
+`verify` runs this file in a process of its own, with one argument, a `VerifyRequest` as JSON. The process writes the
+probabilities of the export, and prints its `Speed` as JSON on request. This file imports nothing of Saccade and
+prevents every import of Saccade; `verify` imports the two messages from here.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import resource
 import statistics
 import sys
 import time
@@ -20,39 +19,39 @@ from typing import Any
 
 import numpy as np
 
-_BATCH = 32
-_MANY = 256
-_LEAST, _MOST, _SECONDS = 3, 30, 3.0
+_BATCH_SIZE = 32
+_THROUGHPUT_IMAGES = 256
+_MIN_REPEATS, _MAX_REPEATS, _MAX_SECONDS = 3, 30, 3.0
 
 
 @dataclass(frozen=True)
-class Question:
-    """What the process is asked.
+class VerifyRequest:
+    """Request to the worker process.
 
     Attributes:
         form: one of `saccade.deploy.formats.FORMATS`.
         export: path of the exported file or directory.
         images: path of a .npy file, uint8 [n, height, width, 3].
-        predictions: path of the .npy file to write: the export's probabilities, [n, classes] in the export's own dtype.
-        started: when the process was started, in seconds of the monotonic clock, if its speed is asked for.
+        probabilities: path of the .npy file to write: probabilities of the export, [n, classes], in its own dtype.
+        started: start of the process, in seconds of the monotonic clock; None: no measurement of the speed.
     """
 
     form: str
     export: str
     images: str
-    predictions: str
+    probabilities: str
     started: float | None
 
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast an export is.
+    """Speed of an export.
 
     Attributes:
-        cold_start_seconds: from the start of the process to its first answer.
-        latency_ms: the median of calls with one image, in milliseconds.
-        images_per_second: in batches of 32.
-        memory_mb: the process's memory at its peak, in megabytes (10^6 bytes).
+        cold_start_seconds: time from the start of the process to its first prediction.
+        latency_ms: median time of a call with one image, in milliseconds.
+        images_per_second: throughput in batches of 32.
+        memory_mb: peak memory of the process, in megabytes (10^6 bytes).
     """
 
     cold_start_seconds: float
@@ -62,63 +61,67 @@ class Speed:
 
 
 def main() -> None:
-    """Answers the question in the first argument."""
-    # None makes every import of the name fail: what opens now opens where Saccade is not installed.
+    """Process the request in the first argument."""
+    # None makes every import of Saccade fail, as where Saccade is not installed.
     sys.modules["saccade"] = None  # type: ignore[assignment]
-    # Keras imports these if they are there, which takes a third of its time; no export needs them.
+    # Keras imports these packages where they are installed, which takes a third of its import time.
     sys.modules.update(dict.fromkeys(("pandas", "matplotlib", "sklearn", "IPython")))  # type: ignore[arg-type]
-    # The expected answers were computed on the processor, and the exporting process may hold all memory of a GPU.
+    # The reference probabilities were computed on the CPU, and the exporting process may hold all memory of a GPU.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    question = Question(**json.loads(sys.argv[1]))
-    images = np.load(question.images, allow_pickle=False)
-    predict = _open_export(question.form, Path(question.export))
-    if question.started is not None:
-        sys.stdout.write(json.dumps(asdict(_measure(predict, images, question.started))) + "\n")
-    parts = [predict(images[start : start + _BATCH].astype(np.float32)) for start in range(0, len(images), _BATCH)]
-    np.save(question.predictions, np.concatenate(parts), allow_pickle=False)
+    request = VerifyRequest(**json.loads(sys.argv[1]))
+    images = np.load(request.images, allow_pickle=False)
+    predict = _open_export(request.form, Path(request.export))
+    if request.started is not None:
+        sys.stdout.write(json.dumps(asdict(_measure(predict, images, request.started))) + "\n")
+    probabilities = [predict(batch.astype(np.float32)) for batch in _batches(images)]
+    np.save(request.probabilities, np.concatenate(probabilities), allow_pickle=False)
+
+
+def _batches(images: Any) -> list[Any]:
+    return [images[start : start + _BATCH_SIZE] for start in range(0, len(images), _BATCH_SIZE)]
 
 
 def _measure(predict: Callable[[Any], Any], images: Any, started: float) -> Speed:
-    """Measures one image at a time, and batches."""
-    one, many = images[:1].astype(np.float32), images[:_MANY].astype(np.float32)
+    """Measure cold start, latency, throughput and memory."""
+    one, many = images[:1].astype(np.float32), images[:_THROUGHPUT_IMAGES].astype(np.float32)
     predict(one)
     cold_start = time.monotonic() - started
-    alone = _repeated(predict, one)
-    predict(many[:_BATCH])
-    together = _repeated(
-        lambda pixels: [predict(pixels[at : at + _BATCH]) for at in range(0, len(pixels), _BATCH)], many
-    )
+    latencies = _call_times(predict, one)
+    predict(many[:_BATCH_SIZE])
+    batch_times = _call_times(lambda pixels: [predict(batch) for batch in _batches(pixels)], many)
     return Speed(
         cold_start_seconds=cold_start,
-        latency_ms=1000 * statistics.median(alone),
-        images_per_second=len(many) / statistics.median(together),
+        latency_ms=1000 * statistics.median(latencies),
+        images_per_second=len(many) / statistics.median(batch_times),
         memory_mb=_peak_memory() / 1e6,
     )
 
 
 def _peak_memory() -> int:
-    """Bytes. On Linux `getrusage` would count the memory of the process that started this one."""
+    """Return the peak memory of this process in bytes. On Linux, `getrusage` would include the parent process."""
     status = Path("/proc/self/status")
     if status.exists():
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
         return 1024 * int(line.split()[1])
+    import resource  # not on Windows
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def _repeated(ask: Callable[[Any], Any], pixels: Any) -> list[float]:
-    """The seconds of each of several calls: thirty, or fewer where they take long."""
+def _call_times(predict: Callable[[Any], Any], pixels: Any) -> list[float]:
+    """Return the time of each of several calls, in seconds: 30 calls, or fewer where they take long."""
     seconds: list[float] = []
-    while len(seconds) < _LEAST or (len(seconds) < _MOST and sum(seconds) < _SECONDS):
-        began = time.perf_counter()
-        ask(pixels)
-        seconds.append(time.perf_counter() - began)
+    while len(seconds) < _MIN_REPEATS or (len(seconds) < _MAX_REPEATS and sum(seconds) < _MAX_SECONDS):
+        start = time.perf_counter()
+        predict(pixels)
+        seconds.append(time.perf_counter() - start)
     return seconds
 
 
 def _open_export(form: str, path: Path) -> Callable[[Any], Any]:
-    """The export as a function from pixels, float32 [n, height, width, 3], to probabilities [n, classes]."""
+    """Open an export as a function from pixels, float32 [n, height, width, 3], to probabilities [n, classes]."""
     if form == "onnx" or form.startswith("litert"):
-        # Neither must need what it was made with.
+        # Neither format may need the packages that wrote the file.
         sys.modules["tensorflow"] = sys.modules["keras"] = None  # type: ignore[assignment]
         return _open_onnx(path) if form == "onnx" else _open_litert(path)
     if form == "savedmodel":
@@ -144,8 +147,8 @@ def _open_onnx(path: Path) -> Callable[[Any], Any]:
 def _open_litert(path: Path) -> Callable[[Any], Any]:
     from ai_edge_litert.interpreter import Interpreter
 
-    ask = Interpreter(str(path)).get_signature_runner("serving_default")
-    return lambda pixels: ask(pixels=pixels)["probabilities"]
+    run = Interpreter(str(path)).get_signature_runner("serving_default")
+    return lambda pixels: run(pixels=pixels)["probabilities"]
 
 
 def _open_saved_model(path: Path) -> Callable[[Any], Any]:
@@ -154,7 +157,7 @@ def _open_saved_model(path: Path) -> Callable[[Any], Any]:
     loaded = tensorflow.saved_model.load(str(path))
 
     def predict(pixels: Any) -> Any:
-        # Looked up in `loaded` each time, because a signature alone does not keep the model's variables alive.
+        # From `loaded` at each call, because a signature alone does not keep the variables of the model alive.
         serve = loaded.signatures["serving_default"]
         return serve(pixels=tensorflow.constant(pixels))["probabilities"].numpy()
 

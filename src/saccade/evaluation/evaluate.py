@@ -16,7 +16,7 @@ from saccade.errors import EvaluationError
 from saccade.evaluation.distribution_shift import note_on_distribution_shift
 from saccade.evaluation.metrics import measure
 from saccade.evaluation.result import Report
-from saccade.inference.load_model import open_model
+from saccade.inference.load_model import load_model
 from saccade.inference.model_file import ModelFile
 from saccade.inference.predictor import Predictor
 from saccade.plotting.evaluation_plots import choose_images, draw_confusion_matrix, draw_predictions
@@ -65,7 +65,7 @@ def evaluate(
     """
     if split not in SPLIT_NAMES:
         raise EvaluationError(f"there is no split '{split}'", expected=f"one of {', '.join(SPLIT_NAMES)}")
-    model = open_model(run)
+    model = load_model(run)
     if isinstance(model, ModelFile):
         path = Path(model.record.name) if isinstance(run, Run | ModelFile) else Path(run).resolve()
         return _evaluate_model_file(model, path, data, split, fixes=fixes, strict=strict, progress=progress)

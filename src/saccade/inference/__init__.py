@@ -1,1 +1,1 @@
-"""The one way from images to probabilities."""
+"""Inference: from images to class probabilities, with a run or an exported file."""

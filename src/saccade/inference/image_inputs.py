@@ -1,4 +1,4 @@
-"""Which images a prediction is asked for: files, folders, globs, and images of a dataset."""
+"""Input images of a prediction: files, folders, globs, and images of a dataset."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _OF_DATASET = re.compile(r"(?P<data>.+):(?P<split>train|validation|test):(?P<ind
 
 @dataclass(frozen=True)
 class DatasetImage:
-    """One of a dataset's own images.
+    """An image of a dataset.
 
     Attributes:
-        data: a name or a path.
-        split: where it stands.
-        index: its place there, counted from 0.
+        data: name or path of the dataset.
+        split: split of the image.
+        index: index of the image in the split, from 0.
     """
 
     data: str
@@ -45,11 +45,11 @@ class DatasetImage:
 
 @dataclass(frozen=True)
 class FoundImages:
-    """What the sources of a prediction come to.
+    """Images found in the sources of a prediction.
 
     Attributes:
-        images: n images, in the order of the sources; of a folder or a glob, in the order of their paths.
-        notes: sentences on the files that were left out.
+        images: images in the order of the sources; those of a folder or glob in the order of their paths.
+        notes: sentences about the files that were left out.
     """
 
     images: tuple[Path | DatasetImage, ...]
@@ -57,35 +57,35 @@ class FoundImages:
 
 
 def _image_sources(images: object) -> list[str]:
-    """The sources that a prediction is asked for, as text: one, or any number of them.
+    """Return one or several sources as a list of texts.
 
     Raises:
-        DataError: a source is something else than a path or a text, such as an image in memory.
+        DataError: a source is neither a path nor a text, such as an image in memory.
     """
-    several: Iterable[object] = [images]
+    sources: Iterable[object] = [images]
     if not isinstance(images, str | bytes | bytearray | memoryview | os.PathLike) and isinstance(images, Iterable):
-        several = images
+        sources = images
     return [
         path_text(
-            image,
+            source,
             DataError,
             what="an image",
             expected="the path of a file or a folder, a glob, or DATA:test:0; or several of them",
-            remedy="save an image that is in memory as a file, and name the file",
+            remedy="save an image that is in memory as a file, and give the path of the file",
         )
-        for image in several
+        for source in sources
     ]
 
 
 def find_images(sources: object) -> FoundImages:
-    """The images that the sources name, in the order of the sources; a folder's files by name, at any depth.
+    """Find the images of the sources, in the order of the sources; folders are searched at any depth.
 
-    A source is the path of a file or a folder, a glob, or `DATA:SPLIT:INDEX`; one source, or any number of them.
+    A source is the path of a file or a folder, a glob, or `DATA:SPLIT:INDEX`; `sources` is one source or several.
 
-    An image that is named twice is in the result twice. Only within one folder or glob, every file is taken once, even
-    if several links lead to the file. A folder and a glob give the files that a training would take for images: no
-    hidden files, and no files whose names say that they accompany images, such as labels.csv. A file that is named
-    itself is taken whatever its name, and also if the file does not exist, so that it is reported as unreadable.
+    An image that two sources contain is in the result twice. Within one folder or glob, each file is in the result
+    once, even if several links lead to the file. A folder or glob yields the files that a training uses as images:
+    neither hidden files nor side files such as labels.csv. A file that is a source itself is in the result whatever its
+    name; if the file does not exist, its prediction reports it as unreadable.
 
     Raises:
         DataError: a glob or a folder holds no image, a folder can't be read, or a source is neither a path nor text,
@@ -95,15 +95,15 @@ def find_images(sources: object) -> FoundImages:
     side_files: list[str] = []
     own_folders: list[str] = []
     for source in _image_sources(sources):
-        of_source = _expand(source)
-        found += of_source.images
-        side_files += of_source.side_files
-        own_folders += of_source.own_folders
+        expanded = _expand(source)
+        found += expanded.images
+        side_files += expanded.side_files
+        own_folders += expanded.own_folders
     return FoundImages(tuple(found), (*note_on_own_folders(own_folders), *note_on_side_files(side_files)))
 
 
 class _Expanded(NamedTuple):
-    """One source: its images, and the paths of the side files and of Saccade's own folders that were left out."""
+    """The images of one source, and the paths of the side files and of Saccade's own folders that were left out."""
 
     images: Sequence[Path | DatasetImage]
     side_files: Sequence[str] = ()
@@ -128,10 +128,10 @@ def _expand(source: str) -> _Expanded:
 
 
 def _images_among(paths: Iterable[Path], problem: str) -> _Expanded:
-    """The images, and the side files, among files and in folders, each once, sorted by path.
+    """Collect the images and side files of files and folders, each once, sorted by path.
 
     Raises:
-        DataError: there is no image; `problem` says so.
+        DataError: there is no image; `problem` is its message.
     """
     images: dict[Path, Path] = {}
     side_files: dict[Path, str] = {}
@@ -144,7 +144,7 @@ def _images_among(paths: Iterable[Path], problem: str) -> _Expanded:
         for side in found.side_files:
             side_files.setdefault((path / side.path).resolve(), str(path / side.path))
     if not images:
-        notes = [note.removeprefix("left out: ") for note in note_on_side_files(side_files.values())]
+        notes = note_on_side_files(side_files.values())
         raise DataError(problem, expected="images, at any depth", found=notes[0] if notes else "no file")
     return _Expanded(sorted(images.values()), list(side_files.values()), own_folders)
 

@@ -1,4 +1,4 @@
-"""A LiteRT file as a classifier. LiteRT verifies a file's structure before it runs it."""
+"""Classifier from a LiteRT file. LiteRT verifies the structure of a file before it runs the file."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from numpy.typing import NDArray
 from saccade.errors import RunError
 from saccade.inference.model_file import ModelFile, read_model_record
 
-MARK = b"TFL3"
-"""What stands in a LiteRT file from its fifth byte on."""
+FILE_IDENTIFIER = b"TFL3"
+"""FlatBuffers file identifier of a LiteRT file: its bytes 4 to 7."""
 
 METADATA = "metadata.json"
-_LARGEST_RECORD = 50_000_000
+_MAX_RECORD_BYTES = 50_000_000
 
 
 @dataclass(frozen=True)
 class LiteRtModel(ModelFile):
-    """A classifier from a LiteRT file.
+    """Classifier from a LiteRT file.
 
     Attributes:
-        ask: its signature, from pixels to probabilities.
+        signature: signature runner, from pixels to probabilities.
     """
 
-    ask: Callable[..., dict[str, Any]]
+    signature: Callable[..., dict[str, Any]]
 
     @classmethod
-    def open(cls, contents: bytes, name: str) -> LiteRtModel:
-        """Opens the contents of a file.
+    def from_bytes(cls, contents: bytes, name: str) -> LiteRtModel:
+        """Load a model from the contents of a file.
 
         Args:
-            contents: of the file.
-            name: of the file, for errors.
+            contents: contents of the file.
+            name: name of the file, for errors.
 
         Raises:
-            RunError: it is no LiteRT file of Saccade's, or damaged; or LiteRT is not installed.
+            RunError: the file is not a LiteRT file of Saccade or is damaged, or LiteRT is not installed.
         """
         try:
             from ai_edge_litert.interpreter import Interpreter
@@ -52,36 +52,36 @@ class LiteRtModel(ModelFile):
         try:
             interpreter = Interpreter(model_content=contents)
             inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-            ask = interpreter.get_signature_runner("serving_default")
+            signature = interpreter.get_signature_runner("serving_default")
         except (ValueError, RuntimeError) as error:
             raise RunError(f"'{name}' can't be run", found=str(error)[:200]) from None
         found = [list(details["shape_signature"][1:]) for details in (*inputs, *outputs)]
         expected = [[record.preprocessing.height, record.preprocessing.width, 3], [len(record.class_names)]]
         if found != expected:
             raise RunError(
-                f"'{name}' is not what its own metadata say",
+                f"'{name}' does not have the inputs and outputs of its metadata",
                 expected=str(expected),
                 found=f"inputs and outputs {found}",
             )
-        return cls(record, ask)
+        return cls(record, signature)
 
     def predict_batch(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Class probabilities of a batch, [n, classes], of pixels float32 [n, height, width, 3]."""
-        probabilities: NDArray[np.float32] = self.ask(pixels=pixels)["probabilities"]
-        # In eight bits they are steps of 1/256, whose sum is not quite 1.
+        """Return class probabilities, [n, classes], of a batch of pixels, float32 [n, height, width, 3]."""
+        probabilities: NDArray[np.float32] = self.signature(pixels=pixels)["probabilities"]
+        # Eight-bit probabilities are multiples of 1/256, whose sum may differ from 1.
         probabilities /= np.maximum(probabilities.sum(axis=1, keepdims=True), np.float32(1e-6))
         return probabilities
 
 
 def _metadata(contents: bytes, name: str) -> bytes:
-    """What the ZIP archive at the end of the file says."""
+    """Read the metadata from the ZIP archive at the end of the file."""
     try:
         with zipfile.ZipFile(io.BytesIO(contents)) as archive:
-            if archive.getinfo(METADATA).file_size > _LARGEST_RECORD:
+            if archive.getinfo(METADATA).file_size > _MAX_RECORD_BYTES:
                 raise RunError(f"the metadata of '{name}' are too large")
             return archive.read(METADATA)
     except (zipfile.BadZipFile, KeyError, NotImplementedError, EOFError, RuntimeError):
         raise RunError(
-            f"'{name}' says nothing of its classes and its images",
+            f"'{name}' has no metadata of its classes and preprocessing",
             expected="a LiteRT file made by `saccade export --format litert`",
         ) from None

@@ -1,4 +1,4 @@
-"""A classifier from a file that was exported: what all kinds of such files share."""
+"""Classifier from an exported file: base class of the file formats."""
 
 from __future__ import annotations
 
@@ -16,58 +16,62 @@ from saccade.runs.records import ModelRecord
 from saccade.runs.schema import require_schema
 
 _BATCH_PIXELS = 100 * 32 * 32
-_CHUNK = 500  # images
+_CHUNK_IMAGES = 500
 
 
 @dataclass(frozen=True)
 class ModelFile(ABC):
-    """A classifier from a file.
+    """Classifier from an exported file.
 
     Attributes:
-        record: what turns images into its input, and its output into an answer.
+        record: record of the model: classes, preprocessing and origin.
     """
 
     record: ModelRecord
 
     @abstractmethod
     def predict_batch(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Class probabilities of a batch, [n, classes], of pixels float32 [n, height, width, 3]."""
+        """Return class probabilities, [n, classes], of a batch of pixels, float32 [n, height, width, 3]."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """In the order of the probabilities."""
+        """Class names in the order of the probabilities."""
         return self.record.class_names
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """How images become its input."""
+        """Preprocessing of the images."""
         return self.record.preprocessing
 
     def probabilities_of(self, split: Split, *, progress: bool = False) -> NDArray[np.float32]:
-        """Class probabilities, float32 [n, classes], of a split's images, read in bounded chunks."""
-        parts = [np.empty((0, len(self.class_names)), np.float32)]
+        """Return class probabilities, float32 [n, classes], of the images of a split, read in chunks."""
+        chunks = [np.empty((0, len(self.class_names)), np.float32)]
         with counting("scoring", total=len(split), unit="images", shown=progress) as bar:
-            for start in range(0, len(split), _CHUNK):
-                images = split.take(slice(start, start + _CHUNK))
-                parts.append(self.probabilities(images))
+            for start in range(0, len(split), _CHUNK_IMAGES):
+                images = split.take(slice(start, start + _CHUNK_IMAGES))
+                chunks.append(self.probabilities(images))
                 bar.update(len(images))
-        return np.concatenate(parts)
+        return np.concatenate(chunks)
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Class probabilities, float32 [n, classes], of images uint8 [n, height, width, 3] made by its rule."""
-        batch = max(1, _BATCH_PIXELS // (self.preprocessing.height * self.preprocessing.width))
-        predictions = np.empty((len(images), len(self.class_names)), np.float32)
-        for start in range(0, len(images), batch):
-            part = slice(start, start + batch)
-            predictions[part] = self.predict_batch(images[part].astype(np.float32))
-        return predictions
+        """Return class probabilities, float32 [n, classes], of preprocessed images, uint8 [n, height, width, 3]."""
+        batch_size = max(1, _BATCH_PIXELS // (self.preprocessing.height * self.preprocessing.width))
+        probabilities = np.empty((len(images), len(self.class_names)), np.float32)
+        for start in range(0, len(images), batch_size):
+            batch = slice(start, start + batch_size)
+            probabilities[batch] = self.predict_batch(images[batch].astype(np.float32))
+        return probabilities
 
 
 def read_model_record(text: str | bytes, name: str) -> ModelRecord:
-    """The record in a model file.
+    """Read the record of a model file.
+
+    Args:
+        text: record as JSON.
+        name: name of the file, for errors.
 
     Raises:
-        RunError: it is damaged or of another version; `name` tells of which file.
+        RunError: the record is damaged or of another version.
     """
     require_schema(text, f"'{name}'", remedy="export it again, from a run of this version")
     try:

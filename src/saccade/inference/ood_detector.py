@@ -1,4 +1,4 @@
-"""How much like a run's training images others are."""
+"""Out-of-distribution (OOD) score of images for a run."""
 
 from __future__ import annotations
 
@@ -12,29 +12,34 @@ from saccade.runs.run import Run
 
 
 class OodDetector:
-    """How much like a run's training images others are.
+    """Out-of-distribution (OOD) score of images for a run.
 
     Args:
-        run: trained to its end with validation images.
-        predictor: of the run.
+        run: run that was trained to its end with validation images.
+        predictor: predictor of the run.
 
     Raises:
-        RunError: it was not, or what it knows is damaged.
+        RunError: the run has no OOD statistics, or they are damaged.
     """
 
     def __init__(self, run: Run, predictor: Predictor) -> None:
-        known = run.ood_statistics()
-        if known is None:
+        arrays = run.ood_statistics()
+        if arrays is None:
             raise RunError(
-                f"the run '{run.path}' does not know what is familiar",
+                f"the run '{run.path}' has no out-of-distribution statistics",
                 expected="a run trained to its end with validation images",
                 found=f"validation_split = {run.recipe.validation_split:g} in its recipe, {run.status().state}",
                 remedy="train with validation images: --set validation_split=0.1",
             )
         self._statistics = EarlyStatistics(predictor.model)
-        self._ood_score = OodScore.from_arrays(known, self._statistics.size)
+        self._ood_score = OodScore.from_arrays(arrays, self._statistics.size)
 
     def __call__(self, images: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Of images, uint8 [n, height, width, 3], with the answers to them, float32 [n, classes]: float64 [n]."""
+        """Return the OOD scores, float64 [n].
+
+        Args:
+            images: images, uint8 [n, height, width, 3].
+            probabilities: class probabilities of the images, float32 [n, classes].
+        """
         statistics = self._statistics(images.__getitem__, len(images))
         return self._ood_score.scores(statistics, probabilities.max(axis=1))

@@ -1,4 +1,4 @@
-"""Predictor: the one way from images to probabilities."""
+"""Predictor: class probabilities by the network of a run, with TensorFlow."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Predictor:
-    """A run's network at its temperature, ready to answer.
+    """Network of a run with temperature scaling.
 
     Attributes:
-        model: from pixels 0 to 255, [n, height, width, 3], to probabilities [n, classes]; of stock Keras layers.
-        folded: what answers in its place: the same, its normalization folded into the other layers.
-        class_names: in the order of the probabilities.
+        model: model of stock Keras layers, from pixels 0 to 255, [n, height, width, 3], to probabilities [n, classes].
+        folded: the same model with folded batch normalization, which computes the predictions.
+        class_names: class names in the order of the probabilities.
     """
 
     model: keras.Model
@@ -39,20 +39,20 @@ class Predictor:
 
     @classmethod
     def from_run(cls, run: Run, *, tta_views: int | None = None) -> Predictor:
-        """Rebuilds the network from the run's recipe and gives it the run's weights.
+        """Build the network of the run's recipe, and load the run's weights.
 
         Args:
             run: the run.
-            tta_views: how many views of an image an answer is averaged over, if not as many as the recipe says.
+            tta_views: number of views of test-time augmentation; None: the number of the recipe.
 
         Raises:
             RunError: the run has no weights, or they don't fit its recipe.
-            KerasError: Keras is set up in a way that Saccade can't work with.
+            KerasError: Saccade does not support the configuration of Keras.
         """
         require_keras_settings()
         weights = run.weights()
         height, width = run.preprocessing.height, run.preprocessing.width
-        # A recipe from anyone may ask for a network beyond this machine: it is built if the weights for it are there.
+        # An untrusted recipe may describe a network too large for this machine; it is built only if its weights exist.
         if dense_weights(run.recipe, height=height, width=width) > sum(weight.size for weight in weights.values()):
             raise RunError(f"the weights of '{run.path}' don't belong to its recipe: they are too few")
         model = build_probability_model(
@@ -63,10 +63,10 @@ class Predictor:
         return cls(model, fold_normalization(model), run.class_names)
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Class probabilities, float32 [n, classes], of images uint8 [n, height, width, 3] made by the run's rule."""
+        """Return class probabilities, float32 [n, classes], of preprocessed images, uint8 [n, height, width, 3]."""
         return forward(self.folded, images.__getitem__, len(images))
 
     def probabilities_of(self, split: Split, *, progress: bool = False) -> NDArray[np.float32]:
-        """Class probabilities, float32 [n, classes], of a split's images, read in bounded chunks."""
+        """Return class probabilities, float32 [n, classes], of the images of a split, read in chunks."""
         with counting("scoring", total=len(split), unit="images", shown=progress) as bar:
             return forward(self.folded, split.take, len(split), bar.update)

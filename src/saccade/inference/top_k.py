@@ -1,4 +1,4 @@
-"""The most probable classes of an image, with their probabilities."""
+"""Top-k classes of images, with their probabilities and OOD scores."""
 
 from __future__ import annotations
 
@@ -18,53 +18,53 @@ class ClassProbability:
     """A class and its probability.
 
     Attributes:
-        class_name: of the class.
-        probability: 0 to 1.
+        class_name: name of the class.
+        probability: probability of the class, 0 to 1.
     """
 
     class_name: str
     probability: float
 
 
-# The best classes of an image, and its OOD score if that is asked for.
-Response = tuple[tuple[ClassProbability, ...], float | None]
+# The top-k classes of an image, and its OOD score or None.
+TopK = tuple[tuple[ClassProbability, ...], float | None]
 
 
 class Classifier(Protocol):
-    """What answers images: `Predictor`, by TensorFlow, or `OnnxModel`."""
+    """A classifier: `Predictor` or `ModelFile`."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """In the order of the probabilities."""
+        """Class names in the order of the probabilities."""
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Class probabilities, float32 [n, classes], of images uint8 [n, height, width, 3]."""
+        """Return class probabilities, float32 [n, classes], of preprocessed images, uint8 [n, height, width, 3]."""
 
 
 @dataclass(frozen=True)
-class Responder:
-    """Answers images.
+class TopKClassifier:
+    """Top-k classes of a classifier.
 
     Attributes:
-        classifier: says what is in them.
-        ood_detector: of the run; None: it is not asked for.
-        top: how many classes to give.
+        classifier: the classifier.
+        ood_detector: OOD detector of the run; None: no OOD scores.
+        top: number of most probable classes.
     """
 
     classifier: Classifier
     ood_detector: OodDetector | None
     top: int
 
-    def __call__(self, images: NDArray[np.uint8]) -> list[Response]:
-        """A response for each image, uint8 [n, height, width, 3]."""
+    def __call__(self, images: NDArray[np.uint8]) -> list[TopK]:
+        """Return the top-k classes and the OOD score of each image, uint8 [n, height, width, 3]."""
         probabilities = self.classifier.probabilities(images)
-        best = [_best(row, self.classifier.class_names, self.top) for row in probabilities]
+        top_k = [_top_k(row, self.classifier.class_names, self.top) for row in probabilities]
         if self.ood_detector is None:
-            return [(own, None) for own in best]
+            return [(classes, None) for classes in top_k]
         scores = self.ood_detector(images, probabilities).tolist()
-        return list(zip(best, scores, strict=True))
+        return list(zip(top_k, scores, strict=True))
 
 
-def _best(probabilities: NDArray[np.float32], class_names: Sequence[str], top: int) -> tuple[ClassProbability, ...]:
-    order = np.argsort(-probabilities, kind="stable")[:top]
+def _top_k(probabilities: NDArray[np.float32], class_names: Sequence[str], k: int) -> tuple[ClassProbability, ...]:
+    order = np.argsort(-probabilities, kind="stable")[:k]
     return tuple(ClassProbability(class_names[i], float(probabilities[i])) for i in order)

@@ -15,6 +15,12 @@ Probabilities = NDArray[np.float32]
 # this network can't be expected to agree within 1e-5.
 _ROUNDING_FACTOR = 4
 _MAX_TOLERANCE = 1e-4
+_RANDOM_IMAGES = 32
+
+
+def random_images(height: int, width: int) -> NDArray[np.uint8]:
+    """Draw 32 random images for the comparison of a run without validation images, uint8 [32, height, width, 3]."""
+    return np.random.default_rng(0).integers(0, 256, (_RANDOM_IMAGES, height, width, 3), np.uint8)
 
 
 def disagreement(

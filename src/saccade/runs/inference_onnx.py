@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saccade.errors import ExportError, RunError
-from saccade.models.agreement import Probabilities, disagreement
+from saccade.models.agreement import Probabilities, disagreement, random_images
 from saccade.models.batchnorm_folding.fold import fold_normalization
 from saccade.models.onnx.to_onnx import to_onnx
 from saccade.runs.onnx_session import NOTE, open_session
@@ -19,7 +19,6 @@ TOLERANCE = 1e-5
 # A wrong conversion shows in any image. As many as these are looked at without a compiled graph, which takes longer to
 # make than it would save.
 _CHECKED_PIXELS = 64 * 32 * 32
-_RANDOM_IMAGES = 32
 
 
 def write_inference_onnx(run: Run, model: keras.Model) -> None:
@@ -63,8 +62,7 @@ def _pixels_to_check(run: Run) -> NDArray[np.float32]:
     """Some of the kept validation images, or random ones if there are none, float32 [n, height, width, 3]."""
     images, _ = run.validation_images()
     if not len(images):
-        shape = (_RANDOM_IMAGES, run.preprocessing.height, run.preprocessing.width, 3)
-        return np.random.default_rng(0).integers(0, 256, shape).astype(np.float32)
+        return random_images(run.preprocessing.height, run.preprocessing.width).astype(np.float32)
     n = min(len(images), max(8, _CHECKED_PIXELS // (run.preprocessing.height * run.preprocessing.width)))
     return images[np.linspace(0, len(images) - 1, n).astype(np.int64)].astype(np.float32)
 

@@ -1,1 +1,1 @@
-"""What every page on a port stands behind: limits, errors and time limits for slow clients."""
+"""HTTP servers: request guard, limits, error responses and timeouts for slow clients."""

@@ -1,4 +1,4 @@
-"""What a server lets itself in for."""
+"""Limits of a server: sizes, counts and timeouts."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """What a server lets itself in for.
+    """Limits of a server.
 
     Attributes:
-        body_bytes: of a request; more is answered with 413, as soon as so many have come.
-        images: in a request; more is answered with 413.
-        waiting_images: accepted and not yet answered, of all requests together; more is answered with 503.
-        waiting_bytes: of the bodies of all requests that are not yet answered; more is answered with 503.
-        requests: not yet answered; more is answered with 503, before their bodies are read.
-        connections: open; of more, each is closed at once.
-        seconds: from the beginning of a request to its answer; after that it is answered with 504.
-        patience: seconds in which a client must have sent a request, or taken an answer, before it is cut off.
+        body_bytes: largest body of a request, in bytes; a larger body gets status 413 as soon as the limit is reached.
+        images: most images in a request; more get status 413.
+        waiting_images: most images, of all requests, that wait for their probabilities; more get status 503.
+        waiting_bytes: most bytes of the bodies of all open requests; more get status 503.
+        requests: most open requests; more get status 503 before their bodies are read.
+        connections: most open connections; each further connection is closed at once.
+        response_seconds: timeout from the start of a request to its response; afterward the request gets status 504.
+        client_seconds: timeout for a client to send a request or to receive a response; afterward the connection is
+            closed.
     """
 
     body_bytes: int = 16_000_000
@@ -26,5 +27,5 @@ class Limits:
     waiting_bytes: int = 256_000_000
     requests: int = 512
     connections: int = 1024
-    seconds: float = 30.0
-    patience: float = 20.0
+    response_seconds: float = 30.0
+    client_seconds: float = 20.0

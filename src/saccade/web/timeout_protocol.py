@@ -1,4 +1,4 @@
-"""HTTP connections with an end to patience: a client that sends or takes too slowly is cut off."""
+"""HTTP connections with timeouts: a client that sends or receives too slowly is disconnected."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import asyncio
 from typing import Any, ClassVar
 
 import h11
-from h11._connection import DEFAULT_MAX_INCOMPLETE_EVENT_SIZE
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-_MANY_CHUNKS, _SMALL_CHUNK = 1000, 512
+_MAX_SMALL_CHUNKS, _MIN_MEAN_BYTES = 1000, 512
 
 
 class _Connection(h11.Connection):
-    """HTTP that refuses bodies in a multitude of tiny chunks: taking these apart would keep the server from others."""
+    """HTTP connection that rejects a body in very many tiny chunks, because parsing them would block other clients."""
 
     _chunks = 0
     _bytes = 0
@@ -23,7 +22,7 @@ class _Connection(h11.Connection):
         if isinstance(event, h11.Data):
             self._chunks += 1
             self._bytes += len(event.data)
-            if self._chunks > _MANY_CHUNKS and self._bytes < _SMALL_CHUNK * self._chunks:
+            if self._chunks > _MAX_SMALL_CHUNKS and self._bytes < _MIN_MEAN_BYTES * self._chunks:
                 raise h11.RemoteProtocolError("the body comes in too many chunks")
         return event
 
@@ -32,51 +31,49 @@ class _Connection(h11.Connection):
         self._chunks = self._bytes = 0
 
 
-class PatientProtocol(H11Protocol):
-    """A connection that is cut off when its client is too slow.
-
-    uvicorn itself waits as long as a client likes, for a request and for an answer to be taken.
+class TimeoutProtocol(H11Protocol):
+    """HTTP protocol that closes the connection of a slow client. uvicorn itself has no such timeout.
 
     Attributes:
-        seconds: in which a client must have sent a request, from the connection or the request's first byte on, or
-            taken an answer.
-        most_connections: that may be open; of more, each is closed at once.
+        seconds: timeout for sending a request, counted from the connection or from the first byte of the request, and
+            for receiving a response.
+        max_connections: most open connections; each further connection is closed at once.
     """
 
     seconds: ClassVar[float]
-    most_connections: ClassVar[int]
+    max_connections: ClassVar[int]
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
-        self.conn = _Connection(h11.SERVER, DEFAULT_MAX_INCOMPLETE_EVENT_SIZE)
+        self.conn = _Connection(h11.SERVER)
 
     _receiving: asyncio.TimerHandle | None = None
     _sending: asyncio.TimerHandle | None = None
 
     @classmethod
-    def within(cls, seconds: float, most_connections: int) -> type[PatientProtocol]:
-        """The protocol with these limits."""
-        return type("LimitedProtocol", (cls,), {"seconds": seconds, "most_connections": most_connections})
+    def with_limits(cls, seconds: float, max_connections: int) -> type[TimeoutProtocol]:
+        """Return the protocol with these limits."""
+        return type("LimitedProtocol", (cls,), {"seconds": seconds, "max_connections": max_connections})
 
     def connection_made(self, transport: Any) -> None:
-        """A client has connected."""
+        """Start the timeout for the first request of a new connection."""
         super().connection_made(transport)
-        if len(self.connections) > self.most_connections:
+        if len(self.connections) > self.max_connections:
             transport.abort()
             return
-        # `pause_writing` is to tell of every byte that the client does not take, not of those beyond 64 KB.
+        # By default, `pause_writing` is called only once 64 KB wait for the client.
         transport.set_write_buffer_limits(high=0)
         self._receiving = self.loop.call_later(self.seconds, transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is over."""
+        """Cancel the timeouts of a closed connection."""
         for timer in (self._receiving, self._sending):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """A part of a request has come."""
+        """Process received bytes; start or cancel the timeout for the rest of the request."""
         super().data_received(data)
         state = self.conn.their_state
         unfinished = state is h11.SEND_BODY or (state is h11.IDLE and bool(self.conn.trailing_data[0]))
@@ -87,20 +84,20 @@ class PatientProtocol(H11Protocol):
             self._receiving = None
 
     def send_400_response(self, msg: str) -> None:
-        """The request is no HTTP."""
+        """Send status 400 to a request that is not HTTP."""
         try:
             super().send_400_response(msg)
-        except h11.LocalProtocolError:  # it was answered before its end came
+        except h11.LocalProtocolError:  # a response was sent before the request ended
             self.transport.abort()
 
     def pause_writing(self) -> None:
-        """The client does not take what it is sent."""
+        """Start the timeout for a client that does not receive the response."""
         super().pause_writing()
         if self._sending is None:
             self._sending = self.loop.call_later(self.seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """It has taken it."""
+        """Cancel the timeout once the client has received the response."""
         super().resume_writing()
         if self._sending is not None:
             self._sending.cancel()

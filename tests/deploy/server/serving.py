@@ -15,11 +15,11 @@ TOKEN = "a-token-of-some-length"
 _PROGRAM = """
 import json, sys
 from saccade.web.limits import Limits
-from saccade.deploy.server.serve import Listening, handle_requests
+from saccade.deploy.server.serve import ListeningSocket, handle_requests
 
 paths, token, hosts, promise, limits = json.loads(sys.argv[1])
-with Listening("127.0.0.1", 0) as listening:
-    ready = lambda: print(listening.address, flush=True)
+with ListeningSocket("127.0.0.1", 0) as listening:
+    ready = lambda: print(listening.url, flush=True)
     handle_requests(listening, paths, token, hosts, promise, Limits(**limits), ready)
 """
 

@@ -32,7 +32,7 @@ async def ask(batcher, numbers):
 def test_what_comes_meanwhile_makes_up_the_next_batch():
     async def run():
         worker = Worker()
-        batcher = Batcher(worker, most=4)
+        batcher = Batcher(worker, max_items=4)
         tasks = await ask(batcher, [0])
         tasks += await ask(batcher, range(1, 8))
         worker.may_work.set()
@@ -47,7 +47,7 @@ def test_what_comes_meanwhile_makes_up_the_next_batch():
 def test_heavy_items_go_in_small_batches_one_alone_if_it_must():
     async def run():
         worker = Worker()
-        batcher = Batcher(worker, most=10, weigh=lambda number: number, most_weight=10)
+        batcher = Batcher(worker, max_items=10, weigh=lambda number: number, max_weight=10)
         tasks = await ask(batcher, [1])
         tasks += await ask(batcher, [4, 5, 6, 40, 1, 2])
         worker.may_work.set()
@@ -61,7 +61,7 @@ def test_heavy_items_go_in_small_batches_one_alone_if_it_must():
 def test_what_nobody_waits_for_is_not_worked_on():
     async def run():
         worker = Worker()
-        batcher = Batcher(worker, most=4)
+        batcher = Batcher(worker, max_items=4)
         tasks = await ask(batcher, [0, 1])
         late = await ask(batcher, [2, 3])
         late[0].cancel()
@@ -76,7 +76,7 @@ def test_what_nobody_waits_for_is_not_worked_on():
 def test_a_failure_is_of_its_batch_alone():
     async def run():
         worker = Worker()
-        batcher = Batcher(worker, most=2)
+        batcher = Batcher(worker, max_items=2)
         tasks = await ask(batcher, [0])
         tasks += await ask(batcher, [13, 1, 2, 3])
         worker.may_work.set()
@@ -97,7 +97,7 @@ def test_so_many_threads_work_at_the_same_time(threads):
             together.wait(10)
             return numbers
 
-        batcher = Batcher(work, most=1, threads=threads)
+        batcher = Batcher(work, max_items=1, threads=threads)
         assert await asyncio.gather(*(batcher(number) for number in range(threads * 2))) == list(range(threads * 2))
         batcher.close()
 

@@ -15,10 +15,10 @@ from tests.deploy.server.serving import TOKEN, serving
 
 import saccade
 from saccade.deploy.server.metrics import Metrics
-from saccade.deploy.server.middleware import Guard, State
 from saccade.recipes import get_recipe
 from saccade.runs.run import Run
 from saccade.web.limits import Limits
+from saccade.web.middleware import Guard, RequestPolicy, ServerState
 
 IMAGE = "/api/models/images/image"
 REQUESTS = 20
@@ -98,13 +98,13 @@ def test_responses_given_while_it_ends_say_that_the_connection_does_too():
         async def send(message):
             sent.append(message)
 
-        guard = Guard(app, Limits(), Metrics(), state, hosts=[], token=None)
+        guard = Guard(app, Limits(), Metrics(), state, RequestPolicy(hosts=(), token=None))
         await guard({"type": "http", "path": "/", "headers": [(b"host", b"127.0.0.1")]}, receive, send)
         return dict(sent[0]["headers"]).get(b"connection")
 
-    state = State()
+    state = ServerState()
     assert asyncio.run(ask(state)) is None
-    state.ending = True
+    state.shutting_down = True
     assert asyncio.run(ask(state)) == b"close"
 
 
@@ -124,7 +124,7 @@ def test_a_new_run_takes_the_place_of_an_old_one_without_a_request_lost(images_r
         for version, predictions in (("1", old), ("2", new))
     }
     bearer = {"Authorization": f"Bearer {TOKEN}"}
-    with serving(place, token=TOKEN, limits={"seconds": 10}) as server, ThreadPoolExecutor(4) as threads:
+    with serving(place, token=TOKEN, limits={"response_seconds": 10}) as server, ThreadPoolExecutor(4) as threads:
         decoders = processes_of(server)
         over = threading.Event()
         seen = []
@@ -165,7 +165,7 @@ def test_what_can_not_be_served_does_not_take_its_place(images_run, test_files, 
     with serving(run.path, token=TOKEN) as server:
         (run.path / "recipe.json").write_text("{}")
         content = server.json("POST", "/admin/reload", status=409, **bearer)
-        assert content == {"error": "what lies there can't be served; the server's log says why"}
+        assert content == {"error": "the new model can't be served; the server's log gives the reason"}
         server.json("POST", "/admin/reload", {"model": "other"}, status=404, **bearer)
         server.json("POST", "/admin/reload", {"path": "/tmp"}, status=400, **bearer)
         assert server.json("POST", IMAGE, test_files[0].read_bytes(), **bearer)["version"] == "1"

@@ -10,7 +10,7 @@ import pytest
 from tests.data.images import encode, photo
 from tests.deploy.server.serving import TOKEN, serving
 
-from saccade.deploy.server.static_files import FILES
+from saccade.deploy.server.app import STATIC_FILES
 
 IMAGE = "/api/models/images/image"
 PREDICT = "/v1/models/images:predict"
@@ -211,7 +211,7 @@ def test_its_own_names_and_addresses(images_run, server, host):
 def test_a_token_is_asked_for(images_run, test_files):
     image = test_files[0].read_bytes()
     with serving(images_run.path, token=TOKEN) as server:
-        for path in (*FILES, "/docs", "/openapi.json", "/v2/health/live", "/v2/health/ready"):
+        for path in (*STATIC_FILES, "/docs", "/openapi.json", "/v2/health/live", "/v2/health/ready"):
             assert server.ask("GET", path)[0] == 200
         wrong = ["", TOKEN, f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", f"Basic {TOKEN}", "Bearer", "Bearer \xe4"]
         for authorization in wrong:

@@ -37,7 +37,7 @@ def is_closed(connection):
 @pytest.fixture(scope="module")
 def impatient(images_run):
     """A server whose clients have half a second for each step."""
-    with serving(images_run.path, limits={"patience": 0.5}) as running:
+    with serving(images_run.path, limits={"client_seconds": 0.5}) as running:
         yield running
 
 
@@ -84,7 +84,7 @@ def test_a_client_that_does_not_take_its_responses_is_cut_off(impatient):
 
 def test_not_even_if_that_is_little(images_run):
     """Less than 64 KB, beyond what the system itself keeps for the client."""
-    with serving(images_run.path, limits={"patience": 1}) as server, socket.socket() as connection:
+    with serving(images_run.path, limits={"client_seconds": 1}) as server, socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2304)
         host, port = server.url.removeprefix("http://").split(":")
         connection.connect((host, int(port)))
@@ -96,7 +96,7 @@ def test_not_even_if_that_is_little(images_run):
 
 
 def test_a_response_that_takes_too_long(images_run, test_files):
-    with serving(images_run.path, limits={"seconds": 0.0001}) as server:
+    with serving(images_run.path, limits={"response_seconds": 0.0001}) as server:
         response = server.json("POST", IMAGE, test_files[0].read_bytes(), status=504)
         assert "within 0.0001 seconds" in response["error"]
 

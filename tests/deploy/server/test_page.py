@@ -13,7 +13,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 from tests.browser import opened
 
-from saccade.deploy.server.static_files import FILES
+from saccade.deploy.server.app import STATIC_FILES
 
 HOSTILE = '<img src=x onerror="document.title = 1">'
 MINUS = "\N{MINUS SIGN}"
@@ -43,11 +43,11 @@ const real = window.fetch, canned = CANNED;
 window.seen = [];
 window.fetch = async (address, options = {}) => {
   window.seen.push([address, options.headers ?? {}]);
-  const fitting = canned.filter(answer => address.split("?")[0].endsWith(answer.path));
+  const fitting = canned.filter(response => address.split("?")[0].endsWith(response.path));
   if (!fitting.length) return real(address, options);
   if (fitting.length > 1) canned.splice(canned.indexOf(fitting[0]), 1);
   if (fitting[0].status === 0) throw new TypeError("Failed to fetch");
-  return new Response(JSON.stringify(fitting[0].says), {status: fitting[0].status, headers: fitting[0].headers ?? {}});
+  return new Response(JSON.stringify(fitting[0].body), {status: fitting[0].status, headers: fitting[0].headers ?? {}});
 };
 """
 
@@ -72,7 +72,7 @@ def browser(tmp_path_factory):
 def page(browser, page_url):
     """A page that was just opened; nothing may stand in the browser's console at the end."""
     browser.get(page_url)
-    _wait(browser, "#give")
+    _wait(browser, "#input")
     yield browser
     _end(browser)
 
@@ -123,7 +123,7 @@ def _button(browser, text):
     find = browser.find_elements
 
     def shown(_):
-        return [one for one in find(By.CSS_SELECTOR, ".answer button") if one.text == text]
+        return [one for one in find(By.CSS_SELECTOR, ".prediction button") if one.text == text]
 
     return WebDriverWait(browser, SECONDS).until(shown, f"a button '{text}'")[0]
 
@@ -142,7 +142,7 @@ def _heard(browser):
 
 
 def _choose(browser, *paths):
-    _wait(browser, "#give")
+    _wait(browser, "#input")
     browser.find_element(By.ID, "files").send_keys("\n".join(map(str, paths)))
 
 
@@ -185,8 +185,8 @@ def test_a_chosen_file_is_classified_with_the_right_class_first(page, example):
     classes = _wait(page, ".classes li")
     assert classes[0].find_element(By.CSS_SELECTOR, ".name").text == class_name
     assert "%" in classes[0].text
-    assert class_name in page.find_element(By.CSS_SELECTOR, ".answer h2").text
-    image = page.find_element(By.CSS_SELECTOR, ".answer img")
+    assert class_name in page.find_element(By.CSS_SELECTOR, ".prediction h2").text
+    image = page.find_element(By.CSS_SELECTOR, ".prediction img")
     assert image.get_property("naturalWidth") > 0
     assert path.name in image.get_attribute("alt")
     assert class_name in _heard(page)
@@ -205,8 +205,8 @@ def test_several_dropped_images_each_get_a_prediction_the_newest_on_top(page, pa
 
 def test_what_is_dropped_without_a_file_is_reported(page):
     page.execute_script(_DROP, [])
-    assert "no file" in _text(page, "#problem", "no file")
-    assert not page.find_elements(By.CSS_SELECTOR, ".answer")
+    assert "not a file" in _text(page, "#problem", "not a file")
+    assert not page.find_elements(By.CSS_SELECTOR, ".prediction")
 
 
 def test_an_image_is_pasted(page, example):
@@ -214,7 +214,7 @@ def test_an_image_is_pasted(page, example):
     page.execute_script(_PASTE, [])  # text, say
     page.execute_script(_PASTE, _carried(path))
     assert class_name in _text(page, ".classes li", class_name)
-    assert len(page.find_elements(By.CSS_SELECTOR, ".answer")) == 1
+    assert len(page.find_elements(By.CSS_SELECTOR, ".prediction")) == 1
 
 
 def test_a_text_file_is_refused_with_the_reason_of_the_server(page, page_url, tmp_path):
@@ -225,9 +225,9 @@ def test_a_text_file_is_refused_with_the_reason_of_the_server(page, page_url, tm
     with error.value as response:
         reason = json.load(response)["error"]
     _choose(page, text)
-    assert _text(page, ".answer .reason", reason) == reason
+    assert _text(page, ".prediction .reason", reason) == reason
     assert reason in _heard(page)
-    assert not page.find_element(By.CSS_SELECTOR, ".answer .stage").is_displayed()
+    assert not page.find_element(By.CSS_SELECTOR, ".prediction .stage").is_displayed()
     log = [entry["message"] for entry in page.get_log("browser") if entry["level"] == "SEVERE"]
     assert len(log) == 1
     assert f"status of {error.value.code}" in log[0]  # Chromium's own note of the refusal
@@ -236,21 +236,21 @@ def test_a_text_file_is_refused_with_the_reason_of_the_server(page, page_url, tm
 def test_the_map_of_where_it_looked_is_drawn_told_and_hidden(page, example):
     path, class_name = example
     _choose(page, path)
-    button = _button(page, "Show where it looked")
+    button = _button(page, "Show occlusion map")
     button.click()
-    canvas = _wait(page, ".answer canvas")[0]
+    canvas = _wait(page, ".prediction canvas")[0]
     strongest, weakest = page.execute_script(_OPACITIES, canvas)
     assert strongest > weakest
-    words = page.find_element(By.CSS_SELECTOR, ".map-words p").text
+    words = page.find_element(By.CSS_SELECTOR, ".map-description p").text
     assert canvas.get_attribute("aria-label") == words
     assert class_name in words
     assert words in _heard(page)
-    assert button.text == "Hide where it looked"
+    assert button.text == "Hide occlusion map"
     button.click()
     assert not canvas.is_displayed()
     button.click()
     assert canvas.is_displayed()
-    assert len(page.find_elements(By.CSS_SELECTOR, ".answer canvas")) == 1
+    assert len(page.find_elements(By.CSS_SELECTOR, ".prediction canvas")) == 1
 
 
 def test_the_map_lies_on_what_the_network_sees(page_with, tmp_path):
@@ -262,13 +262,13 @@ def test_the_map_lies_on_what_the_network_sees(page_with, tmp_path):
     body = {"model": "images", "version": "1", "class_name": "cat", "probability": 0.93, "change": change}
     browser = page_with(_models(), _prediction(), {"path": "/occlusion", "status": 200, "body": body})
     _choose(browser, wide)
-    _button(browser, "Show where it looked").click()
-    canvas, image = _wait(browser, ".answer canvas")[0], browser.find_element(By.CSS_SELECTOR, ".answer img")
+    _button(browser, "Show occlusion map").click()
+    canvas, image = _wait(browser, ".prediction canvas")[0], browser.find_element(By.CSS_SELECTOR, ".prediction img")
     # A square model sees the middle third of it.
     assert canvas.rect["width"] == pytest.approx(image.rect["width"] / 3, abs=1)
     assert canvas.rect["x"] == pytest.approx(image.rect["x"] + image.rect["width"] / 3, abs=1)
     assert canvas.rect["height"] == pytest.approx(image.rect["height"], abs=1)
-    words = browser.find_element(By.CSS_SELECTOR, ".map-words p").text
+    words = browser.find_element(By.CSS_SELECTOR, ".map-description p").text
     assert words == (
         "Covering the lower right lowers the probability of cat the most, by 41.0 points: from 93.0% to 52.0%. "
         "Covering the lower left raises it the most, by 2.0 points."
@@ -296,7 +296,7 @@ def test_numbers_say_no_more_than_is_known(page_with, example):
 def test_abstained_is_shown_first_with_what_it_means(page_with, example, confidence, meaning):
     browser = page_with(_models(), _prediction((confidence, 1 - confidence, 0.0), abstained=True))
     _choose(browser, example[0])
-    assert _text(browser, ".answer h2", "Abstained") == "Abstained perhaps cat"
+    assert _text(browser, ".prediction h2", "Abstained") == "Abstained perhaps cat"
     assert browser.find_element(By.CSS_SELECTOR, ".meaning").text == meaning
     assert "abstained, perhaps cat" in _heard(browser)
 
@@ -313,7 +313,7 @@ def test_the_metadata_of_a_model_are_text_and_nothing_else(page_with, example):
     for text in (
         f"3: cat, dog, {HOSTILE}",
         "not evaluated yet",
-        "not told",
+        "unknown",
         "none: its probabilities",
         "never:",
         "ab" * 32,
@@ -322,7 +322,7 @@ def test_the_metadata_of_a_model_are_text_and_nothing_else(page_with, example):
     assert browser.find_element(By.ID, "card-text").text == model["card"]
     _choose(browser, example[0])
     _wait(browser, ".classes")
-    assert "Not calibrated" in browser.find_element(By.CSS_SELECTOR, ".answer").text
+    assert "Not calibrated" in browser.find_element(By.CSS_SELECTOR, ".prediction").text
     assert not browser.find_elements(By.CSS_SELECTOR, 'img[src="x"]')
     assert browser.title.startswith("Saccade")
 
@@ -333,7 +333,7 @@ def test_one_of_several_models_is_chosen(page_with, example):
     _wait(browser, "#model")[0].send_keys("other")
     assert "50.0%" in _text(browser, "#summary", "other one")
     _choose(browser, example[0])
-    _text(browser, ".answer", "asked of other one")
+    _text(browser, ".prediction", "classified by other one")
     assert "api/models/other%20one/image?top=3" in [
         address for address, _ in browser.execute_script("return window.seen")
     ]
@@ -389,7 +389,7 @@ def test_a_server_that_stays_busy_is_asked_four_times_and_then_when_told(page_wi
 def test_a_server_that_is_gone_is_reported(page_with, example):
     browser = page_with(_models(), {"path": "/image", "status": 0}, _prediction())
     _choose(browser, example[0])
-    assert "Is it still running?" in _text(browser, ".reason", "No answer came from the server")
+    assert "Is it still running?" in _text(browser, ".reason", "The server did not respond")
     _button(browser, "Try again").send_keys(Keys.ENTER)
     _wait(browser, ".classes")
     assert browser.switch_to.active_element.aria_role == "article"  # a keyboard goes on from there
@@ -414,7 +414,7 @@ def test_the_camera_takes_an_image(page_with):
     assert browser.switch_to.active_element == shutter
     shutter.send_keys(" ")
     _wait(browser, ".classes")
-    image = browser.find_element(By.CSS_SELECTOR, ".answer img")
+    image = browser.find_element(By.CSS_SELECTOR, ".prediction img")
     assert (image.get_property("naturalWidth"), image.get_property("naturalHeight")) == (64, 48)
     shutter.send_keys(Keys.ESCAPE)
     assert not browser.find_element(By.ID, "camera").is_displayed()
@@ -460,11 +460,11 @@ def test_all_of_it_can_be_done_by_keyboard(page, example):
     assert class_name in _text(page, ".classes li", class_name)
     go_to("summary").send_keys(Keys.ENTER)
     assert page.find_element(By.ID, "metadata").is_displayed()
-    go_to(".answer .buttons button").send_keys(" ")
-    _wait(page, ".answer canvas")
-    assert page.switch_to.active_element.text == "Hide where it looked"
-    go_to(".answer .buttons button:last-child").send_keys(Keys.ENTER)
-    assert not page.find_elements(By.CSS_SELECTOR, ".answer")
+    go_to(".prediction .buttons button").send_keys(" ")
+    _wait(page, ".prediction canvas")
+    assert page.switch_to.active_element.text == "Hide occlusion map"
+    go_to(".prediction .buttons button:last-child").send_keys(Keys.ENTER)
+    assert not page.find_elements(By.CSS_SELECTOR, ".prediction")
     assert page.switch_to.active_element == page.find_element(By.ID, "files")
 
 
@@ -479,7 +479,7 @@ def test_a_screen_reader_finds_its_way(page, example):
     }
     roles = {role for role, _ in found}
     assert roles >= {"banner", "main", "contentinfo", "log", "article"}
-    assert {("region", "Give it an image"), ("region", "Answers"), ("article", example[0].name)} <= found
+    assert {("region", "Add images"), ("region", "Predictions"), ("article", example[0].name)} <= found
     assert ("list", "Classes and their probabilities") in found
     nameless = [role for role, name in found if role in {"button", "textbox", "combobox", "image"} and not name]
     assert nameless == []
@@ -496,12 +496,12 @@ def test_on_a_phone_nothing_sticks_out(page_with, example):
     metrics = {"width": 320, "height": 800, "deviceScaleFactor": 2, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     _choose(browser, example[0])
-    _button(browser, "Show where it looked").click()
-    _wait(browser, ".answer canvas")
+    _button(browser, "Show occlusion map").click()
+    _wait(browser, ".prediction canvas")
     browser.find_element(By.TAG_NAME, "summary").click()
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 320
     # Finger-sized, too.
-    assert all(button.rect["height"] >= 44 for button in browser.find_elements(By.CSS_SELECTOR, ".answer button"))
+    assert all(button.rect["height"] >= 44 for button in browser.find_elements(By.CSS_SELECTOR, ".prediction button"))
 
 
 def test_it_is_dark_where_the_reader_wants_it_dark_and_still_where_still(page, example):
@@ -519,11 +519,11 @@ def test_it_is_dark_where_the_reader_wants_it_dark_and_still_where_still(page, e
 
 def test_every_request_goes_to_the_server_of_the_page(page, page_url, example):
     _choose(page, example[0])
-    _button(page, "Show where it looked").click()
-    _wait(page, ".answer canvas")
+    _button(page, "Show occlusion map").click()
+    _wait(page, ".prediction canvas")
     asked = page.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
     assert {urlsplit(address).path for address in asked} >= {
-        *FILES.keys() - {"/"}, "/api/models", "/api/models/images/image", "/api/models/images/occlusion",
+        *STATIC_FILES.keys() - {"/"}, "/api/models", "/api/models/images/image", "/api/models/images/occlusion",
     }  # fmt: skip
     assert {urlsplit(address).netloc for address in asked if not address.startswith(("blob:", "data:"))} == {
         urlsplit(page_url).netloc

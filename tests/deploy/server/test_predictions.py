@@ -11,9 +11,9 @@ from tests.deploy.server.serving import serving
 
 import saccade
 from saccade.data.decoding.decode import decode
-from saccade.deploy.server.occlusion import covered
+from saccade.deploy.server.image_api import occluded
 from saccade.errors import RunError, SaccadeError, ServerError
-from saccade.inference.onnx_model import light_model
+from saccade.inference.onnx_model import load_inference_onnx
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def test_where_it_looked_is_how_the_prediction_changes_when_a_part_is_covered(se
     response = server.json("POST", "/api/models/images/occlusion", test_files[0].read_bytes())
     change = np.array(response["change"])
     assert change.shape == (8, 8)
-    model = light_model(images_run)
+    model = load_inference_onnx(images_run)
     assert model is not None
     whole = model.probabilities(pixels[:1])[0]
     best = int(whole.argmax())
@@ -130,7 +130,7 @@ def test_where_it_looked_is_how_the_prediction_changes_when_a_part_is_covered(se
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 50), (32, 32), (37, 64)])
 def test_each_place_of_an_image_of_any_size_is_covered(size):
-    images = covered(np.zeros((*size, 3), np.uint8))
+    images = occluded(np.zeros((*size, 3), np.uint8))
     assert len(images) == 64
     assert all((image == 128).any() for image in images)
     assert np.all(np.max(images, axis=0) == 128)
@@ -197,11 +197,11 @@ def test_the_client_says_what_is_wrong(server, tmp_path, test_files):
     with pytest.raises(ServerError, match="can't be reached"):
         saccade.Client("http://127.0.0.1:9").predict(test_files[0])
     for url in ("127.0.0.1:8000", "http://", "http://localhost:port", "http://localhost:99999"):
-        with pytest.raises(SaccadeError, match="no address"):
+        with pytest.raises(SaccadeError, match="is not the URL"):
             saccade.Client(url)
-    with pytest.raises(SaccadeError, match="named by its path"):
+    with pytest.raises(SaccadeError, match="given by its path"):
         saccade.Client(server.url).predict(test_files[0].read_bytes())
-    with pytest.raises(SaccadeError, match="is no file"):
+    with pytest.raises(SaccadeError, match="is not a file"):
         saccade.Client(server.url).predict("digits:test:0")
 
 
@@ -221,7 +221,7 @@ def test_what_can_not_be_served(images_run, tmp_path):
         saccade.serve([images_run, images_run], port=0)
     with pytest.raises(RunError, match="is not a run"):
         saccade.serve(tmp_path, port=0)
-    with pytest.raises(RunError, match="no confidence is high enough"):
+    with pytest.raises(RunError, match="no confidence threshold reaches"):
         saccade.serve(images_run, port=0, abstain=0.9999)
     with pytest.raises(SaccadeError, match="can't listen"):
         saccade.serve(images_run, host="203.0.113.1", port=0)

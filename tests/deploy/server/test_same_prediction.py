@@ -13,8 +13,8 @@ from tests.data.images import encode, over_white, write
 import saccade
 from saccade.data.decoding.decode import decode
 from saccade.deploy.formats import FORMATS
-from saccade.deploy.verify import Check, verify
-from saccade.inference.load_model import open_model
+from saccade.deploy.verify import Reference, verify
+from saccade.inference.load_model import load_model
 
 
 def assert_same(found, expected):
@@ -84,11 +84,11 @@ def test_a_thousand_images_through_everything(server, images_run, odd_files, sha
         {best.class_name: best.probability for best in one.top} for one in expected if one.unreadable_reason is None
     ]
     probabilities = np.array([[row[name] for name in images_run.class_names] for row in by_name], np.float32)
-    check = Check(pixels, probabilities, "odd and usual", None)
+    check = Reference(pixels, probabilities, "odd and usual", None)
     for form, export_format in FORMATS.items():
         exported = saccade.export(images_run, format=form, out=tmp_path / f"model-{form}{export_format.suffix}").path
         if export_format.tolerance is None:  # promises accuracy alone, which the export has checked
-            predictions = saccade.predict(open_model(exported), readable, top=1)
+            predictions = saccade.predict(load_model(exported), readable, top=1)
             classes = [images_run.class_names[best] for best in probabilities.argmax(axis=1)]
             same = float(
                 np.mean([one.top[0].class_name == name for one, name in zip(predictions, classes, strict=True)])
@@ -97,5 +97,5 @@ def test_a_thousand_images_through_everything(server, images_run, odd_files, sha
         else:
             same = verify(form, exported, check).same_class
         if form in ("onnx", "litert"):
-            assert_same(saccade.predict(open_model(exported), files), expected)
+            assert_same(saccade.predict(load_model(exported), files), expected)
         sys.stdout.write(f"{form}: {len(readable)} of {len(files)} images readable, same class {same:.2%}\n")

@@ -1,55 +1,90 @@
-"""The page's own paths, and the client's: an image as it is, and what is told of the models."""
+"""The paths of the page and of `Client`: prediction for an image file, occlusion map, and metadata of the models."""
 
 from __future__ import annotations
 
 import numpy as np
 from fastapi import APIRouter, Query, Request
+from numpy.typing import NDArray
 
-from saccade.deploy.server.model_registry import Models, Serving
-from saccade.deploy.server.occlusion import GRID, covered
+from saccade.deploy.server.model_registry import ModelInstance, ModelRegistry
 from saccade.deploy.server.openapi import ERRORS, IMAGE_BODY
 from saccade.deploy.server.request_parsing import read_body
 from saccade.deploy.server_messages import ClassPrediction, ImagePrediction, OcclusionMap, ServedModels
 
+GRID = 8
+_GRAY = 128
 
-def routes(models: Models) -> APIRouter:
-    """The page's own paths."""
+
+def routes(models: ModelRegistry) -> APIRouter:
+    """Return the routes of the image API."""
     router = APIRouter(tags=["Images"], responses=ERRORS)
 
-    @router.get("/api/models", summary="The models, and what is known of them")
+    @router.get("/api/models", summary="Metadata of the models")
     async def list_models() -> ServedModels:
-        return ServedModels(models=tuple(serving.served.info() for serving in models))
+        return ServedModels(models=tuple(instance.model.info() for instance in models))
 
-    @router.post("/api/models/{name}/image", summary="What is in an image", openapi_extra=IMAGE_BODY)
+    @router.post("/api/models/{name}/image", summary="Predicted classes of an image", openapi_extra=IMAGE_BODY)
     async def image(request: Request, name: str, top: int = Query(default=3, ge=1, le=100_000)) -> ImagePrediction:
-        serving = models.get(name)
-        (prediction,) = await models.classify(serving, [await read_body(request)])
-        order = np.argsort(-prediction, kind="stable")[:top]
-        names = serving.served.record.class_names
+        instance = models.get(name)
+        (probabilities,) = await models.classify(instance, [await read_body(request)])
+        order = np.argsort(-probabilities, kind="stable")[:top]
+        class_names = instance.model.record.class_names
         return ImagePrediction(
-            **_identity(serving),
-            abstained=serving.served.abstains(float(prediction.max())),
+            **_identity(instance),
+            abstained=instance.model.abstains(float(probabilities.max())),
             classes=tuple(
-                ClassPrediction(class_name=names[place], probability=float(prediction[place])) for place in order
+                ClassPrediction(class_name=class_names[label], probability=float(probabilities[label]))
+                for label in order
             ),
         )
 
-    @router.post("/api/models/{name}/occlusion", summary="Where the network looked", openapi_extra=IMAGE_BODY)
+    @router.post("/api/models/{name}/occlusion", summary="Occlusion map of an image", openapi_extra=IMAGE_BODY)
     async def occlusion(request: Request, name: str) -> OcclusionMap:
-        serving = models.get(name)
-        pixels = await models.decode(serving, await read_body(request))
-        whole, *predictions = await models.predict(serving, [pixels, *covered(pixels)])
-        best = int(whole.argmax())
-        change = np.array([prediction[best] for prediction in predictions], np.float64) - whole[best]
+        instance = models.get(name)
+        pixels = await models.decode(instance, await read_body(request))
+        unoccluded, *predictions = await models.predict(instance, [pixels, *occluded(pixels)])
+        best = int(unoccluded.argmax())
+        change = np.array([prediction[best] for prediction in predictions], np.float64) - unoccluded[best]
         return OcclusionMap(
-            **_identity(serving),
-            class_name=serving.served.record.class_names[best],
-            probability=float(whole[best]),
+            **_identity(instance),
+            class_name=instance.model.record.class_names[best],
+            probability=float(unoccluded[best]),
             change=tuple(map(tuple, change.reshape(GRID, GRID).tolist())),
         )
 
     return router
 
 
-def _identity(serving: Serving) -> dict[str, str]:
-    return {"model": serving.served.name, "version": str(serving.served.version)}
+def _identity(instance: ModelInstance) -> dict[str, str]:
+    return {"model": instance.model.name, "version": str(instance.model.version)}
+
+
+def occluded(pixels: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    """Cover each cell of a grid with a gray patch in turn.
+
+    Each patch is twice as wide and as high as a cell, so that neighboring patches overlap. Source: M. D. Zeiler,
+    R. Fergus, "Visualizing and understanding convolutional networks", ECCV 2014, section 4.2.
+
+    Args:
+        pixels: an image, uint8 [height, width, 3].
+
+    Returns:
+        `GRID` x `GRID` images, row by row.
+    """
+    height, width = pixels.shape[:2]
+    rows, columns = _patches(height), _patches(width)
+    images = []
+    for row in rows:
+        for column in columns:
+            image = pixels.copy()
+            image[row, column] = _GRAY
+            images.append(image)
+    return images
+
+
+def _patches(length: int) -> list[slice]:
+    """Return the extents of the patches along one axis."""
+    cell = length / GRID
+    starts = [min(max(round((index - 0.5) * cell), 0), length - 1) for index in range(GRID)]
+    ends = [round((index + 1.5) * cell) for index in range(GRID)]
+    return [slice(start, max(end, start + 1)) for start, end in zip(starts, ends, strict=True)]

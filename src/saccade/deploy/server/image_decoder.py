@@ -1,4 +1,4 @@
-"""Images from requests: told from other things here, decoded in processes that may be lost."""
+"""Image decoding for requests: format check in the server, decoding in worker processes."""
 
 from __future__ import annotations
 
@@ -15,50 +15,50 @@ from saccade.errors import ImageError
 from saccade.machine import usable_cores
 from saccade.web.http_errors import RequestError
 
-_MOST_IN_BATCH = 16
-# An image that may take long goes alone, so that nobody else's waits for it in the same batch.
-_MOST_BYTES_IN_BATCH = 20_000
+_MAX_IMAGES = 16
+# A large image, which may take long, is decoded alone, so that no image of another request waits for it.
+_MAX_BATCH_BYTES = 20_000
 
-# The pixels of an image, or why there are none.
-_Outcome = NDArray[np.uint8] | str
+# The pixels of an image, or the reason why it is unreadable.
+_Decoded = NDArray[np.uint8] | str
 
 
-class Decoder:
-    """Decodes images by a rule, several at a time. The processes start at once.
+class ImageDecoder:
+    """Decodes encoded images in worker processes, several images at a time. The constructor starts the processes.
 
     Args:
-        preprocessing: how images become arrays.
+        preprocessing: preprocessing of the images.
     """
 
     def __init__(self, preprocessing: Preprocessing) -> None:
-        count = usable_cores()
-        self._pool = WorkerPool(count, preprocessing)
+        workers = usable_cores()
+        self._pool = WorkerPool(workers, preprocessing)
         self._pool.start()
-        self._batcher: Batcher[bytes, _Outcome] = Batcher(
-            self._decode, most=_MOST_IN_BATCH, threads=count, weigh=len, most_weight=_MOST_BYTES_IN_BATCH
+        self._batcher: Batcher[bytes, _Decoded] = Batcher(
+            self._decode, max_items=_MAX_IMAGES, threads=workers, weigh=len, max_weight=_MAX_BATCH_BYTES
         )
 
     async def __call__(self, contents: bytes) -> NDArray[np.uint8]:
-        """The pixels of an image, uint8 [height, width, 3].
+        """Return the pixels of an image, uint8 [height, width, 3].
 
         Raises:
-            RequestError: it is none, or one that can't be decoded.
+            RequestError: the contents are not an image, or the image can't be decoded.
         """
         try:
             detect_format(contents)
         except ImageError as error:
             raise RequestError(415, error.problem) from None
-        outcome = await self._batcher(contents)
-        if isinstance(outcome, str):
-            raise RequestError(422, outcome)
-        return outcome
+        decoded = await self._batcher(contents)
+        if isinstance(decoded, str):
+            raise RequestError(422, decoded)
+        return decoded
 
     def close(self) -> None:
-        """Ends the processes."""
+        """End the worker processes."""
         self._batcher.close()
         self._pool.__exit__()
 
-    def _decode(self, images: Sequence[bytes]) -> list[_Outcome]:
+    def _decode(self, images: Sequence[bytes]) -> list[_Decoded]:
         chunks = self._pool.decode(images)
         return [
             pixels if reason is None else reason

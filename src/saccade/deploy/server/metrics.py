@@ -1,4 +1,4 @@
-"""What is counted for Prometheus."""
+"""Metrics of a server for Prometheus."""
 
 from __future__ import annotations
 
@@ -9,45 +9,45 @@ _IMAGES = (1, 2, 4, 8, 16, 32, 64)
 
 
 class Metrics:
-    """What is counted for Prometheus; of one server, and of nothing else in its process."""
+    """Metrics of one server, in a registry of its own."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self._seconds = Histogram(
             "saccade_request_seconds",
-            "From a request's beginning to its answer.",
+            "Seconds from the start of a request to its response.",
             ("path", "status"),
             buckets=_SECONDS,
             registry=self._registry,
         )
         self._batches = Histogram(
             "saccade_batch_images",
-            "Images that a network answered together.",
+            "Images in a batch of a network.",
             ("model",),
             buckets=_IMAGES,
             registry=self._registry,
         )
-        self._waiting = Gauge("saccade_waiting_images", "Images that wait for their answer.", registry=self._registry)
-        self._reloads = Counter(
-            "saccade_reloads", "Times that a model took another's place.", ("model",), registry=self._registry
+        self._waiting = Gauge(
+            "saccade_waiting_images", "Images that wait for their probabilities.", registry=self._registry
         )
+        self._reloads = Counter("saccade_reloads", "Reloads of a model.", ("model",), registry=self._registry)
 
-    def request(self, path: str, status: int, seconds: float) -> None:
-        """A request was answered; `path` is one of the server's own, without names from the request."""
+    def observe_request(self, path: str, status: int, seconds: float) -> None:
+        """Record a response to a request; `path` is the path of a route, not that of the request."""
         self._seconds.labels(path, str(status)).observe(seconds)
 
-    def batch(self, model: str, images: int) -> None:
-        """A network answered so many images together."""
+    def observe_batch(self, model: str, images: int) -> None:
+        """Record the number of images in a batch."""
         self._batches.labels(model).observe(images)
 
-    def waiting(self, images: int) -> None:
-        """So many images wait now."""
+    def set_waiting_images(self, images: int) -> None:
+        """Set the number of images that wait."""
         self._waiting.set(images)
 
-    def reloaded(self, model: str) -> None:
-        """A model took another's place."""
+    def count_reload(self, model: str) -> None:
+        """Count a reload of a model."""
         self._reloads.labels(model).inc()
 
     def exposition(self) -> bytes:
-        """All of it in Prometheus' text format, version 0.0.4."""
+        """Return all metrics in Prometheus' text format, version 0.0.4."""
         return generate_latest(self._registry)

@@ -1,4 +1,4 @@
-"""The models that a server answers with, by name, and how one takes another's place."""
+"""The models of a server by name: loading, prediction and reloading."""
 
 from __future__ import annotations
 
@@ -16,207 +16,215 @@ from numpy.typing import NDArray
 
 from saccade.data.dataset import Preprocessing
 from saccade.deploy.server.batching import Batcher
-from saccade.deploy.server.image_decoder import Decoder
+from saccade.deploy.server.image_decoder import ImageDecoder
 from saccade.deploy.server.metrics import Metrics
-from saccade.deploy.server.served_model import ServedModel, name_of
+from saccade.deploy.server.served_model import ServedModel, model_name
 from saccade.errors import RunError, SaccadeError
 from saccade.web.http_errors import RequestError
 from saccade.web.limits import Limits
 
 
 @dataclass(frozen=True)
-class Serving:
-    """A model at work.
+class ModelInstance:
+    """A loaded model with its queues.
 
     Attributes:
-        served: the model.
-        decoder: of images as it takes them.
-        network: its queue.
+        model: the model.
+        decoder: image decoder for the preprocessing of the model.
+        batcher: queue of the network, from pixels [height, width, 3] to probabilities [classes].
     """
 
-    served: ServedModel
-    decoder: Decoder
-    network: Batcher[NDArray[Any], NDArray[np.float32]]
+    model: ServedModel
+    decoder: ImageDecoder
+    batcher: Batcher[NDArray[Any], NDArray[np.float32]]
 
 
-class Models:
-    """The models that a server answers with.
+class ModelRegistry:
+    """The models of a server by name.
 
     Args:
-        paths: of runs and ONNX files.
-        target_accuracy: the part of the answers that is to be right; None: none says "abstained".
-        limits: of the server.
-        metrics: are told what is done.
+        paths: paths of runs and ONNX files.
+        target_accuracy: accuracy that the predictions which are not abstained have to reach; None: no abstention.
+        limits: limits of the server.
+        metrics: metrics of the server.
 
     Raises:
-        RunError: one of them can't be served, or two have the same name.
+        RunError: a model can't be served, or two models have the same name.
     """
 
     def __init__(self, paths: Sequence[str], target_accuracy: float | None, limits: Limits, metrics: Metrics) -> None:
         self._target_accuracy, self._limits, self._metrics = target_accuracy, limits, metrics
-        self._paths = {name_of(path): path for path in paths}
+        self._paths = {model_name(path): path for path in paths}
         if len(self._paths) < len(paths):
             raise RunError(
                 "two of the models have the same name",
-                found=", ".join(name_of(path) for path in paths),
+                found=", ".join(model_name(path) for path in paths),
                 remedy="rename a run's directory, or serve them by symbolic links of different names",
             )
-        self._decoders: dict[Preprocessing, Decoder] = {}
-        self._serving: dict[str, Serving] = {}
-        self._waiting = 0
-        self._seconds_a_image = 0.01
+        self._decoders: dict[Preprocessing, ImageDecoder] = {}
+        self._instances: dict[str, ModelInstance] = {}
+        self._waiting_images = 0
+        self._seconds_per_image = 0.01  # moving average
         self._reloading = asyncio.Lock()
         with ExitStack() as on_failure:
             on_failure.callback(self.close)
             for name in self._paths:
-                self._serving[name] = self._open(name, 1)
+                self._instances[name] = self._load(name, 1)
             on_failure.pop_all()
 
-    def __iter__(self) -> Iterator[Serving]:
-        return iter(self._serving.values())
+    def __iter__(self) -> Iterator[ModelInstance]:
+        return iter(self._instances.values())
 
-    def get(self, name: str, version: str | None = None) -> Serving:
-        """The model of that name, and of that version if one is asked for.
+    def get(self, name: str, version: str | None = None) -> ModelInstance:
+        """Return the model of a name, and of a version if one is given.
 
         Raises:
-            RequestError: there is none.
+            RequestError: there is no such model or version.
         """
-        if name not in self._serving:
+        if name not in self._instances:
             raise RequestError(404, "there is no model of that name here")
-        serving = self._serving[name]
-        if version is not None and version != str(serving.served.version):
-            raise RequestError(404, f"the model is there in version {serving.served.version} alone")
-        return serving
+        instance = self._instances[name]
+        if version is not None and version != str(instance.model.version):
+            raise RequestError(404, f"the only version of this model is {instance.model.version}")
+        return instance
 
-    async def classify(self, serving: Serving, images: Sequence[bytes]) -> list[NDArray[np.float32]]:
-        """Class probabilities, float32 [classes], of each of several encoded images.
+    async def classify(self, instance: ModelInstance, images: Sequence[bytes]) -> list[NDArray[np.float32]]:
+        """Return class probabilities, float32 [classes], of each encoded image.
 
         Raises:
-            RequestError: one of them can't be decoded, or too much is waiting already.
+            RequestError: an image can't be decoded, or too many images wait.
         """
-        with self._admitted(len(images)):
-            return await _all(self._decode_and_predict(serving, image) for image in images)
+        with self._admit(len(images)):
+            return await _gather(self._decode_and_predict(instance, image) for image in images)
 
     async def probabilities(
-        self, serving: Serving, images: NDArray[np.float32] | Sequence[bytes]
+        self, instance: ModelInstance, images: NDArray[np.float32] | Sequence[bytes]
     ) -> list[NDArray[np.float32]]:
-        """Class probabilities, float32 [classes], of each of n images: pixels [n, height, width, 3], or encoded.
+        """Return class probabilities, float32 [classes], of n images: pixels [n, height, width, 3], or encoded images.
 
         Raises:
-            RequestError: as `prediction` and `classify`.
+            RequestError: as `predict` and `classify`.
         """
         if isinstance(images, np.ndarray):
-            return await self.predict(serving, list(images))
-        return await self.classify(serving, images)
+            return await self.predict(instance, list(images))
+        return await self.classify(instance, images)
 
-    async def decode(self, serving: Serving, image: bytes) -> NDArray[np.uint8]:
-        """The pixels of an encoded image as the model takes them, uint8 [height, width, 3]."""
-        with self._admitted(1):
-            return await serving.decoder(image)
-
-    async def predict(self, serving: Serving, images: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
-        """Class probabilities, float32 [classes], of each of several images [height, width, 3], pixels 0 to 255.
+    async def decode(self, instance: ModelInstance, image: bytes) -> NDArray[np.uint8]:
+        """Return the pixels of an encoded image in the preprocessing of the model, uint8 [height, width, 3].
 
         Raises:
-            RequestError: too much is waiting already.
+            RequestError: the image can't be decoded, or too many images wait.
         """
-        with self._admitted(len(images)):
-            return await _all(serving.network(image) for image in images)
+        with self._admit(1):
+            return await instance.decoder(image)
 
-    async def reload(self, names: Sequence[str] | None) -> list[Serving]:
-        """Opens what now lies at the models' paths, and then puts it in the place of what answered so far.
+    async def predict(self, instance: ModelInstance, images: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
+        """Return class probabilities, float32 [classes], of images [height, width, 3] with pixels from 0 to 255.
 
-        What was accepted before is answered by the model of then.
+        Raises:
+            RequestError: too many images wait.
+        """
+        with self._admit(len(images)):
+            return await _gather(instance.batcher(image) for image in images)
+
+    async def reload(self, names: Sequence[str] | None) -> list[ModelInstance]:
+        """Load models from their paths again, and replace the served models with them.
+
+        Requests that were accepted before finish with the previous models.
 
         Args:
-            names: of the models; None: all.
+            names: names of the models; None: all models.
 
         Raises:
-            RequestError: there is none of such a name.
-            SaccadeError: one of them can't be served. None is exchanged then.
+            RequestError: there is no model of such a name.
+            SaccadeError: a model can't be served. No model is replaced in that case.
         """
         async with self._reloading:
-            old = [self.get(name) for name in (self._serving if names is None else names)]
-            loop, decoders = asyncio.get_running_loop(), set(self._decoders)
+            previous = [self.get(name) for name in (self._instances if names is None else names)]
+            loop, preprocessings = asyncio.get_running_loop(), set(self._decoders)
             try:
-                opened = [
-                    await loop.run_in_executor(None, self._open, one.served.name, one.served.version + 1) for one in old
+                loaded = [
+                    await loop.run_in_executor(None, self._load, instance.model.name, instance.model.version + 1)
+                    for instance in previous
                 ]
             except SaccadeError:
-                self._close_decoders(set(self._decoders) - decoders)
+                self._close_decoders(set(self._decoders) - preprocessings)
                 raise
-            for one in opened:
-                self._serving[one.served.name] = one
-                self._metrics.reloaded(one.served.name)
-            # By then whoever asked the old ones has an answer.
-            loop.call_later(self._limits.seconds + 1, self._close_old, old)
-            return opened
+            for instance in loaded:
+                self._instances[instance.model.name] = instance
+                self._metrics.count_reload(instance.model.name)
+            # By then every request to a previous model has its response, or has timed out.
+            loop.call_later(self._limits.response_seconds + 1, self._close_previous, previous)
+            return loaded
 
-    def _close_old(self, old: Sequence[Serving]) -> None:
-        if self._reloading.locked():  # what is being opened is not yet among what is used
-            asyncio.get_running_loop().call_later(1, self._close_old, old)
+    def _close_previous(self, previous: Sequence[ModelInstance]) -> None:
+        if self._reloading.locked():  # a model that is being loaded may need one of the decoders
+            asyncio.get_running_loop().call_later(1, self._close_previous, previous)
             return
-        for serving in old:
-            serving.network.close()
-        self._close_decoders({serving.served.record.preprocessing for serving in old})
+        for instance in previous:
+            instance.batcher.close()
+        self._close_decoders({instance.model.record.preprocessing for instance in previous})
 
     def _close_decoders(self, preprocessings: AbstractSet[Preprocessing]) -> None:
-        """Closes the decoders by these rules that no model uses."""
-        for preprocessing in preprocessings - {serving.served.record.preprocessing for serving in self}:
+        """Close the decoders for these preprocessings, except those that a model uses."""
+        for preprocessing in preprocessings - {instance.model.record.preprocessing for instance in self}:
             if preprocessing in self._decoders:
                 self._decoders.pop(preprocessing).close()
 
     def close(self) -> None:
-        """Ends all processes and threads."""
+        """End all processes and threads."""
         for decoder in self._decoders.values():
             decoder.close()
-        for serving in self:
-            serving.network.close()
+        for instance in self:
+            instance.batcher.close()
 
-    def _open(self, name: str, version: int) -> Serving:
-        served = ServedModel.open(self._paths[name], name, version, self._target_accuracy)
-        preprocessing = served.record.preprocessing
+    def _load(self, name: str, version: int) -> ModelInstance:
+        model = ServedModel.load(self._paths[name], name, version, self._target_accuracy)
+        preprocessing = model.record.preprocessing
         if preprocessing not in self._decoders:
-            self._decoders[preprocessing] = Decoder(preprocessing)
+            self._decoders[preprocessing] = ImageDecoder(preprocessing)
 
-        def work(images: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
-            begun = monotonic()
-            predictions = served.predict(images)
-            each = (monotonic() - begun) / len(images)
-            self._seconds_a_image += 0.1 * (each - self._seconds_a_image)
-            self._metrics.batch(name, len(images))
-            return predictions
+        def process(images: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
+            start = monotonic()
+            probabilities = model.predict(images)
+            seconds_per_image = (monotonic() - start) / len(images)
+            self._seconds_per_image += 0.1 * (seconds_per_image - self._seconds_per_image)
+            self._metrics.observe_batch(name, len(images))
+            return probabilities
 
-        return Serving(served, self._decoders[preprocessing], Batcher(work, most=served.most_in_batch))
+        return ModelInstance(model, self._decoders[preprocessing], Batcher(process, max_items=model.max_batch_size))
 
-    async def _decode_and_predict(self, serving: Serving, image: bytes) -> NDArray[np.float32]:
-        return await serving.network(await serving.decoder(image))
+    async def _decode_and_predict(self, instance: ModelInstance, image: bytes) -> NDArray[np.float32]:
+        return await instance.batcher(await instance.decoder(image))
 
     @contextmanager
-    def _admitted(self, images: int) -> Iterator[None]:
-        """So many images count as waiting meanwhile."""
+    def _admit(self, images: int) -> Iterator[None]:
+        """Count images as waiting until the end of the block.
+
+        Raises:
+            RequestError: there are more images than the limits allow.
+        """
         if images > self._limits.images:
             raise RequestError(413, f"too many images in a request: {self._limits.images} are the most")
-        if self._waiting + images > self._limits.waiting_images:
-            raise self.busy()
-        self._count(images)
+        if self._waiting_images + images > self._limits.waiting_images:
+            raise self._busy()
+        self._add_waiting_images(images)
         try:
             yield
         finally:
-            self._count(-images)
+            self._add_waiting_images(-images)
 
-    def _count(self, images: int) -> None:
-        self._waiting += images
-        self._metrics.waiting(self._waiting)
+    def _add_waiting_images(self, images: int) -> None:
+        self._waiting_images += images
+        self._metrics.set_waiting_images(self._waiting_images)
 
-    def busy(self) -> RequestError:
-        """What a request is refused with that comes while too much is waiting."""
-        seconds = math.ceil(max(1.0, min(self._waiting * self._seconds_a_image, self._limits.seconds)))
-        return RequestError(503, "too many requests are waiting", retry_after=seconds)
+    def _busy(self) -> RequestError:
+        seconds = min(self._waiting_images * self._seconds_per_image, self._limits.response_seconds)
+        return RequestError(503, "too many requests are waiting", retry_after=math.ceil(max(1.0, seconds)))
 
 
-async def _all(predictions: Iterable[Awaitable[NDArray[np.float32]]]) -> list[NDArray[np.float32]]:
-    """The results of all, in order; if one fails, the others are not waited for, nor worked on if that is possible."""
+async def _gather(predictions: Iterable[Awaitable[NDArray[np.float32]]]) -> list[NDArray[np.float32]]:
+    """Return all results in order; after the first error, cancel the rest."""
     tasks = [asyncio.ensure_future(prediction) for prediction in predictions]
     try:
         return list(await asyncio.gather(*tasks))

@@ -1,4 +1,4 @@
-"""What the OpenAPI page says of bodies and errors, which the paths read and raise themselves."""
+"""Descriptions of bodies and errors on the OpenAPI page; the routes read the bodies and raise the errors themselves."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 from saccade.deploy.server_messages import Error
 
 _REASONS = {
-    400: "The request can't be understood.",
-    401: "The token is missing or wrong.",
-    404: "There is no such model, or no such version of it.",
+    400: "The request is malformed.",
+    401: "The token is missing or incorrect.",
+    404: "There is no such model, or no such version of the model.",
     413: "The body is too large, or holds too many images.",
-    415: "It is no image of a known kind.",
+    415: "The body is not an image of a supported format.",
     422: "The image is damaged, or has too many pixels.",
-    503: "Too many requests are waiting; the header Retry-After says after how many seconds to try again.",
-    504: "There was no answer in time.",
+    503: "Too many requests are waiting; the header Retry-After gives the seconds to wait before another try.",
+    504: "There was no response in time.",
 }
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": Error, "description": reason} for status, reason in _REASONS.items()
@@ -29,5 +29,5 @@ IMAGE_BODY: dict[str, Any] = {
 
 
 def json_body(schema: dict[str, Any]) -> dict[str, Any]:
-    """The description of a path whose body is JSON of a schema."""
+    """Return the OpenAPI description of a JSON body with this schema."""
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}

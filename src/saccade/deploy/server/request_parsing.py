@@ -1,4 +1,4 @@
-"""What is in a request's body: JSON, pixels, images in base64. All of it is hostile until it is checked."""
+"""Request bodies: JSON, pixels and base64 images, each validated before use."""
 
 from __future__ import annotations
 
@@ -20,91 +20,91 @@ from saccade.web.http_errors import RequestError
 
 _Value = TypeVar("_Value")
 
-_SMALL = 50_000  # bytes of JSON, which take less time to read than to hand over to a thread
-_NUMBERS = {int, float}  # not bool, which passes for a number elsewhere
-_RANGE = "pixels are numbers from 0 to 255"
+_MAX_BYTES_WITHOUT_THREAD = 50_000  # JSON of this size is parsed sooner than a thread could start on it
+_NUMBERS = {int, float}  # exact types, because bool is a subclass of int
+_PIXEL_RANGE = "pixels are numbers from 0 to 255"
 _one_at_a_time = ThreadPoolExecutor(1)
 
 
 async def read_body(request: Request) -> bytes:
-    """All of a request's body.
+    """Return the body of a request.
 
     Raises:
-        RequestError: it is too large (by the guard), or the client has gone.
+        RequestError: the body is too large (raised by the guard), or the client has disconnected.
     """
     try:
         return await request.body()
     except ClientDisconnect:
-        raise RequestError(408, "the request broke off") from None
+        raise RequestError(408, "the client disconnected before the end of the request") from None
 
 
-async def read_json(request: Request, understand: Callable[[dict[str, Any]], _Value]) -> _Value:
-    """What the JSON object in a request's body says.
+async def read_json(request: Request, parse: Callable[[dict[str, Any]], _Value]) -> _Value:
+    """Read the JSON object in the body of a request.
 
-    Large ones are read one at a time, since as Python's objects they take many times their size.
+    Large bodies are parsed one at a time, because Python objects take many times the memory of their JSON.
 
     Args:
-        request: with the body.
-        understand: gives the object's meaning; called in a thread if the object is large.
+        request: request with the body.
+        parse: function from the JSON object to the result; called in a thread if the body is large.
 
     Raises:
-        RequestError: it is no JSON object, nested too deeply, or means nothing.
+        RequestError: the body is not a JSON object, is nested too deeply, or `parse` rejects it.
     """
     body = await read_body(request)
-    if len(body) <= _SMALL:
-        return understand(_object(body))
-    reading = asyncio.get_running_loop().run_in_executor(_one_at_a_time, lambda: understand(_object(body)))
-    return await reading
+    if len(body) <= _MAX_BYTES_WITHOUT_THREAD:
+        return parse(_json_object(body))
+    parsing = asyncio.get_running_loop().run_in_executor(_one_at_a_time, lambda: parse(_json_object(body)))
+    return await parsing
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def _json_object(body: bytes) -> dict[str, Any]:
     try:
-        # Its parser goes 200 levels deep, and then refuses.
+        # This parser rejects more than 200 levels of nesting.
         value = from_json(body, allow_inf_nan=False)
     except ValueError as error:
-        raise RequestError(400, f"the body is no JSON: {error}") from None
+        raise RequestError(400, f"the body is not JSON: {error}") from None
     if not isinstance(value, dict):
-        raise RequestError(400, "the body is no JSON object")
+        raise RequestError(400, "the body is not a JSON object")
     return value
 
 
-def pixels_of(value: Any, preprocessing: Preprocessing, shape: Sequence[int] | None = None) -> NDArray[np.float32]:
-    """The pixels of images, float32 [n, height, width, 3], from nested lists of numbers from 0 to 255.
+def parse_pixels(value: Any, preprocessing: Preprocessing, shape: Sequence[int] | None = None) -> NDArray[np.float32]:
+    """Convert nested lists of numbers to the pixels of images, float32 [n, height, width, 3].
 
     Args:
-        value: the lists.
-        preprocessing: of the model.
-        shape: that the numbers are to have, if they are a flat list, or may be one.
+        value: nested lists of numbers from 0 to 255.
+        preprocessing: preprocessing of the model.
+        shape: shape of the pixels, where the numbers may also be a flat list.
 
     Raises:
-        RequestError: they are anything else.
+        RequestError: the value is not such a list, or has another shape.
     """
     try:
-        # As objects: of texts NumPy would make an array as wide as the longest of them.
+        # dtype=object: NumPy would store texts at the length of the longest one.
         array = np.asarray(value, dtype=object)
     except ValueError:
         raise RequestError(400, "the lists of pixels are nested too deeply") from None
     if shape is not None and array.ndim == 1 and array.size == math.prod(shape):
         array = array.reshape(tuple(shape))
-    wanted = (preprocessing.height, preprocessing.width, 3)
-    if array.ndim != 4 or array.shape[1:] != wanted or (shape is not None and array.shape != tuple(shape)):
+    image_shape = (preprocessing.height, preprocessing.width, 3)
+    if array.ndim != 4 or array.shape[1:] != image_shape or (shape is not None and array.shape != tuple(shape)):
         raise RequestError(400, f"expected pixels of shape [n, {preprocessing.height}, {preprocessing.width}, 3]")
     if not set(map(type, array.flat)) <= _NUMBERS:
-        raise RequestError(400, _RANGE)
+        raise RequestError(400, _PIXEL_RANGE)
     try:
         pixels = array.astype(np.float32)
     except OverflowError:
-        raise RequestError(400, _RANGE) from None
+        raise RequestError(400, _PIXEL_RANGE) from None
     if pixels.size and not (pixels.min() >= 0 and pixels.max() <= 255):
-        raise RequestError(400, _RANGE)
+        raise RequestError(400, _PIXEL_RANGE)
     return pixels
 
 
-def encoded_image(text: Any) -> bytes:
-    """The bytes of an image from base64.
+def parse_base64_image(text: Any) -> bytes:
+    """Decode the bytes of an image from base64.
 
     Raises:
-        RequestError: it is no base64.
+        RequestError: the text is not base64.
     """
     if not isinstance(text, str):
         raise RequestError(400, "an image is a text in base64")

@@ -1,10 +1,9 @@
-"""serve: starts a server, and ends it without losing what it has accepted."""
+"""serve: start a server, and stop it once every accepted request has its response."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import resource
 import signal
 import socket
 import threading
@@ -17,18 +16,18 @@ import uvicorn
 
 from saccade.deploy.server.app import make_app
 from saccade.deploy.server.metrics import Metrics
-from saccade.deploy.server.middleware import State
-from saccade.deploy.server.model_registry import Models
+from saccade.deploy.server.model_registry import ModelRegistry
 from saccade.errors import SaccadeError
 from saccade.runs.run import Run, require_runs
 from saccade.web.limits import Limits
-from saccade.web.timeout_protocol import PatientProtocol
+from saccade.web.middleware import ServerState
+from saccade.web.timeout_protocol import TimeoutProtocol
 
-_LINGER = 0.3
-"""Seconds in which a server that is to end still reads what was sent before its clients could know of it."""
-_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
+_DRAIN_SECONDS = 0.3
+"""Time in which a server that shuts down still accepts requests that were sent before."""
+_ALL_INTERFACES = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
 _BACKLOG = 2048
-_OTHER_FILES = 128  # that the server may have open beside its connections
+_OTHER_FILES = 128  # open files of the server besides its connections
 
 
 def serve(
@@ -41,40 +40,41 @@ def serve(
     abstain: float | None = None,
     limits: Limits | None = None,
 ) -> None:
-    """Answers requests for images' classes, by a page and an API, until the process gets SIGTERM or SIGINT.
+    """Serve models for image classification, by a page and an API, until the process gets SIGTERM or SIGINT.
 
-    What was accepted until then is answered. Requests must call the server by an address, by "localhost", by this
-    machine's name or by one of the allowed names.
+    Every request that was accepted before the signal gets its response. The Host header of a request must contain an IP
+    address, "localhost", the name of this machine or an allowed name.
 
     Args:
-        runs: one or several runs, or ONNX files that `saccade.export` wrote; each is served under its own name.
-        host: the address to listen at. At any other than 127.0.0.1, others can reach the server.
-        port: the port to listen at; 0: any that is free.
-        token: that every request must bring, but those for the page and for the server's health; None: none.
-        allowed_hosts: further names that requests may call the server by.
-        abstain: the part of the answers that is to be right, such as 0.99: what is less probable than that takes, by a
-            run's validation images, is marked as abstained. None: nothing is.
-        limits: on size and time; None: the usual ones.
+        runs: one or several runs, or ONNX files that `saccade.export` wrote; the name of each directory or file becomes
+            the name of its model.
+        host: address to listen at. With any other address than 127.0.0.1, other machines can reach the server.
+        port: port to listen at; 0: any free port.
+        token: bearer token that requests must carry, except those for the page and for health; None: no token.
+        allowed_hosts: further host names of the server.
+        abstain: target accuracy, such as 0.99: a prediction is abstained where its confidence is below the threshold at
+            which the predictions for a run's validation images reach this accuracy. None: no abstention.
+        limits: limits on size and time; None: the default limits.
 
     Raises:
-        RunError: one of the runs can't be served, or can't keep that promise.
-        SaccadeError: nothing can listen at that address and port, the token can't be used, or an event loop runs here
-            already, as in a notebook.
+        RunError: a run can't be served, or no confidence threshold of a run reaches the target accuracy.
+        SaccadeError: the address or port can't be used, the token can't be used, or an event loop is running, as in a
+            notebook.
     """
     paths = [str(run.path if isinstance(run, Run) else run) for run in require_runs(runs)]
-    with Listening(host, port) as listening:
+    with ListeningSocket(host, port) as listening:
         handle_requests(listening, paths, token, allowed_hosts, abstain, limits or Limits())
 
 
-class Listening:
-    """An open socket; who connects waits until requests are answered.
+class ListeningSocket:
+    """A listening socket. Clients that connect wait until the server handles requests.
 
     Attributes:
-        host: as it was asked for.
+        host: host name or address, as given.
         socket: the socket.
 
     Raises:
-        SaccadeError: nothing can listen there.
+        SaccadeError: the address or port can't be used.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -91,24 +91,24 @@ class Listening:
             raise SaccadeError(
                 f"the server can't listen at {host}, port {port}",
                 found=error.strerror or str(error),
-                remedy="name another port: --port 8001, or 0 for any that is free",
+                remedy="name another port: --port 8001, or 0 for any free port",
             ) from None
 
-    def __enter__(self) -> Listening:
+    def __enter__(self) -> ListeningSocket:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.socket.close()
 
     @property
-    def address(self) -> str:
-        """Where a browser on this machine finds it."""
-        shown = "127.0.0.1" if self.host in _EVERYWHERE else f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{shown}:{self.socket.getsockname()[1]}"
+    def url(self) -> str:
+        """URL of the server for a browser on this machine."""
+        host = "127.0.0.1" if self.host in _ALL_INTERFACES else f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.socket.getsockname()[1]}"
 
 
 def handle_requests(
-    listening: Listening,
+    listening: ListeningSocket,
     paths: Sequence[str],
     token: str | None,
     allowed_hosts: Collection[str],
@@ -116,16 +116,16 @@ def handle_requests(
     limits: Limits,
     ready: Callable[[], None] = lambda: None,
 ) -> None:
-    """Does what `serve` says; `ready` is called once the models are loaded."""
+    """Run the server of `serve` on a listening socket; call `ready` once the models are loaded."""
     _check_token(token)
-    _check_no_loop_runs()
-    metrics, state = Metrics(), State()
-    with closing(Models(paths, abstain, limits, metrics)) as models:
+    _check_no_event_loop()
+    metrics, state = Metrics(), ServerState()
+    with closing(ModelRegistry(paths, abstain, limits, metrics)) as models:
         hosts = {"localhost", listening.host, socket.gethostname(), *allowed_hosts}
         app = make_app(models, limits, metrics, state, hosts=hosts, token=token)
         config = uvicorn.Config(
             app,
-            http=PatientProtocol.within(limits.patience, _connections_that_fit(limits.connections)),
+            http=TimeoutProtocol.with_limits(limits.client_seconds, _max_connections(limits.connections)),
             loop="asyncio",
             ws="none",
             lifespan="off",
@@ -134,7 +134,7 @@ def handle_requests(
             server_header=False,
             proxy_headers=False,
             backlog=_BACKLOG,
-            timeout_graceful_shutdown=int(limits.seconds + limits.patience) + 1,
+            timeout_graceful_shutdown=int(limits.response_seconds + limits.client_seconds) + 1,
         )
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         ready()
@@ -150,7 +150,7 @@ def _check_token(token: str | None) -> None:
         )
 
 
-def _check_no_loop_runs() -> None:
+def _check_no_event_loop() -> None:
     with suppress(RuntimeError):
         asyncio.get_running_loop()
         raise SaccadeError(
@@ -159,44 +159,48 @@ def _check_no_loop_runs() -> None:
         )
 
 
-def _connections_that_fit(wanted: int) -> int:
-    """How many connections may be open, of those wanted: each takes one of the files that the system allows."""
+def _max_connections(limit: int) -> int:
+    """Return the limit, or less where the system allows fewer open files: each connection is an open file."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return limit
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         soft = hard
-    return wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, soft - _OTHER_FILES))
+    return limit if soft == resource.RLIM_INFINITY else max(1, min(limit, soft - _OTHER_FILES))
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which ends well when it is told to, and not by the signal that told it."""
+    """uvicorn's server with a graceful shutdown, which ends with exit code 0 rather than by the signal."""
 
-    def __init__(self, config: uvicorn.Config, state: State) -> None:
+    def __init__(self, config: uvicorn.Config, state: ServerState) -> None:
         super().__init__(config)
         self._state = state
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Takes SIGTERM and SIGINT as wishes to end; a second SIGINT ends at once."""
+        """Shut down gracefully at SIGTERM and SIGINT; a second SIGINT ends at once."""
         if threading.current_thread() is not threading.main_thread():
-            yield  # signals come to the main thread alone
+            yield  # only the main thread can handle signals
             return
-        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
+        previous = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             yield
         finally:
-            for number, handler in before.items():
+            for number, handler in previous.items():
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begins to end; for the second SIGINT without regard for those who are connected."""
+        """Begin the shutdown; at the second SIGINT, close all connections."""
         super().handle_exit(sig, frame)
         if self.force_exit:
             for connection in list(self.server_state.connections):
                 connection.loop.call_soon_threadsafe(connection.transport.abort)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Reads for a moment longer what is on its way already, then answers what there is, and closes."""
-        self._state.ending = True
-        await asyncio.sleep(_LINGER)
+        """Accept requests for a moment longer, send all responses, and close."""
+        self._state.shutting_down = True
+        await asyncio.sleep(_DRAIN_SECONDS)
         await super().shutdown(sockets)

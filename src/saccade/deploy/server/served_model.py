@@ -1,4 +1,4 @@
-"""A model as the server holds it: what answers, and what is told of it."""
+"""A served model: its network, its abstention threshold and its metadata."""
 
 from __future__ import annotations
 
@@ -12,87 +12,86 @@ from numpy.typing import NDArray
 
 from saccade.deploy.server_messages import ModelInfo, TestResult
 from saccade.errors import RunError
-from saccade.inference.load_model import open_model
-from saccade.inference.onnx_model import OnnxModel, light_model
-from saccade.inference.selective_prediction import Abstention, abstention_of
+from saccade.inference.load_model import load_model
+from saccade.inference.onnx_model import OnnxModel, load_inference_onnx
+from saccade.inference.selective_prediction import Abstention, fit_abstention
 from saccade.runs.records import ModelRecord
 from saccade.runs.run import Run
 
+# A batch of this many pixels fits into the caches of a processor.
 _BATCH_PIXELS = 64 * 32 * 32
-_MOST_IN_BATCH = 64
+_MAX_BATCH_SIZE = 64
 
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A model as the server holds it.
+    """A served model.
 
     Attributes:
-        name: by which it is asked for.
-        version: 1 at the start, more with each reload.
-        model: answers.
-        abstention: below which confidence an answer is "abstained"; None if no promise was asked for.
-        run: what is told of the run that it comes from: `recipe`, `calibrated`, `test`, `card`; None for a file.
+        name: name of the model in request paths.
+        version: 1 at the start; each reload adds 1.
+        network: ONNX model.
+        abstention: confidence threshold, below which a prediction is abstained; None without a target accuracy.
+        run_info: metadata from the run: `recipe`, `calibrated`, `test`, `card`; each None for an ONNX file.
     """
 
     name: str
     version: int
-    model: OnnxModel
+    network: OnnxModel
     abstention: Abstention | None
-    run: dict[str, Any]
+    run_info: dict[str, Any]
 
     @classmethod
-    def open(cls, path: str, name: str, version: int, target_accuracy: float | None) -> ServedModel:
-        """Opens a run, or an ONNX file that was exported.
+    def load(cls, path: str, name: str, version: int, target_accuracy: float | None) -> ServedModel:
+        """Load a run or an exported ONNX file.
 
-        A run without a `model.onnx` of its present weights gets one, which takes some seconds.
+        A run without a `model.onnx` of its present weights gets this file first, which takes some seconds.
 
         Args:
-            path: of the run or the file.
-            name: by which it will be asked for.
-            version: of it.
-            target_accuracy: the part of its answers that is to be right; None: it never says "abstained".
+            path: path of the run or the file.
+            name: name of the model in request paths.
+            version: version of the model.
+            target_accuracy: accuracy that the predictions which are not abstained have to reach; None: no abstention.
 
         Raises:
-            RunError: it is neither, or can't keep the promise.
-            ExportError: its model can't be brought into this form.
+            RunError: the path is neither a run nor such a file, or no threshold reaches the target accuracy.
+            ExportError: the network of the run can't be converted to ONNX.
         """
-        opened = open_model(path)
-        if isinstance(opened, Run):
-            abstention = None if target_accuracy is None else abstention_of(opened, target_accuracy)
-            return cls(name, version, _light_model_of(opened), abstention, _model_details(opened))
-        if not isinstance(opened, OnnxModel):
+        model = load_model(path)
+        if isinstance(model, Run):
+            abstention = None if target_accuracy is None else fit_abstention(model, target_accuracy)
+            return cls(name, version, _load_or_write_inference_onnx(model), abstention, _run_info(model))
+        if not isinstance(model, OnnxModel):
             raise RunError(f"'{path}' can't be served", expected="a run, or an ONNX file that Saccade exported")
         if target_accuracy is not None:
             raise RunError(
-                f"'{path}' alone can't tell when to say 'abstained'",
-                expected="a run, which keeps its answers to its validation images",
-                remedy="name the run's directory, or leave the promise out",
+                f"the model file '{path}' has no confidence threshold for abstention",
+                expected="a run, which keeps its predictions for its validation images",
+                remedy="name the run's directory, or leave out the target accuracy",
             )
-        return cls(name, version, opened, None, {"recipe": None, "calibrated": None, "test": None, "card": None})
+        return cls(name, version, model, None, {"recipe": None, "calibrated": None, "test": None, "card": None})
 
     @property
     def record(self) -> ModelRecord:
-        """What goes with the model."""
-        return self.model.record
+        """The record of the model: classes, preprocessing and origin."""
+        return self.network.record
 
     @property
-    def most_in_batch(self) -> int:
-        """Images that are answered together: as many as fit into the processor's caches."""
-        return max(
-            1,
-            min(_MOST_IN_BATCH, _BATCH_PIXELS // (self.record.preprocessing.height * self.record.preprocessing.width)),
-        )
+    def max_batch_size(self) -> int:
+        """Most images in a batch: as many as fit into the caches of a processor."""
+        preprocessing = self.record.preprocessing
+        return max(1, min(_MAX_BATCH_SIZE, _BATCH_PIXELS // (preprocessing.height * preprocessing.width)))
 
     def predict(self, images: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
-        """Class probabilities, float32 [classes], of each image [height, width, 3] of pixels from 0 to 255."""
-        return list(self.model.predict_batch(np.stack(images).astype(np.float32, copy=False)))
+        """Return class probabilities, float32 [classes], of images [height, width, 3] with pixels from 0 to 255."""
+        return list(self.network.predict_batch(np.stack(images).astype(np.float32, copy=False)))
 
-    def abstains(self, probability: float) -> bool:
-        """Whether an answer of that confidence is none."""
-        return self.abstention is not None and probability < self.abstention.threshold
+    def abstains(self, confidence: float) -> bool:
+        """Return whether a prediction of this confidence is abstained."""
+        return self.abstention is not None and confidence < self.abstention.threshold
 
     def info(self) -> ModelInfo:
-        """All that is told of it."""
+        """Return the metadata of the model."""
         record, abstention = self.record, self.abstention
         return ModelInfo(
             name=self.name,
@@ -107,25 +106,27 @@ class ServedModel:
             confidence_threshold=None if abstention is None else abstention.threshold,
             weights=record.weights,
             versions=record.versions,
-            **self.run,
+            **self.run_info,
         )
 
 
-def _light_model_of(run: Run) -> OnnxModel:
-    model = light_model(run)
+def _load_or_write_inference_onnx(run: Run) -> OnnxModel:
+    model = load_inference_onnx(run)
     if model is None:
         # These load TensorFlow.
         from saccade.inference.predictor import Predictor
         from saccade.runs.inference_onnx import write_inference_onnx
 
         write_inference_onnx(run, Predictor.from_run(run).model)
-        model = light_model(run)
+        model = load_inference_onnx(run)
     if model is None:
-        raise RunError(f"the run '{run.path}' is being changed", remedy="try again once nothing writes to it")
+        raise RunError(
+            f"the run '{run.path}' is being changed", remedy="try again once no other process writes to the run"
+        )
     return model
 
 
-def _model_details(run: Run) -> dict[str, Any]:
+def _run_info(run: Run) -> dict[str, Any]:
     evaluation = run.evaluation()
     test = None
     if evaluation is not None and evaluation.accuracy is not None and evaluation.accuracy_interval is not None:
@@ -139,7 +140,7 @@ def _model_details(run: Run) -> dict[str, Any]:
     }
 
 
-def name_of(path: str) -> str:
-    """The name under which a run or a file is served: that of the directory, or of the file without its ending."""
-    named = Path(path) if Path(path).name not in ("", "..") else Path(path).resolve()
-    return named.stem if named.is_file() else named.name
+def model_name(path: str) -> str:
+    """Return the name of a model from its path: the name of the directory, or of the file without its suffix."""
+    target = Path(path) if Path(path).name not in ("", "..") else Path(path).resolve()
+    return target.stem if target.is_file() else target.name

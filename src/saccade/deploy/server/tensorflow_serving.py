@@ -1,7 +1,7 @@
 """TensorFlow Serving's REST protocol: status, metadata and predict.
 
-Source: https://www.tensorflow.org/tfx/serving/api_rest. An instance is the pixels of an image, as the exported
-SavedModel takes them, or an image of any size as `{"b64": "..."}`.
+Source: https://www.tensorflow.org/tfx/serving/api_rest. An instance is either the pixels of an image, as for the
+exported SavedModel, or an encoded image of any size, `{"b64": "..."}`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from fastapi import APIRouter, Request
 from numpy.typing import NDArray
 
 from saccade.data.dataset import Preprocessing
-from saccade.deploy.server.model_registry import Models, Serving
+from saccade.deploy.server.model_registry import ModelInstance, ModelRegistry
 from saccade.deploy.server.openapi import ERRORS, json_body
-from saccade.deploy.server.request_parsing import encoded_image, pixels_of, read_json
+from saccade.deploy.server.request_parsing import parse_base64_image, parse_pixels, read_json
 from saccade.web.http_errors import RequestError
 
 _SIGNATURE = "serving_default"
@@ -43,22 +43,27 @@ _BODY: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class _ParsedRequest:
-    """What a request asks for: pixels, float32 [n, height, width, 3], or n encoded images; in rows or as columns."""
+    """A parsed predict request.
+
+    Attributes:
+        images: pixels, float32 [n, height, width, 3], or n encoded images.
+        row_format: whether the request is in the row format ("instances") or in the column format ("inputs").
+    """
 
     images: NDArray[np.float32] | list[bytes]
-    rows: bool
+    row_format: bool
 
 
-def routes(models: Models) -> APIRouter:
-    """The protocol's paths."""
+def routes(models: ModelRegistry) -> APIRouter:
+    """Return the routes of the protocol."""
     router = APIRouter(tags=["TensorFlow Serving"], responses=ERRORS)
 
-    @router.get("/v1/models/{name}", summary="State of a model")
-    @router.get("/v1/models/{name}/versions/{version}", summary="State of a version of a model")
+    @router.get("/v1/models/{name}", summary="Status of a model")
+    @router.get("/v1/models/{name}/versions/{version}", summary="Status of a version of a model")
     async def status(name: str, version: str | None = None) -> dict[str, Any]:
-        serving = models.get(name, version)
+        instance = models.get(name, version)
         state = {
-            "version": str(serving.served.version),
+            "version": str(instance.model.version),
             "state": "AVAILABLE",
             "status": {"error_code": "OK", "error_message": ""},
         }
@@ -72,55 +77,54 @@ def routes(models: Models) -> APIRouter:
     @router.post("/v1/models/{name}:predict", summary="Class probabilities of images", openapi_extra=json_body(_BODY))
     @router.post(
         "/v1/models/{name}/versions/{version}:predict",
-        summary="Class probabilities of images, by that version",
+        summary="Class probabilities of images, by a version of a model",
         openapi_extra=json_body(_BODY),
     )
     async def predict(request: Request, name: str, version: str | None = None) -> dict[str, Any]:
-        serving = models.get(name, version)
-        parsed = await read_json(request, lambda value: _understand(value, serving.served.record.preprocessing))
-        predictions = await models.probabilities(serving, parsed.images)
-        rows = [prediction.tolist() for prediction in predictions]
-        return {"predictions": rows} if parsed.rows else {"outputs": rows}
+        instance = models.get(name, version)
+        parsed = await read_json(request, lambda value: _parse(value, instance.model.record.preprocessing))
+        predictions = await models.probabilities(instance, parsed.images)
+        return {"predictions" if parsed.row_format else "outputs": [prediction.tolist() for prediction in predictions]}
 
     return router
 
 
-def _understand(value: dict[str, Any], preprocessing: Preprocessing) -> _ParsedRequest:
+def _parse(value: dict[str, Any], preprocessing: Preprocessing) -> _ParsedRequest:
     unknown = [key for key in value if key not in _KEYS]
     if unknown or ("instances" in value) == ("inputs" in value):
-        raise RequestError(400, "expected either instances or inputs, and perhaps signature_name, in the JSON object")
+        raise RequestError(400, "expected a JSON object with either instances or inputs, and optionally signature_name")
     if value.get("signature_name", _SIGNATURE) != _SIGNATURE:
         raise RequestError(400, f"the only signature is {_SIGNATURE}")
-    rows = "instances" in value
-    given = value["instances" if rows else "inputs"]
-    if not rows and isinstance(given, dict):
-        given = _only_value(given)
-    if not isinstance(given, list) or not given:
+    row_format = "instances" in value
+    items = value["instances" if row_format else "inputs"]
+    if not row_format and isinstance(items, dict):
+        items = _input_of(items)
+    if not isinstance(items, list) or not items:
         raise RequestError(400, "expected a list of images")
-    instances = [_only_value(item) if _is_named(item) else item for item in given]
-    if all(isinstance(item, dict) for item in instances):
-        return _ParsedRequest([encoded_image(item.get("b64")) for item in instances], rows)
-    return _ParsedRequest(pixels_of(instances, preprocessing), rows)
+    instances = [_input_of(item) if _names_input(item) else item for item in items]
+    if all(isinstance(instance, dict) for instance in instances):
+        return _ParsedRequest([parse_base64_image(instance.get("b64")) for instance in instances], row_format)
+    return _ParsedRequest(parse_pixels(instances, preprocessing), row_format)
 
 
-def _is_named(instance: Any) -> bool:
-    """Whether an instance names the input that it is for, as it may."""
+def _names_input(instance: Any) -> bool:
+    """Return whether an instance gives the name of its input, which is optional."""
     return isinstance(instance, dict) and "b64" not in instance
 
 
-def _only_value(named: dict[str, Any]) -> Any:
+def _input_of(named: dict[str, Any]) -> Any:
     if list(named) != ["pixels"]:
-        raise RequestError(400, "the only input is named pixels")
+        raise RequestError(400, "the only input is pixels")
     return named["pixels"]
 
 
-def _metadata(serving: Serving) -> dict[str, Any]:
-    record = serving.served.record
+def _metadata(instance: ModelInstance) -> dict[str, Any]:
+    record = instance.model.record
     shapes = {
         "inputs": {"pixels": [-1, record.preprocessing.height, record.preprocessing.width, 3]},
         "outputs": {"probabilities": [-1, len(record.class_names)]},
     }
-    described = {
+    tensors_by_side = {
         side: {
             name: {
                 "dtype": "DT_FLOAT",
@@ -134,12 +138,12 @@ def _metadata(serving: Serving) -> dict[str, Any]:
         }
         for side, tensors in shapes.items()
     }
-    signature = {**described, "method_name": "tensorflow/serving/predict"}
+    signature = {**tensors_by_side, "method_name": "tensorflow/serving/predict"}
     return {
         "model_spec": {
-            "name": serving.served.name,
+            "name": instance.model.name,
             "signature_name": "",
-            "version": str(serving.served.version),
+            "version": str(instance.model.version),
         },
         "metadata": {"signature_def": {"signature_def": {_SIGNATURE: signature}}},
     }

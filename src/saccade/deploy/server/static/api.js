@@ -1,55 +1,56 @@
-// Requests to the server that this page came from: the token, busy servers, and how many images at a time.
+// Requests to the server of this page: access token, retries while the server is busy, and a limit on parallel requests.
 //
-// Addresses are relative, so that the page also works behind a proxy that serves it under a path of its own.
+// URLs are relative, so that the page also works behind a proxy that serves it under a path of its own.
 
 import { byId } from "./dom.js";
 
-const AT_ONCE = 2; // images that are asked about at the same time: the others wait here, not in the server
-const RETRIES = 3; // of a request that the server was too busy for
+const MAX_PARALLEL = 2; // images in progress at the same time; the others wait in the browser, not in the server
+const MAX_RETRIES = 3; // of a request, while the server is busy
 
-/** A request that brought no answer. The message is for the reader; `passing` says that it may go well another time. */
-class Failure extends Error {
-  constructor(reason, passing) {
+/** A failed request. The message is for the user; `retryable` is true where another try may succeed. */
+class RequestFailure extends Error {
+  constructor(reason, retryable) {
     super(reason);
-    this.passing = passing;
+    this.retryable = retryable;
   }
 }
 
-let token = null; // kept here only, so that it is gone with the page
-let tokenAsked = null; // the question for it, while it is open
+let token = null; // in memory only, so that closing the page deletes it
+let tokenDialog = null; // promise of the open token dialog
 
 /**
- * What the server answers.
+ * Send a request, and return the JSON of the response.
  *
- * path: of the API. body: bytes to send, or undefined to get. signal: ends it. onWait: told in words why it takes long.
+ * path: path of the API. body: bytes for a POST request; undefined for GET. signal: AbortSignal.
+ * onWait: callback with a message while the server is busy.
  */
 export async function request(path, { body, signal, onWait = () => {} } = {}) {
   for (let retries = 0; ; ) {
-    const sent = token;
+    const sentToken = token;
     const response = await send(path, body, signal);
     if (response.ok) return response.json();
     const reason = await reasonOf(response);
     const seconds = response.status === 503 ? Number.parseFloat(response.headers.get("Retry-After")) : NaN;
     if (response.status === 401) {
-      // If the token has changed since, another request has asked for it already.
-      if (sent === token && !(await askForToken(reason))) throw new Failure(reason, true);
-    } else if (seconds >= 0 && retries < RETRIES) {
+      // If the token has changed meanwhile, another request has already asked for it.
+      if (sentToken === token && !(await askForToken(reason))) throw new RequestFailure(reason, true);
+    } else if (seconds >= 0 && retries < MAX_RETRIES) {
       retries += 1;
-      onWait(`The server is busy. Trying again in ${Math.ceil(seconds)} s (${retries} of ${RETRIES}).`);
-      await new Promise((passed) => setTimeout(passed, 1000 * seconds));
+      onWait(`The server is busy. Trying again in ${Math.ceil(seconds)} s (${retries} of ${MAX_RETRIES}).`);
+      await new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
     } else {
-      throw new Failure(reason, response.status >= 500);
+      throw new RequestFailure(reason, response.status >= 500);
     }
   }
 }
 
-/** What the server answers about the image of a card. */
-export async function ask(card, what, onWait) {
+/** Send the image of a card to its model; `operation` is "image" or "occlusion". */
+export async function requestForImage(card, operation, onWait) {
   const body = await card.file.arrayBuffer().catch(() => {
-    throw new Failure("The browser can't read this file. Was it a folder, or has it changed?", true);
+    throw new RequestFailure("The browser can't read this file. Was it a folder, or has it changed?", true);
   });
-  const path = `api/models/${encodeURIComponent(card.model.name)}/${what}`;
-  return request(path, { body, signal: card.ended.signal, onWait });
+  const path = `api/models/${encodeURIComponent(card.model.name)}/${operation}`;
+  return request(path, { body, signal: card.controller.signal, onWait });
 }
 
 async function send(path, body, signal) {
@@ -58,30 +59,30 @@ async function send(path, body, signal) {
   if (token) headers.Authorization = `Bearer ${token}`;
   try {
     return await fetch(path, { method: body ? "POST" : "GET", headers, body, signal, cache: "no-store" });
-  } catch (problem) {
-    if (signal?.aborted) throw problem;
-    throw new Failure("No answer came from the server. Is it still running?", true);
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new RequestFailure("The server did not respond. Is it still running?", true);
   }
 }
 
 async function reasonOf(response) {
-  const content = await response.json().catch(() => null); // a proxy in between may answer with HTML
+  const content = await response.json().catch(() => null); // a proxy may respond with HTML
   if (typeof content?.error === "string") return content.error;
-  return `The server answered ${response.status} ${response.statusText}`.trim();
+  return `The server responded with ${response.status} ${response.statusText}`.trim();
 }
 
-/** Whether the reader gave an access token; requests that need it at the same time share one question. */
+/** Ask the user for an access token; return whether one was given. Parallel requests share one dialog. */
 function askForToken(reason) {
-  tokenAsked ??= new Promise((answered) => {
+  tokenDialog ??= new Promise((resolve) => {
     const dialog = byId("access");
     byId("access-reason").textContent = reason;
     dialog.returnValue = "";
-    dialog.addEventListener("close", () => answered(dialog.returnValue === "given"), { once: true });
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "given"), { once: true });
     dialog.showModal();
   }).finally(() => {
-    tokenAsked = null;
+    tokenDialog = null;
   });
-  return tokenAsked;
+  return tokenDialog;
 }
 
 byId("access-form").addEventListener("submit", (event) => {
@@ -92,18 +93,18 @@ byId("access-form").addEventListener("submit", (event) => {
 });
 byId("without-token").addEventListener("click", () => byId("access").close());
 
-const waiting = [];
-let free = AT_ONCE;
+const queue = [];
+let freeSlots = MAX_PARALLEL;
 
-/** Does some work once fewer than AT_ONCE others are being done. */
+/** Run an asynchronous function once fewer than MAX_PARALLEL others are running. */
 export async function inTurn(work) {
-  if (free > 0) free -= 1;
-  else await new Promise((turn) => waiting.push(turn));
+  if (freeSlots > 0) freeSlots -= 1;
+  else await new Promise((resolve) => queue.push(resolve));
   try {
     return await work();
   } finally {
-    const next = waiting.shift();
+    const next = queue.shift();
     if (next) next();
-    else free += 1;
+    else freeSlots += 1;
   }
 }

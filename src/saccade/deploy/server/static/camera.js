@@ -1,10 +1,10 @@
-// The camera: its image with a frame around what the model sees, and what it takes.
+// The camera: its preview with a frame around the input of the model, and the shutter.
 
 import { addImages } from "./results.js";
 import { byId, element, showProblem } from "./dom.js";
-import { chosen, layOver } from "./models.js";
+import { selectedModel, positionOverlay } from "./models.js";
 
-const NO_CAMERA = {
+const CAMERA_ERRORS = {
   NotAllowedError: "The browser was not allowed to use the camera.",
   NotFoundError: "No camera was found.",
 };
@@ -16,8 +16,8 @@ async function openCamera() {
   try {
     const video = { facingMode: "environment", width: { ideal: 1280 } };
     preview.srcObject = await navigator.mediaDevices.getUserMedia({ video });
-  } catch (problem) {
-    showProblem(NO_CAMERA[problem.name] ?? `The camera can't be used: ${problem.message}`);
+  } catch (error) {
+    showProblem(CAMERA_ERRORS[error.name] ?? `The camera can't be used: ${error.message}`);
     return;
   } finally {
     byId("open-camera").disabled = false;
@@ -27,24 +27,24 @@ async function openCamera() {
 }
 
 function closeCamera() {
-  preview.srcObject?.getTracks().forEach((track) => track.stop()); // puts the camera's light out
+  preview.srcObject?.getTracks().forEach((track) => track.stop()); // turns off the light of the camera
   preview.srcObject = null;
   byId("camera").hidden = true;
   byId("open-camera").focus();
 }
 
 function takeImage() {
-  if (!preview.videoWidth) return; // the first image is still to come
+  if (!preview.videoWidth) return; // before the first frame
   const canvas = element("canvas", { width: preview.videoWidth, height: preview.videoHeight });
   canvas.getContext("2d").drawImage(preview, 0, 0);
   const time = new Date().toTimeString().slice(0, 8).replaceAll(":", "-");
-  const add = (bytes) => addImages([new File([bytes], `camera-${time}.jpg`, { type: bytes.type })]);
+  const add = (blob) => addImages([new File([blob], `camera-${time}.jpg`, { type: blob.type })]);
   canvas.toBlob(add, "image/jpeg", 0.95);
 }
 
 preview.addEventListener("resize", () => {
-  preview.parentElement.style.setProperty("--shape", preview.videoWidth / preview.videoHeight);
-  layOver(byId("preview-seen"), preview.videoWidth, preview.videoHeight, chosen());
+  preview.parentElement.style.setProperty("--aspect-ratio", preview.videoWidth / preview.videoHeight);
+  positionOverlay(byId("preview-frame"), preview.videoWidth, preview.videoHeight, selectedModel());
 });
 byId("open-camera").addEventListener("click", openCamera);
 byId("close-camera").addEventListener("click", closeCamera);
@@ -53,7 +53,7 @@ byId("camera").addEventListener("keydown", (event) => {
   if (event.key === "Escape") closeCamera();
 });
 
-// Browsers give pages the camera on localhost and over HTTPS only; elsewhere a phone's own camera takes the image.
+// Browsers allow the camera on localhost and over HTTPS only; elsewhere, a file input opens the camera of a phone.
 const hasCamera = Boolean(navigator.mediaDevices?.getUserMedia);
 byId("open-camera").hidden = !hasCamera;
 byId("phone-camera").hidden = hasCamera;

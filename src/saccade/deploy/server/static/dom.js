@@ -1,21 +1,21 @@
-// What all parts of the page use to put something on it.
+// DOM helpers of all modules of the page.
 //
-// Whatever is not written in these files (names, reasons, the card) is put into the page as text, never as HTML.
+// Text from outside (names, reasons, model cards) enters the page as text, never as HTML.
 
 export const byId = (id) => document.getElementById(id);
 export const element = (name, properties = {}, ...children) => {
-  const made = Object.assign(document.createElement(name), properties);
-  made.append(...children);
-  return made;
+  const created = Object.assign(document.createElement(name), properties);
+  created.append(...children);
+  return created;
 };
-export const named = (text) => element("span", { className: "name", textContent: text });
+export const nameElement = (text) => element("span", { className: "name", textContent: text });
 
-/** Tells those who can't see the page what has changed on it. */
+/** Announce a change of the page to users of screen readers. */
 export function announce(text) {
   byId("announcements").append(element("p", { textContent: text }));
 }
 
-/** Tells why no image came in; an empty text takes back what was told. */
+/** Show why no image was added; an empty text hides the message. */
 export function showProblem(text) {
   byId("problem").textContent = text;
   byId("problem").hidden = !text;

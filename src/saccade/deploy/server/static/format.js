@@ -1,17 +1,17 @@
-// Numbers in words: no more digits than are known, or than it takes.
+// Numbers as text, with the significant digits only.
 
-export const percent = (part, digits = 1) => `${(100 * part).toFixed(digits)}%`;
-export const short = (part) => `${Number((100 * part).toFixed(2))}%`; // 99%, 99.5%
+export const percent = (fraction, digits = 1) => `${(100 * fraction).toFixed(digits)}%`;
+export const shortPercent = (fraction) => `${Number((100 * fraction).toFixed(2))}%`; // 99%, 99.5%
 export const count = (number) => number.toLocaleString("en");
 
-/** A probability to 0.1%; none is called impossible or certain. */
-export function probability(part) {
-  if (part < 0.001) return "under 0.1%";
-  return part > 0.999 ? "over 99.9%" : percent(part);
+/** Format a probability to 0.1%, never as 0% or 100%. */
+export function probability(value) {
+  if (value < 0.001) return "under 0.1%";
+  return value > 0.999 ? "over 99.9%" : percent(value);
 }
 
-/** Two different parts with as many digits as it takes to tell them apart. */
-export function apart(one, other) {
-  const digits = [1, 2, 3].find((some) => percent(one, some) !== percent(other, some)) ?? 4;
-  return [percent(one, digits), percent(other, digits)];
+/** Format two different fractions with enough digits to differ. */
+export function distinctPercents(first, second) {
+  const digits = [1, 2, 3].find((n) => percent(first, n) !== percent(second, n)) ?? 4;
+  return [percent(first, digits), percent(second, digits)];
 }

@@ -1,22 +1,23 @@
-// The models: which there are, which one is chosen, what is said of it, and which part of an image it sees.
+// The models: list, selection and metadata, and the region of an image that is the input of a model.
 
-import { byId, element, named } from "./dom.js";
-import { count, percent, short } from "./format.js";
+import { byId, element, nameElement } from "./dom.js";
+import { count, percent, shortPercent } from "./format.js";
 import { request } from "./api.js";
 
-const MOST_NAMES = 100; // classes named in the metadata of a model
+const MAX_CLASS_NAMES = 100; // in the metadata of a model
 const NOT_EVALUATED = "not evaluated yet";
 
 export let models = [];
-export const chosen = () => models[byId("model").selectedIndex];
+export const selectedModel = () => models[byId("model").selectedIndex];
 
-export async function findModels() {
+/** Request the models of the server, and show the selected one. */
+export async function loadModels() {
   byId("again").hidden = true;
   try {
     ({ models } = await request("api/models"));
-  } catch (problem) {
-    byId("summary").textContent = problem.message;
-    byId("summary").className = "wrong";
+  } catch (error) {
+    byId("summary").textContent = error.message;
+    byId("summary").className = "error";
     byId("again").hidden = false;
     return;
   }
@@ -24,21 +25,21 @@ export async function findModels() {
   const titles = models.map(({ name, version }) => `${name}, version ${version}`);
   byId("model").replaceChildren(...titles.map((textContent) => element("option", { textContent })));
   byId("choice").hidden = models.length < 2;
-  byId("give").hidden = byId("about").hidden = false;
+  byId("input").hidden = byId("about").hidden = false;
   showModel();
 }
 
 function showModel() {
-  const model = chosen();
+  const model = selectedModel();
   const { test, class_names: names } = model;
   byId("summary").replaceChildren(
     "The model ",
     element("strong", { className: "name", textContent: model.name }),
-    ` tells ${count(names.length)} classes apart; `,
-    test ? `${percent(test.accuracy)} of its answers to test images are right.` : `${NOT_EVALUATED}.`,
+    ` has ${count(names.length)} classes; `,
+    test ? `its accuracy on test images is ${percent(test.accuracy)}.` : `${NOT_EVALUATED}.`,
   );
-  const rows = metadataOf(model).map(([name, ...value]) => [
-    element("dt", { textContent: name }),
+  const rows = metadataOf(model).map(([label, ...value]) => [
+    element("dt", { textContent: label }),
     element("dd", {}, ...value),
   ]);
   byId("metadata").replaceChildren(...rows.flat());
@@ -46,26 +47,27 @@ function showModel() {
   byId("card-text").textContent = model.card ?? "";
 }
 
-/** Rows of a name and what is said of it. */
+/** Return rows of a label and its content. */
 function metadataOf(model) {
   const { width, height, tta_views } = model;
+  const tta = tta_views === 1 ? "no test-time augmentation" : `test-time augmentation with ${tta_views} views`;
   return [
-    ["name", named(model.name), `, version ${model.version}`],
-    ["data", named(model.data)],
-    ["recipe", model.recipe === null ? "not told" : named(model.recipe)],
+    ["name", nameElement(model.name), `, version ${model.version}`],
+    ["data", nameElement(model.data)],
+    ["recipe", model.recipe === null ? "unknown" : nameElement(model.recipe)],
     ["classes", ...classesOf(model)],
     ["accuracy", accuracyOf(model)],
     ["calibration", calibrationOf(model)],
-    ["abstained", abstentionOf(model)],
-    ["sees", `the middle of an image, ${width}x${height} pixels, in ${tta_views} ${tta_views === 1 ? "view" : "views"}`],
+    ["abstention", abstentionOf(model)],
+    ["input", `center crop of the image, ${width}x${height} pixels, ${tta}`],
     ["fingerprint", element("code", { textContent: model.weights })],
     ["versions", Object.entries(model.versions).map((pair) => pair.join(" ")).join(", ")],
   ];
 }
 
 function classesOf({ class_names: names }) {
-  const more = names.length - MOST_NAMES;
-  const listed = names.slice(0, MOST_NAMES).flatMap((name, at) => [at ? ", " : "", named(name)]);
+  const more = names.length - MAX_CLASS_NAMES;
+  const listed = names.slice(0, MAX_CLASS_NAMES).flatMap((name, index) => [index ? ", " : "", nameElement(name)]);
   return [`${count(names.length)}: `, ...listed, more > 0 ? ` and ${count(more)} more` : ""];
 }
 
@@ -76,24 +78,26 @@ function accuracyOf({ test }) {
 }
 
 function calibrationOf({ calibrated, temperature }) {
-  if (!calibrated) return "none: its probabilities were never held against the truth";
-  const meaning = "of answers given 80%, about 80% should be right, for images like those it was trained on";
+  if (!calibrated) return "none: its probabilities were never compared with true labels";
+  const meaning =
+    "of predictions with probability 80%, about 80% should be correct, for images like the training images";
   return `temperature ${Number(temperature.toPrecision(3))}: ${meaning}`;
 }
 
-function abstentionOf({ confidence_threshold: least, target_accuracy: target }) {
-  if (least === null) return "never: it was not asked to say so";
-  return `below ${percent(least)}; from there on ${short(target)} of the predictions are correct`;
+function abstentionOf({ confidence_threshold: threshold, target_accuracy: target }) {
+  if (threshold === null) return "never: the server was started without --abstain";
+  return `below ${percent(threshold)}; from there on ${shortPercent(target)} of the predictions are correct`;
 }
 
-/** Lays something over the part of an image that the network sees: the middle, cut to the model's shape. */
-export function layOver(part, width, height, model) {
+/** Place an overlay on the center crop that is the input of a model; return whether the crop is smaller than the image. */
+export function positionOverlay(overlay, width, height, model) {
   const scale = Math.min(width / model.width, height / model.height);
-  const [across, down] = [(100 * scale * model.width) / width, (100 * scale * model.height) / height];
-  const place = { left: (100 - across) / 2, top: (100 - down) / 2, width: across, height: down };
-  for (const [name, value] of Object.entries(place)) part.style[name] = `${value}%`;
-  return across < 99.5 || down < 99.5; // whether something is cut off
+  const cropWidth = (100 * scale * model.width) / width; // percent of the image
+  const cropHeight = (100 * scale * model.height) / height;
+  const box = { left: (100 - cropWidth) / 2, top: (100 - cropHeight) / 2, width: cropWidth, height: cropHeight };
+  for (const [name, value] of Object.entries(box)) overlay.style[name] = `${value}%`;
+  return cropWidth < 99.5 || cropHeight < 99.5;
 }
 
 byId("model").addEventListener("change", showModel);
-byId("again").addEventListener("click", findModels);
+byId("again").addEventListener("click", loadModels);

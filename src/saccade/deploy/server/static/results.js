@@ -1,124 +1,126 @@
-// The answers: a card for each image, from the moment that it came in.
+// The results: a card for each image, with its prediction or an error.
 
-import { announce, byId, element, named, showProblem } from "./dom.js";
+import { announce, byId, element, nameElement, showProblem } from "./dom.js";
 import { explanation } from "./heatmap.js";
-import { chosen, models } from "./models.js";
-import { apart, count, percent, probability, short } from "./format.js";
-import { ask, inTurn } from "./api.js";
+import { selectedModel, models } from "./models.js";
+import { count, distinctPercents, percent, probability, shortPercent } from "./format.js";
+import { inTurn, requestForImage } from "./api.js";
 
-const MOST_CLASSES = 5; // shown of an answer
-const SMALL = 128; // pixels: an image with less is shown with its pixels as squares, not blurred
+const MAX_CLASSES = 5; // per prediction
+const SMALL_SIDE = 128; // pixels: smaller images are scaled up without smoothing
 
-/** Shows a card for each file and asks about them; the newest are on top. */
+/** Add a card for each file, newest first, and request the predictions. */
 export function addImages(files) {
   if (!models.length) return;
   showProblem("");
-  const cards = [...files].map((file) => makeCard(file, chosen()));
+  const cards = [...files].map((file) => createCard(file, selectedModel()));
   byId("predictions").prepend(...cards.map((card) => card.article));
   cards.forEach(predict);
 }
 
-function makeCard(file, model) {
-  const address = URL.createObjectURL(file);
-  const image = element("img", { src: address, alt: `The image ${file.name}` });
+function createCard(file, model) {
+  const url = URL.createObjectURL(file);
+  const image = element("img", { src: url, alt: `The image ${file.name}` });
   const stage = element("div", { className: "stage" }, image);
   const body = element("div");
   const article = element("article", { className: "prediction", ariaLabel: file.name, tabIndex: -1 }, stage, body);
-  const card = { file, model, article, stage, image, body, ended: new AbortController() };
+  const card = { file, model, article, stage, image, body, controller: new AbortController() };
   image.addEventListener("load", () => {
-    stage.style.setProperty("--shape", image.naturalWidth / image.naturalHeight);
-    image.classList.toggle("small", Math.min(image.naturalWidth, image.naturalHeight) < SMALL);
+    stage.style.setProperty("--aspect-ratio", image.naturalWidth / image.naturalHeight);
+    image.classList.toggle("small", Math.min(image.naturalWidth, image.naturalHeight) < SMALL_SIDE);
   });
-  image.addEventListener("error", () => { // no image, or of a format that this browser does not know
+  image.addEventListener("error", () => { // not an image, or of a format that this browser does not support
     stage.hidden = true;
     article.classList.add("imageless");
   });
   card.remove = element("button", { type: "button", textContent: "Remove", ariaLabel: `Remove ${file.name}` });
   card.remove.addEventListener("click", () => {
-    card.ended.abort();
-    URL.revokeObjectURL(address);
+    card.controller.abort();
+    URL.revokeObjectURL(url);
     (article.nextElementSibling?.querySelector("button") ?? byId("files")).focus();
     article.remove();
   });
   return card;
 }
 
-/** Fills a card's side that holds words: a heading, what it is of, and what follows. */
+/** Replace the text of a card: heading, names of file and model, and further elements. */
 function fill(card, heading, ...rest) {
-  const of = element("p", { className: "of quiet" }, named(card.file.name));
-  if (models.length > 1) of.append(", asked of ", named(card.model.name));
-  const focused = document.activeElement === card.remove;
-  card.body.replaceChildren(heading, of, ...rest);
-  if (focused) card.remove.focus(); // which it lost by being moved
+  const source = element("p", { className: "source quiet" }, nameElement(card.file.name));
+  if (models.length > 1) source.append(", classified by ", nameElement(card.model.name));
+  const hadFocus = document.activeElement === card.remove;
+  card.body.replaceChildren(heading, source, ...rest);
+  if (hadFocus) card.remove.focus(); // moving the button removes its focus
 }
 
 async function predict(card) {
   const wait = element("p");
-  fill(card, element("h2", { textContent: "Looking…" }), wait, element("div", { className: "buttons" }, card.remove));
+  const buttons = element("div", { className: "buttons" }, card.remove);
+  fill(card, element("h2", { textContent: "Classifying…" }), wait, buttons);
   card.article.ariaBusy = "true";
-  const top = Math.min(MOST_CLASSES, card.model.class_names.length);
+  const top = Math.min(MAX_CLASSES, card.model.class_names.length);
+  const { signal } = card.controller;
   const onWait = (text) => {
     wait.textContent = text;
     announce(`${card.file.name}: ${text}`);
   };
   try {
-    const content = await inTurn(() => (card.ended.signal.aborted ? null : ask(card, `image?top=${top}`, onWait)));
-    if (!card.ended.signal.aborted) showPrediction(card, content);
-  } catch (problem) {
-    if (!card.ended.signal.aborted) showFailure(card, problem);
+    const content = await inTurn(() => (signal.aborted ? null : requestForImage(card, `image?top=${top}`, onWait)));
+    if (!signal.aborted) showPrediction(card, content);
+  } catch (error) {
+    if (!signal.aborted) showFailure(card, error);
   }
   card.article.ariaBusy = "false";
 }
 
-function showFailure(card, problem) {
-  const retry = element("button", { type: "button", textContent: "Try again", hidden: !problem.passing });
+function showFailure(card, error) {
+  const retry = element("button", { type: "button", textContent: "Try again", hidden: !error.retryable });
   retry.addEventListener("click", () => {
-    card.article.focus(); // since this button goes
+    card.article.focus(); // because this button is removed
     predict(card);
   });
   fill(
     card,
-    element("h2", { className: "wrong", textContent: "No prediction" }),
-    element("p", { className: "reason", textContent: problem.message }),
+    element("h2", { className: "error", textContent: "No prediction" }),
+    element("p", { className: "reason", textContent: error.message }),
     element("div", { className: "buttons" }, retry, card.remove),
   );
-  announce(`${card.file.name}: no prediction. ${problem.message}`);
+  announce(`${card.file.name}: no prediction. ${error.message}`);
 }
 
 function showPrediction(card, { abstained, classes }) {
   const { class_name: name, probability: confidence } = classes[0];
   const badge = element("span", { className: "abstained", textContent: "Abstained" });
-  const heading = abstained ? [badge, " perhaps ", named(name)] : [named(name), ` ${probability(confidence)}`];
+  const heading = abstained ? [badge, " perhaps ", nameElement(name)] : [nameElement(name), ` ${probability(confidence)}`];
   const note = (text, className = "quiet") => element("p", { className, textContent: text });
   card.article.classList.toggle("is-abstained", abstained);
   fill(
     card,
     element("h2", {}, ...heading),
-    abstained ? note(meaningOfAbstention(card.model, confidence), "meaning") : "",
-    element("ol", { className: "classes", ariaLabel: "Classes and their probabilities" }, ...classes.map(bar)),
-    note(whatIsLeft(card.model, classes)),
-    card.model.calibrated ? "" : note("Not calibrated: take these numbers as an order, not as chances."),
+    abstained ? note(reasonForAbstention(card.model, confidence), "meaning") : "",
+    element("ol", { className: "classes", ariaLabel: "Classes and their probabilities" }, ...classes.map(classRow)),
+    note(otherClasses(card.model, classes)),
+    card.model.calibrated ? "" : note("Not calibrated: use these probabilities only to rank the classes."),
     ...explanation(card),
   );
   announce(`${card.file.name}: ${abstained ? "abstained, perhaps " : ""}${name}, ${probability(confidence)}`);
 }
 
-function whatIsLeft({ class_names: names }, classes) {
+function otherClasses({ class_names: names }, classes) {
   const others = names.length - classes.length;
-  const left = probability(classes.reduce((rest, { probability: part }) => rest - part, 1));
+  const total = probability(classes.reduce((rest, { probability: value }) => rest - value, 1));
   if (others === 0) return "";
-  return others === 1 ? `1 other class: ${left}` : `${count(others)} other classes: ${left} together`;
+  return others === 1 ? `1 other class: ${total}` : `${count(others)} other classes: ${total} together`;
 }
 
-function meaningOfAbstention({ confidence_threshold: least, target_accuracy: target }, confidence) {
-  if (least === null) return "The model is not sure enough to answer.";
-  const [found, needed] = apart(confidence, least);
-  return `Its ${found} is below the ${needed} from which ${short(target)} of the predictions are correct.`;
+function reasonForAbstention({ confidence_threshold: threshold, target_accuracy: target }, confidence) {
+  if (threshold === null) return "The confidence is too low for a prediction.";
+  const [found, required] = distinctPercents(confidence, threshold);
+  return `Its ${found} is below the ${required} from which ${shortPercent(target)} of the predictions are correct.`;
 }
 
-function bar({ class_name: name, probability: part }) {
+function classRow({ class_name: name, probability: value }) {
   const filled = element("div");
-  filled.style.width = percent(part, 2);
-  const groove = element("div", { className: "bar", ariaHidden: "true" }, filled);
-  return element("li", {}, named(name), ` ${probability(part)}`, groove);
+  filled.style.width = percent(value, 2);
+  const bar = element("div", { className: "bar", ariaHidden: "true" }, filled);
+  return element("li", {}, nameElement(name), ` ${probability(value)}`, bar);
 }
