@@ -1,7 +1,8 @@
 """Words that Saccade does not use, each with the field's word that takes its place.
 
-`tests/vocabulary_search.py` searches them. A word is searched in the meaning that the field has another word for: as a whole identifier or in certain phrases, so
-that ordinary English stays ("right" as a direction, "part" as a component). Names of tests are sentences, hence prose.
+`tests/vocabulary_search.py` searches them. A word is searched in the meaning that the field has another word for, as a
+whole identifier or in certain phrases, so that ordinary English stays ("right" as a direction, "part" as a component).
+Names of tests are sentences, hence prose.
 """
 
 from dataclasses import dataclass
