@@ -17,6 +17,7 @@ from tests.snippets import command_lines, fenced_blocks
 from saccade.cli.main import COMMANDS
 
 DOCS = REPOSITORY / "docs"
+SOURCE = REPOSITORY / "src" / "saccade"
 PAGES = sorted(DOCS.rglob("*.md"))
 NOTEBOOK = nbformat.read(DOCS / "notebook.ipynb", as_version=4)
 
@@ -148,6 +149,23 @@ def test_relative_links_lead_somewhere(path):
     for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8")):
         if "://" not in target and not target.startswith("#"):
             assert (path.parent / target.partition("#")[0]).exists(), target
+
+
+def test_files_that_the_architecture_names_exist():
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    table = re.findall(r"^\| `(\w+/)`.*\| ([^|]+) \|$", page, flags=re.MULTILINE)
+    first_files = {f"{package}{name}" for package, names in table for name in re.findall(r"`([\w/]+\.py)`", names)}
+    rest = page.replace("`server/serve.py`", "")  # relative to the package of its row
+    named_files = re.findall(r"`(\w+/(?:[\w/.-]+\.(?:py|html|md|csv)|[\w/]*))`", rest)
+    assert len(table) == 14
+    for name in first_files | set(named_files):
+        assert (SOURCE / name).exists() or (REPOSITORY / name).exists(), name
+
+
+def test_the_architecture_names_every_package():
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    packages = {path.parent.name for path in SOURCE.glob("*/__init__.py")}
+    assert {name for name in packages if f"`{name}/`" not in page} == set()
 
 
 def test_links_of_the_notebook_lead_somewhere():
