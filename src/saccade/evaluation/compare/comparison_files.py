@@ -23,7 +23,7 @@ from saccade.runs.run import Run
 from saccade.runs.run_split import load_run_split
 from saccade.sanitize import printable
 
-_ROOT = Path("comparisons")
+_HOME = Path("comparisons")
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,9 +116,9 @@ def free_directory(out: str | Path | None) -> Path:
             )
         return path
     number = 1
-    while (_ROOT / str(number)).exists():
+    while (_HOME / str(number)).exists():
         number += 1
-    return _ROOT / str(number)
+    return _HOME / str(number)
 
 
 def write_comparison(comparison: Comparison, images: DisagreementImages, directory: Path) -> None:
