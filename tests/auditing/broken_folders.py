@@ -1,4 +1,4 @@
-"""Twenty ways in which a folder of images can be wrong, made from a sound one."""
+"""Folders of images with one problem each, made from a valid folder."""
 
 import io
 import shutil
@@ -11,7 +11,7 @@ CLASSES = ("cat", "dog")
 
 
 def image(label, number):
-    """An image like a photo: many different shapes, of a brightness that tells nothing of its class."""
+    """Return a random photo-like image whose brightness does not depend on the class."""
     rng = np.random.default_rng(1000 * label + number)
     coarse = Image.fromarray(np.uint8(rng.integers(0, 256, (6, 6, 3)))).resize((32, 32), Image.Resampling.BICUBIC)
     fine = rng.normal(0, 12, (32, 32, 1))
@@ -19,7 +19,7 @@ def image(label, number):
 
 
 def sound(root, train=30, test=10):
-    """A folder with nothing wrong."""
+    """Create a folder without problems."""
     for label, name in enumerate(CLASSES):
         for number in range(train + test):
             split = "train" if number < train else "test"
@@ -35,7 +35,7 @@ def save(root, path, image):
     write(root / path, encode(image, "PNG"))
 
 
-def replaced(root, function, pattern="train/cat/0*.png"):
+def replace_files(root, function, pattern="train/cat/0*.png"):
     for path in sorted(root.glob(pattern)):
         path.write_bytes(function(Image.open(io.BytesIO(path.read_bytes()))))
 
@@ -101,19 +101,19 @@ def many_more(root):
 
 
 def informative_sizes(root):
-    replaced(root, lambda image: encode(image.resize((40, 40)), "PNG"), "train/cat/*.png")
+    replace_files(root, lambda image: encode(image.resize((40, 40)), "PNG"), "train/cat/*.png")
 
 
 def informative_formats(root):
-    replaced(root, lambda image: jpeg(image, 95), "train/cat/*.png")
+    replace_files(root, lambda image: jpeg(image, 95), "train/cat/*.png")
 
 
 def informative_modes(root):
-    replaced(root, lambda image: encode(image.convert("L"), "PNG"), "t*/cat/*.png")
+    replace_files(root, lambda image: encode(image.convert("L"), "PNG"), "t*/cat/*.png")
 
 
 def informative_brightness(root):
-    replaced(root, lambda image: encode(image.point(lambda value: value // 3), "PNG"), "t*/cat/*.png")
+    replace_files(root, lambda image: encode(image.point(lambda value: value // 3), "PNG"), "t*/cat/*.png")
 
 
 def broken_file(root):
@@ -195,26 +195,26 @@ def strays(root):
         save(root, f"more/{number}.png", image(0, 800 + number))
 
 
-# How it is broken -> the kind of finding, its severity, a part of its sentence, a part of its fix.
+# Function -> kind of the finding, severity, substring of the summary, substring of the fix.
 BROKEN = {
-    exact_leak: ("leak", "error", "1 group of identical files stand in more than one split", "--fixes fixes.csv"),
-    near_leak: ("near-leak", "warning", "1 group of near-identical images stand", "--fixes fixes.csv"),
+    exact_leak: ("leak", "error", "1 group of identical files in more than one split", "--fixes fixes.csv"),
+    near_leak: ("near-leak", "warning", "1 group of near-duplicates in more than one split", "--fixes fixes.csv"),
     exact_duplicate: ("duplicates", "warning", "identical files within a split, 2 files", "--fixes fixes.csv"),
     mirrored_duplicate: ("near-duplicates", "warning", "within a split, 2 images", "--fixes fixes.csv"),
-    two_labels: ("conflicting-duplicates", "warning", "duplicates have different labels", "--fixes fixes.csv"),
+    two_labels: ("conflicting-duplicates", "warning", "duplicates with different labels", "--fixes fixes.csv"),
     black: ("dark", "warning", "1 image is almost black", "drop"),
     white: ("bright", "warning", "1 image is almost white", "drop"),
     blurred: ("blurry", "warning", "1 image is far blurrier", "drop"),
-    one_color: ("low-information", "warning", "1 image is of one color", "drop"),
-    long_image: ("odd-shape", "warning", "1 image is of a shape unlike", "drop"),
-    tiny_image: ("odd-size", "warning", "1 image is at most a quarter as large", "drop"),
+    one_color: ("low-information", "warning", "1 image is of a single color", "drop"),
+    long_image: ("odd-shape", "warning", "1 image is of an unusual aspect ratio", "drop"),
+    tiny_image: ("odd-size", "warning", "1 image is at most a quarter of the median size", "drop"),
     few_images: ("tiny-class", "warning", "'dog' (5)", "add images"),
     many_more: ("imbalance", "warning", "'cat', has 330 training images", "class_weights"),
-    informative_sizes: ("shortcut-size", "warning", "the size alone tells the class", "resize"),
-    informative_formats: ("shortcut-format", "warning", "the format alone tells the class", "convert"),
-    informative_modes: ("shortcut-mode", "warning", "the mode alone tells the class of 100%", "convert"),
-    informative_brightness: ("shortcut-brightness", "warning", "the brightness alone tells the class", "same light"),
-    broken_file: ("unreadable", "warning", "1 file can't be read, such as train/cat/broken.jpg", "mend or remove"),
+    informative_sizes: ("shortcut-size", "warning", "the size alone predicts the class", "resize"),
+    informative_formats: ("shortcut-format", "warning", "the format alone predicts the class", "convert"),
+    informative_modes: ("shortcut-mode", "warning", "with a mean recall of 100%", "convert"),
+    informative_brightness: ("shortcut-brightness", "warning", "the brightness alone predicts the class", "same light"),
+    broken_file: ("unreadable", "warning", "1 file can't be read, such as train/cat/broken.jpg", "repair or remove"),
     inner_folder: ("nested-folders", "warning", "1 image in folders inside class folders", "move them up"),
     names_alike: ("class-names-alike", "warning", "'Cat' and 'cat'", "move the images of 'cat' into 'Cat'"),
     no_test_images: ("class-missing", "error", "'dog' in test", "add images"),
@@ -227,6 +227,6 @@ BROKEN = {
     splits_inside: ("splits-inside-classes", "error", "cat/test, cat/train, dog/test", "train/CLASS/image"),
     two_test_folders: ("split-twice", "error", "two folders stand for the train split", "move the images of one"),
     no_training: ("no-training-split", "error", "no images to train with", "rename"),
-    all_unreadable: ("class-unreadable", "error", "no image of the class 'dog' can be read", "mend or replace"),
+    all_unreadable: ("class-unreadable", "error", "no image of the class 'dog' can be read", "repair or replace"),
     strays: ("left-out", "warning", "the folders more beside train", "move them into class folders"),
 }  # fmt: skip

@@ -9,18 +9,18 @@ def template(tmp_path_factory):
     return sound(tmp_path_factory.mktemp("sound") / "pets")
 
 
-def test_there_is_nothing_wrong_with_a_sound_folder(template, tmp_path):
+def test_a_folder_without_problems_has_no_findings(template, tmp_path):
     found = audit(template, folds=0, out=tmp_path / "audit")
     assert found.findings == ()
     assert found.num_images == {"train": 60, "test": 20}
 
 
-def test_there_is_nothing_wrong_with_the_digits(tmp_path):
+def test_the_digits_have_no_findings(tmp_path):
     assert audit("digits", folds=0, out=tmp_path / "audit").findings == ()
 
 
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda function: function.__name__)
-def test_the_diagnosis(broken, tmp_path):
+def test_each_problem_has_its_finding(broken, tmp_path):
     root = sound(tmp_path / "pets")
     broken(root)
     kind, severity, summary, fix = BROKEN[broken]
@@ -29,5 +29,5 @@ def test_the_diagnosis(broken, tmp_path):
     assert finding.severity == severity
     assert summary in finding.summary
     assert fix in finding.fix
-    # One thing was broken: nothing that has nothing to do with it is found as well.
+    # There are no findings of other kinds.
     assert {finding.kind for finding in findings} == {kind}

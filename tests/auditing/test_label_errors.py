@@ -10,13 +10,13 @@ from saccade.data.fixes import apply_fixes
 from saccade.data.load import load
 
 
-def test_flipped_labels_are_found_by_trainings_on_the_others(tiny_folder, tmp_path):
+def test_flipped_labels_are_found_by_out_of_fold_predictions(tiny_folder, tmp_path):
     dataset = load(tiny_folder)
     train = dataset.splits["train"]
-    flipped = [train.names[place] for place in (4, 30, 50, 75, 90, 111)]
+    flipped = [train.names[position] for position in (4, 30, 50, 75, 90, 111)]
     classes = dict(zip(train.names, (dataset.class_names[label] for label in train.labels), strict=True))
-    wrong = {name: dataset.class_names[(dataset.class_names.index(classes[name]) + 1) % 3] for name in flipped}
-    noisy = apply_fixes(dataset, [Fix(name, "train", "relabel", wrong[name]) for name in flipped])
+    new_labels = {name: dataset.class_names[(dataset.class_names.index(classes[name]) + 1) % 3] for name in flipped}
+    noisy = apply_fixes(dataset, [Fix(name, "train", "relabel", new_labels[name]) for name in flipped])
     (finding,) = audit(noisy, recipe="folder", folds=3, out=tmp_path / "audit").of_kind("label-errors")
     found = {image.path: image for image in finding.images}
     hits = set(flipped) & set(found)
@@ -31,20 +31,20 @@ def images(tiny_folder):
     return AuditedImages.of(load(tiny_folder))
 
 
-def sure(labels, classes=3, certainty=0.9):
-    probabilities = np.full((len(labels), classes), (1 - certainty) / (classes - 1), np.float32)
-    probabilities[np.arange(len(labels)), labels] = certainty
+def confident(labels, classes=3, confidence=0.9):
+    probabilities = np.full((len(labels), classes), (1 - confidence) / (classes - 1), np.float32)
+    probabilities[np.arange(len(labels)), labels] = confidence
     return probabilities
 
 
-def test_where_networks_agree_with_the_labels_nothing_is_found(images):
-    probabilities = sure(images.all.labels)
+def test_predictions_that_agree_with_the_labels_give_no_findings(images):
+    probabilities = confident(images.all.labels)
     assert label_findings(images, probabilities) == []
     assert outlier_findings(images, probabilities) == []
 
 
-def test_the_most_doubtful_label_is_first(images):
-    probabilities = sure(images.all.labels)
+def test_the_label_of_lowest_quality_is_first(images):
+    probabilities = confident(images.all.labels)
     probabilities[7] = [0.0, 0.995, 0.005]
     probabilities[11] = [0.03, 0.95, 0.02]
     (finding,) = label_findings(images, probabilities)

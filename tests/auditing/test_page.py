@@ -1,4 +1,4 @@
-"""The page in a real browser: choose, save, and apply what was saved."""
+"""Audit page in a browser: choices are saved and can be applied."""
 
 import shutil
 import time
@@ -61,7 +61,7 @@ def click(browser, element):
     element.click()
 
 
-def test_what_is_chosen_by_mouse_and_keys_is_saved_and_can_be_read(root, browser, tmp_path):
+def test_choices_by_mouse_and_keyboard_are_saved_in_fixes_csv(root, browser, tmp_path):
     from selenium.webdriver.common.by import By
 
     browser, folder = browser
@@ -110,9 +110,9 @@ def test_names_from_files_are_escaped(root, tmp_path):
     assert "&lt;img src=x onerror=alert(1)&gt;.png" in html
 
 
-def test_a_page_of_thousands_shows_some_and_counts_the_rest(root):
+def test_a_page_shows_at_most_200_images_of_a_finding_and_the_number_of_the_others(root):
     images = AuditedImages.of(load(root))
-    many = Finding("dark", "warning", "many are dark", "look", images.alone([*range(60)] * 50))
+    many = Finding("dark", "warning", "many are dark", "look", images.singletons([*range(60)] * 50))
     html = audit_page(Audit("pets", "pets", "0", images.class_names, {}, (many,), (), 0), images)
     assert html.count("<figure") == 200
     assert "And 2,800 more images" in html

@@ -23,7 +23,7 @@ def invoke(*arguments):
 def test_findings_are_printed_with_their_fix_and_written_to_a_new_directory_each_time(root, tmp_path):
     for number in (1, 2):
         out = invoke("pets", "--folds", 0).stdout
-        assert "error: leak: 1 group of identical files stand in more than one split" in out
+        assert "error: leak: 1 group of identical files in more than one split" in out
         assert "  test/cat/copy.png (cat) = train/cat/000.png (cat)\n  fix: " in out
         assert f"written: audits/pets-{number}/audit.json, audits/pets-{number}/audit.html" in out
     kept = json.loads((tmp_path / "audits/pets-1/audit.json").read_text())

@@ -1,1 +1,1 @@
-"""What is wrong with data, before it costs accuracy."""
+"""Audit of a dataset: label errors, duplicates, leaks, shortcuts, and problems of images and folders."""

@@ -1,4 +1,4 @@
-"""All images of a dataset in one sequence, split after split, as an audit looks at them."""
+"""Images of all splits of a dataset in one sequence."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ CHUNK = 2048  # images
 
 @dataclass(frozen=True)
 class AuditedImages:
-    """All images of a dataset.
+    """Images of all splits of a dataset.
 
     Attributes:
-        all: all splits as one, in the order train, validation, test.
-        splits: n names: the split in which each image stands.
-        class_names: in the order of the labels.
+        all: concatenated splits, in the order train, validation, test.
+        splits: name of each image's split.
+        class_names: names of the classes, in the order of the labels.
     """
 
     all: Split
@@ -31,7 +31,7 @@ class AuditedImages:
 
     @classmethod
     def of(cls, dataset: Dataset) -> AuditedImages:
-        """The images of a dataset's splits, one after the other."""
+        """Concatenate the splits of a dataset."""
         names = [name for name in SPLIT_NAMES if name in dataset.splits]
         splits = tuple(name for name in names for _ in range(len(dataset.splits[name])))
         return cls(Split.joined([dataset.splits[name] for name in names]), splits, dataset.class_names)
@@ -40,7 +40,7 @@ class AuditedImages:
         return len(self.all)
 
     def image(self, position: int, **details: Any) -> FindingImage:
-        """What a finding says of the image at a position, with its own facts."""
+        """Return the image at a position for a finding, with the details of the finding."""
         return FindingImage(
             path=self.all.names[position],
             split=self.splits[position],
@@ -49,17 +49,17 @@ class AuditedImages:
             **details,
         )
 
-    def alone(
+    def singletons(
         self, positions: Iterable[int], scores: NDArray[np.floating[Any]] | None = None
     ) -> list[list[FindingImage]]:
-        """Each of these images as a group of its own; `scores`, of shape [n], holds what was measured of all."""
+        """Return one group per image, with the score of the image; `scores` are scores of all images, float [n]."""
         return [
             [self.image(position, score=None if scores is None else round(float(scores[position]), 4))]
             for position in positions
         ]
 
     def chunks(self) -> Iterator[tuple[slice, NDArray[np.uint8]]]:
-        """Bounded runs of images: their positions, and uint8 [chunk, height, width, 3]."""
+        """Yield chunks of images: positions, and pixels, uint8 [chunk, height, width, 3]."""
         for start in range(0, len(self), CHUNK):
             positions = slice(start, min(start + CHUNK, len(self)))
             yield positions, self.all.take(positions)

@@ -1,4 +1,4 @@
-"""audit: finds what is wrong with data before it costs accuracy."""
+"""Audit of a dataset."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from saccade.auditing.all_images import AuditedImages
 from saccade.auditing.class_checks import class_findings
 from saccade.auditing.duplicates import duplicate_findings, find_duplicates
-from saccade.auditing.findings import Audit, Finding, ordered
+from saccade.auditing.findings import Audit, Finding, sort_findings
 from saccade.auditing.image_checks import image_findings, measure_brightness
 from saccade.auditing.load_failures import unusable_finding
 from saccade.auditing.output import check_free, make_audit_folder, write_audit
@@ -22,7 +22,7 @@ from saccade.errors import DataError, DataNotFoundError
 from saccade.recipes import get_recipe
 from saccade.sanitize import printable
 
-_MOST_FOLDS = 20
+_MAX_FOLDS = 20
 
 
 def audit(
@@ -33,20 +33,20 @@ def audit(
     out: str | Path | None = None,
     progress: bool = False,
 ) -> Audit:
-    """Finds what is wrong with data, and writes `audit.json` and `audit.html`. The data itself is never changed.
+    """Find problems of a dataset, and write `audit.json` and `audit.html`. The data is not changed.
 
     Args:
-        data: a dataset, or what `saccade.load` takes. A folder that can't be loaded is diagnosed too.
-        recipe: of the trainings behind label errors and outliers. None: `fast` with four epochs up to 64x64 pixels,
-            else the default recipe.
-        folds: how many trainings, each on all images but one part; 0: none, and no label errors or outliers.
-        out: the directory to make. None: the first free `audits/<data>-<n>`.
-        progress: whether to tell on stderr how far it is.
+        data: a dataset, or a name or path as for `saccade.load`. A folder that can't be loaded gives a finding.
+        recipe: recipe of the trainings for label errors and outliers. None: `fast` with four epochs for images up to
+            64x64 pixels, otherwise the default recipe.
+        folds: number of folds, with one training for each; 0: no training, no label errors and no outliers.
+        out: directory to create. None: the first free `audits/<data>-<n>`.
+        progress: show progress on stderr.
 
     Raises:
-        DataNotFoundError: there is no such data.
+        DataNotFoundError: the data does not exist.
         DataError: `folds` is not 0 or from 2 to 20, or `out` exists.
-        RecipeError: there is no recipe of that name.
+        RecipeError: the recipe does not exist.
         TrainingError: a training failed.
     """
     _check_folds(folds)
@@ -58,37 +58,37 @@ def audit(
     except DataNotFoundError:
         raise
     except DataError as error:
-        return _written(_of_unusable(source, error), None, out)
+        return _write(_unusable_audit(source, error), None, out)
     images = AuditedImages.of(dataset)
     duplicates = find_duplicates(images)
-    findings = [*_model_free(dataset, images, duplicates)]
+    findings = [*_findings_without_training(dataset, images, duplicates)]
     if folds:
-        findings += _model_based(dataset, images, duplicates, recipe, folds, progress)
-    found = Audit(
+        findings += _findings_from_training(dataset, images, duplicates, recipe, folds, progress)
+    result = Audit(
         name=dataset.name,
         source=dataset.source,
         fingerprint=dataset.fingerprint,
         class_names=dataset.class_names,
         num_images={name: len(split) for name, split in dataset.splits.items()},
-        findings=ordered(findings),
+        findings=sort_findings(findings),
         notes=(*dataset.notes, *_notes(folds, duplicates)),
         folds=folds,
     )
-    return _written(found, images, out)
+    return _write(result, images, out)
 
 
-def _model_free(dataset: Dataset, images: AuditedImages, duplicates: Duplicates) -> Iterator[Finding]:
-    measured = measure_brightness(images)
+def _findings_without_training(dataset: Dataset, images: AuditedImages, duplicates: Duplicates) -> Iterator[Finding]:
+    brightness = measure_brightness(images)
     yield from class_findings(dataset, images)
     yield from duplicate_findings(images, duplicates)
-    yield from shortcut_findings(images, measured)
-    yield from image_findings(images, measured)
+    yield from shortcut_findings(images, brightness)
+    yield from image_findings(images, brightness)
 
 
-def _model_based(
+def _findings_from_training(
     dataset: Dataset, images: AuditedImages, duplicates: Duplicates, recipe: str | None, folds: int, progress: bool
 ) -> list[Finding]:
-    # Here, so that an audit without training loads no TensorFlow.
+    # Imported here because an audit without training does not load TensorFlow.
     from saccade.auditing.label_errors import label_findings, outlier_findings
     from saccade.auditing.out_of_fold import audit_recipe, out_of_fold_probabilities
     from saccade.experiments.fold_assignment import deal_folds
@@ -101,29 +101,29 @@ def _model_based(
 
 def _notes(folds: int, duplicates: Duplicates) -> Iterator[str]:
     if not folds:
-        yield "label errors and outliers were not looked for, since nothing was trained (folds = 0)"
+        yield "without training (folds = 0) the audit does not find label errors and outliers"
     if duplicates.strict:
         yield (
-            "most of these images are much like another one: only those that agree far better than usual are "
-            "called near duplicates"
+            "most of these images are similar to another image: only much more similar images are called "
+            "near-duplicates"
         )
 
 
-def _of_unusable(source: str, error: DataError) -> Audit:
+def _unusable_audit(source: str, error: DataError) -> Audit:
     path = Path(source).absolute()
     finding = unusable_finding(path, error)
     return Audit(printable(path.name), str(path), "", (), {}, (finding,), (), 0)
 
 
-def _written(found: Audit, images: AuditedImages | None, out: str | Path | None) -> Audit:
-    folder = make_audit_folder(out, found.name)
-    return replace(found, files=write_audit(found, images, folder))
+def _write(result: Audit, images: AuditedImages | None, out: str | Path | None) -> Audit:
+    folder = make_audit_folder(out, result.name)
+    return replace(result, files=write_audit(result, images, folder))
 
 
 def _check_folds(folds: int) -> None:
-    if folds != 0 and not 2 <= folds <= _MOST_FOLDS:
+    if folds != 0 and not 2 <= folds <= _MAX_FOLDS:
         raise DataError(
-            f"data can't be parted into {folds} folds",
-            expected=f"2 to {_MOST_FOLDS}, or 0 to train nothing",
+            f"data can't be split into {folds} folds",
+            expected=f"2 to {_MAX_FOLDS}, or 0 for no training",
             found=str(folds),
         )

@@ -1,4 +1,4 @@
-"""Audit and Finding: what is wrong with data, and how each thing is mended."""
+"""Audit and Finding: the result of an audit."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from saccade.sanitize import counted, shortened
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
-_MOST_SHOWN = 200  # characters of a sentence
+_MAX_REPR_LENGTH = 200  # characters of a summary
 
 
 @dataclass(frozen=True)
 class FindingImage:
-    """An image that a finding speaks of.
+    """An image of a finding.
 
     Attributes:
-        path: its name in the dataset: relative to the data's root, or the data's own numbering.
-        split: where it stands.
-        class_name: the class it is labeled with.
-        position: its place among all images of the data, split after split; -1 for one that can't be read.
-        score: what the finding measured of it, if anything; the finding says in which unit.
-        proposed: the class that it more probably shows, where the finding knows one.
-        suggestion: what the audit would do with it: "keep", "relabel" or "drop"; empty where it has no opinion.
+        path: name of the image in the dataset: path relative to the data's root, or the data's own number.
+        split: name of the image's split.
+        class_name: name of the labeled class.
+        position: position among the images of all splits; -1 for an unreadable image.
+        score: score of the image, in the unit of the finding; None without a score.
+        proposed: more probable class, or "".
+        suggestion: suggested action: "keep", "relabel" or "drop", or "" without a suggestion.
     """
 
     path: str
@@ -41,15 +41,15 @@ class FindingImage:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong, or worth knowing.
+    """A problem of the data.
 
     Attributes:
-        kind: what it is, such as "near-leak"; docs/audit.md explains each.
-        severity: "error": training is impossible, or what it measures is false; "warning": it probably costs accuracy;
-            "note": worth a look.
-        summary: what was found, in plain words.
-        fix: what to do: an action or a command.
-        groups: the images concerned; those that belong together, such as duplicates of one image, in one group.
+        kind: kind of the problem, such as "near-leak"; docs/audit.md explains each kind.
+        severity: "error": training is impossible, or its metrics are invalid; "warning": the problem probably lowers
+            the accuracy; "note": a possible problem.
+        summary: description of the problem.
+        fix: action or command that fixes the problem.
+        groups: images of the problem; related images, such as the duplicates of one image, form one group.
     """
 
     kind: str
@@ -59,28 +59,28 @@ class Finding:
     groups: Sequence[Sequence[FindingImage]] = ()
 
     def __repr__(self) -> str:
-        return f"<Finding {self.kind}, {self.severity}: {shortened(self.summary, _MOST_SHOWN)}>"
+        return f"<Finding {self.kind}, {self.severity}: {shortened(self.summary, _MAX_REPR_LENGTH)}>"
 
     @property
     def images(self) -> list[FindingImage]:
-        """All images concerned, group by group."""
+        """Images of all groups."""
         return [image for group in self.groups for image in group]
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What `audit` found.
+    """Result of an audit.
 
     Attributes:
-        name: of the data.
-        source: what finds the data again.
-        fingerprint: of the data's contents; empty where it can't be loaded.
-        class_names: in the order of their labels.
-        num_images: how many there are in each split.
-        findings: the gravest first.
-        notes: what the user must be told about the data, and about the audit itself.
-        folds: trainings that label errors and outliers were found with; 0: neither was looked for.
-        files: what was written.
+        name: short name of the data.
+        source: name or absolute path of the data.
+        fingerprint: hash of the data's contents, hexadecimal; "" if the data can't be loaded.
+        class_names: names of the classes, in the order of the labels.
+        num_images: number of images of each split.
+        findings: findings, in descending severity.
+        notes: notes on the data and on the audit.
+        folds: number of trainings for label errors and outliers; 0: no search for label errors and outliers.
+        files: paths of the written files.
     """
 
     name: str
@@ -98,14 +98,14 @@ class Audit:
         return f"<Audit of {self.name}: {counted(len(self.findings), 'finding')}{kinds and ': '}{kinds}>"
 
     def of_kind(self, kind: str) -> list[Finding]:
-        """The findings of one kind."""
+        """Return the findings of one kind."""
         return [finding for finding in self.findings if finding.kind == kind]
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as what JSON knows."""
+        """Return the audit as values that JSON can represent."""
         return {**asdict(self), "files": [str(path) for path in self.files]}
 
 
-def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """The gravest first; equally grave ones as they came."""
+def sort_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Sort findings by descending severity; the order of equal severities is kept."""
     return tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)))

@@ -1,4 +1,4 @@
-"""What to do about data that can't be loaded at all."""
+"""Findings on data that can't be loaded."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ _FIXES = {
     "one-class": "add a folder with images that do not belong to the class, such as 'other'",
     "class-missing": "give every split the same class folders",
     "class-empty": "add images to the folder, or remove it",
-    "class-unreadable": "mend or replace its files, or remove the class",
-    "split-unreadable": "mend or replace its files",
-    "split-twice": "move the images of one into the other",
-    "no-training-split": "rename the folder to train with to 'train'",
+    "class-unreadable": "repair or replace its files, or remove the class",
+    "split-unreadable": "repair or replace its files",
+    "split-twice": "move the images of one folder into the other folder",
+    "no-training-split": "rename the folder of the training images to 'train'",
 }
 
 
 def unusable_finding(data: str | Path, error: DataError) -> Finding:
-    """The finding for data that `load` refuses, with the fix as exact as the error and the folders allow."""
+    """Return the finding on data that `load` can't load, with a fix from the folders or the error."""
     kind = error.code if error.code in _FIXES else "unusable"
-    fix = _FIXES.get(kind, "mend what the sentence says")
+    fix = _FIXES.get(kind, "correct the reported problem")
     summary = error.problem + (f": {error.found}" if error.found else "")
     renames = _renames(Path(data)) if kind == "class-missing" else []
     return Finding(kind, "error", summary, "; ".join(renames) or error.remedy or fix)
 
 
 def _renames(root: Path) -> list[str]:
-    """For classes that two splits spell differently, the renaming; for the others, what is missing."""
+    """Return the fixes of different classes in the splits: folders to rename and missing folders."""
     folders = {
         name: set(list_folder(str(root / name)).folders)
         for name in list_folder(str(root)).folders
@@ -45,9 +45,9 @@ def _renames(root: Path) -> list[str]:
     return [step for name in folders if name != train for step in _steps(name, folders[name], train, folders[train])]
 
 
-def _steps(split: str, there: set[str], train: str, wanted: set[str]) -> list[str]:
-    steps, extra = [], there - wanted
-    for missing in sorted(wanted - there):
+def _steps(split: str, present: set[str], train: str, required: set[str]) -> list[str]:
+    steps, extra = [], present - required
+    for missing in sorted(required - present):
         same = next(
             (name for name in sorted(extra) if normalize_class_name(name) == normalize_class_name(missing)), None
         )

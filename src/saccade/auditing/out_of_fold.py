@@ -1,4 +1,4 @@
-"""Out-of-fold probabilities: what networks that were trained on the other images say of each image."""
+"""Out-of-fold probabilities of all images of a dataset."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from saccade.progress import counting
 from saccade.recipes import Recipe, default_recipe_name, get_recipe
 from saccade.training.repeated_training import Method
 
-# Of `fast`, by default: ranking labels needs less than the best accuracy.
+# Epochs of `fast`: label quality does not need the best accuracy.
 _EPOCHS = 4
 
 
 def audit_recipe(recipe: str | None, height: int, width: int) -> Recipe:
-    """The recipe of the fold trainings: as named, or a short one for images of this size.
+    """Return the recipe of the trainings: the named recipe, or a short recipe for the image size.
 
     Raises:
-        RecipeError: there is no recipe of that name.
+        RecipeError: the recipe does not exist.
     """
     chosen = get_recipe(recipe or default_recipe_name(height, width))
     if recipe is None and chosen.name == "fast":
         chosen = chosen.with_epochs(_EPOCHS)
-    # Nothing but the last weights is wanted, and a fold of minutes needs no checkpoints.
+    # Only the last weights are used, and trainings of minutes need no checkpoints.
     return chosen.with_settings({"validation_split": 0, "keep": "last", "patience": 0, "checkpoint_seconds": 1e6})
 
 

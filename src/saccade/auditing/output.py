@@ -1,4 +1,4 @@
-"""The directory of an audit, and the files in it."""
+"""Directory and files of an audit."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ def make_audit_folder(out: str | Path | None, name: str) -> Path:
 
 
 def write_audit(audit: Audit, images: AuditedImages | None, folder: Path) -> tuple[Path, ...]:
-    """Writes both, each whole or not at all.
+    """Write audit.json and audit.html, each atomically.
 
     Args:
-        audit: what was found.
-        images: what the page shows images from; None where the data can't be loaded.
-        folder: exists.
+        audit: result of the audit.
+        images: images of the page; None if the data can't be loaded.
+        folder: existing directory.
 
     Returns:
-        The paths of what was written.
+        Paths of the files.
     """
     numbers, page = folder / "audit.json", folder / "audit.html"
     files = (numbers, page)

@@ -1,4 +1,4 @@
-"""audit.html: the findings with their images, and the choice to keep, relabel or drop each."""
+"""HTML page of an audit: findings with images to keep, relabel or drop."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from saccade.auditing.all_images import AuditedImages
 from saccade.auditing.findings import Audit, Finding, FindingImage
 from saccade.html.render import image_source, render
 
-# So that the page stays of a size that a browser opens at once, at most about 15 MB.
-_MOST_OF_A_FINDING = 200
-_MOST_IN_A_GROUP = 12
-_LARGEST_SIDE = 128
-_MOST_CLASSES = 1000
+# Limits for a page of at most about 15 MB.
+_MAX_PER_FINDING = 200
+_MAX_PER_GROUP = 12
+_MAX_SIDE = 128
+_MAX_CLASSES = 1000
 
 
 def audit_page(audit: Audit, images: AuditedImages | None) -> str:
-    """The page as HTML.
+    """Return the page as HTML.
 
     Args:
-        audit: what was found.
-        images: where the images are; None where the data can't be loaded.
+        audit: result of the audit.
+        images: images of the data; None if the data can't be loaded.
     """
     sections = [_section(number, finding, images) for number, finding in enumerate(audit.findings)]
-    return render("audit.html", audit=audit, sections=sections, classes=audit.class_names[:_MOST_CLASSES])
+    return render("audit.html", audit=audit, sections=sections, classes=audit.class_names[:_MAX_CLASSES])
 
 
 def _section(number: int, finding: Finding, images: AuditedImages | None) -> dict[str, Any]:
-    shown: list[list[dict[str, Any]]] = []
-    room = _MOST_OF_A_FINDING
+    groups: list[list[dict[str, Any]]] = []
+    remaining = _MAX_PER_FINDING
     for group in finding.groups:
-        part = group[: min(room, _MOST_IN_A_GROUP)]
-        if not part:
+        selected = group[: min(remaining, _MAX_PER_GROUP)]
+        if not selected:
             break
-        shown.append([_image_context(image, images) for image in part])
-        room -= len(part)
+        groups.append([_image_context(image, images) for image in selected])
+        remaining -= len(selected)
     return {
         "id": f"finding-{number}",
         "finding": finding,
-        "groups": shown,
-        "together": any(len(group) > 1 for group in finding.groups),
-        "more": sum(map(len, finding.groups)) - sum(map(len, shown)),
-        "suggested": any(image.suggestion for image in finding.images),
+        "groups": groups,
+        "grouped": any(len(group) > 1 for group in finding.groups),
+        "more": sum(map(len, finding.groups)) - sum(map(len, groups)),
+        "has_suggestions": any(image.suggestion for image in finding.images),
     }
 
 
@@ -53,11 +53,11 @@ def _image_context(image: FindingImage, images: AuditedImages | None) -> dict[st
         return {"image": image, "source": None, "width": 0, "height": 0}
     pixels = images.all.take(np.array([image.position]))[0]
     thumbnail = Image.fromarray(pixels)
-    thumbnail.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE))
-    small = np.asarray(thumbnail)
+    thumbnail.thumbnail((_MAX_SIDE, _MAX_SIDE))
+    resized = np.asarray(thumbnail)
     return {
         "image": image,
-        "source": image_source(small),
-        "width": small.shape[1],
-        "height": small.shape[0],
+        "source": image_source(resized),
+        "width": resized.shape[1],
+        "height": resized.shape[0],
     }

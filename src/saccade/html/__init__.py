@@ -1,1 +1,1 @@
-"""Pages for a browser: one file each, with all that they show inside, from templates that escape every value."""
+"""HTML pages: self-contained files from templates that escape every value."""

@@ -1,4 +1,4 @@
-"""From values to an HTML page, and from arrays to what its images are drawn from."""
+"""Rendering of HTML pages from templates, with images and figures inside."""
 
 from __future__ import annotations
 
@@ -17,47 +17,47 @@ from PIL import Image
 
 from saccade.sanitize import counted, printable
 
-# Of images of 32x32 this takes a third of what PNG takes, and no difference can be seen.
+# For images of 32x32 pixels the files have a third of the size of PNG files, without a visible difference.
 _QUALITY = 90
 
 
 def render(template: str, **values: Any) -> str:
-    """Fills in a template of this folder.
+    """Render a template of the folder `templates`.
 
     Args:
-        template: its file name, such as "report.html"; it extends "page.html".
-        values: what its names stand for. Text is escaped, and a name that is missing is an error.
+        template: file name of the template, such as "report.html".
+        values: values of the template's variables. Text is escaped; a missing variable is an error.
     """
     return _templates().get_template(template).render(values)
 
 
 def image_source(pixels: NDArray[np.uint8]) -> str:
-    """An image, uint8 [height, width, 3], as the address of an `img` element that holds all of it (WebP)."""
+    """Return an image, uint8 [height, width, 3], as a data URL in WebP format."""
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "WEBP", quality=_QUALITY, method=4)
     return f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
 def figure_markup(figure: Figure, description: str) -> Markup:
-    """A drawing as SVG that stands in the page; what is black in it takes the page's text color.
+    """Return a figure as inline SVG; black elements have the text color of the page.
 
     Args:
-        figure: matplotlib's.
-        description: what it shows, for those who can't see it.
+        figure: Matplotlib figure.
+        description: alternative text of the figure, for screen readers.
     """
     for axes in figure.axes:
         if (legend := axes.get_legend()) is not None:
-            legend.set_frame_on(False)  # its white would stay white on a dark page
+            legend.set_frame_on(False)  # the white frame would stay white on a dark page
     stream = io.StringIO()
-    # Text stays text, which a page can color and a screen reader read. Without a date and with fixed names, equal
-    # figures give equal pages.
+    # Text stays text, for the colors of the page and for screen readers. Without a date and with a fixed salt of the
+    # element names, equal figures give equal pages.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "saccade"}):
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = stream.getvalue()
     svg = svg[svg.index("<svg") :].replace("#000000", "currentColor")
     label = Markup.escape(description)
     opening, rest = svg.split(">", 1)
-    return Markup(f'{opening} role="img" aria-label="{label}">{rest}')  # noqa: S704 - drawn by matplotlib, escaped above
+    return Markup(f'{opening} role="img" aria-label="{label}">{rest}')  # noqa: S704 - SVG by Matplotlib, description escaped above
 
 
 @functools.cache

@@ -23,7 +23,7 @@ from saccade.runs.run import Run
 from saccade.runs.run_split import load_run_split
 from saccade.sanitize import printable
 
-_ROOT = Path("comparisons")
+_HOME = Path("comparisons")
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +107,7 @@ def free_directory(out: str | Path | None) -> Path:
         RunError: `out` exists already and is not empty.
     """
     require_free(out, RunError, plural="comparisons")
-    return next(path for path in numbered(_ROOT, "") if not path.exists()) if out is None else Path(out)
+    return next(path for path in numbered(_HOME, "") if not path.exists()) if out is None else Path(out)
 
 
 def write_comparison(comparison: Comparison, images: DisagreementImages, directory: Path) -> None:
