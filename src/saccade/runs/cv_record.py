@@ -42,7 +42,7 @@ class FoldsRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     accuracy: Fraction
-    interval: tuple[Fraction, Fraction] = Field(strict=False)  # JSON has lists alone
+    interval: tuple[Fraction, Fraction] = Field(strict=False)  # JSON has no tuples
     num_images: int = Field(ge=1)
     seed: int = Field(ge=0)
     folds: tuple[Fold, ...] = Field(min_length=2, max_length=20, strict=False)

@@ -320,9 +320,9 @@ class EvaluationRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True, allow_inf_nan=False)
 
-    weights: str = ""
+    weights: str
     accuracy_without_tta: float | None
     total: int
-    n: int = 0
-    accuracy: float | None = None
-    accuracy_interval: tuple[float, float] | None = Field(default=None, strict=False)  # JSON has lists alone
+    n: int
+    accuracy: float
+    accuracy_interval: tuple[float, float] = Field(strict=False)  # JSON has no tuples
