@@ -321,7 +321,7 @@ class Run:
 
     @property
     def has_validation_images(self) -> bool:
-        """Whether validation images are kept in the run."""
+        """True where validation images are kept in the run."""
         return (self.path / _VALIDATION).is_file()
 
     def validation_images(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -144,6 +144,7 @@ def _load_own(run: Run, progress: bool) -> Dataset:
             expected=error.expected,
             found=error.found,
             remedy=f"{error.remedy}; {instead}" if error.remedy else instead,
+            code=error.code,
         ) from None
 
 
