@@ -1,4 +1,4 @@
-"""A real browser for the tests of pages: Debian's Chromium, headless, driven through its own driver."""
+"""A real browser for the tests of pages: headless Chromium, controlled by chromedriver."""
 
 import shutil
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ _SWITCHES = (
 
 @contextmanager
 def opened(page, profile, size=(1200, 900)):
-    """A page, a path, in a browser window of so many pixels; the test is skipped where there is no Chromium."""
+    """Open a page, given by its path, in a window of `size` pixels; skip the test where there is no Chromium."""
     chromium, driver = shutil.which("chromium") or shutil.which("chromium-browser"), shutil.which("chromedriver")
     if chromium is None or driver is None:
         pytest.skip("there is no chromium with its chromedriver on this machine")

@@ -1,4 +1,4 @@
-"""What all tests share: a cache of their own, the shared data where it is there, and small real runs."""
+"""Fixtures of all tests: a temporary cache, the shared data, and small real runs."""
 
 import functools
 import os
@@ -17,9 +17,9 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def pytest_runtest_setup(item):
-    """Skips what computes in bfloat16 where TensorFlow can't: where oneDNN is told to keep to AVX2, for one.
+    """Skip tests that compute in bfloat16 where TensorFlow can't, such as with ONEDNN_MAX_CPU_ISA=AVX2.
 
-    A processor without bfloat16 is no such place: there Eigen computes, slowly.
+    On a processor without bfloat16 the tests run: there Eigen computes in bfloat16, slowly.
     """
     if (item.get_closest_marker("bfloat16") or "bfloat16" in item.name) and not _convolves_in_bfloat16():
         pytest.skip("TensorFlow has no bfloat16 convolution here")
@@ -32,7 +32,7 @@ def _convolves_in_bfloat16():
     try:
         ones = keras.ops.ones((1, 4, 4, 1), "bfloat16")
         keras.ops.conv(ones, keras.ops.ones((3, 3, 1, 1), "bfloat16"), padding="same")
-    except Exception as error:  # TensorFlow's own, which other backends do not have
+    except Exception as error:  # an error class of TensorFlow, which other backends do not have
         if type(error).__module__.startswith("tensorflow"):
             return False
         raise
@@ -41,7 +41,7 @@ def _convolves_in_bfloat16():
 
 @pytest.fixture(autouse=True, scope="session")
 def cache(tmp_path_factory):
-    """Nothing that a test does touches the user's cache, or finds the user's data."""
+    """A temporary cache for all tests, in place of the user's cache, and no data of the user."""
     patch = pytest.MonkeyPatch()
     patch.setenv("SACCADE_CACHE", str(tmp_path_factory.mktemp("cache")))
     patch.delenv("SACCADE_DATA", raising=False)
@@ -51,7 +51,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def shared_data():
-    """The folder with cifar10-jpeg.tar.xz and odd-images.tar.xz; a test that needs it is skipped where it is absent."""
+    """Folder with cifar10-jpeg.tar.xz and odd-images.tar.xz; tests that need the folder are skipped without it."""
     folder = Path(os.environ.get("SACCADE_TEST_SHARED", REPOSITORY.parent / "shared" / "data"))
     if not (folder / "odd-images.tar.xz").is_file():
         pytest.skip("the shared data is not beside the repository; set SACCADE_TEST_SHARED to its folder")
@@ -60,16 +60,16 @@ def shared_data():
 
 @pytest.fixture(scope="session")
 def field_cases(shared_data, tmp_path_factory):
-    """The unpacked field-cases.tar.xz: small inputs, each a situation from bug reports of tools of this kind."""
+    """The unpacked field-cases.tar.xz: small inputs, each a situation from bug reports of similar tools."""
     folder = tmp_path_factory.mktemp("field")
     with tarfile.open(shared_data / "field-cases.tar.xz") as archive:
-        archive.extractall(folder, filter="tar")  # links among them, which Saccade itself would not unpack
+        archive.extractall(folder, filter="tar")  # with links, which Saccade itself does not unpack
     return folder / "field-cases"
 
 
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory):
-    """Three classes of 40 real scanned digits each, as 32x32 PNGs in train/ and 20 in test/."""
+    """Three classes of real scanned digits as 32x32 PNG files, 40 each in train/ and 20 each in test/."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -87,15 +87,15 @@ def tiny_folder(tmp_path_factory):
 
 
 class _Untouchable(Split):
-    """Images that must not be looked at."""
+    """A split whose images must not be read."""
 
     def take(self, positions):
-        raise AssertionError("test images were looked at")
+        raise AssertionError("test images were read")
 
 
 @pytest.fixture(scope="session")
 def dataset(tiny_folder):
-    """That of `tiny_folder`, for what must do without its test images: nothing may look at them."""
+    """Dataset of `tiny_folder` whose test images must not be read."""
     from saccade.data.load import load
 
     loaded = load(tiny_folder)
@@ -104,22 +104,22 @@ def dataset(tiny_folder):
 
 @pytest.fixture(scope="session")
 def tiny_run(tiny_folder, tmp_path_factory):
-    """The recipe `folder` trained for five epochs on `tiny_folder`, the last of them augmented.
+    """Run of the recipe `folder` on `tiny_folder`: five epochs, the last with augmentation.
 
-    Its 0.2 million weights, not the 8.4 million of `quick`: many tests copy, open, export and hash them.
+    The network has 0.2 million weights, because many tests copy, open, export and hash the run.
     """
     from saccade.training.train import train
 
     settings = {"plain_epochs": 4, "augmented_epochs": 1, "batch_size": 12, "learning_rate": 0.002}
     out = tmp_path_factory.mktemp("runs") / "tiny"
     run = train(tiny_folder, recipe="folder", out=out, settings=settings, progress=False)
-    shutil.rmtree(run.path / "checkpoints")  # no test goes on from them, and many copy the run
+    shutil.rmtree(run.path / "checkpoints")  # no test resumes this run, and many copy it
     return run
 
 
 @pytest.fixture
 def run_copy(tiny_run, tmp_path):
-    """A copy of `tiny_run`, so that what one test writes is not seen by another."""
+    """Copy of `tiny_run`, into which a test may write."""
     from saccade.runs.run import Run
 
     return Run.open(shutil.copytree(tiny_run.path, tmp_path / "run"))
@@ -127,7 +127,7 @@ def run_copy(tiny_run, tmp_path):
 
 @pytest.fixture(scope="module")
 def narrow_fast():
-    """The network of `fast` with few channels: what is done with it is the same, in a fifth of the time."""
+    """The network of `fast` with few channels, which takes a fifth of the time."""
     from saccade.models.networks import fast
 
     with pytest.MonkeyPatch.context() as patch:
@@ -137,7 +137,7 @@ def narrow_fast():
 
 @pytest.fixture(scope="module")
 def slim_convnext():
-    """ConvNeXtTiny with one block of few channels where there are up to nine of up to 768: layers of the same kinds."""
+    """ConvNeXtTiny with one block of few channels in each stage, and layers of the same kinds."""
     import keras
     from keras.src.applications.convnext import ConvNeXt
 
@@ -151,10 +151,10 @@ def slim_convnext():
 
 @pytest.fixture(scope="session")
 def settled():
-    """Makes the body of a backbone for images of a size as a training leaves it, though no training was.
+    """Function that makes the body of a backbone with weights like those of a trained network.
 
-    Every channel has a scale and a shift of its own, and normalization the statistics of images: with those that a
-    fresh network has, numbers would grow or vanish from layer to layer, and rounding errors with them.
+    Every channel has another scale and shift, and normalization has the statistics of images. With initial weights,
+    activations would grow or vanish from layer to layer, and rounding errors with them.
     """
     import keras
 
@@ -163,7 +163,7 @@ def settled():
             yield from layers_of(layer) if isinstance(layer, keras.Sequential) else [layer]
 
     def make(backbone, size, images=None):
-        keras.utils.set_random_seed(0)  # with which EfficientNetV2B0 is apart from itself folded by more than 1e-5
+        keras.utils.set_random_seed(0)  # a seed with which folding changes EfficientNetV2B0 by more than 1e-5
         body, draw = backbone._from_keras(size, size, None), np.random.default_rng(1)
         for layer in layers_of(body):
             if isinstance(layer, keras.layers.BatchNormalization):

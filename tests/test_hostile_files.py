@@ -1,4 +1,4 @@
-"""Files made to take over whoever opens them: each would touch a canary, and none may."""
+"""Malicious files: code in them would create a canary file, which must not appear."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from saccade.runs.run import Run
 
 
 class Touching:
-    """Unpickled, it touches the canary."""
+    """An object that creates the canary when it is unpickled."""
 
     def __init__(self, canary):
         self.canary = canary
@@ -36,7 +36,7 @@ class Touching:
 def canary(tmp_path):
     path = tmp_path / "canary"
     yield path
-    assert not path.exists(), "the file was obeyed"
+    assert not path.exists(), "code in the file was run"
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def pickled_weights(run, canary):
 
 
 def zipped_pickle_for_weights(run, canary):
-    """As PyTorch saves."""
+    """A pickle in a ZIP archive, as PyTorch saves weights."""
     with zipfile.ZipFile(run / "weights.safetensors", "w") as archive:
         archive.writestr("archive/data.pkl", pickle.dumps(Touching(canary)))
 
@@ -118,7 +118,7 @@ def images_beyond_reason(run, canary):
     )
 
 
-def class_names_that_command_a_terminal(run, canary):
+def class_names_with_control_characters(run, canary):
     changed(run / "data.json", class_names=["\x1b]0;owned\x07", "\x1b[2J", "c"])
 
 
@@ -134,13 +134,13 @@ def a_record_that_nobody_writes(run, canary):
 BAD_RUNS = [
     pickled_weights, zipped_pickle_for_weights, an_absurd_header, absurd_shapes, weights_of_another_kind,
     weights_that_never_end, weights_that_nobody_writes, infinite_weights, a_sparse_terabyte, a_network_by_import,
-    a_network_beyond_the_machine, images_beyond_reason, class_names_that_command_a_terminal, a_deep_record,
+    a_network_beyond_the_machine, images_beyond_reason, class_names_with_control_characters, a_deep_record,
     a_record_that_nobody_writes,
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("hostile", BAD_RUNS, ids=lambda function: function.__name__)
-def test_a_hostile_run_is_refused(hostile, run, canary, image):
+def test_a_hostile_run_is_an_error(hostile, run, canary, image):
     hostile(run, canary)
     with pytest.raises(SaccadeError):
         saccade.predict(run, [image])
@@ -161,7 +161,7 @@ def a_foreign_module(run, canary):
 
 
 def an_external_link(run, canary):
-    """HDF5 in place of the model, with a link to a file outside."""
+    """An HDF5 file in place of the model, with a link to a file outside."""
     with h5py.File(run / "model.keras", "w") as file:
         file["outside"] = h5py.ExternalLink("/etc/hostname", "/")
 
@@ -169,12 +169,12 @@ def an_external_link(run, canary):
 @pytest.mark.parametrize(
     "hostile", [a_lambda, a_foreign_module, an_external_link], ids=lambda function: function.__name__
 )
-def test_a_run_s_model_is_for_others_and_never_opened(hostile, run, canary, image, tiny_run):
+def test_the_keras_model_of_a_run_is_never_opened(hostile, run, canary, image, tiny_run):
     hostile(run, canary)
     assert saccade.predict(run, [image])[0].top == saccade.predict(tiny_run, [image])[0].top
 
 
-def test_pickled_images_in_a_run_are_refused(run, canary):
+def test_pickled_images_in_a_run_are_reported_as_damage(run, canary):
     np.savez(run / "validation.npz", images=np.array([Touching(canary)], object), labels=np.zeros(1, np.int64))
     with pytest.raises(SaccadeError, match=r"validation.npz' is damaged"):
         saccade.export(run, format="keras", out=run.parent / "model.keras")
@@ -202,7 +202,7 @@ def slip(name):
 
 
 def slip_by_link(path):
-    """A link to the outside, then a file through it."""
+    """Write an archive with a link to the outside, and a file through this link."""
     with tarfile.open(path, "w") as archive:
         link = tarfile.TarInfo("data/way")
         link.type, link.linkname = tarfile.SYMTYPE, ".."
@@ -219,7 +219,7 @@ def slip_by_link(path):
         ("data.tar", slip_by_link),
     ],
 )
-def test_an_archive_writes_nothing_outside(name, write, canary, tmp_path, monkeypatch):
+def test_an_archive_writes_nothing_outside_its_folder(name, write, canary, tmp_path, monkeypatch):
     monkeypatch.setenv("SACCADE_CACHE", str(tmp_path / "cache"))
     write(tmp_path / name)
     with pytest.raises(SaccadeError):
@@ -227,7 +227,7 @@ def test_an_archive_writes_nothing_outside(name, write, canary, tmp_path, monkey
     assert not list(tmp_path.rglob("canary"))
 
 
-def test_names_that_command_a_terminal_are_shown_as_codes(run_copy, tmp_path):
+def test_control_characters_in_names_are_printed_as_codes(run_copy, tmp_path):
     data = class_folder(tmp_path / "data", classes=("a\x1b[2Jb", "\u202eabc"), count=4)
     hostile = tmp_path / "photo\x1b]0;owned\x07\nerror: all is lost.png"
     hostile.write_bytes(encode(photo(32, 32), "PNG"))
@@ -248,8 +248,8 @@ def test_names_that_command_a_terminal_are_shown_as_codes(run_copy, tmp_path):
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.nightly) for seed in (1, 2))])
-def test_images_that_can_not_be_read_do_not_change_what_is_learned(tiny_folder, tmp_path, seed):
-    """5% of broken files among the good ones: the same weights to the bit, and each in unreadable.csv."""
+def test_unreadable_images_do_not_change_the_weights(tiny_folder, tmp_path, seed):
+    """5% of broken files: the weights are equal bit for bit, and unreadable.csv lists each broken file."""
     spoiled = shutil.copytree(tiny_folder, tmp_path / "tiny")
     good = sorted((spoiled / "train").rglob("*.png"))
     for number, path in enumerate(good[::20]):

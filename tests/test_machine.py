@@ -1,6 +1,6 @@
-"""In a container, processors and memory are the container's: cgroup version 1 and 2, nested groups, parts of a core.
+"""Processors and memory in containers: cgroup version 1 and 2, nested groups, fractions of a core.
 
-Each test makes the files of a system, `proc` and `sys`, as Linux writes them there: a host of 8 cores and 16 GiB.
+Each test writes the files in `proc` and `sys` of a Linux host with 8 cores and 16 GiB.
 """
 
 import pytest
@@ -16,7 +16,7 @@ V1_MEMORY_MOUNT = "32 20 0:28 {root} /sys/fs/cgroup/memory rw - cgroup cgroup rw
 
 @pytest.fixture
 def system(tmp_path):
-    """Makes a host's files, with its processors, the groups of this process, mounts, and limits by their path."""
+    """Function that writes the files of a host: processors, groups of this process, mounts, limits by path."""
 
     def make(groups=(), mounts=(), limits=None, allowed="0-7"):
         write(tmp_path / "proc/meminfo", f"MemTotal:       {16 * GIB // 1024} kB\nMemFree: 1 kB\n".encode())
@@ -32,13 +32,13 @@ def system(tmp_path):
     return make
 
 
-def test_without_groups_the_host_is_there(system):
+def test_without_groups_the_numbers_are_those_of_the_host(system):
     root = system()
     assert (usable_cores(root), memory_bytes(root), library_threads(root)) == (8, 16 * GIB, None)
 
 
 @pytest.mark.parametrize(("allowed", "cores"), [("3", 1), ("0-3", 4), ("0-1,4,6-7", 5)])
-def test_affinity_counts(system, allowed, cores):
+def test_affinity_limits_the_cores(system, allowed, cores):
     root = system(allowed=allowed)
     assert (usable_cores(root), library_threads(root)) == (cores, None)
 
@@ -47,11 +47,11 @@ def test_affinity_counts(system, allowed, cores):
     ("quota", "cores"),
     [
         ("200000 100000", 2),
-        ("150000 100000", 2),  # one and a half: both threads have work, rather than half a core none
+        ("150000 100000", 2),  # 1.5 cores: rounded up
         ("50000 100000", 1),
         ("1000 100000", 1),
         ("25000 10000", 3),
-        ("1600000 100000", 8),  # more than there are
+        ("1600000 100000", 8),  # more than the host has
         ("max 100000", 8),
         ("", 8),
         ("nonsense", 8),
@@ -78,13 +78,13 @@ def test_the_tightest_limit_of_nested_groups_of_version_2_counts(system):
     assert (usable_cores(root), memory_bytes(root)) == (3, 3 * GIB)
 
 
-def test_a_container_that_sees_its_path_on_the_host(system):
+def test_a_container_with_the_group_path_of_the_host(system):
     limits = {"cpu.max": "200000 100000", "memory.max": str(GIB), "inner/memory.max": str(GIB // 2)}
     root = system(["0::/docker/4f2a/inner"], [V2_MOUNT.format(root="/docker/4f2a")], limits)
     assert (usable_cores(root), memory_bytes(root)) == (2, GIB // 2)
 
 
-def test_a_container_that_is_outside_the_mount_that_it_sees(system):
+def test_a_container_whose_group_lies_outside_the_mount(system):
     root = system(["0::/../other"], [V2_MOUNT.format(root="/")], {"cpu.max": "200000 100000"})
     assert usable_cores(root) == 2
 
@@ -114,7 +114,7 @@ def test_the_tightest_limit_of_nested_groups_of_version_1_counts(system):
         "cpu,cpuacct/batch/cpu.cfs_period_us": "200000",
         "cpu,cpuacct/batch/job/cpu.cfs_quota_us": "-1",
         "cpu,cpuacct/batch/job/cpu.cfs_period_us": "100000",
-        "memory/memory.limit_in_bytes": "9223372036854771712",  # how version 1 says that there is no limit
+        "memory/memory.limit_in_bytes": "9223372036854771712",  # no limit, in version 1
         "memory/batch/memory.limit_in_bytes": str(GIB),
         "memory/batch/job/memory.limit_in_bytes": "9223372036854771712",
     }

@@ -1,4 +1,4 @@
-"""Images with every EXIF orientation are upright at each entry: explore, train, evaluate, predict."""
+"""EXIF orientations: images are upright in explore, train, evaluate and predict."""
 
 import shutil
 
@@ -11,7 +11,7 @@ from saccade.data.sources.archives import archive_hash, unpacked
 
 @pytest.fixture(scope="module")
 def photos(shared_data, tmp_path_factory):
-    """Two classes, landscapes and portraits; the upright ones to train on, those turned by their EXIF to test on."""
+    """Folder of two classes, landscapes and portraits: upright training images, test images rotated by EXIF."""
     archive = shared_data / "odd-images.tar.xz"
     root = tmp_path_factory.mktemp("turned")
     with unpacked(archive, archive_hash(archive)) as folder:
@@ -27,13 +27,13 @@ def difference(one, other):
     return np.abs(one.astype(float) - other).mean()
 
 
-def test_every_entry_sees_them_upright(photos, tmp_path):
+def test_images_are_upright_in_every_command(photos, tmp_path):
     dataset = saccade.load(photos, image_size=64)
     upright, turned = dataset.splits["train"], dataset.splits["test"]
     for label in range(2):
         (expected, _) = upright.take(np.flatnonzero(upright.labels == label))
         for image in turned.take(np.flatnonzero(turned.labels == label)):
-            # Each number stands in its image; turned wrongly, the mean difference is above 30.
+            # A number stands in each image; with a wrong orientation, the mean difference is above 30.
             assert difference(image, expected) < 6
     exploration = saccade.explore(photos)
     sizes = {(height > width) for split in dataset.splits.values() for height, width in split.sizes}
@@ -41,7 +41,7 @@ def test_every_entry_sees_them_upright(photos, tmp_path):
     assert exploration.unreadable == ()
     settings = {"image_size": 64, "batch_size": 2, "validation_split": 0}
     run = saccade.train(photos, recipe="folder", epochs=6, settings=settings, out=tmp_path / "run", progress=False)
-    # Landscapes and portraits are told apart by a network that has seen two of each: not so if they lay on their sides.
+    # Two training images of each class suffice for an accuracy of 1, but not where images lie on their sides.
     assert saccade.evaluate(run).accuracy == 1
     files = sorted((photos / "test").rglob("*.jpg"))
     for file, prediction in zip(files, saccade.predict(run, files), strict=True):

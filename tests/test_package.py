@@ -1,4 +1,4 @@
-"""What a user installs: a wheel of this tree, alone in an environment, trains, measures, predicts and exports."""
+"""The wheel of this tree, alone in an environment: train, evaluate, predict and export."""
 
 import json
 import os
@@ -23,19 +23,19 @@ PINNED = [
 
 
 def python_of(version):
-    """An interpreter of a minor version: on PATH, or one of pyenv's; None where there is none."""
+    """Return an interpreter of a minor version, on PATH or of pyenv; None where there is none."""
     own = ".".join(map(str, sys.version_info[:2]))
     if version == own:
         return sys.executable
     found = [shutil.which(f"python{version}"), *Path.home().glob(f".pyenv/versions/{version}.*/bin/python")]
     for python in [str(path) for path in found if path]:
-        asked = subprocess.run(
+        ended = subprocess.run(
             [python, "-c", "import sys; print(*sys.version_info[:2], sep='.')"],
             capture_output=True,
             text=True,
             check=False,
         )
-        if asked.stdout.strip() == version:
+        if ended.stdout.strip() == version:
             return python
     return None
 
@@ -49,13 +49,13 @@ def uv(*arguments):
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """The folder with a wheel and a source distribution of this tree."""
+    """Folder with a wheel and a source distribution of this tree."""
     folder = tmp_path_factory.mktemp("dist")
     uv("build", "--quiet", "--out-dir", folder)
     return folder
 
 
-def test_wheel_and_source_distribution_carry_the_license_and_all_files_of_the_package(built):
+def test_wheel_and_source_distribution_contain_the_license_and_all_files_of_the_package(built):
     (wheel,), (source,) = built.glob("*.whl"), built.glob("*.tar.gz")
     with zipfile.ZipFile(wheel) as archive:
         packed = set(archive.namelist())
@@ -75,8 +75,8 @@ def test_wheel_and_source_distribution_carry_the_license_and_all_files_of_the_pa
 
 
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
-def test_the_wheel_alone_trains_measures_predicts_and_exports(built, version, tmp_path):
-    """In a new environment with the wheel and its requirements, outside the repository and with a home of its own."""
+def test_the_wheel_alone_trains_evaluates_predicts_and_exports(built, version, tmp_path):
+    """Run in a new environment with the wheel and its requirements, outside the repository, with another home."""
     python = python_of(version)
     if python is None:
         pytest.skip(f"no Python {version} on PATH or of pyenv")

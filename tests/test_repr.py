@@ -1,4 +1,4 @@
-"""What a notebook shows of a value is short and says what the value is, however much data is in it."""
+"""The repr of public values: short and informative, also for large data."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from saccade.data.explore import explore
 from saccade.inference.predict import Prediction
 from saccade.inference.top_k import ClassProbability
 
-MOST = 300  # characters
+MAX_CHARACTERS = 300
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +42,10 @@ def large():
 
 
 def test_a_dataset(large):
-    shown = repr(large)
-    assert len(shown) < MOST
+    printed = repr(large)
+    assert len(printed) < MAX_CHARACTERS
     for text in ("Dataset", "large", "1,000 classes", "20,000 train", "300 test", "8x8", "500 unreadable"):
-        assert text in shown
+        assert text in printed
 
 
 def test_a_split(large):
@@ -54,7 +54,7 @@ def test_a_split(large):
 
 def test_an_exploration(large):
     found = explore(large)
-    assert len(repr(found)) < MOST
+    assert len(repr(found)) < MAX_CHARACTERS
     assert "Exploration" in repr(found)
     assert "large" in repr(found)
 
@@ -67,13 +67,13 @@ def test_a_prediction():
         repr(Prediction("a.txt", (), unreadable_reason="empty file"))
         == "<Prediction for a.txt: unreadable: empty file>"
     )
-    assert len(repr(Prediction("long" * 1000, top))) < MOST
+    assert len(repr(Prediction("long" * 1000, top))) < MAX_CHARACTERS
 
 
 def test_a_run_and_a_report(run_copy):
     assert repr(run_copy) == f"<Run {run_copy.path}: recipe folder on tiny, 3 classes>"
     report = saccade.evaluate(run_copy)
-    shown = repr(report)
-    assert len(shown) < MOST + len(str(run_copy.path))
+    printed = repr(report)
+    assert len(printed) < MAX_CHARACTERS + len(str(run_copy.path))
     for text in ("Report", str(Path(run_copy.path)), "test split of tiny", f"{report.accuracy:.2%}", "n = 60"):
-        assert text in shown
+        assert text in printed

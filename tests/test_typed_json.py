@@ -1,6 +1,6 @@
-"""Messages between processes, and what files tell a later process, are read back equal to what was sent.
+"""Typed JSON: messages between processes, and records of the cache, are read back as equal values.
 
-Each kind of message is drawn by hypothesis from its own type hints, names that are no UTF-8 included.
+Hypothesis draws each message from its type hints, with names that are no UTF-8 among them.
 """
 
 import json
@@ -32,10 +32,10 @@ from saccade.deploy.server_messages import Error, ImagePrediction, OcclusionMap,
 from saccade.deploy.verify_worker import Speed, VerifyRequest
 from saccade.typed_json import from_json, to_json
 
-# Every example of a run is the same in each run of the tests: these properties hold for all values or not at all.
-each_time_the_same = settings(deadline=None, derandomize=True, database=None, max_examples=60)
+# Each test run draws the same examples.
+deterministic = settings(deadline=None, derandomize=True, database=None, max_examples=60)
 
-# Text, or what Python makes of a file name that is no UTF-8.
+# Text, or a file name that is no UTF-8, as Python decodes it.
 TEXT = st.text(max_size=8) | st.binary(max_size=8).map(os.fsdecode)
 PLAIN = {
     str: TEXT,
@@ -47,7 +47,7 @@ PLAIN = {
 
 
 def values_of(kind, text=TEXT):
-    """Any value of a type hint; a Sequence as a tuple, which is how it is read."""
+    """Return a strategy for the values of a type hint; a Sequence is a tuple, as the reader returns."""
     arguments, origin = get_args(kind), get_origin(kind)
 
     def of(inner):
@@ -72,7 +72,7 @@ def values_of(kind, text=TEXT):
 
 
 def names_of(kind):
-    """The fields of a dataclass, a pydantic model or a NamedTuple."""
+    """Return the names of the fields of a dataclass, a pydantic model or a NamedTuple."""
     if is_dataclass(kind):
         return [field.name for field in fields(kind)]
     return list(kind.model_fields) if issubclass(kind, BaseModel) else list(kind._fields)
@@ -87,9 +87,9 @@ def names_of(kind):
     ],
     ids=lambda kind: getattr(kind, "__name__", str(kind)),
 )
-@each_time_the_same
+@deterministic
 @given(data=st.data())
-def test_a_message_that_is_read_equals_the_one_that_was_sent(kind, data):
+def test_a_message_that_is_read_equals_the_message_that_was_sent(kind, data):
     sent = data.draw(values_of(kind))
     line = to_json(sent)
     assert "\n" not in line
@@ -98,25 +98,25 @@ def test_a_message_that_is_read_equals_the_one_that_was_sent(kind, data):
     assert type(read) is type(sent)
 
 
-@each_time_the_same
+@deterministic
 @given(values_of(Request))
-def test_a_decoding_process_knows_a_request_to_decode_from_one_to_read_headers(sent):
+def test_requests_to_decode_and_to_read_headers_are_distinguished(sent):
     read: object = from_json(cast("type[Request]", Request), to_json(sent))
     assert (type(read), read) == (type(sent), sent)
 
 
-@each_time_the_same
+@deterministic
 @given(values_of(VerifyRequest))
-def test_the_process_that_opens_an_export_reads_the_question_without_saccade(sent):
+def test_the_request_to_the_verifying_process_is_plain_json(sent):
     assert VerifyRequest(**json.loads(to_json(sent))) == sent
 
 
 @pytest.mark.parametrize("kind", [ImagePrediction, OcclusionMap, ServedModels, Error])
-@each_time_the_same
+@deterministic
 @given(data=st.data())
-def test_the_client_reads_what_the_server_responds(kind, data):
+def test_a_response_of_the_server_equals_the_message_that_the_client_reads(kind, data):
     sent = data.draw(values_of(kind, st.text(max_size=8)))
-    # As FastAPI writes an answer.
+    # As FastAPI writes a response.
     line = json.dumps(sent.model_dump(mode="json"), ensure_ascii=False, allow_nan=False).encode()
     assert kind.model_validate_json(line, strict=True) == sent
 
@@ -142,11 +142,11 @@ def test_the_client_reads_what_the_server_responds(kind, data):
         (int, "[]"),
     ],
 )
-def test_json_of_another_kind_is_an_error(kind, text):
+def test_json_of_another_type_is_an_error(kind, text):
     with pytest.raises(ValueError, match=r"expected JSON of|Expecting value"):
         from_json(kind, text)
 
 
-def test_what_is_no_number_is_not_sent():
+def test_nan_is_an_error():
     with pytest.raises(ValueError, match="not JSON compliant"):
         to_json(Speed(float("nan"), 1.0, 1.0, 1.0))

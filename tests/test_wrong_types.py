@@ -1,4 +1,4 @@
-"""Every public function answers a value of a wrong type with one plain error that prints none of its contents."""
+"""Arguments of a wrong type: every public function raises one plain error that prints none of the contents."""
 
 import inspect
 import shutil
@@ -16,7 +16,7 @@ SECRET = "CONTENTS"
 PNG = b"\x89PNG\r\n\x1a\n" + SECRET.encode() * 1000
 ANYTHING = [PNG, 3.5, object(), np.full((8, 8, 3), 77, np.uint8), Image.new("RGB", (8, 8)), {1: SECRET}, [PNG]]
 
-# Which arguments a wrong value is tried for, function by function; the others have values that are right.
+# Function -> arguments that are tried with wrong values; the other arguments have valid values.
 ARGUMENTS = {
     "audit": ["data"],
     "benchmark": ["run"],
@@ -53,8 +53,8 @@ def second_run(tiny_run, tmp_path_factory):
 
 
 @pytest.fixture
-def right_values(tiny_run, tiny_folder, second_run, tmp_path):
-    """Values that are right, by the names of arguments."""
+def valid_values(tiny_run, tiny_folder, second_run, tmp_path):
+    """Valid values, by the names of the arguments."""
     return {
         "data": tiny_folder, "recipe": None, "run": tiny_run, "runs": [tiny_run, second_run], "images": [],
         "source": tiny_run, "epochs": 1, "minutes": 1, "trials": 1, "name": "quick", "progress": False,
@@ -62,19 +62,19 @@ def right_values(tiny_run, tiny_folder, second_run, tmp_path):
     }  # fmt: skip
 
 
-def needed_arguments(function, right_values):
-    """Right values of the arguments without which the function does nothing, or too much."""
+def needed_arguments(function, valid_values):
+    """Return valid values of the required arguments, and of the arguments in `ALWAYS`."""
     return {
-        name: right_values[name]
+        name: valid_values[name]
         for name, parameter in inspect.signature(getattr(saccade, function)).parameters.items()
-        if name in right_values and (parameter.default is inspect.Parameter.empty or name in ALWAYS)
+        if name in valid_values and (parameter.default is inspect.Parameter.empty or name in ALWAYS)
     }
 
 
 @pytest.mark.parametrize(("function", "argument"), CASES)
-def test_a_wrong_type_is_one_plain_error(function, argument, right_values, monkeypatch, tmp_path):
+def test_a_wrong_type_is_one_plain_error(function, argument, valid_values, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    call, arguments = getattr(saccade, function), needed_arguments(function, right_values)
+    call, arguments = getattr(saccade, function), needed_arguments(function, valid_values)
     for wrong in ANYTHING:
         with pytest.raises(SaccadeError) as caught:
             call(**arguments | {argument: wrong})
@@ -82,30 +82,30 @@ def test_a_wrong_type_is_one_plain_error(function, argument, right_values, monke
         assert SECRET not in str(caught.value)
 
 
-def test_an_empty_path_and_one_that_is_too_long_are_reported(right_values, monkeypatch, tmp_path):
-    """As a path, the empty text of a variable that is not set would be the current folder."""
+def test_empty_paths_and_too_long_paths_are_errors(valid_values, monkeypatch, tmp_path):
+    """Empty text, as of a shell variable that is not set, would be the current folder as a path."""
     monkeypatch.chdir(tmp_path)
     for function in ARGUMENTS:
         paths = {"run", "runs", "source", "reuse_split", "fixes", "out"}
-        if function not in ("extend", "resume"):  # this run can't be gone on with, whatever the data
+        if function not in ("extend", "resume"):  # this run can't be resumed or extended with any data
             paths.add("data")
-        call, arguments = getattr(saccade, function), needed_arguments(function, right_values)
+        call, arguments = getattr(saccade, function), needed_arguments(function, valid_values)
         for argument in paths & set(inspect.signature(call).parameters):
             for wrong, message in (("", "has no name"), ("n" * 300, "is longer than this system allows")):
-                several = [right_values["run"], wrong] if argument == "runs" else wrong
+                several = [valid_values["run"], wrong] if argument == "runs" else wrong
                 with pytest.raises(SaccadeError, match=message):
                     call(**arguments | {argument: several})
     assert not list(tmp_path.iterdir())
 
 
-def test_an_image_whose_path_is_too_long_is_one_that_is_missing(tiny_run, tiny_folder):
+def test_an_image_with_a_too_long_path_is_unreadable(tiny_run, tiny_folder):
     there = str(next((tiny_folder / "test/one").iterdir()))
     too_long, found = saccade.predict(tiny_run, ["n" * 300, there])
     assert "too long" in str(too_long.unreadable_reason)
     assert found.unreadable_reason is None
 
 
-def test_images_in_memory_are_refused_by_name_of_their_type(tiny_run):
+def test_the_error_for_an_image_in_memory_names_its_type(tiny_run):
     wrongs: list[tuple[Any, str]] = [
         (PNG, "bytes"),
         (Image.new("RGB", (8, 8)), "PIL.Image.Image"),
@@ -119,7 +119,7 @@ def test_images_in_memory_are_refused_by_name_of_their_type(tiny_run):
         assert "path" in str(caught.value.expected)
 
 
-def test_a_dataset_and_a_network_in_the_wrong_place_get_an_error_that_names_what_is_taken(tiny_run, dataset):
+def test_the_error_for_a_dataset_or_a_network_in_the_wrong_place_names_the_type(tiny_run, dataset):
     with pytest.raises(DataError, match="data must be given by") as caught:
         saccade.evaluate(tiny_run, data=dataset)
     assert caught.value.found == "a value of the type saccade.data.dataset.Dataset"
@@ -136,7 +136,7 @@ def test_a_single_run_is_no_comparison(tiny_run):
 
 
 @pytest.mark.parametrize("top", ["3", 1.5, 0, -1, True, None], ids=repr)
-def test_the_number_of_classes_is_a_whole_one(tiny_run, top):
+def test_the_number_of_classes_is_a_whole_number(tiny_run, top):
     with pytest.raises(SaccadeError, match="classes can't be given"):
         saccade.predict(tiny_run, [], top=top)
 
@@ -156,7 +156,9 @@ def test_a_target_accuracy_is_a_fraction(tiny_run, abstain):
     ],
     ids=repr,
 )  # fmt: skip
-def test_a_training_is_refused_before_anything_is_made(wrong, tiny_folder, tiny_run, monkeypatch, tmp_path):
+def test_invalid_arguments_of_a_training_are_errors_before_any_file_is_written(
+    wrong, tiny_folder, tiny_run, monkeypatch, tmp_path
+):
     monkeypatch.chdir(tmp_path)
     for train, arguments in (
         (saccade.train, {"data": tiny_folder, "recipe": "folder"}),

@@ -108,7 +108,7 @@ def test_predictions_of_another_run_or_damaged_ones_are_refused(run):
             run.predictions("predictions.safetensors")
     foreign = Predictions(np.zeros(2, np.int64), np.full((2, 7), 1 / 7, np.float32), np.zeros((2, 16), np.uint8))
     run.write_predictions("predictions.safetensors", foreign)
-    with pytest.raises(RunError, match="does not hold this run's answers"):
+    with pytest.raises(RunError, match="does not hold the predictions of this run"):
         run.predictions("predictions.safetensors")
     path.write_bytes(whole)
 

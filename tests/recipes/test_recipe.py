@@ -5,13 +5,13 @@ from saccade.errors import RecipeError
 from saccade.recipes import ENTRIES, REGISTRY, Recipe, default_recipe_name, get_recipe
 
 
-def test_a_recipe_does_not_change():
+def test_a_recipe_is_frozen():
     recipe = get_recipe("quick")
     with pytest.raises(ValidationError):
         recipe.seed = 1  # type: ignore[misc]
 
 
-def test_an_unknown_key_names_the_nearest():
+def test_the_error_for_an_unknown_key_suggests_the_nearest_key():
     with pytest.raises(RecipeError, match="did you mean 'learning_rate'") as caught:
         get_recipe("quick").with_settings({"learning_rat": "0.1"})
     assert "no key 'learning_rat'" in caught.value.problem
@@ -33,13 +33,13 @@ def test_an_unknown_key_names_the_nearest():
         ("image_size", "4"),
     ],
 )
-def test_a_bad_value_is_refused_with_what_was_expected(key, value):
+def test_the_error_for_an_invalid_value_names_the_expected_values(key, value):
     with pytest.raises(RecipeError, match=f"key '{key}' can't be") as caught:
         get_recipe("quick").with_settings({key: value})
     assert caught.value.expected
 
 
-def test_text_is_read_as_the_type_of_its_key():
+def test_text_is_converted_to_the_type_of_the_key():
     recipe = get_recipe("quick").with_settings(
         {"batch_size": "64", "horizontal_flip": "no", "image_size": "48", "translate": "0.2", "keep": "best"}
     )
@@ -52,7 +52,7 @@ def test_the_name_is_not_a_setting():
         get_recipe("quick").with_settings({"name": "mine"})
 
 
-def test_no_epochs_at_all_is_refused():
+def test_a_recipe_needs_at_least_one_epoch():
     with pytest.raises(RecipeError, match="at least one epoch"):
         get_recipe("quick").with_settings({"plain_epochs": 0, "augmented_epochs": 0})
     with pytest.raises(RecipeError, match="at least one epoch"):
@@ -70,17 +70,17 @@ def test_no_epochs_at_all_is_refused():
         ("folder", 4, 4, 0),
     ],
 )
-def test_epochs_are_shared_between_the_phases_in_their_proportion(name, epochs, plain, augmented):
+def test_with_epochs_keeps_the_shares_of_the_phases(name, epochs, plain, augmented):
     recipe = get_recipe(name).with_epochs(epochs)
     assert (recipe.plain_epochs, recipe.augmented_epochs) == (plain, augmented)
 
 
-def test_an_unknown_recipe_names_the_nearest():
+def test_the_error_for_an_unknown_recipe_suggests_the_nearest_name():
     with pytest.raises(RecipeError, match="did you mean 'two-phase'"):
         get_recipe("two-fase")
 
 
-def test_the_recipes_are_the_tutorials():
+def test_the_recipes_have_the_epochs_and_rates_of_their_tutorials():
     tutorials = {name: entry.recipe for name, entry in REGISTRY.items() if name not in ("fast", "accurate")}
     epochs = {name: (recipe.plain_epochs, recipe.augmented_epochs) for name, recipe in tutorials.items()}
     assert epochs == {
@@ -92,7 +92,7 @@ def test_the_recipes_are_the_tutorials():
     }
     for name, recipe in tutorials.items():
         assert (recipe.translate, recipe.horizontal_flip) == (0.1, True)
-        assert recipe.learning_rate_at(1, batch_size=32) == pytest.approx(0.001)  # in batches of the tutorials' size
+        assert recipe.learning_rate_at(1, batch_size=32) == pytest.approx(0.001)  # at the batch size of the tutorials
         assert recipe.rotation == (15 if name == "scheduled" else 0)
 
 
@@ -102,66 +102,66 @@ def test_the_learning_rate_of_scheduled_falls_tenfold_every_ten_epochs():
     assert rates == pytest.approx([0.001 * 0.1 ** (epoch // 10) for epoch in range(50)], rel=1e-12)
 
 
-def test_the_default_depends_on_the_size_of_the_images():
+def test_the_default_recipe_depends_on_the_size_of_the_images():
     assert default_recipe_name(8, 8) == "quick"
     assert default_recipe_name(32, 32) == "fast"
     assert default_recipe_name(64, 64) == "fast"
     assert default_recipe_name(96, 96) == "folder"
 
 
-def test_a_recipe_survives_json():
+def test_a_recipe_is_equal_after_json():
     for entry in ENTRIES.values():
         assert Recipe.model_validate_json(entry.recipe.model_dump_json()) == entry.recipe
 
 
-def test_images_grow_to_their_final_size():
+def test_the_input_grows_to_its_final_size():
     recipe = get_recipe("fast").with_settings({"initial_scale": 0.5, "final_scale": 0.8125, "augmented_epochs": 8})
     sizes = [recipe.training_size(epoch, 32, 64) for epoch in range(8)]
     assert sizes[0] == (16, 32)
     assert sizes == sorted(sizes) == [(side, 2 * side) for side, _ in sizes]
     assert sizes[-3:] == [(26, 52)] * 3 == [recipe.final_size(32, 64)] * 3
-    # Few different ones: each is compiled.
+    # Few different sizes, because each size is compiled.
     assert len(set(sizes)) == 4
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 3, 8])
-def test_however_few_epochs_there_are_the_last_one_is_at_the_final_size(epochs):
+def test_the_last_epoch_has_the_final_size_for_any_number_of_epochs(epochs):
     recipe = get_recipe("fast").with_epochs(epochs)
     sizes = [recipe.training_size(epoch, 32, 32) for epoch in range(epochs)]
     assert sizes[-1] == recipe.final_size(32, 32)
     assert [size == sizes[-1] for size in sizes] == [epoch >= recipe.grown_from for epoch in range(epochs)]
 
 
-def test_small_images_are_not_shrunk_to_nothing():
+def test_small_images_keep_at_least_12_pixels_a_side():
     recipe = get_recipe("fast")
     assert recipe.training_size(0, 16, 10) == (12, 10)
 
 
-def test_a_linear_schedule_falls_with_the_work_done():
+def test_a_linear_schedule_falls_with_the_finished_work():
     recipe = get_recipe("fast").with_settings({"learning_rate": 0.1, "warmup_epochs": 0})
-    rates = [recipe.learning_rate_at(epoch, part) for epoch in range(recipe.epochs) for part in (0, 0.5)]
+    rates = [recipe.learning_rate_at(epoch, fraction) for epoch in range(recipe.epochs) for fraction in (0, 0.5)]
     assert rates[0] == 0.1
     assert rates == sorted(rates, reverse=True)
     assert recipe.learning_rate_at(recipe.epochs - 1, 1) == pytest.approx(0)
-    # An epoch of small images is less work, so the rate falls less in it.
+    # An epoch with small inputs is less work, so the rate falls less in this epoch.
     assert rates[0] - rates[2] < rates[-4] - rates[-2]
 
 
-def test_the_learning_rate_rises_at_first():
+def test_the_learning_rate_rises_in_the_warmup_epochs():
     recipe = get_recipe("two-phase").with_settings({"warmup_epochs": 2, "learning_rate": 0.01})
     assert recipe.learning_rate_at(0) == 0
     assert recipe.learning_rate_at(1) == pytest.approx(0.005)
     assert recipe.learning_rate_at(2) == pytest.approx(0.01)
 
 
-def test_few_images_go_in_smaller_batches_at_a_smaller_rate():
+def test_few_images_reduce_batch_size_and_learning_rate():
     recipe = get_recipe("fast").with_settings({"batch_size": 500, "min_steps_per_epoch": 50, "learning_rate": 0.1})
     assert [recipe.batch_size_for(n) for n in (50_000, 5000, 1000, 30)] == [500, 100, 20, 16]
     assert recipe.learning_rate_at(0, 0, 125) == pytest.approx(0.05)
     assert get_recipe("folder").batch_size_for(10) == 32
 
 
-def test_every_key_can_be_set_by_the_text_that_shows_its_value():
+def test_every_key_accepts_the_text_of_its_value():
     for entry in ENTRIES.values():
         values = entry.recipe.model_dump(exclude={"name"})
         settings = {
@@ -173,10 +173,10 @@ def test_every_key_can_be_set_by_the_text_that_shows_its_value():
         get_recipe("fast").with_settings({"tta_views": "2"})
 
 
-def test_augmentation_is_without_effect_where_no_epoch_is_augmented():
+def test_augmentation_keys_have_no_effect_without_augmented_epochs():
     keys = ["translate", "horizontal_flip", "learning_rate"]
     assert get_recipe("folder").keys_without_effect(keys) == ["translate", "horizontal_flip"]
     assert get_recipe("folder").with_settings({"augmented_epochs": 1}).keys_without_effect(keys) == []
-    # One epoch of a transfer fits the head alone, to each image and its mirror image.
+    # A transfer of one epoch only fits the head, to each image and its mirror image.
     assert get_recipe("transfer").with_epochs(1).keys_without_effect(keys) == ["translate"]
     assert get_recipe("transfer").keys_without_effect(keys) == []

@@ -14,7 +14,7 @@ def ends(dimension):
 
 
 @pytest.mark.parametrize("name", REGISTRY)
-def test_a_recipes_own_ranges_hold_its_values_and_every_corner_of_them_is_a_recipe(name):
+def test_the_default_space_holds_the_recipe_and_every_corner_is_a_valid_recipe(name):
     recipe = get_recipe(name)
     space = search_space(recipe, {})
     assert {"learning_rate", "batch_size"} <= space.keys()
@@ -24,7 +24,7 @@ def test_a_recipes_own_ranges_hold_its_values_and_every_corner_of_them_is_a_reci
         recipe.with_settings(dict(zip(space, corner, strict=True)))
 
 
-def test_what_is_named_replaces_adds_and_removes():
+def test_changes_replace_add_and_remove_keys():
     own = search_space(FAST, {})
     space = search_space(
         FAST, {"learning_rate": "0.1..0.2", "rotation": "0..20", "horizontal_flip": None, "translate": None}
@@ -47,7 +47,7 @@ def test_what_is_named_replaces_adds_and_removes():
         ("network", "fast", Choices(values=("fast",))),
     ],
 )
-def test_a_range_is_of_the_keys_own_type_and_logarithmic_where_its_ends_are_tenfold_apart(key, text, expected):
+def test_a_range_has_the_type_of_its_key_and_is_logarithmic_from_a_ratio_of_ten(key, text, expected):
     assert search_space(FAST, {key: text})[key] == expected
 
 
@@ -66,12 +66,12 @@ def test_a_range_is_of_the_keys_own_type_and_logarithmic_where_its_ends_are_tenf
         ("optimizer", "adam,sgd", "'optimizer' can't be 'sgd'"),
     ],
 )
-def test_what_can_not_be_searched_is_refused(key, text, message):
+def test_keys_and_values_that_can_not_be_searched_are_errors(key, text, message):
     with pytest.raises(RecipeError) as caught:
         search_space(FAST, {key: text})
     assert message in str(caught.value)
 
 
-def test_nothing_left_to_search_is_refused():
+def test_an_empty_space_is_an_error():
     with pytest.raises(RecipeError, match="nothing to tune"):
         search_space(FAST, dict.fromkeys(search_space(FAST, {})))

@@ -1,12 +1,12 @@
-"""Writes checkpoints in children of its own and treats them badly; prints how often, as JSON. Loads no TensorFlow.
+"""Kill, limit or damage the writing of checkpoints in child processes; print counts as JSON. Loads no TensorFlow.
 
     python checkpoint_writer.py kill|limit|damage FOLDER COUNT SEED
 
-kill: a child writes one checkpoint after another until it is killed at a random moment; then the latest must be whole,
-and no older than what the child knew to be written. limit: the child may write files of a random length only, or finds
-the folder read-only: it must say so, and what was there must be whole.
-damage: a file of the newest of two checkpoints is changed, cut, removed or exchanged: it must be told, and the other
-one taken; an intact one must be accepted every other time.
+kill: a child writes checkpoints until it is killed at a random moment; then the latest checkpoint must be intact, and
+at least as new as the last checkpoint that the child reported. limit: a random limit of the file size, or a read-only
+folder: the child must raise a plain error, and earlier checkpoints must be intact. damage: a file of the newest of two
+checkpoints is changed, cut, removed or exchanged: the damage must be detected, and the older checkpoint returned;
+before each damage the newest checkpoint must be accepted.
 """
 
 import json
@@ -29,13 +29,13 @@ NOBODY = 65534
 
 
 def checkpoint(step):
-    """All of its numbers are its step, so that a mixture of two would show."""
+    """Return a checkpoint whose numbers all equal its step, so that a mixture of two is detected."""
     arrays = {f"layer{i}/kernel": np.full((40 + i, 50), step, np.float32) for i in range(3)}
     return Checkpoint(TrainingState(step=step), {"network": arrays, "optimizer": {"000": np.full(7, step, np.int64)}})
 
 
 def step_of(found):
-    """The step of a checkpoint, all of whose numbers must be it."""
+    """Return the step of a checkpoint, after a check that all its numbers equal the step."""
     step = found.state.step
     for arrays in found.arrays.values():
         for value in arrays.values():
@@ -44,7 +44,7 @@ def step_of(found):
 
 
 def in_child(work):
-    """Runs work in a child; returns its process id."""
+    """Run `work` in a child process; return the id of the process."""
     child = os.fork()
     if child == 0:
         code = 1
@@ -71,7 +71,7 @@ def kill(store, count, draw):
 
         child = in_child(work)
         os.close(write)
-        # The first time it may be killed before there is any; then half of the times in the middle of the first write.
+        # The first kill may come before the first checkpoint; half of the later kills come during the first write.
         time.sleep(draw.uniform(0, 0.004 if round_ % 2 else 0.03))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
@@ -140,7 +140,7 @@ def damage(store, count, draw):
         assert [damaged.path for damaged in found.damaged] == [newest], (way.__name__, reported)
         assert found.damaged[0].reason
         assert step_of(found.checkpoint) == 1
-        if round_ % 50 == 0:  # it is written again, over the damaged one
+        if round_ % 50 == 0:  # a new checkpoint replaces the damaged one
             Checkpoints(store.folder, store.run).write(checkpoint(2))
             assert step_of(Checkpoints(store.folder, store.run).latest().checkpoint) == 2
     return {"damaged": count, "detected": count, "intact": accepted, "accepted": accepted}
@@ -173,7 +173,7 @@ def remove(newest, draw):
 
 
 def exchange(newest, draw):
-    """A file of the older checkpoint in place of the newer's; each of them differs."""
+    """Replace a file of the newer checkpoint by the file of the older one, which differs."""
     path = any_file(newest, draw)
     shutil.copyfile(newest.with_name("step-00000001") / path.name, path)
     return path.name
@@ -185,7 +185,7 @@ def add(newest, draw):
 
 
 def empty(newest, draw):
-    """What a disk without journal leaves after a power cut: names without contents."""
+    """Fill a file with zeros, as a disk without a journal does after a power cut."""
     path = any_file(newest, draw)
     path.write_bytes(bytes(path.stat().st_size))
     return path.name

@@ -41,7 +41,7 @@ def steps_in(store):
     return sorted(path.name for path in store.folder.iterdir())
 
 
-def test_what_was_written_is_read_to_the_bit(store):
+def test_a_checkpoint_is_read_back_bit_for_bit(store):
     written = a_checkpoint(7)
     store.write(written)
     read = store.latest().checkpoint
@@ -53,14 +53,14 @@ def test_what_was_written_is_read_to_the_bit(store):
             np.testing.assert_array_equal(read.arrays[part][name], value)
 
 
-def test_the_last_two_are_kept(store):
+def test_the_last_two_checkpoints_are_kept(store):
     for step in (3, 20, 100):
         store.write(a_checkpoint(step))
     assert steps_in(store) == ["step-00000020", "step-00000100"]
     assert store.latest().checkpoint.state.step == 100
 
 
-def test_an_intact_one_stays_beside_a_new_one_even_if_one_between_them_is_damaged(store):
+def test_the_last_intact_checkpoint_is_kept_where_a_newer_one_is_damaged(store):
     store.write(a_checkpoint(1))
     store.write(a_checkpoint(2))
     (store.folder / "step-00000002" / "state.json").write_text("{}")
@@ -69,12 +69,12 @@ def test_an_intact_one_stays_beside_a_new_one_even_if_one_between_them_is_damage
     assert steps_in(store) == ["step-00000001", "step-00000003"]
 
 
-def test_without_any_there_is_none(store):
+def test_without_checkpoints_the_latest_is_none(store):
     assert store.latest().checkpoint is None
     assert store.latest().damaged == ()
 
 
-def test_one_of_another_run_or_under_another_name_is_not_taken(store):
+def test_checkpoints_of_another_run_or_another_step_are_damaged(store):
     store.write(a_checkpoint(1))
     store.write(a_checkpoint(2))
     (store.folder / "step-00000002").rename(store.folder / "step-00000009")
@@ -86,7 +86,7 @@ def test_one_of_another_run_or_under_another_name_is_not_taken(store):
     assert {damaged.reason for damaged in others.damaged} == {"it belongs to another run"}
 
 
-def test_links_and_folders_are_no_files_of_a_checkpoint(store, tmp_path):
+def test_a_link_in_place_of_a_file_is_damage(store, tmp_path):
     store.write(a_checkpoint(1))
     state = store.folder / "step-00000001" / "state.json"
     state.rename(tmp_path / "elsewhere.json")
@@ -94,14 +94,14 @@ def test_links_and_folders_are_no_files_of_a_checkpoint(store, tmp_path):
     assert [damaged.reason for damaged in store.latest().damaged] == ["state.json is not a file"]
 
 
-def test_what_was_left_half_written_is_cleaned(store):
+def test_clean_removes_unfinished_checkpoints(store):
     store.write(a_checkpoint(1))
     (store.folder / "tmp-1234").mkdir()
     store.clean()
     assert steps_in(store) == ["step-00000001"]
 
 
-def written_badly(what, folder, count):
+def run_writer(what, folder, count):
     result = subprocess.run(
         [sys.executable, str(WRITER), what, str(folder), str(count), "1"], capture_output=True, text=True, check=False
     )
@@ -110,24 +110,24 @@ def written_badly(what, folder, count):
 
 
 @pytest.mark.parametrize("count", [pytest.param(60, id="60"), pytest.param(2000, id="2000", marks=pytest.mark.nightly)])
-def test_a_writer_that_is_killed_leaves_a_whole_checkpoint(tmp_path, count):
-    assert written_badly("kill", tmp_path / "checkpoints", count) == {"kills": count}
+def test_a_killed_writer_leaves_a_complete_checkpoint(tmp_path, count):
+    assert run_writer("kill", tmp_path / "checkpoints", count) == {"kills": count}
 
 
 @pytest.mark.parametrize("count", [pytest.param(60, id="60"), pytest.param(1000, id="1000", marks=pytest.mark.nightly)])
-def test_damaged_checkpoints_are_found_out_and_intact_ones_accepted(tmp_path, count):
-    counts = written_badly("damage", tmp_path / "checkpoints", count)
+def test_damaged_checkpoints_are_detected_and_intact_ones_accepted(tmp_path, count):
+    counts = run_writer("damage", tmp_path / "checkpoints", count)
     assert counts == {"damaged": count, "detected": count, "intact": count, "accepted": count}
 
 
-def test_file_size_limits_and_read_only_folders_cost_no_checkpoint():
-    with tempfile.TemporaryDirectory() as folder:  # pytest's own are closed to the user that the child becomes
-        counts = written_badly("limit", Path(folder) / "checkpoints", 50)
+def test_file_size_limits_and_read_only_folders_leave_earlier_checkpoints_intact():
+    with tempfile.TemporaryDirectory() as folder:  # the child changes to a user that can't read pytest's own folders
+        counts = run_writer("limit", Path(folder) / "checkpoints", 50)
     assert counts["limits"] == 50
     assert counts["unreadable"] >= 25
 
 
-def test_a_second_training_of_a_run_is_refused_with_the_process_of_the_first(tmp_path):
+def test_a_second_training_of_a_run_is_an_error_that_names_the_process_of_the_first(tmp_path):
     holding = (
         "import sys, time\nfrom pathlib import Path\nfrom saccade.runs.lock import locked_for_training\n"
         "with locked_for_training(Path(sys.argv[1])):\n    print('locked', flush=True)\n    time.sleep(60)\n"
@@ -142,7 +142,7 @@ def test_a_second_training_of_a_run_is_refused_with_the_process_of_the_first(tmp
             pass
         assert caught.value.found == f"process {first.pid}"
         first.kill()
-    # The lock of a process that was killed is nobody's.
+    # The system released the lock of the killed process.
     with locked_for_training(tmp_path):
         assert (tmp_path / "training.pid").read_text() == f"{os.getpid()}\n"
     assert not list(tmp_path.iterdir())

@@ -8,7 +8,7 @@ from saccade.errors import RunError
 from saccade.runs.run import CARD_MARK, Run
 
 
-def test_a_run_directory_holds_what_it_says(tiny_run):
+def test_a_run_directory_holds_the_documented_files(tiny_run):
     names = {path.name for path in tiny_run.path.iterdir()}
     assert names >= {
         "recipe.json",
@@ -25,7 +25,7 @@ def test_a_run_directory_holds_what_it_says(tiny_run):
     assert not [name for name in names if name.startswith(".tmp")]
 
 
-def test_a_run_opens_as_it_was(tiny_run):
+def test_an_opened_run_equals_the_trained_run(tiny_run):
     opened = Run.open(tiny_run.path)
     assert opened == tiny_run
     assert opened.class_names == ("null", "one", "two")
@@ -52,7 +52,7 @@ def test_the_kept_images_are_validation_images(tiny_run):
 @pytest.mark.parametrize(
     ("what", "found"), [("nothing", "nothing of that name"), ("file", "a file"), ("empty", "a directory")]
 )
-def test_what_is_not_a_run_is_refused(tmp_path, what, found):
+def test_a_path_that_is_no_run_is_an_error(tmp_path, what, found):
     path = tmp_path / what
     if what == "file":
         path.write_text("")
@@ -73,14 +73,14 @@ def test_what_is_not_a_run_is_refused(tmp_path, what, found):
         ("recipe.json", lambda record: record | {"momentum": 0.9}),
     ],
 )
-def test_a_damaged_record_is_named(run_copy, file, change):
+def test_the_error_for_a_damaged_record_names_the_file(run_copy, file, change):
     path = run_copy.path / file
     path.write_text(json.dumps(change(json.loads(path.read_text()))))
     with pytest.raises(RunError, match=f"{file}.* is damaged or of another version"):
         Run.open(run_copy.path)
 
 
-def test_damaged_weights_are_refused(run_copy):
+def test_damaged_and_missing_weights_are_errors(run_copy):
     weights = run_copy.path / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(RunError, match="damaged"):
@@ -90,7 +90,7 @@ def test_damaged_weights_are_refused(run_copy):
         Run.open(run_copy.path).weights()
 
 
-def test_a_file_appears_whole_or_not_at_all(tmp_path):
+def test_an_atomic_write_that_fails_leaves_the_old_file(tmp_path):
     target = tmp_path / "report.json"
     target.write_text("old")
 
@@ -105,7 +105,7 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_results_are_removed_and_what_belongs_to_the_user_stays(run_copy):
+def test_remove_results_leaves_the_files_of_the_user(run_copy):
     run = run_copy
     results = {
         *("report.json", "predictions.safetensors", "confusion_matrix.png", "predictions.png", "report.html"),

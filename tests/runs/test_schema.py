@@ -1,4 +1,4 @@
-"""Runs, studies, experiments and exported models of another version are refused with one plain error."""
+"""Runs, studies, experiments and exported models of another schema version: one plain error."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ OTHERS = [None, SCHEMA_VERSION - 1, SCHEMA_VERSION + 1]
 
 
 def of_version(record, version):
-    """The record as another version would have written it; None: as the first one, which wrote no number."""
+    """Return a record with another schema version; None: without a number, as in the first version."""
     if version is None:
         return {key: value for key, value in record.items() if key != "schema_version"}
     return record | {"schema_version": version}
@@ -39,7 +39,7 @@ def check(error, version, remedy="train again, or use the version of Saccade tha
 
 
 @pytest.mark.parametrize("version", OTHERS)
-def test_a_run_of_another_version_is_refused_whatever_else_is_in_it(run_copy, version):
+def test_a_run_of_another_version_is_an_error_before_any_other_error(run_copy, version):
     data, recipe = run_copy.path / "data.json", run_copy.path / "recipe.json"
     data.write_text(json.dumps(of_version(json.loads(data.read_text()), version) | {"an_old_key": 1}))
     recipe.write_text(json.dumps({"a key of": "then"}))
@@ -49,7 +49,7 @@ def test_a_run_of_another_version_is_refused_whatever_else_is_in_it(run_copy, ve
     assert str(run_copy.path) in caught.value.problem
 
 
-def test_a_command_reports_it_in_a_few_lines(run_copy):
+def test_a_command_reports_another_version_in_a_few_lines(run_copy):
     data = run_copy.path / "data.json"
     data.write_text(json.dumps(of_version(json.loads(data.read_text()), 1)))
     command = [sys.executable, "-m", "saccade", "evaluate", str(run_copy.path)]
@@ -60,12 +60,12 @@ def test_a_command_reports_it_in_a_few_lines(run_copy):
     assert len(ended.stderr.splitlines()) <= 6
 
 
-def test_a_run_of_this_version_has_its_number(tiny_run):
+def test_a_run_records_the_schema_version(tiny_run):
     assert json.loads((tiny_run.path / "data.json").read_text())["schema_version"] == SCHEMA_VERSION
 
 
 @pytest.mark.parametrize("version", OTHERS)
-def test_an_experiment_of_another_version_is_refused(tmp_path, version):
+def test_an_experiment_of_another_version_is_an_error(tmp_path, version):
     plan = Plan(purpose="test", data="data", fingerprint="f", images="p", recipe=get_recipe("folder"))
     keep_to(plan, tmp_path)
     path = tmp_path / "plan.json"
@@ -76,7 +76,7 @@ def test_an_experiment_of_another_version_is_refused(tmp_path, version):
 
 
 @pytest.mark.parametrize("version", OTHERS)
-def test_a_study_of_another_version_is_refused_and_left_alone(tmp_path, version, tuning_record):
+def test_a_study_of_another_version_is_an_error_and_stays_unchanged(tmp_path, version, tuning_record):
     folder = enter_folder(tmp_path / "study", tuning_record)
     assert enter_folder(folder, tuning_record) == folder
     path = folder / "tuning.json"
@@ -88,7 +88,7 @@ def test_a_study_of_another_version_is_refused_and_left_alone(tmp_path, version,
 
 
 @pytest.mark.parametrize("version", OTHERS)
-def test_an_exported_model_of_another_version_is_refused(tiny_run, version):
+def test_an_exported_model_of_another_version_is_an_error(tiny_run, version):
     record = of_version(tiny_run.model_record().model_dump(), version)
     with pytest.raises(RunError) as caught:
         read_model_record(json.dumps(record), "model.onnx")
@@ -97,5 +97,5 @@ def test_an_exported_model_of_another_version_is_refused(tiny_run, version):
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "{", '{"schema_version": "2"}', '{"schema_version": 2, "more": 1}'])
-def test_what_is_no_record_at_all_is_left_to_the_records_own_schema(text):
+def test_text_that_is_no_versioned_record_passes_the_version_check(text):
     require_schema(text, "'it'")

@@ -110,7 +110,7 @@ def test_few_validation_images_are_predicted_by_weights_that_the_other_half_chos
     calibration, predictions = run.calibration(), run.predictions(VALIDATION_PREDICTIONS)
     assert calibration.selection == "cross-fitted"
     assert calibration.num_images == calibration.num_selection_images == len(predictions.labels) < 100
-    assert calibration.fitted_on.endswith("(each half answered by weights that the other half chose)")
+    assert calibration.fitted_on.endswith("(each half predicted with weights that the other half chose)")
 
     from saccade.data.splits import second_half
 

@@ -172,7 +172,7 @@ class Recipe(BaseModel):
 
     @property
     def weights_chosen_by_validation(self) -> bool:
-        """Whether validation images choose the kept weights, so that the validation accuracy is optimistic."""
+        """True where validation images choose the kept weights, so that the validation accuracy is optimistic."""
         return self.keep != "last"
 
     def phase(self, epoch: int) -> Phase:

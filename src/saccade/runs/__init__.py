@@ -1,1 +1,1 @@
-"""Run: the sole reader and writer of a run directory."""
+"""Run directories: this package alone reads and writes them."""

@@ -1,18 +1,18 @@
-"""Checkpoints: a training's whole state on the disk, from which it goes on to the same bits.
+"""Checkpoints: the complete state of a training on the disk, from which the training resumes to the same bits.
 
-A run's folder `checkpoints` holds one folder each, `step-00000042`, in it
+The folder `checkpoints` of a run holds a folder for each checkpoint, such as `step-00000042`, with the files
 
-    state.json               how far the training is, and its history so far
-    network.safetensors      every variable of the network that is trained
+    state.json               position of the training, and its history so far
+    network.safetensors      every variable of the trained network
     optimizer.safetensors    every variable of the optimizer
-    best.safetensors         the weights to be kept so far, where those of the best epoch are kept
-    first-half.safetensors, second-half.safetensors   those that half of the validation images would keep, where these
+    best.safetensors         weights of the best epoch so far, where the weights of the best epoch are kept
+    first-half.safetensors, second-half.safetensors   best weights by each half of the validation images, where these
                              are cross-fitted
-    manifest.json            the step, the run it belongs to, and length and SHA-256 of each file above
+    manifest.json            step, fingerprint of the run, and length and SHA-256 of each file above
 
-A checkpoint is built in a folder `tmp-...`: every file is brought to the disk, the manifest last, then the folder is
-renamed. So a folder called `step-...` is whole, unless it was damaged later, which its manifest tells. Older ones are
-removed after the new one was read back and found intact, so that at each moment one is.
+A checkpoint is built in a folder `tmp-...`: every file is flushed to the disk, the manifest last, then the folder is
+renamed. So a folder called `step-...` is complete, unless it was damaged later, which the manifest reveals. Older
+checkpoints are removed after the new checkpoint was read back and is intact, so that an intact one exists at any time.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ _LARGEST_MANIFEST = 100_000
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A training's state.
+    """State of a training.
 
     Attributes:
-        state: how far it is, and its history.
-        arrays: for "network", "optimizer" and, where there are any, "best", "first-half" and "second-half": arrays by
+        state: position and history of the training.
+        arrays: "network", "optimizer" and, where there are any, "best", "first-half" and "second-half" -> arrays by
             name.
     """
 
@@ -63,21 +63,21 @@ class Checkpoint:
 
     @property
     def kept(self) -> dict[str, dict[str, NDArray[np.float32]]]:
-        """The weights to be kept so far, by what they are kept as, such as "best", and `layer/variable`."""
+        """Weights to keep so far: name of the file, such as "best" -> `layer/variable` -> array."""
         return {
-            part: {name: value.astype(np.float32, copy=False) for name, value in arrays.items()}
-            for part, arrays in self.arrays.items()
-            if part not in ("network", "optimizer")
+            file: {name: value.astype(np.float32, copy=False) for name, value in arrays.items()}
+            for file, arrays in self.arrays.items()
+            if file not in ("network", "optimizer")
         }
 
 
 @dataclass(frozen=True)
 class DamagedCheckpoint:
-    """One that can't be used.
+    """A checkpoint that can't be used.
 
     Attributes:
-        path: its folder.
-        reason: what is wrong with it, in a clause.
+        path: folder of the checkpoint.
+        reason: clause on the damage.
     """
 
     path: Path
@@ -86,11 +86,11 @@ class DamagedCheckpoint:
 
 @dataclass(frozen=True)
 class Latest:
-    """What a folder of checkpoints holds.
+    """Latest checkpoints of a run.
 
     Attributes:
-        checkpoint: the intact one of the highest step; None where there is none.
-        damaged: those of a higher step, which can't be used, the highest first.
+        checkpoint: intact checkpoint with the highest step; None where there is none.
+        damaged: damaged checkpoints with higher steps, the highest first.
     """
 
     checkpoint: Checkpoint | None
@@ -117,8 +117,8 @@ class Checkpoints:
     """The checkpoints of a run.
 
     Attributes:
-        folder: where they lie; it may not exist yet.
-        run: fingerprint of the run that they belong to.
+        folder: folder of the checkpoints; it may not exist yet.
+        run: fingerprint of the run.
     """
 
     folder: Path
@@ -126,18 +126,18 @@ class Checkpoints:
     _intact: set[Path] = field(default_factory=set, repr=False, compare=False)
 
     def write(self, checkpoint: Checkpoint) -> None:
-        """Writes a checkpoint, and once it stands removes older ones, save the one before it.
+        """Write a checkpoint, then remove all older checkpoints but the intact one before it.
 
         Raises:
-            RunError: it can't be written, or does not read back as it was written; those before it are as they were.
+            RunError: the checkpoint can't be written, or does not read back as it was written. Older checkpoints stay.
         """
         try:
             target = self._place(checkpoint)
         except OSError as error:
             raise RunError(
                 f"no checkpoint can be written in '{self.folder}': {error.strerror}",
-                found=f"step {checkpoint.state.step} of the training; what was written before is intact",
-                remedy=f"mend that, then go on where it was: {command_line('train', '--resume', self.folder.parent)}",
+                found=f"step {checkpoint.state.step} of the training; earlier checkpoints are intact",
+                remedy=f"correct that, then resume: {command_line('train', '--resume', self.folder.parent)}",
             ) from None
         if (reason := self._verify(target)) is not None:
             raise RunError(
@@ -149,7 +149,7 @@ class Checkpoints:
         self._remove_older_than(target)
 
     def latest(self) -> Latest:
-        """The newest intact checkpoint, and those that are newer and damaged."""
+        """Return the newest intact checkpoint, and the damaged checkpoints that are newer."""
         damaged: list[DamagedCheckpoint] = []
         for path in reversed(self._all()):
             reason = self._verify(path)
@@ -165,12 +165,12 @@ class Checkpoints:
         return Latest(None, tuple(damaged))
 
     def clean(self) -> None:
-        """Removes what a training left half-written when it was killed. Only for whoever holds the run's lock."""
+        """Remove unfinished checkpoints of a training that was killed. The caller must hold the lock of the run."""
         for left in self.folder.glob("tmp-*"):
             shutil.rmtree(left, ignore_errors=True)
 
     def _place(self, checkpoint: Checkpoint) -> Path:
-        """Brings a checkpoint to the disk under its name."""
+        """Write a checkpoint to the disk under its name."""
         self.folder.mkdir(exist_ok=True)
         target = self.folder / f"step-{checkpoint.state.step:08}"
         building = self.folder / f"tmp-{secrets.token_hex(8)}"
@@ -178,7 +178,7 @@ class Checkpoints:
         try:
             self._fill(building, checkpoint)
             flush(building)
-            if target.exists():  # a damaged one: an intact one would have been gone on from
+            if target.exists():  # a damaged checkpoint: the training would have resumed from an intact one
                 self._remove(target)
             building.rename(target)
             flush(self.folder)
@@ -200,14 +200,14 @@ class Checkpoints:
             flush(building / name)
 
     def _all(self) -> list[Path]:
-        """The folders of finished checkpoints, by step."""
+        """Return the folders of finished checkpoints, sorted by step."""
         if not self.folder.is_dir():
             return []
         found = {int(path.name[5:]): path for path in self.folder.iterdir() if re.fullmatch(_NAME, path.name)}
         return [path for _, path in sorted(found.items())]
 
     def _verify(self, path: Path) -> str | None:
-        """What is wrong with a checkpoint, or None."""
+        """Return a clause on the damage of a checkpoint; None for an intact checkpoint."""
         try:
             manifest = _Manifest.model_validate_json(read_contents(path / _MANIFEST, _LARGEST_MANIFEST))
             if manifest.run != self.run:
@@ -223,7 +223,7 @@ class Checkpoints:
             return "its manifest is damaged"
 
     def _remove_older_than(self, newest: Path) -> None:
-        """Removes all but the newest and the intact one before it; damaged ones go as well."""
+        """Remove all checkpoints, damaged ones too, but the newest and the intact checkpoint before it."""
         before = [path for path in self._all() if path != newest]
         kept = [path for path in reversed(before) if path in self._intact or self._verify(path) is None][: _KEPT - 1]
         for path in before:
@@ -231,7 +231,7 @@ class Checkpoints:
                 self._remove(path)
 
     def _remove(self, path: Path) -> None:
-        """Removes a checkpoint: out of sight first, so that no half of it is ever found."""
+        """Remove a checkpoint, which is renamed first, so that no other process finds it half removed."""
         away = path.with_name(f"tmp-{secrets.token_hex(8)}")
         path.rename(away)
         shutil.rmtree(away, ignore_errors=True)
@@ -239,7 +239,7 @@ class Checkpoints:
 
 
 def _difference(path: Path, files: Mapping[str, _FileDigest]) -> str | None:
-    """How the files of a checkpoint differ from what its manifest says of them, or None."""
+    """Return a clause on the difference between the files of a checkpoint and its manifest; None for no difference."""
     there = {file.name: file.lstat() for file in path.iterdir() if file.name != _MANIFEST}
     if set(there) != set(files):
         return f"files are missing or too many: {', '.join(sorted(set(there) ^ set(files)))}"

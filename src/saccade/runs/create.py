@@ -1,4 +1,4 @@
-"""A new run directory, never one that exists."""
+"""Creation of run directories. An existing run is never overwritten."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def create_run(
     parent: Parent | None = None,
     plan: Plan | None = None,
 ) -> Run:
-    """Makes a run directory and writes what is known before the training.
+    """Make a run directory, and write the records that are known before the training.
 
     Args:
-        out: the directory to make; None for the first free `runs/<data>-<recipe>-<n>`.
-        dataset: what will be trained on.
-        recipe: how.
-        splits: the images, by what they are for.
-        compute_dtype: what the training computes in.
-        parent: the run that it extends, if it does.
-        plan: how it is fitted into a time budget, if it is.
+        out: directory to make; None for the first free `runs/<data>-<recipe>-<n>`.
+        dataset: training data.
+        recipe: recipe of the training.
+        splits: images of each split.
+        compute_dtype: dtype of the training.
+        parent: run that this run extends; None where it extends none.
+        plan: plan of a training within a time budget; None without a time budget.
 
     Raises:
         RunError: the directory exists and is not empty, or can't be made.
@@ -54,7 +54,7 @@ def create_run(
     if plan is not None:
         run.write_plan(plan)
     write_json(path / "data.json", data.model_dump())
-    # Last, because it makes the directory a run: whoever is killed before leaves nothing that could be gone on with.
+    # Last, because this file makes the directory a run: a process that is killed before leaves nothing to resume.
     write_json(path / "recipe.json", recipe.model_dump())
     return run
 

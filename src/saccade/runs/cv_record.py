@@ -10,11 +10,11 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class Fold(BaseModel):
-    """One fold of a cross-validation.
+    """Result of one fold of a cross-validation.
 
     Attributes:
-        num_images: in it.
-        num_correct: how many of them were answered rightly by the network that was trained on the others.
+        num_images: number of images in the fold.
+        num_correct: number of correct predictions, by the network that was trained on the other folds.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -24,25 +24,25 @@ class Fold(BaseModel):
 
     @property
     def accuracy(self) -> float:
-        """The part of its images that was answered rightly, 0 to 1."""
+        """Accuracy on the fold, 0 to 1."""
         return self.num_correct / self.num_images
 
 
 class FoldsRecord(BaseModel):
-    """What a cross-validation came to: a run's folds.json.
+    """Result of a cross-validation: the file folds.json of a run.
 
     Attributes:
-        accuracy: out-of-fold: the part of all images that was answered rightly by networks that had not seen them.
-        interval: 95%, see `saccade.experiments.fold_interval`.
-        num_images: in all folds; each was answered once.
-        seed: by which they were dealt; the networks have this one's successors.
-        folds: in their order.
+        accuracy: out-of-fold accuracy, 0 to 1: each image is predicted by the network that was trained without it.
+        interval: 95% interval of the accuracy, see `saccade.experiments.fold_interval`.
+        num_images: number of images in all folds.
+        seed: seed of the assignment of images to folds; the seeds of the networks follow it.
+        folds: results of the folds, in order.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     accuracy: Fraction
-    interval: tuple[Fraction, Fraction] = Field(strict=False)  # JSON has lists alone
+    interval: tuple[Fraction, Fraction] = Field(strict=False)  # JSON has no tuples
     num_images: int = Field(ge=1)
     seed: int = Field(ge=0)
     folds: tuple[Fold, ...] = Field(min_length=2, max_length=20, strict=False)
@@ -57,7 +57,7 @@ class FoldsRecord(BaseModel):
 
     @property
     def summary(self) -> str:
-        """The result in words."""
+        """Result in words."""
         low, high = self.interval
         each = sorted(fold.accuracy for fold in self.folds)
         return (

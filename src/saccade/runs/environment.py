@@ -1,4 +1,4 @@
-"""What machine and which versions a run is made with."""
+"""Environment of a training: machine, versions and peak memory."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "numpy", "pillow", "safete
 
 
 def read_environment(compute_dtype: ComputeDtype = "float32") -> Environment:
-    """Versions and machine, read now. Needs Keras to be loaded for the backend's name and its accelerators.
+    """Return the versions and the machine of this process. Loads Keras, for the backend and its accelerators.
 
     Args:
-        compute_dtype: what the training computes in, where there is one.
+        compute_dtype: dtype of the training.
     """
     import keras
 

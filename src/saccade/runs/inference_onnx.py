@@ -1,4 +1,4 @@
-"""The `model.onnx` of a run: what `predict` and `serve` classify a few images with, without waiting for TensorFlow."""
+"""The `model.onnx` of a run, with which `predict` and `serve` classify images without loading TensorFlow."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from saccade.runs.onnx_session import NOTE, open_session
 from saccade.runs.run import LIGHT_MODEL, Run
 
 TOLERANCE = 1e-5
-"""The largest difference between a probability by ONNX Runtime and the same by Keras, rounding aside."""
+"""Largest difference between the probabilities of ONNX Runtime and Keras, apart from rounding."""
 
-# A wrong conversion shows in any image. As many as these are looked at without a compiled graph, which takes longer to
-# make than it would save.
+# A wrong conversion shows in any image. This number of pixels is computed without a compiled graph, because compiling
+# takes longer than the computation.
 _CHECKED_PIXELS = 64 * 32 * 32
 
 
 def write_inference_onnx(run: Run, model: keras.Model) -> None:
-    """Write `model.onnx` into a run, over an older one, once it has given the classes and probabilities of the model.
+    """Write `model.onnx` into a run, after a check that it gives the classes and probabilities of the model.
 
     Args:
-        run: a run with its weights and, where there is one, its calibration.
-        model: the probability model of the run, with these weights and at this temperature.
+        run: run with its weights and, where there is one, its calibration.
+        model: probability model of the run, with these weights and this temperature.
 
     Raises:
-        ExportError: the model can't be converted, or what came of it does not agree. The run is left as it was.
+        ExportError: the model can't be converted, or the converted model disagrees. The run stays as it was.
         RunError: the file can't be written.
     """
     folded = fold_normalization(model)
@@ -46,10 +46,10 @@ def write_inference_onnx(run: Run, model: keras.Model) -> None:
     )
     if problem is not None:
         raise ExportError(
-            "the model for ONNX Runtime does not give the answers of the run",
+            "the model for ONNX Runtime does not give the predictions of the run",
             expected=f"{problem[0]}, on {len(pixels)} images",
             found=problem[1],
-            remedy="this is a fault of Saccade's to report",
+            remedy="please report this defect of Saccade",
         )
     try:
         with run.place(LIGHT_MODEL) as path:
@@ -59,7 +59,7 @@ def write_inference_onnx(run: Run, model: keras.Model) -> None:
 
 
 def _pixels_to_check(run: Run) -> NDArray[np.float32]:
-    """Some of the kept validation images, or random ones if there are none, float32 [n, height, width, 3]."""
+    """Return some of the kept validation images, or random images without any, float32 [n, height, width, 3]."""
     images, _ = run.validation_images()
     if not len(images):
         return random_images(run.preprocessing.height, run.preprocessing.width).astype(np.float32)
@@ -68,6 +68,6 @@ def _pixels_to_check(run: Run) -> NDArray[np.float32]:
 
 
 def _on_the_processor(model: keras.Model, pixels: NDArray[np.float32]) -> Probabilities:
-    """Probabilities, float32 [n, classes]. A GPU rounds otherwise (TensorFloat-32) and may be full."""
+    """Return probabilities, float32 [n, classes]. A GPU rounds differently (TensorFloat-32), and may be full."""
     with keras.device("cpu"):
         return np.asarray(keras.ops.convert_to_numpy(model(pixels, training=False)), np.float32)

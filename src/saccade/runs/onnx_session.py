@@ -1,4 +1,4 @@
-"""ONNX Runtime, as whatever opens an ONNX file of Saccade's uses it: on the processor, without TensorFlow."""
+"""Sessions of ONNX Runtime on the processor, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ if TYPE_CHECKING:
     import onnxruntime
 
 NOTE = "saccade"
-"""The name of the note in an ONNX file that holds the model's record."""
+"""Name of the metadata property of an ONNX file that holds the model's record."""
 
 
 def open_session(contents: bytes) -> onnxruntime.InferenceSession:
     """Open an ONNX file with ONNX Runtime, on the processor, without its warnings.
 
     Args:
-        contents: of the file.
+        contents: contents of the file.
     """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    options.intra_op_num_threads = library_threads() or 0  # 0: as many as ONNX Runtime itself counts
+    options.intra_op_num_threads = library_threads() or 0  # 0: ONNX Runtime chooses
     return onnxruntime.InferenceSession(contents, options, providers=["CPUExecutionProvider"])

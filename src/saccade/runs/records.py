@@ -1,4 +1,4 @@
-"""The records that a run directory holds as JSON, with strict schemas."""
+"""JSON records of a run directory, with strict schemas."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from saccade.sanitize import counted, printable
 
 _LARGEST_SIDE = 4096
 Selection = Literal["none", "other images", "cross-fitted", "same images"]
-"""How the images that calibrate a run are related to those that chose its weights; none did in the first case."""
+"""Images that chose the weights of a run, relative to the images that calibrate the run."""
 
 
 class _Record(BaseModel):
@@ -25,7 +25,7 @@ def _check_preprocessing(preprocessing: Preprocessing) -> None:
     if not all(1 <= side <= _LARGEST_SIDE for side in sides) or not all(
         0 <= value <= 255 for value in preprocessing.background
     ):
-        raise ValueError("the rule's numbers make no sense")
+        raise ValueError("the preprocessing has impossible numbers")
 
 
 def _check_printable(*texts: str) -> None:
@@ -34,18 +34,18 @@ def _check_printable(*texts: str) -> None:
 
 
 class DataRecord(_Record):
-    """What a run was trained on.
+    """Training data of a run.
 
     Attributes:
-        schema_version: of all files of the run.
+        schema_version: schema version of all files of the run.
         name: short name of the data.
-        source: a name or an absolute path that finds it again.
-        fingerprint: of its contents.
-        class_names: in the order of the network's outputs.
-        preprocessing: how images become arrays; for whatever the run will see.
+        source: name or absolute path of the data.
+        fingerprint: fingerprint of the contents of the data.
+        class_names: class names, in the order of the network's outputs.
+        preprocessing: conversion of images to arrays, for training and for every later prediction.
         num_images: number of images per split, validation held out.
         unreadable: number of images that could not be read.
-        notes: what had to be said of the data.
+        notes: sentences on the data.
     """
 
     schema_version: SchemaVersion = SCHEMA_VERSION
@@ -66,7 +66,7 @@ class DataRecord(_Record):
 
     @classmethod
     def of(cls, dataset: Dataset, images: dict[SplitName, int]) -> DataRecord:
-        """The record of a dataset, with the number of images per split."""
+        """Return the record of a dataset, with the number of images per split."""
         return cls(
             name=printable(dataset.name),
             source=dataset.source,
@@ -80,15 +80,16 @@ class DataRecord(_Record):
 
 
 class Status(_Record):
-    """How far a training came.
+    """Status of a training.
 
     Attributes:
-        state: "running" until the weights are saved; then "finished", or "interrupted" if the user stopped it or its
-            patience ran out before the last epoch ("stopped early").
-        epochs: epochs done, the last one perhaps in part.
-        kept_epoch: the epoch, counted from 1, after which the kept weights were taken; 0 before there are any.
-        peak_memory_mb: the most memory that the training took, in megabytes (10^6 bytes); None before it has ended.
-        num_validation_images: that the validation accuracies of the history are of; None before it has ended.
+        state: "running" until the weights are saved; then "finished", "interrupted" where the user stopped the
+            training, or "stopped early" where its patience ran out before the last epoch.
+        epochs: number of epochs, including a partial last one.
+        kept_epoch: epoch of the kept weights, counted from 1; 0 before any weights are kept.
+        peak_memory_mb: peak memory of the training, in megabytes (10^6 bytes); None before the end of the training, and
+            where the system does not measure it.
+        num_validation_images: number of images of the validation accuracies in the history; None before the end.
     """
 
     state: Literal["running", "finished", "stopped early", "interrupted"]
@@ -99,13 +100,13 @@ class Status(_Record):
 
 
 class Parent(_Record):
-    """The run that another one extends.
+    """The run that another run extends.
 
     Attributes:
-        path: absolute, where it was then.
-        fingerprint: of its recipe and its data.
-        step: of the checkpoint that was gone on from.
-        epochs: that it had done.
+        path: absolute path at the time of the extension.
+        fingerprint: fingerprint of its recipe and data.
+        step: step of the checkpoint from which the extension starts.
+        epochs: number of its finished epochs.
     """
 
     path: str
@@ -115,13 +116,13 @@ class Parent(_Record):
 
 
 class WeightsNote(_Record):
-    """What a file of weights says of the network that they are of.
+    """Metadata of a file of weights.
 
     Attributes:
-        network: its family.
-        preprocessing: how images become arrays.
-        final_scale: side at which the network sees them, as a part of theirs.
-        tta_views: of an image, that an answer is averaged over.
+        network: family of the network.
+        preprocessing: conversion of images to arrays.
+        final_scale: side of the network's input, as a fraction of the side of the images.
+        tta_views: number of versions of an image whose predictions are averaged.
     """
 
     network: NetworkName
@@ -136,11 +137,11 @@ class WeightsNote(_Record):
 
 
 class SourceRecord(_Record):
-    """Where the network of a transferred run learned first.
+    """Source of the pretrained weights of a transfer.
 
     Attributes:
-        name: of a run, of a file, or of a network of keras.applications.
-        fingerprint: hexadecimal SHA-256 of its weights.
+        name: name of a run, of a file, or of a network of keras.applications.
+        fingerprint: hexadecimal SHA-256 of the weights.
     """
 
     name: str
@@ -148,17 +149,17 @@ class SourceRecord(_Record):
 
 
 class Calibration(_Record):
-    """What makes a run's confidence mean something: `training/calibration.py` fits it.
+    """Temperature scaling of a run; `training/calibration.py` fits the temperature.
 
     Attributes:
-        temperature: that the network's logits are divided by.
-        num_images: that it was fitted on.
-        out_of_fold: whether these are training images, each answered by a network that was trained without it.
-        selection: how they are related to the images that chose the weights: none did; other images did; of the
-            same images each half was answered by weights that the other half chose; or the same images did.
-        num_selection_images: that chose the weights, the epoch to stop at or the penalty of a head; 0 where none did.
-        log_loss_before: mean log-loss on them without it, in nats.
-        log_loss_after: with it.
+        temperature: divisor of the logits.
+        num_images: number of images on which the temperature was fitted.
+        out_of_fold: whether these are training images, each predicted by a network that was trained without it.
+        selection: images that chose the weights: none; other images; the same images, each half predicted with weights
+            that the other half chose; or the same images.
+        num_selection_images: number of images that chose the weights, the epoch to stop at or the penalty of a head.
+        log_loss_before: mean log-loss on these images without the temperature, in nats.
+        log_loss_after: mean log-loss on these images with the temperature, in nats.
     """
 
     temperature: float = Field(ge=0.01, le=100)
@@ -171,33 +172,33 @@ class Calibration(_Record):
 
     @property
     def fitted_on(self) -> str:
-        """These images in words, such as "1,427 validation images"."""
+        """Calibration images in words, such as "1,427 validation images"."""
         chosen = {
             "none": "",
             "other images": f" ({self.num_selection_images:,} others chose the weights)",
-            "cross-fitted": " (each half answered by weights that the other half chose)",
-            "same images": " (which chose the weights as well)",
+            "cross-fitted": " (each half predicted with weights that the other half chose)",
+            "same images": " (which also chose the weights)",
         }[self.selection]
         kind = "out-of-fold image" if self.out_of_fold else "validation image"
         return f"{counted(self.num_images, kind)}{chosen}"
 
 
 class ModelRecord(_Record):
-    """What turns an image into an answer beside the model itself: goes with every model that leaves a run.
+    """Metadata of an exported model: classes, preprocessing and origin.
 
     Attributes:
-        schema_version: of this record.
-        name: of the run.
-        class_names: in the order of the model's outputs.
-        preprocessing: how an image of any size becomes the model's input.
-        decoding: the same in words.
-        scaling: of the pixels, which the model does itself.
-        temperature: that the model's logits are divided by, in the model itself.
-        tta_views: of an image, that the model averages over, itself.
-        data: short name of the data that it was trained on.
-        data_fingerprint: of its contents.
+        schema_version: schema version of this record.
+        name: name of the run.
+        class_names: class names, in the order of the model's outputs.
+        preprocessing: conversion of an image of any size to the model's input.
+        decoding: the conversion in words.
+        scaling: scaling of the pixels, which is done by the model.
+        temperature: divisor of the logits, which is part of the model.
+        tta_views: number of versions of an image whose predictions are averaged by the model.
+        data: short name of the training data.
+        data_fingerprint: fingerprint of the contents of the training data.
         weights: fingerprint of the run's weights and temperature.
-        versions: of Saccade, Python and the packages that it was made with.
+        versions: versions of Saccade, Python and packages at the training.
     """
 
     schema_version: SchemaVersion = SCHEMA_VERSION
@@ -224,13 +225,13 @@ class ModelRecord(_Record):
 
 
 class SplitRow(_Record):
-    """Where an image stood in a training.
+    """Split of an image in a training.
 
     Attributes:
-        split: its part.
-        path: its name in the data.
-        class_name: its label.
-        hash: of its contents, 32 hexadecimal digits.
+        split: name of the split.
+        path: name of the image in the data.
+        class_name: label of the image.
+        hash: content hash of the image, 32 hexadecimal digits.
     """
 
     split: SplitName
@@ -240,19 +241,19 @@ class SplitRow(_Record):
 
 
 class Environment(_Record):
-    """Where a run was trained.
+    """Environment of a training.
 
     Attributes:
-        saccade: version of this package.
-        python: version.
-        packages: versions of the packages that the numbers depend on.
-        backend: of Keras.
+        saccade: version of Saccade.
+        python: version of Python.
+        packages: versions of the packages that affect the numbers.
+        backend: backend of Keras.
         system: name and release of the operating system.
-        processor: model name.
-        cores: usable by the process.
-        memory_mb: of the machine, in megabytes (10^6 bytes).
-        accelerators: names of the GPUs that the backend sees.
-        compute_dtype: what the training computed in; whatever continues it keeps to it.
+        processor: model name of the processor.
+        cores: number of cores available to the process.
+        memory_mb: memory available to the process, in megabytes (10^6 bytes).
+        accelerators: names of the GPUs that the backend finds.
+        compute_dtype: dtype of the training, also when the training is resumed or extended.
     """
 
     saccade: str
@@ -268,17 +269,17 @@ class Environment(_Record):
 
 
 class EpochRecord(_Record):
-    """One row of the history; no clock times, so that equal trainings have equal histories.
+    """A row of the history, without clock times, so that equal trainings have equal histories.
 
     Attributes:
-        epoch: counted from 1.
-        phase: "plain" or "augmented"; "head" where a head was fitted to a transferred network.
-        steps: training steps done in this epoch; fewer than a whole epoch's only in an interrupted one.
-        learning_rate: during the epoch.
-        loss: mean cross-entropy over the training samples, in nats, as they were seen.
-        accuracy: on the training samples, as they were seen.
-        validation_loss: mean cross-entropy on the validation split after the epoch; None without one.
-        validation_accuracy: on the validation split after the epoch; None without one.
+        epoch: epoch, counted from 1.
+        phase: "plain" or "augmented"; "head" where a head was fitted to a pretrained network.
+        steps: number of training steps in this epoch; fewer than in a whole epoch only where it was interrupted.
+        learning_rate: learning rate in the epoch.
+        loss: mean cross-entropy over the training samples during the epoch, in nats.
+        accuracy: accuracy on the training samples during the epoch.
+        validation_loss: mean cross-entropy on the validation split after the epoch, in nats; None without a split.
+        validation_accuracy: accuracy on the validation split after the epoch; None without a split.
     """
 
     epoch: int
@@ -292,12 +293,12 @@ class EpochRecord(_Record):
 
 
 class EpochTiming(_Record):
-    """How long an epoch took; apart from the history, which is the same in equal trainings.
+    """Clock time of an epoch, apart from the history, which is equal in equal trainings.
 
     Attributes:
-        epoch: counted from 1.
-        seconds: validation included.
-        images_per_second: training images over these seconds.
+        epoch: epoch, counted from 1.
+        seconds: duration of the epoch with its validation.
+        images_per_second: training images divided by these seconds.
     """
 
     epoch: int
@@ -306,22 +307,22 @@ class EpochTiming(_Record):
 
 
 class EvaluationRecord(BaseModel):
-    """What of a `report.json` others build upon.
+    """The fields of a `report.json` that other commands read.
 
     Attributes:
-        weights: fingerprint of the weights that were evaluated; "" in those of early versions.
-        accuracy_without_tta: with one view of each image; None where there is no more than one anyway.
-        total: images of the split, those included that could not be read.
-        n: images scored.
-        accuracy: the part of these that it was right on; None in those of early versions, as its interval.
-        accuracy_interval: 95%, of Wilson.
+        weights: fingerprint of the evaluated weights.
+        accuracy_without_tta: accuracy without test-time augmentation; None where the run has no test-time augmentation.
+        total: number of images in the split, with the unreadable images.
+        n: number of evaluated images.
+        accuracy: accuracy on the evaluated images, 0 to 1.
+        accuracy_interval: 95% Wilson interval of the accuracy.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True, allow_inf_nan=False)
 
-    weights: str = ""
+    weights: str
     accuracy_without_tta: float | None
     total: int
-    n: int = 0
-    accuracy: float | None = None
-    accuracy_interval: tuple[float, float] | None = Field(default=None, strict=False)  # JSON has lists alone
+    n: int
+    accuracy: float
+    accuracy_interval: tuple[float, float] = Field(strict=False)  # JSON has no tuples

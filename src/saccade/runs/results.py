@@ -1,4 +1,4 @@
-"""The names of the files in which a run keeps results: what was measured of its weights and can be measured again."""
+"""Names of the files with results of a run: measurements of its weights that can be repeated."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from saccade.data.dataset import SPLIT_NAMES
 EVALUATION_FILES = (
     ("report", ".json"), ("predictions", ".safetensors"), ("confusion_matrix", ".png"), ("predictions", ".png"),
 )  # fmt: skip
-"""What `evaluate` writes; between both parts stands `RunSplit.file_suffix`."""
+"""Stem and suffix of the files of `evaluate`; `RunSplit.file_suffix` stands between them."""
 
 ROBUSTNESS_FILES = (("robustness", ".json"), ("robustness", ".png"))
-"""What `evaluate --corruptions` writes, named in the same way."""
+"""Stem and suffix of the files of `evaluate --corruptions`; `RunSplit.file_suffix` stands between them."""
 
 PAGE = "report.html"
-"""The page that `report` writes."""
+"""Name of the page that `report` writes."""
 
 HASH_DIGITS = 8
-"""Of the hash in the name of a file with results on other data than the run's own."""
+"""Digits of the hash in the name of a file with results on other data than the run's own."""
 
 _SUFFIX = rf"(-({'|'.join(SPLIT_NAMES)})(-.*-[0-9a-f]{{{HASH_DIGITS}}})?)?"
 _RESULT = re.compile(
@@ -29,5 +29,5 @@ _RESULT = re.compile(
 
 
 def is_result(name: str) -> bool:
-    """Whether a file of a run holds results, by its name. The model card is known by its contents instead."""
+    """Return whether a file of a run holds results, by its name. The model card is recognized by its contents."""
     return _RESULT.fullmatch(name) is not None

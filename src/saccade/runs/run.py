@@ -1,32 +1,33 @@
-"""Run: a training's directory, as a value. This package alone reads and writes run directories.
+"""Run: the directory of a training, as a value. This package alone reads and writes run directories.
 
-A run directory holds
+A run directory holds the files
 
     recipe.json           every choice of the training
-    data.json             what it was trained on: name, source, fingerprint, class names, preprocessing, counts
+    data.json             training data: name, source, fingerprint, class names, preprocessing, counts
     environment.json      versions and machine
-    split.csv             the part, training, validation or test, of each image
-    unreadable.csv        the images that could not be read, with the reasons
-    fixes.csv             what was dropped and relabeled of the data, if anything
-    parent.json           the run that this one extends, if it does
-    plan.json             how it was fitted into its time budget, if it had one, and every change of that
-    source.json           where its network learned first, if it was transferred
-    status.json           running, finished, stopped early or interrupted; the epoch whose weights were kept
+    split.csv             split of each image: training, validation or test
+    unreadable.csv        images that could not be read, with the reasons
+    fixes.csv             images of the data that were dropped or relabeled, if there are any
+    parent.json           run that this run extends, if it extends one
+    plan.json             plan of a training within a time budget, with every change of the plan
+    source.json           source of the pretrained weights of a transfer
+    status.json           running, finished, stopped early or interrupted; epoch of the kept weights
     history.csv           a row per epoch, without clock times
     timings.csv           seconds and images per second of each epoch
     history.png           loss and accuracy per epoch
-    checkpoints/          what an unfinished training goes on from, and a finished one can be extended from
-    weights.safetensors   the kept weights, by `layer/variable`
-    calibration.json      the temperature that its logits are divided by
-    folds.json            out-of-fold accuracy, if it was cross-validated
-    predictions-validation.safetensors   what it says of each validation image, at that temperature; where it was
-                          cross-validated, what the networks of the folds say of each training image
-    ood.safetensors   what its training images look like to its first layers
+    checkpoints/          states from which an unfinished training resumes, and a finished training can be extended
+    training.lock, training.pid   lock and process id of a training that is running
+    weights.safetensors   kept weights, by `layer/variable`
+    calibration.json      temperature, by which the logits are divided
+    folds.json            out-of-fold accuracy of a cross-validation
+    predictions-validation.safetensors   calibrated predictions for each validation image; after a cross-validation,
+                          out-of-fold predictions for each training image
+    ood.safetensors       statistics of the training images in the first layers, for the out-of-distribution score
     model.keras           weights and temperature as a stock Keras model that ends in probabilities, for use elsewhere
-    model.onnx            the same for ONNX Runtime, from which `predict` answers at once; may be missing
+    model.onnx            the same model for ONNX Runtime, which starts fast; it may be missing
     validation.npz        up to 1,000 validation images with labels, for later checks
 
-and later what `evaluate` and `export` add.
+and later the files of `evaluate`, `report` and `export`.
 """
 
 from __future__ import annotations
@@ -74,18 +75,18 @@ from saccade.sanitize import command_line, printable
 
 _WEIGHTS = "weights.safetensors"
 WEIGHTS_NOTE = "saccade"
-"""The name of the note in `weights.safetensors` that says of what network they are."""
+"""Name of the note in the metadata of `weights.safetensors`: a `WeightsNote`."""
 
 _VALIDATION = "validation.npz"
 _OOD_FILE = "ood.safetensors"
 LIGHT_MODEL = "model.onnx"
-"""What a few images are classified with, because it opens in a tenth of a second."""
+"""Name of the model that classifies a few images, because it opens in a tenth of a second."""
 
 CARD = "README.md"
-"""The model card that `report` writes."""
+"""Name of the model card that `report` writes."""
 
 CARD_MARK = "<!-- written by `saccade report`; without this line it is left alone -->"
-"""The line by which a model card is known as one that `report` wrote."""
+"""Line that marks a model card as written by `report`."""
 
 _FIXES = "fixes.csv"
 _PLAN = "plan.json"
@@ -97,12 +98,12 @@ _LARGEST_SPLIT = 10**9
 
 @dataclass(frozen=True)
 class Run:
-    """A training's directory.
+    """Directory of a training.
 
     Attributes:
-        path: the directory.
+        path: directory.
         recipe: every choice of the training.
-        data: what it was trained on.
+        data: training data.
     """
 
     path: Path
@@ -114,10 +115,10 @@ class Run:
 
     @classmethod
     def open(cls, path: Run | str | Path) -> Run:
-        """Opens a run directory.
+        """Open a run directory.
 
         Raises:
-            RunError: it is not a run directory or one of another version, or a record in it is damaged.
+            RunError: the directory is not a run, or a run of another version, or a record in it is damaged.
         """
         if isinstance(path, Run):
             return path
@@ -128,22 +129,22 @@ class Run:
                 expected="a directory made by `saccade train`, with recipe.json and data.json in it",
                 found=_what_is_there(directory),
             )
-        data = read_record(directory / "data.json", DataRecord)  # first, because it has the schema version
+        data = read_record(directory / "data.json", DataRecord)  # first, because data.json has the schema version
         return cls(path=directory, recipe=read_record(directory / "recipe.json", Recipe), data=data)
 
     @property
     def name(self) -> str:
-        """The directory's name."""
+        """Name of the directory."""
         return self.path.resolve().name
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """In the order of the network's outputs."""
+        """Class names, in the order of the network's outputs."""
         return self.data.class_names
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """How images become the network's input."""
+        """Conversion of images to the network's input."""
         return self.data.preprocessing
 
     @property
@@ -153,50 +154,50 @@ class Run:
 
     @property
     def data_source(self) -> str:
-        """A name or an absolute path that finds the data again."""
+        """Name or absolute path of the data."""
         return self.data.source
 
     @property
     def data_fingerprint(self) -> str:
-        """Fingerprint of the data's contents."""
+        """Fingerprint of the contents of the data."""
         return self.data.fingerprint
 
     @property
     def checkpoints(self) -> Checkpoints:
-        """The training's checkpoints."""
+        """Checkpoints of the training."""
         records = b"".join((self.path / name).read_bytes() for name in ("recipe.json", "data.json"))
         return Checkpoints(self.path / "checkpoints", hashlib.sha256(records).hexdigest())
 
     def status(self) -> Status:
-        """How far the training came."""
+        """Read the status of the training."""
         return read_record(self.path / "status.json", Status)
 
     def environment(self) -> Environment:
-        """Where it was trained."""
+        """Read the environment of the training."""
         return read_record(self.path / "environment.json", Environment)
 
     def folds(self) -> FoldsRecord | None:
-        """What its cross-validation came to, if it was cross-validated."""
+        """Read the result of the cross-validation; None without a cross-validation."""
         path = self.path / _FOLDS
         return read_record(path, FoldsRecord) if path.exists() else None
 
     def parent(self) -> Parent | None:
-        """The run that this one extends, if it does."""
+        """Read the record of the run that this run extends; None where it extends none."""
         path = self.path / "parent.json"
         return read_record(path, Parent) if path.exists() else None
 
     def plan(self) -> Plan | None:
-        """How it was fitted into its time budget; None for a training without one."""
+        """Read the plan of a training within a time budget; None without a time budget."""
         path = self.path / _PLAN
         return read_record(path, Plan) if path.exists() else None
 
     def source(self) -> SourceRecord | None:
-        """Where its network learned first, if it was transferred."""
+        """Read the source of the pretrained weights; None where the run is no transfer."""
         path = self.path / "source.json"
         return read_record(path, SourceRecord) if path.exists() else None
 
     def model_record(self) -> ModelRecord:
-        """What goes with its model wherever that goes."""
+        """Return the metadata of exported models."""
         environment = self.environment()
         return ModelRecord(
             name=printable(self.name),
@@ -211,36 +212,36 @@ class Run:
         )
 
     def light_model(self) -> bytes | None:
-        """The contents of its `model.onnx`, if there is one.
+        """Return the contents of `model.onnx`; None where the file is missing.
 
         Raises:
-            RunError: it can't be read, or is too large.
+            RunError: the file can't be read, or is too large.
         """
         path = self.path / LIGHT_MODEL
         return read_contents(path, memory_bytes() // 4) if path.exists() else None
 
     def card(self) -> str | None:
-        """The text of its model card, if there is one.
+        """Return the text of the model card; None where there is no model card.
 
         Raises:
-            RunError: it can't be read, or is too large.
+            RunError: the file can't be read, or is too large.
         """
         path = self.path / CARD
         return read_contents(path, _LARGEST_CARD).decode(errors="replace") if path.exists() else None
 
     def calibration(self) -> Calibration | None:
-        """What its logits are divided by; None without images to fit it on, or before it is trained to its end."""
+        """Read the calibration; None without calibration images, and before the end of the training."""
         path = self.path / "calibration.json"
         return read_record(path, Calibration) if path.exists() else None
 
     @property
     def temperature(self) -> float:
-        """What its logits are divided by: 1 where it is not calibrated."""
+        """Divisor of the logits; 1 where the run is not calibrated."""
         calibration = self.calibration()
         return 1.0 if calibration is None else calibration.temperature
 
     def fixes(self) -> tuple[Fix, ...]:
-        """What was dropped and relabeled of the data that it was trained on.
+        """Return the fixes of the training data: the images that were dropped or relabeled.
 
         Raises:
             DataError: the run's fixes.csv is damaged.
@@ -249,9 +250,9 @@ class Run:
         return read_fixes(path) if path.exists() else ()
 
     def split_of(self) -> dict[str, SplitName]:
-        """Content hash -> the part in which the training had the image: what `splits_of` takes as `previous_split`.
+        """Return content hash -> split of the image in the training, the argument `previous_split` of `splits_of`.
 
-        Of identical files in several parts, which only the data itself can put there, those trained on count.
+        Of identical files in several splits, which only the data itself can cause, the training split counts.
 
         Raises:
             RunError: the run's split.csv is missing or damaged.
@@ -260,24 +261,24 @@ class Run:
         return {row.hash: row.split for split in reversed(SPLIT_NAMES) for row in rows if row.split == split}
 
     def clean(self) -> None:
-        """Removes what a training that was killed left half-written. Only for whoever holds the run's lock."""
+        """Remove unfinished files of a training that was killed. The caller must hold the lock of the run."""
         for left in self.path.glob(f"{TEMPORARY}*"):
             shutil.rmtree(left) if left.is_dir() else left.unlink()
         self.checkpoints.clean()
 
     def has_foreign_card(self) -> bool:
-        """Whether its README.md is not one that `report` wrote, and is therefore left alone."""
+        """Return whether the run has a README.md that `report` did not write, and does not overwrite."""
         path = self.path / CARD
         return path.exists() and CARD_MARK not in path.read_text(encoding="utf-8", errors="replace")
 
     def remove_results(self) -> bool:
-        """Removes what was measured of its weights, before other weights take their place.
+        """Remove the results of the run's weights, before other weights replace them.
 
         Only files that `evaluate` and `report` write directly into the run are removed: exported models, folders and
         files of the user stay.
 
         Returns:
-            Whether there was anything to remove.
+            True where a file was removed.
         """
         results = [path for path in self.path.iterdir() if path.is_file() and is_result(path.name)]
         if (self.path / CARD).is_file() and not self.has_foreign_card():
@@ -287,44 +288,44 @@ class Run:
         return bool(results)
 
     def history(self) -> list[EpochRecord]:
-        """A record per epoch, in order."""
+        """Read the records of the epochs, in order."""
         path = self.path / "history.csv"
         if not path.is_file():
             return []
         return read_rows(path, EpochRecord)
 
     def timings(self) -> list[EpochTiming]:
-        """How long each epoch took, in order."""
+        """Read the clock times of the epochs, in order."""
         path = self.path / "timings.csv"
         return read_rows(path, EpochTiming) if path.is_file() else []
 
     def evaluation(self, name: str = "report.json") -> EvaluationRecord | None:
-        """What of an evaluation others build upon, if there is one and it is of the present weights."""
+        """Read the record of an evaluation; None where there is none, or where it is of other weights."""
         path = self.path / name
         record = read_record(path, EvaluationRecord) if path.is_file() else None
         return record if record and record.weights == self.weights_fingerprint() else None
 
     def weights_fingerprint(self) -> str:
-        """Hexadecimal SHA-256 of the kept weights and their temperature."""
+        """Return the hexadecimal SHA-256 of the kept weights and the temperature."""
         contents = read_contents(self._weights_file(), memory_bytes() // 2)
         return hashlib.sha256(contents + repr(self.temperature).encode()).hexdigest()
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
-        """The kept weights, by `layer/variable`.
+        """Return the kept weights, `layer/variable` -> array.
 
         Raises:
-            RunError: there are none yet, or the file is damaged.
+            RunError: there are no weights yet, or the file is damaged.
         """
-        # A network that large could not be built either.
+        # A network of more than half of the memory could not be built.
         return read_weights(self._weights_file(), memory_bytes() // 2)
 
     @property
     def has_validation_images(self) -> bool:
-        """Whether the kept validation images have been written."""
+        """True where validation images are kept in the run."""
         return (self.path / _VALIDATION).is_file()
 
     def validation_images(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """The kept validation images, uint8 [n, height, width, 3], and their labels, int64 [n]; n may be 0."""
+        """Return the kept validation images, uint8 [n, height, width, 3], and labels, int64 [n]; n may be 0."""
         path = self.path / _VALIDATION
         if not path.is_file():
             return np.empty((0, self.preprocessing.height, self.preprocessing.width, 3), np.uint8), np.empty(
@@ -333,56 +334,56 @@ class Run:
         return read_images(path, self.preprocessing.height, self.preprocessing.width)
 
     def ood_statistics(self) -> dict[str, NDArray[np.float32]] | None:
-        """What `saccade.models.ood.OodScore` is made of; None where it was not learned."""
+        """Return the arrays of `saccade.models.ood.OodScore`; None where the run has no out-of-distribution score."""
         path = self.path / _OOD_FILE
         return read_weights(path, memory_bytes() // 8) if path.exists() else None
 
     def predictions(self, name: str) -> Predictions:
-        """What an evaluation kept as the run's file `name`.
+        """Read the predictions of an evaluation from the run's file `name`.
 
         Raises:
-            RunError: there is none, or it is damaged.
+            RunError: the file is missing or damaged.
         """
         return Predictions.read(self.path / name, len(self.class_names), memory_bytes() // 4)
 
     def place(self, name: str) -> AbstractContextManager[Path]:
-        """Gives a temporary path that becomes the run's file `name` when the block ends well; an older one goes."""
+        """Yield a temporary path that replaces the run's file `name` when the block ends without an error."""
         return atomic_write(self.path / name)
 
     def write_json(self, name: str, value: Any) -> None:
-        """Writes a value as the run's file `name`."""
+        """Write a value as JSON to the run's file `name`."""
         write_json(self.path / name, value)
 
     def write_ood_statistics(self, arrays: Mapping[str, NDArray[np.float32]]) -> None:
-        """Writes what is familiar to its network."""
+        """Write the arrays of the out-of-distribution score."""
         write_arrays(self.path / _OOD_FILE, arrays)
 
     def write_predictions(self, name: str, predictions: Predictions) -> None:
-        """Writes what was said of each image as the run's file `name`."""
+        """Write predictions to the run's file `name`."""
         write_arrays(self.path / name, vars(predictions))
 
     def write_status(self, status: Status) -> None:
-        """Writes how far the training came."""
+        """Write the status of the training."""
         write_json(self.path / "status.json", status.model_dump())
 
     def write_plan(self, plan: Plan) -> None:
-        """Writes how the training is fitted into its time budget."""
+        """Write the plan of a training within a time budget."""
         write_json(self.path / _PLAN, plan.model_dump())
 
     def write_folds(self, folds: FoldsRecord) -> None:
-        """Writes what its cross-validation came to."""
+        """Write the result of the cross-validation."""
         write_json(self.path / _FOLDS, folds.model_dump())
 
     def write_calibration(self, calibration: Calibration) -> None:
-        """Writes what its logits are to be divided by."""
+        """Write the calibration."""
         write_json(self.path / "calibration.json", calibration.model_dump())
 
     def write_history(self, records: Sequence[EpochRecord], timings: Sequence[tuple[float, int]]) -> None:
-        """Writes the history, and beside it the clock times.
+        """Write the history, and the clock times in a file of their own.
 
         Args:
-            records: one per epoch.
-            timings: of each epoch its seconds, validation included, and the training images seen in it.
+            records: record of each epoch.
+            timings: seconds, with validation, and number of training images of each epoch.
         """
         write_rows(
             self.path / "history.csv", list(EpochRecord.model_fields), [record.model_dump() for record in records]
@@ -394,12 +395,12 @@ class Run:
         write_rows(self.path / "timings.csv", ["epoch", "seconds", "images_per_second"], rows)
 
     def write_unreadable(self, unreadable: Sequence[UnreadableImage]) -> None:
-        """Writes which images of the data could not be read, and why."""
+        """Write the unreadable images of the data, with the reasons."""
         rows = [{"split": image.split, "path": image.path, "reason": image.reason} for image in unreadable]
         write_rows(self.path / "unreadable.csv", ["split", "path", "reason"], rows)
 
     def write_split(self, splits: Mapping[SplitName, Split]) -> None:
-        """Writes which image is in which part."""
+        """Write the split of each image."""
         rows = [
             {"split": name, "path": path, "class": self.class_names[label], "hash": content}
             for name, split in splits.items()
@@ -408,16 +409,16 @@ class Run:
         write_rows(self.path / _SPLIT, ["split", "path", "class", "hash"], rows)
 
     def write_fixes(self, fixes: Sequence[Fix]) -> None:
-        """Writes what was dropped and relabeled of the data."""
+        """Write the fixes of the data."""
         with self.place(_FIXES) as path:
             path.write_text(fixes_text(fixes), encoding="utf-8", newline="")
 
     def write_source(self, source: SourceRecord) -> None:
-        """Writes where its network learned first."""
+        """Write the source of the pretrained weights."""
         write_json(self.path / "source.json", source.model_dump())
 
     def write_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
-        """Writes the kept weights, with a note that says of what network they are."""
+        """Write the kept weights, with a `WeightsNote` in the metadata."""
         note = WeightsNote(
             network=self.recipe.network,
             preprocessing=self.preprocessing,
@@ -427,7 +428,7 @@ class Run:
         write_arrays(self.path / _WEIGHTS, weights, {WEIGHTS_NOTE: note.model_dump_json()})
 
     def write_validation_images(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:
-        """Writes the validation images that later checks use."""
+        """Write the validation images that later checks use."""
         with self.place(_VALIDATION) as path:
             np.savez_compressed(path, images=images, labels=labels)
 
@@ -435,27 +436,27 @@ class Run:
         path = self.path / _WEIGHTS
         if not path.is_file():
             raise RunError(
-                f"the run '{self.path}' has no weights: its training did not get as far as saving them",
-                remedy=f"go on with it: {command_line('train', '--resume', self.path)}",
+                f"the run '{self.path}' has no weights: its training has not saved any yet",
+                remedy=f"resume it: {command_line('train', '--resume', self.path)}",
             )
         return path
 
 
 def require_path(run: object) -> Path:
-    """The path by which a run, or an exported model file, is named.
+    """Return the path of a run, or of an exported model file, that a caller names.
 
     Raises:
-        RunError: it is named by something else, by nothing, or by a path that is too long.
+        RunError: the argument is no path, is empty, or is too long.
     """
     expected = "the path of a directory made by `saccade train`, or a Run"
     return named_path(run, RunError, what="a run", expected=expected)
 
 
 def require_runs(runs: object) -> list[Run | Path]:
-    """Several runs, from a run or a path, or from any number of them.
+    """Return a list of runs and paths from a run, a path, or an iterable of runs and paths.
 
     Raises:
-        RunError: one of them is neither.
+        RunError: an item is neither a run nor a path.
     """
     several: Iterable[object] = [runs]
     if not isinstance(runs, Run | str | bytes | os.PathLike) and isinstance(runs, Iterable):

@@ -1,4 +1,4 @@
-"""The images of a run's splits: which images a split holds, with which corrections. Every command asks here."""
+"""Images of a run's splits, with the run's fixes. Every command loads them here."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from saccade.errors import DataNotFoundError, EvaluationError
 from saccade.runs.results import HASH_DIGITS
 from saccade.runs.run import Run
 
-# Characters of the data's name in the name of a file: at most 160 bytes of the 255 that the name of a file may have.
+# Characters of the data's name in a file name: at most 160 of the 255 bytes that a file name may have.
 _LONGEST_NAME = 40
 
 
 @dataclass(frozen=True)
 class RunSplit:
-    """The images of one split, as a run sees them.
+    """Images of one split of a run.
 
     Attributes:
-        dataset: the data, with the fixes applied.
-        name: of the split.
+        dataset: data with the fixes applied.
+        name: name of the split.
         splits: all splits of the run on this data; "validation" may be empty.
-        is_own: whether these are the run's own data and the run's own fixes.
-        trained_on: bool [n], which of these n images the run was trained on as well, as identical files; none of the
-            split "train".
-        validated_on: bool [n], which of these images are validation images of the run as well, as identical files;
-            none of the splits "train" and "validation".
-        notes: sentences that whoever reads numbers on these images should know.
+        is_own: whether data and fixes are those of the run's training.
+        trained_on: bool [n], True for images that are identical to training images of the run; all False for the split
+            "train".
+        validated_on: bool [n], True for images that are identical to validation images of the run; all False for the
+            splits "train" and "validation".
+        notes: sentences on limits of numbers that are measured on these images.
     """
 
     dataset: Dataset
@@ -48,21 +48,21 @@ class RunSplit:
 
     @property
     def images(self) -> Split:
-        """The images of the split."""
+        """Images of the split."""
         return self.splits[self.name]
 
     @property
     def unreadable(self) -> tuple[UnreadableImage, ...]:
-        """The images of the split that could not be read."""
-        # A validation split that was held out was drawn from the readable images: nothing is missing from it.
+        """Unreadable images of the split."""
+        # A validation split that was held out consists of readable images.
         return tuple(image for image in self.dataset.unreadable if image.split == self.name)
 
     @property
     def file_suffix(self) -> str:
-        """What the names of files with results on these images end in, such as "-test-photos-1a2b3c4d".
+        """Suffix of the names of files with results on these images, such as "-test-photos-1a2b3c4d".
 
-        It is "" for the test split of the run's own data. For other data or other fixes it holds a hash of the images,
-        their classes and the fixes, so that no result takes the place of another one's.
+        The suffix is "" for the test split of the run's own data. For other data or other fixes the suffix holds a hash
+        of the images, their classes and the fixes, so that results on different images have different names.
         """
         if not self.is_own:
             return f"-{self.name}-{self.dataset.name[:_LONGEST_NAME]}-{self.dataset.fingerprint[:HASH_DIGITS]}"
@@ -77,22 +77,22 @@ def load_run_split(
     fixes: Sequence[Fix] | None = None,
     progress: bool = False,
 ) -> RunSplit:
-    """Loads the images of a split of a run.
+    """Load the images of a split of a run.
 
-    Where Saccade and not the data decides on the splits, every image keeps the split that the run's split.csv records.
+    Where Saccade and not the data defines the splits, every image keeps the split that the run's split.csv records.
 
     Args:
-        run: the run.
-        split: the name of the split.
-        data: a name or a path. None: what the run was trained on.
-        fixes: what is dropped and relabeled. None: the run's own fixes where the data is what the run was trained on,
-            under whatever name or path, else nothing.
-        progress: whether to show on stderr how far the loading is.
+        run: run.
+        split: name of the split.
+        data: name or path of data; None for the training data of the run.
+        fixes: images to drop and to relabel. None: the run's own fixes for the training data of the run, under any name
+            or path; no fixes for other data.
+        progress: whether to display the progress of the loading on stderr.
 
     Raises:
-        DataError: the data can't be used or is not there any more, or the fixes are not for this data.
+        DataError: the data can't be used or no longer exists, or the fixes are for other data.
         RunError: the run's split.csv is missing or damaged.
-        EvaluationError: the split has no images; or the run's data has changed, so that its split can't be told.
+        EvaluationError: the split has no images; or the run's data has changed, so that the split is unknown.
     """
     found = (
         _load_own(run, progress)
@@ -152,7 +152,7 @@ def load_run_data(run: Run, data: str | os.PathLike[str] | None = None) -> Datas
 
 
 def _load_own(run: Run, progress: bool) -> Dataset:
-    """What the run was trained on, from where it was loaded for the training."""
+    """Load the training data of a run from the source of the training."""
     try:
         return load_with_preprocessing(run.data_source, run.preprocessing, progress=progress)
     except DataNotFoundError as error:
@@ -162,11 +162,12 @@ def _load_own(run: Run, progress: bool) -> Dataset:
             expected=error.expected,
             found=error.found,
             remedy=f"{error.remedy}; {instead}" if error.remedy else instead,
+            code=error.code,
         ) from None
 
 
 def no_images(dataset: Dataset, split: SplitName) -> EvaluationError:
-    """The error that says that a split has no images."""
+    """Return the error for a split without images."""
     if split == "validation":
         return EvaluationError(
             f"'{dataset.name}' has no validation images for this run",
@@ -196,7 +197,7 @@ def _note_on_optimism(run: Run, split: SplitName, known: Sequence[SplitName | No
 
 
 def note_on_interruption(run: Run) -> Iterator[str]:
-    """A sentence for whoever reads numbers of a run whose training is not at its end; none for any other run."""
+    """Yield a sentence on the weights of a run whose training is not at its end; nothing for any other run."""
     status = run.status()
     if status.state == "interrupted":
         of = "" if run.plan() else f" of {run.recipe.epochs}"
@@ -206,15 +207,15 @@ def note_on_interruption(run: Run) -> Iterator[str]:
 
 
 def _is_same_place(first: str, second: str) -> bool:
-    """Whether two sources of data are the same name, or paths of the same folder or archive."""
+    """Return whether two sources of data are the same name, or paths of the same folder or archive."""
     one, other = Path(first), Path(second)
     return first == second or (one.is_absolute() and other.is_absolute() and one.resolve() == other.resolve())
 
 
 def _split_is_lost(run: Run, split: SplitName) -> EvaluationError:
     return EvaluationError(
-        f"it can't be told any more which images were the run's {split} part",
+        f"the {split} split of the run is unknown, because its data has changed",
         expected=f"'{run.data_source}' as it was at the training",
-        found="other contents there now",
-        remedy="bring the old contents back, evaluate on the test split, or name the data with --data",
+        found="other contents",
+        remedy="restore the old contents, evaluate on the test split, or name the data with --data",
     )

@@ -1,4 +1,4 @@
-"""Reads files of a run as what they are: from anyone. Nothing is unpickled, evaluated or taken at its word on sizes."""
+"""Safe loading of a run's files, which may come from anyone: no pickles, no code, limited sizes."""
 
 from __future__ import annotations
 
@@ -25,18 +25,20 @@ _Schema = TypeVar("_Schema", bound=BaseModel)
 
 _LARGEST_RECORD = 50_000_000
 _LARGEST_IMAGES = 100_000_000
-_PARTS = ("images", "labels")
+_NAMES = ("images", "labels")
+# Windows has no O_NONBLOCK, and needs O_BINARY.
+_OPEN_FLAGS: int = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 def read_contents(path: Path, limit: int) -> bytes:
-    """The bytes of a regular file of so many at most.
+    """Return the contents of a regular file of at most `limit` bytes.
 
     Raises:
-        RunError: it is no such file, or can't be read.
+        RunError: the file is larger, is no regular file, or can't be read.
     """
     try:
-        # Opening a named pipe would wait for ever without O_NONBLOCK.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        # Opening a named pipe would wait forever without O_NONBLOCK.
+        descriptor = os.open(path, os.O_RDONLY | _OPEN_FLAGS)
         with os.fdopen(descriptor, "rb") as file:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
@@ -51,10 +53,10 @@ def read_contents(path: Path, limit: int) -> bytes:
 
 
 def read_record(path: Path, schema: type[_Schema]) -> _Schema:
-    """A JSON file by its strict schema. One that has a schema version tells of which version its folder is.
+    """Read a JSON file by its strict schema, after a check of the schema version where the schema has one.
 
     Raises:
-        RunError: it can't be read, is of another version, or is not what the schema says.
+        RunError: the file can't be read, is of another version, or does not conform to the schema.
     """
     contents = read_contents(path, _LARGEST_RECORD)
     if "schema_version" in schema.model_fields:
@@ -66,10 +68,10 @@ def read_record(path: Path, schema: type[_Schema]) -> _Schema:
 
 
 def read_rows(path: Path, schema: type[_Schema], limit: int = _LARGEST_RECORD) -> list[_Schema]:
-    """The rows of a CSV file of so many bytes at most by their schema; empty cells are None.
+    """Read the rows of a CSV file of at most `limit` bytes by their schema; empty cells are None.
 
     Raises:
-        RunError: it can't be read, or is not what the schema says.
+        RunError: the file can't be read, or does not conform to the schema.
     """
     text = io.StringIO(read_contents(path, limit).decode(errors="replace"), newline="")
     try:
@@ -82,10 +84,10 @@ def read_rows(path: Path, schema: type[_Schema], limit: int = _LARGEST_RECORD) -
 
 
 def read_weights(path: Path, limit: int) -> dict[str, NDArray[np.float32]]:
-    """The arrays of a safetensors file of so many bytes at most.
+    """Read the arrays of a safetensors file of at most `limit` bytes.
 
     Raises:
-        RunError: it is larger, damaged, or holds anything but float32.
+        RunError: the file is larger, is damaged, or holds other dtypes than float32.
     """
     return _only_weights(path, _load(path, read_contents(path, limit)))
 
@@ -98,23 +100,23 @@ def _only_weights(path: Path, arrays: dict[str, NDArray[Any]]) -> dict[str, NDAr
 
 
 def read_weights_with_notes(path: Path, limit: int) -> tuple[dict[str, NDArray[np.float32]], dict[str, str]]:
-    """The arrays of a safetensors file of so many bytes at most, as `read_weights` reads them, and its notes by name.
+    """Read the arrays of a safetensors file as `read_weights` does, and the metadata of the file.
 
     Raises:
-        RunError: as there.
+        RunError: the file is larger than `limit` bytes, is damaged, or holds other dtypes than float32.
     """
     contents = read_contents(path, limit)
     weights = _only_weights(path, _load(path, contents))
-    # A file that was read is well-formed: eight bytes with the length of a JSON header, and the header.
+    # The file is well-formed, because it was read: eight bytes with the length of a JSON header, and the header.
     header = json.loads(contents[8 : 8 + int.from_bytes(contents[:8], "little")])
     return weights, dict(header.get("__metadata__") or {})
 
 
 def read_arrays(path: Path, limit: int, dtypes: Mapping[str, type[np.generic]]) -> dict[str, NDArray[Any]]:
-    """The arrays of a safetensors file of so many bytes at most, which must have these names and dtypes.
+    """Read the arrays of a safetensors file of at most `limit` bytes, with exactly these names and dtypes.
 
     Raises:
-        RunError: it is larger, damaged, or holds others.
+        RunError: the file is larger, is damaged, or holds other arrays.
     """
     arrays = _load(path, read_contents(path, limit))
     found = {name: str(array.dtype) for name, array in arrays.items()}
@@ -133,16 +135,16 @@ def _load(path: Path, contents: bytes) -> dict[str, NDArray[Any]]:
 
 
 def read_images(path: Path, height: int, width: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Images and labels from an NPZ file.
+    """Read images and labels from an NPZ file.
 
     Raises:
-        RunError: it is damaged, too large, or holds anything else than images of this size and their labels.
+        RunError: the file is damaged, is too large, or does not hold images of this size and their labels.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(read_contents(path, _LARGEST_IMAGES))) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > _LARGEST_IMAGES:
                 raise RunError(f"'{path}' is too large", expected=f"{_LARGEST_IMAGES:,} bytes at most, unpacked")
-            arrays = [np.load(io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False) for name in _PARTS]
+            arrays = [np.load(io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False) for name in _NAMES]
     except (zipfile.BadZipFile, ValueError, KeyError, EOFError, NotImplementedError, RuntimeError) as error:
         raise RunError(f"'{path}' is damaged: {error}") from None
     images, labels = arrays

@@ -1,4 +1,4 @@
-"""The version of the schema in which records are written, and the refusal of records of another version."""
+"""Schema version of records, and the check of the version before a record is read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from saccade.errors import RunError
 
 SchemaVersion = Literal[2]
 SCHEMA_VERSION: SchemaVersion = 2
-"""To be raised whenever a file or a key of runs, studies, experiments or exports gets another name or meaning."""
+"""Version that increases when a file or key of runs, studies, experiments or exports gets another name or meaning."""
 
 
 class _Versioned(BaseModel):
@@ -20,12 +20,12 @@ class _Versioned(BaseModel):
 
 
 def require_schema(record: str | bytes, what: str, *, remedy: str = "train again") -> None:
-    """Refuses a JSON record of another version. What is not such a record at all is left to the record's own schema.
+    """Check the schema version of a JSON record. Text that is no such record is left to the schema of the record.
 
     Args:
         record: JSON text.
-        what: the record's run, study or file, in quotation marks, for the error.
-        remedy: what to do with this version of Saccade.
+        what: run, study or file of the record, in quotation marks, for the error.
+        remedy: advice for users of this version of Saccade.
 
     Raises:
         RunError: the record has another schema version, or none.

@@ -1,4 +1,4 @@
-"""The plan of a training within a time budget: what `plan.json` and every checkpoint of such a training hold."""
+"""Plan of a training within a time budget, which `plan.json` and every checkpoint of the training hold."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ class _Record(BaseModel):
 
 
 class Pace(_Record):
-    """How fast a training goes through its recipe: from a point of it to its end, evenly over so many images.
+    """Linear map from the number of images trained on to the position in the recipe.
 
-    A recipe of eight epochs may be gone through in two passes over the data, or in twenty: sizes, learning rate and
-    phases then come at the same parts of the whole.
+    A recipe of eight epochs may be run in two passes over the data, or in twenty: input sizes, learning rate and phases
+    then change at the same fractions of the training.
 
     Attributes:
-        start: training images seen, in all passes together, when it came into force.
-        position: where the training then was, in epochs of the recipe.
-        end: images seen when it will be at the recipe's end.
+        start: training images in all passes at the start of this pace.
+        position: position at the start of this pace, in epochs of the recipe.
+        end: training images in all passes at the end of the recipe.
     """
 
     start: int = Field(default=0, ge=0)
@@ -26,7 +26,7 @@ class Pace(_Record):
     end: int = Field(ge=0)
 
     def position_at(self, seen: int, epochs: int) -> float:
-        """Where a training is after so many images, in epochs of a recipe that has so many."""
+        """Return the position after `seen` images, in epochs of a recipe that has `epochs` epochs."""
         if seen >= self.end:
             return float(epochs)
         if seen <= self.start:
@@ -35,22 +35,22 @@ class Pace(_Record):
         return self.position + fraction * (epochs - self.position)
 
     def place_at(self, seen: int, epochs: int) -> tuple[int, float]:
-        """The same as an epoch of the recipe, counted from 0, and the part of it that is done."""
+        """Return the position as an epoch of the recipe, counted from 0, and the finished fraction of the epoch."""
         position = self.position_at(seen, epochs)
         epoch = min(int(position), epochs - 1)
         return epoch, position - epoch
 
 
 class Costs(_Record):
-    """What a training's parts take on this machine, in seconds.
+    """Costs of a training on this machine, in seconds.
 
     Attributes:
-        image: a training image, whatever its size.
-        pixel: each pixel of a training image, at the size at which it is seen.
-        graph: the first step at a size, beside an ordinary one.
-        validated: each pixel of an image that is validated, one view.
-        closing: the end of a pass over the data, beside validation.
-        saving: all that follows the last pass, beside what grows with the images looked at.
+        image: seconds for each training image, regardless of its size.
+        pixel: seconds for each pixel of a training image, at the size of the network's input.
+        graph: seconds that the first step at a size takes longer than other steps.
+        validated: seconds for each pixel of a validation image, without test-time augmentation.
+        closing: seconds at the end of a pass over the data, without validation.
+        saving: seconds after the last pass, without the time that depends on the number of images.
     """
 
     image: float = Field(ge=0)
@@ -67,18 +67,18 @@ class Costs(_Record):
         return self
 
     def times(self, slowness: float) -> Costs:
-        """The costs where everything takes so many times as long."""
+        """Return the costs multiplied by `slowness`."""
         return Costs(**{name: slowness * value for name, value in self.model_dump().items()})
 
 
 class Replan(_Record):
-    """A change of the plan.
+    """Change of a plan.
 
     Attributes:
-        step: after which it was made, counted over all epochs.
-        spent: seconds of the budget spent by then.
-        slowness: what steps took of late, as a multiple of what was measured before the training.
-        pace: from then on.
+        step: number of steps, in all epochs, before the change.
+        spent: seconds of the budget before the change.
+        slowness: duration of the latest steps, as a multiple of the costs measured before the training.
+        pace: pace after the change.
     """
 
     step: int = Field(ge=0)
@@ -88,14 +88,14 @@ class Replan(_Record):
 
 
 class Plan(_Record):
-    """A training's plan.
+    """Plan of a training.
 
     Attributes:
-        minutes: the budget, from the start of the command to its end.
-        reasons: why this recipe, size and length.
-        costs: as they were measured before the training.
-        first: the pace at the beginning.
-        replans: the changes, in order.
+        minutes: time budget, from the start of the command to its end.
+        reasons: reasons for this recipe, size and length.
+        costs: costs measured before the training.
+        first: pace at the beginning.
+        replans: changes of the plan, in order.
     """
 
     minutes: float = Field(gt=0)
@@ -106,9 +106,9 @@ class Plan(_Record):
 
     @property
     def pace(self) -> Pace:
-        """The one in force."""
+        """Current pace."""
         return self.replans[-1].pace if self.replans else self.first
 
     def changed(self, replan: Replan) -> Plan:
-        """The plan with another pace from now on."""
+        """Return the plan with one more change."""
         return self.model_copy(update={"replans": (*self.replans, replan)})

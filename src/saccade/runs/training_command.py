@@ -1,4 +1,4 @@
-"""The command that trains again as a run was trained, on the same data; `report` and `compare` print it."""
+"""The command that repeats the training of a run on the same data; `report` and `compare` print the command."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from saccade.runs.run import Run
 from saccade.sanitize import command_line
 
 SOURCE = "SOURCE"
-"""Stands in a command for what `--from` names, where a run does not keep it."""
+"""Placeholder in a command for the argument of `--from`, where the run does not keep the argument."""
 
-# An extension's own, and what is of the machine rather than of the recipe.
+# Keys of extensions, and a key of the machine rather than of the recipe.
 _NEVER_NAMED = {"extends", "extended_rate", "extended_schedule", "checkpoint_seconds"}
-# A transfer takes these from its source.
+# Keys that a transfer takes from its source.
 _OF_THE_SOURCE = {"network", "transfer", "initial_scale", "final_scale", "tta_views"}
 
 
 def data_words(run: Run) -> list[str]:
-    """The words of a command that name the run's data, and its fixes where it has any."""
+    """Return the words of a command that name the data of a run, and its fixes where it has any."""
     return [run.data_source, *(["--fixes", str(run.path / "fixes.csv")] if run.fixes() else [])]
 
 
 def training_command(run: Run, changes: Mapping[str, Any], *options: object) -> str:
-    """The `saccade train` command for a training like the run's, with some recipe keys changed.
+    """Return the `saccade train` command that repeats the training of a run, with some recipe keys changed.
 
-    It names the recipe only where another one is the default for images of this size, and only the keys that differ
-    from that recipe's.
+    The command names the recipe only where another recipe is the default for images of this size, and only keys that
+    differ from the recipe.
 
     Args:
-        run: whose data, recipe and source are named.
-        changes: recipe key -> value, in place of the run's own.
+        run: run that gives data, recipe and source.
+        changes: recipe key -> new value.
         options: further words, such as `"--out", "runs/b"`.
     """
     wanted = run.recipe.with_settings(changes)
@@ -41,7 +41,7 @@ def training_command(run: Run, changes: Mapping[str, Any], *options: object) -> 
 
 
 def settings_words(wanted: Recipe, base: Recipe, left_out: Set[str] = frozenset()) -> list[str]:
-    """The words `--set KEY=VALUE` that make one recipe of another; the keys `left_out` are never set."""
+    """Return the words `--set KEY=VALUE` that change `base` into `wanted`; the keys `left_out` are never set."""
     keys = [key for key in Recipe.model_fields if key not in {"name", *left_out}]
     return [
         word
@@ -52,7 +52,7 @@ def settings_words(wanted: Recipe, base: Recipe, left_out: Set[str] = frozenset(
 
 
 def source_note(run: Run) -> str:
-    """What the placeholder in a command of this run stands for, as a sentence; "" where there is no placeholder."""
+    """Return a sentence on the placeholder in the command of a run; "" where the command has no placeholder."""
     source = run.source()
     if source is None or source.name == run.recipe.network:
         return ""
@@ -60,7 +60,7 @@ def source_note(run: Run) -> str:
 
 
 def _base(run: Run) -> tuple[Recipe, list[str], set[str]]:
-    """The named recipe that the command begins with, the words that choose it, and the keys that it never sets."""
+    """Return the named recipe of the command, the words that choose the recipe, and the keys that are never set."""
     if run.recipe.transfer:
         source = run.source()
         known = source is not None and source.name == run.recipe.network

@@ -1,4 +1,4 @@
-"""Where a training stands: what decides on its next step, apart from the variables of network and optimizer."""
+"""State of a training: all that the next step depends on, except the variables of network and optimizer."""
 
 from __future__ import annotations
 
@@ -11,31 +11,30 @@ from saccade.runs.time_budget_state import Plan
 
 
 class TrainingState(BaseModel):
-    """Where a training stands after a step: with the network's and the optimizer's variables, all that it goes on from.
+    """State of a training after a step.
 
     Attributes:
-        step: steps done, in all epochs together.
-        epoch: the one that the next step belongs to, counted from 0; the number of epochs once all are done.
-        seen: training images seen in this epoch.
-        steps: steps done in this epoch.
-        loss_sum: sum over the images seen in this epoch of their loss, in nats.
-        correct: how many of them were classified correctly.
-        seconds: clock time spent in this epoch.
-        history: the records of the epochs before this one.
-        timings: for each of them, its seconds and the images seen in it.
-        best_accuracy: on the validation split, of the epochs before this one; None before there is any.
-        best_epoch: the epoch, counted from 1, that had it, of several the one of least validation loss; 0 before there
-            is any.
-        half_merits: where each half of the validation split chooses weights of its own: the accuracy, and the loss
-            times
-             -1, of these weights on that half, by the name of the half.
-        ended: whether the training is over, and how.
-        plan: of a training within a time budget; None without one.
-        spent: seconds of that budget that are gone.
-        began: where in the recipe this epoch began: an epoch of it, counted from 0, and the part of that one.
+        step: number of steps in all epochs.
+        epoch: epoch of the next step, counted from 0; the number of epochs at the end of the training.
+        seen: number of training images in this epoch so far.
+        steps: number of steps in this epoch so far.
+        loss_sum: sum of the losses of these images, in nats.
+        correct: number of these images that were classified correctly.
+        seconds: clock time of this epoch so far.
+        history: records of the epochs before this one.
+        timings: seconds and number of training images of each epoch before this one.
+        best_accuracy: best validation accuracy of the epochs before this one; None before the first validation.
+        best_epoch: epoch of the best validation accuracy, counted from 1, with the lowest validation loss among equals;
+            0 before the first validation.
+        half_merits: name of a half of the validation split -> accuracy, and loss times -1, on that half of the weights
+            that the half chooses; empty where the halves choose no weights of their own.
+        ended: how the training ended; None before its end.
+        plan: plan of a training within a time budget; None without a time budget.
+        spent: seconds of the time budget spent so far.
+        began: position in the recipe at the start of this epoch: an epoch, counted from 0, and a fraction of it.
     """
 
-    # Not frozen: it moves on with every step.
+    # Not frozen: the training loop updates the state in every step.
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     step: int = Field(default=0, ge=0)
@@ -57,20 +56,20 @@ class TrainingState(BaseModel):
 
     @property
     def seen_in_all(self) -> int:
-        """Training images seen in all epochs together."""
+        """Number of training images in all epochs so far."""
         return sum(images for _, images in self.timings) + self.seen
 
     def place(self, epochs: int, images: int) -> tuple[int, float]:
-        """Where in a recipe of so many epochs the next step stands: an epoch, counted from 0, and the part of it done.
+        """Return the position of the next step in the recipe: an epoch, counted from 0, and a fraction of the epoch.
 
         Args:
-            epochs: of the recipe.
-            images: training images in a pass.
+            epochs: number of epochs of the recipe.
+            images: number of training images in a pass.
         """
         if self.plan is None:
             return self.epoch, self.seen / images
         return self.plan.pace.place_at(self.seen_in_all, epochs)
 
     def at_end_of_pass(self, images: int) -> bool:
-        """Whether all of so many training images were seen in this epoch, or as many as its plan wants."""
+        """Return whether this epoch has trained on all `images` training images, or the plan ends here."""
         return self.seen == images or (self.plan is not None and self.seen_in_all >= self.plan.pace.end)

@@ -43,7 +43,9 @@ def made(tiny_run, own, tmp_path):
         run.write_predictions(
             "predictions.safetensors", Predictions(labels[rows], probabilities[rows], own.hashes[rows])
         )
-        record = {"weights": run.weights_fingerprint(), "accuracy_without_tta": None, "total": len(labels[rows])}
+        n = len(labels[rows])
+        record = {"weights": run.weights_fingerprint(), "accuracy_without_tta": None, "total": n, "n": n}
+        record |= {"accuracy": 1 - len(incorrect) / 60, "accuracy_interval": [0.0, 1.0]}
         run.write_json("report.json", record)
         return run
 

@@ -129,7 +129,7 @@ def _load_or_write_inference_onnx(run: Run) -> OnnxModel:
 def _run_info(run: Run) -> dict[str, Any]:
     evaluation = run.evaluation()
     test = None
-    if evaluation is not None and evaluation.accuracy is not None and evaluation.accuracy_interval is not None:
+    if evaluation is not None:
         low, high = evaluation.accuracy_interval
         test = TestResult(accuracy=evaluation.accuracy, low=low, high=high, num_images=evaluation.n)
     return {
