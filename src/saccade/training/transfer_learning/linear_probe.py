@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 Features = NDArray[np.float32]
 Labels = NDArray[np.int64]
 
-# Values of scikit-learn's C, the inverse weight of the L2 penalty, for standardized features; from a strong penalty to
-# almost none.
+# Values of scikit-learn's C, the inverse weight of the L2 penalty, for 1,000 images and standardized features; from a
+# strong penalty to almost none.
 PENALTIES = tuple(10.0**power for power in np.arange(-5, 2.1, 0.5))
 # From the strongest to the weakest penalty the validation loss falls and then rises. Weak penalties need the most
 # iterations, so they are skipped after this number of consecutive rises.
@@ -157,10 +157,10 @@ def _path(examples: Examples, classes: int, biased: bool, penalties: Sequence[fl
     regression = LogisticRegression(fit_intercept=biased, max_iter=300, warm_start=True, tol=1e-4)
     threads = None if scaled.size * len(present) >= _MIN_PRODUCTS_FOR_THREADS else 1
     for penalty in penalties:
-        # scikit-learn sums the loss over the images; division by their number makes the penalties comparable.
+        # scikit-learn sums the loss over the images, so C is scaled to their number.
         regression.C = penalty * 1000 / len(examples)
         with warnings.catch_warnings(), threadpool_limits(threads, "blas"):
-            warnings.simplefilter("ignore", ConvergenceWarning)  # an approximate fit is enough to choose a penalty
+            warnings.simplefilter("ignore", ConvergenceWarning)  # an unconverged fit is a valid candidate
             regression.fit(scaled, examples.labels, sample_weight=examples.weights)
         kernel, bias = regression.coef_.T, np.broadcast_to(regression.intercept_, regression.coef_.shape[0])
         if len(present) == 2:  # scikit-learn gives one column, the log-odds of the second class
