@@ -1,13 +1,14 @@
-"""How often a promise of `--abstain` is false, and what it costs in coverage: simulated answers whose truth is known.
+"""Violation rate and coverage of `--abstain`, by simulation of predictions with a known accuracy.
 
     python benchmarks/abstention.py [--draws 10000]
 
-An answer is right with the accuracy of its row. Its score is normal, of spread 1, and of correct predictions further
-up, so that right and wrong ones are ranked with the AUC of the row; an AUC of 0.5 means that confidence tells nothing.
-In each draw a threshold is found on n images, by Saccade and, for comparison, as the lowest of all thresholds that pass
-the same test. A promise is false if the true accuracy of the answers from the threshold up, which the formula of the
-normal distribution gives, is below the target: at most 5% of the promises may be. Coverage is the mean true part of
-images that are answered, 0 where nothing is promised, as a part of that of the best threshold.
+A prediction is correct with the accuracy of its case. Its score is normally distributed with standard deviation 1; the
+mean is higher for correct predictions, so that the scores have the AUC of the case. With an AUC of 0.5 the confidence
+has no information. In each draw a threshold is chosen on n images: by Saccade and, for comparison, as the lowest of all
+thresholds that pass the same test. The target is violated if the true accuracy of the predictions at or above the
+threshold, computed from the normal distribution, is below the target accuracy. At most 5% of the draws may violate it.
+Coverage is the mean true fraction of predicted images, 0 in a draw without a threshold. It is printed relative to the
+coverage of the best threshold.
 """
 
 from __future__ import annotations
@@ -28,18 +29,18 @@ from saccade.inference.selective_prediction import find_threshold
 
 Method = Callable[[NDArray[np.float32], NDArray[np.bool_], float], float | None]
 _LEVEL = 0.05
-_FURTHEST = 8.0
+_MAX_SCORE = 8.0
 
 
 @dataclass(frozen=True)
 class Case:
-    """Answers of a kind, and what is promised of them.
+    """A simulated distribution of predictions, with a target accuracy.
 
     Attributes:
-        n: images on which the threshold is found.
-        accuracy: part of the predictions that are correct, 0 to 1.
-        auc: how well confidence ranks correct predictions above wrong ones, 0.5 to 1.
-        target: part of the answers from the threshold up that is promised to be right.
+        n: number of images on which the threshold is chosen.
+        accuracy: accuracy of all predictions, 0 to 1.
+        auc: area under the ROC curve of confidence as detector of correct predictions, 0.5 to 1.
+        target: target accuracy of the predictions at or above the threshold, 0 to 1.
     """
 
     n: int
@@ -51,35 +52,37 @@ class Case:
         return f"n = {self.n}, accuracy {self.accuracy:g}, AUC {self.auc:g}, target {self.target:g}"
 
     def draw(self, random: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Confidences, float32 [n], and whether each prediction is incorrect, bool [n]."""
+        """Sample confidences, float32 [n], and a mask of incorrect predictions, bool [n]."""
         correct = random.random(self.n) < self.accuracy
-        return norm.cdf(random.normal(size=self.n) + self._apart * correct).astype(np.float32), ~correct
+        return norm.cdf(random.normal(size=self.n) + self._separation * correct).astype(np.float32), ~correct
 
-    def kept(self, score: float) -> tuple[float, float]:
-        """Of all answers the part from a score up, and of these the part that is right."""
-        correct = self.accuracy * norm.sf(score - self._apart)
-        every = correct + (1 - self.accuracy) * norm.sf(score)
-        return float(every), float(correct / every)
+    def coverage_and_accuracy(self, score: float) -> tuple[float, float]:
+        """Return the coverage of a threshold, and the accuracy of the predictions at or above it."""
+        correct = self.accuracy * norm.sf(score - self._separation)
+        coverage = correct + (1 - self.accuracy) * norm.sf(score)
+        return float(coverage), float(correct / coverage)
 
     def best_coverage(self) -> float:
-        """The part of the images that the lowest threshold which keeps the target answers; 0 if none does."""
-        if self.kept(-_FURTHEST)[1] >= self.target:
+        """Return the coverage of the lowest threshold that reaches the target accuracy; 0 without such a threshold."""
+        if self.coverage_and_accuracy(-_MAX_SCORE)[1] >= self.target:
             return 1.0
-        if self.kept(_FURTHEST)[1] < self.target:
+        if self.coverage_and_accuracy(_MAX_SCORE)[1] < self.target:
             return 0.0
-        return self.kept(brentq(lambda score: self.kept(score)[1] - self.target, -_FURTHEST, _FURTHEST))[0]
+        return self.coverage_and_accuracy(
+            brentq(lambda score: self.coverage_and_accuracy(score)[1] - self.target, -_MAX_SCORE, _MAX_SCORE)
+        )[0]
 
     @property
-    def _apart(self) -> float:
+    def _separation(self) -> float:
         return float(2**0.5 * norm.ppf(self.auc))
 
 
 CASES = tuple(
     case
-    for target, poor in ((0.9, 0.85), (0.95, 0.9))
+    for target, low_accuracy in ((0.9, 0.85), (0.95, 0.9))
     for case in (
         *(Case(n, 0.85, 0.9, target) for n in (200, 500, 2000)),
-        Case(500, poor, 0.6, target),
+        Case(500, low_accuracy, 0.6, target),
         Case(500, round(target - 0.01, 2), 0.6, target),
         Case(500, round(target - 0.01, 2), 0.5, target),
     )
@@ -87,7 +90,7 @@ CASES = tuple(
 
 
 def by_saccade(confidences: NDArray[np.float32], incorrect: NDArray[np.bool_], target: float) -> float | None:
-    """What `--abstain` goes by; None where it promises nothing."""
+    """Return the threshold of `--abstain`; None if no threshold is guaranteed."""
     try:
         return find_threshold(confidences, incorrect, target).threshold
     except RunError:
@@ -95,7 +98,7 @@ def by_saccade(confidences: NDArray[np.float32], incorrect: NDArray[np.bool_], t
 
 
 def lowest_of_all(confidences: NDArray[np.float32], incorrect: NDArray[np.bool_], target: float) -> float | None:
-    """The lowest threshold that passes a test which is exact for a single one; None where there is none."""
+    """Return the lowest threshold that passes an exact binomial test for a single threshold; None without one."""
     order = np.argsort(-confidences)
     errors = incorrect[order].cumsum()
     passed = np.flatnonzero(binom.cdf(errors, np.arange(1, len(order) + 1), 1 - target) <= _LEVEL)
@@ -106,31 +109,31 @@ METHODS: dict[str, Method] = {"saccade": by_saccade, "lowest of all": lowest_of_
 
 
 def measure(case: Case, method: Method, draws: int) -> tuple[float, float, float]:
-    """The parts of the draws in which a promise is made, and is false; and the mean coverage."""
+    """Return the fraction of draws with a threshold, the fraction that violates the target, and the mean coverage."""
     random = np.random.default_rng(0)
-    found = [method(*case.draw(random), case.target) for _ in range(draws)]
-    kept = [case.kept(float(norm.ppf(each))) for each in found if each is not None]
-    false = sum(accuracy < case.target for _, accuracy in kept)
-    return len(kept) / draws, false / draws, sum(coverage for coverage, _ in kept) / draws
+    thresholds = [method(*case.draw(random), case.target) for _ in range(draws)]
+    outcomes = [case.coverage_and_accuracy(float(norm.ppf(each))) for each in thresholds if each is not None]
+    violations = sum(accuracy < case.target for _, accuracy in outcomes)
+    return len(outcomes) / draws, violations / draws, sum(coverage for coverage, _ in outcomes) / draws
 
 
 def main() -> None:
-    """Measures, prints and keeps."""
-    parser = argparse.ArgumentParser(description="Simulates how often promises of --abstain are false.")
+    """Simulate, print and save the results."""
+    parser = argparse.ArgumentParser(description="Simulates the violation rate of --abstain.")
     parser.add_argument("--draws", type=int, default=10_000)
     add_results_option(parser)
     options = parser.parse_args()
     results = []
-    print("| case | method | promised | false promises | coverage, of the best |\n|---|---|---|---|---|")
+    print("| case | method | threshold found | violation rate | coverage, of the best |\n|---|---|---|---|---|")
     for case in CASES:
         best = case.best_coverage()
         for name, method in METHODS.items():
-            given, false, coverage = measure(case, method, options.draws)
-            part = f"{coverage / best:.1%} of {best:.1%}" if best else "nothing to cover"
-            print(f"| {case} | {name} | {given:.1%} | {false:.2%} | {part} |", flush=True)
+            found, violated, coverage = measure(case, method, options.draws)
+            relative = f"{coverage / best:.1%} of {best:.1%}" if best else "nothing to cover"
+            print(f"| {case} | {name} | {found:.1%} | {violated:.2%} | {relative} |", flush=True)
             note = f"{options.draws} draws"
-            results.append(Result(f"{name}, {case}", "false promises", "part", [false], note))
-            results.append(Result(f"{name}, {case}", "coverage", "part", [coverage], f"{note}; the best {best:.4f}"))
+            results.append(Result(f"{name}, {case}", "violation rate", "fraction", [violated], note))
+            results.append(Result(f"{name}, {case}", "coverage", "fraction", [coverage], f"{note}; best {best:.4f}"))
     keep_results("abstention", results, options.results)
 
 

@@ -1,14 +1,14 @@
-"""How near a recipe's training comes to what its convolutions and dense layers alone would allow.
+"""Training speed of a recipe, relative to the speed of its convolutions and dense layers alone.
 
     python benchmarks/ceiling.py DATA --recipe two-phase [--images 4000] [--epochs 3] [--set KEY=VALUE ...]
 
-Trains on some thousand images, for each phase that the recipe has, and takes the images per second of all epochs
-but the first, in which the step is compiled. Right after it measures, at the same batch size and in the dtype that the
-training computed in, the convolutions and dense layers of the network alone, forward and backward: no normalization,
-activation, pooling, loss or optimizer. Prints the one as a part of the other.
+Trains on a few thousand images, once for each phase of the recipe, and measures the images per second of all epochs
+except the first, in which the step is compiled. Then measures the convolutions and dense layers of the network alone,
+forward and backward, with the batch size and compute dtype of the training: no normalization, activation, pooling, loss
+or optimizer. Prints the ratio of both speeds.
 
-Everything is done at the images' full size, also for a recipe whose images grow, and without validation. The last
-line is the limit of prediction: forward only, float32, in the batches that `evaluate` and `predict` take.
+All measurements are at the full image size, also for a recipe with growing images, and without validation. The last
+line is the limit of prediction: forward only, float32, with the batches of `evaluate` and `predict`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from saccade.training.train import train
 
 REPEATS = 10
 PHASES = ("plain", "augmented")
-# Images that grow and answers from six views would be other work; validation would be in the times.
+# Growing images and six views would change the work of a step; validation would add to the times.
 FIXED = {
     "initial_scale": 1.0,
     "final_scale": 1.0,
@@ -47,17 +47,17 @@ FIXED = {
 
 
 def main() -> None:
-    """Measures one recipe."""
+    """Measure one recipe."""
     options = read_options()
     recipe = get_recipe(options.recipe).with_settings(dict(options.settings) | FIXED)
-    dataset = cut(load(options.data, image_size=recipe.image_size, progress=True), recipe, options.images)
+    dataset = subset_of(load(options.data, image_size=recipe.image_size, progress=True), recipe, options.images)
     height, width = dataset.preprocessing.height, dataset.preprocessing.width
     products = products_of(build_network(recipe, height=height, width=width, classes=len(dataset.class_names)))
 
     results = []
     for phase in phases_of(recipe):
         run_rates, dtype = trained_rates(dataset, recipe, phase, options.epochs)
-        # Right after each training, because the machine may change its speed.
+        # Directly after each training, because the speed of the machine may change.
         limit = rates(training_pass(products, recipe.batch_size, dtype), recipe.batch_size)
         results += compared(recipe, phase, run_rates, limit, dtype)
     batch = batch_slices(10_000, height, width)[0].stop
@@ -67,30 +67,30 @@ def main() -> None:
 
 
 def read_options() -> argparse.Namespace:
-    """What the command line says."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description="Compares a recipe's training with its convolutions alone.")
     parser.add_argument("data", metavar="DATA", help="a name, a folder or an archive, as for `saccade train`")
     parser.add_argument("--recipe", required=True, help="see `saccade recipes`")
-    parser.add_argument("--images", type=at_least_one, default=4000, help="train on so many, in whole batches")
-    parser.add_argument("--epochs", type=at_least_one, default=3, help="of each phase; the first is not counted")
+    parser.add_argument("--images", type=at_least_one, default=4000, help="number of training images, in whole batches")
+    parser.add_argument("--epochs", type=at_least_one, default=3, help="epochs per phase; the first is not measured")
     parser.add_argument("--set", dest="settings", type=setting, action="append", default=[], metavar="KEY=VALUE")
     add_results_option(parser)
     options = parser.parse_args()
     if options.epochs < 2:
-        parser.error("--epochs must be at least 2: the first is not counted")
+        parser.error("--epochs must be at least 2: the first is not measured")
     return options
 
 
 def setting(text: str) -> tuple[str, str]:
-    """Reads KEY=VALUE."""
+    """Parse KEY=VALUE."""
     key, equals, value = text.partition("=")
     if not equals:
         raise argparse.ArgumentTypeError(f"'{text}' is not KEY=VALUE")
     return key, value
 
 
-def cut(dataset: Dataset, recipe: Recipe, images: int) -> Dataset:
-    """The data with fewer training images, drawn by the recipe's seed, in whole batches: one at least."""
+def subset_of(dataset: Dataset, recipe: Recipe, images: int) -> Dataset:
+    """Return the data with a random subset of training images, by the recipe's seed, in at least one whole batch."""
     training = dataset.splits["train"]
     n = max(min(images, len(training)) // recipe.batch_size, 1) * recipe.batch_size
     chosen = np.random.default_rng(recipe.seed).permutation(len(training))[:n]
@@ -98,12 +98,12 @@ def cut(dataset: Dataset, recipe: Recipe, images: int) -> Dataset:
 
 
 def phases_of(recipe: Recipe) -> list[str]:
-    """The phases that the recipe has epochs of."""
+    """Return the phases of a recipe."""
     return sorted({recipe.phase(epoch) for epoch in range(recipe.epochs)}, key=PHASES.index)
 
 
 def trained_rates(dataset: Dataset, recipe: Recipe, phase: str, epochs: int) -> tuple[list[float], ComputeDtype]:
-    """Images per second of real epochs of one phase, the first one left out, and the dtype they computed in."""
+    """Train one phase; return images per second of all epochs but the first, and the compute dtype."""
     only = {f"{each}_epochs": epochs if each == phase else 0 for each in PHASES}
     with tempfile.TemporaryDirectory() as folder:
         run = train(dataset, recipe=recipe, out=Path(folder) / "run", settings=only, progress=False)
@@ -111,7 +111,7 @@ def trained_rates(dataset: Dataset, recipe: Recipe, phase: str, epochs: int) -> 
 
 
 def rates(work: Callable[[], object], batch: int) -> list[float]:
-    """Images per second of a pass over a batch, several times."""
+    """Measure the images per second of a pass over a batch, several times."""
     (taken,) = seconds_in_turn([work], REPEATS)
     return [batch / seconds for seconds in taken]
 
@@ -119,13 +119,13 @@ def rates(work: Callable[[], object], batch: int) -> list[float]:
 def compared(
     recipe: Recipe, phase: str, trained: Sequence[float], limit: Sequence[float], dtype: ComputeDtype
 ) -> list[Result]:
-    """A phase's training, the limit measured with it, and the one as a part of the other."""
+    """Return the speed of a phase, the limit measured with it, and their ratio."""
     batches = f"batches of {recipe.batch_size}, {dtype}"
-    parts = [rate / statistics.median(limit) for rate in trained]
+    ratios = [rate / statistics.median(limit) for rate in trained]
     return [
         Result(recipe.name, f"{phase} training", "images/s", trained, batches),
         Result(f"{recipe.name}, convolutions alone", f"{phase} training", "images/s", limit, batches),
-        Result(f"{recipe.name} / convolutions alone", f"{phase} training", "ratio", parts, batches),
+        Result(f"{recipe.name} / convolutions alone", f"{phase} training", "ratio", ratios, batches),
     ]
 
 

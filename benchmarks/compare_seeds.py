@@ -1,14 +1,14 @@
-"""How often `saccade compare` calls two runs different: runs that differ by seed alone, and runs with a gap.
+"""False positive rate and power of `saccade compare`, on runs that differ by seed only and on runs with a gap.
 
     python benchmarks/compare_seeds.py DATA [--seeds 20 [6]] [--recipe fast] [--epochs 2] [--set tta_views=1]
         [--worse validation_split=0.32] [--runs runs/compare-seeds]
 
-Trains one series of runs by `saccade train --seeds`, and a second one with the setting `--worse`, which is there to
-make it worse by about 1.5 points: the same network on fewer images. Both are scored on the test split. Then every
-pair of single runs is compared: of the first series among themselves, where no pair should be called different, and of
-the first with the second, where each should. A second number of seeds is that of the second series. A program that was
-stopped goes on where it was: runs and answers that are there are used again, and with `--seeds 5` and then `--seeds 20`
-fifteen are added.
+Trains a first series of runs by `saccade train --seeds`, and a second series with the setting `--worse`, which reduces
+the accuracy by about 1.5 points: the same network on fewer images. Both are scored on the test split. Then pairs of
+single runs are compared: pairs within the first series, which should not differ significantly, and pairs of a run of
+the first and a run of the second series, which should. The second number of `--seeds` is the number of runs of the
+second series. A stopped program resumes: existing runs and predictions are used again; `--seeds 20` after `--seeds 5`
+adds fifteen runs.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _PREDICTIONS = "predictions.safetensors"
 
 @dataclass(frozen=True)
 class Counted:
-    """Of some pairs of runs, how many were called different.
+    """Numbers of significantly different pairs of runs.
 
     Attributes:
-        pairs: how many there are.
-        different: called different by the verdict of `saccade compare`.
-        found: of these, those in which the first is ahead.
-        by_mcnemar: called different by McNemar's test alone, which knows nothing of seeds.
-        differences: of the accuracies, the first's less the second's, one of each pair.
+        pairs: number of pairs.
+        different: number of pairs that differ significantly by `saccade compare`.
+        found: number of these pairs in which the first run has the higher accuracy.
+        by_mcnemar: number of pairs that differ significantly by McNemar's test, which ignores the variance over seeds.
+        differences: accuracy of the first run minus accuracy of the second run, per pair.
     """
 
     pairs: int
@@ -53,28 +53,28 @@ class Counted:
 
 
 def main() -> None:
-    """Trains what is missing, scores it, and compares all pairs."""
+    """Train and score missing runs, and compare all pairs."""
     options = read_options()
     better = train_series(options, "better", options.settings, options.seeds[0])
     worse = train_series(options, "worse", [*options.settings, *options.worse], options.seeds[-1])
     correct = correct_of([*better, *worse])
     first, second = correct[: len(better)], correct[len(better) :]
-    alike = count(results_of_pairs(combinations(first, 2)))
-    apart = count(results_of_pairs(product(first, second)))
+    within = count(results_of_pairs(combinations(first, 2)))
+    between = count(results_of_pairs(product(first, second)))
     print_accuracy("first series", first)
     print_accuracy(f"second series ({' '.join(options.worse)})", second)
-    how = ", ".join([options.recipe, f"{options.epochs} epochs", *options.settings])
-    note = f"{how}, {len(first)} and {len(second)} runs, n = {correct.shape[1]:,}"
+    setup = ", ".join([options.recipe, f"{options.epochs} epochs", *options.settings])
+    note = f"{setup}, {len(first)} and {len(second)} runs, n = {correct.shape[1]:,}"
     print(f"gap of the means: {100 * (first.mean() - second.mean()):.2f} points")
-    keep_results("compare_seeds", results_of(alike, apart, note), options.results)
+    keep_results("compare_seeds", results_of(within, between, note), options.results)
 
 
 def read_options() -> argparse.Namespace:
-    """What the command line says."""
-    parser = argparse.ArgumentParser(description="Counts how often runs are called different.")
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description="Counts significantly different pairs of runs.")
     parser.add_argument("data", metavar="DATA", help="a name, a folder or an archive")
     parser.add_argument(
-        "--seeds", type=at_least_two, nargs="+", default=[20], help="runs in each series; their seeds count from 0"
+        "--seeds", type=at_least_two, nargs="+", default=[20], help="number of runs in each series; seeds count from 0"
     )
     parser.add_argument("--recipe", default="fast", help="see `saccade recipes`")
     parser.add_argument("--epochs", type=at_least_one, default=2)
@@ -85,9 +85,9 @@ def read_options() -> argparse.Namespace:
         "--worse",
         action="append",
         metavar="KEY=VALUE",
-        help="what makes the second series worse: validation_split=0.32",
+        help="a setting of the second series that reduces its accuracy; default: validation_split=0.32",
     )
-    parser.add_argument("--runs", type=Path, default=Path("runs/compare-seeds"), help="where the runs are kept")
+    parser.add_argument("--runs", type=Path, default=Path("runs/compare-seeds"), help="folder of the runs")
     add_results_option(parser)
     options = parser.parse_args()
     options.worse = options.worse or ["validation_split=0.32"]
@@ -95,15 +95,15 @@ def read_options() -> argparse.Namespace:
 
 
 def at_least_two(text: str) -> int:
-    """Reads a number for a command line: 2, 3 and so on."""
+    """Parse an integer of at least 2."""
     number = at_least_one(text)
     if number < 2:
-        raise argparse.ArgumentTypeError("there are no pairs of a single run")
+        raise argparse.ArgumentTypeError("pairs need at least 2 runs")
     return number
 
 
 def train_series(options: argparse.Namespace, name: str, settings: Sequence[str], seeds: int) -> list[Run]:
-    """The runs of a series, trained and scored where they were not."""
+    """Train and score the missing runs of a series; return all runs."""
     changes = [argument for setting in settings for argument in ("--set", setting)]
     command = [*SACCADE, "train", options.data, "--recipe", options.recipe, "--epochs", str(options.epochs), *changes]
     command += ["--seeds", str(seeds), "--out", str(options.runs / name), "--json"]
@@ -116,18 +116,18 @@ def train_series(options: argparse.Namespace, name: str, settings: Sequence[str]
 
 
 def correct_of(runs: Sequence[Run]) -> NDArray[np.bool_]:
-    """Which test images each run was right on, bool [runs, n]."""
+    """Return masks of correct predictions for the test images, bool [runs, n]."""
     paired = pair_predictions(runs, [run.predictions(_PREDICTIONS) for run in runs])
-    return np.stack([paired.correct(place) for place in range(len(runs))])
+    return np.stack([paired.correct(index) for index in range(len(runs))])
 
 
 def results_of_pairs(pairs: Iterable[tuple[NDArray[np.bool_], ...]]) -> list[Difference]:
-    """Compares pairs of single runs; the first is put second, so that its being ahead is positive."""
+    """Compare pairs of single runs; a difference is positive if the first run has the higher accuracy."""
     return [compare_correct(second[None], first[None]) for first, second in pairs]
 
 
 def count(results: Sequence[Difference]) -> Counted:
-    """Counts what was called different."""
+    """Count the significant differences."""
     different = [result for result in results if result.p < LEVEL]
     return Counted(
         pairs=len(results),
@@ -139,7 +139,7 @@ def count(results: Sequence[Difference]) -> Counted:
 
 
 def print_accuracy(name: str, correct: NDArray[np.bool_]) -> None:
-    """Prints the accuracies of a series, and how far seeds are apart."""
+    """Print the accuracies of a series, and the spread over seeds."""
     accuracies = [float(accuracy) for accuracy in correct.mean(axis=1)]
     print(
         f"{name}: test accuracy {statistics.fmean(accuracies):.2%} "
@@ -148,15 +148,30 @@ def print_accuracy(name: str, correct: NDArray[np.bool_]) -> None:
     )
 
 
-def results_of(alike: Counted, apart: Counted, note: str) -> list[Result]:
-    """The counts as parts; told as counts as well."""
-    print(f"by seed alone: {alike.different} of {alike.pairs} pairs called different; McNemar alone {alike.by_mcnemar}")
-    print(f"with the gap: found in {apart.found} of {apart.pairs} pairs; McNemar alone {apart.by_mcnemar}")
+def results_of(within: Counted, between: Counted, note: str) -> list[Result]:
+    """Print the counts; return them as fractions."""
+    print(
+        f"by seed alone: {within.different} of {within.pairs} pairs differ significantly; "
+        f"by McNemar's test {within.by_mcnemar}"
+    )
+    print(f"with the gap: found in {between.found} of {between.pairs} pairs; by McNemar's test {between.by_mcnemar}")
     return [
-        Result("saccade compare", "called different by seed alone", "part", [alike.different / alike.pairs], note),
-        Result("McNemar alone", "called different by seed alone", "part", [alike.by_mcnemar / alike.pairs], note),
-        Result("saccade compare", "gap found", "part", [apart.found / apart.pairs], note),
-        Result("saccade compare", "gap of a pair", "part", apart.differences, note),
+        Result(
+            "saccade compare",
+            "significantly different by seed alone",
+            "fraction",
+            [within.different / within.pairs],
+            note,
+        ),
+        Result(
+            "McNemar alone",
+            "significantly different by seed alone",
+            "fraction",
+            [within.by_mcnemar / within.pairs],
+            note,
+        ),
+        Result("saccade compare", "gap found", "fraction", [between.found / between.pairs], note),
+        Result("saccade compare", "gap of a pair", "fraction", between.differences, note),
     ]
 
 

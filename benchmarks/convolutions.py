@@ -1,4 +1,4 @@
-"""The convolutions and dense layers of a network alone: what they take is the floor under any step of it."""
+"""Convolutions and dense layers of a network alone: a lower bound of the time of a step."""
 
 from __future__ import annotations
 
@@ -15,65 +15,65 @@ from saccade.recipes import ComputeDtype
 
 @dataclass(frozen=True)
 class Product:
-    """A convolution or a dense layer, as far as its arithmetic goes.
+    """Shapes of a convolution or a dense layer.
 
     Attributes:
-        input_shape: [height, width, channels] or [channels], of one image.
-        kernel_shape: of its weights.
-        strides: of a convolution.
-        padding: of a convolution, "SAME" or "VALID".
-        learns: whether training needs the gradient of its kernel.
-        passes_back: whether training needs the gradient of its input, because something before it learns.
+        input_shape: shape of the input of one image, [height, width, channels] or [channels].
+        kernel_shape: shape of the kernel.
+        strides: strides of a convolution.
+        padding: padding of a convolution, "SAME" or "VALID".
+        needs_kernel_gradient: whether training computes the gradient of the kernel.
+        needs_input_gradient: whether training computes the gradient of the input, because an earlier layer is trained.
     """
 
     input_shape: tuple[int, ...]
     kernel_shape: tuple[int, ...]
     strides: tuple[int, int]
     padding: str
-    learns: bool
-    passes_back: bool
+    needs_kernel_gradient: bool
+    needs_input_gradient: bool
 
 
 def products_of(network: keras.Model) -> list[Product]:
-    """The convolutions and dense layers of a network, in order, those of networks within it included."""
+    """Return the convolutions and dense layers of a network in order, including those of nested networks."""
     products = []
-    learning_before = False
+    trained_before = False
     for layer in _layers_of(network):
         if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
-            learns = any(variable is layer.kernel for variable in layer.trainable_variables)
+            needs_gradient = any(variable is layer.kernel for variable in layer.trainable_variables)
             products.append(
                 Product(
                     input_shape=tuple(layer.input.shape[1:]),
                     kernel_shape=tuple(layer.kernel.shape),
                     strides=tuple(getattr(layer, "strides", (1, 1))),
                     padding=getattr(layer, "padding", "valid").upper(),
-                    learns=learns,
-                    passes_back=learning_before,
+                    needs_kernel_gradient=needs_gradient,
+                    needs_input_gradient=trained_before,
                 )
             )
-        learning_before = learning_before or bool(layer.trainable_variables)
+        trained_before = trained_before or bool(layer.trainable_variables)
     return products
 
 
 def training_pass(products: Sequence[Product], batch: int, dtype: ComputeDtype) -> Callable[[], object]:
-    """A function that does every product of a training step, forward and backward, for a batch."""
+    """Return a function that computes all products of a training step for a batch, forward and backward."""
     return _prepared(products, batch, dtype, backward=True)
 
 
 def forward_pass(products: Sequence[Product], batch: int, dtype: ComputeDtype) -> Callable[[], object]:
-    """A function that does every product of a prediction for a batch."""
+    """Return a function that computes all products of a prediction for a batch."""
     return _prepared(products, batch, dtype, backward=False)
 
 
 def seconds_in_turn(works: Sequence[Callable[[], object]], repeats: int) -> list[list[float]]:
-    """Times several pieces of work in turn, so that a change of the machine's speed meets all alike.
+    """Time several functions in turn, so that changes of the speed of the machine affect all of them.
 
     Args:
-        works: each is done once beforehand, which compiles it.
-        repeats: how often each is timed.
+        works: functions; each is called once before the measurement, which compiles it.
+        repeats: number of timed calls of each function.
 
     Returns:
-        For each piece of work its `repeats` wall-clock times, in seconds.
+        Wall-clock times of each function, [functions][repeats], in seconds.
     """
     for work in works:
         work()
@@ -104,10 +104,10 @@ def _prepared(products: Sequence[Product], batch: int, dtype: ComputeDtype, *, b
     def step(inputs: Sequence[Any], kernels: Sequence[Any], gradients: Sequence[Any]) -> Any:
         done: list[Any] = []
         for product, *tensors in zip(products, inputs, kernels, gradients, strict=True):
-            # One product after the other, as in a network; its two gradients may share the cores, as there.
+            # One product after another, as in a network; the two gradients of a product may run in parallel.
             with tf.control_dependencies(done[-1:]):
                 results = _with_gradients(product, *tensors) if backward else [_multiply(product, *tensors[:2])]
-                # A number of each result is used, else the graph optimizer would leave the product out.
+                # One number of each result is used, so that the graph optimizer keeps the product.
                 done.append(tf.add_n([tf.reshape(result, [-1])[0] for result in results]))
         return tf.add_n(done)
 
@@ -115,11 +115,11 @@ def _prepared(products: Sequence[Product], batch: int, dtype: ComputeDtype, *, b
 
 
 def _with_gradients(product: Product, x: Any, kernel: Any, gradient: Any) -> list[Any]:
-    wanted = [kernel] * product.learns + [x] * product.passes_back
+    sources = [kernel] * product.needs_kernel_gradient + [x] * product.needs_input_gradient
     with tf.GradientTape() as tape:
-        tape.watch(wanted)
+        tape.watch(sources)
         result = _multiply(product, x, kernel)
-    return [result, *(tape.gradient(result, wanted, output_gradients=gradient) if wanted else [])]
+    return [result, *(tape.gradient(result, sources, output_gradients=gradient) if sources else [])]
 
 
 def _multiply(product: Product, x: Any, kernel: Any) -> Any:

@@ -1,9 +1,9 @@
-"""How fast a folder of images is scanned and decoded: the first time, the second time, and by Pillow alone.
+"""Scan and decode time of a folder of images: first load, second load, and Pillow alone.
 
     python benchmarks/decode_speed.py FOLDER
 
-prints seconds and their ratios. The caches of the operating system are warm in all three, because the files are read
-once before; Saccade's own cache is an empty temporary one.
+prints seconds and their ratios. The file cache of the operating system is warm in all three measurements, because the
+files are read once before; Saccade's cache is an empty temporary folder.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from saccade.data.sources.image_folder import find_images
 
 
 def main() -> None:
-    """Measures the folder named on the command line."""
+    """Measure the folder of the command line."""
     parser = argparse.ArgumentParser(description="Measures how fast a folder of images is decoded.")
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """How long it takes."""
+    """Return the wall-clock time of a call, in seconds."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start

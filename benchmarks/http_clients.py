@@ -1,9 +1,10 @@
-"""Clients that ask a server over and over, each on a connection of its own.
+"""HTTP clients that send requests to a server continuously, each over its own connection.
 
     python http_clients.py URL FILE N SECONDS
 
-A process of its own, so that its processor time can be told from the server's. It sends FILE's bytes to URL and prints
-JSON: how many answers, their latencies in seconds, the seconds it took, and the processor time of this process.
+Runs in a separate process, so that the processor times of clients and server are measured separately. Sends the bytes
+of FILE to URL and prints JSON: total seconds, processor seconds of this process, and latencies of the requests in
+seconds.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 
-async def ask_on(host: str, port: int, request: bytes, end: float, latencies: list[float]) -> None:
-    """Asks until the end, one request after another."""
+async def send_requests(host: str, port: int, request: bytes, end: float, latencies: list[float]) -> None:
+    """Send one request after another until the end time."""
     reader, writer = await asyncio.open_connection(host, port)
     while time.perf_counter() < end:
         began = time.perf_counter()
@@ -34,21 +35,23 @@ async def ask_on(host: str, port: int, request: bytes, end: float, latencies: li
 
 
 async def main() -> None:
-    """Asks, and prints what it took."""
+    """Send requests and print the measurements."""
     url, file, clients, seconds = sys.argv[1:]
-    parts, body = urlsplit(url), Path(file).read_bytes()
-    path = parts.path + (f"?{parts.query}" if parts.query else "")
-    head = f"POST {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Length: {len(body)}\r\n\r\n"
+    address, body = urlsplit(url), Path(file).read_bytes()
+    path = address.path + (f"?{address.query}" if address.query else "")
+    head = f"POST {path} HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Length: {len(body)}\r\n\r\n"
     request = head.encode() + body
-    host, port = parts.hostname or "", parts.port or 80
-    await asyncio.gather(*(ask_on(host, port, request, time.perf_counter() + 1, []) for _ in range(int(clients))))
+    host, port = address.hostname or "", address.port or 80
+    await asyncio.gather(
+        *(send_requests(host, port, request, time.perf_counter() + 1, []) for _ in range(int(clients)))
+    )
     latencies: list[float] = []
     before, began = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
     end = began + float(seconds)
-    await asyncio.gather(*(ask_on(host, port, request, end, latencies) for _ in range(int(clients))))
-    took, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
+    await asyncio.gather(*(send_requests(host, port, request, end, latencies) for _ in range(int(clients))))
+    elapsed, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
     processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    sys.stdout.write(json.dumps({"seconds": took, "processor_seconds": processor, "latencies": latencies}))
+    sys.stdout.write(json.dumps({"seconds": elapsed, "processor_seconds": processor, "latencies": latencies}))
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-"""Three sets of labeled images made from CIFAR-10's, each unlike it in another way.
+"""Three labeled data sets derived from CIFAR-10.
 
-`atomic_write`: 64x64 pixels, 10 classes. An image, enlarged to 48x48, lies somewhere on another one, enlarged and
-blurred; its class is that of the image in front.
+`placed`: 64x64 pixels, 10 classes. An image, enlarged to 48x48 pixels, is placed at a random position on another image,
+which is enlarged and blurred. The class is that of the image in front.
 
-`pairs`: 32 pixels high and 64 wide, 25 classes. Two images side by side: the left one of the first five classes, the
-right one of the other five; each combination is a class.
+`pairs`: 32 pixels high and 64 wide, 25 classes. Two images side by side: the left image is of one of the first five
+classes, the right image of one of the other five. Each combination is a class.
 
-`cats-and-dogs`: 32x32 pixels, 2 classes, five dogs for each cat.
+`cats-and-dogs`: 32x32 pixels, 2 classes, five dogs per cat.
 
-Training images are made of training images only, test images of test images only.
+Training images are derived from training images only, test images from test images only.
 """
 
 from __future__ import annotations
@@ -22,50 +22,50 @@ from PIL import Image, ImageFilter
 
 from saccade.data.dataset import Dataset, Split, SplitName
 
-# A class's name and an image of it.
+# A class name and an image.
 Labeled = tuple[str, Image.Image]
 
 _SPLITS: tuple[SplitName, ...] = ("train", "test")
-# Training and test images.
+# Numbers of images per split.
 _PLACED = {"train": 5_000, "test": 2_000}
 _PAIRS = {"train": 10_000, "test": 4_000}
-_DOGS_FOR_EACH_CAT = 5
+_DOGS_PER_CAT = 5
 
 
 def make_data(dataset: Dataset, folder: Path, only: str | None = None) -> dict[str, Path]:
-    """Makes the three sets, or one of them, as folders of PNG files.
+    """Create the three data sets, or one of them, as folders of PNG files.
 
     Args:
         dataset: CIFAR-10 or a copy of it, with its test split.
-        folder: to make them in.
-        only: one of `SETS`.
+        folder: parent folder.
+        only: name of the only data set to create, one of `SETS`; None: all.
 
     Returns:
-        name -> folder with train/CLASS/image and test/CLASS/image.
+        Folders with train/CLASS/image and test/CLASS/image, by name.
     """
-    made = {}
+    folders = {}
     for seed, (name, make) in enumerate(_MAKERS.items()):
         if only not in (None, name):
             continue
-        made[name] = folder / name
+        folders[name] = folder / name
         for number, split in enumerate(_SPLITS):
             random = np.random.default_rng([seed, number])
             for index, (label, image) in enumerate(make(dataset, split, random)):
-                path = made[name] / split / label / f"{index:05}.png"
+                path = folders[name] / split / label / f"{index:05}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 image.save(path)
-    return made
+    return folders
 
 
 def _placed(dataset: Dataset, split: SplitName, random: np.random.Generator) -> Iterator[Labeled]:
     images = dataset.splits[split]
     fronts, backs = (random.permutation(len(images))[: _PLACED[split]] for _ in range(2))
     for front, back in zip(fronts, backs, strict=True):
-        ground = _image(images, back).resize((64, 64), Image.Resampling.BICUBIC)
-        ground = ground.filter(ImageFilter.GaussianBlur(3))
+        background = _image(images, back).resize((64, 64), Image.Resampling.BICUBIC)
+        background = background.filter(ImageFilter.GaussianBlur(3))
         left, top = random.integers(0, 64 - 48 + 1, 2)
-        ground.paste(_image(images, front).resize((48, 48), Image.Resampling.BICUBIC), (int(left), int(top)))
-        yield dataset.class_names[images.labels[front]], ground
+        background.paste(_image(images, front).resize((48, 48), Image.Resampling.BICUBIC), (int(left), int(top)))
+        yield dataset.class_names[images.labels[front]], background
 
 
 def _pairs(dataset: Dataset, split: SplitName, random: np.random.Generator) -> Iterator[Labeled]:
@@ -81,7 +81,7 @@ def _pairs(dataset: Dataset, split: SplitName, random: np.random.Generator) -> I
 def _cats_and_dogs(dataset: Dataset, split: SplitName, random: np.random.Generator) -> Iterator[Labeled]:
     images = dataset.splits[split]
     cats, dogs = (_of_class(dataset, images, name) for name in ("cat", "dog"))
-    cats = random.permutation(cats)[: len(dogs) // _DOGS_FOR_EACH_CAT]
+    cats = random.permutation(cats)[: len(dogs) // _DOGS_PER_CAT]
     for index in (*cats, *dogs):
         yield dataset.class_names[images.labels[index]], _image(images, index)
 
@@ -101,4 +101,4 @@ _MAKERS: dict[str, Callable[[Dataset, SplitName, np.random.Generator], Iterator[
 }
 
 SETS = tuple(_MAKERS)
-"""The names of the three sets."""
+"""Names of the three data sets."""

@@ -1,11 +1,11 @@
-"""Whether `fast` beats `two-phase` in the same time on other data than it was made for.
+"""Accuracy of `fast` and of `two-phase` with equal training times, on data sets that differ from CIFAR-10.
 
     python benchmarks/other_data.py DATA [--seeds 1] [--only NAME]
 
-DATA is CIFAR-10 or a copy of it; `made_data.py` says which three sets of images are made of it. On each, `fast` is
-trained as it is. `two-phase` is then given so many of its epochs that they take at least as long as those of `fast`
-(the pace is that of two epochs, trained before). Both are scored once on the test split at the end, by
-`saccade evaluate`. The runs stay in `runs/`.
+DATA is CIFAR-10 or a copy of it; `made_data.py` describes the three data sets derived from it. On each data set, `fast`
+is trained without changes. Then `two-phase` is trained for the number of epochs that takes at least as long as the
+epochs of `fast`; the time of an epoch is measured in a training of two epochs. Both are scored once on the test split
+at the end, by `saccade evaluate`. The runs stay in `runs/`.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class Trial:
     """A training and its scores on the test split.
 
     Attributes:
-        epochs: how many were trained.
-        seconds: of all epochs, validation included.
-        accuracy: 0 to 1.
+        epochs: number of trained epochs.
+        seconds: wall-clock time of all epochs, validation included.
+        accuracy: accuracy on the test split, 0 to 1.
         balanced_accuracy: mean recall over the classes, 0 to 1.
         interval: 95% Wilson interval of the accuracy.
-        images: scored.
+        images: number of scored images.
     """
 
     epochs: int
@@ -50,44 +50,44 @@ class Trial:
 
 
 def main() -> None:
-    """Makes the data, trains both recipes on each set, prints and keeps the scores."""
+    """Create the data, train both recipes on each data set, print and save the scores."""
     parser = argparse.ArgumentParser(description="Compares fast with two-phase, in the same time, on other data.")
     parser.add_argument("data", metavar="DATA", help="CIFAR-10 or a copy of it: a name, a folder or an archive")
-    parser.add_argument("--seeds", type=at_least_one, default=1, help="how many trainings of each; they count from 0")
-    parser.add_argument("--only", choices=SETS, help="of the three sets")
+    parser.add_argument("--seeds", type=at_least_one, default=1, help="trainings per recipe; seeds count from 0")
+    parser.add_argument("--only", choices=SETS, help="use only this data set")
     add_results_option(parser)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         for name, path in make_data(load(options.data, progress=True), Path(folder), options.only).items():
             trials: dict[str, list[Trial]] = {"fast": [], "two-phase": []}
             for seed in range(options.seeds):
-                fast = tried(path, "fast", seed, {})
+                fast = run_trial(path, "fast", seed, {})
                 trials["fast"].append(fast)
                 settings = two_phase_settings(epochs_for(path, seed, fast.seconds))
-                trials["two-phase"].append(tried(path, "two-phase", seed, settings))
+                trials["two-phase"].append(run_trial(path, "two-phase", seed, settings))
             keep_results("other_data", results_of(name, trials), options.results)
 
 
 def epochs_for(data: Path, seed: int, seconds: float) -> int:
-    """The number of epochs in which `two-phase` takes at least so many seconds."""
+    """Return the number of epochs in which `two-phase` takes at least `seconds`."""
     run = train(str(data), recipe="two-phase", seed=seed, settings=as_options(two_phase_settings(2))).run
     pace = statistics.mean(epoch.seconds for epoch in epochs_of(run))
     return max(2, math.ceil(seconds / pace))
 
 
 def two_phase_settings(epochs: int) -> dict[str, int]:
-    """So many epochs, shared between both phases as the recipe does."""
+    """Return the settings for a number of epochs, divided between both phases as in the recipe."""
     recipe = get_recipe("two-phase").with_epochs(epochs)
     return {"plain_epochs": recipe.plain_epochs, "augmented_epochs": recipe.augmented_epochs}
 
 
 def as_options(settings: dict[str, int]) -> list[str]:
-    """Settings as the command line takes them."""
+    """Return settings as KEY=VALUE, for the command line."""
     return [f"{key}={value}" for key, value in settings.items()]
 
 
-def tried(data: Path, recipe: str, seed: int, settings: dict[str, int]) -> Trial:
-    """Trains and scores, and tells of both."""
+def run_trial(data: Path, recipe: str, seed: int, settings: dict[str, int]) -> Trial:
+    """Train, score and print a trial."""
     run = train(str(data), recipe=recipe, seed=seed, settings=as_options(settings)).run
     trial = scored(run)
     low, high = trial.interval
@@ -100,7 +100,7 @@ def tried(data: Path, recipe: str, seed: int, settings: dict[str, int]) -> Trial
 
 
 def scored(run: Run) -> Trial:
-    """The run's scores on its test split, by the command line."""
+    """Score a run on its test split, by the command line."""
     report = json.loads(timed([*SACCADE, "evaluate", str(run.path), "--json"]).output)
     epochs = epochs_of(run)
     return Trial(
@@ -114,16 +114,16 @@ def scored(run: Run) -> Trial:
 
 
 def results_of(data: str, trials: dict[str, list[Trial]]) -> list[Result]:
-    """Time and scores of each recipe on one set of images, one value for each seed."""
+    """Return time and scores of each recipe on one data set, one value per seed."""
     return [
         result
         for recipe, of_seeds in trials.items()
         for note in [f"{of_seeds[0].epochs} epochs; {of_seeds[0].images} test images"]
         for result in (
             Result(f"{data}, {recipe}", "all epochs", "s", [trial.seconds for trial in of_seeds], note),
-            Result(f"{data}, {recipe}", "test accuracy", "part", [trial.accuracy for trial in of_seeds], note),
+            Result(f"{data}, {recipe}", "test accuracy", "fraction", [trial.accuracy for trial in of_seeds], note),
             Result(
-                f"{data}, {recipe}", "balanced test accuracy", "part",
+                f"{data}, {recipe}", "balanced test accuracy", "fraction",
                 [trial.balanced_accuracy for trial in of_seeds], note,
             ),
         )

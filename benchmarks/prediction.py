@@ -1,13 +1,13 @@
-"""How near prediction comes to what its convolutions alone need, and how busy it keeps the cores.
+"""Prediction speed relative to the convolutions alone, and processor utilization of the whole command.
 
     python benchmarks/prediction.py RUN FOLDER [--images 10000] [--repeats 5]
 
-Two measurements with RUN's network, of which one view of each image is taken:
+Two measurements with RUN's network, with one view per image:
 
-- Images from memory (those in FOLDER, repeated until there are enough) through Saccade's predictor, beside the
-  convolutions and dense layers of RUN's network alone: forward, float32, in the same batches.
-- `saccade predict RUN FOLDER`, the whole command, from files to answers: its time, the share of the cores that it keeps
-  busy, and its ratio to a plain script that decodes the same files one by one with Pillow and calls `model.predict` of
+- Images in memory (the images of FOLDER, repeated up to the given number) through Saccade's predictor, compared with
+  the convolutions and dense layers of RUN's network alone: forward, float32, with equal batches.
+- `saccade predict RUN FOLDER`, the whole command from files to predictions: its time, the utilization of the cores, and
+  the ratio to the time of a plain script that decodes the files one by one with Pillow and calls `model.predict` of
   RUN's `model.keras`.
 """
 
@@ -43,11 +43,11 @@ print(len(files), model.predict(images, verbose=0).argmax(axis=1).sum())
 
 
 def main() -> None:
-    """Measures both, prints and keeps the numbers."""
+    """Measure both, print and save the results."""
     parser = argparse.ArgumentParser(description="Compares prediction with its convolutions alone; times it on files.")
     parser.add_argument("run", metavar="RUN", help="a run directory")
     parser.add_argument("folder", metavar="FOLDER", type=Path, help="images, at any depth")
-    parser.add_argument("--images", type=at_least_one, default=10_000, help="how many to predict from memory")
+    parser.add_argument("--images", type=at_least_one, default=10_000, help="number of images to predict from memory")
     parser.add_argument("--repeats", type=at_least_one, default=5)
     add_results_option(parser)
     options = parser.parse_args()
@@ -61,24 +61,24 @@ def main() -> None:
 
 
 def images_of(run: Run, files: list[Path], n: int) -> NDArray[np.uint8]:
-    """The images in the files by the run's rule, repeated until there are n: uint8 [n, height, width, 3]."""
+    """Decode the files with the run's preprocessing, repeated up to n images: uint8 [n, height, width, 3]."""
     chunks = []
     for chunk in decode_files(files[:n], run.preprocessing):
         readable = np.array([reason is None for reason in chunk.reasons], bool)
         chunks.append(chunk.pixels[readable])
-    found = np.concatenate(chunks) if chunks else np.empty(0)
-    if not len(found):
+    images = np.concatenate(chunks) if chunks else np.empty(0)
+    if not len(images):
         raise DataError("there is no readable image in the folder")
-    return np.asarray(found[np.arange(n) % len(found)])
+    return np.asarray(images[np.arange(n) % len(images)])
 
 
 def from_memory(run: Run, images: NDArray[np.uint8], repeats: int) -> list[Result]:
-    """Seconds for all images, with the network and with its convolutions alone, in turn, and their ratios."""
+    """Measure the seconds for all images, by the predictor and by its convolutions alone, in turn, and their ratios."""
     height, width = run.preprocessing.height, run.preprocessing.width
     predictor = Predictor.from_run(run, tta_views=1)
     steps = batch_slices(len(images), height, width)
     batch = steps[0].stop
-    # The predictor's own model: its network may see images smaller than they are.
+    # The products of the predictor's model, whose network may have a smaller input size than the images.
     one_batch = forward_pass(products_of(predictor.model), batch, "float32")
     predicted, convolved = seconds_in_turn(
         [lambda: predictor.probabilities(images), lambda: [one_batch() for _ in steps]], repeats
@@ -95,7 +95,7 @@ def from_memory(run: Run, images: NDArray[np.uint8], repeats: int) -> list[Resul
 
 
 def from_files(run: Run, folder: Path, files: int, repeats: int) -> list[Result]:
-    """Whole processes from files to answers, Saccade's and the plain script's in turn, and how busy the cores were."""
+    """Measure whole processes from files to predictions, Saccade and the plain script in turn, and core utilization."""
     path = str(run.path)
     ours: list[Finished] = []
     plain: list[Finished] = []
@@ -104,11 +104,11 @@ def from_files(run: Run, folder: Path, files: int, repeats: int) -> list[Result]
         plain.append(timed([sys.executable, "-c", PLAIN, path, str(folder)]))
     what = f"{files} files, whole process"
     name = run.recipe.name
-    busy = [done.processor_seconds / done.seconds / usable_cores() for done in ours]
+    utilization = [done.processor_seconds / done.seconds / usable_cores() for done in ours]
     ratios = [mine.seconds / other.seconds for mine, other in zip(ours, plain, strict=True)]
     return [
         Result(name, what, "s", [done.seconds for done in ours]),
-        Result(name, f"{what}, cores busy", "part", busy),
+        Result(name, f"{what}, core utilization", "fraction", utilization),
         Result(f"{name}, Pillow and model.predict", what, "s", [done.seconds for done in plain]),
         Result(f"{name} / Pillow and model.predict", what, "ratio", ratios),
     ]

@@ -1,4 +1,4 @@
-"""Commands run and timed as whole processes; and what the benchmarks' own command lines have in common."""
+"""Timed commands as whole processes, and common functions of the benchmarks' command lines."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ SACCADE = (sys.executable, "-m", "saccade")
 
 @dataclass(frozen=True)
 class Finished:
-    """A command that ended well.
+    """A command that ended with exit code 0.
 
     Attributes:
         seconds: wall-clock time of the whole process.
-        processor_seconds: user and system time, that of the processes which it waited for included.
-        peak_memory_mb: largest resident size, in megabytes (10^6 bytes), of the process or of one that it waited for.
-        output: what it wrote to standard output.
+        processor_seconds: user and system time, including child processes that the process waited for.
+        peak_memory_mb: maximum resident set size of the process and of these children, in megabytes (10^6 bytes).
+        output: standard output.
     """
 
     seconds: float
@@ -35,16 +35,16 @@ class Finished:
 
 
 def timed(command: Sequence[str]) -> Finished:
-    """Runs a command to its end; what it writes to standard error is shown.
+    """Run a command to its end; standard error is not captured.
 
     Raises:
-        SaccadeError: it failed.
+        SaccadeError: the command failed.
     """
     with tempfile.TemporaryFile() as output:
         began = time.perf_counter()
         process = subprocess.Popen(command, stdout=output)
         try:
-            # wait4 tells what this process used; RUSAGE_CHILDREN keeps the largest of all that have run so far.
+            # wait4 returns the usage of this process; RUSAGE_CHILDREN has the maximum over all children so far.
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
         finally:
@@ -57,7 +57,7 @@ def timed(command: Sequence[str]) -> Finished:
     if process.returncode:
         raise SaccadeError(
             f"the command failed: {shlex.join(command)}",
-            found=f"exit code {process.returncode}; what it said of it stands above",
+            found=f"exit code {process.returncode}; its messages are above",
         )
     # Kilobytes of 1024 bytes on Linux, bytes on macOS.
     unit = 1 if sys.platform == "darwin" else 1024
@@ -65,14 +65,14 @@ def timed(command: Sequence[str]) -> Finished:
 
 
 def at_least_one(text: str) -> int:
-    """Reads a number for a command line: 1, 2 and so on."""
+    """Parse an integer of at least 1."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is not a number of at least 1")
     return int(text)
 
 
 def run_program(main: Callable[[], None]) -> None:
-    """Runs a benchmark; an error that its user can mend is told without a traceback, with exit code 1."""
+    """Run a benchmark; report a `SaccadeError` without a traceback, with exit code 1."""
     try:
         main()
     except SaccadeError as error:

@@ -1,10 +1,10 @@
-"""What it costs that a training can be resumed to the same bits: checkpoints, and deterministic operations.
+"""Run time cost of bit-exact resuming: checkpoints and deterministic operations.
 
     python benchmarks/reliability_cost.py DATA [--recipe fast] [--repeats 3]
 
-Trains for some steps, alternately with and without TensorFlow's op determinism, each time in a process of its own, and
-prints the ratio of the times of a step. Then writes the checkpoint of that training several times, and prints what part
-of a training it takes, with one checkpoint in every 60 s as is usual.
+Trains some steps, alternately with and without TensorFlow's op determinism, each time in a new process, and prints the
+ratio of the times of a step. Then writes the checkpoint of the training several times, and prints its time as a
+fraction of the training, with one checkpoint every 60 s, the default.
 """
 
 from __future__ import annotations
@@ -41,38 +41,38 @@ CHECKPOINTS = 10
 
 
 def main() -> None:
-    """Measures both, or, in a process of its own, one sort of steps."""
+    """Measure both, or, in the new process, steps with or without determinism."""
     parser = argparse.ArgumentParser(description="Measures what checkpoints and deterministic operations cost.")
     parser.add_argument("data", metavar="DATA", help="a name, a folder or an archive, as for `saccade train`")
     parser.add_argument("--recipe", default="fast", help="see `saccade recipes`")
-    parser.add_argument("--repeats", type=at_least_one, default=3, help="processes of each sort")
+    parser.add_argument("--repeats", type=at_least_one, default=3, help="processes with and without determinism")
     parser.add_argument("--steps", choices=["free", "deterministic"], help=argparse.SUPPRESS)
     add_results_option(parser)
     options = parser.parse_args()
     recipe = get_recipe(options.recipe)
     if options.steps:
-        with prepared(options.data, recipe) as begun, deterministic_operations(options.steps == "deterministic"):
-            step, _, training = begun
+        with prepared(options.data, recipe) as state, deterministic_operations(options.steps == "deterministic"):
+            step, _, training = state
             print(json.dumps(seconds_of_steps(training, recipe, step)))
         return
     times: dict[str, list[float]] = {"free": [], "deterministic": []}
     for _ in range(options.repeats):
-        for sort, found in times.items():
-            command = [sys.executable, __file__, options.data, "--recipe", options.recipe, "--steps", sort]
-            found.append(json.loads(timed(command).output))
+        for mode, seconds in times.items():
+            command = [sys.executable, __file__, options.data, "--recipe", options.recipe, "--steps", mode]
+            seconds.append(json.loads(timed(command).output))
     ratios = [a / b for a, b in zip(times["deterministic"], times["free"], strict=True)]
-    writing = seconds_of_checkpoints(options.data, recipe)
+    checkpoint_times = seconds_of_checkpoints(options.data, recipe)
     results = [
         Result(recipe.name, "median step, deterministic / free operations", "ratio", ratios),
-        Result(recipe.name, "a checkpoint", "s", writing),
-        Result(recipe.name, "checkpoints, one a minute / training", "ratio", [each / 60 for each in writing]),
+        Result(recipe.name, "a checkpoint", "s", checkpoint_times),
+        Result(recipe.name, "checkpoints, one a minute / training", "ratio", [each / 60 for each in checkpoint_times]),
     ]
     keep_results("reliability_cost", results, options.results)
 
 
 @contextmanager
 def prepared(data: str, recipe: Recipe) -> Iterator[tuple[TrainingStep, Checkpointer, Split]]:
-    """A training's step, the checkpoints of its run, and its training images, ready to begin."""
+    """Yield the step of a new training, the checkpoints of its run, and its training split."""
     dataset = load(data, image_size=recipe.image_size)
     splits = splits_of(dataset, validation_split=recipe.validation_split, seed=recipe.seed)
     dtype = measure_compute_dtype()
@@ -85,7 +85,7 @@ def prepared(data: str, recipe: Recipe) -> Iterator[tuple[TrainingStep, Checkpoi
 
 
 def seconds_of_steps(training: Split, recipe: Recipe, step: TrainingStep) -> float:
-    """The median time of a step of the last epoch, the first few left out."""
+    """Return the median time of a step of the last epoch, without the first steps."""
     epoch = recipe.epochs - 1
     step.begin_epoch(epoch)
     batches = epoch_batches(
@@ -95,23 +95,23 @@ def seconds_of_steps(training: Split, recipe: Recipe, step: TrainingStep) -> flo
         epoch=epoch,
         augmentation=Augmentation.of(recipe) if recipe.phase(epoch) == "augmented" else None,
     )
-    taken = []
+    durations = []
     for _, batch in zip(range(STEPS), batches, strict=False):
         began = time.perf_counter()
         step(batch, recipe.learning_rate)
-        taken.append(time.perf_counter() - began)
-    return statistics.median(taken[5:])
+        durations.append(time.perf_counter() - began)
+    return statistics.median(durations[5:])
 
 
 def seconds_of_checkpoints(data: str, recipe: Recipe) -> list[float]:
-    """The times in which a checkpoint is written, read back, and an older one removed."""
-    taken = []
+    """Measure the time to write a checkpoint, read it back, and remove an older one."""
+    durations = []
     with prepared(data, recipe) as (_, checkpointing, _):
         for number in range(CHECKPOINTS):
             began = time.perf_counter()
             checkpointing.write(TrainingState(step=number), {})
-            taken.append(time.perf_counter() - began)
-    return taken
+            durations.append(time.perf_counter() - began)
+    return durations
 
 
 if __name__ == "__main__":

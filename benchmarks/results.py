@@ -1,4 +1,4 @@
-"""Where the benchmarks keep what they measured: `results.csv`, a row for each quantity of each measurement."""
+"""Results of the benchmarks, saved in `results.csv`, one row per measured quantity."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Result:
     """A quantity measured n times.
 
     Attributes:
-        subject: what was measured, such as "saccade two-phase".
-        quantity: what of it, such as "plain epoch".
-        unit: "s", "images/s", "MB" (10^6 bytes), "ratio", "part" (0 to 1).
-        values: n of them, in the order in which they were measured.
-        note: what a reader has to know beside it.
+        subject: measured object, such as "saccade two-phase".
+        quantity: measured quantity, such as "plain epoch".
+        unit: "s", "images/s", "MB" (10^6 bytes), "ratio" or "fraction" (0 to 1).
+        values: n measured values, in the order of measurement.
+        note: remarks on the measurement.
     """
 
     subject: str
@@ -44,11 +44,11 @@ class Result:
 
     @property
     def median(self) -> float:
-        """The median of the values."""
+        """Median of the values."""
         return statistics.median(self.values)
 
     def line(self) -> str:
-        """The result for people: median and range, and of three values or more the mean and its 95% t-interval."""
+        """Format the result: median and range, and for at least three values the mean and its 95% t-interval."""
         values = self.values
         line = f"{self.subject}, {self.quantity}: {self.median:.4g} {self.unit}"
         line += f" ({min(values):.4g} to {max(values):.4g}, n = {len(values)})"
@@ -59,7 +59,7 @@ class Result:
         return f"{line}; mean {mean:.4g} ({low:.4g} to {high:.4g}), standard deviation {deviation:.2g}"
 
     def mean_interval(self) -> tuple[float, float]:
-        """The 95% interval of the mean of at least two values, by Student's t-distribution."""
+        """Return the 95% confidence interval of the mean of at least two values, by Student's t-distribution."""
         from scipy.stats import t
 
         n = len(self.values)
@@ -69,17 +69,17 @@ class Result:
 
 
 def add_results_option(parser: argparse.ArgumentParser) -> None:
-    """Gives a program the option `--results`."""
-    parser.add_argument("--results", type=Path, default=_RESULTS, help="where to append what was measured")
+    """Add the option `--results` to a parser."""
+    parser.add_argument("--results", type=Path, default=_RESULTS, help="CSV file to which the results are appended")
 
 
 def keep_results(benchmark: str, results: Sequence[Result], path: Path) -> None:
-    """Prints the results, and appends a row for each, all or none, with the time, the machine and the versions.
+    """Print the results, and append one row for each, all or none, with time, machine and versions.
 
     Args:
-        benchmark: the program's name.
-        results: what it measured.
-        path: a CSV file with the columns `COLUMNS`; made if it is not there.
+        benchmark: name of the program.
+        results: measured results.
+        path: CSV file with the columns `COLUMNS`; created if missing.
 
     Raises:
         SaccadeError: the file has other columns.
@@ -103,12 +103,12 @@ def keep_results(benchmark: str, results: Sequence[Result], path: Path) -> None:
 
 def _cells(result: Result) -> list[str]:
     numbers = (result.median, min(result.values), max(result.values))
-    shown = [f"{number:.6g}" for number in numbers]
-    return [result.subject, result.quantity, result.unit, str(len(result.values)), *shown]
+    formatted = [f"{number:.6g}" for number in numbers]
+    return [result.subject, result.quantity, result.unit, str(len(result.values)), *formatted]
 
 
 def _machine() -> list[str]:
-    """Processor, cores, and the versions of Saccade, Python, TensorFlow and Keras."""
+    """Return processor, cores, and the versions of Saccade, Python, TensorFlow and Keras."""
     load_keras_quietly()
     environment = read_environment()
     packages = environment.packages

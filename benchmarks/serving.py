@@ -1,11 +1,11 @@
-"""How near `saccade serve` comes to the same model called directly in a loop.
+"""Throughput and latency of `saccade serve`, compared with direct calls of the model.
 
     python benchmarks/serving.py RUN IMAGE [--seconds 10] [--repeats 3]
 
-Directly: IMAGE is decoded and answered in this process, one by one, and in batches as large as the server's. Served:
-1, 8 and 64 clients in a process of their own send it over and over to `POST /api/models/NAME/image`. The processor
-time of the clients is taken out of the rate: of two cores for ten seconds, of which the clients took four seconds, the
-server had sixteen, so its rate is taken over eight seconds.
+Direct: IMAGE is decoded and predicted in this process, one by one and in batches of the server's maximum size. Served:
+1, 8 and 64 clients in another process send IMAGE continuously to `POST /api/models/NAME/image`. The processor time of
+the clients is subtracted: if the clients used four of the twenty seconds of two cores in ten seconds, the server had
+sixteen, so its rate is computed over eight seconds.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ CLIENTS = (1, 8, 64)
 
 @dataclass(frozen=True)
 class Direct:
-    """The model called directly, decoding included.
+    """Direct calls of the model, decoding included.
 
     Attributes:
-        rate: images a second in batches.
-        latencies: seconds of single images.
+        rate: images per second in batches.
+        latencies: latencies of single images, in seconds.
     """
 
     rate: float
@@ -48,12 +48,12 @@ class Direct:
 
 @dataclass(frozen=True)
 class Served:
-    """What some clients saw.
+    """Measurements of clients of the server.
 
     Attributes:
-        requests: answered in a second.
-        rate: the same with the clients' own processor time taken out.
-        latencies: seconds of single requests.
+        requests: requests per second.
+        rate: requests per second without the processor time of the clients.
+        latencies: latencies of single requests, in seconds.
     """
 
     requests: float
@@ -62,11 +62,11 @@ class Served:
 
 
 def main() -> None:
-    """Measures both in turn, prints and keeps the numbers."""
+    """Measure both in turn, print and save the results."""
     parser = argparse.ArgumentParser(description="Compares a server with its model called directly.")
     parser.add_argument("run", metavar="RUN", help="a run directory")
     parser.add_argument("image", metavar="IMAGE", type=Path, help="an image file")
-    parser.add_argument("--seconds", type=at_least_one, default=10, help="of each measurement")
+    parser.add_argument("--seconds", type=at_least_one, default=10, help="seconds of each measurement")
     parser.add_argument("--repeats", type=at_least_one, default=3)
     add_results_option(parser)
     options = parser.parse_args()
@@ -79,7 +79,7 @@ def main() -> None:
         for _ in range(options.repeats):
             direct.append(call_directly(served_model, contents, options.seconds))
             for clients in CLIENTS:
-                served[clients].append(ask(url, options.image, clients, options.seconds))
+                served[clients].append(measure_clients(url, options.image, clients, options.seconds))
     recipe = served_model.run_info["recipe"]
     note = f"{recipe}, {options.image.suffix} of {len(contents):,} bytes, {1000 / direct[0].rate:.1f} ms an image"
     keep_results("serving", results_of(direct, served, note), options.results)
@@ -87,7 +87,7 @@ def main() -> None:
 
 @contextmanager
 def server_of(run: str) -> Iterator[str]:
-    """The address of a server of a run, in a process of its own."""
+    """Start a server of a run in a new process and yield its address."""
     command = [*SACCADE, "serve", run, "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
@@ -101,7 +101,7 @@ def server_of(run: str) -> Iterator[str]:
 
 
 def call_directly(served: ServedModel, contents: bytes, seconds: float) -> Direct:
-    """Decodes and answers an image, singly and in batches, for half of the seconds each."""
+    """Decode and predict an image, one by one and in batches, for half of the seconds each."""
     preprocessing = served.record.preprocessing
     latencies = []
     end = time.perf_counter() + seconds / 2
@@ -109,24 +109,24 @@ def call_directly(served: ServedModel, contents: bytes, seconds: float) -> Direc
         served.predict([decode(contents, preprocessing).pixels])
         latencies.append(time.perf_counter() - began)
     images, began = 0, time.perf_counter()
-    while (took := time.perf_counter() - began) < seconds / 2:
+    while (elapsed := time.perf_counter() - began) < seconds / 2:
         served.predict([decode(contents, preprocessing).pixels for _ in range(served.max_batch_size)])
         images += served.max_batch_size
-    return Direct(images / took, latencies)
+    return Direct(images / elapsed, latencies)
 
 
-def ask(url: str, image: Path, clients: int, seconds: float) -> Served:
-    """What so many clients see."""
+def measure_clients(url: str, image: Path, clients: int, seconds: float) -> Served:
+    """Measure a number of clients of the server."""
     program = Path(__file__).with_name("http_clients.py")
     command = [sys.executable, str(program), url, str(image), str(clients), str(seconds)]
     done = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-    latencies, took = done["latencies"], done["seconds"]
-    without_clients = took - done["processor_seconds"] / usable_cores()
-    return Served(len(latencies) / took, len(latencies) / without_clients, latencies)
+    latencies, elapsed = done["latencies"], done["seconds"]
+    without_clients = elapsed - done["processor_seconds"] / usable_cores()
+    return Served(len(latencies) / elapsed, len(latencies) / without_clients, latencies)
 
 
 def results_of(direct: Sequence[Direct], served: dict[int, list[Served]], note: str) -> list[Result]:
-    """Rates and latencies, and how they compare with calling directly in the same round."""
+    """Return rates and latencies, and their ratios to direct calls of the same round."""
     single = [percentile(one.latencies, 99) for one in direct]
     results = [
         Result("direct", "in batches", "images/s", [one.rate for one in direct], note),
@@ -146,9 +146,9 @@ def results_of(direct: Sequence[Direct], served: dict[int, list[Served]], note: 
     return [*results, Result("1 client", "99th percentile less 1.3 times the direct one", "s", excess, note)]
 
 
-def percentile(values: Sequence[float], part: float) -> float:
-    """The value that so many per cent of the values do not exceed."""
-    return float(np.percentile(values, part))
+def percentile(values: Sequence[float], percent: float) -> float:
+    """Return a percentile of the values."""
+    return float(np.percentile(values, percent))
 
 
 if __name__ == "__main__":

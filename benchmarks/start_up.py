@@ -1,8 +1,8 @@
-"""How long `saccade --help` and a wrong command take, beside an empty Python program.
+"""Start-up time of `saccade --help` and other short commands, compared with an empty Python program.
 
     .venv/bin/python benchmarks/start_up.py
 
-Prints medians of whole processes and their ratio to `python -c pass`.
+Prints median times of whole processes and their ratios to `python -c pass`.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ COMMANDS = {
 
 
 def seconds(command: list[str]) -> float:
-    """Wall-clock time of one process, output thrown away."""
+    """Return the wall-clock time of a process, without its output."""
     began = time.perf_counter()
     subprocess.run(command, check=False, capture_output=True)
     return time.perf_counter() - began
 
 
 def main() -> None:
-    """Times every command in turn, so that a change of the machine's speed meets all alike."""
-    taken: dict[str, list[float]] = {name: [] for name in ("python -c pass", *COMMANDS)}
+    """Time the commands in turn, so that changes of the speed of the machine affect all of them."""
+    durations: dict[str, list[float]] = {name: [] for name in ("python -c pass", *COMMANDS)}
     for _ in range(RUNS):
-        taken["python -c pass"].append(seconds(PYTHON))
+        durations["python -c pass"].append(seconds(PYTHON))
         for name, command in COMMANDS.items():
-            taken[name].append(seconds(command))
-    empty = statistics.median(taken["python -c pass"])
-    for name, times in taken.items():
+            durations[name].append(seconds(command))
+    empty = statistics.median(durations["python -c pass"])
+    for name, times in durations.items():
         median = statistics.median(times)
         print(f"{name:22} {median:.3f} s  {median / empty:5.1f} x an empty Python program  (n = {RUNS})")
 

@@ -1,16 +1,16 @@
-"""What accuracy a recipe reaches in what time, over several seeds, and in how many of the tutorial's epochs.
+"""Accuracy and training time of a recipe over several seeds, also in epochs of the tutorial script.
 
     python benchmarks/time_to_accuracy.py DATA --recipe fast [--seeds 5] [--set KEY=VALUE ...] [--test]
         [--measure-tutorial | --tutorial-epoch SECONDS]
-    python benchmarks/time_to_accuracy.py --draw RUN [RUN ...]
+    python benchmarks/time_to_accuracy.py --plot-only RUN [RUN ...]
 
-Runs `saccade train` once for each seed, one after another, and takes the wall-clock time and the peak memory of the
-whole command. With `--test` the test split is scored at the end, once for each run; a final measurement may train on
-everything: `--test --set validation_split=0`. `--measure-tutorial` first times three plain epochs of
-`tutorial_script.py`, so that both are measured in the same hour on the same machine. The runs stay in `runs/`.
+Runs `saccade train` once for each seed, one after another, and measures the wall-clock time and the peak memory of the
+whole command. With `--test` the test split is scored at the end, once for each run. A final measurement can train on
+all training images: `--test --set validation_split=0`. `--measure-tutorial` first times three plain epochs of
+`tutorial_script.py`, so that both are measured on the same machine at nearly the same time. The runs stay in `runs/`.
 
-The curves of validation accuracy over seconds are drawn to docs/time-to-accuracy.png; `--draw` draws those of runs
-that are there already, and does nothing else.
+The validation accuracy over seconds is plotted to docs/time-to-accuracy.png. `--plot-only` plots existing runs and does
+nothing else.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from curves import curve_of, draw_curves
+from curves import curve_of, plot_curves
 from processes import SACCADE, at_least_one, run_program, timed
 from results import Result, add_results_option, keep_results
 from trainings import Training, train
@@ -35,10 +35,10 @@ TUTORIAL_EPOCHS = 3
 
 
 def main() -> None:
-    """Trains and measures, or draws."""
+    """Train and measure, or plot."""
     options = read_options()
-    if options.draw:
-        draw([Run.open(path) for path in options.draw], options.plot)
+    if options.plot_only:
+        plot([Run.open(path) for path in options.plot_only], options.plot)
         return
     tutorial = tutorial_epochs(options.data) if options.measure_tutorial else []
     trainings = []
@@ -51,37 +51,37 @@ def main() -> None:
     keep_results("time_to_accuracy", results, options.results)
     runs = [training.run for training in trainings]
     if any(curve_of(run) for run in runs):
-        draw(runs, options.plot)
+        plot(runs, options.plot)
     if options.test:
         tested = [scored_on_test(run) for run in runs]
-        result = Result(f"saccade {options.recipe}", "test accuracy", "part", tested, note)
+        result = Result(f"saccade {options.recipe}", "test accuracy", "fraction", tested, note)
         keep_results("time_to_accuracy", [result], options.results)
 
 
 def read_options() -> argparse.Namespace:
-    """What the command line says."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description="Measures the accuracy and the time of a recipe over several seeds.")
     parser.add_argument("data", metavar="DATA", nargs="?", help="a name, a folder or an archive")
     parser.add_argument("--recipe", help="see `saccade recipes`")
-    parser.add_argument("--seeds", type=at_least_one, default=5, help="how many trainings; their seeds count from 0")
+    parser.add_argument("--seeds", type=at_least_one, default=5, help="number of trainings; seeds count from 0")
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--test", action="store_true", help="score the test split at the end, once for each run")
     tutorial = parser.add_mutually_exclusive_group()
-    tutorial.add_argument("--measure-tutorial", action="store_true", help="time the tutorial's own script first")
+    tutorial.add_argument("--measure-tutorial", action="store_true", help="time the tutorial script first")
     tutorial.add_argument(
-        "--tutorial-epoch", type=float, metavar="SECONDS", help="of an epoch of the tutorial's script"
+        "--tutorial-epoch", type=float, metavar="SECONDS", help="seconds of an epoch of the tutorial script"
     )
-    parser.add_argument("--draw", nargs="+", metavar="RUN", help="only draw these runs")
-    parser.add_argument("--plot", type=Path, default=PLOT, metavar="PNG", help="where to draw the curves")
+    parser.add_argument("--plot-only", nargs="+", metavar="RUN", help="plot these runs and do nothing else")
+    parser.add_argument("--plot", type=Path, default=PLOT, metavar="PNG", help="path of the plot")
     add_results_option(parser)
     options = parser.parse_args()
-    if not options.draw and not (options.data and options.recipe):
-        parser.error("name DATA and --recipe, or runs to --draw")
+    if not options.plot_only and not (options.data and options.recipe):
+        parser.error("DATA and --recipe are required, or --plot-only with runs")
     return options
 
 
 def tutorial_epochs(data: str) -> list[float]:
-    """The seconds of the first plain epochs of the tutorial's own script."""
+    """Measure the seconds of the first plain epochs of the tutorial script."""
     with tempfile.TemporaryDirectory() as folder:
         arrays = Path(folder) / "arrays.npz"
         write_arrays(data, arrays, seed=0)
@@ -90,26 +90,26 @@ def tutorial_epochs(data: str) -> list[float]:
 
 
 def scored_on_test(run: Run) -> float:
-    """The accuracy on the test split, by the command line; told as well."""
+    """Return and print the accuracy on the test split, by the command line."""
     accuracy: float = json.loads(timed([*SACCADE, "evaluate", str(run.path), "--json"]).output)["accuracy"]
     print(f"seed {run.recipe.seed}: test accuracy {accuracy:.2%}, {run.path}", flush=True)
     return accuracy
 
 
 def line_of(training: Training) -> str:
-    """A training for people."""
+    """Format a training."""
     accuracy = training.validation_accuracy
     validated = "without validation" if accuracy is None else f"validation accuracy {accuracy:.2%}"
-    spent = f"{training.seconds:.0f} s, {training.peak_memory_mb:,.0f} MB"
-    return f"seed {training.run.recipe.seed}: {validated}, {spent}, {training.run.path}"
+    cost = f"{training.seconds:.0f} s, {training.peak_memory_mb:,.0f} MB"
+    return f"seed {training.run.recipe.seed}: {validated}, {cost}, {training.run.path}"
 
 
 def results_of(recipe: str, trainings: Sequence[Training], *, note: str) -> list[Result]:
-    """What the trainings of a recipe, one for each seed, came to; the note is for each row."""
+    """Return accuracy, time and memory of the trainings of a recipe, with a note for each row."""
     subject = f"saccade {recipe}"
     validated = [found for training in trainings if (found := training.validation_accuracy) is not None]
     results = [
-        Result(subject, "validation accuracy", "part", validated, note),
+        Result(subject, "validation accuracy", "fraction", validated, note),
         Result(subject, "whole command", "s", [training.seconds for training in trainings], note),
         Result(subject, "peak memory", "MB", [training.peak_memory_mb for training in trainings], note),
     ]
@@ -119,7 +119,7 @@ def results_of(recipe: str, trainings: Sequence[Training], *, note: str) -> list
 def beside_tutorial(
     recipe: str, trainings: Sequence[Training], measured: Sequence[float], given: float | None
 ) -> list[Result]:
-    """The whole commands in epochs of the tutorial: the mean of those measured here, or the length that was given."""
+    """Return whole commands in epochs of the tutorial, by the mean of measured epochs or by a given time."""
     if not measured and given is None:
         return []
     epoch = given if given is not None else statistics.mean(measured)
@@ -129,10 +129,10 @@ def beside_tutorial(
     return [*([Result("tutorial", "plain epoch", "s", measured)] if measured else []), ratio]
 
 
-def draw(runs: Sequence[Run], path: Path) -> None:
-    """Draws the runs and says where."""
-    draw_curves(runs, path)
-    print(f"drawn: {path}")
+def plot(runs: Sequence[Run], path: Path) -> None:
+    """Plot the runs and print the path."""
+    plot_curves(runs, path)
+    print(f"plotted: {path}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`saccade train` as a whole command, and the epochs of the run that it leaves."""
+"""`saccade train` as a whole command, and the epochs of its run."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Epoch:
     """An epoch of a training.
 
     Attributes:
-        phase: "plain" or "augmented".
+        phase: phase of the recipe, "plain" or "augmented".
         seconds: wall-clock time, validation included.
-        validation_accuracy: after it, 0 to 1; None without validation images.
+        validation_accuracy: validation accuracy after the epoch, 0 to 1; None without validation images.
     """
 
     phase: str
@@ -29,13 +29,13 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Training:
-    """A training that has ended.
+    """A finished training.
 
     Attributes:
-        run: what it left.
-        validation_accuracy: of the kept weights, 0 to 1; None without validation images.
+        run: run of the training.
+        validation_accuracy: validation accuracy of the kept weights, 0 to 1; None without validation images.
         seconds: wall-clock time of the whole command.
-        peak_memory_mb: largest resident size, in megabytes (10^6 bytes).
+        peak_memory_mb: maximum resident set size, in megabytes (10^6 bytes).
     """
 
     run: Run
@@ -45,13 +45,13 @@ class Training:
 
 
 def train(data: str, *, recipe: str, seed: int, settings: Sequence[str]) -> Training:
-    """Runs `saccade train DATA --recipe RECIPE` into the first free run directory.
+    """Run `saccade train DATA --recipe RECIPE` with the next free run directory.
 
     Args:
-        data: a name or a path.
-        recipe: a named one.
-        seed: of the training.
-        settings: recipe keys to change, each as KEY=VALUE.
+        data: name or path of the data.
+        recipe: name of the recipe.
+        seed: seed of the training.
+        settings: changed recipe keys, each as KEY=VALUE.
 
     Raises:
         SaccadeError: the command failed.
@@ -63,16 +63,16 @@ def train(data: str, *, recipe: str, seed: int, settings: Sequence[str]) -> Trai
 
 
 def epochs_of(run: Run) -> list[Epoch]:
-    """The run's epochs, in order."""
+    """Return the epochs of a run, in order."""
     seconds = _timings(run, "seconds")
     return [
-        Epoch(record.phase, took, record.validation_accuracy)
-        for record, took in zip(run.history(), seconds, strict=True)
+        Epoch(record.phase, duration, record.validation_accuracy)
+        for record, duration in zip(run.history(), seconds, strict=True)
     ]
 
 
 def rates_of(run: Run) -> list[float]:
-    """Training images per second of each of the run's epochs, validation included, in order."""
+    """Return training images per second of each epoch of a run, validation included, in order."""
     return _timings(run, "images_per_second")
 
 

@@ -1,4 +1,4 @@
-"""Runs `tutorial_script.py` in a process of its own, on the images that Saccade would train and validate on."""
+"""`tutorial_script.py` in a new process, with the training and validation splits of Saccade."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _SCRIPT = Path(__file__).with_name("tutorial_script.py")
 
 
 def write_arrays(data: str, path: Path, *, seed: int) -> None:
-    """Writes what the script reads: the splits of the data that `saccade train` uses for this seed.
+    """Write the input of the script: the splits of the data that `saccade train` uses for a seed.
 
     Args:
-        data: a name or a path.
-        path: of the .npz file to make.
-        seed: that draws the validation split.
+        data: name or path of the data.
+        path: path of the .npz file.
+        seed: seed of the validation split.
     """
     splits = splits_of(load(data, progress=True), validation_split=get_recipe("two-phase").validation_split, seed=seed)
     training, validation = splits["train"], splits["validation"]
@@ -39,14 +39,14 @@ def write_arrays(data: str, path: Path, *, seed: int) -> None:
 def run_tutorial(
     arrays: Path, *, plain_epochs: int, augmented_epochs: int, seed: int, autotune: bool = True
 ) -> list[Epoch]:
-    """Trains as the tutorial does.
+    """Run the training script of the tutorial.
 
     Args:
-        arrays: a file that `write_arrays` made.
-        plain_epochs: epochs of the first phase.
-        augmented_epochs: epochs of the second phase.
-        seed: of weights, order and augmentation.
-        autotune: whether tf.data's autotuning stays on, as it does where nobody thinks of it.
+        arrays: file from `write_arrays`.
+        plain_epochs: number of epochs of the first phase.
+        augmented_epochs: number of epochs of the second phase.
+        seed: seed of weights, order and augmentation.
+        autotune: whether tf.data's autotuning is on, the default of Keras.
 
     Raises:
         SaccadeError: the script failed.

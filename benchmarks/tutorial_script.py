@@ -1,15 +1,15 @@
-"""The tutorial's own training script, written from its description: plain Keras and nothing of Saccade's.
+"""Training script of the tutorial, written from its description: plain Keras, without Saccade.
 
     python benchmarks/tutorial_script.py ARRAYS.npz --plain-epochs 10 --augmented-epochs 5 [--seed 0] [--no-autotune]
 
-ARRAYS.npz holds x_train and x_validation, uint8 [n, height, width, 3], and y_train and y_validation, int64 [n];
-`tutorial.py` beside this file writes it, with the validation images that Saccade holds out for the same seed.
+ARRAYS.npz has x_train and x_validation, uint8 [n, height, width, 3], and y_train and y_validation, int64 [n].
+`tutorial.py` writes it, with the validation images that Saccade uses for the same seed.
 
-Prints a JSON line for each epoch. Its seconds run from its beginning to that of the next epoch (for the last one: until
-`fit` has returned), so that validation and the teardown of iterators are in them.
+Prints a JSON line for each epoch. Its seconds are the time from the start of the epoch to the start of the next one (of
+the last epoch: until `fit` returns), so that they include validation and the teardown of iterators.
 
-In one thing it differs from the tutorial: the generator gets a whole number of batches. With steps_per_epoch = n // 32
-and a rest, Keras 3 counts the rest as the second epoch, which then has a single step.
+It differs from the tutorial in one point: the generator has a whole number of batches. With steps_per_epoch = n // 32
+and a partial batch, Keras 3 counts the partial batch as the second epoch, which then has a single step.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ BATCH = 32
 
 
 class EpochPrinter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no type hints
-    """Prints each epoch once it is over, which is when the next one begins or `close` is called."""
+    """Callback that prints each epoch when the next one begins or `close` is called."""
 
     def __init__(self, phase: str) -> None:
         super().__init__()
@@ -39,22 +39,22 @@ class EpochPrinter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has
         self._ended: dict[str, Any] | None = None
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002 - Keras calls it
-        """Starts the clock."""
+        """Start the clock."""
         self.close()
         self._began = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Keeps the numbers until the epoch is over."""
-        numbers = logs or {}
+        """Store the metrics until the epoch is printed."""
+        metrics = logs or {}
         self._ended = {
             "epoch": epoch + 1,
-            "loss": float(numbers["loss"]),
-            "accuracy": float(numbers["accuracy"]),
-            "validation_accuracy": float(numbers["val_accuracy"]),
+            "loss": float(metrics["loss"]),
+            "accuracy": float(metrics["accuracy"]),
+            "validation_accuracy": float(metrics["val_accuracy"]),
         }
 
     def close(self) -> None:
-        """Prints the epoch that is over, if there is one."""
+        """Print the last finished epoch, if it is not printed yet."""
         if self._ended is not None:
             seconds = time.perf_counter() - self._began
             print(json.dumps({"phase": self._phase, "seconds": round(seconds, 3), **self._ended}), flush=True)
@@ -62,13 +62,13 @@ class EpochPrinter(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has
 
 
 def main() -> None:
-    """Trains in two phases, as the tutorial does."""
+    """Train in two phases, as the tutorial does."""
     options = read_options()
     keras.utils.set_random_seed(options.seed)
     if options.no_autotune:
         switch_autotuning_off()
     with np.load(options.arrays, allow_pickle=False) as arrays:
-        x_train, x_validation = (as_tutorial(arrays[name]) for name in ("x_train", "x_validation"))
+        x_train, x_validation = (rescaled(arrays[name]) for name in ("x_train", "x_validation"))
         y_train, y_validation = arrays["y_train"], arrays["y_validation"]
     validation = (x_validation, y_validation)
 
@@ -98,11 +98,11 @@ def main() -> None:
 
 
 def read_options() -> argparse.Namespace:
-    """What the command line says."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description="Trains as the tutorial does: plain Keras, two phases.")
     parser.add_argument("arrays", type=Path, metavar="ARRAYS.npz", help="x_train, y_train, x_validation, y_validation")
-    parser.add_argument("--plain-epochs", type=int, default=10, help="without augmentation")
-    parser.add_argument("--augmented-epochs", type=int, default=5, help="with shifts and mirroring")
+    parser.add_argument("--plain-epochs", type=int, default=10, help="number of epochs without augmentation")
+    parser.add_argument("--augmented-epochs", type=int, default=5, help="number of epochs with shifts and flips")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-autotune", action="store_true", help="switch tf.data's autotuning off")
     options = parser.parse_args()
@@ -111,13 +111,13 @@ def read_options() -> argparse.Namespace:
     return options
 
 
-def as_tutorial(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Images of 0 to 255 as float32 of 0 to 1."""
+def rescaled(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Rescale images from 0 to 255 to float32 from 0 to 1."""
     return images.astype(np.float32) / np.float32(255)
 
 
 def build_model(shape: tuple[int, ...], classes: int) -> keras.Model:
-    """3 x [Conv - BN - Conv - BN - MaxPool] of 32, 64, 128 channels, and a dense layer of 1024."""
+    """Build 3 x [Conv - BN - Conv - BN - MaxPool] of 32, 64, 128 channels, and a dense layer of 1024."""
     inputs = x = keras.Input(shape)
     for channels in (32, 64, 128):
         for _ in range(2):
@@ -133,9 +133,10 @@ def build_model(shape: tuple[int, ...], classes: int) -> keras.Model:
 
 
 def switch_autotuning_off() -> None:
-    """Makes `fit` read the very same tf.data pipelines without autotuning.
+    """Switch autotuning off in the tf.data pipelines of `fit`.
 
-    Keras has no public way to do it: only what makes its pipelines can set their options and leave all else alone.
+    Keras has no public way to set options of its pipelines, so the private method that creates them is wrapped. A test
+    fails if Keras changes this method.
     """
     from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
     from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter

@@ -1,13 +1,13 @@
-"""How long an epoch takes with the tutorial's own script, and with Saccade: the same network, data, splits and phases.
+"""Time of an epoch with the tutorial script and with Saccade, with equal network, data, splits and phases.
 
     python benchmarks/tutorial_speed.py DATA [--epochs-per-phase 2] [--seeds 1]
 
-For each seed it runs, one after another, `tutorial_script.py` as it is and `saccade train DATA --recipe two-phase`. For
-the first seed it also runs the script with tf.data's autotuning switched off, which changes its time and nothing else.
-It prints the seconds of an epoch in each phase, validation included, their ratios, and the validation accuracies after
-each phase. The runs stay in `runs/`.
+Runs for each seed, one after another, `tutorial_script.py` and `saccade train DATA --recipe two-phase`. For the first
+seed it also runs the script without tf.data's autotuning, which changes the time only. It prints the seconds of an
+epoch in each phase, validation included, their ratios, and the validation accuracies after each phase. The runs stay in
+`runs/`.
 
-For ratios two epochs a phase will do; to compare accuracies take the recipe's own length and three seeds:
+Two epochs per phase are enough for the ratios. To compare accuracies, use the length of the recipe and three seeds:
 `--epochs-per-phase 10 --seeds 3`.
 """
 
@@ -28,18 +28,16 @@ SACCADE = "saccade two-phase"
 TUTORIALS = ("tutorial", "tutorial without autotuning")
 PHASES = ("plain", "augmented")
 
-# For each subject, the epochs of each seed.
+# Epochs of each seed, by subject.
 Measured = dict[str, list[list[Epoch]]]
 
 
 def main() -> None:
-    """Runs all three for each seed, prints and keeps what they took."""
+    """Run all three for each seed, print and save the results."""
     parser = argparse.ArgumentParser(description="Compares the epochs of the tutorial's own script with Saccade's.")
     parser.add_argument("data", metavar="DATA", help="a name, a folder or an archive, as for `saccade train`")
     parser.add_argument("--epochs-per-phase", type=at_least_one, default=2)
-    parser.add_argument(
-        "--seeds", type=at_least_one, default=1, help="how many trainings of each; their seeds count from 0"
-    )
+    parser.add_argument("--seeds", type=at_least_one, default=1, help="number of trainings of each; seeds count from 0")
     add_results_option(parser)
     options = parser.parse_args()
     measured: Measured = {subject: [] for subject in (*TUTORIALS, SACCADE)}
@@ -52,7 +50,7 @@ def main() -> None:
 
 
 def measure(data: str, epochs: int, seed: int) -> dict[str, list[Epoch]]:
-    """The epochs of each subject, trained one after another."""
+    """Train each subject, one after another, and return the epochs."""
     with tempfile.TemporaryDirectory() as folder:
         arrays = Path(folder) / "arrays.npz"
         write_arrays(data, arrays, seed=seed)
@@ -66,22 +64,22 @@ def measure(data: str, epochs: int, seed: int) -> dict[str, list[Epoch]]:
 
 
 def line_of(subject: str, seed: int, epochs: Sequence[Epoch]) -> str:
-    """The epochs of a training for people."""
+    """Format the epochs of a training."""
     each = (f"{epoch.phase} {epoch.seconds:.1f} s {epoch.validation_accuracy}" for epoch in epochs)
     return f"seed {seed}, {subject}: {'; '.join(each)}"
 
 
 def seconds_of(measured: Measured) -> list[Result]:
-    """The seconds of an epoch, over all epochs and seeds."""
+    """Return the seconds of all epochs of all seeds."""
     return [
-        Result(subject, f"{phase} epoch", "s", [took for epochs in of_seeds for took in _seconds(epochs, phase)])
+        Result(subject, f"{phase} epoch", "s", [time for epochs in of_seeds for time in _seconds(epochs, phase)])
         for phase in PHASES
         for subject, of_seeds in measured.items()
     ]
 
 
 def ratios_of(measured: Measured) -> list[Result]:
-    """For each seed, the median epoch of Saccade as a part of the tutorial's."""
+    """Return for each seed the ratio of the median epoch of Saccade to that of the tutorial."""
     return [
         Result(
             f"{SACCADE} / {tutorial}",
@@ -99,9 +97,9 @@ def ratios_of(measured: Measured) -> list[Result]:
 
 
 def accuracies_of(measured: Measured) -> list[Result]:
-    """The validation accuracy after the last epoch of each phase, of each seed."""
+    """Return the validation accuracy after the last epoch of each phase, for each seed."""
     return [
-        Result(subject, f"validation accuracy after the {phase} phase", "part", accuracies)
+        Result(subject, f"validation accuracy after the {phase} phase", "fraction", accuracies)
         for phase in PHASES
         for subject, of_seeds in measured.items()
         if (accuracies := [found for epochs in of_seeds if (found := _last_accuracy(epochs, phase)) is not None])

@@ -24,7 +24,7 @@ def image(request):
 
 
 def transformed(image, *augmentations, size=None, integer_translate=False, rotates=False):
-    """One image moved in each of these ways: float32 [ways, height, width, 3]."""
+    """Apply augmentation parameters to one image: float32 [augmentations, height, width, 3]."""
     height, width = size or image.shape[:2]
     layer = AffineResize(height, width, integer_translate=integer_translate, rotates=rotates)
     images = np.repeat(image[None], len(augmentations), axis=0)
@@ -37,7 +37,7 @@ def resized(images, size):
 
 
 def interpolated(image, augmentation):
-    """The float64 reference: linear in both directions, edges repeated."""
+    """Compute the float64 reference: bilinear interpolation, edges repeated."""
     down, right, mirrored, degrees = augmentation
     height, width = image.shape[:2]
     rows, columns = np.mgrid[:height, :width].astype(np.float64)
@@ -51,7 +51,7 @@ def interpolated(image, augmentation):
 
 
 def padded_and_cut(image, augmentation):
-    """The reference for whole pixels."""
+    """Compute the reference for integer translation."""
     down, right, mirrored, _ = augmentation
     height, width = image.shape[:2]
     margin = max(abs(down), abs(right))
@@ -61,23 +61,23 @@ def padded_and_cut(image, augmentation):
 
 
 def resized_by_pillow(image, size, mode):
-    """With mode "F" Pillow computes in floating point; with "L" it rounds to whole gray levels."""
+    """Resize by Pillow, in floating point for mode "F", rounded to whole gray levels for mode "L"."""
     channels = [Image.fromarray(channel).convert(mode) for channel in np.moveaxis(image, -1, 0)]
     shape = size[::-1]
     return np.stack([np.asarray(c.resize(shape, Image.Resampling.BILINEAR), np.float64) for c in channels], axis=-1)
 
 
-def test_whole_pixels_are_cut_from_the_image_padded_by_reflection(image):
+def test_integer_translation_reflects_edges(image):
     for result, augmentation in zip(transformed(image, *WHOLE, integer_translate=True), WHOLE, strict=True):
         np.testing.assert_array_equal(result, padded_and_cut(image, augmentation))
 
 
-def test_parts_of_pixels_are_interpolated_and_edges_repeated(image):
+def test_fractional_translation_interpolates_and_repeats_edges(image):
     for result, augmentation in zip(transformed(image, *FRACTIONAL), FRACTIONAL, strict=True):
         np.testing.assert_allclose(result, interpolated(image, augmentation), atol=2e-3)
 
 
-def test_rotations_are_interpolated_and_edges_repeated(image):
+def test_rotation_interpolates_and_repeats_edges(image):
     for result, augmentation in zip(transformed(image, *ROTATED, rotates=True), ROTATED, strict=True):
         np.testing.assert_allclose(result, interpolated(image, augmentation), atol=2e-3)
 
@@ -88,7 +88,7 @@ def test_augmentations_agree_with_image_data_generator(augmentation):
 
     down, right, mirrored, degrees = augmentation
     image = IMAGES["square"].astype(np.float32)
-    # There tx and ty say where each output pixel is taken from, so content moves the other way.
+    # In Keras tx and ty shift the source coordinates, so the content is shifted in the opposite direction.
     expected = ImageDataGenerator(fill_mode="nearest").apply_transform(
         image[:, ::-1].copy() if mirrored else image, {"theta": degrees, "tx": -right, "ty": -down}
     )
@@ -97,7 +97,7 @@ def test_augmentations_agree_with_image_data_generator(augmentation):
 
 @pytest.mark.parametrize("integer_translate", [False, True])
 @pytest.mark.parametrize("rotates", [False, True])
-def test_no_augmentation_changes_no_bit(image, integer_translate, rotates):
+def test_identity_parameters_keep_every_bit(image, integer_translate, rotates):
     result = transformed(image, (0, 0, 0, 0), integer_translate=integer_translate, rotates=rotates)
     np.testing.assert_array_equal(result[0], image)
 
@@ -105,12 +105,12 @@ def test_no_augmentation_changes_no_bit(image, integer_translate, rotates):
 @pytest.mark.parametrize("size", [(20, 20), (13, 24), (40, 36)])
 def test_resizing_agrees_with_pillow(image, size):
     result = resized(image[None], size)[0]
-    # Pillow rounds its result, and before that the weights and what one direction alone gives.
+    # Pillow rounds the result, and before that the weights and the result of the first direction.
     np.testing.assert_allclose(result, resized_by_pillow(image, size, "L"), atol=1.01)
     np.testing.assert_allclose(result, resized_by_pillow(image, size, "F"), atol=1e-3)
 
 
-def test_the_same_size_is_the_same_image(image):
+def test_resizing_to_the_same_size_changes_nothing(image):
     np.testing.assert_array_equal(resized(image[None], image.shape[:2])[0], image)
 
 
@@ -118,20 +118,20 @@ def test_the_same_size_is_the_same_image(image):
 @pytest.mark.parametrize(("integer_translate", "rotates"), [(True, False), (False, False), (False, True)])
 def test_images_are_augmented_first_and_then_resized(image, size, integer_translate, rotates):
     augmentations = WHOLE if integer_translate else ROTATED if rotates else FRACTIONAL
-    ways = {"integer_translate": integer_translate, "rotates": rotates}
-    expected = resized(transformed(image, *augmentations, **ways), size)
-    np.testing.assert_allclose(transformed(image, *augmentations, size=size, **ways), expected, atol=1e-3)
+    settings = {"integer_translate": integer_translate, "rotates": rotates}
+    expected = resized(transformed(image, *augmentations, **settings), size)
+    np.testing.assert_allclose(transformed(image, *augmentations, size=size, **settings), expected, atol=1e-3)
 
 
 def transformed_batch(images, augmentations):
-    """Through a graph compiled for any number of images, as in training."""
+    """Apply augmentation in a compiled model for any batch size, as in training."""
     _, height, width, _ = images.shape
     inputs = keras.Input((height, width, 3), dtype="uint8"), keras.Input((4,))
     layer = AffineResize(height, width, integer_translate=False, rotates=False)
     return keras.Model(inputs, layer(inputs)).predict_on_batch((images, augmentations))
 
 
-def test_each_image_of_a_batch_gets_its_own_augmentation():
+def test_each_image_of_a_batch_has_its_own_parameters():
     images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), np.uint8)
     augmentations = np.array([(1.5, 0, 0, 0), (0, 0, 1, 0), (0, -2, 0, 0), (0, 0, 0, 0)], np.float32)
     together = transformed_batch(images, augmentations)
@@ -139,7 +139,7 @@ def test_each_image_of_a_batch_gets_its_own_augmentation():
         np.testing.assert_array_equal(result, transformed(image, augmentation)[0])
 
 
-def test_bfloat16_networks_get_exact_images(image):
+def test_images_are_float32_under_a_bfloat16_policy(image):
     augmentation = (1.3, -2.2, 1, 0)
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")

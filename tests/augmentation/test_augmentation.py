@@ -3,21 +3,21 @@ import numpy as np
 from saccade.augmentation.augmentation import Augmentation, AugmentationParameters, sample_augmentation
 from saccade.recipes import get_recipe
 
-EVERYTHING = Augmentation(translate=0.1, horizontal_flip=True, rotation=15, integer_translate=False)
+ALL_AUGMENTATIONS = Augmentation(translate=0.1, horizontal_flip=True, rotation=15, integer_translate=False)
 
 
-def drawn(augmentation=EVERYTHING, n=100, size=(32, 32), seed=0, epoch=0):
+def drawn(augmentation=ALL_AUGMENTATIONS, n=100, size=(32, 32), seed=0, epoch=0):
     return sample_augmentation(augmentation, n, size, seed=seed, epoch=epoch)
 
 
-def test_augmentations_are_a_pure_function_of_seed_epoch_and_sample():
+def test_parameters_are_a_pure_function_of_seed_epoch_and_sample():
     few, many = drawn(n=10, seed=3, epoch=5), drawn(n=1000, seed=3, epoch=5)
     np.testing.assert_array_equal(few.as_array(), many.as_array()[:10])
     assert not np.array_equal(few.down, drawn(n=10, seed=3, epoch=6).down)
     assert not np.array_equal(few.down, drawn(n=10, seed=4, epoch=5).down)
 
 
-def test_real_shifts_and_rotations_fill_their_ranges_evenly():
+def test_real_shifts_and_rotations_are_uniform():
     sampled = drawn(n=20_000, size=(40, 20))
     for values, bound in ((sampled.down, 4), (sampled.right, 2), (sampled.degrees, 15)):
         assert abs(values).max() <= bound
@@ -26,7 +26,7 @@ def test_real_shifts_and_rotations_fill_their_ranges_evenly():
         assert abs(counts - 2000).max() < 250
 
 
-def test_whole_shifts_take_each_value_equally_often():
+def test_integer_shifts_are_uniform():
     sampled = drawn(
         Augmentation(translate=0.06, horizontal_flip=True, rotation=0, integer_translate=True), n=20_000, size=(32, 50)
     )
@@ -37,7 +37,7 @@ def test_whole_shifts_take_each_value_equally_often():
         assert abs(counts - 20_000 / (2 * bound + 1)).max() < 300
 
 
-def test_flips_alternate_from_a_first_epoch_in_which_half_are_mirrored():
+def test_flips_alternate_and_half_are_mirrored_in_the_first_epoch():
     first, second, third = (drawn(n=20_000, epoch=epoch).mirrored for epoch in range(3))
     assert 0.48 < first.mean() < 0.52
     np.testing.assert_array_equal(second, ~first)
@@ -45,13 +45,13 @@ def test_flips_alternate_from_a_first_epoch_in_which_half_are_mirrored():
     assert not np.array_equal(first, drawn(n=20_000, seed=1).mirrored)
 
 
-def test_flips_do_not_go_with_shifts():
+def test_flips_and_shifts_are_uncorrelated():
     sampled = drawn(n=20_000)
     assert abs(np.corrcoef(sampled.mirrored, sampled.down)[0, 1]) < 0.03
     assert abs(np.corrcoef(sampled.mirrored, sampled.right)[0, 1]) < 0.03
 
 
-def test_nothing_moves_where_nothing_is_asked():
+def test_zero_ranges_give_zero_parameters():
     for integer_translate in (False, True):
         still = Augmentation(translate=0, horizontal_flip=False, rotation=0, integer_translate=integer_translate)
         for epoch in (0, 1):
@@ -67,7 +67,7 @@ def test_parameters_are_down_right_mirrored_degrees():
     np.testing.assert_array_equal(parameters, [[1.5, -3, 1, 10], [2, 4, 0, -20]])
 
 
-def test_a_recipe_gives_its_augmentation():
+def test_augmentation_of_a_recipe():
     recipe = get_recipe("two-phase").with_settings(
         {"translate": 0.2, "horizontal_flip": False, "rotation": 5, "integer_translate": True}
     )

@@ -10,7 +10,7 @@ AUGMENTATION = Augmentation(translate=0.1, horizontal_flip=True, rotation=5, int
 
 
 def numbered_split(n):
-    """Image i is filled with the value i, and its label is i % 3."""
+    """Return a split of n images; image i is filled with the value i, and its label is i % 3."""
     store = np.broadcast_to(np.arange(n, dtype=np.uint8)[:, None, None, None], (n, 8, 8, 3))
     return Split(
         store=store,
@@ -30,7 +30,7 @@ def batches(split, **changes):
     return list(epoch_batches(split, **arguments))
 
 
-def test_an_epoch_sees_every_image_once_with_its_own_label():
+def test_an_epoch_has_each_image_once_with_its_label():
     split = numbered_split(100)
     seen = batches(split)
     assert [len(batch.labels) for batch in seen] == [32, 32, 32, 4]
@@ -39,7 +39,7 @@ def test_an_epoch_sees_every_image_once_with_its_own_label():
     np.testing.assert_array_equal(np.concatenate([batch.labels for batch in seen]), values % 3)
 
 
-def test_the_order_changes_with_seed_and_epoch_only():
+def test_the_order_depends_on_seed_and_epoch_only():
     first = sample_order(500, seed=1, epoch=2)
     np.testing.assert_array_equal(first, sample_order(500, seed=1, epoch=2))
     assert not np.array_equal(first, sample_order(500, seed=1, epoch=3))
@@ -47,12 +47,12 @@ def test_the_order_changes_with_seed_and_epoch_only():
 
 
 def numbers(batch):
-    """Of the images in the split, which they show."""
+    """Return the indices of the images of a batch in the split."""
     return batch.images[:, 0, 0, 0].astype(int)
 
 
 @pytest.mark.parametrize("done", [1, 3])
-def test_what_is_left_of_an_epoch_is_the_same_as_in_one_that_was_not_stopped(done):
+def test_the_rest_of_a_resumed_epoch_equals_the_uninterrupted_epoch(done):
     whole = batches(numbered_split(50), batch_size=16, augmentation=AUGMENTATION)
     left = batches(numbered_split(50), batch_size=16, augmentation=AUGMENTATION, seen=16 * done)
     assert len(left) == len(whole) - done
@@ -62,7 +62,7 @@ def test_what_is_left_of_an_epoch_is_the_same_as_in_one_that_was_not_stopped(don
         np.testing.assert_array_equal(one.parameters, other.parameters)
 
 
-def test_an_image_is_augmented_the_same_whatever_the_batch_size():
+def test_augmentation_does_not_depend_on_the_batch_size():
     parameters: dict[int, list[np.ndarray]] = {}
     for size in (7, 60):
         for batch in batches(numbered_split(60), batch_size=size, augmentation=AUGMENTATION):
@@ -73,11 +73,11 @@ def test_an_image_is_augmented_the_same_whatever_the_batch_size():
         np.testing.assert_array_equal(one, other)
 
 
-def test_augmentations_are_what_the_split_s_size_makes_of_the_augmentation():
+def test_parameters_are_sampled_for_the_size_of_the_images():
     drawn = sample_augmentation(AUGMENTATION, 60, (8, 8), seed=2, epoch=3).as_array()
     for batch in batches(numbered_split(60), seed=2, epoch=3, augmentation=AUGMENTATION):
         np.testing.assert_array_equal(batch.parameters, drawn[numbers(batch)])
 
 
-def test_epochs_without_augmentation_carry_no_augmentation():
+def test_epochs_without_augmentation_have_no_parameters():
     assert all(batch.parameters is None for batch in batches(numbered_split(10)))

@@ -1,4 +1,4 @@
-"""The benchmarks measure what they say, and tell what is wrong in plain words."""
+"""Benchmark programs: measurements and error messages."""
 
 import importlib
 import itertools
@@ -18,22 +18,22 @@ from saccade.recipes import get_recipe
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
-def test_a_wrong_run_is_reported_without_a_traceback(tmp_path):
-    done = run("time_to_accuracy", "--draw", tmp_path, "--plot", tmp_path / "curves.png")
+def test_an_invalid_run_is_reported_without_a_traceback(tmp_path):
+    done = run("time_to_accuracy", "--plot-only", tmp_path, "--plot", tmp_path / "curves.png")
     assert done.returncode == 1
     assert "is not a run" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_curves_are_drawn(tiny_run, tmp_path):
-    done = run("time_to_accuracy", "--draw", tiny_run.path, "--plot", tmp_path / "curves.png")
+def test_accuracy_curves_are_plotted(tiny_run, tmp_path):
+    done = run("time_to_accuracy", "--plot-only", tiny_run.path, "--plot", tmp_path / "curves.png")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.nightly
-def test_every_epoch_of_the_tutorial_sees_all_whole_batches(tmp_path):
-    """A rest of a batch would make every other augmented epoch of Keras 3 a single step, and say so on stderr."""
+def test_every_epoch_of_the_tutorial_has_all_whole_batches(tmp_path):
+    """With a partial batch, every other augmented epoch of Keras 3 would have one step, with a warning on stderr."""
     random = np.random.default_rng(0)
     images, labels = random.integers(0, 256, (70, 8, 8, 3), np.uint8), np.arange(70) % 2
     arrays = tmp_path / "arrays.npz"
@@ -46,35 +46,35 @@ def test_every_epoch_of_the_tutorial_sees_all_whole_batches(tmp_path):
     assert "ran out of data" not in done.stderr
 
 
-def test_keras_still_makes_its_pipelines_where_the_script_switches_autotuning_off(monkeypatch):
-    """The script replaces a private method of Keras."""
+def test_the_private_keras_method_for_switching_autotuning_off_exists(monkeypatch):
+    """The script wraps a private method of Keras."""
     from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
     from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
 
     monkeypatch.syspath_prepend(BENCHMARKS)
     for adapter in (ArrayDataAdapter, PyDatasetAdapter):
-        monkeypatch.setattr(adapter, "get_tf_dataset", adapter.get_tf_dataset)  # puts it back afterward
+        monkeypatch.setattr(adapter, "get_tf_dataset", adapter.get_tf_dataset)  # restores it after the test
     importlib.import_module("tutorial_script").switch_autotuning_off()
     pipeline = ArrayDataAdapter(np.zeros((4, 2), np.float32), batch_size=2).get_tf_dataset()
     assert pipeline.options().autotune.enabled is False
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_the_convolutions_of_a_network_are_all_found(monkeypatch, dtype):
+def test_all_convolutions_and_dense_layers_of_a_network_are_listed(monkeypatch, dtype):
     monkeypatch.syspath_prepend(BENCHMARKS)
     convolutions = importlib.import_module("convolutions")
     network = build_network(get_recipe("two-phase"), height=32, width=32, classes=10)
     products = convolutions.products_of(network)
     assert [product.kernel_shape[-1] for product in products] == [32, 32, 64, 64, 128, 128, 1024, 10]
     assert [product.input_shape for product in products[-3:]] == [(8, 8, 128), (2048,), (1024,)]
-    assert [product.passes_back for product in products] == [False, *[True] * 7]
-    assert all(product.learns for product in products)
+    assert [product.needs_input_gradient for product in products] == [False, *[True] * 7]
+    assert all(product.needs_kernel_gradient for product in products)
     for prepare in (convolutions.training_pass, convolutions.forward_pass):
         prepare(products, 2, dtype)()
 
 
 @pytest.mark.nightly
-def test_made_images_have_other_shapes_and_classes_and_never_mix_the_splits(monkeypatch, tmp_path):
+def test_derived_data_sets_have_their_shapes_and_classes_and_keep_the_splits_apart(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(BENCHMARKS)
     made_data = importlib.import_module("made_data")
     source = tmp_path / "ten"
@@ -103,19 +103,19 @@ def run(name, *arguments):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_pairs_of_runs_that_are_called_different_are_counted(monkeypatch):
+def test_pairs_of_significantly_different_runs_are_counted(monkeypatch):
     monkeypatch.syspath_prepend(BENCHMARKS)
     compare_seeds = importlib.import_module("compare_seeds")
     random = np.random.default_rng(0)
-    sure = random.random((1, 2000)) < 0.8
-    first = np.repeat(sure, 3, axis=0)
-    first[1, np.flatnonzero(sure[0])[:5]] = False
+    correct = random.random((1, 2000)) < 0.8
+    first = np.repeat(correct, 3, axis=0)
+    first[1, np.flatnonzero(correct[0])[:5]] = False
     second = first[:2].copy()
-    second[:, np.flatnonzero(sure[0])[100:200]] = False
-    alike = compare_seeds.count(compare_seeds.results_of_pairs(itertools.combinations(first, 2)))
-    apart = compare_seeds.count(compare_seeds.results_of_pairs(itertools.product(first, second)))
-    assert (alike.pairs, alike.different, alike.found) == (3, 0, 0)
-    assert (apart.pairs, apart.different, apart.found) == (6, 6, 6)
-    assert min(apart.differences) > 0.04
+    second[:, np.flatnonzero(correct[0])[100:200]] = False
+    within = compare_seeds.count(compare_seeds.results_of_pairs(itertools.combinations(first, 2)))
+    between = compare_seeds.count(compare_seeds.results_of_pairs(itertools.product(first, second)))
+    assert (within.pairs, within.different, within.found) == (3, 0, 0)
+    assert (between.pairs, between.different, between.found) == (6, 6, 6)
+    assert min(between.differences) > 0.04
     swapped = compare_seeds.count(compare_seeds.results_of_pairs(itertools.product(second, first)))
     assert (swapped.different, swapped.found) == (6, 0)

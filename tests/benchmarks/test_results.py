@@ -1,4 +1,4 @@
-"""What the benchmarks keep: rows that can be read back, appended all or none."""
+"""Results of benchmarks: rows that can be read back, appended all or none."""
 
 import csv
 import importlib
@@ -37,12 +37,12 @@ def test_rows_are_appended_with_machine_and_versions(results, tmp_path):
     )
 
 
-def test_the_file_of_the_repository_has_these_columns(results):
+def test_the_results_file_of_the_repository_has_these_columns(results):
     header = (BENCHMARKS / "results.csv").read_text(encoding="utf-8").partition("\n")[0]
     assert header == ",".join(results.COLUMNS)
 
 
-def test_a_file_with_other_columns_is_left_alone(results, tmp_path):
+def test_a_file_with_other_columns_is_not_changed(results, tmp_path):
     path = tmp_path / "results.csv"
     path.write_text("a,b\n1,2\n")
     with pytest.raises(SaccadeError, match="other columns"):
@@ -50,7 +50,7 @@ def test_a_file_with_other_columns_is_left_alone(results, tmp_path):
     assert path.read_text() == "a,b\n1,2\n"
 
 
-def test_the_interval_of_the_mean_is_students(results):
+def test_the_mean_interval_is_student_t(results):
     low, high = results.Result("x", "y", "s", [1.0, 2.0, 3.0, 4.0, 5.0]).mean_interval()
     half = 2.776445 * (2.5 / 5) ** 0.5  # t-table, 4 degrees of freedom, 97.5%
     assert (low, high) == pytest.approx((3 - half, 3 + half))

@@ -1,4 +1,4 @@
-"""Batches of the forward pass."""
+"""Batched inference."""
 
 import keras
 import numpy as np
@@ -6,7 +6,7 @@ import numpy as np
 from saccade.models.batched_inference import batch_slices, forward
 
 
-def test_predictions_come_in_the_order_of_the_images_and_progress_adds_up():
+def test_outputs_are_in_the_order_of_the_images_and_progress_sums_to_n():
     model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.GlobalMaxPooling2D()])
     images = np.random.default_rng(0).integers(0, 256, (301, 32, 32, 3), np.uint8)
     counts: list[int] = []
@@ -16,7 +16,7 @@ def test_predictions_come_in_the_order_of_the_images_and_progress_adds_up():
     assert sum(counts) == 301
 
 
-def test_batches_cover_every_image_once_and_shrink_for_large_ones():
+def test_batches_cover_each_image_once_and_are_smaller_for_large_images():
     for n, height in ((0, 32), (1, 32), (250, 32), (1001, 32), (37, 224)):
         slices = batch_slices(n, height, height)
         assert [i for one in slices for i in range(one.start, one.stop)] == list(range(n))

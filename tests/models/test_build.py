@@ -9,17 +9,17 @@ from saccade.models.weights import named_weights
 from saccade.recipes import REGISTRY, get_recipe
 
 ALL = sorted(REGISTRY)
-# `accurate` is `fast` with more channels, and `classic` `two-phase` with more epochs.
+# `accurate` is `fast` with more channels; `classic` is `two-phase` with more epochs.
 OTHER = [pytest.param(name, marks=[pytest.mark.nightly] * (name in ("accurate", "classic"))) for name in ALL]
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_the_number_of_weights_is_the_published_one(name):
+def test_the_number_of_weights_equals_the_registry(name):
     entry = REGISTRY[name]
     assert build_network(entry.recipe, height=32, width=32, classes=10).count_params() == entry.parameters
 
 
-def test_the_tutorials_weights_are_counted_as_in_their_text():
+def test_tutorial_networks_have_their_published_number_of_weights():
     assert {name: REGISTRY[name].parameters for name in ("classic", "two-phase", "quick", "scheduled")} == {
         "classic": 2_397_226,
         "two-phase": 2_397_226,
@@ -29,7 +29,7 @@ def test_the_tutorials_weights_are_counted_as_in_their_text():
 
 
 @pytest.mark.parametrize("name", OTHER)
-def test_any_size_and_number_of_classes_that_fit(name):
+def test_networks_accept_other_sizes_and_numbers_of_classes(name):
     model = build_probability_model(get_recipe(name), height=40, width=24, classes=3)
     outputs = forward(model, np.full((2, 40, 24, 3), 255, np.uint8).__getitem__, 2)
     assert outputs.shape == (2, 3)
@@ -37,7 +37,7 @@ def test_any_size_and_number_of_classes_that_fit(name):
 
 
 @pytest.mark.parametrize("name", OTHER)
-def test_the_same_seed_gives_the_same_weights_and_leaves_the_callers_random_numbers_alone(name):
+def test_equal_seeds_give_equal_weights_and_keep_the_random_state(name):
     import random
 
     random.seed(5)
@@ -52,7 +52,7 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_the_callers_random_numb
     assert any(not np.array_equal(first[key], other_weights[key]) for key in first)
 
 
-def test_images_too_small_are_refused_with_the_least_size():
+def test_too_small_images_are_rejected_with_the_minimum_size():
     with pytest.raises(TrainingError, match="can't process images of 16x16") as caught:
         build_network(get_recipe("scheduled"), height=16, width=16, classes=10)
     assert caught.value.expected == "at least 18 pixels on each side"
@@ -61,7 +61,7 @@ def test_images_too_small_are_refused_with_the_least_size():
 
 @pytest.mark.parametrize("name", [name for name in ALL if name not in ("fast", "accurate")])
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (40, 27), (64, 33)])
-def test_the_size_of_the_dense_layer_is_known_before_the_network_is_built(name, height, width):
+def test_dense_weights_are_counted_without_building_the_network(name, height, width):
     recipe = get_recipe(name)
     network = build_network(recipe, height=height, width=width, classes=3)
     kernel = network.get_layer("dense").kernel
@@ -69,7 +69,7 @@ def test_the_size_of_the_dense_layer_is_known_before_the_network_is_built(name, 
 
 
 @pytest.mark.parametrize("name", OTHER)
-def test_the_probability_model_ends_in_a_softmax_of_the_network(name):
+def test_the_probability_model_is_the_softmax_of_the_network(name):
     recipe = get_recipe(name).with_settings({"initial_scale": 1, "final_scale": 1, "tta_views": 1})
     network = build_network(recipe, height=32, width=32, classes=5)
     model = build_probability_model(recipe, height=32, width=32, classes=5)

@@ -1,4 +1,4 @@
-"""OOD score: uniform on images like the training data, near 0 on others; and what predict tells of it."""
+"""OOD score: uniform for images like the training images, near 0 for other images; OOD scores of predict."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ def drawn(n, seed, shift=0.0):
     return (draw.normal(size=(n, 4)) @ draw.permutation(np.diag([1, 2, 3, 4])) + shift).astype(np.float32)
 
 
-def test_distances_are_those_of_scipy():
+def test_distances_equal_scipys():
     from scipy.spatial.distance import mahalanobis
 
     statistics = drawn(5000, seed=0)
@@ -33,17 +33,17 @@ def test_distances_are_those_of_scipy():
 
 
 def fitted(seed, n=3000):
-    """What is learned of n training and n validation images, and the numbers of these and of n others like them."""
+    """Fit a score; return it with statistics and confidences of n validation images and of n other images."""
     draw = np.random.default_rng(1000 + seed)
     statistics, confidences = drawn(3 * n, seed), draw.uniform(0.3, 1, 3 * n).astype(np.float32)
     validation, others = slice(n, 2 * n), slice(2 * n, None)
     ood_score = OodScore.fit(statistics[:n], statistics[validation], confidences[validation])
-    return ood_score, *((statistics[part], confidences[part]) for part in (validation, others))
+    return ood_score, *((statistics[rows], confidences[rows]) for rows in (validation, others))
 
 
 @pytest.mark.parametrize("n", [1, 12, 500])
-def test_of_the_validation_images_no_more_seem_ood_than_the_number_says(n):
-    """They have the ranks from 2 to n + 1, of n + 1; those that are equally surprising have the highest of theirs."""
+def test_scores_of_validation_images_are_valid_p_values(n):
+    """The ranks of n images are 2 to n + 1 of n + 1; equal values have the highest of their ranks."""
     for seed in range(5):
         ood_score, validation, _ = fitted(seed, n)
         found = np.sort(ood_score.scores(*validation)) * (n + 1)
@@ -52,20 +52,20 @@ def test_of_the_validation_images_no_more_seem_ood_than_the_number_says(n):
         assert found.round().max() == n + 1
 
 
-def test_of_images_like_the_training_data_one_in_twenty_seem_ood():
-    """Of ten seeds the mean part has a deviation of at most 0.0041: a bound is broken with a chance of 1 in 90,000."""
-    parts = np.array([0.05, 0.25, 0.5, 0.9])
+def test_scores_of_images_like_the_training_images_are_uniform():
+    """The standard deviation of the mean fraction is at most 0.0041; a false failure has a chance of 1 in 90,000."""
+    fractions = np.array([0.05, 0.25, 0.5, 0.9])
     found = []
     for seed in range(10):
         ood_score, _, (statistics, confidences) = fitted(seed)
-        found.append((ood_score.scores(statistics, confidences)[:, None] < parts).mean(axis=0))
+        found.append((ood_score.scores(statistics, confidences)[:, None] < fractions).mean(axis=0))
         assert (ood_score.scores(statistics + 30, confidences) < 0.05).all()
         assert (ood_score.scores(statistics, np.full_like(confidences, 0.3)) < 0.05).all()
-    np.testing.assert_allclose(np.mean(found, axis=0), parts, atol=0.018)
+    np.testing.assert_allclose(np.mean(found, axis=0), fractions, atol=0.018)
 
 
 @pytest.mark.parametrize("name", REGISTRY)
-def test_every_network_has_early_statistics_that_are_finite(name):
+def test_every_network_has_finite_early_statistics(name):
     statistics = EarlyStatistics(build_probability_model(get_recipe(name), height=32, width=32, classes=3))
     images = np.zeros((3, 32, 32, 3), np.uint8)
     images[1] = 255
@@ -78,8 +78,8 @@ def test_every_network_has_early_statistics_that_are_finite(name):
 SIZE = (32, 32)
 
 
-def strange_images():
-    """Four sorts of images that are like no photograph and no scan, five of each: uint8 [20, 32, 32, 3]."""
+def ood_images():
+    """Return noise, gray noise, constant and striped images, five each: uint8 [20, 32, 32, 3]."""
     draw = np.random.default_rng(0)
     noise = draw.integers(0, 256, (5, *SIZE, 3))
     gray_noise = np.repeat(draw.integers(0, 256, (5, *SIZE, 1)), 3, axis=3)
@@ -90,43 +90,43 @@ def strange_images():
 
 
 @pytest.fixture
-def strange(tmp_path):
-    """These, as files."""
-    folder = tmp_path / "strange"
+def ood_folder(tmp_path):
+    """Write these images as files."""
+    folder = tmp_path / "ood_folder"
     folder.mkdir()
-    for number, image in enumerate(strange_images()):
+    for number, image in enumerate(ood_images()):
         Image.fromarray(image).save(folder / f"{number:02}.png")
     return folder
 
 
-def test_predict_reports_what_is_unlike_the_training_images(tiny_run, strange):
-    """Strange images are further from the training images than all validation images, whatever the processor.
+def test_predict_reports_low_scores_for_ood_images(tiny_run, ood_folder):
+    """The distances of OOD images exceed those of all validation images, on every processor.
 
-    How familiar that makes them depends on how sure their answers are, which is another matter on each processor; but
-    no answer is sure enough to hide it.
+    The scores also depend on the confidences, which differ between processors. The bound below holds for every
+    confidence.
     """
     known, predictor = tiny_run.ood_statistics(), Predictor.from_run(tiny_run)
-    images = strange_images()
+    images = ood_images()
     statistics = EarlyStatistics(predictor.model)(images.__getitem__, len(images))
-    # 18 times to 1,000 times as far, with networks of two recipes, with AVX2 and with AVX-512.
+    # Measured: 18 to 1,000 times the distance, with networks of two recipes, with AVX2 and with AVX-512.
     assert squared_mahalanobis(statistics, known["mean"], known["whitening"]).min() > 3 * known["distances"].max()
     n = tiny_run.calibration().num_images
-    as_surprising = (known["surprises"] >= np.log(n + 1) - 1e-5).sum()
-    scores = [one.ood_score or 0 for one in saccade.predict(tiny_run, str(strange), ood=True)]
+    num_as_unusual = (known["surprises"] >= np.log(n + 1) - 1e-5).sum()
+    scores = [one.ood_score or 0 for one in saccade.predict(tiny_run, str(ood_folder), ood=True)]
     assert len(scores) == len(images)
-    assert np.max(scores) <= (as_surprising + 1) / (n + 1)
-    assert all(one.ood_score is None for one in saccade.predict(tiny_run, str(strange)))
-    result = CliRunner().invoke(cli, ["predict", str(tiny_run.path), str(strange), "--ood", "--csv"])
+    assert np.max(scores) <= (num_as_unusual + 1) / (n + 1)
+    assert all(one.ood_score is None for one in saccade.predict(tiny_run, str(ood_folder)))
+    result = CliRunner().invoke(cli, ["predict", str(tiny_run.path), str(ood_folder), "--ood", "--csv"])
     rows = list(csv.DictReader(io.StringIO(result.stdout)))
     assert [float(row["ood_score"]) for row in rows] == pytest.approx(scores, abs=1e-4)
 
 
-def test_what_is_damaged_or_missing_is_reported(run_copy, strange):
+def test_damaged_and_missing_statistics_are_reported(run_copy, ood_folder):
     arrays = run_copy.ood_statistics()
     assert arrays is not None
     run_copy.write_ood_statistics(arrays | {"mean": arrays["mean"][:-1]})
     with pytest.raises(RunError, match="is damaged"):
-        saccade.predict(run_copy, str(strange), ood=True)
+        saccade.predict(run_copy, str(ood_folder), ood=True)
     (run_copy.path / "ood.safetensors").unlink()
     with pytest.raises(RunError, match="has no out-of-distribution statistics"):
-        saccade.predict(run_copy, str(strange), ood=True)
+        saccade.predict(run_copy, str(ood_folder), ood=True)

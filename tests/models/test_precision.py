@@ -1,4 +1,4 @@
-"""Which dtype is faster, by clocks of the tests' own: both outcomes, whatever the processor."""
+"""Choice of the compute dtype, with simulated times: both outcomes on every processor."""
 
 import keras
 import pytest
@@ -11,7 +11,7 @@ on_tensorflow = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reas
 
 
 def measured(monkeypatch, single, half):
-    """What is found where a step in each dtype takes so many seconds, in turn, the last of them ever after."""
+    """Choose the dtype for simulated times of successive steps, in seconds; the last time is repeated."""
 
     def step(dtype):
         seconds = list(half if dtype == "bfloat16" else single)
@@ -27,19 +27,18 @@ def measured(monkeypatch, single, half):
     [
         ([1.0], [0.5], "bfloat16"),
         ([1.2], [1.0], "bfloat16"),
-        ([1.1], [1.0], "float32"),  # a gain too small for the digits that are lost
+        ([1.1], [1.0], "float32"),  # speedup below the minimum
         ([1.0], [4.0], "float32"),
-        ([9.0, 9.0, 1.0], [0.5, 9.0, 9.0], "bfloat16"),  # other work on the machine makes some of the times longer
+        ([9.0, 9.0, 1.0], [0.5, 9.0, 9.0], "bfloat16"),  # some steps are slowed down by other processes
         ([1.0, 9.0, 9.0], [9.0, 9.0, 4.0], "float32"),
     ],
 )
-def test_it_is_the_one_whose_shortest_step_is_clearly_shorter(monkeypatch, single, half, found):
+def test_the_dtype_with_the_clearly_shorter_minimum_time_is_chosen(monkeypatch, single, half, found):
     assert measured(monkeypatch, single, half) == found
 
 
 @on_tensorflow
-def test_where_there_is_no_sixteen_bit_convolution_it_is_float32(monkeypatch):
-
+def test_float32_is_chosen_without_a_bfloat16_convolution(monkeypatch):
     def step(dtype):
         if dtype == "bfloat16":
             raise tf.errors.UnimplementedError(None, None, "no kernel for bfloat16")
@@ -51,11 +50,11 @@ def test_where_there_is_no_sixteen_bit_convolution_it_is_float32(monkeypatch):
 
 @on_tensorflow
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_a_step_in_each_dtype_takes_a_time(dtype):
+def test_a_step_in_each_dtype_is_timed(dtype):
     assert precision._timed_step(dtype)() > 0
 
 
 @pytest.mark.backends
-def test_elsewhere_than_on_tensorflow_it_is_float32(monkeypatch):
+def test_float32_is_chosen_on_other_backends(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     assert measure_compute_dtype() == "float32"

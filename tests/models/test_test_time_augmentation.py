@@ -15,7 +15,7 @@ def images():
     return np.random.default_rng(1).integers(0, 256, (5, 16, 20, 3)).astype(np.uint8)
 
 
-def test_six_views_are_those_of_a_plain_loop(images):
+def test_six_views_equal_a_plain_loop(images):
     recipe = FULL_SIZE
     network = build_network(recipe, height=16, width=20, classes=4)
     model = build_probability_model(recipe, height=16, width=20, classes=4, tta_views=6)
@@ -29,8 +29,8 @@ def test_six_views_are_those_of_a_plain_loop(images):
     assert np.allclose(model.predict_on_batch(images), softmax(logits, axis=1), atol=1e-5)
 
 
-def test_a_mirrored_image_gets_nearly_the_prediction_of_the_image(images):
-    # The shifted views are not each other's mirror images, so they leave a difference, smaller than with one view.
+def test_six_views_reduce_the_difference_of_mirror_images(images):
+    # The shifted views are not mirror images of each other, so a difference remains, smaller than with one view.
     recipe = get_recipe("fast")
     apart = []
     for views in (1, 6):
@@ -40,7 +40,7 @@ def test_a_mirrored_image_gets_nearly_the_prediction_of_the_image(images):
     assert apart[1] < apart[0]
 
 
-def test_a_model_shrinks_images_as_training_does():
+def test_the_model_resizes_images_as_training_does():
     recipe = get_recipe("fast").with_settings({"final_scale": 0.75})
     images = np.random.default_rng(2).integers(0, 256, (5, 32, 16, 3)).astype(np.uint8)
     network = build_network(recipe, height=24, width=12, classes=4)
@@ -52,7 +52,7 @@ def test_a_model_shrinks_images_as_training_does():
     assert np.allclose(model.predict_on_batch(images), expected, atol=1e-5)
 
 
-def test_the_weights_have_the_same_names_with_any_number_of_views():
+def test_names_of_weights_do_not_depend_on_the_number_of_views():
     recipe = get_recipe("fast")
     names = [
         set(named_weights(build_probability_model(recipe, height=16, width=16, classes=4, tta_views=views)))

@@ -12,16 +12,16 @@ from saccade.models.weights import assign, named_weights
 from saccade.recipes import ComputeDtype
 
 SIZE, CLASSES = 20, 3
-# Those of keras.applications take no images of this size, and have tests of their own.
-# `accurate` is `fast` with more channels.
-OWN = [
+# The backbones of keras.applications need larger images; test_backbones.py tests them. `accurate` is `fast` with more
+# channels.
+ARCHITECTURES = [
     pytest.param(name, marks=[pytest.mark.nightly] * (name == "accurate"))
     for name in sorted(FAMILIES.keys() - BACKBONES.keys())
 ]
 
 
 def network_of(family):
-    """The family's network with weights and moving statistics as a training leaves them: none at its first value."""
+    """Return a network with randomly changed weights and moving statistics, as after a training."""
     keras.utils.set_random_seed(0)
     network = FAMILIES[family].build(SIZE, SIZE, CLASSES)
     rng = np.random.default_rng(0)
@@ -38,7 +38,7 @@ def sample(n):
 
 
 def train(model, steps):
-    """The loss of a few steps on the same images."""
+    """Train a few steps on equal images and return the losses."""
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(0.01), loss, jit_compile=False)
     return [float(model.train_on_batch(*sample(12))) for _ in range(steps)]
@@ -50,8 +50,8 @@ def dtypes(model):
 
 @pytest.mark.backends
 @pytest.mark.bfloat16
-@pytest.mark.parametrize("family", OWN)
-def test_it_predicts_as_the_network_does(family):
+@pytest.mark.parametrize("family", ARCHITECTURES)
+def test_outputs_equal_the_networks(family):
     network = network_of(family)
     images, _ = sample(8)
     expected = network.predict_on_batch(images)
@@ -66,8 +66,8 @@ def test_it_predicts_as_the_network_does(family):
 
 
 @pytest.mark.bfloat16
-@pytest.mark.parametrize("family", OWN)
-def test_its_trained_weights_go_back_into_a_network_of_stock_layers(family):
+@pytest.mark.parametrize("family", ARCHITECTURES)
+def test_trained_weights_are_assigned_to_the_stock_network(family):
     network = network_of(family)
     before, training_model = named_weights(network), make_training_model(network, "bfloat16")
     assert np.isfinite(train(training_model, 2)).all()
@@ -82,7 +82,7 @@ def test_its_trained_weights_go_back_into_a_network_of_stock_layers(family):
 
 
 @pytest.mark.backends
-def test_in_float32_it_trains_as_the_network_does():
+def test_training_in_float32_equals_training_of_the_network():
     network = network_of("folder")
     training_model = make_training_model(network, "float32")
     np.testing.assert_allclose(train(training_model, 3), train(network, 3), rtol=1e-5)
@@ -90,7 +90,7 @@ def test_in_float32_it_trains_as_the_network_does():
         np.testing.assert_allclose(named_weights(training_model)[key], value, atol=1e-5)
 
 
-def test_batch_normalization_trains_as_the_networks_own():
+def test_batch_normalization_trains_like_the_networks():
     inputs = x = keras.Input((8, 8, 3), name="pixels")
     x = keras.layers.Rescaling(1 / 255, name="rescaling")(x)
     x = keras.layers.Conv2D(8, 3, padding="same", name="conv")(x)
@@ -110,7 +110,7 @@ def test_batch_normalization_trains_as_the_networks_own():
         np.testing.assert_allclose(named_weights(training_model)[key], value, atol=1e-4)
 
 
-@pytest.mark.parametrize("family", OWN)
+@pytest.mark.parametrize("family", ARCHITECTURES)
 def test_only_pixels_and_predictions_remain_in_float32(family):
     found = dtypes(make_training_model(network_of(family), "bfloat16"))
     *others, last = [name for name in found if name != "rescaling"]
@@ -134,7 +134,7 @@ def test_frozen_layers_remain_frozen(dtype):
 
 
 @pytest.mark.backends
-def test_the_same_network_gives_training_models_that_drop_alike_and_leaves_the_callers_random_numbers_alone():
+def test_training_models_of_a_network_drop_equally_and_keep_the_random_state():
     network = network_of("scheduled")
     random.seed(7)
     expected = random.random()
@@ -147,7 +147,7 @@ def test_the_same_network_gives_training_models_that_drop_alike_and_leaves_the_c
     np.testing.assert_array_equal(first, second)
 
 
-def test_the_fused_layer_is_in_the_training_model_alone():
+def test_only_the_training_model_has_the_fused_layer():
     network = network_of("classic")
     kinds = [
         {type(layer) for layer in model.layers if "norm" in layer.name}

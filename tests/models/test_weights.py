@@ -7,7 +7,7 @@ from saccade.models.weights import assign, named_weights
 from saccade.recipes import get_recipe
 
 
-def test_weights_are_checked_before_they_are_taken():
+def test_weights_are_validated_before_assignment():
     model = build_network(get_recipe("folder"), height=32, width=32, classes=4)
     good = named_weights(model)
     with pytest.raises(RunError, match="don't belong"):

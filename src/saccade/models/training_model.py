@@ -52,7 +52,7 @@ def make_training_model(network: keras.Model, compute_dtype: ComputeDtype) -> ke
 
 def _clone(layer: keras.Layer, policy: str) -> keras.Layer:
     config: dict[str, Any] = layer.get_config() | {"dtype": policy}
-    # The weights are copied later: drawing them costs time and advances the caller's random state.
+    # The weights are copied later: initializing them costs time and advances the caller's random state.
     config |= {key: "zeros" for key in config if key.endswith("_initializer")}
     if isinstance(layer, keras.layers.Dropout) and layer.rate:
         config["seed"] = int(keras.ops.convert_to_numpy(layer.seed_generator.state)[0])

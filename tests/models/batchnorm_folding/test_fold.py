@@ -1,4 +1,4 @@
-"""Folded networks against the stock ones that they stand for, with weights and statistics as no training gives them."""
+"""Folded networks compared with their stock networks, with random weights and statistics."""
 
 import keras
 import numpy as np
@@ -14,7 +14,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), np.uint8)
 
 
 def randomize(model, *, flipped=False):
-    """Random weights and moving statistics everywhere; `flipped`: scales of both signs, and one that is zero."""
+    """Randomize all weights and moving statistics; `flipped`: scales of both signs, one of them zero."""
     rng = np.random.default_rng(1)
     for layer in model.layers:
         if isinstance(layer, keras.Model):
@@ -49,21 +49,21 @@ def check(model, images=IMAGES, *, tolerance=1e-5):
 
 @pytest.mark.parametrize("flipped", [False, True])
 @pytest.mark.parametrize("name", sorted(REGISTRY))
-def test_every_recipes_network_gives_the_same_probabilities(name, flipped):
+def test_folding_keeps_the_probabilities_of_every_recipe(name, flipped):
     model = randomize(
         build_probability_model(get_recipe(name), height=32, width=32, classes=10, tta_views=1), flipped=flipped
     )
     check(model)
 
 
-def test_a_network_within_a_network_is_folded_once_however_often_it_is_asked():
+def test_a_nested_network_with_several_calls_is_folded_once():
     model = randomize(build_probability_model(get_recipe("classic"), height=32, width=32, classes=10, tta_views=6))
     check(model)
     (inner,) = [layer for layer in fold_normalization(model).layers if isinstance(layer, keras.Model)]
     assert "BatchNormalization" not in kinds(inner)
 
 
-def test_two_networks_within_one_and_one_that_acts_as_in_training():
+def test_two_nested_networks_and_a_layer_in_training_mode():
     inputs = keras.Input((9, 8, 3))
     one = sequence(layers.BatchNormalization(), layers.Conv2D(4, 3))
     other = sequence(layers.Conv2D(4, 3), layers.BatchNormalization())
@@ -74,7 +74,7 @@ def test_two_networks_within_one_and_one_that_acts_as_in_training():
     np.testing.assert_allclose(folded.predict_on_batch(SMALL), model.predict_on_batch(SMALL), atol=1e-5)
 
 
-def test_folding_again_takes_over_new_weights_and_new_layers_where_they_are_needed():
+def test_refolding_updates_weights_and_replaces_layers_if_needed():
     norm = layers.BatchNormalization()
     model = sequence(layers.Conv2D(4, 3, activation="relu"), norm, layers.MaxPooling2D(), layers.Conv2D(4, 3))
     norm.gamma.assign(np.ones(4))
@@ -86,7 +86,7 @@ def test_folding_again_takes_over_new_weights_and_new_layers_where_they_are_need
         np.testing.assert_allclose(again.predict_on_batch(SMALL), model.predict_on_batch(SMALL), atol=1e-5)
 
 
-def test_a_copy_has_its_own_weights_and_leaves_the_model_and_the_callers_random_numbers_alone():
+def test_folding_copies_weights_and_changes_neither_model_nor_random_state():
     import random
 
     model = randomize(build_probability_model(get_recipe("scheduled"), height=32, width=32, classes=10))
@@ -104,8 +104,8 @@ def test_a_copy_has_its_own_weights_and_leaves_the_model_and_the_callers_random_
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(variable), value)
 
 
-def test_the_network_that_fast_is_made_of_loses_all_its_normalization():
-    """Linear convolution, maximum, normalization, activation: the scales are positive, so nothing needs to remain."""
+def test_all_normalization_of_the_layers_of_fast_is_folded():
+    """Linear convolution, pooling, normalization, activation: all scales are positive, so all are absorbed."""
     x = inputs = keras.Input((32, 32, 3))
     x = layers.Rescaling(1 / 127.5, -1)(x)
     x = layers.Conv2D(8, 2, activation="silu")(x)
@@ -191,18 +191,18 @@ STACKS = {
 
 @pytest.mark.backends
 @pytest.mark.parametrize("place", list(STACKS))
-def test_whatever_stands_around_a_normalization_the_prediction_is_the_same(place):
+def test_folding_keeps_outputs_for_all_neighboring_layers(place):
     check(sequence(*STACKS[place]()), SMALL)
 
 
-def test_normalization_of_another_axis_stays():
+def test_normalization_along_another_axis_is_not_folded():
     model = sequence(layers.Conv2D(4, 3, padding="same"), layers.BatchNormalization(axis=1))
     folded = fold_normalization(model)
     np.testing.assert_allclose(folded.predict_on_batch(SMALL), model.predict_on_batch(SMALL), atol=1e-5)
 
 
 @pytest.mark.backends
-def test_branches_get_what_they_would_have_got():
+def test_folding_keeps_the_outputs_of_branches():
     inputs = keras.Input((9, 8, 3))
     trunk = layers.Conv2D(4, 3, padding="same")(inputs)
     branch = layers.BatchNormalization()(trunk)
@@ -218,10 +218,10 @@ def test_branches_get_what_they_would_have_got():
         np.testing.assert_allclose(output, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_a_model_that_is_no_graph_of_layers_is_given_back():
-    class Own(keras.Model):  # type: ignore[misc]
+def test_a_subclassed_model_is_returned_unchanged():
+    class Subclassed(keras.Model):  # type: ignore[misc]
         def call(self, inputs):
             return inputs
 
-    model = Own()
+    model = Subclassed()
     assert fold_normalization(model) is model

@@ -12,7 +12,7 @@ def dropped(layer, x):
 
 
 @pytest.mark.backends
-def test_it_drops_at_its_rate_and_scales_what_it_keeps():
+def test_dropout_has_its_rate_and_scales_kept_values():
     y = dropped(SixteenBitDropout(0.2, seed=1), np.full((1000, 999), 2, np.float32))
     assert set(np.unique(y)) == {0.0, 2.5}
     # Within five standard deviations of 999,000 draws; and no row or column has a rate of its own.
@@ -22,13 +22,13 @@ def test_it_drops_at_its_rate_and_scales_what_it_keeps():
 
 
 @on_tensorflow
-def test_the_rate_is_as_exact_in_bfloat16():
+def test_the_rate_is_exact_in_bfloat16():
     y = dropped(SixteenBitDropout(0.2, seed=1, dtype="mixed_bfloat16"), np.ones((1000, 1000), np.float32))
     assert (y == 0).mean() == pytest.approx(0.2, abs=0.002)
 
 
 @pytest.mark.backends
-def test_the_seed_repeats_it_and_each_step_differs():
+def test_equal_seeds_drop_equally_and_steps_differ():
     x = np.ones((50, 7), np.float32)
     first, again = SixteenBitDropout(0.5, seed=3), SixteenBitDropout(0.5, seed=3)
     steps = [dropped(first, x) for _ in range(3)]
@@ -39,7 +39,7 @@ def test_the_seed_repeats_it_and_each_step_differs():
 
 @pytest.mark.backends
 @pytest.mark.parametrize("rate", [0.0, 0.3, 1.0])
-def test_inference_drops_nothing_and_the_extreme_rates_hold(rate):
+def test_inference_drops_nothing_and_rates_0_and_1_are_exact(rate):
     x = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
     layer = SixteenBitDropout(rate, seed=0)
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(layer(x)), x)
@@ -48,7 +48,7 @@ def test_inference_drops_nothing_and_the_extreme_rates_hold(rate):
 
 
 @on_tensorflow
-def test_gradients_pass_where_values_passed():
+def test_gradients_are_dropped_with_their_values():
     import tensorflow as tf
 
     layer, x = SixteenBitDropout(0.25, seed=0), tf.ones((40, 31))

@@ -11,7 +11,7 @@ on_tensorflow = pytest.mark.skipif(
 
 
 def layers(policy, shape, **settings):
-    """The stock layer and ours, with the same scale, offset and moving statistics, none of them trivial."""
+    """Return the stock layer and the fused layer with equal, random scale, offset and moving statistics."""
     rng = np.random.default_rng(1)
     channels = shape[-1]
     both = [kind(dtype=policy, **settings) for kind in (keras.layers.BatchNormalization, FusedBatchNormalization)]
@@ -29,7 +29,7 @@ def layers(policy, shape, **settings):
 
 
 def sample(shape, policy, seed=0):
-    """Inputs that bfloat16 holds exactly where it is the dtype, with a mean of half a deviation."""
+    """Return random inputs that are exact in the compute dtype, with mean 1 and standard deviation 2."""
     import ml_dtypes
 
     values = np.random.default_rng(seed).normal(1, 2, shape)
@@ -41,7 +41,7 @@ def as_numpy(tensor):
 
 
 def reference(x, gamma, beta, upstream, epsilon):
-    """Batch normalization and its gradients in float64, from the paper."""
+    """Compute batch normalization and its gradients in float64, by the formulas of the paper."""
     x, upstream = x.astype(np.float64), upstream.astype(np.float64)
     axes = (0, 1, 2)
     mean, variance = x.mean(axes), x.var(axes)
@@ -99,7 +99,7 @@ def test_several_steps_agree_with_the_stock_layer(policy, settings):
 
 @pytest.mark.backends
 @pytest.mark.parametrize("policy", POLICIES)
-def test_training_through_it_moves_the_weights_as_through_the_stock_layer(policy):
+def test_training_gives_the_weights_of_the_stock_layer(policy):
     rng = np.random.default_rng(3)
     x, y = rng.normal(size=(12, 6, 6, 3)).astype(np.float32), rng.normal(size=(12, 4)).astype(np.float32)
     trained = []
@@ -120,7 +120,7 @@ def test_training_through_it_moves_the_weights_as_through_the_stock_layer(policy
 @pytest.mark.backends
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("frozen", [False, True])
-def test_inference_and_frozen_layers_go_by_the_moving_statistics(policy, frozen):
+def test_inference_and_frozen_layers_use_moving_statistics(policy, frozen):
     shape = (3, 4, 5, 6)
     stock, ours = layers(policy, shape)
     stock.trainable = ours.trainable = not frozen
@@ -150,7 +150,7 @@ def test_gradients_pass_through_a_frozen_layer(policy):
 
 @pytest.mark.backends
 @pytest.mark.parametrize("shape", [(7, 3), (7, 5, 3)])
-def test_inputs_that_are_no_images_are_normalized_too(shape):
+def test_inputs_of_other_ranks_are_normalized(shape):
     stock, ours = layers("float32", shape)
     x = sample(shape, "float32")
     for training in (True, False):
@@ -159,7 +159,7 @@ def test_inputs_that_are_no_images_are_normalized_too(shape):
 
 
 @pytest.mark.backends
-def test_settings_survive_a_round_trip():
+def test_the_configuration_round_trips():
     settings = {"momentum": 0.8, "epsilon": 1e-5, "scale": False, "trainable": False, "name": "norm1"}
     ours = FusedBatchNormalization(**settings, dtype="mixed_bfloat16")
     assert FusedBatchNormalization.from_config(ours.get_config()).get_config() == ours.get_config()

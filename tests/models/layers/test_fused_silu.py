@@ -4,7 +4,7 @@ import pytest
 
 from saccade.models.layers.fused_silu import FusedSilu
 
-POINTS = np.concatenate([np.linspace(-8, 8, 65), [-80, 80]])  # whole eighths: bfloat16 holds them exactly
+POINTS = np.concatenate([np.linspace(-8, 8, 65), [-80, 80]])  # multiples of 1/4, exact in bfloat16
 
 
 def silu(x):

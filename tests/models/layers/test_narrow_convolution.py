@@ -6,12 +6,12 @@ from saccade.models.layers.narrow_convolution import NarrowConv2D
 
 
 def whole_numbers(shape, seed):
-    """Small enough for every product and every sum to be exact in bfloat16 and float32."""
+    """Return random integers from -1 to 1, whose products and sums are exact in bfloat16 and float32."""
     return np.random.default_rng(seed).integers(-1, 2, shape).astype(np.float32)
 
 
 def kernel_gradient(x, upstream):
-    """Of a 3x3 convolution padded to the same size: float64 [3, 3, channels, filters], by its definition."""
+    """Compute the kernel gradient of a 3x3 "same" convolution by its definition, float64 [3, 3, channels, filters]."""
     height, width = x.shape[1:3]
     padded = np.pad(x.astype(np.float64), ((0, 0), (1, 1), (1, 1), (0, 0)))
     return np.array(
@@ -27,7 +27,7 @@ def kernel_gradient(x, upstream):
 @pytest.mark.parametrize(
     "shape", [(3, 1, 1, 2), (2, 2, 2, 5), (23, 3, 2, 4), (9, 3, 5, 4), (17, 6, 7, 3), (5, 4, 8, 3)]
 )
-def test_outputs_and_gradients_are_those_of_the_convolution(policy, shape):
+def test_outputs_and_gradients_equal_the_stock_layers(policy, shape):
     import tensorflow as tf
 
     x, upstream = whole_numbers(shape, 0), whole_numbers((*shape[:-1], 6), 1)
@@ -56,7 +56,7 @@ def test_outputs_and_gradients_are_those_of_the_convolution(policy, shape):
 @pytest.mark.backends
 @pytest.mark.bfloat16
 @pytest.mark.parametrize("settings", [{}, {"strides": 2}, {"padding": "valid"}, {"kernel_size": 2}, {"groups": 2}])
-def test_every_convolution_gives_what_the_stock_layer_gives(settings):
+def test_other_settings_give_outputs_of_the_stock_layer(settings):
     x = whole_numbers((4, 6, 5, 4), 0)
     chosen = {"filters": 4, "kernel_size": 3, "padding": "same", "kernel_initializer": "ones"} | settings
     outputs = [kind(**chosen, dtype="mixed_bfloat16")(x) for kind in (NarrowConv2D, keras.layers.Conv2D)]

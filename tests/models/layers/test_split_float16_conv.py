@@ -1,4 +1,4 @@
-"""A first convolution in two parts loses nothing to 16-bit weights."""
+"""Rounding errors of float16 weights with a split first convolution."""
 
 import keras
 import numpy as np
@@ -13,8 +13,8 @@ from saccade.recipes import get_recipe
 IMAGES = np.random.default_rng(0).integers(100, 140, (8, 16, 16, 3)).astype(np.float32)
 
 
-def looking_for_edges(seed):
-    """A network whose first filters give small differences of pixels, and whose probabilities are far from 0 and 1."""
+def edge_network(seed):
+    """Return a network with edge filters in its first convolution and with probabilities far from 0 and 1."""
     draw = np.random.default_rng(seed)
     pixels = keras.Input((16, 16, 3))
     x = layers.Conv2D(8, 2, activation="silu", name="stem")(pixels)
@@ -27,30 +27,33 @@ def looking_for_edges(seed):
     return model
 
 
-def rounded(model):
-    """The answers once all weights are 16-bit floats."""
+def float16_outputs(model):
+    """Return the outputs after all weights are rounded to float16."""
     for layer in model.layers:
         layer.set_weights([weight.astype(np.float16).astype(np.float32) for weight in layer.get_weights()])
     return model.predict_on_batch(IMAGES)
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_rounding_costs_a_tenth_at_most_of_what_it_costs_otherwise(seed):
-    model = looking_for_edges(seed)
+def test_splitting_reduces_the_rounding_error_at_least_tenfold(seed):
+    model = edge_network(seed)
     expected = model.predict_on_batch(IMAGES)
     precise = split_first_convolution(model)
     np.testing.assert_allclose(precise.predict_on_batch(IMAGES), expected, atol=1e-5)
-    # The last layer is rounded alike in both: what is compared is the first.
+    # Round the last layer of both models first, so that only the first layers differ.
     for copy in (model, precise):
         copy.layers[-1].set_weights([np.float32(np.float16(weight)) for weight in copy.layers[-1].get_weights()])
     exact = model.predict_on_batch(IMAGES)
-    ours, plain = np.abs(rounded(precise) - exact).max(), np.abs(rounded(model) - exact).max()
-    # Float32 itself rounds by about 1e-7: what is compared must be far above that on every processor.
+    ours, plain = (
+        np.abs(float16_outputs(precise) - exact).max(),
+        np.abs(float16_outputs(model) - exact).max(),
+    )
+    # Rounding errors of float32 are about 1e-7: the compared errors must be far larger on every processor.
     assert plain > 5e-5
     assert ours < plain / 10
 
 
-def test_a_network_within_views_is_split_once_and_one_without_convolutions_not_at_all():
+def test_a_nested_network_is_split_once_and_one_without_convolutions_is_unchanged():
     folded = fold_normalization(build_probability_model(get_recipe("fast"), height=32, width=32, classes=4))
     precise = split_first_convolution(folded)
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.float32)

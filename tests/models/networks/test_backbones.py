@@ -1,4 +1,4 @@
-"""Networks of keras.applications against Keras's own, with weights and statistics as a training gives them."""
+"""Backbones compared with the networks of keras.applications, with weights and statistics as after a training."""
 
 import functools
 
@@ -17,8 +17,8 @@ from saccade.models.weights import named_weights
 
 SIZE = 64
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, SIZE, SIZE, 3)).astype(np.float32)
-# One of each kind; the others are the same at another depth and width. All are trained and exported at night.
-# MobileNetV3Small is trained from a file of weights every day by the table of commands.
+# One backbone of each type; the others differ in depth and width. Nightly tests train and export all of them.
+# tests/commands trains MobileNetV3Small from a file of weights in each test run.
 KINDS = [
     "ConvNeXtTiny",
     *(pytest.param(name, marks=pytest.mark.nightly) for name in ("MobileNetV3Small", "EfficientNetV2B0", "ResNet50V2")),
@@ -27,17 +27,17 @@ KINDS = [
 
 @pytest.fixture(scope="module", autouse=True)
 def slim(slim_convnext):
-    """ConvNeXtTiny has 28 million weights; at night it is trained and exported as it is, like all the others."""
+    """Use a slim ConvNeXtTiny, because it has 28 million weights; nightly tests use the original."""
 
 
 @pytest.fixture(scope="module")
 def body_of(settled):
-    """Makes Keras's network of a name without a head, from pixels as its own preprocessing leaves them."""
+    """Return a function from a name to the Keras network without head, from preprocessed pixels."""
     return functools.cache(lambda name: settled(BACKBONES[name], SIZE))
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_features_are_those_of_kerass_own_network(body_of, name):
+def test_features_equal_those_of_the_keras_network(body_of, name):
     body, network = body_of(name), BACKBONES[name]._around(body_of(name), 5)
     features = keras.Model(network.input, network.get_layer("classes").input)
     pixels = keras.applications.resnet_v2.preprocess_input(IMAGES.copy()) if name == "ResNet50V2" else IMAGES
@@ -47,7 +47,7 @@ def test_features_are_those_of_kerass_own_network(body_of, name):
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_folded_in_onnx_and_as_a_training_model_they_say_the_same(body_of, name):
+def test_folded_onnx_and_training_models_give_equal_outputs(body_of, name):
     import onnxruntime
 
     network = BACKBONES[name]._around(body_of(name), 5)
@@ -65,7 +65,7 @@ def test_folded_in_onnx_and_as_a_training_model_they_say_the_same(body_of, name)
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_every_backbone_is_made_of_stock_layers_that_keras_reads_back(name, tmp_path):
+def test_every_backbone_has_stock_layers_that_keras_loads(name, tmp_path):
     network = BACKBONES[name].build(SIZE, SIZE, 5)
     assert all(type(layer).__module__.startswith("keras.src.layers.") for layer in network.layers)
     network.save(tmp_path / "model.keras")
@@ -74,7 +74,7 @@ def test_every_backbone_is_made_of_stock_layers_that_keras_reads_back(name, tmp_
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".weights.h5"])
-def test_weights_come_from_a_file_of_kerass(tmp_path, suffix):
+def test_weights_are_loaded_from_keras_files(tmp_path, suffix):
     backbone = BACKBONES["MobileNetV3Small"]
     body = backbone._from_keras(backbone.size, backbone.size, None)
     if suffix == ".h5":
@@ -91,7 +91,7 @@ def test_weights_come_from_a_file_of_kerass(tmp_path, suffix):
         np.testing.assert_array_equal(loaded[name], expected[name])
 
 
-def test_a_file_of_another_network_or_of_nothing_is_refused(tmp_path):
+def test_files_without_weights_of_the_network_are_rejected(tmp_path):
     (tmp_path / "no.h5").write_bytes(b"nothing")
     other = BACKBONES["ConvNeXtTiny"]._from_keras(SIZE, SIZE, None)
     other.save_weights(tmp_path / "other.weights.h5")
@@ -100,7 +100,7 @@ def test_a_file_of_another_network_or_of_nothing_is_refused(tmp_path):
             BACKBONES["MobileNetV3Small"].from_file(tmp_path / name, 5)
 
 
-def test_a_file_that_would_have_another_one_read_is_refused(tmp_path):
+def test_files_with_references_to_other_files_are_rejected(tmp_path):
     with h5py.File(tmp_path / "secret.h5", "w") as file:
         file["data"] = np.ones(3)
     with h5py.File(tmp_path / "link.h5", "w") as file:
@@ -115,9 +115,9 @@ def test_a_file_that_would_have_another_one_read_is_refused(tmp_path):
         assert message in str(caught.value.found)
 
 
-def test_without_a_network_it_says_what_to_fetch_and_where_to_put_it(tmp_path, monkeypatch):
+def test_a_failed_download_names_the_file_and_its_place(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody listens there
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # a closed port
     with pytest.raises(TrainingError, match="can't be downloaded") as caught:
         BACKBONES["MobileNetV3Small"].trained(5)
     assert "https://" in str(caught.value.found)

@@ -9,7 +9,7 @@ RECIPE = get_recipe("fast")
 IMAGES = np.random.default_rng(0).integers(0, 256, (20, 24, 24, 3)).astype(np.uint8)
 
 
-def test_the_stem_is_set_from_images_and_only_its_biases_learn_and_only_at_first():
+def test_the_stem_is_initialized_from_images_and_only_its_bias_is_trained_early():
     network = build_network(RECIPE, height=24, width=24, classes=3)
     before = named_weights(network)["stem/kernel"]
     initialize(network, RECIPE, IMAGES)
@@ -23,7 +23,7 @@ def test_the_stem_is_set_from_images_and_only_its_biases_learn_and_only_at_first
     assert "stem/kernel" not in learning[0]
 
 
-def test_convolutions_start_by_passing_their_inputs_on():
+def test_convolutions_have_identity_initialization():
     network = build_network(RECIPE, height=24, width=24, classes=3)
     kernel = named_weights(network)["conv2b/kernel"]
     assert np.array_equal(kernel[1, 1], np.eye(256))
@@ -33,7 +33,7 @@ def test_convolutions_start_by_passing_their_inputs_on():
     assert np.count_nonzero(wider[..., 64:]) == wider[..., 64:].size
 
 
-def test_the_network_for_any_size_is_the_same_network():
+def test_the_network_of_any_size_has_equal_weights_and_outputs():
     network = build_network(RECIPE, height=24, width=24, classes=3)
     any_size = build_network_of_any_size(RECIPE, classes=3)
     assert all(np.array_equal(value, named_weights(any_size)[name]) for name, value in named_weights(network).items())
@@ -42,7 +42,7 @@ def test_the_network_for_any_size_is_the_same_network():
     assert any_size.predict_on_batch(IMAGES[:, :20, :16]).shape == (20, 3)
 
 
-def test_the_smallest_images_pass():
+def test_images_of_the_minimum_size_are_processed():
     side = fast.MINIMUM_SIZE
     network = build_network(RECIPE, height=side, width=side, classes=2)
     assert network.predict_on_batch(IMAGES[:, :side, :side]).shape == (20, 2)

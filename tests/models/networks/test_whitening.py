@@ -10,7 +10,7 @@ def smooth_images(n=40):
 
 
 def outputs(images, kernel, bias):
-    """The stem's answers in float64, by plain loops over the patch: [pixels, filters]."""
+    """Compute the outputs of the stem in float64 by loops over the patch, [pixels, filters]."""
     pixels = images.astype(np.float64) / 127.5 - 1
     size = pixels.shape[1] - 1
     terms = [
@@ -19,8 +19,8 @@ def outputs(images, kernel, bias):
     return (sum(terms) + bias).reshape(-1, kernel.shape[-1])
 
 
-def test_patches_come_out_uncorrelated_with_variance_near_one():
-    """Of a direction of variance v, v / (v + the floor) is left."""
+def test_filtered_patches_are_uncorrelated_with_variance_near_one():
+    """The variance v of an eigenvector becomes v / (v + floor)."""
     images = smooth_images()
     found = outputs(images, *whitening_filters(images, patch=2))
     half = found.shape[1] // 2
@@ -39,7 +39,7 @@ def test_each_filter_has_its_negative():
     assert np.allclose(found[:, :half], -found[:, half:], atol=1e-4)
 
 
-def test_images_of_one_color_give_finite_filters():
+def test_constant_images_give_finite_filters():
     kernel, bias = whitening_filters(np.full((3, 16, 16, 3), 77, np.uint8), patch=2)
     assert np.isfinite(kernel).all()
     assert np.isfinite(bias).all()

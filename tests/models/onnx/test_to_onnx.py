@@ -1,4 +1,4 @@
-"""Every family as an ONNX graph gives the answers of its network."""
+"""ONNX conversion: outputs of the ONNX graph equal those of the Keras network."""
 
 import keras
 import numpy as np
@@ -23,7 +23,7 @@ def normalizations(model):
 
 
 def as_if_trained(model, seed):
-    """Scales, shifts and averages as no network begins with; a scale that is negative can't be folded everywhere."""
+    """Randomize batch-normalization weights; negative scales can't be folded everywhere."""
     draw = np.random.default_rng(seed)
     for layer in normalizations(model):
         for weight in layer.weights:
@@ -32,7 +32,7 @@ def as_if_trained(model, seed):
                 values[::3] *= -1
             weight.assign(values)
     if model.name.startswith(("fast", "accurate")):
-        divide_logits(model, 0.05)  # their heads begin so small that all answers would be alike
+        divide_logits(model, 0.05)  # small initial heads would give nearly equal probabilities for all images
     return model
 
 
@@ -42,7 +42,7 @@ def predictions(contents, pixels):
 
 
 @pytest.mark.parametrize("recipe", list(REGISTRY))
-def test_every_family_says_what_its_network_says(recipe):
+def test_onnx_outputs_of_every_recipe_equal_the_networks(recipe):
     model = as_if_trained(build_probability_model(get_recipe(recipe), height=20, width=27, classes=5), seed=1)
     noise = np.random.default_rng(2).uniform(0, 255, (3, 20, 27, 3))
     pixels = (noise * np.array([0.1, 0.5, 1.0])[:, None, None, None]).astype(np.float32)
@@ -54,7 +54,7 @@ def test_every_family_says_what_its_network_says(recipe):
     np.testing.assert_allclose(predictions(contents, pixels[1:2]), expected[1:2], atol=1e-5)
 
 
-def test_weights_that_several_views_share_are_stored_once():
+def test_shared_weights_of_several_views_are_stored_once():
     model = build_probability_model(get_recipe("fast"), height=32, width=32, classes=5)
     contents = to_onnx(fold_normalization(model), {})
     weights = sum(weight.nbytes for weight in model.get_weights())
@@ -71,7 +71,7 @@ def test_weights_that_several_views_share_are_stored_once():
         layers.UpSampling2D(),
     ],
 )
-def test_a_layer_without_a_rule_is_named(layer):
+def test_a_layer_without_a_converter_is_named(layer):
     pixels = keras.Input((8, 8, 3))
     with pytest.raises(ValueError, match="no ONNX converter"):
         to_onnx(keras.Model(pixels, layer(pixels)), {})
@@ -88,21 +88,21 @@ def test_a_layer_without_a_rule_is_named(layer):
         layers.MaxPooling2D(3, strides=2, padding="same"),
     ],
 )
-def test_padding_depends_on_the_size_of_the_image_as_in_keras(layer, side):
+def test_same_padding_equals_keras_for_even_and_odd_sizes(layer, side):
     pixels = keras.Input((side, side + 1, 3))
     model = keras.Model(pixels, layers.Flatten()(type(layer).from_config(layer.get_config())(pixels)))
     same_as_keras(model, np.random.default_rng(0).normal(size=(2, side, side + 1, 3)))
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", "hard_sigmoid", "hard_silu", "gelu", "silu"])
-def test_activations_are_those_of_keras(activation):
+def test_activations_equal_keras(activation):
     pixels = keras.Input((4, 4, 3))
     model = keras.Model(pixels, layers.Flatten()(layers.Activation(activation)(pixels)))
     same_as_keras(model, np.linspace(-6, 6, 48).reshape(1, 4, 4, 3))
 
 
-def test_zeros_around_an_image_count_in_the_pooling_after_them():
-    # ONNX Runtime would take them for the padding of the pooling, which is the lowest number.
+def test_zero_padding_counts_in_max_pooling():
+    # ONNX Runtime would fuse the zeros into the padding of the pooling, which is the lowest number.
     pixels = keras.Input((6, 6, 3))
     model = keras.Model(pixels, layers.Flatten()(layers.MaxPooling2D(3, 2)(layers.ZeroPadding2D()(pixels))))
     same_as_keras(model, np.full((1, 6, 6, 3), -1.0))

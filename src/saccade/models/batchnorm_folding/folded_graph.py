@@ -158,7 +158,7 @@ class FoldedGraph:
     def _copy(self, operation: keras.Operation, **settings: Any) -> keras.Operation:
         config = operation.get_config() | settings
         if isinstance(operation, keras.Layer):
-            # The weights are set later: drawing them costs time and advances the caller's random state.
+            # The weights are set later: initializing them costs time and advances the caller's random state.
             config |= {key: "zeros" for key in config if key.endswith("_initializer")}
             config |= {"dtype": "float32", "trainable": False}
         copy = type(operation).from_config(config)
