@@ -21,8 +21,8 @@ from saccade.data.dataset import Dataset, Preprocessing, SplitName
 from saccade.data.decoding.decode import fit_pixels
 from saccade.data.decoding.image_files import content_hash
 from saccade.data.image_size import default_preprocessing
-from saccade.progress import counting
 from saccade.data.sources.scan_cache import Scan, find_scan, keep_scan
+from saccade.progress import counting
 
 
 @dataclass(frozen=True)
