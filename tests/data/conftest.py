@@ -1,4 +1,4 @@
-"""What the tests of loading share: a cache of their own for each test, and a small folder of classes."""
+"""Fixtures for the tests of loading: a new cache for each test, and a small folder of classes."""
 
 import pytest
 from tests.data.images import class_folder

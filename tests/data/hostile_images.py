@@ -1,10 +1,10 @@
-"""Images that mean harm: mutations of real files, and bombs; and what the decoder makes of them, within bounds.
+"""Hostile images: mutations of real files, and decompression bombs, decoded within limits.
 
     python -m tests.data.hostile_images mutations 5000 1 > tests/data/mutations.csv
     python -m tests.data.hostile_images bombs > tests/data/bombs.csv
 
-Each is decoded in a child whose memory is bounded as that of the decoding processes, and whose time to two seconds of
-the processor. Prints a line of CSV for each: name, outcome, detail. It ends with an error if a child was lost.
+Each image is decoded in a child process with the memory limit of the decoding processes and a limit of two seconds of
+processor time. The program prints a line of CSV for each image: name, outcome, detail. It fails if a child was lost.
 """
 
 import csv
@@ -28,38 +28,38 @@ from saccade.errors import ImageError
 
 PREPROCESSING = Preprocessing(32, 32)
 SECONDS = 2
-IN_A_CHILD = 50
+IMAGES_PER_CHILD = 50
 
 
 def mutated(contents, others, draw):
-    """A file changed in one of the ways in which files are damaged, or in which one would attack a decoder."""
+    """Return contents changed as by damage or by an attack on a decoder."""
     contents = bytearray(contents)
     for _ in range(draw.choice((1, 1, 2, 8, 40))):
-        way, place = draw.randrange(7), draw.randrange(len(contents) + 1)
+        kind, start = draw.randrange(7), draw.randrange(len(contents) + 1)
         length = draw.randrange(1, 64)
-        if way == 0 and contents:
-            contents[place % len(contents)] ^= 1 << draw.randrange(8)
-        elif way == 1:
-            del contents[place:]
-        elif way == 2:
-            contents[place : place + length] = draw.randbytes(length)
-        elif way == 3:
-            contents[place:place] = contents[place : place + length] * draw.randrange(1, 5)
-        elif way == 4:
-            del contents[place : place + length]
-        elif way == 5:  # lengths, sizes and offsets are such numbers
+        if kind == 0 and contents:
+            contents[start % len(contents)] ^= 1 << draw.randrange(8)
+        elif kind == 1:
+            del contents[start:]
+        elif kind == 2:
+            contents[start : start + length] = draw.randbytes(length)
+        elif kind == 3:
+            contents[start:start] = contents[start : start + length] * draw.randrange(1, 5)
+        elif kind == 4:
+            del contents[start : start + length]
+        elif kind == 5:  # a length, size or offset
             number = draw.choice((0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFF, draw.getrandbits(32)))
-            place = min(place, draw.choice((64, len(contents))))
-            contents[place : place + 4] = struct.pack(draw.choice("<>") + "I", number)
+            start = min(start, draw.choice((64, len(contents))))
+            contents[start : start + 4] = struct.pack(draw.choice("<>") + "I", number)
         else:
             other = draw.choice(others)
-            start = draw.randrange(len(other) + 1)
-            contents[place : place + length] = other[start : start + draw.randrange(1, 2000)]
+            other_start = draw.randrange(len(other) + 1)
+            contents[start : start + length] = other[other_start : other_start + draw.randrange(1, 2000)]
     return bytes(contents)
 
 
 def real_images():
-    """Small files of every format, most of their modes and options, by name."""
+    """Return small files of every format, with most modes and options, by name."""
     colors = Image.fromarray(photo(40, 56))
     variants: dict[str, tuple[Image.Image, str, dict[str, Any]]] = {
         "colors.jpg": (colors, "JPEG", {}),
@@ -125,7 +125,7 @@ def webp(width, height):
 
 
 def bombs():
-    """Thirty files that are small and say, or are, something large."""
+    """Iterate over thirty small files with a large image, or with a large size in the header."""
     largest = 2**31 - 1
     text = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(60_000_000), 9))
     profile = chunk(b"iCCP", b"icc\0\0" + zlib.compress(bytes(60_000_000), 9))
@@ -139,7 +139,7 @@ def bombs():
     yield "png: 9900 x 9900 with transparency, in full", png(9900, 9900, 8, 6, bytes((9900 * 4 + 1) * 9900))
     yield "png: 7000 x 7000 of 16-bit color, in full", png(7000, 7000, 16, 2, bytes((7000 * 6 + 1) * 7000))
     yield "png: 9900 x 9900 and nothing in it", png(9900, 9900)
-    yield "png: more pixels than it says", png(8, 8, 8, 2, bytes(50_000_000))
+    yield "png: more pixels than in its header", png(8, 8, 8, 2, bytes(50_000_000))
     yield "png: a comment of 60 MB", png(8, 8, rows=bytes(25 * 8), extra=text)
     yield "png: a color profile of 60 MB", png(8, 8, rows=bytes(25 * 8), extra=profile)
     yield "png: 20 comments of 60 MB", png(8, 8, rows=bytes(25 * 8), extra=text * 20)
@@ -162,7 +162,7 @@ def bombs():
 
 
 def outcome(contents):
-    """What the decoder makes of it: decoded, to what; or refused, why."""
+    """Return the outcome of the decoder, "decoded" or "unreadable", and the header or the reason."""
     try:
         decoded = decode(contents, PREPROCESSING)
     except ImageError as error:
@@ -174,7 +174,7 @@ def outcome(contents):
 
 
 def in_child(images):
-    """Decodes images in a bounded child; yields each name, outcome and detail, "lost" for one that ended it."""
+    """Decode images in a child with limits; yield name, outcome and detail, "lost" for an image that killed it."""
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
@@ -204,7 +204,7 @@ def main():
     assert what == ("mutations" if rest else "bombs")
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(["name", "outcome", "detail"])
-    size, lost = (IN_A_CHILD, 0) if rest else (1, 0)
+    size, lost = (IMAGES_PER_CHILD, 0) if rest else (1, 0)
     for start in range(0, len(images), size):
         for row in in_child(images[start : start + size]):
             writer.writerow(row)

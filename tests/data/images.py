@@ -1,4 +1,4 @@
-"""Real encoded images for the tests of the data package."""
+"""Encoded images for the tests of the data package."""
 
 import io
 from pathlib import Path
@@ -8,7 +8,7 @@ from PIL import Image, ImageOps
 
 
 def photo(height=48, width=64, seed=0):
-    """An RGB image with smooth shapes and some noise, as an array [height, width, 3]."""
+    """Return an RGB image with smooth shapes and noise, uint8 [height, width, 3]."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width] / max(height, width)
     waves = [np.sin(5 * x + k + seed) * np.cos(4 * y - k) for k in range(3)]
@@ -17,21 +17,21 @@ def photo(height=48, width=64, seed=0):
 
 
 def encode(image, kind, **options):
-    """The bytes of an image in a format, which Pillow names."""
+    """Return the bytes of an image in a format of Pillow."""
     stream = io.BytesIO()
     (Image.fromarray(image) if isinstance(image, np.ndarray) else image).save(stream, kind, **options)
     return stream.getvalue()
 
 
 def write(path: Path, contents: bytes) -> Path:
-    """Writes a file and the folders that it needs."""
+    """Write a file and create its folders."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(contents)
     return path
 
 
 def class_folder(root: Path, classes=("cat", "dog"), count=10, size=(32, 32), start=0):
-    """A folder of class folders with different PNGs; returns the root."""
+    """Create class folders with different PNGs and return the root."""
     for label, name in enumerate(classes):
         for number in range(start, start + count):
             contents = encode(photo(size[0], size[1], seed=1000 * label + number), "PNG")
@@ -40,10 +40,10 @@ def class_folder(root: Path, classes=("cat", "dog"), count=10, size=(32, 32), st
 
 
 def over_white(contents):
-    """What Pillow itself makes of an image, upright and laid over white: uint8 [height, width, 3].
+    """Return Pillow's pixels after the EXIF orientation, composited over white: uint8 [height, width, 3].
 
-    Pillow clips 16-bit gray, so of such images the high byte is taken, and what is transparent by its tRNS chunk is
-    found among the 16-bit samples.
+    Pillow clips 16-bit gray. For such images the result has the high byte, and the 16-bit samples give the transparent
+    pixels of a tRNS chunk.
     """
     image = ImageOps.exif_transpose(Image.open(io.BytesIO(contents)))
     if image.mode == "I;16":

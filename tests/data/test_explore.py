@@ -11,12 +11,12 @@ from saccade.data.load import load
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """Four images of each class in train and two in test, doubled ones, an unreadable one, several kinds."""
+    """Create a folder with four training and two test images of each class, and with four special files."""
     root = tmp_path_factory.mktemp("data") / "animals"
     class_folder(root / "train", count=4)
     class_folder(root / "test", count=2, start=4)
-    write(root / "train/cat/twin.png", (root / "train/cat/000.png").read_bytes())
-    write(root / "test/dog/twin.png", (root / "train/dog/001.png").read_bytes())
+    write(root / "train/cat/duplicate.png", (root / "train/cat/000.png").read_bytes())
+    write(root / "test/dog/duplicate.png", (root / "train/dog/001.png").read_bytes())
     write(root / "train/dog/gray.jpg", encode(Image.fromarray(photo(50, 70)).convert("L"), "JPEG"))
     write(root / "train/dog/broken.jpg", b"")
     return root
@@ -27,14 +27,14 @@ def exploration(root):
     return explore(root)
 
 
-def test_the_counts(exploration):
+def test_counts_of_images(exploration):
     assert exploration.counts == {"train": {"cat": 5, "dog": 5}, "test": {"cat": 2, "dog": 3}}
     assert exploration.modes == {"RGB": 14, "L": 1}
     assert exploration.formats == {"PNG": 14, "JPEG": 1}
     assert [(image.path, image.reason) for image in exploration.unreadable] == [("train/dog/broken.jpg", "empty file")]
 
 
-def test_the_sizes(exploration):
+def test_original_sizes(exploration):
     sizes = exploration.sizes
     assert (sizes.smallest, sizes.median, sizes.largest) == ((32, 32), (32.0, 32.0), (50, 70))
     assert sizes.different == 2
@@ -46,8 +46,8 @@ def test_duplicates_within_and_across_splits(exploration):
     assert exploration.duplicates_within == {"train": 1, "test": 0}
     assert exploration.duplicates_across == 1
     assert set(exploration.duplicates) == {
-        ("train: train/cat/000.png", "train: train/cat/twin.png"),
-        ("train: train/dog/001.png", "test: test/dog/twin.png"),
+        ("train: train/cat/000.png", "train: train/cat/duplicate.png"),
+        ("train: train/dog/001.png", "test: test/dog/duplicate.png"),
     }
 
 
@@ -59,7 +59,7 @@ def test_mean_and_standard_deviation_of_the_training_split(root, exploration):
     assert channel_statistics(train) == (exploration.mean, exploration.standard_deviation)
 
 
-def test_a_dataset_can_be_explored_and_everything_is_json(root, exploration):
+def test_a_dataset_can_be_explored_and_the_result_is_json(root, exploration):
     assert explore(load(root)) == exploration
     found = json.loads(json.dumps(exploration.to_dict()))
     assert found["counts"]["train"]["cat"] == 5
@@ -67,7 +67,7 @@ def test_a_dataset_can_be_explored_and_everything_is_json(root, exploration):
     assert found["fingerprint"] == exploration.fingerprint
 
 
-def test_samples_are_spread_over_the_classes_and_always_the_same(tmp_path):
+def test_samples_are_balanced_over_the_classes_and_reproducible(tmp_path):
     class_folder(tmp_path / "data", classes=("a", "b", "c"), count=30)
     train = load(tmp_path / "data").splits["train"]
     chosen = choose_samples(train)

@@ -18,7 +18,7 @@ def dataset(tmp_path_factory):
     return load(root)
 
 
-def test_images_are_dropped_and_relabeled_and_nothing_else_changes(dataset):
+def test_fixes_drop_and_relabel_images(dataset):
     fixes = (
         Fix("train/cat/000.png", "train", "drop"),
         Fix("train/cat/001.png", "train", "relabel", "dog"),
@@ -37,7 +37,7 @@ def test_images_are_dropped_and_relabeled_and_nothing_else_changes(dataset):
     assert fixed.notes[-1] == "fixes applied: 2 images dropped, 1 relabeled"
 
 
-def test_the_fingerprint_tells_what_was_changed(dataset):
+def test_each_change_gives_another_fingerprint(dataset):
     def fingerprint(*fixes):
         return apply_fixes(dataset, fixes).fingerprint
 
@@ -48,7 +48,7 @@ def test_the_fingerprint_tells_what_was_changed(dataset):
     assert fingerprint(Fix("train/cat/000.png", "train", "keep")) == dataset.fingerprint
 
 
-def test_what_is_written_is_read_again(tmp_path):
+def test_written_fixes_are_read_back(tmp_path):
     fixes = (Fix('a "b", c.png', "train", "relabel", "x,y"), Fix("ö.png", "validation", "drop"))
     (tmp_path / "fixes.csv").write_text(fixes_text(fixes), encoding="utf-8")
     assert read_fixes(tmp_path / "fixes.csv") == fixes
@@ -68,7 +68,7 @@ def test_what_is_written_is_read_again(tmp_path):
         (HEADER + '"a,train,drop,\n', "can't be read as CSV"),
     ],
 )
-def test_a_file_that_is_not_as_it_must_be(text, found, tmp_path):
+def test_an_invalid_file_is_an_error_that_names_the_line(text, found, tmp_path):
     (tmp_path / "fixes.csv").write_text(text)
     with pytest.raises(DataError) as caught:
         read_fixes(tmp_path / "fixes.csv")
@@ -77,7 +77,7 @@ def test_a_file_that_is_not_as_it_must_be(text, found, tmp_path):
     assert re.search(found, str(caught.value))
 
 
-def test_a_file_that_is_not_there_or_no_text(tmp_path):
+def test_a_missing_or_binary_file_is_an_error(tmp_path):
     with pytest.raises(DataError, match=r"is no fixes\.csv"):
         read_fixes(tmp_path / "fixes.csv")
     (tmp_path / "fixes.csv").write_bytes(b"\xff\xfe\x00")
@@ -96,7 +96,7 @@ def test_a_file_that_is_not_there_or_no_text(tmp_path):
         ([Fix(f"test/{name}/00{n}.png", "test", "drop") for name in ("cat", "dog") for n in (4, 5)], "the test split"),
     ],
 )
-def test_fixes_that_are_not_for_this_data(fixes, found, dataset):
+def test_fixes_for_other_data_are_an_error(fixes, found, dataset):
     with pytest.raises(DataError, match=found):
         apply_fixes(dataset, fixes)
 

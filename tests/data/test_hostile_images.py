@@ -1,4 +1,4 @@
-"""Mutations of real images, and bombs: no crash, no hang, two seconds and 500 MB at most for each."""
+"""Mutations of real images, and decompression bombs: no crash, at most two seconds and 500 MB for each image."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ from tests.data.images import encode, photo
 from saccade.data.decoding.decode import decode
 
 PROGRAM = [sys.executable, "-m", "tests.data.hostile_images"]
-# Written by the program, with the versions that requirements/constraints.txt pins.
+# Written by the program with the versions in requirements/constraints.txt.
 MUTATIONS = Path(__file__).with_name("mutations.csv")
 BOMBS = Path(__file__).with_name("bombs.csv")
 
@@ -29,7 +29,7 @@ def outcomes(*arguments):
     return rows
 
 
-def test_mutations_have_the_outcome_that_the_table_states():
+def test_mutations_have_the_outcomes_in_the_table():
     with MUTATIONS.open(newline="") as stream:
         expected = list(csv.DictReader(stream))
     assert outcomes("mutations", "5000", "1") == expected
@@ -41,13 +41,13 @@ def test_mutations_have_the_outcome_that_the_table_states():
 
 
 @pytest.mark.nightly
-def test_bombs_have_the_outcome_that_the_table_states():
+def test_bombs_have_the_outcomes_in_the_table():
     with BOMBS.open(newline="") as stream:
         assert outcomes("bombs") == list(csv.DictReader(stream))
 
 
-def test_good_images_of_all_formats_are_pillow_s_own_pixels():
-    """1,000 images of random sizes, formats, modes and options."""
+def test_images_of_all_formats_equal_the_pixels_of_pillow():
+    """Compare 1,000 images of random sizes, formats, modes and options."""
     draw = np.random.default_rng(0)
     modes = {"JPEG": "RGB L CMYK", "PNG": "RGB L RGBA LA P 1", "GIF": "P L", "BMP": "RGB L P 1", "WEBP": "RGB RGBA"}
     for number in range(1000):
@@ -56,8 +56,8 @@ def test_good_images_of_all_formats_are_pillow_s_own_pixels():
         height, width = (int(side) for side in draw.integers(1, 90, 2))
         original = Image.fromarray(photo(height, width, seed=number))
         contents = encode(original.convert(mode), kind, quality=int(draw.integers(1, 101)))
-        own = Image.open(io.BytesIO(contents)).convert("RGBA")
-        white = Image.new("RGBA", own.size, "white")
-        expected = np.asarray(Image.alpha_composite(white, own).convert("RGB"))
+        by_pillow = Image.open(io.BytesIO(contents)).convert("RGBA")
+        white = Image.new("RGBA", by_pillow.size, "white")
+        expected = np.asarray(Image.alpha_composite(white, by_pillow).convert("RGB"))
         decoded = decode(contents)
         np.testing.assert_array_equal(decoded.pixels, expected, err_msg=f"{number}: {kind} {mode}")

@@ -23,7 +23,7 @@ def failure(data, kind=DataError, **options):
 
 
 def arrays():
-    """When each array file of the cache was written."""
+    """Return the time of the last change of each array file of the cache."""
     return {path: path.stat().st_mtime_ns for path in cache_folder().glob("decoded/*/pixels.npy")}
 
 
@@ -52,7 +52,7 @@ def test_a_folder_of_classes(animals):
     assert not train.store.flags.writeable
 
 
-def test_data_without_a_test_split_gets_one_and_reports_it(animals):
+def test_data_without_a_test_split_gets_one_with_a_note(animals):
     dataset = load(animals)
     assert set(dataset.splits) == {"train", "test"}
     (note,) = dataset.notes
@@ -65,15 +65,15 @@ def test_images_stay_in_their_split_when_others_are_added(animals):
     class_folder(animals, start=10)
     after = by_name(load(animals))
     assert len(after) == 40
-    # A forced choice in a tiny class may be undone; with ten images in each class none was.
+    # In a very small class a forced choice may change; no choice was forced with ten images in each class.
     assert {name: after[name][0] for name in before} == {name: split for name, (split, *_) in before.items()}
 
 
-def test_splits_that_the_data_brings_are_kept(tmp_path):
+def test_splits_of_the_data_are_kept(tmp_path):
     for split in ("train", "valid", "test"):
         class_folder(tmp_path / "data" / split, count=3, start={"train": 0, "valid": 3, "test": 6}[split])
     dataset = load(tmp_path / "data")
-    assert {split: list(own.names) for split, own in dataset.splits.items()} == {
+    assert {split: list(images.names) for split, images in dataset.splits.items()} == {
         "train": [f"train/{name}/00{n}.png" for name in ("cat", "dog") for n in (0, 1, 2)],
         "validation": [f"valid/{name}/00{n}.png" for name in ("cat", "dog") for n in (3, 4, 5)],
         "test": [f"test/{name}/00{n}.png" for name in ("cat", "dog") for n in (6, 7, 8)],
@@ -92,7 +92,7 @@ def test_an_archive_gives_the_same_data_as_its_folder(animals, tmp_path):
     assert len(arrays()) == 1
 
 
-def test_unreadable_images_are_left_out_named_and_counted(animals):
+def test_unreadable_images_are_left_out_and_listed(animals):
     write(animals / "cat" / "broken.jpg", encode(photo(), "JPEG")[:500])
     write(animals / "dog" / "page.png", b"<html>not found</html>")
     write(animals / "dog" / "line\nbreak.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
@@ -106,7 +106,7 @@ def test_unreadable_images_are_left_out_named_and_counted(animals):
     assert load(animals).unreadable == dataset.unreadable
 
 
-def test_a_class_whose_images_can_not_be_read(animals):
+def test_a_class_of_unreadable_images_is_an_error(animals):
     for path in (animals / "dog").iterdir():
         path.write_bytes(b"nothing")
     message = failure(animals)
@@ -115,21 +115,21 @@ def test_a_class_whose_images_can_not_be_read(animals):
     assert not arrays()
 
 
-def test_a_test_split_that_can_not_be_read(tmp_path):
+def test_a_test_split_of_unreadable_images_is_an_error(tmp_path):
     class_folder(tmp_path / "data/train", count=2)
     for name in ("cat", "dog"):
         write(tmp_path / "data/test" / name / "1.jpg", b"")
     assert "no image of the test split can be read" in failure(tmp_path / "data")
 
 
-def test_too_few_different_images_to_test_with(tmp_path):
+def test_too_few_different_images_for_a_test_split_are_an_error(tmp_path):
     class_folder(tmp_path / "data", count=1)
     message = failure(tmp_path / "data")
-    assert "there are too few images to keep some of them for testing" in message
+    assert "there are too few images for a test split" in message
     assert "expected: at least two different images in a class" in message
 
 
-def test_the_second_start_decodes_nothing(animals):
+def test_a_second_load_decodes_nothing(animals):
     first = load(animals)
     before = arrays()
     second = load(animals)
@@ -138,7 +138,7 @@ def test_the_second_start_decodes_nothing(animals):
     np.testing.assert_array_equal(second.splits["train"].take(slice(None)), first.splits["train"].take(slice(None)))
 
 
-def test_touched_copied_and_moved_folders_are_known_by_their_contents(animals, tmp_path):
+def test_a_touched_or_copied_folder_has_the_same_fingerprint_and_cache_entry(animals, tmp_path):
     fingerprint = load(animals).fingerprint
     before = arrays()
     os.utime(animals / "cat" / "000.png", ns=(1, 1))
@@ -161,7 +161,7 @@ def test_every_change_of_contents_changes_the_fingerprint(animals):
     assert len(seen) == 5
 
 
-def test_a_change_that_keeps_size_and_time_is_noticed(animals):
+def test_a_change_with_equal_size_and_time_changes_the_fingerprint(animals):
     path = write(animals / "cat" / "bitmap.bmp", encode(photo(32, 32), "BMP"))
     before, status = load(animals), path.stat()
     path.write_bytes(encode(photo(32, 32, seed=5), "BMP"))
@@ -170,7 +170,7 @@ def test_a_change_that_keeps_size_and_time_is_noticed(animals):
     assert load(animals).fingerprint != before.fingerprint
 
 
-def test_the_fingerprint_does_not_depend_on_the_size(animals):
+def test_the_fingerprint_is_independent_of_the_image_size(animals):
     small = load(animals, image_size=8)
     assert small.preprocessing == Preprocessing(8, 8)
     assert small.splits["train"].store.shape[1:] == (8, 8, 3)
@@ -178,7 +178,7 @@ def test_the_fingerprint_does_not_depend_on_the_size(animals):
     assert len(arrays()) == 2
 
 
-def test_a_given_preprocessing_is_used_as_it_is(animals):
+def test_a_given_preprocessing_is_used(animals):
     preprocessing = Preprocessing(20, 30, background=(1, 2, 3))
     dataset = load_with_preprocessing(animals, preprocessing)
     assert dataset.preprocessing == preprocessing
@@ -194,7 +194,7 @@ def test_a_given_preprocessing_is_used_as_it_is(animals):
         ([(500, 600), (600, 500)] * 2, (224, 224)),
     ],
 )
-def test_the_default_size_follows_the_images(tmp_path, sizes, expected):
+def test_the_default_size_depends_on_the_sizes_of_the_images(tmp_path, sizes, expected):
     for name in ("a", "b"):
         for number, (height, width) in enumerate(sizes):
             write(
@@ -204,7 +204,7 @@ def test_the_default_size_follows_the_images(tmp_path, sizes, expected):
     assert (preprocessing.height, preprocessing.width) == expected
 
 
-def test_one_image_of_another_size_among_many_is_noticed(tmp_path):
+def test_one_image_of_another_size_gives_the_default_size(tmp_path):
     class_folder(tmp_path / "data", count=100, size=(40, 40))
     write(tmp_path / "data/dog/051.png", encode(photo(200, 300), "PNG"))
     dataset = load(tmp_path / "data")
@@ -214,13 +214,13 @@ def test_one_image_of_another_size_among_many_is_noticed(tmp_path):
 
 
 @pytest.mark.parametrize("size", [0, -3, 5000])
-def test_a_size_that_makes_no_sense(animals, size):
+def test_an_invalid_image_size_is_an_error(animals, size):
     message = failure(animals, image_size=size)
     assert "expected: 1 to 4096 pixels" in message
     assert f"found: {size}" in message
 
 
-def test_a_damaged_cache_is_made_anew(animals):
+def test_a_damaged_cache_entry_is_replaced(animals):
     load(animals)
     (entry,) = (entry for entry in cache_entries() if entry.kind == "decoded")
     (entry.path / "index.json").write_text("{")
@@ -232,7 +232,7 @@ def test_a_damaged_cache_is_made_anew(animals):
     assert len(by_name(load(animals))) == 20
 
 
-def test_a_cache_with_a_tiny_limit_still_serves_what_is_in_use(animals, monkeypatch):
+def test_a_cache_with_a_small_limit_keeps_the_data_in_use(animals, monkeypatch):
     monkeypatch.setenv("SACCADE_CACHE_LIMIT", "1KB")
     first = load(animals)
     assert load(animals).fingerprint == first.fingerprint
@@ -242,7 +242,7 @@ def test_a_cache_with_a_tiny_limit_still_serves_what_is_in_use(animals, monkeypa
     assert len(by_name(first)) == 20
 
 
-def test_the_name_of_a_folder_given_as_a_relative_path(animals, monkeypatch):
+def test_name_and_source_of_a_relative_path(animals, monkeypatch):
     (animals.parent / "beside").mkdir()
     monkeypatch.chdir(animals.parent / "beside")
     assert load("../animals").source == str(animals)
@@ -250,8 +250,7 @@ def test_the_name_of_a_folder_given_as_a_relative_path(animals, monkeypatch):
     assert load(".").name == "animals"
 
 
-def test_unreadable_images_are_counted_in_the_split_that_their_contents_put_them_in(animals):
-    """A test report can say "n of N" for data that brings no test split."""
+def test_unreadable_images_are_in_the_split_of_their_content_hash(animals):
     for number in range(40):
         (animals / "cat" / f"broken{number}.jpg").write_bytes(b"\xff\xd8\xff broken %d" % number)
     unreadable = load(animals).unreadable

@@ -46,14 +46,14 @@ def test_data_is_found_by_name_in_the_data_folders(animals, tmp_path, monkeypatc
     assert load("packed").source == str(tmp_path / "more" / "packed.tar.gz")
 
 
-def test_cifar10_in_a_data_folder_comes_before_the_download(tmp_path, monkeypatch):
+def test_cifar10_in_a_data_folder_is_used_before_a_download(tmp_path, monkeypatch):
     class_folder(tmp_path / "data" / "cifar10")
     monkeypatch.setenv("SACCADE_DATA", str(tmp_path / "data"))
     assert load("cifar10").class_names == ("cat", "dog")
     assert load_default().source == str(tmp_path / "data" / "cifar10")
 
 
-def test_without_a_name_a_jpeg_copy_of_cifar10_serves_and_is_named(tmp_path, monkeypatch):
+def test_the_default_data_may_be_a_jpeg_copy_of_cifar10_with_a_note(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.setenv("SACCADE_DATA", str(tmp_path))
     class_folder(tmp_path / "cifar10-jpeg", size=(40, 40))
@@ -63,7 +63,7 @@ def test_without_a_name_a_jpeg_copy_of_cifar10_serves_and_is_named(tmp_path, mon
     assert dataset.preprocessing == Preprocessing(32, 32)
 
 
-def test_a_name_that_nothing_has(animals, tmp_path, monkeypatch):
+def test_an_unknown_name_is_an_error_with_suggestions(animals, tmp_path, monkeypatch):
     message = failure("cifar-10", DataNotFoundError)
     assert "there is no data called 'cifar-10'" in message
     assert "searched the names cifar10 and digits, the path" in message
@@ -73,7 +73,7 @@ def test_a_name_that_nothing_has(animals, tmp_path, monkeypatch):
     assert "did you mean animals?" in failure("animal", DataNotFoundError)
 
 
-def test_a_file_that_is_no_archive(tmp_path):
+def test_a_file_that_is_not_an_archive_is_an_error(tmp_path):
     message = failure(write(tmp_path / "model.h5", b"x"))
     assert "is neither a folder nor an archive of images" in message
     assert "a file whose name ends in .zip, .tar, .tar.gz, .tgz, .tar.xz" in message
@@ -93,8 +93,8 @@ for os.environ["SACCADE_DATA"] in sys.argv[1:]:
 """
 
 
-def test_without_a_network_cifar10_is_a_clear_error_and_the_default_is_the_digits(tmp_path):
-    # Nothing listens on port 9 of this machine, so every download is refused as it would be without a network.
+def test_without_a_network_cifar10_is_an_error_and_the_default_data_are_the_digits(tmp_path):
+    # No program listens on port 9, so every download fails as without a network.
     proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTPS_PROXY"), "http://127.0.0.1:9")
     write(tmp_path / "data" / "cifar-10-python.tar.gz", b"not the official archive")
     folders = ("", str(tmp_path / "data"))

@@ -1,9 +1,9 @@
-"""The decoder against real odd and broken images: PngSuite, libpng's crashers, EXIF orientations.
+"""Decoding of unusual and damaged images: PngSuite, libpng's crashers, EXIF orientations.
 
-`odd_images.csv` states for each file whether it is decoded, with its mode and upright size, or refused, and why, as far
-as that is our own wording. What is decoded must equal Pillow's own pixels; only 16-bit gray, which Pillow clips, is
-compared with its scaled samples. The table is asserted of the decoder and of the processes in which users' images are
-decoded; `tests/deploy/server/test_same_prediction.py` asserts it of `predict` and of the server.
+`odd_images.csv` gives the outcome for each file: decoded, with mode and size after the EXIF orientation, or unreadable,
+with the part of the reason that is Saccade's own text. Decoded pixels must equal Pillow's pixels, except 16-bit gray,
+which Pillow clips and which is compared with the high byte. The table holds for the decoder and for the worker
+processes; `tests/deploy/server/test_same_prediction.py` checks it for `predict` and for the server.
 """
 
 import csv
@@ -39,8 +39,8 @@ def files(odd_images):
 
 
 @pytest.fixture(scope="module")
-def stated(odd_images, files):
-    """What the table states of each file."""
+def table(odd_images, files):
+    """Return the outcome of each file in the table."""
     with TABLE.open(newline="") as stream:
         rows = {row["path"]: (row["outcome"], row["detail"]) for row in csv.DictReader(stream)}
     assert sorted(rows) == [path.relative_to(odd_images).as_posix() for path in files]
@@ -64,26 +64,26 @@ def outcome(contents):
     return decoded(header)
 
 
-def test_the_decoder_does_with_every_file_what_the_table_states(files, stated):
-    assert [outcome(path.read_bytes()) for path in files] == stated
+def test_the_decoder_gives_the_outcomes_in_the_table(files, table):
+    assert [outcome(path.read_bytes()) for path in files] == table
 
 
 def check_worker_pixels(pixels, contents):
-    """Pixels from a worker are those that Pillow gives, over white, brought to the size."""
+    """Check that the pixels of a worker are Pillow's pixels over white, resized."""
     whole = over_white(contents)
     if contents.startswith(b"\xff\xd8") and min(whole.shape[:2]) >= 4 * PREPROCESSING.height:
-        # JPEG's own decoder has halved a large image first, so that the pixels are near, not the same.
+        # The JPEG decoder halves a large image first, so the pixels are only approximately equal.
         assert np.abs(pixels.astype(float) - fit_pixels(whole, PREPROCESSING)).mean() < 4
     else:
         np.testing.assert_array_equal(pixels, fit_pixels(whole, PREPROCESSING))
 
 
-def test_the_worker_processes_do_with_every_file_what_the_table_states(files, stated):
+def test_the_worker_processes_give_the_outcomes_in_the_table(files, table):
     chunks = list(decode_files(files, PREPROCESSING))
     headers = [header for chunk in chunks for header in chunk.headers]
     reasons = [reason for chunk in chunks for reason in chunk.reasons]
     found = [unreadable(reason) if reason else decoded(header) for header, reason in zip(headers, reasons, strict=True)]
-    assert found == stated
+    assert found == table
     contents = [path.read_bytes() for path in files]
     assert [content for chunk in chunks for content in chunk.hashes] == list(map(content_hash, contents))
     pixels = np.concatenate([chunk.pixels for chunk in chunks])
@@ -92,7 +92,7 @@ def test_the_worker_processes_do_with_every_file_what_the_table_states(files, st
             check_worker_pixels(pixels[position], contents[position])
 
 
-def test_the_worker_processes_lay_transparent_images_over_white(field_cases):
+def test_the_worker_processes_composite_transparent_images_over_white(field_cases):
     files = [path for path in sorted((field_cases / "transparent").rglob("*")) if path.is_file()]
     chunks = list(decode_files(files, PREPROCESSING))
     assert [reason for chunk in chunks for reason in chunk.reasons] == [None] * len(files)
@@ -112,11 +112,11 @@ def test_magnetic_resonance_images_are_all_readable(shared_data):
 
 @pytest.mark.parametrize("shape", ["Landscape", "Portrait"])
 @pytest.mark.parametrize("orientation", [0, *range(2, 9)])
-def test_every_orientation_comes_out_upright(odd_images, shape, orientation):
+def test_every_exif_orientation_is_applied(odd_images, shape, orientation):
     def small(number):
         decoded = decode((odd_images / "exif" / f"{shape}_{number}.jpg").read_bytes())
         assert (decoded.header.height > decoded.header.width) == (shape == "Portrait")
         return np.asarray(Image.fromarray(decoded.pixels).resize((60, 60), Image.Resampling.BOX), dtype=float)
 
-    # Each number stands in the image, and JPEG is lossy; turned wrongly, the mean difference is above 30.
+    # Each image shows its number, and JPEG is lossy; with a wrong orientation the mean difference is above 30.
     assert np.abs(small(orientation) - small(1)).mean() < 6

@@ -27,7 +27,7 @@ def split_of(labels, hashes=None, duplicate_groups=None):
     )
 
 
-def kept_for_testing(hashes, labels, duplicate_groups=None):
+def mask_of_test_split(hashes, labels, duplicate_groups=None):
     return choose_test(
         hashes,
         labels,
@@ -35,44 +35,44 @@ def kept_for_testing(hashes, labels, duplicate_groups=None):
     )
 
 
-def split_so_far(training: Split, validation: Split) -> dict[str, SplitName]:
+def recorded_split(training: Split, validation: Split) -> dict[str, SplitName]:
     return {**dict.fromkeys(training.hashes, "train"), **dict.fromkeys(validation.hashes, "validation")}
 
 
-def test_about_a_fifth_of_each_class_is_kept_for_testing():
+def test_about_a_fifth_of_each_class_is_in_the_test_split():
     labels = [number % 4 for number in range(8000)]
-    chosen = kept_for_testing([content(number) for number in range(8000)], labels)
+    chosen = mask_of_test_split([content(number) for number in range(8000)], labels)
     for label in range(4):
         assert 0.17 < chosen[np.array(labels) == label].mean() < 0.23
 
 
-def test_no_image_moves_when_others_are_added():
+def test_added_images_do_not_change_the_split_of_other_images():
     hashes = [content(number) for number in range(1000)]
-    before = kept_for_testing(hashes[:500], [number % 2 for number in range(500)])
-    after = kept_for_testing(hashes, [number % 2 for number in range(1000)])
+    before = mask_of_test_split(hashes[:500], [number % 2 for number in range(500)])
+    after = mask_of_test_split(hashes, [number % 2 for number in range(1000)])
     np.testing.assert_array_equal(after[:500], before)
 
 
-def test_identical_images_are_kept_together():
+def test_identical_images_are_in_one_split():
     hashes = [content(number % 50) for number in range(200)]
-    chosen = kept_for_testing(hashes, [0] * 200)
+    chosen = mask_of_test_split(hashes, [0] * 200)
     np.testing.assert_array_equal(chosen, np.tile(chosen[:50], 4))
 
 
 @pytest.mark.parametrize("first_digit", ["0", "f"])
-def test_a_small_class_gets_at_least_one_image_on_each_side(first_digit):
+def test_a_small_class_has_at_least_one_image_in_each_split(first_digit):
     hashes = [first_digit + content(number)[1:] for number in range(3)]
-    chosen = kept_for_testing(hashes, [0, 0, 0])
+    chosen = mask_of_test_split(hashes, [0, 0, 0])
     assert 1 <= chosen.sum() <= 2
     extreme = max(hashes) if first_digit == "0" else min(hashes)
     assert bool(chosen[hashes.index(extreme)]) == (first_digit == "f")
 
 
-def test_a_class_with_one_image_is_trained_with():
-    assert kept_for_testing(["00ff", "00ff", "0001"], [0, 0, 1]).tolist() == [False, False, False]
+def test_the_only_image_of_a_class_is_a_training_image():
+    assert mask_of_test_split(["00ff", "00ff", "0001"], [0, 0, 1]).tolist() == [False, False, False]
 
 
-def test_held_out_images_are_a_tenth_of_each_class_and_no_others():
+def test_the_validation_split_holds_a_tenth_of_each_class():
     split = split_of([0] * 100 + [1] * 55 + [2] * 2 + [3])
     training, validation = hold_out(split, 0.1, seed=0)
     assert np.bincount(validation.labels, minlength=4).tolist() == [10, 6, 1, 0]
@@ -80,24 +80,24 @@ def test_held_out_images_are_a_tenth_of_each_class_and_no_others():
     assert list(training.names) == sorted(training.names, key=int)
 
 
-def test_the_same_seed_holds_out_the_same_images_and_another_one_others():
+def test_the_seed_decides_which_images_are_held_out():
     split = split_of([number % 5 for number in range(500)])
     first, again, other = (set(hold_out(split, 0.2, seed)[1].names) for seed in (7, 7, 8))
     assert first == again
     assert first != other
-    # It is said by SHA-256, so what a seed means must never change.
+    # SHA-256 decides, so the result for a seed must never change.
     few = split_of([0, 1] * 10)
     assert hold_out(few, 0.2, seed=1)[1].names == ["2", "5", "10", "19"]
 
 
-def test_which_images_are_held_out_depends_neither_on_their_names_nor_on_their_order():
+def test_held_out_images_are_independent_of_names_and_order():
     split = split_of([number % 3 for number in range(90)])
     shuffled = split.subset(np.random.default_rng(0).permutation(90))
-    one, other = (set(hold_out(some, 0.1, seed=3)[1].hashes) for some in (split, shuffled))
+    one, other = (set(hold_out(images, 0.1, seed=3)[1].hashes) for images in (split, shuffled))
     assert one == other
 
 
-def test_few_images_change_sides_when_others_are_added():
+def test_few_images_change_their_split_when_images_are_added():
     labels = [number % 2 for number in range(2200)]
     before = set(hold_out(split_of(labels[:2000]), 0.1, seed=0)[1].hashes)
     after = set(hold_out(split_of(labels), 0.1, seed=0)[1].hashes)
@@ -105,73 +105,73 @@ def test_few_images_change_sides_when_others_are_added():
     assert len(before - after) <= 10
 
 
-def test_images_of_a_previous_training_keep_their_split_and_new_ones_fill_it_up():
+def test_images_of_a_previous_training_keep_their_split():
     labels = [number % 2 for number in range(300)]
     training, validation = hold_out(split_of(labels[:200]), 0.1, seed=0)
-    previous_split = split_so_far(training, validation)
+    previous_split = recorded_split(training, validation)
     now_training, now_validation = hold_out(split_of(labels), 0.1, seed=5, previous_split=previous_split)
     assert set(training.hashes) <= set(now_training.hashes)
     assert set(validation.hashes) <= set(now_validation.hashes)
     assert np.bincount(now_validation.labels).tolist() == [15, 15]
 
 
-def test_a_new_duplicate_goes_where_the_image_went_in_a_previous_training():
+def test_a_new_duplicate_joins_the_split_of_the_known_image():
     duplicate_groups = [number % 40 for number in range(80)]
     split = split_of([0] * 80, duplicate_groups=duplicate_groups)
     first = split.subset(np.arange(40))
     training, validation = hold_out(first, 0.25, seed=0)
-    previous_split = split_so_far(training, validation)
+    previous_split = recorded_split(training, validation)
     now_training, now_validation = hold_out(split, 0.25, seed=0, previous_split=previous_split)
     assert len(now_validation) == 20
     assert not set(now_training.duplicate_groups) & set(now_validation.duplicate_groups)
 
 
-def test_near_duplicates_are_never_on_both_sides():
+def test_near_duplicates_are_in_one_split():
     duplicate_groups = [number // 4 for number in range(400)]
     split = split_of([0] * 400, duplicate_groups=duplicate_groups)
     training, validation = hold_out(split, 0.1, seed=0)
     assert len(validation) == 40
     assert not set(training.duplicate_groups) & set(validation.duplicate_groups)
-    chosen = kept_for_testing(
+    chosen = mask_of_test_split(
         [content(number) for number in range(4000)], [0] * 4000, [number // 4 for number in range(4000)]
     )
     assert 0.15 < chosen.mean() < 0.25
     np.testing.assert_array_equal(chosen[::4], chosen[3::4])
 
 
-def test_a_class_whose_images_are_all_near_duplicates_is_split_all_the_same():
+def test_a_class_of_near_duplicates_only_is_split():
     split = split_of([0] * 20 + [1] * 20, duplicate_groups=[0] * 20 + list(range(1, 21)))
     validation = hold_out(split, 0.1, seed=0)[1]
     assert np.bincount(validation.labels).tolist() == [2, 2]
-    chosen = kept_for_testing(split.hashes, split.labels, split.duplicate_groups)
+    chosen = mask_of_test_split(split.hashes, split.labels, split.duplicate_groups)
     assert 0 < chosen[:20].sum() < 20
 
 
-def test_a_large_group_of_duplicates_does_not_swell_the_validation_split():
+def test_a_large_group_of_duplicates_does_not_enlarge_the_validation_split():
     split = split_of([0] * 100, duplicate_groups=[0] * 60 + list(range(1, 41)))
     for seed in range(5):
         assert len(hold_out(split, 0.1, seed=seed)[1]) == 10
 
 
-def test_identical_images_are_never_on_both_sides():
+def test_identical_images_are_in_one_split_of_a_training():
     split = split_of([0] * 60, [content(number // 3) for number in range(60)])
     training, validation = hold_out(split, 0.25, seed=0)
     assert len(validation) == 15
     assert not set(training.hashes) & set(validation.hashes)
 
 
-def test_nothing_is_held_out_where_nothing_is_asked_for():
+def test_a_fraction_of_zero_holds_out_no_image():
     training, validation = hold_out(split_of([0, 0, 1, 1]), 0.0, seed=0)
     assert (len(training), len(validation)) == (4, 0)
 
 
-def test_at_least_one_image_of_a_class_stays_for_training():
+def test_at_least_one_image_of_a_class_is_a_training_image():
     training, validation = hold_out(split_of([0, 0, 1, 1]), 0.99, seed=0)
     assert np.bincount(training.labels).tolist() == [1, 1]
     assert np.bincount(validation.labels).tolist() == [1, 1]
 
 
-def test_validation_images_of_the_data_that_were_trained_on_are_training_images():
+def test_validation_images_of_the_data_that_were_trained_on_stay_training_images():
     whole = split_of([0, 1] * 15)
     training, validation, test = (whole.subset(np.arange(start, 30, 3)) for start in range(3))
     data = Dataset(
@@ -187,14 +187,17 @@ def test_validation_images_of_the_data_that_were_trained_on_are_training_images(
         splits = splits_of(data, validation_split=0.1, seed=0, previous_split=previous_split)
         return {name: set(held.names) for name, held in splits.items()}
 
-    own = {name: set(held.names) for name, held in data.splits.items()}
-    assert assigned(None) == assigned(split_so_far(training, validation)) == own
+    of_data = {name: set(held.names) for name, held in data.splits.items()}
+    assert assigned(None) == assigned(recorded_split(training, validation)) == of_data
     nothing = whole.subset(np.arange(0))
-    trained_on_all = split_so_far(Split.joined([training, validation]), nothing) | dict.fromkeys(test.hashes, "test")
-    assert assigned(trained_on_all) == own | {"train": own["train"] | own["validation"], "validation": set()}
+    trained_on_all = recorded_split(Split.joined([training, validation]), nothing) | dict.fromkeys(test.hashes, "test")
+    assert assigned(trained_on_all) == of_data | {
+        "train": of_data["train"] | of_data["validation"],
+        "validation": set(),
+    }
 
 
-def test_halves_are_halves_whatever_the_order_and_duplicates_are_in_one():
+def test_halves_are_independent_of_the_order_and_keep_duplicates_together():
     duplicate_groups = [number // 3 if number < 90 else number for number in range(301)]
     split = split_of([number % 4 for number in range(301)], duplicate_groups=duplicate_groups)
     second = second_half(split)
@@ -210,5 +213,5 @@ def test_a_class_with_one_image_may_be_in_either_half():
 
 
 @pytest.mark.parametrize("n", [0, 1, 5])
-def test_images_that_are_all_duplicates_of_one_another_can_not_be_halved(n):
+def test_a_split_of_duplicates_only_has_an_empty_second_half(n):
     assert not second_half(split_of([0] * n, duplicate_groups=[0] * n)).any()

@@ -1,4 +1,4 @@
-"""A grid of images: what stands where."""
+"""Positions of images and text in a grid."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ def wide(color=None):
     return Tile(np.zeros((8, 16, 3), np.uint8), ("over", "above"), (("below", "red"), ("under", "blue")), color=color)
 
 
-def test_images_keep_their_proportions_and_words_their_places():
+def test_aspect_ratios_of_images_and_positions_of_text():
     (axes,) = draw_grid("two\nlines", [wide("green"), wide(), wide()], columns=2, side=1.0).axes
     first, second, third = (image.get_extent() for image in axes.images)
     left, right, bottom, top = first
@@ -27,10 +27,10 @@ def test_images_keep_their_proportions_and_words_their_places():
     assert heights[1] > top
     assert heights[2] < bottom
     assert [words[name].get_color() for name in ("above", "below", "under")] == ["green", "red", "blue"]
-    assert len(axes.patches) == 1  # the frame of the only one that has a color
+    assert len(axes.patches) == 1  # the frame of the only tile with a color
 
 
-def test_without_images_there_is_a_title(tmp_path):
+def test_a_grid_without_images_has_a_title(tmp_path):
     figure = draw_grid("nothing to show", [], columns=5, side=1.9)
     assert figure.get_suptitle() == "nothing to show"
     save_figure(figure, tmp_path / "grid.png")

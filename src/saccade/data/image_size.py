@@ -35,7 +35,5 @@ def square_preprocessing(image_size: int) -> Preprocessing:
         DataError: the size is not from 1 to 4096.
     """
     if not 1 <= image_size <= _MAX_SIZE:
-        raise DataError(
-            "images can't be brought to that size", expected=f"1 to {_MAX_SIZE} pixels", found=f"{image_size}"
-        )
+        raise DataError("the image size is invalid", expected=f"1 to {_MAX_SIZE} pixels", found=f"{image_size}")
     return Preprocessing(image_size, image_size)

@@ -17,7 +17,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def keep(key, size=1000, kind="decoded", name="data", used=None):
-    """An entry of about this many bytes, last used that many seconds after 1970 (now where it is None)."""
+    """Keep an entry of about `size` bytes, last used `used` seconds after 1970, or now."""
     with disk_cache.building() as built:
         write(built / "contents", bytes(size))
         path = disk_cache.keep(built, kind, key, name)
@@ -30,14 +30,14 @@ def keys():
     return [entry.path.name for entry in disk_cache.cache_entries()]
 
 
-def test_the_cache_lies_where_the_environment_says(folder, monkeypatch):
+def test_the_environment_sets_the_folder_of_the_cache(folder, monkeypatch):
     assert disk_cache.cache_folder() == folder
     monkeypatch.delenv("SACCADE_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
     assert disk_cache.cache_folder().name == "saccade"
 
 
-def test_an_entry_is_found_listed_and_counted_as_used(folder):
+def test_a_lookup_finds_an_entry_and_updates_its_last_use(folder):
     assert disk_cache.cache_entries() == []
     path = keep("abc", used=1000)
     (entry,) = disk_cache.cache_entries()
@@ -49,14 +49,14 @@ def test_an_entry_is_found_listed_and_counted_as_used(folder):
     assert disk_cache.find_entry("decoded", "other") is None
 
 
-def test_what_fails_while_it_is_built_leaves_nothing(folder):
+def test_a_failed_build_leaves_no_files(folder):
     with pytest.raises(FileExistsError), disk_cache.building() as built:
         write(built / "half", b"").touch(exist_ok=False)
     assert list((folder / "building").iterdir()) == []
     assert keys() == []
 
 
-def test_the_faster_process_wins_and_nothing_is_overwritten():
+def test_an_existing_entry_is_not_overwritten():
     with disk_cache.building() as slow:
         write(slow / "contents", b"slow")
         fast = keep("abc", size=4)
@@ -64,7 +64,7 @@ def test_the_faster_process_wins_and_nothing_is_overwritten():
     assert (fast / "contents").read_bytes() == bytes(4)
 
 
-def test_the_entries_unused_for_longest_go_first_when_the_limit_is_passed(monkeypatch):
+def test_the_least_recently_used_entries_are_removed_above_the_limit(monkeypatch):
     keep("old", 400_000, used=1000)
     keep("older", 400_000, used=900)
     keep("recent", 400_000, used=2000)
@@ -73,14 +73,14 @@ def test_the_entries_unused_for_longest_go_first_when_the_limit_is_passed(monkey
     assert keys() == ["new", "recent"]
 
 
-def test_the_entry_just_made_stays_however_large(monkeypatch):
+def test_a_new_entry_larger_than_the_limit_is_kept(monkeypatch):
     keep("old", used=1000)
     monkeypatch.setenv("SACCADE_CACHE_LIMIT", "1KB")
     keep("new", 400_000)
     assert keys() == ["new"]
 
 
-def test_an_entry_being_read_stays(monkeypatch):
+def test_an_entry_in_use_is_not_removed(monkeypatch):
     path = keep("old", 400_000, used=1000)
     monkeypatch.setenv("SACCADE_CACHE_LIMIT", "1KB")
     with disk_cache.in_use(path):
@@ -90,7 +90,7 @@ def test_an_entry_being_read_stays(monkeypatch):
     assert [entry.path.name for entry in disk_cache.clear_cache()] == ["old"]
 
 
-def test_clearing_by_name_and_kind():
+def test_entries_are_removed_by_name_and_by_kind():
     keep("1", name="flowers")
     keep("2", name="flowers", kind="scans")
     keep("3", name="birds", kind="scans")
@@ -103,13 +103,13 @@ def test_clearing_by_name_and_kind():
     assert [entry.path.name for entry in disk_cache.clear_cache()] == ["4"]
 
 
-def test_what_a_killed_process_was_building_is_removed_by_a_later_one(folder):
+def test_the_folder_of_a_killed_process_is_removed(folder):
     code = "import os\nfrom saccade.data.cache import disk_cache\nwith disk_cache.building():\n    os._exit(1)"
     subprocess.run([sys.executable, "-c", code], check=False)
     (abandoned,) = (folder / "building").iterdir()
     os.utime(abandoned, (1000, 1000))
-    with disk_cache.building() as own:
-        assert list((folder / "building").iterdir()) == [own.parent]
+    with disk_cache.building() as built:
+        assert list((folder / "building").iterdir()) == [built.parent]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_the_limit_is_read_from_the_environment(monkeypatch, text, expected):
 
 
 @pytest.mark.parametrize("text", ["lots", "-1GB", "5 apples", "1e999"])
-def test_a_limit_that_is_no_size_is_refused(monkeypatch, text):
+def test_an_invalid_limit_is_an_error(monkeypatch, text):
     monkeypatch.setenv("SACCADE_CACHE_LIMIT", text)
     with pytest.raises(DataError, match="the size limit of the cache is invalid") as caught:
         disk_cache.cache_limit()
@@ -130,7 +130,7 @@ def test_a_limit_that_is_no_size_is_refused(monkeypatch, text):
     assert "SACCADE_CACHE_LIMIT, such as 20GB" in str(caught.value)
 
 
-def test_a_cache_that_can_not_be_written_is_a_clear_error(tmp_path, monkeypatch):
+def test_a_read_only_cache_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setenv("SACCADE_CACHE", str(write(tmp_path / "file", b"") / "cache"))
     with pytest.raises(DataError, match="the cache can't be written") as caught, disk_cache.building():
         pass

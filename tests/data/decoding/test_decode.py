@@ -32,7 +32,7 @@ def reason(encoded, preprocessing=None):
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_each_format_gives_pillows_own_pixels_and_its_header(kind):
+def test_each_format_gives_the_pixels_of_pillow_and_the_header(kind):
     encoded = encode(PHOTO, FORMATS[kind])
     decoded = decode(encoded)
     np.testing.assert_array_equal(decoded.pixels, np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB")))
@@ -96,7 +96,7 @@ def test_only_the_first_frame_of_an_animation_is_read():
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_images_are_turned_upright(kind, orientation):
+def test_the_exif_orientation_is_applied(kind, orientation):
     turned = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
         3: Image.Transpose.ROTATE_180,
@@ -116,7 +116,7 @@ def test_images_are_turned_upright(kind, orientation):
     assert read_header(encoded) == decoded.header
 
 
-def test_damaged_exif_does_not_cost_the_image():
+def test_an_image_with_damaged_exif_is_readable():
     encoded = encode(PHOTO, "JPEG", exif=b"Exif\0\0nonsense")
     assert decode(encoded).pixels.shape == (48, 64, 3)
 
@@ -172,31 +172,31 @@ def test_damaged_images_are_decoded_or_unreadable_but_raise_nothing_else(kind):
         (b"\xff\xd8\xff\xe0", "truncated JPEG"),
     ],
 )
-def test_what_is_no_image_is_unreadable_with_a_reason(contents, expected):
+def test_other_files_are_unreadable_with_a_reason(contents, expected):
     assert reason(contents).startswith(expected)
     with pytest.raises(ImageError):
         read_header(contents)
 
 
-def test_tiff_is_unreadable_by_name():
+def test_tiff_is_unreadable_with_a_reason():
     assert reason(encode(PHOTO, "TIFF")) == "TIFF images are not supported: convert them to JPEG or PNG"
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_too_many_pixels_are_refused_before_decoding(kind):
+def test_an_image_with_too_many_pixels_is_unreadable_before_decoding(kind):
     encoded = encode(PHOTO, FORMATS[kind])
     assert decode(encoded, Preprocessing(8, 8, max_pixels=48 * 64)).pixels.shape == (8, 8, 3)
     assert reason(encoded, Preprocessing(8, 8, max_pixels=48 * 64 - 1)).startswith("too large: 64 x 48 pixels")
 
 
-def test_a_png_that_claims_100_megapixels_more_than_allowed_is_refused_from_its_header():
+def test_a_png_with_too_many_pixels_in_its_header_is_unreadable():
     encoded = bytearray(encode(PHOTO, "PNG"))
     encoded[16:24] = struct.pack(">II", 20_000, 10_000)
     encoded[29:33] = struct.pack(">I", zlib.crc32(encoded[12:29]))
     assert reason(bytes(encoded)) == "too large: 20000 x 10000 pixels, more than 100 megapixels"
 
 
-def test_pillows_warnings_neither_come_through_nor_depend_on_the_callers_filters():
+def test_warnings_of_pillow_are_ignored_whatever_the_filters_of_the_caller():
     image = Image.fromarray(photo())
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -212,7 +212,7 @@ def test_pillows_warnings_neither_come_through_nor_depend_on_the_callers_filters
     assert not caught
 
 
-def test_resizing_covers_the_size_and_cuts_the_center():
+def test_resizing_covers_the_size_and_crops_the_center():
     wide = Image.fromarray(photo(40, 120))
     expected = wide.resize((60, 20), Image.Resampling.BICUBIC).crop((20, 0, 40, 20))
     np.testing.assert_array_equal(decode(encode(wide, "PNG"), Preprocessing(20, 20)).pixels, np.asarray(expected))
@@ -227,13 +227,13 @@ def test_resizing_does_not_alias():
     assert np.abs(pixels.astype(int) - 127).max() < 10
 
 
-def test_small_images_are_scaled_up_and_a_fitting_one_is_left_alone():
+def test_small_images_are_enlarged_and_an_image_of_the_right_size_is_unchanged():
     assert decode(encode(photo(8, 8), "PNG"), Preprocessing(32, 48)).pixels.shape == (32, 48, 3)
     np.testing.assert_array_equal(decode(encode(photo(32, 48), "PNG"), Preprocessing(32, 48)).pixels, photo(32, 48))
     np.testing.assert_array_equal(fit_pixels(photo(32, 48), Preprocessing(32, 48)), photo(32, 48))
 
 
-def test_a_large_jpeg_reduced_by_its_decoder_looks_as_if_it_were_not():
+def test_a_large_jpeg_reduced_by_its_decoder_equals_a_resized_png_approximately():
     y, x = np.mgrid[:1200, :1600] / 1600
     smooth = np.uint8(np.stack([255 * x, 255 * y, 127 + 100 * np.sin(9 * x * y)], axis=2))
     from_jpeg = decode(encode(smooth, "JPEG", quality=95), Preprocessing(64, 64)).pixels.astype(int)
@@ -241,7 +241,7 @@ def test_a_large_jpeg_reduced_by_its_decoder_looks_as_if_it_were_not():
     assert np.abs(from_jpeg - from_png).max() <= 6
 
 
-def test_a_long_thin_image_is_resized_within_bounds():
+def test_a_long_thin_image_is_resized():
     assert decode(encode(photo(1, 60_000), "PNG"), Preprocessing(224, 224)).pixels.shape == (224, 224, 3)
 
 
@@ -262,7 +262,7 @@ def test_threads_get_the_same_pixels():
     assert len(found) == 4
 
 
-def test_the_cap_on_pixels_is_the_users_to_choose(monkeypatch):
+def test_the_environment_sets_the_limit_of_pixels(monkeypatch):
     contents = encode(Image.new("1", (1500, 1000)), "PNG")
     monkeypatch.setenv("SACCADE_MAX_MEGAPIXELS", "1")
     with pytest.raises(ImageError, match="too large: 1500 x 1000 pixels, more than 1 megapixels"):

@@ -27,7 +27,7 @@ GREEN = Preprocessing(12, 10, background=(0, 200, 30))
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """600 files, enough to be decoded by workers: images, but for every hundredth, which is text."""
+    """Return 600 files, enough for several workers; every hundredth file is text, the others are images."""
     folder = tmp_path_factory.mktemp("files")
     images = [encode(photo(20, 24, seed=seed), "JPEG") for seed in range(20)]
     contents = [b"text" if number % 100 == 7 else images[number % 20] for number in range(600)]
@@ -60,30 +60,30 @@ from saccade.data.decoding.decode_files import decode_files, read_headers
 chunks = decode_files(sorted(Path(sys.argv[1]).iterdir()), Preprocessing(16, 16), chunk=1)
 next(chunks)
 print("started", flush=True)
-# Not one long sleep: a signal that comes just before it would be heard only after it.
+# Short sleeps: a signal just before one long sleep would be handled only after that sleep.
 while True:
     time.sleep(0.01)
 """
 
 
 def worker_pids():
-    """The workers that this process has started and not yet ended."""
+    """Return the process numbers of the running workers of this process."""
     try:
         listed = subprocess.run(
             ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
         )
     except FileNotFoundError:
         pytest.skip("this system has no ps")
-    found = [line.split(None, 2) for line in listed.stdout.splitlines() if "data.decoding.decode_worker" in line]
-    return [int(pid) for pid, parent, _ in found if int(parent) == os.getpid()]
+    workers = [line.split(None, 2) for line in listed.stdout.splitlines() if "data.decoding.decode_worker" in line]
+    return [int(pid) for pid, parent, _ in workers if int(parent) == os.getpid()]
 
 
 def import_first(monkeypatch, folder):
-    """Every Python process started from now on imports the `sitecustomize.py` in this folder."""
+    """Make every new Python process import the `sitecustomize.py` of a folder."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
 
 
-def workers_at_hand():
+def max_workers():
     return min(16, usable_cores())
 
 
@@ -114,7 +114,7 @@ def test_a_few_files_are_decoded_by_one_worker(files):
     assert not worker_pids()
 
 
-def test_no_file_gives_no_chunk():
+def test_no_files_give_no_chunks():
     assert list(decode_files([], PREPROCESSING)) == []
 
 
@@ -131,12 +131,12 @@ def test_closing_before_the_first_chunk_ends_the_workers(files):
     assert not worker_pids()
 
 
-def test_workers_decode_ahead_of_the_caller_but_not_without_end(files, tmp_path, monkeypatch):
+def test_workers_decode_a_limited_number_of_images_ahead(files, tmp_path, monkeypatch):
     log = tmp_path / "opened"
     write(tmp_path / "sitecustomize.py", LOG.format(log=str(log)).encode())
     import_first(monkeypatch, tmp_path)
     chunk_bytes = 15 * 300 * 300 * 3
-    ahead = 15 * max(64_000_000 // chunk_bytes, 2 * workers_at_hand())
+    ahead = 15 * max(64_000_000 // chunk_bytes, 2 * max_workers())
     with closing(decode_files(files, Preprocessing(300, 300), chunk=15)) as chunks:
         until = time.monotonic() + 60
         while (opened := log.stat().st_size if log.exists() else 0) < ahead and time.monotonic() < until:
@@ -146,7 +146,7 @@ def test_workers_decode_ahead_of_the_caller_but_not_without_end(files, tmp_path,
         next(chunks)
 
 
-def test_files_that_are_no_regular_files_are_refused_without_waiting_for_them(tmp_path):
+def test_pipes_folders_and_broken_links_are_unreadable_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "folder.jpg").mkdir()
     (tmp_path / "link.jpg").symlink_to(tmp_path / "nowhere")
@@ -160,7 +160,7 @@ def test_files_that_are_no_regular_files_are_refused_without_waiting_for_them(tm
     ]
 
 
-def test_workers_that_are_killed_cost_no_image(files):
+def test_killed_workers_lose_no_image(files):
     chunks = decode_files(files, PREPROCESSING, chunk=20)
     first = next(chunks)
     for pid in worker_pids():
@@ -168,14 +168,14 @@ def test_workers_that_are_killed_cost_no_image(files):
     check([first, *chunks], files)
 
 
-def test_an_image_that_brings_its_worker_down_is_unreadable_alone(files, tmp_path, monkeypatch):
-    # Stands for a crash in an image library: whatever Python process opens this file is killed.
+def test_an_image_that_crashes_its_worker_is_the_only_unreadable_one(files, tmp_path, monkeypatch):
+    # Simulates a crash in an image library: every Python process that opens this file is killed.
     write(tmp_path / "sitecustomize.py", CRASH)
     import_first(monkeypatch, tmp_path)
     deadly = write(tmp_path / "deadly.jpg", files[0].read_bytes())
     chunks = list(decode_files([*files[:300], deadly, *files[300:]], PREPROCESSING))
     reasons = [reason for chunk in chunks for reason in chunk.reasons]
-    assert reasons.pop(300) == "the decoder broke down on it"
+    assert reasons.pop(300) == "the decoder crashed"
     assert [reason for reason in reasons if reason] == ["not an image: it looks like text"] * 6
     pixels = np.concatenate([chunk.pixels for chunk in chunks])
     np.testing.assert_array_equal(pixels[301], decode(files[300].read_bytes(), PREPROCESSING).pixels)
@@ -185,16 +185,16 @@ SLOW = b"""
 import saccade.data.decoding.resource_limits as limits
 import saccade.data.decoding.image_files as image_files
 limits.MAX_SECONDS = 1
-def stuck(contents, *rule):
+def decode_or_hang(contents, *arguments):
     if contents == b"stuck":
         while True:
             pass
-    return real(contents, *rule)
-real, image_files.decode = image_files.decode, stuck
+    return decode(contents, *arguments)
+decode, image_files.decode = image_files.decode, decode_or_hang
 """
 
 
-def test_an_image_that_takes_too_long_is_unreadable_alone(files, tmp_path, monkeypatch):
+def test_an_image_that_takes_too_long_is_the_only_unreadable_one(files, tmp_path, monkeypatch):
     write(tmp_path / "sitecustomize.py", SLOW)
     import_first(monkeypatch, tmp_path)
     stuck = write(tmp_path / "stuck.jpg", b"stuck")
@@ -203,8 +203,8 @@ def test_an_image_that_takes_too_long_is_unreadable_alone(files, tmp_path, monke
     assert reasons == [None] * 3 + ["it takes more than 10 seconds to decode"] + [None] * 3
 
 
-def test_an_image_that_takes_too_much_memory_is_unreadable_alone(files, tmp_path):
-    # Within the cap on pixels, but its colors, its transparency and its result together take 630 MB.
+def test_an_image_that_takes_too_much_memory_is_the_only_unreadable_one(files, tmp_path):
+    # The number of pixels is allowed, but colors, transparency and result together take 630 MB.
     bomb = write(tmp_path / "bomb.png", encode(Image.new("RGBA", (9000, 10000)), "PNG", compress_level=1))
     chunks = list(decode_files([files[0], bomb, files[1]], PREPROCESSING))
     assert [reason for chunk in chunks for reason in chunk.reasons] == [
@@ -214,7 +214,7 @@ def test_an_image_that_takes_too_much_memory_is_unreadable_alone(files, tmp_path
     ]
 
 
-def test_headers_are_read_in_a_process_of_their_own(files, tmp_path, monkeypatch):
+def test_headers_are_read_in_a_worker_process(files, tmp_path, monkeypatch):
     assert [(header.height, header.width) for header in read_headers(files[:8])] == [(20, 24)] * 7
     write(tmp_path / "sitecustomize.py", CRASH)
     import_first(monkeypatch, tmp_path)
@@ -223,7 +223,7 @@ def test_headers_are_read_in_a_process_of_their_own(files, tmp_path, monkeypatch
     assert not worker_pids()
 
 
-def test_workers_that_can_not_start_are_a_clear_error(files, tmp_path, monkeypatch):
+def test_workers_that_can_not_start_are_an_error(files, tmp_path, monkeypatch):
     write(tmp_path / "sitecustomize.py", b"raise SystemExit('no such luck')")
     import_first(monkeypatch, tmp_path)
     with pytest.raises(SaccadeError, match="could not be started") as caught:
@@ -232,7 +232,7 @@ def test_workers_that_can_not_start_are_a_clear_error(files, tmp_path, monkeypat
     assert not worker_pids()
 
 
-def test_workers_that_respond_with_something_else_are_a_clear_error(files, tmp_path, monkeypatch):
+def test_an_invalid_response_of_a_worker_is_an_error(files, tmp_path, monkeypatch):
     write(tmp_path / "sitecustomize.py", b"print('hello')")
     import_first(monkeypatch, tmp_path)
     with pytest.raises(SaccadeError, match="could not be started") as caught:
@@ -242,14 +242,14 @@ def test_workers_that_respond_with_something_else_are_a_clear_error(files, tmp_p
 
 @pytest.fixture(scope="module")
 def green_pool():
-    """One worker that lays transparent images over green."""
+    """Return a pool of one worker that composites transparent images over green."""
     with WorkerPool(1, GREEN) as pool:
         yield pool
 
 
 @pytest.fixture(scope="module")
 def any_images(tmp_path_factory):
-    """Images as paths and as contents, whole and broken ones, with names that JSON or a line could break."""
+    """Return images as paths and as contents, valid and damaged, with names that JSON or lines could break."""
     folder = tmp_path_factory.mktemp("any")
     contents = [
         *(encode(Image.fromarray(photo(8, 9)).convert(mode), "PNG") for mode in ("RGB", "RGBA", "LA", "P", "L")),
@@ -259,15 +259,15 @@ def any_images(tmp_path_factory):
     names = ["plain.png", "line\nbreak.png", 'quo"te\\.png', "näme \U0001f408.png", os.fsdecode(b"no utf-8 \xff.png")]
     paths = [str(folder / name) for name in names]
     for path, content in zip(paths, contents, strict=False):
-        with suppress(OSError):  # macOS takes no name that is no UTF-8; then the file can't be read, which is fine
+        with suppress(OSError):  # macOS allows only UTF-8 names; the missing file is then unreadable
             write(Path(path), content)
     return [*contents, *paths, str(folder / "absent.png")]
 
 
 @settings(deadline=None, derandomize=True, database=None, max_examples=40)
-@given(places=st.lists(st.integers(0, 15), max_size=6))
-def test_a_worker_gives_what_the_decoder_gives_whatever_it_is_sent(places, green_pool, any_images):
-    sent = [any_images[place] for place in places]
+@given(positions=st.lists(st.integers(0, 15), max_size=6))
+def test_a_worker_gives_the_results_of_the_decoder_for_any_request(positions, green_pool, any_images):
+    sent = [any_images[position] for position in positions]
     (found,) = green_pool.decode(sent)
     expected = decode_chunk(sent, GREEN)
     np.testing.assert_array_equal(found.pixels, expected.pixels)
@@ -279,7 +279,7 @@ def test_a_worker_gives_what_the_decoder_gives_whatever_it_is_sent(places, green
 
 
 def test_ctrl_c_ends_the_program_and_its_workers(files, tmp_path):
-    # No guard against being imported again by its workers: a user's script seldom has one.
+    # The script has no main guard, like most scripts of users.
     script = write(tmp_path / "script.py", SCRIPT.encode())
     program = subprocess.Popen(
         [sys.executable, script, files[0].parent],
@@ -290,13 +290,13 @@ def test_ctrl_c_ends_the_program_and_its_workers(files, tmp_path):
     assert program.stdout is not None
     assert program.stdout.readline() == b"started\n"
     os.killpg(program.pid, signal.SIGINT)
-    _, complaints = program.communicate(timeout=30)
-    assert complaints.decode().strip().endswith("KeyboardInterrupt")
+    _, stderr = program.communicate(timeout=30)
+    assert stderr.decode().strip().endswith("KeyboardInterrupt")
     with pytest.raises(ProcessLookupError):
         os.killpg(program.pid, 0)
 
 
-def test_a_closed_pool_decodes_nothing(files):
+def test_a_closed_pool_raises(files):
     with WorkerPool(1, PREPROCESSING) as pool:
         pass
     with pytest.raises(WorkerDiedError):

@@ -1,4 +1,4 @@
-"""Duplicates of images are found, exact and near, and splits that Saccade makes keep them together."""
+"""Search for near-duplicates, and splits by Saccade that keep duplicates together."""
 
 import io
 
@@ -13,7 +13,7 @@ from saccade.data.splits import splits_of
 
 
 def synthetic_images(n, side=64, seed=0):
-    """Images that differ: a few random soft rectangles on random ground each."""
+    """Return different images of random blurred rectangles on a random background."""
     random = np.random.default_rng(seed)
 
     def color():
@@ -45,7 +45,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_near_duplicates_get_the_same_number_and_other_images_none(change):
+def test_near_duplicates_are_in_one_group_and_other_images_are_not(change):
     originals = synthetic_images(200, side=32)
     changed = [CHANGES[change](image) for image in originals[:50]]
     store = np.stack([np.asarray(image.convert("RGB")) for image in [*originals, *changed]])
@@ -56,15 +56,15 @@ def test_near_duplicates_get_the_same_number_and_other_images_none(change):
     assert not duplicates.strict
 
 
-def test_candidates_do_not_depend_on_the_size_of_the_blocks(monkeypatch):
+def test_candidate_pairs_are_independent_of_the_block_size(monkeypatch):
     store = np.stack([np.asarray(image) for image in synthetic_images(150, side=32)])
     store = np.concatenate([store, 255 - (255 - store) // 2])
     whole = candidate_pairs(store)
     monkeypatch.setattr("saccade.data.near_duplicates.perceptual_hash._ROWS", 7)
     monkeypatch.setattr("saccade.data.near_duplicates.perceptual_hash._COLUMNS", 50)
-    splits = candidate_pairs(store)
+    in_blocks = candidate_pairs(store)
     assert len(whole[0]) > 20
-    for one, other in zip(whole, splits, strict=True):
+    for one, other in zip(whole, in_blocks, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -78,13 +78,13 @@ def folder_with_duplicates(tmp_path):
     return tmp_path
 
 
-def test_a_made_split_keeps_the_duplicates_of_an_image_together(folder_with_duplicates):
+def test_splits_made_by_saccade_keep_duplicates_together(folder_with_duplicates):
     dataset = saccade.load(folder_with_duplicates)
     splits = splits_of(dataset, validation_split=0.2, seed=0)
     assert dataset.test_is_made
-    places = {name: place for place, split in splits.items() for name in split.names}
-    assert len(places) == 240
+    split_of = {name: split_name for split_name, split in splits.items() for name in split.names}
+    assert len(split_of) == 240
     assert all(len(split) > 10 for split in splits.values())
-    for name, place in places.items():
+    for name, split_name in split_of.items():
         if name.endswith(" again.jpg"):
-            assert place == places[name.replace(" again.jpg", ".png")]
+            assert split_name == split_of[name.replace(" again.jpg", ".png")]

@@ -12,7 +12,7 @@ from saccade.data.sources import archives
 from saccade.data.sources.archives import archive_hash, archive_stem, is_archive, unpacked
 from saccade.errors import ArchiveError, DataError
 
-KINDS = {".zip": None, ".tar": "w", ".tar.gz": "w:gz", ".tgz": "w:gz", ".tar.xz": "w:xz"}
+FORMATS = {".zip": None, ".tar": "w", ".tar.gz": "w:gz", ".tgz": "w:gz", ".tar.xz": "w:xz"}
 
 
 @pytest.fixture(autouse=True)
@@ -21,14 +21,14 @@ def own_cache(tmp_path, monkeypatch):
 
 
 def pack(path, members):
-    """An archive of the kind that its name says, with these members: bytes, or None for a folder."""
-    suffix = next(suffix for suffix in KINDS if path.name.endswith(suffix))
+    """Write an archive of the format of its suffix; a member is bytes, or None for a folder."""
+    suffix = next(suffix for suffix in FORMATS if path.name.endswith(suffix))
     if suffix == ".zip":
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, contents in members.items():
                 archive.writestr(name, contents or b"")
         return path
-    with tarfile.open(path, KINDS[suffix]) as archive:  # type: ignore[call-overload]
+    with tarfile.open(path, FORMATS[suffix]) as archive:  # type: ignore[call-overload]
         for name, contents in members.items():
             info = tarfile.TarInfo(name)
             info.type = tarfile.DIRTYPE if contents is None else tarfile.REGTYPE
@@ -58,8 +58,8 @@ def failure(path, kind=ArchiveError):
     return str(caught.value)
 
 
-@pytest.mark.parametrize("suffix", KINDS)
-def test_every_kind_is_unpacked_once(tmp_path, suffix):
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_every_format_is_unpacked_once(tmp_path, suffix):
     members = {"data/": None, "data/a/1.jpg": b"one", "data/b/2.jpg": b"two" * 10_000, "data/empty.jpg": b""}
     path = pack(tmp_path / f"data{suffix}", members)
     expected = {name: contents for name, contents in members.items() if contents is not None}
@@ -75,7 +75,7 @@ def test_every_kind_is_unpacked_once(tmp_path, suffix):
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar"])
 @pytest.mark.parametrize("name", ["../out.jpg", "a/../../out.jpg", "/tmp/out.jpg", "a\\..\\..\\out.jpg", "C:\\out.jpg"])
-def test_members_outside_the_folder_are_refused(tmp_path, suffix, name):
+def test_members_outside_the_folder_are_an_error(tmp_path, suffix, name):
     message = failure(pack(tmp_path / f"bad{suffix}", {"a/1.jpg": b"1", name: b"2"}))
     assert f"the archive's member {name.replace(os.sep, '/')!r} would be unpacked outside its folder" in message
     assert not (tmp_path / "out.jpg").exists()
@@ -91,13 +91,13 @@ def test_members_outside_the_folder_are_refused(tmp_path, suffix, name):
         (tarfile.FIFOTYPE, "is no regular file"),
     ],
 )
-def test_links_and_devices_in_a_tar_are_refused(tmp_path, kind, reason):
+def test_links_and_devices_in_a_tar_are_an_error(tmp_path, kind, reason):
     message = failure(pack_special(tmp_path / "bad.tar", kind, target="/etc/passwd"))
     assert f"the archive's member 'data/odd' {reason}" in message
     assert "expected: plain files and folders" in message
 
 
-def test_a_link_in_a_zip_is_refused(tmp_path):
+def test_a_link_in_a_zip_is_an_error(tmp_path):
     with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
         info = zipfile.ZipInfo("data/odd")
         info.external_attr = (stat.S_IFLNK | 0o777) << 16
@@ -105,7 +105,7 @@ def test_a_link_in_a_zip_is_refused(tmp_path):
     assert "'data/odd' is a link" in failure(tmp_path / "bad.zip")
 
 
-def test_an_encrypted_zip_is_refused(tmp_path):
+def test_an_encrypted_zip_is_an_error(tmp_path):
     path = pack(tmp_path / "secret.zip", {"a/1.jpg": b"1"})
     contents = bytearray(path.read_bytes())
     contents[contents.index(b"PK\x01\x02") + 8] |= 1
@@ -116,14 +116,14 @@ def test_an_encrypted_zip_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar.gz", ".tar.xz"])
-def test_an_archive_that_swells_is_refused(tmp_path, suffix):
+def test_an_archive_with_a_high_compression_ratio_is_an_error(tmp_path, suffix):
     message = failure(pack(tmp_path / f"bomb{suffix}", {"a/1.jpg": bytes(110_000_000)}))
     assert "the archive unpacks to far more bytes than images do" in message
     assert "expected: at most 200 bytes for each byte of the archive" in message
     assert "found: more, in 'a/1.jpg'" in message
 
 
-def test_a_zip_that_lies_about_its_members_size_is_refused_while_it_is_unpacked(tmp_path):
+def test_a_zip_with_a_false_member_size_is_an_error(tmp_path):
     path = pack(tmp_path / "liar.zip", {"a/1.jpg": bytes(5_000_000)})
     contents = bytearray(path.read_bytes())
     place = contents.index(b"PK\x01\x02") + 24
@@ -132,7 +132,7 @@ def test_a_zip_that_lies_about_its_members_size_is_refused_while_it_is_unpacked(
     assert "liar.zip is damaged" in failure(path)
 
 
-def test_too_many_members_or_bytes_are_refused(tmp_path, monkeypatch):
+def test_too_many_members_or_bytes_are_an_error(tmp_path, monkeypatch):
     path = pack(tmp_path / "many.tar", {f"a/{number}.jpg": b"12345" for number in range(10)})
     monkeypatch.setattr(archives, "MAX_MEMBERS", 9)
     assert "the archive has too many members\n  expected: at most 9" in failure(path)
@@ -141,15 +141,15 @@ def test_too_many_members_or_bytes_are_refused(tmp_path, monkeypatch):
     assert "the archive has too many bytes\n  expected: at most 49\n  found: more, in 'a/9.jpg'" in failure(path)
 
 
-def test_too_little_space_is_noticed_before(tmp_path, monkeypatch):
+def test_too_little_space_is_an_error_before_unpacking(tmp_path, monkeypatch):
     monkeypatch.setattr(archives, "_MIN_FREE_SPACE", 1 << 60)
     message = failure(pack(tmp_path / "data.zip", {"a/1.jpg": b"1"}), DataError)
     assert "there is too little space for the cache" in message
     assert "saccade cache --clear" in message
 
 
-@pytest.mark.parametrize("suffix", KINDS)
-def test_damaged_archives_are_refused(tmp_path, suffix):
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_damaged_archives_are_an_error(tmp_path, suffix):
     images = {f"a/{number}.jpg": encode(photo(seed=number), "JPEG") for number in range(20)}
     whole = pack(tmp_path / f"whole{suffix}", images).read_bytes()
     (tmp_path / f"cut{suffix}").write_bytes(whole[: len(whole) // 2])
@@ -159,7 +159,7 @@ def test_damaged_archives_are_refused(tmp_path, suffix):
     assert f"the archive text{suffix} is damaged" in failure(tmp_path / f"text{suffix}")
 
 
-def test_a_header_that_would_fill_the_memory_is_refused(tmp_path):
+def test_a_header_that_would_fill_the_memory_is_an_error(tmp_path):
     with tarfile.open(tmp_path / "long.tar.xz", "w:xz") as archive:
         info = tarfile.TarInfo("long name")
         info.type, info.size = tarfile.XHDTYPE, 8_000_000
@@ -167,7 +167,7 @@ def test_a_header_that_would_fill_the_memory_is_refused(tmp_path):
     assert "found: a header is too long" in failure(tmp_path / "long.tar.xz")
 
 
-def test_members_of_the_same_name_are_refused(tmp_path):
+def test_members_of_the_same_name_are_an_error(tmp_path):
     with tarfile.open(tmp_path / "twice.tar", "w") as archive:
         for contents in (b"1", b"2"):
             info = tarfile.TarInfo("a/1.jpg")
@@ -176,7 +176,7 @@ def test_members_of_the_same_name_are_refused(tmp_path):
     assert "'a/1.jpg' is in the archive twice" in failure(tmp_path / "twice.tar")
 
 
-def test_real_tar_of_a_folder(tmp_path):
+def test_a_tar_of_a_folder(tmp_path):
     root = class_folder(tmp_path / "animals", count=2)
     with tarfile.open(tmp_path / "animals.tar.gz", "w:gz") as archive:
         archive.add(root, "animals")

@@ -42,24 +42,24 @@ def test_class_folders(tmp_path):
     ("train", "validation", "test"),
     [("train", "val", "test"), ("Training", "VALID", "Test"), ("TRAIN", "validation", "test")],
 )
-def test_split_folders_whatever_they_are_called(tmp_path, train, validation, test):
+def test_names_of_split_folders(tmp_path, train, validation, test):
     tree(tmp_path, *(f"{split}/{name}/1.jpg" for split in (train, validation, test) for name in ("a", "b")))
     assert [(split, name) for split, name, _ in found(tmp_path)] == [
         (split, name) for split in ("train", "validation", "test") for name in ("a", "b")
     ]
 
 
-def test_a_lone_enclosing_folder_is_passed_through(tmp_path):
+def test_a_single_enclosing_folder_is_skipped(tmp_path):
     tree(tmp_path, "photos/v2/train/a/1.jpg", "photos/v2/train/b/1.jpg", "photos/README.md", "__MACOSX/photos/._x")
     assert found(tmp_path) == [("train", "a", "train/a/1.jpg"), ("train", "b", "train/b/1.jpg")]
 
 
-def test_a_class_may_be_called_like_a_split(tmp_path):
+def test_a_class_may_have_the_name_of_a_split(tmp_path):
     tree(tmp_path, "bus/1.jpg", "train/1.jpg", "test/2/1.jpg")
     assert find_images(tmp_path).class_names == ("bus", "test", "train")
 
 
-def test_hidden_and_accompanying_files_are_left_out_and_the_latter_noted(tmp_path):
+def test_hidden_files_and_side_files_are_left_out_with_a_note(tmp_path):
     tree(
         tmp_path, "a/1.jpg", "a/.DS_Store", "a/Thumbs.db", "a/.git/x", "a/labels.csv", "a/LICENSE", "a/1.xml", "b/1.jpg"
     )
@@ -69,19 +69,19 @@ def test_hidden_and_accompanying_files_are_left_out_and_the_latter_noted(tmp_pat
     assert note == "left out: 3 files, no images by name (.csv, .xml, no suffix)"
 
 
-def test_files_that_are_only_named_unlike_images_stay_to_be_unreadable_by_name(tmp_path):
+def test_files_with_other_suffixes_are_kept(tmp_path):
     tree(tmp_path, "a/1", "a/2.pdf", "b/1.jpg")
     assert [path for *_, path in found(tmp_path)] == ["a/1", "a/2.pdf", "b/1.jpg"]
 
 
-def test_strays_beside_the_classes_and_folders_beside_the_splits_are_noted(tmp_path):
+def test_files_beside_the_classes_and_folders_beside_the_splits_give_a_note(tmp_path):
     tree(tmp_path / "classes", "a/1.jpg", "b/1.jpg", "stray.jpg")
     assert find_images(tmp_path / "classes").notes == ("left out: 1 file beside the class folders, such as stray.jpg",)
     tree(tmp_path / "splits", "train/a/1.jpg", "train/b/1.jpg", "annotations/1.jpg")
     assert find_images(tmp_path / "splits").notes == ("left out: the folders annotations beside train",)
 
 
-def test_links_to_files_and_folders_are_followed_but_never_in_a_circle(tmp_path):
+def test_links_are_followed_but_not_in_a_cycle(tmp_path):
     tree(tmp_path, "data/a/1.jpg", "data/b/1.jpg", "elsewhere/2.jpg", "elsewhere/more/3.jpg")
     (tmp_path / "data/a/link.jpg").symlink_to(tmp_path / "elsewhere/2.jpg")
     (tmp_path / "data/a/folder").symlink_to(tmp_path / "elsewhere/more")
@@ -96,7 +96,7 @@ def test_links_to_files_and_folders_are_followed_but_never_in_a_circle(tmp_path)
     ]
 
 
-def test_names_that_can_not_be_printed_are_written_as_codes(tmp_path):
+def test_unprintable_names_are_written_as_codes(tmp_path):
     tree(tmp_path, "a\nb/1.jpg", "c/1.jpg")
     assert find_images(tmp_path).class_names == ("a\\nb", "c")
     assert printable(os.fsdecode(b"b\xe4r/1.jpg")) == "b\\udce4r/1.jpg"
@@ -159,7 +159,7 @@ def test_two_folders_for_one_split(tmp_path):
     assert "two folders stand for the train split" in message
 
 
-def test_a_folder_that_may_not_be_read(tmp_path):
+def test_an_unreadable_folder_is_an_error(tmp_path):
     tree(tmp_path, "a/1.jpg", "b/1.jpg")
     (tmp_path / "b").chmod(0)
     try:
@@ -182,33 +182,33 @@ OWN = {
 
 
 @pytest.mark.parametrize("own", OWN)
-def test_folders_that_saccade_made_are_no_classes_and_are_noted(tmp_path, own):
+def test_folders_made_by_saccade_are_not_classes(tmp_path, own):
     tree(tmp_path, "cat/1.jpg", "dog/1.jpg", *(f"{own}/{name}" for name in OWN[own]))
     assert [path for _, _, path in found(tmp_path)] == ["cat/1.jpg", "dog/1.jpg"]
     assert find_images(tmp_path).notes == (f"left out: the folder {own.partition('/')[0]}, which Saccade made",)
 
 
 @pytest.mark.parametrize("own", OWN)
-def test_folders_that_saccade_made_among_the_images_of_a_class_are_left_out(tmp_path, own):
+def test_folders_made_by_saccade_in_a_class_folder_are_left_out(tmp_path, own):
     tree(tmp_path, "train/cat/1.jpg", "train/dog/1.jpg", *(f"train/cat/{own}/{name}" for name in OWN[own]))
     assert [path for _, _, path in found(tmp_path)] == ["train/cat/1.jpg", "train/dog/1.jpg"]
     folder = own.partition("/")[0]
     assert find_images(tmp_path).notes == (f"left out: the folder train/cat/{folder}, which Saccade made",)
 
 
-def test_a_class_may_be_called_like_a_folder_that_saccade_makes(tmp_path):
+def test_a_class_may_have_the_name_of_a_folder_made_by_saccade(tmp_path):
     paths = ["audits/1.jpg", "explore-cats/samples.png", "runs/2024/1.jpg", "tunings/a/1.jpg"]
     tree(tmp_path, *paths, "runs/2024/data.json", "audits/audit.json")
     assert [path for _, _, path in found(tmp_path)] == paths
 
 
-def test_images_beside_folders_that_saccade_made_stay(tmp_path):
+def test_images_beside_folders_made_by_saccade_are_kept(tmp_path):
     tree(tmp_path, "cat/1.jpg", "runs/1.jpg", "runs/a/recipe.json", "runs/a/data.json", "runs/a/predictions.png")
     assert [path for _, _, path in found(tmp_path)] == ["cat/1.jpg", "runs/1.jpg"]
     assert find_images(tmp_path).notes == ("left out: the folder runs/a, which Saccade made",)
 
 
-def test_a_folder_that_saccade_made_in_the_data_changes_no_image_of_it(tmp_path):
+def test_a_folder_made_by_saccade_does_not_change_the_listing(tmp_path):
     tree(tmp_path, "photos/a/1.jpg", "photos/b/1.jpg")
     before = find_images(tmp_path)
     tree(tmp_path, "runs/x/recipe.json", "runs/x/data.json")

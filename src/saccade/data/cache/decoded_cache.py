@@ -132,7 +132,7 @@ def _with_duplicates_and_test(index: Index, store: NDArray[np.uint8], *, progres
     )
     if not chosen.any():
         raise DataError(
-            "there are too few images to keep some of them for testing",
+            "there are too few images for a test split",
             expected="at least two different images in a class",
             found=f"{len(training)} images, of which no two in a class differ",
         )

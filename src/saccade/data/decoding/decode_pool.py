@@ -97,7 +97,7 @@ class Worker:
         with contextlib.suppress(subprocess.TimeoutExpired):
             if self._process.wait(timeout=10) == -getattr(signal, "SIGPROF", 0):
                 return f"it takes more than {MAX_SECONDS} seconds to decode"
-        return "the decoder broke down on it"
+        return "the decoder crashed"
 
     def end(self) -> None:
         """End the process at once; a thread that waits for a response gets `WorkerDiedError`."""
