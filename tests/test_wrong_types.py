@@ -120,7 +120,7 @@ def test_images_in_memory_are_refused_by_name_of_their_type(tiny_run):
 
 
 def test_a_dataset_and_a_network_in_the_wrong_place_get_an_error_that_names_what_is_taken(tiny_run, dataset):
-    with pytest.raises(DataError, match="data is named by") as caught:
+    with pytest.raises(DataError, match="data must be given by") as caught:
         saccade.evaluate(tiny_run, data=dataset)
     assert caught.value.found == "a value of the type saccade.data.dataset.Dataset"
     network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])

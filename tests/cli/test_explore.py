@@ -32,7 +32,7 @@ def test_the_summary(root):
     assert "  dog/broken 09.jpg: empty file" in lines
     assert "  and 2 more; --json lists them all" in lines
     assert "dog/broken 10.jpg" not in result.stdout
-    assert "note: the data brings no test split" in result.stderr
+    assert "note: the data has no test split" in result.stderr
     assert "decoding: 24 of 24 images" in result.stderr
 
 

@@ -30,7 +30,7 @@ LOOKING = [
     Row(
         "explore hands",
         [r"^3 classes; images are brought to \d+ x \d+ pixels$", r"^formats: JPEG 72$", r"^all +\d+ +\d+$",
-         "^note: the data brings no test split", "^written: explore-hands/samples.png, explore-hands/classes.png$"],
+         "^note: the data has no test split", "^written: explore-hands/samples.png, explore-hands/classes.png$"],
         look=_has_plots, alone=True,
     ),
     Row("explore hands.tar --image-size 16 --out looks/small --json", look=_is_of_16_pixels),

@@ -23,7 +23,7 @@ from tests.data.images import encode, photo
 
 from saccade.data.dataset import Preprocessing
 from saccade.data.decoding.decode import decode
-from saccade.data.decoding.resource_limits import bound_memory
+from saccade.data.decoding.resource_limits import limit_memory
 from saccade.errors import ImageError
 
 PREPROCESSING = Preprocessing(32, 32)
@@ -179,7 +179,7 @@ def in_child(images):
     child = os.fork()
     if child == 0:
         os.close(read)
-        bound_memory(PREPROCESSING.max_pixels)
+        limit_memory(PREPROCESSING.max_pixels)
         with os.fdopen(write, "w", errors="backslashreplace") as stream:
             for _, contents in images:
                 signal.setitimer(signal.ITIMER_PROF, SECONDS)

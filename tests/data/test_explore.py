@@ -5,8 +5,7 @@ import pytest
 from PIL import Image
 from tests.data.images import class_folder, encode, photo, write
 
-from saccade.data.explore import channel_statistics, explore
-from saccade.data.explore_plots import choose_samples, save_plots
+from saccade.data.explore import channel_statistics, choose_samples, explore, save_plots
 from saccade.data.load import load
 
 

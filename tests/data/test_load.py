@@ -56,7 +56,7 @@ def test_data_without_a_test_split_gets_one_and_reports_it(animals):
     dataset = load(animals)
     assert set(dataset.splits) == {"train", "test"}
     (note,) = dataset.notes
-    assert note.startswith("the data brings no test split: a fifth of its images, chosen by a hash")
+    assert note.startswith("the data has no test split: a fifth of its images, chosen by a hash")
     assert set(np.unique(dataset.splits["test"].labels)) == {0, 1}
 
 

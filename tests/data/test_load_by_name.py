@@ -66,7 +66,7 @@ def test_without_a_name_a_jpeg_copy_of_cifar10_serves_and_is_named(tmp_path, mon
 def test_a_name_that_nothing_has(animals, tmp_path, monkeypatch):
     message = failure("cifar-10", DataNotFoundError)
     assert "there is no data called 'cifar-10'" in message
-    assert "looked at the names cifar10 and digits, the path" in message
+    assert "searched the names cifar10 and digits, the path" in message
     assert "SACCADE_DATA is not set" in message
     assert "what to do: did you mean cifar10?" in message
     monkeypatch.setenv("SACCADE_DATA", str(tmp_path))

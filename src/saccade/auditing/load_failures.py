@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from saccade.auditing.findings import Finding
-from saccade.data.sources.file_discovery import visible
+from saccade.data.sources.file_discovery import list_folder
 from saccade.data.sources.folder_names import normalize_class_name, split_of_folder
 from saccade.errors import DataError
 from saccade.sanitize import printable
@@ -35,7 +35,9 @@ def unusable_finding(data: str | Path, error: DataError) -> Finding:
 def _renames(root: Path) -> list[str]:
     """Return the fixes of different classes in the splits: folders to rename and missing folders."""
     folders = {
-        name: set(visible(str(root / name)).folders) for name in visible(str(root)).folders if split_of_folder(name)
+        name: set(list_folder(str(root / name)).folders)
+        for name in list_folder(str(root)).folders
+        if split_of_folder(name)
     }
     train = next((name for name in folders if split_of_folder(name) == "train"), None)
     if train is None:

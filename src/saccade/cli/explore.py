@@ -28,8 +28,7 @@ _MOST_CLASSES = 30
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
 def command(data: str, out: Path | None, image_size: int | None, as_json: bool) -> None:
     """Look at DATA: counts, sizes, unreadable files, duplicates, and sample images."""
-    from saccade.data.explore import explore
-    from saccade.data.explore_plots import save_plots
+    from saccade.data.explore import explore, save_plots
     from saccade.data.load import load
 
     dataset = load(data, image_size=image_size, progress=True)

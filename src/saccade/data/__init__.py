@@ -1,1 +1,1 @@
-"""Which images, labels, class names and splits; the one decoder. No TensorFlow in here."""
+"""Datasets: images, labels, class names and splits; the image decoder; the disk cache. No TensorFlow."""

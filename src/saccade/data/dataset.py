@@ -1,4 +1,4 @@
-"""Dataset, Split and Preprocessing: the values that everything after the data package works on."""
+"""Dataset, Split, Fix and Preprocessing: the values that all other packages take."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from saccade.errors import DataError
 from saccade.sanitize import counted, printable, shortened
 
 SplitName = Literal["train", "validation", "test"]
-_MOST_MEGAPIXELS = 10_000
-_MOST_SHOWN = 60  # characters of a name
+_MAX_MEGAPIXELS = 10_000
+_MAX_NAME_LENGTH = 60  # in a `repr`
 SPLIT_NAMES: tuple[SplitName, ...] = ("train", "validation", "test")
 
 
 def _max_pixels() -> int:
     text = os.environ.get("SACCADE_MAX_MEGAPIXELS", "").strip() or "100"
-    if not text.isdecimal() or not 1 <= int(text) <= _MOST_MEGAPIXELS:
+    if not text.isdecimal() or not 1 <= int(text) <= _MAX_MEGAPIXELS:
         raise DataError(
-            "the cap on the pixels of an image can't be understood",
-            expected=f"1 to {_MOST_MEGAPIXELS} (million) in SACCADE_MAX_MEGAPIXELS",
+            "the limit of pixels in an image is invalid",
+            expected=f"1 to {_MAX_MEGAPIXELS} (million) in SACCADE_MAX_MEGAPIXELS",
             found=repr(text),
         )
     return int(text) * 1_000_000
@@ -32,19 +32,19 @@ def _max_pixels() -> int:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How an image of any size and mode becomes an array: stored in every run and used everywhere.
+    """Conversion of an encoded image of any size and mode to an array; every run stores its preprocessing.
 
-    The image is turned upright (EXIF), laid over `background` where it is transparent, and converted to 8-bit RGB.
-    It is then resized with Pillow's antialiasing bicubic filter so that it just covers `height` x `width`, keeping its
-    proportions, and the center is cut out. A JPEG of more than four times the size is first reduced by its own
-    decoder, to no less than twice the size. An image that has the size already is left as it is.
+    The image is rotated by its EXIF orientation, composited over `background` where it is transparent, and converted to
+    8-bit RGB. Then Pillow's antialiasing bicubic filter resizes the image, with its aspect ratio, to the smallest size
+    that covers `height` x `width`, and the center is cropped. A JPEG of more than four times the size is first reduced
+    by the JPEG decoder, to at least twice the size. An image of the right size is not resized.
 
     Attributes:
-        height: of the resulting array, in pixels.
-        width: of the resulting array, in pixels.
-        background: the RGB color, 0 to 255, shown through transparent pixels.
-        max_pixels: images with more pixels than this are refused before they are decoded: 100 million, or as many
-            millions as `SACCADE_MAX_MEGAPIXELS` says.
+        height: height of the array, in pixels.
+        width: width of the array, in pixels.
+        background: RGB color behind transparent pixels, 0 to 255.
+        max_pixels: largest number of pixels of an image; a larger image is unreadable and is not decoded. The default
+            is 100 million, or `SACCADE_MAX_MEGAPIXELS` million.
     """
 
     height: int
@@ -55,12 +55,12 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class UnreadableImage:
-    """An image that could not be read.
+    """Image that could not be read.
 
     Attributes:
-        path: relative to the data's root, with `/` between its parts.
-        split: where it stood.
-        reason: one short plain clause, such as "truncated JPEG".
+        path: path relative to the root of the data, with `/` as separator.
+        split: split of the image.
+        reason: short clause, such as "truncated JPEG".
     """
 
     path: str
@@ -70,13 +70,13 @@ class UnreadableImage:
 
 @dataclass(frozen=True)
 class Fix:
-    """A correction of one image.
+    """Correction of one image: the image is dropped or gets another label.
 
     Attributes:
-        path: the image's name in the dataset.
-        split: the image's split.
-        action: "keep" changes nothing, and records that a person checked the image.
-        class_name: the new class of a relabeled image; empty otherwise.
+        path: name of the image in the dataset.
+        split: split of the image.
+        action: "drop", "relabel", or "keep", which records that a person checked the image.
+        class_name: new class of a relabeled image; otherwise empty.
     """
 
     path: str
@@ -87,19 +87,19 @@ class Fix:
 
 @dataclass(frozen=True)
 class Split:
-    """The images of one split, in a fixed order, backed by the rows of one memory-mapped array.
+    """Images of one split in a fixed order, stored as rows of a memory-mapped array.
 
     Attributes:
-        store: uint8 array of shape [rows, height, width, 3], read-only, shared by all splits of the data.
-        rows: int64 array of shape [n]: the row of `store` that holds each image.
-        labels: int64 array of shape [n], each in [0, number of classes).
-        names: n names of images: paths relative to the data's root, or the data's own numbering.
-        hashes: n content hashes (hexadecimal) of the encoded files; equal for byte-identical files.
-        sizes: int32 array of shape [n, 2]: the original height and width in pixels.
+        store: decoded images of all splits, array of shape [rows, height, width, 3], uint8, read-only.
+        rows: row of `store` that holds each image, array of shape [n], int64.
+        labels: label of each image, array of shape [n], int64, in [0, number of classes).
+        names: n names of images: paths relative to the root of the data, or numbers.
+        hashes: n content hashes of the encoded files, hexadecimal; equal for byte-identical files.
+        sizes: original height and width of each image in pixels, array of shape [n, 2], int32.
         modes: n original modes, such as "RGB", "L", "P", "CMYK", "I;16".
         formats: n file formats, such as "JPEG".
-        duplicate_groups: int64 array of shape [n]: equal numbers for duplicates of the same image, exact or near.
-            Near-duplicates are known only among images that Saccade, and not the data, parts into splits.
+        duplicate_groups: group of each image, array of shape [n], int64; equal for exact duplicates and for
+            near-duplicates. Near-duplicates are searched only among images that Saccade, and not the data, splits.
     """
 
     store: NDArray[np.uint8]
@@ -119,11 +119,11 @@ class Split:
         return f"<Split: {counted(len(self), 'image')} of {self.store.shape[2]}x{self.store.shape[1]} pixels>"
 
     def take(self, positions: NDArray[np.int64] | slice) -> NDArray[np.uint8]:
-        """The images at these positions: a new uint8 array of shape [len(positions), height, width, 3]."""
+        """Return the images at `positions` as a new array of shape [len(positions), height, width, 3], uint8."""
         return np.asarray(self.store[self.rows[positions]])
 
     def subset(self, positions: NDArray[np.int64]) -> Split:
-        """The split that holds only the images at these positions, in their order."""
+        """Return a split of the images at `positions`, in the order of `positions`."""
         return Split(
             store=self.store,
             rows=self.rows[positions],
@@ -138,7 +138,7 @@ class Split:
 
     @classmethod
     def joined(cls, splits: Sequence[Split]) -> Split:
-        """Splits that are backed by one array, one after the other, as one."""
+        """Concatenate splits that share one array of decoded images."""
         return cls(
             store=splits[0].store,
             rows=np.concatenate([split.rows for split in splits]),
@@ -157,17 +157,17 @@ class Dataset:
     """Labeled images, decoded to one size.
 
     Attributes:
-        name: short name, used in the names of runs: "cifar10", "digits", or the stem of the folder or archive.
-        source: what finds the data again: a name, or the absolute path of a folder or an archive.
-        class_names: in the order of their labels; sorted by name, the same for every split.
-        splits: always "train" and "test"; "validation" where the data brings one.
-        preprocessing: how each image was brought to its size.
-        fingerprint: hexadecimal hash of every image's path, split, class and contents; it depends neither on the
-            rule nor on where the data lies.
-        unreadable: the images that could not be read.
-        test_is_made: whether Saccade, and not the data, says which images are test images.
-        notes: sentences that every command must tell the user, such as how a missing test split was made.
-        fixes: what was dropped and relabeled by `apply_fixes`.
+        name: short name for the names of runs: "cifar10", "digits", or the stem of the folder or archive.
+        source: name of the data, or absolute path of the folder or archive.
+        class_names: names of the classes, sorted, in the order of their labels, equal for all splits.
+        splits: splits by name: "train" and "test", and "validation" where the data has a validation split.
+        preprocessing: preprocessing of the images.
+        fingerprint: hash of the path, split, class and contents of every image, hexadecimal; independent of the
+            preprocessing and of the path of the data.
+        unreadable: images that could not be read.
+        test_is_made: whether Saccade made the test split because the data has none.
+        notes: messages that every command prints, such as how a missing test split was made.
+        fixes: fixes of `apply_fixes`.
     """
 
     name: str
@@ -186,18 +186,18 @@ class Dataset:
         size = f"{self.preprocessing.width}x{self.preprocessing.height}"
         details = f"{len(self.class_names):,} classes, {images} images of {size} pixels"
         unreadable = f", {len(self.unreadable):,} unreadable" if self.unreadable else ""
-        return f"<Dataset {shortened(printable(self.name), _MOST_SHOWN)}: {details}{unreadable}>"
+        return f"<Dataset {shortened(printable(self.name), _MAX_NAME_LENGTH)}: {details}{unreadable}>"
 
     def require_all(self) -> None:
-        """Refuses to go on without the images that could not be read.
+        """Require that all images can be read.
 
         Raises:
-            DataError: there are such; the first is named.
+            DataError: there are unreadable images; the error names the first.
         """
         if self.unreadable:
             first = self.unreadable[0]
             raise DataError(
                 f"{counted(len(self.unreadable), 'image')} of '{self.name}' can't be read",
                 found=f"{first.path}: {first.reason}" + (", and others" if len(self.unreadable) > 1 else ""),
-                remedy="mend or remove them (see them all: saccade explore), or leave --strict away",
+                remedy="repair or remove these files (list: saccade explore), or run without --strict",
             )

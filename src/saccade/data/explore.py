@@ -1,4 +1,4 @@
-"""What there is to know about data before training: counts, sizes, what is unreadable or doubled, mean and spread."""
+"""Exploration of data before training: counts, sizes, unreadable files, exact duplicates, mean and spread, samples."""
 
 from __future__ import annotations
 
@@ -6,29 +6,35 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from saccade.atomic_io import atomic_write
 from saccade.data.dataset import Dataset, Split, SplitName, UnreadableImage
 from saccade.data.load import load
+from saccade.plotting.explore_plots import SAMPLE_COLUMNS, draw_class_counts, draw_samples
+from saccade.plotting.figure import save_figure
 from saccade.sanitize import printable, shortened
 
 _CHUNK = 4096  # images
-_MOST_SIZES = 10
+_MAX_LISTED_SIZES = 10
+_NUM_SAMPLES = SAMPLE_COLUMNS**2
+_MAX_TITLE_LENGTH = 24
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """The original sizes of images; heights and widths in pixels.
+    """Original sizes of images; heights and widths in pixels.
 
     Attributes:
-        smallest: the smallest height and the smallest width.
-        median: the median height and the median width.
-        largest: the largest height and the largest width.
-        different: how many different sizes there are.
-        most_common: up to ten sizes as (height, width, images), the commonest first.
+        smallest: smallest height and smallest width.
+        median: median height and median width.
+        largest: largest height and largest width.
+        different: number of different sizes.
+        most_common: up to ten sizes as (height, width, number of images), the most common first.
     """
 
     smallest: tuple[int, int]
@@ -40,25 +46,25 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Exploration:
-    """What `explore` found.
+    """Result of `explore`.
 
     Attributes:
-        name: of the data.
-        source: what finds the data again.
-        fingerprint: of the data's contents.
-        class_names: in the order of their labels.
-        image_size: height and width to which the images are brought.
-        counts: readable images by split and class.
-        sizes: the images' original sizes.
-        modes: images by their original mode.
-        formats: images by their format.
-        unreadable: the images that can't be read.
-        duplicates_within: by split, how many images are copies of another one in the same split.
-        duplicates_across: how many different images stand in more than one split.
-        duplicates: the groups of identical files, each a tuple of "split: name".
-        mean: of the training split's red, green and blue, 0 to 255, once brought to `image_size`.
-        standard_deviation: of the same.
-        notes: what the user must be told about the data.
+        name: name of the data.
+        source: name or path from which the data was loaded.
+        fingerprint: hash of the data's contents.
+        class_names: names of the classes, in the order of their labels.
+        image_size: height and width of the decoded images.
+        counts: number of readable images by split and class.
+        sizes: original sizes of the images.
+        modes: number of images by original mode.
+        formats: number of images by file format.
+        unreadable: images that can't be read.
+        duplicates_within: by split, the number of images that are exact duplicates of another image of the split.
+        duplicates_across: number of different images that are in more than one split.
+        duplicates: groups of identical files, each a tuple of "split: name".
+        mean: mean of red, green and blue over the decoded training images, 0 to 255.
+        standard_deviation: standard deviation of red, green and blue over the decoded training images, 0 to 255.
+        notes: messages about the data that every command prints.
     """
 
     name: str
@@ -85,22 +91,22 @@ class Exploration:
         return f"<Exploration of {name}: {len(self.class_names):,} classes, {images} images, {faults}>"
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as what JSON knows: dictionaries, lists, strings and numbers."""
+        """Return all values as dictionaries, lists, strings and numbers, for JSON."""
         return asdict(self)
 
 
 def explore(
     data: str | os.PathLike[str] | Dataset, *, image_size: int | None = None, progress: bool = False
 ) -> Exploration:
-    """Counts and measures labeled images, and finds what is unreadable or doubled.
+    """Count and measure labeled images, and list unreadable files and exact duplicates.
 
     Args:
-        data: a dataset, or what `saccade.load` takes.
+        data: dataset, or the `data` argument of `saccade.load`.
         image_size: as for `saccade.load`; not used where `data` is a dataset.
         progress: whether to show progress on standard error.
 
     Raises:
-        DataError: if there is no such data, or if it can't be used.
+        DataError: there is no such data, or the data can't be used.
     """
     dataset = data if isinstance(data, Dataset) else load(data, image_size=image_size, progress=progress)
     splits = dataset.splits
@@ -112,10 +118,10 @@ def explore(
         fingerprint=dataset.fingerprint,
         class_names=dataset.class_names,
         image_size=(dataset.preprocessing.height, dataset.preprocessing.width),
-        counts={name: _counts(split, dataset.class_names) for name, split in splits.items()},
+        counts={name: _class_counts(split, dataset.class_names) for name, split in splits.items()},
         sizes=_sizes(np.concatenate([split.sizes for split in splits.values()])),
-        modes=_ordered(Counter(mode for split in splits.values() for mode in split.modes)),
-        formats=_ordered(Counter(kind for split in splits.values() for kind in split.formats)),
+        modes=_by_count(Counter(mode for split in splits.values() for mode in split.modes)),
+        formats=_by_count(Counter(kind for split in splits.values() for kind in split.formats)),
         unreadable=dataset.unreadable,
         duplicates_within={name: len(split) - len(set(split.hashes)) for name, split in splits.items()},
         duplicates_across=sum(len({split for split, _ in group}) > 1 for group in groups),
@@ -126,20 +132,55 @@ def explore(
     )
 
 
-def channel_statistics(split: Split) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Mean and standard deviation of red, green and blue over all pixels of a split, in units of 0 to 255.
+def save_plots(dataset: Dataset, exploration: Exploration, folder: Path) -> tuple[Path, Path]:
+    """Write `samples.png` and `classes.png` into an existing folder and return their paths.
 
-    They are computed from exact counts of the 256 values, a few thousand images at a time.
+    `samples.png` shows up to 25 training images with their classes, chosen by `choose_samples`; `classes.png` shows
+    the number of images in each class and split.
+    """
+    training, name = dataset.splits["train"], shortened(dataset.name, _MAX_TITLE_LENGTH)
+    chosen = choose_samples(training)
+    image_classes = [dataset.class_names[label] for label in training.labels[chosen]]
+    counts: dict[str, list[int]] = {split: list(classes.values()) for split, classes in exploration.counts.items()}
+    figures = {
+        folder / "samples.png": draw_samples(training.take(chosen), image_classes, f"Training images of {name}"),
+        folder / "classes.png": draw_class_counts(counts, dataset.class_names, f"Images by class in {name}"),
+    }
+    for path, figure in figures.items():
+        with atomic_write(path) as partial:
+            save_figure(figure, partial)
+    samples, classes = figures
+    return samples, classes
+
+
+def choose_samples(split: Split) -> NDArray[np.int64]:
+    """Return the positions of up to 25 random images, one of each class in turn, with a fixed seed; int64."""
+    rng = np.random.Generator(np.random.Philox(0))
+    order = rng.permutation(len(split))
+    rank_in_class = np.empty(len(split), np.int64)
+    for label in np.unique(split.labels):
+        members = order[split.labels[order] == label]
+        rank_in_class[members] = np.arange(len(members))
+    # The first image of every class, the classes in a random order; then the second image of every class; and so on.
+    class_order = rng.permutation(int(split.labels.max()) + 1)
+    chosen = np.lexsort((class_order[split.labels], rank_in_class))[:_NUM_SAMPLES]
+    return chosen[np.argsort(split.labels[chosen], kind="stable")]
+
+
+def channel_statistics(split: Split) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Return mean and standard deviation of red, green and blue over all pixels of a split, 0 to 255.
+
+    Both are computed from exact histograms of the 256 values, `_CHUNK` images at a time.
     """
     counts = np.zeros((3, 256), np.int64)
     for start in range(0, len(split), _CHUNK):
         pixels = split.take(slice(start, start + _CHUNK)).reshape(-1, 3)
         for channel in range(3):
             counts[channel] += np.bincount(pixels[:, channel], minlength=256)
-    parts = counts / counts.sum(axis=1, keepdims=True)
+    frequencies = counts / counts.sum(axis=1, keepdims=True)
     values = np.arange(256)
-    mean = parts @ values
-    deviation = np.sqrt((parts * (values - mean[:, None]) ** 2).sum(axis=1))
+    mean = frequencies @ values
+    deviation = np.sqrt((frequencies * (values - mean[:, None]) ** 2).sum(axis=1))
     return _triple(mean), _triple(deviation)
 
 
@@ -148,7 +189,7 @@ def _triple(values: NDArray[np.float64]) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def _counts(split: Split, class_names: tuple[str, ...]) -> dict[str, int]:
+def _class_counts(split: Split, class_names: tuple[str, ...]) -> dict[str, int]:
     counts = np.bincount(split.labels, minlength=len(class_names))
     return dict(zip(class_names, counts.tolist(), strict=True))
 
@@ -161,11 +202,13 @@ def _sizes(sizes: NDArray[np.int32]) -> Sizes:
         median=(float(median[0]), float(median[1])),
         largest=(int(largest[0]), int(largest[1])),
         different=len(different),
-        most_common=tuple((height, width, count) for (height, width), count in different.most_common(_MOST_SIZES)),
+        most_common=tuple(
+            (height, width, count) for (height, width), count in different.most_common(_MAX_LISTED_SIZES)
+        ),
     )
 
 
-def _ordered(counts: Counter[str]) -> dict[str, int]:
+def _by_count(counts: Counter[str]) -> dict[str, int]:
     return dict(counts.most_common())
 
 

@@ -1,4 +1,4 @@
-"""The size to which images are brought where none is asked for."""
+"""Size of the decoded images: the default, and a size given by the user."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from numpy.typing import NDArray
 from saccade.data.dataset import Preprocessing
 from saccade.errors import DataError
 
-_SMALLEST = 32
-_USUAL_SIZES = np.array([32, 64, 96, 128, 224])
-_LARGEST = 4096
+_MIN_OWN_SIZE = 32
+_DEFAULT_SIZES = np.array([32, 64, 96, 128, 224])
+_MAX_SIZE = 4096
 
 
 def default_preprocessing(sizes: NDArray[np.int32]) -> Preprocessing:
-    """The images' own size where it is the same for all and at least 32, else a usual square size.
+    """Return the original size if it is the same for all images and at least 32, else a default square size.
 
-    That is the nearest of 32, 64, 96, 128 and 224 to the median of the images' shorter sides.
+    The default size is the one of 32, 64, 96, 128 and 224 that is nearest to the median of the shorter sides.
 
     Args:
-        sizes: int32 array of shape [n, 2], n at least 1: the heights and widths.
+        sizes: heights and widths, array of shape [n, 2], int32, n at least 1.
     """
     height, width = (int(side) for side in sizes[0])
-    if (sizes == sizes[0]).all() and min(height, width) >= _SMALLEST:
+    if (sizes == sizes[0]).all() and min(height, width) >= _MIN_OWN_SIZE:
         return Preprocessing(height, width)
-    nearest = np.abs(_USUAL_SIZES - np.median(sizes.min(axis=1))).argmin()
-    return Preprocessing(int(_USUAL_SIZES[nearest]), int(_USUAL_SIZES[nearest]))
+    nearest = np.abs(_DEFAULT_SIZES - np.median(sizes.min(axis=1))).argmin()
+    return Preprocessing(int(_DEFAULT_SIZES[nearest]), int(_DEFAULT_SIZES[nearest]))
 
 
 def square_preprocessing(image_size: int) -> Preprocessing:
-    """The rule for square images of a chosen size.
+    """Return the preprocessing for square images of a given size in pixels.
 
     Raises:
-        DataError: if the size makes no sense.
+        DataError: the size is not from 1 to 4096.
     """
-    if not 1 <= image_size <= _LARGEST:
+    if not 1 <= image_size <= _MAX_SIZE:
         raise DataError(
-            "images can't be brought to that size", expected=f"1 to {_LARGEST} pixels", found=f"{image_size}"
+            "images can't be brought to that size", expected=f"1 to {_MAX_SIZE} pixels", found=f"{image_size}"
         )
     return Preprocessing(image_size, image_size)

@@ -1,4 +1,4 @@
-"""Finds data by name or by path, and loads it."""
+"""Loading of data by name or by path."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from saccade.errors import DataError, DataNotFoundError, type_in_words
 from saccade.named_paths import named_path
 
 _NAMES = ("cifar10", "digits")
-_JPEG_NOTE = "this is a JPEG copy of CIFAR-10: compare its results only with others on this copy"
+_JPEG_NOTE = "this is a JPEG copy of CIFAR-10: compare its results only with results on this copy"
 
 
 def load(
@@ -29,57 +29,57 @@ def load(
     fixes: str | os.PathLike[str] | None = None,
     progress: bool = False,
 ) -> Dataset:
-    """Loads labeled images, decoded to one size; the second time from the cache.
+    """Load labeled images, decoded to one size; a second call reads the cache.
 
     Args:
         data: "cifar10" or "digits"; or the path of a folder or an archive that holds `CLASS/image`, or
             `train/CLASS/image` with `test` and `validation` beside it; or the name of such a folder or archive
             (without its suffix) in one of the folders that the environment variable `SACCADE_DATA` lists.
-        image_size: brings the images to squares of this many pixels. Otherwise they keep their own size where all
-            have the same and it is at least 32; else the nearest of 32, 64, 96, 128 and 224 to the median of their
-            shorter sides is taken.
-        fixes: a fixes.csv, as the page of an audit saves it: images to drop and to relabel; no file is touched.
+        image_size: side of the square images, in pixels. By default the original size, if it is the same for all images
+            and at least 32; else the one of 32, 64, 96, 128 and 224 that is nearest to the median of the shorter sides.
+        fixes: path of a fixes.csv, as saved by the page of an audit: images to drop and to relabel. The image files
+            stay unchanged.
         progress: whether to show progress on standard error.
 
     Raises:
-        DataNotFoundError: if there is no such data, or if it can't be downloaded.
-        ArchiveError: if an archive is damaged, or unsafe to unpack.
-        DataError: if the images or their folders can't be used.
+        DataNotFoundError: there is no such data, or the data can't be downloaded.
+        ArchiveError: an archive is damaged, or unsafe to unpack.
+        DataError: the images or their folders can't be used.
     """
-    applied = () if fixes is None else read_fixes(fixes)
+    known_fixes = None if fixes is None else read_fixes(fixes)
     dataset = _load(data, None if image_size is None else square_preprocessing(image_size), progress=progress)
-    return apply_fixes(dataset, applied) if fixes is not None else dataset
+    return dataset if known_fixes is None else apply_fixes(dataset, known_fixes)
 
 
 def load_with_preprocessing(
     data: str | os.PathLike[str], preprocessing: Preprocessing, *, fixes: Sequence[Fix] = (), progress: bool = False
 ) -> Dataset:
-    """Loads labeled images as `load` does, but brought to their size by a given rule, such as a run's.
+    """Load labeled images as `load` does, with a given preprocessing, such as the preprocessing of a run.
 
     Args:
-        data: as for `load`.
-        preprocessing: how images become arrays.
-        fixes: what is dropped and relabeled, such as a run's.
+        data: name or path of the data, as for `load`.
+        preprocessing: preprocessing of the images.
+        fixes: images to drop and to relabel, such as the fixes of a run.
         progress: whether to show progress on standard error.
 
     Raises:
-        DataError: as `load` does, or the fixes are not for this data.
+        DataError: as for `load`, or the fixes are not for this data.
     """
     dataset = _load(data, preprocessing, progress=progress)
     return apply_fixes(dataset, fixes) if fixes else dataset
 
 
 def load_default(*, image_size: int | None = None, progress: bool = False) -> Dataset:
-    """What is trained with where no data is named: CIFAR-10, or the bundled digits where that can't be had.
+    """Load the default data: CIFAR-10, or the bundled digits where CIFAR-10 is not available.
 
-    CIFAR-10 comes from the cache, from `SACCADE_DATA` (where a JPEG copy called `cifar10-jpeg` serves as well), or
-    from the network. A note says so where it is anything but CIFAR-10 itself.
+    CIFAR-10 is read from the cache, from a folder in `SACCADE_DATA` (also from a JPEG copy named `cifar10-jpeg`), or
+    from the network. A note names any other data than CIFAR-10.
     """
     preprocessing = None if image_size is None else square_preprocessing(image_size)
     if not cifar10_is_here(_data_folders()) and _in_data_folders("cifar10") is None:
-        copy = _in_data_folders("cifar10-jpeg")
-        if copy is not None:
-            return _with_note(_load_path(copy, preprocessing, progress=progress), _JPEG_NOTE)
+        jpeg_copy = _in_data_folders("cifar10-jpeg")
+        if jpeg_copy is not None:
+            return _with_note(_load_path(jpeg_copy, preprocessing, progress=progress), _JPEG_NOTE)
     try:
         return _load("cifar10", preprocessing, progress=progress)
     except DataNotFoundError as error:
@@ -87,19 +87,19 @@ def load_default(*, image_size: int | None = None, progress: bool = False) -> Da
 
 
 def require_name(data: object) -> str:
-    """The name or path by which data is given, as text.
+    """Return the name or path of data as text.
 
     Raises:
-        DataNotFoundError: the name is empty, as of a variable that is not set, or too long for a path.
-        DataError: data is given as something else.
+        DataNotFoundError: the name is empty, such as the value of an unset variable, or too long for a path.
+        DataError: `data` is not a name or a path.
     """
     if isinstance(data, str | os.PathLike):
         expected = "a name, or the path of a folder or an archive"
         named_path(data, DataNotFoundError, what="the data", expected=expected)
-        return os.fspath(data)  # as it was given: "./digits" is a folder, "digits" is not
-    remedy = f"name what it was loaded from: {data.source!r}" if isinstance(data, Dataset) else None
+        return os.fspath(data)  # unchanged: "./digits" is a folder, "digits" is a name
+    remedy = f"give the source of the dataset: {data.source!r}" if isinstance(data, Dataset) else None
     raise DataError(
-        "data is named by a name or a path here",
+        "the data must be given by a name or a path",
         expected='a name such as "digits", or the path of a folder or an archive',
         found=type_in_words(data),
         remedy=remedy,
@@ -122,7 +122,7 @@ def _load(data: str | os.PathLike[str], preprocessing: Preprocessing | None, *, 
 
 
 def _load_path(path: Path, preprocessing: Preprocessing | None, *, progress: bool) -> Dataset:
-    path = Path(os.path.abspath(path))  # noqa: PTH100 - without "..", but with links as they are called
+    path = Path(os.path.abspath(path))  # noqa: PTH100 - removes ".." but keeps symbolic links
     if path.is_dir():
         return load_folder(path, preprocessing, progress=progress)
     if is_archive(path):
@@ -148,11 +148,11 @@ def _in_data_folders(name: str) -> Path | None:
 def _not_found(name: str) -> DataNotFoundError:
     folders = _data_folders()
     near = difflib.get_close_matches(name, [*_NAMES, *_names_in(folders)], n=3)
-    places = ", ".join(["the names " + " and ".join(_NAMES), f"the path {Path(name).absolute()}", *map(str, folders)])
+    searched = ", ".join(["the names " + " and ".join(_NAMES), f"the path {Path(name).absolute()}", *map(str, folders)])
     return DataNotFoundError(
         f"there is no data called {name!r}",
         expected="a name, or the path of a folder or an archive",
-        found=f"looked at {places}" + ("" if folders else "; SACCADE_DATA is not set"),
+        found=f"searched {searched}" + ("" if folders else "; SACCADE_DATA is not set"),
         remedy=f"did you mean {' or '.join(near)}?" if near else None,
     )
 

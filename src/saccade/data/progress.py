@@ -1,4 +1,4 @@
-"""Progress on standard error: a bar on a terminal, a plain line now and then elsewhere."""
+"""Progress on standard error: a bar on a terminal, else a line of text every ten seconds."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 class Progress(Protocol):
-    """Counts what is done."""
+    """Counter of finished units."""
 
     def update(self, n: int) -> object:
-        """Adds n to what is done."""
+        """Add n finished units."""
 
 
 class _NoProgress:
@@ -24,7 +24,7 @@ class _NoProgress:
 
 
 NO_PROGRESS: Progress = _NoProgress()
-"""Shows nothing."""
+"""Progress that shows nothing."""
 
 
 class _Lines:
@@ -47,13 +47,13 @@ class _Lines:
 
 @contextmanager
 def counting(label: str, *, total: int, unit: str, shown: bool) -> Iterator[Progress]:
-    """Shows how much of `total` is done, on standard error; shows nothing if not `shown`.
+    """Show the number of finished units on standard error.
 
     Args:
-        label: what is being done, such as "decoding".
-        total: how many units there are.
-        unit: what is counted, such as "images".
-        shown: whether to show anything.
+        label: name of the work, such as "decoding".
+        total: number of units.
+        unit: plural of the unit, such as "images".
+        shown: whether to show the progress.
     """
     if not shown:
         yield NO_PROGRESS

@@ -1,6 +1,6 @@
-"""A grid of images with words above and below each.
+"""Grid of images with lines of text above and below each image.
 
-All are drawn on one pair of axes: with a pair for each, which is Matplotlib's own way, 25 images take half a second.
+All images are drawn on one Axes object, because one Axes object for each of 25 images takes half a second.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CORRECT = "#1a7f37"
-"""The color of what is right."""
+"""Color of correct predictions."""
 
 INCORRECT = "#c01c28"
-"""The color of what is wrong."""
+"""Color of incorrect predictions."""
 
-_FONT_SIZE = 9
-_LINE = 1.4 * _FONT_SIZE / 72
-_GAP = 0.05
-_TITLE_SIZE = 12
-_TITLE_LINE = 1.4 * _TITLE_SIZE / 72
+_FONT_SIZE = 9  # points
+_LINE_HEIGHT = 1.4 * _FONT_SIZE / 72  # inches
+_GAP = 0.05  # inches
+_TITLE_SIZE = 12  # points
+_TITLE_LINE_HEIGHT = 1.4 * _TITLE_SIZE / 72  # inches
 
 
 @dataclass(frozen=True)
 class Tile:
-    """An image of the grid.
+    """Image of the grid, with text.
 
     Attributes:
-        image: uint8 [height, width, 3].
-        above: lines above it, all in the color of its frame.
-        below: lines below it, and the color of each.
-        color: of the frame; None for no frame.
+        image: array of shape [height, width, 3], uint8.
+        above: lines of text above the image, in the color of the frame.
+        below: lines of text below the image, and the color of each line.
+        color: color of the frame; None for no frame.
         frame: width of the frame, in points.
     """
 
@@ -49,28 +49,28 @@ class Tile:
 
 
 def draw_grid(title: str, tiles: Sequence[Tile], *, columns: int, side: float) -> Figure:
-    """Draws images in rows, all of one size, in their own proportions.
+    """Draw images in rows, each scaled to a square of one size with its aspect ratio.
 
     Args:
-        title: stands above the grid, on one line or several.
-        tiles: with as many lines above and below in each.
-        columns: images in a row.
-        side: of the square that an image has, in inches.
+        title: text above the grid, of one line or several lines.
+        tiles: images, all with equal numbers of lines above and below.
+        columns: number of images in a row.
+        side: side of the square of an image, in inches.
     """
     from matplotlib.figure import Figure
 
     above, below = (len(tiles[0].above), len(tiles[0].below)) if tiles else (0, 0)
     rows = max(1, -(-len(tiles) // columns))
     lines = title.count("\n") + 1
-    cell = (side + 4 * _GAP, side + 4 * _GAP + (above + below) * _LINE)
-    width, height = columns * cell[0], rows * cell[1] + lines * _TITLE_LINE + 2 * _GAP
+    cell = (side + 4 * _GAP, side + 4 * _GAP + (above + below) * _LINE_HEIGHT)
+    width, height = columns * cell[0], rows * cell[1] + lines * _TITLE_LINE_HEIGHT + 2 * _GAP
     figure = Figure(figsize=(width, height))
     figure.suptitle(title, y=1 - _GAP / height, va="top", fontsize=_TITLE_SIZE, parse_math=False)
     axes = figure.add_axes((0, 0, 1, 1))
-    for place, tile in enumerate(tiles):
-        row, column = divmod(place, columns)
+    for number, tile in enumerate(tiles):
+        row, column = divmod(number, columns)
         center = (column + 0.5) * cell[0]
-        top = height - lines * _TITLE_LINE - 2 * _GAP - row * cell[1] - above * _LINE - _GAP
+        top = height - lines * _TITLE_LINE_HEIGHT - 2 * _GAP - row * cell[1] - above * _LINE_HEIGHT - _GAP
         _draw_tile(axes, tile, center, top, side)
     axes.set_xlim(0, width)
     axes.set_ylim(0, height)
@@ -79,7 +79,7 @@ def draw_grid(title: str, tiles: Sequence[Tile], *, columns: int, side: float) -
 
 
 def _draw_tile(axes: Axes, tile: Tile, center: float, top: float, side: float) -> None:
-    """Draws an image with its words, in inches from the lower left; `top` is that of its square."""
+    """Draw an image with its text, in inches from the lower left corner; `top` is the top of the square."""
     from matplotlib.patches import Rectangle
 
     height, width = np.array(tile.image.shape[:2]) * side / max(tile.image.shape[:2])
@@ -90,9 +90,9 @@ def _draw_tile(axes: Axes, tile: Tile, center: float, top: float, side: float) -
             Rectangle((left, upper - height), width, height, fill=False, edgecolor=tile.color, linewidth=tile.frame)
         )
     for number, line in enumerate(reversed(tile.above)):
-        _write(axes, line, center, top + _GAP + number * _LINE, tile.color or "black", "bottom")
+        _write(axes, line, center, top + _GAP + number * _LINE_HEIGHT, tile.color or "black", "bottom")
     for number, (line, color) in enumerate(tile.below):
-        _write(axes, line, center, top - side - _GAP - number * _LINE, color, "top")
+        _write(axes, line, center, top - side - _GAP - number * _LINE_HEIGHT, color, "top")
 
 
 def _write(axes: Axes, line: str, center: float, y: float, color: str, edge: str) -> None:

@@ -124,7 +124,7 @@ def test_the_limit_is_read_from_the_environment(monkeypatch, text, expected):
 @pytest.mark.parametrize("text", ["lots", "-1GB", "5 apples", "1e999"])
 def test_a_limit_that_is_no_size_is_refused(monkeypatch, text):
     monkeypatch.setenv("SACCADE_CACHE_LIMIT", text)
-    with pytest.raises(DataError, match="the size limit of the cache can't be understood") as caught:
+    with pytest.raises(DataError, match="the size limit of the cache is invalid") as caught:
         disk_cache.cache_limit()
     assert caught.value.found == repr(text)
     assert "SACCADE_CACHE_LIMIT, such as 20GB" in str(caught.value)
@@ -135,3 +135,22 @@ def test_a_cache_that_can_not_be_written_is_a_clear_error(tmp_path, monkeypatch)
     with pytest.raises(DataError, match="the cache can't be written") as caught, disk_cache.building():
         pass
     assert caught.value.remedy == "set SACCADE_CACHE to a folder in which you may write"
+
+
+WITHOUT_LOCKS = """
+import sys
+sys.modules["fcntl"] = sys.modules["resource"] = None  # as on Windows
+from saccade.data.cache import disk_cache
+from saccade.data.decoding import resource_limits
+from saccade.data.load import load
+resource_limits.limit_memory(1)
+print(load("digits"), load("digits"), len(disk_cache.clear_cache()))
+"""
+
+
+def test_data_loads_without_the_modules_that_windows_does_not_have(folder):
+    result = subprocess.run([sys.executable, "-c", WITHOUT_LOCKS], capture_output=True, text=True, check=False)
+    assert result.stderr == ""
+    digits = "<Dataset digits: 10 classes, 1,423 train, 374 test images of 32x32 pixels>"
+    assert result.stdout == f"{digits} {digits} 3\n"
+    assert list((folder / "building").iterdir()) == []

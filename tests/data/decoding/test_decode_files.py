@@ -184,7 +184,7 @@ def test_an_image_that_brings_its_worker_down_is_unreadable_alone(files, tmp_pat
 SLOW = b"""
 import saccade.data.decoding.resource_limits as limits
 import saccade.data.decoding.image_files as image_files
-limits.MOST_SECONDS = 1
+limits.MAX_SECONDS = 1
 def stuck(contents, *rule):
     if contents == b"stuck":
         while True:
@@ -237,7 +237,7 @@ def test_workers_that_respond_with_something_else_are_a_clear_error(files, tmp_p
     import_first(monkeypatch, tmp_path)
     with pytest.raises(SaccadeError, match="could not be started") as caught:
         list(decode_files(files[:3], PREPROCESSING))
-    assert caught.value.found == "it answered 'hello'"
+    assert caught.value.found == "invalid response 'hello'"
 
 
 @pytest.fixture(scope="module")

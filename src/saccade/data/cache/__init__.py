@@ -1,1 +1,1 @@
-"""What is kept on the disk between commands."""
+"""Disk cache of decoded and unpacked data."""

@@ -1,7 +1,7 @@
-"""Decoded data: one array file with all pixels, and an index of what they are, in an entry of the cache.
+"""Cache of decoded data: an entry holds one array file with all pixels, and an index of the images.
 
-The entry's key is made of the fingerprint of the contents, the preprocessing and the decoder's version; where the
-images lie does not matter.
+The key of an entry consists of the fingerprint of the contents, the preprocessing and the decoder's version, but
+not of the path of the data.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ _INDEX = "index.json"
 
 @dataclass(frozen=True)
 class Index:
-    """Everything about decoded data but the pixels; one item in each column for each readable image, in order.
+    """Index of decoded data: all values but the pixels; each column has one item for each readable image.
 
     Attributes:
-        class_names: in the order of their labels.
-        fingerprint: of the contents, as in `Dataset`.
-        rows: the rows of the array; the others belong to images that were refused.
-        splits: the split of each image.
-        labels: as in `Split`.
-        names: as in `Split`.
-        hashes: as in `Split`.
-        sizes: the original height and width.
-        modes: as in `Split`.
-        formats: as in `Split`.
-        duplicate_groups: as in `Split`.
-        unreadable: the images that could not be read.
-        test_is_made: as in `Dataset`.
-        notes: what the user must be told about the splits.
+        class_names: names of the classes, in the order of their labels.
+        fingerprint: hash of the contents, as in `Dataset`.
+        rows: row of the array that holds each image; the other rows belong to unreadable images.
+        splits: split of each image.
+        labels: label of each image.
+        names: name of each image, as in `Split`.
+        hashes: content hash of each image, as in `Split`.
+        sizes: original height and width of each image, in pixels.
+        modes: original mode of each image, as in `Split`.
+        formats: file format of each image, as in `Split`.
+        duplicate_groups: group of duplicates of each image, as in `Split`; empty before the search for duplicates.
+        unreadable: images that could not be read.
+        test_is_made: whether Saccade made the test split, as in `Dataset`.
+        notes: messages about the splits that every command prints.
     """
 
     class_names: Sequence[str]
@@ -69,13 +69,13 @@ class Index:
 
 @dataclass(frozen=True)
 class DecodedData:
-    """Images of one size and what they are.
+    """Decoded images of one size, and their index.
 
     Attributes:
-        store: uint8 array of shape [rows, height, width, 3], memory-mapped and read-only.
-        index: what the rows are.
-        preprocessing: how the images were brought to their size.
-        entry: the folder in the cache that holds them.
+        store: array of shape [rows, height, width, 3], uint8, memory-mapped and read-only.
+        index: index of the images.
+        preprocessing: preprocessing of the images.
+        entry: folder of the cache entry.
     """
 
     store: NDArray[np.uint8]
@@ -84,7 +84,7 @@ class DecodedData:
     entry: Path
 
     def dataset(self, *, name: str, source: str, notes: Sequence[str] = ()) -> Dataset:
-        """The dataset, with further notes before those on the splits."""
+        """Return the dataset, with `notes` before the notes about the splits."""
         index = self.index
         return Dataset(
             name=name,
@@ -100,26 +100,26 @@ class DecodedData:
 
 
 def fingerprint_of(class_names: Sequence[str], images: Sequence[tuple[str, SplitName, int, str]]) -> str:
-    """A hash of every image's path, split, class and contents, in hexadecimal.
+    """Return a hash of the path, split, class and contents of every image, in hexadecimal.
 
     Args:
-        class_names: in the order of their labels.
-        images: path or name, split, label and content hash of each, in a fixed order.
+        class_names: names of the classes, in the order of their labels.
+        images: path or name, split, label and content hash of each image, in a fixed order.
     """
     lines = [f"{split}\0{class_names[label]}\0{path}\0{content}" for path, split, label, content in images]
     return hashlib.sha256("\n".join([*class_names, *lines]).encode(errors="surrogateescape")).hexdigest()
 
 
 def _with_duplicates_and_test(index: Index, store: NDArray[np.uint8], *, progress: bool) -> Index:
-    """The index with `duplicate_groups`, and with a test split made of a part of the training split where it has none.
+    """Return the index with `duplicate_groups`, and with a test split held out of the training split if there is none.
 
     Args:
-        index: without `duplicate_groups`.
-        store: the pixels that its rows belong to.
+        index: index without `duplicate_groups`.
+        store: decoded images, as in `DecodedData`.
         progress: whether to show progress on standard error.
 
     Raises:
-        DataError: if there are too few different images for a test split.
+        DataError: there are too few different images for a test split.
     """
     duplicate_groups = _duplicate_groups(index, store, progress=progress)
     if "test" in index.splits:
@@ -145,10 +145,9 @@ def _with_duplicates_and_test(index: Index, store: NDArray[np.uint8], *, progres
 
 
 def _duplicate_groups(index: Index, store: NDArray[np.uint8], *, progress: bool) -> list[int]:
-    """Looks for near-duplicates only among images that will be parted; the others have numbers of their own."""
-    from saccade.data.near_duplicates.near_duplicates import (
-        find_near_duplicates,  # not above: SciPy takes a quarter of a second to import
-    )
+    """Return the group of duplicates of each image; near-duplicates only among images that Saccade splits."""
+    # Imported here because SciPy takes a quarter of a second to import.
+    from saccade.data.near_duplicates.near_duplicates import find_near_duplicates
 
     duplicate_groups = np.arange(len(index.rows))
     if not {"validation", "test"} <= set(index.splits):
@@ -161,7 +160,7 @@ def _duplicate_groups(index: Index, store: NDArray[np.uint8], *, progress: bool)
 
 
 def open_decoded(fingerprint: str, preprocessing: Preprocessing) -> DecodedData | None:
-    """Decoded data from the cache, or None where it isn't there or is damaged."""
+    """Return decoded data from the cache, or None where the entry is missing or damaged."""
     entry = disk_cache.find_entry("decoded", _key(fingerprint, preprocessing))
     if entry is None:
         return None
@@ -175,12 +174,12 @@ def open_decoded(fingerprint: str, preprocessing: Preprocessing) -> DecodedData 
 def keep_decoded(
     built: Path, index: Index, preprocessing: Preprocessing, name: str, *, progress: bool = False
 ) -> DecodedData:
-    """Keeps in the cache what `array_file` wrote in the folder `built`, with its index, and opens it.
+    """Keep the array that `array_file` wrote into the folder `built`, with its index, in the cache, and open the entry.
 
-    An index without `duplicate_groups` gets them, and a test split if it has none.
+    An index without `duplicate_groups` gets duplicate groups, and a test split if there is none.
 
     Raises:
-        DataError: if there are too few different images for a test split.
+        DataError: there are too few different images for a test split.
     """
     if not index.duplicate_groups:
         store = np.load(built / _PIXELS, mmap_mode="r", allow_pickle=False)
@@ -191,10 +190,15 @@ def keep_decoded(
 
 @contextmanager
 def array_file(built: Path, images: int, preprocessing: Preprocessing) -> Iterator[BinaryIO]:
-    """The array file in a folder from `cache.building`, open to write the pixels of all images, one after the other.
+    """Open the array file in a folder from `disk_cache.building`, to write the pixels of all images in order.
+
+    Args:
+        built: folder from `disk_cache.building`.
+        images: number of images.
+        preprocessing: preprocessing of the images, which gives their size.
 
     Raises:
-        DataError: if the disk has too little space for it.
+        DataError: the disk has too little space for the array.
     """
     shape = (images, preprocessing.height, preprocessing.width, 3)
     if shutil.disk_usage(built).free < images * preprocessing.height * preprocessing.width * 3:
@@ -217,7 +221,7 @@ def _read(entry: Path, preprocessing: Preprocessing) -> DecodedData:
 
 
 def _splits(index: Index, store: NDArray[np.uint8]) -> dict[SplitName, Split]:
-    everything = Split(
+    all_images = Split(
         store=store,
         rows=np.array(index.rows, np.int64),
         labels=np.array(index.labels, np.int64),
@@ -228,6 +232,6 @@ def _splits(index: Index, store: NDArray[np.uint8]) -> dict[SplitName, Split]:
         formats=index.formats,
         duplicate_groups=np.array(index.duplicate_groups, np.int64),
     )
-    of_split = np.array(index.splits)
+    split_of_image = np.array(index.splits)
     present = [split for split in SPLIT_NAMES if split in index.splits]
-    return {split: everything.subset(np.flatnonzero(of_split == split)) for split in present}
+    return {split: all_images.subset(np.flatnonzero(split_of_image == split)) for split in present}

@@ -1,15 +1,14 @@
-"""The cache: what was downloaded, unpacked or decoded once, so that it need not be done again.
+"""Disk cache of downloaded, unpacked and decoded data.
 
-It lies where `SACCADE_CACHE` says, else in the user's cache folder. An entry is a folder `<kind>/<key>`, complete from
-the moment that it can be seen: it is built in `building/` and renamed. Nothing in an entry changes afterward but the
-time of its file `entry.json`, which is when the entry was last used. Once all entries together are larger than
-`SACCADE_CACHE_LIMIT` ("20GB"), those unused for longest are removed.
+The cache is the folder in `SACCADE_CACHE`, else `saccade` in the user's cache folder. An entry is a folder
+`<kind>/<key>`. An entry is built in `building/` and then renamed, so that every visible entry is complete. Afterward
+only the modification time of the entry's file `entry.json` changes: the time of the entry's last use. When the total
+size of all entries exceeds `SACCADE_CACHE_LIMIT` ("20GB"), the least recently used entries are removed.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import re
 import shutil
@@ -19,30 +18,33 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 
 from saccade.errors import DataError
 from saccade.typed_json import from_json, to_json
 
 DEFAULT_LIMIT = 20_000_000_000
-"""Bytes."""
+"""Size limit of the cache, in bytes, where `SACCADE_CACHE_LIMIT` is not set."""
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _LABEL = "entry.json"
 _BUILDING = "building"
-_SECONDS_TO_LOCK = 60.0  # far longer than lies between making a folder and locking it
+_HAS_LOCKS = find_spec("fcntl") is not None  # not on Windows: entries and folders are not locked there
+# A locked folder is in use, and a new folder is locked within milliseconds. Without locks only the age decides.
+_ABANDONED_AFTER = 60.0 if _HAS_LOCKS else 86_400.0  # seconds
 
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """Something kept in the cache.
+    """Entry of the cache.
 
     Attributes:
-        kind: "archives" (unpacked), "decoded" (images as one array) or "scans" (what a folder held).
-        name: the data that it belongs to, for the user.
-        bytes: what it takes on the disk.
-        last_used: when it was last looked up, in UTC.
-        path: its folder.
+        kind: "archives" (unpacked), "decoded" (images as one array) or "scans" (lists of files).
+        name: name of the data, for the user.
+        bytes: size on the disk, in bytes.
+        last_used: time of the last lookup, in UTC.
+        path: folder of the entry.
     """
 
     kind: str
@@ -54,14 +56,14 @@ class CacheEntry:
 
 @dataclass(frozen=True)
 class EntryLabel:
-    """The file `entry.json` of an entry: the entry's name for the user, and its size in bytes."""
+    """Contents of `entry.json`: the name of the data, for the user, and the size of the entry in bytes."""
 
     name: str
     bytes: int
 
 
 def cache_folder() -> Path:
-    """Where the cache lies: `SACCADE_CACHE`, else the user's cache folder. It may not exist yet."""
+    """Return the folder of the cache: `SACCADE_CACHE`, else the user's cache folder. The folder may not exist yet."""
     chosen = os.environ.get("SACCADE_CACHE")
     if chosen:
         return Path(chosen).expanduser().absolute()
@@ -71,10 +73,10 @@ def cache_folder() -> Path:
 
 
 def cache_limit() -> int:
-    """How many bytes the cache may take: `SACCADE_CACHE_LIMIT`, such as "500MB" or "20GB", else 20 GB.
+    """Return the size limit of the cache in bytes: `SACCADE_CACHE_LIMIT`, such as "500MB" or "20GB", else 20 GB.
 
     Raises:
-        DataError: if the variable holds no such size.
+        DataError: the variable holds no size.
     """
     text = os.environ.get("SACCADE_CACHE_LIMIT", "").strip()
     if not text:
@@ -82,7 +84,7 @@ def cache_limit() -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?) *([KMGT]?)B?", text.upper())
     if match is None:
         raise DataError(
-            "the size limit of the cache can't be understood",
+            "the size limit of the cache is invalid",
             expected="a number of bytes, KB, MB, GB or TB in SACCADE_CACHE_LIMIT, such as 20GB",
             found=repr(text),
         )
@@ -90,42 +92,42 @@ def cache_limit() -> int:
 
 
 def find_entry(kind: str, key: str) -> Path | None:
-    """The folder of an entry, or None where there is none; finding it counts as using it."""
+    """Return the folder of an entry, or None where there is no such entry, and record the use of the entry."""
     path = cache_folder() / kind / key
     if not (path / _LABEL).is_file():
         return None
-    with suppress(OSError):  # a cache that may only be read is of use as well
+    with suppress(OSError):  # a read-only cache is usable
         os.utime(path / _LABEL)
     return path
 
 
 def find_entries(kind: str, prefix: str) -> list[Path]:
-    """The folders of all entries whose key begins so, the one last used first."""
-    found = [path.parent for path in (cache_folder() / kind).glob(f"{prefix}*/{_LABEL}")]
-    return sorted(found, key=_last_used, reverse=True)
+    """Return the folders of all entries whose key starts with `prefix`, the most recently used first."""
+    folders = [path.parent for path in (cache_folder() / kind).glob(f"{prefix}*/{_LABEL}")]
+    return sorted(folders, key=_last_used, reverse=True)
 
 
 @contextmanager
 def building() -> Iterator[Path]:
-    """A new folder in which an entry is built; whatever is left of it at the end is removed.
+    """Create a folder in which an entry is built, and remove the folder's remains at the end.
 
     Raises:
-        DataError: if the cache can't be written, or its size limit can't be understood.
+        DataError: the cache can't be written, or the size limit is invalid.
     """
-    cache_limit()  # one that can't be understood is refused before any work
-    place = cache_folder() / _BUILDING
+    cache_limit()  # reports an invalid limit before any work
+    parent = cache_folder() / _BUILDING
     try:
-        place.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=place))
+        parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=parent))
     except OSError as error:
         raise DataError(
             "the cache can't be written",
-            found=f"{place}: {error.strerror}",
+            found=f"{parent}: {error.strerror}",
             remedy="set SACCADE_CACHE to a folder in which you may write",
         ) from None
     try:
         with _locked(folder):
-            _remove_abandoned(place)
+            _remove_abandoned(parent)
             (folder / "entry").mkdir()
             yield folder / "entry"
     except OSError as error:
@@ -137,7 +139,7 @@ def building() -> Iterator[Path]:
 
 
 def no_space(folder: Path) -> DataError:
-    """The error that there is too little room on the cache's disk."""
+    """Return the error for too little free space on the disk of the cache."""
     return DataError(
         "there is too little space for the cache",
         found=f"{shutil.disk_usage(folder).free / 1e9:.1f} GB free at {folder}",
@@ -146,18 +148,18 @@ def no_space(folder: Path) -> DataError:
 
 
 def keep(built: Path, kind: str, key: str, name: str) -> Path:
-    """Makes what was built an entry, then removes old entries until the cache keeps to its limit.
+    """Turn a built folder into an entry, and remove old entries until the cache is within its size limit.
 
-    Where another process was faster, its entry is taken.
+    Where another process has already written the same entry, that entry is kept.
 
     Args:
-        built: a folder from `building`.
-        kind: see `CacheEntry`.
-        key: a file name that stands for exactly these contents.
-        name: shown to the user.
+        built: folder from `building`.
+        kind: kind of the entry, as in `CacheEntry`.
+        key: file name that identifies the contents.
+        name: name of the data, for the user.
 
     Returns:
-        The entry's folder.
+        The folder of the entry.
     """
     size = sum(_bytes_on_disk(path) for path in built.rglob("*"))
     (built / _LABEL).write_text(to_json(EntryLabel(name, size)))
@@ -167,30 +169,30 @@ def keep(built: Path, kind: str, key: str, name: str) -> Path:
         built.rename(target)
     except OSError:
         if not (target / _LABEL).is_file():
-            remove_entry(target)  # a damaged one
+            remove_entry(target)  # a damaged entry
             built.rename(target)
     _shrink(target)
     return target
 
 
 def remove_entry(path: Path) -> None:
-    """Removes an entry's folder: out of sight first, so that nobody finds half of it."""
-    with building() as place, suppress(FileNotFoundError):
-        path.rename(place / "removed")
+    """Remove the folder of an entry, renamed first, so that no process finds an incomplete entry."""
+    with building() as folder, suppress(FileNotFoundError):
+        path.rename(folder / "removed")
 
 
 def cache_entries() -> list[CacheEntry]:
-    """All entries, the one used last first."""
+    """Return all entries, the most recently used first."""
     labels = cache_folder().glob(f"*/*/{_LABEL}")
     entries = [entry for entry in map(_entry, labels) if entry is not None]
     return sorted(entries, key=lambda entry: entry.last_used, reverse=True)
 
 
 def clear_cache(name: str | None = None) -> list[CacheEntry]:
-    """Removes all entries, or those of one name or kind, and returns them. Entries just being read stay.
+    """Remove all entries, or those of one name or kind, except entries in use, and return the removed entries.
 
     Raises:
-        DataError: if there is none of that name.
+        DataError: there is no entry of that name.
     """
     entries = cache_entries()
     chosen = [entry for entry in entries if name in (None, entry.name, entry.kind)]
@@ -204,11 +206,11 @@ def clear_cache(name: str | None = None) -> list[CacheEntry]:
 
 @contextmanager
 def in_use(path: Path) -> Iterator[None]:
-    """Keeps an entry from being removed, by whatever process, as long as it is being read.
+    """Protect an entry from removal by any process while the entry is read.
 
-    An array that is memory-mapped needs no such care: it stays readable when its file is removed.
+    A memory-mapped array needs no protection: the array stays readable after the removal of its file.
     """
-    with _locked(path, fcntl.LOCK_SH):
+    with _locked(path, shared=True):
         yield
 
 
@@ -218,18 +220,19 @@ def _entry(label: Path) -> CacheEntry | None:
         used = datetime.fromtimestamp(label.stat().st_mtime, UTC)
         return CacheEntry(label.parent.parent.name, entry_label.name, entry_label.bytes, used, label.parent)
     except (OSError, ValueError):
-        return None  # removed by another process meanwhile, or damaged
+        return None  # damaged, or removed by another process
 
 
 def _last_used(path: Path) -> float:
     try:
         return (path / _LABEL).stat().st_mtime
     except OSError:
-        return 0.0  # removed by another process meanwhile
+        return 0.0  # removed by another process
 
 
 def _bytes_on_disk(path: Path) -> int:
-    return path.lstat().st_blocks * 512
+    status = path.lstat()
+    return status.st_blocks * 512 if hasattr(status, "st_blocks") else status.st_size  # no blocks on Windows
 
 
 def _shrink(keep_path: Path) -> None:
@@ -245,28 +248,40 @@ def _shrink(keep_path: Path) -> None:
 
 def _remove_unused(path: Path) -> bool:
     try:
-        with _locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB):
+        with _locked(path, wait=False):
             remove_entry(path)
     except OSError:
         return False
     return True
 
 
-def _remove_abandoned(place: Path) -> None:
-    """Removes what processes left behind that were ended while they built: nobody holds its lock any more."""
-    for folder in place.iterdir():
+def _remove_abandoned(parent: Path) -> None:
+    """Remove unlocked folders of processes that were killed while they built an entry."""
+    for folder in parent.iterdir():
         with suppress(OSError):
-            if time.time() - folder.stat().st_mtime < _SECONDS_TO_LOCK:
+            if time.time() - folder.stat().st_mtime < _ABANDONED_AFTER:
                 continue
-            with _locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            with _locked(folder, wait=False):
                 shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
-def _locked(folder: Path, how: int = fcntl.LOCK_EX) -> Iterator[None]:
+def _locked(folder: Path, *, shared: bool = False, wait: bool = True) -> Iterator[None]:
+    """Hold a lock on a folder; without `fcntl` hold none.
+
+    `fcntl.flock` and not `saccade.file_lock`, because readers of an entry share a lock.
+
+    Raises:
+        BlockingIOError: another process holds the lock, and `wait` is False.
+    """
+    if not _HAS_LOCKS:
+        yield
+        return
+    import fcntl
+
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, how)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
         yield
     finally:
         os.close(descriptor)

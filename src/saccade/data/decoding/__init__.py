@@ -1,1 +1,1 @@
-"""From bytes to pixels: the only decoder, and the processes in which it runs."""
+"""Image decoder and its worker processes."""

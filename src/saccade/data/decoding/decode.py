@@ -1,6 +1,6 @@
-"""The one decoder: the only code that turns the bytes of an image into pixels.
+"""Image decoder: the only code that turns the bytes of an image into pixels.
 
-Scanning, training, prediction and serving all come through here, so that they can't drift apart.
+Training, prediction and serving all call this decoder, so the pixels of an image are equal everywhere.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from PIL import (
 )
 
 from saccade.data.dataset import Preprocessing
-from saccade.data.decoding.image_format import sniff, webp_canvas
+from saccade.data.decoding.image_format import detect_format, webp_canvas
 from saccade.errors import ImageError
 
 DECODER_VERSION = 1
-"""To be raised whenever the same bytes and rule give other pixels: decoded images in the cache are made anew."""
+"""Increase this number when equal bytes and an equal `Preprocessing` give other pixels: the cache decodes again."""
 
-# Going straight to the plugin takes 65 us for a JPEG of 32x32, Image.open and convert 112 us.
+# A JPEG of 32x32 pixels takes 65 us by its plugin, and 112 us by Image.open and convert.
 _PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
     "JPEG": JpegImagePlugin.JpegImageFile,
     "PNG": PngImagePlugin.PngImageFile,
@@ -42,7 +42,7 @@ _PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
 }
 _ORIENTATION_TAG = 0x0112
 _ORIENTATION_HOLDERS = frozenset({"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"})
-_TURNS = {
+_TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -57,7 +57,7 @@ _warnings_lock = threading.Lock()
 
 
 class ImageHeader(NamedTuple):
-    """What an image's header says: its format, Pillow's mode, and its upright height and width in pixels."""
+    """Header of an image: file format, Pillow's mode, and height and width in pixels after the EXIF orientation."""
 
     format: str
     mode: str
@@ -66,11 +66,11 @@ class ImageHeader(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """A decoded image.
+    """Decoded image.
 
     Attributes:
-        pixels: uint8 array of shape [height, width, 3], RGB: of the preprocessing's size, or of the image's own.
-        header: what the image was before it was decoded.
+        pixels: RGB array of shape [height, width, 3], uint8, of the preprocessing's size or the original size.
+        header: header of the encoded image.
     """
 
     pixels: NDArray[np.uint8]
@@ -78,34 +78,34 @@ class Decoded(NamedTuple):
 
 
 def decode(encoded: bytes, preprocessing: Preprocessing | None = None) -> Decoded:
-    """Decodes an image, as `Preprocessing` describes; without a rule it keeps its own size.
+    """Decode an image with a `Preprocessing`; without one the image keeps its size.
 
-    JPEG, PNG, GIF (the first frame), BMP and WebP are read, by content. Of 16-bit samples the high byte is kept.
-    Color profiles are not applied.
+    The formats are JPEG, PNG, GIF (the first frame), BMP and WebP. Of a 16-bit sample the high byte is kept. Color
+    profiles are not applied.
 
     Raises:
-        ImageError: if the bytes are no such image, or a truncated, damaged or too large one.
+        ImageError: the bytes are not an image of these formats, or the image is truncated, damaged or too large.
     """
-    file_format = sniff(encoded)
+    file_format = detect_format(encoded)
     try:
         return _decode(encoded, file_format, preprocessing or _OWN_SIZE)
     except ImageError:
         raise
-    except Exception as error:  # Pillow raises whatever it stumbles on, MemoryError and SyntaxError included
+    except Exception as error:  # Pillow raises errors of any type, MemoryError and SyntaxError included
         raise ImageError(_reason(error, file_format)) from None
 
 
 def read_header(encoded: bytes) -> ImageHeader:
-    """An image's format, mode and upright size, from its header alone where the format allows it.
+    """Read the header of an image, without its pixels where the format allows that.
 
     Raises:
-        ImageError: if the bytes are no supported image, or have a damaged header.
+        ImageError: the bytes are not an image of a supported format, or the header is damaged.
     """
-    file_format = sniff(encoded)
+    file_format = detect_format(encoded)
     try:
         image = _open(encoded, file_format, _OWN_SIZE.max_pixels)
         if file_format == "PNG" and b"eXIf" in encoded:
-            image.load()  # the orientation may stand behind the pixels
+            image.load()  # the orientation may follow the pixels
         return _header(file_format, image.mode, image.size, _orientation(image))
     except ImageError:
         raise
@@ -114,7 +114,7 @@ def read_header(encoded: bytes) -> ImageHeader:
 
 
 def fit_pixels(pixels: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[np.uint8]:
-    """An RGB image [height, width, 3] resized and cropped to the size of `preprocessing`: uint8 [height, width, 3]."""
+    """Resize and crop an RGB image, uint8 [height, width, 3], to the size of `preprocessing`."""
     return np.asarray(_fit(Image.fromarray(pixels), preprocessing))
 
 
@@ -123,16 +123,16 @@ def _decode(encoded: bytes, file_format: str, preprocessing: Preprocessing) -> D
     size = image.size
     needed = 2 * max(preprocessing.height, preprocessing.width)
     if file_format == "JPEG" and 0 < 2 * needed <= min(size):
-        # The decoder itself halves large images, to no less than twice what is needed: three times as fast.
+        # libjpeg halves large images, to at least twice the size needed, which is three times as fast.
         image.draft(None, (needed, needed))
     image.load()
     orientation = _orientation(image)
     header = _header(file_format, image.mode, size, orientation)
     gray = image.mode in ("1", "L") and not image.has_transparency_data
-    # Gray is colored last: until then it takes a quarter of the memory.
+    # Gray images are converted to RGB last, to save memory.
     upright: Image.Image = image.convert("L") if gray else _to_rgb(image, preprocessing.background)
-    if orientation in _TURNS:
-        upright = upright.transpose(_TURNS[orientation])
+    if orientation in _TRANSPOSITIONS:
+        upright = upright.transpose(_TRANSPOSITIONS[orientation])
     if preprocessing.height:
         upright = _fit(upright, preprocessing)
     if gray:
@@ -142,11 +142,11 @@ def _decode(encoded: bytes, file_format: str, preprocessing: Preprocessing) -> D
 
 
 def _open(encoded: bytes, file_format: str, max_pixels: int) -> ImageFile.ImageFile:
-    """Reads the header; no pixel is decoded before the cap on pixels is checked."""
+    """Read the header and check the number of pixels before any pixel is decoded."""
     if file_format == "WebP":
         _check_pixels(webp_canvas(encoded) or (0, 0), max_pixels)
     if file_format == "PNG" and encoded.rfind(b"IEND") < 0:
-        raise ImageError("truncated PNG")  # Pillow does not miss the end as long as it finds all pixels
+        raise ImageError("truncated PNG")  # Pillow accepts a file without its end if all pixels are there
     stream = io.BytesIO(encoded)
     if file_format == "JPEG" and b"Exif" not in encoded:
         image: ImageFile.ImageFile = JpegImagePlugin.JpegImageFile(stream)
@@ -165,9 +165,9 @@ def _check_pixels(size: tuple[int, int], max_pixels: int) -> None:
 
 @contextmanager
 def _quiet_pillow() -> Iterator[None]:
-    """Pillow's warning of decompression bombs as an error, its others unheard, whatever the program's own filters.
+    """Raise Pillow's warning of decompression bombs as an error, and ignore Pillow's other warnings.
 
-    The lock is needed because Python's filters belong to the whole process.
+    The lock is needed because Python's warning filters are global to the process.
     """
     with _warnings_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -181,13 +181,13 @@ def _header(file_format: str, mode: str, size: tuple[int, int], orientation: int
 
 
 def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8; 1 where there is none or none that can be read."""
+    """Return the EXIF orientation, 1 to 8; 1 where the orientation is missing or damaged."""
     if _ORIENTATION_HOLDERS.isdisjoint(image.info):
         return 1
     try:
         with _quiet_pillow():
             return int(image.getexif().get(_ORIENTATION_TAG, 1))
-    except Exception:  # a damaged note on the image does not make the image unreadable
+    except Exception:  # an image with damaged metadata is still readable
         return 1
 
 
@@ -196,14 +196,14 @@ def _to_rgb(image: Image.Image, background: tuple[int, int, int]) -> Image.Image
         return _gray16_to_rgb(image, background)
     if image.has_transparency_data:
         colored = image.convert("RGBA")
-        below = Image.new("RGB", image.size, background)
-        below.paste(colored, (0, 0), colored)
-        return below
+        blended = Image.new("RGB", image.size, background)
+        blended.paste(colored, (0, 0), colored)
+        return blended
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _gray16_to_rgb(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
-    """Pillow's own conversion clips 16-bit gray to white; its 16-bit colors keep the high byte, and so do we."""
+    """Convert 16-bit gray to RGB by the high byte, as Pillow does for 16-bit color; Pillow clips 16-bit gray."""
     gray = np.asarray(image).astype(np.uint16)
     colors = np.repeat((gray >> 8).astype(np.uint8)[:, :, None], 3, axis=2)
     if "transparency" in image.info:
@@ -212,7 +212,7 @@ def _gray16_to_rgb(image: Image.Image, background: tuple[int, int, int]) -> Imag
 
 
 def _fit(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
-    """Resizes and crops in one step: only the center that will remain is resized, however long the image."""
+    """Resize and crop in one step: only the center that remains is resized."""
     width, height = image.size
     if (height, width) == (preprocessing.height, preprocessing.width):
         return image
@@ -223,11 +223,12 @@ def _fit(image: Image.Image, preprocessing: Preprocessing) -> Image.Image:
 
 
 def _reason(error: Exception, file_format: str) -> str:
+    # Pillow raises the same types for truncated and for damaged images: only its messages distinguish them.
     message = " ".join(str(error).split()).replace("not identified by this driver", "its header can't be read")
     cause = error.__cause__ or error
     if "truncated" in message.lower() or isinstance(cause, (struct.error, EOFError, IndexError)):
         return f"truncated {file_format}"
-    if message == "could not create decoder object":  # which is all that libwebp says
+    if message == "could not create decoder object":  # libwebp gives no other detail
         return f"damaged {file_format}, or not enough memory to decode it"
     if isinstance(error, MemoryError):
         return f"not enough memory to decode this {file_format}"

@@ -1,4 +1,4 @@
-"""What a decoding process is asked and what it answers: one line of JSON each, by these schemas.
+"""Schemas of the messages between a decoding process and its parent, one line of JSON each.
 
 `saccade.data.decoding.decode_pool` and `saccade.data.decoding.decode_worker` both import this file. The first line that
 a decoding process reads is a `Preprocessing`. The contents of images follow a `DecodeRequest`; the pixels follow a
@@ -15,17 +15,17 @@ from saccade.data.decoding.decode import ImageHeader
 
 @dataclass(frozen=True)
 class Ready:
-    """The decoding process has read its `Preprocessing` and waits for requests."""
+    """Message that the decoding process has read its `Preprocessing` and waits for requests."""
 
     ready: Literal[True] = True
 
 
 @dataclass(frozen=True)
 class DecodeRequest:
-    """Decode a chunk of n images.
+    """Request to decode a chunk of n images.
 
     Attributes:
-        images: of each the path of a file, or the number of bytes of its contents, which follow the line.
+        images: n paths of files, or numbers of bytes of images whose contents follow the line.
     """
 
     images: tuple[str | int, ...]
@@ -33,12 +33,12 @@ class DecodeRequest:
 
 @dataclass(frozen=True)
 class DecodeResponse:
-    """What became of a chunk of n images; the pixels, uint8 [n, height, width, 3], follow the line.
+    """Response to a `DecodeRequest`; the pixels, uint8 [n, height, width, 3], follow the line.
 
     Attributes:
-        hashes: as in `DecodedChunk`.
-        headers: as in `DecodedChunk`.
-        reasons: as in `DecodedChunk`.
+        hashes: n content hashes, as in `DecodedChunk`.
+        headers: n headers, as in `DecodedChunk`.
+        reasons: n reasons, as in `DecodedChunk`.
     """
 
     hashes: tuple[str, ...]
@@ -48,10 +48,10 @@ class DecodeResponse:
 
 @dataclass(frozen=True)
 class HeaderRequest:
-    """Read the headers of files.
+    """Request to read the headers of files.
 
     Attributes:
-        paths: of the files.
+        paths: paths of the files.
     """
 
     paths: tuple[str, ...]
@@ -59,10 +59,10 @@ class HeaderRequest:
 
 @dataclass(frozen=True)
 class HeaderResponse:
-    """What the headers say.
+    """Response to a `HeaderRequest`.
 
     Attributes:
-        headers: of each file whose header can be read.
+        headers: headers of the files whose header can be read.
     """
 
     headers: tuple[ImageHeader, ...]

@@ -1,4 +1,4 @@
-"""Worker processes that decode chunks of images, and what happens when one of them dies."""
+"""Pool of worker processes that decode chunks of images, and recovery from the death of a worker."""
 
 from __future__ import annotations
 
@@ -22,42 +22,42 @@ from saccade.data.dataset import Preprocessing
 from saccade.data.decoding.decode import ImageHeader
 from saccade.data.decoding.decode_messages import DecodeRequest, DecodeResponse, HeaderRequest, HeaderResponse, Ready
 from saccade.data.decoding.image_files import DecodedChunk, unreadable_chunk
-from saccade.data.decoding.resource_limits import MOST_SECONDS
+from saccade.data.decoding.resource_limits import MAX_SECONDS
 from saccade.errors import SaccadeError
 from saccade.sanitize import printable
 from saccade.typed_json import from_json, to_json
 
 _Message = TypeVar("_Message")
 
-# -P: the working directory, in which there may be anything, is no place to import from.
+# -P: no imports from the working directory, which may hold any file.
 _COMMAND = (sys.executable, "-P", "-m", "saccade.data.decoding.decode_worker")
 
 
 class WorkerDiedError(Exception):
-    """A worker ended before it had answered, or answered something else than it was asked."""
+    """A worker ended before its response, or sent an invalid response."""
 
 
 class Worker:
-    """One decoding process, used by one thread at a time."""
+    """Decoding process, used by one thread at a time."""
 
     def __init__(self, preprocessing: Preprocessing) -> None:
         self._preprocessing = preprocessing
-        # A file, not a pipe: nobody would empty a pipe while the worker writes to it.
-        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115
+        # A file, not a pipe: a full pipe that nobody reads would block the worker.
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(  # noqa: S603
             _COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._complaints,
+            stderr=self._stderr,
         )
         self._requests = cast("io.BufferedWriter", self._process.stdin)
         self._responses = cast("io.BufferedReader", self._process.stdout)
 
     def start(self) -> None:
-        """Waits until the worker is ready.
+        """Wait until the worker is ready.
 
         Raises:
-            SaccadeError: if it ended instead.
+            SaccadeError: the worker ended instead.
         """
         try:
             self._send(self._preprocessing)
@@ -65,15 +65,15 @@ class Worker:
         except WorkerDiedError as error:
             raise SaccadeError(
                 "the processes that decode images could not be started",
-                found=self._last_complaint() or str(error),
+                found=self._last_stderr_line() or str(error),
                 remedy=f"check that `{shlex.join(_COMMAND)}` starts",
             ) from None
 
     def decode(self, images: Sequence[str | bytes]) -> DecodedChunk:
-        """Has a chunk of images decoded, each the path of a file or its contents.
+        """Decode a chunk of images, given as paths or as contents.
 
         Raises:
-            WorkerDiedError: if the process ended before it had answered in full.
+            WorkerDiedError: the process ended before its complete response.
         """
         contents = [image for image in images if isinstance(image, bytes)]
         request = DecodeRequest(tuple(len(item) if isinstance(item, bytes) else item for item in images))
@@ -84,27 +84,27 @@ class Worker:
         return DecodedChunk(pixels, response.hashes, response.headers, response.reasons)
 
     def read_headers(self, paths: Sequence[str]) -> list[ImageHeader]:
-        """Has the headers of files read; those that can't be read are left out.
+        """Return the headers of the files whose header can be read.
 
         Raises:
-            WorkerDiedError: if the process ended before it had answered in full.
+            WorkerDiedError: the process ended before its complete response.
         """
         self._send(HeaderRequest(tuple(paths)))
         return list(self._receive(HeaderResponse).headers)
 
-    def why_it_died(self) -> str:
-        """What an image is refused for after it ended this process."""
+    def death_reason(self) -> str:
+        """Return the reason why the image that ended this process is unreadable."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            if self._process.wait(timeout=10) == -signal.SIGPROF:
-                return f"it takes more than {MOST_SECONDS} seconds to decode"
+            if self._process.wait(timeout=10) == -getattr(signal, "SIGPROF", 0):
+                return f"it takes more than {MAX_SECONDS} seconds to decode"
         return "the decoder broke down on it"
 
     def end(self) -> None:
-        """Ends the process at once; whoever waits for its answer gets `WorkerDiedError`."""
+        """End the process at once; a thread that waits for a response gets `WorkerDiedError`."""
         self._process.kill()
         self._process.wait()
-        for stream in (self._requests, self._responses, self._complaints):
-            with contextlib.suppress(OSError):  # a request that can't be delivered any more
+        for stream in (self._requests, self._responses, self._stderr):
+            with contextlib.suppress(OSError):  # the rest of a request, which can't be delivered
                 stream.close()
 
     def _send(self, message: object, contents: Sequence[bytes] = ()) -> None:
@@ -118,9 +118,9 @@ class Worker:
             line = self._responses.readline()
         try:
             return from_json(kind, line)
-        except ValueError:  # half a line, or what a library printed
+        except ValueError:  # half a line, or output of a library
             received_text = printable(line[:100].decode(errors="replace").strip())
-            raise WorkerDiedError(f"it answered {received_text!r}" if line else "it ended without a word") from None
+            raise WorkerDiedError(f"invalid response {received_text!r}" if line else "the process ended") from None
 
     def _receive_into(self, buffer: memoryview) -> None:
         with _broken_pipes_as_deaths():
@@ -128,9 +128,9 @@ class Worker:
         if received < len(buffer):
             raise WorkerDiedError
 
-    def _last_complaint(self) -> str:
-        self._complaints.seek(0)
-        lines = self._complaints.read().decode(errors="replace").strip().splitlines()
+    def _last_stderr_line(self) -> str:
+        self._stderr.seek(0)
+        lines = self._stderr.read().decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else ""
 
 
@@ -143,9 +143,9 @@ def _broken_pipes_as_deaths() -> Iterator[None]:
 
 
 class WorkerPool:
-    """Workers to be used from several threads; every thread waits for one that is free.
+    """Pool of workers for several threads; a thread waits until a worker is free.
 
-    A context manager: leaving it ends all workers, whatever they are doing.
+    The exit from the context manager ends all workers at once.
     """
 
     def __init__(self, count: int, preprocessing: Preprocessing) -> None:
@@ -167,10 +167,10 @@ class WorkerPool:
                 worker.end()
 
     def start(self) -> None:
-        """Starts all workers, each of which else starts when it is first needed.
+        """Start all workers; without this call a worker starts at its first use.
 
         Raises:
-            SaccadeError: if one could not be started.
+            SaccadeError: a worker could not be started.
         """
         count = self._free.qsize()
         with ThreadPoolExecutor(count) as threads:
@@ -178,11 +178,11 @@ class WorkerPool:
                 self._free.put(worker)
 
     def decode(self, images: Sequence[str | bytes]) -> list[DecodedChunk]:
-        """Has a chunk of images decoded; one after the other, each in a chunk of its own, where a worker died of one.
+        """Decode a chunk of images; if the worker dies, decode the images again in chunks of one image.
 
         Raises:
-            WorkerDiedError: if the pool was closed.
-            SaccadeError: if no worker could be started.
+            WorkerDiedError: the pool was closed.
+            SaccadeError: no worker could be started.
         """
         worker = self._free.get()
         try:
@@ -196,10 +196,10 @@ class WorkerPool:
             self._free.put(worker)
 
     def read_headers(self, paths: Sequence[str]) -> list[ImageHeader]:
-        """Has the headers of files read; those that can't be read, or end the worker, are left out.
+        """Return the headers of the files whose header can be read without the death of a worker.
 
         Raises:
-            SaccadeError: if no worker could be started.
+            SaccadeError: no worker could be started.
         """
         worker = self._free.get()
         try:
@@ -222,14 +222,14 @@ class WorkerPool:
             self._end(worker)
 
     def _decode_singly(self, images: Sequence[str | bytes]) -> Iterator[DecodedChunk]:
-        """In a worker of its own, so that a death is the fault of the image that was being decoded."""
+        """Decode images one by one in a new worker: the image at which a worker dies is the unreadable one."""
         worker = None
         for image in images:
             worker = worker or self._new_worker()
             try:
                 yield worker.decode([image])
             except WorkerDiedError:
-                reason = worker.why_it_died()
+                reason = worker.death_reason()
                 self._end(worker)
                 worker = None
                 yield unreadable_chunk(reason, self._preprocessing)
@@ -240,14 +240,14 @@ class WorkerPool:
             raise WorkerDiedError
         if worker is not None:
             worker.end()
-            with self._lock, contextlib.suppress(ValueError):  # the pool may have been closed meanwhile
+            with self._lock, contextlib.suppress(ValueError):  # another thread may have closed the pool
                 self._workers.remove(worker)
 
     def _new_worker(self) -> Worker:
         try:
             return self._start_worker()
         except SaccadeError:
-            return self._start_worker()  # something else may have ended the first one
+            return self._start_worker()  # another cause may have ended the first worker
 
     def _start_worker(self) -> Worker:
         with self._lock:

@@ -1,4 +1,4 @@
-"""Images, in files or as bytes: reads, hashes and decodes them, a chunk at a time, in whatever process this runs."""
+"""Reading, hashing and decoding of a chunk of images, files or bytes, in the current process."""
 
 from __future__ import annotations
 
@@ -14,24 +14,26 @@ from numpy.typing import NDArray
 
 from saccade.data.dataset import Preprocessing
 from saccade.data.decoding.decode import ImageHeader, decode, read_header
-from saccade.data.decoding.resource_limits import bounded_time
+from saccade.data.decoding.resource_limits import time_limit
 from saccade.errors import ImageError
 
-LARGEST_FILE = 1 << 30
-"""Bytes; the largest image under the cap on pixels is smaller than this even where nothing is compressed."""
+MAX_FILE_SIZE = 1 << 30
+"""Largest file that is read, in bytes: more than an uncompressed image of the largest allowed number of pixels."""
 
 _NO_HEADER = ImageHeader("", "", 0, 0)
+# Without O_NONBLOCK, to open a named pipe would wait for ever. Windows has no O_NONBLOCK, and needs O_BINARY.
+_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 @dataclass(frozen=True)
 class DecodedChunk:
-    """What became of a chunk of n images, in their order.
+    """Decoded chunk of n images, in the order of the request.
 
     Attributes:
-        pixels: uint8 array of shape [n, height, width, 3]; zeros where a file was refused.
-        hashes: content hashes of the files; empty where a file could not be read at all.
-        headers: of each image; empty and zero where it was refused.
-        reasons: why a file was refused, or None.
+        pixels: array of shape [n, height, width, 3], uint8; zeros for an unreadable image.
+        hashes: n content hashes; empty for a file that could not be read.
+        headers: n headers; empty strings and zeros for an unreadable image.
+        reasons: n reasons why an image is unreadable; None for a decoded image.
     """
 
     pixels: NDArray[np.uint8]
@@ -41,24 +43,23 @@ class DecodedChunk:
 
 
 def content_hash(contents: bytes) -> str:
-    """The first 128 bits of the SHA-256 of an image's contents, as 32 hexadecimal digits."""
+    """Return the first 128 bits of the SHA-256 of an image's contents, as 32 hexadecimal digits."""
     return hashlib.sha256(contents).hexdigest()[:32]
 
 
 def read_image(path: str) -> bytes:
-    """The bytes of a file.
+    """Return the bytes of a file.
 
     Raises:
-        ImageError: if it can't be read, is no regular file, or is too large to be an image.
+        ImageError: the file can't be read, is not a regular file, or is too large for an image.
     """
     try:
-        # Opening a named pipe would wait for ever without O_NONBLOCK.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        descriptor = os.open(path, _OPEN_FLAGS)
         try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise ImageError("not a regular file")
-            if status.st_size > LARGEST_FILE:
+            if status.st_size > MAX_FILE_SIZE:
                 raise ImageError(f"too large: a file of {status.st_size // 1_000_000:,} MB")
             with os.fdopen(descriptor, "rb", buffering=0, closefd=False) as stream:
                 return stream.read()
@@ -71,40 +72,40 @@ def read_image(path: str) -> bytes:
 
 
 def decode_chunk(images: Sequence[str | bytes], preprocessing: Preprocessing) -> DecodedChunk:
-    """Reads, hashes and decodes images, paths of files or their contents; never raises for the sake of one of them.
+    """Read, hash and decode images, given as paths or as contents; an unreadable image gets a reason.
 
-    Each is decoded within bounds of time that end the process: this is for processes that may be lost.
+    The time limit for each image ends the process, so this function is for worker processes only.
     """
     pixels = np.zeros((len(images), preprocessing.height, preprocessing.width, 3), np.uint8)
     hashes, headers, reasons = [], [], []
     for position, image in enumerate(images):
-        contents_hash, header, reason = "", _NO_HEADER, None
+        image_hash, header, reason = "", _NO_HEADER, None
         try:
             contents = image if isinstance(image, bytes) else read_image(image)
-            contents_hash = content_hash(contents)
-            with bounded_time():
+            image_hash = content_hash(contents)
+            with time_limit():
                 pixels[position], header = decode(contents, preprocessing)
         except ImageError as error:
             reason = error.problem
-        hashes.append(contents_hash)
+        hashes.append(image_hash)
         headers.append(header)
         reasons.append(reason)
     return DecodedChunk(pixels, hashes, headers, reasons)
 
 
 def read_header_chunk(paths: Sequence[str]) -> list[ImageHeader]:
-    """The facts of those files at these paths whose header can be read, within the same bounds."""
+    """Return the headers of the files whose header can be read, within the time limit of `decode_chunk`."""
     headers = []
     for path in paths:
         with suppress(ImageError):
             contents = read_image(path)
-            with bounded_time():
+            with time_limit():
                 headers.append(read_header(contents))
     return headers
 
 
 def unreadable_chunk(reason: str, preprocessing: Preprocessing) -> DecodedChunk:
-    """A chunk of one file that was refused for this reason without being read."""
+    """Return the chunk of one unreadable image."""
     return DecodedChunk(
         np.zeros((1, preprocessing.height, preprocessing.width, 3), np.uint8), [""], [_NO_HEADER], [reason]
     )

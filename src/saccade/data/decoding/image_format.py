@@ -1,4 +1,4 @@
-"""What a file's first bytes say it is: images are known by their content, never by their name."""
+"""Detection of the image format by the first bytes of a file, never by the file's name."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import re
 
 from saccade.errors import ImageError
 
-# The headers of BMP that Pillow reads, by their length in bytes; two letters alone would take in any text.
+# Lengths in bytes of the BMP headers that Pillow reads; the two letters BM alone would match any text.
 _BMP_HEADERS = frozenset({12, 40, 52, 56, 64, 108, 124})
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"})
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
-_LOOKS = (
+_SIGNATURES = (
     (b"%PDF", "a PDF document"),
     (b"PK\x03\x04", "a ZIP archive"),
     (b"\x1f\x8b", "gzip data"),
@@ -28,11 +28,11 @@ _LOOKS = (
 _TEXT = re.compile(rb"[\t\n\r\f\x20-\x7e\x80-\xff]+")
 
 
-def sniff(encoded: bytes) -> str:
-    """The format of an encoded image: "JPEG", "PNG", "GIF", "BMP" or "WebP".
+def detect_format(encoded: bytes) -> str:
+    """Return the format of an encoded image: "JPEG", "PNG", "GIF", "BMP" or "WebP".
 
     Raises:
-        ImageError: if it is none of these; the reason says what it looks like.
+        ImageError: the format is another one; the reason names the probable format.
     """
     if encoded.startswith(b"\xff\xd8\xff"):
         return "JPEG"
@@ -50,18 +50,18 @@ def sniff(encoded: bytes) -> str:
 def _unreadable_reason(encoded: bytes) -> str:
     if not encoded:
         return "empty file"
-    unsupported = _known_unsupported(encoded)
+    unsupported = _unsupported_format(encoded)
     if unsupported:
         return f"{unsupported} images are not supported: convert them to JPEG or PNG"
-    return f"not an image: it looks like {_look(encoded)}"
+    return f"not an image: it looks like {_describe(encoded)}"
 
 
-def _known_unsupported(encoded: bytes) -> str | None:
+def _unsupported_format(encoded: bytes) -> str | None:
     if encoded.startswith((b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")):
         return "TIFF"
     if encoded[4:8] != b"ftyp":
         return None
-    # A file type box lists brands of four bytes; AVIF files often name the general brand mif1 first.
+    # A file type box lists brands of four bytes; AVIF files often list the general brand mif1 first.
     length = min(int.from_bytes(encoded[:4], "big"), 256)
     brands = {encoded[start : start + 4] for start in range(8, length, 4)}
     if brands & _AVIF_BRANDS:
@@ -69,19 +69,19 @@ def _known_unsupported(encoded: bytes) -> str | None:
     return "HEIC" if brands & _HEIC_BRANDS else None
 
 
-def _look(encoded: bytes) -> str:
+def _describe(encoded: bytes) -> str:
     start = encoded[:512]
-    for signature, look in _LOOKS:
+    for signature, description in _SIGNATURES:
         if start.startswith(signature):
-            return look
+            return description
     if start[4:8] == b"ftyp":
         return "a video file"
     if not _TEXT.fullmatch(start):
         return "unknown binary data"
-    return _look_of_text(start)
+    return _describe_text(start)
 
 
-def _look_of_text(start: bytes) -> str:
+def _describe_text(start: bytes) -> str:
     words = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if words.startswith((b"<!doctype html", b"<html")):
         return "an HTML page"
@@ -91,9 +91,9 @@ def _look_of_text(start: bytes) -> str:
 
 
 def webp_canvas(encoded: bytes) -> tuple[int, int] | None:
-    """The width and height that a WebP header states, or None where it states none.
+    """Return the width and height in a WebP header, or None where the header has none.
 
-    Pillow makes room for the whole canvas as soon as it opens the file, so the cap on pixels must come before.
+    Pillow allocates the whole canvas when it opens the file, so the number of pixels is checked before.
     """
     kind = encoded[12:16]
     if len(encoded) < 30:

@@ -1,39 +1,48 @@
-"""What one image may cost. For processes that only decode, and may be lost: one that goes beyond it ends."""
+"""Limits of memory and time for one image, in processes that only decode: a process that exceeds a limit ends."""
 
 from __future__ import annotations
 
-import resource
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-BYTES_A_PIXEL = 4.5
-"""What decoding may take for each pixel that the cap allows, beside the process itself: 450 MB for 100 megapixels.
+BYTES_PER_PIXEL = 4.5
+"""Memory limit for each pixel of the cap on pixels, in bytes, beside the process itself: 450 MB for 100 megapixels.
 
-Pillow takes four for colors; an image that needs more, such as the largest ones with transparency, is refused."""
-MOST_SECONDS = 10
-"""Of processor time that an image may take; the process ends by SIGPROF at the first that takes more."""
+Pillow takes four bytes for a color pixel. An image that needs more, such as the largest images with transparency, is
+unreadable."""
+MAX_SECONDS = 10
+"""Time limit for one image, in seconds of processor time; SIGPROF ends the process after that time."""
 
 
-def bound_memory(max_pixels: int) -> None:
-    """Bounds this process (`RLIMIT_AS`) to the memory that it takes now and `BYTES_A_PIXEL`, where the system can."""
+def limit_memory(max_pixels: int) -> None:
+    """Limit the memory of this process to the present size plus `BYTES_PER_PIXEL` for each of `max_pixels`.
+
+    The limit is `RLIMIT_AS`. There is no limit on macOS, which has no `/proc`, and on Windows, which has no `resource`.
+    """
     try:
+        import resource
+
         pages = int(Path("/proc/self/statm").read_text().split()[0])
-    except OSError:
-        return  # macOS neither tells nor bounds it
-    limit = pages * resource.getpagesize() + int(BYTES_A_PIXEL * max_pixels)
+    except (ImportError, OSError):
+        return
+    limit = pages * resource.getpagesize() + int(BYTES_PER_PIXEL * max_pixels)
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
 @contextmanager
-def bounded_time() -> Iterator[None]:
-    """Ends this process if what is within takes more than `MOST_SECONDS` of processor time.
+def time_limit() -> Iterator[None]:
+    """End this process if the body takes more than `MAX_SECONDS` of processor time.
 
-    By the signal's own action and not by a handler in Python, which would wait for the decoder's C code to return.
+    The default action of the signal ends the process. A handler in Python would run only after the decoder's C code has
+    returned. There is no limit on Windows, which has no such timer.
     """
-    signal.setitimer(signal.ITIMER_PROF, MOST_SECONDS)
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+    signal.setitimer(signal.ITIMER_PROF, MAX_SECONDS)
     try:
         yield
     finally:

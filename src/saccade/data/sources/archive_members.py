@@ -1,4 +1,4 @@
-"""The members of archives, one at a time, and which of them may be unpacked."""
+"""Members of zip and tar archives, with a check that each member may be unpacked."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from typing import IO
 
 from saccade.errors import ArchiveError
 
-_LONGEST_PATH = 3000  # bytes; below what systems allow, since the path of the cache comes before it
-_LONGEST_NAME = 255
-_LONGEST_READ = 4 << 20
+_MAX_PATH_LENGTH = 3000  # bytes; systems allow more, but the path of the cache precedes the path
+_MAX_NAME_LENGTH = 255  # bytes
+_MAX_READ = 4 << 20  # bytes
 
 
 @dataclass(frozen=True)
 class Member:
-    """A file or folder in an archive.
+    """File or folder in an archive.
 
     Attributes:
-        name: its path in the archive.
-        target: the same, known to stay below the folder into which the archive is unpacked.
-        open: opens a file's contents for reading; None for a folder.
-        packed: how many bytes of the archive were read for the members up to this one since the one before.
+        name: path in the archive.
+        target: checked path, inside the folder into which the archive is unpacked.
+        open: function that opens the contents of a file; None for a folder.
+        packed: number of bytes of the archive that were read since the previous member.
     """
 
     name: str
@@ -40,10 +40,10 @@ class Member:
 
 
 def zip_members(archive: zipfile.ZipFile) -> Iterator[Member]:
-    """The members of a zip archive.
+    """Iterate over the members of a zip archive.
 
     Raises:
-        ArchiveError: at a member that is encrypted, a link or a device, or that would lie outside the folder.
+        ArchiveError: a member is encrypted, a link or a device, or would be unpacked outside the folder.
     """
     for entry in archive.infolist():
         name, kind = entry.filename, stat.S_IFMT(entry.external_attr >> 16)
@@ -57,7 +57,7 @@ def zip_members(archive: zipfile.ZipFile) -> Iterator[Member]:
 
 @contextmanager
 def open_tar(packed: io.BufferedReader) -> Iterator[tarfile.TarFile]:
-    """Opens a tar archive, compressed by gzip or xz or not at all, whatever its name says."""
+    """Open a tar archive, uncompressed or compressed by gzip or xz, detected by content."""
     start = packed.read(6)
     packed.seek(0)
     with ExitStack() as streams:
@@ -70,34 +70,34 @@ def open_tar(packed: io.BufferedReader) -> Iterator[tarfile.TarFile]:
 
 
 def tar_members(archive: tarfile.TarFile, packed: io.BufferedReader) -> Iterator[Member]:
-    """The members of a tar archive that is being read from the file `packed`.
+    """Iterate over the members of a tar archive, which is read from the file `packed`.
 
     Raises:
-        ArchiveError: at a member that is a link or a device, or that would lie outside the folder.
-        tarfile.ReadError: at the end, if the archive ends before its end mark.
+        ArchiveError: a member is a link or a device, or would be unpacked outside the folder.
+        tarfile.ReadError: the archive ends before its end mark.
     """
     position = 0
     for entry in archive:
-        before, position = position, packed.tell()
+        previous, position = position, packed.tell()
         if entry.issparse() or not (entry.isreg() or entry.isdir()):
             raise member_error(entry.name, "is a link" if entry.issym() or entry.islnk() else "is no regular file")
         contents = None if entry.isdir() else partial(_open, archive, entry)
-        yield Member(entry.name, _target(entry.name), contents, position - before)
+        yield Member(entry.name, _target(entry.name), contents, position - previous)
     _check_end(archive)
 
 
 class _BoundedReads(io.BufferedIOBase):
-    """A stream of which only so much can be read at once.
+    """Stream with a limit for the size of one read.
 
-    The library reads a long name in one piece, however long a header says that it is.
+    `tarfile` reads a long name in one piece, of the size in the header.
     """
 
     def __init__(self, stream: io.BufferedIOBase) -> None:
         self._stream = stream
 
     def read(self, size: int | None = -1, /) -> bytes:
-        if size is None or not 0 <= size <= _LONGEST_READ:
-            raise tarfile.ReadError("a header is absurdly long")
+        if size is None or not 0 <= size <= _MAX_READ:
+            raise tarfile.ReadError("a header is too long")
         return self._stream.read(size)
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
@@ -108,7 +108,7 @@ class _BoundedReads(io.BufferedIOBase):
 
 
 def member_error(name: str, reason: str, remedy: str = "use only archives whose origin you trust") -> ArchiveError:
-    """The error that a member of an archive is not unpacked, nor is the archive."""
+    """Return the error for an archive with a member that may not be unpacked."""
     return ArchiveError(f"the archive's member {name!r} {reason}", expected="plain files and folders", remedy=remedy)
 
 
@@ -120,18 +120,18 @@ def _open(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> IO[bytes]:
 
 
 def _check_end(archive: tarfile.TarFile) -> None:
-    """The library takes a header that is damaged or cut off for the end; the true end is a block of zeros."""
+    """Require a block of zeros at the end, because `tarfile` treats a damaged or truncated header as the end."""
     archive.fileobj.seek(archive.offset)
     if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
         raise tarfile.ReadError("it ends before its end mark")
 
 
 def _target(name: str) -> PurePosixPath:
-    # Zip archives made on Windows may separate folders by backslashes, which must not hide a way out.
+    # Zip archives from Windows may use backslashes as separators, which must not hide a path out of the folder.
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or ":" in (path.parts[0] if path.parts else ""):
         raise member_error(name, "would be unpacked outside its folder")
     encoded = name.encode(errors="surrogateescape")
-    if b"\0" in encoded or len(encoded) > _LONGEST_PATH or max(map(len, encoded.split(b"/"))) > _LONGEST_NAME:
+    if b"\0" in encoded or len(encoded) > _MAX_PATH_LENGTH or max(map(len, encoded.split(b"/"))) > _MAX_NAME_LENGTH:
         raise member_error(name[:100], "has a name that no file can have")
     return path

@@ -1,4 +1,4 @@
-"""Archives of images, unpacked once into the cache. An archive is hostile until every member has been looked at."""
+"""Archives of images, unpacked once into the cache. Every member is checked, because an archive may be hostile."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from saccade.data.sources.archive_members import Member, member_error, open_tar,
 from saccade.errors import ArchiveError
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz")
-MOST_MEMBERS = 1_000_000
-MOST_BYTES = 50_000_000_000
-LARGEST_RATIO = 200
-"""Bytes unpacked to a byte of the archive: photographs hardly shrink, and drawings do so by less."""
+MAX_MEMBERS = 1_000_000
+MAX_BYTES = 50_000_000_000
+MAX_RATIO = 200
+"""Largest ratio of unpacked to packed bytes. Photographs hardly compress, and graphics compress by a smaller ratio."""
 
-# Small archives of small or simple images compress well without meaning harm.
-_RATIO_COUNTS_FROM = 100_000_000
-_PIECE = 1 << 20
-# What the libraries raise on damaged archives; RecursionError is a RuntimeError, UnicodeError a ValueError.
-_DAMAGES = (
+# The ratio is not checked below this number of bytes, because small archives of simple images compress well.
+_MIN_BYTES_FOR_RATIO = 100_000_000
+_BLOCK = 1 << 20  # bytes
+# Errors of the libraries for damaged archives; RecursionError is a RuntimeError, UnicodeError a ValueError.
+_DAMAGE_ERRORS = (
     tarfile.TarError,
     zipfile.BadZipFile,
     gzip.BadGzipFile,
@@ -42,25 +42,25 @@ _DAMAGES = (
     RuntimeError,
     ValueError,
 )
-_MARGIN = 200_000_000  # bytes of the disk that stay free
+_MIN_FREE_SPACE = 200_000_000  # bytes of the disk
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file's name is that of an archive."""
+    """Return whether a file has the suffix of an archive."""
     return path.name.lower().endswith(SUFFIXES)
 
 
 def archive_stem(path: Path) -> str:
-    """The name of an archive without its suffix: `cifar10-jpeg` for `cifar10-jpeg.tar.xz`."""
+    """Return the name of an archive without its suffix: `cifar10-jpeg` for `cifar10-jpeg.tar.xz`."""
     suffix = max((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), key=len, default="")
     return path.name[: len(path.name) - len(suffix)]
 
 
 def archive_hash(path: Path, *, progress: bool = False) -> str:
-    """The SHA-256 of an archive, in hexadecimal.
+    """Return the SHA-256 of an archive, in hexadecimal.
 
     Raises:
-        ArchiveError: if it can't be read.
+        ArchiveError: the archive can't be read.
     """
     digest = hashlib.sha256()
     with (
@@ -68,28 +68,28 @@ def archive_hash(path: Path, *, progress: bool = False) -> str:
         path.open("rb") as stream,
         counting("reading", total=path.stat().st_size, unit="bytes", shown=progress) as bar,
     ):
-        while piece := stream.read(_PIECE):
-            digest.update(piece)
-            bar.update(len(piece))
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+            bar.update(len(block))
     return digest.hexdigest()
 
 
 @contextmanager
 def unpacked(path: Path, sha256: str, *, progress: bool = False) -> Iterator[Path]:
-    """The folder in the cache that holds the files of an archive; they are unpacked if they aren't there yet.
+    """Return the folder of an unpacked archive in the cache; unpack the archive if necessary.
 
-    Only regular files and folders are unpacked, all of them inside that folder. Times, owners and permissions are not
-    taken over. The folder is not removed from the cache as long as it is in use.
+    Only regular files and folders are unpacked, all inside the folder. Times, owners and permissions are not restored.
+    The folder is not removed from the cache while it is in use.
 
     Args:
-        path: the archive.
-        sha256: its hash, from `archive_hash`, by which it is known in the cache.
+        path: path of the archive.
+        sha256: hash of the archive from `archive_hash`, the key in the cache.
         progress: whether to show progress on standard error.
 
     Raises:
-        ArchiveError: if the archive is damaged or encrypted, if a member would lie outside the folder or is a link or
-            a device, or if there are too many members or bytes.
-        DataError: if there is too little space.
+        ArchiveError: the archive is damaged or encrypted, has too many members or bytes, or has a member that is a link
+            or a device or would be unpacked outside the folder.
+        DataError: there is too little space.
     """
     entry = disk_cache.find_entry("archives", sha256)
     if entry is None:
@@ -115,7 +115,7 @@ def _unpack_into(root: Path, path: Path, *, progress: bool) -> None:
 
 @contextmanager
 def _members(path: Path) -> Iterator[tuple[Iterator[Member], int]]:
-    """The members, and how many bytes they say they have in all, 0 where the archive does not say so at its start."""
+    """Open an archive; return its members and their total size in bytes by the header, 0 for a tar archive."""
     if path.name.lower().endswith(".zip"):
         with zipfile.ZipFile(path) as archive:
             yield zip_members(archive), sum(entry.file_size for entry in archive.infolist())
@@ -132,15 +132,15 @@ def _write(root: Path, member: Member, allowance: _Allowance) -> None:
             folder.mkdir(parents=True)
         if member.open:
             with target.open("xb") as unpacked, member.open() as source:
-                while piece := source.read(_PIECE):
-                    allowance.count_bytes(len(piece), member.name)
-                    unpacked.write(piece)
+                while block := source.read(_BLOCK):
+                    allowance.count_bytes(len(block), member.name)
+                    unpacked.write(block)
     except (FileExistsError, NotADirectoryError):
-        raise member_error(member.name, "stands in it twice") from None
+        raise member_error(member.name, "is in the archive twice") from None
 
 
 class _Allowance:
-    """How much an archive may still unpack: counted as it is written, since what archives say of themselves may lie."""
+    """Limits of an archive, checked against the written bytes, because the sizes in an archive may be false."""
 
     def __init__(self, path: Path, root: Path) -> None:
         self._packed = path.stat().st_size
@@ -150,47 +150,47 @@ class _Allowance:
         self._checked_space_at = 0
 
     def check_total(self, announced: int) -> None:
-        if announced > MOST_BYTES:
-            raise _too_much("bytes", MOST_BYTES, f"{announced:,}")
+        if announced > MAX_BYTES:
+            raise _too_many("bytes", MAX_BYTES, f"{announced:,}")
         self._check_space(announced)
 
     def count_member(self) -> None:
         self._members += 1
-        if self._members > MOST_MEMBERS:
-            raise _too_much("members", MOST_MEMBERS, "more")
+        if self._members > MAX_MEMBERS:
+            raise _too_many("members", MAX_MEMBERS, "more")
 
     def count_bytes(self, count: int, name: str) -> None:
         self._bytes += count
-        if self._bytes > MOST_BYTES:
-            raise _too_much("bytes", MOST_BYTES, f"more, in {name!r}")
-        if self._bytes > _RATIO_COUNTS_FROM and self._bytes > LARGEST_RATIO * self._packed:
+        if self._bytes > MAX_BYTES:
+            raise _too_many("bytes", MAX_BYTES, f"more, in {name!r}")
+        if self._bytes > _MIN_BYTES_FOR_RATIO and self._bytes > MAX_RATIO * self._packed:
             raise ArchiveError(
-                "the archive unpacks to far more than images do, as one made to fill the disk would",
-                expected=f"at most {LARGEST_RATIO} bytes for each byte of the archive",
+                "the archive unpacks to far more bytes than images do, and may be made to fill the disk",
+                expected=f"at most {MAX_RATIO} bytes for each byte of the archive",
                 found=f"more, in {name!r}",
             )
-        if self._bytes - self._checked_space_at >= 100 * _PIECE:
+        if self._bytes - self._checked_space_at >= 100 * _BLOCK:
             self._checked_space_at = self._bytes
             self._check_space(0)
 
     def _check_space(self, needed: int) -> None:
-        if shutil.disk_usage(self._root).free < needed + _MARGIN:
+        if shutil.disk_usage(self._root).free < needed + _MIN_FREE_SPACE:
             raise disk_cache.no_space(self._root)
 
 
-def _too_much(what: str, most: int, found: str) -> ArchiveError:
-    return ArchiveError(f"the archive has too many {what}", expected=f"at most {most:,}", found=found)
+def _too_many(unit: str, maximum: int, found: str) -> ArchiveError:
+    return ArchiveError(f"the archive has too many {unit}", expected=f"at most {maximum:,}", found=found)
 
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Turns what the libraries raise on a damaged or unreadable archive into an error that names the archive."""
+    """Convert the libraries' errors for a damaged or unreadable archive to an `ArchiveError`."""
     try:
         yield
-    except _DAMAGES as error:
+    except _DAMAGE_ERRORS as error:
         raise ArchiveError(
-            f"the archive {path.name} is damaged or of a kind that can't be read",
-            expected=f"a file of the kind {', '.join(SUFFIXES)}",
+            f"the archive {path.name} is damaged or of an unknown format",
+            expected=f"a file of a format of {', '.join(SUFFIXES)}",
             found=str(error) or type(error).__name__,
         ) from None
     except PermissionError:

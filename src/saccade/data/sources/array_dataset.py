@@ -1,4 +1,4 @@
-"""Data that comes as an array rather than as files: kept in the cache at its own size, and at others from there."""
+"""Datasets from arrays: cached at the original size, and at other sizes by resizing from the cache."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from saccade.data.decoding.decode import fit_pixels
 from saccade.data.decoding.image_files import content_hash
 from saccade.data.image_size import default_preprocessing
 from saccade.data.progress import counting
-from saccade.data.sources.scan_cache import Scan, recall, remember
+from saccade.data.sources.scan_cache import Scan, find_scan, keep_scan
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,12 @@ class LabeledArray:
     """Labeled images as an array.
 
     Attributes:
-        images: uint8 array of shape [n, height, width, 3].
+        images: array of shape [n, height, width, 3], uint8.
         labels: n labels.
         splits: n splits.
         names: n names.
-        class_names: in the order of their labels.
-        mode: of the original images.
+        class_names: names of the classes, in the order of their labels.
+        mode: mode of the original images.
     """
 
     images: NDArray[np.uint8]
@@ -54,29 +54,32 @@ def load_array(
     *,
     progress: bool = False,
 ) -> Dataset:
-    """A named dataset, from the cache or else from `read`.
+    """Load a named dataset from the cache, or by `read` where the cache does not hold the data.
 
     Args:
-        name: of the data, which never changes its contents.
-        size: the images' own height and width.
-        read: gets the data where the cache does not hold it.
-        preprocessing: the size to bring it to; chosen by the images' own size where it is None.
+        name: name of the data; the contents of a name never change.
+        size: original height and width of the images.
+        read: function that reads the data.
+        preprocessing: preprocessing of the images; by default the default size for the original size.
         progress: whether to show progress on standard error.
     """
-    own_preprocessing = Preprocessing(*size)
+    original_preprocessing = Preprocessing(*size)
     preprocessing = preprocessing or default_preprocessing(np.array([size], np.int32))
-    scan = recall(f"name:{name}", name)
+    scan = find_scan(f"name:{name}", name)
     decoded = open_decoded(scan.fingerprint, preprocessing) if scan else None
     if decoded is None:
-        own = open_decoded(scan.fingerprint, own_preprocessing) if scan else None
-        own = own or _keep(name, read(), own_preprocessing, progress=progress)
-        decoded = own if preprocessing == own_preprocessing else _at_size(own, preprocessing, name, progress=progress)
+        original = open_decoded(scan.fingerprint, original_preprocessing) if scan else None
+        original = original or _keep(name, read(), original_preprocessing, progress=progress)
+        if preprocessing == original_preprocessing:
+            decoded = original
+        else:
+            decoded = _resize(original, preprocessing, name, progress=progress)
     return decoded.dataset(name=name, source=name)
 
 
-def is_kept(name: str, size: tuple[int, int]) -> bool:
-    """Whether the cache holds a named dataset at its own size."""
-    scan = recall(f"name:{name}", name)
+def is_cached(name: str, size: tuple[int, int]) -> bool:
+    """Return whether the cache holds a named dataset at its original size."""
+    scan = find_scan(f"name:{name}", name)
     return scan is not None and open_decoded(scan.fingerprint, Preprocessing(*size)) is not None
 
 
@@ -101,17 +104,17 @@ def _keep(name: str, array: LabeledArray, preprocessing: Preprocessing, *, progr
             stream.write(np.ascontiguousarray(array.images).data)
         decoded = keep_decoded(built, index, preprocessing, name, progress=progress)
     with disk_cache.in_use(decoded.entry):
-        remember(f"name:{name}", name, Scan(index.fingerprint, (preprocessing.height, preprocessing.width)), {}, name)
+        keep_scan(f"name:{name}", name, Scan(index.fingerprint, (preprocessing.height, preprocessing.width)), {}, name)
     return decoded
 
 
-def _at_size(own: DecodedData, preprocessing: Preprocessing, name: str, *, progress: bool) -> DecodedData:
+def _resize(original: DecodedData, preprocessing: Preprocessing, name: str, *, progress: bool) -> DecodedData:
     with disk_cache.building() as built:
         with (
-            array_file(built, len(own.store), preprocessing) as stream,
-            counting("resizing", total=len(own.store), unit="images", shown=progress) as bar,
+            array_file(built, len(original.store), preprocessing) as stream,
+            counting("resizing", total=len(original.store), unit="images", shown=progress) as bar,
         ):
-            for image in own.store:
+            for image in original.store:
                 stream.write(fit_pixels(image, preprocessing).tobytes())
                 bar.update(1)
-        return keep_decoded(built, own.index, preprocessing, name)
+        return keep_decoded(built, original.index, preprocessing, name)

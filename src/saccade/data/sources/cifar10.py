@@ -1,6 +1,6 @@
-"""CIFAR-10 (Krizhevsky, 2009), through `keras.datasets.cifar10`, then from our cache.
+"""CIFAR-10 (Krizhevsky, 2009), read by `keras.datasets.cifar10` and then cached.
 
-Keras downloads the archive, checks its SHA-256 and unpickles it: the one exception to "nothing is unpickled".
+Keras downloads the archive, checks its SHA-256 and unpickles it. This is the only place where Saccade unpickles data.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 from saccade.atomic_io import atomic_write
 from saccade.data.dataset import Dataset, Preprocessing, SplitName
-from saccade.data.sources.array_dataset import LabeledArray, is_kept, load_array
+from saccade.data.sources.array_dataset import LabeledArray, is_cached, load_array
 from saccade.errors import DataNotFoundError
 from saccade.keras_loading import load_keras_quietly
 
@@ -27,32 +27,33 @@ _SIZE = (32, 32)
 _CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _ARCHIVE = "cifar-10-python.tar.gz"
 _NAME_FOR_KERAS = "cifar-10-batches-py-target_archive"
-_SECONDS = 20.0  # a network that swallows everything must not keep anybody waiting
+_TIMEOUT = 20.0  # timeout of a network that does not respond
 
 
 def load_cifar10(preprocessing: Preprocessing | None, folders: Sequence[Path], *, progress: bool) -> Dataset:
-    """CIFAR-10: 50,000 training and 10,000 test images of 32x32.
+    """Load CIFAR-10: 50,000 training and 10,000 test images of 32x32 pixels.
 
     Args:
-        preprocessing: the size to bring the images to; their own where it is None.
-        folders: where the official archive `cifar-10-python.tar.gz` may lie.
-        progress: whether to show the download.
+        preprocessing: preprocessing of the images; by default the original size.
+        folders: folders that may hold the official archive `cifar-10-python.tar.gz`.
+        progress: whether to show progress on standard error.
 
     Raises:
-        DataNotFoundError: if it is neither here nor can be downloaded; says why, and the three ways to get it.
+        DataNotFoundError: CIFAR-10 is not on this machine and can't be downloaded; the error gives the reason and the
+            three ways to get the data.
     """
     return load_array("cifar10", _SIZE, lambda: _read(folders, progress=progress), preprocessing, progress=progress)
 
 
 def cifar10_is_here(folders: Sequence[Path]) -> bool:
-    """Whether CIFAR-10 can be had without the network."""
-    return is_kept("cifar10", _SIZE) or _keras_archive().is_file() or _official_archive(folders) is not None
+    """Return whether CIFAR-10 is on this machine."""
+    return is_cached("cifar10", _SIZE) or _keras_archive().is_file() or _official_archive(folders) is not None
 
 
 def _read(folders: Sequence[Path], *, progress: bool) -> LabeledArray:
-    _hand_to_keras(folders)
+    _copy_to_keras(folders)
     load_keras_quietly()
-    with _as_not_found(folders), _quiet_keras(shown=progress):
+    with _keras_errors_as_not_found(folders), _quiet_keras(shown=progress):
         from keras.datasets import cifar10
 
         (training, training_labels), (test, test_labels) = cifar10.load_data()
@@ -74,15 +75,15 @@ def _official_archive(folders: Sequence[Path]) -> Path | None:
 
 
 def _keras_archive() -> Path:
-    """Where Keras looks for the archive before it downloads it."""
+    """Return the path where Keras searches the archive before a download."""
     home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
     if not os.access(home if home.exists() else home.parent, os.W_OK):
-        home = Path("/tmp/.keras")  # noqa: S108 - which is where Keras goes then
+        home = Path("/tmp/.keras")  # noqa: S108 - the folder that Keras uses instead
     return home / "datasets" / _NAME_FOR_KERAS
 
 
-def _hand_to_keras(folders: Sequence[Path]) -> None:
-    """Puts a copy of the official archive where Keras finds it, checks it and unpacks it."""
+def _copy_to_keras(folders: Sequence[Path]) -> None:
+    """Copy the official archive to the path where Keras checks and unpacks it."""
     archive, target = _official_archive(folders), _keras_archive()
     if archive is None or target.exists():
         return
@@ -93,9 +94,9 @@ def _hand_to_keras(folders: Sequence[Path]) -> None:
 
 @contextlib.contextmanager
 def _quiet_keras(*, shown: bool) -> Iterator[None]:
-    """Keras tells of its download on standard output, which belongs to our results."""
+    """Redirect the messages of Keras about the download, because standard output is for results."""
     timeout = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(_SECONDS)
+    socket.setdefaulttimeout(_TIMEOUT)
     try:
         with contextlib.redirect_stdout(sys.stderr if shown else io.StringIO()):
             yield
@@ -104,7 +105,7 @@ def _quiet_keras(*, shown: bool) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _as_not_found(folders: Sequence[Path]) -> Iterator[None]:
+def _keras_errors_as_not_found(folders: Sequence[Path]) -> Iterator[None]:
     try:
         yield
     except ImportError:
@@ -127,6 +128,6 @@ def _reason(error: BaseException, folders: Sequence[Path]) -> str:
     while error.__context__ is not None and not isinstance(error, urllib.error.URLError):
         error = error.__context__
     if isinstance(error, urllib.error.HTTPError):
-        return f"the server answered {error.code} {error.reason}"
+        return f"the server responded {error.code} {error.reason}"
     reason = error.reason if isinstance(error, urllib.error.URLError) else error
     return str(getattr(reason, "strerror", None) or reason or type(error).__name__)

@@ -1,6 +1,6 @@
-"""The handwritten digits bundled with scikit-learn: 1,797 real scans of 8x8, which need no network.
+"""Handwritten digits bundled with scikit-learn: 1,797 scans of 8x8 pixels, available without a network.
 
-They are the test split of Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998.
+The images are the test split of Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import numpy as np
 from saccade.data.dataset import Dataset, Preprocessing
 from saccade.data.sources.array_dataset import LabeledArray, load_array
 
-_LARGEST_VALUE = 16  # the scans count the dark ones among 4x4 points
+_MAX_VALUE = 16  # each value is the number of dark points in a block of 4x4 points
 
 
 def load_digits(preprocessing: Preprocessing | None) -> Dataset:
-    """The digits, scaled up to 32x32 where the preprocessing is None; the classes are "0" to "9"."""
+    """Load the digits, with the classes "0" to "9"; the default size is 32x32 pixels."""
     return load_array("digits", (8, 8), _read, preprocessing)
 
 
@@ -22,7 +22,7 @@ def _read() -> LabeledArray:
     from sklearn.datasets import load_digits as bundled_digits
 
     bundled = bundled_digits()
-    gray = np.round(bundled.images * (255 / _LARGEST_VALUE)).astype(np.uint8)
+    gray = np.round(bundled.images * (255 / _MAX_VALUE)).astype(np.uint8)
     count = len(gray)
     return LabeledArray(
         images=np.repeat(gray[:, :, :, None], 3, axis=3),

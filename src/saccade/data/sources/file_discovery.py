@@ -1,4 +1,4 @@
-"""Walks folders that may hold images; those that Saccade itself made are left out."""
+"""Search of folders for images, without the folders that Saccade made."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from saccade.sanitize import counted
 
 
 class FoundFile(NamedTuple):
-    """A file below a folder: its path relative to it, its size in bytes, and when it was changed, in nanoseconds.
+    """File below a folder.
 
-    The time is that of any change, permissions included, which no program can set back. Size and time are 0 for what
-    is no regular file, such as a link that leads nowhere; reading it will give the reason.
+    Attributes:
+        path: path relative to the folder.
+        size: size in bytes; 0 for anything but a regular file, such as a broken link.
+        changed: time of the last change of the inode (ctime), which no program can set, in nanoseconds; 0 for anything
+            but a regular file.
     """
 
     path: str
@@ -25,12 +28,12 @@ class FoundFile(NamedTuple):
 
 
 class FolderNames(NamedTuple):
-    """The names in a folder, without hidden ones; every list is sorted.
+    """Sorted names in a folder, without hidden names.
 
     Attributes:
-        folders: of folders that Saccade did not make.
-        files: of files.
-        own_folders: of folders that Saccade made.
+        folders: names of folders that Saccade did not make.
+        files: names of files.
+        own_folders: names of folders that Saccade made.
     """
 
     folders: list[str]
@@ -38,7 +41,7 @@ class FolderNames(NamedTuple):
     own_folders: list[str]
 
 
-def visible(folder: str) -> FolderNames:
+def list_folder(folder: str) -> FolderNames:
     """List the names in a folder."""
     names = FolderNames([], [], [])
     with os.scandir(folder) as entries:
@@ -55,17 +58,19 @@ def visible(folder: str) -> FolderNames:
 
 
 def walk(folder: str, left_out: list[str]) -> Iterator[FoundFile]:
-    """All visible files below a folder, in no certain order. Links are followed, but no folder is entered twice.
+    """Iterate over all files below a folder that are not hidden, in any order.
+
+    Links are followed, but no folder is entered twice.
 
     Args:
-        folder: where to begin.
-        left_out: gets the path, relative to `folder`, of each folder that is not entered because Saccade made it.
+        folder: path of the folder.
+        left_out: list to which the paths, relative to `folder`, of folders that Saccade made are appended.
     """
     entered: set[tuple[int, int]] = set()
     waiting = [(folder, "")]
     while waiting:
         path, prefix = waiting.pop()
-        status = os.stat(path)  # noqa: PTH116 - paths stay strings here: there may be a million of them
+        status = os.stat(path)  # noqa: PTH116 - strings are faster than Path objects for a million paths
         if (status.st_dev, status.st_ino) in entered:
             continue
         entered.add((status.st_dev, status.st_ino))
@@ -79,16 +84,16 @@ def walk(folder: str, left_out: list[str]) -> Iterator[FoundFile]:
                     else:
                         waiting.append((entry.path, f"{prefix}{entry.name}/"))
                 else:
-                    yield _found(entry, prefix)
+                    yield _to_found_file(entry, prefix)
 
 
 class FolderFiles(NamedTuple):
-    """What lies below a folder, at any depth; every list is sorted, and holds no hidden files.
+    """Files below a folder, at any depth, in sorted lists without hidden files.
 
     Attributes:
-        images: the files that should be images.
-        side_files: the files that accompany images.
-        own_folders: the paths, relative to the folder, of folders that Saccade made; their files are in no list.
+        images: files that should be images.
+        side_files: files that accompany images.
+        own_folders: paths, relative to the folder, of folders that Saccade made, whose files are in no list.
     """
 
     images: list[FoundFile]
@@ -97,34 +102,32 @@ class FolderFiles(NamedTuple):
 
 
 def folder_files(folder: str) -> FolderFiles:
-    """List the files below a folder.
-
-    Training and prediction both ask here, so that both take the same files for images.
+    """List the files below a folder; training and prediction use the same list.
 
     Raises:
-        OSError: the folder, or one below the folder, can't be read.
+        OSError: the folder, or a folder below, can't be read.
     """
     images: list[FoundFile] = []
     side_files: list[FoundFile] = []
-    own: list[str] = []
-    for file in sorted(walk(folder, own)):
+    own_folders: list[str] = []
+    for file in sorted(walk(folder, own_folders)):
         (side_files if is_side_file(file.path) else images).append(file)
-    return FolderFiles(images, side_files, sorted(own))
+    return FolderFiles(images, side_files, sorted(own_folders))
 
 
 def note_on_side_files(paths: Collection[str]) -> tuple[str, ...]:
-    """The note that these side files were left out; none where there are none."""
+    """Return the note that side files were left out; nothing for no files."""
     kinds = sorted({f".{suffix}" if (suffix := suffix_of(path)) else "no suffix" for path in paths})
     return (f"left out: {counted(len(paths), 'file')}, no images by name ({', '.join(kinds)})",) if paths else ()
 
 
 def note_on_own_folders(names: Sequence[str]) -> list[str]:
-    """The note that these folders of Saccade's own were left out; none where there are none."""
+    """Return the note that folders made by Saccade were left out; nothing for no folders."""
     folders = "folder" if len(names) == 1 else "folders"
     return [f"left out: the {folders} {', '.join(names)}, which Saccade made"] if names else []
 
 
-def _found(entry: os.DirEntry[str], prefix: str) -> FoundFile:
+def _to_found_file(entry: os.DirEntry[str], prefix: str) -> FoundFile:
     try:
         status = entry.stat()
     except OSError:

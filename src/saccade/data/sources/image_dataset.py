@@ -1,4 +1,4 @@
-"""Data from images in a folder or an archive: found, read and decoded, or all of it from the cache."""
+"""Datasets from images in a folder or an archive, decoded or read from the cache."""
 
 from __future__ import annotations
 
@@ -25,7 +25,14 @@ from saccade.data.image_size import default_preprocessing
 from saccade.data.progress import counting
 from saccade.data.sources.archives import archive_stem, unpacked
 from saccade.data.sources.image_folder import FoundImage, Listing, find_images
-from saccade.data.sources.scan_cache import Scan, described, recall, recall_touched, remember, remembered_archive_hash
+from saccade.data.sources.scan_cache import (
+    Scan,
+    cached_archive_hash,
+    file_metadata,
+    find_scan,
+    find_touched_scan,
+    keep_scan,
+)
 from saccade.data.splits import is_test_by_hash
 from saccade.errors import DataError
 from saccade.sanitize import printable
@@ -35,7 +42,7 @@ _SAMPLED_HEADERS = 64
 
 @dataclass(frozen=True)
 class _Reading:
-    """What became of each file of a listing, in its order."""
+    """Results of reading the files of a listing, in the order of the listing."""
 
     hashes: list[str]
     headers: list[ImageHeader]
@@ -43,36 +50,34 @@ class _Reading:
 
 
 def load_folder(folder: Path, preprocessing: Preprocessing | None, *, progress: bool) -> Dataset:
-    """The images of a folder as a dataset; the rule is chosen by their sizes where it is None.
+    """Load the images of a folder; by default the preprocessing depends on the sizes of the images.
 
     Raises:
-        DataError: if the folder holds no usable classes of images.
+        DataError: the folder holds no usable classes of images.
     """
     listing = find_images(folder)
     source, signature = f"folder:{folder}", listing.signature()
-    scan = recall(source, signature) or recall_touched(source, listing, folder.name)
+    scan = find_scan(source, signature) or find_touched_scan(source, listing, folder.name)
     decoded = _open(scan, preprocessing)
     if decoded is None:
-        decoded, _ = _decode_and_remember(
-            source, signature, listing, preprocessing, name=folder.name, progress=progress
-        )
+        decoded, _ = _decode_and_keep(source, signature, listing, preprocessing, name=folder.name, progress=progress)
     return decoded.dataset(name=folder.name, source=str(folder), notes=listing.notes)
 
 
 def load_archive(path: Path, preprocessing: Preprocessing | None, *, progress: bool) -> Dataset:
-    """The images of an archive as a dataset; the archive is unpacked only if they must be decoded.
+    """Load the images of an archive; the archive is unpacked only if the images must be decoded.
 
     Raises:
-        ArchiveError: if the archive can't be unpacked safely.
-        DataError: if it holds no usable classes of images.
+        ArchiveError: the archive can't be unpacked safely.
+        DataError: the archive holds no usable classes of images.
     """
-    name, sha256 = archive_stem(path), remembered_archive_hash(path, progress=progress)
-    scan = recall(f"contents:{sha256}", sha256)
+    name, sha256 = archive_stem(path), cached_archive_hash(path, progress=progress)
+    scan = find_scan(f"contents:{sha256}", sha256)
     decoded = _open(scan, preprocessing)
     if scan is None or decoded is None:
         with unpacked(path, sha256, progress=progress) as folder:
             listing = find_images(folder)
-            decoded, scan = _decode_and_remember(
+            decoded, scan = _decode_and_keep(
                 f"contents:{sha256}", sha256, listing, preprocessing, name=name, progress=progress
             )
     return decoded.dataset(name=name, source=str(path), notes=scan.notes)
@@ -82,38 +87,37 @@ def _open(scan: Scan | None, preprocessing: Preprocessing | None) -> DecodedData
     return open_decoded(scan.fingerprint, preprocessing or Preprocessing(*scan.default_size)) if scan else None
 
 
-def _decode_and_remember(
+def _decode_and_keep(
     source: str, signature: str, listing: Listing, preprocessing: Preprocessing | None, *, name: str, progress: bool
 ) -> tuple[DecodedData, Scan]:
     decoded, hashes = _decode(listing, preprocessing, name, progress=progress)
-    usual = default_preprocessing(np.array(decoded.index.sizes, np.int32))
-    scan = Scan(decoded.index.fingerprint, (usual.height, usual.width), listing.notes)
-    # A file that is there but could not be read may be readable the next time, without having changed.
+    default = default_preprocessing(np.array(decoded.index.sizes, np.int32))
+    scan = Scan(decoded.index.fingerprint, (default.height, default.width), listing.notes)
+    # A file that exists but could not be read may be readable later without a change.
     if all(content or not found.size for found, content in zip(listing.images, hashes, strict=True)):
         with disk_cache.in_use(decoded.entry):
-            remember(source, signature, scan, described(listing, hashes), name)
+            keep_scan(source, signature, scan, file_metadata(listing, hashes), name)
     return decoded, scan
 
 
 def _decode(
     listing: Listing, preprocessing: Preprocessing | None, name: str, *, progress: bool
 ) -> tuple[DecodedData, Sequence[str]]:
-    """Decodes all files at once to the size that a few of them suggest; again if the others prove that wrong."""
-    chosen = preprocessing or _likely_preprocessing(listing)
+    """Decode all files to the size estimated from a sample; decode again if all files give another size."""
+    chosen = preprocessing or _estimate_preprocessing(listing)
     with disk_cache.building() as built:
         reading = _read_all(built, listing, chosen, progress=progress)
         index = _index(listing, reading)
-        wanted = preprocessing or default_preprocessing(np.array(index.sizes, np.int32))
-        if wanted == chosen:
+        final = preprocessing or default_preprocessing(np.array(index.sizes, np.int32))
+        if final == chosen:
             return keep_decoded(built, index, chosen, name, progress=progress), reading.hashes
-    return _decode(listing, wanted, name, progress=progress)
+    return _decode(listing, final, name, progress=progress)
 
 
-def _likely_preprocessing(listing: Listing) -> Preprocessing:
-    some = listing.images[:: -(-len(listing.images) // _SAMPLED_HEADERS)]
-    sizes = [
-        (header.height, header.width) for header in read_headers([f"{listing.root}/{found.path}" for found in some])
-    ]
+def _estimate_preprocessing(listing: Listing) -> Preprocessing:
+    sample = listing.images[:: -(-len(listing.images) // _SAMPLED_HEADERS)]
+    headers = read_headers([f"{listing.root}/{found.path}" for found in sample])
+    sizes = [(header.height, header.width) for header in headers]
     return default_preprocessing(np.array(sizes or [(0, 0)], np.int32))
 
 
@@ -156,7 +160,7 @@ def _index(listing: Listing, reading: _Reading) -> Index:
 
 
 def _unreadable(listing: Listing, reading: _Reading) -> list[UnreadableImage]:
-    """The unreadable images, each in the split in which it would have stood: a test report counts those it misses."""
+    """Return the unreadable images, each with the split of a readable image of its hash, for the counts of a report."""
     has_test_split = any(found.split == "test" for found in listing.images)
     unreadable = []
     for found, content, reason in zip(listing.images, reading.hashes, reading.reasons, strict=True):
@@ -168,11 +172,13 @@ def _unreadable(listing: Listing, reading: _Reading) -> list[UnreadableImage]:
 
 def _fingerprint(listing: Listing, hashes: Sequence[str]) -> str:
     images = zip(listing.images, hashes, strict=True)
-    return fingerprint_of(listing.class_names, [(p.path, p.split, p.label, content) for p, content in images])
+    return fingerprint_of(
+        listing.class_names, [(image.path, image.split, image.label, content) for image, content in images]
+    )
 
 
 def _check_readable(listing: Listing, found: Sequence[FoundImage], unreadable: Sequence[UnreadableImage]) -> None:
-    """Every class must have a readable image to train with, and every split one at all."""
+    """Require a readable training image of every class, and a readable image in every split."""
     example = f"{unreadable[0].path}: {unreadable[0].reason}" if unreadable else None
     with_images = {image.label for image in found if image.split == "train"}
     for label, name in enumerate(listing.class_names):

@@ -1,4 +1,4 @@
-"""Finds labeled images in folders: `CLASS/image`, or `train/CLASS/image` with `test` and `validation` beside."""
+"""Search for labeled images in folders: `CLASS/image`, or `train/CLASS/image`, `validation/…` and `test/…`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from saccade.data.dataset import SPLIT_NAMES, SplitName
 from saccade.data.sources.file_discovery import (
     FolderFiles,
     folder_files,
+    list_folder,
     note_on_own_folders,
     note_on_side_files,
-    visible,
 )
 from saccade.data.sources.folder_names import split_of_folder
 from saccade.data.sources.side_files import is_side_file
@@ -25,7 +25,15 @@ _LAYOUT = "CLASS/image, or train/CLASS/image with test/CLASS/image and validatio
 
 
 class FoundImage(NamedTuple):
-    """A file that should be an image: its path below the root, its split and label, its size and time of change."""
+    """File that should be an image.
+
+    Attributes:
+        path: path relative to the root.
+        split: split of the image.
+        label: label of the image.
+        size: size as in `FoundFile`.
+        changed: time of the last change as in `FoundFile`.
+    """
 
     path: str
     split: SplitName
@@ -36,13 +44,13 @@ class FoundImage(NamedTuple):
 
 @dataclass(frozen=True)
 class Listing:
-    """The files found in a folder that should be images.
+    """Files in a folder that should be images.
 
     Attributes:
-        root: the folder that holds the classes or the splits.
-        class_names: sorted by name; what can't be printed is written as codes.
-        images: ordered by split, class and path.
-        notes: what was left out.
+        root: folder that holds the classes or the splits.
+        class_names: names of the classes, sorted, with unprintable characters as codes.
+        images: files, ordered by split, class and path.
+        notes: messages about files and folders that were left out.
     """
 
     root: Path
@@ -51,88 +59,87 @@ class Listing:
     notes: tuple[str, ...]
 
     def signature(self) -> str:
-        """A hash of all paths, sizes and times: while it stays the same, nothing needs to be read again."""
+        """Return a hash of all paths, sizes and times, which stays equal while no file changes."""
         lines = [f"{found.path}\0{found.size}\0{found.changed}" for found in self.images]
         lines += [*self.class_names, *self.notes]
         return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
 
 
 def find_images(folder: Path) -> Listing:
-    """Lists the files in a folder that should be images, with their splits and classes; opens none of them.
+    """List the files in a folder that should be images, with their splits and classes, without opening the files.
 
-    A folder that holds nothing but another, as archives often do, is passed through. Hidden files are left out, and
-    so are files whose names say that they accompany the images, such as LICENSE or labels.csv, and folders that
-    Saccade itself made, such as runs.
+    A folder that holds nothing but one other folder, as in many archives, is skipped. Hidden files, side files such as
+    LICENSE or labels.csv, and folders that Saccade made, such as runs, are left out.
 
     Raises:
-        DataError: if there are no classes, or only one, or a class without files, or if the splits have different
-            classes.
+        DataError: there are no classes or only one class, a class has no files, or the splits have different classes.
     """
     try:
-        root = _pass_through(folder)
+        root = _innermost_folder(folder)
         splits, notes = _split_folders(root)
         found = {(split, name): folder_files(path) for split, paths in splits.items() for name, path in paths.items()}
-        own = [name for level in _levels(folder, root, splits) for name in _own_folders(level, root)]
+        own_folders = [name for level in _levels(folder, root, splits) for name in _own_folders(level, root)]
     except OSError as error:
         raise DataError(f"the folder {error.filename} can't be read", found=error.strerror) from None
     class_names = _checked_classes(root, splits)
     images: list[FoundImage] = []
     left_out: list[str] = []
-    for (split, name), (kept, side_files, _) in found.items():
+    for (split, name), (files, side_files, _) in found.items():
         left_out += [file.path for file in side_files]
-        if split == "train" and not kept:
+        if split == "train" and not files:
             raise _class_without_images(name, root)
         label, prefix = class_names.index(name), Path(splits[split][name]).relative_to(root).as_posix()
-        images += [FoundImage(f"{prefix}/{file.path}", split, label, file.size, file.changed) for file in kept]
-    readable = tuple(map(printable, class_names))
-    notes = [*notes, *note_on_own_folders([*own, *_own_folders_in_classes(found, splits, root)])]
-    return Listing(root, readable, images, (*map(printable, notes), *note_on_side_files(left_out)))
+        images += [FoundImage(f"{prefix}/{file.path}", split, label, file.size, file.changed) for file in files]
+    printable_names = tuple(map(printable, class_names))
+    notes = [*notes, *note_on_own_folders([*own_folders, *_own_folders_in_classes(found, splits, root)])]
+    return Listing(root, printable_names, images, (*map(printable, notes), *note_on_side_files(left_out)))
 
 
-def _pass_through(folder: Path) -> Path:
-    """The innermost folder that still holds all there is; a lone class folder is not entered."""
+def _innermost_folder(folder: Path) -> Path:
+    """Return the innermost folder that holds all files; the folder of a single class is not entered."""
     root = folder
     while True:
-        folders, files, _ = visible(str(root))
+        folders, files, _ = list_folder(str(root))
         images = [name for name in files if not is_side_file(name)]
         if len(folders) != 1 or images or split_of_folder(folders[0]):
             break
         root = root / folders[0]
-    # What was entered last may be a class: then the folder as given is the one to complain about.
+    # The last folder may be a class; then the errors name the given folder.
     return root if folders else folder
 
 
 def _levels(folder: Path, root: Path, splits: Mapping[SplitName, Mapping[str, str]]) -> list[Path]:
-    """The folders in which classes, splits or the folder of the data lie: from the one given down to the splits'."""
-    passed = [level for level in root.parents if level == folder or folder in level.parents]
+    """Return the folders from the given folder down to the parents of the class folders."""
+    parents = [level for level in root.parents if level == folder or folder in level.parents]
     holders = {Path(path).parent for paths in splits.values() for path in paths.values()}
-    return [*reversed(passed), root, *sorted(holders - {root})]
+    return [*reversed(parents), root, *sorted(holders - {root})]
 
 
 def _own_folders(level: Path, root: Path) -> list[str]:
     prefix = "" if level == root or level in root.parents else f"{level.relative_to(root).as_posix()}/"
-    return [prefix + name for name in visible(str(level)).own_folders]
+    return [prefix + name for name in list_folder(str(level)).own_folders]
 
 
 def _own_folders_in_classes(
     found: Mapping[tuple[SplitName, str], FolderFiles], splits: Mapping[SplitName, Mapping[str, str]], root: Path
 ) -> list[str]:
     return [
-        f"{Path(splits[split][name]).relative_to(root).as_posix()}/{own}"
+        f"{Path(splits[split][name]).relative_to(root).as_posix()}/{own_folder}"
         for (split, name), files in found.items()
-        for own in files.own_folders
+        for own_folder in files.own_folders
     ]
 
 
 def _split_folders(root: Path) -> tuple[dict[SplitName, dict[str, str]], list[str]]:
-    """For each split, the folders of its classes by name; and notes on what is no part of the data."""
-    folders, files, _ = visible(str(root))
+    """Return the class folders of each split, by name, and notes about files and folders that were left out."""
+    folders, files, _ = list_folder(str(root))
     named = [name for name in folders if split_of_folder(name)]
-    holders = named if len(named) == len(folders) else [name for name in named if visible(str(root / name)).folders]
-    if not holders or not (len(named) == len(folders) or any(split_of_folder(name) == "train" for name in holders)):
-        # Classes then, though one of them may be called "test" or even "train".
+    only_splits = len(named) == len(folders)
+    holders = named if only_splits else [name for name in named if list_folder(str(root / name)).folders]
+    if not holders or not (only_splits or any(split_of_folder(name) == "train" for name in holders)):
+        # The folders are classes, even if a class is called "test" or "train".
         _check_any(root, folders, files)
-        return {"train": {name: str(root / name) for name in folders}}, _note_on_strays(files)
+        return {"train": {name: str(root / name) for name in folders}}, _note_on_stray_files(files)
     by_split = _splits_by_name(root, holders)
     others = [name for name in folders if name not in holders]
     notes = [f"left out: the folders {_listed(others)} beside {by_split['train']}"] if others else []
@@ -162,7 +169,7 @@ def _splits_by_name(root: Path, folders: Sequence[str]) -> dict[SplitName, str]:
 
 
 def _class_folders(folder: Path) -> dict[str, str]:
-    return {name: str(folder / name) for name in visible(str(folder)).folders}
+    return {name: str(folder / name) for name in list_folder(str(folder)).folders}
 
 
 def _check_any(root: Path, folders: Sequence[str], files: Sequence[str]) -> None:
@@ -215,7 +222,7 @@ def _class_without_images(name: str, root: Path) -> DataError:
     )
 
 
-def _note_on_strays(files: Iterable[str]) -> list[str]:
+def _note_on_stray_files(files: Iterable[str]) -> list[str]:
     strays = [name for name in files if not is_side_file(name)]
     return [f"left out: {counted(len(strays), 'file')} beside the class folders, such as {strays[0]}"] if strays else []
 

@@ -1,4 +1,4 @@
-"""What is remembered of folders and archives, so that unchanged ones need not be read again."""
+"""Cache of scans: the results of reading all images of a folder or an archive, valid while the files are unchanged."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _Record = TypeVar("_Record")
 
 
 class FileMetadata(NamedTuple):
-    """What is remembered of a file: its size in bytes, its time of change in nanoseconds, and its content hash."""
+    """Metadata of a file: size in bytes, time of the last change in nanoseconds, and content hash."""
 
     size: int
     changed: int
@@ -32,19 +32,19 @@ class FileMetadata(NamedTuple):
 
 @dataclass(frozen=True)
 class ArchiveMetadata:
-    """What is remembered of an archive: the SHA-256 of its bytes."""
+    """Metadata of an archive: the SHA-256 of its bytes."""
 
     sha256: str
 
 
 @dataclass(frozen=True)
 class Scan:
-    """What reading all images of a folder or an archive once has shown.
+    """Result of reading all images of a folder or an archive.
 
     Attributes:
-        fingerprint: of the contents.
-        default_size: the height and width to which the images are brought where none is asked for.
-        notes: what was left out.
+        fingerprint: hash of the contents.
+        default_size: height and width of the decoded images where the user gives no size.
+        notes: messages about files that were left out.
     """
 
     fingerprint: str
@@ -54,26 +54,26 @@ class Scan:
 
 @dataclass(frozen=True)
 class KnownFiles:
-    """What is remembered of the files of a folder or an archive, by their paths."""
+    """Metadata of the files of a folder or an archive, by path."""
 
     files: Mapping[str, FileMetadata]
 
 
-def recall(source: str, signature: str) -> Scan | None:
-    """What is known of a source, if it is unchanged: if its signature is the same."""
+def find_scan(source: str, signature: str) -> Scan | None:
+    """Return the scan of a source with this signature, or None where there is none."""
     entry = disk_cache.find_entry("scans", _key(source, signature))
     return _read(entry / _METADATA, Scan) if entry else None
 
 
-def remember(source: str, signature: str, scan: Scan, files: Mapping[str, FileMetadata], name: str) -> None:
-    """Remembers what is known of a source, instead of what was known before.
+def keep_scan(source: str, signature: str, scan: Scan, files: Mapping[str, FileMetadata], name: str) -> None:
+    """Keep the scan of a source, and remove older scans of the source.
 
     Args:
-        source: what the data came from, such as "folder:" and a path.
-        signature: what changes when the source does.
-        scan: what is known.
-        files: what is known of each file, by its path.
-        name: shown to the user.
+        source: source of the data, such as "folder:" and a path.
+        signature: hash that changes with the source.
+        scan: scan of the source.
+        files: metadata of each file, by path.
+        name: name of the data, for the user.
     """
     outdated = disk_cache.find_entries("scans", _key(source, ""))
     _keep(_key(source, signature), {_METADATA: scan, _FILES: KnownFiles(files)}, name)
@@ -82,10 +82,10 @@ def remember(source: str, signature: str, scan: Scan, files: Mapping[str, FileMe
             disk_cache.remove_entry(entry)
 
 
-def recall_touched(source: str, listing: Listing, name: str) -> Scan | None:
-    """What is known of a folder in which files were touched, but nothing was changed; else None.
+def find_touched_scan(source: str, listing: Listing, name: str) -> Scan | None:
+    """Return the scan of a folder whose files have new times but equal contents; None where contents changed.
 
-    Only the files whose size or time differs from what is remembered are read.
+    Only files with another size or time than in the cache are read.
     """
     entries = disk_cache.find_entries("scans", _key(source, ""))
     if not entries:
@@ -97,20 +97,20 @@ def recall_touched(source: str, listing: Listing, name: str) -> Scan | None:
     images = [(p.path, p.split, p.label, content) for p, content in zip(listing.images, hashes, strict=True)]
     if fingerprint_of(listing.class_names, images) != scan.fingerprint:
         return None
-    remember(source, listing.signature(), replace(scan, notes=listing.notes), described(listing, hashes), name)
+    keep_scan(source, listing.signature(), replace(scan, notes=listing.notes), file_metadata(listing, hashes), name)
     return scan
 
 
-def described(listing: Listing, hashes: Sequence[str]) -> dict[str, FileMetadata]:
-    """What is known of each file, by its path, as `remember` takes it."""
+def file_metadata(listing: Listing, hashes: Sequence[str]) -> dict[str, FileMetadata]:
+    """Return the metadata of each file, by path, for `keep_scan`."""
     return {p.path: FileMetadata(p.size, p.changed, content) for p, content in zip(listing.images, hashes, strict=True)}
 
 
-def remembered_archive_hash(path: Path, *, progress: bool = False) -> str:
-    """The SHA-256 of an archive, read only if its path, size or time of change is new.
+def cached_archive_hash(path: Path, *, progress: bool = False) -> str:
+    """Return the SHA-256 of an archive; the archive is read only if its path, size or time of change is new.
 
     Raises:
-        ArchiveError: if it can't be read.
+        ArchiveError: the archive can't be read.
     """
     status = path.stat()
     key = _key(f"archive:{path}", f"{status.st_size} {status.st_mtime_ns}")
@@ -140,7 +140,7 @@ def _keep(key: str, contents: Mapping[str, object], name: str) -> None:
 
 
 def _read(path: Path, kind: type[_Record]) -> _Record | None:
-    """What a file of the cache holds; None where the file is gone, damaged or of another version."""
+    """Return the record in a file of the cache; None where the file is missing, damaged or of another version."""
     try:
         return from_json(kind, path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -148,6 +148,6 @@ def _read(path: Path, kind: type[_Record]) -> _Record | None:
 
 
 def _key(source: str, signature: str) -> str:
-    """Two hashes, so that all that is remembered of one source can be found."""
+    """Return the key of an entry: hashes of source and signature, so that all entries of a source share a prefix."""
     digests = [hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest() for text in (source, signature)]
     return f"{digests[0][:24]}-{digests[1][:24] if signature else ''}"

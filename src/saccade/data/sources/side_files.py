@@ -1,4 +1,4 @@
-"""Tells candidate images from what lies beside them, by names alone."""
+"""Hidden files and side files, such as labels.csv and LICENSE, by their names."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ _HIDDEN_NAMES = frozenset({"__macosx", "desktop.ini", "thumbs.db"})
 
 
 def is_hidden(name: str) -> bool:
-    """Whether systems keep their own notes under this name."""
+    """Return whether a name is hidden, or reserved by an operating system."""
     return name.startswith(".") or name.lower() in _HIDDEN_NAMES
 
 
 def suffix_of(path: str) -> str:
-    """What follows the last full stop of a file's name, in lower case; empty where there is none."""
+    """Return the suffix of a path in lower case, without the full stop; empty for no suffix."""
     return path.rpartition("/")[2].rpartition(".")[2].lower() if "." in path else ""
 
 
 def is_side_file(path: str) -> bool:
-    """Whether a file's name says that it accompanies images without being one."""
+    """Return whether a file accompanies images without being an image, by its name."""
     return suffix_of(path) in _SIDE_SUFFIXES or path.rpartition("/")[2].partition(".")[0].lower() in _SIDE_NAMES

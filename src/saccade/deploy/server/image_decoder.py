@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from saccade.data.dataset import Preprocessing
 from saccade.data.decoding.decode_pool import WorkerPool
-from saccade.data.decoding.image_format import sniff
+from saccade.data.decoding.image_format import detect_format
 from saccade.deploy.server.batching import Batcher
 from saccade.errors import ImageError
 from saccade.machine import usable_cores
@@ -45,7 +45,7 @@ class Decoder:
             RequestError: it is none, or one that can't be decoded.
         """
         try:
-            sniff(contents)
+            detect_format(contents)
         except ImageError as error:
             raise RequestError(415, error.problem) from None
         outcome = await self._batcher(contents)
