@@ -57,16 +57,25 @@ def test_a_run_is_evaluated_only_without_an_evaluation_of_its_weights(reported):
 
 
 def test_data_and_validation_predictions_are_read_once(run_copy, monkeypatch):
+    calls = []
+
+    def count(owner, name):
+        function = getattr(owner, name)
+
+        def counted(*arguments, **options):
+            calls.append((name, *arguments[1:]))
+            return function(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, counted)
+
     (run_copy.path / "report.json").unlink(missing_ok=True)
-    loads, reads = [], []
-    load, read = run_split.load_with_preprocessing, Run.predictions
-    monkeypatch.setattr(run_split, "load_with_preprocessing", lambda *a, **k: loads.append(a) or load(*a, **k))
-    monkeypatch.setattr(Run, "predictions", lambda run, name: reads.append(name) or read(run, name))
+    count(run_split, "load_with_preprocessing")
     saccade.report(run_copy)
-    assert len(loads) == 1
+    assert len(calls) == 1
     assert (run_copy.path / "report.json").exists()
+    count(Run, "predictions")
     saccade.report(run_copy)
-    assert reads.count("predictions-validation.safetensors") == 3  # one by evaluate, one by each report
+    assert calls.count(("predictions", "predictions-validation.safetensors")) == 1
 
 
 def test_changed_data_is_an_error(reported, tiny_folder, tmp_path):
