@@ -1,4 +1,4 @@
-"""evaluate on a real small run: numbers, files, splits, other data, and what it refuses."""
+"""Evaluation of a small run: metrics, files, splits, other data, and errors."""
 
 import json
 import shutil
@@ -20,18 +20,18 @@ from saccade.runs.run import Run
 
 @pytest.fixture
 def run(tiny_run, tmp_path):
-    """A copy of the run, so that what one test writes is not seen by another."""
+    """Copy of the run for one test."""
     return _copy(tiny_run, tmp_path / "run")
 
 
 @pytest.fixture
 def folder(tiny_folder, tmp_path):
-    """A copy of the data."""
+    """Copy of the data for one test."""
     return shutil.copytree(tiny_folder, tmp_path / "copied")
 
 
 def _copy(run, path, **records):
-    """A copy of a run, with keys of its JSON records changed: data={"source": ...}."""
+    """Copy a run and change keys of its JSON records, such as data={"source": ...}."""
     shutil.copytree(run.path, path, ignore=shutil.ignore_patterns("model.keras", "report*", "*.png"))
     for name, changes in records.items():
         record = path / f"{name}.json"
@@ -39,7 +39,7 @@ def _copy(run, path, **records):
     return Run.open(path)
 
 
-def test_the_numbers_are_those_of_the_runs_own_probabilities(run, tiny_folder):
+def test_metrics_are_those_of_the_predicted_probabilities(run, tiny_folder):
     split = saccade.load(tiny_folder).splits["test"]
     probabilities = Predictor.from_run(run).probabilities(split.take(slice(None))).astype(np.float64)
     correct = probabilities.argmax(axis=1) == split.labels
@@ -60,7 +60,7 @@ def test_the_numbers_are_those_of_the_runs_own_probabilities(run, tiny_folder):
     assert 0 <= report.expected_calibration_error <= 1
 
 
-def test_six_views_are_reported_beside_one(narrow_fast, tiny_folder, tmp_path):
+def test_metrics_with_and_without_test_time_augmentation_are_reported(narrow_fast, tiny_folder, tmp_path):
     settings = {"initial_scale": 0.5, "final_scale": 0.5, "min_steps_per_epoch": 4}
     run = saccade.train(tiny_folder, recipe="fast", out=tmp_path / "run", epochs=1, settings=settings, progress=False)
     report = saccade.evaluate(run)
@@ -74,7 +74,7 @@ def test_six_views_are_reported_beside_one(narrow_fast, tiny_folder, tmp_path):
     assert json.loads(report.files[0].read_text())["accuracy_without_tta"] == report.without_tta.accuracy
 
 
-def test_what_is_written_is_what_is_returned(run):
+def test_report_json_is_the_returned_report(run):
     report = saccade.evaluate(run.path)
 
     assert [path.name for path in report.files] == [
@@ -87,7 +87,7 @@ def test_what_is_written_is_what_is_returned(run):
     assert json.loads((run.path / "report.json").read_text()) == report.to_dict()
 
 
-def test_the_predictions_are_kept_image_by_image(run, tiny_folder):
+def test_the_predictions_are_saved(run, tiny_folder):
     saccade.evaluate(run)
     predictions = run.predictions("predictions.safetensors")
     test = saccade.load(tiny_folder).splits["test"]
@@ -98,7 +98,7 @@ def test_the_predictions_are_kept_image_by_image(run, tiny_folder):
     assert [bytes(row).hex() for row in predictions.hashes] == list(test.hashes)
 
 
-def test_predictions_of_another_run_or_damaged_ones_are_refused(run):
+def test_damaged_predictions_and_predictions_of_another_run_are_errors(run):
     saccade.evaluate(run)
     path = run.path / "predictions.safetensors"
     whole = path.read_bytes()
@@ -113,7 +113,7 @@ def test_predictions_of_another_run_or_damaged_ones_are_refused(run):
     path.write_bytes(whole)
 
 
-def test_evaluating_twice_says_the_same(run):
+def test_a_second_evaluation_has_the_same_result(run):
     first = saccade.evaluate(run).to_dict()
 
     assert saccade.evaluate(run).to_dict() == first
@@ -137,7 +137,7 @@ def test_validation_and_train_are_the_splits_of_the_training(run, tiny_folder):
     assert not (run.path / "report.json").exists()
 
 
-def test_the_datas_own_validation_split_comes_first(run, folder):
+def test_the_datas_own_validation_split_has_priority(run, folder):
     shutil.copytree(folder / "test", folder / "validation")
     (folder / "validation" / "one" / "40.png").unlink()
 
@@ -146,7 +146,7 @@ def test_the_datas_own_validation_split_comes_first(run, folder):
     assert report.n == 59
 
 
-def test_without_a_validation_split_there_is_nothing_to_score(tiny_run, tmp_path):
+def test_a_missing_validation_split_is_an_error(tiny_run, tmp_path):
     run = _copy(tiny_run, tmp_path / "run", recipe={"validation_split": 0.0})
     split_file = run.path / "split.csv"
     split_file.write_text(split_file.read_text().replace("validation,", "train,"))
@@ -158,7 +158,7 @@ def test_without_a_validation_split_there_is_nothing_to_score(tiny_run, tmp_path
     assert saccade.evaluate(run, split="train").n == 120
 
 
-def test_other_data_has_files_of_its_own(run, folder):
+def test_results_on_other_data_have_their_own_files(run, folder):
     (folder / "test" / "two" / "41.png").unlink()
 
     report = saccade.evaluate(run, data=str(folder))
@@ -174,7 +174,7 @@ def test_other_data_has_files_of_its_own(run, folder):
     assert report.data_fingerprint != run.data_fingerprint
 
 
-def test_the_same_data_at_another_place_is_the_runs_own(run, folder):
+def test_the_same_data_at_another_path_is_the_runs_own_data(run, folder):
     report = saccade.evaluate(run, data=folder)
 
     assert report.data_fingerprint == run.data_fingerprint
@@ -190,7 +190,7 @@ def _files_in(run):
     return {path.name: path.read_bytes() for path in run.path.iterdir() if path.is_file()}
 
 
-def test_other_fixes_have_files_of_their_own_and_leave_the_runs_own_alone(run, tmp_path):
+def test_results_with_other_fixes_have_their_own_files(run, tmp_path):
     first = _fixes(tmp_path / "first.csv", "test/null/40.png,test,drop,")
     second = _fixes(tmp_path / "second.csv", "test/null/40.png,test,drop,", "test/one/41.png,test,drop,")
     saccade.evaluate(run)
@@ -204,13 +204,13 @@ def test_other_fixes_have_files_of_their_own_and_leave_the_runs_own_alone(run, t
     assert not any("has changed since the training" in note for note in reports[0].notes)
 
 
-def test_fixes_that_change_nothing_are_the_runs_own(run, tmp_path):
+def test_fixes_without_effect_have_the_runs_own_files(run, tmp_path):
     report = saccade.evaluate(run, fixes=_fixes(tmp_path / "kept.csv", "test/null/40.png,test,keep,"))
 
     assert report.files[0].name == "report.json"
 
 
-def test_two_folders_of_one_long_name_have_files_of_their_own(run, tiny_folder, tmp_path):
+def test_two_folders_with_the_same_long_name_have_different_files(run, tiny_folder, tmp_path):
     reports = []
     for place, removed in (("here", "41.png"), ("there", "42.png")):
         data = shutil.copytree(tiny_folder, tmp_path / place / ("画" * 80))
@@ -222,7 +222,7 @@ def test_two_folders_of_one_long_name_have_files_of_their_own(run, tiny_folder, 
     assert all(path.name.partition("-test-")[2].startswith("画" * 20) for report in reports for path in report.files)
 
 
-def test_other_sizes_are_brought_to_the_runs(run, folder):
+def test_images_of_other_sizes_are_resized(run, folder):
     for path in folder.rglob("*.png"):
         with Image.open(path) as image:
             enlarged = image.resize((64, 50))
@@ -231,7 +231,7 @@ def test_other_sizes_are_brought_to_the_runs(run, folder):
     assert saccade.evaluate(run, data=folder).n == 60
 
 
-def test_unreadable_images_are_counted_and_named(run, folder):
+def test_unreadable_images_are_reported(run, folder):
     (folder / "test" / "one" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
 
     report = saccade.evaluate(run, data=folder)
@@ -244,7 +244,7 @@ def test_unreadable_images_are_counted_and_named(run, folder):
     )
 
 
-def test_missing_and_extra_classes_are_named(run, folder):
+def test_missing_and_extra_classes_are_reported(run, folder):
     for split in ("train", "test"):
         (folder / split / "two").rename(folder / split / "deux")
 
@@ -256,7 +256,7 @@ def test_missing_and_extra_classes_are_named(run, folder):
     assert not list(run.path.glob("report*"))
 
 
-def test_a_class_too_few(run, folder):
+def test_a_missing_class_is_reported(run, folder):
     for split in ("train", "test"):
         shutil.rmtree(folder / split / "two")
 
@@ -280,7 +280,7 @@ def test_data_that_changed_since_the_training(tiny_run, folder, tmp_path):
     assert named.files[0].name == f"report-train-copied-{named.data_fingerprint[:8]}.json"
 
 
-def test_what_can_not_be_evaluated_is_reported(run, tmp_path):
+def test_a_missing_run_missing_data_and_an_unknown_split_are_errors(run, tmp_path):
     with pytest.raises(RunError, match="is not a run"):
         saccade.evaluate(tmp_path)
     with pytest.raises(DataError):
@@ -303,7 +303,7 @@ def _split(n=4):
     )
 
 
-def test_each_image_scored_once_passes():
+def test_a_split_scored_exactly_once_passes():
     require_each_once(_split(), np.full((4, 2), 0.5, np.float32), 2)
 
 
@@ -318,7 +318,7 @@ def test_each_image_scored_once_passes():
         ([0, 1, 2, 3], np.full((4, 2), 0.6), "scores that do not sum to 1 for each image"),
     ],
 )
-def test_anything_else_is_no_result(rows, probabilities, found):
+def test_missing_rows_repeated_images_and_invalid_probabilities_are_errors(rows, probabilities, found):
     images = replace(_split(), rows=np.array(rows))
 
     with pytest.raises(EvaluationError, match="not scored exactly once each") as caught:

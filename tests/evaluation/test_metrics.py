@@ -1,4 +1,4 @@
-"""Metrics against hand-made cases, scikit-learn, SciPy and plain float64 arithmetic."""
+"""Metrics against cases computed by hand, scikit-learn, SciPy and float64 arithmetic."""
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ from sklearn.metrics import balanced_accuracy_score, classification_report, top_
 from saccade.evaluation.metrics import (
     expected_calibration_error,
     measure,
+    reliability_bins,
     top_k_accuracy,
     wilson_interval,
 )
@@ -22,7 +23,7 @@ def _random_case(n=400, classes=6, seed=0):
 
 
 @pytest.mark.parametrize(("correct", "n"), [(0, 1), (1, 1), (0, 7), (7, 7), (1, 10), (37, 50), (9310, 10_000)])
-def test_the_interval_is_wilsons(correct, n):
+def test_the_wilson_interval_is_that_of_scipy(correct, n):
     expected = binomtest(correct, n).proportion_ci(confidence_level=0.95, method="wilson")
 
     low, high = wilson_interval(correct, n)
@@ -31,12 +32,12 @@ def test_the_interval_is_wilsons(correct, n):
     assert 0 <= low <= correct / n <= high <= 1
 
 
-def test_the_ends_are_exact_when_all_or_none_are_correct():
+def test_the_ends_of_the_wilson_interval_are_exact_for_all_or_no_successes():
     assert wilson_interval(0, 13)[0] == 0.0
     assert wilson_interval(13, 13)[1] == 1.0
 
 
-def test_a_case_that_can_be_counted_by_hand():
+def test_metrics_of_a_case_computed_by_hand():
     labels = np.array([0, 0, 1, 1, 1, 2])
     predicted = np.array([0, 1, 1, 1, 0, 2])
     probabilities = np.where(np.eye(3)[predicted] == 1, 0.8, 0.1).astype(np.float32)
@@ -58,7 +59,7 @@ def test_a_case_that_can_be_counted_by_hand():
     assert metrics.weighted_average.f1 == pytest.approx((2 * 1 / 2 + 3 * 2 / 3 + 1) / 6)
 
 
-def test_the_averages_are_scikit_learns():
+def test_the_averages_are_those_of_scikit_learn():
     labels, probabilities = _random_case()
     predicted = probabilities.argmax(axis=1)
     reference = classification_report(labels, predicted, output_dict=True)
@@ -84,7 +85,7 @@ def test_the_log_loss_is_that_of_float64_arithmetic():
     assert measure(labels, probabilities).log_loss == pytest.approx(expected, rel=1e-12)
 
 
-def test_a_certain_error_costs_much_but_not_infinitely_much():
+def test_the_log_loss_of_a_certain_error_is_finite():
     probabilities = np.array([[1, 0], [0, 1]], np.float32)
 
     metrics = measure(np.array([1, 0]), probabilities)
@@ -94,7 +95,7 @@ def test_a_certain_error_costs_much_but_not_infinitely_much():
     assert metrics.expected_calibration_error == 1.0
 
 
-def test_a_perfect_result():
+def test_metrics_of_perfect_predictions():
     labels = np.array([0, 1, 2, 1])
 
     metrics = measure(labels, np.eye(3, dtype=np.float32)[labels])
@@ -105,7 +106,7 @@ def test_a_perfect_result():
     assert metrics.expected_calibration_error == 0.0
 
 
-def test_a_class_without_images_counts_in_no_average():
+def test_a_class_without_images_is_in_no_average():
     labels = np.array([0, 0, 2, 2])
     predicted = np.array([0, 0, 2, 1])
 
@@ -119,7 +120,7 @@ def test_a_class_without_images_counts_in_no_average():
     assert metrics.confusion_matrix[2, 1] == 1
 
 
-def test_one_image_is_enough():
+def test_metrics_of_one_image():
     metrics = measure(np.array([1]), np.array([[0.4, 0.6]], np.float32))
 
     assert metrics.accuracy == metrics.top3_accuracy == 1.0
@@ -137,7 +138,7 @@ def test_on_a_tie_the_first_class_is_predicted_and_ranked_first():
     assert [top_k_accuracy(labels, probabilities, k) for k in (1, 2, 3, 9)] == [1 / 5, 2 / 5, 3 / 5, 1.0]
 
 
-def test_the_calibration_error_by_hand():
+def test_the_expected_calibration_error_of_a_case_computed_by_hand():
     confidences = np.array([0.35, 0.36, 0.95, 0.95])
     correct = np.array([True, False, True, True])
 
@@ -146,8 +147,8 @@ def test_the_calibration_error_by_hand():
     assert expected_calibration_error(confidences, correct) == pytest.approx(gap)
 
 
-def test_the_bins_of_confidence_are_closed_above():
-    # 6/15 ends the sixth bin, the next larger number begins the seventh: two bins, so the gaps do not cancel.
+def test_bins_of_confidence_include_their_upper_edge():
+    # 6/15 is in the sixth bin and the next larger number in the seventh bin, so that the gaps do not cancel.
     edge = 6 / 15
     confidences = np.array([edge, np.nextafter(edge, 1)])
 
@@ -155,5 +156,16 @@ def test_the_bins_of_confidence_are_closed_above():
     assert expected_calibration_error(np.full(2, edge), np.array([True, False])) == pytest.approx(0.1)
 
 
-def test_full_confidence_belongs_to_the_last_bin():
+def test_a_confidence_of_1_is_in_the_last_bin():
     assert expected_calibration_error(np.array([1.0, 0.99]), np.array([True, True])) == pytest.approx(0.005)
+
+
+def test_reliability_bins_have_mean_confidence_accuracy_and_wilson_interval():
+    confidences = np.repeat([0.55, 0.94, 0.96], [20, 10, 10])
+    correct = np.concatenate([np.arange(20) < 5, np.arange(20) < 19])
+
+    first, second = reliability_bins(confidences, correct)
+
+    assert (first[0], second[0]) == pytest.approx((0.55, 0.95))
+    assert first[1:] == (0.25, wilson_interval(5, 20))
+    assert second[1:] == (0.95, wilson_interval(19, 20))

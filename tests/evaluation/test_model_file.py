@@ -1,4 +1,4 @@
-"""An exported file is scored like the run that it came from."""
+"""Evaluation of an exported model file."""
 
 import json
 
@@ -15,7 +15,7 @@ def file(tiny_run, tmp_path_factory):
     return saccade.export(tiny_run, format="onnx", out=tmp_path_factory.mktemp("export") / "tiny.onnx").path
 
 
-def test_it_has_the_runs_accuracy_and_leaves_nothing(file, tiny_run, tiny_folder):
+def test_a_model_file_has_the_accuracy_of_its_run_and_no_files_are_written(file, tiny_run, tiny_folder):
     before = sorted(file.parent.rglob("*"))
     found, expected = saccade.evaluate(file, data=tiny_folder), saccade.evaluate(tiny_run)
     assert found.accuracy == expected.accuracy
@@ -26,19 +26,19 @@ def test_it_has_the_runs_accuracy_and_leaves_nothing(file, tiny_run, tiny_folder
     assert sorted(file.parent.rglob("*")) == before
 
 
-def test_the_data_must_be_named_and_fit(file):
+def test_data_must_be_named_and_have_the_classes_of_the_model(file):
     with pytest.raises(EvaluationError, match="does not contain the path of its data"):
         saccade.evaluate(file)
     with pytest.raises(EvaluationError, match="classes of this data"):
         saccade.evaluate(file, data="digits")
 
 
-def test_a_split_that_the_data_does_not_bring(file, tiny_folder):
+def test_a_split_that_the_data_does_not_have_is_an_error(file, tiny_folder):
     with pytest.raises(EvaluationError, match="no validation images"):
         saccade.evaluate(file, data=tiny_folder, split="validation")
 
 
-def test_on_the_command_line(file, tiny_folder):
+def test_a_model_file_is_evaluated_on_the_command_line(file, tiny_folder):
     result = CliRunner().invoke(cli, ["evaluate", str(file), "--data", str(tiny_folder)])
     assert result.exit_code == 0, result.output
     assert "test split: 60 images scored" in result.stdout

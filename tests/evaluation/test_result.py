@@ -1,3 +1,5 @@
+"""Report: the most frequent confusions."""
+
 from pathlib import Path
 
 import numpy as np
@@ -28,12 +30,12 @@ def _report(labels, predicted):
     )
 
 
-def test_what_was_confused_most_comes_first():
+def test_the_most_frequent_confusion_is_first():
     report = _report([0, 0, 0, 1, 1, 2], [2, 2, 0, 0, 1, 2])
 
     assert report.most_confused() == [Confusion("cat", "dog", 2), Confusion("deer", "cat", 1)]
     assert report.most_confused(1) == [Confusion("cat", "dog", 2)]
 
 
-def test_a_perfect_result_confuses_nothing():
+def test_perfect_predictions_have_no_confusions():
     assert _report([0, 1, 2], [0, 1, 2]).most_confused() == []

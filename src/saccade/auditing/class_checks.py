@@ -98,9 +98,8 @@ def _nested(images: AuditedImages) -> list[Finding]:
 
 
 def _left_out(dataset: Dataset) -> list[Finding]:
-    notes = [note for note in dataset.notes if note.startswith("left out:") and " beside " in note]
     fix = "move them into class folders if they belong to the data; otherwise ignore this finding"
-    return [Finding("left-out", "warning", note, fix) for note in notes]
+    return [Finding("left-out", "warning", note, fix) for note in dataset.strays]
 
 
 def _unreadable(dataset: Dataset) -> list[Finding]:

@@ -167,6 +167,7 @@ class Dataset:
         unreadable: images that could not be read.
         test_is_made: whether Saccade made the test split because the data has none.
         notes: messages that every command prints, such as how a missing test split was made.
+        strays: messages, among the notes, about files and folders beside the classes or the splits.
         fixes: fixes of `apply_fixes`.
     """
 
@@ -179,6 +180,7 @@ class Dataset:
     unreadable: tuple[UnreadableImage, ...] = ()
     test_is_made: bool = False
     notes: tuple[str, ...] = field(default=())
+    strays: tuple[str, ...] = ()
     fixes: tuple[Fix, ...] = ()
 
     def __repr__(self) -> str:

@@ -1,1 +1,1 @@
-"""How good a run is: numbers first, drawings after."""
+"""Evaluation of a run: metrics, plots, report, comparison, robustness."""

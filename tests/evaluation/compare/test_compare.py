@@ -1,4 +1,4 @@
-"""compare on a real small run and on runs whose answers are made for the case."""
+"""Comparison of small runs, with artificial predictions."""
 
 import json
 import shlex
@@ -17,31 +17,31 @@ from saccade.runs.run import Run
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Where comparisons are numbered."""
+    """Working directory, in which comparisons are numbered."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.fixture(scope="module")
-def own(tiny_run):
-    """What the run itself answers."""
+def predictions(tiny_run):
+    """Predictions of the run."""
     saccade.evaluate(tiny_run)
     return tiny_run.predictions("predictions.safetensors")
 
 
 @pytest.fixture
-def made(tiny_run, own, tmp_path):
-    """Makes a copy of the run that is right on the images it is told, and changes its records."""
+def made(tiny_run, predictions, tmp_path):
+    """Function that copies the run with incorrect predictions for given images, and changes its records."""
 
     def make(name, incorrect=(), rows=slice(None), labels=None, **changes):
         run = _copy(tiny_run, tmp_path / name, **changes)
-        labels = own.labels if labels is None else labels
+        labels = predictions.labels if labels is None else labels
         predicted = labels.copy()
         predicted[list(incorrect)] = (predicted[list(incorrect)] + 1) % 3
         probabilities = np.full((60, 3), 0.1, np.float32)
         probabilities[np.arange(60), predicted] = 0.8
         run.write_predictions(
-            "predictions.safetensors", Predictions(labels[rows], probabilities[rows], own.hashes[rows])
+            "predictions.safetensors", Predictions(labels[rows], probabilities[rows], predictions.hashes[rows])
         )
         n = len(labels[rows])
         record = {"weights": run.weights_fingerprint(), "accuracy_without_tta": None, "total": n, "n": n}
@@ -60,7 +60,7 @@ def _copy(run, path, **changes):
     return Run.open(path)
 
 
-def test_two_runs_are_compared_image_by_image(made, folder, tiny_folder):
+def test_two_runs_are_compared_by_image(made, folder, tiny_folder):
     first = made("first", incorrect=[0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
     second = made("second", incorrect=[0, 1], recipe={"learning_rate": 0.004})
     comparison = saccade.compare([first, second.path])
@@ -81,8 +81,8 @@ def test_two_runs_are_compared_image_by_image(made, folder, tiny_folder):
     assert words[-4:] == ["--seeds", "5", "--out", f"{second.path}-seeds"]
     names = saccade.load(tiny_folder).splits["test"].names
     assert [image.name for image in comparison.disagreements] == [names[row] for row in range(2, 10)]
-    differing = comparison.disagreements[0]
-    assert (differing.true, differing.first, differing.second) == ("null", "one", "null")
+    disagreement = comparison.disagreements[0]
+    assert (disagreement.true, disagreement.first, disagreement.second) == ("null", "one", "null")
 
 
 def test_the_order_of_the_images_does_not_matter(made, folder):
@@ -105,7 +105,7 @@ def test_only_images_that_both_predicted_are_compared(made, folder):
     assert any("the 40 images that all runs predicted" in note for note in comparison.notes)
 
 
-def test_groups_of_which_one_is_wrong_on_every_image(made, folder):
+def test_a_run_group_without_correct_predictions_is_worse(made, folder):
     incorrect = [made(f"a{seed}", incorrect=range(60), recipe={"seed": seed}) for seed in range(2)]
     correct = [made(f"b{seed}", recipe={"seed": seed, "learning_rate": 0.004}) for seed in range(2)]
     (pair,) = saccade.compare([*incorrect, *correct]).pairs
@@ -114,7 +114,7 @@ def test_groups_of_which_one_is_wrong_on_every_image(made, folder):
     assert 0 < pair.result.interval[0] < 1
 
 
-def test_runs_that_differ_by_seed_alone_are_one_run_group(made, folder):
+def test_runs_that_differ_only_by_seed_are_one_run_group(made, folder):
     seeds = [made(f"a{seed}", incorrect=range(seed + 3), recipe={"seed": seed}) for seed in range(3)]
     other = [made(f"b{seed}", incorrect=[], recipe={"seed": seed, "learning_rate": 0.004}) for seed in range(2)]
     comparison = saccade.compare([seeds[0], other[0], *seeds[1:], other[1]])
@@ -133,7 +133,7 @@ def test_runs_that_differ_by_seed_alone_are_one_run_group(made, folder):
     assert not any("each run group has one run" in note for note in comparison.notes)
 
 
-def test_where_all_differ_by_seed_alone_each_stands_for_itself(made, folder):
+def test_runs_that_all_differ_only_by_seed_are_single_run_groups(made, folder):
     runs = [
         made(f"a{seed}", incorrect=range(seed), recipe={"seed": seed, "checkpoint_seconds": seed}) for seed in range(3)
     ]
@@ -143,8 +143,8 @@ def test_where_all_differ_by_seed_alone_each_stands_for_itself(made, folder):
     assert {pair.verdict for pair in comparison.pairs} == {"not distinguishable"}
 
 
-def test_many_pairs_are_not_called_different_for_being_many(made, folder):
-    """Six images right on one side alone: p = 0.03 for a single pair, not for three."""
+def test_p_values_are_adjusted_for_the_number_of_pairs(made, folder):
+    """Six images are correct on one side only: p = 0.03 is significant for one pair and not for three pairs."""
     runs = [made("a"), made("b", incorrect=range(6)), made("c", incorrect=range(3))]
     assert saccade.compare(runs[:2]).pairs[0].verdict == "first better"
     pair = saccade.compare(runs).pairs[0]
@@ -153,19 +153,19 @@ def test_many_pairs_are_not_called_different_for_being_many(made, folder):
     assert "these two models differ (McNemar, p = 0.031)" in pair.remark
 
 
-def test_an_interrupted_training_is_not_another_seed_of_the_whole_one(made, folder):
+def test_an_interrupted_run_is_not_in_the_run_group_of_complete_runs(made, folder):
     runs = [made(f"a{seed}", recipe={"seed": seed}) for seed in range(2)]
     stopped = made("c", recipe={"seed": 2}, status={"state": "interrupted", "epochs": 1})
     assert [len(group.runs) for group in saccade.compare([*runs, stopped]).groups] == [2, 1]
 
 
-def test_runs_in_folders_of_the_same_name_are_told_apart_by_their_paths(made, folder):
+def test_run_groups_of_the_same_name_have_paths_as_names(made, folder):
     runs = [made(f"{parent}/run", recipe={"learning_rate": rate}) for parent, rate in (("a", 0.001), ("b", 0.002))]
     names = [group.name for group in saccade.compare(runs).groups]
     assert names == [str(run.path) for run in runs]
 
 
-def test_what_a_run_cost_is_reported(made, folder):
+def test_training_time_and_number_of_weights_are_reported(made, folder):
     first = made("first")
     (first.path / "timings.csv").write_text("epoch,seconds,images_per_second\n1,90.5,1\n2,30.25,1\n")
     group, other = saccade.compare([first, made("second")]).groups
@@ -176,7 +176,7 @@ def test_what_a_run_cost_is_reported(made, folder):
         saccade.compare([first, other.runs[0]])
 
 
-def test_what_is_written_is_what_is_returned_and_nothing_is_overwritten(made, folder):
+def test_comparison_json_is_the_returned_comparison_and_nothing_is_overwritten(made, folder):
     runs = [made("a"), made("b", incorrect=[1, 2])]
     comparison = saccade.compare(runs)
     assert [path.name for path in comparison.files] == ["comparison.json", "comparison.png", "differences.png"]
@@ -194,7 +194,7 @@ def test_what_is_written_is_what_is_returned_and_nothing_is_overwritten(made, fo
     assert sorted(path.name for path in (folder / "comparisons").iterdir()) == ["1", "2"]
 
 
-def test_what_has_not_been_evaluated_or_was_trained_since_is_evaluated_first(tiny_run, made, folder):
+def test_runs_without_an_evaluation_of_their_weights_are_evaluated_first(tiny_run, made, folder):
     fresh, other = _copy(tiny_run, folder / "fresh"), made("other")
     comparison = saccade.compare([fresh, other])
     assert comparison.notes[0] == "'fresh' was evaluated first"
@@ -204,7 +204,7 @@ def test_what_has_not_been_evaluated_or_was_trained_since_is_evaluated_first(tin
     assert "'fresh' was evaluated first" in saccade.compare([fresh, other]).notes
 
 
-def test_test_images_that_were_trained_on_are_reported_of_runs_evaluated_before(made, folder):
+def test_test_images_in_the_training_data_are_reported_for_evaluated_runs(made, folder):
     runs = [made("a"), made("b", incorrect=[1])]
     rows = (runs[0].path / "split.csv").read_text()
     again = next(row for row in rows.splitlines() if row.startswith("test,")).replace("test,", "train,", 1)
@@ -212,13 +212,13 @@ def test_test_images_that_were_trained_on_are_reported_of_runs_evaluated_before(
     assert "test images that were trained on as well, as identical files: 1" in saccade.compare(runs).notes
 
 
-def test_on_validation_images(tiny_run, folder):
+def test_runs_are_compared_on_validation_images(tiny_run, folder):
     comparison = saccade.compare([_copy(tiny_run, folder / name) for name in "ab"], split="validation")
     assert comparison.n == 12
     assert comparison.disagreements == ()
 
 
-def test_on_other_data(tiny_run, tiny_folder, folder):
+def test_runs_are_compared_on_other_data(tiny_run, tiny_folder, folder):
     data = shutil.copytree(tiny_folder, folder / "others")
     for number in range(5):
         (data / "test" / "one" / f"{40 + number}.png").unlink()
@@ -226,7 +226,7 @@ def test_on_other_data(tiny_run, tiny_folder, folder):
     assert (comparison.n, comparison.data_name) == (55, "others")
 
 
-def test_data_that_is_gone_is_reported_and_the_numbers_are_there(made, folder):
+def test_a_comparison_with_missing_data_has_no_images(made, folder):
     runs = [
         made(name, incorrect=incorrect, data={"source": str(folder / "gone")})
         for name, incorrect in (("a", []), ("b", [3]))
@@ -237,7 +237,7 @@ def test_data_that_is_gone_is_reported_and_the_numbers_are_there(made, folder):
     assert any("can't be shown" in note for note in comparison.notes)
 
 
-def test_predictions_that_can_not_be_paired_are_refused(made, tiny_run, folder):
+def test_predictions_that_can_not_be_paired_are_errors(made, tiny_run, folder):
     first = made("first")
     names = made("names", data={"class_names": ["null", "one", "three"]})
     with pytest.raises(EvaluationError, match="these runs have different classes") as caught:

@@ -1,4 +1,4 @@
-"""The page and the card of a run: what they say, that nothing in them is obeyed, and that a browser can use them."""
+"""Report page and model card: contents, escaping, and the page in a browser."""
 
 import json
 import re
@@ -20,12 +20,12 @@ from saccade.runs import run_split
 from saccade.runs.records import SourceRecord
 from saccade.runs.run import Run
 
-HOSTILE = '<img src=x onerror="alert(1)">' + 200 * "w"  # as long as the name of a folder may nearly be
+HOSTILE = '<img src=x onerror="alert(1)">' + 200 * "w"  # near the maximum length of a folder name
 
 
 @pytest.fixture(scope="module")
 def reported(tiny_run, tmp_path_factory):
-    """A copy of the run, evaluated and reported."""
+    """Copy of the run with an evaluation and a report."""
     run = Run.open(shutil.copytree(tiny_run.path, tmp_path_factory.mktemp("reported") / "run"))
     made = saccade.report(run)
     assert made.page == run.path / "report.html"
@@ -33,7 +33,7 @@ def reported(tiny_run, tmp_path_factory):
     return run
 
 
-def test_the_page_is_one_file_with_the_numbers_of_evaluate(reported):
+def test_the_page_is_one_file_with_the_metrics_of_evaluate(reported):
     page = (reported.path / "report.html").read_text()
     report = json.loads((reported.path / "report.json").read_text())
     assert f"{report['accuracy']:.2%}" in page
@@ -44,7 +44,7 @@ def test_the_page_is_one_file_with_the_numbers_of_evaluate(reported):
     assert len(page) < 5e6
 
 
-def test_it_is_evaluated_only_if_that_was_not_done_for_these_weights(reported):
+def test_a_run_is_evaluated_only_without_an_evaluation_of_its_weights(reported):
     first = (reported.path / "report.json").stat().st_mtime_ns
     saccade.report(reported)
     assert (reported.path / "report.json").stat().st_mtime_ns == first
@@ -57,28 +57,28 @@ def test_it_is_evaluated_only_if_that_was_not_done_for_these_weights(reported):
 
 
 def test_data_and_validation_predictions_are_read_once(run_copy, monkeypatch):
+    calls = []
+
+    def count(owner, name):
+        function = getattr(owner, name)
+
+        def counted(*arguments, **options):
+            calls.append((name, *arguments[1:]))
+            return function(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, counted)
+
     (run_copy.path / "report.json").unlink(missing_ok=True)
-    loads, reads = [], []
-    load, read = vars(run_split)["load_with_preprocessing"], Run.predictions
-
-    def counted_load(*arguments, **named):
-        loads.append(arguments)
-        return load(*arguments, **named)
-
-    def counted_read(run, name):
-        reads.append(name)
-        return read(run, name)
-
-    monkeypatch.setattr(run_split, "load_with_preprocessing", counted_load)
-    monkeypatch.setattr(Run, "predictions", counted_read)
+    count(run_split, "load_with_preprocessing")
     saccade.report(run_copy)
-    assert len(loads) == 1
+    assert len(calls) == 1
     assert (run_copy.path / "report.json").exists()
+    count(Run, "predictions")
     saccade.report(run_copy)
-    assert reads.count("predictions-validation.safetensors") == 3  # of the evaluation, and of each page with its card
+    assert calls.count(("predictions", "predictions-validation.safetensors")) == 1
 
 
-def test_data_that_changed_is_reported(reported, tiny_folder, tmp_path):
+def test_changed_data_is_an_error(reported, tiny_folder, tmp_path):
     data = shutil.copytree(tiny_folder, tmp_path / "data")
     run = Run.open(shutil.copytree(reported.path, tmp_path / "run"))
     record = json.loads((run.path / "data.json").read_text())
@@ -88,7 +88,7 @@ def test_data_that_changed_is_reported(reported, tiny_folder, tmp_path):
         saccade.report(run.path)
 
 
-def test_data_that_is_gone_can_be_named_anew(reported, tmp_path):
+def test_the_error_for_missing_data_names_the_data_option(reported, tmp_path):
     run = Run.open(shutil.copytree(reported.path, tmp_path / "run"))
     record = json.loads((run.path / "data.json").read_text())
     (run.path / "data.json").write_text(json.dumps(record | {"source": str(tmp_path / "gone")}))
@@ -101,8 +101,8 @@ def test_data_that_is_gone_can_be_named_anew(reported, tmp_path):
     assert caught.value.remedy is None
 
 
-def test_the_page_is_of_the_test_images_that_evaluate_scored(run_copy, tiny_folder, tmp_path):
-    """The data has no test split of its own, and the run kept a previous run's: split.csv says what was tested."""
+def test_the_page_has_the_test_images_of_split_csv(run_copy, tiny_folder, tmp_path):
+    """The data has no test split, and split.csv holds the test split of a previous run."""
     data = saccade.load(shutil.copytree(tiny_folder / "train", tmp_path / "pool"))
     images = in_order([data.splits["train"], data.splits["test"]])
     of_each: dict[SplitName, slice] = {"test": slice(0, 8), "validation": slice(8, 12), "train": slice(12, 40)}
@@ -113,7 +113,7 @@ def test_the_page_is_of_the_test_images_that_evaluate_scored(run_copy, tiny_fold
     (run_copy.path / "data.json").write_text(json.dumps(record | changes))
     run = Run.open(run_copy.path)
     run.write_split(splits)
-    (run.path / "report.json").unlink(missing_ok=True)  # another test may have evaluated the run that this one is of
+    (run.path / "report.json").unlink(missing_ok=True)  # another test may have evaluated the original run
 
     page = saccade.report(run).page.read_text()
 
@@ -123,8 +123,8 @@ def test_the_page_is_of_the_test_images_that_evaluate_scored(run_copy, tiny_fold
     assert json.loads((run.path / "report.json").read_text())["n"] == 24
 
 
-def test_test_images_that_were_trained_on_are_reported(reported, tmp_path):
-    """Of the data's own splits nobody promises that no file stands in two of them."""
+def test_test_images_in_the_training_data_are_reported(reported, tmp_path):
+    """The data's own splits may contain a file twice."""
     run = Run.open(shutil.copytree(reported.path, tmp_path / "run"))
     header, *rows = (run.path / "split.csv").read_text().splitlines()
     tested = [row for row in rows if row.startswith("test,")]
@@ -150,7 +150,7 @@ def test_test_images_that_were_trained_on_are_reported(reported, tmp_path):
         assert claim not in message
 
 
-def test_card_and_page_of_a_transferred_run_say_what_is_not_known(reported, tmp_path):
+def test_card_and_page_of_a_transfer_have_a_note_on_the_pretraining(reported, tmp_path):
     run = Run.open(shutil.copytree(reported.path, tmp_path / "run"))
     run.write_source(SourceRecord(name="older-run", fingerprint="0" * 64))
     saccade.report(run)
@@ -159,7 +159,7 @@ def test_card_and_page_of_a_transferred_run_say_what_is_not_known(reported, tmp_
         assert "the training images of" not in (reported.path / name).read_text()
 
 
-def test_a_run_without_mistakes_has_a_page_too(reported, tmp_path):
+def test_a_run_without_incorrect_predictions_has_a_page(reported, tmp_path):
     run = Run.open(shutil.copytree(reported.path, tmp_path / "run"))
     predictions = run.predictions("predictions.safetensors")
     perfect = np.eye(3, dtype=np.float32)[predictions.labels]
@@ -172,7 +172,7 @@ def test_a_run_without_mistakes_has_a_page_too(reported, tmp_path):
     assert "<h3>Incorrect predictions</h3>" not in page
 
 
-def test_names_are_text_and_nothing_else(tiny_folder, tmp_path, tmp_path_factory):
+def test_names_are_escaped(tiny_folder, tmp_path, tmp_path_factory):
     data = shutil.copytree(tiny_folder, tmp_path / "data")
     for split in ("train", "test"):
         (data / split / "one").rename(data / split / HOSTILE.replace("/", ""))
@@ -215,14 +215,14 @@ def test_a_cell_shows_its_images_and_a_column_sorts(reported, tmp_path):
             assert (np.diff(np.array(recalls, float)) * sign >= 0).all()
 
 
-def test_on_a_phone_nothing_sticks_out(reported, tmp_path):
+def test_the_page_fits_a_phone(reported, tmp_path):
     with opened(reported.path / "report.html", tmp_path, size=(380, 800)) as browser:
         metrics = {"width": 380, "height": 800, "deviceScaleFactor": 2, "mobile": True}
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         assert browser.execute_script("return document.documentElement.scrollWidth") <= 380
 
 
-def test_the_card_has_front_matter_and_is_left_alone_once_edited(reported):
+def test_the_card_has_front_matter_and_an_edited_card_is_not_overwritten(reported):
     card = reported.path / "README.md"
     _, front, text = card.read_text().split("---\n", 2)
     accuracy = json.loads((reported.path / "report.json").read_text())["accuracy"]

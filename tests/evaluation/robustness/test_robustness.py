@@ -1,4 +1,4 @@
-"""Robustness on a real small run: the numbers are those of its own answers to corrupted images."""
+"""Robustness of a small run."""
 
 import json
 import shutil
@@ -24,10 +24,10 @@ def run(tiny_run, tmp_path):
     return saccade.Run.open(path)
 
 
-def test_the_numbers_are_those_of_the_runs_own_predictions(run, tiny_folder, monkeypatch):
+def test_accuracies_are_those_of_the_predictions_for_corrupted_images(run, tiny_folder, monkeypatch):
     test = saccade.load(tiny_folder).splits["test"]
     predictor = Predictor.from_run(run)
-    # Chunks that do not divide the 60 images.
+    # The size of the chunks does not divide the 60 images.
     monkeypatch.setattr(module, "_PIXELS_AT_ONCE", 25 * 32 * 32)
     found = measure_robustness(run)
     assert (found.n, found.data_name, found.split) == (60, "tiny", "test")
@@ -45,7 +45,7 @@ def test_the_numbers_are_those_of_the_runs_own_predictions(run, tiny_folder, mon
     assert accuracies.min() < found.accuracy
 
 
-def test_what_is_written_is_what_is_printed_and_fixes_apply(run, tiny_folder, tmp_path):
+def test_robustness_json_is_the_printed_json_and_fixes_are_applied(run, tiny_folder, tmp_path):
     (tmp_path / "fixes.csv").write_text("path,split,action,class\ntrain/one/03.png,train,relabel,two\n")
     fingerprint = saccade.load(tiny_folder, fixes=tmp_path / "fixes.csv").fingerprint
     options = ["--corruptions", "--split", "validation", "--fixes", str(tmp_path / "fixes.csv"), "--json"]

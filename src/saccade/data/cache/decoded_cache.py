@@ -83,7 +83,7 @@ class DecodedData:
     preprocessing: Preprocessing
     entry: Path
 
-    def dataset(self, *, name: str, source: str, notes: Sequence[str] = ()) -> Dataset:
+    def dataset(self, *, name: str, source: str, notes: Sequence[str] = (), strays: Sequence[str] = ()) -> Dataset:
         """Return the dataset, with `notes` before the notes about the splits."""
         index = self.index
         return Dataset(
@@ -96,6 +96,7 @@ class DecodedData:
             unreadable=tuple(index.unreadable),
             test_is_made=index.test_is_made,
             notes=(*notes, *index.notes),
+            strays=tuple(strays),
         )
 
 

@@ -61,7 +61,7 @@ def load_folder(folder: Path, preprocessing: Preprocessing | None, *, progress: 
     decoded = _open(scan, preprocessing)
     if decoded is None:
         decoded, _ = _decode_and_keep(source, signature, listing, preprocessing, name=folder.name, progress=progress)
-    return decoded.dataset(name=folder.name, source=str(folder), notes=listing.notes)
+    return decoded.dataset(name=folder.name, source=str(folder), notes=listing.notes, strays=listing.strays)
 
 
 def load_archive(path: Path, preprocessing: Preprocessing | None, *, progress: bool) -> Dataset:
@@ -80,7 +80,7 @@ def load_archive(path: Path, preprocessing: Preprocessing | None, *, progress: b
             decoded, scan = _decode_and_keep(
                 f"contents:{sha256}", sha256, listing, preprocessing, name=name, progress=progress
             )
-    return decoded.dataset(name=name, source=str(path), notes=scan.notes)
+    return decoded.dataset(name=name, source=str(path), notes=scan.notes, strays=scan.strays)
 
 
 def _open(scan: Scan | None, preprocessing: Preprocessing | None) -> DecodedData | None:
@@ -92,7 +92,7 @@ def _decode_and_keep(
 ) -> tuple[DecodedData, Scan]:
     decoded, hashes = _decode(listing, preprocessing, name, progress=progress)
     default = default_preprocessing(np.array(decoded.index.sizes, np.int32))
-    scan = Scan(decoded.index.fingerprint, (default.height, default.width), listing.notes)
+    scan = Scan(decoded.index.fingerprint, (default.height, default.width), listing.notes, listing.strays)
     # A file that exists but could not be read may be readable later without a change.
     if all(content or not found.size for found, content in zip(listing.images, hashes, strict=True)):
         with disk_cache.in_use(decoded.entry):

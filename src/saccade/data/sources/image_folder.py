@@ -51,12 +51,14 @@ class Listing:
         class_names: names of the classes, sorted, with unprintable characters as codes.
         images: files, ordered by split, class and path.
         notes: messages about files and folders that were left out.
+        strays: messages, among the notes, about files and folders beside the classes or the splits.
     """
 
     root: Path
     class_names: tuple[str, ...]
     images: Sequence[FoundImage]
     notes: tuple[str, ...]
+    strays: tuple[str, ...]
 
     def signature(self) -> str:
         """Return a hash of all paths, sizes and times, which stays equal while no file changes."""
@@ -76,7 +78,7 @@ def find_images(folder: Path) -> Listing:
     """
     try:
         root = _innermost_folder(folder)
-        splits, notes = _split_folders(root)
+        splits, stray_notes = _split_folders(root)
         found = {(split, name): folder_files(path) for split, paths in splits.items() for name, path in paths.items()}
         own_folders = [name for level in _levels(folder, root, splits) for name in _own_folders(level, root)]
     except OSError as error:
@@ -91,8 +93,10 @@ def find_images(folder: Path) -> Listing:
         label, prefix = class_names.index(name), Path(splits[split][name]).relative_to(root).as_posix()
         images += [FoundImage(f"{prefix}/{file.path}", split, label, file.size, file.changed) for file in files]
     printable_names = tuple(map(printable, class_names))
-    notes = [*notes, *note_on_own_folders([*own_folders, *_own_folders_in_classes(found, splits, root)])]
-    return Listing(root, printable_names, images, (*map(printable, notes), *note_on_side_files(left_out)))
+    strays = tuple(map(printable, stray_notes))
+    own_notes = note_on_own_folders([*own_folders, *_own_folders_in_classes(found, splits, root)])
+    notes = (*strays, *map(printable, own_notes), *note_on_side_files(left_out))
+    return Listing(root, printable_names, images, notes, strays)
 
 
 def _innermost_folder(folder: Path) -> Path:
@@ -131,7 +135,7 @@ def _own_folders_in_classes(
 
 
 def _split_folders(root: Path) -> tuple[dict[SplitName, dict[str, str]], list[str]]:
-    """Return the class folders of each split, by name, and notes about files and folders that were left out."""
+    """Return the class folders of each split, by name, and messages about files and folders beside the classes."""
     folders, files, _ = list_folder(str(root))
     named = [name for name in folders if split_of_folder(name)]
     only_splits = len(named) == len(folders)

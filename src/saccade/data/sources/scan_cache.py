@@ -45,11 +45,13 @@ class Scan:
         fingerprint: hash of the contents.
         default_size: height and width of the decoded images where the user gives no size.
         notes: messages about files that were left out.
+        strays: messages, among the notes, about files and folders beside the classes or the splits.
     """
 
     fingerprint: str
     default_size: tuple[int, int]
     notes: tuple[str, ...] = ()
+    strays: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ def find_touched_scan(source: str, listing: Listing, name: str) -> Scan | None:
     images = [(p.path, p.split, p.label, content) for p, content in zip(listing.images, hashes, strict=True)]
     if fingerprint_of(listing.class_names, images) != scan.fingerprint:
         return None
-    keep_scan(source, listing.signature(), replace(scan, notes=listing.notes), file_metadata(listing, hashes), name)
+    scan = replace(scan, notes=listing.notes, strays=listing.strays)
+    keep_scan(source, listing.signature(), scan, file_metadata(listing, hashes), name)
     return scan
 
 
