@@ -1,4 +1,4 @@
-"""The private attributes of Keras that `keras_graph` reads: this test fails where a version of Keras changes them."""
+"""Private attributes of Keras that `keras_graph` reads: these tests fail if a version of Keras changes them."""
 
 import keras
 

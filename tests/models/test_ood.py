@@ -125,7 +125,7 @@ def test_damaged_and_missing_statistics_are_reported(run_copy, ood_folder):
     arrays = run_copy.ood_statistics()
     assert arrays is not None
     run_copy.write_ood_statistics(arrays | {"mean": arrays["mean"][:-1]})
-    with pytest.raises(RunError, match="is damaged"):
+    with pytest.raises(RunError, match="OOD scores are damaged"):
         saccade.predict(run_copy, str(ood_folder), ood=True)
     (run_copy.path / "ood.safetensors").unlink()
     with pytest.raises(RunError, match="has no out-of-distribution statistics"):

@@ -133,7 +133,7 @@ def build_probability_model(
 
 @contextmanager
 def _keras_seeded(seed: int) -> Iterator[None]:
-    """Seed Python's `random`, from which Keras draws seeds of initializers and dropout; restore its state later."""
+    """Seed Python's `random`, from which Keras draws seeds of initializers and dropout; then restore its state."""
     state = random.getstate()
     random.seed(seed)
     try:

@@ -1,8 +1,8 @@
-"""The layer graph of a functional Keras model.
+"""Layer graph of a functional Keras model.
 
-Keras has no public way to list the calls of a model in order, with their arguments. The attributes of Keras that are
-not public are read in this file and in the types that its functions return; `test_keras_graph.py` fails if Keras
-changes one.
+Keras has no public function that lists the calls of a model in order, with their arguments. Private attributes of Keras
+are read in this file only; the types below declare the attributes of its results. `test_keras_graph.py` fails if Keras
+changes one of them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import keras
 
 
 class Arguments(Protocol):
-    """Arguments of a call, as Keras keeps them."""
+    """Arguments of a call."""
 
     args: tuple[Any, ...]
 
@@ -26,10 +26,10 @@ class Call(Protocol):
     """A call of a layer or operation in a functional model.
 
     Attributes:
-        operation: the layer, nested model or operation that is called.
-        arguments: its arguments.
-        input_tensors: the symbolic tensors among the arguments.
-        outputs: the symbolic tensors that the call returns.
+        operation: called layer, nested model or operation.
+        arguments: arguments of the call.
+        input_tensors: symbolic tensors among the arguments.
+        outputs: symbolic tensors that the call returns.
     """
 
     operation: Any

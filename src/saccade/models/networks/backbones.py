@@ -37,7 +37,7 @@ class Backbone:
     rescaled: bool = False
 
     def dense_weights(self, height: int, width: int) -> int:  # noqa: ARG002 - interface of all families
-        """Return 0: the only dense layer is the head, whose size does not depend on the image size."""
+        """Return 0: the size of no dense layer depends on the image size."""
         return 0
 
     def build(self, height: int | None, width: int | None, classes: int) -> keras.Model:
@@ -49,7 +49,7 @@ class Backbone:
             classes: number of classes.
 
         Returns:
-            A model from pixels 0 to 255, [n, height, width, 3], to logits [n, classes], of stock Keras layers.
+            Model from pixels 0 to 255, [n, height, width, 3], to logits [n, classes], of stock Keras layers.
         """
         return self._around(self._from_keras(height, width, None), classes)
 

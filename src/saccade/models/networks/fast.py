@@ -1,7 +1,7 @@
 """Network of the recipes `fast` and `accurate`: a whitening stem and six convolutions.
 
 The architecture is that of airbench94 (Keller Jordan, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", 2024), which
-is based on hlb-CIFAR10 (tysam-code, 2023) and to David Page's "How to Train Your ResNet" (2019).
+is based on hlb-CIFAR10 (tysam-code, 2023) and on David Page's "How to Train Your ResNet" (2019).
 """
 
 from __future__ import annotations
