@@ -22,7 +22,7 @@ def invoke(*arguments):
 def test_the_summary(root):
     result = invoke("animals")
     assert result.exit_code == 0
-    assert f"animals ({root})\n2 classes; images are brought to 32 x 32 pixels\n" in result.stdout
+    assert f"animals ({root})\n2 classes; images are resized to 32 x 32 pixels\n" in result.stdout
     lines = result.stdout.splitlines()
     for name, total in (("cat", 6), ("dog", 6), ("all", 12)):
         (row,) = (line.split() for line in lines if line.startswith(name))

@@ -61,7 +61,7 @@ def test_a_failure_is_reported_with_exit_code_1(tiny_folder, trained, tmp_path):
     assert result.exit_code == 1
     assert "seed 0: failed: " in result.stdout
     assert "seed 1: validation accuracy" in result.stdout
-    assert "the same command again" in result.stderr
+    assert "repeat the command" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import sys
 import pytest
 from tests.snippets import run_here
 
-from saccade.cli.train_options import resolved
+from saccade.cli.train_options import choose_recipe
 
 
 def saccade(*arguments, **options):
@@ -23,12 +23,12 @@ def saccade(*arguments, **options):
         (["--set", "learning_rate"], 2, "is not KEY=VALUE"),
         (["--epochs", "0"], 2, "0 is not in the range x>=1"),
         (["--minutes", "0"], 2, "0.0 is not in the range x>0"),
-        (["--minutes", "2", "--epochs", "3"], 2, "--epochs has no meaning beside --minutes."),
-        (["--minutes", "2", "--seeds", "3"], 2, "--minutes has no meaning beside --seeds."),
+        (["--minutes", "2", "--epochs", "3"], 2, "--epochs cannot be combined with --minutes."),
+        (["--minutes", "2", "--seeds", "3"], 2, "--minutes cannot be combined with --seeds."),
         (
             ["--resume", "nowhere", "--minutes", "3"],
             2,
-            "--minutes has no meaning beside --resume: the run has its own.",
+            "--minutes cannot be combined with --resume: the run has its own.",
         ),
     ],
 )
@@ -66,12 +66,12 @@ def test_a_killed_training_is_resumed_and_an_unfinished_one_not_extended(tiny_fo
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--resume", "RUN", "--recipe", "fast"], "--recipe has no meaning beside --resume"),
-        (["--resume", "RUN", "--epochs", "3"], "--epochs has no meaning beside --resume"),
-        (["--extend", "RUN"], "--extend needs --epochs +N"),
-        (["--extend", "RUN", "--resume", "RUN"], "--extend has no meaning beside --resume"),
-        (["--schedule", "hold"], "--schedule belongs to --extend"),
-        (["--force"], "--force belongs to --resume"),
+        (["--resume", "RUN", "--recipe", "fast"], "--recipe cannot be combined with --resume"),
+        (["--resume", "RUN", "--epochs", "3"], "--epochs cannot be combined with --resume"),
+        (["--extend", "RUN"], "--extend requires --epochs +N"),
+        (["--extend", "RUN", "--resume", "RUN"], "--extend cannot be combined with --resume"),
+        (["--schedule", "hold"], "--schedule requires --extend"),
+        (["--force"], "--force requires --resume"),
         (["--checkpoint-every", "often"], "'often' is not a time"),
     ],
 )
@@ -97,7 +97,7 @@ def test_an_accuracy_of_the_images_that_chose_the_weights_is_called_optimistic(t
 
 
 def test_a_recipe_that_nobody_named_is_reported_with_the_reason(dataset, capsys):
-    chosen = resolved(dataset, {}, None, None)
+    chosen = choose_recipe(dataset, {}, None, None)
     assert capsys.readouterr().err == f"recipe: {chosen.name}, the default up to 64x64 pixels\n"
-    resolved(dataset, {}, "folder", None)
+    choose_recipe(dataset, {}, "folder", None)
     assert capsys.readouterr().err == ""

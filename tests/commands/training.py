@@ -215,7 +215,7 @@ TRAINING = [
     ),
     Row(
         "train hands --recipe folder --epochs 25 --batch-size 4 --set image_size=32 --out runs/stopped",
-        ["^to go on with it: saccade train --resume runs/stopped$"], code=130, stop_at="epoch 1/25",
+        ["^to resume: saccade train --resume runs/stopped$"], code=130, stop_at="epoch 1/25",
     ),
     Row(
         "train more --resume runs/elsewhere",
@@ -242,7 +242,7 @@ TRAINING = [
     Row(
         "learning-curve tiny --from MobileNetV3Small --weights mobile.weights.h5 --epochs 1 --set image_size=32"
         " --sizes 21,30,50,80 --repeats 2 --out curves/weights",
-        [r"^test of the law: "], made=["curves/weights/learning_curve.json"], before=_make_weights, long=True,
+        [r"^test of the power law: "], made=["curves/weights/learning_curve.json"], before=_make_weights, long=True,
     ),
 ]  # fmt: skip
 

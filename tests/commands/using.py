@@ -128,7 +128,7 @@ USING = [
     ),
     Row(
         "compare runs/strict runs/seeds/seed-5 runs/seeds/seed-6",
-        [r"^ +runs +accuracy", "test split: .* images answered by all$",
+        [r"^ +runs +accuracy", "test split: .* images predicted by all runs$",
          r"^  \S*comparisons/1/differences.png$"], alone=True,
     ),
     *(

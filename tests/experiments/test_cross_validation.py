@@ -168,7 +168,7 @@ def test_the_command_reports_the_accuracy_out_of_fold(run, tiny_folder):
 
 def test_later_commands_say_where_confidence_comes_from(run, tiny_folder):
     output = saccade_output("evaluate", run.path).stdout
-    assert "of 120 out-of-fold images)" in output
+    assert "fitted on 120 out-of-fold images)" in output
     assert "cross-validated    out-of-fold accuracy " in output
     abstaining = saccade_output("predict", run.path, f"{tiny_folder}:test:0", "--abstain", "0.2")
     assert "of 120 out-of-fold images " in abstaining.stderr

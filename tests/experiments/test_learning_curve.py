@@ -135,8 +135,8 @@ def test_the_command_reports_the_curve_and_what_it_says_of_more_images(curve, ti
     result = command_output(curve, tiny_folder)
     lines = result.stdout.splitlines()
     assert [line.split()[:2] for line in lines[3:7]] == [["20", "4"], ["40", "2"], ["60", "2"], ["80", "2"]]
-    assert any(line.startswith("with 160, 2 times as many: ") for line in lines)
-    assert any(line.startswith("test of the law: ") for line in lines)
+    assert any(line.startswith("with 160 images, 2 times as many: ") for line in lines)
+    assert any(line.startswith("test of the power law: ") for line in lines)
     assert curve.summary in lines
     assert lines[-2:] == [f"  {path}" for path in curve.files]
     assert result.stderr.count("(was there)") == 10

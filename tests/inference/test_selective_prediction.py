@@ -204,7 +204,7 @@ def test_predict_abstains(run, between):
     result = CliRunner().invoke(cli, ["predict", str(run.path), abstained, "--abstain", "0.98"])
     assert result.exit_code == 0, result.output
     assert f"{abstained}: abstained (" in result.stdout
-    assert "abstained below 90.0%: of 300 validation images 83.3% are answered, 0 of them wrongly" in result.stderr
+    assert "abstained below 90.0%: of 300 validation images 83.3% are predicted, 0 of them incorrectly" in result.stderr
 
 
 def test_without_validation_images_no_target_accuracy_is_reached(run, tiny_folder):

@@ -1,1 +1,1 @@
-"""The command line: one file a command; parse, call the public API, print."""
+"""Command line: one module for each command, which parses options, calls the public API and prints."""

@@ -15,13 +15,19 @@ if TYPE_CHECKING:
 
 @click.command("benchmark")
 @click.argument("run", type=click.Path())
-@click.option("--format", "formats", multiple=True, metavar="FORMAT", help="Only this one; may be repeated.")
-@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    metavar="FORMAT",
+    help="Measure only this format. The option can be repeated. Default: all formats.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def command(run: str, formats: tuple[str, ...], as_json: bool) -> None:
-    """Export RUN to every format and measure each: size, accuracy, speed, memory, start.
+    """Measure RUN in every export format: size, accuracy, speed, memory and cold start.
 
-    Each is opened in a process of its own, as its user will open it. Nothing is kept. The images are the run's kept
-    validation images, decoded beforehand.
+    The command exports RUN to each format and opens each export in a separate process. It measures on the validation
+    images that RUN stores, which are decoded beforehand. The exports are deleted afterward.
     """
     from saccade.runs.run import Run
 
@@ -49,7 +55,7 @@ def _print(found: list[FormatBenchmark]) -> None:
         "95% interval",
         "one image, ms",
         "images/s",
-        "first answer, s",
+        "first prediction, s",
         "memory, MB",
     )
     print_table(header, [_row(result) for result in found])

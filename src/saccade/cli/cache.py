@@ -22,11 +22,14 @@ _ALL = "*"
     is_flag=False,
     flag_value=_ALL,
     metavar="[NAME]",
-    help="Remove everything, or what belongs to the data, or is of the kind, of this name.",
+    help="Remove all entries, or only those of one dataset or one kind (columns name and kind).",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the entries as JSON.")
 def command(clear: str | None, as_json: bool) -> None:
-    """Show what the cache holds, or clear it. Everything in it can be made or downloaded again."""
+    """List or clear the cache.
+
+    Saccade can make or download every cached file again.
+    """
     from saccade.data.cache.disk_cache import cache_entries, cache_folder, cache_limit, clear_cache
 
     removed = clear_cache(None if clear == _ALL else clear) if clear is not None else []

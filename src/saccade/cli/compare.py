@@ -13,23 +13,24 @@ if TYPE_CHECKING:
     from saccade.data.dataset import SplitName
     from saccade.evaluation.compare.comparison import Comparison, Pair, RunGroup
 
-_MOST_PAIRS = 30
+_MAX_PAIRS = 30
 
 
 @click.command("compare")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(), metavar="RUN RUN...")
-@click.option("--data", metavar="DATA", help="Other data of the same classes. Default: what each RUN was trained on.")
+@click.option("--data", metavar="DATA", help="Other data with the same classes. Default: the data of each RUN.")
 @click.option(
     "--split", type=click.Choice(["test", "validation", "train"]), default="test", show_default=True,
-    help="Which images to compare on.",
+    help="Split to compare the runs on.",
 )  # fmt: skip
-@click.option("--out", metavar="DIR", help="The directory to make. Default: comparisons/<n>.")
+@click.option("--out", metavar="DIR", help="Output directory. Default: comparisons/<n>.")
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON.")
 def command(runs: tuple[str, ...], data: str | None, split: SplitName, out: str | None, as_json: bool) -> None:
-    """Compare runs on the same images, with a verdict on each pair.
+    """Compare runs on the same images and decide for each pair whether one is better.
 
-    Runs that differ by seed alone are taken together: mean and spread. Runs that have not been evaluated are evaluated
-    first. Writes comparison.json, comparison.png and differences.png, the images on which the first two differ.
+    Runs that differ only in their seed form one group, with mean and spread. Runs without an evaluation are evaluated
+    first. The command writes comparison.json, comparison.png and differences.png, which shows the images for which the
+    first two groups predict different classes.
     """
     if len(runs) < 2:
         raise click.UsageError("Name at least two runs.")
@@ -44,12 +45,15 @@ def command(runs: tuple[str, ...], data: str | None, split: SplitName, out: str 
         print_json(comparison.to_dict())
         return
     print_notes(comparison.notes)
-    print_line(f"{comparison.data_name}, {comparison.split} split: {counted(comparison.n, 'image')} answered by all\n")
+    print_line(
+        f"{comparison.data_name}, {comparison.split} split: {counted(comparison.n, 'image')} predicted by all runs\n"
+    )
     header = ("", "runs", "accuracy", "95% interval", "over seeds", "minutes", "weights")
     print_table(header, [_row(group) for group in comparison.groups])
     _print_pairs(comparison)
     first, second = comparison.groups[:2]
-    print_line(f"\n{first.name} and {second.name} answer {counted(len(comparison.disagreements), 'image')} differently")
+    images = counted(len(comparison.disagreements), "image")
+    print_line(f"\n{first.name} and {second.name} predict different classes for {images}")
     print_line("\nwritten:")
     for path in comparison.files:
         print_line(f"  {path}")
@@ -71,12 +75,12 @@ def _row(group: RunGroup) -> tuple[str, ...]:
 
 def _print_pairs(comparison: Comparison) -> None:
     pairs = comparison.pairs
-    if len(pairs) > _MOST_PAIRS:
+    if len(pairs) > _MAX_PAIRS:
         distinguishable = [pair for pair in pairs if pair.verdict != "not distinguishable"]
         print_line(
-            f"\nof {len(pairs)} pairs {len(distinguishable)} can be told apart; all of them stand in comparison.json"
+            f"\n{len(distinguishable)} of {len(pairs)} pairs are distinguishable; comparison.json lists all pairs"
         )
-        pairs = tuple(distinguishable[:_MOST_PAIRS])
+        pairs = tuple(distinguishable[:_MAX_PAIRS])
     for pair in pairs:
         _print_pair(pair, of=len(comparison.pairs))
 
@@ -93,11 +97,11 @@ def _print_pair(pair: Pair, *, of: int) -> None:
     print_line(f"  these models, other images: {models}{100 * low:+.2f} to {100 * high:+.2f} points (bootstrap)")
     if result.first_only is not None and result.second_only is not None:
         second = counted(result.second_only, "image")
-        print_line(f"  right alone: {pair.first} on {result.first_only:,}, {pair.second} on {second}")
+        print_line(f"  only one is correct: {pair.first} on {result.first_only:,}, {pair.second} on {second}")
 
 
 def _spread(pair: Pair) -> str:
     first, second = (f"{100 * spread:.2f}" for spread in pair.result.seed_spreads)
     if not pair.result.measured:
-        return f"spread over seeds taken as {first} points"
+        return f"assumed spread over seeds {first} points"
     return f"spread over seeds beyond chance {first} and {second} points"

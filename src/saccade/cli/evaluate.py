@@ -17,35 +17,41 @@ if TYPE_CHECKING:
     from saccade.evaluation.result import Report
     from saccade.evaluation.robustness.robustness import Robustness
 
-_MOST_CLASSES = 30
+_MAX_CLASSES = 30
 
 
 @click.command("evaluate")
 @click.argument("run", type=click.Path())
-@click.option("--data", metavar="DATA", help="Other data of the same classes. Default: what RUN was trained on.")
+@click.option("--data", metavar="DATA", help="Other data with the same classes. Default: the data of RUN.")
 @click.option(
     "--split", type=click.Choice(["test", "validation", "train"]), default="test", show_default=True,
-    help="Which images to score.",
+    help="Split to evaluate.",
 )  # fmt: skip
-@click.option("--fixes", metavar="FILE", help="Apply this fixes.csv. Default: the one RUN was trained with.")
-@click.option("--strict", is_flag=True, help="Fail if an image can't be read, instead of leaving it out.")
-@click.option("--corruptions", is_flag=True, help="Measure how accuracy falls as images get worse, and nothing else.")
-@click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
+@click.option("--fixes", metavar="FILE", help="fixes.csv to apply. Default: the one that RUN was trained with.")
+@click.option("--strict", is_flag=True, help="Fail if an image is unreadable, instead of leaving it out.")
+@click.option(
+    "--corruptions", is_flag=True, help="Measure only the accuracy on corrupted images (noise, blur and others)."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the metrics as JSON.")
 def command(
     run: str, data: str | None, split: SplitName, fixes: str | None, strict: bool, corruptions: bool, as_json: bool
 ) -> None:
-    """Measure RUN, a run or an exported ONNX or LiteRT file, on the images of a split, each scored exactly once.
+    """Measure accuracy, calibration and other metrics of RUN on a split.
 
-    Writes report.json, predictions.safetensors, confusion_matrix.png and predictions.png into RUN; their names tell
-    where it was not the test split of RUN's own data. Of such a file the numbers are only printed, and it needs --data.
+    RUN is a run directory or an exported ONNX or LiteRT file. Each image of the split is scored exactly once.
 
-    With --corruptions RUN is scored on images with noise, blur, other brightness, less contrast, JPEG compression,
-    shifted and turned, in five strengths each, which takes 36 times as long; writes robustness.json and robustness.png.
+    For a run, the command writes report.json, predictions.safetensors, confusion_matrix.png and predictions.png into
+    RUN. For another split or other data, the file names contain its name. For an exported file, the command requires
+    --data and only prints the metrics.
+
+    With --corruptions the command measures the accuracy on images with noise, blur, changed brightness, reduced
+    contrast, JPEG compression, shift and rotation, at five strengths each. This takes 36 times as long. The command
+    then writes robustness.json and robustness.png.
     """
     if corruptions:
         from saccade.runs.run import Run
 
-        opened = Run.open(run)  # what is none is refused at once
+        opened = Run.open(run)  # fails before the slow imports if RUN is not a run
 
         from saccade.evaluation.robustness.robustness import measure_robustness
 
@@ -58,7 +64,7 @@ def command(
 
     from saccade.inference.load_model import load_model
 
-    load_model(run)  # what is none is refused at once
+    load_model(run)  # fails before the slow imports if RUN is not a model
 
     from saccade.evaluation.evaluate import evaluate
 
@@ -69,7 +75,7 @@ def command(
     print_notes(report.notes)
     _print_numbers(report)
     _print_folds(report)
-    if len(report.class_names) <= _MOST_CLASSES:
+    if len(report.class_names) <= _MAX_CLASSES:
         _print_classes(report)
     _print_confused(report)
     if report.files:
@@ -80,7 +86,9 @@ def _print_robustness(robustness: Robustness) -> None:
     print_notes(robustness.notes)
     low, high = robustness.accuracy_interval
     print_line(f"{robustness.data_name}, {robustness.split} split: {counted(robustness.n, 'image')}\n")
-    print_line(f"accuracy on the images as they are  {robustness.accuracy:.2%}  (95% interval {low:.2%} to {high:.2%})")
+    print_line(
+        f"accuracy on the original images      {robustness.accuracy:.2%}  (95% interval {low:.2%} to {high:.2%})"
+    )
     print_line(f"mean over all corruptions           {robustness.mean:.2%}\n")
     rows = [
         (corrupted.name, *(f"{accuracy:.1%}" for accuracy in (*corrupted.accuracies, corrupted.mean)))
@@ -105,23 +113,23 @@ def _print_numbers(report: Report) -> None:
     scored = f"{report.scored} {plural(report.total, 'image')}"
     print_line(f"{report.data_name}, {report.split} split: {scored} scored, each once\n")
     if report.unreadable:
-        print_line("not scored, because they can't be read:")
-        print_unreadable(report.unreadable, "all of them are in the report")
+        print_line("not scored, because they are unreadable:")
+        print_unreadable(report.unreadable, "report.json lists all of them")
         print_line()
-    tta_note = f"; mean answer over {report.tta_views} views" if report.without_tta else ""
+    tta_note = f"; test-time augmentation, {report.tta_views} views" if report.without_tta else ""
     print_line(
         f"accuracy           {report.accuracy:7.2%}  "
         f"(95% interval {low:.2%} to {high:.2%}, n = {report.scored}{tta_note})"
     )
     if report.without_tta:
         low, high = report.without_tta.accuracy_interval
-        print_line(f"  with one view    {report.without_tta.accuracy:7.2%}  (95% interval {low:.2%} to {high:.2%})")
+        print_line(f"  without TTA      {report.without_tta.accuracy:7.2%}  (95% interval {low:.2%} to {high:.2%})")
     print_line(f"balanced accuracy  {report.balanced_accuracy:7.2%}")
     print_line(f"top-3 accuracy     {report.top3_accuracy:7.2%}")
     print_line(f"log-loss           {report.log_loss:7.4f}  nats")
     found = report.calibration
     if found:
-        temperature = f"{found.temperature:.3g}, of {found.fitted_on}"
+        temperature = f"{found.temperature:.3g}, fitted on {found.fitted_on}"
     else:
         temperature = "1: not calibrated" if report.temperature == 1 else f"{report.temperature:.3g}"
     print_line(
@@ -130,7 +138,7 @@ def _print_numbers(report: Report) -> None:
 
 
 def _print_folds(report: Report) -> None:
-    """What the run's cross-validation said before; a model file has none."""
+    """Print the out-of-fold accuracy of a cross-validated run. A model file has none."""
     from saccade.runs.run import Run
 
     folds = Run.open(report.run).folds() if report.files else None
@@ -154,4 +162,4 @@ def _print_confused(report: Report) -> None:
     if confused:
         print_line("\nmost often confused:")
     for pair in confused:
-        print_line(f"  {pair.true} taken for {pair.predicted}: {pair.num_images:,}")
+        print_line(f"  {pair.true} predicted as {pair.predicted}: {pair.num_images:,}")

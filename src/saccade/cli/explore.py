@@ -19,16 +19,16 @@ from saccade.sanitize import counted
 if TYPE_CHECKING:
     from saccade.data.explore import Exploration
 
-_MOST_CLASSES = 30
+_MAX_CLASSES = 30
 
 
 @click.command("explore")
 @click.argument("data")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the images; default explore-<name>.")
-@click.option("--image-size", type=int, help="Bring the images to squares of this many pixels.")
-@click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
+@click.option("--out", type=click.Path(path_type=Path), help="Output directory of the plots. Default: explore-<name>.")
+@click.option("--image-size", type=int, help="Side in pixels of the square images. Default: chosen from the data.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def command(data: str, out: Path | None, image_size: int | None, as_json: bool) -> None:
-    """Look at DATA: counts, sizes, unreadable files, duplicates, and sample images."""
+    """Show class counts, image sizes, unreadable files and duplicates of DATA, and plot sample images."""
     from saccade.data.explore import explore, save_plots
     from saccade.data.load import load
 
@@ -54,7 +54,7 @@ def _make_folder(out: Path | None, name: str) -> Path:
 def _print(exploration: Exploration) -> None:
     height, width = exploration.image_size
     print_line(f"{exploration.name} ({exploration.source})")
-    print_line(f"{len(exploration.class_names)} classes; images are brought to {height} x {width} pixels\n")
+    print_line(f"{len(exploration.class_names)} classes; images are resized to {height} x {width} pixels\n")
     _print_counts(exploration)
     _print_summary(exploration)
     _print_unreadable(exploration)
@@ -64,9 +64,9 @@ def _print(exploration: Exploration) -> None:
 def _print_counts(exploration: Exploration) -> None:
     splits = list(exploration.counts)
     names = exploration.class_names
-    rows = [[name, *(f"{exploration.counts[split][name]:,}" for split in splits)] for name in names[:_MOST_CLASSES]]
-    if len(names) > _MOST_CLASSES:
-        rows.append([f"and {len(names) - _MOST_CLASSES} more", *("" for _ in splits)])
+    rows = [[name, *(f"{exploration.counts[split][name]:,}" for split in splits)] for name in names[:_MAX_CLASSES]]
+    if len(names) > _MAX_CLASSES:
+        rows.append([f"and {len(names) - _MAX_CLASSES} more", *("" for _ in splits)])
     totals = [f"{sum(exploration.counts[split].values()):,}" for split in splits]
     print_table(["class", *splits], [*rows, ["all", *totals]])
 

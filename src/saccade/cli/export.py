@@ -35,14 +35,15 @@ _HOW_TO_OPEN = {
 
 @click.command("export")
 @click.argument("run", type=click.Path())
-@click.option("--format", "form", type=click.Choice(list(FORMATS)), required=True, help="What to write.")
-@click.option("--out", metavar="PATH", help="The file or directory to write. Default: named after RUN, inside it.")
+@click.option("--format", "form", type=click.Choice(list(FORMATS)), required=True, help="Format of the export.")
+@click.option("--out", metavar="PATH", help="Output file or directory. Default: a name derived from RUN, inside RUN.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(run: str, form: str, out: str | None, as_json: bool) -> None:
-    """Save RUN's model so that it opens without Saccade: with Keras, TensorFlow, ONNX Runtime or LiteRT.
+    """Export the model of RUN for Keras, TensorFlow, ONNX Runtime or LiteRT.
 
-    It is opened again in a clean process and has to give RUN's answers; otherwise nothing is left. Beside it lies a
-    folder with labels, metadata and a program that classifies an image with it.
+    The export opens without Saccade. A separate process opens it and compares its probabilities with those of RUN; if
+    they differ, the export is deleted. A folder beside the export contains labels, metadata and an example program
+    that classifies an image.
     """
     from saccade.runs.run import Run
 
@@ -66,11 +67,15 @@ def _print_result(exported: Export) -> None:
     for path in exported.files:
         print_line(f"written: {path}")
     print_line(f"size: {exported.size_bytes / 1e6:.1f} MB")
-    images = "validation images" if exported.origin == "validation" else "random images, as the run kept none"
+    images = (
+        "validation images"
+        if exported.origin == "validation"
+        else "random images (the run stores no validation images)"
+    )
     print_line(
-        f"checked in a clean process on {exported.num_images:,} {images}: "
-        f"largest difference from the run's probabilities {exported.max_abs_error:.1g}, "
-        f"the same class for {exported.same_class:.1%}"
+        f"checked in a separate process on {exported.num_images:,} {images}: "
+        f"largest difference in probability {exported.max_abs_error:.1g}, "
+        f"same class for {exported.same_class:.1%}"
     )
     print_line("to open it, with pixels from 0 to 255:")
     for line in _HOW_TO_OPEN[exported.format.partition("-")[0]]:

@@ -1,4 +1,4 @@
-"""`saccade train --folds`."""
+"""Cross-validation by `saccade train --folds`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from saccade.cli.output import print_json, print_line
-from saccade.cli.train_options import begun, checked, source_given
+from saccade.cli.train_options import checked_settings, load_dataset_and_recipe, pretrained_model
 from saccade.cli.training_result import training_result
 from saccade.sanitize import command_line
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from saccade.training.progress import Progress
 
 
-def cross_validated(
+def train_folds(
     progress: Callable[[], Progress],
     *,
     as_json: bool,
@@ -24,25 +24,25 @@ def cross_validated(
     reuse_split: str | None,
     **options: Any,
 ) -> None:
-    """Trains once for each fold and once on all, and tells of the result.
+    """Train once for each fold and once on all images, and print the result.
 
     Args:
-        progress: makes what shows each training.
-        as_json: one JSON document instead of lines.
-        folds: how many.
-        out: the run directory.
-        settings: recipe keys to change.
-        reuse_split: a previous run.
-        options: the others of `saccade train`.
+        progress: function that returns the progress callback of the trainings.
+        as_json: print one JSON document instead of lines.
+        folds: number of folds.
+        out: run directory.
+        settings: recipe keys and their values.
+        reuse_split: directory of a previous run whose test split is kept.
+        options: other options of `saccade train`.
     """
-    source = source_given(**options)
-    settings = checked(settings, **options)
+    source = pretrained_model(**options)
+    settings = checked_settings(settings, **options)
     from saccade.experiments.cross_validation import check_place, cross_validate
     from saccade.runs.run import Run
 
     check_place(out)
     previous_run = None if reuse_split is None else Run.open(reuse_split)
-    dataset, recipe = begun(source, settings, **options)
+    dataset, recipe = load_dataset_and_recipe(source, settings, **options)
     run = cross_validate(
         dataset, folds, recipe=recipe, source=source, out=out, reuse_split=previous_run, progress=progress()
     )
@@ -52,9 +52,9 @@ def cross_validated(
         return
     status = run.status()
     print_line(
-        f"trained on {run.data_name}, on all images but those of the test split: weights of epoch "
+        f"trained on {run.data_name}, on all images except the test split: weights of epoch "
         f"{status.kept_epoch} of {run.recipe.epochs} kept"
     )
     if record is not None:
-        print_line(f"{record.summary}; the test split has not been looked at")
+        print_line(f"{record.summary}; the test split was not used")
     print_line(f"run: {run.path}\nnext: {command_line('evaluate', run.path)}")

@@ -1,4 +1,4 @@
-"""The `saccade` command: finds a command, shows errors plainly. Commands load only what they need, when called."""
+"""The `saccade` program: loads the module of a command when the command is called, and prints errors."""
 
 from __future__ import annotations
 
@@ -16,35 +16,34 @@ from saccade.errors import SaccadeError
 from saccade.keras_loading import this_process_is_our_own
 from saccade.machine import missing_protections
 
-# command -> what it does, in the order of a first session. The module saccade.cli.<command>, - written _, holds the
-# command.
+# command -> purpose, in the order of a first session. The module of a command is saccade.cli.<command>, with _ for -.
 COMMANDS = {
-    "explore": "Look at data: counts, sizes, unreadable files, duplicates, sample images.",
-    "audit": "Find what is wrong with data: label errors, duplicates, leaks, odd images.",
-    "train": "Train a classifier; leaves a run directory.",
-    "tune": "Search better settings for a recipe, and see whether they are better.",
-    "learning-curve": "Tell whether more images would help, from trainings on fewer.",
-    "evaluate": "Measure a run on the test split, with intervals.",
-    "report": "Make a page to read of a run, and a model card.",
-    "compare": "Compare runs, with a verdict: better, or not distinguishable.",
+    "explore": "Show class counts, image sizes, unreadable files, duplicates and samples of data.",
+    "audit": "Find label errors, duplicates, leaks, outliers and other problems in data.",
+    "train": "Train a classifier and write a run directory.",
+    "tune": "Search for better settings of a recipe and compare them with the recipe.",
+    "learning-curve": "Estimate whether more images would increase the accuracy.",
+    "evaluate": "Measure accuracy, calibration and other metrics of a run on the test split.",
+    "report": "Write an HTML report and a model card of a run.",
+    "compare": "Compare runs and decide whether one is better.",
     "predict": "Classify images with a run.",
-    "export": "Save a run's model for Keras, TensorFlow, ONNX Runtime or LiteRT.",
-    "benchmark": "Measure a run in every format: size, accuracy, speed, memory, start.",
-    "serve": "Answer requests for images' classes: a page and an API.",
-    "recipes": "List the recipes, or show one.",
-    "cache": "Show what the cache holds, or clear it.",
+    "export": "Export the model of a run for Keras, TensorFlow, ONNX Runtime or LiteRT.",
+    "benchmark": "Measure size, accuracy, speed and memory of a run in every export format.",
+    "serve": "Serve runs as a web page and an HTTP API.",
+    "recipes": "List the recipes or show one.",
+    "cache": "List or clear the cache.",
 }
 
 
 class CommandGroup(click.Group):
-    """Commands by name; a module is imported only when its command is called, a near miss is named."""
+    """Group of the commands, each of which is imported when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The commands in the order of a first session."""
+        """Return the names of the commands in the order of a first session."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of a name, its module imported now."""
+        """Import and return the command of a name."""
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"saccade.cli.{cmd_name.replace('-', '_')}").command
@@ -53,7 +52,7 @@ class CommandGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, with the nearest command named when there is none of that name."""
+        """Resolve a command as click does. The error for an unknown command names the nearest command."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
             hint = f"Did you mean '{near[0]}'?" if near else f"The commands are {', '.join(COMMANDS)}."
@@ -64,15 +63,15 @@ class CommandGroup(click.Group):
         return name, command, rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands, without importing them."""
+        """Write the list of commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
 
 def _reject_empty(command: click.Command, name: str | None, words: list[str]) -> None:
-    """Fails where an argument or an option is empty, as of a shell variable that is not set: no path is empty.
+    """Reject an empty argument or option, such as the value of an unset shell variable.
 
-    An empty path would be the current folder.
+    Without this check an empty path would name the current folder.
     """
     context = click.Context(command, info_name=f"saccade {name}")
     values, _, _ = command.make_parser(context).parse_args(list(words))
@@ -86,17 +85,19 @@ def _reject_empty(command: click.Command, name: str | None, words: list[str]) ->
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="saccade")
 def cli() -> None:
-    """From images in class folders, or CIFAR-10, to a classifier that you can trust.
+    """Train, measure, explain and deploy image classifiers.
 
     A first session: saccade explore DATA, saccade train DATA, saccade evaluate RUN, saccade predict RUN IMAGE.
-    DATA is cifar10, digits, a folder of class folders, or an archive of one.
+
+    DATA is a folder of class folders, an archive of such a folder, digits or cifar10. RUN is the directory that
+    `saccade train` writes.
     """
     if missing := missing_protections():
         print_line(f"warning: on this system {'; '.join(missing)}", err=True)
 
 
 def main() -> None:
-    """Runs the command line. Exit codes: 0 done, 1 an error that is explained, 2 a wrong command line, 130 Ctrl-C."""
+    """Run the command line. Exit codes: 0 success, 1 error, 2 wrong command line, 130 Ctrl-C, 141 closed pipe."""
     this_process_is_our_own()
     try:
         code = cli.main(standalone_mode=False)
@@ -110,14 +111,14 @@ def main() -> None:
         print_line("stopped", err=True)
         code = 130
     except BrokenPipeError:
-        # The reader went away (`saccade ... | head`): nothing more to say, and nothing to say it to.
+        # The reader of the pipe has ended, as in `saccade ... | head`.
         _drop_output()
         code = 141
     except OSError as error:
-        # A full disk, a folder that may not be written: a fact of the machine, not a fault of the program.
+        # Such as a full disk or a folder without write permission.
         print_line(f"error: {error.strerror or error}" + (f": '{error.filename}'" if error.filename else ""), err=True)
         if error.errno == errno.ENAMETOOLONG:
-            print_line("  expected: a path of names that this system allows, mostly of 255 bytes at most", err=True)
+            print_line("  expected: a path whose names are short enough for this system, mostly 255 bytes", err=True)
         try:
             sys.stdout.flush()
         except OSError:
@@ -127,7 +128,7 @@ def main() -> None:
 
 
 def _drop_output() -> None:
-    """What is left in the buffer of stdout goes nowhere: else Python itself would fail on it at its end."""
+    """Redirect stdout to the null device, so that Python does not fail on its buffer at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

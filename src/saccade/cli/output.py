@@ -1,4 +1,4 @@
-"""How the commands print: JSON for programs, plain lines for people."""
+"""Output of the commands: JSON for programs, lines and tables for people."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from saccade.sanitize import printable, printable_json, shortened
 if TYPE_CHECKING:
     from saccade.data.dataset import UnreadableImage
 
-_MOST_UNREADABLE = 10
-_GAP = 2  # spaces between the columns of a table
-_NARROWEST = 16  # characters to which a column is reduced at most; a number is shorter
+_MAX_UNREADABLE = 10
+_GAP = 2  # spaces between two columns of a table
+_MIN_WIDTH = 16  # characters of a shortened column; every number is shorter
 
 
 def print_line(text: str = "", *, err: bool = False) -> None:
-    """Prints lines, on stderr if `err`. Names of files and classes come through here: no terminal obeys one."""
+    """Print lines on stdout, or on stderr if `err`. Control characters in names of files and classes are escaped."""
     if err:
         log_message(text)
     else:
@@ -29,21 +29,21 @@ def print_line(text: str = "", *, err: bool = False) -> None:
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on stdout."""
+    """Print one JSON document on stdout."""
     click.echo(printable_json(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)))
 
 
 def print_notes(notes: Iterable[str]) -> None:
-    """What must be said of the data, on stderr, a line each."""
+    """Print each note as a line on stderr."""
     for note in notes:
         print_line(f"note: {note}", err=True)
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Columns under a header, each as wide as its widest cell; the first aligned left, the others right.
+    """Print columns under a header, the first column aligned left and the others right.
 
-    Where the table is wider than the terminal, or than 100 columns where there is none, the cells of its widest columns
-    are shortened in their middle, so that the table fits.
+    If the table is wider than the terminal (100 columns without a terminal), the cells of the widest columns are
+    shortened in their middle until the table fits.
     """
     table = [[printable(cell) for cell in row] for row in (header, *rows)]
     widths = _fitted([max(len(row[column]) for row in table) for column in range(len(header))])
@@ -53,22 +53,22 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def terminal_width() -> int:
-    """The columns of the terminal, or of `COLUMNS`; 100 where the output goes to no terminal."""
+    """Return the width of the terminal, or the value of `COLUMNS`; 100 without a terminal."""
     return shutil.get_terminal_size((100, 24)).columns
 
 
 def _fitted(widths: list[int]) -> list[int]:
-    """The widths of columns, the widest of them reduced until all columns fit the terminal."""
-    room = terminal_width() - _GAP * (len(widths) - 1)
-    while sum(widths) > room and max(widths) > _NARROWEST:
+    """Return the widths of the columns, the widest ones reduced until the table fits the terminal."""
+    available = terminal_width() - _GAP * (len(widths) - 1)
+    while sum(widths) > available and max(widths) > _MIN_WIDTH:
         widest = widths.index(max(widths))
         widths = [width - (column == widest) for column, width in enumerate(widths)]
     return widths
 
 
 def print_unreadable(unreadable: Sequence[UnreadableImage], rest: str, *, err: bool = False) -> None:
-    """The first ten unreadable images with their reasons, and where the rest can be read; on stderr if `err`."""
-    for image in unreadable[:_MOST_UNREADABLE]:
+    """Print the first ten unreadable images with their reasons, and `rest` if there are more."""
+    for image in unreadable[:_MAX_UNREADABLE]:
         print_line(f"  {image.path}: {image.reason}", err=err)
-    if len(unreadable) > _MOST_UNREADABLE:
-        print_line(f"  and {len(unreadable) - _MOST_UNREADABLE:,} more; {rest}", err=err)
+    if len(unreadable) > _MAX_UNREADABLE:
+        print_line(f"  and {len(unreadable) - _MAX_UNREADABLE:,} more; {rest}", err=err)

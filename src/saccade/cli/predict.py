@@ -23,23 +23,29 @@ if TYPE_CHECKING:
 @click.command("predict")
 @click.argument("run", type=click.Path())
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="How many classes to show.")
 @click.option(
-    "--abstain", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="PART",
-    help="Abstain so that at least this part of the predictions is correct, such as 0.99, on images drawn like the "
-    "validation images.",
+    "--top", type=click.IntRange(min=1), default=3, show_default=True, help="Number of most probable classes to print."
+)
+@click.option(
+    "--abstain", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="ACCURACY",
+    help="Abstain from uncertain predictions, so that the others reach this target accuracy, such as 0.99, on images "
+    "like the validation images.",
 )  # fmt: skip
-@click.option("--ood", is_flag=True, help="Tell how much like the training images each image is.")
+@click.option(
+    "--ood",
+    is_flag=True,
+    help="Print the out-of-distribution (OOD) score of each image. A low score marks an unusual image.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the predictions as JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print the predictions as CSV.")
 def command(
     run: str, images: tuple[str, ...], top: int, abstain: float | None, ood: bool, as_json: bool, as_csv: bool
 ) -> None:
-    """Classify images with RUN, a run or an exported ONNX or LiteRT file.
+    """Classify images with RUN, a run directory or an exported ONNX or LiteRT file.
 
-    IMAGE is a file, a folder, a glob, or DATA:test:0 for one of a dataset's own images, whose true class is then
-    shown as well. Of folders and globs, files that are no images by name, such as labels.csv, are left out. The exit
-    code is 1 if any image could not be read.
+    IMAGE is a file, a folder or a glob pattern. DATA:test:0 names the first image of the test split of a dataset; its
+    true class is printed, too. In folders and glob patterns, files whose names are not those of images are left out,
+    such as labels.csv. The exit code is 1 if an image is unreadable.
     """
     if as_json and as_csv:
         raise click.UsageError("Give either --json or --csv.")
@@ -63,7 +69,7 @@ def command(
 
 
 def _checked_target(model: Run | ModelFile, abstain: float | None) -> float | Abstention | None:
-    """What a promise takes, told; or, where none is asked for, whether the probabilities mean anything."""
+    """Return the abstention of the target accuracy, and print its threshold or that the run is not calibrated."""
     from saccade.runs.run import Run
 
     if not isinstance(model, Run):
@@ -80,14 +86,14 @@ def _checked_target(model: Run | ModelFile, abstain: float | None) -> float | Ab
     kind = "out-of-fold image" if calibration and calibration.out_of_fold else "validation image"
     print_line(
         f"abstained below {found.threshold:.1%}: of {counted(found.num_images, kind)} {found.coverage:.1%} are "
-        f"answered, {found.incorrect:,} of them wrongly (95% bound {found.bound:.2%})",
+        f"predicted, {found.incorrect:,} of them incorrectly (error at most {found.bound:.2%} with 95% confidence)",
         err=True,
     )
     return found
 
 
 def _notes_on_target_accuracy(run: Run) -> Iterator[str]:
-    """What the evaluation of the present weights, if there is one, says against a promise."""
+    """Yield a note if the evaluation of the weights shows that test and validation images differ."""
     evaluation = run.evaluation()
     if evaluation is None:
         return
@@ -124,11 +130,11 @@ def _print_lines(predictions: list[Prediction], _top: int) -> None:
         truth = ""
         if prediction.true_class is not None:
             correct = prediction.true_class == prediction.top[0].class_name
-            judged = "abstained" if prediction.abstained else "right" if correct else "wrong"
+            judged = "abstained" if prediction.abstained else "correct" if correct else "incorrect"
             truth = f" (true class: {prediction.true_class}, {judged})"
         text = f"abstained ({best})" if prediction.abstained else best
         if prediction.is_ood:
-            text += f"; unlike the training images (OOD score {prediction.ood_score:.1%})"
+            text += f"; out of distribution (OOD score {prediction.ood_score:.1%})"
         elif prediction.ood_score is not None:
             text += f"; OOD score {prediction.ood_score:.1%}"
         print_line(f"{printable(prediction.name)}: {text}{truth}")

@@ -11,14 +11,14 @@ from saccade.cli.output import print_json, print_line, print_table, terminal_wid
 from saccade.recipes import ENTRIES, Entry, Recipe, default_recipes_summary, get_entry
 from saccade.sanitize import counted
 
-_NARROWEST_DESCRIPTION = 30
+_MIN_DESCRIPTION_WIDTH = 30
 
 
 @click.command("recipes")
 @click.argument("name", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the recipes as JSON.")
 def command(name: str | None, as_json: bool) -> None:
-    """List the recipes, or show every key of one."""
+    """List the recipes, or show the keys of the recipe NAME."""
     entries = [get_entry(name)] if name else list(ENTRIES.values())
     if as_json:
         shown = [_as_dict(entry) for entry in entries]
@@ -74,9 +74,9 @@ def _print_one(entry: Entry) -> None:
     width, value_width = max(len(row[0]) for row in rows), max(len(row[1]) for row in rows)
     for key, value, description in rows:
         start = f"{key.ljust(width)}  {value.rjust(value_width)}  "
-        room = max(terminal_width(), len(start) + _NARROWEST_DESCRIPTION)
-        print_line(textwrap.fill(description, room, initial_indent=start, subsequent_indent=" " * len(start)))
-    print_line("\nchange a key: saccade train DATA --recipe NAME --set KEY=VALUE")
+        line_width = max(terminal_width(), len(start) + _MIN_DESCRIPTION_WIDTH)
+        print_line(textwrap.fill(description, line_width, initial_indent=start, subsequent_indent=" " * len(start)))
+    print_line("\nto set a key: saccade train DATA --recipe NAME --set KEY=VALUE")
 
 
 def _measured(entry: Entry) -> str:

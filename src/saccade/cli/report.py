@@ -9,13 +9,15 @@ from saccade.cli.output import print_json, print_line
 
 @click.command("report")
 @click.argument("run", type=click.Path())
-@click.option("--data", metavar="DATA", help="Where the data of RUN lies now. Default: where it was at the training.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
+@click.option(
+    "--data", metavar="DATA", help="Present location of the data of RUN. Default: its location at the training."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the paths of the written files as JSON.")
 def command(run: str, data: str | None, as_json: bool) -> None:
-    """Make a page to read of RUN, report.html, and a model card, README.md.
+    """Write an HTML report (report.html) and a model card (README.md) of RUN.
 
-    The page is one file and needs no network. Its numbers are those of `saccade evaluate`, which is done first where it
-    has not been.
+    The report is a single file that needs no network connection. Its metrics are those of `saccade evaluate`. If RUN
+    has no evaluation, the command evaluates it first.
     """
     from saccade.runs.run import Run
 
@@ -23,12 +25,12 @@ def command(run: str, data: str | None, as_json: bool) -> None:
 
     from saccade.evaluation.report.report_page import report
 
-    made = report(opened, data=data, progress=True)
+    written = report(opened, data=data, progress=True)
     if as_json:
-        print_json({"page": str(made.page), "card": str(made.card) if made.card else None})
+        print_json({"page": str(written.page), "card": str(written.card) if written.card else None})
         return
-    print_line(f"written: {made.page}")
-    if made.card:
-        print_line(f"written: {made.card}")
+    print_line(f"written: {written.page}")
+    if written.card:
+        print_line(f"written: {written.card}")
     else:
-        print_line(f"left alone, because somebody else wrote it: {opened.path / 'README.md'}")
+        print_line(f"not overwritten, because Saccade did not write it: {opened.path / 'README.md'}")

@@ -1,4 +1,4 @@
-"""How `saccade train --seeds` tells of its trainings."""
+"""Output of `saccade train --seeds`."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 
 def print_series(trainings: Iterable[SeedTraining], seeds: int, out: str | None, *, as_json: bool) -> None:
-    """Tells of each training when it has ended, and of mean and spread at the end.
+    """Print each training when it ends, then the mean and the standard deviation of the accuracies.
 
     Args:
-        trainings: as they end.
-        seeds: how many were asked for.
-        out: the folder that was named for them.
-        as_json: one JSON document at the end instead of lines.
+        trainings: trainings in the order in which they end.
+        seeds: number of trainings of the command.
+        out: directory of the runs; None if the runs are numbered.
+        as_json: print one JSON document at the end instead of lines.
 
     Raises:
-        SystemExit: with 130 where the user stopped them, with 1 where one failed.
+        SystemExit: code 130 after an interrupt, 1 after a failed training.
     """
     ended = []
     for training in trainings:
@@ -49,12 +49,12 @@ def _line(training: SeedTraining) -> str:
     accuracy = result["validation_accuracy"]
     validated = "no validation split" if accuracy is None else f"validation accuracy {accuracy:.2%}"
     stopped = {"finished": "", "stopped early": ", stopped early", "interrupted": ", interrupted"}[result["state"]]
-    there = " (was there)" if training.was_there else ""
+    there = " (already trained)" if training.was_there else ""
     return f"seed {training.seed}: {validated}{stopped}, {training.run.path}{there}"
 
 
 def _spread(whole: Sequence[dict[str, Any]]) -> tuple[float | None, float | None]:
-    """Mean and standard deviation of the validation accuracies; None where there are too few."""
+    """Return the mean and the standard deviation of the validation accuracies; None if there are too few."""
     accuracies = [result["validation_accuracy"] for result in whole if result["validation_accuracy"] is not None]
     mean = statistics.fmean(accuracies) if accuracies else None
     return mean, statistics.stdev(accuracies) if len(accuracies) > 1 else None
@@ -81,7 +81,7 @@ def _conclude(whole: Sequence[dict[str, Any]]) -> None:
         images = whole[0]["num_validation_images"]
         print_line(
             f"validation accuracy {mean:.2%}{spread}, n = {counted(len(whole), 'seed')}, each on "
-            f"{counted(images, 'image')}; the test split has not been looked at"
+            f"{counted(images, 'image')}; the test split was not used"
         )
         if whole[0]["weights_chosen_by_validation"]:
             print_line(f"these accuracies are {OPTIMISTIC}")
@@ -91,7 +91,7 @@ def _conclude(whole: Sequence[dict[str, Any]]) -> None:
 
 def _print_how_to_resume(ended: Sequence[SeedTraining], out: str | None) -> None:
     if out is not None:
-        print_line("to go on with those that are missing: the same command again", err=True)
+        print_line("to train the missing runs: repeat the command", err=True)
     for training in ended:
         if out is None and training.run is not None and training.run.status().state == "interrupted":
-            print_line(f"to go on with it: {command_line('train', '--resume', training.run.path)}", err=True)
+            print_line(f"to resume: {command_line('train', '--resume', training.run.path)}", err=True)

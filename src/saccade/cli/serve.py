@@ -10,15 +10,26 @@ from saccade.cli.output import print_line
 @click.command("serve")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(), metavar="RUN...")
 @click.option(
-    "--host", default="127.0.0.1", show_default=True, help="Address to listen at; 0.0.0.0: reachable by others."
+    "--host", default="127.0.0.1", show_default=True, help="Address to listen on. 0.0.0.0: all network interfaces."
 )
-@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any that is free.")
-@click.option("--token-file", type=click.Path(), help="Ask every request for the token in this file.")
-@click.option("--allow-host", multiple=True, metavar="NAME", help="A further name by which the server may be called.")
 @click.option(
-    "--abstain", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="PART",
-    help="Abstain so that at least this part of the predictions is correct, such as 0.99, on images drawn like the "
-    "validation images.",
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="Port to listen on. 0: any free port.",
+)
+@click.option("--token-file", type=click.Path(), help="Require the token in this file from every request.")
+@click.option(
+    "--allow-host",
+    multiple=True,
+    metavar="NAME",
+    help="Additional host name of the server. The option can be repeated.",
+)
+@click.option(
+    "--abstain", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="ACCURACY",
+    help="Abstain from uncertain predictions, so that the others reach this target accuracy, such as 0.99, on images "
+    "like the validation images.",
 )  # fmt: skip
 def command(
     runs: tuple[str, ...],
@@ -28,10 +39,11 @@ def command(
     allow_host: tuple[str, ...],
     abstain: float | None,
 ) -> None:
-    """Answer requests with the models of RUNs, runs or exported ONNX files: a page, and an API.
+    """Serve models as a web page and an HTTP API.
 
-    The page is for images that you drop, choose, paste or take. The API speaks the protocols of TensorFlow Serving
-    and KServe; the path /docs lists it. Ctrl-C or SIGTERM ends it once everything that was accepted is answered.
+    Each RUN is a run directory or an exported ONNX file. The page classifies images that you drop, choose, paste or
+    take with a camera. The API includes the protocols of TensorFlow Serving and KServe; the path /docs documents it.
+    Ctrl-C or SIGTERM ends the server after the accepted requests have received their responses.
     """
     from saccade.deploy.server.serve import ListeningSocket, handle_requests
     from saccade.web.limits import Limits
@@ -43,7 +55,8 @@ def command(
             print_line(f"serving at {listening.url}", err=True)
             if token is None and host not in ("127.0.0.1", "localhost", "::1"):
                 print_line(
-                    "note: whoever can reach this machine can ask: --token-file FILE makes them show a token", err=True
+                    "note: everyone who can reach this machine can send requests; --token-file FILE requires a token",
+                    err=True,
                 )
 
         handle_requests(listening, runs, token, allow_host, abstain, Limits(), ready)

@@ -1,4 +1,4 @@
-"""What the commands that train are told of data and recipe on the command line."""
+"""Data, recipe and pretrained weights of the commands that train, from their options."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from saccade.training.transfer_learning.pretrained import PretrainedModel
 
 
-def settings_given(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    """The values of `--set KEY=VALUE`."""
+def parse_settings(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """Parse the values of `--set KEY=VALUE` into keys and values."""
     settings = {}
     for value in values:
         key, equals, text = value.partition("=")
@@ -27,53 +27,55 @@ def settings_given(_context: click.Context, _parameter: click.Parameter, values:
     return settings
 
 
-def checked(settings: dict[str, Any], recipe: str | None, source: str | None = None, **options: Any) -> dict[str, Any]:
-    """All settings; a wrong recipe, key or value is refused at once, before anything heavy is loaded."""
+def checked_settings(
+    settings: dict[str, Any], recipe: str | None, source: str | None = None, **options: Any
+) -> dict[str, Any]:
+    """Return all settings. A wrong recipe, key or value is an error before any slow import."""
     from saccade.recipes import get_recipe
 
-    given = {"batch_size": "batch_size", "seed": "seed", "checkpoint_seconds": "checkpoint_every"}
-    settings = settings | {key: options[name] for key, name in given.items() if options[name] is not None}
+    option_of_key = {"batch_size": "batch_size", "seed": "seed", "checkpoint_seconds": "checkpoint_every"}
+    settings = settings | {key: options[name] for key, name in option_of_key.items() if options[name] is not None}
     get_recipe("transfer" if source else recipe or "quick").with_settings(settings)
     return settings
 
 
-def source_given(
+def pretrained_model(
     source: str | None, weights: str | None, data: str | None, recipe: str | None, **_others: Any
 ) -> PretrainedModel | None:
-    """What `--from` and `--weights` name, if anything; what has no meaning beside them is refused."""
+    """Return the pretrained model of `--from` and `--weights`, and reject options that contradict them."""
     if source is None:
         if weights is not None:
-            raise click.UsageError("--weights belongs to --from NAME.")
+            raise click.UsageError("--weights requires --from NAME.")
         return None
     if data is None:
-        raise click.UsageError("--from needs DATA.")
+        raise click.UsageError("--from requires DATA.")
     if recipe not in (None, "transfer"):
-        raise click.UsageError("--recipe has no meaning beside --from: its recipe is transfer.")
+        raise click.UsageError("--recipe cannot be combined with --from, whose recipe is transfer.")
     from saccade.training.transfer_learning.pretrained import PretrainedModel
 
     return PretrainedModel.of(source, weights)
 
 
-def begun(
+def load_dataset_and_recipe(
     source: PretrainedModel | None, settings: dict[str, Any], /, *, epochs: int | None, **options: Any
 ) -> tuple[Dataset, Recipe]:
-    """The data, told of on stderr, and the recipe of a training on it, from what is given on the command line."""
+    """Load the data, print its summary on stderr, and return the data and the recipe of the options."""
     if source is None:
-        dataset = loaded(settings, **options)
-        return dataset, resolved(dataset, settings, options["recipe"], epochs)
+        dataset = load_dataset(settings, **options)
+        return dataset, choose_recipe(dataset, settings, options["recipe"], epochs)
     from saccade.training.transfer import load_for, transfer_recipe
 
     recipe = transfer_recipe(source, epochs, settings)
     loaded_data = load_for(source, recipe, options["data"], progress=True)
-    dataset = prepared(loaded_data, options["fixes"], options["strict"])
-    print_without_effect(recipe, settings)
+    dataset = apply_fixes_and_summarize(loaded_data, options["fixes"], options["strict"])
+    print_ineffective_keys(recipe, settings)
     return dataset, recipe
 
 
-def loaded(
+def load_dataset(
     settings: dict[str, Any], data: str | None, recipe: str | None, fixes: str | None, strict: bool, **_others: Any
 ) -> Dataset:
-    """The data, with fixes applied, told of on stderr."""
+    """Load the data, apply the fixes and print a summary on stderr."""
     from saccade.data.load import load, load_default
     from saccade.recipes import get_recipe
 
@@ -81,23 +83,23 @@ def loaded(
     dataset = (
         load_default(image_size=size, progress=True) if data is None else load(data, image_size=size, progress=True)
     )
-    return prepared(dataset, fixes, strict)
+    return apply_fixes_and_summarize(dataset, fixes, strict)
 
 
-def prepared(dataset: Dataset, fixes: str | None, strict: bool) -> Dataset:
-    """The data with its fixes, told of on stderr."""
+def apply_fixes_and_summarize(dataset: Dataset, fixes: str | None, strict: bool) -> Dataset:
+    """Apply the fixes and print a summary of the data on stderr."""
     from saccade.data.fixes import apply_fixes, read_fixes
 
     if fixes is not None:
         dataset = apply_fixes(dataset, read_fixes(fixes))
-    announce(dataset)
+    print_dataset(dataset)
     if strict:
         dataset.require_all()
     return dataset
 
 
-def resolved(dataset: Dataset, settings: dict[str, Any], recipe: str | None, epochs: int | None) -> Recipe:
-    """The recipe of a training on this data, from what is given on the command line; one not named is told."""
+def choose_recipe(dataset: Dataset, settings: dict[str, Any], recipe: str | None, epochs: int | None) -> Recipe:
+    """Return the recipe of the options. A default recipe is printed on stderr with the reason."""
     from saccade.recipes import default_recipe_name, default_recipe_reason
     from saccade.training.train import resolve_recipe
 
@@ -106,12 +108,12 @@ def resolved(dataset: Dataset, settings: dict[str, Any], recipe: str | None, epo
     if recipe is None:
         print_line(f"recipe: {name}, {default_recipe_reason(*size)}", err=True)
     chosen = resolve_recipe(name, epochs, settings)
-    print_without_effect(chosen, settings)
+    print_ineffective_keys(chosen, settings)
     return chosen
 
 
-def print_without_effect(recipe: Recipe, settings: Collection[str]) -> None:
-    """Tells on stderr of keys that were set and change nothing in this recipe."""
+def print_ineffective_keys(recipe: Recipe, settings: Collection[str]) -> None:
+    """Print on stderr the keys that were set and have no effect in the recipe."""
     keys = recipe.keys_without_effect(settings)
     if keys:
         print_notes(
@@ -119,13 +121,13 @@ def print_without_effect(recipe: Recipe, settings: Collection[str]) -> None:
         )
 
 
-def announce(dataset: Dataset) -> None:
-    """Tells on stderr what will be trained on."""
+def print_dataset(dataset: Dataset) -> None:
+    """Print on stderr the name, the size and the unreadable images of a dataset."""
     counts = ", ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
     size = f"{dataset.preprocessing.width}x{dataset.preprocessing.height}"
     print_line(f"data: {dataset.name}, {len(dataset.class_names)} classes, {counts}, {size} pixels", err=True)
     if dataset.unreadable:
         n = len(dataset.unreadable)
         print_line(f"data: {counted(n, 'image')} can't be read and {plural(n, 'is', 'are')} left out:", err=True)
-        print_unreadable(dataset.unreadable, "see them all: saccade explore", err=True)
+        print_unreadable(dataset.unreadable, "saccade explore --json lists all of them", err=True)
     print_notes(dataset.notes)

@@ -19,7 +19,7 @@ OPTIMISTIC = f"optimistic: these same images chose the weights; {_MEASURED_BY_EV
 
 
 def training_result(run: Run) -> dict[str, Any]:
-    """What a training came to, as plain values that JSON can hold."""
+    """Return the result of a training as values for JSON."""
     status, history = run.status(), run.history()
     kept, calibration = history[status.kept_epoch - 1], run.calibration()
     return {
@@ -39,9 +39,9 @@ def training_result(run: Run) -> dict[str, Any]:
 
 
 def num_validation_images(run: Run) -> int:
-    """How many images the run's validation accuracy is of."""
-    counted = run.status().num_validation_images
-    return run.data.num_images["validation"] if counted is None else counted
+    """Return the number of images behind the validation accuracy of a run."""
+    recorded = run.status().num_validation_images
+    return run.data.num_images["validation"] if recorded is None else recorded
 
 
 def print_training_result(run: Run) -> None:
@@ -57,30 +57,30 @@ def print_training_result(run: Run) -> None:
         low, high = wilson_interval(round(kept.validation_accuracy * n), n)
         print_line(
             f"validation accuracy {kept.validation_accuracy:.2%} (95% interval {low:.2%} to {high:.2%}, n = {n:,}); "
-            "the test split has not been looked at"
+            "the test split was not used"
         )
     for line in validation_notes(run):
         print_line(line)
     path = Path(run.path)
     if status.state == "interrupted":
-        print_line(f"to go on with it: {command_line('train', '--resume', path)}")
+        print_line(f"to resume: {command_line('train', '--resume', path)}")
     print_line(f"run: {path}\nnext: {command_line('evaluate', path)}")
 
 
 def validation_notes(run: Run) -> Iterator[str]:
-    """What the validation images were used for, where they were used for more than the accuracy."""
+    """Yield notes on the uses of the validation images other than the validation accuracy."""
     calibration, chosen = run.calibration(), run.recipe.weights_chosen_by_validation
-    calibrates = "temperature, --abstain and --ood"
+    calibrates = "the temperature, --abstain and --ood"
     if calibration is not None and calibration.selection == "other images":
         first, second = calibration.num_selection_images, calibration.num_images
-        did = "chose the weights" if chosen else "chose the last epoch or the penalty of the head"
+        purpose = "chose the weights" if chosen else "chose the last epoch or the penalty of the head"
         yield (
-            f"the {first + second:,} validation images were divided into two halves: {first:,} {did} and give this "
-            f"accuracy, which is therefore optimistic; the other {second:,} calibrate ({calibrates})"
+            f"the {first + second:,} validation images were divided into two halves: {first:,} {purpose} and measure "
+            f"this accuracy, which is therefore optimistic; the other {second:,} calibrate {calibrates}"
         )
         yield _MEASURED_BY_EVALUATE
         return
     if chosen and run.history()[run.status().kept_epoch - 1].validation_accuracy is not None:
         yield f"accuracy and interval are {OPTIMISTIC}"
     if calibration is not None and calibration.selection != "none":
-        yield f"{calibrates} go by {calibration.fitted_on}"
+        yield f"{calibrates} are calibrated on {calibration.fitted_on}"
