@@ -1,4 +1,4 @@
-"""An eight-bit LiteRT file in NumPy's integers, by the specification of its quantization.
+"""Reference implementation of eight-bit LiteRT models in NumPy integers, by the quantization specification.
 
 https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec: a number is (q - zero point) x
 scale; the sums of a convolution or a dense layer are exact in int32, and are rounded once, to the scale of its output.
@@ -14,11 +14,10 @@ LOWEST, HIGHEST = -128, 127
 
 
 class LiteRtInt8:
-    """The file's graph, operation by operation.
+    """Graph of an eight-bit LiteRT file.
 
     Attributes:
-        tensors: name, scales, zero points and constant values of each tensor, by its number.
-        values: what each tensor held in the last call.
+        values: value of each tensor in the last call, by the index of the tensor.
     """
 
     def __init__(self, contents: bytes) -> None:
@@ -29,35 +28,35 @@ class LiteRtInt8:
         self.values: dict[int, Any] = {}
 
     def probabilities(self, pixels):
-        """Class probabilities, float64 [n, classes], of pixels float32 [n, height, width, 3], in steps of 1/256."""
+        """Return probabilities, float64 [n, classes], in steps of 1/256, of pixels, float32 [n, height, width, 3]."""
         self.values = {self._graph.inputs[0]: pixels}
         for operation in self._graph.operators:
             kind = self._kinds[operation.opcodeIndex]
             if kind in ("SHAPE", "STRIDED_SLICE", "PACK"):
-                continue  # of the batch's size, for the reshaping that follows
+                continue  # they compute the batch size for the next reshape
             output = operation.outputs[0]
             self.values[output] = getattr(self, f"_{kind.lower()}")(operation, operation.builtinOptions, output)
         return self.values[self._graph.outputs[0]]
 
     def logits(self):
-        """What the softmax was given in the last call, [n, classes], and what one step of these is worth."""
+        """Return the quantized logits of the last call, [n, classes], and the scale of one step."""
         (softmax,) = [one for one in self._graph.operators if self._kinds[one.opcodeIndex] == "SOFTMAX"]
         (scale,), _ = self.scales(softmax.inputs[0])
         return self.values[softmax.inputs[0]], softmax.builtinOptions.beta * scale
 
     def constant(self, tensor):
-        """What a tensor of weights or biases holds: integers, int32."""
+        """Return the values of a tensor of weights or biases, int32."""
         of = self._graph.tensors[tensor]
         kind = {schema.TensorType.INT8: np.int8, schema.TensorType.INT32: np.int32}[of.type]
         return np.asarray(self._buffers[of.buffer].data, np.uint8).view(kind).reshape(of.shape).astype(np.int32)
 
     def scales(self, tensor):
-        """float64 [channels], or [1] where all have one; and the zero point."""
+        """Return the scales of a tensor, float64 [channels], or [1] for one common scale, and its zero point."""
         quantization = self._graph.tensors[tensor].quantization
         return np.asarray(quantization.scale, np.float64), int(quantization.zeroPoint[0])
 
     def layers(self):
-        """Inputs, kernel and biases of each layer with weights, by their numbers, in the order of the graph."""
+        """Return the tensor indices of inputs, kernel and biases of each layer with weights."""
         with_weights = ("CONV_2D", "FULLY_CONNECTED")
         return [one.inputs for one in self._graph.operators if self._kinds[one.opcodeIndex] in with_weights]
 

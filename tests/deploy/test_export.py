@@ -1,4 +1,4 @@
-"""Exports of every family and every format, opened where Saccade is not; and what must leave nothing behind."""
+"""Exports of every network family and format, opened without Saccade, and failed exports, which leave no files."""
 
 import contextlib
 import json
@@ -24,7 +24,7 @@ from saccade.inference.predictor import Predictor
 from saccade.recipes import REGISTRY
 from saccade.runs.run import Run
 
-# Each format with another family: functional and Sequential networks, probabilities and logits.
+# The formats use different network families: functional and Sequential networks, probabilities and logits.
 RECIPES = {
     "h5": "quick",
     "keras": "scheduled",
@@ -39,7 +39,7 @@ TOLERANCE = 1e-5
 IMAGE = "test/two/41.png"
 
 
-# `quick` on small images: of 8.4 million weights 0.8 million are left.
+# On small images, `quick` has 0.8 instead of 8.4 million weights.
 SETTINGS = {"quick": {"image_size": 12}, "scheduled": {"augmented_epochs": 4, "batch_size": 12}}
 
 
@@ -65,7 +65,7 @@ def exports(runs, tmp_path_factory):
 
 
 @pytest.mark.parametrize("form", list(RECIPES))
-def test_every_format_is_written_and_checked(exports, runs, form):
+def test_every_format_is_written_and_verified(exports, runs, form):
     exported = exports[form]
     assert exported.format == form
     assert exported.path.exists()
@@ -90,7 +90,7 @@ def test_no_weight_is_stored_twice_in_a_savedmodel(exports, runs):
     assert exports["savedmodel"].size_bytes < 1.5 * weights
 
 
-def test_nothing_else_is_left_beside_the_exports(exports):
+def test_no_other_file_is_left_beside_the_exports(exports):
     names = {path.name for path in exports["keras"].path.parent.iterdir()}
     assert names == {path.name for exported in exports.values() for path in exported.files}
 
@@ -105,53 +105,55 @@ with np.load(sys.argv[3]) as archive:
 weights = keras.models.model_from_json(open(folder + "/model.json").read())
 weights.load_weights(folder + "/model.weights.h5")
 serve = tf.saved_model.load(folder + "/model-savedmodel").signatures["serving_default"]
-answers = {
+probabilities = {
     "keras": keras.models.load_model(folder + "/model.keras").predict(images["keras"], verbose=0),
     "h5": keras.models.load_model(folder + "/model.h5", compile=False).predict(images["h5"], verbose=0),
     "savedmodel": serve(pixels=tf.constant(images["savedmodel"]))["probabilities"].numpy(),
     "weights": weights.predict(images["weights"], verbose=0),
 }
-assert all(answer.dtype == np.float32 for answer in answers.values())
-np.savez(sys.argv[4], **answers)
-told = {}
-for form, leaflet in json.loads(sys.argv[5]).items():
-    sys.argv = [leaflet + "/example.py", image]
-    with contextlib.redirect_stdout(io.StringIO()) as told[form]:
+assert all(array.dtype == np.float32 for array in probabilities.values())
+np.savez(sys.argv[4], **probabilities)
+printed = {}
+for form, info_folder in json.loads(sys.argv[5]).items():
+    sys.argv = [info_folder + "/example.py", image]
+    with contextlib.redirect_stdout(io.StringIO()) as printed[form]:
         runpy.run_path(sys.argv[0], run_name="__main__")
-print(json.dumps({form: text.getvalue() for form, text in told.items()}))
+print(json.dumps({form: text.getvalue() for form, text in printed.items()}))
 """
-OF_TENSORFLOW = ("keras", "h5", "savedmodel", "weights")
+TENSORFLOW_FORMATS = ("keras", "h5", "savedmodel", "weights")
 
 
 @pytest.fixture(scope="module")
 def opened(exports, runs, tiny_folder, tmp_path_factory):
-    """What a process without Saccade makes of the exports for Keras and TensorFlow.
+    """Open the exports for Keras and TensorFlow in a process without Saccade.
 
-    Answers to the validation images, and what their examples print; one process for all, since TensorFlow takes
-    seconds to start.
+    One process opens all exports, because TensorFlow takes seconds to start.
+
+    Returns:
+        The probabilities of the validation images, and the output of the example programs, by format.
     """
     folder = tmp_path_factory.mktemp("opened")
-    np.savez(folder / "images.npz", **{form: runs[form].validation_images()[0] for form in OF_TENSORFLOW})
-    leaflets = {form: str(exports[form].files[-1]) for form in OF_TENSORFLOW}
-    arguments = [exports["h5"].path.parent, tiny_folder / IMAGE, folder / "images.npz", folder / "answers.npz"]
+    np.savez(folder / "images.npz", **{form: runs[form].validation_images()[0] for form in TENSORFLOW_FORMATS})
+    info_folders = {form: str(exports[form].files[-1]) for form in TENSORFLOW_FORMATS}
+    arguments = [exports["h5"].path.parent, tiny_folder / IMAGE, folder / "images.npz", folder / "probabilities.npz"]
     done = subprocess.run(
-        [sys.executable, "-P", "-c", OPEN_ALL, *map(str, arguments), json.dumps(leaflets)],
+        [sys.executable, "-P", "-c", OPEN_ALL, *map(str, arguments), json.dumps(info_folders)],
         capture_output=True, text=True, check=False, cwd="/",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    with np.load(folder / "answers.npz") as predictions:
+    with np.load(folder / "probabilities.npz") as predictions:
         return dict(predictions), json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("form", OF_TENSORFLOW)
-def test_they_open_with_stock_keras_and_say_the_same(opened, runs, form):
+@pytest.mark.parametrize("form", TENSORFLOW_FORMATS)
+def test_stock_keras_and_tensorflow_predict_the_same(opened, runs, form):
     predictions, _ = opened
     expected = Predictor.from_run(runs[form]).probabilities(runs[form].validation_images()[0])
     assert np.abs(predictions[form] - expected).max() <= TOLERANCE
     assert predictions[form].sum(axis=1) == pytest.approx(1, abs=1e-5)
 
 
-def test_without_validation_images_random_ones_are_taken(tiny_run, tmp_path):
+def test_without_validation_images_random_images_are_used(tiny_run, tmp_path):
     run = _copy(tiny_run, tmp_path / "run")
     (run.path / "validation.npz").unlink()
 
@@ -162,7 +164,7 @@ def test_without_validation_images_random_ones_are_taken(tiny_run, tmp_path):
     assert check.images.std() > 60
 
 
-def test_predictions_that_differ_are_refused():
+def test_different_probabilities_are_an_error():
     probabilities = np.full((3, 2), 0.5, np.float32)
     check = Reference(np.zeros((3, 8, 8, 3), np.uint8), probabilities, "validation", np.array([0, 1, 0]))
     off = probabilities.copy()
@@ -170,7 +172,7 @@ def test_predictions_that_differ_are_refused():
     off[-1, -1] += TOLERANCE / 2
     difference, same_class = agreement("onnx", off, check)
     assert 0 < difference < TOLERANCE
-    assert same_class == pytest.approx(2 / 3)  # a tie in the run's own answers, so that no other class is a fault
+    assert same_class == pytest.approx(2 / 3)  # the run's own probabilities are tied, so another class is no error
     off[-1, -1] += TOLERANCE
     with pytest.raises(ExportError, match="does not give the run's probabilities") as caught:
         agreement("onnx", off, check)
@@ -182,34 +184,34 @@ def test_predictions_that_differ_are_refused():
                 agreement(form, other, check)
 
 
-def test_an_export_may_differ_by_what_rounding_does_to_the_network_itself():
+def test_an_export_may_differ_by_the_rounding_error_of_the_network():
     probabilities = np.tile(np.array([0.7, 0.3], np.float32), (4, 1))
 
-    def beside(own, off):
+    def difference_with(own, off):
         check = Reference(
             np.zeros((4, 8, 8, 3), np.uint8), probabilities, "validation", None, lambda: probabilities + np.float32(own)
         )
         return agreement("onnx", probabilities + np.float32(off), check)[0]
 
-    assert beside(own=6e-6, off=2e-5) == pytest.approx(2e-5, rel=0.01)
+    assert difference_with(own=6e-6, off=2e-5) == pytest.approx(2e-5, rel=0.01)
     for own, off, allowed in ((6e-6, 3e-5, "2e-05"), (1e-3, 2e-4, "1e-04"), (0, 2e-5, "1e-05")):
         with pytest.raises(ExportError) as caught:
-            beside(own, off)
+            difference_with(own, off)
         assert caught.value.expected == f"probabilities within {allowed}, on 4 validation images"
 
 
-def test_another_class_is_refused_where_the_run_is_sure():
+def test_another_class_is_an_error_unless_the_run_is_nearly_tied():
     probabilities = np.tile(np.array([0.504, 0.496], np.float32), (10, 1))
     check = Reference(np.zeros((10, 8, 8, 3), np.uint8), probabilities, "validation", np.zeros(10, np.int64))
-    swayed = np.tile(np.array([0.4995, 0.5005], np.float32), (10, 1))
-    assert agreement("litert-float16", swayed, check)[1] == 0  # within 0.005, and the run itself nearly tied
+    flipped = np.tile(np.array([0.4995, 0.5005], np.float32), (10, 1))
+    assert agreement("litert-float16", flipped, check)[1] == 0  # within 0.005, and the run's classes are nearly tied
     check = Reference(check.images, np.tile(np.array([0.51, 0.49], np.float32), (10, 1)), "validation", check.labels)
     with pytest.raises(ExportError, match="probabilities") as caught:
-        agreement("litert-float16", swayed, check)
+        agreement("litert-float16", flipped, check)
     assert "largest difference" in str(caught.value.found)
 
 
-def test_eight_bits_are_judged_by_their_correct_predictions():
+def test_eight_bit_exports_are_compared_by_accuracy():
     truth = np.arange(1000) % 2
     sure = np.where(truth[:, None] == np.arange(2), np.float32(0.9), np.float32(0.1))
     check = Reference(np.zeros((1000, 8, 8, 3), np.uint8), sure, "validation", truth)
@@ -222,20 +224,20 @@ def test_eight_bits_are_judged_by_their_correct_predictions():
 
 
 @pytest.mark.parametrize("form", RECIPES)
-def test_the_example_beside_it_classifies_an_image_as_the_run_does(exports, runs, form, tiny_folder, request):
-    leaflet = exports[form].files[-1]
-    assert sorted(path.name for path in leaflet.iterdir()) == ["example.py", "labels.txt", "metadata.json"]
-    assert (leaflet / "labels.txt").read_text().splitlines() == list(runs[form].class_names)
-    assert len((leaflet / "example.py").read_text().splitlines()) <= 25
-    about = json.loads((leaflet / "metadata.json").read_text())
+def test_the_example_beside_an_export_predicts_the_same(exports, runs, form, tiny_folder, request):
+    info_folder = exports[form].files[-1]
+    assert sorted(path.name for path in info_folder.iterdir()) == ["example.py", "labels.txt", "metadata.json"]
+    assert (info_folder / "labels.txt").read_text().splitlines() == list(runs[form].class_names)
+    assert len((info_folder / "example.py").read_text().splitlines()) <= 25
+    about = json.loads((info_folder / "metadata.json").read_text())
     assert about["data_fingerprint"] == runs[form].data_fingerprint
     assert about["temperature"] == runs[form].temperature
     image = tiny_folder / IMAGE
-    if form in OF_TENSORFLOW:
+    if form in TENSORFLOW_FORMATS:
         printed = request.getfixturevalue("opened")[1][form]
     else:
         done = subprocess.run(
-            [sys.executable, "-P", leaflet / "example.py", image],
+            [sys.executable, "-P", info_folder / "example.py", image],
             capture_output=True,
             text=True,
             check=False,
@@ -243,19 +245,19 @@ def test_the_example_beside_it_classifies_an_image_as_the_run_does(exports, runs
         )
         assert done.returncode == 0, done.stderr
         printed = done.stdout
-    # In eight bits as its own file says: how that differs from the run is for the test of its arithmetic.
+    # The eight-bit example is compared with the file itself; another test covers its difference from the run.
     (expected,) = saccade.predict(exports[form].path if form == "litert-int8" else runs[form], image)
     wanted = {one.class_name: one.probability for one in expected.top}
     found = [line.split() for line in printed.splitlines()]
-    assert [name for name, _ in found] == list(wanted) or form == "litert-int8"  # which may be tied
+    assert [name for name, _ in found] == list(wanted) or form == "litert-int8"  # whose classes may be tied
     assert sorted(name for name, _ in found) == sorted(wanted)
     for name, part in found:
-        # What is printed has three digits. In eight bits it is a step of 1/256, and three of them are not quite 1.
+        # Printed values have three digits. Eight-bit values are steps of 1/256, whose sum may differ from 1.
         tolerance = {"litert-float16": 0.006, "litert-int8": 0.0105}.get(form, 0.00051)
         assert float(part.rstrip("%")) / 100 == pytest.approx(wanted[name], abs=tolerance)
 
 
-def test_metadata_lie_inside_the_files_that_travel_alone(exports, runs):
+def test_onnx_and_litert_files_contain_their_metadata(exports, runs):
     record = runs["onnx"].model_record()
     for form in ("onnx", "litert-float16"):
         opened = load_model(exports[form].path)
@@ -266,65 +268,65 @@ def test_metadata_lie_inside_the_files_that_travel_alone(exports, runs):
 
 
 @pytest.mark.parametrize("form", ["onnx", "litert", "litert-float16"])
-def test_predict_and_evaluate_take_the_files_in_place_of_the_run(exports, runs, form, tiny_folder):
+def test_predict_and_evaluate_accept_exported_files(exports, runs, form, tiny_folder):
     found = rows_of(saccade.predict(exports[form].path, tiny_folder / "test", top=3), runs[form])
     expected = rows_of(saccade.predict(runs[form], tiny_folder / "test", top=3), runs[form])
     assert found.shape == (60, 3)
     assert np.abs(found - expected).max() <= FORMATS[form].tolerance
-    # That of the file's own answers: beside the run's, an image between two classes may fall on either side.
+    # The accuracy of the file's own probabilities: a nearly tied image may get another class than by the run.
     correct = found.argmax(axis=1) == np.repeat(np.arange(3), 20)
     assert saccade.evaluate(exports[form].path, data=tiny_folder).accuracy == pytest.approx(correct.mean())
 
 
 def rows_of(predictions, run):
-    """Probabilities of the classes in the run's order, [n, classes]."""
+    """Return the probabilities in the order of the run's classes, [n, classes]."""
     by_name = [{one.class_name: one.probability for one in prediction.top} for prediction in predictions]
     return np.array([[row[name] for name in run.class_names] for row in by_name])
 
 
 @pytest.fixture(scope="module")
-def in_integers(exports):
-    """The eight-bit file, computed in NumPy's integers."""
+def integer_model(exports):
+    """Return the reference implementation of the eight-bit file."""
     return LiteRtInt8(exports["litert-int8"].path.read_bytes())
 
 
-def test_eight_bits_are_computed_as_their_own_quantization_says(exports, runs, in_integers, tiny_folder):
-    """Beside NumPy's integers: sums are exact everywhere, so all that a processor may do otherwise is to round."""
+def test_eight_bit_probabilities_follow_the_quantization_specification(exports, runs, integer_model, tiny_folder):
+    """Integer sums are exact on every processor; only the rounding of ties may differ."""
     path = exports["litert-int8"].path
     images = saccade.load(tiny_folder).splits["test"]
-    steps = np.rint(in_integers.probabilities(images.take(slice(None)).astype(np.float32)) * 256)
+    steps = np.rint(integer_model.probabilities(images.take(slice(None)).astype(np.float32)) * 256)
     expected = steps / steps.sum(axis=1, keepdims=True)
     found = rows_of(saccade.predict(path, tiny_folder / "test", top=3), runs["litert-int8"])
-    # A half may be rounded up or down: at most a step in each logit and one in each probability.
-    logits, beta = in_integers.logits()
+    # A tie may be rounded up or down: a difference of at most one step in each logit and in each probability.
+    logits, beta = integer_model.logits()
     at_most = np.exp(2 * beta) * (steps + 1) / 256 + 1 / 256
     at_least = np.exp(-2 * beta) * (steps - 1) / 256 - 1 / 256
     assert logits.shape == (60, 3)
     assert ((at_least <= found) & (found <= at_most)).all()
-    # And halves are rare: of 75,000 sums of an image, hardly one lies so near to one that it changes the answer.
+    # Ties are rare: of 75,000 sums per image, very few are near a tie, so most images have equal probabilities.
     same = np.abs(found - expected).max(axis=1) < 1e-6
     assert same.mean() >= 0.9
     correct = (expected.argmax(axis=1) == images.labels).mean()
     assert saccade.evaluate(path, data=tiny_folder).accuracy == pytest.approx(correct, abs=(~same).mean() + 1e-9)
 
 
-def test_eight_bits_hold_the_networks_weights_to_half_a_step(runs, in_integers):
+def test_eight_bit_weights_are_within_half_a_quantization_step(runs, integer_model):
     network = Predictor.from_run(runs["litert-int8"]).folded
     with_weights = [layer for layer in network.layers if layer.get_weights()]
-    assert len(with_weights) == len(in_integers.layers()) == 5
-    for layer, (inputs, kernel, bias) in zip(with_weights, in_integers.layers(), strict=True):
+    assert len(with_weights) == len(integer_model.layers()) == 5
+    for layer, (inputs, kernel, bias) in zip(with_weights, integer_model.layers(), strict=True):
         weights, biases = (weight.astype(np.float64) for weight in layer.get_weights())
-        weights = np.moveaxis(weights, -1, 0)  # the channel that a scale is of comes first in the file
-        steps = in_integers.scales(kernel)[0]
+        weights = np.moveaxis(weights, -1, 0)  # the file stores the channel of the scales first
+        steps = integer_model.scales(kernel)[0]
         assert steps.shape == (len(weights),)
-        stored = in_integers.constant(kernel) * steps.reshape(-1, *[1] * (weights.ndim - 1))
+        stored = integer_model.constant(kernel) * steps.reshape(-1, *[1] * (weights.ndim - 1))
         np.testing.assert_array_less(np.abs(stored - weights) / steps.reshape(-1, *[1] * (weights.ndim - 1)), 0.501)
-        of_biases = in_integers.scales(inputs)[0] * steps
-        np.testing.assert_array_less(np.abs(in_integers.constant(bias) * of_biases - biases) / of_biases, 0.6)
+        of_biases = integer_model.scales(inputs)[0] * steps
+        np.testing.assert_array_less(np.abs(integer_model.constant(bias) * of_biases - biases) / of_biases, 0.6)
 
 
 @pytest.mark.parametrize("cut", [0, 8, 30, 1000, -1])
-def test_a_damaged_litert_file_is_refused(exports, tmp_path, cut):
+def test_a_damaged_litert_file_is_an_error(exports, tmp_path, cut):
     (tmp_path / "model.tflite").write_bytes(exports["litert"].path.read_bytes()[:cut])
     with pytest.raises(RunError, match=r"model\.tflite"):
         load_model(tmp_path / "model.tflite")
@@ -338,8 +340,8 @@ def test_files_for_keras_are_not_opened(exports):
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("recipe", list(REGISTRY))
-def test_every_recipe_goes_into_every_format(tiny_folder, tmp_path, recipe):
-    # A network that has learned: for one that guesses, eight bits decide which class it guesses.
+def test_every_recipe_exports_to_every_format(tiny_folder, tmp_path, recipe):
+    # A trained network: the classes of an untrained one would depend on the quantization error.
     run = saccade.train(tiny_folder, recipe=recipe, epochs=12, out=tmp_path / "run", progress=False)
     errors = {}
     for form in FORMATS:
@@ -348,13 +350,13 @@ def test_every_recipe_goes_into_every_format(tiny_folder, tmp_path, recipe):
         except ExportError as error:
             errors[form] = str(error)
     if recipe in ("quick", "classic", "two-phase"):
-        # Large dense layers: coarse weights may cost them too much, and then that is said.
+        # Reduced precision may cost large dense layers too much accuracy; the error gives the remedy.
         for form in {"litert-float16", "litert-int8"} & errors.keys():
             assert "take --format litert, which is exact" in errors.pop(form)
     assert errors == {}
 
 
-def test_a_file_that_does_not_open_is_refused(runs, tmp_path):
+def test_a_file_that_does_not_open_is_an_error(runs, tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"\xff" + bytes(100))
     check = make_reference(runs["onnx"], Predictor.from_run(runs["onnx"]))
 
@@ -364,8 +366,8 @@ def test_a_file_that_does_not_open_is_refused(runs, tmp_path):
     assert "INVALID_PROTOBUF" in str(caught.value)
 
 
-def test_a_failed_check_leaves_nothing(tiny_run, tmp_path):
-    """Weights that overflow, as after a training that diverged: the answers are no numbers."""
+def test_a_failed_verification_leaves_no_file(tiny_run, tmp_path):
+    """The weights overflow, as after a diverged training, so that the probabilities are NaN."""
     run = _copy(tiny_run, tmp_path / "run")
     run.write_weights({name: value * np.float32(1e30) for name, value in run.weights().items()})
     before = sorted(path.name for path in run.path.iterdir())
@@ -377,7 +379,7 @@ def test_a_failed_check_leaves_nothing(tiny_run, tmp_path):
     assert sorted(path.name for path in run.path.iterdir()) == before
 
 
-def test_a_full_disk_leaves_nothing(tiny_run, tmp_path):
+def test_a_full_disk_leaves_no_file(tiny_run, tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:
@@ -390,15 +392,15 @@ def test_a_full_disk_leaves_nothing(tiny_run, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_interrupted_export_leaves_nothing(tiny_run, tmp_path):
+def test_an_interrupted_export_leaves_no_file(tiny_run, tmp_path):
     command = [sys.executable, "-m", "saccade", "export", str(tiny_run.path), "--format", "keras"]
     process = subprocess.Popen([*command, "--out", str(tmp_path / "model.keras")], stderr=subprocess.PIPE, text=True)
     while process.poll() is None and not list(tmp_path.iterdir()):
         time.sleep(0.01)
     errors = ""
     while process.returncode is None:
-        # Pressed again where it was not heard: Python drops an exception within a callback of HDF5's, say. Not before a
-        # slow machine has had time to end: a second press meets an interpreter that is ending, and that shows.
+        # The signal is repeated, because Python drops an exception in a callback of HDF5, for example. The wait is long
+        # enough for a slow machine to end: a second signal during the shutdown of Python would print a traceback.
         process.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
             _, errors = process.communicate(timeout=20)
@@ -408,7 +410,7 @@ def test_an_interrupted_export_leaves_nothing(tiny_run, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_is_overwritten(tiny_run, tmp_path):
+def test_existing_files_are_not_overwritten(tiny_run, tmp_path):
     for name, form in (("model.keras", "keras"), ("model.weights.h5", "weights"), ("model", "savedmodel")):
         (tmp_path / name).write_text("mine")
         with pytest.raises(ExportError, match="nothing is overwritten"):
@@ -419,7 +421,7 @@ def test_nothing_is_overwritten(tiny_run, tmp_path):
         saccade.export(tiny_run, format="weights", out=tmp_path / "other.weights.h5")
 
 
-def test_places_and_formats_that_can_not_be(tiny_run, tmp_path):
+def test_invalid_paths_and_formats(tiny_run, tmp_path):
     with pytest.raises(ExportError, match="does not exist"):
         saccade.export(tiny_run, out=tmp_path / "nowhere" / "model.keras")
     with pytest.raises(ExportError, match=r"needs a name that ends in \.weights\.h5") as caught:

@@ -1,4 +1,4 @@
-"""The program beside an export sees an image as Saccade does: odd images, and at night a thousand."""
+"""Equal preprocessing in the example program beside an export and in Saccade."""
 
 import sys
 from itertools import islice
@@ -15,13 +15,13 @@ from saccade.deploy.model_info import write_info_folder
 from saccade.errors import ImageError
 from saccade.runs.records import ModelRecord
 
-# The example leaves its image open, as short programs do.
+# The example program does not close its image.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 @pytest.fixture
-def seen_by_example(tmp_path, monkeypatch):
-    """Runs the example's lines up to the pixels, with a rule and an image."""
+def pixels_of_example(tmp_path, monkeypatch):
+    """Return a function that runs the example up to the pixels, with a preprocessing and an image."""
 
     def run(preprocessing, image):
         folder = tmp_path / f"{preprocessing.height}x{preprocessing.width}-info"
@@ -42,8 +42,8 @@ def seen_by_example(tmp_path, monkeypatch):
     return run
 
 
-def compare(seen_by_example, preprocessing, paths):
-    """How many images are decoded by both; each to the same pixels."""
+def count_equal(pixels_of_example, preprocessing, paths):
+    """Count the readable images, and require equal pixels of each."""
     readable = 0
     for path in paths:
         try:
@@ -53,24 +53,24 @@ def compare(seen_by_example, preprocessing, paths):
         with Image.open(path) as image:
             mode = image.mode
         if mode.startswith("I"):
-            continue  # 16 bits of gray, which Pillow itself clips to white: told in metadata.json
-        np.testing.assert_array_equal(seen_by_example(preprocessing, path), expected, err_msg=path.name)
+            continue  # Pillow clips 16-bit gray to white, as metadata.json notes
+        np.testing.assert_array_equal(pixels_of_example(preprocessing, path), expected, err_msg=path.name)
         readable += 1
     return readable
 
 
 @pytest.mark.parametrize("size", [(32, 32), (24, 40)])
-def test_odd_images(shared_data, seen_by_example, size):
+def test_odd_images(shared_data, pixels_of_example, size):
     archive = shared_data / "odd-images.tar.xz"
     with unpacked(archive, archive_hash(archive)) as folder:
         paths = sorted(path for path in folder.rglob("*") if path.is_file())
-        assert compare(seen_by_example, Preprocessing(*size), paths) > 100
+        assert count_equal(pixels_of_example, Preprocessing(*size), paths) > 100
 
 
 @pytest.mark.nightly
-def test_a_thousand_images_of_cifar10(shared_data, seen_by_example):
+def test_a_thousand_images_of_cifar10(shared_data, pixels_of_example):
     archive = shared_data / "cifar10-jpeg.tar.xz"
     with unpacked(archive, archive_hash(archive)) as folder:
         paths = list(islice((path for path in sorted(folder.rglob("*.jpg"))), 0, None, 60))[:1000]
-        assert compare(seen_by_example, Preprocessing(32, 32), paths) == 1000
-        assert compare(seen_by_example, Preprocessing(48, 20), paths[:100]) == 100
+        assert count_equal(pixels_of_example, Preprocessing(32, 32), paths) == 1000
+        assert count_equal(pixels_of_example, Preprocessing(48, 20), paths[:100]) == 100

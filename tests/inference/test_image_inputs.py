@@ -1,4 +1,4 @@
-"""Which files a prediction is made of: the same ones that a training would take from the folder."""
+"""Input images of a prediction: the same files that a training uses."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ IMAGES = ("a.png", "deeper/b.JPG", "no-suffix", "odd.xyz")
 
 @pytest.fixture
 def photos(tmp_path):
-    """A folder as people have them: images, and what lies beside images."""
+    """Create a folder with images and side files."""
     for name in (*SIDE_FILES, *IMAGES):
         (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "photos" / name).write_text(name)
@@ -25,11 +25,11 @@ def photos(tmp_path):
 
 
 def names_in(folder, source):
-    """The paths, relative to the folder, of what a source names."""
+    """Return the paths of the images of a source, relative to the folder."""
     return [os.path.relpath(str(path), folder) for path in find_images([source]).images]
 
 
-def test_a_folder_gives_the_files_that_training_takes(photos):
+def test_a_folder_yields_the_files_that_training_uses(photos):
     shutil.copytree(photos, photos.parent / "classes" / "one")
     shutil.copytree(photos, photos.parent / "classes" / "two")
     taken = image_folder.find_images(photos.parent / "classes").images
@@ -40,12 +40,12 @@ def test_a_folder_gives_the_files_that_training_takes(photos):
 
 
 @pytest.mark.parametrize("pattern", ["**", "**/*", "*"])
-def test_a_glob_gives_no_side_files_and_each_image_once(photos, pattern):
+def test_a_glob_yields_each_image_once_and_no_side_file(photos, pattern):
     assert names_in(photos, str(photos / pattern)) == sorted(IMAGES)
     assert find_images([str(photos / pattern)]).notes[0].startswith("left out: ")
 
 
-def test_what_holds_no_image_at_all_is_an_error_that_says_what_is_there(photos, tmp_path):
+def test_a_source_without_images_is_an_error_with_the_other_files(photos, tmp_path):
     for name in IMAGES:
         (photos / name).unlink()
     (tmp_path / "empty").mkdir()
@@ -60,7 +60,7 @@ def test_what_holds_no_image_at_all_is_an_error_that_says_what_is_there(photos, 
         assert found in str(caught.value.found)
 
 
-def test_on_the_command_line_side_files_are_a_note_and_no_failure(tiny_run, tiny_folder, photos):
+def test_side_files_are_a_note_on_the_command_line(tiny_run, tiny_folder, photos):
     for name in IMAGES:
         shutil.copy(tiny_folder / "test" / "one" / "40.png", photos / name)
     result = CliRunner().invoke(cli, ["predict", str(tiny_run.path), str(photos)])

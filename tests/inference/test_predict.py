@@ -1,3 +1,5 @@
+"""Predictions of images from files, folders, globs and datasets."""
+
 import json
 import shutil
 import subprocess
@@ -17,7 +19,7 @@ from saccade.inference.predictor import Predictor
 
 @pytest.fixture
 def mixed(tiny_folder, tmp_path):
-    """A folder with two images, a text file called an image, a hidden file and an image deeper down."""
+    """Create a folder with two images, a text file with an image suffix, a hidden file and an image in a subfolder."""
     folder = tmp_path / "mixed"
     (folder / "deeper").mkdir(parents=True)
     for source, name in (("null/40.png", "a.png"), ("one/40.png", "b [1].png"), ("two/40.png", "deeper/c.png")):
@@ -27,7 +29,7 @@ def mixed(tiny_folder, tmp_path):
     return folder
 
 
-def test_every_input_has_its_prediction_in_its_place(tiny_run, mixed):
+def test_predictions_are_in_the_order_of_the_inputs(tiny_run, mixed):
     sources = [mixed, mixed / "a.png", mixed / "a.png", str(mixed / "*.png"), f"{mixed}/deeper/../a.png"]
     sources += [mixed / "missing.png", mixed / "missing.png"]
     expected = ["a.png", "b [1].png", "d.jpg", "deeper/c.png", "a.png", "a.png", "a.png", "b [1].png"]
@@ -49,7 +51,7 @@ def test_tensorflow_is_not_loaded_before_decoding_has_begun():
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-def test_probabilities_are_those_of_the_saved_network_but_for_rounding(tiny_run, tiny_folder):
+def test_probabilities_equal_those_of_the_saved_network_up_to_rounding(tiny_run, tiny_folder):
     predictor = Predictor.from_run(tiny_run)
     images = saccade.load(tiny_folder).splits["test"].take(slice(None))
     saved = keras.saving.load_model(tiny_run.path / "model.keras", compile=False)
@@ -57,7 +59,7 @@ def test_probabilities_are_those_of_the_saved_network_but_for_rounding(tiny_run,
     np.testing.assert_allclose(predictor.probabilities(images), expected, atol=1e-5)
 
 
-def test_probabilities_are_the_networks(tiny_run, mixed):
+def test_top_classes_are_those_of_the_network(tiny_run, mixed):
     (prediction,) = saccade.predict(tiny_run, [mixed / "a.png"], top=3)
     image = np.asarray(Image.open(mixed / "a.png"))
     expected = Predictor.from_run(tiny_run).probabilities(image[None])[0]
@@ -68,14 +70,14 @@ def test_probabilities_are_the_networks(tiny_run, mixed):
     assert sum(one.probability for one in prediction.top) == pytest.approx(1, abs=1e-6)
 
 
-def test_top_cuts_the_list(tiny_run, mixed):
+def test_top_limits_the_classes(tiny_run, mixed):
     (prediction,) = saccade.predict(tiny_run, [mixed / "a.png"], top=1)
     assert len(prediction.top) == 1
     (prediction,) = saccade.predict(tiny_run, [mixed / "a.png"], top=50)
     assert len(prediction.top) == 3
 
 
-def test_a_datasets_own_image_comes_with_its_true_class(tiny_run, tiny_folder):
+def test_a_dataset_image_has_its_true_class(tiny_run, tiny_folder):
     predictions = saccade.predict(tiny_run, [f"{tiny_folder}:test:{index}" for index in (0, 20, 40)])
     assert [prediction.true_class for prediction in predictions] == ["null", "one", "two"]
     split = saccade.load(tiny_folder).splits["test"]
@@ -86,7 +88,7 @@ def test_a_datasets_own_image_comes_with_its_true_class(tiny_run, tiny_folder):
 
 @pytest.fixture
 def fixed_run(run_copy, tiny_folder, tmp_path):
-    """A run of `tiny_folder` without its first test image of a null: the test image 19 is a one."""
+    """Create a run of `tiny_folder` that drops the first test image of a null, so that test image 19 is a one."""
     (tmp_path / "fixes.csv").write_text("path,split,action,class\ntest/null/40.png,test,drop,\n")
     run_copy.write_fixes(read_fixes(tmp_path / "fixes.csv"))
     record = json.loads((run_copy.path / "data.json").read_text())
@@ -95,7 +97,7 @@ def fixed_run(run_copy, tiny_folder, tmp_path):
     return saccade.Run.open(run_copy.path)
 
 
-def test_the_runs_fixes_apply_to_its_data_however_that_is_named(fixed_run, tiny_folder, tmp_path, monkeypatch):
+def test_the_runs_fixes_apply_to_its_data_under_any_name(fixed_run, tiny_folder, tmp_path, monkeypatch):
     (tmp_path / "linked").symlink_to(tiny_folder)
     shutil.copytree(tiny_folder, tmp_path / "copied")
     archive = shutil.make_archive(str(tmp_path / "packed"), "zip", tiny_folder)
@@ -120,7 +122,7 @@ def test_the_runs_fixes_do_not_apply_to_other_data(fixed_run, tiny_folder, tmp_p
     assert prediction.true_class == "null"
 
 
-def test_what_names_nothing_is_an_error(tiny_run, tiny_folder, tmp_path):
+def test_a_source_without_images_is_an_error(tiny_run, tiny_folder, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no image in the folder"):
         saccade.predict(tiny_run, [tmp_path / "empty"])
@@ -131,11 +133,11 @@ def test_what_names_nothing_is_an_error(tiny_run, tiny_folder, tmp_path):
     assert caught.value.expected == "an index from 0 to 59"
 
 
-def test_a_single_path_is_taken_for_one_image(tiny_run, mixed):
+def test_a_single_path_is_one_image(tiny_run, mixed):
     assert len(saccade.predict(tiny_run, str(mixed / "a.png"))) == 1
 
 
-def test_sources_are_told_apart(tmp_path):
+def test_files_take_precedence_over_dataset_images(tmp_path):
     (tmp_path / "x:test:3").write_text("a file of that name comes first")
     found = find_images([tmp_path / "x:test:3", "cifar10:test:7", "nothing.png"]).images
     assert found[0] == tmp_path / "x:test:3"

@@ -1,4 +1,4 @@
-"""Saying "abstained": thresholds that keep a promise, and what predict makes of them."""
+"""Selective prediction: thresholds that reach a target accuracy, and abstention in predict."""
 
 import json
 import re
@@ -19,37 +19,42 @@ from saccade.runs.predictions import Predictions
 from saccade.runs.run import Run
 
 DRAWS = 1000
-# More false promises than this are made with a chance below one in 10,000, if one in twenty is false.
-MOST_FALSE = binom.isf(1e-4, DRAWS, 0.05)
+# If a target accuracy is missed with probability 5%, more misses than this have a probability below 1e-4.
+MAX_MISSED = binom.isf(1e-4, DRAWS, 0.05)
 
 
 @dataclass(frozen=True)
 class SimulatedClassifier:
-    """Answers whose scores are normal, of spread 1, for right ones further up by what the AUC of confidence says."""
+    """A classifier with normal scores, of standard deviation 1, shifted upward for correct predictions.
+
+    Attributes:
+        accuracy: accuracy of all predictions, 0 to 1.
+        auc: area under the ROC curve of the confidence as a score for correctness.
+    """
 
     accuracy: float
     auc: float
 
     @property
-    def apart(self):
+    def separation(self):
         return 2**0.5 * norm.ppf(self.auc)
 
     def draw(self, n, random):
-        """Confidences, float32 [n], and whether each prediction is incorrect."""
+        """Draw confidences, float32 [n], and whether each prediction is incorrect, bool [n]."""
         correct = random.random(n) < self.accuracy
-        return norm.cdf(random.normal(size=n) + self.apart * correct).astype(np.float32), ~correct
+        return norm.cdf(random.normal(size=n) + self.separation * correct).astype(np.float32), ~correct
 
-    def kept(self, threshold):
-        """The part of all answers of at least this confidence, and the part of right ones among these."""
+    def coverage_and_accuracy(self, threshold):
+        """Return the coverage of a threshold, and the accuracy of the kept predictions."""
         score = norm.ppf(threshold)
-        correct, incorrect = self.accuracy * norm.sf(score - self.apart), (1 - self.accuracy) * norm.sf(score)
+        correct, incorrect = self.accuracy * norm.sf(score - self.separation), (1 - self.accuracy) * norm.sf(score)
         return correct + incorrect, correct / (correct + incorrect)
 
     def largest_coverage(self, target_accuracy):
-        """That of the lowest threshold which really keeps a promise."""
+        """Return the coverage of the lowest threshold whose true accuracy reaches the target."""
         return max(
             coverage
-            for coverage, accuracy in map(self.kept, norm.cdf(np.linspace(-3, 3, 400)))
+            for coverage, accuracy in map(self.coverage_and_accuracy, norm.cdf(np.linspace(-3, 3, 400)))
             if accuracy >= target_accuracy
         )
 
@@ -62,7 +67,7 @@ def threshold_of(confidences, incorrect, target_accuracy):
 
 
 def lowest_of_all(confidences, incorrect, target_accuracy):
-    """The lowest threshold of all that pass the test, as if each were the only one."""
+    """Return the lowest threshold that passes a test without correction for multiple testing."""
     order = np.argsort(-confidences)
     passed = np.flatnonzero(
         binom.cdf(incorrect[order].cumsum(), np.arange(1, len(order) + 1), 1 - target_accuracy) <= 0.05
@@ -71,10 +76,13 @@ def lowest_of_all(confidences, incorrect, target_accuracy):
 
 
 def missed_targets(method, classifier, n, target_accuracy):
-    """How many of `DRAWS` promises are not kept by the threshold that is found."""
+    """Count in how many of `DRAWS` draws the found threshold misses the target accuracy."""
     random = np.random.default_rng(0)
     found = (method(*classifier.draw(n, random), target_accuracy) for _ in range(DRAWS))
-    return sum(threshold is not None and classifier.kept(threshold)[1] < target_accuracy for threshold in found)
+    return sum(
+        threshold is not None and classifier.coverage_and_accuracy(threshold)[1] < target_accuracy
+        for threshold in found
+    )
 
 
 @pytest.mark.parametrize(
@@ -86,25 +94,25 @@ def missed_targets(method, classifier, n, target_accuracy):
     ],
     ids=["ranked well", "ranked poorly", "a point under the target, not ranked at all"],
 )
-def test_one_target_accuracy_in_twenty_is_missed_at_most(n, classifier):
-    assert missed_targets(threshold_of, classifier, n, 0.9) <= MOST_FALSE
+def test_at_most_one_target_accuracy_in_twenty_is_missed(n, classifier):
+    assert missed_targets(threshold_of, classifier, n, 0.9) <= MAX_MISSED
 
 
-def test_watching_all_thresholds_would_make_more_missed_targets():
-    """The check above tells the two apart: expected are 122, and 77 or fewer with a chance below one in 10,000."""
-    assert missed_targets(lowest_of_all, SimulatedClassifier(0.89, 0.5), 500, 0.9) > MOST_FALSE
+def test_the_lowest_of_all_thresholds_would_miss_more_targets():
+    """The test above detects the difference: 122 misses are expected; 77 or fewer have a probability below 1e-4."""
+    assert missed_targets(lowest_of_all, SimulatedClassifier(0.89, 0.5), 500, 0.9) > MAX_MISSED
 
 
-def test_the_target_accuracy_does_not_cost_much_coverage():
-    """Expected are 95% of the largest coverage; the mean of 50 has a deviation of half a point."""
+def test_coverage_is_near_the_largest_possible():
+    """95% of the largest coverage is expected; the mean of 50 draws has a standard deviation of half a point."""
     classifier, random = SimulatedClassifier(0.85, 0.9), np.random.default_rng(0)
     draws = [classifier.draw(2000, random) for _ in range(50)]
     found = [threshold_of(confidences, incorrect, 0.9) for confidences, incorrect in draws]
-    coverage = [0 if threshold is None else classifier.kept(threshold)[0] for threshold in found]
+    coverage = [0 if threshold is None else classifier.coverage_and_accuracy(threshold)[0] for threshold in found]
     assert np.mean(coverage) >= 0.8 * classifier.largest_coverage(0.9)
 
 
-def test_what_is_found_is_counted():
+def test_counts_and_bound_of_a_threshold():
     confidences, incorrect = SimulatedClassifier(0.9, 0.9).draw(2000, np.random.default_rng(0))
     found = find_threshold(confidences, incorrect, 0.95)
     given = confidences >= found.threshold
@@ -116,8 +124,8 @@ def test_what_is_found_is_counted():
     assert found.coverage == given.mean()
 
 
-def test_thresholds_below_the_first_that_fails_are_not_looked_at():
-    """A fixed sequence: 300 correct predictions, half of 100 incorrect, and then any number of correct ones."""
+def test_thresholds_below_the_first_failure_are_not_tested():
+    """300 correct predictions, then 100 with half of them incorrect, then correct ones, in order of confidence."""
     incorrect = np.zeros(4000, bool)
     incorrect[300:400:2] = True
     confidences = np.linspace(1, 0.5, 4000, dtype=np.float32)
@@ -128,8 +136,8 @@ def test_thresholds_below_the_first_that_fails_are_not_looked_at():
     assert find_threshold(confidences, incorrect, 0.9).threshold == with_all.threshold
 
 
-def test_a_target_accuracy_takes_as_many_images_as_its_first_threshold():
-    """Of 58 correct predictions the 95% bound is above 5%, of 59 below."""
+def test_fewest_images_for_a_target_accuracy():
+    """The 95% bound is above 5% for 58 correct predictions, and below 5% for 59."""
     for n in (58, 59):
         confidences, incorrect = np.linspace(0.5, 1, n, dtype=np.float32), np.zeros(n, bool)
         if n == 59:
@@ -143,13 +151,13 @@ def test_a_target_accuracy_takes_as_many_images_as_its_first_threshold():
 def test_predictions_of_equal_confidence_stay_together():
     confidences = np.array([0.9] * 500 + [0.8] * 500, np.float32)
     incorrect = np.zeros(1000, bool)
-    incorrect[-30:] = True  # all of them among the less confident
+    incorrect[-30:] = True  # among the less confident predictions
     found = find_threshold(confidences, incorrect, 0.98)
     assert found.threshold == np.float32(0.9)
     assert found.predicted == 500
 
 
-def test_a_target_accuracy_that_can_not_be_kept_is_refused_with_what_can_be():
+def test_an_unreachable_target_accuracy_is_an_error_with_a_reachable_one():
     confidences, incorrect = SimulatedClassifier(0.8, 0.8).draw(1000, np.random.default_rng(2))
     with pytest.raises(RunError, match=r"the target accuracy 0\.99\n") as caught:
         find_threshold(confidences, incorrect, 0.99)
@@ -167,7 +175,7 @@ def test_predictions_that_are_all_incorrect_reach_no_target_accuracy():
 
 @pytest.fixture
 def run(tiny_run, tmp_path):
-    """A run of 300 validation answers, right where they are sure; itself none too sure of images."""
+    """Create a run with 300 validation predictions, correct where confident, and a temperature of 5."""
     copy = Run.open(shutil.copytree(tiny_run.path, tmp_path / "run"))
     calibration = copy.calibration()
     assert calibration is not None
@@ -183,9 +191,9 @@ def run(tiny_run, tmp_path):
 
 
 @pytest.fixture
-def between(tiny_folder, tmp_path):
-    """Images of a class that fade into those of another."""
-    folder = tmp_path / "between"
+def blended_images(tiny_folder, tmp_path):
+    """Create images that blend from one class to another."""
+    folder = tmp_path / "blended_images"
     folder.mkdir()
     for number in range(40, 60):
         first, second = (Image.open(tiny_folder / "test" / name / f"{number}.png") for name in ("null", "two"))
@@ -193,9 +201,9 @@ def between(tiny_folder, tmp_path):
     return folder
 
 
-def test_predict_abstains(run, between):
-    sure = {one.name: one for one in saccade.predict(run, str(between), abstain=0.98)}
-    plain = saccade.predict(run, str(between))
+def test_predict_abstains(run, blended_images):
+    sure = {one.name: one for one in saccade.predict(run, str(blended_images), abstain=0.98)}
+    plain = saccade.predict(run, str(blended_images))
     assert not any(one.abstained for one in plain)
     assert {one.name for one in plain if one.top[0].probability < np.float32(0.9)} == {
         name for name, one in sure.items() if one.abstained
@@ -207,15 +215,13 @@ def test_predict_abstains(run, between):
     assert "abstained below 90.0%: of 300 validation images 83.3% are predicted, 0 of them incorrectly" in result.stderr
 
 
-def test_without_validation_images_no_target_accuracy_is_reached(run, tiny_folder):
+def test_abstention_needs_validation_images(run, tiny_folder):
     (run.path / "calibration.json").unlink()
     with pytest.raises(RunError, match="can't abstain"):
         saccade.predict(run, str(tiny_folder / "test"), abstain=0.9)
 
 
-def test_test_images_unlike_the_validation_images_are_reported_wherever_a_target_accuracy_is(
-    run, tiny_folder, tmp_path
-):
+def test_test_images_unlike_the_validation_images_are_noted_with_a_target_accuracy(run, tiny_folder, tmp_path):
     def printed(*arguments):
         result = CliRunner().invoke(cli, list(map(str, arguments)))
         assert result.exit_code == 0, result.output
@@ -224,7 +230,7 @@ def test_test_images_unlike_the_validation_images_are_reported_wherever_a_target
     unlike, asked = "than on the validation images", ("predict", run.path, f"{tiny_folder}:test:0", "--abstain", "0.9")
     assert unlike not in printed("evaluate", run.path)
     assert unlike not in printed(*asked)
-    # Two of three classes change places: to the run their images are the wrong ones.
+    # The folders of the classes are permuted, so that the run predicts their images incorrectly.
     folder = shutil.copytree(tiny_folder, tmp_path / "folder")
     for name, later in (("one", "three"), ("two", "one"), ("three", "two")):
         (folder / "test" / name).rename(folder / "test" / later)

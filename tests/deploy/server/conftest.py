@@ -1,4 +1,4 @@
-"""A run whose answers differ from image to image, and a server of it for all tests that leave it as it is."""
+"""A run whose predictions differ between images, and a server of this run that the tests share."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from saccade.data.sources.archives import archive_hash, unpacked
 
 @pytest.fixture(scope="session")
 def noisy_digits(tmp_path_factory):
-    """Three classes of real scanned digits under so much noise that nobody can be certain; 20 test images each."""
+    """Create a folder with three classes of noisy scanned digits, too noisy for certainty; 20 test images per class."""
     from sklearn.datasets import load_digits
 
     digits, rng = load_digits(), np.random.default_rng(0)
@@ -30,7 +30,7 @@ def noisy_digits(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def images_run(noisy_digits, tmp_path_factory):
-    """A run as the command line leaves one, with a model for ONNX Runtime; evaluated."""
+    """Train and evaluate a run."""
     out = tmp_path_factory.mktemp("served") / "images"
     run = saccade.train(noisy_digits, recipe="folder", epochs=8, out=out, progress=False)
     saccade.evaluate(run)
@@ -39,36 +39,36 @@ def images_run(noisy_digits, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def server(images_run):
-    """A server of that run."""
+    """Start a server of the run."""
     with serving(images_run.path) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def page_url(server):
-    """Where its page is."""
+    """Return the URL of the page."""
     return server.url
 
 
 @pytest.fixture(scope="session")
 def test_files(noisy_digits):
-    """The test images, 60 files."""
+    """Return the 60 files of the test images."""
     return sorted((noisy_digits / "test").rglob("*.png"))
 
 
 @pytest.fixture(scope="session")
 def page_examples(images_run, test_files):
-    """An image of each class that the run gets right."""
-    right: dict[str, Path] = {}
+    """Return a correctly predicted image of each class: class name -> file."""
+    correct: dict[str, Path] = {}
     for prediction, file in zip(saccade.predict(images_run, test_files), test_files, strict=True):
         if prediction.top[0].class_name == file.parent.name:
-            right.setdefault(file.parent.name, file)
-    return right
+            correct.setdefault(file.parent.name, file)
+    return correct
 
 
 @pytest.fixture(scope="session")
 def odd_files(shared_data):
-    """The shared data's odd images, damaged and hostile ones among them, and what lies between them."""
+    """Return the odd images of the shared data, with damaged and hostile images, and the other files among them."""
     archive = shared_data / "odd-images.tar.xz"
     with unpacked(archive, archive_hash(archive)) as folder:
         yield sorted(path for path in folder.rglob("*") if path.is_file() and path.stat().st_size < 16_000_000)

@@ -1,4 +1,4 @@
-"""Starts servers as users do, in processes of their own, and asks them."""
+"""Servers in processes of their own, as users start them, and requests to them."""
 
 import json
 import os
@@ -11,37 +11,37 @@ from urllib.parse import urlsplit
 
 TOKEN = "a-token-of-some-length"
 
-# As `saccade serve`, with limits that a test can reach.
+# `saccade serve` with limits that a test can reach.
 _PROGRAM = """
 import json, sys
 from saccade.web.limits import Limits
 from saccade.deploy.server.serve import ListeningSocket, handle_requests
 
-paths, token, hosts, promise, limits = json.loads(sys.argv[1])
+paths, token, hosts, target_accuracy, limits = json.loads(sys.argv[1])
 with ListeningSocket("127.0.0.1", 0) as listening:
     ready = lambda: print(listening.url, flush=True)
-    handle_requests(listening, paths, token, hosts, promise, Limits(**limits), ready)
+    handle_requests(listening, paths, token, hosts, target_accuracy, Limits(**limits), ready)
 """
 
 
 class Server:
-    """A server that runs.
+    """A running server.
 
     Attributes:
-        url: of it.
-        process: in which it runs.
+        url: URL of the server.
+        process: process of the server.
     """
 
     def __init__(self, url, process):
         self.url, self.process = url, process
 
     def connection(self, timeout=30):
-        """A new connection to it."""
+        """Return a new connection."""
         parts = urlsplit(self.url)
         return HTTPConnection(parts.hostname, parts.port, timeout=timeout)
 
-    def ask(self, method, path, body=None, **headers):
-        """Status, headers and body of an answer; keywords are headers, with _ for -."""
+    def request(self, method, path, body=None, **headers):
+        """Send a request; return status, headers and body. Keyword arguments are headers, with _ for -."""
         connection = self.connection()
         try:
             connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
@@ -51,22 +51,22 @@ class Server:
             connection.close()
 
     def json(self, method, path, body=None, status=200, **headers):
-        """The JSON of an answer of that status; a body that is no text or bytes is sent as JSON."""
+        """Send a request; return the JSON of a response with this status. A body other than bytes is sent as JSON."""
         sent = body if body is None or isinstance(body, bytes) else json.dumps(body)
-        found, _, content = self.ask(method, path, sent, **headers)
+        found, _, content = self.request(method, path, sent, **headers)
         assert found == status, content
         return json.loads(content)
 
-    def end(self, number=signal.SIGTERM):
-        """Tells it to end; its exit code and what it wrote to stderr."""
+    def stop(self, number=signal.SIGTERM):
+        """Send a signal to the server; return its exit code and its stderr."""
         self.process.send_signal(number)
-        _, complaints = self.process.communicate(timeout=60)
-        return self.process.returncode, complaints
+        _, stderr = self.process.communicate(timeout=60)
+        return self.process.returncode, stderr
 
 
 @contextmanager
 def serving(*paths, token=None, hosts=(), target_accuracy=None, limits=None):
-    """A server of runs or files, ended at the end of the block."""
+    """Run a server of runs or files until the end of the block."""
     arguments = json.dumps([list(map(str, paths)), token, list(hosts), target_accuracy, limits or {}])
     process = subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, arguments],

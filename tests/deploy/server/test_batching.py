@@ -1,4 +1,4 @@
-"""The queue before a network: what it puts together, what it leaves out, what it does with failures."""
+"""Dynamic batching: batches, canceled items and errors."""
 
 import asyncio
 import threading
@@ -9,33 +9,33 @@ from saccade.deploy.server.batching import Batcher
 
 
 class Worker:
-    """Doubles numbers in batches, once it may; remembers the batches."""
+    """A function that doubles numbers in batches once it is released, and records the batches."""
 
     def __init__(self):
-        self.may_work = threading.Event()
+        self.released = threading.Event()
         self.batches = []
 
     def __call__(self, numbers):
-        self.may_work.wait(10)
+        self.released.wait(10)
         self.batches.append(list(numbers))
         if 13 in numbers:
             raise ValueError("13")
         return [2 * number for number in numbers]
 
 
-async def ask(batcher, numbers):
+async def submit(batcher, numbers):
     tasks = [asyncio.ensure_future(batcher(number)) for number in numbers]
     await asyncio.sleep(0.05)
     return tasks
 
 
-def test_what_comes_meanwhile_makes_up_the_next_batch():
+def test_items_that_arrive_during_a_batch_form_the_next_batch():
     async def run():
         worker = Worker()
         batcher = Batcher(worker, max_items=4)
-        tasks = await ask(batcher, [0])
-        tasks += await ask(batcher, range(1, 8))
-        worker.may_work.set()
+        tasks = await submit(batcher, [0])
+        tasks += await submit(batcher, range(1, 8))
+        worker.released.set()
         assert await asyncio.gather(*tasks) == [2 * number for number in range(8)]
         assert worker.batches == [[0], [1, 2, 3, 4], [5, 6, 7]]
         assert await batcher(9) == 18
@@ -44,13 +44,13 @@ def test_what_comes_meanwhile_makes_up_the_next_batch():
     asyncio.run(run())
 
 
-def test_heavy_items_go_in_small_batches_one_alone_if_it_must():
+def test_heavy_items_form_small_batches():
     async def run():
         worker = Worker()
         batcher = Batcher(worker, max_items=10, weigh=lambda number: number, max_weight=10)
-        tasks = await ask(batcher, [1])
-        tasks += await ask(batcher, [4, 5, 6, 40, 1, 2])
-        worker.may_work.set()
+        tasks = await submit(batcher, [1])
+        tasks += await submit(batcher, [4, 5, 6, 40, 1, 2])
+        worker.released.set()
         await asyncio.gather(*tasks)
         assert worker.batches == [[1], [4, 5], [6], [40], [1, 2]]
         batcher.close()
@@ -58,14 +58,14 @@ def test_heavy_items_go_in_small_batches_one_alone_if_it_must():
     asyncio.run(run())
 
 
-def test_what_nobody_waits_for_is_not_worked_on():
+def test_a_canceled_item_is_not_processed():
     async def run():
         worker = Worker()
         batcher = Batcher(worker, max_items=4)
-        tasks = await ask(batcher, [0, 1])
-        late = await ask(batcher, [2, 3])
+        tasks = await submit(batcher, [0, 1])
+        late = await submit(batcher, [2, 3])
         late[0].cancel()
-        worker.may_work.set()
+        worker.released.set()
         assert await asyncio.gather(*tasks, late[1]) == [0, 2, 6]
         assert worker.batches == [[0, 1], [3]]
         batcher.close()
@@ -73,13 +73,13 @@ def test_what_nobody_waits_for_is_not_worked_on():
     asyncio.run(run())
 
 
-def test_a_failure_is_of_its_batch_alone():
+def test_an_error_affects_its_own_batch_only():
     async def run():
         worker = Worker()
         batcher = Batcher(worker, max_items=2)
-        tasks = await ask(batcher, [0])
-        tasks += await ask(batcher, [13, 1, 2, 3])
-        worker.may_work.set()
+        tasks = await submit(batcher, [0])
+        tasks += await submit(batcher, [13, 1, 2, 3])
+        worker.released.set()
         done = await asyncio.gather(*tasks, return_exceptions=True)
         assert [done[0], *done[3:]] == [0, 4, 6]
         assert all(isinstance(one, ValueError) for one in done[1:3])
@@ -89,7 +89,7 @@ def test_a_failure_is_of_its_batch_alone():
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_so_many_threads_work_at_the_same_time(threads):
+def test_threads_process_batches_in_parallel(threads):
     async def run():
         together = threading.Barrier(threads)
 

@@ -1,4 +1,4 @@
-"""Thousands of requests made to break the server: it answers each with a plain refusal, and good ones between them."""
+"""Hostile requests: the server responds to each with an error, and to valid requests in parallel as usual."""
 
 import base64
 import json
@@ -26,48 +26,54 @@ ALLOWED = {*range(200, 300), *range(400, 500), 503, 504}
 
 
 @contextmanager
-def good_requests_between(server, run, files):
-    """Meanwhile, good requests are sent one after another; in the end all of them must have been answered rightly."""
+def valid_requests_in_parallel(server, run, files):
+    """Send valid requests during the block; at its end, require that each got the correct response."""
     expected = [
         {one.class_name: one.probability for one in prediction.top} for prediction in saccade.predict(run, files)
     ]
-    over, problems, done = threading.Event(), [], Counter[str]()
+    stopped, problems, done = threading.Event(), [], Counter[str]()
 
-    def ask_on():
-        while not over.is_set():
-            for file, right in zip(files, expected, strict=True):
+    def send_requests():
+        while not stopped.is_set():
+            for file, probabilities in zip(files, expected, strict=True):
                 try:
                     content = server.json("POST", IMAGE, file.read_bytes())
                     assert {one["class_name"]: one["probability"] for one in content["classes"]} == pytest.approx(
-                        right, abs=1e-5
+                        probabilities, abs=1e-5
                     )
                 except (AssertionError, OSError) as problem:
                     problems.append(repr(problem)[:500])
-                done["good"] += 1
+                done["valid"] += 1
 
-    asking = threading.Thread(target=ask_on)
-    asking.start()
+    sender = threading.Thread(target=send_requests)
+    sender.start()
     try:
         yield done
     finally:
-        over.set()
-        asking.join()
+        stopped.set()
+        sender.join()
     assert problems == []
-    assert done["good"] > 0
+    assert done["valid"] > 0
     assert server.process.poll() is None
 
 
-def ask_by_schema(server, examples, statuses):
-    """Requests that schemathesis makes of the OpenAPI page, right and wrong ones, so many for each path and method."""
+def send_by_schema(server, examples, statuses):
+    """Send valid and invalid requests that schemathesis generates from the OpenAPI schema.
+
+    Args:
+        server: server.
+        examples: number of requests for each path, method and mode.
+        statuses: counter of the statuses.
+    """
     schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
     operations = [result.ok() for result in schema.get_all_operations() if isinstance(result, Ok)]
     assert len(operations) > 15
     for operation, mode in product(operations, GenerationMode):
-        with suppress(Unsatisfiable):  # a path without parameters can't be asked for wrongly
-            ask_cases(operation.as_strategy(generation_mode=mode), examples, statuses)
+        with suppress(Unsatisfiable):  # a path without parameters has no invalid request
+            send_cases(operation.as_strategy(generation_mode=mode), examples, statuses)
 
 
-def ask_cases(cases, examples, statuses):
+def send_cases(cases, examples, statuses):
     @settings(
         max_examples=examples,
         deadline=None,
@@ -76,9 +82,9 @@ def ask_cases(cases, examples, statuses):
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(case=cases, of_ours=st.booleans())
-    def ask(case, of_ours):
-        if of_ours:  # else most requests would be for models that are not there
+    @given(case=cases, existing_model=st.booleans())
+    def ask(case, existing_model):
+        if existing_model:  # otherwise most requests would be for models that do not exist
             known = {"name": "images", "version": "1"}
             case.path_parameters = {key: known[key] for key in case.path_parameters or {}}
         status = case.call(timeout=60).status_code
@@ -88,8 +94,8 @@ def ask_cases(cases, examples, statuses):
     ask()
 
 
-def broken_bodies(images, count):
-    """Paths and bodies: pieces of images, of JSON around them, and both with bytes changed."""
+def corrupted_bodies(images, count):
+    """Yield paths with corrupted bodies: images and JSON with images, truncated or with changed bytes."""
     draw = random.Random(0)
     for _ in range(count):
         path, image = draw.choice(PATHS), draw.choice(images)
@@ -110,9 +116,9 @@ def broken_bodies(images, count):
         yield path, bytes(broken)
 
 
-def ask_with_broken_bodies(server, images, count, statuses):
-    for path, body in broken_bodies(images, count):
-        status, _, content = server.ask("POST", path, body)
+def send_corrupted_bodies(server, images, count, statuses):
+    for path, body in corrupted_bodies(images, count):
+        status, _, content = server.request("POST", path, body)
         statuses[status] += 1
         assert status in ALLOWED, (path, content)
         assert status == 200 or list(json.loads(content)) == ["error"]
@@ -120,31 +126,33 @@ def ask_with_broken_bodies(server, images, count, statuses):
 
 @pytest.fixture(scope="module")
 def odd_images(odd_files):
-    """The contents of the odd images, but for the largest."""
+    """Return the contents of the odd images, except the largest."""
     return [path.read_bytes() for path in odd_files if path.stat().st_size < 2_000_000]
 
 
 @pytest.mark.nightly
-def test_requests_made_from_the_openapi_page(images_run, test_files):
+def test_requests_generated_from_the_openapi_schema(images_run, test_files):
     statuses = Counter[int]()
-    with serving(images_run.path) as server, good_requests_between(server, images_run, test_files):
-        ask_by_schema(server, 5, statuses)
+    with serving(images_run.path) as server, valid_requests_in_parallel(server, images_run, test_files):
+        send_by_schema(server, 5, statuses)
     assert sum(statuses.values()) > 100
     assert {200, 400, 404} <= set(statuses)
 
 
-def test_broken_bodies(images_run, test_files, odd_images):
+def test_corrupted_bodies(images_run, test_files, odd_images):
     statuses = Counter[int]()
-    with serving(images_run.path) as server, good_requests_between(server, images_run, test_files):
-        ask_with_broken_bodies(server, odd_images, 300, statuses)
+    with serving(images_run.path) as server, valid_requests_in_parallel(server, images_run, test_files):
+        send_corrupted_bodies(server, odd_images, 300, statuses)
     assert {200, 400, 415, 422} <= set(statuses)
 
 
 @pytest.mark.nightly
-def test_ten_thousand_of_them(images_run, test_files, odd_images):
+def test_ten_thousand_hostile_requests(images_run, test_files, odd_images):
     statuses = Counter[int]()
-    with serving(images_run.path) as server, good_requests_between(server, images_run, test_files) as done:
-        ask_by_schema(server, 150, statuses)
-        ask_with_broken_bodies(server, odd_images, max(5_000, 10_000 - sum(statuses.values())), statuses)
-    sys.stdout.write(f"hostile requests: {dict(sorted(statuses.items()))}, good ones between them: {done['good']}\n")
+    with serving(images_run.path) as server, valid_requests_in_parallel(server, images_run, test_files) as done:
+        send_by_schema(server, 150, statuses)
+        send_corrupted_bodies(server, odd_images, max(5_000, 10_000 - sum(statuses.values())), statuses)
+    sys.stdout.write(
+        f"hostile requests: {dict(sorted(statuses.items()))}, valid requests in parallel: {done['valid']}\n"
+    )
     assert sum(statuses.values()) >= 10_000

@@ -1,4 +1,4 @@
-"""What a server does not answer, and how it says so: never by a path, a version or a trace."""
+"""Error responses of a server, without paths, versions or traces."""
 
 import base64
 import json
@@ -35,7 +35,7 @@ def error_of(server, status, method, path, body=None, **headers):
         (b"II*\x00" + bytes(100), "TIFF images are not supported: convert them to JPEG or PNG"),
     ],
 )
-def test_what_is_no_image(server, body, reason):
+def test_a_body_that_is_not_an_image(server, body, reason):
     assert error_of(server, 415, "POST", IMAGE, body) == reason
     text = base64.b64encode(body).decode()
     assert error_of(server, 415, "POST", PREDICT, {"instances": [{"b64": text}]}) == reason
@@ -52,7 +52,7 @@ def test_an_image_of_too_many_pixels(server):
     assert error_of(server, 422, "POST", IMAGE, bomb)
 
 
-def test_one_bad_image_among_good_ones(server, test_files):
+def test_one_unreadable_image_of_several(server, test_files):
     good = {"b64": base64.b64encode(test_files[0].read_bytes()).decode()}
     error_of(server, 415, "POST", PREDICT, {"instances": [good, {"b64": "aGVsbG8="}, good]})
 
@@ -93,7 +93,7 @@ def test_one_bad_image_among_good_ones(server, test_files):
         {"inputs": {"pixels": [[[[0] * 3] * 32] * 32], "others": []}},
     ],
 )
-def test_what_tensorflow_servings_protocol_does_not_say(server, body):
+def test_malformed_requests_of_tensorflow_serving(server, body):
     error_of(server, 400, "POST", PREDICT, body)
 
 
@@ -129,7 +129,7 @@ PIXELS = {"name": "pixels", "shape": [1, 32, 32, 3], "datatype": "FP32", "data":
         {"inputs": [{"name": "images", "shape": [1, 1], "datatype": "BYTES", "data": ["aGVsbG8="]}]},
     ],
 )
-def test_what_the_open_inference_protocol_does_not_say(server, body):
+def test_malformed_requests_of_the_open_inference_protocol(server, body):
     error_of(server, 400, "POST", INFER, body)
 
 
@@ -152,11 +152,11 @@ def test_what_the_open_inference_protocol_does_not_say(server, body):
         ("POST", "/admin/reload", 403),
     ],
 )
-def test_what_is_not_there(server, method, path, status):
+def test_unknown_paths_models_and_methods(server, method, path, status):
     error_of(server, status, method, path)
 
 
-def test_bodies_that_are_too_large_are_not_read_to_their_end(images_run):
+def test_too_large_bodies_are_not_read_to_their_end(images_run):
     with serving(images_run.path, limits={"body_bytes": 100_000, "images": 8}) as server:
         assert "100,000 bytes" in error_of(server, 413, "POST", IMAGE, b"\xff\xd8\xff" + bytes(100_000))
         connection = server.connection()
@@ -165,7 +165,7 @@ def test_bodies_that_are_too_large_are_not_read_to_their_end(images_run):
         connection.endheaders()
         for _ in range(25):
             connection.send(b"%x\r\n" % 5_000 + bytes(5_000) + b"\r\n")
-        # Not ended: the answer comes all the same.
+        # The response comes before the end of the request.
         assert connection.getresponse().status == 413
         connection.close()
         image = {"b64": base64.b64encode(encode(photo(4, 4), "PNG")).decode()}
@@ -173,14 +173,14 @@ def test_bodies_that_are_too_large_are_not_read_to_their_end(images_run):
         server.json("POST", PREDICT, {"instances": [image] * 8})
 
 
-def test_lists_of_texts_take_no_more_memory_than_they_are_long(images_run):
+def test_lists_of_texts_take_memory_in_proportion_to_their_length(images_run):
     with serving(images_run.path) as server:
         error_of(server, 400, "POST", PREDICT, {"instances": ["a" * 1_000_000, *[""] * 1_000_000]})
         (peak,) = re.findall(r"VmHWM:\s+(\d+)", Path(f"/proc/{server.process.pid}/status").read_text())
-        assert int(peak) < 500_000  # kilobytes; as an array of texts of one length they would take 4 TB
+        assert int(peak) < 500_000  # kilobytes; a NumPy array of texts would take 4 TB
 
 
-def test_bodies_in_a_multitude_of_tiny_chunks(server):
+def test_bodies_in_very_many_tiny_chunks(server):
     connection = server.connection()
     connection.putrequest("POST", IMAGE)
     connection.putheader("Transfer-Encoding", "chunked")
@@ -195,12 +195,12 @@ def test_compressed_bodies(server, test_files):
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "", "[::1"])
-def test_other_names_than_its_own(server, host):
+def test_unknown_host_names(server, host):
     assert error_of(server, 421, "GET", "/api/models", Host=host)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "LOCALHOST:80", "192.0.2.7:8000", "[::1]:8000", "[::1]", "images.test"])
-def test_its_own_names_and_addresses(images_run, server, host):
+def test_known_host_names_and_addresses(images_run, server, host):
     if host == "images.test":
         with serving(images_run.path, hosts=[host]) as named:
             named.json("GET", "/api/models", Host=host)
@@ -208,11 +208,11 @@ def test_its_own_names_and_addresses(images_run, server, host):
         server.json("GET", "/api/models", Host=host)
 
 
-def test_a_token_is_asked_for(images_run, test_files):
+def test_a_token_is_required(images_run, test_files):
     image = test_files[0].read_bytes()
     with serving(images_run.path, token=TOKEN) as server:
         for path in (*STATIC_FILES, "/docs", "/openapi.json", "/v2/health/live", "/v2/health/ready"):
-            assert server.ask("GET", path)[0] == 200
+            assert server.request("GET", path)[0] == 200
         wrong = ["", TOKEN, f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", f"Basic {TOKEN}", "Bearer", "Bearer \xe4"]
         for authorization in wrong:
             for method, path in (
@@ -222,15 +222,15 @@ def test_a_token_is_asked_for(images_run, test_files):
                 ("POST", "/admin/reload"),
             ):
                 error_of(server, 401, method, path, image, Authorization=authorization)
-        status, headers, _ = server.ask("GET", "/metrics")
+        status, headers, _ = server.request("GET", "/metrics")
         assert (status, headers["WWW-Authenticate"]) == (401, "Bearer")
         server.json("POST", IMAGE, image, Authorization=f"Bearer {TOKEN}")
-        assert server.ask("GET", "/metrics", Authorization=f"bearer {TOKEN}")[0] == 200
+        assert server.request("GET", "/metrics", Authorization=f"bearer {TOKEN}")[0] == 200
 
 
 @pytest.mark.parametrize("path", ["/", "/page.js", "/api/models", "/docs", "/nothing", "/metrics"])
-def test_every_response_tells_browsers_to_be_careful(server, path):
-    status, headers, _ = server.ask("GET", path)
+def test_every_response_has_security_headers(server, path):
+    status, headers, _ = server.request("GET", path)
     assert status == (404 if path == "/nothing" else 200)
     assert "default-src 'none'" in headers["Content-Security-Policy"]
     assert "unsafe" not in headers["Content-Security-Policy"]
@@ -238,16 +238,16 @@ def test_every_response_tells_browsers_to_be_careful(server, path):
     assert not [name for name in headers if name.lower().startswith("access-control") or name.lower() == "server"]
 
 
-def test_nothing_of_the_machine_is_reported(server, images_run):
+def test_responses_contain_no_path_of_the_machine(server, images_run):
     for path in ("/api/models", "/docs", "/openapi.json", "/metrics", "/v2", "/v1/models/images"):
-        assert str(images_run.path.parent) not in server.ask("GET", path)[2].decode()
+        assert str(images_run.path.parent) not in server.request("GET", path)[2].decode()
 
 
 @pytest.mark.parametrize(
     "request_line",
     [b"\x00\x01\x02\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"A" * 200_000],
 )
-def test_what_is_no_http(server, request_line):
+def test_malformed_http(server, request_line):
     host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(request_line)
@@ -256,8 +256,8 @@ def test_what_is_no_http(server, request_line):
 
 
 def test_the_page_of_the_api_lists_every_path(server):
-    page = server.ask("GET", "/docs")[2].decode()
-    document = json.loads(server.ask("GET", "/openapi.json")[2])
+    page = server.request("GET", "/docs")[2].decode()
+    document = json.loads(server.request("GET", "/openapi.json")[2])
     assert document["openapi"].startswith("3.")
     assert len(document["paths"]) > 15
     for path, methods in document["paths"].items():

@@ -1,4 +1,4 @@
-"""Slow clients, slow answers, and more requests than can be answered."""
+"""Slow clients, timeouts, and overload."""
 
 import base64
 import json
@@ -23,7 +23,7 @@ def connect(server):
 
 
 def is_closed(connection):
-    """Whether the other side closes a connection, within the time that the test allows it."""
+    """Return whether the server closes a connection before the timeout of the connection."""
     try:
         while connection.recv(65536):
             pass
@@ -35,15 +35,15 @@ def is_closed(connection):
 
 
 @pytest.fixture(scope="module")
-def impatient(images_run):
-    """A server whose clients have half a second for each step."""
+def server_with_short_timeout(images_run):
+    """Start a server with a client timeout of half a second."""
     with serving(images_run.path, limits={"client_seconds": 0.5}) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def narrow(images_run):
-    """A server with little room: for images and bytes that wait, for requests and for connections."""
+def server_with_low_limits(images_run):
+    """Start a server with low limits on waiting images and bytes, requests and connections."""
     limits = {"waiting_images": 10, "waiting_bytes": 50_000, "requests": 2, "connections": 5}
     with serving(images_run.path, limits=limits) as running:
         yield running
@@ -53,37 +53,37 @@ HEAD = b"POST /api/models/images/image HTTP/1.1\r\nHost: localhost\r\nContent-Le
 
 
 @pytest.mark.parametrize("begun", [b"", b"POST / HT", HEAD[:-2], HEAD, HEAD + b"\xff\xd8\xff"])
-def test_a_client_that_does_not_send_its_request_is_cut_off(impatient, begun):
-    with connect(impatient) as connection:
+def test_a_client_that_does_not_finish_its_request_is_disconnected(server_with_short_timeout, begun):
+    with connect(server_with_short_timeout) as connection:
         connection.sendall(begun)
         assert is_closed(connection)
-    impatient.json("GET", "/v2/health/live")
+    server_with_short_timeout.json("GET", "/v2/health/live")
 
 
-def test_a_client_that_sends_drop_by_drop_is_cut_off_all_the_same(impatient):
-    def send_drop_by_drop():
+def test_a_client_that_sends_byte_by_byte_is_disconnected(server_with_short_timeout):
+    def send_byte_by_byte():
         for byte in HEAD + bytes(900):
             connection.sendall(bytes([byte]))
             time.sleep(0.02)
 
-    connection = connect(impatient)
+    connection = connect(server_with_short_timeout)
     with connection, pytest.raises(OSError, match=r"[Bb]roken pipe|reset"):
-        send_drop_by_drop()
+        send_byte_by_byte()
 
 
-def test_a_client_that_does_not_take_its_responses_is_cut_off(impatient):
-    def ask_without_end():
+def test_a_client_that_does_not_receive_its_responses_is_disconnected(server_with_short_timeout):
+    def send_without_receiving():
         for _ in range(100_000):
             connection.sendall(b"GET /page.css HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100)
 
-    connection = connect(impatient)
+    connection = connect(server_with_short_timeout)
     with connection, pytest.raises(OSError, match=r"[Bb]roken pipe|reset"):
-        ask_without_end()
-    impatient.json("GET", "/v2/health/live")
+        send_without_receiving()
+    server_with_short_timeout.json("GET", "/v2/health/live")
 
 
-def test_not_even_if_that_is_little(images_run):
-    """Less than 64 KB, beyond what the system itself keeps for the client."""
+def test_a_client_that_does_not_receive_small_responses_is_disconnected(images_run):
+    """The responses have less than 64 KB, beyond the buffers of the system."""
     with serving(images_run.path, limits={"client_seconds": 1}) as server, socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2304)
         host, port = server.url.removeprefix("http://").split(":")
@@ -91,71 +91,71 @@ def test_not_even_if_that_is_little(images_run):
         connection.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n" * 200)
         time.sleep(4)
         begun = time.monotonic()
-        assert server.end()[0] == 0
+        assert server.stop()[0] == 0
         assert time.monotonic() - begun < 10
 
 
-def test_a_response_that_takes_too_long(images_run, test_files):
+def test_a_response_after_the_timeout(images_run, test_files):
     with serving(images_run.path, limits={"response_seconds": 0.0001}) as server:
         response = server.json("POST", IMAGE, test_files[0].read_bytes(), status=504)
         assert "within 0.0001 seconds" in response["error"]
 
 
-def test_more_images_than_may_wait(narrow, test_files):
+def test_too_many_waiting_images(server_with_low_limits, test_files):
     image = {"b64": base64.b64encode(test_files[0].read_bytes()).decode()}
-    status, headers, _ = narrow.ask("POST", PREDICT, json.dumps({"instances": [image] * 11}))
+    status, headers, _ = server_with_low_limits.request("POST", PREDICT, json.dumps({"instances": [image] * 11}))
     assert status == 503
     assert int(headers["Retry-After"]) >= 1
-    narrow.json("POST", PREDICT, {"instances": [image] * 10})
+    server_with_low_limits.json("POST", PREDICT, {"instances": [image] * 10})
 
 
-def test_more_bytes_than_may_wait(narrow):
-    assert narrow.ask("POST", IMAGE, b"\xff\xd8\xff" + bytes(90_000))[0] == 503
-    assert narrow.ask("POST", IMAGE, b"\xff\xd8\xff" + bytes(10_000))[0] == 422
+def test_too_many_waiting_bytes(server_with_low_limits):
+    assert server_with_low_limits.request("POST", IMAGE, b"\xff\xd8\xff" + bytes(90_000))[0] == 503
+    assert server_with_low_limits.request("POST", IMAGE, b"\xff\xd8\xff" + bytes(10_000))[0] == 422
 
 
-def test_more_requests_than_may_wait_but_health_responds(narrow):
-    waiting = [connect(narrow) for _ in range(2)]
+def test_health_responds_during_too_many_open_requests(server_with_low_limits):
+    waiting = [connect(server_with_low_limits) for _ in range(2)]
     try:
         for connection in waiting:
             connection.sendall(HEAD)
         time.sleep(0.3)
-        status, headers, _ = narrow.ask("POST", IMAGE, b"hello")
+        status, headers, _ = server_with_low_limits.request("POST", IMAGE, b"hello")
         assert (status, headers["Retry-After"]) == (503, "1")
-        narrow.json("GET", "/v2/health/ready")
+        server_with_low_limits.json("GET", "/v2/health/ready")
     finally:
         for connection in waiting:
             connection.close()
     time.sleep(0.3)
-    assert narrow.ask("POST", IMAGE, b"hello")[0] == 415
+    assert server_with_low_limits.request("POST", IMAGE, b"hello")[0] == 415
 
 
-def test_more_connections_than_may_be_open(narrow):
-    connections = [connect(narrow) for _ in range(5)]
+def test_too_many_open_connections(server_with_low_limits):
+    connections = [connect(server_with_low_limits) for _ in range(5)]
     time.sleep(0.3)
-    with connect(narrow) as one_more:
+    with connect(server_with_low_limits) as one_more:
         assert is_closed(one_more)
     for connection in connections:
         connection.close()
     time.sleep(0.3)
-    narrow.json("GET", "/v2/health/live")
+    server_with_low_limits.json("GET", "/v2/health/live")
 
 
 @pytest.mark.nightly
-def test_overload_leaves_memory_flat_and_health_responding(images_run, test_files):
-    """At least eight times as many requests as can be answered, for three minutes."""
+def test_overload_leaves_memory_constant_and_health_responding(images_run, test_files):
+    """The load is at least eight times the capacity, for three minutes."""
     image = {"b64": base64.b64encode(test_files[0].read_bytes()).decode()}
     body = {"instances": [image] * 64}
     with serving(images_run.path, limits={"waiting_images": 256}) as server, ThreadPoolExecutor(32) as threads:
         end = time.monotonic() + 180
         memory, healths, statuses = [], [], Counter[int]()
 
-        def ask_on():
+        def send_requests():
             while time.monotonic() < end:
-                status = server.ask("POST", PREDICT, json.dumps(body))[0]
+                status = server.request("POST", PREDICT, json.dumps(body))[0]
                 statuses[status] += 1
 
-        asking = [threads.submit(ask_on) for _ in range(32)]
+        senders = [threads.submit(send_requests) for _ in range(32)]
         while time.monotonic() < end:
             begun = time.monotonic()
             server.json("GET", "/v2/health/live")
@@ -164,7 +164,7 @@ def test_overload_leaves_memory_flat_and_health_responding(images_run, test_file
             (kilobytes,) = re.findall(r"VmRSS:\s+(\d+)", text)
             memory.append(int(kilobytes) / 1000)
             time.sleep(1)
-        for one in asking:
+        for one in senders:
             one.result()
         message = f"memory {memory[20]:.0f} to {max(memory):.0f} MB, health within {max(healths):.2f} s"
         sys.stdout.write(f"overload: {dict(statuses)}, {message}\n")

@@ -1,4 +1,4 @@
-"""The page of `saccade serve` in a real browser: how images come in, what it says of them, and who can use it."""
+"""The page of `saccade serve` in a real browser: input of images, results, and accessibility."""
 
 import base64
 import json
@@ -19,7 +19,7 @@ HOSTILE = '<img src=x onerror="document.title = 1">'
 MINUS = "\N{MINUS SIGN}"
 SECONDS = 30
 
-# Files for an event that carries them: [name, contents in base64] each.
+# A DataTransfer with files; argument: a list of [name, contents in base64].
 _FILES = """
 const transfer = new DataTransfer();
 for (const [name, contents] of arguments[0])
@@ -29,20 +29,20 @@ _DROP = f"""{_FILES}
 const drop = type => document.querySelector("h1").dispatchEvent(
   new DragEvent(type, {{dataTransfer: transfer, bubbles: true, cancelable: true}}));
 drop("dragover");
-const lit = document.body.classList.contains("dropping");
-return [lit, drop("drop")];
+const highlighted = document.body.classList.contains("dropping");
+return [highlighted, drop("drop")];
 """
 _PASTE = f"""{_FILES}
 document.body.dispatchEvent(new ClipboardEvent("paste", {{clipboardData: transfer, bubbles: true, cancelable: true}}));
 """
 
-# Stands in for the server's answers: the first of `canned` with which the address ends, and it is used up unless it is
-# the last for that path. `seen` keeps what was asked.
+# Replaces responses of the server: a request gets the first response in `canned` whose path ends its URL. This response
+# is then removed unless it is the last one for the path. `requests` records the requests.
 _CANNED = """
 const real = window.fetch, canned = CANNED;
-window.seen = [];
+window.requests = [];
 window.fetch = async (address, options = {}) => {
-  window.seen.push([address, options.headers ?? {}]);
+  window.requests.push([address, options.headers ?? {}]);
   const fitting = canned.filter(response => address.split("?")[0].endsWith(response.path));
   if (!fitting.length) return real(address, options);
   if (fitting.length > 1) canned.splice(canned.indexOf(fitting[0]), 1);
@@ -51,7 +51,7 @@ window.fetch = async (address, options = {}) => {
 };
 """
 
-# The colors of the map: how opaque its strongest place is, and its weakest.
+# The largest and the smallest opacity of an occlusion map.
 _OPACITIES = """
 const canvas = arguments[0], {data} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
 const opacities = data.filter((_, at) => at % 4 === 3);
@@ -70,46 +70,46 @@ def browser(tmp_path_factory):
 
 @pytest.fixture
 def page(browser, page_url):
-    """A page that was just opened; nothing may stand in the browser's console at the end."""
+    """Open the page; at the end, require a browser console without errors."""
     browser.get(page_url)
     _wait(browser, "#input")
     yield browser
-    _end(browser)
+    _check_console_and_reset(browser)
 
 
 @pytest.fixture
 def page_with(browser, page_url):
-    """Opens the page with other answers to some of its requests."""
+    """Return a function that opens the page with given responses to some requests."""
     scripts = []
 
-    def open_it(*canned, script=""):
+    def open_page(*canned, script=""):
         source = _CANNED.replace("CANNED", json.dumps(canned)) + script
         made = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": source})
         scripts.append(made["identifier"])
         browser.get(page_url)
         return browser
 
-    yield open_it
+    yield open_page
     for identifier in scripts:
         browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", {"identifier": identifier})
-    _end(browser)
+    _check_console_and_reset(browser)
 
 
 @pytest.fixture
 def example(page_examples):
-    """An image that the model gets right, and its class."""
+    """Return a correctly predicted image, and its class."""
     class_name = sorted(page_examples)[0]
     return page_examples[class_name], class_name
 
 
-def _end(browser):
+def _check_console_and_reset(browser):
     assert [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
     for command in ("Emulation.clearDeviceMetricsOverride", "Emulation.setEmulatedMedia"):
         browser.execute_cdp_cmd(command, {})
 
 
 def _wait(browser, selector, number=1):
-    """The elements that fit, as soon as so many are shown."""
+    """Return the elements of a selector, as soon as this number is visible."""
 
     def shown(driver):
         found = [one for one in driver.find_elements(By.CSS_SELECTOR, selector) if one.is_displayed()]
@@ -119,7 +119,7 @@ def _wait(browser, selector, number=1):
 
 
 def _button(browser, text):
-    """The first button with that text, as soon as there is one."""
+    """Return the first button with a text, as soon as there is one."""
     find = browser.find_elements
 
     def shown(_):
@@ -129,7 +129,7 @@ def _button(browser, text):
 
 
 def _text(browser, selector, part):
-    """The text of an element, as soon as it holds that part."""
+    """Return the text of an element, as soon as it contains `part`."""
     find = browser.find_element
     WebDriverWait(browser, SECONDS).until(
         lambda _: part in find(By.CSS_SELECTOR, selector).text, f"{part} in {selector}"
@@ -137,7 +137,7 @@ def _text(browser, selector, part):
     return find(By.CSS_SELECTOR, selector).text
 
 
-def _heard(browser):
+def _announcements(browser):
     return browser.execute_script("return document.getElementById('announcements').textContent")
 
 
@@ -146,7 +146,7 @@ def _choose(browser, *paths):
     browser.find_element(By.ID, "files").send_keys("\n".join(map(str, paths)))
 
 
-def _carried(*paths):
+def _as_transfer(*paths):
     return [[path.name, base64.b64encode(path.read_bytes()).decode()] for path in paths]
 
 
@@ -179,7 +179,7 @@ def _error(status, path="/image", reason="the reason", **headers):
     return {"path": path, "status": status, "body": {"error": reason}, "headers": headers}
 
 
-def test_a_chosen_file_is_classified_with_the_right_class_first(page, example):
+def test_a_chosen_file_is_classified_with_the_correct_class_first(page, example):
     path, class_name = example
     _choose(page, path)
     classes = _wait(page, ".classes li")
@@ -189,21 +189,24 @@ def test_a_chosen_file_is_classified_with_the_right_class_first(page, example):
     image = page.find_element(By.CSS_SELECTOR, ".prediction img")
     assert image.get_property("naturalWidth") > 0
     assert path.name in image.get_attribute("alt")
-    assert class_name in _heard(page)
+    assert class_name in _announcements(page)
 
 
-def test_several_dropped_images_each_get_a_prediction_the_newest_on_top(page, page_examples):
+def test_dropped_images_each_get_a_prediction_newest_first(page, page_examples):
     first, second, third = [page_examples[name] for name in sorted(page_examples)[:3]]
-    assert page.execute_script(_DROP, _carried(first)) == [True, False]  # lit; and the browser does not open the file
+    assert page.execute_script(_DROP, _as_transfer(first)) == [
+        True,
+        False,
+    ]  # highlighted, and the default action is prevented
     _wait(page, ".classes")
-    page.execute_script(_DROP, _carried(second, third))
+    page.execute_script(_DROP, _as_transfer(second, third))
     _wait(page, ".classes", 3)
     tops = [found.text for found in page.find_elements(By.CSS_SELECTOR, ".classes li:first-child .name")]
     assert tops == [*sorted(page_examples)[1:3], sorted(page_examples)[0]]
     assert "dropping" not in page.find_element(By.TAG_NAME, "body").get_attribute("class")
 
 
-def test_what_is_dropped_without_a_file_is_reported(page):
+def test_a_drop_without_a_file_is_reported(page):
     page.execute_script(_DROP, [])
     assert "not a file" in _text(page, "#problem", "not a file")
     assert not page.find_elements(By.CSS_SELECTOR, ".prediction")
@@ -211,13 +214,13 @@ def test_what_is_dropped_without_a_file_is_reported(page):
 
 def test_an_image_is_pasted(page, example):
     path, class_name = example
-    page.execute_script(_PASTE, [])  # text, say
-    page.execute_script(_PASTE, _carried(path))
+    page.execute_script(_PASTE, [])  # a paste without files, such as text
+    page.execute_script(_PASTE, _as_transfer(path))
     assert class_name in _text(page, ".classes li", class_name)
     assert len(page.find_elements(By.CSS_SELECTOR, ".prediction")) == 1
 
 
-def test_a_text_file_is_refused_with_the_reason_of_the_server(page, page_url, tmp_path):
+def test_a_text_file_is_unreadable_with_the_reason_of_the_server(page, page_url, tmp_path):
     text = tmp_path / "notes.txt"
     text.write_text("no image at all")
     with pytest.raises(HTTPError) as error:
@@ -226,14 +229,14 @@ def test_a_text_file_is_refused_with_the_reason_of_the_server(page, page_url, tm
         reason = json.load(response)["error"]
     _choose(page, text)
     assert _text(page, ".prediction .reason", reason) == reason
-    assert reason in _heard(page)
+    assert reason in _announcements(page)
     assert not page.find_element(By.CSS_SELECTOR, ".prediction .stage").is_displayed()
     log = [entry["message"] for entry in page.get_log("browser") if entry["level"] == "SEVERE"]
     assert len(log) == 1
-    assert f"status of {error.value.code}" in log[0]  # Chromium's own note of the refusal
+    assert f"status of {error.value.code}" in log[0]  # Chromium's own message about the error status
 
 
-def test_the_map_of_where_it_looked_is_drawn_told_and_hidden(page, example):
+def test_the_occlusion_map_is_drawn_described_and_hidden(page, example):
     path, class_name = example
     _choose(page, path)
     button = _button(page, "Show occlusion map")
@@ -244,7 +247,7 @@ def test_the_map_of_where_it_looked_is_drawn_told_and_hidden(page, example):
     words = page.find_element(By.CSS_SELECTOR, ".map-description p").text
     assert canvas.get_attribute("aria-label") == words
     assert class_name in words
-    assert words in _heard(page)
+    assert words in _announcements(page)
     assert button.text == "Hide occlusion map"
     button.click()
     assert not canvas.is_displayed()
@@ -253,7 +256,7 @@ def test_the_map_of_where_it_looked_is_drawn_told_and_hidden(page, example):
     assert len(page.find_elements(By.CSS_SELECTOR, ".prediction canvas")) == 1
 
 
-def test_the_map_lies_on_what_the_network_sees(page_with, tmp_path):
+def test_the_occlusion_map_covers_the_center_crop(page_with, tmp_path):
     from PIL import Image
 
     wide = tmp_path / "wide.png"
@@ -264,7 +267,7 @@ def test_the_map_lies_on_what_the_network_sees(page_with, tmp_path):
     _choose(browser, wide)
     _button(browser, "Show occlusion map").click()
     canvas, image = _wait(browser, ".prediction canvas")[0], browser.find_element(By.CSS_SELECTOR, ".prediction img")
-    # A square model sees the middle third of it.
+    # The center crop of a square model is the middle third of this image.
     assert canvas.rect["width"] == pytest.approx(image.rect["width"] / 3, abs=1)
     assert canvas.rect["x"] == pytest.approx(image.rect["x"] + image.rect["width"] / 3, abs=1)
     assert canvas.rect["height"] == pytest.approx(image.rect["height"], abs=1)
@@ -278,7 +281,7 @@ def test_the_map_lies_on_what_the_network_sees(page_with, tmp_path):
     ]  # fmt: skip
 
 
-def test_numbers_say_no_more_than_is_known(page_with, example):
+def test_extreme_probabilities_are_not_shown_as_certain(page_with, example):
     browser = page_with(_models(), _prediction((0.9995, 0.0009, 0.0004)))
     _choose(browser, example[0])
     _wait(browser, ".classes")
@@ -293,15 +296,15 @@ def test_numbers_say_no_more_than_is_known(page_with, example):
         (0.8308, "Its 83.08% is below the 83.10% from which 99% of the predictions are correct."),
     ],
 )
-def test_abstained_is_shown_first_with_what_it_means(page_with, example, confidence, meaning):
+def test_an_abstained_prediction_is_marked_with_its_reason(page_with, example, confidence, meaning):
     browser = page_with(_models(), _prediction((confidence, 1 - confidence, 0.0), abstained=True))
     _choose(browser, example[0])
     assert _text(browser, ".prediction h2", "Abstained") == "Abstained perhaps cat"
     assert browser.find_element(By.CSS_SELECTOR, ".meaning").text == meaning
-    assert "abstained, perhaps cat" in _heard(browser)
+    assert "abstained, perhaps cat" in _announcements(browser)
 
 
-def test_the_metadata_of_a_model_are_text_and_nothing_else(page_with, example):
+def test_the_metadata_of_a_model_are_shown_as_text(page_with, example):
     model = _model(
         class_names=["cat", "dog", HOSTILE], card=f"# A card\n{HOSTILE}", data=HOSTILE, recipe=None, test=None
     )
@@ -327,7 +330,7 @@ def test_the_metadata_of_a_model_are_text_and_nothing_else(page_with, example):
     assert browser.title.startswith("Saccade")
 
 
-def test_one_of_several_models_is_chosen(page_with, example):
+def test_one_of_several_models_is_selected(page_with, example):
     other = _model(name="other one", test={"accuracy": 0.5, "low": 0.4, "high": 0.6, "num_images": 1234})
     browser = page_with(_models(_model(), other), _prediction())
     _wait(browser, "#model")[0].send_keys("other")
@@ -335,11 +338,11 @@ def test_one_of_several_models_is_chosen(page_with, example):
     _choose(browser, example[0])
     _text(browser, ".prediction", "classified by other one")
     assert "api/models/other%20one/image?top=3" in [
-        address for address, _ in browser.execute_script("return window.seen")
+        address for address, _ in browser.execute_script("return window.requests")
     ]
 
 
-def test_the_token_is_asked_for_sent_and_kept_nowhere(page_with, example):
+def test_the_token_is_requested_and_sent_but_not_stored(page_with, example):
     first, wrong = _error(401, "api/models", "a token is needed"), _error(401, "api/models", "this token is wrong")
     browser = page_with(first, wrong, _prediction(), _models())
     for reason, given in (("a token is needed", "guess"), ("this token is wrong", "secret")):
@@ -349,7 +352,7 @@ def test_the_token_is_asked_for_sent_and_kept_nowhere(page_with, example):
         field.send_keys(given, Keys.ENTER)
     _choose(browser, example[0])
     _wait(browser, ".classes")
-    sent = [headers.get("Authorization") for _, headers in browser.execute_script("return window.seen")]
+    sent = [headers.get("Authorization") for _, headers in browser.execute_script("return window.requests")]
     assert sent == [None, "Bearer guess", "Bearer secret", "Bearer secret"]
     kept = (
         "return [document.cookie, localStorage.length, sessionStorage.length, document.getElementById('token').value]"
@@ -357,7 +360,7 @@ def test_the_token_is_asked_for_sent_and_kept_nowhere(page_with, example):
     assert browser.execute_script(kept) == ["", 0, 0, ""]
 
 
-def test_without_the_token_the_reason_stays_and_one_can_try_again(page_with):
+def test_without_a_token_the_reason_is_shown_with_a_retry_button(page_with):
     browser = page_with(_error(401, "api/models", "a token is needed"), _models())
     _text(browser, "#access-reason", "a token is needed")
     browser.switch_to.active_element.send_keys(Keys.ESCAPE)
@@ -366,42 +369,42 @@ def test_without_the_token_the_reason_stays_and_one_can_try_again(page_with):
     _text(browser, "#summary", "3 classes")
 
 
-def test_a_busy_server_is_asked_again(page_with, example):
+def test_a_request_to_a_busy_server_is_repeated(page_with, example):
     busy = _error(503, **{"Retry-After": "0"})
     browser = page_with(_models(), busy, busy, _prediction())
     _choose(browser, example[0])
     _wait(browser, ".classes")
-    heard = _heard(browser)
-    assert "busy. Trying again in 0 s (1 of 3)" in heard
-    assert "(2 of 3)" in heard
-    assert "(3 of 3)" not in heard
+    announced = _announcements(browser)
+    assert "busy. Trying again in 0 s (1 of 3)" in announced
+    assert "(2 of 3)" in announced
+    assert "(3 of 3)" not in announced
 
 
-def test_a_server_that_stays_busy_is_asked_four_times_and_then_when_told(page_with, example):
+def test_a_request_to_a_busy_server_is_sent_four_times_and_then_on_demand(page_with, example):
     browser = page_with(_models(), *[_error(503, **{"Retry-After": "0"})] * 4, _prediction())
     _choose(browser, example[0])
     assert _text(browser, ".reason", "the reason") == "the reason"
-    assert len(browser.execute_script("return window.seen")) == 1 + 4
+    assert len(browser.execute_script("return window.requests")) == 1 + 4
     _button(browser, "Try again").click()
     _wait(browser, ".classes")
 
 
-def test_a_server_that_is_gone_is_reported(page_with, example):
+def test_a_stopped_server_is_reported(page_with, example):
     browser = page_with(_models(), {"path": "/image", "status": 0}, _prediction())
     _choose(browser, example[0])
     assert "Is it still running?" in _text(browser, ".reason", "The server did not respond")
     _button(browser, "Try again").send_keys(Keys.ENTER)
     _wait(browser, ".classes")
-    assert browser.switch_to.active_element.aria_role == "article"  # a keyboard goes on from there
+    assert browser.switch_to.active_element.aria_role == "article"  # keyboard navigation continues there
 
 
 def test_the_camera_takes_an_image(page_with):
-    # A camera that sees a green canvas.
+    # A camera that shows a green canvas.
     camera = """
     navigator.mediaDevices.getUserMedia = async () => {
       const canvas = Object.assign(document.createElement("canvas"), {width: 64, height: 48});
-      const drawing = canvas.getContext("2d");
-      setInterval(() => { drawing.fillStyle = "green"; drawing.fillRect(0, 0, 64, 48); }, 50);
+      const context = canvas.getContext("2d");
+      setInterval(() => { context.fillStyle = "green"; context.fillRect(0, 0, 64, 48); }, 50);
       return window.stream = canvas.captureStream();
     };
     """
@@ -421,14 +424,14 @@ def test_the_camera_takes_an_image(page_with):
     assert browser.execute_script("return window.stream.getTracks().every(track => track.readyState === 'ended')")
 
 
-def test_a_camera_that_is_refused_is_reported(page_with):
+def test_a_denied_camera_is_reported(page_with):
     denied = "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', 'NotAllowedError'); };"
     browser = page_with(_models(), script=denied)
     _wait(browser, "#open-camera")[0].click()
     assert "not allowed to use the camera" in _text(browser, "#problem", "camera")
 
 
-def test_without_a_secure_context_a_phone_takes_the_image_itself(page_with, example):
+def test_without_a_secure_context_a_file_input_opens_the_camera_of_a_phone(page_with, example):
     none = "Object.defineProperty(navigator, 'mediaDevices', {value: undefined});"
     browser = page_with(_models(), _prediction(), script=none)
     photo = _wait(browser, "#phone-camera")[0].find_element(By.ID, "photo")
@@ -438,11 +441,11 @@ def test_without_a_secure_context_a_phone_takes_the_image_itself(page_with, exam
     _wait(browser, ".classes")
 
 
-def test_all_of_it_can_be_done_by_keyboard(page, example):
+def test_the_page_works_by_keyboard(page, example):
     path, class_name = example
 
     def go_to(selector):
-        """Tabs on to an element, which shows that it has the focus."""
+        """Press Tab until an element has the focus, and require a visible outline."""
         for _ in range(20):
             ActionChains(page).send_keys(Keys.TAB).perform()
             focused = page.switch_to.active_element
@@ -468,7 +471,7 @@ def test_all_of_it_can_be_done_by_keyboard(page, example):
     assert page.switch_to.active_element == page.find_element(By.ID, "files")
 
 
-def test_a_screen_reader_finds_its_way(page, example):
+def test_the_page_works_with_a_screen_reader(page, example):
     _choose(page, example[0])
     _wait(page, ".classes")
     nodes = page.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
@@ -485,7 +488,7 @@ def test_a_screen_reader_finds_its_way(page, example):
     assert nameless == []
 
 
-def test_on_a_phone_nothing_sticks_out(page_with, example):
+def test_the_page_fits_a_phone(page_with, example):
     long = "a_name_without_any_place_to_break_it" * 4
     change = {"class_name": "cat", "probability": 0.93, "change": [[-0.4, 0.1]], "model": "images", "version": "1"}
     browser = page_with(
@@ -500,11 +503,11 @@ def test_on_a_phone_nothing_sticks_out(page_with, example):
     _wait(browser, ".prediction canvas")
     browser.find_element(By.TAG_NAME, "summary").click()
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 320
-    # Finger-sized, too.
+    # Buttons are large enough for fingers.
     assert all(button.rect["height"] >= 44 for button in browser.find_elements(By.CSS_SELECTOR, ".prediction button"))
 
 
-def test_it_is_dark_where_the_reader_wants_it_dark_and_still_where_still(page, example):
+def test_the_page_follows_dark_mode_and_reduced_motion(page, example):
     features = [
         {"name": "prefers-color-scheme", "value": "dark"},
         {"name": "prefers-reduced-motion", "value": "reduce"},

@@ -1,4 +1,4 @@
-"""What a server answers: the same as predict, by each of its protocols, and what it tells of its models."""
+"""Predictions of a server by each protocol, equal to those of `predict`, and metadata of its models."""
 
 import asyncio
 import base64
@@ -18,7 +18,7 @@ from saccade.inference.onnx_model import load_inference_onnx
 
 @pytest.fixture(scope="module")
 def probabilities(images_run, test_files):
-    """What predict says of each test image, by class name."""
+    """Return the probabilities of `predict` for each test image, by class name."""
     return [
         {one.class_name: one.probability for one in prediction.top}
         for prediction in saccade.predict(images_run, test_files)
@@ -40,7 +40,7 @@ def encoded(file):
     return base64.b64encode(file.read_bytes()).decode()
 
 
-def test_an_image_as_it_is(server, test_files, probabilities):
+def test_an_image_file(server, test_files, probabilities):
     for file, expected in zip(test_files, probabilities, strict=True):
         response = server.json("POST", "/api/models/images/image", file.read_bytes())
         assert response["model"] == "images"
@@ -53,7 +53,7 @@ def test_an_image_as_it_is(server, test_files, probabilities):
         assert values == sorted(values, reverse=True)
 
 
-def test_as_many_classes_as_are_asked_for(server, test_files):
+def test_top_limits_the_classes(server, test_files):
     response = server.json("POST", "/api/models/images/image?top=1", test_files[0].read_bytes())
     assert len(response["classes"]) == 1
 
@@ -92,7 +92,7 @@ def test_open_inference_protocol(server, images_run, test_files, pixels, probabi
     assert_same(rows, probabilities, images_run.class_names)
 
 
-def test_the_protocols_own_words(server, images_run):
+def test_metadata_of_the_protocols(server, images_run):
     preprocessing, classes = images_run.preprocessing, len(images_run.class_names)
     state = server.json("GET", "/v1/models/images")["model_version_status"][0]
     assert (state["version"], state["state"]) == ("1", "AVAILABLE")
@@ -112,7 +112,7 @@ def test_the_protocols_own_words(server, images_run):
     assert server.json("GET", "/v2")["name"] == "saccade"
 
 
-def test_where_it_looked_is_how_the_prediction_changes_when_a_part_is_covered(server, images_run, test_files, pixels):
+def test_the_occlusion_map_is_the_change_of_the_probability(server, images_run, test_files, pixels):
     response = server.json("POST", "/api/models/images/occlusion", test_files[0].read_bytes())
     change = np.array(response["change"])
     assert change.shape == (8, 8)
@@ -122,21 +122,21 @@ def test_where_it_looked_is_how_the_prediction_changes_when_a_part_is_covered(se
     best = int(whole.argmax())
     assert response["class_name"] == images_run.class_names[best]
     hidden = pixels[0].copy()
-    hidden[14:22, 6:14] = 128  # around row 4, column 2 of eight of four pixels each, twice as wide and high
+    hidden[14:22, 6:14] = 128  # the patch for row 4, column 2: cells of 4x4 pixels, patches of 8x8
     expected = model.probabilities(hidden[None])[0][best] - whole[best]
     assert change[4, 2] == pytest.approx(expected, abs=1e-5)
     assert np.abs(change).max() > 0.001
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 50), (32, 32), (37, 64)])
-def test_each_place_of_an_image_of_any_size_is_covered(size):
+def test_every_pixel_of_an_image_of_any_size_is_occluded(size):
     images = occluded(np.zeros((*size, 3), np.uint8))
     assert len(images) == 64
     assert all((image == 128).any() for image in images)
     assert np.all(np.max(images, axis=0) == 128)
 
 
-def test_what_is_reported_of_the_models(server, images_run):
+def test_metadata_of_the_models(server, images_run):
     (model,) = server.json("GET", "/api/models")["models"]
     report = json.loads((images_run.path / "report.json").read_text())
     assert model["name"] == "images"
@@ -148,7 +148,7 @@ def test_what_is_reported_of_the_models(server, images_run):
     assert str(images_run.path) not in json.dumps(model)
 
 
-def test_abstained_is_shown_where_the_target_accuracy_would_not_be_kept(images_run, test_files):
+def test_predictions_below_the_threshold_are_abstained(images_run, test_files):
     target_accuracy = 0.6
     with serving(images_run.path, target_accuracy=target_accuracy) as server:
         (model,) = server.json("GET", "/api/models")["models"]
@@ -161,7 +161,7 @@ def test_abstained_is_shown_where_the_target_accuracy_would_not_be_kept(images_r
         }
 
 
-def test_many_requests_at_once_are_predicted_in_batches(server, images_run, test_files, probabilities):
+def test_parallel_requests_are_predicted_in_batches(server, images_run, test_files, probabilities):
     client = saccade.Client(server.url)
     with ThreadPoolExecutor(4) as threads:
         several = list(threads.map(lambda _: client.predict(test_files, top=3), range(4)))
@@ -169,14 +169,14 @@ def test_many_requests_at_once_are_predicted_in_batches(server, images_run, test
         for prediction, file, expected in zip(predictions, test_files, probabilities, strict=True):
             assert prediction.name == str(file)
             assert {one.class_name: one.probability for one in prediction.top} == pytest.approx(expected, abs=1e-6)
-    lines = server.ask("GET", "/metrics")[2].decode().splitlines()
+    lines = server.request("GET", "/metrics")[2].decode().splitlines()
     counts = {line.split()[0]: float(line.split()[1]) for line in lines if line.startswith("saccade_batch_images")}
     batches = counts['saccade_batch_images_count{model="images"}']
     assert counts['saccade_batch_images_sum{model="images"}'] > batches > 0
     assert "saccade_waiting_images 0.0" in lines
 
 
-def test_the_client_reports_each_image_in_its_place_unreadable_ones_too(server, test_files, tmp_path):
+def test_the_client_keeps_the_order_of_readable_and_unreadable_images(server, test_files, tmp_path):
     wrong = tmp_path / "wrong.jpg"
     wrong.write_text("no image")
     predictions = saccade.Client(server.url, "images").predict(
@@ -191,7 +191,7 @@ def test_the_client_reports_each_image_in_its_place_unreadable_ones_too(server, 
     assert predictions[2].unreadable_reason == "the file can't be read: No such file or directory"
 
 
-def test_the_client_says_what_is_wrong(server, tmp_path, test_files):
+def test_errors_of_the_client(server, tmp_path, test_files):
     with pytest.raises(ServerError, match="no model of that name"):
         saccade.Client(server.url, "other").predict(test_files[0])
     with pytest.raises(ServerError, match="can't be reached"):
@@ -205,7 +205,7 @@ def test_the_client_says_what_is_wrong(server, tmp_path, test_files):
         saccade.Client(server.url).predict("digits:test:0")
 
 
-def test_several_models_and_files_each_by_its_name(images_run, test_files, tmp_path):
+def test_several_models_by_their_names(images_run, test_files, tmp_path):
     exported = saccade.export(images_run, format="onnx", out=tmp_path / "other.onnx")
     with serving(images_run.path, exported.path) as server:
         assert [model["name"] for model in saccade.Client(server.url).models()] == ["images", "other"]
@@ -216,7 +216,7 @@ def test_several_models_and_files_each_by_its_name(images_run, test_files, tmp_p
             saccade.Client(server.url).predict(test_files[0])
 
 
-def test_what_can_not_be_served(images_run, tmp_path):
+def test_errors_of_serve(images_run, tmp_path):
     with pytest.raises(RunError, match="same name"):
         saccade.serve([images_run, images_run], port=0)
     with pytest.raises(RunError, match="is not a run"):

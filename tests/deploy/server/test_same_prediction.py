@@ -1,4 +1,4 @@
-"""The same image gets the same answer, or is refused, through predict, the server and every export; odd ones too."""
+"""Equal predictions, or equal unreadable images, by predict, the server and every export; with odd images."""
 
 import csv
 import sys
@@ -18,7 +18,7 @@ from saccade.inference.load_model import load_model
 
 
 def assert_same(found, expected):
-    """Two lists of predictions: the same images refused, the others with the same probabilities."""
+    """Require the same unreadable images, and the same probabilities of the other images."""
     for one, other in zip(found, expected, strict=True):
         assert one.name == other.name
         assert (one.unreadable_reason is None) == (other.unreadable_reason is None), (one, other)
@@ -27,8 +27,8 @@ def assert_same(found, expected):
         ), one.name
 
 
-def reasons_in_the_table(files):
-    """Of each odd image, what the table of odd images states: the beginning of the reason, or None."""
+def expected_reasons(files):
+    """Return the beginning of the reason, or None, that the table of odd images gives for each image."""
     with (Path(__file__).parents[2] / "data" / "odd_images.csv").open(newline="") as stream:
         rows = {
             row["path"]: row["detail"] if row["outcome"] == "unreadable" else None for row in csv.DictReader(stream)
@@ -36,34 +36,32 @@ def reasons_in_the_table(files):
     return [rows[path.as_posix().partition("odd-images/")[2]] for path in files]
 
 
-def beginning(reason):
+def reason_prefix(reason):
     return None if reason is None else reason.removeprefix("not an image: ").split(":")[0]
 
 
-def test_odd_and_transparent_images_through_predict_and_the_server(
-    server, images_run, odd_files, field_cases, tmp_path
-):
-    """Both refuse what the table refuses, and see of every other image what Pillow makes of it over white."""
+def test_odd_and_transparent_images_by_predict_and_by_the_server(server, images_run, odd_files, field_cases, tmp_path):
+    """Unreadable images are those of the table; transparent images are predicted like Pillow's composite over white."""
     transparent = [path for path in sorted((field_cases / "transparent").rglob("*")) if path.is_file()]
-    files, reasons = [*odd_files, *transparent], [*reasons_in_the_table(odd_files), *[None] * len(transparent)]
+    files, reasons = [*odd_files, *transparent], [*expected_reasons(odd_files), *[None] * len(transparent)]
     composites = {}
     for number, (file, reason) in enumerate(zip(files, reasons, strict=True)):
-        # The decoder of JPEG halves large images before they are resized, but not the composite, which is a PNG.
+        # Large files are left out: the JPEG decoder scales them down before resizing, but not their composite, a PNG.
         if reason is None and file.stat().st_size < 100_000:
             composites[file] = write(tmp_path / f"{number:03}.png", encode(over_white(file.read_bytes()), "PNG"))
     predicted = saccade.predict(images_run, [*files, *composites.values()])
     expected, of_composites = predicted[: len(files)], predicted[len(files) :]
-    assert [beginning(one.unreadable_reason) for one in expected] == reasons
+    assert [reason_prefix(one.unreadable_reason) for one in expected] == reasons
     seen = [replace(one, name="") for file, one in zip(files, expected, strict=True) if file in composites]
     assert len(seen) > 200
     assert_same(seen, [replace(one, name="") for one in of_composites])
     served = saccade.Client(server.url).predict(files)
-    assert [beginning(one.unreadable_reason) for one in served] == reasons
+    assert [reason_prefix(one.unreadable_reason) for one in served] == reasons
     assert_same(served, expected)
 
 
 @pytest.mark.nightly
-def test_a_thousand_images_through_everything(server, images_run, odd_files, shared_data, tmp_path):
+def test_a_thousand_images_by_predict_the_server_and_every_export(server, images_run, odd_files, shared_data, tmp_path):
     with tarfile.open(shared_data / "cifar10-jpeg.tar.xz") as archive:
         members = (member for member in archive if member.isfile() and member.name.endswith(".jpg"))
         usual: list[Path] = []
@@ -87,7 +85,7 @@ def test_a_thousand_images_through_everything(server, images_run, odd_files, sha
     check = Reference(pixels, probabilities, "odd and usual", None)
     for form, export_format in FORMATS.items():
         exported = saccade.export(images_run, format=form, out=tmp_path / f"model-{form}{export_format.suffix}").path
-        if export_format.tolerance is None:  # promises accuracy alone, which the export has checked
+        if export_format.tolerance is None:  # this format is compared by accuracy alone, which `export` has verified
             predictions = saccade.predict(load_model(exported), readable, top=1)
             classes = [images_run.class_names[best] for best in probabilities.argmax(axis=1)]
             same = float(
