@@ -125,7 +125,7 @@ def test_every_command_has_a_page_and_every_page_its_command(site):
     for command_name in COMMANDS:
         page = (DOCS / "commands" / f"{command_name}.md").read_text(encoding="utf-8")
         assert f"<!-- generated: options of {command_name} -->" in page
-        assert {"Commonest uses", "What it writes", "Options", "JSON", "Errors you may meet"} == set(
+        assert {"Common uses", "What it writes", "Options", "JSON", "Errors you may meet"} == set(
             re.findall(r"^## (.*)$", page, flags=re.MULTILINE)
         )
         assert (site / "commands" / f"{command_name}.html").is_file()
