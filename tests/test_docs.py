@@ -110,7 +110,7 @@ def test_the_notebook_runs_from_top_to_bottom(tmp_path, monkeypatch):
     assert "8,400,906" in text  # weights, in the summary of the network
     (accuracy,) = re.findall(r"^accuracy (\S+)% \(95% interval .* n = 374\)", text, flags=re.MULTILINE)
     assert float(accuracy) > 50
-    assert "unlike the training images: True" in text
+    assert "out of distribution: True" in text
     assert re.search(r"is better than|not distinguishable", text)
     differences = dict(re.findall(r"(\w+): largest difference of a probability (\S+)", text))
     assert set(differences) == {"HDF5", "weights", "SavedModel"}
