@@ -96,7 +96,7 @@ def run_alone(arguments: Sequence[str], folder: Path) -> Outcome:
 
 @contextmanager
 def started(arguments: Sequence[str], folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Start `saccade` in a process of its own; yield the process and the first line of its stderr; kill it at the end."""
+    """Start `saccade` in a process of its own; yield process and first line of stderr; kill the process at the end."""
     command = [sys.executable, "-m", "saccade", *arguments]
     with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
