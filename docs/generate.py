@@ -1,7 +1,7 @@
-"""Writes into the pages what the code knows best: each command's options, each recipe with its measured result.
+"""Generated sections of the pages: options of each command, recipes with their measured results.
 
-A page marks the place with `<!-- generated: WHAT -->` and `<!-- end of generated -->`; what stands between them is
-replaced. `make docs` runs this before it builds the site, and a test fails where a page is not current.
+A section is the text between `<!-- generated: WHAT -->` and `<!-- end of generated -->`. `make docs` runs this program
+before it builds the site, and a test fails if a page is not current.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ DOCS = Path(__file__).parent
 _BLOCK = re.compile(r"(<!-- generated: ([\w -]+) -->\n).*?(<!-- end of generated -->)", flags=re.DOTALL)
 
 
-def with_generated_parts(page: str) -> str:
-    """The text of a page with all its generated parts written anew."""
+def with_generated_sections(page: str) -> str:
+    """Return the text of a page with its generated sections up to date."""
     return _BLOCK.sub(lambda found: found[1] + "\n" + _generated(found[2]) + "\n" + found[3], page)
 
 
@@ -39,7 +39,7 @@ def _commands() -> str:
 
 
 def _options(command_name: str) -> str:
-    """Usage and options as click's own help has them."""
+    """Return usage and options as in click's help."""
     command = cli.get_command(click.Context(cli), command_name)
     if command is None:
         raise ValueError(f"there is no command '{command_name}'")
@@ -116,15 +116,15 @@ def _settings(entry: Entry) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text that a table and Markdown take as it is."""
+    """Escape text for a cell of a Markdown table."""
     return re.sub(r"\s+", " ", text).replace("|", "\\|").replace("<", "&lt;").replace(" * ", " x ")
 
 
 def main() -> None:
-    """Brings all pages up to date."""
+    """Update all pages."""
     for path in sorted(DOCS.rglob("*.md")):
         page = path.read_text(encoding="utf-8")
-        current = with_generated_parts(page)
+        current = with_generated_sections(page)
         if current != page:
             path.write_text(current, encoding="utf-8")
 

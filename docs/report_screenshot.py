@@ -1,4 +1,4 @@
-"""Picture of a report for README and docs/index.md: the head of `report.html`, as Chromium shows it.
+"""Screenshot of a report for README and docs/index.md: the head of `report.html`, as Chromium shows it.
 
     python docs/report_screenshot.py RUN [--out docs/report.png]
 

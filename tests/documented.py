@@ -1,4 +1,4 @@
-"""The command lines of README and docs/, typed as they stand in a folder as the pages imagine it, with less work."""
+"""Execution of the command lines of README and docs/, unchanged but with less work, in a folder with what they name."""
 
 import os
 import shutil
@@ -14,11 +14,11 @@ from tests.snippets import Outcome, run_here, started
 from saccade.cli.main import cli
 
 PLACEHOLDERS = {"NAME": "quick", "N": "2", "COMMAND": "explore"}
-"""What stands for a word of the user's own; `lay` makes files and folders named DATA, RUN, SOURCE, IMAGE(S)."""
+"""Values of placeholders; `lay` creates files and folders named DATA, RUN, SOURCE, IMAGE(S)."""
 
 
 def not_run(words: Sequence[str]) -> str:
-    """Why a command line is parsed, not run; empty where it is run."""
+    """Return the reason why a command line is parsed but not run; "" if it is run."""
     from saccade.models.networks.backbones import BACKBONES
 
     if any(word in BACKBONES for word in words) and "--weights" not in words:
@@ -29,13 +29,13 @@ def not_run(words: Sequence[str]) -> str:
 
 
 def lay(folder: Path, photos: Path, run: Path, *, runs: Iterable[str]) -> None:
-    """Lays out what the pages speak of: data, images, a token, and runs of these names.
+    """Create the data, images, token and runs that the pages name.
 
     Args:
-        folder: an empty folder.
-        photos: a folder of class folders.
-        run: a run on it.
-        runs: the directories to make, all with the contents of `run`.
+        folder: empty folder.
+        photos: folder of class folders.
+        run: run on `photos`.
+        runs: names of the run directories, all with the contents of `run`.
     """
     for name in ("photos", "DATA", "cifar10-jpeg"):
         shutil.copytree(photos, folder / name)
@@ -55,15 +55,15 @@ def lay(folder: Path, photos: Path, run: Path, *, runs: Iterable[str]) -> None:
 
 
 def with_placeholders_filled(line: Sequence[str]) -> list[str]:
-    """The words, with such of a user's own in place of those that only stand for one."""
+    """Return the words of a command line with values for the placeholders."""
     return [PLACEHOLDERS.get(word, word) for word in line]
 
 
 def parse(words: Sequence[str]) -> None:
-    """Has click parse a command line, without doing anything.
+    """Parse a command line with click, without running it.
 
     Raises:
-        click.UsageError: it is no command line of ours.
+        click.UsageError: there is no such command or option.
     """
     command_name, *arguments = with_placeholders_filled(words)
     command = cli.get_command(click.Context(cli), command_name)
@@ -73,7 +73,7 @@ def parse(words: Sequence[str]) -> None:
 
 
 def typed(line: Sequence[str], folder: Path) -> Outcome:
-    """Types a command line of a page in a folder as `lay` made it, with less work than it asks for."""
+    """Run a command line of a page in a folder of `lay`, with less work."""
     words = with_placeholders_filled(line)
     if words[0] == "serve":
         return _served(words, folder)
@@ -87,8 +87,8 @@ def typed(line: Sequence[str], folder: Path) -> Outcome:
 
 
 def shrunk(words: Sequence[str]) -> list[str]:
-    """The command line with options at its end by which it does less; of two equal options the last counts."""
-    own: dict[str, list[str]] = {
+    """Return the command line with options appended that reduce its work; the last of equal options counts."""
+    reductions: dict[str, list[str]] = {
         "train": _less_training(words),
         "tune": ["--minutes", "0.1"] if "--minutes" in words else ["--trials", "1"],
         "learning-curve": ["--sizes", "21,30,50,80", "--repeats", "2", "--epochs", "1"],
@@ -97,13 +97,13 @@ def shrunk(words: Sequence[str]) -> list[str]:
         "predict": ["--abstain", "0.1"] if "--abstain" in words else [],
     }
     small_network = words[0] in ("tune", "learning-curve", "audit") and "--recipe" not in words
-    return [*words, *own.get(words[0], []), *(["--recipe", "folder"] if small_network else [])]
+    return [*words, *reductions.get(words[0], []), *(["--recipe", "folder"] if small_network else [])]
 
 
 def _less_training(words: Sequence[str]) -> list[str]:
     if "--resume" in words:
         return []
-    if "--minutes" in words:  # which has an end before its time: a hundred passes
+    if "--minutes" in words:  # ends before its time, after a hundred passes
         return ["--recipe", "folder", "--set", "image_size=16", "--minutes", "20"]
     less = ["--epochs", "1"]
     for option, value in (("--seeds", "1"), ("--folds", "2")):
@@ -120,7 +120,7 @@ def _less_training(words: Sequence[str]) -> list[str]:
 
 
 def _served(words: Sequence[str], folder: Path) -> Outcome:
-    """Starts a server at a free port, has it classify an image, and ends it."""
+    """Start a server at a free port, classify an image, and stop the server."""
     import saccade
 
     with started([*shrunk(words), "--port", "0", *(["--abstain", "0.1"] if "--abstain" in words else [])], folder) as (
@@ -138,7 +138,7 @@ def _served(words: Sequence[str], folder: Path) -> Outcome:
 
 
 def _resumed(words: Sequence[str], folder: Path) -> Outcome:
-    """Types a command line with --resume while the run is one that Ctrl-C stopped after its first epoch."""
+    """Run a command line with --resume on a run that Ctrl-C stopped after its first epoch."""
     from saccade.runs.records import EpochRecord
     from saccade.training.progress import Progress
     from saccade.training.train import train
@@ -158,7 +158,7 @@ def _resumed(words: Sequence[str], folder: Path) -> Outcome:
 
 
 def _give_a_checkpoint(data: Path, run: Path) -> None:
-    """Puts a run that has its last checkpoint in the place of one that has none."""
+    """Replace a run without a checkpoint by a run that has its last checkpoint."""
     from saccade.training.train import train
 
     if not (run / "checkpoints").exists():

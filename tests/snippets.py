@@ -1,4 +1,4 @@
-"""What README and the pages of docs/ tell their reader to type: found in the text, and run as it stands."""
+"""Command lines and code blocks of README and docs/: found in the text, and run."""
 
 import contextlib
 import json
@@ -27,14 +27,14 @@ class Snippet:
 
 
 def fenced_blocks(page: str) -> list[Snippet]:
-    """All fenced blocks of a page, in order."""
+    """Return all fenced blocks of a page, in order."""
     return [Snippet(*found) for found in re.findall(r"^```(\w+)\n(.*?)^```$", page, flags=re.DOTALL | re.MULTILINE)]
 
 
 def command_lines(page: str) -> list[str]:
-    """All lines of a page that call `saccade`, each once, in order; comments and redirections are left away.
+    """Return all lines of a page that call `saccade`, each once, in order, without comments and redirections.
 
-    They are indented, stand in shell blocks, or in a sentence, where they say more than the name of a command.
+    Lines are indented, in shell blocks, or in backticks in a sentence; the latter only with more than a command's name.
     """
     flowing = re.sub(r"\n(?=\S)", " ", re.sub(r"^```.*?^```$", "", page, flags=re.DOTALL | re.MULTILINE))
     lines = [
@@ -47,13 +47,13 @@ def command_lines(page: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command line came to.
+    """Result of a command line.
 
     Attributes:
         code: exit code.
         stdout: text.
-        stderr: text, with the message of an error as the command shows it.
-        folder: where the command was typed.
+        stderr: text, with the message of an error.
+        folder: working directory of the command.
     """
 
     code: int
@@ -63,40 +63,40 @@ class Outcome:
 
     @property
     def shown(self) -> str:
-        """Everything that the user sees."""
+        """Standard output and standard error."""
         return f"{self.stdout}\n{self.stderr}"
 
     @property
     def json(self) -> Any:
-        """The one JSON document that stdout is."""
+        """JSON document on standard output."""
         return json.loads(self.stdout)
 
     def read(self, path: str) -> Any:
-        """A JSON file that the command wrote."""
+        """Read a JSON file that the command wrote."""
         return json.loads((self.folder / path).read_text(encoding="utf-8"))
 
 
 def run_here(arguments: Sequence[str], folder: Path) -> Outcome:
-    """Runs `saccade` in this process and in a folder, wildcards expanded as a shell does."""
+    """Run `saccade` in this process, in a folder, with wildcards expanded as by a shell."""
     with contextlib.chdir(folder):
         expanded = [word for argument in arguments for word in _expanded(argument)]
         result = CliRunner().invoke(cli, expanded)
     error = result.exception
     if error is not None and not isinstance(error, SaccadeError | SystemExit):
         raise error
-    stated = f"error: {error}\n" if isinstance(error, SaccadeError) else ""
-    return Outcome(result.exit_code, result.stdout, result.stderr + stated, folder)
+    message = f"error: {error}\n" if isinstance(error, SaccadeError) else ""
+    return Outcome(result.exit_code, result.stdout, result.stderr + message, folder)
 
 
 def run_alone(arguments: Sequence[str], folder: Path) -> Outcome:
-    """Runs `saccade` in a process of its own, in a folder."""
+    """Run `saccade` in a process of its own, in a folder."""
     done = _run("-m", "saccade", *arguments, folder=folder)
     return Outcome(done.returncode, done.stdout, done.stderr, folder)
 
 
 @contextmanager
 def started(arguments: Sequence[str], folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`saccade` in a process of its own, in a folder, and the first line of its stderr; killed at the end."""
+    """Start `saccade` in a process of its own; yield process and first line of stderr; kill the process at the end."""
     command = [sys.executable, "-m", "saccade", *arguments]
     with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
@@ -107,7 +107,7 @@ def started(arguments: Sequence[str], folder: Path) -> Iterator[tuple[subprocess
 
 
 def run_python(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Runs a script in a process of its own, in a folder."""
+    """Run a script in a process of its own, in a folder."""
     return _run("-c", code, folder=folder)
 
 

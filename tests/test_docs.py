@@ -1,4 +1,4 @@
-"""What the pages of docs/ say is so: snippets run, links lead somewhere, generated parts are current."""
+"""Pages of docs/: snippets run, links have targets, generated sections are current, named files exist."""
 
 import re
 import shlex
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from docs.generate import with_generated_parts
+from docs.generate import with_generated_sections
 from mkdocs.commands.build import build
 from mkdocs.config import load_config
 from nbclient import NotebookClient
@@ -28,7 +28,7 @@ def named(path):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """The site, built as `make docs` builds it."""
+    """Build the site as `make docs` does and return its folder."""
     folder = tmp_path_factory.mktemp("site")
     build(load_config(str(REPOSITORY / "mkdocs.yml"), site_dir=str(folder), strict=True))
     return folder
@@ -44,13 +44,13 @@ def test_the_tutorial_runs_from_top_to_bottom(tmp_path, monkeypatch, capsys):
             printed[block.code] = capsys.readouterr().out
         for line in command_lines(block.code) if block.language == "sh" else []:
             printed[line] = run(line, tmp_path).shown
-    for line in command_lines(page):  # those that stand in a sentence
+    for line in command_lines(page):  # lines in sentences
         if line not in printed:
             run(line, tmp_path)
     assert re.search(r"^all +1,427 +370$", printed["explore numbers"], flags=re.MULTILINE)
-    (asked,) = (shown for line, shown in printed.items() if line.startswith("predict "))
+    (predicted,) = (shown for line, shown in printed.items() if line.startswith("predict "))
     for name in ("numbers:test:318", "new/temple.jpg"):
-        assert re.search(rf"^{name}: .*OOD score \d+\.\d%", asked, flags=re.MULTILINE)
+        assert re.search(rf"^{name}: .*OOD score \d+\.\d%", predicted, flags=re.MULTILINE)
     assert {"explore-numbers", "runs", "comparisons", "numbers.keras"} <= {path.name for path in tmp_path.iterdir()}
     digit, probability = list(printed.values())[-1].split()
     assert 0 <= int(digit) <= 9
@@ -58,7 +58,7 @@ def test_the_tutorial_runs_from_top_to_bottom(tmp_path, monkeypatch, capsys):
 
 
 def run(line, folder):
-    """What a line of a page comes to, which is no error."""
+    """Run a command line and check that there is no error."""
     done = typed(shlex.split(line), folder)
     assert done.code == 0, f"saccade {line}\n{done.shown}"
     assert "Traceback" not in done.shown
@@ -67,7 +67,7 @@ def run(line, folder):
 
 @pytest.fixture(scope="module")
 def desk(tiny_folder, tiny_run, tmp_path_factory):
-    """A folder as the pages imagine it, in which nothing is left of what README's lines and the tutorial's leave."""
+    """Return a folder with the data, images and runs that the pages name, without results of README and tutorial."""
     folder = tmp_path_factory.mktemp("docs")
     runs = ("photos-fast-1", "photos-quick-1", "birds-fast-1", "birds-fast-2", "fast/seed-0", "quick/seed-0")
     lay(folder, tiny_folder, tiny_run.path, runs=["RUN", "SOURCE", *(f"runs/{name}" for name in runs)])
@@ -79,7 +79,7 @@ def desk(tiny_folder, tiny_run, tmp_path_factory):
 
 
 def elsewhere():
-    """The distinct command lines of all pages that neither README nor the tutorial has."""
+    """Return the distinct command lines of all pages that are neither in README nor in the tutorial."""
     typed_already = {line for path in (REPOSITORY / "README.md", DOCS / "tutorial.md") for line in lines_of(path)}
     return [line for path in PAGES for line in lines_of(path) if line not in typed_already]
 
@@ -95,7 +95,7 @@ def test_every_other_command_line_of_the_pages_runs(line, desk):
         run(line, desk)
 
 
-@pytest.mark.nightly  # what it does is done every day by README's session and the tutorial's
+@pytest.mark.nightly  # the sessions of README and tutorial cover the same commands every day
 def test_the_notebook_runs_from_top_to_bottom(tmp_path, monkeypatch):
     monkeypatch.setenv("SACCADE_NOTEBOOK_DATA", "digits")
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in NOTEBOOK.cells), (
@@ -110,7 +110,7 @@ def test_the_notebook_runs_from_top_to_bottom(tmp_path, monkeypatch):
     assert "8,400,906" in text  # weights, in the summary of the network
     (accuracy,) = re.findall(r"^accuracy (\S+)% \(95% interval .* n = 374\)", text, flags=re.MULTILINE)
     assert float(accuracy) > 50
-    assert "unlike the training images: True" in text
+    assert "out of distribution: True" in text
     assert re.search(r"is better than|not distinguishable", text)
     differences = dict(re.findall(r"(\w+): largest difference of a probability (\S+)", text))
     assert set(differences) == {"HDF5", "weights", "SavedModel"}
@@ -125,27 +125,27 @@ def test_every_command_has_a_page_and_every_page_its_command(site):
     for command_name in COMMANDS:
         page = (DOCS / "commands" / f"{command_name}.md").read_text(encoding="utf-8")
         assert f"<!-- generated: options of {command_name} -->" in page
-        assert {"Commonest uses", "What it writes", "Options", "JSON", "Errors you may meet"} == set(
+        assert {"Common uses", "What it writes", "Options", "JSON", "Errors you may meet"} == set(
             re.findall(r"^## (.*)$", page, flags=re.MULTILINE)
         )
         assert (site / "commands" / f"{command_name}.html").is_file()
 
 
 @pytest.mark.parametrize("path", PAGES, ids=named)
-def test_generated_parts_are_current(path):
+def test_generated_sections_are_current(path):
     page = path.read_text(encoding="utf-8")
-    assert with_generated_parts(page) == page, "`make docs` brings it up to date"
+    assert with_generated_sections(page) == page, "`make docs` updates it"
 
 
 @pytest.mark.parametrize("path", PAGES, ids=named)
-def test_what_a_page_tells_to_type_is_understood(path):
-    """Every `saccade` line names a command and options that it has; `make test-docs` runs the lines as well."""
+def test_command_lines_of_a_page_are_valid(path):
+    """`make test-docs` also runs the lines."""
     for line in lines_of(path):
         parse(shlex.split(line))
 
 
 @pytest.mark.parametrize("path", [REPOSITORY / "README.md", *PAGES], ids=lambda path: path.name)
-def test_relative_links_lead_somewhere(path):
+def test_relative_links_have_targets(path):
     for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8")):
         if "://" not in target and not target.startswith("#"):
             assert (path.parent / target.partition("#")[0]).exists(), target
@@ -168,7 +168,7 @@ def test_the_architecture_names_every_package():
     assert {name for name in packages if f"`{name}/`" not in page} == set()
 
 
-def test_links_of_the_notebook_lead_somewhere():
+def test_links_of_the_notebook_have_targets():
     text = "\n".join(cell.source for cell in NOTEBOOK.cells if cell.cell_type == "markdown")
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         assert (DOCS / target).exists(), target
@@ -183,7 +183,7 @@ def test_the_recipe_page_has_every_recipe_with_its_result(site):
         assert entry.measured is None or f"{entry.measured.accuracy:.2%}" in page
 
 
-def test_the_site_asks_the_network_for_nothing(site):
+def test_the_site_loads_nothing_from_the_network(site):
     loaded = [
         (path.name, found)
         for path in site.rglob("*.html")

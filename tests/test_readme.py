@@ -1,4 +1,4 @@
-"""What the README tells its reader to type works as it stands."""
+"""Every command line and the Python example of README run."""
 
 import re
 import shlex
@@ -14,7 +14,7 @@ LINES = command_lines(README)
 
 @pytest.fixture(scope="module")
 def desk(tiny_folder, tiny_run, tmp_path_factory):
-    """A folder as the README imagines it."""
+    """Return a folder with the data, images and runs that README names."""
     folder = tmp_path_factory.mktemp("readme")
     lay(folder, tiny_folder, tiny_run.path, runs=["RUN", "runs/cifar10-jpeg-fast-1"])
     return folder
@@ -31,13 +31,13 @@ def test_every_command_line_runs_in_the_order_of_the_text(line, desk):
     assert "Traceback" not in done.shown
 
 
-def test_the_first_session_leaves_what_the_readme_says(desk):
-    """The session is typed by the tests above."""
+def test_the_first_session_creates_the_files_that_readme_names(desk):
+    """Run after the tests of the command lines."""
     session = command_lines(README.partition("## A first session")[2].partition("Or in Python")[0])
     command_names = [line.split()[0] for line in session]
     assert command_names == ["explore", "train", "evaluate", "report", "predict", "export", "serve"]
     explored = {path.name for path in (desk / "explore-photos").iterdir()}
-    assert explored == {"samples.png", "classes.png", ".saccade"}  # the last marks the folder as Saccade's own
+    assert explored == {"samples.png", "classes.png", ".saccade"}  # .saccade marks the folder as Saccade's own
     made = {"confusion_matrix.png", "predictions.png", "report.html", "README.md", "split.csv", "model.keras"}
     first = desk / "runs/photos-fast-1"
     assert made <= {path.name for path in first.iterdir()}
