@@ -67,8 +67,8 @@ def test_metrics_with_and_without_test_time_augmentation_are_reported(narrow_fas
     assert report.without_tta is not None
     test = saccade.load(tiny_folder).splits["test"]
     images = test.take(slice(None))
-    for views, accuracy in ((1, report.without_tta.accuracy), (6, report.accuracy)):
-        probabilities = Predictor.from_run(run, tta_views=views).probabilities(images)
+    for tta_views, accuracy in ((1, report.without_tta.accuracy), (6, report.accuracy)):
+        probabilities = Predictor.from_run(run, tta_views=tta_views).probabilities(images)
         assert accuracy == (probabilities.argmax(axis=1) == test.labels).mean()
     assert report.tta_views == 6
     assert json.loads(report.files[0].read_text())["accuracy_without_tta"] == report.without_tta.accuracy

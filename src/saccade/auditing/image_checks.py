@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from saccade.auditing.all_images import AuditedImages
 from saccade.auditing.findings import Finding
-from saccade.sanitize import counted
+from saccade.sanitize import counted, plural
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _MIN_DEVIATION = 4.0  # standard deviation of the brightness, of 255
@@ -99,6 +99,5 @@ def _finding(
     images: AuditedImages, kind: str, mask: NDArray[np.bool_], values: NDArray[np.floating], description: str
 ) -> Finding:
     positions = np.flatnonzero(mask)
-    verb = "is" if len(positions) == 1 else "are"
-    summary = f"{counted(len(positions), 'image')} {verb} {description}"
+    summary = f"{counted(len(positions), 'image')} {plural(len(positions), 'is', 'are')} {description}"
     return Finding(kind, "warning", summary, _FIX, images.singletons(positions, values))

@@ -36,7 +36,7 @@ def draw_reliability(bins: Sequence[tuple[float, float, tuple[float, float]]]) -
 
 
 def draw_coverage(confidences: NDArray[np.floating], correct: NDArray[np.bool_]) -> Figure:
-    """Draw the accuracy-coverage curve: accuracy on the most confident predictions against their fraction.
+    """Draw the accuracy-coverage curve: accuracy on the most confident predictions by coverage.
 
     Args:
         confidences: confidences of the predictions, float [n], 0 to 1.

@@ -140,11 +140,11 @@ def test_test_images_in_the_training_data_are_reported(reported, tmp_path):
     clean_card, clean_page = ((reported.path / name).read_text() for name in ("README.md", "report.html"))
     assert "5 of them are also training images, 2 of them are also validation images" in card
     assert f"On the other 53 the accuracy is {rest.accuracy:.2%}" in card
-    assert "7 of them are also a training or validation image" in page
+    assert "7 of them are also training or validation images" in page
     assert "test images that were trained on as well, as identical files: 5" in page
     for claim, clean, message in (
         ("by content hash, none of them is a training or validation image", clean_card, card),
-        ("none is also a training or validation image", clean_page, page),
+        ("none of them are training or validation images", clean_page, page),
     ):
         assert claim in clean
         assert claim not in message

@@ -75,10 +75,10 @@ class RunNumbers:
 
 
 def recommend(numbers: RunNumbers) -> list[Recommendation]:
-    """Return up to six recommendations, the most promising first."""
-    rules = (_confused_pair, _few_training_images, _underfitting, _overfitting, _weakest_class, _label_errors,
-             _few_test_images, _uncalibrated, _unreadable)  # fmt: skip
-    return [found for rule in rules for found in rule(numbers)][:_MAX_RECOMMENDATIONS]
+    """Return up to six recommendations, the most important first."""
+    checks = (_confused_pair, _few_training_images, _underfitting, _overfitting, _weakest_class, _label_errors,
+              _few_test_images, _uncalibrated, _unreadable)  # fmt: skip
+    return [recommendation for check in checks for recommendation in check(numbers)][:_MAX_RECOMMENDATIONS]
 
 
 def _confused_pair(numbers: RunNumbers) -> Iterator[Recommendation]:
@@ -133,7 +133,7 @@ def _overfitting(numbers: RunNumbers) -> Iterator[Recommendation]:
             numbers,
             f"The run overfits: its accuracy is {last.accuracy:.1%} on the training images and "
             f"{last.validation_accuracy:.1%} on the validation images.",
-            "Add training images, or train more epochs with augmentation; a larger network would overfit more.",
+            "Add training images, or train more epochs with augmentation, rather than a larger network.",
             _more_augmentation(numbers.run.recipe),
         )
 
@@ -169,7 +169,7 @@ def _weakest_class(numbers: RunNumbers) -> Iterator[Recommendation]:
     if count >= 0.7 * median:
         yield Recommendation(reason, "Add more, and more diverse, training images of this class.")
         return
-    reason += f" It has {count:,} training images; the median class has {median:,.0f}."
+    reason += f" The class has {count:,} training images; the median class has {median:,.0f}."
     if numbers.run.recipe.class_weights:
         yield Recommendation(reason, "Add training images of this class; class weights are already in use.")
         return

@@ -58,7 +58,7 @@ class ReportPage:
 
 
 @dataclass(frozen=True)
-class _Subject:
+class _EvaluatedRun:
     """A run with its test split, its evaluation and its predictions.
 
     Attributes:
@@ -116,14 +116,14 @@ def report(run: Run | str | Path, *, data: str | os.PathLike[str] | None = None,
         EvaluationError: `data` is other data than the run's own data, or the data has changed since the evaluation.
     """
     run = Run.open(run)
-    subject = _load_subject(run, data, progress)
-    recommendations = recommend(_numbers(subject))
+    evaluated = _load_evaluated(run, data, progress)
+    recommendations = recommend(_numbers(evaluated))
     with run.place(PAGE) as path:
-        path.write_text(render("report.html", **_template_values(subject, recommendations)), encoding="utf-8")
-    return ReportPage(run.path / PAGE, _write_card(subject, recommendations))
+        path.write_text(render("report.html", **_template_values(evaluated, recommendations)), encoding="utf-8")
+    return ReportPage(run.path / PAGE, _write_card(evaluated, recommendations))
 
 
-def _load_subject(run: Run, data: str | os.PathLike[str] | None, progress: bool) -> _Subject:
+def _load_evaluated(run: Run, data: str | os.PathLike[str] | None, progress: bool) -> _EvaluatedRun:
     split = load_run_split(run, data=data, progress=progress)
     if data is not None and not split.is_own:
         raise EvaluationError(
@@ -145,20 +145,20 @@ def _load_subject(run: Run, data: str | os.PathLike[str] | None, progress: bool)
         )
     metrics = measure(predictions.labels, predictions.probabilities)
     shift_notes = tuple(note_on_distribution_shift(run, metrics.accuracy, metrics.accuracy_interval))
-    return _Subject(run, split, predictions, metrics, evaluation, shift_notes, Predictor.from_run(run))
+    return _EvaluatedRun(run, split, predictions, metrics, evaluation, shift_notes, Predictor.from_run(run))
 
 
-def _write_card(subject: _Subject, recommendations: list[Recommendation]) -> Path | None:
-    run = subject.run
+def _write_card(evaluated: _EvaluatedRun, recommendations: list[Recommendation]) -> Path | None:
+    run = evaluated.run
     card = run.path / CARD
     if run.has_foreign_card():
         return None
     text = model_card(
         run,
-        subject.split,
-        subject.predictions.probabilities,
-        subject.metrics,
-        notes=subject.shift_notes,
+        evaluated.split,
+        evaluated.predictions.probabilities,
+        evaluated.metrics,
+        notes=evaluated.shift_notes,
         recommendations=recommendations,
     )
     with run.place(CARD) as path:
@@ -166,42 +166,42 @@ def _write_card(subject: _Subject, recommendations: list[Recommendation]) -> Pat
     return card
 
 
-def _numbers(subject: _Subject) -> RunNumbers:
-    run = subject.run
-    mistakes = ~subject.correct & (subject.confidences >= _CONFIDENT)
+def _numbers(evaluated: _EvaluatedRun) -> RunNumbers:
+    run = evaluated.run
+    mistakes = ~evaluated.correct & (evaluated.confidences >= _CONFIDENT)
     return RunNumbers(
         run=run,
         class_names=run.class_names,
-        training_images=np.bincount(subject.split.splits["train"].labels, minlength=len(run.class_names)).tolist(),
-        metrics=subject.metrics,
-        n=len(subject.images),
+        training_images=np.bincount(evaluated.split.splits["train"].labels, minlength=len(run.class_names)).tolist(),
+        metrics=evaluated.metrics,
+        n=len(evaluated.images),
         confident_mistakes=int(mistakes.sum()),
         history=run.history(),
         calibration=run.calibration(),
-        unreadable=len(subject.split.dataset.unreadable),
+        unreadable=len(evaluated.split.dataset.unreadable),
     )
 
 
-def _template_values(subject: _Subject, recommendations: list[Recommendation]) -> dict[str, Any]:
-    run, metrics, history = subject.run, subject.metrics, subject.run.history()
-    cell_images = select_cell_images(subject.predictions, max_cells=_MAX_MATRIX_CLASSES**2)
+def _template_values(evaluated: _EvaluatedRun, recommendations: list[Recommendation]) -> dict[str, Any]:
+    run, metrics, history = evaluated.run, evaluated.metrics, evaluated.run.history()
+    cell_images = select_cell_images(evaluated.predictions, max_cells=_MAX_MATRIX_CLASSES**2)
     return {
         "run": run,
         "metrics": metrics,
-        "evaluation": subject.evaluation,
-        "n": len(subject.images),
-        "test_images_note": _note_on_test_images(run, subject.split),
-        "notes": dict.fromkeys((*run.data.notes, *subject.split.notes, *subject.shift_notes)),
+        "evaluation": evaluated.evaluation,
+        "n": len(evaluated.images),
+        "test_images_note": _note_on_test_images(run, evaluated.split),
+        "notes": dict.fromkeys((*run.data.notes, *evaluated.split.notes, *evaluated.shift_notes)),
         "per_class": list(zip(run.class_names, metrics.per_class, strict=True)),
         "matrix": metrics.confusion_matrix.tolist() if len(run.class_names) <= _MAX_MATRIX_CLASSES else None,
-        "confusions": _confusions(subject),
-        "mistakes": _mistakes(subject),
-        "cams": _cams(subject),
-        "plots": _plots(subject, history),
-        "images": _cell_images(subject, cell_images),
+        "confusions": _confusions(evaluated),
+        "mistakes": _mistakes(evaluated),
+        "cams": _cams(evaluated),
+        "plots": _plots(evaluated, history),
+        "images": _cell_images(evaluated, cell_images),
         "small": max(run.preprocessing.height, run.preprocessing.width) < _SMALL_SIDE,
         "recommendations": recommendations,
-        "speed": _speed(subject),
+        "speed": _speed(evaluated),
         "training": _training(run),
         "environment": run.environment(),
         "recipe": {key: value for key, value in run.recipe.model_dump().items() if key != "name"},
@@ -211,53 +211,53 @@ def _template_values(subject: _Subject, recommendations: list[Recommendation]) -
 def _note_on_test_images(run: Run, split: RunSplit) -> str:
     """Return a note on test images in the training data and on unreadable test images."""
     leaked = int((split.trained_on | split.validated_on).sum())
-    also = f"{leaked:,} of them are also" if leaked else "each scored once; none is also"
+    used = f"{leaked:,} of them are also" if leaked else "each scored once; none of them are"
     unreadable = f"{len(split.unreadable):,} more are unreadable" if split.unreadable else ""
-    notes = (f"{also} a training or validation image", unreadable, note_on_pretraining(run))
+    notes = (f"{used} training or validation images", unreadable, note_on_pretraining(run))
     return "; ".join(note for note in notes if note)
 
 
-def _cell_images(subject: _Subject, images: CellImages) -> dict[str, Any]:
+def _cell_images(evaluated: _EvaluatedRun, images: CellImages) -> dict[str, Any]:
     """Return the images of the confusion matrix's cells, as the script of the page reads them."""
     positions = images.positions()
-    sources = thumbnails(subject.images.take(positions))
+    sources = thumbnails(evaluated.images.take(positions))
     return {
-        "classes": list(subject.run.class_names),
+        "classes": list(evaluated.run.class_names),
         "cells": images.cells,
         "images": {
             int(position): {
                 "source": source,
-                "name": subject.images.names[position],
-                "confidence": round(float(subject.confidences[position]), 4),
+                "name": evaluated.images.names[position],
+                "confidence": round(float(evaluated.confidences[position]), 4),
             }
             for position, source in zip(positions, sources, strict=True)
         },
     }
 
 
-def _image(subject: _Subject, position: int) -> dict[str, Any]:
+def _image(evaluated: _EvaluatedRun, position: int) -> dict[str, Any]:
     """Return an image with its label and its prediction, as the template reads them."""
-    (source,) = thumbnails(subject.images.take(np.array([position])))
+    (source,) = thumbnails(evaluated.images.take(np.array([position])))
     return {
         "source": source,
-        "name": subject.images.names[position],
-        "true": subject.name_of(int(subject.predictions.labels[position])),
-        "predicted": subject.name_of(int(subject.predicted[position])),
-        "confidence": float(subject.confidences[position]),
-        "correct": bool(subject.correct[position]),
+        "name": evaluated.images.names[position],
+        "true": evaluated.name_of(int(evaluated.predictions.labels[position])),
+        "predicted": evaluated.name_of(int(evaluated.predicted[position])),
+        "confidence": float(evaluated.confidences[position]),
+        "correct": bool(evaluated.correct[position]),
     }
 
 
-def _mistakes(subject: _Subject) -> list[dict[str, Any]]:
+def _mistakes(evaluated: _EvaluatedRun) -> list[dict[str, Any]]:
     """Return the incorrect predictions with the highest confidence, in descending order."""
-    incorrect = np.flatnonzero(~subject.correct)
-    ranked = incorrect[np.argsort(-subject.confidences[incorrect], kind="stable")][:_MAX_MISTAKES]
-    return [_image(subject, int(position)) for position in ranked]
+    incorrect = np.flatnonzero(~evaluated.correct)
+    ranked = incorrect[np.argsort(-evaluated.confidences[incorrect], kind="stable")][:_MAX_MISTAKES]
+    return [_image(evaluated, int(position)) for position in ranked]
 
 
-def _confusions(subject: _Subject) -> list[dict[str, Any]]:
+def _confusions(evaluated: _EvaluatedRun) -> list[dict[str, Any]]:
     """Return the most confused pairs of classes, with images of both directions of the confusion."""
-    incorrect = subject.metrics.confusion_matrix.copy()
+    incorrect = evaluated.metrics.confusion_matrix.copy()
     np.fill_diagonal(incorrect, 0)
     pairs = np.triu(incorrect + incorrect.T)
     confusions = []
@@ -265,44 +265,44 @@ def _confusions(subject: _Subject) -> list[dict[str, Any]]:
         first, second = divmod(int(cell), len(pairs))
         if not pairs[first, second]:
             break
-        directions = [_direction(subject, *one) for one in ((first, second), (second, first)) if incorrect[one]]
+        directions = [_direction(evaluated, *one) for one in ((first, second), (second, first)) if incorrect[one]]
         confusions.append({"num_images": int(pairs[first, second]), "directions": directions})
     return confusions
 
 
-def _direction(subject: _Subject, true: int, predicted: int) -> dict[str, Any]:
-    positions = np.flatnonzero((subject.predictions.labels == true) & (subject.predicted == predicted))
-    ranked = positions[np.argsort(-subject.confidences[positions], kind="stable")][:_MAX_PER_CONFUSION]
+def _direction(evaluated: _EvaluatedRun, true: int, predicted: int) -> dict[str, Any]:
+    positions = np.flatnonzero((evaluated.predictions.labels == true) & (evaluated.predicted == predicted))
+    ranked = positions[np.argsort(-evaluated.confidences[positions], kind="stable")][:_MAX_PER_CONFUSION]
     return {
-        "true": subject.name_of(true),
-        "predicted": subject.name_of(predicted),
+        "true": evaluated.name_of(true),
+        "predicted": evaluated.name_of(predicted),
         "count": len(positions),
-        "images": [_image(subject, int(position)) for position in ranked],
+        "images": [_image(evaluated, int(position)) for position in ranked],
     }
 
 
-def _cams(subject: _Subject) -> dict[str, list[dict[str, Any]]]:
+def _cams(evaluated: _EvaluatedRun) -> dict[str, list[dict[str, Any]]]:
     """Return Grad-CAM maps of random correct and incorrect predictions; the random choice has a fixed seed."""
-    cam = GradCam.of(subject.predictor.model)
+    cam = GradCam.of(evaluated.predictor.model)
     rng = np.random.default_rng(0)
     cams: dict[str, list[dict[str, Any]]] = {}
-    for kind, mask in (("correct", subject.correct), ("incorrect", ~subject.correct)):
+    for kind, mask in (("correct", evaluated.correct), ("incorrect", ~evaluated.correct)):
         candidates = np.flatnonzero(mask)
         positions = rng.choice(candidates, size=min(_MAX_CAMS, len(candidates)), replace=False)
         if not len(positions):
             cams[kind] = []
             continue
-        images = subject.images.take(positions)
-        maps = cam.maps(images, subject.predicted[positions])
+        images = evaluated.images.take(positions)
+        maps = cam.maps(images, evaluated.predicted[positions])
         cams[kind] = [
-            _image(subject, int(position)) | {"map": image_source(overlay(image, one))}
+            _image(evaluated, int(position)) | {"map": image_source(overlay(image, one))}
             for position, image, one in zip(positions, images, maps, strict=True)
         ]
     return cams
 
 
-def _plots(subject: _Subject, history: list[Any]) -> Mapping[str, Any]:
-    confidences, correct = subject.confidences, subject.correct
+def _plots(evaluated: _EvaluatedRun, history: list[Any]) -> Mapping[str, Any]:
+    confidences, correct = evaluated.confidences, evaluated.correct
     return {
         "history": figure_markup(history_plot(history), "Loss and accuracy by epoch.") if history else None,
         "reliability": figure_markup(
@@ -311,21 +311,21 @@ def _plots(subject: _Subject, history: list[Any]) -> Mapping[str, Any]:
         ),
         "coverage": figure_markup(
             draw_coverage(confidences, correct),
-            "Accuracy-coverage curve: accuracy on the most confident predictions, by their fraction.",
+            "Accuracy-coverage curve: accuracy on the most confident predictions, by coverage.",
         ),
     }
 
 
-def _speed(subject: _Subject) -> dict[str, Any]:
+def _speed(evaluated: _EvaluatedRun) -> dict[str, Any]:
     """Measure the prediction speed on this machine, in images per second."""
-    predictor = subject.predictor
-    images = subject.images.take(np.arange(min(_TIMED_IMAGES, len(subject.images))))
+    predictor = evaluated.predictor
+    images = evaluated.images.take(np.arange(min(_TIMED_IMAGES, len(evaluated.images))))
     predictor.probabilities(images[:1])  # the first call builds the graph
     predictor.probabilities(images)
     start = time.perf_counter()
     predictor.probabilities(images)
     seconds = time.perf_counter() - start
-    return {"num_images": len(images), "rate": len(images) / seconds, "tta_views": subject.run.recipe.tta_views}
+    return {"num_images": len(images), "rate": len(images) / seconds, "tta_views": evaluated.run.recipe.tta_views}
 
 
 def _training(run: Run) -> dict[str, Any]:
