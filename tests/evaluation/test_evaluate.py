@@ -273,7 +273,7 @@ def test_data_that_changed_since_the_training(tiny_run, folder, tmp_path):
     report = saccade.evaluate(run)
     assert any("has changed since the training" in note for note in report.notes)
     for split in ("validation", "train"):
-        with pytest.raises(EvaluationError, match=f"which images were the run's {split} part") as caught:
+        with pytest.raises(EvaluationError, match=f"the {split} split of the run is unknown") as caught:
             saccade.evaluate(run, split=split)
         assert "--data" in str(caught.value)
     named = saccade.evaluate(run, data=folder, split="train")
