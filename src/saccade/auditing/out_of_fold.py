@@ -36,17 +36,17 @@ def audit_recipe(recipe: str | None, height: int, width: int) -> Recipe:
 def out_of_fold_probabilities(
     dataset: Dataset, images: AuditedImages, folds: NDArray[np.int64], recipe: Recipe, *, progress: bool = False
 ) -> NDArray[np.float32]:
-    """Trains once per fold on all other images, and lets that network answer for the fold.
+    """Train once per fold on the other folds, and predict the images of the fold.
 
     Args:
-        dataset: whose images these are.
-        images: of all its splits: test labels may be wrong too.
-        folds: int64 [n]: the fold of each image, as `deal_folds` deals them.
-        recipe: of every training.
-        progress: whether to show on stderr how far it is.
+        dataset: dataset of the images.
+        images: images of all splits, because test labels may be incorrect too.
+        folds: fold of each image, int64 [n], as `deal_folds` assigns the folds.
+        recipe: recipe of every training.
+        progress: show progress on stderr.
 
     Returns:
-        float32 [n, classes].
+        Out-of-fold probabilities, float32 [n, classes].
 
     Raises:
         KeyboardInterrupt: the user stopped a training.
