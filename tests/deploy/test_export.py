@@ -177,7 +177,7 @@ def test_different_probabilities_are_an_error():
     with pytest.raises(ExportError, match="does not give the run's probabilities") as caught:
         agreement("onnx", off, check)
     assert caught.value.expected == "probabilities within 1e-05, on 3 validation images"
-    assert caught.value.found == "a maximum difference of 1.5e-05"
+    assert caught.value.found == "a largest difference of 1.5e-05"
     for other in (probabilities[:2], probabilities.astype(np.float64), np.full_like(probabilities, np.nan)):
         for form in FORMATS:
             with pytest.raises(ExportError):
@@ -375,7 +375,7 @@ def test_a_failed_verification_leaves_no_file(tiny_run, tmp_path):
     with pytest.raises(ExportError, match="does not give the run's probabilities") as caught:
         saccade.export(run, format="onnx")
 
-    assert caught.value.found == "a maximum difference of nan"
+    assert caught.value.found == "a largest difference of nan"
     assert sorted(path.name for path in run.path.iterdir()) == before
 
 

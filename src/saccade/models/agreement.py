@@ -47,7 +47,7 @@ def disagreement(
     allowed = _allowed(difference, expected, tolerance, unfolded)
     # Not `difference > allowed`, which is false when a probability is not a number.
     if not difference <= allowed:
-        return f"probabilities within {allowed:.0e}", f"a maximum difference of {difference:.2g}"
+        return f"probabilities within {allowed:.0e}", f"a largest difference of {difference:.2g}"
     other = converted.argmax(axis=1) != expected.argmax(axis=1)
     if (_margins(expected)[other] > 2 * allowed).any():
         return "the same class for each image", f"another for {other.sum()} of {len(converted)}"
