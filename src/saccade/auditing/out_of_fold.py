@@ -12,7 +12,7 @@ from saccade.auditing.all_images import AuditedImages
 from saccade.data.dataset import Dataset
 from saccade.data.progress import counting
 from saccade.experiments.cross_val_predict import cross_val_predict
-from saccade.experiments.train_and_predict import only
+from saccade.experiments.train_and_predict import with_training_split
 from saccade.recipes import Recipe, default_recipe_name, get_recipe
 from saccade.training.repeated_training import Method
 
@@ -36,12 +36,12 @@ def audit_recipe(recipe: str | None, height: int, width: int) -> Recipe:
 def out_of_fold_probabilities(
     dataset: Dataset, images: AuditedImages, folds: NDArray[np.int64], recipe: Recipe, *, progress: bool = False
 ) -> NDArray[np.float32]:
-    """Trains once per fold on all other images, and lets that network answer for the fold.
+    """Return the out-of-fold probabilities of all images, from one training for each fold.
 
     Args:
         dataset: whose images these are.
         images: of all its splits: test labels may be wrong too.
-        folds: int64 [n]: the fold of each image, as `deal_folds` deals them.
+        folds: int64 [n]: the fold of each image, as `assign_folds` returns them.
         recipe: of every training.
         progress: whether to show on stderr how far it is.
 
@@ -58,5 +58,5 @@ def out_of_fold_probabilities(
         counting("training", total=len(methods), unit="folds", shown=progress) as bar,
     ):
         return cross_val_predict(
-            methods, only(dataset, images.all), folds, Path(folder), on_fold_end=lambda *_: bar.update(1)
+            methods, with_training_split(dataset, images.all), folds, Path(folder), on_fold_end=lambda *_: bar.update(1)
         )
