@@ -57,7 +57,7 @@ def test_what_it_prints(tiny_folder, tmp_path, monkeypatch):
     output = invoke(tiny_folder, "--trials", 1, *OPTIONS, "--out", "tunings/tiny-folder-1", "--json")
     assert output.exit_code == 0, output.output
     assert json.loads(output.stdout) == json.loads(json.dumps(found.to_dict()))
-    with pytest.raises(TuningError, match="holds another study"):
+    with pytest.raises(TuningError, match="is another one"):
         CliRunner().invoke(
             command,
             [str(tiny_folder), "--trials", "1", "--recipe", "folder", "--out", "tunings/tiny-folder-1"],

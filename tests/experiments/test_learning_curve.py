@@ -149,7 +149,7 @@ def test_the_command_reports_the_curve_and_what_it_says_of_more_images(curve, ti
 
 @pytest.mark.nightly
 def test_a_curve_of_something_else_is_left_alone(curve, dataset, tmp_path):
-    with pytest.raises(RunError, match="belong to another experiment") as caught:
+    with pytest.raises(RunError, match="begun for something else") as caught:
         drawn(dataset, curve.files[0].parent, recipe=RECIPE.with_settings({"learning_rate": 0.01}))
     assert caught.value.found == "learning_rate = 0.001, not 0.01"
     (tmp_path / "file").write_text("")

@@ -111,7 +111,7 @@ def test_the_same_again_trains_nothing_and_says_the_same(tuned, dataset, monkeyp
 )
 def test_a_study_of_something_else_is_refused_and_left_alone(tuned, dataset, options, found):
     before = (tuned.folder / "study.db").read_bytes()
-    with pytest.raises(TuningError, match="holds another study") as caught:
+    with pytest.raises(TuningError, match="is another one") as caught:
         tune(dataset, tuned.folder, **options)
     assert found in str(caught.value)
     assert (tuned.folder / "study.db").read_bytes() == before

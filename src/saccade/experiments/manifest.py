@@ -64,4 +64,4 @@ def write_or_check_plan(plan: Plan, folder: Path) -> None:
         found.append(f"{before.purpose}, not {plan.purpose}")
     if (before.fingerprint, before.images) != (plan.fingerprint, plan.images):
         found.append(f"'{before.data}' with other images or splits than '{plan.data}' has now")
-    reject_others(f"the trainings in '{folder}' belong to another experiment", found)
+    reject_others(f"the trainings in '{folder}' were begun for something else", found)

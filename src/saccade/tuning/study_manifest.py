@@ -144,7 +144,7 @@ def _require_same(folder: Path, before: TuningRecord, now: TuningRecord) -> None
     ]
     if found:
         raise TuningError(
-            f"'{folder}' holds another study",
+            f"the study in '{folder}' is another one",
             expected="the same recipe, search space, images and versions, with which the study is resumed",
             found="; ".join(found),
             remedy="name another directory with --out",
