@@ -29,7 +29,7 @@ from saccade.auditing.out_of_fold import audit_recipe, out_of_fold_probabilities
 from saccade.data.dataset import Dataset
 from saccade.data.load import load
 from saccade.data.near_duplicates.near_duplicates import make_thumbnails, near_pairs
-from saccade.experiments.fold_assignment import deal_folds
+from saccade.experiments.fold_assignment import assign_folds
 
 Pixels = NDArray[np.uint8]
 
@@ -137,7 +137,7 @@ def label_noise(dataset: Dataset, rng: np.random.Generator, kind: str, folds: in
     noisy = replace(images, all=replace(images.all, labels=labels))
     began = time.perf_counter()
     recipe = audit_recipe(None, dataset.preprocessing.height, dataset.preprocessing.width)
-    assignment = deal_folds(labels, np.arange(len(labels)), folds)
+    assignment = assign_folds(labels, np.arange(len(labels)), folds)
     probabilities = out_of_fold_probabilities(dataset, noisy, assignment, recipe, progress=True)
     ranked = np.argsort(label_quality(labels, probabilities), kind="stable")[: len(flipped)]
     precision = np.isin(ranked, flipped).mean()

@@ -48,10 +48,10 @@ def test_what_it_prints(tiny_folder, tmp_path, monkeypatch):
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert lines[0] == "1 trial of folder on tiny, 0 of them pruned"
-    assert lines[2] == "no settings that were tried do better on the validation images than the recipe as it is"
+    assert lines[2] == "no trial has a higher validation accuracy than the unchanged recipe"
     page = tmp_path / "tunings" / "tiny-folder-1" / "tuning.html"
     assert lines[-1] == f"written: {page}"
-    assert "trial 0 (the last is 0): folder as it is" in result.stderr
+    assert "trial 0 (the last is 0): folder unchanged" in result.stderr
     found = saccade.tune(tiny_folder, trials=1, recipe=POOR, search=SEARCH, out="tunings/tiny-folder-1", progress=False)
     assert [trial.number for trial in found.trials] == [0]
     output = invoke(tiny_folder, "--trials", 1, *OPTIONS, "--out", "tunings/tiny-folder-1", "--json")

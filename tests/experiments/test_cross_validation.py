@@ -192,7 +192,7 @@ def test_what_was_begun_for_something_else_is_left_alone(dataset, tmp_path, monk
     monkeypatch.setattr(repeated_training, "train", interrupted)
     with pytest.raises(KeyboardInterrupt):
         cross_validate(dataset, FOLDS, recipe=RECIPE, out=tmp_path / "run")
-    assert f"the same command with --out {tmp_path / 'run'}" in capsys.readouterr().err
+    assert f"repeat the command with --out {tmp_path / 'run'}" in capsys.readouterr().err
     with pytest.raises(RunError, match="begun for something else") as caught:
         validated(dataset, tmp_path / "run", 4, RECIPE.with_settings({"batch_size": 60}))
     assert (

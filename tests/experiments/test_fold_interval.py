@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binom, binomtest, chi2_contingency
 
 from saccade.evaluation.metrics import wilson_interval
-from saccade.experiments.fold_assignment import deal_folds
+from saccade.experiments.fold_assignment import assign_folds
 from saccade.experiments.fold_interval import fold_interval
 from saccade.runs.cv_record import Fold
 
@@ -59,7 +59,7 @@ def coverage(datasets, folds, n, dimensions, classes, distance):
     for number in range(datasets):
         labels = np.arange(n) % classes
         points = centers[labels] + draw.normal(size=(n, dimensions))
-        fold = deal_folds(labels, np.arange(n), folds, number)
+        fold = assign_folds(labels, np.arange(n), folds, number)
         correct = np.empty(n, bool)
         for each in range(folds):
             own = fold == each

@@ -12,8 +12,12 @@ from tests.experiments.test_power_law import law, simulated
 
 from saccade.cli.main import cli
 from saccade.errors import DataError, RunError, TrainingError
-from saccade.experiments.eta import in_words, seconds_left
-from saccade.experiments.learning_curve import _sizes, learning_curve
+from saccade.experiments.learning_curve import (
+    _remaining_time_text,
+    _sizes,
+    estimate_remaining_seconds,
+    learning_curve,
+)
 from saccade.experiments.learning_curve_result import LearningCurve, curve_of
 from saccade.recipes import get_recipe
 from saccade.runs.predictions import Predictions
@@ -139,7 +143,7 @@ def test_the_command_reports_the_curve_and_what_it_says_of_more_images(curve, ti
     assert any(line.startswith("test of the power law: ") for line in lines)
     assert curve.summary in lines
     assert lines[-2:] == [f"  {path}" for path in curve.files]
-    assert result.stderr.count("(was there)") == 10
+    assert result.stderr.count("(already trained)") == 10
     assert json.loads(command_output(curve, tiny_folder, "--json").stdout) == json.loads(curve.files[0].read_text())
 
 
@@ -161,7 +165,7 @@ def test_sizes_that_make_no_curve_are_refused(dataset, tmp_path, sizes):
 
 
 def test_what_can_make_no_curve_is_refused(dataset, tmp_path):
-    with pytest.raises(DataError, match="one training of each size"):
+    with pytest.raises(DataError, match="one training of each size is not enough"):
         drawn(dataset, tmp_path / "out", repeats=1)
     with pytest.raises(TrainingError, match="best epoch can't be chosen"):
         drawn(dataset, tmp_path / "out", recipe=RECIPE.with_settings({"keep": "best"}))
@@ -214,13 +218,13 @@ def test_a_curve_that_breaks_off_fails_the_test_of_the_law(dataset, tmp_path):
     curve, _ = curve_of(replace(measured, incorrect=incorrect), dataset, RECIPE, tmp_path)
     assert not curve.backtest.within
     assert curve.verdict == "can't be told"
-    assert "measured were 5" in curve.summary
+    assert "does not follow a power law" in curve.summary
 
 
 def test_the_time_that_is_left_follows_from_sizes_that_are_done():
-    assert seconds_left([(100, 4.0), (100, 5.0)], [200]) is None
-    assert seconds_left([(100, 3.0), (200, 4.0)], [400, 800]) == pytest.approx(6 + 10)
-    assert [in_words(seconds) for seconds in (None, 20.0, 600.0, 7200.0)] == [
-        "the time that is left is not known yet", "about 20 seconds left", "about 10 minutes left",
+    assert estimate_remaining_seconds([(100, 4.0), (100, 5.0)], [200]) is None
+    assert estimate_remaining_seconds([(100, 3.0), (200, 4.0)], [400, 800]) == pytest.approx(6 + 10)
+    assert [_remaining_time_text(seconds) for seconds in (None, 20.0, 600.0, 7200.0)] == [
+        "remaining time not known yet", "about 20 seconds left", "about 10 minutes left",
         "about 2.0 hours left",
     ]  # fmt: skip

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from saccade.errors import RunError
-from saccade.experiments.manifest import Plan, keep_to
+from saccade.experiments.manifest import Plan, write_or_check_plan
 from saccade.inference.model_file import read_model_record
 from saccade.recipes import get_recipe
 from saccade.recipes.search_space import search_space
@@ -67,11 +67,11 @@ def test_a_run_records_the_schema_version(tiny_run):
 @pytest.mark.parametrize("version", OTHERS)
 def test_an_experiment_of_another_version_is_an_error(tmp_path, version):
     plan = Plan(purpose="test", data="data", fingerprint="f", images="p", recipe=get_recipe("folder"))
-    keep_to(plan, tmp_path)
+    write_or_check_plan(plan, tmp_path)
     path = tmp_path / "plan.json"
     path.write_text(json.dumps(of_version(json.loads(path.read_text()), version)))
     with pytest.raises(RunError) as caught:
-        keep_to(plan, tmp_path)
+        write_or_check_plan(plan, tmp_path)
     check(caught.value, version)
 
 

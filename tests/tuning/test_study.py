@@ -108,7 +108,7 @@ def test_a_trial_at_which_every_process_dies_is_given_up(dataset, tmp_path):
     with claimed.lock:
         assert run_trial(study, claimed, dataset, Progress())
     (trial,) = ended_trials(study)
-    assert (trial.state, trial.reason) == ("failed", "10 processes have died at it")
+    assert (trial.state, trial.reason) == ("failed", "10 processes were killed in this trial")
 
 
 def test_values_of_the_recipe_outside_the_space_are_left_out_of_the_first_trial(tmp_path):

@@ -91,11 +91,11 @@ def _findings_from_training(
     # Imported here because an audit without training does not load TensorFlow.
     from saccade.auditing.label_errors import label_findings, outlier_findings
     from saccade.auditing.out_of_fold import audit_recipe, out_of_fold_probabilities
-    from saccade.experiments.fold_assignment import deal_folds
+    from saccade.experiments.fold_assignment import assign_folds
 
-    dealt = deal_folds(images.all.labels, duplicates.near, folds)
+    fold_of = assign_folds(images.all.labels, duplicates.near, folds)
     chosen = audit_recipe(recipe, dataset.preprocessing.height, dataset.preprocessing.width)
-    probabilities = out_of_fold_probabilities(dataset, images, dealt, chosen, progress=progress)
+    probabilities = out_of_fold_probabilities(dataset, images, fold_of, chosen, progress=progress)
     return [*label_findings(images, probabilities), *outlier_findings(images, probabilities)]
 
 

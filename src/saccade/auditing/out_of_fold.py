@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from saccade.auditing.all_images import AuditedImages
 from saccade.data.dataset import Dataset
 from saccade.experiments.cross_val_predict import cross_val_predict
-from saccade.experiments.train_and_predict import only
+from saccade.experiments.train_and_predict import with_training_split
 from saccade.progress import counting
 from saccade.recipes import Recipe, default_recipe_name, get_recipe
 from saccade.training.repeated_training import Method
@@ -41,7 +41,7 @@ def out_of_fold_probabilities(
     Args:
         dataset: dataset of the images.
         images: images of all splits, because test labels may be incorrect too.
-        folds: fold of each image, int64 [n], as `deal_folds` assigns the folds.
+        folds: fold of each image, int64 [n], as `assign_folds` assigns the folds.
         recipe: recipe of every training.
         progress: show progress on stderr.
 
@@ -58,5 +58,5 @@ def out_of_fold_probabilities(
         counting("training", total=len(methods), unit="folds", shown=progress) as bar,
     ):
         return cross_val_predict(
-            methods, only(dataset, images.all), folds, Path(folder), on_fold_end=lambda *_: bar.update(1)
+            methods, with_training_split(dataset, images.all), folds, Path(folder), on_fold_end=lambda *_: bar.update(1)
         )

@@ -21,7 +21,7 @@ COMMANDS = {
     "explore": "Show class counts, image sizes, unreadable files, duplicates and samples of data.",
     "audit": "Find label errors, duplicates, leaks, outliers and other problems in data.",
     "train": "Train a classifier and write a run directory.",
-    "tune": "Search for better settings of a recipe and compare them with the recipe.",
+    "tune": "Search for better settings of a recipe and compare them with the defaults.",
     "learning-curve": "Estimate whether more images would increase the accuracy.",
     "evaluate": "Measure accuracy, calibration and other metrics of a run on the test split.",
     "report": "Write an HTML report and a model card of a run.",

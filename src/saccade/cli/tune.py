@@ -48,7 +48,7 @@ def command(
     out: str | None,
     as_json: bool,
 ) -> None:
-    """Search for better settings of a recipe on DATA and compare them with the recipe.
+    """Search for better settings of a recipe on DATA and compare them with the unchanged recipe.
 
     The trials are compared on validation images. Then the best settings and the unchanged recipe are trained with
     three other seeds each and compared on the test split. The command writes tuning.html.

@@ -1,1 +1,1 @@
-"""Questions that take several trainings to answer: how good a network of few images is, whether more would help."""
+"""Experiments of several trainings: cross-validation and learning curves."""

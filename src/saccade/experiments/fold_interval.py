@@ -1,15 +1,16 @@
-"""The interval of an out-of-fold accuracy.
+"""Confidence interval of an out-of-fold accuracy.
 
-The networks of the folds share most of their images, so that the answers are not as many independent ones as there
-are images, and no unbiased estimate of their variance exists (Y. Bengio, Y. Grandvalet, "No unbiased estimator of the
-variance of k-fold cross-validation", JMLR 5, 2004). Intervals that leave this out are too narrow (S. Bates, T. Hastie,
+The networks of the folds share most of their training images, so the predictions are not independent, and no unbiased
+estimate of the variance exists (Y. Bengio, Y. Grandvalet, "No unbiased estimator of the variance of k-fold
+cross-validation", JMLR 5, 2004). Intervals that ignore the dependence are too narrow (S. Bates, T. Hastie,
 R. Tibshirani, "Cross-validation: what does it estimate and how well does it do it?", JASA 119, 2024).
 
-So the variance is enlarged as C. Nadeau and Y. Bengio ("Inference for the generalization error", Machine Learning 52,
-2003) enlarge that of repeated trainings, whose mean has not 1/K but 1/K + (images held out) / (images trained on)
-of the variance of one: of K folds, (2K - 1) / (K - 1) times. It is not their t interval, since the spread between five
-folds is too little known: the variance is that of right and incorrect predictions, unless the folds lie further apart
-than that explains. `tests/experiments/test_fold_interval.py` measures how often it holds.
+The variance is therefore multiplied by a correction of C. Nadeau and Y. Bengio ("Inference for the generalization
+error", Machine Learning 52, 2003). They correct the mean of K repeated trainings: its variance is not 1/K of the
+variance of one training, but 1/K + (held-out images) / (training images). For K folds the factor is
+(2K - 1) / (K - 1). Their t interval is not used, because five folds are too few to estimate the spread between folds.
+Here the variance is the binomial one, increased if the folds differ by more than chance explains.
+`tests/experiments/test_fold_interval.py` measures the coverage of the interval.
 """
 
 from __future__ import annotations
@@ -21,22 +22,22 @@ from saccade.runs.cv_record import Fold
 
 
 def fold_interval(folds: Sequence[Fold]) -> tuple[float, float]:
-    """The 95% interval of the accuracy out of fold: Wilson's, of as many answers as these are worth.
+    """Return the 95% interval of the out-of-fold accuracy: the Wilson interval of the effective sample size.
 
     Args:
-        folds: at least two.
+        folds: at least two folds.
 
     Returns:
-        The lower and the upper end.
+        Lower and upper end.
     """
     images, correct = sum(fold.num_images for fold in folds), sum(fold.num_correct for fold in folds)
-    shared = (2 * len(folds) - 1) / (len(folds) - 1)
-    worth = images / (shared * max(1.0, _spread(folds, correct / images)))
-    return wilson_interval(worth * correct / images, worth)
+    correction = (2 * len(folds) - 1) / (len(folds) - 1)
+    effective_size = images / (correction * max(1.0, _dispersion(folds, correct / images)))
+    return wilson_interval(effective_size * correct / images, effective_size)
 
 
-def _spread(folds: Sequence[Fold], accuracy: float) -> float:
-    """How far the folds lie apart: Pearson's chi-squared over its degrees of freedom, about 1 by chance alone."""
+def _dispersion(folds: Sequence[Fold], accuracy: float) -> float:
+    """Return Pearson's chi-squared of the folds over its degrees of freedom: about 1 if they differ by chance only."""
     variance = accuracy * (1 - accuracy)
     if not variance:
         return 1.0

@@ -1,4 +1,4 @@
-"""learning_curve: accuracy against the number of images, and what more of them would bring."""
+"""Learning curve: accuracy by number of training images, and the gain from more images."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import nnls
 
 from saccade.atomic_io import atomic_write, write_json
 from saccade.data.dataset import Dataset, Split
 from saccade.data.splits import splits_of
 from saccade.errors import DataError, RunError
-from saccade.experiments.eta import in_words, seconds_left
-from saccade.experiments.fold_assignment import growing_order
+from saccade.experiments.fold_assignment import nested_subset_order
 from saccade.experiments.learning_curve_plots import draw_curve
 from saccade.experiments.learning_curve_result import LearningCurve, curve_of
-from saccade.experiments.manifest import Plan, images_key, is_begun, keep_to
+from saccade.experiments.manifest import Plan, has_plan, hash_of_images, write_or_check_plan
 from saccade.experiments.power_law import MeasuredErrors
 from saccade.experiments.train_and_predict import train_and_predict
 from saccade.keras_loading import require_keras_settings
@@ -36,19 +36,19 @@ from saccade.sanitize import counted
 from saccade.training.repeated_training import Method, on_all_images, prepared
 from saccade.training.transfer_learning.pretrained import PretrainedModel
 
-LEAST_SIZES = 4
-_SIZES = 6
+MIN_SIZES = 4
+_DEFAULT_SIZES = 6
 _SMALLEST_FRACTION = 1 / 32
-_PER_CLASS = 5
-_LEAST_GROWTH = 1.25
-# So many images tell accuracies apart that differ by three points; of few, no more than a quarter is taken.
-_WELL_ASKED = 1000
-_MOST_ASKED = 0.25
+_SMALLEST_PER_CLASS = 5
+_MIN_GROWTH = 1.25
+# Held-out images: enough to distinguish accuracies that differ by three points, but at most a quarter of all images.
+_ENOUGH_HELD_OUT = 1000
+_MAX_HELD_OUT_FRACTION = 0.25
 
 
 @dataclass(frozen=True)
 class _Training:
-    """One training of a curve: on so many images, the `repeat`-th of its size, counted from 0."""
+    """One training of a learning curve: its number of images and its repeat, from 0."""
 
     num_images: int
     repeat: int
@@ -68,61 +68,61 @@ def learning_curve(
     out: str | Path | None = None,
     progress: bool = True,
 ) -> LearningCurve:
-    """Trains on growing numbers of images, asks all networks about the same others, and fits a power law.
+    """Train on subsets of growing size, measure all networks on the same held-out images, and fit a power law.
 
-    The images that all are asked about are the data's own validation split, else a part of the training images: the
-    recipe's `validation_split`, more where that is fewer than 1,000, a quarter at most. Test images are not looked at.
-    In each repeat every size holds the images of the smaller ones, its classes in the proportions of all. A training of
-    few images follows the recipe as `train` would with so many.
+    The held-out images are the validation split of the data. Without one, they are a fraction of the training images:
+    `validation_split` of the recipe, increased to 1,000 images, but to a quarter of the images at most. Test images
+    are not used. In each repeat the subsets are stratified and nested: each size contains the images of the smaller
+    sizes. Each training follows the recipe as `train` does on a dataset of this size.
 
-    The directory keeps what each network answered: the same call goes on where it was stopped, and one with other
-    sizes or more repeats trains only what is missing.
+    The directory keeps the predictions of each network. The same call resumes the learning curve. A call with other
+    sizes or more repeats trains only the missing networks.
 
     Args:
-        data: what `train` takes.
-        recipe: a named recipe or a value of your own, its seed included. None: the default for images of this size.
-        source: what every network is transferred from, as for `transfer`; None: they begin anew.
-        sizes: at least four numbers of images. None: six, from a thirty-second of all to all.
-        repeats: trainings of each size, at least 2; sizes of a quarter of the largest and fewer get twice as many.
-        out: the directory to make, or to go on in. None: the first free `learning-curves/<data>-<recipe>-<n>`.
-        progress: whether to tell on stderr how it goes, with an estimate of the time that is left.
+        data: data as for `train`.
+        recipe: recipe, including its seed, or its name. None: the default recipe for the image size.
+        source: source of pretrained weights for all networks, as for `transfer`. None: random initial weights.
+        sizes: at least four numbers of images. None: six sizes, from 1/32 of the images to all of them.
+        repeats: trainings of each size, at least 2. Sizes up to 1/4 of the largest size get twice as many.
+        out: new directory, or that of a learning curve. None: the first free `learning-curves/<data>-<recipe>-<n>`.
+        progress: log the trainings and the estimated remaining time on stderr.
 
     Returns:
-        The curve; `learning_curve.json` and `learning_curve.png` are written.
+        Learning curve. The function also writes `learning_curve.json` and `learning_curve.png`.
 
     Raises:
-        DataError: the data can't be used, or has too few images; or the sizes or repeats can't.
-        RecipeError: there is no recipe of that name.
-        RunError: `out` is in the way, or holds another curve.
-        TrainingError: the recipe can't be used for this, or a training failed.
-        KeyboardInterrupt: the user stopped it; what is done is kept.
+        DataError: the data cannot be used, has too few images, or does not fit `sizes` or `repeats`.
+        RecipeError: no recipe has this name.
+        RunError: `out` exists and is not this learning curve.
+        TrainingError: the recipe does not fit a learning curve, or a training failed.
+        KeyboardInterrupt: the user stopped a training; finished trainings are kept.
     """
     require_keras_settings()
     check_folder(out)
     _check_repeats(repeats)
     dataset, method = prepared(data, recipe, source, progress=progress)
-    training, asked = _splits(dataset, method.recipe)
+    training, held_out = _splits(dataset, method.recipe)
     method = replace(method, recipe=on_all_images(method.recipe))
     chosen = _sizes(sizes, len(training), len(dataset.class_names))
     plan = Plan(
         purpose=f"learning curve{method.origin}",
         data=dataset.name,
         fingerprint=dataset.fingerprint,
-        images=images_key(training.hashes, asked.hashes),
+        images=hash_of_images(training.hashes, held_out.hashes),
         recipe=method.recipe,
     )
     series = numbered(Path("learning-curves"), f"{dataset.name}-{method.recipe.name}-")
     folder = make_folder(out, series, RunError)
     with locked_for_training(folder):
-        keep_to(plan, folder)
+        write_or_check_plan(plan, folder)
         try:
             trainings = _trainings(chosen, repeats)
-            measured = _measured(method, dataset, (training, asked), folder, trainings, shown=progress)
+            measured = _measured(method, dataset, (training, held_out), folder, trainings, shown=progress)
         except KeyboardInterrupt:
-            log_message(f"to go on with it: the same command with --out {shlex.quote(str(folder))}", shown=progress)
+            log_message(f"to resume: repeat the command with --out {shlex.quote(str(folder))}", shown=progress)
             raise
         curve, law = curve_of(measured, dataset, method.recipe, folder)
-        # The sizes before, or fewer repeats, may have been drawn there: theirs are the same trainings.
+        # These files may exist from a call with other sizes or fewer repeats.
         with atomic_write(folder / "learning_curve.png") as path:
             save_figure(draw_curve(curve, law), path, dpi=110)
         write_json(folder / "learning_curve.json", curve.model_dump())
@@ -130,13 +130,13 @@ def learning_curve(
 
 
 def check_folder(out: str | Path | None) -> None:
-    """Fails before any work where something is in the way that is not a curve to go on with.
+    """Check that a directory is free or belongs to a learning curve that can be resumed.
 
     Raises:
-        RunError: something is.
+        RunError: the directory holds something else.
     """
     path = out_path(out, RunError)
-    if path is None or is_begun(path):
+    if path is None or has_plan(path):
         return
     expected = "a directory that does not exist yet, an empty one, or that of a learning curve to go on with"
     require_free(path, RunError, plural="learning curves", expected=expected)
@@ -145,56 +145,58 @@ def check_folder(out: str | Path | None) -> None:
 def _check_repeats(repeats: int) -> None:
     if repeats < 2:
         raise DataError(
-            "how far accuracies vary can't be told from one training of each size",
+            "one training of each size is not enough to estimate the spread of the accuracies",
             expected="at least 2 repeats",
             found=str(repeats),
         )
 
 
 def _splits(dataset: Dataset, recipe: Recipe) -> tuple[Split, Split]:
-    """What is trained on, the largest size, and what all networks are asked about."""
-    fraction = max(recipe.validation_split, min(_MOST_ASKED, _WELL_ASKED / max(1, len(dataset.splits["train"]))))
+    """Return the training split, whose length is the largest size, and the held-out split of all networks."""
+    fraction = max(
+        recipe.validation_split, min(_MAX_HELD_OUT_FRACTION, _ENOUGH_HELD_OUT / max(1, len(dataset.splits["train"])))
+    )
     splits = splits_of(dataset, validation_split=fraction, seed=recipe.seed)
     if not len(splits["validation"]):
         raise DataError(f"'{dataset.name}' has too few training images for a learning curve")
     return splits["train"], splits["validation"]
 
 
-def _sizes(asked: Sequence[int] | None, images: int, classes: int) -> list[int]:
-    if asked is None:
-        smallest = max(round(_SMALLEST_FRACTION * images), _PER_CLASS * classes)
-        chosen = [round(size) for size in np.geomspace(smallest, max(images, smallest), _SIZES)]
-        if chosen[-1] > images or chosen[1] < _LEAST_GROWTH * chosen[0]:
+def _sizes(requested: Sequence[int] | None, images: int, classes: int) -> list[int]:
+    if requested is None:
+        smallest = max(round(_SMALLEST_FRACTION * images), _SMALLEST_PER_CLASS * classes)
+        chosen = [round(size) for size in np.geomspace(smallest, max(images, smallest), _DEFAULT_SIZES)]
+        if chosen[-1] > images or chosen[1] < _MIN_GROWTH * chosen[0]:
             raise DataError(
                 "there are too few training images for a learning curve",
-                expected=f"some {round(_PER_CLASS * classes * _LEAST_GROWTH ** (_SIZES - 1)) + 1:,} at least, beside "
-                "those that the networks are asked about",
+                expected=f"at least {round(_SMALLEST_PER_CLASS * classes * _MIN_GROWTH ** (_DEFAULT_SIZES - 1)) + 1:,} "
+                "besides the held-out images",
                 found=f"{images:,} of {classes} classes",
                 remedy=_sizes_that_work(images, classes),
             )
         return chosen
-    chosen = sorted(set(asked))
-    if len(chosen) < LEAST_SIZES or not classes <= chosen[0] <= chosen[-1] <= images:
+    chosen = sorted(set(requested))
+    if len(chosen) < MIN_SIZES or not classes <= chosen[0] <= chosen[-1] <= images:
         raise DataError(
             "these sizes make no learning curve",
-            expected=f"at least {LEAST_SIZES} different ones, of {classes:,} to {images:,} images",
-            found=", ".join(map(str, asked)),
+            expected=f"at least {MIN_SIZES} different sizes, of {classes:,} to {images:,} images",
+            found=", ".join(map(str, requested)),
             remedy=_sizes_that_work(images, classes),
         )
     return chosen
 
 
 def _sizes_that_work(images: int, classes: int) -> str:
-    """What to do where sizes do not suit so many training images: sizes that do, if any do."""
+    """Return a remedy: sizes that fit the number of training images, or more images."""
     smallest = max(classes, images // 5)
-    if images - smallest < LEAST_SIZES - 1:
+    if images - smallest < MIN_SIZES - 1:
         return "collect more images"
-    evenly = np.linspace(smallest, images, LEAST_SIZES).astype(int)  # at least 1 apart, so that all differ
+    evenly = np.linspace(smallest, images, MIN_SIZES).astype(int)  # all different, because they are at least 1 apart
     return f"name sizes: --sizes {','.join(map(str, evenly))}"
 
 
 def _trainings(sizes: Sequence[int], repeats: int) -> list[_Training]:
-    """All trainings, the smallest first; the smaller ones vary more, and cost less."""
+    """Return all trainings, the smallest first. Small sizes get more repeats: they vary more and cost less."""
     return [
         _Training(size, repeat) for size in sizes for repeat in range(2 * repeats if 4 * size <= sizes[-1] else repeats)
     ]
@@ -209,11 +211,11 @@ def _measured(
     *,
     shown: bool,
 ) -> MeasuredErrors:
-    """Carries out all trainings, or takes what is kept of them."""
+    """Run all trainings that have no predictions yet, and return the errors of all trainings."""
     incorrect: dict[int, list[NDArray[np.bool_]]] = {}
     done: list[tuple[int, float]] = []
     log_message(
-        f"{len(trainings)} trainings, each asked about the same {counted(len(splits[1]), 'image')}: {folder}",
+        f"{len(trainings)} trainings, evaluated on the same {counted(len(splits[1]), 'image')}: {folder}",
         shown=shown,
     )
     for number, one in enumerate(trainings, start=1):
@@ -223,10 +225,10 @@ def _measured(
         if not was_kept:
             done.append((one.num_images, time.perf_counter() - began))
         left = [other.num_images for other in trainings[number:]]
-        ended = f"accuracy {1 - incorrect[one.num_images][-1].mean():.2%}{' (was there)' if was_kept else ''}"
+        ended = f"accuracy {1 - incorrect[one.num_images][-1].mean():.2%}{' (already trained)' if was_kept else ''}"
         log_message(
             f"training {number} of {len(trainings)}: {counted(one.num_images, 'image')}, {ended}"
-            + (f"; {in_words(seconds_left(done, left))}" if left else ""),
+            + (f"; {_remaining_time_text(estimate_remaining_seconds(done, left))}" if left else ""),
             shown=shown,
         )
     sizes = sorted(incorrect)
@@ -236,9 +238,35 @@ def _measured(
 def _predictions(
     method: Method, dataset: Dataset, splits: tuple[Split, Split], folder: Path, one: _Training
 ) -> Predictions:
-    training, asked = splits
-    order = growing_order(training.labels, training.duplicate_groups, seed=method.recipe.seed, repeat=one.repeat)
+    training, held_out = splits
+    order = nested_subset_order(training.labels, training.duplicate_groups, seed=method.recipe.seed, repeat=one.repeat)
     subset = training.subset(np.sort(order[: one.num_images]))
-    # Of its own for each, whatever other sizes and repeats there are.
+    # The seed depends on the size and the repeat only, not on the other trainings of the curve.
     seed = (method.recipe.seed + 1009 * one.num_images + one.repeat + 1) % 2**32
-    return train_and_predict(method.with_seed(seed), dataset, (subset, asked), folder / one.name)
+    return train_and_predict(method.with_seed(seed), dataset, (subset, held_out), folder / one.name)
+
+
+def estimate_remaining_seconds(done: Sequence[tuple[int, float]], left: Sequence[int]) -> float | None:
+    """Estimate the duration of the remaining trainings: a constant for each training plus a time for each image.
+
+    Args:
+        done: number of images and seconds of each finished training.
+        left: number of images of each remaining training.
+
+    Returns:
+        Seconds; None if all finished trainings have the same number of images, from which no time follows.
+    """
+    if len({images for images, _ in done}) < 2:
+        return None
+    images, seconds = np.array(done, np.float64).T
+    # Non-negative least squares, because neither time can be negative.
+    (per_training, per_image), _ = nnls(np.stack([np.ones(len(images)), images], axis=1), seconds)
+    return float(per_training * len(left) + per_image * sum(left))
+
+
+def _remaining_time_text(seconds: float | None) -> str:
+    if seconds is None:
+        return "remaining time not known yet"
+    if seconds < 90:
+        return f"about {seconds:.0f} seconds left"
+    return f"about {seconds / 60:.0f} minutes left" if seconds < 5400 else f"about {seconds / 3600:.1f} hours left"

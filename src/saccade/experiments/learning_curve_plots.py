@@ -1,4 +1,4 @@
-"""The drawing of a learning curve: what was measured, the law, and what it says of more images."""
+"""Plot of a learning curve: measured accuracies, the fitted power law and its extrapolation."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
-from saccade.experiments.learning_curve_result import TIMES, LearningCurve
+from saccade.experiments.learning_curve_result import MULTIPLES, LearningCurve
 from saccade.experiments.power_law import Law
 from saccade.plotting.figure import new_figure
 
-# Okabe and Ito (2008): told apart by most color-blind readers.
+# Colors of Okabe and Ito (2008), which most color-blind readers distinguish.
 _MEASURED = "#0072b2"
 _PREDICTED = "#d55e00"
 _TESTED = "#009e73"
 
 
 def draw_curve(curve: LearningCurve, law: Law) -> Figure:
-    """Accuracy against the number of images, on a logarithmic scale; dashed where nothing was measured."""
+    """Plot accuracy against the number of images on a logarithmic scale, with the extrapolation dashed."""
     figure = new_figure(8.5, 5.2)
     axes = figure.subplots()
     axes.set_title(
         f"{curve.data_name}, {curve.recipe.name}: more images {curve.verdict}"
         if curve.verdict != "can't be told"
-        else f"{curve.data_name}, {curve.recipe.name}: whether more images would help can't be told",
+        else f"{curve.data_name}, {curve.recipe.name}: it is unclear whether more images would help",
         parse_math=False,
     )
     _draw_law(axes, curve, law)
     _draw_measured(axes, curve)
     _draw_backtest(axes, curve)
-    axes.set_xlabel("images trained on")
-    axes.set_ylabel(f"accuracy on the same {curve.num_evaluated:,} other images")
+    axes.set_xlabel("training images")
+    axes.set_ylabel(f"accuracy on the same {curve.num_evaluated:,} held-out images")
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
@@ -45,12 +45,12 @@ def draw_curve(curve: LearningCurve, law: Law) -> Figure:
 
 def _draw_law(axes: Axes, curve: LearningCurve, law: Law) -> None:
     smallest, largest = curve.points[0].num_images, curve.points[-1].num_images
-    for low, high, dashed in ((smallest, largest, False), (largest, TIMES[-1] * largest, True)):
+    for low, high, dashed in ((smallest, largest, False), (largest, MULTIPLES[-1] * largest, True)):
         images = np.geomspace(low, high, 60)
         values = [1 - law.at(float(number)) for number in images]
         ends = np.clip([law.interval(value) for value in values], 0, 1)
         axes.fill_between(images, ends[:, 0], ends[:, 1], color=_PREDICTED, alpha=0.15, linewidth=0)
-        label = "extrapolated, with its 95% interval" if dashed else "power law"
+        label = "extrapolation with 95% interval" if dashed else "power law"
         axes.plot(
             images, [value[0] for value in values], color=_PREDICTED, linestyle="--" if dashed else "-", label=label
         )
@@ -67,15 +67,15 @@ def _draw_measured(axes: Axes, curve: LearningCurve) -> None:
         )
     axes.plot(
         [point.num_images for point in curve.points], [point.accuracy for point in curve.points], "o", color=_MEASURED,
-        label="measured: mean, and each training",
+        label="measured: mean and each training",
     )  # fmt: skip
 
 
 def _draw_backtest(axes: Axes, curve: LearningCurve) -> None:
-    tested = curve.backtest
-    below, above = tested.predicted - tested.interval[0], tested.interval[1] - tested.predicted
-    # Beside the measured one, to be seen.
+    backtest = curve.backtest
+    below, above = backtest.predicted - backtest.interval[0], backtest.interval[1] - backtest.predicted
+    # Left of the measured point, so that both are visible.
     axes.errorbar(
-        [0.93 * tested.num_images], [tested.predicted], yerr=[[max(0, below)], [max(0, above)]], color=_TESTED, fmt="D",
-        markersize=4, capsize=4, label="predicted by the smaller sizes alone",
+        [0.93 * backtest.num_images], [backtest.predicted], yerr=[[max(0, below)], [max(0, above)]], color=_TESTED,
+        fmt="D", markersize=4, capsize=4, label="predicted from the smaller sizes",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""LearningCurve: what trainings on growing numbers of images came to, and what it says of still more."""
+"""Learning curve: accuracy by number of training images, its power law and the extrapolation."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from saccade.experiments.power_law import Law, MeasuredErrors, fit_law
 from saccade.recipes import Recipe
 from saccade.sanitize import printable
 
-TIMES = (2, 4)
-"""The multiples of the largest number of images that a curve is drawn on to; no further: it would be a guess."""
+MULTIPLES = (2, 4)
+"""Multiples of the largest size to which the curve is extrapolated. Larger multiples would be unreliable."""
 
-WORTH = 0.01
-"""The gain of accuracy by twice the images for which more of them are worth while; less where mistakes are few."""
+MIN_GAIN = 0.01
+"""Smallest gain of accuracy from twice the images for which more images help; smaller if the error is small."""
 
-_OF_MISTAKES = 0.1
+_MIN_GAIN_OF_ERROR = 0.1  # the smallest gain as a fraction of the error
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
-# JSON has lists alone.
+# JSON has lists, but no tuples.
 Interval = Annotated[tuple[float, float], Field(strict=False)]
 
 
@@ -35,10 +35,10 @@ class CurvePoint(_Value):
     """One size of a learning curve.
 
     Attributes:
-        num_images: trained on.
-        accuracies: of its trainings, 0 to 1.
-        accuracy: their mean.
-        deviation: their standard deviation.
+        num_images: number of training images.
+        accuracies: accuracies of the trainings, 0 to 1.
+        accuracy: mean of the accuracies.
+        deviation: standard deviation of the accuracies.
     """
 
     num_images: int
@@ -48,15 +48,15 @@ class CurvePoint(_Value):
 
 
 class Extrapolation(_Value):
-    """What more images would come to.
+    """Predicted accuracy with more images.
 
     Attributes:
-        times: how many times as many as the largest size.
-        num_images: how many these are.
-        accuracy: that the law predicts, 0 to 1.
-        interval: 95%, of it.
-        gain: of accuracy over that of the largest size by the law, in parts of 1.
-        gain_interval: 95%, of it.
+        times: multiple of the largest size.
+        num_images: number of training images.
+        accuracy: accuracy by the power law, 0 to 1.
+        interval: 95% interval of the accuracy.
+        gain: difference from the accuracy of the largest size by the power law, -1 to 1.
+        gain_interval: 95% interval of the gain.
     """
 
     times: int
@@ -68,14 +68,14 @@ class Extrapolation(_Value):
 
 
 class Backtest(_Value):
-    """Whether the smaller sizes would have predicted the largest.
+    """Test of the power law: prediction of the largest size from the smaller sizes.
 
     Attributes:
-        num_images: of the largest size.
-        predicted: the accuracy by the law that the smaller ones give, 0 to 1.
-        interval: 95%, in which the measured accuracy was to be.
-        measured: the accuracy that was measured, 0 to 1.
-        within: whether it was.
+        num_images: number of training images of the largest size.
+        predicted: accuracy by the power law of the smaller sizes, 0 to 1.
+        interval: 95% interval for the measured accuracy.
+        measured: measured accuracy, 0 to 1.
+        within: `True` if the test passes.
     """
 
     num_images: int
@@ -86,7 +86,7 @@ class Backtest(_Value):
 
 
 class PowerLaw(_Value):
-    """error = floor + slope * images^-exponent, errors as parts of 1."""
+    """Power law: error = floor + slope * images^-exponent, with errors from 0 to 1."""
 
     floor: float
     slope: float
@@ -94,20 +94,20 @@ class PowerLaw(_Value):
 
 
 class LearningCurve(_Value):
-    """What trainings on growing numbers of images came to.
+    """Learning curve.
 
     Attributes:
-        directory: where its files are.
+        directory: directory of the files.
         data_name: short name of the data.
-        data_fingerprint: of its contents.
-        recipe: of the trainings, with the seed that all their seeds follow from.
-        num_evaluated: images that every network was asked about; none of them was trained on.
-        points: one for each size, rising.
-        law: fitted to them.
-        extrapolations: with twice and four times the largest size.
-        backtest: of the law.
-        verdict: whether more images would help.
-        summary: the same in words.
+        data_fingerprint: fingerprint of the data.
+        recipe: recipe of the trainings. Its seed determines the seeds of all trainings.
+        num_evaluated: number of held-out images that every network predicts.
+        points: one point for each size, in increasing order.
+        law: power law fitted to the points.
+        extrapolations: predictions for two and four times the largest size.
+        backtest: test of the power law on the largest size.
+        verdict: effect of more images.
+        summary: verdict and extrapolation as a sentence.
     """
 
     directory: str
@@ -127,15 +127,15 @@ class LearningCurve(_Value):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """What was written."""
+        """Paths of the written files."""
         return tuple(Path(self.directory) / name for name in ("learning_curve.json", "learning_curve.png"))
 
 
 def curve_of(measured: MeasuredErrors, dataset: Dataset, recipe: Recipe, directory: Path) -> tuple[LearningCurve, Law]:
-    """The curve of measured errors, and the laws behind it, for a drawing."""
+    """Return the learning curve of measured errors, and the fit of the power law for the plot."""
     law = fit_law(measured)
     largest = float(measured.num_images[-1])
-    extrapolations = tuple(_extrapolated(law, largest, times) for times in TIMES)
+    extrapolations = tuple(_extrapolated(law, largest, times) for times in MULTIPLES)
     backtest = _backtest(measured)
     verdict = _verdict(extrapolations[0], backtest, float(measured.means[-1]))
     floor, slope, exponent = (float(constant) for constant in law.constants[0])
@@ -181,13 +181,12 @@ def _extrapolated(law: Law, largest: float, times: int) -> Extrapolation:
 
 
 def _backtest(measured: MeasuredErrors) -> Backtest:
-    """Fits the law to all sizes but the largest, and looks whether that lies where it should."""
+    """Fit the power law to all sizes except the largest, and compare its prediction with the largest size."""
     law = fit_law(measured, without=1)
     largest = float(measured.num_images[-1])
-    # By how much the prediction is off, as it might have been: the images that are asked about are the same for both.
+    # Error of the prediction in each bootstrap sample. Both terms are of the same held-out images.
     low, high = law.interval(law.errors[:, -1] - law.at(largest))
     accuracy = 1 - float(measured.means[-1])
-    # If chance alone makes the prediction be off by low to high, the measured accuracy was to be there.
     return Backtest(
         num_images=int(largest),
         predicted=1 - float(law.at(largest)[0]),
@@ -198,30 +197,30 @@ def _backtest(measured: MeasuredErrors) -> Backtest:
 
 
 def _verdict(
-    twice: Extrapolation, backtest: Backtest, mistakes: float
+    twice: Extrapolation, backtest: Backtest, error: float
 ) -> Literal["would help", "would hardly help", "can't be told"]:
     if not backtest.within:
         return "can't be told"
-    worth = min(WORTH, _OF_MISTAKES * mistakes)
-    if twice.gain_interval[0] >= worth:
+    min_gain = min(MIN_GAIN, _MIN_GAIN_OF_ERROR * error)
+    if twice.gain_interval[0] >= min_gain:
         return "would help"
-    return "would hardly help" if twice.gain_interval[1] < worth else "can't be told"
+    return "would hardly help" if twice.gain_interval[1] < min_gain else "can't be told"
 
 
 def _summary(verdict: str, twice: Extrapolation, backtest: Backtest) -> str:
     low, high = twice.interval
-    least, most = (100 * end for end in twice.gain_interval)
+    low_gain, high_gain = (100 * end for end in twice.gain_interval)
     gain = (
-        f"with {twice.num_images:,}, twice as many, the accuracy is expected at {twice.accuracy:.1%} (95% interval "
-        f"{low:.1%} to {high:.1%}), {100 * twice.gain:.1f} points ({least:.1f} to {most:.1f}) above what the same law "
-        f"says of {backtest.num_images:,}"
+        f"with {twice.num_images:,}, twice as many, the expected accuracy is {twice.accuracy:.1%} (95% interval "
+        f"{low:.1%} to {high:.1%}), {100 * twice.gain:.1f} points ({low_gain:.1f} to {high_gain:.1f}) above the "
+        f"accuracy that the power law predicts for {backtest.num_images:,}"
     )
     if not backtest.within:
         return (
-            "Whether more images would help can't be told from this: the smaller sizes predicted "
+            "It is unclear whether more images would help: the smaller sizes predict "
             f"{backtest.predicted:.1%} for the largest ({backtest.interval[0]:.1%} to {backtest.interval[1]:.1%}), "
-            f"measured were {backtest.measured:.1%}, so that the curve follows no power law here."
+            f"but {backtest.measured:.1%} was measured, so the curve does not follow a power law."
         )
     if verdict == "can't be told":
-        return f"Whether more images would help can't be told from this: {gain}."
+        return f"It is unclear whether more images would help: {gain}."
     return f"More images {verdict}: {gain}."

@@ -1,4 +1,4 @@
-"""What an experiment of several trainings is about, kept beside them, so that only the same one goes on with them."""
+"""plan.json: the purpose, data and recipe of an experiment, so that only the same experiment is resumed."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _NAME = "plan.json"
 
 
 class Plan(BaseModel):
-    """What an experiment is about.
+    """Plan of an experiment.
 
     Attributes:
-        schema_version: of all files of the experiment.
-        purpose: of the trainings, such as "cross-validation with 5 folds".
+        schema_version: schema version of all files of the experiment.
+        purpose: purpose of the trainings, such as "cross-validation with 5 folds".
         data: short name of the data.
-        fingerprint: of its contents.
-        images: hexadecimal hash of the contents of those that the experiment uses.
-        recipe: of the trainings, with the seed that all their seeds follow from.
+        fingerprint: fingerprint of the data.
+        images: hexadecimal hash of the images of the experiment.
+        recipe: recipe of the trainings. Its seed determines the seeds of all trainings.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -39,23 +39,23 @@ class Plan(BaseModel):
     recipe: Recipe
 
 
-def images_key(*parts: Sequence[str]) -> str:
-    """A hash of content hashes, part by part, whatever their order within a part."""
-    return hashlib.sha256("\n\n".join("\n".join(sorted(part)) for part in parts).encode()).hexdigest()
+def hash_of_images(*splits: Sequence[str]) -> str:
+    """Return a hash of the content hashes of several splits, independent of the order within a split."""
+    return hashlib.sha256("\n\n".join("\n".join(sorted(hashes)) for hashes in splits).encode()).hexdigest()
 
 
-def is_begun(folder: Path) -> bool:
-    """Whether an experiment was begun there."""
+def has_plan(folder: Path) -> bool:
+    """Return `True` if a directory holds an experiment."""
     return (folder / _NAME).is_file()
 
 
-def keep_to(plan: Plan, folder: Path) -> None:
-    """Writes the plan into a folder, or holds it to the one that is there.
+def write_or_check_plan(plan: Plan, folder: Path) -> None:
+    """Write the plan into a directory, or compare it with the plan that the directory holds.
 
     Raises:
-        RunError: the one that is there is another, of another version, or can't be read.
+        RunError: the directory holds another plan, a plan of another version, or an unreadable one.
     """
-    if not is_begun(folder):
+    if not has_plan(folder):
         write_json(folder / _NAME, plan.model_dump())
         return
     before = read_record(folder / _NAME, Plan)
@@ -63,5 +63,5 @@ def keep_to(plan: Plan, folder: Path) -> None:
     if before.purpose != plan.purpose:
         found.append(f"{before.purpose}, not {plan.purpose}")
     if (before.fingerprint, before.images) != (plan.fingerprint, plan.images):
-        found.append(f"'{before.data}' with other images, or otherwise parted, than '{plan.data}' is now")
+        found.append(f"'{before.data}' with other images or splits than '{plan.data}' has now")
     reject_others(f"the trainings in '{folder}' were begun for something else", found)

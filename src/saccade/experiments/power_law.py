@@ -1,9 +1,9 @@
-"""The power law of a learning curve: error = a + b * images^-c, fitted, with its uncertainty.
+"""Fit of the power law of a learning curve, error = a + b * images^-c, with intervals.
 
-Sources: J. Hestness et al., "Deep learning scaling is predictable, empirically", arXiv 1712.00409 (2017): errors fall
-by such laws once there is enough data to be better than a guess; T. Viering, M. Loog, "The shape of learning curves: a
-review", arXiv 2103.10948 (2021): with a constant, for what no number of images mends, and with the warning that some
-curves are no power laws.
+Sources: J. Hestness et al., "Deep learning scaling is predictable, empirically", arXiv 1712.00409 (2017): the error
+follows a power law once there are enough images to be better than a guess. T. Viering, M. Loog, "The shape of learning
+curves: a review", arXiv 2103.10948 (2021): the law has a constant for the irreducible error, and some learning curves
+do not follow a power law.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from scipy.stats import norm, t
 
 Floats = NDArray[np.float64]
 
-# Below, a curve can hardly be told from a straight line in the logarithm; above, from one that has ended.
+# A smaller exponent is hardly distinguishable from a line in log(images), a larger one from a constant.
 _EXPONENTS = np.geomspace(0.05, 2.0, 400)
 _RESAMPLES = 1000
 _LEVEL = 0.05
@@ -24,11 +24,11 @@ _LEVEL = 0.05
 
 @dataclass(frozen=True, eq=False)
 class MeasuredErrors:
-    """What trainings on several numbers of images got wrong, all asked about the same images.
+    """Errors of trainings on several numbers of images, all measured on the same n held-out images.
 
     Attributes:
-        num_images: trained on, float64 [sizes], rising.
-        incorrect: for each size, bool [trainings, n]: which of n images each of its trainings, at least two, got wrong.
+        num_images: numbers of training images in increasing order, float64 [sizes].
+        incorrect: for each size, the incorrect predictions of its trainings, at least two, bool [trainings, n].
     """
 
     num_images: Floats
@@ -36,23 +36,23 @@ class MeasuredErrors:
 
     @property
     def trainings(self) -> Floats:
-        """How many trainings each size has, float64 [sizes]."""
+        """Number of trainings of each size, float64 [sizes]."""
         return np.array([len(incorrect) for incorrect in self.incorrect], np.float64)
 
     @property
     def means(self) -> Floats:
-        """The mean error of each size, 0 to 1, float64 [sizes]."""
+        """Mean error of each size, 0 to 1, float64 [sizes]."""
         return np.array([incorrect.mean() for incorrect in self.incorrect])
 
 
 @dataclass(frozen=True, eq=False)
 class Law:
-    """Power laws: that of the measured errors first, then those of errors as they might have been.
+    """Power laws of the measured errors (first row) and of their bootstrap samples (other rows).
 
     Attributes:
-        constants: float64 [1 + resamples, 3]: a, b and c of each.
-        errors: float64 [1 + resamples, sizes]: the mean errors that each was fitted to, and others of larger sizes.
-        widening: at least 1: by how much intervals grow because the sizes lie far from the first law.
+        constants: a, b and c of each law, float64 [1 + resamples, 3].
+        errors: mean error of each size, of the sizes left out of the fit as well, float64 [1 + resamples, sizes].
+        widening: factor of the width of intervals, at least 1; larger if the errors are far from the first law.
     """
 
     constants: Floats
@@ -60,12 +60,12 @@ class Law:
     widening: float
 
     def at(self, images: float) -> Floats:
-        """The error with so many images by each law, 0 to 1, float64 [1 + resamples]."""
+        """Return the error at a number of images by each law, 0 to 1, float64 [1 + resamples]."""
         a, b, c = self.constants.T
         return np.asarray(np.clip(a + b * images**-c, 0.0, 1.0), np.float64)
 
     def interval(self, values: Floats) -> tuple[float, float]:
-        """The 95% interval of a quantity from its values by each law, float64 [1 + resamples], widened."""
+        """Return the widened 95% interval of a quantity from its values by each law, float64 [1 + resamples]."""
         first = values[0]
         low, high = np.percentile(values[1:], [100 * _LEVEL / 2, 100 * (1 - _LEVEL / 2)])
         return float(first + self.widening * min(0.0, low - first)), float(
@@ -74,45 +74,45 @@ class Law:
 
 
 def fit_law(measured: MeasuredErrors, *, without: int = 0, seed: int = 0) -> Law:
-    """Fits the law, and fits it anew to errors as they might have been with other images and other trainings.
+    """Fit the power law to the measured errors and to bootstrap samples over images and trainings.
 
-    Other images to ask about are drawn from those there are (B. Efron, R. J. Tibshirani, "An introduction to the
-    bootstrap", 1993), the same for all sizes, since all sizes were asked about the same. Other trainings are drawn from
-    the normal distribution, with a variance that all sizes share but for the factor e (1 - e): three trainings of one
-    size say too little of their own.
+    The held-out images are resampled with replacement (B. Efron, R. J. Tibshirani, "An introduction to the bootstrap",
+    1993), in the same way for all sizes, because all sizes are measured on the same images. The trainings are sampled
+    from a normal distribution. Its variance is proportional to e (1 - e), with one factor for all sizes, because the
+    three trainings of one size are too few for an estimate.
 
     Args:
-        measured: at least three sizes beside those left out.
-        without: so many of the largest sizes are left out of the fits, for a test of the law on them.
-        seed: of the drawing.
+        measured: errors of at least three sizes besides those left out.
+        without: number of the largest sizes that are left out of the fit, for a test of the law.
+        seed: random seed of the bootstrap.
     """
     sizes = len(measured.num_images) - without
     means, trainings = measured.means, measured.trainings
     spread = np.clip(means * (1 - means), 0.5 / measured.incorrect[0].shape[1], None)
     scale = _training_variance(measured, spread)
     weights = trainings[:sizes] / spread[:sizes]
-    errors = np.concatenate([means[None], _redrawn(measured, scale * spread / trainings, seed)])
+    errors = np.concatenate([means[None], _bootstrap_errors(measured, scale * spread / trainings, seed)])
     constants = fit_constants(measured.num_images[:sizes], errors[:, :sizes], weights)
     law = Law(constants, errors, 1.0)
-    misses = means[:sizes] - np.array([law.at(images)[0] for images in measured.num_images[:sizes]])
-    return Law(constants, errors, max(1.0, _widening(float((weights * misses**2).sum()), scale, sizes - 3)))
+    residuals = means[:sizes] - np.array([law.at(images)[0] for images in measured.num_images[:sizes]])
+    return Law(constants, errors, max(1.0, _widening(float((weights * residuals**2).sum()), scale, sizes - 3)))
 
 
 def fit_constants(images: Floats, errors: Floats, weights: Floats) -> Floats:
-    """The constants of the laws that lie nearest to errors, by weighted least squares.
+    """Fit the constants of power laws by weighted least squares.
 
-    For a given c the law is linear in a and b, neither of which may be negative: these are solved for exactly, for 400
-    values of c from 0.05 to 2 (G. Golub, V. Pereyra, "The differentiation of pseudo-inverses and nonlinear least
-    squares problems whose variables separate", SIAM J. Numer. Anal. 10, 1973), and the best is taken. So there is no
-    first guess, and no minimum that is only local.
+    For a given c the law is linear in a and b, which must not be negative. They are solved for exactly, for 400
+    values of c from 0.05 to 2, and the best c is returned (variable projection: G. Golub, V. Pereyra, "The
+    differentiation of pseudo-inverses and nonlinear least squares problems whose variables separate", SIAM J. Numer.
+    Anal. 10, 1973). The method needs no initial guess and finds no local minima.
 
     Args:
-        images: float64 [sizes], positive.
-        errors: float64 [laws, sizes].
-        weights: float64 [sizes], positive.
+        images: numbers of images, positive, float64 [sizes].
+        errors: errors, float64 [laws, sizes].
+        weights: weights of the sizes, positive, float64 [sizes].
 
     Returns:
-        float64 [laws, 3]: a, b and c.
+        Constants a, b and c of each law, float64 [laws, 3].
     """
     unit = float(np.exp(np.log(images).mean()))
     powers = (images / unit)[None] ** -_EXPONENTS[:, None]  # [c, sizes]
@@ -120,7 +120,7 @@ def fit_constants(images: Floats, errors: Floats, weights: Floats) -> Floats:
     sum_y, sum_xy = (errors @ weights)[:, None], errors @ (powers * weights).T  # [laws, 1], [laws, c]
     slope = (sum_w * sum_xy - sum_x * sum_y) / (sum_w * sum_xx - sum_x**2)
     floor = (sum_y - slope * sum_x) / sum_w
-    # Where one of them would be negative, the best law without it.
+    # A constant that would be negative is set to 0, and the other one is fitted again.
     slope, floor = np.where(floor < 0, sum_xy / sum_xx, slope), np.maximum(floor, 0)
     slope, floor = np.maximum(slope, 0), np.where(slope < 0, sum_y / sum_w, floor)
     misfit = floor**2 * sum_w + slope**2 * sum_xx + 2 * (floor * slope * sum_x - floor * sum_y - slope * sum_xy)
@@ -131,7 +131,7 @@ def fit_constants(images: Floats, errors: Floats, weights: Floats) -> Floats:
 
 
 def _training_variance(measured: MeasuredErrors, spread: Floats) -> float:
-    """The variance of the error over trainings of one size, in units of e (1 - e), from all sizes together."""
+    """Return the variance of the error over trainings in units of e (1 - e), pooled over all sizes."""
     squares = [
         incorrect.mean(axis=1).var(ddof=1) * (len(incorrect) - 1) / unit
         for incorrect, unit in zip(measured.incorrect, spread, strict=True)
@@ -139,20 +139,20 @@ def _training_variance(measured: MeasuredErrors, spread: Floats) -> float:
     return float(np.sum(squares) / (measured.trainings - 1).sum())
 
 
-def _widening(misfit: float, scale: float, freedom: int) -> float:
-    """How many times as far as chance has them the sizes lie from the law, by so few that Student's t tells it."""
-    if not freedom or not scale:
+def _widening(misfit: float, scale: float, degrees_of_freedom: int) -> float:
+    """Return the factor for the intervals: the residuals relative to chance, times a Student t correction."""
+    if not degrees_of_freedom or not scale:
         return 1.0
-    # From a single degree of freedom nothing can be told: it would make any interval as wide as can be.
-    student = t.ppf(1 - _LEVEL / 2, max(2, freedom)) / norm.ppf(1 - _LEVEL / 2)
-    return float(student * (misfit / freedom / scale) ** 0.5)
+    # At least two degrees of freedom: the quantile for one would make every interval extremely wide.
+    student = t.ppf(1 - _LEVEL / 2, max(2, degrees_of_freedom)) / norm.ppf(1 - _LEVEL / 2)
+    return float(student * (misfit / degrees_of_freedom / scale) ** 0.5)
 
 
-def _redrawn(measured: MeasuredErrors, variances: Floats, seed: int) -> Floats:
-    """Mean errors as they might have been, float64 [resamples, sizes]."""
-    draw = np.random.Generator(np.random.Philox(seed))
+def _bootstrap_errors(measured: MeasuredErrors, variances: Floats, seed: int) -> Floats:
+    """Return bootstrap samples of the mean errors, float64 [resamples, sizes]."""
+    rng = np.random.Generator(np.random.Philox(seed))
     per_image = np.stack([incorrect.mean(axis=0) for incorrect in measured.incorrect])  # [sizes, n]
     n = per_image.shape[1]
-    times = draw.multinomial(n, np.full(n, 1 / n), size=_RESAMPLES)
-    noise = draw.standard_normal((_RESAMPLES, len(variances))) * np.sqrt(variances)
+    times = rng.multinomial(n, np.full(n, 1 / n), size=_RESAMPLES)
+    noise = rng.standard_normal((_RESAMPLES, len(variances))) * np.sqrt(variances)
     return np.asarray(np.clip(times @ per_image.T / n + noise, 0.0, 1.0), np.float64)

@@ -1,4 +1,4 @@
-"""One training of an experiment: what its network says of images that it was not trained on is kept, no more."""
+"""One training of an experiment, of which only the predictions for held-out images are kept."""
 
 from __future__ import annotations
 
@@ -26,50 +26,50 @@ def train_and_predict(
     *,
     progress: bool | Progress = False,
 ) -> Predictions:
-    """Trains on some images, asks the network about others, keeps its answers beside `place`, and drops the run.
+    """Train on one split, write the predictions for another split, and remove the run.
 
-    Where they are kept already nothing is trained, and a training that was killed is gone on with.
+    If the predictions exist, they are read and nothing is trained. A killed training is resumed.
 
     Args:
-        method: of the training.
-        dataset: whose images these are.
-        splits: what is trained on, and what is asked about.
-        place: the run directory while it is trained; the answers are kept as `<place>.safetensors`.
-        progress: whether to tell on stderr how it goes, or whom to tell instead.
+        method: method of training.
+        dataset: dataset of both splits.
+        splits: training split and held-out split.
+        place: run directory during the training. The predictions are written to `<place>.safetensors`.
+        progress: `True` to log the training on stderr, or the callback that logs it.
 
     Raises:
-        KeyboardInterrupt: the user stopped the training, which is saved and can be gone on with.
-        TrainingError: it failed.
-        RunError: what is kept there is of other images, or can't be read or written.
+        KeyboardInterrupt: the user stopped the training; a second call resumes it.
+        TrainingError: the training failed.
+        RunError: the existing predictions are for other images, or a file cannot be read or written.
     """
-    training, asked = splits
+    training, held_out = splits
     kept = place.with_name(f"{place.name}.safetensors")
     if kept.exists():
-        predictions = _kept(kept, asked, len(dataset.class_names))
+        predictions = _read_predictions(kept, held_out, len(dataset.class_names))
     else:
-        run = method.train(only(dataset, training), place, progress=progress)
+        run = method.train(with_training_split(dataset, training), place, progress=progress)
         if run.status().state == "interrupted":
             raise KeyboardInterrupt
-        predictions = Predictions.of(asked, Predictor.from_run(run).probabilities_of(asked))
+        predictions = Predictions.of(held_out, Predictor.from_run(run).probabilities_of(held_out))
         write_arrays(kept, vars(predictions))
     shutil.rmtree(place, ignore_errors=True)
     return predictions
 
 
-def only(dataset: Dataset, training: Split) -> Dataset:
-    """The data as one that has these images to train on, and none to validate or to test with."""
-    nothing = training.subset(np.empty(0, np.int64))
-    return replace(dataset, splits={"train": training, "test": nothing}, test_is_made=False)
+def with_training_split(dataset: Dataset, training: Split) -> Dataset:
+    """Return the dataset with the given training split, an empty test split and no validation split."""
+    empty = training.subset(np.empty(0, np.int64))
+    return replace(dataset, splits={"train": training, "test": empty}, test_is_made=False)
 
 
-def _kept(path: Path, asked: Split, classes: int) -> Predictions:
+def _read_predictions(path: Path, held_out: Split, classes: int) -> Predictions:
     predictions = Predictions.read(path, classes, memory_bytes() // 4)
-    expected = Predictions.of(asked, predictions.probabilities)
+    expected = Predictions.of(held_out, predictions.probabilities)
     if not np.array_equal(predictions.hashes, expected.hashes) or not np.array_equal(
         predictions.labels, expected.labels
     ):
         raise RunError(
-            f"'{path}' holds answers to other images than are asked about",
+            f"'{path}' holds predictions for other images",
             remedy="name another directory with --out",
         )
     return predictions

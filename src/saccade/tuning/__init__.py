@@ -1,1 +1,1 @@
-"""Better settings for a recipe: trials on validation images, then the winner and the recipe as it is side by side."""
+"""Hyperparameter tuning of a recipe with Optuna, and a final comparison of the best settings with the recipe."""

@@ -1,8 +1,8 @@
-"""The end of a tuning: the winner and the recipe as it is, each trained over three seeds, side by side.
+"""Final comparison of a tuning: the best settings and the unchanged recipe, each trained with three seeds.
 
-The trial that won is no fair measure of its settings: it is the best of many on the very images that chose it. So
-both are trained anew, with seeds that hold out other validation images, and are compared on test images, which no
-trial has seen.
+The validation accuracy of the best trial is optimistic, because the same images selected the trial. The best settings
+and the unchanged recipe are therefore trained again with other seeds, which hold out other validation images, and
+compared on the test images, which no trial uses.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from saccade.runs.run import Run
 from saccade.training.seeds import train_seeds
 
 SEEDS = 3
-"""Trainings of each."""
+"""Number of trainings of the best settings, and of the unchanged recipe."""
 
 
 def compare_with_default(
     dataset: Dataset, recipes: Mapping[str, Recipe], folder: Path, *, progress: bool
 ) -> Comparison | None:
-    """Trains what is not trained yet, evaluates and compares. Of several processes one does it, and the others wait.
+    """Train the missing runs, evaluate all runs and compare them. One process works, and other processes wait.
 
     Args:
-        dataset: with a test split.
-        recipes: folder name -> recipe: the winner's first, then the recipe as it is. Their seed was chosen with, and
-            is not used again.
-        folder: of the study.
-        progress: whether to tell on stderr how it goes.
+        dataset: dataset with a test split.
+        recipes: folder name -> recipe: the best settings, then the unchanged recipe. The seeds of the runs follow the
+            seed of the recipe, which the trials have used.
+        folder: directory of the study.
+        progress: log the trainings on stderr.
 
     Returns:
-        The comparison; None if the user interrupted a training.
+        Comparison; None if the user interrupted a training.
 
     Raises:
         TrainingError: a training diverged.
@@ -48,20 +48,20 @@ def compare_with_default(
     with FileLock(home / "final.lock"):
         runs: list[Run] = []
         for name, recipe in recipes.items():
-            trained = _trained(dataset, recipe, home / name, progress=progress)
+            trained = _train_runs(dataset, recipe, home / name, progress=progress)
             if trained is None:
                 return None
             runs += trained
-        # Another look at the same answers gives the same again.
+        # A second comparison of the same predictions has the same result.
         shutil.rmtree(folder / "comparison", ignore_errors=True)
         return compare(runs, out=folder / "comparison", progress=progress)
 
 
-def _trained(dataset: Dataset, recipe: Recipe, home: Path, *, progress: bool) -> list[Run] | None:
-    """The runs of the next three seeds; None if the user interrupted one."""
+def _train_runs(dataset: Dataset, recipe: Recipe, home: Path, *, progress: bool) -> list[Run] | None:
+    """Return the runs of the next three seeds; None if the user interrupted a training."""
     for place in home.glob("seed-*"):
         if not (place / "recipe.json").is_file():
-            shutil.rmtree(place)  # a process was killed before it had made a run of it
+            shutil.rmtree(place)  # left by a process that was killed before it wrote a run
     seeds = {"seed": recipe.seed + 1}
     runs = []
     for training in train_seeds(dataset, SEEDS, recipe=recipe, out=home, settings=seeds, progress=progress):

@@ -1,4 +1,4 @@
-"""tuning.html: what a study found, as a page to read of one file; and result.json for programs."""
+"""Output of a tuning: tuning.html, a page in a single file, and result.json for programs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from saccade.tuning.result import Trial, Tuning
 
 
 def write_tuning(tuning: Tuning) -> Tuning:
-    """Writes both files into the study's directory, each whole or not at all; older ones of the same study go.
+    """Write tuning.html and result.json atomically into the directory of the study, over those of an earlier call.
 
     Returns:
-        The tuning with their paths, and those of the comparison.
+        Tuning with the paths of these files and of the files of the comparison.
     """
     folder = tuning.folder.resolve()
     page, numbers = folder / "tuning.html", folder / "result.json"
@@ -32,7 +32,7 @@ def write_tuning(tuning: Tuning) -> Tuning:
 
 
 def tuning_page(tuning: Tuning) -> str:
-    """The page as HTML."""
+    """Return the page as HTML."""
     best = tuning.best
     return render(
         "tuning.html",
@@ -40,7 +40,7 @@ def tuning_page(tuning: Tuning) -> str:
         best=best,
         default=tuning.trials[0] if tuning.trials else None,
         counts={state: sum(trial.state == state for trial in tuning.trials) for state in ("pruned", "failed")},
-        space={key: (str(dimension), _own(tuning, key)) for key, dimension in tuning.space.items()},
+        space={key: (str(dimension), _recipe_value(tuning, key)) for key, dimension in tuning.space.items()},
         groups=tuning.comparison.groups if tuning.comparison else (),
         pair=tuning.comparison.pairs[0] if tuning.comparison else None,
         rows=[_row(trial, tuning) for trial in sorted(tuning.trials, key=_rank)],
@@ -49,33 +49,33 @@ def tuning_page(tuning: Tuning) -> str:
     )
 
 
-def _own(tuning: Tuning, key: str) -> str:
+def _recipe_value(tuning: Tuning, key: str) -> str:
     return text_of(getattr(tuning.recipe, key))
 
 
 def _rank(trial: Trial) -> tuple[bool, float, int]:
-    """The best first; those without a final accuracy after those with one."""
+    """Return the sort key of a trial: complete trials first, then by decreasing accuracy."""
     return trial.state != "complete", -(trial.accuracy or 0.0), trial.number
 
 
 def _row(trial: Trial, tuning: Tuning) -> dict[str, Any]:
     settings: Mapping[str, Value] = trial.settings
-    own = {key: text_of(settings[key]) if key in settings else _own(tuning, key) for key in tuning.space}
-    return {"trial": trial, "settings": own}
+    texts = {key: text_of(settings[key]) if key in settings else _recipe_value(tuning, key) for key in tuning.space}
+    return {"trial": trial, "settings": texts}
 
 
 def _plots(tuning: Tuning, best: Trial) -> dict[str, Markup]:
     plots = {
         "progress": figure_markup(
-            draw_progress(tuning.trials), "Validation accuracy of each trial, and the best so far."
+            draw_progress(tuning.trials), "Validation accuracy of each trial and best accuracy so far."
         ),
         "coordinates": figure_markup(
             draw_parallel_coordinates(tuning.trials, tuning.space, best),
-            "Each trial as a line across its settings to its validation accuracy.",
+            "Each trial as a line from its settings to its validation accuracy.",
         ),
     }
     if tuning.importances:
         plots["importances"] = figure_markup(
-            draw_importances(tuning.importances), "The part of each key in how far the accuracy varied."
+            draw_importances(tuning.importances), "The importance of each key for the accuracy."
         )
     return plots

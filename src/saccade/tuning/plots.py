@@ -1,4 +1,4 @@
-"""The drawings of a tuning: its history, which keys mattered, and all trials as lines across their settings."""
+"""Plots of a tuning: history, importance of the keys, and parallel coordinates of the trials."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BEST = "#d55e00"
 
 
 def draw_progress(trials: Sequence[Trial]) -> Figure:
-    """Draws the validation accuracy of each trial, and the best so far."""
+    """Plot the validation accuracy of each trial and the best accuracy so far."""
     figure = new_figure(7.2, 4)
     axes = figure.add_subplot()
     complete = [trial for trial in trials if trial.state == "complete"]
@@ -34,7 +34,7 @@ def draw_progress(trials: Sequence[Trial]) -> Figure:
     axes.annotate("best so far", (last, best[-1]), (0, 5), textcoords="offset points", ha="right", color=_BEST)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
-    axes.set(xlabel="trial (0: the recipe as it is)", ylabel="validation accuracy", title="history")
+    axes.set(xlabel="trial (0: the unchanged recipe)", ylabel="validation accuracy", title="history")
     axes.margins(y=0.12)
     figure.legend(loc="outside lower center", ncols=2)
     axes.grid(alpha=0.3)
@@ -42,20 +42,20 @@ def draw_progress(trials: Sequence[Trial]) -> Figure:
 
 
 def draw_importances(importances: Mapping[str, float]) -> Figure:
-    """Draws a bar for each key: its part in how far the accuracy varied."""
+    """Plot the importance of each key as a bar."""
     figure = new_figure(7.2, 1.2 + 0.4 * len(importances))
     axes = figure.add_subplot()
     keys = sorted(importances, key=lambda key: importances[key])
     bars = axes.barh(keys, [importances[key] for key in keys], color=_COLOR)
     axes.bar_label(bars, [f"{importances[key]:.0%}" for key in keys], padding=3)
-    axes.set(xlabel="part of the variation between complete trials (fANOVA)", title="importance")
+    axes.set(xlabel="fraction of the variance between complete trials (fANOVA)", title="importance")
     axes.set_xlim(0, 1.12 * max(importances.values()))
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     return figure
 
 
 def draw_parallel_coordinates(trials: Sequence[Trial], space: SearchSpace, best: Trial) -> Figure:
-    """Draws each trial as a line across its settings to its accuracy: the best thick, pruned ones thin and gray."""
+    """Plot each trial as a line from its settings to its accuracy: the best thick, pruned trials thin and gray."""
     keys = list(space)
     figure = new_figure(max(7.2, 1.5 * (len(keys) + 1)), 4.4)
     axes = figure.add_subplot()
@@ -95,7 +95,7 @@ def _line(axes: Axes, trial: Trial, space: SearchSpace, ends: Range, *, is_best:
 
 
 def _axis(axes: Axes, place: int, dimension: Range | Choices, *, percent: bool = False) -> None:
-    """An upright axis with what stands at its ends, or at each of its choices."""
+    """Draw the vertical axis of a key, with labels at its ends and its middle, or at its choices."""
     axes.axvline(place, 0.05, 0.95, color="#000000", linewidth=0.8)
     for mark in _marks(dimension):
         text = f"{mark:.1%}" if percent else f"{mark:.3g}" if isinstance(mark, float) else text_of(mark)
@@ -105,7 +105,7 @@ def _axis(axes: Axes, place: int, dimension: Range | Choices, *, percent: bool =
 
 
 def _height(dimension: Range | Choices, value: Value) -> float:
-    """Where a value stands on its axis, 0 to 1."""
+    """Return the position of a value on its axis, 0 to 1."""
     if isinstance(dimension, Choices):
         last = len(dimension.values) - 1
         return dimension.values.index(value) / last if last else 0.5

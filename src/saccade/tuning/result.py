@@ -1,4 +1,4 @@
-"""Tuning: what a study found, as a value."""
+"""Result of a tuning."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ State = Literal["finished", "interrupted", "going on"]
 
 @dataclass(frozen=True)
 class Trial:
-    """One training with settings of its own.
+    """One trial of a study.
 
     Attributes:
-        number: counted from 0, which is the recipe as it is.
-        settings: of the searched keys; those of the first trial that are outside the space are missing.
-        state: "complete"; "pruned", because its validation curve lagged behind; or "failed", as when it diverged.
-        accuracy: on the validation images, 0 to 1, of the weights that would be kept; of a pruned trial after its
-            last epoch; None where there is none.
-        curve: after each epoch.
-        seconds: that it took.
-        reason: why it failed.
+        number: number of the trial; 0 is the unchanged recipe.
+        settings: values of the searched keys. In trial 0, values outside the search space are missing.
+        state: "complete"; "pruned", after a low validation curve; or "failed", for example after divergence.
+        accuracy: validation accuracy of the kept weights, 0 to 1; that after the last epoch for a pruned trial; None
+            without an accuracy.
+        curve: validation accuracy after each epoch.
+        seconds: duration of the trial.
+        reason: reason of a failure.
     """
 
     number: int
@@ -40,28 +40,30 @@ class Trial:
     reason: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain values that JSON can hold."""
+        """Return all attributes as values for JSON."""
         return {**asdict(self), "settings": dict(self.settings), "curve": list(self.curve)}
 
 
 @dataclass(frozen=True, eq=False)
 class Tuning:
-    """What a study found.
+    """Result of a study.
 
     Attributes:
-        folder: its directory.
+        folder: directory of the study.
         data_name: short name of the data.
-        data_source: a name or an absolute path that finds it again.
-        recipe: as it is, before tuning.
-        space: what was searched.
-        num_validation_images: that all trials were compared on.
-        trials: those that have ended, in their order.
-        importances: key -> its part in how far the accuracy varied between complete trials; all sum to 1. Empty where
-            too few are complete.
-        comparison: of the winner, retrained, with the recipe as it is; None where that one won, or before the end.
-        state: "finished"; "interrupted" by the user; or "going on" in another process, with no time left for this one.
-        notes: sentences that whoever reads the numbers should know.
-        files: what was written, absolute paths.
+        data_source: name or absolute path of the data.
+        recipe: unchanged recipe.
+        space: search space.
+        num_validation_images: number of validation images that all trials share.
+        trials: ended trials in the order of their numbers.
+        importances: key -> fraction of the variance of the accuracy between complete trials; the sum is 1. Empty if
+            too few trials are complete.
+        comparison: comparison of the best settings with the unchanged recipe, both trained again. None if the
+            unchanged recipe is best, or before the end of the study.
+        state: "finished"; "interrupted" by the user; or "going on" in another process after the time budget of this
+            process.
+        notes: remarks on the results, one sentence each.
+        files: absolute paths of the written files.
     """
 
     folder: Path
@@ -82,32 +84,32 @@ class Tuning:
 
     @property
     def best(self) -> Trial | None:
-        """The complete trial of the highest validation accuracy; of several, the first."""
+        """Complete trial of the highest validation accuracy; the first one of equal trials."""
         return best_of(self.trials)
 
     @property
     def best_recipe(self) -> Recipe:
-        """The recipe with the best trial's settings."""
+        """Recipe with the settings of the best trial."""
         return self.recipe if self.best is None else self.recipe.with_settings(self.best.settings)
 
     @property
     def summary(self) -> str:
-        """What came out, in words."""
+        """Result as one sentence."""
         if self.state != "finished":
             return f"the study is {self.state}"
         if self.comparison is None:
-            return "no settings that were tried do better on the validation images than the recipe as it is"
-        return replace(self.comparison.pairs[0], first="the winner", second="the recipe as it is").summary
+            return "no trial has a higher validation accuracy than the unchanged recipe"
+        return replace(self.comparison.pairs[0], first="the best trial", second="the unchanged recipe").summary
 
     @property
     def command(self) -> str:
-        """The command that trains with the best settings."""
+        """Command that trains with the best settings."""
         named = REGISTRY[self.recipe.name].recipe if self.recipe.name in REGISTRY else self.recipe
         settings = settings_words(self.best_recipe, named)
         return command_line("train", self.data_source, "--recipe", self.recipe.name, *settings)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain values that JSON can hold."""
+        """Return all attributes as values for JSON."""
         best = self.best
         return {
             "folder": str(self.folder),
@@ -129,6 +131,6 @@ class Tuning:
 
 
 def best_of(trials: tuple[Trial, ...]) -> Trial | None:
-    """The complete trial of the highest validation accuracy; of several, the first."""
+    """Return the complete trial of the highest validation accuracy; the first one of equal trials."""
     complete = [trial for trial in trials if trial.state == "complete"]
     return max(complete, key=lambda trial: (trial.accuracy or 0.0, -trial.number), default=None)

@@ -1,12 +1,13 @@
-"""The study: Optuna's, in SQLite, with trials that are claimed by one process each and outlast its death.
+"""Optuna study in SQLite, whose trials are claimed by one process each and survive a killed process.
 
-A trial is written with all its settings in one transaction, and is being worked at as long as somebody holds its lock.
-A running trial without a holder is one whose process died: the next process takes it up, the same trial with the same
-settings, and its training goes on from its last checkpoint. Optuna's own heartbeat would need minutes to find that out,
-and would make another trial of it.
+A trial is written with all its settings in one transaction. The process that runs a trial holds its lock. A running
+trial whose lock is free belongs to a killed process: the next process claims the same trial with the same settings and
+resumes its training from the last checkpoint. Optuna's heartbeat would detect the killed process only after minutes,
+and would start a new trial.
 
-What is tried in trial n is a function of the seed, n and the trials before it. So one process comes to the same trials
-however often it is killed. With several processes it depends on which trials had ended when the next began.
+The settings of trial n are a function of the seed, n and the trials before n. One process therefore runs the same
+trials even if it is killed several times. With several processes, the settings depend on which trials have ended
+before the next one begins.
 """
 
 from __future__ import annotations
@@ -37,12 +38,12 @@ from saccade.tuning.result import Trial, best_of
 from saccade.tuning.study_manifest import study_lock
 
 _DATABASE = "study.db"
-_FEWEST_FOR_IMPORTANCES = 5
-# Seconds that a process waits for another one to have written.
-_PATIENCE = 60.0
+_MIN_TRIALS_FOR_IMPORTANCES = 5
+# Seconds that a process waits for the database lock of another process.
+_DATABASE_TIMEOUT = 60.0
 
-# Optuna draws random numbers in the alphabetical order of the parameters' names. Here each recipe key has a number in
-# place of its name, so that a key can be renamed and the trials stay as they are. New keys come at the end.
+# Optuna draws random numbers in the alphabetical order of the parameter names. Each recipe key therefore has a number
+# that replaces its name, so that renaming a key does not change the trials. New keys are appended at the end.
 _NUMBERED_KEYS = (
     "augmented_epochs",
     "batch_size",
@@ -74,13 +75,13 @@ _NUMBERS = {key: f"{number:02}" for number, key in enumerate(_NUMBERED_KEYS)}
 
 @dataclass(frozen=True)
 class Study:
-    """A study that is open.
+    """Open study.
 
     Attributes:
-        folder: its directory.
-        recipe: that is tuned.
-        space: what is searched.
-        trials: Optuna's study.
+        folder: directory of the study.
+        recipe: unchanged recipe.
+        space: search space.
+        trials: Optuna study.
     """
 
     folder: Path
@@ -91,14 +92,14 @@ class Study:
 
 @dataclass(frozen=True)
 class Claim:
-    """A trial that this process works at, until the lock is closed or the process ends.
+    """Claim of this process on a trial, until the lock is closed or the process ends.
 
     Attributes:
-        trial: Optuna's, to report to.
-        reported: the epochs, counted from 0, that a process which died has reported.
-        deaths: how many processes have died at it without having reported another epoch.
-        folder: where its training goes.
-        lock: open as long as it is claimed.
+        trial: Optuna trial that receives the reports.
+        reported: epochs, from 0, that an earlier process has reported.
+        deaths: number of processes that were killed in the trial since the last reported epoch.
+        folder: run directory of the training.
+        lock: lock of the trial.
     """
 
     trial: optuna.trial.Trial
@@ -109,16 +110,16 @@ class Claim:
 
     @property
     def number(self) -> int:
-        """Counted from 0: the recipe as it is."""
+        """Number of the trial, from 0."""
         return self.trial.number
 
 
 @contextmanager
 def optuna_at_work(folder: Path) -> Iterator[None]:
-    """Keeps Optuna from telling of every trial itself, and explains what it can't do.
+    """Silence Optuna's messages on each trial, and convert errors of the database.
 
     Raises:
-        TuningError: the study.db of this directory can't be read or written.
+        TuningError: study.db of this directory cannot be read or written.
     """
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -128,16 +129,16 @@ def optuna_at_work(folder: Path) -> Iterator[None]:
         reason = str(getattr(error.__cause__ or error, "orig", None) or error.__cause__ or error).partition("\n")[0]
         raise TuningError(
             f"'{folder / _DATABASE}' can't be used: {reason}",
-            remedy="mend that and go on, or begin another study: name another --out",
+            remedy="repair the file, or name another directory with --out for a new study",
         ) from None
     finally:
         optuna.logging.set_verbosity(before)
 
 
 def open_study(folder: Path, recipe: Recipe, space: SearchSpace) -> Study:
-    """Opens the study in a directory, or begins one there."""
-    # Connected by hand, because a path within a database's address could mean something else.
-    connect = partial(sqlite3.connect, folder / _DATABASE, timeout=_PATIENCE)
+    """Open the study in a directory, or create it."""
+    # A connection function, because a path in a database URL could have a special meaning.
+    connect = partial(sqlite3.connect, folder / _DATABASE, timeout=_DATABASE_TIMEOUT)
     with study_lock(folder):
         trials = optuna.create_study(
             storage=optuna.storages.RDBStorage("sqlite://", engine_kwargs={"creator": connect, "poolclass": NullPool}),
@@ -149,23 +150,26 @@ def open_study(folder: Path, recipe: Recipe, space: SearchSpace) -> Study:
     return Study(folder, recipe, space, trials)
 
 
-def claim(study: Study, most: int | None) -> Claim | None:
-    """Takes up a trial whose process died, or else begins the next one.
+def claim(study: Study, max_trials: int | None) -> Claim | None:
+    """Claim a running trial of a killed process, or else begin the next trial.
 
     Args:
-        study: open.
-        most: trials that the study shall have; None: there is always another one.
+        study: open study.
+        max_trials: total number of trials of the study; None: unlimited.
+
+    Returns:
+        Claim; None if the study has all its trials.
     """
     with study_lock(study.folder):
         trials = study.trials.get_trials(deepcopy=False)
         for trial in trials:
             if trial.state == TrialState.RUNNING and (lock := try_lock(_lock_of(study, trial.number))) is not None:
                 return _claim_of(study, trial, lock, deaths=_deaths(trial))
-        if most is not None and len(trials) >= most:
+        if max_trials is not None and len(trials) >= max_trials:
             return None
         settings = _proposal(study, trials)
-        spread = _distributions(study.space)
-        distributions = {key: spread[key] for key in settings}
+        all_distributions = _distributions(study.space)
+        distributions = {key: all_distributions[key] for key in settings}
         lock = try_lock(_lock_of(study, len(trials)))
         if lock is None:
             raise TuningError(f"trial {len(trials)} of '{study.folder}' is locked by another process")
@@ -175,13 +179,13 @@ def claim(study: Study, most: int | None) -> Claim | None:
 
 
 def conclude(study: Study, claimed: Claim, accuracy: float | None, **attributes: Any) -> None:
-    """Writes down how a trial ended, and removes the trainings that are not the best.
+    """Write the end of a trial to the study, and remove the runs of all trials except the best.
 
     Args:
-        study: open.
-        claimed: the trial.
-        accuracy: its validation accuracy; None where it was pruned or failed.
-        attributes: what else is to be remembered of it.
+        study: open study.
+        claimed: claim on the trial.
+        accuracy: validation accuracy; None for a pruned or failed trial.
+        attributes: other attributes of the trial, such as its duration in seconds.
     """
     with study_lock(study.folder):
         for name, value in attributes.items():
@@ -193,40 +197,43 @@ def conclude(study: Study, claimed: Claim, accuracy: float | None, **attributes:
         for trial in ended:
             if trial is not best:
                 shutil.rmtree(_folder_of(study, trial.number), ignore_errors=True)
-        # Nobody asks for the lock of a trial that has ended.
+        # The lock of an ended trial is not used again.
         with suppress(OSError):  # Windows removes no file that is open; the lock removes it when it is released
             _lock_of(study, claimed.number).unlink()
 
 
 def ended_trials(study: Study) -> tuple[Trial, ...]:
-    """The trials that have ended, in their order."""
+    """Return the ended trials in the order of their numbers."""
     trials = study.trials.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
     return tuple(_ended(trial) for trial in trials)
 
 
 def importances(study: Study) -> dict[str, float]:
-    """The part that each key has in how the accuracy varied between complete trials, by fANOVA, the largest first.
+    """Return the fANOVA importance of each key for the accuracy of the complete trials, the largest first.
 
-    Hutter, Hoos and Leyton-Brown, "An Efficient Approach for Assessing Hyperparameter Importance", 2014.
+    F. Hutter, H. Hoos, K. Leyton-Brown, "An efficient approach for assessing hyperparameter importance", ICML 2014.
 
     Returns:
-        key -> part, 0 to 1, all together 1; empty where too few trials are complete, or all came to the same.
+        Key -> fraction of the variance, 0 to 1, with sum 1. Empty if too few trials are complete, or if all complete
+        trials have the same accuracy.
     """
     complete = study.trials.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    known = [trial.value for trial in complete if trial.params.keys() == study.space.keys()]
-    if len(known) < _FEWEST_FOR_IMPORTANCES or len(set(known)) == 1:
+    accuracies = [trial.value for trial in complete if trial.params.keys() == study.space.keys()]
+    if len(accuracies) < _MIN_TRIALS_FOR_IMPORTANCES or len(set(accuracies)) == 1:
         return {}
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=study.recipe.seed)
     keys = {_NUMBERS[key]: key for key in study.space}
     try:
-        parts = optuna.importance.get_param_importances(_with_numbers(complete), evaluator=evaluator, params=list(keys))
-    except RuntimeError:  # no tree of its forest found anything to part
+        fractions = optuna.importance.get_param_importances(
+            _with_numbers(complete), evaluator=evaluator, params=list(keys)
+        )
+    except RuntimeError:  # raised if no tree of the random forest has a split
         return {}
-    return {keys[number]: part for number, part in parts.items()}
+    return {keys[number]: fraction for number, fraction in fractions.items()}
 
 
 def running(study: Study) -> int:
-    """How many trials have not ended."""
+    """Return the number of running trials."""
     return len(study.trials.get_trials(deepcopy=False, states=(TrialState.RUNNING,)))
 
 
@@ -244,9 +251,9 @@ def _ended(trial: FrozenTrial) -> Trial:
 
 
 def _warmup_epochs(recipe: Recipe) -> int:
-    """The first epoch, counted from 0, after which a trial may be pruned.
+    """Return the first epoch, from 0, after which a trial may be pruned.
 
-    As long as images grow, validation at their final size says little, and nothing about those that begin at another.
+    While the image size grows, the validation accuracy at the final size does not predict the final accuracy.
     """
     return max(1, recipe.grown_from, recipe.epochs // 4)
 
@@ -262,7 +269,7 @@ def _folder_of(study: Study, number: int) -> Path:
 def _claim_of(study: Study, trial: FrozenTrial, lock: ExitStack, *, deaths: int = 0) -> Claim:
     reported = frozenset(trial.intermediate_values)
     claimed = reopen_trial(study.trials, trial)
-    # Deaths count anew with each epoch that is reported.
+    # The count of deaths starts at 0 after each reported epoch.
     claimed.set_user_attr("deaths", {"after": len(reported), "count": deaths})
     return Claim(claimed, reported, deaths, _folder_of(study, trial.number), lock)
 
@@ -277,39 +284,39 @@ def reopen_trial(study: optuna.Study, trial: FrozenTrial) -> optuna.trial.Trial:
 
 
 def _deaths(trial: FrozenTrial) -> int:
-    """How many processes have died at a running trial that nobody holds, this one's included."""
+    """Return the number of killed processes of a running trial whose lock is free, the last one included."""
     before = trial.user_attrs.get("deaths", {"after": 0, "count": 0})
     return 1 + (before["count"] if before["after"] == len(trial.intermediate_values) else 0)
 
 
 def _proposal(study: Study, trials: Sequence[FrozenTrial]) -> dict[str, Any]:
-    """The settings of the next trial: at first the recipe's own, where they are within the space; then Optuna's TPE.
+    """Return the settings of the next trial: the values of the recipe for trial 0, then the proposal of Optuna's TPE.
 
-    It is asked in a study of its own in memory, with a generator of its own: so the study on the disk gets the trial
-    with all its settings or not at all, and the same trials before it give the same one.
+    The proposal comes from a separate study in memory with a separate random generator. The study on disk therefore
+    receives a trial with all its settings or not at all, and the same earlier trials give the same proposal.
     """
     if not trials:
-        own = {key: getattr(study.recipe, key) for key in study.space}
-        return {key: value for key, value in own.items() if value in study.space[key]}
+        values = {key: getattr(study.recipe, key) for key in study.space}
+        return {key: value for key, value in values.items() if value in study.space[key]}
     seed = int(make_rng(study.recipe.seed, len(trials), "tuning").integers(2**32))
-    separate = _with_numbers(trials, optuna.samplers.TPESampler(seed=seed))
-    drawn = separate.ask(_by_number(_distributions(study.space))).params
-    return {key: _rounded(drawn[_NUMBERS[key]], dimension) for key, dimension in study.space.items()}
+    in_memory = _with_numbers(trials, optuna.samplers.TPESampler(seed=seed))
+    proposed = in_memory.ask(_numbered(_distributions(study.space))).params
+    return {key: _rounded(proposed[_NUMBERS[key]], dimension) for key, dimension in study.space.items()}
 
 
 def _with_numbers(trials: Sequence[FrozenTrial], sampler: BaseSampler | None = None) -> optuna.Study:
-    """A study in memory with copies of the trials, in which each recipe key is called by its number."""
+    """Return a study in memory with copies of the trials, in which numbers replace the recipe keys."""
     study = optuna.create_study(direction="maximize", sampler=sampler)
     for trial in trials:
         numbered = copy.copy(trial)
-        numbered.distributions = _by_number(trial.distributions)
-        numbered.params = _by_number(trial.params)
+        numbered.distributions = _numbered(trial.distributions)
+        numbered.params = _numbered(trial.params)
         study.add_trial(numbered)
     return study
 
 
-def _by_number(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values by the number of their recipe key in place of the key."""
+def _numbered(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values with the number of each recipe key in place of the key."""
     return {_NUMBERS[key]: value for key, value in values.items()}
 
 
@@ -326,7 +333,7 @@ def _distribution(dimension: Range | Choices) -> BaseDistribution:
 
 
 def _rounded(value: Any, dimension: Range | Choices) -> Any:
-    """To three digits, which is as much as a range of settings deserves and a command line can stand."""
+    """Round a value to three significant digits, which keeps the command line short."""
     if isinstance(dimension, Choices) or not isinstance(value, float):
         return value
     return min(dimension.high, max(dimension.low, float(f"{value:.3g}")))

@@ -1,4 +1,4 @@
-"""The directory of a study, and tuning.json in it: what is tuned. Whoever goes on with a study must agree with it."""
+"""Directory of a study, and tuning.json in it, which every process of the study must match."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ _LOCK = "study.lock"
 
 
 class TuningRecord(BaseModel):
-    """What is tuned, on what.
+    """Recipe, search space, data and versions of a study.
 
     Attributes:
-        schema_version: of all files of the study.
-        recipe: as it is: the first trial.
-        space: what is searched.
+        schema_version: schema version of all files of the study.
+        recipe: unchanged recipe, which is the first trial.
+        space: search space.
         data: short name of the data.
-        fingerprint: of its contents.
-        preprocessing: how its images became arrays.
-        num_validation_images: how many settings are compared on.
-        validation_fingerprint: SHA-256 of their content hashes.
-        versions: of Saccade, Python and the packages that trials depend on.
+        fingerprint: fingerprint of the data.
+        preprocessing: preprocessing of the images.
+        num_validation_images: number of validation images.
+        validation_fingerprint: SHA-256 of the content hashes of the validation images.
+        versions: versions of Saccade, Python and the packages that trials depend on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -58,9 +58,9 @@ class TuningRecord(BaseModel):
     def of(
         cls, recipe: Recipe, space: Mapping[str, Range | Choices], dataset: Dataset, validation: Split
     ) -> TuningRecord:
-        """The record of a tuning that begins now."""
+        """Return the record of a new study."""
         environment = read_environment()
-        own = {"saccade": environment.saccade, "python": environment.python, "optuna": version("optuna")}
+        versions = {"saccade": environment.saccade, "python": environment.python, "optuna": version("optuna")}
         return cls(
             recipe=recipe,
             space=dict(space),
@@ -69,27 +69,27 @@ class TuningRecord(BaseModel):
             preprocessing=dataset.preprocessing,
             num_validation_images=len(validation),
             validation_fingerprint=hashlib.sha256("".join(validation.hashes).encode()).hexdigest(),
-            versions=own | environment.packages,
+            versions=versions | environment.packages,
         )
 
 
 @contextmanager
 def study_lock(folder: Path) -> Iterator[None]:
-    """Holds what all processes of a study take for a moment when they claim or conclude a trial."""
+    """Hold the lock of the study, which a process takes to claim or conclude a trial."""
     with FileLock(folder / _LOCK):
         yield
 
 
 def enter_folder(out: str | Path | None, record: TuningRecord) -> Path:
-    """Makes the study's directory, or enters one that was made for the same.
+    """Make the directory of a study, or check that an existing one holds the same study.
 
     Args:
-        out: the directory; None for the first free `tunings/<data>-<recipe>-<n>`.
-        record: of this tuning.
+        out: directory; None: the first free `tunings/<data>-<recipe>-<n>`.
+        record: record of this study.
 
     Raises:
-        TuningError: the directory holds another study, or something else, or can't be made.
-        RunError: its tuning.json is damaged, or of another version.
+        TuningError: the directory holds another study or something else, or cannot be made.
+        RunError: tuning.json is damaged or has another schema version.
     """
     check_folder(out)
     folder = make_folder(out, numbered(Path("tunings"), f"{record.data}-{record.recipe.name}-"), TuningError)
@@ -107,10 +107,10 @@ def enter_folder(out: str | Path | None, record: TuningRecord) -> Path:
 
 
 def check_folder(out: str | Path | None) -> None:
-    """Refuses a directory that holds something else than a study.
+    """Check that a path is free or the directory of a study.
 
     Raises:
-        TuningError: it does, or is no directory.
+        TuningError: the path holds something else.
     """
     path = out_path(out, TuningError)
     if path is None or (path / _RECORD).exists():
@@ -123,9 +123,9 @@ def check_folder(out: str | Path | None) -> None:
 def _require_same(folder: Path, before: TuningRecord, now: TuningRecord) -> None:
     found = [
         f"{key} = {_text(old)}, not {_text(new)}"
-        for part, other in ((before.recipe, now.recipe), (before, now))
-        for key in type(part).model_fields
-        if key not in ("recipe", "data", "versions") and (old := getattr(part, key)) != (new := getattr(other, key))
+        for first, second in ((before.recipe, now.recipe), (before, now))
+        for key in type(first).model_fields
+        if key not in ("recipe", "data", "versions") and (old := getattr(first, key)) != (new := getattr(second, key))
     ]
     found += [
         f"{name} {before.versions.get(name, 'none')}, not {now.versions.get(name, 'none')}"
@@ -135,7 +135,7 @@ def _require_same(folder: Path, before: TuningRecord, now: TuningRecord) -> None
     if found:
         raise TuningError(
             f"the study in '{folder}' is another one",
-            expected="the same recipe, search space, images and versions, with which it would be gone on",
+            expected="the same recipe, search space, images and versions, with which the study is resumed",
             found="; ".join(found),
             remedy="name another directory with --out",
         )

@@ -1,4 +1,4 @@
-"""One trial: a training with the trial's settings, which is pruned when its validation curve lags behind."""
+"""Trial of a study: a training with the settings of the trial, pruned if its validation curve is low."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ from saccade.tuning.study import Claim, Study, conclude
 if TYPE_CHECKING:
     import keras
 
-_MOST_DEATHS = 10
+_MAX_DEATHS = 10
 
 
 def run_trial(study: Study, claimed: Claim, dataset: Dataset, progress: Progress) -> bool:
-    """Trains with the settings of a claimed trial, or goes on with its training, and concludes the trial.
+    """Train with the settings of a claimed trial, or resume its training, and conclude the trial.
 
-    A training that can't be done with these settings, or that diverges, is remembered as one, and the study goes on.
+    A training that diverges or does not fit the settings is recorded as a failed trial, and the study continues.
 
     Returns:
-        Whether it came to its end; if not, the user interrupted it.
+        `True` if the trial has ended; `False` if the user interrupted it.
 
     Raises:
-        TrainingError: the recipe as it is can't be trained on this data.
-        RunError: the training can't be written.
+        TrainingError: the unchanged recipe cannot be trained on this data.
+        RunError: the run cannot be written.
     """
     began = time.monotonic()
-    if claimed.deaths >= _MOST_DEATHS:
-        # With these settings it takes more memory than there is, perhaps.
-        conclude(study, claimed, None, failed=f"{claimed.deaths} processes have died at it")
+    if claimed.deaths >= _MAX_DEATHS:
+        # A probable reason: the settings need more memory than the machine has.
+        conclude(study, claimed, None, failed=f"{claimed.deaths} processes were killed in this trial")
         return True
     try:
         recipe = study.recipe.with_settings(claimed.trial.params)
-        run = _trained(dataset, recipe, claimed.folder, ProgressList(progress, _Watched(claimed)))
+        run = _train_or_resume(dataset, recipe, claimed.folder, ProgressList(progress, _PruningCallback(claimed)))
     except optuna.TrialPruned:
         conclude(study, claimed, None, seconds=time.monotonic() - began)
         return True
@@ -58,13 +58,13 @@ def run_trial(study: Study, claimed: Claim, dataset: Dataset, progress: Progress
     if status.state == "interrupted":
         return False
     accuracy = run.history()[status.kept_epoch - 1].validation_accuracy
-    # A trial that was taken up has taken longer than it took here.
+    # The timings of the run include the time in earlier processes.
     seconds = max(time.monotonic() - began, sum(timing.seconds for timing in run.timings()))
     conclude(study, claimed, accuracy, seconds=seconds)
     return True
 
 
-def _trained(dataset: Dataset, recipe: Recipe, folder: Path, progress: Progress) -> Run:
+def _train_or_resume(dataset: Dataset, recipe: Recipe, folder: Path, progress: Progress) -> Run:
     if (folder / "recipe.json").is_file():
         run = Run.open(folder)
         try:
@@ -72,14 +72,14 @@ def _trained(dataset: Dataset, recipe: Recipe, folder: Path, progress: Progress)
                 return run
             return resume(run, dataset, progress=progress)
         except RunError:
-            pass  # its checkpoints are damaged, or of another machine: it is begun again
-    # What is left there by a process that was killed before it had made a run of it.
+            pass  # damaged checkpoints, or those of another machine: train again
+    # The directory may contain files of a process that was killed before it wrote a run.
     shutil.rmtree(folder, ignore_errors=True)
     return train(dataset, recipe=recipe, out=folder, progress=progress)
 
 
-class _Watched(Progress):
-    """Reports the validation accuracy of each whole epoch to a trial, and ends it by `optuna.TrialPruned`."""
+class _PruningCallback(Progress):
+    """Callback that reports the validation accuracy of each complete epoch and raises `optuna.TrialPruned`."""
 
     def __init__(self, claimed: Claim) -> None:
         self._trial = claimed.trial
@@ -88,24 +88,24 @@ class _Watched(Progress):
         self._epochs = 0
 
     def on_train_begin(self, run: Run, network: keras.Model) -> None:
-        """Takes note of the number of epochs."""
+        """Record the number of epochs."""
         self._epochs = run.recipe.epochs
 
     def on_resume(self, state: TrainingState | None) -> None:
-        """Reports what was done before a kill and not reported then."""
+        """Report the epochs that a killed process finished but did not report."""
         for record in [] if state is None else state.history:
             self._report(record)
 
     def on_epoch_begin(self, epoch: int, images: int, seen: int) -> None:
-        """Counts the images that are left of the epoch."""
+        """Set the number of remaining images of the epoch."""
         self._left = images - seen
 
     def on_batch_end(self, images: int, loss: float, accuracy: float) -> None:
-        """Counts them."""
+        """Subtract the images of the step from the remaining images."""
         self._left -= images
 
     def on_epoch_end(self, record: EpochRecord, seconds: float) -> None:
-        """Reports the epoch, unless Ctrl-C left it unfinished."""
+        """Report the epoch, unless Ctrl-C ended it early."""
         if not self._left:
             self._report(record)
 
@@ -114,6 +114,6 @@ class _Watched(Progress):
         if step not in self._reported and record.validation_accuracy is not None:
             self._trial.report(record.validation_accuracy, step)
             self._reported.add(step)
-        # After the last epoch nothing is left to be saved by it.
+        # Pruning after the last epoch would save no time.
         if record.epoch < self._epochs and self._trial.should_prune():
             raise optuna.TrialPruned

@@ -1,4 +1,4 @@
-"""tune: better settings for a recipe, found on validation images and tried against the recipe as it is."""
+"""Tuning of a recipe: trials on validation images, then the comparison with the unchanged recipe."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from saccade.tuning.study_manifest import TuningRecord, check_folder, enter_fold
 if TYPE_CHECKING:
     from saccade.tuning.study import Claim, Study
 
-# Seconds between two looks at whether another process has ended its trial.
-_BETWEEN_LOOKS = 1.0
-# What the last trainings and evaluations take, in times of the trials' trainings; and drawing and starting besides.
+# Seconds between two checks of the trials of other processes.
+_POLL_SECONDS = 1.0
+# Time of the final trainings and evaluations relative to the same trials, and seconds for plots and overhead.
 _FINAL_ALLOWANCE = 1.25
 _FINAL_SECONDS = 20.0
 
@@ -45,29 +45,29 @@ def tune(
     out: str | Path | None = None,
     progress: bool = True,
 ) -> Tuning:
-    """Searches better settings for a recipe, retrains the best and compares it with the recipe as it is.
+    """Search for better settings of a recipe, and compare the best settings with the unchanged recipe.
 
-    Each trial trains once, with the recipe's seed; it is pruned when its best validation accuracy so far is below the
-    median of the others after as many epochs. The first trial is the recipe as it is; then Optuna's TPE proposes. The
-    test split is not looked at before the end, when the winner and the recipe as it is, each trained over three other
-    seeds, are compared on it.
+    Each trial trains once, with the seed of the recipe. A trial is pruned if its best validation accuracy is below the
+    median of the other trials after the same number of epochs. The first trial is the unchanged recipe; Optuna's TPE
+    proposes the others. At the end the best settings and the unchanged recipe are trained with three other seeds each
+    and compared on the test split, which the trials do not use.
 
-    A study that was killed is gone on with by the same call; a second process with the same `out` takes part in it.
+    The same call resumes a killed study. A second process with the same `out` shares the study.
 
     Args:
-        data: a dataset, or what `saccade.load` takes.
-        trials: that the study shall have in all. Either this or `minutes`.
-        minutes: that this call shall take at most, as well as can be foreseen from the trials done.
-        recipe: a named recipe or a value of your own. None: the default for images of this size.
-        search: key -> what to search instead of the recipe's own range: "LOW..HIGH" or "A,B,C"; None: do not tune it.
-        out: the study's directory. None: the first free `tunings/<data>-<recipe>-<n>`.
-        progress: whether to tell on stderr how it goes.
+        data: dataset, or data as for `saccade.load`.
+        trials: total number of trials of the study. Either `trials` or `minutes` is required.
+        minutes: time budget of this call, as far as the duration of earlier trials predicts it.
+        recipe: recipe or its name. None: the default recipe for the image size.
+        search: key -> range "LOW..HIGH" or choices "A,B,C" in place of the default range; None: do not search the key.
+        out: directory of the study. None: the first free `tunings/<data>-<recipe>-<n>`.
+        progress: log the trials on stderr.
 
     Raises:
-        TuningError: Optuna is not installed; `out` holds another study; there are no validation images.
-        RecipeError: a key can't be searched, or a value not be taken.
-        DataError: the data can't be used.
-        TrainingError: the recipe as it is can't be trained on this data.
+        TuningError: Optuna is not installed, `out` holds another study, or the data has no validation images.
+        RecipeError: a key cannot be searched, or a value is not valid.
+        DataError: the data cannot be used.
+        TrainingError: the unchanged recipe cannot be trained on this data.
         EvaluationError: the data has no test images.
     """
     began = time.monotonic()
@@ -95,7 +95,7 @@ def tune(
         budget = Budget(trials, None if minutes is None else began + 60 * minutes)
         state = _search(study, dataset, budget, progress)
         ended = ended_trials(study)
-        found = Tuning(
+        tuning = Tuning(
             folder=folder,
             data_name=dataset.name,
             data_source=dataset.source,
@@ -109,30 +109,30 @@ def tune(
             notes=(*dataset.notes, *_notes(ended, len(validation), state, budget)),
             files=(),
         )
-    return write_tuning(_with_comparison(found, dataset, progress))
+    return write_tuning(_with_comparison(tuning, dataset, progress))
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How many trials, or until when (by `time.monotonic`)."""
+    """Budget of a study: number of trials, or deadline by `time.monotonic`."""
 
     trials: int | None
     deadline: float | None
 
     def allows(self, ended: tuple[Trial, ...]) -> bool:
-        """Whether there is time for another trial and for the trainings at the end after it."""
+        """Return `True` if the time suffices for another trial and the final trainings."""
         complete = [trial.seconds for trial in ended if trial.state == "complete"]
         best = best_of(ended)
         if self.deadline is None or best is None:
             return True
         longest = max(complete)
-        winner = longest if best.number == 0 else best.seconds
-        final = _FINAL_SECONDS + _FINAL_ALLOWANCE * SEEDS * (ended[0].seconds + winner)
+        best_seconds = longest if best.number == 0 else best.seconds
+        final = _FINAL_SECONDS + _FINAL_ALLOWANCE * SEEDS * (ended[0].seconds + best_seconds)
         return time.monotonic() + longest + final <= self.deadline
 
 
 def _search(study: Study, dataset: Dataset, budget: Budget, progress: bool) -> State:
-    """Carries out trials until the budget is used up and no process is at one any more."""
+    """Run trials until the budget is used up and no process runs a trial."""
     from saccade.tuning.study import claim, ended_trials, running
     from saccade.tuning.trial import run_trial
 
@@ -144,32 +144,32 @@ def _search(study: Study, dataset: Dataset, budget: Budget, progress: bool) -> S
                 return "finished"
             if budget.deadline is not None:
                 return "going on"
-            time.sleep(_BETWEEN_LOOKS)
+            time.sleep(_POLL_SECONDS)
             continue
         with claimed.lock:
-            log_message(_beginning(claimed, study.recipe, budget), shown=progress)
+            log_message(_begin_message(claimed, study.recipe, budget), shown=progress)
             if not run_trial(study, claimed, dataset, progress_of(progress)):
                 return "interrupted"
-        log_message(_ending(claimed.number, ended_trials(study)), shown=progress)
-        # Networks stand in circles that Python finds late: a training leaves 16 MB and more behind until then.
+        log_message(_end_message(claimed.number, ended_trials(study)), shown=progress)
+        # Networks contain reference cycles: without a collection, each training leaves 16 MB or more in memory.
         gc.collect()
 
 
-def _with_comparison(found: Tuning, dataset: Dataset, progress: bool) -> Tuning:
-    """With the comparison that decides, where there is something to compare."""
-    best = found.best
-    if found.state != "finished" or best is None or best.number == 0:
-        return found
-    recipes = {f"trial-{best.number}": found.best_recipe, "default": found.recipe}
-    comparison = compare_with_default(dataset, recipes, found.folder, progress=progress)
-    return replace(found, comparison=comparison, state="finished" if comparison else "interrupted")
+def _with_comparison(tuning: Tuning, dataset: Dataset, progress: bool) -> Tuning:
+    """Return the tuning with the final comparison, if the best trial is not the unchanged recipe."""
+    best = tuning.best
+    if tuning.state != "finished" or best is None or best.number == 0:
+        return tuning
+    recipes = {f"trial-{best.number}": tuning.best_recipe, "default": tuning.recipe}
+    comparison = compare_with_default(dataset, recipes, tuning.folder, progress=progress)
+    return replace(tuning, comparison=comparison, state="finished" if comparison else "interrupted")
 
 
 def _check_budget(trials: int | None, minutes: float | None) -> None:
     if (trials is None) == (minutes is None) or (trials or minutes or 0) <= 0:
         raise TuningError(
-            "a tuning needs to know when to end",
-            expected="a number of trials or a number of minutes, one of them, above 0",
+            "a tuning requires a limit",
+            expected="either a number of trials or a number of minutes, above 0",
             found=f"trials={trials}, minutes={minutes}",
         )
 
@@ -182,41 +182,39 @@ def _require_optuna() -> None:
 def _require_images(dataset: Dataset, validation: int) -> None:
     if not validation:
         raise TuningError(
-            "settings can't be compared without validation images", remedy="hold some out: --set validation_split=0.1"
+            "settings can't be compared without validation images", remedy="hold out images: --set validation_split=0.1"
         )
     if not len(dataset.splits["test"]):
-        raise TuningError(
-            f"'{dataset.name}' has no test images, on which the winner would be compared with the recipe as it is"
-        )
+        raise TuningError(f"'{dataset.name}' has no test images for the comparison with the unchanged recipe")
 
 
 def _notes(trials: tuple[Trial, ...], validation: int, state: State, budget: Budget) -> list[str]:
     notes = []
     if state == "going on":
-        notes.append("another process is still at a trial of this study: the last one compares")
+        notes.append("another process still runs a trial of this study; the last process writes the comparison")
     if budget.deadline is not None and len(trials) == 1:
         notes.append(
-            "there was no time for a second trial with the trainings that follow: give it more, or fewer epochs"
+            "the time was too short for a second trial and the final trainings: use more minutes or fewer epochs"
         )
     failed = [trial for trial in trials if trial.state == "failed"]
     if failed:
-        notes.append(f"trials that could not be trained: {len(failed)}, the first because {failed[0].reason}")
+        notes.append(f"failed trials: {len(failed)}, the first because {failed[0].reason}")
     if len(trials) > 1:
         notes.append(
-            f"validation accuracies are of the same {validation:,} images for all trials: the best of many is "
-            "flattered by having been chosen"
+            f"all trials share the same {validation:,} validation images, so the accuracy of the best trial is "
+            "optimistic"
         )
     return notes
 
 
-def _beginning(claimed: Claim, recipe: Recipe, budget: Budget) -> str:
+def _begin_message(claimed: Claim, recipe: Recipe, budget: Budget) -> str:
     of = "" if budget.trials is None else f" (the last is {budget.trials - 1})"
     settings = ", ".join(f"{key}={text_of(value)}" for key, value in claimed.trial.params.items())
-    again = ", taken up" if claimed.reported or claimed.folder.exists() else ""
-    return f"trial {claimed.number}{of}{again}: {settings if claimed.number else f'{recipe.name} as it is'}"
+    resumed = ", resumed" if claimed.reported or claimed.folder.exists() else ""
+    return f"trial {claimed.number}{of}{resumed}: {settings if claimed.number else f'{recipe.name} unchanged'}"
 
 
-def _ending(number: int, trials: tuple[Trial, ...]) -> str:
+def _end_message(number: int, trials: tuple[Trial, ...]) -> str:
     (trial,) = (each for each in trials if each.number == number)
     best = best_of(trials)
     accuracy = "" if trial.accuracy is None else f" at {trial.accuracy:.2%}"
