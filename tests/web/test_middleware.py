@@ -10,7 +10,7 @@ from saccade.web.middleware import Guard, RequestPolicy, ServerState
 TOKEN = "a-token-of-some-length"
 
 
-class RecordedRequests(list):
+class RecordedRequests(list[tuple[str, int]]):
     """Metrics that record the observed requests."""
 
     def observe_request(self, path, status, _):

@@ -7,7 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-SERVER_ERROR = "an error of the server itself; its log says more"
+SERVER_ERROR = "an error of the server itself; its log has the details"
 
 
 class RequestError(Exception):

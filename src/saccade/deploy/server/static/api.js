@@ -1,4 +1,4 @@
-// Requests to the server of this page: access token, retries while the server is busy, and a limit on parallel requests.
+// Requests to the server of this page: access token, retries while the server is busy, and limited parallelism.
 //
 // URLs are relative, so that the page also works behind a proxy that serves it under a path of its own.
 

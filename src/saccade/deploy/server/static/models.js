@@ -89,7 +89,7 @@ function abstentionOf({ confidence_threshold: threshold, target_accuracy: target
   return `below ${percent(threshold)}; from there on ${shortPercent(target)} of the predictions are correct`;
 }
 
-/** Place an overlay on the center crop that is the input of a model; return whether the crop is smaller than the image. */
+/** Place an overlay on the center crop that is the input of a model; return whether it is smaller than the image. */
 export function positionOverlay(overlay, width, height, model) {
   const scale = Math.min(width / model.width, height / model.height);
   const cropWidth = (100 * scale * model.width) / width; // percent of the image

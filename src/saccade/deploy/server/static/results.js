@@ -90,7 +90,9 @@ function showFailure(card, error) {
 function showPrediction(card, { abstained, classes }) {
   const { class_name: name, probability: confidence } = classes[0];
   const badge = element("span", { className: "abstained", textContent: "Abstained" });
-  const heading = abstained ? [badge, " perhaps ", nameElement(name)] : [nameElement(name), ` ${probability(confidence)}`];
+  const heading = abstained
+    ? [badge, " perhaps ", nameElement(name)]
+    : [nameElement(name), ` ${probability(confidence)}`];
   const note = (text, className = "quiet") => element("p", { className, textContent: text });
   card.article.classList.toggle("is-abstained", abstained);
   fill(
