@@ -67,7 +67,9 @@ class Row:
     def depends_on(self, other: "Row") -> bool:
         """Return `True` if a word of this line names the path that another row leaves."""
         left = other.output_path()
-        return bool(left) and left != self.output_path() and any(f"{word}/".startswith(f"{left}/") for word in self.words)
+        return (
+            bool(left) and left != self.output_path() and any(f"{word}/".startswith(f"{left}/") for word in self.words)
+        )
 
     def type_in(self, folder: Path) -> Outcome:
         """Run the command line in a folder."""
