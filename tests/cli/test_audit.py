@@ -20,7 +20,7 @@ def invoke(*arguments):
     return CliRunner().invoke(command, [str(argument) for argument in arguments], catch_exceptions=False)
 
 
-def test_findings_are_printed_with_their_fix_and_written_to_a_new_directory_each_time(root, tmp_path):
+def test_findings_are_printed_with_a_fix_and_written_to_a_new_directory(root, tmp_path):
     for number in (1, 2):
         out = invoke("pets", "--folds", 0).stdout
         assert "error: leak: 1 group of identical files in more than one split" in out
@@ -30,7 +30,7 @@ def test_findings_are_printed_with_their_fix_and_written_to_a_new_directory_each
     assert [finding["kind"] for finding in kept["findings"]] == ["leak"]
 
 
-def test_nothing_is_overwritten_and_nothing_is_made_for_nothing(root):
+def test_an_error_overwrites_and_creates_nothing(root):
     with pytest.raises(DataError, match="exists already; nothing is overwritten"):
         invoke("pets", "--folds", 0, "--out", root)
     with pytest.raises(DataNotFoundError):

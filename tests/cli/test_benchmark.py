@@ -1,4 +1,4 @@
-"""`saccade benchmark`: figures of each format, and nothing left."""
+"""`saccade benchmark`: measurements and errors."""
 
 from click.testing import CliRunner
 
@@ -10,7 +10,7 @@ def benchmark(run, *arguments):
     return CliRunner().invoke(cli, ["benchmark", str(run.path), *arguments])
 
 
-def test_a_table_for_people_and_reasons_for_what_is_missing(tiny_run, monkeypatch):
+def test_the_table_of_formats_and_the_reason_for_a_missing_format(tiny_run, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ai_edge_litert", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     result = benchmark(tiny_run, "--format", "onnx", "--format", "litert")

@@ -43,6 +43,6 @@ def test_json(filled, own_cache):
     assert decoded["path"].startswith(str(own_cache))
 
 
-def test_a_name_that_is_not_there(filled):
+def test_clearing_an_unknown_name_is_an_error(filled):
     with pytest.raises(DataError, match="the cache holds nothing called 'flowers'"):
         invoke("--clear", "flowers")

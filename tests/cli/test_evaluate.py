@@ -9,14 +9,14 @@ def evaluate(run, *arguments):
     return CliRunner().invoke(cli, ["evaluate", str(run.path), *map(str, arguments)])
 
 
-def test_wrong_splits_classes_and_runs(tiny_run, tmp_path):
+def test_wrong_splits_classes_and_runs_are_errors(tiny_run, tmp_path):
     assert evaluate(tiny_run, "--split", "tset").exit_code == 2
     assert isinstance(evaluate(tiny_run, "--data", "digits").exception, EvaluationError)
     assert isinstance(CliRunner().invoke(cli, ["evaluate", str(tmp_path)]).exception, RunError)
 
 
 @pytest.mark.parametrize("arguments", [["evaluate"], ["export"], ["export", "run"]])
-def test_what_is_missing_on_the_command_line_is_reported(arguments):
+def test_a_missing_argument_is_reported(arguments):
     result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == 2
     assert "Missing" in result.stderr

@@ -36,19 +36,19 @@ def test_the_summary(root):
     assert "decoding: 24 of 24 images" in result.stderr
 
 
-def test_images_go_to_a_new_folder_each_time(root, tmp_path):
+def test_plots_are_written_to_a_new_folder(root, tmp_path):
     for name in ("explore-animals", "explore-animals-2"):
         assert f"written: {name}/samples.png, {name}/classes.png" in invoke("animals").stdout
         assert (tmp_path / name / "samples.png").is_file()
     assert "written: looks/nice/samples.png" in invoke("animals", "--out", "looks/nice").stdout
 
 
-def test_data_that_is_not_there(root):
+def test_missing_data_is_an_error(root):
     with pytest.raises(DataError, match="there is no data called 'plants'"):
         invoke("plants")
 
 
-def test_a_size_that_is_no_number(root):
+def test_an_image_size_that_is_not_a_number_is_an_error(root):
     result = invoke("animals", "--image-size", "big")
     assert result.exit_code == 2
     assert "'big' is not a valid integer" in result.stderr

@@ -12,7 +12,7 @@ def export(run, *arguments):
     return CliRunner().invoke(cli, ["export", str(run.path), *map(str, arguments)])
 
 
-def test_what_is_printed_opens_the_model(tiny_run, tmp_path):
+def test_the_printed_code_opens_the_model(tiny_run, tmp_path):
     out = tmp_path / "model.weights.h5"
     result = export(tiny_run, "--format", "weights", "--out", out)
     assert result.exit_code == 0, result.output
@@ -29,6 +29,6 @@ def test_what_is_printed_opens_the_model(tiny_run, tmp_path):
     assert np.abs(predictions - Predictor.from_run(tiny_run).probabilities(images)).max() <= 1e-5
 
 
-def test_formats_and_places_that_can_not_be(tiny_run, tmp_path):
+def test_wrong_formats_and_output_paths_are_errors(tiny_run, tmp_path):
     assert "'pickle' is not one of" in export(tiny_run, "--format", "pickle").stderr
     assert isinstance(export(tiny_run, "--format", "h5", "--out", tmp_path / "a.txt").exception, ExportError)

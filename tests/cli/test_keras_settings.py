@@ -1,4 +1,4 @@
-"""Keras's global settings, by its configuration file, the environment or the program: right results or one sentence."""
+"""Global Keras settings of the configuration file, the environment or the program: same results or an error."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def configured(folder, **settings):
     return folder
 
 
-def test_commands_do_not_depend_on_the_users_settings_of_keras(tiny_folder, tmp_path):
+def test_commands_do_not_depend_on_the_keras_settings_of_the_user(tiny_folder, tmp_path):
     home = configured(
         tmp_path / "home", floatx="float64", epsilon=0.5, backend="jax", image_data_format="channels_first"
     )
@@ -49,7 +49,7 @@ def test_commands_do_not_depend_on_the_users_settings_of_keras(tiny_folder, tmp_
     assert json.loads((home / "keras.json").read_text())["floatx"] == "float64"
 
 
-def test_a_configuration_file_that_keras_refuses_is_named(tiny_run, tmp_path):
+def test_an_invalid_keras_configuration_file_is_named(tiny_run, tmp_path):
     home = configured(tmp_path / "home", floatx="bfloat16")
     evaluated = typed(home, "evaluate", tiny_run.path)
     assert evaluated.returncode == 1
@@ -74,7 +74,7 @@ def test_a_configuration_file_that_keras_refuses_is_named(tiny_run, tmp_path):
         ),
     ],
 )
-def test_a_program_with_other_settings_gets_one_sentence_and_keeps_them(
+def test_a_program_with_other_keras_settings_gets_an_error_and_keeps_the_settings(
     tiny_run, tiny_folder, tmp_path, change, restore, found
 ):
     change()
@@ -94,7 +94,7 @@ def test_a_program_with_other_settings_gets_one_sentence_and_keeps_them(
         restore()
 
 
-def test_a_program_whose_keras_runs_on_another_backend_is_reported(tiny_run, tiny_folder, tmp_path, monkeypatch):
+def test_another_keras_backend_of_a_program_is_an_error(tiny_run, tiny_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     for work in (
         lambda: saccade.train(tiny_folder, recipe="folder", out=tmp_path / "run", epochs=1, progress=False),

@@ -14,7 +14,7 @@ def saccade(*arguments, **options):
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["train", "--help"], ["audit", "--help"], ["recipes"], ["trian"], ["train", "--nonsense"]]
 )
-def test_what_needs_no_model_loads_no_tensorflow(arguments):
+def test_commands_without_a_model_do_not_load_tensorflow(arguments):
     script = (
         "import sys\nfrom saccade.cli.main import main\nsys.argv[0] = 'saccade'\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
@@ -25,7 +25,7 @@ def test_what_needs_no_model_loads_no_tensorflow(arguments):
     assert result.stderr.endswith("loaded: []")
 
 
-def test_keras_comes_without_what_it_need_not_import_and_all_can_be_imported_later():
+def test_keras_is_loaded_without_unnecessary_packages_which_can_be_imported_later():
     script = (
         "import sys\nfrom saccade.cli.main import main\nsys.argv = ['saccade', 'evaluate', 'no-run']\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
@@ -37,13 +37,13 @@ def test_keras_comes_without_what_it_need_not_import_and_all_can_be_imported_lat
     assert result.stdout.strip() == "[]"
 
 
-def test_importing_the_package_loads_nothing_heavy():
+def test_importing_saccade_does_not_load_large_packages():
     script = "import sys, saccade; print(sorted({'tensorflow', 'keras', 'numpy', 'PIL', 'click'} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
 
 
-def test_a_near_miss_is_named_with_exit_code_2():
+def test_an_unknown_command_names_the_nearest_command_with_exit_code_2():
     result = saccade("trian")
     assert result.returncode == 2
     assert "Did you mean 'train'?" in result.stderr
@@ -56,7 +56,7 @@ def test_a_wrong_option_has_exit_code_2():
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
-def test_a_full_disk_is_a_plain_error():
+def test_a_full_disk_is_an_error_without_a_traceback():
     with Path("/dev/full").open("w") as full:
         result = subprocess.run(
             [sys.executable, "-m", "saccade", "recipes"], stdout=full, stderr=subprocess.PIPE, text=True, check=False

@@ -26,7 +26,7 @@ def test_the_exit_code_reports_unreadable_files(tiny_run, image, tmp_path):
     assert "1 of 2 images could not be read" in result.stderr
 
 
-def test_json_and_csv_hold_the_same(tiny_run, image, tmp_path):
+def test_json_and_csv_contain_the_same_predictions(tiny_run, image, tmp_path):
     missing = tmp_path / "missing.png"
     as_json = json.loads(predict(tiny_run, "--json", "--top", 2, image, missing).stdout)
     rows = list(csv.DictReader(io.StringIO(predict(tiny_run, "--csv", "--top", 2, image, missing).stdout)))
@@ -41,11 +41,11 @@ def test_json_and_csv_together_are_a_wrong_command_line(tiny_run, image):
     assert predict(tiny_run, "--json", "--csv", image).exit_code == 2
 
 
-def test_one_image_is_no_images(tiny_run, tmp_path):
+def test_the_message_about_one_image_is_singular(tiny_run, tmp_path):
     assert "1 of 1 image could not be read" in predict(tiny_run, tmp_path / "missing.png").stderr
 
 
-def test_what_is_no_run_is_reported_plainly(tmp_path, image):
+def test_a_directory_that_is_not_a_run_is_an_error(tmp_path, image):
     import subprocess
     import sys
 

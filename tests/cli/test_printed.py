@@ -1,4 +1,4 @@
-"""What commands print is fit to be read and to be typed: tables fit the terminal, printed commands can be copied."""
+"""Printed tables, which fit the terminal, and printed commands, which can be copied into a shell."""
 
 import json
 import re
@@ -17,24 +17,24 @@ from saccade.evaluation.report.recommendations import recommend
 LONG = "a class of animals " + "that has a very long name " * 7 + "and an end"
 
 
-def ask(*arguments):
+def invoke(*arguments):
     return CliRunner().invoke(cli, list(map(str, arguments)))
 
 
 def test_one_long_class_name_does_not_widen_a_table(tmp_path):
     folder = class_folder(tmp_path / "data", classes=(LONG, "dog"), count=5)
-    shown = ask("explore", folder, "--out", tmp_path / "shown")
+    shown = invoke("explore", folder, "--out", tmp_path / "shown")
     assert shown.exit_code == 0, shown.output
     header, *rows = shown.stdout.partition("\n\n")[2].splitlines()[:4]
     assert header.split() == ["class", "train", "test"]
     assert max(map(len, [header, *rows])) <= 100
     assert rows[0].startswith("a class of animals")
     assert re.search(r"…\S*.*and an end +\d+ +\d+$", rows[0])
-    as_json = json.loads(ask("explore", folder, "--json", "--out", tmp_path / "other").stdout)
+    as_json = json.loads(invoke("explore", folder, "--json", "--out", tmp_path / "other").stdout)
     assert as_json["class_names"] == [LONG, "dog"]
 
 
-def test_a_table_fits_the_terminal_and_keeps_its_numbers_whole(capsys, monkeypatch):
+def test_a_table_fits_the_terminal_and_does_not_shorten_numbers(capsys, monkeypatch):
     rows = [("x" * 90 + str(number), "y" * 150, f"{10**9 + number:,}", "12.5%") for number in range(3)]
     for columns in (60, 100, 200):
         monkeypatch.setenv("COLUMNS", str(columns))
@@ -47,7 +47,7 @@ def test_a_table_fits_the_terminal_and_keeps_its_numbers_whole(capsys, monkeypat
 
 
 def test_the_keys_of_a_recipe_fit_the_terminal():
-    shown = ask("recipes", "fast")
+    shown = invoke("recipes", "fast")
     keys = shown.stdout.partition("\n\n")[2]
     assert "network " in keys
     assert max(map(len, keys.splitlines())) <= 100
@@ -79,16 +79,16 @@ def test_the_keys_of_a_recipe_fit_the_terminal():
         (["cache", "--clear", ""], "--clear"),
     ],
 )
-def test_an_argument_that_is_empty_is_a_wrong_command_line(arguments, named, tmp_path, monkeypatch):
-    # What `saccade train "$UNSET"` gives; the current folder holds data that nobody asked for.
+def test_an_empty_argument_has_exit_code_2(arguments, named, tmp_path, monkeypatch):
+    # As after `saccade train "$UNSET"`. The current folder contains data that must not be used.
     monkeypatch.chdir(class_folder(tmp_path / "here"))
-    result = ask(*arguments)
+    result = invoke(*arguments)
     assert result.exit_code == 2, result.output
     assert re.search(rf"{named}\b.* is empty", result.stderr)
     assert sorted(path.name for path in (tmp_path / "here").iterdir()) == ["cat", "dog"]
 
 
-def test_a_next_step_can_be_copied_into_a_shell_though_paths_have_spaces():
+def test_recommended_commands_quote_paths_for_the_shell():
     numbers = replace(
         GOOD, run=trained(path="my runs/a; b", source="/home/me/my photos $1", validation_split=0),
         training_images=(40, 50, 9), calibration=None, unreadable=3,

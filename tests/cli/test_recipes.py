@@ -21,7 +21,7 @@ def test_the_list_names_every_recipe_with_its_size():
             assert text in shown
 
 
-def test_what_was_measured_is_shown_with_its_interval_and_number_of_images():
+def test_a_measured_accuracy_is_shown_with_interval_and_number_of_images():
     for name, entry in ENTRIES.items():
         shown = recipes(name)
         if entry.measured is None:
@@ -33,7 +33,7 @@ def test_what_was_measured_is_shown_with_its_interval_and_number_of_images():
         assert low < entry.measured.accuracy < high
 
 
-def test_one_recipe_shows_every_key_with_its_meaning():
+def test_every_key_of_a_recipe_is_shown_with_its_description():
     shown = recipes("scheduled")
     assert "123,466" in shown
     for key, field in Recipe.model_fields.items():
@@ -42,7 +42,7 @@ def test_one_recipe_shows_every_key_with_its_meaning():
             assert " ".join(str(field.description).split()) in " ".join(shown.split())
 
 
-def test_json_holds_the_same():
+def test_json_contains_the_same_recipes():
     listed = json.loads(recipes("--json"))
     assert [one["name"] for one in listed] == list(ENTRIES)
     one = json.loads(recipes("two-phase", "--json"))

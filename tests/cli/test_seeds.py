@@ -32,7 +32,7 @@ def test_each_seed_and_the_mean_are_reported(trained):
     assert lines[3] == f"next: saccade compare {out / 'seed-0'} {out / 'seed-1'} OTHER-RUN"
 
 
-def test_json_and_nothing_else(trained, tiny_folder):
+def test_json_is_the_only_output_on_stdout(trained, tiny_folder):
     out, _ = trained
     result = train(tiny_folder, "--seeds", 2, "--out", out, "--json")
     assert result.exit_code == 0, result.output
@@ -67,5 +67,5 @@ def test_a_failure_is_reported_with_exit_code_1(tiny_folder, trained, tmp_path):
 @pytest.mark.parametrize(
     "arguments", [["--seeds", "0"], ["--seeds", "2", "--resume", "RUN"], ["--seeds", 2, "--summary"]]
 )
-def test_wrong_command_lines(arguments, tmp_path):
+def test_a_wrong_command_line_has_exit_code_2(arguments, tmp_path):
     assert train(tmp_path, *arguments).exit_code == 2

@@ -1,4 +1,4 @@
-"""`saccade serve`, as a user starts and ends it."""
+"""`saccade serve`: start, end and wrong options."""
 
 import re
 import shutil
@@ -19,7 +19,7 @@ def run(tiny_run, tmp_path_factory):
     return Run.open(shutil.copytree(tiny_run.path, tmp_path_factory.mktemp("served") / "images"))
 
 
-def test_it_says_where_it_is_and_ends_by_ctrl_c(run, tiny_folder, tmp_path):
+def test_the_server_prints_its_address_and_ends_by_ctrl_c(run, tiny_folder, tmp_path):
     with started(["serve", str(run.path), "--port", "0"], tmp_path) as (process, printed):
         (url,) = re.findall(r"^serving at (http://127\.0\.0\.1:[0-9]+)$", printed)
         images = sorted((tiny_folder / "test" / "one").iterdir())
@@ -33,7 +33,7 @@ def test_it_says_where_it_is_and_ends_by_ctrl_c(run, tiny_folder, tmp_path):
 
 
 @pytest.mark.parametrize("token", ["", "short", "with spaces in the middle of it", "ümläute-sind-nicht-erlaubt"])
-def test_a_token_that_is_none(run, tmp_path, token):
+def test_an_invalid_token_is_an_error(run, tmp_path, token):
     path = tmp_path / "token"
     with pytest.raises(SaccadeError, match="can't be read"):
         cli(["serve", str(run.path), "--token-file", str(path)], standalone_mode=False)
@@ -44,6 +44,6 @@ def test_a_token_that_is_none(run, tmp_path, token):
 
 
 @pytest.mark.parametrize("arguments", [[], ["--port", "70000"], ["--abstain", "1"]])
-def test_wrong_command_lines(run, arguments):
+def test_a_wrong_command_line_has_exit_code_2(run, arguments):
     done = CliRunner().invoke(cli, ["serve", *([str(run.path)] if arguments else []), *arguments])
     assert done.exit_code == 2

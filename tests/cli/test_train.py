@@ -32,7 +32,7 @@ def saccade(*arguments, **options):
         ),
     ],
 )
-def test_what_is_wrong_is_reported(arguments, code, message, tmp_path):
+def test_a_wrong_argument_is_reported(arguments, code, message, tmp_path):
     result = run_here(["train", *arguments], tmp_path)
     assert result.code == code
     assert message in result.stderr
@@ -52,7 +52,7 @@ def test_a_killed_training_is_resumed_and_an_unfinished_one_not_extended(tiny_fo
         assert result.returncode == 1
         assert f"process {process.pid}" in result.stderr
         process.kill()
-    # So that the test need not wait for 300 epochs; the checkpoints belong to the recipe as it was.
+    # An unfinished run cannot be extended.
     failed = saccade("train", "--extend", str(out), "--epochs", "+1")
     assert failed.returncode == 1
     assert f"saccade train --resume {out}" in failed.stderr
@@ -75,7 +75,7 @@ def test_a_killed_training_is_resumed_and_an_unfinished_one_not_extended(tiny_fo
         (["--checkpoint-every", "often"], "'often' is not a time"),
     ],
 )
-def test_options_that_do_not_go_together_are_a_wrong_command_line(arguments, message, tmp_path):
+def test_incompatible_options_have_exit_code_2(arguments, message, tmp_path):
     result = run_here(["train", *arguments], tmp_path)
     assert result.code == 2
     assert message in result.stderr
@@ -96,7 +96,7 @@ def test_an_accuracy_of_the_images_that_chose_the_weights_is_called_optimistic(t
     assert "these images, or half of them, chose the weights" in scored.stdout + scored.stderr
 
 
-def test_a_recipe_that_nobody_named_is_reported_with_the_reason(dataset, capsys):
+def test_a_default_recipe_is_printed_with_the_reason(dataset, capsys):
     chosen = choose_recipe(dataset, {}, None, None)
     assert capsys.readouterr().err == f"recipe: {chosen.name}, the default up to 64x64 pixels\n"
     choose_recipe(dataset, {}, "folder", None)

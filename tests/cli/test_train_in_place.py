@@ -1,4 +1,4 @@
-"""`saccade train .`, typed in the folder of the data, whose name has a space; then what the command says is next."""
+"""`saccade train .` in the folder of the data, whose name has a space, and the printed next command."""
 
 import re
 import shlex
@@ -12,14 +12,14 @@ from saccade.cli.main import cli
 from saccade.runs.run import Run
 
 
-def ask(*words):
+def invoke(*words):
     result = CliRunner().invoke(cli, list(words))
     assert result.exit_code == 0, (result.output, result.exception)
     return result
 
 
 def next_command(result):
-    """The words of the command that another one says to type next, as a shell would take them."""
+    """Return the words of the printed next command, split as by a shell."""
     (line,) = re.findall(r"^next: (.*)$", result.stdout, re.MULTILINE)
     program, *words = shlex.split(line)
     assert program == "saccade"
@@ -28,11 +28,11 @@ def next_command(result):
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """A folder "my photos" of two classes, which is the current folder, and what the first training in it printed."""
+    """Return the current folder "my photos" with two classes, and the output of the first training in it."""
     folder = class_folder(tmp_path_factory.mktemp("home") / "my photos", count=12)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        yield folder, ask("train", ".", "--recipe", "quick", "--epochs", "1")
+        yield folder, invoke("train", ".", "--recipe", "quick", "--epochs", "1")
 
 
 def test_the_next_command_can_be_copied_into_a_shell(photos):
@@ -43,13 +43,13 @@ def test_the_next_command_can_be_copied_into_a_shell(photos):
     assert (folder / Path(run) / "recipe.json").is_file()
 
 
-def test_what_earlier_commands_left_in_the_folder_is_no_class_and_is_named(photos):
+def test_folders_made_by_saccade_are_not_classes_and_are_listed_in_a_note(photos):
     folder, trained = photos
     (folder / "runs" / "notes.txt").write_text("mine")
-    explored = ask("explore", ".")
+    explored = invoke("explore", ".")
     assert {path.name for path in folder.iterdir()} == {"cat", "dog", "runs", "explore-my-photos"}
-    again = ask("train", ".", "--recipe", "quick", "--epochs", "1")
-    evaluated = ask(*next_command(again))
+    again = invoke("train", ".", "--recipe", "quick", "--epochs", "1")
+    evaluated = invoke(*next_command(again))
     assert "note: left out: the folder runs, which Saccade made" in explored.stderr
     for later in (again, evaluated):
         assert "note: left out: the folders explore-my-photos, runs, which Saccade made" in later.stderr

@@ -31,18 +31,18 @@ OPTIONS = [
         ["digits", "--trials", 3, "--search", "learning_rate"],
     ],
 )
-def test_wrong_command_lines(arguments):
+def test_a_wrong_command_line_has_exit_code_2(arguments):
     assert invoke(*arguments).exit_code == 2
 
 
-def test_a_wrong_range_is_refused_before_the_data_is_looked_for():
+def test_a_wrong_range_is_an_error_before_the_data_is_loaded():
     given = ["no-such-data", "--trials", "3", "--search", "learning_rate=1..2..3"]
     with pytest.raises(RecipeError, match=r"'learning_rate' can't be '2\.\.3'"):
         CliRunner().invoke(command, given, catch_exceptions=False)
 
 
-def test_what_it_prints(tiny_folder, tmp_path, monkeypatch):
-    """One trial is begun here; the study is the same as that of the Python function, which goes on with it."""
+def test_the_printed_result_and_the_json(tiny_folder, tmp_path, monkeypatch):
+    """The command runs one trial, and the Python function resumes the same study."""
     monkeypatch.chdir(tmp_path)
     result = invoke(tiny_folder, "--trials", 1, *OPTIONS)
     assert result.exit_code == 0, result.output

@@ -1,4 +1,4 @@
-"""The folder in which the table is typed: real photographs and scans, few and small."""
+"""Working directory of the table of command lines, with a few small photographs and scans."""
 
 import shutil
 import tarfile
@@ -14,10 +14,11 @@ TOKEN = "a-token-of-the-table-of-commands"
 
 @pytest.fixture(scope="session")
 def desk(shared_data, tiny_folder, tmp_path_factory):
-    """The table's rows in a folder with their data, and a cache of their own.
+    """Return the rows of the table in a working directory with their data and a separate cache.
 
-    hands/ has 24 photographs, named .JPG, of each of three signs; more/ six more of each; broken/ a damaged one; tiny/
-    is `tiny_folder`, holed/ the same with a damaged test image; in leaky/ a training image is a test image too.
+    hands/ has 24 photographs, named .JPG, of each of three signs; more/ has six more of each; broken/ has a damaged
+    photograph. tiny/ is `tiny_folder`; holed/ is the same with a damaged test image. In leaky/ a training image is also
+    a test image.
     """
     folder = tmp_path_factory.mktemp("commands") / "desk"
     _photographs(shared_data / "sign_digits.tar", folder)
@@ -43,7 +44,7 @@ def desk(shared_data, tiny_folder, tmp_path_factory):
 
 
 def _photographs(archive: Path, folder: Path) -> None:
-    """Takes the first photographs of three classes out of the archive."""
+    """Extract the first photographs of three classes from the archive."""
     with tarfile.open(archive) as opened:
         for label in "012":
             members = sorted(

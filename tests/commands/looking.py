@@ -1,4 +1,4 @@
-"""Rows of commands that look at data: explore, audit."""
+"""Rows of the commands on data: explore and audit."""
 
 from PIL import Image
 from tests.commands.rows import Row

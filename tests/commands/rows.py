@@ -1,4 +1,4 @@
-"""A row of the table: what is typed, and what must be seen. Running a row is what a user does who types it."""
+"""Row of the table: a command line and its expected outcome. A test runs the row as a user would."""
 
 import io
 import re
@@ -22,20 +22,20 @@ _MINUTES = 5.0
 
 @dataclass(frozen=True)
 class Row:
-    """A command line and what must be seen after it.
+    """Command line and its expected outcome.
 
     Attributes:
-        typed: the line without the word `saccade`.
-        seen: regular expressions; each is found in a line of stdout or stderr.
+        typed: command line without the word `saccade`.
+        seen: regular expressions, each of which matches a line of stdout or stderr.
         code: exit code.
-        made: files and folders that are there afterward.
-        look: raises where the outcome is not what it has to be.
-        leaves: the folder or file that other rows go on from; the value of --out where nothing else is said.
-        before: what is done by hand before the line is typed.
-        ask: of a server: asks it, given its address; the server is then ended by SIGTERM.
-        stop_at: Ctrl-C is pressed when a line of stderr begins with this.
-        alone: in a process of its own, as users run it.
-        long: it takes too long for `make test`; `make test-docs` runs it.
+        made: files and folders that exist afterward.
+        look: function that raises `AssertionError` for an unexpected outcome.
+        leaves: folder or file that other rows use; by default the value of --out.
+        before: function that prepares the working directory.
+        ask: function that sends requests to the server, given its address. The server is then ended by SIGTERM.
+        stop_at: beginning of the line of stderr at which Ctrl-C is pressed.
+        alone: run in a separate process, as users do.
+        long: too slow for `make test`; `make test-docs` runs the row.
     """
 
     typed: str
@@ -52,25 +52,27 @@ class Row:
 
     @cached_property
     def words(self) -> list[str]:
-        """The words that the shell hands over."""
+        """Words of the command line, split as by a shell."""
         return shlex.split(self.typed)
 
     @property
     def command_name(self) -> str:
-        """The command; empty where the line has none."""
+        """Name of the command; empty without a command."""
         return "" if self.words[0].startswith("-") else self.words[0]
 
-    def leavings(self) -> str:
-        """The path that other rows may go on from; empty where there is none."""
+    def output_path(self) -> str:
+        """Return the path that other rows may use; empty without such a path."""
         return self.leaves or (self.words[self.words.index("--out") + 1] if "--out" in self.words else "")
 
-    def goes_on_from(self, other: "Row") -> bool:
-        """Whether a word of this line names what another row leaves."""
-        left = other.leavings()
-        return bool(left) and left != self.leavings() and any(f"{word}/".startswith(f"{left}/") for word in self.words)
+    def depends_on(self, other: "Row") -> bool:
+        """Return `True` if a word of this line names the path that another row leaves."""
+        left = other.output_path()
+        return (
+            bool(left) and left != self.output_path() and any(f"{word}/".startswith(f"{left}/") for word in self.words)
+        )
 
     def type_in(self, folder: Path) -> Outcome:
-        """Types the line in a folder."""
+        """Run the command line in a folder."""
         if self.before is not None:
             self.before(folder)
         if self.ask is not None:
@@ -104,11 +106,11 @@ class Row:
 
 @dataclass
 class Desk:
-    """A folder in which the rows of a table are typed, each once, and those that it goes on from before it.
+    """Working directory in which each row of a table runs once, after the rows that it depends on.
 
     Attributes:
-        folder: the working directory.
-        rows: the table.
+        folder: working directory.
+        rows: rows of the table.
     """
 
     folder: Path
@@ -116,21 +118,21 @@ class Desk:
     _outcomes: dict[str, Outcome] = field(default_factory=dict)
 
     def outcome(self, row: Row) -> Outcome:
-        """What typing the row came to."""
+        """Run the row once, and return its outcome."""
         if row.typed not in self._outcomes:
             for other in self.rows:
-                if row.goes_on_from(other):
+                if row.depends_on(other):
                     self.outcome(other)
             self._outcomes[row.typed] = row.type_in(self.folder)
         return self._outcomes[row.typed]
 
 
 Spelled = tuple[str, str, str]
-"""A command, an option and, where the option has a choice of values, a value."""
+"""Command, option and, for an option with a choice of values, the value."""
 
 
 def spelled_in(words: Sequence[str]) -> set[Spelled]:
-    """The options that a command line names, by click's own parser."""
+    """Return the options of a command line, by the parser of click."""
     _, rest, in_order = _parsed(cli, words)
     if not rest:
         return {(*_named("", option),) for option in in_order}
@@ -148,7 +150,7 @@ def spelled_in(words: Sequence[str]) -> set[Spelled]:
 
 
 def all_spelled() -> set[Spelled]:
-    """All options of all commands, and all values of those that have a choice."""
+    """Return all options of all commands, with all values of choices."""
     from saccade.cli.main import COMMANDS
 
     found: set[Spelled] = set()
@@ -177,15 +179,15 @@ def _context(command: click.Command) -> click.Context:
 
 
 def check(row: Row, outcome: Outcome) -> None:
-    """Raises unless the outcome is what the row says.
+    """Compare an outcome with the expectation of its row.
 
     Raises:
-        AssertionError: exit code, what is shown or what was made differs.
+        AssertionError: exit code, output or files differ.
     """
     shown = f"saccade {row.typed}\nexit code {outcome.code}\n{outcome.shown}"
     assert outcome.code == row.code, shown
     assert "Traceback" not in outcome.stderr, shown
-    if row.alone:  # nothing that only a terminal understands, no notice of TensorFlow's
+    if row.alone:  # no terminal control characters and no TensorFlow notices
         assert not re.search("\r|\x1b|oneDNN", outcome.shown), shown
     for pattern in row.seen:
         assert re.search(pattern, outcome.shown, re.MULTILINE), f"not seen: {pattern}\n{shown}"

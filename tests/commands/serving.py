@@ -1,4 +1,4 @@
-"""Rows of `saccade serve`: servers that are asked by HTTP."""
+"""Rows of `saccade serve`, with HTTP requests to the server."""
 
 import json
 import sys
@@ -20,7 +20,7 @@ def _ask(url: str, path: str, body: bytes | None = None, **headers: str) -> tupl
     return status, json.loads(text)
 
 
-def _asks_for_the_token(url: str, folder: Path) -> None:
+def _requires_the_token(url: str, folder: Path) -> None:
     elsewhere = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"  # where no server at 127.0.0.1 is reached
     url = url.replace("127.0.0.1", elsewhere)
     token = f"Bearer {(folder / 'token.txt').read_text().strip()}"
@@ -37,6 +37,6 @@ def _asks_for_the_token(url: str, folder: Path) -> None:
 SERVING = [
     Row(
         "serve runs/digits --host 0.0.0.0 --port 0 --token-file token.txt --allow-host hands.example --abstain 0.5",
-        ["^serving at "], ask=_asks_for_the_token,
+        ["^serving at "], ask=_requires_the_token,
     ),
 ]  # fmt: skip

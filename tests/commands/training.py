@@ -1,4 +1,4 @@
-"""Rows of commands that train: train, tune, learning-curve."""
+"""Rows of the commands that train: train, tune and learning-curve."""
 
 import csv
 import shutil
@@ -74,7 +74,7 @@ def _left_one_out(outcome: Outcome) -> None:
 
 
 def _went_on_from(path: str, name: str):
-    """Looks whether a transfer says where its network learned, and whether that helped."""
+    """Return a check of the recorded source and the accuracy of a transfer."""
 
     def look(outcome: Outcome) -> None:
         run = _run(outcome, path)
@@ -83,7 +83,7 @@ def _went_on_from(path: str, name: str):
         assert source.name == name
         kept = run.history()[run.status().kept_epoch - 1].validation_accuracy
         assert kept is not None
-        assert kept > 0.5  # 100% of 24 scanned digits, of three classes, by a network that has learned digits
+        assert kept > 0.5  # 100% of 24 scanned digits, of three classes, by a network that was trained on digits
 
     return look
 
@@ -129,7 +129,7 @@ def _put_the_stopped_run_elsewhere(folder: Path) -> None:
 
 
 def _make_weights(folder: Path) -> None:
-    """A file such as Keras's own save_weights() writes, of a network without a head; untrained."""
+    """Write a weights file as `save_weights()` of Keras does, of an untrained network without a head."""
     from saccade.models.networks.backbones import BACKBONES
 
     BACKBONES["MobileNetV3Small"]._from_keras(32, 32, None).save_weights(folder / "mobile.weights.h5")

@@ -1,4 +1,4 @@
-"""Rows of commands that use a run: evaluate, report, compare, predict, export, benchmark."""
+"""Rows of the commands on a run: evaluate, report, compare, predict, export and benchmark."""
 
 import csv
 import io
@@ -58,7 +58,7 @@ def _predictions_as_json(outcome: Outcome) -> None:
     )
     ones = [one for one in predictions if "/one/" in one["name"]]
     correct = sum(one["top"][0]["class_name"] == "1" for one in ones if not one["abstained"])
-    assert correct > 0.6 * len(ones)  # all of 20, by a network that has learned ten digits
+    assert correct > 0.6 * len(ones)  # all of 20, by a network that was trained on ten digits
 
 
 def _predictions_as_csv(outcome: Outcome) -> None:
@@ -69,7 +69,7 @@ def _predictions_as_csv(outcome: Outcome) -> None:
 
 
 def _exported(form: str) -> Any:
-    """Looks whether an export opens without Saccade's help and says of black and white what the run says."""
+    """Return a check of the files of an export and of its agreement with the run."""
 
     def look(outcome: Outcome) -> None:
         shown = outcome.json
@@ -87,7 +87,7 @@ def _list_the_run(folder: Path) -> None:
 
 
 def _two_formats(outcome: Outcome) -> None:
-    """Both are measured, and nothing is kept of them."""
+    """Check that both formats were measured and no export was kept."""
     assert outcome.json["failed"] == {}
     onnx, keras = outcome.json["formats"]
     assert (onnx["format"], keras["format"]) == ("onnx", "keras")

@@ -1,4 +1,4 @@
-"""Cross-validation: each image answered once, by a network that never saw it, and a last network of them all."""
+"""Cross-validation: out-of-fold predictions, calibration, resumption and errors."""
 
 import json
 import shutil
@@ -30,13 +30,13 @@ RECIPE = get_recipe("folder").with_epochs(4).with_settings({"batch_size": 30, "s
 
 @pytest.fixture(scope="module")
 def trained():
-    """Which trainings were begun, by the names of their directories."""
+    """Return the list that records the directory of each training."""
     return []
 
 
 @pytest.fixture(scope="module")
 def run(dataset, trained, tmp_path_factory):
-    """As it comes when the first attempt is stopped before the third training."""
+    """Return a cross-validated run whose first call was interrupted before the third training."""
     out, stops = tmp_path_factory.mktemp("folds") / "run", [KeyboardInterrupt]
 
     def recorded(*arguments, out, **options):
@@ -76,7 +76,7 @@ def test_every_image_but_those_of_the_test_split_is_predicted_once(run, dataset)
     assert not (run.path.parent / "run-folds").exists()
 
 
-def test_the_last_network_is_the_one_that_a_training_on_all_gives(run, dataset, tmp_path):
+def test_the_last_network_equals_that_of_a_training_on_all_images(run, dataset, tmp_path):
     alone = saccade.train(
         dataset, recipe=RECIPE, settings={"validation_split": 0}, out=tmp_path / "run", progress=False
     )
@@ -84,11 +84,11 @@ def test_the_last_network_is_the_one_that_a_training_on_all_gives(run, dataset, 
     assert run.data.num_images == {"train": 120, "validation": 0, "test": 60}
 
 
-def test_its_temperature_comes_from_the_predictions_out_of_fold(run, dataset):
+def test_the_temperature_is_fitted_on_the_out_of_fold_predictions(run, dataset):
     calibration, predictions = run.calibration(), run.predictions(VALIDATION_PREDICTIONS)
     assert calibration.out_of_fold
     assert calibration.num_images == 120
-    # What is kept is at that temperature: nothing is left to be gained by another one.
+    # The stored probabilities are calibrated already: another temperature does not improve them.
     assert fit_temperature(predictions.labels, predictions.probabilities).temperature == pytest.approx(1, abs=0.02)
     images = dataset.splits["train"].take(slice(0, 20))
     saved = keras.models.load_model(run.path / "model.keras").predict(images, verbose=0)
@@ -103,22 +103,22 @@ def test_its_temperature_comes_from_the_predictions_out_of_fold(run, dataset):
 
 @pytest.fixture(scope="module")
 def noise(tmp_path_factory):
-    """Images of noise with classes by chance, each there twice: whoever knows one has learned it by heart."""
+    """Return noise images with random labels, each with one duplicate, which a network can only memorize."""
     folder, draw = tmp_path_factory.mktemp("noise"), np.random.default_rng(0)
     for number in range(60):
-        own = folder / f"{'train' if number < 48 else 'test'}/{'heads' if number % 2 else 'tails'}"
-        own.mkdir(parents=True, exist_ok=True)
+        class_folder = folder / f"{'train' if number < 48 else 'test'}/{'heads' if number % 2 else 'tails'}"
+        class_folder.mkdir(parents=True, exist_ok=True)
         image = Image.fromarray(draw.integers(0, 256, (32, 32, 3), np.uint8))
         for copy in ("a", "b"):
-            image.save(own / f"{number}{copy}.png")
+            image.save(class_folder / f"{number}{copy}.png")
     return saccade.load(folder)
 
 
-def test_what_can_only_be_learned_by_heart_is_not_known_out_of_fold(noise, tmp_path):
+def test_the_out_of_fold_accuracy_of_memorized_noise_is_chance(noise, tmp_path):
     recipe = get_recipe("folder").with_epochs(25).with_settings({"batch_size": 8})
     run = validated(noise, tmp_path / "run", 2, recipe)
     assert run.history()[-1].accuracy > 0.95
-    # 48 images, each twice: with a chance of one in 10,000 a coin is right on fewer, or on more, than these.
+    # 48 different images: the probability that chance is outside these bounds is one in 10,000.
     fewest, most = binom.ppf([5e-5, 1 - 5e-5], 48, 0.5) / 48
     assert fewest <= run.folds().accuracy <= most
     predictions = run.predictions(VALIDATION_PREDICTIONS)
@@ -126,7 +126,7 @@ def test_what_can_only_be_learned_by_heart_is_not_known_out_of_fold(noise, tmp_p
     assert len(set(hashes_of(predictions))) == 48
 
 
-def test_the_same_again_goes_on_where_it_was_stopped(run, trained):
+def test_the_same_call_resumes_an_interrupted_cross_validation(run, trained):
     assert trained == ["1", "2", "3", "run"]
 
 
@@ -137,7 +137,7 @@ def saccade_output(*arguments):
 
 
 def train_again(run, tiny_folder, *arguments):
-    """The same training by its command: it is whole, so that nothing is done."""
+    """Run the command of the finished cross-validation, which trains nothing."""
     options = [
         "--recipe",
         "folder",
@@ -166,7 +166,7 @@ def test_the_command_reports_the_accuracy_out_of_fold(run, tiny_folder):
     assert result["folds"] == json.loads((run.path / "folds.json").read_text())
 
 
-def test_later_commands_say_where_confidence_comes_from(run, tiny_folder):
+def test_later_commands_name_the_out_of_fold_images(run, tiny_folder):
     output = saccade_output("evaluate", run.path).stdout
     assert "fitted on 120 out-of-fold images)" in output
     assert "cross-validated    out-of-fold accuracy " in output
@@ -177,7 +177,7 @@ def test_later_commands_say_where_confidence_comes_from(run, tiny_folder):
     assert "(out of fold)" in (run.path / "report.html").read_text()
 
 
-def test_one_that_is_whole_is_left_as_it_is(run, dataset, monkeypatch):
+def test_a_finished_cross_validation_is_not_trained_again(run, dataset, monkeypatch):
     monkeypatch.setattr(repeated_training, "train", None)
     assert validated(dataset, run.path).path == run.path
     with pytest.raises(RunError, match="of another training") as caught:
@@ -185,7 +185,7 @@ def test_one_that_is_whole_is_left_as_it_is(run, dataset, monkeypatch):
     assert caught.value.found == "seed = 4, not 5"
 
 
-def test_what_was_begun_for_something_else_is_left_alone(dataset, tmp_path, monkeypatch, capsys):
+def test_another_cross_validation_in_the_directory_is_an_error(dataset, tmp_path, monkeypatch, capsys):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
@@ -201,19 +201,19 @@ def test_what_was_begun_for_something_else_is_left_alone(dataset, tmp_path, monk
     )
 
 
-def test_a_run_that_was_not_cross_validated_is_in_the_way(dataset, tiny_run):
+def test_an_existing_run_without_cross_validation_is_an_error(dataset, tiny_run):
     with pytest.raises(RunError, match="nothing is overwritten"):
         validated(dataset, tiny_run.path)
 
 
 @pytest.mark.parametrize("settings", [{"keep": "best"}, {"patience": 2}])
-def test_a_recipe_that_chooses_its_epoch_is_refused(dataset, tmp_path, settings):
+def test_a_recipe_that_chooses_its_epoch_is_an_error(dataset, tmp_path, settings):
     with pytest.raises(TrainingError, match="best epoch can't be chosen"):
         validated(dataset, tmp_path / "run", recipe=RECIPE.with_settings(settings))
     assert not any(tmp_path.iterdir())
 
 
-def test_folds_that_can_not_be_dealt_are_refused(dataset, noise, tmp_path):
+def test_too_many_or_too_few_folds_are_an_error(dataset, noise, tmp_path):
     for folds in (1, 21):
         with pytest.raises(DataError, match=f"into {folds} folds"):
             validated(dataset, tmp_path / "run", folds)
@@ -224,7 +224,7 @@ def test_folds_that_can_not_be_dealt_are_refused(dataset, noise, tmp_path):
     assert not any(tmp_path.iterdir())
 
 
-def test_a_damaged_record_is_refused(run, tmp_path):
+def test_a_damaged_record_is_an_error(run, tmp_path):
     copy = shutil.copytree(run.path, tmp_path / "run", ignore=shutil.ignore_patterns("checkpoints"))
     record = json.loads((copy / "folds.json").read_text())
     for change in ({"accuracy": 1.5}, {"folds": record["folds"][:2]}, {"more": 1}):
@@ -234,7 +234,7 @@ def test_a_damaged_record_is_refused(run, tmp_path):
 
 
 @pytest.mark.nightly
-def test_validation_images_of_the_data_are_trained_on_and_later_known_to_be(tiny_folder, tmp_path):
+def test_validation_images_of_the_data_become_training_images(tiny_folder, tmp_path):
     folder = shutil.copytree(tiny_folder, tmp_path / "data")
     for image in sorted((folder / "train").glob("*/0*.png")):
         own = folder / "validation" / image.parent.name

@@ -17,7 +17,7 @@ def test_folds_are_stratified_and_keep_groups_together():
     assert (folds != assign_folds(labels, groups, 4, seed=1)).any()
 
 
-def test_every_beginning_of_a_growing_order_has_all_classes_in_proportion():
+def test_every_nested_subset_is_stratified():
     labels = np.repeat(np.arange(4), [200, 100, 60, 40])
     order = nested_subset_order(labels, np.arange(400), seed=0, repeat=0)
     assert sorted(order) == list(range(400))
@@ -32,7 +32,7 @@ def test_every_beginning_of_a_growing_order_has_all_classes_in_proportion():
         assert len(np.intersect1d(order[:40], other[:40])) < 20
 
 
-def test_duplicates_follow_one_another_in_a_growing_order():
+def test_duplicates_are_adjacent_in_the_order_of_nested_subsets():
     labels = np.repeat(np.arange(3), 40)
     duplicate_groups = np.arange(120)
     duplicate_groups[[1, 7, 30]] = 1

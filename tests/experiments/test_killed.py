@@ -1,4 +1,4 @@
-"""Killed again and again, both commands come to what they come to when they are left alone."""
+"""Cross-validation and learning curve after repeated kills: the same files as without a kill."""
 
 import os
 import random
@@ -21,7 +21,7 @@ def command(words, folder, out):
 
 
 def killed(arguments, started, wait):
-    """Runs a command until it has told a line of its own so many times, and a moment longer."""
+    """Run a command and kill it shortly after a number of its progress lines."""
     process = subprocess.Popen(arguments, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     assert process.stderr is not None
     for line in process.stderr:
@@ -41,7 +41,7 @@ def killed(arguments, started, wait):
      (CURVE, ["40-1.safetensors", "64-2.safetensors"])],
     ids=["folds", "curve"],
 )  # fmt: skip
-def test_kills_at_random_moments_change_nothing(words, files, tiny_folder, tmp_path):
+def test_kills_at_random_moments_do_not_change_the_result(words, files, tiny_folder, tmp_path):
     draw = random.Random(0)
     whole, out = tmp_path / "whole", tmp_path / "killed"
     subprocess.run(command(words, tiny_folder, whole), check=True, capture_output=True)

@@ -1,4 +1,4 @@
-"""A learning curve: which images are trained on, what is kept, and what is said of more images."""
+"""Learning curve: subsets, files, resumption, verdicts and errors."""
 
 import json
 import re
@@ -32,13 +32,13 @@ FILES = ("learning_curve.json", "learning_curve.png")
 
 @pytest.fixture(scope="module")
 def trained():
-    """Every training of the module's curve: its directory's name, its images and its seed."""
+    """Return the list that records the directory, the images and the seed of each training."""
     return []
 
 
 @pytest.fixture(scope="module")
 def curve(dataset, trained, tmp_path_factory):
-    """As it comes when the first attempt is stopped at the fifth training."""
+    """Return a learning curve whose first call was interrupted at the fifth training."""
     out, stops = tmp_path_factory.mktemp("curves") / "curve", [KeyboardInterrupt]
 
     def recorded(data, *, recipe, out, **options):
@@ -60,7 +60,7 @@ def drawn(dataset, out, *, recipe=RECIPE, sizes=SIZES, repeats=2):
 
 
 @pytest.mark.nightly
-def test_each_training_is_done_once_though_the_first_attempt_was_stopped(curve, trained):
+def test_each_training_is_run_once_although_the_first_call_was_interrupted(curve, trained):
     names = [name for name, _, _ in trained]
     expected = [f"{size}-{repeat}" for size in SIZES for repeat in range(1, 5 if size == 20 else 3)]
     assert names == expected
@@ -68,7 +68,7 @@ def test_each_training_is_done_once_though_the_first_attempt_was_stopped(curve, 
 
 
 @pytest.mark.nightly
-def test_subsets_are_nested_and_hold_all_classes_alike(curve, trained, dataset):
+def test_subsets_are_nested_and_stratified(curve, trained, dataset):
     by_name = {name: images for name, images, _ in trained}
     for repeat in ("1", "2"):
         subsets = [by_name[f"{size}-{repeat}"] for size in SIZES]
@@ -80,22 +80,22 @@ def test_subsets_are_nested_and_hold_all_classes_alike(curve, trained, dataset):
 
 
 @pytest.mark.nightly
-def test_all_are_asked_about_the_same_images_which_none_was_trained_on(curve, trained, dataset):
+def test_all_networks_predict_the_same_held_out_images(curve, trained, dataset):
     training = dataset.splits["train"]
     hashes = dict(zip(training.names, training.hashes, strict=True))
     used = {hashes[name] for _, images, _ in trained for name in images}
     kept = [Predictions.read(path, 3, 10**6) for path in curve.files[0].parent.glob("*.safetensors")]
     assert len(kept) == sum(len(point.accuracies) for point in curve.points) == 10
-    asked = {bytes(row).hex() for row in kept[0].hashes}
+    held_out = {bytes(row).hex() for row in kept[0].hashes}
     assert all(np.array_equal(kept[0].hashes, other.hashes) for other in kept)
-    assert len(asked) == curve.num_evaluated == 30
-    assert not asked & used
+    assert len(held_out) == curve.num_evaluated == 30
+    assert not held_out & used
     accuracies = sorted(float((each.probabilities.argmax(axis=1) == each.labels).mean()) for each in kept)
     assert accuracies == pytest.approx(sorted(value for point in curve.points for value in point.accuracies))
 
 
 @pytest.mark.nightly
-def test_the_files_hold_the_curve(curve):
+def test_the_files_contain_the_curve(curve):
     numbers, plot = curve.files
     assert LearningCurve.model_validate_json(numbers.read_text()) == curve
     assert plot.read_bytes().startswith(b"\x89PNG")
@@ -110,11 +110,11 @@ def test_the_files_hold_the_curve(curve):
 
 
 @pytest.mark.nightly
-def test_more_repeats_and_other_sizes_train_only_what_is_missing(curve, dataset, monkeypatch):
-    asked = []
+def test_more_repeats_and_other_sizes_train_only_the_missing_networks(curve, dataset, monkeypatch):
+    requested = []
 
     def recorded(*_, out, **__):
-        asked.append(out.name)
+        requested.append(out.name)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(repeated_training, "train", recorded)
@@ -123,7 +123,7 @@ def test_more_repeats_and_other_sizes_train_only_what_is_missing(curve, dataset,
     for changed in ({"repeats": 3}, {"sizes": [20, 30, 40, 60, 80]}):
         with pytest.raises(KeyboardInterrupt):
             drawn(dataset, out, **changed)
-    assert asked == ["20-5", "30-1"]
+    assert requested == ["20-5", "30-1"]
 
 
 def command_output(curve, tiny_folder, *arguments):
@@ -135,7 +135,7 @@ def command_output(curve, tiny_folder, *arguments):
 
 
 @pytest.mark.nightly
-def test_the_command_reports_the_curve_and_what_it_says_of_more_images(curve, tiny_folder):
+def test_the_command_prints_the_curve_and_the_extrapolation(curve, tiny_folder):
     result = command_output(curve, tiny_folder)
     lines = result.stdout.splitlines()
     assert [line.split()[:2] for line in lines[3:7]] == [["20", "4"], ["40", "2"], ["60", "2"], ["80", "2"]]
@@ -148,7 +148,7 @@ def test_the_command_reports_the_curve_and_what_it_says_of_more_images(curve, ti
 
 
 @pytest.mark.nightly
-def test_a_curve_of_something_else_is_left_alone(curve, dataset, tmp_path):
+def test_another_learning_curve_in_the_directory_is_an_error(curve, dataset, tmp_path):
     with pytest.raises(RunError, match="begun for something else") as caught:
         drawn(dataset, curve.files[0].parent, recipe=RECIPE.with_settings({"learning_rate": 0.01}))
     assert caught.value.found == "learning_rate = 0.001, not 0.01"
@@ -158,13 +158,13 @@ def test_a_curve_of_something_else_is_left_alone(curve, dataset, tmp_path):
 
 
 @pytest.mark.parametrize("sizes", [[10, 20, 40], [10, 20, 20, 40], [2, 20, 40, 80], [10, 20, 40, 91]], ids=str)
-def test_sizes_that_make_no_curve_are_refused(dataset, tmp_path, sizes):
+def test_invalid_sizes_are_an_error(dataset, tmp_path, sizes):
     with pytest.raises(DataError, match="make no learning curve"):
         drawn(dataset, tmp_path / "out", sizes=sizes)
     assert not any(tmp_path.iterdir())
 
 
-def test_what_can_make_no_curve_is_refused(dataset, tmp_path):
+def test_invalid_repeats_recipes_and_small_data_are_errors(dataset, tmp_path):
     with pytest.raises(DataError, match="one training of each size is not enough"):
         drawn(dataset, tmp_path / "out", repeats=1)
     with pytest.raises(TrainingError, match="best epoch can't be chosen"):
@@ -177,7 +177,7 @@ def test_what_can_make_no_curve_is_refused(dataset, tmp_path):
 
 
 @pytest.mark.parametrize(("images", "classes"), [(5, 3), (6, 3), (8, 5), (23, 3), (31, 3), (40, 37), (1000, 3)])
-def test_the_sizes_that_are_named_instead_work(images, classes):
+def test_the_sizes_of_the_remedy_are_valid(images, classes):
     with pytest.raises(DataError) as caught:
         _sizes([1], images, classes)
     named = re.search(r"--sizes ([\d,]+)", str(caught.value.remedy))
@@ -194,7 +194,7 @@ def summary_of(constants, dataset, tmp_path, **options):
     return curve_of(measured, dataset, RECIPE, tmp_path)[0]
 
 
-def test_a_steep_curve_a_flat_one_and_a_doubtful_one(dataset, tmp_path):
+def test_verdicts_of_a_steep_a_flat_and_an_uncertain_curve(dataset, tmp_path):
     steep = summary_of((0.0, 8.0, 0.45), dataset, tmp_path, images=5000, spread=0.003)
     assert steep.summary.startswith("More images would help: with 8,000, twice as many, ")
     (twice, fourfold), truth = steep.extrapolations, [1 - law(size, 0.0, 8.0, 0.45) for size in (8000, 16000)]
@@ -211,9 +211,9 @@ def test_a_steep_curve_a_flat_one_and_a_doubtful_one(dataset, tmp_path):
     assert "twice as many" in doubtful.summary
 
 
-def test_a_curve_that_breaks_off_fails_the_test_of_the_law(dataset, tmp_path):
+def test_a_curve_that_stops_improving_fails_the_test_of_the_power_law(dataset, tmp_path):
     measured = simulated(np.random.default_rng(0), (0.02, 4.0, 0.4), images=2000, spread=0.004)
-    # The last size is no better than the one before, as where its images were of another sort.
+    # The last size is not better than the one before.
     incorrect = (*measured.incorrect[:-1], np.random.default_rng(1).uniform(size=(3, 2000)) < 0.45)
     curve, _ = curve_of(replace(measured, incorrect=incorrect), dataset, RECIPE, tmp_path)
     assert not curve.backtest.within
@@ -221,7 +221,7 @@ def test_a_curve_that_breaks_off_fails_the_test_of_the_law(dataset, tmp_path):
     assert "does not follow a power law" in curve.summary
 
 
-def test_the_time_that_is_left_follows_from_sizes_that_are_done():
+def test_the_remaining_time_is_estimated_from_finished_trainings():
     assert estimate_remaining_seconds([(100, 4.0), (100, 5.0)], [200]) is None
     assert estimate_remaining_seconds([(100, 3.0), (200, 4.0)], [400, 800]) == pytest.approx(6 + 10)
     assert [_remaining_time_text(seconds) for seconds in (None, 20.0, 600.0, 7200.0)] == [

@@ -1,4 +1,4 @@
-"""The power law of a learning curve: against exact curves, against SciPy, and how often its intervals hold."""
+"""Fit of the power law: exact curves, comparison with SciPy, and coverage of the intervals."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_an_exact_curve_is_recovered(constants):
         np.testing.assert_allclose(found[2], constants[2], rtol=0.02)
 
 
-def test_the_fit_is_as_good_as_the_best_that_scipy_finds():
+def test_the_fit_is_as_good_as_the_best_fit_of_scipy():
     draw = np.random.default_rng(0)
     weights = draw.uniform(0.5, 2, len(SIZES))
     errors = law(SIZES, 0.08, 3.0, 0.4) + draw.normal(0, 0.01, (20, len(SIZES)))
@@ -40,13 +40,13 @@ def test_the_fit_is_as_good_as_the_best_that_scipy_finds():
         assert float((weights * (law(SIZES, *found) - own) ** 2).sum()) <= best * 1.01
 
 
-# An image is got wrong where its difficulty, blurred by a training's own doubt, is below what the training masters.
+# Simulated errors: a prediction is incorrect if the difficulty of the image plus noise is below a threshold.
 _DOUBT = 0.1
 _BLURRED = np.sort(np.random.default_rng(9).uniform(size=200_000) + np.random.default_rng(8).normal(0, _DOUBT, 200_000))
 
 
 def simulated(draw, constants, *, sizes=SIZES, images=500, trainings=3, spread=0.01):
-    """Trainings whose errors lie about a law: by the images that are asked about, and by each training's own luck."""
+    """Simulate errors of trainings that vary around a power law over images and over trainings."""
     difficulty = draw.uniform(size=images)
     incorrect = []
     for size in sizes:
@@ -58,7 +58,7 @@ def simulated(draw, constants, *, sizes=SIZES, images=500, trainings=3, spread=0
 
 
 def coverage(curves, constants, seed, **options):
-    """How often the interval at twice and four times the images holds the truth, and the backtest the measurement."""
+    """Return the coverage of the intervals at two and four times the images, and of the backtest."""
     draw = np.random.default_rng(seed)
     held = np.zeros((curves, 3), bool)
     for number in range(curves):
@@ -73,8 +73,8 @@ def coverage(curves, constants, seed, **options):
     return held.mean(axis=0)
 
 
-def test_the_intervals_hold_the_truth():
-    """Of 300 other curves 299 and more are held: fewer than 21 of 25 with a chance below one in 100,000."""
+def test_the_coverage_of_the_intervals():
+    """At least 299 of 300 other curves were covered; fewer than 21 of 25 has a probability below 1 in 100,000."""
     assert (coverage(25, (0.05, 4.0, 0.5), 0, images=200) >= 0.84).all()
 
 
@@ -85,7 +85,7 @@ def test_the_intervals_hold_the_truth():
 @pytest.mark.parametrize(
     "options", [{}, {"spread": 0.02}, {"images": 2000, "spread": 0.005}, {"trainings": 2}], ids=str
 )
-def test_the_intervals_hold_the_truth_of_many_curves(constants, options):
+def test_the_coverage_of_the_intervals_for_many_curves(constants, options):
     held = coverage(60, constants, 1, **options)
     print(f"{constants} {options}: {held}")  # noqa: T201
     assert (held >= 0.85).all()

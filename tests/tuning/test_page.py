@@ -1,4 +1,4 @@
-"""tuning.html: what it shows, and that names from files stay text."""
+"""Contents of tuning.html, and escaping of names from files."""
 
 import re
 from dataclasses import replace
@@ -49,16 +49,16 @@ TUNING = Tuning(
 
 
 def cells(page):
-    """The rows of the last table, as text."""
+    """Return the rows of the last table as text."""
     table = page[page.rindex("<tbody>") :]
     return [re.findall(r"<td>(.*?)</td>", row) for row in re.findall(r"<tr.*?</tr>", table)]
 
 
-def test_all_trials_stand_in_it_the_best_first():
+def test_the_page_lists_all_trials_the_best_first():
     rows = cells(tuning_page(TUNING))
     assert [row[0] for row in rows] == ["1", "2", "0", "3", "4"]
     assert rows[0] == ["1", "75.00%", "complete", "0.0001", "16", "true", "adam", "2"]
-    # What the first trial had outside the space is the recipe's own.
+    # The values of the first trial outside the search space are those of the recipe.
     assert rows[2][3:5] == ["1e-07", "32"]
     assert rows[3][2] == "pruned after 2"
     assert rows[4][1:3] == ["", "failed: the training &lt;diverged&gt;"]
@@ -80,12 +80,12 @@ def test_the_command_trains_the_best_settings():
 
 
 @pytest.mark.parametrize("trials", [(), TRIALS[4:], TRIALS[:1]])
-def test_there_is_a_page_however_little_there_is(trials):
+def test_the_page_of_an_interrupted_study_with_few_trials(trials):
     page = tuning_page(replace(TUNING, trials=trials, state="interrupted", importances={}))
     assert "The study is interrupted." in page
 
 
-def test_names_stay_text():
+def test_names_from_files_are_escaped():
     nasty = "<script>alert(1)</script>$x$"
     page = tuning_page(replace(TUNING, data_name=nasty, data_source=nasty, notes=(nasty,)))
     assert "<script>" not in page

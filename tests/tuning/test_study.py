@@ -1,4 +1,4 @@
-"""Trials: proposed by seed and number, claimed by one process each, pruned, interrupted and taken up again."""
+"""Trials of a study: proposal, claim, pruning, interrupt and resumption."""
 
 import os
 import signal
@@ -39,30 +39,30 @@ def opened(folder, recipe=POOR, space=SPACE):
     return open_study(folder, recipe, space)
 
 
-def claimed_of(study: Study, most: int | None = None) -> Claim:
-    """The next trial, which there must be."""
-    claimed = claim(study, most)
+def claimed_of(study: Study, max_trials: int | None = None) -> Claim:
+    """Return the claim on the next trial, which must exist."""
+    claimed = claim(study, max_trials)
     assert claimed is not None
     return claimed
 
 
-def goodness(settings):
-    """Stands for an accuracy, where the question is not training."""
+def simulated_accuracy(settings):
+    """Return a substitute for the accuracy in tests without training."""
     return settings["learning_rate"] * 50 + settings["label_smoothing"]
 
 
 def completed(study, count):
-    """The settings of so many trials, each concluded at once."""
+    """Claim and conclude a number of trials, and return their settings."""
     settings = []
     for _ in range(count):
         claimed = claimed_of(study)
         settings.append(dict(claimed.trial.params))
         with claimed.lock:
-            conclude(study, claimed, goodness(settings[-1]), seconds=1.0)
+            conclude(study, claimed, simulated_accuracy(settings[-1]), seconds=1.0)
     return settings
 
 
-def test_what_is_tried_depends_on_seed_number_and_the_trials_before_and_on_nothing_else(tmp_path):
+def test_proposals_depend_only_on_seed_number_and_earlier_trials(tmp_path):
     whole = completed(opened(tmp_path / "whole"), 14)
     assert whole[0] == {key: getattr(POOR, key) for key in SPACE}
     halves = [*completed(opened(tmp_path / "halves"), 11), *completed(opened(tmp_path / "halves"), 3)]
@@ -75,16 +75,16 @@ def test_what_is_tried_depends_on_seed_number_and_the_trials_before_and_on_nothi
         assert f"{settings['learning_rate']:.3g}" in (f"{settings['learning_rate']:.6g}", "1e-08")
 
 
-def test_each_key_that_can_be_tuned_has_a_number_that_stands_for_its_name(tmp_path):
+def test_each_searchable_key_has_a_number(tmp_path):
     space = dict(SPACE)
     for key in Recipe.model_fields:
-        with suppress(RecipeError):  # some can't be tuned
+        with suppress(RecipeError):  # for keys that cannot be searched
             space |= search_space(POOR, {key: text_of(getattr(POOR, key))})
     assert len(space) > 20
     assert completed(opened(tmp_path, space=space), 2)[1].keys() == space.keys()
 
 
-def test_a_trial_belongs_to_one_until_its_lock_is_given_back(tmp_path):
+def test_a_trial_belongs_to_one_process_until_its_lock_is_released(tmp_path):
     study = opened(tmp_path)
     first = claimed_of(study, 1)
     assert claim(opened(tmp_path), 1) is None
@@ -98,12 +98,12 @@ def test_a_trial_belongs_to_one_until_its_lock_is_given_back(tmp_path):
         claimed.lock.close()
 
 
-def test_a_trial_at_which_every_process_dies_is_given_up(dataset, tmp_path):
+def test_a_trial_that_kills_ten_processes_fails(dataset, tmp_path):
     study = opened(tmp_path)
     for deaths in range(10):
         claimed = claimed_of(study, 1)
         assert (claimed.number, claimed.deaths) == (0, deaths)
-        claimed.lock.close()  # as the system does when a process dies
+        claimed.lock.close()  # as the system does when a process is killed
     claimed = claimed_of(study, 1)
     with claimed.lock:
         assert run_trial(study, claimed, dataset, Progress())
@@ -111,7 +111,7 @@ def test_a_trial_at_which_every_process_dies_is_given_up(dataset, tmp_path):
     assert (trial.state, trial.reason) == ("failed", "10 processes were killed in this trial")
 
 
-def test_values_of_the_recipe_outside_the_space_are_left_out_of_the_first_trial(tmp_path):
+def test_recipe_values_outside_the_search_space_are_left_out_of_the_first_trial(tmp_path):
     space = {"learning_rate": Range(low=0.001, high=0.01), "batch_size": Choices(values=(32, 64))}
     first, second = completed_any(opened(tmp_path, space=space), 2)
     assert first == {"batch_size": 32}
@@ -128,7 +128,7 @@ def completed_any(study, count):
     return settings
 
 
-def test_the_key_that_decides_is_the_important_one(tmp_path):
+def test_the_key_that_determines_the_accuracy_has_the_highest_importance(tmp_path):
     study = opened(tmp_path)
     assert importances(study) == {}
     for _ in range(20):
@@ -141,7 +141,7 @@ def test_the_key_that_decides_is_the_important_one(tmp_path):
     assert found["label_smoothing"] > 0.8
 
 
-def test_a_trial_that_lags_behind_is_pruned_and_its_training_removed(dataset, tmp_path):
+def test_a_trial_with_a_low_curve_is_pruned_and_its_run_removed(dataset, tmp_path):
     study = opened(tmp_path)
     for _ in range(5):
         claimed = claimed_of(study)
@@ -154,14 +154,14 @@ def test_a_trial_that_lags_behind_is_pruned_and_its_training_removed(dataset, tm
         assert run_trial(study, claimed, dataset, Progress())
     trial = ended_trials(study)[-1]
     assert trial.state == "pruned"
-    # The first epoch, a quarter of them, is let pass.
+    # No trial is pruned in the first quarter of the epochs, here one epoch.
     assert len(trial.curve) == 2
     assert trial.accuracy == trial.curve[-1]
     assert not claimed.folder.exists()
     assert [path.name for path in (tmp_path / "trials").iterdir()] == []
 
 
-def test_settings_that_can_not_be_trained_are_a_failed_trial_but_a_recipe_that_can_not_is_an_error(dataset, tmp_path):
+def test_untrainable_settings_are_a_failed_trial_and_an_untrainable_recipe_is_an_error(dataset, tmp_path):
     space = {"initial_scale": Choices(values=(0.5,))}
     study = opened(tmp_path, POOR, space)
     for number in range(2):
@@ -181,7 +181,7 @@ def test_settings_that_can_not_be_trained_are_a_failed_trial_but_a_recipe_that_c
 
 
 class _PressesCtrlC(Progress):
-    """In the second epoch, after the first step."""
+    """Callback that presses Ctrl-C after the first step of the second epoch."""
 
     def __init__(self):
         self._epoch = 0
@@ -195,7 +195,7 @@ class _PressesCtrlC(Progress):
             self._epoch = -1
 
 
-def test_after_ctrl_c_a_trial_goes_on_as_if_nothing_had_happened(dataset, tmp_path):
+def test_a_trial_interrupted_by_ctrl_c_resumes_to_the_same_result(dataset, tmp_path):
     recipe = POOR.with_settings({"learning_rate": 0.001})
     space = search_space(recipe, {})
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have had it ignored
@@ -230,13 +230,13 @@ def test_a_damaged_study_is_an_error_that_names_the_file(tmp_path):
         opened(tmp_path)
 
 
-def test_a_path_of_any_letters_holds_a_study(tmp_path):
+def test_a_study_in_a_path_with_special_characters(tmp_path):
     folder = tmp_path / "a b?c#d%e{f}"
     completed(opened(folder), 1)
     assert (folder / "study.db").is_file()
 
 
-def test_optunas_own_messages_are_as_they_were(tmp_path):
+def test_the_log_level_of_optuna_is_restored(tmp_path):
     before = optuna.logging.get_verbosity()
     with optuna_at_work(tmp_path):
         pass

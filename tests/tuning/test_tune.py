@@ -1,4 +1,4 @@
-"""tune, from data to the verdict; killed, shared between processes, and gone on with."""
+"""Studies from data to the final comparison: killed, resumed and shared between processes."""
 
 import json
 import random
@@ -21,7 +21,7 @@ from saccade.tuning.tune import Budget
 
 TRIALS = 3
 BASE = ["--recipe", "folder", "--epochs", "4", "--set", "validation_split=0.3", "--set", "label_smoothing=0"]
-# The command lines of POOR with SEARCH, and of GOOD with SEARCH_BELOW.
+# Options of POOR with SEARCH, and of GOOD with SEARCH_BELOW.
 IMPROVING = [*BASE, "--set", "learning_rate=1e-7", "--search", "learning_rate=0.0005..0.01"]
 WORSENING = [*BASE, "--set", "learning_rate=0.003", "--search", "learning_rate=1e-8..1e-6"]
 
@@ -33,12 +33,12 @@ def tune(dataset, out, **options):
 
 @pytest.fixture(scope="module")
 def tuned(dataset, tmp_path_factory):
-    """A whole study, on a dataset whose test images can't be looked at."""
+    """Return a finished study."""
     return tune(dataset, tmp_path_factory.mktemp("tuned") / "study")
 
 
 @pytest.mark.nightly
-def test_the_first_trial_is_the_recipe_as_it_is_and_the_best_is_no_worse(tuned):
+def test_the_first_trial_is_the_unchanged_recipe_and_the_best_trial_is_better(tuned):
     first, *others = tuned.trials
     assert (first.number, len(others)) == (0, TRIALS - 1)
     assert POOR.with_settings(first.settings) == POOR
@@ -57,12 +57,12 @@ def test_every_trial_is_measured_on_the_same_images(tuned, dataset):
     assert {bytes(row).hex() for row in predictions.hashes} == held_out
     correct = (predictions.probabilities.argmax(axis=1) == predictions.labels).mean()
     assert correct == pytest.approx(tuned.best.accuracy)
-    # The others' trainings are gone, and so are their locks.
+    # The runs and the locks of the other trials are removed.
     assert [path.name for path in (tuned.folder / "trials").iterdir()] == [str(tuned.best.number)]
 
 
 @pytest.mark.nightly
-def test_the_verdict_is_on_other_seeds_and_the_test_split(tuned):
+def test_the_final_comparison_uses_other_seeds_and_the_test_split(tuned):
     comparison = tuned.comparison
     assert (comparison.split, comparison.n) == ("test", 60)
     winner, default = comparison.groups
@@ -76,7 +76,7 @@ def test_the_verdict_is_on_other_seeds_and_the_test_split(tuned):
 
 
 @pytest.mark.nightly
-def test_what_is_written_says_the_same(tuned):
+def test_the_files_contain_the_result(tuned):
     assert {path.name for path in tuned.files} == {
         *("tuning.html", "result.json", "comparison.json", "comparison.png", "differences.png")
     }
@@ -88,7 +88,7 @@ def test_what_is_written_says_the_same(tuned):
 
 
 @pytest.mark.nightly
-def test_the_same_again_trains_nothing_and_says_the_same(tuned, dataset, monkeypatch):
+def test_a_second_call_trains_nothing_and_returns_the_same_result(tuned, dataset, monkeypatch):
     def forbidden(*_, **__):
         raise AssertionError("trained")
 
@@ -96,7 +96,7 @@ def test_the_same_again_trains_nothing_and_says_the_same(tuned, dataset, monkeyp
     monkeypatch.setattr("saccade.training.repeated_training.train", forbidden)
     again, before = tune(dataset, tuned.folder).to_dict(), tuned.to_dict()
     for comparison in (again["comparison"], before["comparison"]):
-        del comparison["notes"]  # those of which the first time nothing had been evaluated
+        del comparison["notes"]  # the first call has notes about runs that were not evaluated yet
     assert again == before
 
 
@@ -109,7 +109,7 @@ def test_the_same_again_trains_nothing_and_says_the_same(tuned, dataset, monkeyp
         ({"recipe": POOR.with_epochs(5)}, "plain_epochs = 4, not 5"),
     ],
 )
-def test_a_study_of_something_else_is_refused_and_left_alone(tuned, dataset, options, found):
+def test_another_study_in_the_directory_is_an_error_and_is_not_changed(tuned, dataset, options, found):
     before = (tuned.folder / "study.db").read_bytes()
     with pytest.raises(TuningError, match="is another one") as caught:
         tune(dataset, tuned.folder, **options)
@@ -118,7 +118,7 @@ def test_a_study_of_something_else_is_refused_and_left_alone(tuned, dataset, opt
 
 
 @pytest.mark.nightly
-def test_other_images_and_other_versions_are_refused(tuned, dataset, tmp_path):
+def test_other_images_and_other_versions_are_an_error(tuned, dataset, tmp_path):
     with pytest.raises(TuningError) as caught:
         tune(replace(dataset, fingerprint="0" * 64), tuned.folder)
     assert "fingerprint = " in str(caught.value)
@@ -130,7 +130,7 @@ def test_other_images_and_other_versions_are_refused(tuned, dataset, tmp_path):
     assert "found: optuna 1.0, not " in str(caught.value)
 
 
-def test_what_can_not_be_is_refused_before_anything_is_made(dataset, tmp_path, monkeypatch):
+def test_invalid_arguments_are_errors_before_any_file_is_written(dataset, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for budget in ({"trials": None}, {"minutes": 1.0}, {"trials": 0}):
         with pytest.raises(TuningError, match="requires a limit"):
@@ -152,19 +152,19 @@ def test_what_can_not_be_is_refused_before_anything_is_made(dataset, tmp_path, m
     assert [path.name for path in tmp_path.iterdir()] == ["full"]
 
 
-def test_a_trial_is_begun_only_if_it_and_the_trainings_at_the_end_fit_in():
+def test_a_trial_begins_only_if_the_time_suffices_for_it_and_the_final_trainings():
     first, second = (
         Trial(number, {}, "complete", 0.5 + number / 10, (), seconds=10.0 * (1 + number)) for number in (0, 1)
     )
     now = time.monotonic()
-    # Another of 20 s, then three of 10 s and three of 20 s with a quarter on top, and 20 s.
+    # A trial of 20 s; three final trainings of 10 s and three of 20 s, times 1.25; 20 s for the rest.
     assert Budget(None, now + 20 + 1.25 * 90 + 20 + 60).allows((first, second))
     assert not Budget(None, now + 20 + 1.25 * 90 + 20 - 1).allows((first, second))
     assert Budget(None, now - 1).allows(())
     assert Budget(5, None).allows((first, second))
 
 
-def test_in_no_time_there_is_one_trial_and_no_verdict(dataset, tmp_path):
+def test_a_very_short_budget_allows_one_trial_and_no_comparison(dataset, tmp_path):
     found = tune(dataset, tmp_path / "study", trials=None, minutes=0.001)
     assert [trial.number for trial in found.trials] == [0]
     assert found.comparison is None
@@ -178,7 +178,7 @@ def started(tiny_folder, out, *more):
 
 
 def killed_at(process, beginning, seconds):
-    """Kills a process so long after the line that begins so; whether there was such a line."""
+    """Kill a process some seconds after a line with a certain beginning; return `True` if the kill succeeded."""
     with process:
         for line in process.stderr:
             if line.startswith(beginning):
@@ -189,14 +189,14 @@ def killed_at(process, beginning, seconds):
 
 
 @pytest.mark.nightly
-def test_of_two_processes_one_is_killed_and_the_other_comes_to_the_same_trials(tiny_folder, dataset, tmp_path):
-    """All three are proposed before any result counts, so that they are the same however many share them."""
+def test_two_processes_of_which_one_is_killed_run_the_same_trials(tiny_folder, dataset, tmp_path):
+    """The first trials are proposed at random, so the number of processes does not change them."""
     out = tmp_path / "shared"
     killed, left = (started(tiny_folder, out, *WORSENING, "--trials", TRIALS) for _ in range(2))
     assert killed_at(killed, "trial ", 0.3)
     _, output = left.communicate(timeout=300)
     assert left.returncode == 0, output
-    # The trial that the other one died at was taken up.
+    # This process resumed the trial of the killed process.
     assert sorted(re.findall(r"^trial (\d): complete", output, flags=re.MULTILINE)) == ["0", "1", "2"]
     options = {"recipe": GOOD, "search": SEARCH_BELOW}
     shared, whole = (tune(dataset, tmp_path / name, **options) for name in ("shared", "whole"))
@@ -206,8 +206,8 @@ def test_of_two_processes_one_is_killed_and_the_other_comes_to_the_same_trials(t
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("seed", range(3))
-def test_killed_five_times_it_is_no_worse_than_never(tiny_folder, tmp_path, seed):
-    """Each kill a random moment after a random trial has begun; the last in the trainings at the end."""
+def test_a_study_killed_five_times_has_the_same_result(tiny_folder, tmp_path, seed):
+    """Each kill is at a random moment of a random trial, the last kill in the final trainings."""
     draw = random.Random(seed)
     options = [*IMPROVING, "--trials", 12]
     whole = json.loads(started(tiny_folder, tmp_path / "whole", *options, "--json").communicate(timeout=3000)[0])

@@ -41,8 +41,8 @@ def command(
     RUN is a run directory or an exported ONNX or LiteRT file. Each image of the split is scored exactly once.
 
     For a run, the command writes report.json, predictions.safetensors, confusion_matrix.png and predictions.png into
-    RUN. For another split or other data, the file names contain its name. For an exported file, the command requires
-    --data and only prints the metrics.
+    RUN. The files of another split or of other data have other names, such as report-validation.json. For an exported
+    file, the command requires --data and only prints the metrics.
 
     With --corruptions the command measures the accuracy on images with noise, blur, changed brightness, reduced
     contrast, JPEG compression, shift and rotation, at five strengths each. This takes 36 times as long. The command
