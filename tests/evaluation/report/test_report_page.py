@@ -232,6 +232,8 @@ def test_the_card_has_front_matter_and_an_edited_card_is_not_overwritten(reporte
     card.write_text("my own words")
     result = CliRunner().invoke(cli, ["report", str(reported.path)])
     assert result.exit_code == 0, result.output
-    assert "left alone" in result.stdout
+    assert f"written: {reported.path / 'report.html'}" in result.stdout
+    assert f"written: {card}" not in result.stdout
+    assert str(card) in result.stdout
     assert card.read_text() == "my own words"
     card.unlink()
