@@ -36,7 +36,7 @@ NUM_OOD_IMAGES = 1000
 
 def main() -> None:
     """Measure, print and save the results."""
-    parser = argparse.ArgumentParser(description="Measures calibration, abstention and OOD score of a run.")
+    parser = argparse.ArgumentParser(description="Measures calibration, abstention and OOD p-value of a run.")
     parser.add_argument("run", metavar="RUN", help="trained with validation images, and evaluated")
     parser.add_argument("--ood-data", metavar="DATA", help="data with images of classes that RUN was not trained on")
     parser.add_argument("--classes", default="", help="these classes of DATA, separated by commas")

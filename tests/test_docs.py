@@ -50,7 +50,7 @@ def test_the_tutorial_runs_from_top_to_bottom(tmp_path, monkeypatch, capsys):
     assert re.search(r"^all +1,427 +370$", printed["explore numbers"], flags=re.MULTILINE)
     (predicted,) = (shown for line, shown in printed.items() if line.startswith("predict "))
     for name in ("numbers:test:318", "new/temple.jpg"):
-        assert re.search(rf"^{name}: .*OOD score \d+\.\d%", predicted, flags=re.MULTILINE)
+        assert re.search(rf"^{name}: .*OOD p-value \d\.\d\d\d", predicted, flags=re.MULTILINE)
     assert {"explore-numbers", "runs", "comparisons", "numbers.keras"} <= {path.name for path in tmp_path.iterdir()}
     digit, probability = list(printed.values())[-1].split()
     assert 0 <= int(digit) <= 9

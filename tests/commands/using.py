@@ -54,7 +54,7 @@ def _predictions_as_json(outcome: Outcome) -> None:
     predictions = outcome.json
     assert len(predictions) == 60
     assert all(
-        len(one["top"]) == 2 and 0 <= one["ood_score"] <= 1 and not one["unreadable_reason"] for one in predictions
+        len(one["top"]) == 2 and 0 <= one["ood_p_value"] <= 1 and not one["unreadable_reason"] for one in predictions
     )
     ones = [one for one in predictions if "/one/" in one["name"]]
     correct = sum(one["top"][0]["class_name"] == "1" for one in ones if not one["abstained"])

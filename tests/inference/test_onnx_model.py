@@ -65,7 +65,7 @@ def test_an_onnx_model_of_other_weights_is_not_used(run_with_onnx, tmp_path):
     assert load_inference_onnx(run) is None
 
 
-def test_a_model_file_supports_neither_abstention_nor_ood_scores(run_with_onnx, tiny_folder):
+def test_a_model_file_supports_neither_abstention_nor_ood_p_values(run_with_onnx, tiny_folder):
     file = run_with_onnx.path / "model.onnx"
     with pytest.raises(RunError, match="supports neither abstention"):
         saccade.predict(file, tiny_folder / "test", abstain=0.9)

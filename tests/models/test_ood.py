@@ -1,4 +1,4 @@
-"""OOD score: uniform for images like the training images, near 0 for other images; OOD scores of predict."""
+"""OOD p-value: uniform for images like the training images, near 0 for other images; OOD p-values of predict."""
 
 import csv
 import io
@@ -13,7 +13,7 @@ from saccade.cli.main import cli
 from saccade.errors import RunError
 from saccade.inference.predictor import Predictor
 from saccade.models.build import build_probability_model
-from saccade.models.ood import EarlyStatistics, OodScore, fit_whitening, squared_mahalanobis
+from saccade.models.ood import EarlyStatistics, OodPValue, fit_whitening, squared_mahalanobis
 from saccade.recipes import REGISTRY, get_recipe
 
 
@@ -37,16 +37,16 @@ def fitted(seed, n=3000):
     draw = np.random.default_rng(1000 + seed)
     statistics, confidences = drawn(3 * n, seed), draw.uniform(0.3, 1, 3 * n).astype(np.float32)
     validation, others = slice(n, 2 * n), slice(2 * n, None)
-    ood_score = OodScore.fit(statistics[:n], statistics[validation], confidences[validation])
-    return ood_score, *((statistics[rows], confidences[rows]) for rows in (validation, others))
+    ood_p_value = OodPValue.fit(statistics[:n], statistics[validation], confidences[validation])
+    return ood_p_value, *((statistics[rows], confidences[rows]) for rows in (validation, others))
 
 
 @pytest.mark.parametrize("n", [1, 12, 500])
 def test_scores_of_validation_images_are_valid_p_values(n):
     """The ranks of n images are 2 to n + 1 of n + 1; equal values have the highest of their ranks."""
     for seed in range(5):
-        ood_score, validation, _ = fitted(seed, n)
-        found = np.sort(ood_score.scores(*validation)) * (n + 1)
+        ood_p_value, validation, _ = fitted(seed, n)
+        found = np.sort(ood_p_value.p_values(*validation)) * (n + 1)
         np.testing.assert_allclose(found, found.round())
         assert (found.round() >= np.arange(2, n + 2)).all()
         assert found.round().max() == n + 1
@@ -57,10 +57,10 @@ def test_scores_of_images_like_the_training_images_are_uniform():
     fractions = np.array([0.05, 0.25, 0.5, 0.9])
     found = []
     for seed in range(10):
-        ood_score, _, (statistics, confidences) = fitted(seed)
-        found.append((ood_score.scores(statistics, confidences)[:, None] < fractions).mean(axis=0))
-        assert (ood_score.scores(statistics + 30, confidences) < 0.05).all()
-        assert (ood_score.scores(statistics, np.full_like(confidences, 0.3)) < 0.05).all()
+        ood_p_value, _, (statistics, confidences) = fitted(seed)
+        found.append((ood_p_value.p_values(statistics, confidences)[:, None] < fractions).mean(axis=0))
+        assert (ood_p_value.p_values(statistics + 30, confidences) < 0.05).all()
+        assert (ood_p_value.p_values(statistics, np.full_like(confidences, 0.3)) < 0.05).all()
     np.testing.assert_allclose(np.mean(found, axis=0), fractions, atol=0.018)
 
 
@@ -112,20 +112,20 @@ def test_predict_reports_low_scores_for_ood_images(tiny_run, ood_folder):
     assert squared_mahalanobis(statistics, known["mean"], known["whitening"]).min() > 3 * known["distances"].max()
     n = tiny_run.calibration().num_images
     num_as_unusual = (known["surprises"] >= np.log(n + 1) - 1e-5).sum()
-    scores = [one.ood_score or 0 for one in saccade.predict(tiny_run, str(ood_folder), ood=True)]
+    scores = [one.ood_p_value or 0 for one in saccade.predict(tiny_run, str(ood_folder), ood=True)]
     assert len(scores) == len(images)
     assert np.max(scores) <= (num_as_unusual + 1) / (n + 1)
-    assert all(one.ood_score is None for one in saccade.predict(tiny_run, str(ood_folder)))
+    assert all(one.ood_p_value is None for one in saccade.predict(tiny_run, str(ood_folder)))
     result = CliRunner().invoke(cli, ["predict", str(tiny_run.path), str(ood_folder), "--ood", "--csv"])
     rows = list(csv.DictReader(io.StringIO(result.stdout)))
-    assert [float(row["ood_score"]) for row in rows] == pytest.approx(scores, abs=1e-4)
+    assert [float(row["ood_p_value"]) for row in rows] == pytest.approx(scores, abs=1e-4)
 
 
 def test_damaged_and_missing_statistics_are_reported(run_copy, ood_folder):
     arrays = run_copy.ood_statistics()
     assert arrays is not None
     run_copy.write_ood_statistics(arrays | {"mean": arrays["mean"][:-1]})
-    with pytest.raises(RunError, match="OOD scores are damaged"):
+    with pytest.raises(RunError, match="OOD p-values are damaged"):
         saccade.predict(run_copy, str(ood_folder), ood=True)
     (run_copy.path / "ood.safetensors").unlink()
     with pytest.raises(RunError, match="has no out-of-distribution statistics"):

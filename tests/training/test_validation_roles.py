@@ -1,4 +1,4 @@
-"""Validation images that choose the weights are not used for temperature, thresholds and OOD score."""
+"""Validation images that choose the weights are not used for temperature, thresholds and OOD p-value."""
 
 import json
 from dataclasses import replace

@@ -53,7 +53,7 @@ def sample_order(n: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
 
 
 def training_subset(n: int, *, seed: int) -> NDArray[np.int64]:
-    """Sample the training images from which weights are initialized and the OOD score is fitted.
+    """Sample the training images from which weights are initialized and the OOD p-value is fitted.
 
     Returns:
         Indices of up to 5,000 of n training images, ascending, int64.

@@ -110,14 +110,14 @@ def _print_csv(predictions: list[Prediction], top: int) -> None:
     rows = io.StringIO()
     writer = csv.writer(rows, lineterminator="\n")
     ranks = [name for rank in range(1, top + 1) for name in (f"class_{rank}", f"probability_{rank}")]
-    writer.writerow(["image", "true_class", *ranks, "abstained", "ood_score", "unreadable_reason"])
+    writer.writerow(["image", "true_class", *ranks, "abstained", "ood_p_value", "unreadable_reason"])
     for prediction in predictions:
         cells = [cell for best in prediction.top for cell in (best.class_name, f"{best.probability:.6f}")]
         cells += [""] * (len(ranks) - len(cells))
         names = (printable(prediction.name), printable(prediction.true_class or ""))
         abstained = "" if prediction.unreadable_reason else str(prediction.abstained).lower()
-        ood_score = "" if prediction.ood_score is None else f"{prediction.ood_score:.4f}"
-        writer.writerow([*names, *cells, abstained, ood_score, prediction.unreadable_reason or ""])
+        ood_p_value = "" if prediction.ood_p_value is None else f"{prediction.ood_p_value:.4f}"
+        writer.writerow([*names, *cells, abstained, ood_p_value, prediction.unreadable_reason or ""])
     print_line(rows.getvalue().rstrip("\n"))
 
 
@@ -134,7 +134,7 @@ def _print_lines(predictions: list[Prediction], _top: int) -> None:
             truth = f" (true class: {prediction.true_class}, {judged})"
         text = f"abstained ({best})" if prediction.abstained else best
         if prediction.is_ood:
-            text += f"; out of distribution (OOD score {prediction.ood_score:.1%})"
-        elif prediction.ood_score is not None:
-            text += f"; OOD score {prediction.ood_score:.1%}"
+            text += f"; out of distribution (OOD p-value {prediction.ood_p_value:.3f})"
+        elif prediction.ood_p_value is not None:
+            text += f"; OOD p-value {prediction.ood_p_value:.3f}"
         print_line(f"{printable(prediction.name)}: {text}{truth}")

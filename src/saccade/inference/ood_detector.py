@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from saccade.errors import RunError
 from saccade.inference.predictor import Predictor
-from saccade.models.ood import EarlyStatistics, OodScore
+from saccade.models.ood import EarlyStatistics, OodPValue
 from saccade.runs.run import Run
 
 
@@ -32,14 +32,14 @@ class OodDetector:
                 remedy="train with validation images: --set validation_split=0.1",
             )
         self._statistics = EarlyStatistics(predictor.model)
-        self._ood_score = OodScore.from_arrays(arrays, self._statistics.size)
+        self._p_value = OodPValue.from_arrays(arrays, self._statistics.size)
 
     def __call__(self, images: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the OOD scores, float64 [n].
+        """Return the OOD p-values, float64 [n].
 
         Args:
             images: images, uint8 [n, height, width, 3].
             probabilities: class probabilities of the images, float32 [n, classes].
         """
         statistics = self._statistics(images.__getitem__, len(images))
-        return self._ood_score.scores(statistics, probabilities.max(axis=1))
+        return self._p_value.p_values(statistics, probabilities.max(axis=1))

@@ -27,7 +27,7 @@ from saccade.runs.run_split import load_run_split
 from saccade.sanitize import printable, shortened
 
 OOD_THRESHOLD = 0.05
-"""OOD score below which an image counts as out of distribution: 5% of in-distribution images have such a score."""
+"""OOD p-value below which an image counts as out of distribution: 5% of in-distribution images have such a p-value."""
 
 _REPR_CLASSES = 3  # classes in the repr of a prediction
 _REPR_WIDTH = 40  # characters of a class name in the repr
@@ -44,7 +44,7 @@ class Prediction:
         true_class: true class of an image of a dataset; None for other images.
         unreadable_reason: reason why the image is unreadable; None for a readable image.
         abstained: whether the confidence is below the threshold for the target accuracy.
-        ood_score: out-of-distribution score, 0 to 1: share of the run's validation images that are at least as unlike
+        ood_p_value: out-of-distribution p-value, 0 to 1: share of the run's validation images that are at least as unlike
             the training images as this image; None unless requested.
     """
 
@@ -53,7 +53,7 @@ class Prediction:
     true_class: str | None = None
     unreadable_reason: str | None = None
     abstained: bool = False
-    ood_score: float | None = None
+    ood_p_value: float | None = None
 
     def __repr__(self) -> str:
         best = [f"{shortened(one.class_name, _REPR_WIDTH)} {one.probability:.1%}" for one in self.top[:_REPR_CLASSES]]
@@ -65,8 +65,8 @@ class Prediction:
 
     @property
     def is_ood(self) -> bool:
-        """Whether the image counts as out of distribution: its OOD score is below 5%."""
-        return self.ood_score is not None and self.ood_score < OOD_THRESHOLD
+        """Whether the image counts as out of distribution: its OOD p-value is below 0.05."""
+        return self.ood_p_value is not None and self.ood_p_value < OOD_THRESHOLD
 
 
 def predict(
@@ -180,8 +180,8 @@ def _predict_files(
             if reason:
                 predictions[file] = Prediction(str(file), (), unreadable_reason=reason)
             else:
-                classes, ood_score = next(top_k)
-                predictions[file] = Prediction(str(file), classes, ood_score=ood_score)
+                classes, ood_p_value = next(top_k)
+                predictions[file] = Prediction(str(file), classes, ood_p_value=ood_p_value)
         bar.update(len(chunk_files))
     return predictions
 
@@ -202,9 +202,9 @@ def _predict_dataset_images(
                 expected=f"an index from 0 to {len(split) - 1}" if split else "a split with images",
                 found=str(image.index),
             )
-        ((classes, ood_score),) = classifier(split.take(np.array([image.index])))
+        ((classes, ood_p_value),) = classifier(split.take(np.array([image.index])))
         true_class = dataset.class_names[split.labels[image.index]]
-        predictions[image] = Prediction(str(image), classes, true_class=true_class, ood_score=ood_score)
+        predictions[image] = Prediction(str(image), classes, true_class=true_class, ood_p_value=ood_p_value)
         bar.update(1)
     return predictions
 

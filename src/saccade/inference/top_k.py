@@ -1,4 +1,4 @@
-"""Top-k classes of images, with their probabilities and OOD scores."""
+"""Top-k classes of images, with their probabilities and OOD p-values."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ClassProbability:
     probability: float
 
 
-# The top-k classes of an image, and its OOD score or None.
+# The top-k classes of an image, and its OOD p-value or None.
 TopK = tuple[tuple[ClassProbability, ...], float | None]
 
 
@@ -47,7 +47,7 @@ class TopKClassifier:
 
     Attributes:
         classifier: the classifier.
-        ood_detector: OOD detector of the run; None: no OOD scores.
+        ood_detector: OOD detector of the run; None: no OOD p-values.
         top: number of most probable classes.
     """
 
@@ -56,7 +56,7 @@ class TopKClassifier:
     top: int
 
     def __call__(self, images: NDArray[np.uint8]) -> list[TopK]:
-        """Return the top-k classes and the OOD score of each image, uint8 [n, height, width, 3]."""
+        """Return the top-k classes and the OOD p-value of each image, uint8 [n, height, width, 3]."""
         probabilities = self.classifier.probabilities(images)
         top_k = [_top_k(row, self.classifier.class_names, self.top) for row in probabilities]
         if self.ood_detector is None:

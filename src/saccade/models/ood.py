@@ -35,8 +35,8 @@ _SHRINKAGE = 1e-2
 
 
 @dataclass(frozen=True, eq=False)
-class OodScore:
-    """OOD score, fitted to the training and validation images of a run.
+class OodPValue:
+    """OOD p-value, fitted to the training and validation images of a run.
 
     Attributes:
         mean: mean of the early statistics of training images, float32 [d].
@@ -52,7 +52,7 @@ class OodScore:
     doubts: NDArray[np.float32]
     surprises: NDArray[np.float32]
 
-    def scores(self, statistics: NDArray[np.float32], confidences: NDArray[np.float32]) -> NDArray[np.float64]:
+    def p_values(self, statistics: NDArray[np.float32], confidences: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the fraction of validation images that are at least as unusual, 0 to 1, float64 [n].
 
         Scores of images like the training images are uniform: 5% of them are below 0.05.
@@ -69,21 +69,21 @@ class OodScore:
         return np.asarray(-np.log(product), np.float32)
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[np.float32]], size: int) -> OodScore:
-        """Return the OOD score with these attributes, by name.
+    def from_arrays(cls, arrays: Mapping[str, NDArray[np.float32]], size: int) -> OodPValue:
+        """Return the OOD p-value with these attributes, by name.
 
         Args:
             arrays: attributes by name.
             size: number of early statistics of an image, d.
 
         Raises:
-            RunError: names, shapes or values are not those of an OOD score of this size.
+            RunError: names, shapes or values are not those of an OOD p-value of this size.
         """
         n = arrays["distances"].size if "distances" in arrays else 0
         shapes = {"mean": (size,), "whitening": (size, size)} | dict.fromkeys(_RANKED, (n,))
         found = {name: array.shape for name, array in arrays.items()}
         if found != shapes or not n or not all(np.isfinite(array).all() for array in arrays.values()):
-            raise RunError("the run's statistics for OOD scores are damaged", expected=f"{shapes}", found=f"{found}")
+            raise RunError("the run's statistics for OOD p-values are damaged", expected=f"{shapes}", found=f"{found}")
         return cls(**arrays)
 
     @classmethod
@@ -92,8 +92,8 @@ class OodScore:
         training: NDArray[np.float32],
         validation: NDArray[np.float32],
         confidences: NDArray[np.float32],
-    ) -> OodScore:
-        """Fit the OOD score.
+    ) -> OodPValue:
+        """Fit the OOD p-value.
 
         Args:
             training: early statistics of training images, float32 [m, d].

@@ -334,7 +334,7 @@ class Run:
         return read_images(path, self.preprocessing.height, self.preprocessing.width)
 
     def ood_statistics(self) -> dict[str, NDArray[np.float32]] | None:
-        """Return the arrays of `saccade.models.ood.OodScore`; None where the run has no out-of-distribution score."""
+        """Return the arrays of `saccade.models.ood.OodPValue`; None where the run has no out-of-distribution score."""
         path = self.path / _OOD_FILE
         return read_weights(path, memory_bytes() // 8) if path.exists() else None
 

@@ -14,7 +14,7 @@ from saccade.errors import SaccadeError
 from saccade.models.batched_inference import forward
 from saccade.models.batchnorm_folding.fold import fold_normalization
 from saccade.models.build import build_probability_model
-from saccade.models.ood import EarlyStatistics, OodScore
+from saccade.models.ood import EarlyStatistics, OodPValue
 from saccade.models.temperature_scaling import divide_logits
 from saccade.models.weights import assign
 from saccade.plotting.history_plots import draw_history
@@ -49,7 +49,7 @@ def finalize(run: Run, fitted: Fitted, splits: Mapping[SplitName, Split], progre
     roles = validation_roles(splits["validation"], run.recipe)
     if roles.calibration and fitted.state != "interrupted":
         _calibrate(run, model, roles, fitted, progress)
-        _fit_ood_score(run, model, splits["train"], roles.calibration)
+        _fit_ood_p_value(run, model, splits["train"], roles.calibration)
     write_models(run, model, progress, for_onnx=fitted.state != "interrupted")
     with run.place("history.png") as path:
         draw_history(fitted.history, path, title=f"{run.data_name}, {run.recipe.name}, seed {run.recipe.seed}")
@@ -124,12 +124,10 @@ def _cross_fitted(
     return probabilities
 
 
-def _fit_ood_score(run: Run, model: keras.Model, training: Split, validation: Split) -> None:
-    """Fit the OOD score to a sample of the training images, calibrate it on validation images, and write it."""
+def _fit_ood_p_value(run: Run, model: keras.Model, training: Split, validation: Split) -> None:
+    """Fit the OOD p-value to a sample of the training images, calibrate it on validation images, and write it."""
     statistics = EarlyStatistics(model)
     sample = training.subset(training_subset(len(training), seed=run.recipe.seed))
     confidences = run.predictions(VALIDATION_PREDICTIONS).probabilities.max(axis=1)
-    ood_score = OodScore.fit(
-        statistics(sample.take, len(sample)), statistics(validation.take, len(validation)), confidences
-    )
-    run.write_ood_statistics(vars(ood_score))
+    ood = OodPValue.fit(statistics(sample.take, len(sample)), statistics(validation.take, len(validation)), confidences)
+    run.write_ood_statistics(vars(ood))

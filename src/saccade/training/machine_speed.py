@@ -28,7 +28,7 @@ _VALIDATION_IMAGES = 250
 # Largest number of pixels in a measured step, that of 500 images of 32x32: a larger step would take seconds.
 _MAX_PIXELS = 500 * 32 * 32
 # Time after the last step, except the time for images: a constant, and a multiple of the time to trace the graph of a
-# step, because models are built and traced again, for test-time augmentation, for the OOD score and for `model.onnx`.
+# step, because models are built and traced again, for test-time augmentation, for the OOD p-value and for `model.onnx`.
 # Fitted to 17 trainings on the machine of docs/performance.md; the residuals are below 10 s with six other processes.
 _SAVING_SECONDS = 2.0
 _SAVING_GRAPHS = 1.3

@@ -1,4 +1,4 @@
-"""Roles of the validation images: selection of the weights, and calibration of temperature, thresholds and OOD score.
+"""Roles of the validation images: selection of the weights, and calibration of temperature, thresholds and OOD p-value.
 
 The chosen weights have a higher accuracy on the images that chose them than on other images. A network that is
 calibrated on these images is overconfident, and misses the target accuracy of `--abstain` too often. So if validation
@@ -33,7 +33,7 @@ class ValidationRoles:
     Attributes:
         selection: images for the validation accuracy of each epoch, and for the choice of the weights.
         penalty: images for the choice of the linear head's penalty; if empty, training images are held out for it.
-        calibration: images for temperature, thresholds and OOD score.
+        calibration: images for temperature, thresholds and OOD p-value.
         relation: relation between the calibration images and the images that choose the weights.
         second: bool [n], mask of the calibration images in the second half; None unless they are cross-fitted.
     """

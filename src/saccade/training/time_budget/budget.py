@@ -25,7 +25,7 @@ _FINAL_SCALES = (0.75, 0.625, 0.5, 0.375, 0.25)
 _MIN_FINAL_SIDE = 16
 # Largest number of pixels in a batch, that of 500 images of 64x64.
 _MAX_PIXELS = 500 * 64 * 64
-# Number of training images that the OOD score is fitted to.
+# Number of training images that the OOD p-value is fitted to.
 _OOD_IMAGES = 5000
 # Cost of one test-time augmentation per stored pixel, as a fraction of the validation cost per pixel.
 _TTA_FRACTION = 0.05
@@ -109,7 +109,7 @@ def closing_seconds(work: Work, costs: Costs) -> float:
 def seconds_after(work: Work, costs: Costs) -> float:
     """Return the seconds from the last step to the end of the command.
 
-    These are the seconds for validation, calibration with test-time augmentation, OOD score and saving.
+    These are the seconds for validation, calibration with test-time augmentation, OOD p-value and saving.
     """
     tta_images = work.recipe.tta_views * work.validation
     ood_images = work.validation + min(work.training, _OOD_IMAGES) if work.validation else 0
