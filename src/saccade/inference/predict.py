@@ -44,8 +44,8 @@ class Prediction:
         true_class: true class of an image of a dataset; None for other images.
         unreadable_reason: reason why the image is unreadable; None for a readable image.
         abstained: whether the confidence is below the threshold for the target accuracy.
-        ood_p_value: out-of-distribution p-value, 0 to 1: share of the run's validation images that are at least as unlike
-            the training images as this image; None unless requested.
+        ood_p_value: out-of-distribution p-value, 0 to 1: fraction of the run's validation images that are at least as
+            unlike the training images as this image; None unless requested.
     """
 
     name: str
