@@ -3,7 +3,7 @@ import pytest
 
 from saccade.augmentation.augmentation import Augmentation, sample_augmentation
 from saccade.augmentation.batches import epoch_batches
-from saccade.augmentation.rng import sample_order
+from saccade.augmentation.sample_order import sample_order
 from saccade.data.dataset import Split
 
 AUGMENTATION = Augmentation(translate=0.1, horizontal_flip=True, rotation=5, integer_translate=False)

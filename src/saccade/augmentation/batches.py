@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saccade.augmentation.augmentation import Augmentation, sample_augmentation
-from saccade.augmentation.rng import sample_order
+from saccade.augmentation.sample_order import sample_order
 from saccade.data.dataset import Split
 
 

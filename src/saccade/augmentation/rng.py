@@ -1,13 +1,10 @@
-"""Random number generators by (seed, epoch, stream), and the order of samples in an epoch."""
+"""Random number generators by (seed, epoch, stream)."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
-
-_SUBSET_SIZE = 5000
 
 # Each use of random numbers has its own stream: a new use does not change the numbers of another one.
 Stream = Literal[
@@ -45,17 +42,3 @@ def make_rng(seed: int, epoch: int, stream: Stream) -> np.random.Generator:
         stream: use of the numbers.
     """
     return np.random.Generator(np.random.Philox(key=np.array([(_STREAMS[stream] << 32) | seed, epoch], np.uint64)))
-
-
-def sample_order(n: int, *, seed: int, epoch: int) -> NDArray[np.int64]:
-    """Return the order of the n samples of an epoch: a permutation, int64 [n]."""
-    return make_rng(seed, epoch, "order").permutation(n).astype(np.int64)
-
-
-def training_subset(n: int, *, seed: int) -> NDArray[np.int64]:
-    """Sample the training images from which weights are initialized and the OOD p-value is fitted.
-
-    Returns:
-        Indices of up to 5,000 of n training images, ascending, int64.
-    """
-    return np.sort(make_rng(seed, 0, "first look").permutation(n)[:_SUBSET_SIZE]).astype(np.int64)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.augmentation.rng import training_subset
+from saccade.augmentation.sample_order import training_subset
 from saccade.data.dataset import Split, SplitName
 from saccade.errors import SaccadeError
 from saccade.models.batched_inference import forward

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from saccade.augmentation.rng import make_rng, training_subset
+from saccade.augmentation.rng import make_rng
+from saccade.augmentation.sample_order import training_subset
 from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.data.load import load, load_default
 from saccade.data.splits import splits_of
