@@ -17,7 +17,7 @@ def test_an_occupied_folder_is_rejected_unless_its_files_are_ignored(tmp_path):
     (tmp_path / "study.lock").touch()
     with pytest.raises(DataError, match="exists already; nothing is overwritten") as caught:
         require_free(tmp_path, DataError, plural="audits")
-    assert caught.value.remedy == "name another one with --out, or leave --out away: audits are then numbered"
+    assert caught.value.remedy == "name another one with --out, or omit --out: audits are then numbered"
     with pytest.raises(RunError, match="exists already"):
         require_free(tmp_path / "study.lock", RunError, plural="runs")
     require_free(tmp_path, DataError, plural="audits", ignored=["study.lock"])

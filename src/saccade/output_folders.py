@@ -41,7 +41,7 @@ def require_free(
     raise error(
         f"'{path}' exists already; nothing is overwritten",
         expected=expected,
-        remedy=f"name another one with --out, or leave --out away: {plural} are then numbered",
+        remedy=f"name another one with --out, or omit --out: {plural} are then numbered",
     )
 
 

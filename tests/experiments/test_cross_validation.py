@@ -93,9 +93,9 @@ def test_the_temperature_is_fitted_on_the_out_of_fold_predictions(run, dataset):
     images = dataset.splits["train"].take(slice(0, 20))
     saved = keras.models.load_model(run.path / "model.keras").predict(images, verbose=0)
     np.testing.assert_allclose(saved, Predictor.from_run(run).probabilities(images), atol=1e-5)
-    light = load_inference_onnx(run)
-    assert light is not None
-    np.testing.assert_allclose(light.probabilities(images), saved, atol=1e-5)
+    onnx = load_inference_onnx(run)
+    assert onnx is not None
+    np.testing.assert_allclose(onnx.probabilities(images), saved, atol=1e-5)
     abstention = fit_abstention(run, 0.5)
     assert abstention.num_images == 120
     assert abstention.bound <= 0.5

@@ -138,7 +138,7 @@ def check_folder(out: str | Path | None) -> None:
     path = out_path(out, RunError)
     if path is None or has_plan(path):
         return
-    expected = "a directory that does not exist yet, an empty one, or that of a learning curve to go on with"
+    expected = "a directory that does not exist yet, an empty one, or that of a learning curve to resume"
     require_free(path, RunError, plural="learning curves", expected=expected)
 
 

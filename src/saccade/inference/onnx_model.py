@@ -17,7 +17,7 @@ from saccade.errors import RunError
 from saccade.inference.model_file import ModelFile, read_model_record
 from saccade.runs.onnx_session import NOTE, open_session
 from saccade.runs.records import ModelRecord
-from saccade.runs.run import LIGHT_MODEL, Run
+from saccade.runs.run import INFERENCE_ONNX, Run
 
 if TYPE_CHECKING:
     import onnx
@@ -124,8 +124,8 @@ def _shape(value: Any) -> list[int]:
 def load_inference_onnx(run: Run) -> OnnxModel | None:
     """Load the run's `model.onnx`; return None if it is missing, damaged or of other weights."""
     try:
-        contents = run.light_model()
-        model = None if contents is None else OnnxModel.from_bytes(contents, str(run.path / LIGHT_MODEL))
+        contents = run.inference_onnx()
+        model = None if contents is None else OnnxModel.from_bytes(contents, str(run.path / INFERENCE_ONNX))
     except RunError:
         return None
     if model is None:

@@ -134,7 +134,7 @@ def _own_ranges(recipe: Recipe) -> dict[str, Range | Choices]:
 
 def _check_key(recipe: Recipe, key: str) -> None:
     if key in _FIXED:
-        raise RecipeError(f"the recipe's key '{key}' can't be tuned", found=_FIXED[key], remedy="leave it away")
+        raise RecipeError(f"the recipe's key '{key}' can't be tuned", found=_FIXED[key], remedy="omit the key")
     # Raises the error for an unknown key, which suggests the nearest key.
     recipe.with_settings({key: getattr(recipe, key, None)})
 

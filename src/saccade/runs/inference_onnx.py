@@ -11,7 +11,7 @@ from saccade.models.agreement import Probabilities, disagreement, random_images
 from saccade.models.batchnorm_folding.fold import fold_normalization
 from saccade.models.onnx.to_onnx import to_onnx
 from saccade.runs.onnx_session import NOTE, open_session
-from saccade.runs.run import LIGHT_MODEL, Run
+from saccade.runs.run import INFERENCE_ONNX, Run
 
 TOLERANCE = 1e-5
 """Largest difference between the probabilities of ONNX Runtime and Keras, apart from rounding."""
@@ -52,10 +52,10 @@ def write_inference_onnx(run: Run, model: keras.Model) -> None:
             remedy="please report this defect of Saccade",
         )
     try:
-        with run.place(LIGHT_MODEL) as path:
+        with run.place(INFERENCE_ONNX) as path:
             path.write_bytes(contents)
     except OSError as error:
-        raise RunError(f"'{LIGHT_MODEL}' can't be written into '{run.path}': {error.strerror}") from None
+        raise RunError(f"'{INFERENCE_ONNX}' can't be written into '{run.path}': {error.strerror}") from None
 
 
 def _pixels_to_check(run: Run) -> NDArray[np.float32]:

@@ -79,7 +79,7 @@ WEIGHTS_NOTE = "saccade"
 
 _VALIDATION = "validation.npz"
 _OOD_FILE = "ood.safetensors"
-LIGHT_MODEL = "model.onnx"
+INFERENCE_ONNX = "model.onnx"
 """Name of the model that classifies a few images, because it opens in a tenth of a second."""
 
 CARD = "README.md"
@@ -211,13 +211,13 @@ class Run:
             versions={"saccade": environment.saccade, "python": environment.python, **environment.packages},
         )
 
-    def light_model(self) -> bytes | None:
+    def inference_onnx(self) -> bytes | None:
         """Return the contents of `model.onnx`; None where the file is missing.
 
         Raises:
             RunError: the file can't be read, or is too large.
         """
-        path = self.path / LIGHT_MODEL
+        path = self.path / INFERENCE_ONNX
         return read_contents(path, memory_bytes() // 4) if path.exists() else None
 
     def card(self) -> str | None:

@@ -91,5 +91,5 @@ def _require(package: str, extra: str) -> None:
     if find_spec(package) is None:
         raise TrainingError(
             f"{package} is not installed, so nothing can be logged for it",
-            remedy=f"install it: pip install 'saccade[{extra}]', or leave --{extra} away",
+            remedy=f"install it: pip install 'saccade[{extra}]', or omit --{extra}",
         )

@@ -13,7 +13,7 @@ from saccade.recipes.search_space import SearchSpace, Value
 from saccade.runs.training_command import settings_words
 from saccade.sanitize import command_line, counted
 
-State = Literal["finished", "interrupted", "going on"]
+State = Literal["finished", "interrupted", "running elsewhere"]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Tuning:
             too few trials are complete.
         comparison: comparison of the best settings with the unchanged recipe, both trained again. None if the
             unchanged recipe is best, or before the end of the study.
-        state: "finished"; "interrupted" by the user; or "going on" in another process after the time budget of this
+        state: "finished"; "interrupted" by the user; or "running elsewhere" in another process after the time budget of this
             process.
         notes: remarks on the results, one sentence each.
         files: absolute paths of the written files.

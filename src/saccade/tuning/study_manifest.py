@@ -115,7 +115,7 @@ def check_folder(out: str | Path | None) -> None:
     path = out_path(out, TuningError)
     if path is None or (path / _RECORD).exists():
         return
-    expected = "a directory that does not exist yet, or one made by `saccade tune`, which is gone on with"
+    expected = "a directory that does not exist yet, or one made by `saccade tune`, which is resumed"
     # A process that begins the same study at this moment makes the lock first.
     require_free(path, TuningError, plural="studies", expected=expected, ignored=[_LOCK])
 

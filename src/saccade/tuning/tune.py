@@ -143,7 +143,7 @@ def _search(study: Study, dataset: Dataset, budget: Budget, progress: bool) -> S
             if not running(study):
                 return "finished"
             if budget.deadline is not None:
-                return "going on"
+                return "running elsewhere"
             time.sleep(_POLL_SECONDS)
             continue
         with claimed.lock:
@@ -190,7 +190,7 @@ def _require_images(dataset: Dataset, validation: int) -> None:
 
 def _notes(trials: tuple[Trial, ...], validation: int, state: State, budget: Budget) -> list[str]:
     notes = []
-    if state == "going on":
+    if state == "running elsewhere":
         notes.append("another process still runs a trial of this study; the last process writes the comparison")
     if budget.deadline is not None and len(trials) == 1:
         notes.append(
