@@ -32,7 +32,7 @@ WITHOUT_RUN = [
     Row("--help", [rf"^  {command_name} +\S" for command_name in COMMANDS]),
     Row("--version", [r"version \d+\.\d+\.\d+"], alone=True),
     Row("recipes", [r"^recipe +epochs +weights", r"^fast +0\+8 +1,973,944", "^quick: "], alone=True),
-    Row("recipes scheduled", [r"^learning_rate +\S+ +the optimizer's highest", "123,466 weights"]),
+    Row("recipes scheduled", [r"^learning_rate +\S+ +highest learning rate", "123,466 weights"]),
     Row("recipes two-phase --json", look=_is_one_recipe),
     Row("cache", [r"^hands +decoded +\d+\.\d MB", r"MB of at most 20,000\.0 MB in "], alone=True),
     Row("cache --clear hands --json", look=_only_hands_is_gone),
