@@ -137,7 +137,7 @@ def test_a_single_run_is_no_comparison(tiny_run):
 
 @pytest.mark.parametrize("top", ["3", 1.5, 0, -1, True, None], ids=repr)
 def test_the_number_of_classes_is_a_whole_number(tiny_run, top):
-    with pytest.raises(SaccadeError, match="classes can't be given"):
+    with pytest.raises(SaccadeError, match="the number of classes is out of range"):
         saccade.predict(tiny_run, [], top=top)
 
 

@@ -60,8 +60,8 @@ class Tuning:
             too few trials are complete.
         comparison: comparison of the best settings with the unchanged recipe, both trained again. None if the
             unchanged recipe is best, or before the end of the study.
-        state: "finished"; "interrupted" by the user; or "running elsewhere" in another process after the time budget of this
-            process.
+        state: "finished"; "interrupted" by the user; or "running elsewhere", in another process after the time budget
+            of this process.
         notes: remarks on the results, one sentence each.
         files: absolute paths of the written files.
     """
