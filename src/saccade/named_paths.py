@@ -28,7 +28,7 @@ def path_text(value: object, error: type[SaccadeError], *, what: str, expected: 
     """
     name = os.fspath(value) if isinstance(value, os.PathLike) else value
     if not isinstance(name, str):
-        raise error(f"{what} is named by its path", expected=expected, found=type_in_words(value), remedy=remedy)
+        raise error(f"{what} must be given by its path", expected=expected, found=type_in_words(value), remedy=remedy)
     if not name:
         raise error(f"{what} has no name", expected=expected, found="''")
     return name

@@ -174,7 +174,7 @@ def test_later_commands_name_the_out_of_fold_images(run, tiny_folder):
     assert "of 120 out-of-fold images " in abstaining.stderr
     saccade_output("report", run.path)
     assert "Cross-validated: out-of-fold accuracy " in (run.path / "README.md").read_text()
-    assert "(out of fold)" in (run.path / "report.html").read_text()
+    assert "with out-of-fold predictions: " in (run.path / "report.html").read_text()
 
 
 def test_a_finished_cross_validation_is_not_trained_again(run, dataset, monkeypatch):

@@ -197,7 +197,7 @@ def test_a_transferred_run_is_exported_reported_and_used_as_a_source(transferred
     saccade.evaluate(transferred)
     card = saccade.report(transferred).card
     assert card is not None
-    assert "Its network comes from run " in card.read_text()
+    assert "The pretrained weights are from run " in card.read_text()
     again = saccade.transfer(others, transferred, epochs=1, out=tmp_path / "again", progress=False)
     np.testing.assert_array_equal(again.weights()["conv3b/kernel"], transferred.weights()["conv3b/kernel"])
 
