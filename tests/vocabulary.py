@@ -73,7 +73,7 @@ WORDS = (
         r"\b(?:exact|mirrored|near)(?: or exact)?[- ]cop(?:y|ies)\b|\b(?:are|being|no) copies\b"
         r"|\bcop(?:y|ies) of (?:\w+ ){0,2}images?\b",
     ),
-    Word("familiarity", "out-of-distribution (OOD) score", ("familiar",), r"familiar", r"familiar"),
+    Word("familiarity", "out-of-distribution (OOD) p-value", ("familiar",), r"familiar", r"familiar"),
     Word("promise", "target accuracy", ("promis",), r"\bpromis", r"\bpromis"),
     Word("unsure", "abstained", ("unsure",), r"\bunsure", r"\bunsure\b"),
     Word(

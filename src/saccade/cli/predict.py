@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.option(
     "--ood",
     is_flag=True,
-    help="Print the out-of-distribution (OOD) score of each image. A low score marks an unusual image.",
+    help="Print the out-of-distribution (OOD) p-value of each image. A low p-value marks an unusual image.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the predictions as JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print the predictions as CSV.")

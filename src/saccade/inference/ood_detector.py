@@ -1,4 +1,4 @@
-"""Out-of-distribution (OOD) score of images for a run."""
+"""Out-of-distribution (OOD) p-value of images for a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from saccade.runs.run import Run
 
 
 class OodDetector:
-    """Out-of-distribution (OOD) score of images for a run.
+    """Out-of-distribution (OOD) p-value of images for a run.
 
     Args:
         run: run that was trained to its end with validation images.

@@ -91,7 +91,7 @@ def predict(
         abstain: target accuracy, such as 0.99: a prediction is abstained where its confidence is below the threshold at
             which the predictions for the run's validation images reach this accuracy. Or the result of
             `fit_abstention`. None: no abstention.
-        ood: whether to compute out-of-distribution scores; takes a little longer.
+        ood: whether to compute out-of-distribution p-values; takes a little longer.
         progress: whether to show a progress bar on stderr.
 
     Returns:
@@ -128,7 +128,7 @@ def predict_found(
         )
     if isinstance(run, ModelFile) and (abstain is not None or ood):
         raise RunError(
-            "a model file alone supports neither abstention nor out-of-distribution scores",
+            "a model file alone supports neither abstention nor out-of-distribution p-values",
             expected="a run, which keeps its predictions for its validation images",
             remedy="name the run's directory",
         )

@@ -1,4 +1,4 @@
-"""Out-of-distribution (OOD) score: similarity of an image to the training images.
+"""Out-of-distribution (OOD) p-value: fraction of validation images at least as unlike the training images as an image.
 
 Networks often predict with high confidence for images of none of their classes. Means and standard deviations of early
 activations detect images that look unlike the training images; the confidence is the better detector of other classes.

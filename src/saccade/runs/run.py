@@ -22,7 +22,7 @@ A run directory holds the files
     folds.json            out-of-fold accuracy of a cross-validation
     predictions-validation.safetensors   calibrated predictions for each validation image; after a cross-validation,
                           out-of-fold predictions for each training image
-    ood.safetensors       statistics of the training images in the first layers, for the out-of-distribution score
+    ood.safetensors       statistics of the training images in the first layers, for the out-of-distribution p-value
     model.keras           weights and temperature as a stock Keras model that ends in probabilities, for use elsewhere
     model.onnx            the same model for ONNX Runtime, which starts fast; it may be missing
     validation.npz        up to 1,000 validation images with labels, for later checks
@@ -334,7 +334,7 @@ class Run:
         return read_images(path, self.preprocessing.height, self.preprocessing.width)
 
     def ood_statistics(self) -> dict[str, NDArray[np.float32]] | None:
-        """Return the arrays of `saccade.models.ood.OodPValue`; None where the run has no out-of-distribution score."""
+        """Return the arrays of `saccade.models.ood.OodPValue`; None where the run has none."""
         path = self.path / _OOD_FILE
         return read_weights(path, memory_bytes() // 8) if path.exists() else None
 
@@ -355,7 +355,7 @@ class Run:
         write_json(self.path / name, value)
 
     def write_ood_statistics(self, arrays: Mapping[str, NDArray[np.float32]]) -> None:
-        """Write the arrays of the out-of-distribution score."""
+        """Write the arrays of the out-of-distribution p-value."""
         write_arrays(self.path / _OOD_FILE, arrays)
 
     def write_predictions(self, name: str, predictions: Predictions) -> None:
