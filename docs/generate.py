@@ -67,7 +67,7 @@ def _table() -> list[str]:
 
 def _accuracy(entry: Entry) -> str:
     if entry.measured is None:
-        return "not measured"
+        return "see below"
     low, high = entry.measured.interval
     return f"{entry.measured.accuracy:.2%} ({low:.2%} to {high:.2%})"
 

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+import saccade
 from saccade.atomic_io import atomic_write
 from saccade.errors import RunError
 from saccade.runs.run import CARD_MARK, Run
@@ -126,3 +127,20 @@ def test_remove_results_leaves_the_files_of_the_user(run_copy):
     (run.path / "README.md").write_text(f"---\n---\n{CARD_MARK}\n")
     assert run.remove_results()
     assert not (run.path / "README.md").exists()
+
+
+@pytest.mark.parametrize("contents", ["", "x\n", "path,split\n", "HEADER\n"], ids=repr)
+def test_a_damaged_split_file_is_an_error_wherever_the_split_matters(run_copy, tiny_folder, tmp_path, contents):
+    header = (run_copy.path / "split.csv").read_text(encoding="utf-8").splitlines()[0]
+    (run_copy.path / "split.csv").write_text(contents.replace("HEADER", header), encoding="utf-8")
+    with pytest.raises(RunError, match=r"split\.csv' is damaged"):
+        saccade.evaluate(run_copy)
+    with pytest.raises(RunError, match=r"split\.csv' is damaged"):
+        saccade.train(tiny_folder, recipe="folder", epochs=1, out=tmp_path / "new", reuse_split=run_copy)
+
+
+def test_a_finished_run_without_its_weights_is_not_sent_to_be_resumed(run_copy):
+    (run_copy.path / "weights.safetensors").unlink()
+    with pytest.raises(RunError, match="although its training is finished") as caught:
+        saccade.evaluate(run_copy)
+    assert caught.value.remedy == "copy the run again, with all its files"

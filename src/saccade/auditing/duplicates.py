@@ -63,7 +63,7 @@ def _group(images: AuditedImages, members: Iterable[int]) -> list[FindingImage]:
 def _finding(kind: str, groups: list[list[FindingImage]]) -> Finding:
     n, num_groups = sum(map(len, groups)), counted(len(groups), "group")
     conflicts = sum(len({image.class_name for image in group}) > 1 for group in groups)
-    conflict_note = f"; in {conflicts:,} of them the labels differ too" if conflicts and kind.endswith("leak") else ""
+    conflict_note = f" ({conflicts:,} of them with different labels)" if conflicts and kind.endswith("leak") else ""
     severity: Severity = "error" if kind == "leak" else "warning"
     summary = {
         "leak": f"{num_groups} of identical files in more than one split{conflict_note}: the test is invalid",

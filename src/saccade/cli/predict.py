@@ -48,7 +48,7 @@ def command(
     such as labels.csv. The exit code is 1 if an image is unreadable.
     """
     if as_json and as_csv:
-        raise click.UsageError("Give either --json or --csv.")
+        raise click.UsageError("--json and --csv cannot be combined.")
 
     from saccade.inference.image_inputs import find_images
     from saccade.inference.load_model import load_model

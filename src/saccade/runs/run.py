@@ -258,6 +258,8 @@ class Run:
             RunError: the run's split.csv is missing or damaged.
         """
         rows = read_rows(self.path / _SPLIT, SplitRow, _LARGEST_SPLIT)
+        if not rows:
+            raise RunError(f"'{self.path / _SPLIT}' is damaged", found="no images")
         return {row.hash: row.split for split in reversed(SPLIT_NAMES) for row in rows if row.split == split}
 
     def clean(self) -> None:
@@ -435,6 +437,11 @@ class Run:
     def _weights_file(self) -> Path:
         path = self.path / _WEIGHTS
         if not path.is_file():
+            if self.status().state in ("finished", "stopped early"):
+                raise RunError(
+                    f"the run '{self.path}' has no {_WEIGHTS}, although its training is finished",
+                    remedy="copy the run again, with all its files",
+                )
             raise RunError(
                 f"the run '{self.path}' has no weights: its training has not saved any yet",
                 remedy=f"resume it: {command_line('train', '--resume', self.path)}",

@@ -75,7 +75,12 @@ def read_rows(path: Path, schema: type[_Schema], limit: int = _LARGEST_RECORD) -
     """
     text = io.StringIO(read_contents(path, limit).decode(errors="replace"), newline="")
     try:
-        rows = [{key: None if value == "" else value for key, value in row.items()} for row in csv.DictReader(text)]
+        reader = csv.DictReader(text)
+        columns = [field.alias or name for name, field in schema.model_fields.items()]
+        missing = [name for name in columns if name not in (reader.fieldnames or ())]
+        if missing:
+            raise RunError(f"'{path}' is damaged", found=f"no column {', '.join(missing)}")
+        rows = [{key: None if value == "" else value for key, value in row.items()} for row in reader]
         return [schema.model_validate(row, strict=False) for row in rows]
     except csv.Error as error:
         raise RunError(f"'{path}' is damaged: {error}") from None

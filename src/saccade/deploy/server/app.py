@@ -109,7 +109,10 @@ def _operation(models: ModelRegistry, metrics: Metrics, state: ServerState, toke
     @router.post(
         _RELOAD,
         summary="Load the models from their paths again, and replace the served ones",
-        responses={403: {**ERRORS[401], "description": "The server was started without a token."}, 409: ERRORS[400]},
+        responses={
+            403: {**ERRORS[401], "description": "The server was started without a token."},
+            409: {**ERRORS[400], "description": "The new model can't be served. The server's log gives the reason."},
+        },
         openapi_extra={**json_body(Reload.model_json_schema())},
     )
     async def reload(request: Request) -> dict[str, Any]:
