@@ -74,7 +74,7 @@ def desk(tiny_folder, tiny_run, tmp_path_factory):
     for name in ("photos", "model"):
         run(f"export RUN --format onnx --out {name}.onnx", folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SACCADE_CACHE", str(folder / "cache"))
+        patch.setenv("SACCADE_CACHE", str(tmp_path_factory.mktemp("docs-cache")))
         yield folder
 
 

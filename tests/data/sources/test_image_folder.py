@@ -178,6 +178,8 @@ OWN = {
     "comparisons/1": ("comparison.json", "comparison.png", "differences.png"),
     "tunings/photos-fast-1": ("tuning.json", "study.lock", "trials/3/x.png"),
     "learning-curves/photos-fast-1": ("plan.json", "learning_curve.json", "learning_curve.png"),
+    "model.onnx-info": ("labels.txt", "metadata.json", "example.py"),
+    "savedmodel": ("saved_model.pb", "fingerprint.pb", "variables/variables.index", "assets/x.png"),
 }
 
 

@@ -20,6 +20,8 @@ _FILES = (
     ("comparison.json", "comparison.png"),
     ("tuning.json", "study.lock"),
     ("learning_curve.json", "plan.json"),
+    ("labels.txt", "metadata.json", "example.py"),  # beside an export
+    ("saved_model.pb", "fingerprint.pb"),  # an export
 )
 _PLAN, _PURPOSE = "plan.json", b'"purpose"'  # of an unfinished learning curve or cross-validation
 _PLAN_HEAD = 4096  # bytes
