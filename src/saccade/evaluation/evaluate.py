@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.data.dataset import SPLIT_NAMES, Fix, Split, SplitName
+from saccade.data.dataset import Fix, Split, SplitName
 from saccade.data.fixes import read_fixes
 from saccade.data.load import load_with_preprocessing
 from saccade.errors import EvaluationError
@@ -24,7 +24,7 @@ from saccade.plotting.figure import save_figure
 from saccade.runs.predictions import Predictions
 from saccade.runs.results import EVALUATION_FILES
 from saccade.runs.run import Run
-from saccade.runs.run_split import RunSplit, load_run_split, no_images
+from saccade.runs.run_split import RunSplit, load_run_split, no_images, require_split_name
 
 # The sum of thousands of float32 probabilities differs from 1 by accumulated rounding errors, always less than this.
 _SUM_TOLERANCE = 1e-3
@@ -63,8 +63,7 @@ def evaluate(
         EvaluationError: the classes differ from the run's classes, the split has no images, or the held-out images
             can't be determined because the data has changed.
     """
-    if split not in SPLIT_NAMES:
-        raise EvaluationError(f"there is no split '{split}'", expected=f"one of {', '.join(SPLIT_NAMES)}")
+    require_split_name(split)
     model = load_model(run)
     if isinstance(model, ModelFile):
         path = Path(model.record.name) if isinstance(run, Run | ModelFile) else Path(run).resolve()

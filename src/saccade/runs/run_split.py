@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.data.dataset import Dataset, Fix, Split, SplitName, UnreadableImage
+from saccade.data.dataset import SPLIT_NAMES, Dataset, Fix, Split, SplitName, UnreadableImage
 from saccade.data.fixes import apply_fixes, fixed_fingerprint
 from saccade.data.load import load_with_preprocessing
 from saccade.data.splits import splits_of
@@ -106,7 +106,7 @@ def load_run_split(
         fixes = run.fixes() if trained_with else ()
     dataset = apply_fixes(found, fixes) if fixes else found
     previous = run.split_of()
-    splits = run_splits(run, dataset)
+    splits = run_splits(run, dataset, previous)
     if not len(splits[split]):
         raise no_images(dataset, split)
     changed = data is None and not unchanged
@@ -131,10 +131,10 @@ def load_run_split(
     )
 
 
-def run_splits(run: Run, dataset: Dataset) -> dict[SplitName, Split]:
-    """Return all splits of a run on a dataset; images keep the split that the run's split.csv records."""
+def run_splits(run: Run, dataset: Dataset, previous_split: Mapping[str, SplitName]) -> dict[SplitName, Split]:
+    """Return all splits of a run on a dataset; images keep the split that `run.split_of()` records."""
     return splits_of(
-        dataset, validation_split=run.recipe.validation_split, seed=run.recipe.seed, previous_split=run.split_of()
+        dataset, validation_split=run.recipe.validation_split, seed=run.recipe.seed, previous_split=previous_split
     )
 
 
@@ -164,6 +164,16 @@ def _load_own(run: Run, progress: bool) -> Dataset:
             remedy=f"{error.remedy}; {instead}" if error.remedy else instead,
             code=error.code,
         ) from None
+
+
+def require_split_name(split: str) -> None:
+    """Check the name of a split.
+
+    Raises:
+        EvaluationError: there is no split of that name.
+    """
+    if split not in SPLIT_NAMES:
+        raise EvaluationError(f"there is no split '{split}'", expected=f"one of {', '.join(SPLIT_NAMES)}")
 
 
 def no_images(dataset: Dataset, split: SplitName) -> EvaluationError:

@@ -67,7 +67,7 @@ def extend(
             f"the data is not what the run '{parent.path}' was trained on: {dataset.source} holds other images",
             remedy="name the data it was trained on, or start a new training",
         )
-    splits = run_splits(parent, dataset)
+    splits = run_splits(parent, dataset, parent.split_of())
     compute_dtype = parent.environment().compute_dtype
     networks = build_networks(recipe, dataset, splits["train"], compute_dtype)
     record = Parent(

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.data.dataset import SPLIT_NAMES, SplitName
+from saccade.data.dataset import SplitName
 from saccade.errors import EvaluationError
 from saccade.evaluation.compare.comparison import Comparison, Disagreement, Pair, RunGroup
 from saccade.evaluation.compare.comparison_files import (
@@ -25,6 +25,7 @@ from saccade.evaluation.compare.significance import DEFAULT_SEED_SPREAD, compare
 from saccade.evaluation.evaluate import evaluate_run
 from saccade.runs.predictions import Predictions
 from saccade.runs.run import Run, require_runs
+from saccade.runs.run_split import require_split_name
 from saccade.runs.training_command import source_note, training_command
 
 _SEEDS = 5
@@ -83,8 +84,7 @@ def compare(
 
 
 def _check(runs: Sequence[Run], split: SplitName) -> None:
-    if split not in SPLIT_NAMES:
-        raise EvaluationError(f"there is no split '{split}'", expected=f"one of {', '.join(SPLIT_NAMES)}")
+    require_split_name(split)
     if len(runs) < 2:
         raise EvaluationError("a comparison needs at least two runs", found=f"{len(runs)}")
     paths = [run.path.resolve() for run in runs]

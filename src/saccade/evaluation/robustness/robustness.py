@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.data.dataset import SPLIT_NAMES, Split, SplitName
+from saccade.data.dataset import Split, SplitName
 from saccade.data.fixes import read_fixes
-from saccade.errors import EvaluationError
 from saccade.evaluation.evaluate import load_evaluation_split
 from saccade.evaluation.metrics import wilson_interval
 from saccade.evaluation.robustness.corruptions import CORRUPTIONS, STRENGTHS
@@ -23,6 +22,7 @@ from saccade.plotting.robustness_plots import draw_robustness
 from saccade.progress import counting
 from saccade.runs.results import ROBUSTNESS_FILES
 from saccade.runs.run import Run
+from saccade.runs.run_split import require_split_name
 from saccade.sanitize import printable
 
 # Maximum number of pixels in memory at once. Some corruptions compute in float32, with twelve bytes per pixel.
@@ -142,8 +142,7 @@ def measure_robustness(
         EvaluationError: as for `evaluate`.
     """
     run = Run.open(run)
-    if split not in SPLIT_NAMES:
-        raise EvaluationError(f"there is no split '{split}'", expected=f"one of {', '.join(SPLIT_NAMES)}")
+    require_split_name(split)
     applied = None if fixes is None else read_fixes(fixes)
     run_split = load_evaluation_split(run, data, split, fixes=applied, progress=progress)
     if strict:
