@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from saccade.errors import TrainingError
 from saccade.models.head import head_of
-from saccade.models.networks import accurate, classic, fast, folder, quick, scheduled
+from saccade.models.networks import accurate, classic, efficientnet_lite, fast, folder, quick, scheduled
 from saccade.models.networks.backbones import BACKBONES, Backbone
 from saccade.models.test_time_augmentation import with_tta
 from saccade.recipes import Recipe
@@ -25,6 +25,7 @@ FAMILIES: dict[str, ModuleType | Backbone] = {
     "quick": quick,
     "scheduled": scheduled,
     "folder": folder,
+    "EfficientNetLite0": efficientnet_lite,
     **BACKBONES,
 }
 

@@ -16,7 +16,7 @@ BackboneName = Literal[
     "MobileNetV3Small", "MobileNetV3Large", "EfficientNetV2B0", "EfficientNetV2B1", "EfficientNetV2B2",
     "EfficientNetV2B3", "ConvNeXtTiny", "ResNet50V2",
 ]  # fmt: skip
-NetworkName = Literal["fast", "accurate", "classic", "quick", "scheduled", "folder", BackboneName]
+NetworkName = Literal["fast", "accurate", "classic", "quick", "scheduled", "folder", "EfficientNetLite0", BackboneName]
 Phase = Literal["head", "plain", "augmented"]
 
 _AUGMENTATION = ("translate", "integer_translate", "horizontal_flip", "rotation")

@@ -126,9 +126,12 @@ def _joined(graph: OnnxGraph, operator: str, parts: Sequence[str]) -> str:
 
 
 def _rectifier(graph: OnnxGraph, layer: layers.ReLU, x: str) -> str:
-    if layer.max_value is not None or layer.negative_slope or layer.threshold:
+    if layer.negative_slope or layer.threshold:
         raise ValueError(f"the settings of the rectifier '{layer.name}' have no ONNX converter")
-    return graph.node("Relu", x)
+    if layer.max_value is None:
+        return graph.node("Relu", x)
+    bounds = (graph.weight(np.array(bound, np.float32)) for bound in (0, layer.max_value))
+    return graph.node("Clip", x, *bounds)
 
 
 def _flatten(graph: OnnxGraph, _: layers.Flatten, x: str) -> str:

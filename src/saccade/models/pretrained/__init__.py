@@ -1,0 +1,1 @@
+"""Pretrained weights that are part of the package, and their reader."""
