@@ -194,7 +194,7 @@ class Run:
         path = self.path / _PLAN
         if not path.exists():
             return None
-        return read_record(path, FeaturePlan if self.recipe.head_only else Plan)
+        return read_record(path, FeaturePlan) if self.recipe.head_only else read_record(path, Plan)
 
     def source(self) -> SourceRecord | None:
         """Read the source of the pretrained weights; None where the run is no transfer."""
