@@ -159,6 +159,11 @@ class Recipe(BaseModel):
     def _something_to_do(self) -> Recipe:
         if self.plain_epochs + self.augmented_epochs == 0:
             raise ValueError("a training needs at least one epoch: plain_epochs + augmented_epochs is 0")
+        if self.transfer and not self.trainable_fraction and self.epochs > 1:
+            raise ValueError(
+                "a frozen network has one epoch, which fits its head: to train its layers too, start from it, "
+                f"--from {self.network}"
+            )
         if self.keep == "if_improved" and not self.transfer:
             raise ValueError("keep=if_improved is for a transfer: there is no fitted head to go back to")
         if self.keep == "if_improved" and self.patience:
@@ -174,6 +179,11 @@ class Recipe(BaseModel):
     def weights_chosen_by_validation(self) -> bool:
         """True where validation images choose the kept weights, so that the validation accuracy is optimistic."""
         return self.keep != "last"
+
+    @property
+    def head_only(self) -> bool:
+        """True where the training fits a linear head to the features of a frozen network, and does nothing else."""
+        return self.transfer and self.epochs == 1
 
     def phase(self, epoch: int) -> Phase:
         """Return the phase of an epoch, counted from 0."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from typing import Any
 
-from saccade.recipes import ENTRIES, Recipe, default_recipe_name, get_recipe
+from saccade.recipes import ENTRIES, Recipe, default_recipe, get_recipe
 from saccade.recipes.search_space import text_of
 from saccade.runs.run import Run
 from saccade.sanitize import command_line
@@ -61,7 +61,7 @@ def source_note(run: Run) -> str:
 
 def _base(run: Run) -> tuple[Recipe, list[str], set[str]]:
     """Return the named recipe of the command, the words that choose the recipe, and the keys that are never set."""
-    if run.recipe.transfer:
+    if run.recipe.transfer and run.recipe.name != "photo":
         source = run.source()
         known = source is not None and source.name == run.recipe.network
         return (
@@ -69,7 +69,7 @@ def _base(run: Run) -> tuple[Recipe, list[str], set[str]]:
             ["--from", run.recipe.network if known else SOURCE],
             _NEVER_NAMED | _OF_THE_SOURCE,
         )
-    default = default_recipe_name(run.preprocessing.height, run.preprocessing.width)
-    if run.recipe.name == default or run.recipe.name not in ENTRIES:
-        return get_recipe(default), [], _NEVER_NAMED
+    default = default_recipe(run.preprocessing.height, run.preprocessing.width)
+    if run.recipe.name == default.name or run.recipe.name not in ENTRIES:
+        return default, [], _NEVER_NAMED
     return get_recipe(run.recipe.name), ["--recipe", run.recipe.name], _NEVER_NAMED

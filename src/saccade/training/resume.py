@@ -70,6 +70,8 @@ def resume(
         dataset = data if isinstance(data, Dataset) else load_run_data(run, data)
         environment = read_environment(run.environment().compute_dtype)
         _check_same(run, dataset, environment, callback, force=force)
+        if force:
+            run.remove_features()
         splits = run_splits(run, dataset, run.split_of())
         networks = build_networks(run.recipe, dataset, splits["train"], environment.compute_dtype)
         run.write_status(Status(state="running", epochs=0, kept_epoch=0))

@@ -25,9 +25,10 @@ from saccade.models.build import (
     freeze_lower_layers,
     initialize,
 )
+from saccade.models.pretrained.imagenet import NETWORK
 from saccade.models.training_model import make_training_model
 from saccade.models.weights import assign, named_weights
-from saccade.recipes import ComputeDtype, Recipe, default_recipe_name, get_recipe
+from saccade.recipes import ComputeDtype, Recipe, default_recipe, get_recipe
 from saccade.runs.checkpoints import Checkpoint
 from saccade.runs.create import check_free, create_run
 from saccade.runs.lock import locked_for_training
@@ -40,7 +41,7 @@ from saccade.training.machine_precision import fastest_compute_dtype
 from saccade.training.progress import Progress, progress_of
 from saccade.training.step import deterministic_operations
 from saccade.training.time_budget.timekeeping import Timekeeping
-from saccade.training.transfer_learning.pretrained import PretrainedWeights
+from saccade.training.transfer_learning.pretrained import PretrainedWeights, imagenet_model
 
 _MAX_SAVED_IMAGES = 1000
 _MAX_SAVED_BYTES = 64 * 10**6
@@ -91,7 +92,7 @@ def train(
     # Invalid settings fail before the data is loaded, although the default recipe depends on the data.
     size = resolve_recipe(recipe_or_any, epochs, settings).image_size
     dataset = data if isinstance(data, Dataset) else load_data(data, size, progress is True)
-    default = default_recipe_name(dataset.preprocessing.height, dataset.preprocessing.width)
+    default = default_recipe(dataset.preprocessing.height, dataset.preprocessing.width)
     chosen = resolve_recipe(default if recipe is None else recipe, epochs, settings)
     return start_training(dataset, chosen, out=out, previous_split=previous_split, progress=progress)
 
@@ -120,6 +121,9 @@ def start_training(
     """
     callback = progress_of(progress)
     splits = make_splits(dataset, recipe, previous_split)
+    if recipe.transfer and pretrained is None:
+        reject_transfer(recipe)
+        pretrained = PretrainedWeights.from_model(imagenet_model())
     compute_dtype = fastest_compute_dtype() if recipe.compute == "auto" else recipe.compute
     networks = build_networks(recipe, dataset, splits["train"], compute_dtype, pretrained)
     run = create_run(out, dataset, recipe, splits, compute_dtype)
@@ -207,7 +211,8 @@ def build_networks(
         freeze_lower_layers(fresh, recipe)
     else:
         initialize(fresh, recipe, training.take(training_subset(len(training), seed=recipe.seed)))
-    return Networks(trained=make_training_model(fresh, compute_dtype), validated=validated)
+    # A frozen network takes no training steps.
+    return Networks(fresh if recipe.head_only else make_training_model(fresh, compute_dtype), validated)
 
 
 def resolve_recipe(recipe: str | Recipe, epochs: int | None, settings: Mapping[str, Any] | None) -> Recipe:
@@ -229,12 +234,12 @@ def load_data(data: str | os.PathLike[str] | None, size: int | None, progress: b
 
 
 def reject_transfer(recipe: Recipe) -> None:
-    """Raise an error for a transfer-learning recipe.
+    """Raise an error for a transfer-learning recipe whose network has no weights in this package.
 
     Raises:
         TrainingError: the recipe is for transfer learning, which needs a pretrained network.
     """
-    if recipe.transfer:
+    if recipe.transfer and recipe.network != NETWORK:
         raise TrainingError(
             "transfer learning needs a pretrained network",
             remedy="name one: --from RUN; in Python, saccade.transfer(data, source)",
