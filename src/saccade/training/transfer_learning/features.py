@@ -17,8 +17,8 @@ from saccade.data.cache import disk_cache
 from saccade.data.dataset import Preprocessing, Split
 from saccade.machine import usable_cores
 from saccade.models.layer_outputs import resize_to_network
-from saccade.models.onnx.session import open_session, runtime_version
 from saccade.models.onnx.to_onnx import INPUT, to_onnx
+from saccade.onnx_session import open_session, runtime_version
 from saccade.typed_json import from_json, to_json
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from saccade.data.dataset import Split, SplitName
 from saccade.models.head import body_weights, head_of, set_head, without_head
-from saccade.models.onnx.session import runtime_version
 from saccade.models.weights import named_weights
+from saccade.onnx_session import runtime_version
 from saccade.runs.records import FeaturesRecord
 from saccade.runs.run import Run
 from saccade.runs.training_state import TrainingState
