@@ -15,7 +15,7 @@ Labels = NDArray[np.int64]
 
 # Values of scikit-learn's C, the inverse weight of the L2 penalty, for 1,000 images and standardized features; from a
 # strong penalty to almost none.
-PENALTIES = tuple(10.0**power for power in np.arange(-5, 2.1, 0.5))
+PENALTIES = tuple(10.0**power for power in np.arange(-4, 2.1, 0.5))
 # From the strongest to the weakest penalty the log-loss of other images falls and then rises. Weak penalties need the
 # most iterations, so they are skipped after this number of consecutive rises.
 _MAX_RISES = 2
@@ -24,9 +24,8 @@ _MAX_RISES = 2
 # one thread.
 _MIN_PRODUCTS_FOR_THREADS = 10**8
 _FOLDS = 5
-# Without two groups of images no penalty can be chosen: this one is the median of the chosen penalties of four sets of
-# photographs.
-_DEFAULT_PENALTY = 10**-1.5
+# The penalty where there are not two groups of images, of which one could be held out.
+_DEFAULT_PENALTY = 10**-2.0
 # Logit of a class without training images.
 _ABSENT_LOGIT = -20.0
 _SMALLEST_PROBABILITY = 1e-12
@@ -84,9 +83,12 @@ def choose_penalty(
     seed: int,
     advance: Callable[[int], object],
 ) -> float:
-    """Return the penalty that minimizes the log-loss on validation examples, or in a cross-validation without any.
+    """Choose the penalty by the log-loss on validation examples, or in a cross-validation without any.
 
-    The cross-validation has up to five folds, stratified by class; images of one group are in one fold.
+    The choice is the strongest penalty whose mean log-loss is within one standard error of the smallest mean: the
+    one-standard-error rule of L. Breiman et al., "Classification and regression trees" (1984), section 3.4.3. Images
+    of one object that differ slightly are often in both parts, and make weak penalties look better than they are. The
+    cross-validation has up to five folds, stratified by class; images of one group are in one fold.
 
     Args:
         training: examples to fit.
@@ -101,16 +103,21 @@ def choose_penalty(
         advance(len(PENALTIES))
         return _DEFAULT_PENALTY
     paths = [_path(fitted, classes, biased, PENALTIES) for fitted, _ in pairs]
-    losses: list[float] = []
+    means: list[float] = []
+    errors: list[float] = []
     rises = 0
     for heads in zip(*paths, strict=True):
-        losses.append(_mean_log_loss(heads, [held_out for _, held_out in pairs]))
-        rises = rises + 1 if len(losses) > 1 and losses[-1] > losses[-2] else 0
+        mean, error = _log_loss(heads, [held_out for _, held_out in pairs])
+        rises = rises + 1 if means and mean > means[-1] else 0
+        means.append(mean)
+        errors.append(error)
         advance(1)
         if rises == _MAX_RISES:
             break
-    advance(len(PENALTIES) - len(losses))
-    return float(PENALTIES[int(np.argmin(losses))])
+    advance(len(PENALTIES) - len(means))
+    best = int(np.argmin(means))
+    strongest = next(place for place, mean in enumerate(means) if mean <= means[best] + errors[best])
+    return float(PENALTIES[strongest])
 
 
 def fit_linear_head(training: Examples, penalty: float, *, classes: int, biased: bool) -> LinearHead:
@@ -140,14 +147,15 @@ def _folds(examples: Examples, seed: int) -> Iterator[tuple[Examples, Examples]]
                 yield examples.at(fitted), examples.at(held_out)
 
 
-def _mean_log_loss(heads: Sequence[LinearHead], held_out: Sequence[Examples]) -> float:
-    """Return the weighted mean log-loss of each head on its held-out examples, in nats."""
+def _log_loss(heads: Sequence[LinearHead], held_out: Sequence[Examples]) -> tuple[float, float]:
+    """Return the weighted mean log-loss of each head on its held-out examples, and its standard error, in nats."""
     losses, weights = [], []
     for head, examples in zip(heads, held_out, strict=True):
         true_class = head.probabilities(examples.features)[np.arange(len(examples)), examples.labels]
         losses.append(-np.log(np.maximum(true_class.astype(np.float64), _SMALLEST_PROBABILITY)))
-        weights.append(examples.weights)
-    return float(np.average(np.concatenate(losses), weights=np.concatenate(weights)))
+        weights.append(examples.weights / examples.weights.mean())
+    weighted = np.concatenate(losses) * np.concatenate(weights)
+    return float(weighted.mean()), float(weighted.std() / np.sqrt(len(weighted)))
 
 
 def _path(
