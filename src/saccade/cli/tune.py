@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     "--minutes", type=click.FloatRange(min=0, min_open=True), metavar="N",
     help="Time budget in minutes, including the final trainings.",
 )  # fmt: skip
-@click.option("--recipe", metavar="NAME", help="Recipe to tune. Default: fast; folder above 64x64 pixels.")
+@click.option("--recipe", metavar="NAME", help="Recipe to tune. Default: fast; photo above 64 pixels.")
 @click.option(
     "--search", multiple=True, metavar="KEY=LOW..HIGH", callback=parse_settings,
     help="Range of a searched key, or KEY=A,B,C for a choice of values. The option can be repeated.",

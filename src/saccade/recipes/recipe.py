@@ -20,6 +20,11 @@ NetworkName = Literal["fast", "accurate", "classic", "quick", "scheduled", "fold
 Phase = Literal["head", "plain", "augmented"]
 
 _AUGMENTATION = ("translate", "integer_translate", "horizontal_flip", "rotation")
+# Keys that only the gradient steps of a training use.
+_STEPS = (
+    "batch_size", "min_steps_per_epoch", "optimizer", "learning_rate", "schedule", "lr_decay", "lr_decay_epochs",
+    "warmup_epochs", "label_smoothing", "batchnorm_recalibration_batches", "patience",
+)  # fmt: skip
 
 _SMALLEST_SIDE = 12
 _MAX_CHARACTERS = 60  # of a value in an error
@@ -192,11 +197,16 @@ class Recipe(BaseModel):
         return "plain" if epoch < self.plain_epochs else "augmented"
 
     def keys_without_effect(self, keys: Collection[str]) -> list[str]:
-        """Return the keys among `keys` that have no effect: keys of augmentation, where no epoch is augmented."""
+        """Return the keys among `keys` that have no effect.
+
+        These are keys of augmentation, where no epoch is augmented, and keys of the gradient steps, where the training
+        only fits a linear head.
+        """
         if self.phase(self.epochs - 1) == "augmented":
             return []
+        idle = (*_AUGMENTATION, *_STEPS) if self.head_only else _AUGMENTATION
         # A linear head is also fitted to the mirrored images.
-        return [key for key in _AUGMENTATION if key in keys and not (key == "horizontal_flip" and self.transfer)]
+        return [key for key in idle if key in keys and not (key == "horizontal_flip" and self.transfer)]
 
     def batch_size_for(self, images: int) -> int:
         """Return the batch size for a number of training images: at least 16 where `min_steps_per_epoch` reduces it."""

@@ -40,6 +40,11 @@ def training_command(run: Run, changes: Mapping[str, Any], *options: object) -> 
     return command_line("train", *data_words(run), *method, *settings_words(wanted, base, left_out), *options)
 
 
+def fine_tuning_command(run: Run) -> str:
+    """Return the `saccade train` command that fine-tunes the network of a run on the data of the run."""
+    return command_line("train", *data_words(run), "--from", run.path)
+
+
 def settings_words(wanted: Recipe, base: Recipe, left_out: Set[str] = frozenset()) -> list[str]:
     """Return the words `--set KEY=VALUE` that change `base` into `wanted`; the keys `left_out` are never set."""
     keys = [key for key in Recipe.model_fields if key not in {"name", *left_out}]

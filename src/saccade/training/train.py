@@ -35,7 +35,7 @@ from saccade.runs.lock import locked_for_training
 from saccade.runs.run import Run
 from saccade.sanitize import command_line
 from saccade.training.finalize import finalize
-from saccade.training.fit import Networks, fit
+from saccade.training.fit import Fitted, Networks, fit
 from saccade.training.interrupt import stop_on_interrupt
 from saccade.training.machine_precision import fastest_compute_dtype
 from saccade.training.progress import Progress, progress_of
@@ -149,22 +149,32 @@ def run_training(
     Raises:
         TrainingError: the training diverged.
         RunError: a checkpoint can't be written or does not fit the network, or the result can't be saved.
+        KeyboardInterrupt: Ctrl-C was pressed for the second time, or before there was anything to save.
     """
     if not run.has_validation_images:
         _save_validation_images(run, splits["validation"])
-    with stop_on_interrupt() as stop, deterministic_operations(run.recipe.deterministic):
-        fitted = fit(
-            networks, splits, run, checkpoint=checkpoint, progress=progress, stop=stop, timekeeping=timekeeping
-        )
-        try:
-            finalize(run, fitted, splits, progress)
-        except OSError as error:
-            raise RunError(
-                f"the trained network can't be saved in '{run.path}': {error.strerror}",
-                found="a whole training; its last checkpoint is intact",
-                remedy=f"fix the cause, then save it: {command_line('train', '--resume', run.path)}",
-            ) from None
+    try:
+        with stop_on_interrupt() as stop, deterministic_operations(run.recipe.deterministic):
+            fitted = fit(
+                networks, splits, run, checkpoint=checkpoint, progress=progress, stop=stop, timekeeping=timekeeping
+            )
+            _save(run, fitted, splits, progress)
+    except KeyboardInterrupt:
+        progress.on_quit(run)
+        raise
     progress.on_train_end(run)
+
+
+def _save(run: Run, fitted: Fitted, splits: Mapping[SplitName, Split], progress: Progress) -> None:
+    """Write the final files of a run; a failure is an error that names the remedy."""
+    try:
+        finalize(run, fitted, splits, progress)
+    except OSError as error:
+        raise RunError(
+            f"the trained network can't be saved in '{run.path}': {error.strerror}",
+            found="a whole training; its last checkpoint is intact",
+            remedy=f"fix the cause, then save it: {command_line('train', '--resume', run.path)}",
+        ) from None
 
 
 def make_splits(

@@ -36,6 +36,8 @@ from saccade.training.transfer_learning.pretrained import weights_fingerprint
 if TYPE_CHECKING:
     import keras
 
+_STOPPING = "stopping; the features that are computed so far are kept in the cache"
+
 
 class LinearProbe:
     """Linear probe of a training.
@@ -81,7 +83,10 @@ class LinearProbe:
         n = len(training)
         features = np.empty((len(mirrorings) * n, self._extract.width), np.float32)
         total = len(features) + len(validation)
-        with self._progress.on_stage("features", total=total, unit="images") as bar:
+        with (
+            self._stop.with_message(_STOPPING),
+            self._progress.on_stage("features", total=total, unit="images") as bar,
+        ):
             advance = self._stoppable(bar.update)
             for number, mirrored in enumerate(mirrorings):
                 self._extract(training, mirrored, advance, features[number * n : (number + 1) * n])
@@ -111,7 +116,7 @@ class LinearProbe:
     def _stoppable(self, advance: Callable[[int], object]) -> Callable[[int], None]:
         def advance_or_stop(images: int) -> None:
             advance(images)
-            if self._stop.requested:  # there is no head to save yet; the features are kept in the cache
+            if self._stop.requested:  # there is no head to save yet
                 raise KeyboardInterrupt
 
         return advance_or_stop
