@@ -1,39 +1,65 @@
-"""Size of the decoded images: the default, and a size given by the user."""
+"""Preprocessing of a data set: the default size, or a size given by the user, and the fit of the images."""
 
 from __future__ import annotations
+
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from saccade.data.dataset import Preprocessing
-from saccade.errors import DataError
+from saccade.errors import DataError, type_in_words
+from saccade.image_fit import Fit
 
 _MIN_OWN_SIZE = 32
 _DEFAULT_SIZES = np.array([32, 64, 96, 128, 224])
 _MAX_SIZE = 4096
 
 
-def default_preprocessing(sizes: NDArray[np.int32]) -> Preprocessing:
+def preprocessing_for(wanted: Preprocessing | Fit, sizes: NDArray[np.int32]) -> Preprocessing:
+    """Return the wanted preprocessing; for a fit alone, the default preprocessing of this fit.
+
+    Args:
+        wanted: preprocessing, or the fit of a preprocessing whose size depends on the images.
+        sizes: heights and widths, array of shape [n, 2], int32, n at least 1.
+    """
+    return wanted if isinstance(wanted, Preprocessing) else default_preprocessing(sizes, wanted)
+
+
+def default_preprocessing(sizes: NDArray[np.int32], fit: Fit = "crop") -> Preprocessing:
     """Return the original size if it is the same for all images and at least 32, else a default square size.
 
     The default size is the one of 32, 64, 96, 128 and 224 that is nearest to the median of the shorter sides.
 
     Args:
         sizes: heights and widths, array of shape [n, 2], int32, n at least 1.
+        fit: fit of the images.
     """
     height, width = (int(side) for side in sizes[0])
     if (sizes == sizes[0]).all() and min(height, width) >= _MIN_OWN_SIZE:
-        return Preprocessing(height, width)
+        return Preprocessing(height, width, fit=fit)
     nearest = np.abs(_DEFAULT_SIZES - np.median(sizes.min(axis=1))).argmin()
-    return Preprocessing(int(_DEFAULT_SIZES[nearest]), int(_DEFAULT_SIZES[nearest]))
+    return Preprocessing(int(_DEFAULT_SIZES[nearest]), int(_DEFAULT_SIZES[nearest]), fit=fit)
 
 
-def square_preprocessing(image_size: int) -> Preprocessing:
-    """Return the preprocessing for square images of a given size in pixels.
+def wanted_preprocessing(image_size: int | None, fit: Fit) -> Preprocessing | Fit:
+    """Return what a user asks for: a square size with a fit, or the fit alone, where the data gives the size.
+
+    Raises:
+        DataError: the size or the fit is invalid.
+    """
+    if not isinstance(fit, str) or fit not in get_args(Fit):
+        found = repr(fit) if isinstance(fit, str) else type_in_words(fit)
+        raise DataError("there is no such fit of images", expected=" or ".join(get_args(Fit)), found=found)
+    return fit if image_size is None else square_preprocessing(image_size, fit)
+
+
+def square_preprocessing(image_size: int, fit: Fit = "crop") -> Preprocessing:
+    """Return the preprocessing for square images of a given size in pixels, with a given fit.
 
     Raises:
         DataError: the size is not from 1 to 4096.
     """
     if not 1 <= image_size <= _MAX_SIZE:
         raise DataError("the image size is invalid", expected=f"1 to {_MAX_SIZE} pixels", found=f"{image_size}")
-    return Preprocessing(image_size, image_size)
+    return Preprocessing(image_size, image_size, fit=fit)
