@@ -1,6 +1,6 @@
 """Accuracy of EfficientNet-Lite0's features by the fit of the images: crop, pad or squash, at 224 pixels.
 
-    python benchmarks/photo_fit.py DATA... [--draws 5] [--features FOLDER]
+    python benchmarks/photo_fit.py DATA... [--draws 5] [--variant NAME ...] [--features FOLDER]
 
 A standardized multinomial logistic regression is fitted to the 1,280 features of each image; its C is chosen by
 cross-validation among the training images. Data with a test split of its own is scored on that split, and on its
@@ -54,7 +54,6 @@ VARIANTS = {
 PENALTIES = (1e-3, 1e-2, 1e-1)  # values of scikit-learn's C
 _FOLDS = 3  # of the cross-validation that chooses C
 _BATCH = 32
-_MIN_SIZE_FOR_THREADS = 2_000_000  # elements of the features from which several threads of BLAS are faster than one
 
 Extract = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 Scores = dict[str, NDArray[np.float64]]
@@ -75,12 +74,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Compares crop, pad and squash for the features of EfficientNetLite0.")
     parser.add_argument("data", metavar="DATA", nargs="+", help="name, folder or archive of images")
     parser.add_argument("--draws", type=at_least_one, default=5, help="random divisions into fifths")
+    parser.add_argument("--variant", choices=VARIANTS, action="append", help="fit to measure beside crop; default: all")
     parser.add_argument("--features", type=Path, help="folder that keeps the features")
     add_results_option(parser)
     options = parser.parse_args()
+    variants = dict.fromkeys(["crop", *(options.variant or VARIANTS)])
     extract = kept_in(options.features, feature_extractor())
     for name in options.data:
-        scores = {variant: scores_of(name, variant, extract, options.draws) for variant in VARIANTS}
+        scores = {variant: scores_of(name, variant, extract, options.draws) for variant in variants}
         results = list(results_of(Path(name).stem, scores))
         keep_results("photo_fit", results, options.results)
         for result in results:
@@ -124,7 +125,7 @@ def scores_of(name: str, variant: str, extract: Extract, draws: int) -> Scores:
     dataset = load_with_preprocessing(name, VARIANTS[variant], progress=True)
     if dataset.test_is_made:
         return {"fifths": _scores_of_fifths(_examples(_all_images(dataset), extract), draws)}
-    examples = {split: _examples(images, extract) for split, images in dataset.splits.items()}
+    examples: dict[str, Examples] = {split: _examples(images, extract) for split, images in dataset.splits.items()}
     regression = _fitted(examples.pop("train"))
     return {
         split: (regression.predict(held_out.features) == held_out.labels).astype(np.float64)
@@ -164,8 +165,7 @@ def _fitted(training: Examples) -> GridSearchCV:
     regression = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
     grid = {"logisticregression__C": PENALTIES}
     folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=0)
-    threads = None if training.features.size > _MIN_SIZE_FOR_THREADS else 1
-    with threadpool_limits(threads, "blas"):
+    with threadpool_limits(1, "blas"):  # several threads mostly wait for each other
         return GridSearchCV(regression, grid, cv=folds).fit(training.features, training.labels)
 
 
