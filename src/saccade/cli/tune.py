@@ -69,8 +69,8 @@ def command(
 
     from saccade.data.load import load
 
-    image_size = get_recipe(recipe or "quick").with_settings(settings).image_size
-    dataset = load(data, image_size=image_size, progress=True)
+    loading = get_recipe(recipe or "quick").with_settings(settings)
+    dataset = load(data, image_size=loading.image_size, fit=loading.fit, progress=True)
     print_dataset(dataset)
 
     from saccade.training.train import resolve_recipe

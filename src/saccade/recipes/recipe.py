@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from saccade.errors import RecipeError, is_whole_number, number_in_words, type_in_words
+from saccade.image_fit import Fit
 
 ComputeDtype = Literal["float32", "bfloat16"]
 BackboneName = Literal[
@@ -49,6 +50,11 @@ class Recipe(BaseModel):
     network: NetworkName = Field(description="the architecture")
     image_size: Annotated[int, Field(ge=8, le=1024)] | None = Field(
         default=None, description="side of the square images, in pixels; none: chosen from the data"
+    )
+    fit: Fit = Field(
+        default="crop",
+        description="images of another aspect ratio: crop takes the center, pad takes the whole image and adds white "
+        "edges, squash takes the whole image and changes its aspect ratio",
     )
     batch_size: int = Field(default=32, ge=1, le=65536, description="images in a step")
     min_steps_per_epoch: int = Field(

@@ -18,6 +18,7 @@ _FIXED = {
     "seed": "it chooses the images that are held out, and another seed gives other results by chance",
     "validation_split": "all settings are compared on the same validation images",
     "image_size": "all settings are compared on images of one size",
+    "fit": "all settings are compared on the same pixels",
     "tta_views": "validation uses no test-time augmentation",
     "checkpoint_seconds": "it has no effect on the trained weights",
     "deterministic": "it has no effect on the accuracy",
