@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from processes import at_least_one, run_program
 from results import Result, add_results_option, keep_results
-from saccade.models.onnx.session import open_session
+from saccade.onnx_session import open_session
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
