@@ -13,14 +13,15 @@ TOKEN = "a-token-of-the-table-of-commands"
 
 
 @pytest.fixture(scope="session")
-def desk(shared_data, tiny_folder, tmp_path_factory):
+def desk(shared_data, field_cases, tiny_folder, tmp_path_factory):
     """Return the rows of the table in a working directory with their data and a separate cache.
 
     hands/ has 24 photographs, named .JPG, of each of three signs; more/ has six more of each; broken/ has a damaged
     photograph. tiny/ is `tiny_folder`; holed/ is the same with a damaged test image. In leaky/ a training image is also
-    a test image.
+    a test image. In wide/ the two classes differ only at the ends of images that are four times as wide as high.
     """
     folder = tmp_path_factory.mktemp("commands") / "desk"
+    shutil.copytree(field_cases / "pixels/wide", folder / "wide")
     _photographs(shared_data / "sign_digits.tar", folder)
     shutil.copytree(tiny_folder, folder / "tiny")
     shutil.copytree(tiny_folder, folder / "leaky")

@@ -19,6 +19,10 @@ def _is_of_16_pixels(outcome: Outcome) -> None:
     assert shown["plots"] == ["looks/small/samples.png", "looks/small/classes.png"]
 
 
+def _has_no_note_on_area(outcome: Outcome) -> None:
+    assert "of their area" not in outcome.stdout + outcome.stderr
+
+
 def _reports_the_leak(outcome: Outcome) -> None:
     shown = outcome.json
     assert shown == outcome.read("audits/leaky/audit.json") | {"files": shown["files"]}
@@ -35,6 +39,16 @@ LOOKING = [
     ),
     Row("explore hands.tar --image-size 16 --out looks/small --json", look=_is_of_16_pixels),
     Row("explore broken", ["^unreadable files: 1$", r"^  0/cut off\.JPG: \S"]),
+    Row(
+        "explore wide",
+        ["^note: 60 of 60 images lose more than a fifth of their area, .* --set fit=pad .* --set fit=squash "],
+        alone=True,
+    ),
+    Row(
+        "explore wide --fit pad --out looks/pad",
+        [r"^2 classes; images are resized to 32 x 32 pixels by fit=pad$"], look=_has_no_note_on_area,
+    ),
+    Row("explore wide --fit squash --out looks/squash --json", look=_has_no_note_on_area),
     Row("explore hands --out hands", ["'hands' exists already; nothing is overwritten"], code=1),
     Row(
         "audit leaky --folds 0",

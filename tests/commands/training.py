@@ -73,6 +73,15 @@ def _left_one_out(outcome: Outcome) -> None:
     assert sum(outcome.read("runs/broken/data.json")["num_images"].values()) == 72
 
 
+def _has_fit(path: str, fit: str):
+    def look(outcome: Outcome) -> None:
+        run = _run(outcome, path)
+        assert (run.recipe.fit, run.preprocessing.fit) == (fit, fit)
+        assert ("of their area" in outcome.stderr) == (fit == "crop")
+
+    return look
+
+
 def _went_on_from(path: str, name: str):
     """Return a check of the recorded source and the accuracy of a transfer."""
 
@@ -194,6 +203,24 @@ TRAINING = [
         ["^trained on tiny: weights of epoch 1 of 1 kept$"], before=_make_weights,
         look=_took_the_weights_of_the_file, long=True,
     ),
+    Row(
+        f"train wide {_SMALL} --out runs/crop",
+        ["^note: 60 of 60 images lose more than a fifth of their area, .* --set fit=pad .* --set fit=squash "],
+    ),
+    Row(
+        "train wide --recipe folder --epochs 20 --set image_size=48 --set fit=pad --out runs/pad",
+        ["^data: wide, 2 classes, .* 48x48 pixels, fit=pad$"], look=_has_fit("runs/pad", "pad"), alone=True,
+    ),
+    Row(
+        "train wide --recipe folder --epochs 20 --set image_size=48 --set fit=squash --out runs/squash",
+        look=_has_fit("runs/squash", "squash"),
+    ),
+    Row("train wide --from runs/pad --epochs 1 --out runs/from-pad", look=_has_fit("runs/from-pad", "pad")),
+    Row(
+        "train wide --from runs/pad/weights.safetensors --epochs 1 --set fit=crop --out runs/from-pad-cropped",
+        look=_has_fit("runs/from-pad-cropped", "crop"),
+    ),
+    Row(f"train wide {_SMALL} --set fit=stretch", ["^error: the recipe's key 'fit' can't be 'stretch'"], code=1),
     Row(f"train hands {_SMALL} --out runs/more", ["nothing is overwritten"], code=1, look=_keeps_the_split),
     Row("train tiny --from runs/nowhere", ["there is no source 'runs/nowhere'"], code=1),
     Row(f"train hands {_SMALL} --seed 5 --seeds 2 --out runs/seeds --json", look=_two_seeds),

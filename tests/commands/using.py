@@ -31,6 +31,17 @@ def _fell(outcome: Outcome) -> None:
     assert noise["accuracies"][-1] <= shown["accuracy"]
 
 
+def _beats_chance(outcome: Outcome) -> None:
+    assert outcome.json["n"] == 12
+    assert outcome.json["accuracy"] > 0.7  # 100%; with fit=crop the classes are the same
+
+
+def _predicts_the_ends(outcome: Outcome) -> None:
+    predictions = outcome.json
+    assert len(predictions) == 60
+    assert sum(one["top"][0]["class_name"] in one["name"].split("/") for one in predictions) > 45
+
+
 def _is_a_card(outcome: Outcome) -> None:
     assert (outcome.folder / outcome.json["page"]).read_text(encoding="utf-8").startswith("<!doctype html>")
     assert (outcome.folder / outcome.json["card"]).read_text(encoding="utf-8").startswith("---\n")
@@ -118,6 +129,12 @@ USING = [
     Row("evaluate runs/from-run --data holed --strict", [r"^error: ", r"cut off\.JPG"], code=1),
     Row("evaluate runs/from-run --fixes fixes.csv", [r"^tiny, test split: 59 images scored, each once$"]),
     Row("evaluate runs/from-weights --corruptions --json", look=_fell, made=["runs/from-weights/robustness.png"]),
+    Row("evaluate runs/pad --json", look=_beats_chance),
+    Row("evaluate runs/squash --json", look=_beats_chance),
+    Row(
+        "predict runs/squash wide/left wide/right --json",
+        look=_predicts_the_ends,
+    ),
     Row("evaluate digits.onnx --data digits", [r"^accuracy +\d\d\.\d\d%  \(95% interval .* n = 374\)"]),
     Row("report runs/digits", ["^written: .*/report.html$", "^written: .*/README.md$"], alone=True),
     Row("report runs/hands-folder-1 --json", look=_is_a_card),

@@ -1,7 +1,10 @@
 """Equal preprocessing in the example program beside an export and in Saccade."""
 
+import io
 import sys
+import tarfile
 from itertools import islice
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,7 +16,8 @@ from saccade.data.sources.archives import archive_hash, unpacked
 from saccade.deploy.formats import FORMATS
 from saccade.deploy.model_info import write_info_folder
 from saccade.errors import ImageError
-from saccade.runs.records import ModelRecord
+from saccade.image_fit import Fit
+from saccade.runs.records import ModelRecord, decoding_description
 
 # The example program does not close its image.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -24,12 +28,12 @@ def pixels_of_example(tmp_path, monkeypatch):
     """Return a function that runs the example up to the pixels, with a preprocessing and an image."""
 
     def run(preprocessing, image):
-        folder = tmp_path / f"{preprocessing.height}x{preprocessing.width}-info"
+        folder = tmp_path / f"{preprocessing.height}x{preprocessing.width}-{preprocessing.fit}-info"
         if not folder.exists():
             record = ModelRecord(
                 name="run", class_names=("a", "b"), preprocessing=preprocessing, temperature=1.0, tta_views=1,
-                data="data",
-                data_fingerprint="f", weights="w", versions={},
+                decoding=decoding_description(preprocessing), data="data", data_fingerprint="f", weights="w",
+                versions={},
             )  # fmt: skip
             write_info_folder(folder, record, "onnx", tmp_path / "model.onnx", FORMATS["onnx"].runtime)
         lines = (folder / "example.py").read_text().splitlines()
@@ -59,12 +63,33 @@ def count_equal(pixels_of_example, preprocessing, paths):
     return readable
 
 
+@pytest.mark.parametrize("fit", get_args(Fit))
 @pytest.mark.parametrize("size", [(32, 32), (24, 40)])
-def test_odd_images(shared_data, pixels_of_example, size):
+def test_odd_images(shared_data, pixels_of_example, size, fit):
     archive = shared_data / "odd-images.tar.xz"
     with unpacked(archive, archive_hash(archive)) as folder:
         paths = sorted(path for path in folder.rglob("*") if path.is_file())
-        assert count_equal(pixels_of_example, Preprocessing(*size), paths) > 100
+        assert count_equal(pixels_of_example, Preprocessing(size[0], size[1], fit=fit), paths) > 100
+
+
+@pytest.mark.parametrize("fit", get_args(Fit))
+def test_wide_images_and_a_jpeg_that_its_decoder_reduces(field_cases, shared_data, tmp_path, pixels_of_example, fit):
+    wide = sorted((field_cases / "pixels/wide").rglob("*.png"))[::10]
+    photograph = tmp_path / "photograph.jpg"
+    with Image.open(one_photograph(shared_data)) as image:
+        image.resize((1500, 601)).save(photograph)  # reduced by 8 with fit=pad, by 4 with the others
+    line = tmp_path / "line.png"
+    Image.linear_gradient("L").resize((900, 1)).save(line)
+    assert count_equal(pixels_of_example, Preprocessing(64, 64, fit=fit), [*wide, photograph, line]) == len(wide) + 2
+
+
+def one_photograph(shared_data):
+    """Return the first photograph of the archive, as a stream."""
+    with tarfile.open(shared_data / "clothing.tar") as archive:
+        member = next(member for member in archive if member.name.endswith(".jpg"))
+        content = archive.extractfile(member)
+        assert content is not None
+        return io.BytesIO(content.read())
 
 
 @pytest.mark.nightly

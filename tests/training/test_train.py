@@ -294,6 +294,15 @@ def test_a_recipe_of_the_user(tiny_folder, tmp_path):
     assert Run.open(run.path).recipe == recipe
 
 
+def test_loaded_data_of_another_fit_than_the_recipes_is_an_error(tiny_folder, tmp_path):
+    dataset = saccade.load(tiny_folder, fit="pad")
+    with pytest.raises(TrainingError, match="another fit than the recipe") as caught:
+        saccade.train(dataset, recipe="folder", out=tmp_path / "run", progress=False)
+    assert (caught.value.expected, caught.value.found) == ("fit=crop, by the recipe", "fit=pad")
+    assert "fit=pad" in str(caught.value.remedy)
+    assert not (tmp_path / "run").exists()
+
+
 def test_loaded_data_of_another_size_than_the_recipes_is_an_error(tiny_folder, tmp_path):
     dataset = saccade.load(tiny_folder)
     with pytest.raises(TrainingError, match="another image size") as caught:

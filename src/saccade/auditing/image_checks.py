@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from saccade.auditing.all_images import AuditedImages
 from saccade.auditing.findings import Finding
+from saccade.image_fit import Fit
 from saccade.sanitize import counted, plural
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -19,6 +20,11 @@ _BLURRED = 7.0  # robust standard deviations below the median
 _MIN_SPREAD = 0.15
 _ODD_SHAPE = 2.5  # ratio to the median aspect ratio
 _ODD_SIZE = 4.0  # ratio of the median shorter side
+_EFFECTS: dict[Fit, str] = {
+    "crop": "crops the ends",
+    "pad": "makes them small, with wide edges",
+    "squash": "changes it",
+}
 _FIX = "look at the images in audit.html, drop images that show nothing, and save fixes.csv"
 
 
@@ -58,8 +64,8 @@ def _measure_chunk(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.stack([flat.mean(axis=1), low, high, deviation, sharpness], axis=1).astype(np.float32)
 
 
-def image_findings(images: AuditedImages, brightness: Brightness) -> list[Finding]:
-    """Return findings on images with little information and on images of odd size or shape."""
+def image_findings(images: AuditedImages, brightness: Brightness, fit: Fit) -> list[Finding]:
+    """Return findings on images with little information and on images of odd size or shape, decoded with a fit."""
     narrow, small = _odd_sizes(images)
     empty = brightness.deviation < _MIN_DEVIATION
     dark = ~empty & (brightness.high < _DARK)
@@ -73,7 +79,7 @@ def image_findings(images: AuditedImages, brightness: Brightness) -> list[Findin
         ("dark", dark, brightness.high, "almost black"),
         ("bright", bright, brightness.low, "almost white"),
         ("blurry", blurry, brightness.sharpness, "far blurrier than the other images"),
-        ("odd-shape", narrow, ratio, "of an unusual aspect ratio: preprocessing crops the ends"),
+        ("odd-shape", narrow, ratio, f"of an unusual aspect ratio: preprocessing {_EFFECTS[fit]}"),
         ("odd-size", small, shorter, f"at most a quarter of the median size ({np.median(shorter):g} pixels)"),
     )
     return [

@@ -6,13 +6,14 @@ import re
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 
 from saccade.cli.output import print_json, print_line, print_notes, print_table, print_unreadable
 from saccade.data.sources.own_folders import MARK
 from saccade.errors import DataError
+from saccade.image_fit import Fit
 from saccade.output_folders import make_folder, numbered, require_free
 from saccade.sanitize import counted
 
@@ -26,14 +27,20 @@ _MAX_CLASSES = 30
 @click.argument("data")
 @click.option("--out", type=click.Path(path_type=Path), help="Output directory of the plots. Default: explore-<name>.")
 @click.option("--image-size", type=int, help="Side in pixels of the square images. Default: chosen from the data.")
+@click.option(
+    "--fit",
+    type=click.Choice(get_args(Fit)),
+    default="crop",
+    help="Images of another aspect ratio: the center, the whole image with white edges, or another aspect ratio.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
-def command(data: str, out: Path | None, image_size: int | None, as_json: bool) -> None:
+def command(data: str, out: Path | None, image_size: int | None, fit: Fit, as_json: bool) -> None:
     """Show class counts, image sizes, unreadable files and duplicates of DATA, and plot sample images."""
     from saccade.data.explore import explore, save_plots
     from saccade.data.load import load
 
     require_free(out, DataError, plural="folders")
-    dataset = load(data, image_size=image_size, progress=True)
+    dataset = load(data, image_size=image_size, fit=fit, progress=True)
     exploration = explore(dataset)
     plots = [str(path) for path in save_plots(dataset, exploration, _make_folder(out, dataset.name))]
     if as_json:
@@ -54,7 +61,8 @@ def _make_folder(out: Path | None, name: str) -> Path:
 def _print(exploration: Exploration) -> None:
     height, width = exploration.image_size
     print_line(f"{exploration.name} ({exploration.source})")
-    print_line(f"{len(exploration.class_names)} classes; images are resized to {height} x {width} pixels\n")
+    fit = "" if exploration.fit == "crop" else f" by fit={exploration.fit}"
+    print_line(f"{len(exploration.class_names)} classes; images are resized to {height} x {width} pixels{fit}\n")
     _print_counts(exploration)
     _print_summary(exploration)
     _print_unreadable(exploration)

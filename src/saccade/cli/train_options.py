@@ -79,10 +79,9 @@ def load_dataset(
     from saccade.data.load import load, load_default
     from saccade.recipes import get_recipe
 
-    size = get_recipe(recipe or "quick").with_settings(settings).image_size
-    dataset = (
-        load_default(image_size=size, progress=True) if data is None else load(data, image_size=size, progress=True)
-    )
+    loading = get_recipe(recipe or "quick").with_settings(settings)
+    wanted: dict[str, Any] = {"image_size": loading.image_size, "fit": loading.fit, "progress": True}
+    dataset = load_default(**wanted) if data is None else load(data, **wanted)
     return apply_fixes_and_summarize(dataset, fixes, strict)
 
 
@@ -114,19 +113,25 @@ def choose_recipe(dataset: Dataset, settings: dict[str, Any], recipe: str | None
 def print_ineffective_keys(recipe: Recipe, settings: Collection[str]) -> None:
     """Print on stderr the keys that were set and have no effect in the recipe."""
     keys = recipe.keys_without_effect(settings)
+    reason = (
+        "only fits a linear head to the features of a frozen network"
+        if recipe.head_only
+        else "has no augmented epochs: --set augmented_epochs=N"
+    )
     if keys:
-        print_notes(
-            [f"{', '.join(keys)}: no effect, since this training has no augmented epochs: --set augmented_epochs=N"]
-        )
+        print_notes([f"{', '.join(keys)}: no effect, since this training {reason}"])
 
 
 def print_dataset(dataset: Dataset) -> None:
     """Print on stderr the name, the size and the unreadable images of a dataset."""
     counts = ", ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
     size = f"{dataset.preprocessing.width}x{dataset.preprocessing.height}"
-    print_line(f"data: {dataset.name}, {len(dataset.class_names)} classes, {counts}, {size} pixels", err=True)
+    fit = "" if dataset.preprocessing.fit == "crop" else f", fit={dataset.preprocessing.fit}"
+    print_line(f"data: {dataset.name}, {len(dataset.class_names)} classes, {counts}, {size} pixels{fit}", err=True)
     if dataset.unreadable:
         n = len(dataset.unreadable)
         print_line(f"data: {counted(n, 'image')} can't be read and {plural(n, 'is', 'are')} left out:", err=True)
         print_unreadable(dataset.unreadable, "saccade explore --json lists all of them", err=True)
-    print_notes(dataset.notes)
+    from saccade.data.crop_loss import crop_notes
+
+    print_notes([*dataset.notes, *crop_notes(dataset)])

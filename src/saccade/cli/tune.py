@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     "--minutes", type=click.FloatRange(min=0, min_open=True), metavar="N",
     help="Time budget in minutes, including the final trainings.",
 )  # fmt: skip
-@click.option("--recipe", metavar="NAME", help="Recipe to tune. Default: fast; folder above 64x64 pixels.")
+@click.option("--recipe", metavar="NAME", help="Recipe to tune. Default: fast; photo above 64 pixels.")
 @click.option(
     "--search", multiple=True, metavar="KEY=LOW..HIGH", callback=parse_settings,
     help="Range of a searched key, or KEY=A,B,C for a choice of values. The option can be repeated.",
@@ -69,8 +69,8 @@ def command(
 
     from saccade.data.load import load
 
-    image_size = get_recipe(recipe or "quick").with_settings(settings).image_size
-    dataset = load(data, image_size=image_size, progress=True)
+    loading = get_recipe(recipe or "quick").with_settings(settings)
+    dataset = load(data, image_size=loading.image_size, fit=loading.fit, progress=True)
     print_dataset(dataset)
 
     from saccade.training.train import resolve_recipe

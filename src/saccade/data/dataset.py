@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saccade.errors import DataError
+from saccade.image_fit import Fit
 from saccade.sanitize import counted, printable, shortened
 
 SplitName = Literal["train", "validation", "test"]
@@ -35,22 +36,25 @@ class Preprocessing:
     """Conversion of an encoded image of any size and mode to an array; every run stores its preprocessing.
 
     The image is rotated by its EXIF orientation, composited over `background` where it is transparent, and converted to
-    8-bit RGB. Then Pillow's antialiasing bicubic filter resizes the image, with its aspect ratio, to the smallest size
-    that covers `height` x `width`, and the center is cropped. A JPEG of more than four times the size is first reduced
-    by the JPEG decoder, to at least twice the size. An image of the right size is not resized.
+    8-bit RGB. Then Pillow's antialiasing bicubic filter resizes the image to `height` x `width`, as `fit` says. A JPEG
+    of more than four times the size is first reduced by the JPEG decoder, to at least twice the size. An image of the
+    right size is not resized.
 
     Attributes:
         height: height of the array, in pixels.
         width: width of the array, in pixels.
-        background: RGB color behind transparent pixels, 0 to 255.
+        background: RGB color behind transparent pixels, and around the image with fit "pad"; 0 to 255.
         max_pixels: largest number of pixels of an image; a larger image is unreadable and is not decoded. The default
             is 100 million, or `SACCADE_MAX_MEGAPIXELS` million.
+        fit: conversion of the aspect ratio: the center of the image ("crop", the default), the whole image with edges
+            of the background color ("pad"), or the whole image with another aspect ratio ("squash").
     """
 
     height: int
     width: int
     background: tuple[int, int, int] = (255, 255, 255)
     max_pixels: int = field(default_factory=_max_pixels)
+    fit: Fit = "crop"
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saccade.atomic_io import atomic_write
+from saccade.data.crop_loss import crop_notes
 from saccade.data.dataset import Dataset, Split, SplitName, UnreadableImage
 from saccade.data.load import load
+from saccade.image_fit import Fit
 from saccade.plotting.explore_plots import SAMPLE_COLUMNS, draw_class_counts, draw_samples
 from saccade.plotting.figure import save_figure
 from saccade.sanitize import printable, shortened
@@ -54,6 +56,7 @@ class Exploration:
         fingerprint: hash of the data's contents.
         class_names: names of the classes, in the order of their labels.
         image_size: height and width of the decoded images.
+        fit: conversion of images of another aspect ratio: "crop", "pad" or "squash".
         counts: number of readable images by split and class.
         sizes: original sizes of the images.
         modes: number of images by original mode.
@@ -72,6 +75,7 @@ class Exploration:
     fingerprint: str
     class_names: tuple[str, ...]
     image_size: tuple[int, int]
+    fit: Fit
     counts: Mapping[SplitName, Mapping[str, int]]
     sizes: Sizes
     modes: Mapping[str, int]
@@ -96,19 +100,20 @@ class Exploration:
 
 
 def explore(
-    data: str | os.PathLike[str] | Dataset, *, image_size: int | None = None, progress: bool = False
+    data: str | os.PathLike[str] | Dataset, *, image_size: int | None = None, fit: Fit = "crop", progress: bool = False
 ) -> Exploration:
     """Count and measure labeled images, and list unreadable files and exact duplicates.
 
     Args:
         data: dataset, or the `data` argument of `saccade.load`.
         image_size: as for `saccade.load`; not used where `data` is a dataset.
+        fit: as for `saccade.load`; not used where `data` is a dataset.
         progress: whether to show progress on standard error.
 
     Raises:
         DataError: there is no such data, or the data can't be used.
     """
-    dataset = data if isinstance(data, Dataset) else load(data, image_size=image_size, progress=progress)
+    dataset = data if isinstance(data, Dataset) else load(data, image_size=image_size, fit=fit, progress=progress)
     splits = dataset.splits
     groups = _duplicates(splits)
     mean, deviation = channel_statistics(splits["train"])
@@ -118,6 +123,7 @@ def explore(
         fingerprint=dataset.fingerprint,
         class_names=dataset.class_names,
         image_size=(dataset.preprocessing.height, dataset.preprocessing.width),
+        fit=dataset.preprocessing.fit,
         counts={name: _class_counts(split, dataset.class_names) for name, split in splits.items()},
         sizes=_sizes(np.concatenate([split.sizes for split in splits.values()])),
         modes=_by_count(Counter(mode for split in splits.values() for mode in split.modes)),
@@ -128,7 +134,7 @@ def explore(
         duplicates=tuple(tuple(f"{split}: {name}" for split, name in group) for group in groups),
         mean=mean,
         standard_deviation=deviation,
-        notes=dataset.notes,
+        notes=(*dataset.notes, *crop_notes(dataset)),
     )
 
 

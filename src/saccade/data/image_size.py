@@ -1,12 +1,15 @@
-"""Size of the decoded images: the default, and a size given by the user."""
+"""Preprocessing of a data set: the default size, or a size given by the user, and the fit of the images."""
 
 from __future__ import annotations
+
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from saccade.data.dataset import Preprocessing
-from saccade.errors import DataError
+from saccade.errors import DataError, type_in_words
+from saccade.image_fit import Fit
 
 _MIN_OWN_SIZE = 32
 _MAX_SMALL_SIZE = 64
@@ -15,7 +18,17 @@ _PHOTO_SIZE = 224
 _MAX_SIZE = 4096
 
 
-def default_preprocessing(sizes: NDArray[np.int32]) -> Preprocessing:
+def preprocessing_for(wanted: Preprocessing | Fit, sizes: NDArray[np.int32]) -> Preprocessing:
+    """Return the wanted preprocessing; for a fit alone, the default preprocessing of this fit.
+
+    Args:
+        wanted: preprocessing, or the fit of a preprocessing whose size depends on the images.
+        sizes: heights and widths, array of shape [n, 2], int32, n at least 1.
+    """
+    return wanted if isinstance(wanted, Preprocessing) else default_preprocessing(sizes, wanted)
+
+
+def default_preprocessing(sizes: NDArray[np.int32], fit: Fit = "crop") -> Preprocessing:
     """Return the default preprocessing for the sizes of the images.
 
     Where the median of the shorter sides is above 64 pixels, images are photographs, and become squares of 224 pixels.
@@ -24,23 +37,36 @@ def default_preprocessing(sizes: NDArray[np.int32]) -> Preprocessing:
 
     Args:
         sizes: heights and widths, array of shape [n, 2], int32, n at least 1.
+        fit: fit of the images.
     """
     median = np.median(sizes.min(axis=1))
     if median > _MAX_SMALL_SIZE:
-        return Preprocessing(_PHOTO_SIZE, _PHOTO_SIZE)
+        return Preprocessing(_PHOTO_SIZE, _PHOTO_SIZE, fit=fit)
     height, width = (int(side) for side in sizes[0])
     if (sizes == sizes[0]).all() and min(height, width) >= _MIN_OWN_SIZE:
-        return Preprocessing(height, width)
+        return Preprocessing(height, width, fit=fit)
     nearest = np.abs(_SMALL_SIZES - median).argmin()
-    return Preprocessing(int(_SMALL_SIZES[nearest]), int(_SMALL_SIZES[nearest]))
+    return Preprocessing(int(_SMALL_SIZES[nearest]), int(_SMALL_SIZES[nearest]), fit=fit)
 
 
-def square_preprocessing(image_size: int) -> Preprocessing:
-    """Return the preprocessing for square images of a given size in pixels.
+def wanted_preprocessing(image_size: int | None, fit: Fit) -> Preprocessing | Fit:
+    """Return what a user asks for: a square size with a fit, or the fit alone, where the data gives the size.
+
+    Raises:
+        DataError: the size or the fit is invalid.
+    """
+    if not isinstance(fit, str) or fit not in get_args(Fit):
+        found = repr(fit) if isinstance(fit, str) else type_in_words(fit)
+        raise DataError("there is no such fit of images", expected=" or ".join(get_args(Fit)), found=found)
+    return fit if image_size is None else square_preprocessing(image_size, fit)
+
+
+def square_preprocessing(image_size: int, fit: Fit = "crop") -> Preprocessing:
+    """Return the preprocessing for square images of a given size in pixels, with a given fit.
 
     Raises:
         DataError: the size is not from 1 to 4096.
     """
     if not 1 <= image_size <= _MAX_SIZE:
         raise DataError("the image size is invalid", expected=f"1 to {_MAX_SIZE} pixels", found=f"{image_size}")
-    return Preprocessing(image_size, image_size)
+    return Preprocessing(image_size, image_size, fit=fit)

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from saccade.data.dataset import Dataset, Fix, Preprocessing
 from saccade.data.fixes import apply_fixes, read_fixes
-from saccade.data.image_size import square_preprocessing
+from saccade.data.image_size import wanted_preprocessing
 from saccade.data.sources.archives import SUFFIXES, is_archive
 from saccade.data.sources.cifar10 import cifar10_is_here, load_cifar10
 from saccade.data.sources.digits import load_digits
 from saccade.data.sources.image_dataset import load_archive, load_folder
 from saccade.errors import DataError, DataNotFoundError, type_in_words
+from saccade.image_fit import Fit
 from saccade.named_paths import named_path
 
 _NAMES = ("cifar10", "digits")
@@ -26,6 +27,7 @@ def load(
     data: str | os.PathLike[str],
     *,
     image_size: int | None = None,
+    fit: Fit = "crop",
     fixes: str | os.PathLike[str] | None = None,
     progress: bool = False,
 ) -> Dataset:
@@ -37,6 +39,8 @@ def load(
             (without its suffix) in one of the folders that the environment variable `SACCADE_DATA` lists.
         image_size: side of the square images, in pixels. By default the original size, if it is the same for all images
             and at least 32; else the one of 32, 64, 96, 128 and 224 that is nearest to the median of the shorter sides.
+        fit: conversion of images of another aspect ratio: "crop" takes the largest part in the center, "pad" the whole
+            image with white edges, "squash" the whole image with another aspect ratio.
         fixes: path of a fixes.csv, as saved by the page of an audit: images to drop and to relabel. The image files
             stay unchanged.
         progress: whether to show progress on standard error.
@@ -47,7 +51,7 @@ def load(
         DataError: the images or their folders can't be used.
     """
     known_fixes = None if fixes is None else read_fixes(fixes)
-    dataset = _load(data, None if image_size is None else square_preprocessing(image_size), progress=progress)
+    dataset = _load(data, wanted_preprocessing(image_size, fit), progress=progress)
     return dataset if known_fixes is None else apply_fixes(dataset, known_fixes)
 
 
@@ -69,13 +73,13 @@ def load_with_preprocessing(
     return apply_fixes(dataset, fixes) if fixes else dataset
 
 
-def load_default(*, image_size: int | None = None, progress: bool = False) -> Dataset:
+def load_default(*, image_size: int | None = None, fit: Fit = "crop", progress: bool = False) -> Dataset:
     """Load the default data: CIFAR-10, or the bundled digits where CIFAR-10 is not available.
 
     CIFAR-10 is read from the cache, from a folder in `SACCADE_DATA` (also from a JPEG copy named `cifar10-jpeg`), or
     from the network. A note names any other data than CIFAR-10.
     """
-    preprocessing = None if image_size is None else square_preprocessing(image_size)
+    preprocessing = wanted_preprocessing(image_size, fit)
     if not cifar10_is_here(_data_folders()) and _in_data_folders("cifar10") is None:
         jpeg_copy = _in_data_folders("cifar10-jpeg")
         if jpeg_copy is not None:
@@ -106,7 +110,7 @@ def require_name(data: object) -> str:
     )
 
 
-def _load(data: str | os.PathLike[str], preprocessing: Preprocessing | None, *, progress: bool) -> Dataset:
+def _load(data: str | os.PathLike[str], preprocessing: Preprocessing | Fit, *, progress: bool) -> Dataset:
     name = require_name(data)
     if name == "digits":
         return load_digits(preprocessing)
@@ -121,7 +125,7 @@ def _load(data: str | os.PathLike[str], preprocessing: Preprocessing | None, *, 
     return _load_path(path, preprocessing, progress=progress)
 
 
-def _load_path(path: Path, preprocessing: Preprocessing | None, *, progress: bool) -> Dataset:
+def _load_path(path: Path, preprocessing: Preprocessing | Fit, *, progress: bool) -> Dataset:
     path = Path(os.path.abspath(path))  # noqa: PTH100 - removes ".." but keeps symbolic links
     if path.is_dir():
         return load_folder(path, preprocessing, progress=progress)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from saccade.image_fit import Fit
 from saccade.inference.litert_model import METADATA
 from saccade.runs.records import ModelRecord
 
@@ -29,6 +30,21 @@ _PREDICT_CODE = {
     "onnx": "probabilities = session.run(None, {'pixels': pixels})[0][0]",
     "litert": "probabilities = model.get_signature_runner()(pixels=pixels)['probabilities'][0]",
 }
+_RESIZE_CODE: dict[Fit, str] = {
+    "crop": """\
+scale = min(image.width / width, image.height / height)
+left, top = (image.width - scale * width) / 2, (image.height - scale * height) / 2
+box = (left, top, image.width - left, image.height - top)
+image = image.resize((width, height), Image.Resampling.BICUBIC, box=box)""",
+    "pad": """\
+if image.width * height > image.height * width:
+    size = width, max(1, round(image.height / image.width * width))
+else:
+    size = max(1, round(image.width / image.height * height)), height
+inner, image = image.resize(size, Image.Resampling.BICUBIC), Image.new("RGB", (width, height), tuple(background))
+image.paste(inner, (round((width - size[0]) / 2), round((height - size[1]) / 2)))""",
+    "squash": "image = image.resize((width, height), Image.Resampling.BICUBIC)",
+}
 LABELS, EXAMPLE = "labels.txt", "example.py"
 
 
@@ -50,7 +66,9 @@ def write_info_folder(folder: Path, record: ModelRecord, form: str, export: Path
     folder.mkdir()
     (folder / LABELS).write_text(labels_text(record), encoding="utf-8")
     (folder / METADATA).write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    (folder / EXAMPLE).write_text(_example(form.partition("-")[0], export, runtime), encoding="utf-8")
+    (folder / EXAMPLE).write_text(
+        _example(form.partition("-")[0], export, runtime, record.preprocessing.fit), encoding="utf-8"
+    )
 
 
 def labels_text(record: ModelRecord) -> str:
@@ -58,7 +76,7 @@ def labels_text(record: ModelRecord) -> str:
     return "".join(f"{name}\n" for name in record.class_names)
 
 
-def _example(form: str, export: Path, runtime: str) -> str:
+def _example(form: str, export: Path, runtime: str, fit: Fit) -> str:
     template = (Path(__file__).parent / "examples" / "image.py.txt").read_text(encoding="utf-8")
     paths = {
         "path": f"here.parent / {export.name!r}",
@@ -66,4 +84,10 @@ def _example(form: str, export: Path, runtime: str) -> str:
     }
     imports, load = _LOAD_CODE[form]
     prediction = f"{load.format(**paths)}\n{_PREDICT_CODE[form]}"
-    return template.format(runtime=runtime, imports=imports, prediction=prediction)
+    return template.format(
+        runtime=runtime,
+        imports=imports,
+        longer_or_shorter="max" if fit == "pad" else "min",
+        resizing=_RESIZE_CODE[fit],
+        prediction=prediction,
+    )

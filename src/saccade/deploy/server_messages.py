@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
+from saccade.image_fit import Fit
+
 
 class _Message(BaseModel):
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
@@ -71,6 +73,8 @@ class ModelInfo(_Message):
         data: short name of the training data.
         height: height of the input images, in pixels.
         width: width of the input images, in pixels.
+        fit: conversion of images of another aspect ratio: the center ("crop"), the whole image with edges of the
+            background color ("pad"), or the whole image with another aspect ratio ("squash").
         tta_views: number of views of an image that test-time augmentation averages over; 1 without it.
         temperature: divisor of the logits.
         target_accuracy: target accuracy of the predictions that are not abstained, 0 to 1; None without one.
@@ -89,6 +93,7 @@ class ModelInfo(_Message):
     data: str
     height: int
     width: int
+    fit: Fit
     tta_views: int
     temperature: float
     target_accuracy: float | None

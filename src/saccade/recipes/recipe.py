@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from saccade.errors import RecipeError, is_whole_number, number_in_words, type_in_words
+from saccade.image_fit import Fit
 
 ComputeDtype = Literal["float32", "bfloat16"]
 BackboneName = Literal[
@@ -20,6 +21,11 @@ NetworkName = Literal["fast", "accurate", "classic", "quick", "scheduled", "fold
 Phase = Literal["head", "plain", "augmented"]
 
 _AUGMENTATION = ("translate", "integer_translate", "horizontal_flip", "rotation")
+# Keys that only the gradient steps of a training use.
+_STEPS = (
+    "batch_size", "min_steps_per_epoch", "optimizer", "learning_rate", "schedule", "lr_decay", "lr_decay_epochs",
+    "warmup_epochs", "label_smoothing", "batchnorm_recalibration_batches", "patience",
+)  # fmt: skip
 
 _SMALLEST_SIDE = 12
 _MAX_CHARACTERS = 60  # of a value in an error
@@ -44,6 +50,11 @@ class Recipe(BaseModel):
     network: NetworkName = Field(description="the architecture")
     image_size: Annotated[int, Field(ge=8, le=1024)] | None = Field(
         default=None, description="side of the square images, in pixels; none: chosen from the data"
+    )
+    fit: Fit = Field(
+        default="crop",
+        description="images of another aspect ratio: crop takes the center, pad takes the whole image and adds white "
+        "edges, squash takes the whole image and changes its aspect ratio",
     )
     batch_size: int = Field(default=32, ge=1, le=65536, description="images in a step")
     min_steps_per_epoch: int = Field(
@@ -192,11 +203,16 @@ class Recipe(BaseModel):
         return "plain" if epoch < self.plain_epochs else "augmented"
 
     def keys_without_effect(self, keys: Collection[str]) -> list[str]:
-        """Return the keys among `keys` that have no effect: keys of augmentation, where no epoch is augmented."""
+        """Return the keys among `keys` that have no effect.
+
+        These are keys of augmentation, where no epoch is augmented, and keys of the gradient steps, where the training
+        only fits a linear head.
+        """
         if self.phase(self.epochs - 1) == "augmented":
             return []
+        idle = (*_AUGMENTATION, *_STEPS) if self.head_only else _AUGMENTATION
         # A linear head is also fitted to the mirrored images.
-        return [key for key in _AUGMENTATION if key in keys and not (key == "horizontal_flip" and self.transfer)]
+        return [key for key in idle if key in keys and not (key == "horizontal_flip" and self.transfer)]
 
     def batch_size_for(self, images: int) -> int:
         """Return the batch size for a number of training images: at least 16 where `min_steps_per_epoch` reduces it."""

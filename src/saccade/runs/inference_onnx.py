@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from saccade.errors import ExportError, RunError
 from saccade.models.agreement import Probabilities, disagreement, random_images
 from saccade.models.batchnorm_folding.fold import fold_normalization
-from saccade.models.onnx.session import NOTE, open_session
 from saccade.models.onnx.to_onnx import to_onnx
+from saccade.onnx_session import NOTE, open_session
 from saccade.runs.run import INFERENCE_ONNX, Run
 
 TOLERANCE = 1e-5

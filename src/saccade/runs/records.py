@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from saccade.data.dataset import Dataset, Preprocessing, SplitName
+from saccade.image_fit import FIT_DESCRIPTIONS
 from saccade.recipes import ComputeDtype, NetworkName, Phase
 from saccade.runs.schema import SCHEMA_VERSION, SchemaVersion
 from saccade.sanitize import counted, printable
@@ -195,6 +196,14 @@ class Calibration(_Record):
         return f"{counted(self.num_images, kind)}{chosen}"
 
 
+def decoding_description(preprocessing: Preprocessing) -> str:
+    """Return the conversion of an encoded image to an array in words, for people who write their own decoder."""
+    return (
+        "turned upright (EXIF), laid over the background where transparent, 8-bit RGB; "
+        f"{FIT_DESCRIPTIONS[preprocessing.fit]}; of 16-bit samples the high byte is kept"
+    )
+
+
 class ModelRecord(_Record):
     """Metadata of an exported model: classes, preprocessing and origin.
 
@@ -203,7 +212,7 @@ class ModelRecord(_Record):
         name: name of the run.
         class_names: class names, in the order of the model's outputs.
         preprocessing: conversion of an image of any size to the model's input.
-        decoding: the conversion in words.
+        decoding: the conversion in words, as by `decoding_description`.
         scaling: scaling of the pixels, which is done by the model.
         temperature: divisor of the logits, which is part of the model.
         tta_views: number of versions of an image whose predictions are averaged by the model.
@@ -217,10 +226,7 @@ class ModelRecord(_Record):
     name: str
     class_names: tuple[str, ...] = Field(min_length=2, max_length=100_000)
     preprocessing: Preprocessing
-    decoding: str = (
-        "turned upright (EXIF), laid over the background where transparent, 8-bit RGB; resized by Pillow's bicubic "
-        "filter so that it just covers the size, the center cut out; of 16-bit samples the high byte is kept"
-    )
+    decoding: str
     scaling: str = "none: pixels from 0 to 255 as float32, [n, height, width, 3], red first"
     temperature: float
     tta_views: int

@@ -69,6 +69,7 @@ from saccade.runs.records import (
     SplitRow,
     Status,
     WeightsNote,
+    decoding_description,
 )
 from saccade.runs.results import is_result
 from saccade.runs.safe_loading import read_contents, read_images, read_record, read_rows, read_weights
@@ -208,6 +209,7 @@ class Run:
             name=printable(self.name),
             class_names=self.class_names,
             preprocessing=self.preprocessing,
+            decoding=decoding_description(self.preprocessing),
             temperature=self.temperature,
             tta_views=self.recipe.tta_views,
             data=self.data_name,

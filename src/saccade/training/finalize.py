@@ -87,7 +87,8 @@ def _calibrate(run: Run, model: keras.Model, roles: ValidationRoles, fitted: Fit
     """Fit the temperature, divide the model's logits by the temperature, and write the calibrated predictions."""
     images = roles.calibration
     with progress.on_stage("calibrating", total=len(images), unit="images") as bar:
-        if fitted.probe is not None:
+        # The features of the images do not give the probabilities of a model with test-time augmentation.
+        if fitted.probe is not None and run.recipe.tta_views == 1:
             probabilities = fitted.probe.probabilities(fitted.weights, images)
             bar.update(len(images))
         elif roles.second is None:

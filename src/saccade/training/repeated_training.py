@@ -81,8 +81,8 @@ def prepared(
         TrainingError: the source is unknown, or the recipe does not fit it.
     """
     if source is None:
-        size = resolve_recipe("quick" if recipe is None else recipe, None, None).image_size
-        dataset = data if isinstance(data, Dataset) else load_data(data, size, progress)
+        loading = resolve_recipe("quick" if recipe is None else recipe, None, None)
+        dataset = data if isinstance(data, Dataset) else load_data(data, loading, progress)
         default = default_recipe(dataset.preprocessing.height, dataset.preprocessing.width)
         resolved = resolve_recipe(default if recipe is None else recipe, None, None)
         reject_transfer(resolved)

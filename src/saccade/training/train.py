@@ -11,7 +11,7 @@ import numpy as np
 
 from saccade.augmentation.rng import make_rng
 from saccade.augmentation.sample_order import training_subset
-from saccade.data.dataset import Dataset, Split, SplitName
+from saccade.data.dataset import Dataset, Preprocessing, Split, SplitName
 from saccade.data.load import load, load_default
 from saccade.data.splits import splits_of
 from saccade.errors import RunError, TrainingError
@@ -35,7 +35,7 @@ from saccade.runs.lock import locked_for_training
 from saccade.runs.run import Run
 from saccade.sanitize import command_line
 from saccade.training.finalize import finalize
-from saccade.training.fit import Networks, fit
+from saccade.training.fit import Fitted, Networks, fit
 from saccade.training.interrupt import stop_on_interrupt
 from saccade.training.machine_precision import fastest_compute_dtype
 from saccade.training.progress import Progress, progress_of
@@ -90,8 +90,8 @@ def train(
     reject_transfer(resolve_recipe(recipe_or_any, None, None))
     previous_split = None if reuse_split is None else Run.open(reuse_split).split_of()
     # Invalid settings fail before the data is loaded, although the default recipe depends on the data.
-    size = resolve_recipe(recipe_or_any, epochs, settings).image_size
-    dataset = data if isinstance(data, Dataset) else load_data(data, size, progress is True)
+    loading = resolve_recipe(recipe_or_any, epochs, settings)
+    dataset = data if isinstance(data, Dataset) else load_data(data, loading, progress is True)
     default = default_recipe(dataset.preprocessing.height, dataset.preprocessing.width)
     chosen = resolve_recipe(default if recipe is None else recipe, epochs, settings)
     return start_training(dataset, chosen, out=out, previous_split=previous_split, progress=progress)
@@ -149,22 +149,32 @@ def run_training(
     Raises:
         TrainingError: the training diverged.
         RunError: a checkpoint can't be written or does not fit the network, or the result can't be saved.
+        KeyboardInterrupt: Ctrl-C was pressed for the second time, or before there was anything to save.
     """
     if not run.has_validation_images:
         _save_validation_images(run, splits["validation"])
-    with stop_on_interrupt() as stop, deterministic_operations(run.recipe.deterministic):
-        fitted = fit(
-            networks, splits, run, checkpoint=checkpoint, progress=progress, stop=stop, timekeeping=timekeeping
-        )
-        try:
-            finalize(run, fitted, splits, progress)
-        except OSError as error:
-            raise RunError(
-                f"the trained network can't be saved in '{run.path}': {error.strerror}",
-                found="a whole training; its last checkpoint is intact",
-                remedy=f"fix the cause, then save it: {command_line('train', '--resume', run.path)}",
-            ) from None
+    try:
+        with stop_on_interrupt() as stop, deterministic_operations(run.recipe.deterministic):
+            fitted = fit(
+                networks, splits, run, checkpoint=checkpoint, progress=progress, stop=stop, timekeeping=timekeeping
+            )
+            _save(run, fitted, splits, progress)
+    except KeyboardInterrupt:
+        progress.on_quit(run)
+        raise
     progress.on_train_end(run)
+
+
+def _save(run: Run, fitted: Fitted, splits: Mapping[SplitName, Split], progress: Progress) -> None:
+    """Write the final files of a run; a failure is an error that names the remedy."""
+    try:
+        finalize(run, fitted, splits, progress)
+    except OSError as error:
+        raise RunError(
+            f"the trained network can't be saved in '{run.path}': {error.strerror}",
+            found="a whole training; its last checkpoint is intact",
+            remedy=f"fix the cause, then save it: {command_line('train', '--resume', run.path)}",
+        ) from None
 
 
 def make_splits(
@@ -180,7 +190,7 @@ def make_splits(
     Raises:
         TrainingError: the recipe can't train on the data.
     """
-    _check_size(dataset, recipe)
+    _check_preprocessing(dataset.preprocessing, recipe)
     splits = splits_of(
         dataset, validation_split=recipe.validation_split, seed=recipe.seed, previous_split=previous_split
     )
@@ -226,11 +236,11 @@ def resolve_recipe(recipe: str | Recipe, epochs: int | None, settings: Mapping[s
     return changed if epochs is None else changed.with_epochs(epochs)
 
 
-def load_data(data: str | os.PathLike[str] | None, size: int | None, progress: bool) -> Dataset:
-    """Load the dataset for the argument `data` of `train`."""
+def load_data(data: str | os.PathLike[str] | None, recipe: Recipe, progress: bool) -> Dataset:
+    """Load the dataset for the argument `data` of `train`, by `image_size` and `fit` of a recipe."""
     if data is None:
-        return load_default(image_size=size, progress=progress)
-    return load(data, image_size=size, progress=progress)
+        return load_default(image_size=recipe.image_size, fit=recipe.fit, progress=progress)
+    return load(data, image_size=recipe.image_size, fit=recipe.fit, progress=progress)
 
 
 def reject_transfer(recipe: Recipe) -> None:
@@ -246,13 +256,20 @@ def reject_transfer(recipe: Recipe) -> None:
         )
 
 
-def _check_size(dataset: Dataset, recipe: Recipe) -> None:
+def _check_preprocessing(preprocessing: Preprocessing, recipe: Recipe) -> None:
     size = recipe.image_size
-    if size is not None and (dataset.preprocessing.height, dataset.preprocessing.width) != (size, size):
+    if preprocessing.fit != recipe.fit:
+        raise TrainingError(
+            "the loaded data has another fit than the recipe",
+            expected=f"fit={recipe.fit}, by the recipe",
+            found=f"fit={preprocessing.fit}",
+            remedy=f'load it with saccade.load(..., fit="{recipe.fit}"), or train with fit={preprocessing.fit}',
+        )
+    if size is not None and (preprocessing.height, preprocessing.width) != (size, size):
         raise TrainingError(
             "the loaded data has another image size than the recipe",
             expected=f"{size}x{size} pixels, by the recipe's image_size",
-            found=f"{dataset.preprocessing.width}x{dataset.preprocessing.height} pixels",
+            found=f"{preprocessing.width}x{preprocessing.height} pixels",
             remedy=f"load it at that size, saccade.load(..., image_size={size}), or omit image_size",
         )
 

@@ -60,8 +60,8 @@ def train_within(
     budget = Budget(minutes, time.monotonic())
     require_keras_settings()
     check_free(out)
-    size = resolve_recipe("quick" if recipe is None else recipe, None, settings).image_size
-    dataset = data if isinstance(data, Dataset) else load_data(data, size, progress is True)
+    loading = resolve_recipe("quick" if recipe is None else recipe, None, settings)
+    dataset = data if isinstance(data, Dataset) else load_data(data, loading, progress is True)
     return train_in_budget(
         dataset, budget, recipe=recipe, out=out, settings=settings, reuse_split=reuse_split, progress=progress
     )

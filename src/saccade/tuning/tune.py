@@ -75,8 +75,8 @@ def tune(
     _require_optuna()
     require_keras_settings()
     check_folder(out)
-    size = resolve_recipe("quick" if recipe is None else recipe, None, None).image_size
-    dataset = data if isinstance(data, Dataset) else load_data(data, size, progress)
+    loading = resolve_recipe("quick" if recipe is None else recipe, None, None)
+    dataset = data if isinstance(data, Dataset) else load_data(data, loading, progress)
     base = resolve_recipe(
         recipe or default_recipe(dataset.preprocessing.height, dataset.preprocessing.width), None, None
     )

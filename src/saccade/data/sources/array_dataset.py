@@ -20,8 +20,9 @@ from saccade.data.cache.decoded_cache import (
 from saccade.data.dataset import Dataset, Preprocessing, SplitName
 from saccade.data.decoding.decode import fit_pixels
 from saccade.data.decoding.image_files import content_hash
-from saccade.data.image_size import default_preprocessing
+from saccade.data.image_size import preprocessing_for
 from saccade.data.sources.scan_cache import Scan, find_scan, keep_scan
+from saccade.image_fit import Fit
 from saccade.progress import counting
 
 
@@ -50,7 +51,7 @@ def load_array(
     name: str,
     size: tuple[int, int],
     read: Callable[[], LabeledArray],
-    preprocessing: Preprocessing | None,
+    wanted: Preprocessing | Fit,
     *,
     progress: bool = False,
 ) -> Dataset:
@@ -60,20 +61,18 @@ def load_array(
         name: name of the data; the contents of a name never change.
         size: original height and width of the images.
         read: function that reads the data.
-        preprocessing: preprocessing of the images; by default the default size for the original size.
+        wanted: preprocessing of the images, or their fit at the default size for the original size.
         progress: whether to show progress on standard error.
     """
+    preprocessing = preprocessing_for(wanted, np.array([size], np.int32))
     original_preprocessing = Preprocessing(*size)
-    preprocessing = preprocessing or default_preprocessing(np.array([size], np.int32))
     scan = find_scan(f"name:{name}", name)
     decoded = open_decoded(scan.fingerprint, preprocessing) if scan else None
     if decoded is None:
         original = open_decoded(scan.fingerprint, original_preprocessing) if scan else None
         original = original or _keep(name, read(), original_preprocessing, progress=progress)
-        if preprocessing == original_preprocessing:
-            decoded = original
-        else:
-            decoded = _resize(original, preprocessing, name, progress=progress)
+        is_original = preprocessing == original_preprocessing
+        decoded = original if is_original else _resize(original, preprocessing, name, progress=progress)
     return decoded.dataset(name=name, source=name)
 
 

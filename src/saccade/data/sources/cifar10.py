@@ -21,6 +21,7 @@ from saccade.atomic_io import atomic_write
 from saccade.data.dataset import Dataset, Preprocessing, SplitName
 from saccade.data.sources.array_dataset import LabeledArray, is_cached, load_array
 from saccade.errors import DataNotFoundError
+from saccade.image_fit import Fit
 from saccade.keras_loading import load_keras_quietly
 
 _SIZE = (32, 32)
@@ -30,11 +31,11 @@ _NAME_FOR_KERAS = "cifar-10-batches-py-target_archive"
 _TIMEOUT = 20.0  # timeout of a network that does not respond
 
 
-def load_cifar10(preprocessing: Preprocessing | None, folders: Sequence[Path], *, progress: bool) -> Dataset:
+def load_cifar10(preprocessing: Preprocessing | Fit, folders: Sequence[Path], *, progress: bool) -> Dataset:
     """Load CIFAR-10: 50,000 training and 10,000 test images of 32x32 pixels.
 
     Args:
-        preprocessing: preprocessing of the images; by default the original size.
+        preprocessing: preprocessing of the images, or their fit at the original size.
         folders: folders that may hold the official archive `cifar-10-python.tar.gz`.
         progress: whether to show progress on standard error.
 

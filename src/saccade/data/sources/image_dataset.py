@@ -21,7 +21,7 @@ from saccade.data.cache.decoded_cache import (
 from saccade.data.dataset import Dataset, Preprocessing, UnreadableImage
 from saccade.data.decoding.decode import ImageHeader
 from saccade.data.decoding.decode_files import decode_files, read_headers
-from saccade.data.image_size import default_preprocessing
+from saccade.data.image_size import default_preprocessing, preprocessing_for
 from saccade.data.sources.archives import archive_stem, unpacked
 from saccade.data.sources.image_folder import FoundImage, Listing, find_images
 from saccade.data.sources.scan_cache import (
@@ -34,6 +34,7 @@ from saccade.data.sources.scan_cache import (
 )
 from saccade.data.splits import is_test_by_hash
 from saccade.errors import DataError
+from saccade.image_fit import Fit
 from saccade.progress import counting
 from saccade.sanitize import printable
 
@@ -49,8 +50,8 @@ class _Reading:
     reasons: list[str | None]
 
 
-def load_folder(folder: Path, preprocessing: Preprocessing | None, *, progress: bool) -> Dataset:
-    """Load the images of a folder; by default the preprocessing depends on the sizes of the images.
+def load_folder(folder: Path, wanted: Preprocessing | Fit, *, progress: bool) -> Dataset:
+    """Load the images of a folder; where only the fit is given, the size depends on the sizes of the images.
 
     Raises:
         DataError: the folder holds no usable classes of images.
@@ -58,13 +59,13 @@ def load_folder(folder: Path, preprocessing: Preprocessing | None, *, progress: 
     listing = find_images(folder)
     source, signature = f"folder:{folder}", listing.signature()
     scan = find_scan(source, signature) or find_touched_scan(source, listing, folder.name)
-    decoded = _open(scan, preprocessing)
+    decoded = _open(scan, wanted)
     if decoded is None:
-        decoded, _ = _decode_and_keep(source, signature, listing, preprocessing, name=folder.name, progress=progress)
+        decoded, _ = _decode_and_keep(source, signature, listing, wanted, name=folder.name, progress=progress)
     return decoded.dataset(name=folder.name, source=str(folder), notes=listing.notes, strays=listing.strays)
 
 
-def load_archive(path: Path, preprocessing: Preprocessing | None, *, progress: bool) -> Dataset:
+def load_archive(path: Path, wanted: Preprocessing | Fit, *, progress: bool) -> Dataset:
     """Load the images of an archive; the archive is unpacked only if the images must be decoded.
 
     Raises:
@@ -73,24 +74,27 @@ def load_archive(path: Path, preprocessing: Preprocessing | None, *, progress: b
     """
     name, sha256 = archive_stem(path), cached_archive_hash(path, progress=progress)
     scan = find_scan(f"contents:{sha256}", sha256)
-    decoded = _open(scan, preprocessing)
+    decoded = _open(scan, wanted)
     if scan is None or decoded is None:
         with unpacked(path, sha256, progress=progress) as folder:
             listing = find_images(folder)
             decoded, scan = _decode_and_keep(
-                f"contents:{sha256}", sha256, listing, preprocessing, name=name, progress=progress
+                f"contents:{sha256}", sha256, listing, wanted, name=name, progress=progress
             )
     return decoded.dataset(name=name, source=str(path), notes=scan.notes, strays=scan.strays)
 
 
-def _open(scan: Scan | None, preprocessing: Preprocessing | None) -> DecodedData | None:
-    return open_decoded(scan.fingerprint, preprocessing or Preprocessing(*scan.default_size)) if scan else None
+def _open(scan: Scan | None, wanted: Preprocessing | Fit) -> DecodedData | None:
+    if scan is None:
+        return None
+    preprocessing = wanted if isinstance(wanted, Preprocessing) else Preprocessing(*scan.default_size, fit=wanted)
+    return open_decoded(scan.fingerprint, preprocessing)
 
 
 def _decode_and_keep(
-    source: str, signature: str, listing: Listing, preprocessing: Preprocessing | None, *, name: str, progress: bool
+    source: str, signature: str, listing: Listing, wanted: Preprocessing | Fit, *, name: str, progress: bool
 ) -> tuple[DecodedData, Scan]:
-    decoded, hashes = _decode(listing, preprocessing, name, progress=progress)
+    decoded, hashes = _decode(listing, wanted, name, progress=progress)
     default = default_preprocessing(np.array(decoded.index.sizes, np.int32))
     scan = Scan(decoded.index.fingerprint, (default.height, default.width), listing.notes, listing.strays)
     # A file that exists but could not be read may be readable later without a change.
@@ -101,24 +105,24 @@ def _decode_and_keep(
 
 
 def _decode(
-    listing: Listing, preprocessing: Preprocessing | None, name: str, *, progress: bool
+    listing: Listing, wanted: Preprocessing | Fit, name: str, *, progress: bool
 ) -> tuple[DecodedData, Sequence[str]]:
     """Decode all files to the size estimated from a sample; decode again if all files give another size."""
-    chosen = preprocessing or _estimate_preprocessing(listing)
+    chosen = wanted if isinstance(wanted, Preprocessing) else _estimate_preprocessing(listing, wanted)
     with disk_cache.building() as built:
         reading = _read_all(built, listing, chosen, progress=progress)
         index = _index(listing, reading)
-        final = preprocessing or default_preprocessing(np.array(index.sizes, np.int32))
+        final = preprocessing_for(wanted, np.array(index.sizes, np.int32))
         if final == chosen:
             return keep_decoded(built, index, chosen, name, progress=progress), reading.hashes
     return _decode(listing, final, name, progress=progress)
 
 
-def _estimate_preprocessing(listing: Listing) -> Preprocessing:
+def _estimate_preprocessing(listing: Listing, fit: Fit) -> Preprocessing:
     sample = listing.images[:: -(-len(listing.images) // _SAMPLED_HEADERS)]
     headers = read_headers([f"{listing.root}/{found.path}" for found in sample])
     sizes = [(header.height, header.width) for header in headers]
-    return default_preprocessing(np.array(sizes or [(0, 0)], np.int32))
+    return default_preprocessing(np.array(sizes or [(0, 0)], np.int32), fit)
 
 
 def _read_all(built: Path, listing: Listing, preprocessing: Preprocessing, *, progress: bool) -> _Reading:

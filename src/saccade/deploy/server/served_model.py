@@ -100,6 +100,7 @@ class ServedModel:
             data=record.data,
             height=record.preprocessing.height,
             width=record.preprocessing.width,
+            fit=record.preprocessing.fit,
             tta_views=record.tta_views,
             temperature=record.temperature,
             target_accuracy=None if abstention is None else abstention.target_accuracy,

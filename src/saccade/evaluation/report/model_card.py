@@ -79,7 +79,8 @@ def model_card(
         "",
         f"Data: {_plain(run.data_name)}, fingerprint `{run.data_fingerprint[:16]}`; "
         + ", ".join(f"{count:,} {split}" for split, count in run.data.num_images.items())
-        + f" images, resized to {run.preprocessing.width}x{run.preprocessing.height} pixels.",
+        + f" images, resized to {run.preprocessing.width}x{run.preprocessing.height} pixels"
+        + f" (`fit={run.preprocessing.fit}`).",
         "",
         f"Recipe: `{_plain(run.recipe.name)}`, {epochs}, seed {run.recipe.seed}: `recipe.json`.",
         *_as_sentences(note_on_interruption(run)),

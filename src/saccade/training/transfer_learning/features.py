@@ -18,8 +18,8 @@ from saccade.data.cache import disk_cache
 from saccade.data.dataset import Preprocessing, Split
 from saccade.machine import usable_cores
 from saccade.models.layer_outputs import resize_to_network
-from saccade.models.onnx.session import open_session, runtime_version
 from saccade.models.onnx.to_onnx import INPUT, to_onnx
+from saccade.onnx_session import open_session, runtime_version
 from saccade.typed_json import from_json, to_json
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class FeatureExtractor:
             split: the images.
             mirrored: whether the images are flipped horizontally first.
             advance: function that is called with the number of images of each batch. An exception of this function
-                ends the extraction; the features of finished cache entries are kept.
+                ends the extraction; the features of the finished batches are kept in the cache.
             out: array for the result, float32 [n, d]. None: a new array.
         """
         prefix = _prefix(self._key, mirrored)
@@ -83,8 +83,13 @@ class FeatureExtractor:
             session = open_session(to_onnx(self._network, {}), threads=1)
             for start in range(0, len(missing), _SHARD):
                 shard = split.subset(missing[start : start + _SHARD])
-                features = np.concatenate(list(self._batches(session.run, shard, mirrored, advance)))
-                cached.add(shard.hashes, features, prefix, self._name)
+                batches: list[Features] = []
+                try:
+                    batches.extend(self._batches(session.run, shard, mirrored, advance))
+                finally:
+                    if batches:
+                        features = np.concatenate(batches)
+                        cached.add(shard.hashes[: len(features)], features, prefix, self._name)
         return cached.of(split.hashes, np.empty((len(split), self.width), np.float32) if out is None else out)
 
     def num_missing(self, split: Split, mirrored: bool, size: tuple[int, int]) -> int:

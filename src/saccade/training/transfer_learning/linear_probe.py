@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from saccade.data.dataset import Preprocessing, Split, SplitName
 from saccade.models.head import body_weights, head_of, set_head, without_head
-from saccade.models.onnx.session import runtime_version
 from saccade.models.weights import named_weights
+from saccade.onnx_session import runtime_version
 from saccade.recipes import Recipe
 from saccade.runs.records import FeaturesRecord
 from saccade.runs.run import Run
@@ -36,6 +36,8 @@ from saccade.training.transfer_learning.pretrained import weights_fingerprint
 
 if TYPE_CHECKING:
     import keras
+
+_STOPPING = "stopping; the features that are computed so far are kept in the cache"
 
 
 class LinearProbe:
@@ -77,7 +79,10 @@ class LinearProbe:
         n = len(training)
         features = np.empty((len(mirrorings) * n, self._extract.width), np.float32)
         total = len(features) + len(validation)
-        with self._progress.on_stage("features", total=total, unit="images") as bar:
+        with (
+            self._stop.with_message(_STOPPING),
+            self._progress.on_stage("features", total=total, unit="images") as bar,
+        ):
             advance = self._stoppable(bar.update)
             for number, mirrored in enumerate(mirrorings):
                 self._extract(training, mirrored, advance, features[number * n : (number + 1) * n])
@@ -107,7 +112,7 @@ class LinearProbe:
     def _stoppable(self, advance: Callable[[int], object]) -> Callable[[int], None]:
         def advance_or_stop(images: int) -> None:
             advance(images)
-            if self._stop.requested:  # there is no head to save yet; the features are kept in the cache
+            if self._stop.requested:  # there is no head to save yet
                 raise KeyboardInterrupt
 
         return advance_or_stop

@@ -185,7 +185,13 @@ def _settings(preprocessing: Preprocessing, final_scale: float, tta_views: int) 
         if preprocessing.height == preprocessing.width and 8 <= preprocessing.height <= 1024
         else None
     )
-    return {"image_size": size, "initial_scale": final_scale, "final_scale": final_scale, "tta_views": tta_views}
+    return {
+        "image_size": size,
+        "fit": preprocessing.fit,
+        "initial_scale": final_scale,
+        "final_scale": final_scale,
+        "tta_views": tta_views,
+    }
 
 
 def _of_backbone(name: NetworkName, file: Path | None) -> PretrainedModel:

@@ -5,6 +5,11 @@ import { count, percent, shortPercent } from "./format.js";
 import { request } from "./api.js";
 
 const MAX_CLASS_NAMES = 100; // in the metadata of a model
+const FITS = {
+  crop: "center crop of the image",
+  pad: "whole image, padded at the edges",
+  squash: "whole image, with the aspect ratio of the input",
+};
 const NOT_EVALUATED = "not evaluated yet";
 
 export let models = [];
@@ -49,7 +54,7 @@ function showModel() {
 
 /** Return rows of a label and its content. */
 function metadataOf(model) {
-  const { width, height, tta_views } = model;
+  const { width, height, fit, tta_views } = model;
   const tta = tta_views === 1 ? "no test-time augmentation" : `test-time augmentation with ${tta_views} views`;
   return [
     ["name", nameElement(model.name), `, version ${model.version}`],
@@ -59,7 +64,7 @@ function metadataOf(model) {
     ["accuracy", accuracyOf(model)],
     ["calibration", calibrationOf(model)],
     ["abstention", abstentionOf(model)],
-    ["input", `center crop of the image, ${width}x${height} pixels, ${tta}`],
+    ["input", `${FITS[fit]}, ${width}x${height} pixels, ${tta}`],
     ["fingerprint", element("code", { textContent: model.weights })],
     ["versions", Object.entries(model.versions).map((pair) => pair.join(" ")).join(", ")],
   ];
@@ -89,14 +94,18 @@ function abstentionOf({ confidence_threshold: threshold, target_accuracy: target
   return `below ${percent(threshold)}; from there on ${shortPercent(target)} of the predictions are correct`;
 }
 
-/** Place an overlay on the center crop that is the input of a model; return whether it is smaller than the image. */
+/**
+ * Place an overlay on the region that is the input of a model: the center crop; with fit "pad" the image and its
+ * edges; with fit "squash" the image. Return whether the region is smaller than the image.
+ */
 export function positionOverlay(overlay, width, height, model) {
-  const scale = Math.min(width / model.width, height / model.height);
-  const cropWidth = (100 * scale * model.width) / width; // percent of the image
-  const cropHeight = (100 * scale * model.height) / height;
-  const box = { left: (100 - cropWidth) / 2, top: (100 - cropHeight) / 2, width: cropWidth, height: cropHeight };
+  const ratios = [width / model.width, height / model.height];
+  const scale = { crop: Math.min(...ratios), pad: Math.max(...ratios) }[model.fit];
+  const inputWidth = scale ? (100 * scale * model.width) / width : 100; // percent of the image
+  const inputHeight = scale ? (100 * scale * model.height) / height : 100;
+  const box = { left: (100 - inputWidth) / 2, top: (100 - inputHeight) / 2, width: inputWidth, height: inputHeight };
   for (const [name, value] of Object.entries(box)) overlay.style[name] = `${value}%`;
-  return cropWidth < 99.5 || cropHeight < 99.5;
+  return inputWidth < 99.5 || inputHeight < 99.5;
 }
 
 byId("model").addEventListener("change", showModel);

@@ -1,4 +1,4 @@
-"""Sessions of ONNX Runtime on the processor, without TensorFlow."""
+"""Sessions of ONNX Runtime on the processor, outside `saccade.models`, whose import loads Keras."""
 
 from __future__ import annotations
 
