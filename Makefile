@@ -21,7 +21,7 @@ test-docs: .venv/installed-dev
 	$(BIN)/python -m pytest -m docs -n 2 --dist loadfile
 
 # What takes too long for every day: hundreds of kills, thousands of damaged files. docs/reliability.md says what they count.
-test-nightly: .venv/installed-dev
+test-nightly: .venv/installed-dev $(BACKENDS)/installed
 	$(BIN)/python -m pytest -m nightly -s
 
 # The tests of layers, augmentation and optimizers of our own, once on each backend of Keras.

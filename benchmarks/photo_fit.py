@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from processes import at_least_one, run_program
 from results import Result, add_results_option, keep_results
+from saccade.onnx_session import open_session
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
@@ -37,7 +38,6 @@ from saccade.data.load import load_with_preprocessing
 from saccade.models.batchnorm_folding.fold import fold_normalization
 from saccade.models.head import without_head
 from saccade.models.networks.efficientnet_lite import build
-from saccade.models.onnx.session import open_session
 from saccade.models.onnx.to_onnx import to_onnx
 from saccade.models.pretrained.imagenet import imagenet_weights
 from saccade.models.weights import assign

@@ -59,6 +59,29 @@ def shared_data():
 
 
 @pytest.fixture(scope="session")
+def photo_folder(tmp_path_factory):
+    """Two classes of tiles of 80x80 pixels of scikit-learn's two photographs: 30 each in train/, 10 each in test/."""
+    from sklearn.datasets import load_sample_images
+
+    root = tmp_path_factory.mktemp("data") / "photos"
+    for name, photograph in zip(("palace", "flower"), load_sample_images().images, strict=True):
+        for number in range(40):
+            top, left = 80 * (number // 8), 80 * (number % 8)
+            folder = root / ("test" if number % 4 == 3 else "train") / name
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(photograph[top : top + 80, left : left + 80]).save(folder / f"{number}.jpg", quality=90)
+    return root
+
+
+@pytest.fixture(scope="session")
+def photo_run(photo_folder, tmp_path_factory):
+    """Run of the default recipe, `photo`, on `photo_folder`."""
+    from saccade.training.train import train
+
+    return train(photo_folder, out=tmp_path_factory.mktemp("runs") / "photos", progress=False)
+
+
+@pytest.fixture(scope="session")
 def field_cases(shared_data, tmp_path_factory):
     """The unpacked field-cases.tar.xz: small inputs, each a situation from bug reports of similar tools."""
     folder = tmp_path_factory.mktemp("field")

@@ -12,6 +12,7 @@ from PIL import Image
 from tests.snippets import Outcome, run_here, started
 
 from saccade.cli.main import cli
+from saccade.runs.run import Run
 
 PLACEHOLDERS = {"NAME": "quick", "N": "2", "COMMAND": "explore"}
 """Values of placeholders; `lay` creates files and folders named DATA, RUN, SOURCE, IMAGE(S)."""
@@ -28,30 +29,32 @@ def not_run(words: Sequence[str]) -> str:
     return ""
 
 
-def lay(folder: Path, photos: Path, run: Path, *, runs: Iterable[str]) -> None:
+def lay(folder: Path, photos: Run, small: Run, *, runs: Iterable[str]) -> None:
     """Create the data, images, token and runs that the pages name.
 
     Args:
         folder: empty folder.
-        photos: folder of class folders.
-        run: run on `photos`.
-        runs: names of the run directories, all with the contents of `run`.
+        photos: run on a folder of photographs in class folders.
+        small: run on a folder of small images in class folders.
+        runs: names of the run directories: copies of `photos` where the name has the recipe `photo`, else of `small`.
     """
-    for name in ("photos", "DATA", "cifar10-jpeg"):
-        shutil.copytree(photos, folder / name)
-    for archive in ("cifar10-jpeg.tar.xz", "photos.tar"):
+    of_photos, of_small = Path(photos.data_source), Path(small.data_source)
+    shutil.copytree(of_photos, folder / "photos")
+    for name in ("DATA", "cifar10-jpeg"):
+        shutil.copytree(of_small, folder / name)
+    for archive, data in (("cifar10-jpeg.tar.xz", of_small), ("photos.tar", of_photos)):
         with tarfile.open(folder / archive, "w:xz" if archive.endswith("xz") else "w") as opened:
-            opened.add(photos, "photos")
-    shutil.make_archive(str(folder / "photos"), "zip", photos.parent, photos.name)
-    image = Image.open(next((photos / "test").rglob("*.png")))
+            opened.add(data, "photos")
+    shutil.make_archive(str(folder / "photos"), "zip", of_photos.parent, of_photos.name)
+    image = Image.open(next((of_photos / "test").rglob("*.jpg")))
     for name in ("new.jpg", "IMAGE", "more-images/a.jpg", "new/a.jpg", "new-images/a.jpg", "IMAGES/a.jpg"):
         (folder / name).parent.mkdir(exist_ok=True)
         image.save(folder / name, "JPEG")
-    dropped = next((photos / "train").rglob("*.png")).relative_to(photos).as_posix()
+    dropped = next((of_photos / "train").rglob("*.jpg")).relative_to(of_photos).as_posix()
     (folder / "fixes.csv").write_text(f"path,split,action,class\n{dropped},train,drop,\n")
     (folder / "token.txt").write_text("a-token-of-the-documentation\n")
     for name in runs:
-        shutil.copytree(run, folder / name)
+        shutil.copytree((photos if "-photo-" in name else small).path, folder / name)
 
 
 def with_placeholders_filled(line: Sequence[str]) -> list[str]:
@@ -80,7 +83,7 @@ def typed(line: Sequence[str], folder: Path) -> Outcome:
     if "--resume" in words:
         return _resumed(words, folder)
     if "--extend" in words:
-        _give_a_checkpoint(folder / "photos", folder / words[words.index("--extend") + 1])
+        _give_a_checkpoint(folder / "DATA", folder / words[words.index("--extend") + 1])
     if words[0] == "train" and "--out" in words:
         shutil.rmtree(folder / words[words.index("--out") + 1], ignore_errors=True)
     return run_here(shrunk(words), folder)
@@ -91,24 +94,33 @@ def shrunk(words: Sequence[str]) -> list[str]:
     reductions: dict[str, list[str]] = {
         "train": _less_training(words),
         "tune": ["--minutes", "0.1"] if "--minutes" in words else ["--trials", "1"],
-        "learning-curve": ["--sizes", "21,30,50,80", "--repeats", "2", "--epochs", "1"],
+        "learning-curve": ["--sizes", "21,30,40,50", "--repeats", "2"],
         "audit": ["--folds", "0" if "--folds" in words else "2"],
         "benchmark": [] if "--format" in words else ["--format", "onnx"],
         "predict": ["--abstain", "0.1"] if "--abstain" in words else [],
     }
-    small_network = words[0] in ("tune", "learning-curve", "audit") and "--recipe" not in words
-    return [*words, *reductions.get(words[0], []), *(["--recipe", "folder"] if small_network else [])]
+    epochs = ["--epochs", "1"] if words[0] in ("tune", "learning-curve") and "--recipe" in words else []
+    small_network = words[0] in ("tune", "learning-curve", "audit") and not (_photos(words) or "--recipe" in words)
+    return [*words, *reductions.get(words[0], []), *epochs, *(["--recipe", "folder"] if small_network else [])]
+
+
+def _photos(words: Sequence[str]) -> bool:
+    """Return whether the data is photographs, whose default recipe takes a second."""
+    return len(words) > 1 and words[1].startswith("photos")
 
 
 def _less_training(words: Sequence[str]) -> list[str]:
     if "--resume" in words:
         return []
-    if "--minutes" in words:  # ends before its time, after a hundred passes
-        return ["--recipe", "folder", "--set", "image_size=16", "--minutes", "20"]
-    less = ["--epochs", "1"]
+    less = []
     for option, value in (("--seeds", "1"), ("--folds", "2")):
         if option in words:
             less += [option, value]
+    if _photos(words) and not {"--recipe", "--from"} & set(words):
+        return less
+    if "--minutes" in words:  # ends before its time, after a hundred passes
+        return ["--recipe", "folder", "--set", "image_size=16", "--minutes", "20"]
+    less += ["--epochs", "1"]
     if "--extend" in words or "--from" in words:
         return less
     less += ["--set", "validation_split=0.5"]
@@ -150,7 +162,7 @@ def _resumed(words: Sequence[str], folder: Path) -> Outcome:
 
     run, aside = folder / words[words.index("--resume") + 1], folder / "aside"
     shutil.move(run, aside)
-    train(folder / "photos", recipe="folder", out=run, epochs=3, progress=CtrlC())
+    train(folder / "DATA", recipe="folder", out=run, epochs=3, progress=CtrlC())
     done = run_here(words, folder)
     shutil.rmtree(run)
     shutil.move(aside, run)

@@ -66,13 +66,14 @@ def run(line, folder):
 
 
 @pytest.fixture(scope="module")
-def desk(tiny_folder, tiny_run, tmp_path_factory):
+def desk(photo_run, tiny_run, tmp_path_factory):
     """Return a folder with the data, images and runs that the pages name, without results of README and tutorial."""
     folder = tmp_path_factory.mktemp("docs")
-    runs = ("photos-fast-1", "photos-quick-1", "birds-fast-1", "birds-fast-2", "fast/seed-0", "quick/seed-0")
-    lay(folder, tiny_folder, tiny_run.path, runs=["RUN", "SOURCE", *(f"runs/{name}" for name in runs)])
-    for name in ("photos", "model"):
-        run(f"export RUN --format onnx --out {name}.onnx", folder)
+    photos = ("photos-photo-1", "photos-photo-2", "birds-photo-1", "birds-photo-2")
+    runs = (*photos, "photos-folder-1", "photos-fast-1", "fast/seed-0", "quick/seed-0")
+    lay(folder, photo_run, tiny_run, runs=["RUN", "SOURCE", *(f"runs/{name}" for name in runs)])
+    for name, exported in (("photos", "runs/photos-photo-1"), ("model", "RUN")):
+        run(f"export {exported} --format onnx --out {name}.onnx", folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SACCADE_CACHE", str(tmp_path_factory.mktemp("docs-cache")))
         yield folder

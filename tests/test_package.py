@@ -14,6 +14,8 @@ from tests.conftest import REPOSITORY
 
 pytestmark = pytest.mark.nightly
 
+CONVERTER = "tools/convert_efficientnet_lite0.py"  # which NOTICE names
+
 # The CPU build of TensorFlow where there is one, as the Makefile takes it; the wheel itself asks for `tensorflow`.
 PINNED = [
     argument
@@ -71,7 +73,21 @@ def test_wheel_and_source_distribution_contain_the_license_and_all_files_of_the_
     assert {name.removeprefix("src/") for name in tracked} <= packed
     with tarfile.open(source) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {"LICENSE", "NOTICE", "README.md", "pyproject.toml", "Makefile", "src/saccade/__init__.py"} <= names
+    assert {"LICENSE", "NOTICE", "README.md", "pyproject.toml", "Makefile", CONVERTER, *tracked} <= names
+
+
+def test_the_pretrained_weights_are_read_from_the_wheel(built, tmp_path):
+    (wheel,) = built.glob("*.whl")
+    uv("pip", "install", "--quiet", "--no-deps", "--target", tmp_path, wheel)
+    program = "from saccade.models.pretrained import imagenet as i; print(i.__file__, len(i.imagenet_weights()))"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == [str(tmp_path / "saccade" / "models" / "pretrained" / "imagenet.py"), "247"]
 
 
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])

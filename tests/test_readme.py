@@ -13,10 +13,10 @@ LINES = command_lines(README)
 
 
 @pytest.fixture(scope="module")
-def desk(tiny_folder, tiny_run, tmp_path_factory):
+def desk(photo_run, tiny_run, tmp_path_factory):
     """Return a folder with the data, images and runs that README names."""
     folder = tmp_path_factory.mktemp("readme")
-    lay(folder, tiny_folder, tiny_run.path, runs=["RUN", "runs/cifar10-jpeg-fast-1"])
+    lay(folder, photo_run, tiny_run, runs=["RUN", "runs/cifar10-jpeg-fast-1"])
     return folder
 
 
@@ -39,7 +39,7 @@ def test_the_first_session_creates_the_files_that_readme_names(desk):
     explored = {path.name for path in (desk / "explore-photos").iterdir()}
     assert explored == {"samples.png", "classes.png", ".saccade"}  # .saccade marks the folder as Saccade's own
     made = {"confusion_matrix.png", "predictions.png", "report.html", "README.md", "split.csv", "model.keras"}
-    first = desk / "runs/photos-fast-1"
+    first = desk / "runs/photos-photo-1"
     assert made <= {path.name for path in first.iterdir()}
 
 

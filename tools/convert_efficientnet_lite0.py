@@ -15,7 +15,6 @@ import io
 import pickle
 import sys
 from collections import OrderedDict
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from saccade.models.networks.efficientnet_lite import STAGES
 from saccade.models.pretrained import imagenet
 
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-_TARGET = Path(imagenet.__file__).with_name(imagenet.FILE)
+TARGET = Path(imagenet.__file__).with_name(imagenet.FILE)
 _DTYPES = {"FloatStorage": np.float32, "LongStorage": np.int64}
 Arrays = dict[str, NDArray[Any]]
 
@@ -91,8 +90,8 @@ def _array(values: NDArray[Any], tensor: _Tensor) -> NDArray[Any]:
     return np.lib.stride_tricks.as_strided(values[tensor.offset :], tensor.shape, strides, writeable=False)
 
 
-def to_keras(state: Arrays) -> Arrays:
-    """Return the weights by the `layer/variable` of the Keras network: kernels in float16, the others in float32."""
+def to_keras(state: Arrays, kernel_dtype: type[np.floating[Any]] = np.float16) -> Arrays:
+    """Return the weights by the `layer/variable` of the Keras network; all but the kernels are in float32."""
     weights: Arrays = {}
 
     def add_conv(name: str, source: str) -> None:
@@ -117,8 +116,10 @@ def to_keras(state: Arrays) -> Arrays:
     add_conv("top_conv", "_conv_head")
     add_norm("top", "_bn1")
     weights["classes/kernel"], weights["classes/bias"] = state["_fc.weight"].T, state["_fc.bias"]
-    dtype: Callable[[str], type[Any]] = lambda name: np.float16 if name.endswith("kernel") else np.float32  # noqa: E731
-    return {name: np.ascontiguousarray(array, dtype(name)) for name, array in weights.items()}
+    return {
+        name: np.ascontiguousarray(array, kernel_dtype if name.endswith("/kernel") else np.float32)
+        for name, array in weights.items()
+    }
 
 
 _NORM = ("gamma", "beta", "moving_mean", "moving_variance")
@@ -134,8 +135,8 @@ def main(source: Path) -> None:
     found = hashlib.sha256(contents).hexdigest()
     if found != SHA256:
         sys.exit(f"{source} is another file: its SHA-256 is {found}, not {SHA256}")
-    save_file(to_keras(read_state(contents)), _TARGET)
-    print(f"wrote {_TARGET}: {_TARGET.stat().st_size:,} bytes")  # noqa: T201
+    save_file(to_keras(read_state(contents)), TARGET)
+    print(f"wrote {TARGET}: {TARGET.stat().st_size:,} bytes")  # noqa: T201
 
 
 if __name__ == "__main__":

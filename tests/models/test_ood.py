@@ -13,7 +13,7 @@ from saccade.cli.main import cli
 from saccade.errors import RunError
 from saccade.inference.predictor import Predictor
 from saccade.models.build import build_probability_model
-from saccade.models.ood import EarlyStatistics, OodPValue, fit_whitening, squared_mahalanobis
+from saccade.models.ood import OodPValue, OodStatistics, fit_whitening, squared_mahalanobis
 from saccade.recipes import REGISTRY, get_recipe
 
 
@@ -66,7 +66,8 @@ def test_scores_of_images_like_the_training_images_are_uniform():
 
 @pytest.mark.parametrize("name", REGISTRY)
 def test_every_network_has_finite_early_statistics(name):
-    statistics = EarlyStatistics(build_probability_model(get_recipe(name), height=32, width=32, classes=3))
+    recipe = get_recipe(name)
+    statistics = OodStatistics(build_probability_model(recipe, height=32, width=32, classes=3), recipe.network)
     images = np.zeros((3, 32, 32, 3), np.uint8)
     images[1] = 255
     images[2] = np.random.default_rng(0).integers(0, 256, (32, 32, 3))
@@ -107,7 +108,7 @@ def test_predict_reports_low_scores_for_ood_images(tiny_run, ood_folder):
     """
     known, predictor = tiny_run.ood_statistics(), Predictor.from_run(tiny_run)
     images = ood_images()
-    statistics = EarlyStatistics(predictor.model)(images.__getitem__, len(images))
+    statistics = OodStatistics(predictor.model, tiny_run.recipe.network)(images.__getitem__, len(images))
     # Measured: 18 to 1,000 times the distance, with networks of two recipes, with AVX2 and with AVX-512.
     assert squared_mahalanobis(statistics, known["mean"], known["whitening"]).min() > 3 * known["distances"].max()
     n = tiny_run.calibration().num_images

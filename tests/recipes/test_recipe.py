@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from saccade.errors import RecipeError
-from saccade.recipes import ENTRIES, REGISTRY, Recipe, default_recipe_name, get_recipe
+from saccade.recipes import ENTRIES, REGISTRY, Recipe, default_recipe, get_recipe
 
 
 def test_a_recipe_is_frozen():
@@ -103,10 +103,10 @@ def test_the_learning_rate_of_scheduled_falls_tenfold_every_ten_epochs():
 
 
 def test_the_default_recipe_depends_on_the_size_of_the_images():
-    assert default_recipe_name(8, 8) == "quick"
-    assert default_recipe_name(32, 32) == "fast"
-    assert default_recipe_name(64, 64) == "fast"
-    assert default_recipe_name(96, 96) == "folder"
+    sizes = ((8, 8), (32, 32), (64, 64), (96, 96), (224, 224), (65, 300))
+    assert [default_recipe(*size).name for size in sizes] == ["quick", "fast", "fast", "photo", "photo", "photo"]
+    # The recipe fits data that is loaded at another size.
+    assert [default_recipe(*size).image_size for size in sizes[3:]] == [None, 224, None]
 
 
 def test_a_recipe_is_equal_after_json():
@@ -177,6 +177,16 @@ def test_augmentation_keys_have_no_effect_without_augmented_epochs():
     keys = ["translate", "horizontal_flip", "learning_rate"]
     assert get_recipe("folder").keys_without_effect(keys) == ["translate", "horizontal_flip"]
     assert get_recipe("folder").with_settings({"augmented_epochs": 1}).keys_without_effect(keys) == []
-    # A transfer of one epoch only fits the head, to each image and its mirror image.
-    assert get_recipe("transfer").with_epochs(1).keys_without_effect(keys) == ["translate"]
     assert get_recipe("transfer").keys_without_effect(keys) == []
+
+
+@pytest.mark.parametrize("recipe", [get_recipe("photo"), get_recipe("transfer").with_epochs(1)])
+def test_keys_of_steps_have_no_effect_where_only_a_head_is_fitted(recipe):
+    """The head is fitted to each image and its mirror image."""
+    keys = ["class_weights", "horizontal_flip", "learning_rate", "seed", "translate"]
+    assert recipe.keys_without_effect(keys) == ["translate", "learning_rate"]
+
+
+def test_a_frozen_network_has_one_epoch():
+    with pytest.raises(RecipeError, match=r"a frozen network has one epoch.*--from EfficientNetLite0"):
+        get_recipe("photo").with_epochs(3)

@@ -72,6 +72,18 @@ def test_keys_and_values_that_can_not_be_searched_are_errors(key, text, message)
     assert message in str(caught.value)
 
 
+def test_the_space_of_a_linear_head_has_only_keys_with_an_effect():
+    photo = get_recipe("photo")
+    space = search_space(photo, {})
+    assert space.keys() == {"class_weights", "horizontal_flip"}
+    assert photo.keys_without_effect(space) == []
+    with pytest.raises(RecipeError, match="'learning_rate' can't be tuned") as caught:
+        search_space(photo, {"learning_rate": "0.1..1"})
+    assert "--recipe folder" in str(caught.value.remedy)
+    with pytest.raises(RecipeError, match="nothing to tune"):
+        search_space(photo, dict.fromkeys(space))
+
+
 def test_an_empty_space_is_an_error():
     with pytest.raises(RecipeError, match="nothing to tune"):
         search_space(FAST, dict.fromkeys(search_space(FAST, {})))

@@ -117,13 +117,13 @@ def test_features_are_computed_once(source, others, tmp_path, monkeypatch):
     from saccade.training.transfer_learning import features
 
     counted: list[int] = []
-    original = features.FeatureExtractor._compute
+    original = features.FeatureExtractor._batches
 
-    def counting(extract, shard, mirrored, advance):
+    def counting(extract, run, shard, mirrored, advance):
         counted.append(len(shard))
-        return original(extract, shard, mirrored, advance)
+        return original(extract, run, shard, mirrored, advance)
 
-    monkeypatch.setattr(features.FeatureExtractor, "_compute", counting)
+    monkeypatch.setattr(features.FeatureExtractor, "_batches", counting)
     monkeypatch.setenv("SACCADE_CACHE", str(tmp_path / "cache"))
     saccade.transfer(others, source, epochs=1, out=tmp_path / "one", progress=False)
     assert counted == [64, 64]  # training images and their mirror images: the 16 others choose no penalty

@@ -13,7 +13,7 @@ from saccade.data.dataset import Dataset
 from saccade.experiments.cross_val_predict import cross_val_predict
 from saccade.experiments.train_and_predict import with_training_split
 from saccade.progress import counting
-from saccade.recipes import Recipe, default_recipe_name, get_recipe
+from saccade.recipes import Recipe, default_recipe, get_recipe
 from saccade.training.repeated_training import Method
 
 # Epochs of `fast`: label quality does not need the best accuracy.
@@ -26,7 +26,7 @@ def audit_recipe(recipe: str | None, height: int, width: int) -> Recipe:
     Raises:
         RecipeError: the recipe does not exist.
     """
-    chosen = get_recipe(recipe or default_recipe_name(height, width))
+    chosen = get_recipe(recipe) if recipe else default_recipe(height, width)
     if recipe is None and chosen.name == "fast":
         chosen = chosen.with_epochs(_EPOCHS)
     # Only the last weights are used, and trainings of minutes need no checkpoints.

@@ -25,9 +25,7 @@ def _sizes(_context: click.Context, _parameter: click.Parameter, value: str | No
 
 @click.command("learning-curve")
 @click.argument("data")
-@click.option(
-    "--recipe", metavar="NAME", help="Recipe (see saccade recipes). Default: fast; folder above 64x64 pixels."
-)
+@click.option("--recipe", metavar="NAME", help="Recipe (see saccade recipes). Default: fast; photo above 64 pixels.")
 @click.option("--from", "source", metavar="SOURCE", help="Start from pretrained weights (see saccade train).")
 @click.option("--weights", metavar="FILE", help="With --from NAME: file of pretrained weights, instead of a download.")
 @click.option(

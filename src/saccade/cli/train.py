@@ -41,9 +41,7 @@ def _duration(_context: click.Context, _parameter: click.Parameter, value: str |
 
 @click.command("train")
 @click.argument("data", required=False)
-@click.option(
-    "--recipe", metavar="NAME", help="Recipe (see saccade recipes). Default: fast; folder above 64x64 pixels."
-)
+@click.option("--recipe", metavar="NAME", help="Recipe (see saccade recipes). Default: fast; photo above 64 pixels.")
 @click.option("--from", "source", metavar="SOURCE", help="Start from the pretrained weights of SOURCE.")
 @click.option("--weights", metavar="FILE", help="With --from NAME: file of pretrained weights, instead of a download.")
 @click.option("--out", metavar="DIR", help="Run directory. Default: runs/<data>-<recipe>-<n>.")

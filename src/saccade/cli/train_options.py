@@ -99,14 +99,13 @@ def apply_fixes_and_summarize(dataset: Dataset, fixes: str | None, strict: bool)
 
 def choose_recipe(dataset: Dataset, settings: dict[str, Any], recipe: str | None, epochs: int | None) -> Recipe:
     """Return the recipe of the options. A default recipe is printed on stderr with the reason."""
-    from saccade.recipes import default_recipe_name, default_recipe_reason
+    from saccade.recipes import default_recipe, default_recipe_reason, get_recipe
     from saccade.training.train import resolve_recipe
 
-    size = dataset.preprocessing.height, dataset.preprocessing.width
-    name = recipe or default_recipe_name(*size)
+    default = default_recipe(dataset.preprocessing.height, dataset.preprocessing.width)
     if recipe is None:
-        print_line(f"recipe: {name}, {default_recipe_reason(*size)}", err=True)
-    chosen = resolve_recipe(name, epochs, settings)
+        print_line(f"recipe: {default.name}, {default_recipe_reason(default)}", err=True)
+    chosen = resolve_recipe(get_recipe(recipe) if recipe else default, epochs, settings)
     print_ineffective_keys(chosen, settings)
     return chosen
 
@@ -114,10 +113,13 @@ def choose_recipe(dataset: Dataset, settings: dict[str, Any], recipe: str | None
 def print_ineffective_keys(recipe: Recipe, settings: Collection[str]) -> None:
     """Print on stderr the keys that were set and have no effect in the recipe."""
     keys = recipe.keys_without_effect(settings)
+    reason = (
+        "only fits a linear head to the features of a frozen network"
+        if recipe.head_only
+        else "has no augmented epochs: --set augmented_epochs=N"
+    )
     if keys:
-        print_notes(
-            [f"{', '.join(keys)}: no effect, since this training has no augmented epochs: --set augmented_epochs=N"]
-        )
+        print_notes([f"{', '.join(keys)}: no effect, since this training {reason}"])
 
 
 def print_dataset(dataset: Dataset) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     "--minutes", type=click.FloatRange(min=0, min_open=True), metavar="N",
     help="Time budget in minutes, including the final trainings.",
 )  # fmt: skip
-@click.option("--recipe", metavar="NAME", help="Recipe to tune. Default: fast; folder above 64x64 pixels.")
+@click.option("--recipe", metavar="NAME", help="Recipe to tune. Default: fast; photo above 64 pixels.")
 @click.option(
     "--search", multiple=True, metavar="KEY=LOW..HIGH", callback=parse_settings,
     help="Range of a searched key, or KEY=A,B,C for a choice of values. The option can be repeated.",
@@ -59,7 +59,7 @@ def command(
     began = time.monotonic()
     if (trials is None) == (minutes is None):
         raise click.UsageError("Give either --trials or --minutes.")
-    from saccade.recipes import default_recipe_name, get_recipe
+    from saccade.recipes import default_recipe, get_recipe
     from saccade.recipes.search_space import search_space
 
     settings = settings if seed is None else settings | {"seed": seed}
@@ -78,9 +78,9 @@ def command(
 
     # The time of loading counts toward the budget.
     left = None if minutes is None else max(minutes - (time.monotonic() - began) / 60, 1e-3)
-    name = recipe or default_recipe_name(dataset.preprocessing.height, dataset.preprocessing.width)
+    named = recipe or default_recipe(dataset.preprocessing.height, dataset.preprocessing.width)
     tuning = tune(
-        dataset, trials=trials, minutes=left, recipe=resolve_recipe(name, epochs, settings), search=searched, out=out
+        dataset, trials=trials, minutes=left, recipe=resolve_recipe(named, epochs, settings), search=searched, out=out
     )
     if as_json:
         print_json(tuning.to_dict())

@@ -12,7 +12,9 @@ from saccade.errors import DataError, type_in_words
 from saccade.image_fit import Fit
 
 _MIN_OWN_SIZE = 32
-_DEFAULT_SIZES = np.array([32, 64, 96, 128, 224])
+_MAX_SMALL_SIZE = 64
+_SMALL_SIZES = np.array([32, 64])
+_PHOTO_SIZE = 224
 _MAX_SIZE = 4096
 
 
@@ -27,19 +29,24 @@ def preprocessing_for(wanted: Preprocessing | Fit, sizes: NDArray[np.int32]) -> 
 
 
 def default_preprocessing(sizes: NDArray[np.int32], fit: Fit = "crop") -> Preprocessing:
-    """Return the original size if it is the same for all images and at least 32, else a default square size.
+    """Return the default preprocessing for the sizes of the images.
 
-    The default size is the one of 32, 64, 96, 128 and 224 that is nearest to the median of the shorter sides.
+    Where the median of the shorter sides is above 64 pixels, images are photographs, and become squares of 224 pixels.
+    Smaller images keep their size, if it is the same for all and at least 32; else they become squares of 32 or 64
+    pixels, whichever is nearer to the median.
 
     Args:
         sizes: heights and widths, array of shape [n, 2], int32, n at least 1.
         fit: fit of the images.
     """
+    median = np.median(sizes.min(axis=1))
+    if median > _MAX_SMALL_SIZE:
+        return Preprocessing(_PHOTO_SIZE, _PHOTO_SIZE, fit=fit)
     height, width = (int(side) for side in sizes[0])
     if (sizes == sizes[0]).all() and min(height, width) >= _MIN_OWN_SIZE:
         return Preprocessing(height, width, fit=fit)
-    nearest = np.abs(_DEFAULT_SIZES - np.median(sizes.min(axis=1))).argmin()
-    return Preprocessing(int(_DEFAULT_SIZES[nearest]), int(_DEFAULT_SIZES[nearest]), fit=fit)
+    nearest = np.abs(_SMALL_SIZES - median).argmin()
+    return Preprocessing(int(_SMALL_SIZES[nearest]), int(_SMALL_SIZES[nearest]), fit=fit)
 
 
 def wanted_preprocessing(image_size: int | None, fit: Fit) -> Preprocessing | Fit:

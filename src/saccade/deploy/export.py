@@ -19,10 +19,10 @@ from saccade.deploy.verify import Reference, Verification, make_reference, verif
 from saccade.errors import ExportError
 from saccade.inference.litert_model import METADATA
 from saccade.inference.predictor import Predictor
-from saccade.models.onnx.session import NOTE
 from saccade.models.onnx.to_onnx import to_onnx
 from saccade.models.to_litert import to_litert
 from saccade.named_paths import out_path
+from saccade.onnx_session import NOTE
 from saccade.runs.records import ModelRecord
 from saccade.runs.run import Run
 

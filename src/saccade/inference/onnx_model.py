@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from saccade.errors import RunError
 from saccade.inference.model_file import ModelFile, read_model_record
-from saccade.models.onnx.session import NOTE, open_session
+from saccade.onnx_session import NOTE, open_session
 from saccade.runs.records import ModelRecord
 from saccade.runs.run import INFERENCE_ONNX, Run
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from saccade.errors import RunError
 from saccade.inference.predictor import Predictor
-from saccade.models.ood import EarlyStatistics, OodPValue
+from saccade.models.ood import OodPValue, OodStatistics
 from saccade.runs.run import Run
 
 
@@ -31,7 +31,7 @@ class OodDetector:
                 found=f"validation_split = {run.recipe.validation_split:g} in its recipe, {run.status().state}",
                 remedy="train with validation images: --set validation_split=0.1",
             )
-        self._statistics = EarlyStatistics(predictor.model)
+        self._statistics = OodStatistics(predictor.model, run.recipe.network)
         self._p_value = OodPValue.from_arrays(arrays, self._statistics.size)
 
     def __call__(self, images: NDArray[np.uint8], probabilities: NDArray[np.float32]) -> NDArray[np.float64]:

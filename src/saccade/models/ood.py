@@ -2,7 +2,7 @@
 
 Networks often predict with high confidence for images of none of their classes. Means and standard deviations of early
 activations detect images that look unlike the training images; the confidence is the better detector of other classes.
-The score combines both: the squared Mahalanobis distance of the early statistics from those of training images, and the
+The score combines both: the squared Mahalanobis distance of the statistics from those of training images, and the
 confidence of the prediction. Each is ranked among validation images, and the ranks are combined like p-values by R. A.
 Fisher's method ("Statistical methods for research workers", 1925).
 
@@ -22,7 +22,10 @@ from numpy.typing import NDArray
 
 from saccade.errors import RunError
 from saccade.models.batched_inference import batch_slices
+from saccade.models.head import without_head
 from saccade.models.layer_outputs import inner_network, layer_outputs, resize_to_network
+from saccade.models.pretrained.imagenet import NETWORK
+from saccade.recipes import NetworkName
 
 _RANKED = ("distances", "doubts", "surprises")
 Take = Callable[[slice], NDArray[np.uint8]]
@@ -39,8 +42,8 @@ class OodPValue:
     """OOD p-value, fitted to the training and validation images of a run.
 
     Attributes:
-        mean: mean of the early statistics of training images, float32 [d].
-        whitening: whitening matrix of the early statistics of training images, float32 [d, d].
+        mean: mean of the statistics of training images, float32 [d].
+        whitening: whitening matrix of the statistics of training images, float32 [d, d].
         distances: squared Mahalanobis distances of validation images, ascending, float32 [n].
         doubts: 1 - confidence of the predictions for validation images, ascending, float32 [n].
         surprises: combined scores of validation images, ascending, float32 [n].
@@ -58,7 +61,7 @@ class OodPValue:
         Scores of images like the training images are uniform: 5% of them are below 0.05.
 
         Args:
-            statistics: early statistics of n images, from `EarlyStatistics`, float32 [n, d].
+            statistics: statistics of n images, from `OodStatistics`, float32 [n, d].
             confidences: confidences of the predictions, float32 [n].
         """
         surprise = self._surprise(squared_mahalanobis(statistics, self.mean, self.whitening), 1 - confidences)
@@ -74,7 +77,7 @@ class OodPValue:
 
         Args:
             arrays: attributes by name.
-            size: number of early statistics of an image, d.
+            size: number of statistics of an image, d.
 
         Raises:
             RunError: names, shapes or values are not those of an OOD p-value of this size.
@@ -96,8 +99,8 @@ class OodPValue:
         """Fit the OOD p-value.
 
         Args:
-            training: early statistics of training images, float32 [m, d].
-            validation: early statistics of validation images, float32 [n, d].
+            training: statistics of training images, float32 [m, d].
+            validation: statistics of validation images, float32 [n, d].
             confidences: confidences of the predictions for the validation images, float32 [n].
         """
         mean, whitening = fit_whitening(training)
@@ -107,15 +110,24 @@ class OodPValue:
         return replace(unranked, surprises=np.sort(unranked._surprise(distances, 1 - confidences)))
 
 
-class EarlyStatistics:
-    """Early statistics: mean and log standard deviation of each channel at half and at a quarter of the image size.
+class OodStatistics:
+    """Statistics of an image for its OOD p-value.
+
+    For a network with pretrained features, the statistics are the features in front of the head. For other networks
+    they are early statistics: mean and log standard deviation of each channel at half and at a quarter of the image
+    size.
 
     Args:
         model: model from `build_probability_model`.
+        network: name of the network.
     """
 
-    def __init__(self, model: keras.Model) -> None:
+    def __init__(self, model: keras.Model, network: NetworkName) -> None:
+        self.are_features = network == NETWORK
         self._network = inner_network(model)
+        self._cut = without_head(model) if self.are_features else self._early_statistics()
+
+    def _early_statistics(self) -> keras.Model:
         pixels, *others = layer_outputs(self._network)
         side = max(self._network.input_shape[1:3])
         # The last output at the size of the image, at half the size, at a quarter, and so on, apart from borders.
@@ -127,7 +139,7 @@ class EarlyStatistics:
         for stage in stages:
             statistics.append(keras.ops.mean(stage, axis=(1, 2)))
             statistics.append(keras.ops.log(keras.ops.std(stage, axis=(1, 2)) + _MIN_DEVIATION))
-        self._cut = keras.Model(pixels[2], keras.ops.concatenate(statistics, axis=1))
+        return keras.Model(pixels[2], keras.ops.concatenate(statistics, axis=1))
 
     @property
     def size(self) -> int:

@@ -7,7 +7,7 @@ from saccade.recipes.recipe import BackboneName, ComputeDtype, NetworkName, Phas
 from saccade.recipes.registry import (
     ENTRIES,
     REGISTRY,
-    default_recipe_name,
+    default_recipe,
     default_recipe_reason,
     default_recipes_summary,
     get_entry,
@@ -24,7 +24,7 @@ __all__ = [
     "NetworkName",
     "Phase",
     "Recipe",
-    "default_recipe_name",
+    "default_recipe",
     "default_recipe_reason",
     "default_recipes_summary",
     "get_entry",

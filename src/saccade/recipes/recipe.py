@@ -21,6 +21,11 @@ NetworkName = Literal["fast", "accurate", "classic", "quick", "scheduled", "fold
 Phase = Literal["head", "plain", "augmented"]
 
 _AUGMENTATION = ("translate", "integer_translate", "horizontal_flip", "rotation")
+# Keys that only the gradient steps of a training use.
+_STEPS = (
+    "batch_size", "min_steps_per_epoch", "optimizer", "learning_rate", "schedule", "lr_decay", "lr_decay_epochs",
+    "warmup_epochs", "label_smoothing", "batchnorm_recalibration_batches", "patience",
+)  # fmt: skip
 
 _SMALLEST_SIDE = 12
 _MAX_CHARACTERS = 60  # of a value in an error
@@ -165,6 +170,11 @@ class Recipe(BaseModel):
     def _something_to_do(self) -> Recipe:
         if self.plain_epochs + self.augmented_epochs == 0:
             raise ValueError("a training needs at least one epoch: plain_epochs + augmented_epochs is 0")
+        if self.transfer and not self.trainable_fraction and self.epochs > 1:
+            raise ValueError(
+                "a frozen network has one epoch, which fits its head: to train its layers too, start from it, "
+                f"--from {self.network}"
+            )
         if self.keep == "if_improved" and not self.transfer:
             raise ValueError("keep=if_improved is for a transfer: there is no fitted head to go back to")
         if self.keep == "if_improved" and self.patience:
@@ -181,6 +191,11 @@ class Recipe(BaseModel):
         """True where validation images choose the kept weights, so that the validation accuracy is optimistic."""
         return self.keep != "last"
 
+    @property
+    def head_only(self) -> bool:
+        """True where the training fits a linear head to the features of a frozen network, and does nothing else."""
+        return self.transfer and self.epochs == 1
+
     def phase(self, epoch: int) -> Phase:
         """Return the phase of an epoch, counted from 0."""
         if self.transfer and epoch == 0:
@@ -188,11 +203,16 @@ class Recipe(BaseModel):
         return "plain" if epoch < self.plain_epochs else "augmented"
 
     def keys_without_effect(self, keys: Collection[str]) -> list[str]:
-        """Return the keys among `keys` that have no effect: keys of augmentation, where no epoch is augmented."""
+        """Return the keys among `keys` that have no effect.
+
+        These are keys of augmentation, where no epoch is augmented, and keys of the gradient steps, where the training
+        only fits a linear head.
+        """
         if self.phase(self.epochs - 1) == "augmented":
             return []
+        idle = (*_AUGMENTATION, *_STEPS) if self.head_only else _AUGMENTATION
         # A linear head is also fitted to the mirrored images.
-        return [key for key in _AUGMENTATION if key in keys and not (key == "horizontal_flip" and self.transfer)]
+        return [key for key in idle if key in keys and not (key == "horizontal_flip" and self.transfer)]
 
     def batch_size_for(self, images: int) -> int:
         """Return the batch size for a number of training images: at least 16 where `min_steps_per_epoch` reduces it."""

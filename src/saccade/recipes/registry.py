@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 
 from saccade.errors import RecipeError, type_in_words
-from saccade.recipes import accurate, classic, fast, folder, quick, scheduled, transfer, two_phase
+from saccade.recipes import accurate, classic, fast, folder, photo, quick, scheduled, transfer, two_phase
 from saccade.recipes.entry import Entry
 from saccade.recipes.recipe import Recipe
 
@@ -14,10 +14,16 @@ REGISTRY: dict[str, Entry] = {
 }
 """The recipes that train a network from the beginning, by name."""
 
-ENTRIES: dict[str, Entry] = {**REGISTRY, transfer.ENTRY.recipe.name: transfer.ENTRY}
+ENTRIES: dict[str, Entry] = {
+    photo.ENTRY.recipe.name: photo.ENTRY, **REGISTRY, transfer.ENTRY.recipe.name: transfer.ENTRY
+}  # fmt: skip
 """All recipes, by name."""
 
-_DEFAULT_FOR = {"fast": "up to 64x64 pixels", "folder": "above 64x64 pixels", "quick": "below 16 pixels a side"}
+_DEFAULT_FOR = {
+    "photo": "for images whose shorter side is above 64 pixels",
+    "fast": "up to 64 pixels",
+    "quick": "below 16 pixels",
+}
 
 
 def get_entry(name: str) -> Entry:
@@ -49,19 +55,22 @@ def get_recipe(name: str) -> Recipe:
     return get_entry(name).recipe
 
 
-def default_recipe_name(height: int, width: int) -> str:
-    """Return the name of the default recipe for images of this size.
+def default_recipe(height: int, width: int) -> Recipe:
+    """Return the default recipe for decoded images of this size.
 
-    `fast` needs 16 pixels on each side, and its work grows with the number of pixels: above 64x64 it is `folder`.
+    `fast` needs 16 pixels on each side, and its work grows with the number of pixels: above 64 pixels on the shorter
+    side, the default recipe is `photo`, whose `image_size` becomes the size of the images where they have another.
     """
-    if min(height, width) < 16:
-        return "quick"
-    return "fast" if height * width <= 64 * 64 else "folder"
+    side = min(height, width)
+    if side > 64:
+        recipe = get_recipe("photo")
+        return recipe if (height, width) == (recipe.image_size,) * 2 else recipe.with_settings({"image_size": None})
+    return get_recipe("fast" if side >= 16 else "quick")
 
 
-def default_recipe_reason(height: int, width: int) -> str:
-    """Return why `default_recipe_name` chooses its recipe, such as "the default up to 64x64 pixels"."""
-    return f"the default {_DEFAULT_FOR[default_recipe_name(height, width)]}"
+def default_recipe_reason(recipe: Recipe) -> str:
+    """Return why `default_recipe` chooses its recipe, such as "the default up to 64 pixels"."""
+    return f"the default {_DEFAULT_FOR[recipe.name]}"
 
 
 def default_recipes_summary() -> str:

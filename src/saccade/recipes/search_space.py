@@ -27,6 +27,8 @@ _FIXED = {
     "extended_rate": "it is for runs that extend others",
     "extended_schedule": "it is for runs that extend others",
 }
+# Recipe that trains a network on images of any size.
+_ALTERNATIVE = "folder"
 # Smallest ratio of the ends of a range that is searched by its logarithm.
 _LOGARITHMIC_FROM = 10
 
@@ -113,8 +115,11 @@ def _own_ranges(recipe: Recipe) -> dict[str, Range | Choices]:
     """Return the default search space around the values of a recipe.
 
     It has few keys, because each key needs more trials: learning rate and batch size, which depend on each other and on
-    the data; label smoothing; in an augmented training the augmentation; the initial scale where inputs grow.
+    the data; label smoothing; in an augmented training the augmentation; the initial scale where inputs grow. Where the
+    training only fits a linear head, these keys have no effect: mirrored images and class weights are left.
     """
+    if recipe.head_only:
+        return {key: Choices(values=(True, False)) for key in ("horizontal_flip", "class_weights")}
     rate, batch = recipe.learning_rate, recipe.batch_size
     space: dict[str, Range | Choices] = {
         "learning_rate": Range(low=rate / 4, high=min(10.0, rate * 4), log=True),
@@ -136,6 +141,12 @@ def _own_ranges(recipe: Recipe) -> dict[str, Range | Choices]:
 def _check_key(recipe: Recipe, key: str) -> None:
     if key in _FIXED:
         raise RecipeError(f"the recipe's key '{key}' can't be tuned", found=_FIXED[key], remedy="omit the key")
+    if recipe.head_only and recipe.keys_without_effect([key]):
+        raise RecipeError(
+            f"the recipe's key '{key}' can't be tuned",
+            found="the training only fits a linear head to the features of a frozen network, and takes no steps",
+            remedy=f"omit the key, or tune the training of the network: --recipe {_ALTERNATIVE}",
+        )
     # Raises the error for an unknown key, which suggests the nearest key.
     recipe.with_settings({key: getattr(recipe, key, None)})
 

@@ -16,7 +16,7 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
-_PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "numpy", "pillow", "safetensors", "scikit-learn")
+_PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "numpy", "onnxruntime", "pillow", "safetensors", "scikit-learn")
 
 
 def read_environment(compute_dtype: ComputeDtype = "float32") -> Environment:

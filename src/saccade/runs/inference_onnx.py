@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from saccade.errors import ExportError, RunError
 from saccade.models.agreement import Probabilities, disagreement, random_images
 from saccade.models.batchnorm_folding.fold import fold_normalization
-from saccade.models.onnx.session import NOTE, open_session
 from saccade.models.onnx.to_onnx import to_onnx
+from saccade.onnx_session import NOTE, open_session
 from saccade.runs.run import INFERENCE_ONNX, Run
 
 TOLERANCE = 1e-5
@@ -68,6 +68,11 @@ def _pixels_to_check(run: Run) -> NDArray[np.float32]:
 
 
 def _on_the_processor(model: keras.Model, pixels: NDArray[np.float32]) -> Probabilities:
-    """Return probabilities, float32 [n, classes]. A GPU rounds differently (TensorFloat-32), and may be full."""
+    """Return probabilities, float32 [n, classes]. A GPU rounds differently (TensorFloat-32), and may be full.
+
+    Large images are computed one by one: without a compiled graph, all activations of a batch are in memory.
+    """
+    n = max(1, _CHECKED_PIXELS // (pixels.shape[1] * pixels.shape[2]))
     with keras.device("cpu"):
-        return np.asarray(keras.ops.convert_to_numpy(model(pixels, training=False)), np.float32)
+        parts = [model(pixels[start : start + n], training=False) for start in range(0, len(pixels), n)]
+    return np.concatenate([np.asarray(keras.ops.convert_to_numpy(part), np.float32) for part in parts])

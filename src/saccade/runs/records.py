@@ -149,6 +149,18 @@ class SourceRecord(_Record):
     fingerprint: str
 
 
+class FeaturesRecord(_Record):
+    """Features that the linear head of a run was fitted to.
+
+    Attributes:
+        runtime: name and version of the runtime that computed the features.
+        fingerprint: hexadecimal SHA-256 of the features of all training images and views.
+    """
+
+    runtime: str
+    fingerprint: str
+
+
 class Calibration(_Record):
     """Temperature scaling of a run; `training/calibration.py` fits the temperature.
 

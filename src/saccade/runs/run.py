@@ -11,6 +11,7 @@ A run directory holds the files
     parent.json           run that this run extends, if it extends one
     plan.json             plan of a training within a time budget, with every change of the plan
     source.json           source of the pretrained weights of a transfer
+    features.json         fingerprint of the features of a linear head, and the runtime that computed the features
     status.json           running, finished, stopped early or interrupted; epoch of the kept weights
     history.csv           a row per epoch, without clock times
     timings.csv           seconds and images per second of each epoch
@@ -61,6 +62,7 @@ from saccade.runs.records import (
     EpochRecord,
     EpochTiming,
     EvaluationRecord,
+    FeaturesRecord,
     ModelRecord,
     Parent,
     SourceRecord,
@@ -92,6 +94,7 @@ CARD_MARK = "<!-- written by `saccade report`; without this line it is left alon
 _FIXES = "fixes.csv"
 _PLAN = "plan.json"
 _FOLDS = "folds.json"
+_FEATURES = "features.json"
 _LARGEST_CARD = 1_000_000
 _SPLIT = "split.csv"
 _LARGEST_SPLIT = 10**9
@@ -420,6 +423,27 @@ class Run:
     def write_source(self, source: SourceRecord) -> None:
         """Write the source of the pretrained weights."""
         write_json(self.path / "source.json", source.model_dump())
+
+    def check_features(self, record: FeaturesRecord) -> None:
+        """Write the record of the features; in a resumed training, compare it with the record of the beginning.
+
+        Raises:
+            RunError: the features differ, so the resumed training would give other bits.
+        """
+        path = self.path / _FEATURES
+        before = read_record(path, FeaturesRecord) if path.exists() else record
+        if before != record:
+            raise RunError(
+                f"the features of the images differ from those at the beginning of '{self.path}'",
+                expected=f"{before.fingerprint[:16]} by {before.runtime}",
+                found=f"{record.fingerprint[:16]} by {record.runtime}",
+                remedy="to resume the training nevertheless: add --force",
+            )
+        write_json(path, record.model_dump())
+
+    def remove_features(self) -> None:
+        """Remove the record of the features, so that a resumed training may compute other features."""
+        (self.path / _FEATURES).unlink(missing_ok=True)
 
     def write_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> None:
         """Write the kept weights, with a `WeightsNote` in the metadata."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Set
 from typing import Any
 
 from saccade.image_fit import Fit
-from saccade.recipes import ENTRIES, Recipe, default_recipe_name, get_recipe
+from saccade.recipes import ENTRIES, Recipe, default_recipe, get_recipe
 from saccade.recipes.search_space import text_of
 from saccade.runs.run import Run
 from saccade.sanitize import command_line
@@ -41,6 +41,11 @@ def training_command(run: Run, changes: Mapping[str, Any], *options: object) -> 
     return command_line("train", *data_words(run), *method, *settings_words(wanted, base, left_out), *options)
 
 
+def fine_tuning_command(run: Run) -> str:
+    """Return the `saccade train` command that fine-tunes the network of a run on the data of the run."""
+    return command_line("train", *data_words(run), "--from", run.path)
+
+
 def settings_words(wanted: Recipe, base: Recipe, left_out: Set[str] = frozenset()) -> list[str]:
     """Return the words `--set KEY=VALUE` that change `base` into `wanted`; the keys `left_out` are never set."""
     keys = [key for key in Recipe.model_fields if key not in {"name", *left_out}]
@@ -67,7 +72,7 @@ def _fit_words(fit: Fit, of_keras_applications: bool) -> list[str]:
 
 def _base(run: Run) -> tuple[Recipe, list[str], set[str]]:
     """Return the named recipe of the command, the words that choose the recipe, and the keys that are never set."""
-    if run.recipe.transfer:
+    if run.recipe.transfer and run.recipe.name != "photo":
         source = run.source()
         known = source is not None and source.name == run.recipe.network
         return (
@@ -75,7 +80,7 @@ def _base(run: Run) -> tuple[Recipe, list[str], set[str]]:
             ["--from", run.recipe.network if known else SOURCE, *_fit_words(run.recipe.fit, known)],
             _NEVER_NAMED | _OF_THE_SOURCE,
         )
-    default = default_recipe_name(run.preprocessing.height, run.preprocessing.width)
-    if run.recipe.name == default or run.recipe.name not in ENTRIES:
-        return get_recipe(default), [], _NEVER_NAMED
+    default = default_recipe(run.preprocessing.height, run.preprocessing.width)
+    if run.recipe.name == default.name or run.recipe.name not in ENTRIES:
+        return default, [], _NEVER_NAMED
     return get_recipe(run.recipe.name), ["--recipe", run.recipe.name], _NEVER_NAMED

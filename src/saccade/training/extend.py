@@ -15,6 +15,7 @@ from saccade.runs.lock import locked_for_training
 from saccade.runs.records import Parent
 from saccade.runs.run import Run
 from saccade.runs.run_split import load_run_data, run_splits
+from saccade.runs.training_command import fine_tuning_command
 from saccade.sanitize import command_line
 from saccade.training.progress import Progress, progress_of
 from saccade.training.train import build_networks, run_training
@@ -56,6 +57,7 @@ def extend(
     check_free(out)
     callback = progress_of(progress)
     parent = Run.open(run)
+    _require_more_epochs(parent)
     checkpoint = _last_checkpoint(parent)
     done = checkpoint.state.epoch
     # A training within a time budget has another number of epochs than its recipe.
@@ -84,6 +86,15 @@ def extend(
         callback.on_resume(checkpoint.state)
         run_training(extended, networks, splits, checkpoint=checkpoint, progress=callback)
     return extended
+
+
+def _require_more_epochs(parent: Run) -> None:
+    """Raise an error for a run whose recipe has no second epoch."""
+    if parent.recipe.transfer and not parent.recipe.trainable_fraction:
+        raise RunError(
+            f"the run '{parent.path}' can't be extended: it is a linear head on a frozen network, fitted in one epoch",
+            remedy=f"to train the layers of its network too: {fine_tuning_command(parent)}",
+        )
 
 
 def _last_checkpoint(parent: Run) -> Checkpoint:

@@ -14,7 +14,7 @@ from saccade.errors import SaccadeError
 from saccade.models.batched_inference import forward
 from saccade.models.batchnorm_folding.fold import fold_normalization
 from saccade.models.build import build_probability_model
-from saccade.models.ood import EarlyStatistics, OodPValue
+from saccade.models.ood import OodPValue, OodStatistics
 from saccade.models.temperature_scaling import divide_logits
 from saccade.models.weights import assign
 from saccade.plotting.history_plots import draw_history
@@ -49,7 +49,7 @@ def finalize(run: Run, fitted: Fitted, splits: Mapping[SplitName, Split], progre
     roles = validation_roles(splits["validation"], run.recipe)
     if roles.calibration and fitted.state != "interrupted":
         _calibrate(run, model, roles, fitted, progress)
-        _fit_ood_p_value(run, model, splits["train"], roles.calibration)
+        _fit_ood_p_value(run, model, fitted, splits["train"], roles.calibration)
     write_models(run, model, progress, for_onnx=fitted.state != "interrupted")
     with run.place("history.png") as path:
         draw_history(fitted.history, path, title=f"{run.data_name}, {run.recipe.name}, seed {run.recipe.seed}")
@@ -87,7 +87,11 @@ def _calibrate(run: Run, model: keras.Model, roles: ValidationRoles, fitted: Fit
     """Fit the temperature, divide the model's logits by the temperature, and write the calibrated predictions."""
     images = roles.calibration
     with progress.on_stage("calibrating", total=len(images), unit="images") as bar:
-        if roles.second is None:
+        # The features of the images do not give the probabilities of a model with test-time augmentation.
+        if fitted.probe is not None and run.recipe.tta_views == 1:
+            probabilities = fitted.probe.probabilities(fitted.weights, images)
+            bar.update(len(images))
+        elif roles.second is None:
             probabilities = forward(fold_normalization(model), images.take, len(images), bar.update)
         else:
             probabilities = _cross_fitted(model, images, roles.second, fitted, bar.update)
@@ -124,10 +128,16 @@ def _cross_fitted(
     return probabilities
 
 
-def _fit_ood_p_value(run: Run, model: keras.Model, training: Split, validation: Split) -> None:
+def _fit_ood_p_value(run: Run, model: keras.Model, fitted: Fitted, training: Split, validation: Split) -> None:
     """Fit the OOD p-value to a sample of the training images, calibrate it on validation images, and write it."""
-    statistics = EarlyStatistics(model)
+    statistics = OodStatistics(model, run.recipe.network)
     sample = training.subset(training_subset(len(training), seed=run.recipe.seed))
+    # A frozen network's statistics are its features, which are in the cache.
+    of_sample, of_validation = (
+        fitted.probe.features(images)
+        if fitted.probe is not None and statistics.are_features
+        else statistics(images.take, len(images))
+        for images in (sample, validation)
+    )
     confidences = run.predictions(VALIDATION_PREDICTIONS).probabilities.max(axis=1)
-    ood = OodPValue.fit(statistics(sample.take, len(sample)), statistics(validation.take, len(validation)), confidences)
-    run.write_ood_statistics(vars(ood))
+    run.write_ood_statistics(vars(OodPValue.fit(of_sample, of_validation, confidences)))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from saccade.augmentation.augmentation import Augmentation
 from saccade.augmentation.batches import epoch_batches
@@ -31,7 +32,7 @@ from saccade.training.optimizers.build import build_optimizer
 from saccade.training.progress import Progress
 from saccade.training.step import TrainingStep
 from saccade.training.time_budget.timekeeping import Timekeeping
-from saccade.training.transfer_learning.linear_probe import fit_head_epoch
+from saccade.training.transfer_learning.linear_probe import LinearProbe
 from saccade.training.validation_roles import validation_roles
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Fitted:
         by_half: weights that the first and the second half of the validation images choose; empty unless cross-fitted.
         state: reason for the end of the training.
         history: one record per epoch.
+        probe: linear probe of a training that fits a head to frozen features and does nothing else; else None.
     """
 
     weights: Weights
@@ -58,6 +60,7 @@ class Fitted:
     by_half: Sequence[Weights]
     state: Literal["finished", "stopped early", "interrupted"]
     history: Sequence[EpochRecord]
+    probe: LinearProbe | None = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,8 @@ def fit(
     # A killed training may have written epochs after the checkpoint, so history.csv is written from the state.
     _write_history(run, state, progress)
     recalibrate = BatchNormRecalibration(networks.trained, recipe)
-    score = _Validator(networks.validated)
+    probe = _probe(networks, run, progress, stop) if recipe.phase(state.epoch) == "head" or recipe.head_only else None
+    score = _Validator(networks.validated, probe if recipe.head_only else None)
     best = kept.get("best", {})
     halves = CrossFitting(roles, recipe.keep, state, score, kept)
 
@@ -126,8 +130,8 @@ def fit(
         progress.on_epoch_begin(state.epoch, len(training), state.seen)
         head_splits = {**splits, "validation": roles.penalty}
         for n in (
-            fit_head_epoch(networks.trained, networks.validated, head_splits, run, state, progress)
-            if recipe.phase(state.epoch) == "head"
+            probe.fit(head_splits, state)
+            if probe is not None and recipe.phase(state.epoch) == "head"
             else _steps(step, training, recipe, state, timekeeping)
         ):
             state.seconds = time.perf_counter() - start
@@ -154,7 +158,13 @@ def fit(
                 checkpointer.write(state, {"best": best, **halves.kept})
         interrupted = stop.requested
 
-    return _fitted(named_weights(networks.trained), best, halves, state, recipe)
+    fitted = _fitted(named_weights(networks.trained), best, halves, state, recipe)
+    return replace(fitted, probe=probe) if recipe.head_only else fitted
+
+
+def _probe(networks: Networks, run: Run, progress: Progress, stop: StopRequest) -> LinearProbe:
+    assign(networks.validated, named_weights(networks.trained))
+    return LinearProbe(networks.trained, networks.validated, run, progress, stop)
 
 
 def _fitted(last: Weights, best: Weights, halves: CrossFitting, state: TrainingState, recipe: Recipe) -> Fitted:
@@ -279,14 +289,18 @@ class _Validator:
 
     Args:
         network: stock Keras model from pixels to probabilities; its weights are replaced.
+        probe: linear probe whose features give the probabilities, in place of a pass of the network. None: no features.
     """
 
-    def __init__(self, network: keras.Model) -> None:
+    def __init__(self, network: keras.Model, probe: LinearProbe | None = None) -> None:
         self._network = network
+        self._probe = probe
         self._folded: keras.Model | None = None
 
     def __call__(self, weights: Weights, validation: Split) -> tuple[float, float]:
         """Return loss and accuracy of weights on validation images, by the network with folded batch normalization."""
+        if self._probe is not None:
+            return _loss_and_accuracy(self._probe.probabilities(weights, validation), validation)
         assign(self._network, weights)
         folded = self._folded
         self._folded = fold_normalization(self._network) if folded is None else refold(folded, self._network)
@@ -295,7 +309,10 @@ class _Validator:
 
 def validate(model: keras.Model, validation: Split) -> tuple[float, float]:
     """Return the mean cross-entropy, in nats, and the accuracy of a probability model on validation images."""
-    probabilities = forward(model, validation.take, len(validation))
+    return _loss_and_accuracy(forward(model, validation.take, len(validation)), validation)
+
+
+def _loss_and_accuracy(probabilities: NDArray[np.float32], validation: Split) -> tuple[float, float]:
     true_class = probabilities[np.arange(len(validation)), validation.labels].astype(np.float64)
     loss = -np.log(np.maximum(true_class, _SMALLEST_PROBABILITY)).mean()
     return float(loss), float((probabilities.argmax(axis=1) == validation.labels).mean())

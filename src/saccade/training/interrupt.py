@@ -10,12 +10,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+_STOPPING = "stopping after this step and saving; press Ctrl-C again to quit without saving"
+
 
 class StopRequest:
-    """Request to stop the training."""
+    """Request to stop the training.
+
+    Attributes:
+        requested: whether the user pressed Ctrl-C.
+        message: message for the user who presses Ctrl-C.
+    """
 
     def __init__(self) -> None:
         self.requested = False
+        self.message = _STOPPING
+
+    @contextmanager
+    def with_message(self, message: str) -> Iterator[None]:
+        """Use another message within a part of the training."""
+        before, self.message = self.message, message
+        try:
+            yield
+        finally:
+            self.message = before
 
 
 @contextmanager
@@ -33,7 +50,7 @@ def stop_on_interrupt() -> Iterator[StopRequest]:
         if request.requested:
             raise KeyboardInterrupt
         request.requested = True
-        _print_message("\nstopping after this step and saving; press Ctrl-C again to quit without saving\n")
+        _print_message(f"\n{request.message}\n")
 
     before = signal.signal(signal.SIGINT, handle)
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from saccade.data.dataset import Dataset
 from saccade.errors import RunError, TrainingError
-from saccade.recipes import Recipe, default_recipe_name
+from saccade.recipes import Recipe, default_recipe
 from saccade.runs.run import Run
 from saccade.training.progress import Progress
 from saccade.training.resume import resume
@@ -83,8 +83,8 @@ def prepared(
     if source is None:
         loading = resolve_recipe("quick" if recipe is None else recipe, None, None)
         dataset = data if isinstance(data, Dataset) else load_data(data, loading, progress)
-        name = default_recipe_name(dataset.preprocessing.height, dataset.preprocessing.width)
-        resolved = resolve_recipe(name if recipe is None else recipe, None, None)
+        default = default_recipe(dataset.preprocessing.height, dataset.preprocessing.width)
+        resolved = resolve_recipe(default if recipe is None else recipe, None, None)
         reject_transfer(resolved)
         return dataset, Method(resolved)
     model = source if isinstance(source, PretrainedModel) else PretrainedModel.of(source)

@@ -10,17 +10,20 @@ from pathlib import Path
 from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.errors import RunError
 from saccade.keras_loading import require_keras_settings
+from saccade.models.pretrained.imagenet import NETWORK
 from saccade.runs.checkpoints import Checkpoint
 from saccade.runs.environment import read_environment
 from saccade.runs.lock import locked_for_training
 from saccade.runs.records import Environment, Status
 from saccade.runs.run import Run
 from saccade.runs.run_split import load_run_data, run_splits
+from saccade.runs.training_command import fine_tuning_command
 from saccade.sanitize import command_line
 from saccade.training.progress import Progress, progress_of
 from saccade.training.time_budget.budget import Work
 from saccade.training.time_budget.timekeeping import Timekeeping
 from saccade.training.train import build_networks, run_training
+from saccade.training.transfer_learning.pretrained import PretrainedWeights, imagenet_model
 
 # Fields of the environment that the bits of the weights depend on.
 _RELEVANT_FIELDS = ("saccade", "python", "packages", "backend", "processor", "cores", "accelerators")
@@ -59,9 +62,11 @@ def resume(
     run = Run.open(run)
     state = run.status().state
     if state in ("finished", "stopped early"):
+        frozen = run.recipe.transfer and not run.recipe.trainable_fraction
+        further = fine_tuning_command(run) if frozen else command_line("train", "--extend", run.path, "--epochs", "+5")
         raise RunError(
             f"the training of '{run.path}' is {'finished' if state == 'finished' else 'stopped already'}",
-            remedy=f"to train it further: {command_line('train', '--extend', run.path, '--epochs', '+5')}",
+            remedy=f"to train it further: {further}",
         )
     callback = progress_of(progress)
     with locked_for_training(run.path):
@@ -70,8 +75,11 @@ def resume(
         dataset = data if isinstance(data, Dataset) else load_run_data(run, data)
         environment = read_environment(run.environment().compute_dtype)
         _check_same(run, dataset, environment, callback, force=force)
+        if force:
+            run.remove_features()
         splits = run_splits(run, dataset, run.split_of())
-        networks = build_networks(run.recipe, dataset, splits["train"], environment.compute_dtype)
+        pretrained = PretrainedWeights.from_model(imagenet_model()) if _begins_again(run, checkpoint) else None
+        networks = build_networks(run.recipe, dataset, splits["train"], environment.compute_dtype, pretrained)
         run.write_status(Status(state="running", epochs=0, kept_epoch=0))
         callback.on_train_begin(run, networks.validated)
         callback.on_resume(None if checkpoint is None else checkpoint.state)
@@ -109,7 +117,7 @@ def _latest(run: Run, callback: Progress, *, force: bool) -> Checkpoint | None:
             found="; ".join(f"{damaged.path.name}: {damaged.reason}" for damaged in latest.damaged),
             remedy="to train again from the first epoch: add --force",
         )
-    if latest.checkpoint is None and run.recipe.transfer:
+    if latest.checkpoint is None and run.recipe.transfer and not _begins_again(run, latest.checkpoint):
         raise RunError(
             f"the pretrained weights of '{run.path}' are lost: no intact checkpoint holds them",
             remedy="start a new training: saccade train DATA --from SOURCE",
@@ -117,6 +125,12 @@ def _latest(run: Run, callback: Progress, *, force: bool) -> Checkpoint | None:
     for damaged in latest.damaged:
         callback.on_warning(f"the checkpoint {damaged.path.name} is damaged and skipped: {damaged.reason}")
     return latest.checkpoint
+
+
+def _begins_again(run: Run, checkpoint: Checkpoint | None) -> bool:
+    """Return whether a training without a checkpoint starts from the pretrained weights of this package."""
+    source = run.source()
+    return checkpoint is None and source is not None and source.name == NETWORK
 
 
 def _check_same(run: Run, dataset: Dataset, environment: Environment, callback: Progress, *, force: bool) -> None:

@@ -25,22 +25,23 @@ from saccade.models.build import (
     freeze_lower_layers,
     initialize,
 )
+from saccade.models.pretrained.imagenet import NETWORK
 from saccade.models.training_model import make_training_model
 from saccade.models.weights import assign, named_weights
-from saccade.recipes import ComputeDtype, Recipe, default_recipe_name, get_recipe
+from saccade.recipes import ComputeDtype, Recipe, default_recipe, get_recipe
 from saccade.runs.checkpoints import Checkpoint
 from saccade.runs.create import check_free, create_run
 from saccade.runs.lock import locked_for_training
 from saccade.runs.run import Run
 from saccade.sanitize import command_line
 from saccade.training.finalize import finalize
-from saccade.training.fit import Networks, fit
+from saccade.training.fit import Fitted, Networks, fit
 from saccade.training.interrupt import stop_on_interrupt
 from saccade.training.machine_precision import fastest_compute_dtype
 from saccade.training.progress import Progress, progress_of
 from saccade.training.step import deterministic_operations
 from saccade.training.time_budget.timekeeping import Timekeeping
-from saccade.training.transfer_learning.pretrained import PretrainedWeights
+from saccade.training.transfer_learning.pretrained import PretrainedWeights, imagenet_model
 
 _MAX_SAVED_IMAGES = 1000
 _MAX_SAVED_BYTES = 64 * 10**6
@@ -91,7 +92,7 @@ def train(
     # Invalid settings fail before the data is loaded, although the default recipe depends on the data.
     loading = resolve_recipe(recipe_or_any, epochs, settings)
     dataset = data if isinstance(data, Dataset) else load_data(data, loading, progress is True)
-    default = default_recipe_name(dataset.preprocessing.height, dataset.preprocessing.width)
+    default = default_recipe(dataset.preprocessing.height, dataset.preprocessing.width)
     chosen = resolve_recipe(default if recipe is None else recipe, epochs, settings)
     return start_training(dataset, chosen, out=out, previous_split=previous_split, progress=progress)
 
@@ -120,6 +121,9 @@ def start_training(
     """
     callback = progress_of(progress)
     splits = make_splits(dataset, recipe, previous_split)
+    if recipe.transfer and pretrained is None:
+        reject_transfer(recipe)
+        pretrained = PretrainedWeights.from_model(imagenet_model())
     compute_dtype = fastest_compute_dtype() if recipe.compute == "auto" else recipe.compute
     networks = build_networks(recipe, dataset, splits["train"], compute_dtype, pretrained)
     run = create_run(out, dataset, recipe, splits, compute_dtype)
@@ -145,22 +149,32 @@ def run_training(
     Raises:
         TrainingError: the training diverged.
         RunError: a checkpoint can't be written or does not fit the network, or the result can't be saved.
+        KeyboardInterrupt: Ctrl-C was pressed for the second time, or before there was anything to save.
     """
     if not run.has_validation_images:
         _save_validation_images(run, splits["validation"])
-    with stop_on_interrupt() as stop, deterministic_operations(run.recipe.deterministic):
-        fitted = fit(
-            networks, splits, run, checkpoint=checkpoint, progress=progress, stop=stop, timekeeping=timekeeping
-        )
-        try:
-            finalize(run, fitted, splits, progress)
-        except OSError as error:
-            raise RunError(
-                f"the trained network can't be saved in '{run.path}': {error.strerror}",
-                found="a whole training; its last checkpoint is intact",
-                remedy=f"fix the cause, then save it: {command_line('train', '--resume', run.path)}",
-            ) from None
+    try:
+        with stop_on_interrupt() as stop, deterministic_operations(run.recipe.deterministic):
+            fitted = fit(
+                networks, splits, run, checkpoint=checkpoint, progress=progress, stop=stop, timekeeping=timekeeping
+            )
+            _save(run, fitted, splits, progress)
+    except KeyboardInterrupt:
+        progress.on_quit(run)
+        raise
     progress.on_train_end(run)
+
+
+def _save(run: Run, fitted: Fitted, splits: Mapping[SplitName, Split], progress: Progress) -> None:
+    """Write the final files of a run; a failure is an error that names the remedy."""
+    try:
+        finalize(run, fitted, splits, progress)
+    except OSError as error:
+        raise RunError(
+            f"the trained network can't be saved in '{run.path}': {error.strerror}",
+            found="a whole training; its last checkpoint is intact",
+            remedy=f"fix the cause, then save it: {command_line('train', '--resume', run.path)}",
+        ) from None
 
 
 def make_splits(
@@ -207,7 +221,8 @@ def build_networks(
         freeze_lower_layers(fresh, recipe)
     else:
         initialize(fresh, recipe, training.take(training_subset(len(training), seed=recipe.seed)))
-    return Networks(trained=make_training_model(fresh, compute_dtype), validated=validated)
+    # A frozen network takes no training steps.
+    return Networks(fresh if recipe.head_only else make_training_model(fresh, compute_dtype), validated)
 
 
 def resolve_recipe(recipe: str | Recipe, epochs: int | None, settings: Mapping[str, Any] | None) -> Recipe:
@@ -229,12 +244,12 @@ def load_data(data: str | os.PathLike[str] | None, recipe: Recipe, progress: boo
 
 
 def reject_transfer(recipe: Recipe) -> None:
-    """Raise an error for a transfer-learning recipe.
+    """Raise an error for a transfer-learning recipe whose network has no weights in this package.
 
     Raises:
         TrainingError: the recipe is for transfer learning, which needs a pretrained network.
     """
-    if recipe.transfer:
+    if recipe.transfer and recipe.network != NETWORK:
         raise TrainingError(
             "transfer learning needs a pretrained network",
             remedy="name one: --from RUN; in Python, saccade.transfer(data, source)",

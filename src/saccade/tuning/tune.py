@@ -16,7 +16,7 @@ from saccade.data.splits import splits_of
 from saccade.errors import TuningError
 from saccade.keras_loading import require_keras_settings
 from saccade.progress import log_message
-from saccade.recipes import Recipe, default_recipe_name
+from saccade.recipes import Recipe, default_recipe
 from saccade.recipes.search_space import Choices, Range, search_space, text_of
 from saccade.sanitize import counted
 from saccade.training.progress import progress_of
@@ -78,7 +78,7 @@ def tune(
     loading = resolve_recipe("quick" if recipe is None else recipe, None, None)
     dataset = data if isinstance(data, Dataset) else load_data(data, loading, progress)
     base = resolve_recipe(
-        recipe or default_recipe_name(dataset.preprocessing.height, dataset.preprocessing.width), None, None
+        recipe or default_recipe(dataset.preprocessing.height, dataset.preprocessing.width), None, None
     )
     space = search_space(base, search or {})
     validation = splits_of(dataset, validation_split=base.validation_split, seed=base.seed)["validation"]

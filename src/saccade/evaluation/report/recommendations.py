@@ -12,7 +12,7 @@ from saccade.evaluation.metrics import Metrics, wilson_interval
 from saccade.recipes import Recipe
 from saccade.runs.records import Calibration, EpochRecord
 from saccade.runs.run import Run
-from saccade.runs.training_command import data_words, source_note, training_command
+from saccade.runs.training_command import data_words, fine_tuning_command, source_note, training_command
 from saccade.sanitize import command_line, plural
 
 _MAX_RECOMMENDATIONS = 6
@@ -127,12 +127,20 @@ def _overfitting(numbers: RunNumbers) -> Iterator[Recommendation]:
     last = numbers.history[-1] if numbers.history else None
     if last is None or last.validation_accuracy is None:
         return
-    gap = last.accuracy - last.validation_accuracy
-    if gap > _OVERFITTING_GAP:
+    if last.accuracy - last.validation_accuracy <= _OVERFITTING_GAP:
+        return
+    reason = (
+        f"The run overfits: its accuracy is {last.accuracy:.1%} on the training images and "
+        f"{last.validation_accuracy:.1%} on the validation images."
+    )
+    if numbers.run.recipe.head_only:
+        yield Recommendation(
+            reason, "Add training images, or train the layers of the network too.", fine_tuning_command(numbers.run)
+        )
+    else:
         yield _retrain(
             numbers,
-            f"The run overfits: its accuracy is {last.accuracy:.1%} on the training images and "
-            f"{last.validation_accuracy:.1%} on the validation images.",
+            reason,
             "Add training images, or train more epochs with augmentation, rather than a larger network.",
             _more_augmentation(numbers.run.recipe),
         )

@@ -146,7 +146,7 @@ def _convolution(graph: FoldedGraph, layer: layers.Conv2D, value: Value) -> Valu
     if layer.data_format != "channels_last" or layer.groups > 1:
         return None
     if layer.padding == "same" and value.shifted:
-        value = Value(graph.materialize(value))
+        value = graph.materialize_shift(value)
     return graph.add_weighted(layer, value, *_with_input(layer, value))
 
 
@@ -154,7 +154,7 @@ def _depthwise(graph: FoldedGraph, layer: layers.DepthwiseConv2D, value: Value) 
     if layer.data_format != "channels_last" or layer.depth_multiplier > 1:
         return None
     if layer.padding == "same" and value.shifted:
-        value = Value(graph.materialize(value))
+        value = graph.materialize_shift(value)
     kernel = keras.ops.convert_to_numpy(layer.kernel)[..., 0]
     bias = keras.ops.convert_to_numpy(layer.bias) if layer.use_bias else np.zeros(kernel.shape[-1], np.float32)
     return graph.add_weighted(
@@ -166,7 +166,7 @@ def _zero_padding(graph: FoldedGraph, layer: layers.ZeroPadding2D, value: Value)
     if layer.data_format != "channels_last":
         return None
     if value.shifted:
-        value = Value(graph.materialize(value))
+        value = graph.materialize_shift(value)
     # The source of the tensor can't absorb anything after this layer: the border is not an output of the source.
     return Value(graph.pass_through(layer, value).tensor, value.scale)
 

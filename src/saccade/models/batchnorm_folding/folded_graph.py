@@ -99,6 +99,19 @@ class FoldedGraph:
         self._affine.append((affine, value))
         return affine(value.tensor)
 
+    def materialize_shift(self, value: Value) -> Value:
+        """Return an equal value without a shift, in front of zero padding, which is not shifted; a scale may remain.
+
+        The next layer absorbs the scale: scale * tensor + shift = scale * (tensor + shift / scale).
+        """
+        value = value.absorbed()
+        with np.errstate(all="ignore"):
+            shift = np.divide(value.shift, value.scale)
+            possible = np.isfinite(np.float32(shift)).all()  # False for a scale of 0
+        if not possible:
+            return Value(self.materialize(value))
+        return Value(self.materialize(replace(value, scale=1.0, shift=shift)), value.scale)
+
     def add_weighted(self, layer: keras.Layer, value: Value, kernel: Any, bias: Any) -> Value:
         """Add a copy of a convolution or dense layer with a new kernel and bias, applied to `value.tensor`."""
         copy = self._copy(layer, use_bias=True)

@@ -80,7 +80,8 @@ def _global_maximum(graph: OnnxGraph, _: layers.GlobalMaxPooling2D, x: str) -> s
 
 
 def _global_average(graph: OnnxGraph, layer: layers.GlobalAveragePooling2D, x: str) -> str:
-    return graph.node("ReduceMean", x, graph.weight(np.array([2, 3])), keepdims=int(layer.keepdims))
+    averages = graph.node("GlobalAveragePool", x)
+    return averages if layer.keepdims else graph.node("Flatten", averages)
 
 
 def _zero_padding(graph: OnnxGraph, layer: layers.ZeroPadding2D, x: str) -> str:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load
 
-NETWORK = "EfficientNetLite0"
+NETWORK: Literal["EfficientNetLite0"] = "EfficientNetLite0"
 """Name of the network, in recipes."""
 
 FILE = "efficientnet_lite0.safetensors"

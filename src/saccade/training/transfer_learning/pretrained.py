@@ -17,6 +17,7 @@ from saccade.data.dataset import Preprocessing, SplitName
 from saccade.data.image_size import square_preprocessing
 from saccade.errors import TrainingError
 from saccade.machine import memory_bytes
+from saccade.models.pretrained.imagenet import NETWORK, imagenet_weights
 from saccade.named_paths import named_path
 from saccade.recipes import BackboneName, NetworkName
 from saccade.runs.records import SourceRecord, WeightsNote
@@ -26,7 +27,11 @@ from saccade.runs.safe_loading import read_weights_with_notes
 if TYPE_CHECKING:
     import keras
 
-_EXPECTED = f"a run, the weights.safetensors of one, or one of {', '.join(get_args(BackboneName))}"
+_NAMES = (NETWORK, *get_args(BackboneName))
+_EXPECTED = f"a run, the weights.safetensors of one, or one of {', '.join(_NAMES)}"
+
+# Side of the images that EfficientNet-Lite0 was trained on, in pixels.
+_IMAGENET_SIZE = 224
 
 Weights = Mapping[str, NDArray[np.float32]]
 
@@ -66,9 +71,12 @@ class PretrainedModel:
         if not isinstance(source, Run):
             named_path(source, TrainingError, what="the source of a transfer", expected=_EXPECTED)
         name = str(source)
-        backbone = next((known for known in get_args(BackboneName) if known.lower() == name.lower()), None)
-        if backbone is not None and not Path(name).exists():
-            return _of_backbone(backbone, None if weights is None else Path(weights))
+        known = next((known for known in _NAMES if known.lower() == name.lower()), None)
+        if known is not None and not Path(name).exists():
+            if known != NETWORK:
+                return _of_backbone(known, None if weights is None else Path(weights))
+            if weights is None:
+                return imagenet_model()
         if weights is not None:
             raise TrainingError(
                 "a file of weights goes with a network of keras.applications only",
@@ -122,6 +130,13 @@ class PretrainedWeights:
                 remedy="a network with a dense layer over all pixels needs images of the size that it was trained with",
             )
         return body
+
+
+def imagenet_model() -> PretrainedModel:
+    """Return the network whose ImageNet weights are part of this package."""
+    return PretrainedModel(
+        NETWORK, NETWORK, square_preprocessing(_IMAGENET_SIZE), {"image_size": _IMAGENET_SIZE}, imagenet_weights
+    )
 
 
 def weights_fingerprint(network: str, weights: Weights) -> str:
@@ -194,8 +209,8 @@ def _of_backbone(name: NetworkName, file: Path | None) -> PretrainedModel:
 
 
 def _not_found(name: str) -> TrainingError:
-    near = difflib.get_close_matches(name.lower(), [known.lower() for known in get_args(BackboneName)], n=3, cutoff=0.5)
-    named = [known for known in get_args(BackboneName) if known.lower() in near]
+    near = difflib.get_close_matches(name.lower(), [known.lower() for known in _NAMES], n=3, cutoff=0.5)
+    named = [known for known in _NAMES if known.lower() in near]
     return TrainingError(
         f"there is no source '{name}' for a transfer",
         expected=_EXPECTED,

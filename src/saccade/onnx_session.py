@@ -1,4 +1,4 @@
-"""Sessions of ONNX Runtime on the processor, without TensorFlow."""
+"""Sessions of ONNX Runtime on the processor, outside `saccade.models`, whose import loads Keras."""
 
 from __future__ import annotations
 
@@ -13,15 +13,23 @@ NOTE = "saccade"
 """Name of the metadata property of an ONNX file that holds the model's record."""
 
 
-def open_session(contents: bytes) -> onnxruntime.InferenceSession:
+def open_session(contents: bytes, *, threads: int | None = None) -> onnxruntime.InferenceSession:
     """Open an ONNX file with ONNX Runtime, on the processor, without its warnings.
 
     Args:
         contents: contents of the file.
+        threads: number of threads for one call. None: all cores that this process may use.
     """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    options.intra_op_num_threads = library_threads() or 0  # 0: ONNX Runtime chooses
+    options.intra_op_num_threads = threads or library_threads() or 0  # 0: ONNX Runtime chooses
     return onnxruntime.InferenceSession(contents, options, providers=["CPUExecutionProvider"])
+
+
+def runtime_version() -> str:
+    """Return the version of ONNX Runtime."""
+    import onnxruntime
+
+    return str(onnxruntime.__version__)

@@ -1,0 +1,180 @@
+"""Speed and memory of the features of the recipe `photo`.
+
+    python benchmarks/photo_features.py DATA [--images 2000] [--repeats 3]
+
+DATA is a folder of photographs. From it, a folder of `--images` random crops is made. The program measures
+
+- bare decoding: the images of the folder, decoded to 224x224 pixels, by all cores;
+- bare inference: ONNX Runtime on images in memory, by all cores;
+- the bound, 1 / (1 / decoding + 1 / inference), which nothing that decodes and then computes can exceed;
+- loading and features as a training runs them, from an empty cache, with the cache written; and again from the cache;
+- the peak of anonymous memory of loading and features.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from processes import at_least_one
+from results import Result, add_results_option, keep_results
+
+from saccade.data.dataset import Preprocessing, Split
+from saccade.data.decoding.decode_files import decode_files
+from saccade.data.load import load
+from saccade.keras_loading import load_keras_quietly
+from saccade.machine import usable_cores
+
+_SIDE = 224
+_BATCH = 4
+
+
+def main() -> None:
+    """Make the crops, measure, print and save the results."""
+    parser = argparse.ArgumentParser(description="Speed of features, decoding included.")
+    parser.add_argument("data", metavar="DATA", type=Path, help="folder of photographs")
+    parser.add_argument("--images", type=at_least_one, default=2000, help="number of crops")
+    parser.add_argument("--repeats", type=at_least_one, default=3, help="number of measurements")
+    add_results_option(parser)
+    options = parser.parse_args()
+    load_keras_quietly()
+    with tempfile.TemporaryDirectory() as folder:
+        crops = Path(folder) / "crops"
+        _make_crops(options.data, crops, options.images)
+        values: dict[str, list[float]] = {}
+        for repeat in range(options.repeats):
+            for name, value in _measure(crops, Path(folder) / f"cache-{repeat}").items():
+                values.setdefault(name, []).append(value)
+                print(f"{name}: {value:.4g}", flush=True)
+    units = {"peak of anonymous memory": "MB", "part of the bound": "fraction", "part of bare inference": "fraction"}
+    subject = f"{options.images} images of {_SIDE}x{_SIDE}"
+    results = [Result(subject, name, units.get(name, "images/s"), found) for name, found in values.items()]
+    keep_results("photo_features", results, options.results)
+
+
+def _make_crops(data: Path, target: Path, number: int) -> None:
+    """Write random crops of the photographs, of half to all of each side, as JPEGs in two classes."""
+    rng = np.random.default_rng(0)
+    sources = sorted(path for path in data.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
+    for index in range(number):
+        with Image.open(sources[index % len(sources)]) as image:
+            width, height = image.size
+            scale = rng.uniform(0.5, 1, 2)
+            left, top = rng.uniform(0, 1 - scale) * (width, height)
+            right, lower = left + scale[0] * width, top + scale[1] * height
+            place = target / "train" / f"class-{index % 2}"
+            place.mkdir(parents=True, exist_ok=True)
+            image.convert("RGB").crop((int(left), int(top), int(right), int(lower))).save(
+                place / f"{index}.jpg", quality=85
+            )
+    place = target / "test" / "class-0"
+    place.mkdir(parents=True)
+    for index in range(2):
+        (target / "test" / f"class-{index}").mkdir(exist_ok=True)
+        (target / "test" / f"class-{index}" / "0.jpg").write_bytes(
+            (target / "train" / f"class-{index}" / f"{index}.jpg").read_bytes()
+        )
+
+
+def _measure(crops: Path, cache: Path) -> dict[str, float]:
+    paths = [str(path) for path in sorted((crops / "train").rglob("*.jpg"))]
+    n = len(paths)
+    decoding = n / _seconds(lambda: _decode(paths))
+    os.environ["SACCADE_CACHE"] = str(cache)
+    extract = _extractor()
+    with _AnonymousMemory() as memory:
+        began = time.perf_counter()
+        images = load(crops).splits["train"]
+        loading = n / (time.perf_counter() - began)
+        computed = n / _seconds(lambda: extract(images, False, lambda _: None))
+    inference = _bare_inference(images)
+    again = n / _seconds(lambda: extract(images, False, lambda _: None))
+    together, bound = 1 / (1 / loading + 1 / computed), 1 / (1 / decoding + 1 / inference)
+    return {
+        "bare decoding": decoding,
+        "bare inference": inference,
+        "loading": loading,
+        "features": computed,
+        "loading and features": together,
+        "part of the bound": together / bound,
+        "part of bare inference": together / inference,
+        "features from the cache": again,
+        "peak of anonymous memory": memory.peak_mb,
+    }
+
+
+def _decode(paths: list[str]) -> None:
+    with closing(decode_files(paths, Preprocessing(_SIDE, _SIDE))) as chunks:
+        for _ in chunks:
+            pass
+
+
+def _extractor() -> Callable[[Split, bool, Callable[[int], object]], object]:
+    from saccade.models.head import without_head
+    from saccade.models.networks import efficientnet_lite
+    from saccade.models.pretrained.imagenet import imagenet_weights
+    from saccade.models.weights import assign
+    from saccade.training.transfer_learning.features import FeatureExtractor
+
+    network = efficientnet_lite.build(_SIDE, _SIDE, 1000)
+    assign(network, imagenet_weights())
+    return FeatureExtractor(without_head(network), "benchmark", Preprocessing(_SIDE, _SIDE), "benchmark")
+
+
+def _bare_inference(images: Split, number: int = 512) -> float:
+    """Return images per second of ONNX Runtime on images in memory, by one thread for each core."""
+    from saccade.models.head import without_head
+    from saccade.models.networks import efficientnet_lite
+    from saccade.onnx_session import open_session
+    from saccade.models.onnx.to_onnx import INPUT, to_onnx
+    from saccade.models.pretrained.imagenet import imagenet_weights
+    from saccade.models.weights import assign
+
+    network = efficientnet_lite.build(_SIDE, _SIDE, 1000)
+    assign(network, imagenet_weights())
+    session = open_session(to_onnx(without_head(network), {}), threads=1)
+    pixels = images.take(slice(0, number)).astype(np.float32)
+    batches = [pixels[start : start + _BATCH] for start in range(0, len(pixels), _BATCH)]
+    session.run(None, {INPUT: batches[0]})
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        seconds = _seconds(lambda: list(pool.map(lambda batch: session.run(None, {INPUT: batch}), batches)))
+    return len(pixels) / seconds
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+class _AnonymousMemory:
+    """Largest anonymous memory of this process while the context lasts, sampled twenty times a second."""
+
+    def __enter__(self) -> _AnonymousMemory:
+        self.peak_mb = 0.0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._sample)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _sample(self) -> None:
+        while not self._ended.wait(0.05):
+            fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+            self.peak_mb = max(self.peak_mb, int(fields["RssAnon"].split()[0]) * 1024 / 10**6)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""Logits of timm's `tf_efficientnet_lite0`, for `test_efficientnet_lite.py`; runs where PyTorch and timm are installed.
+
+The folder in the first argument holds `state.npz`, the weights in the order of the source file, and
+`images.npy`, uint8 [n, height, width, 3]. The program writes `logits.npy`, float32 [n, 1000].
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+try:
+    import torchvision  # noqa: F401 - timm imports it
+except RuntimeError:
+    # torchvision of the Python Package Index is built for CUDA; its operators are missing beside PyTorch for CPUs.
+    # timm needs none of them, but importing torchvision refers to these two.
+    library = torch.library.Library("torchvision", "DEF")
+    for name in ("nms", "qnms"):
+        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+import timm
+
+
+def main(folder):
+    """Write the logits of the images in the folder."""
+    model = timm.create_model("tf_efficientnet_lite0").eval()
+    # Both state dictionaries are in the order of the forward pass; loading checks the shapes.
+    with np.load(folder / "state.npz") as state:
+        tensors = [torch.from_numpy(state[name]) for name in state.files]
+    model.load_state_dict(dict(zip(model.state_dict(), tensors, strict=True)))
+    pixels = torch.from_numpy(np.load(folder / "images.npy")).permute(0, 3, 1, 2).float()
+    with torch.no_grad():
+        logits = torch.cat([model((batch - 127) / 128) for batch in pixels.split(16)])
+    np.save(folder / "logits.npy", logits.numpy())
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
