@@ -66,11 +66,7 @@ def test_shared_weights_of_several_views_are_stored_once():
     [
         layers.Conv2D(4, 3, activation="tanh"),
         layers.DepthwiseConv2D(3, depth_multiplier=2),
-<<<<<<< HEAD
         layers.ReLU(max_value=6, negative_slope=0.1),
-=======
-        layers.ReLU(negative_slope=0.1),
->>>>>>> suite
         layers.Reshape((3, 64)),
         layers.UpSampling2D(),
     ],
