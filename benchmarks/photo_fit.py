@@ -26,7 +26,6 @@ import numpy as np
 from numpy.typing import NDArray
 from processes import at_least_one, run_program
 from results import Result, add_results_option, keep_results
-from saccade.onnx_session import open_session
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
@@ -41,6 +40,7 @@ from saccade.models.networks.efficientnet_lite import build
 from saccade.models.onnx.to_onnx import to_onnx
 from saccade.models.pretrained.imagenet import imagenet_weights
 from saccade.models.weights import assign
+from saccade.onnx_session import open_session
 
 SIDE = 224
 VARIANTS = {
