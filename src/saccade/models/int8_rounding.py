@@ -104,17 +104,20 @@ def _clipped(matrix: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[
     """Limit the weights of each output to the range for which rounding changes the output least, [1, inputs, outputs].
 
     A head on standardized features has huge weights for features that hardly vary. In the range of these weights, no
-    precision would remain for the other weights, and the rounding errors of these features would be multiplied.
+    precision would remain for the other weights, and the rounding errors of these features would be multiplied. So a
+    weight first shrinks by the share of the variance of its input that is not noise.
     """
     noise = (np.ptp(rows) / _STEPS) ** 2 / 12  # variance of the rounding errors of the inputs
-    largest = np.abs(matrix).max(axis=1)
+    variance = np.var(rows[0], axis=0)
+    shrunk = matrix * (variance / (variance + noise + np.finfo(np.float32).tiny))[None, :, None]
+    largest = np.abs(shrunk).max(axis=1)
     best, least = largest, np.full(largest.shape, np.inf)
     for limit in (largest * 2 ** (-halvings / 2) for halvings in range(_MAX_HALVINGS)):
         step = np.maximum(limit / _LARGEST, np.finfo(np.float32).tiny)
-        rounded = np.clip(np.rint(matrix[0] / step), -_LARGEST, _LARGEST) * step
+        rounded = np.clip(np.rint(shrunk[0] / step), -_LARGEST, _LARGEST) * step
         error = (np.var(rows[0] @ (rounded - matrix[0]), axis=0) + noise * np.square(rounded).sum(axis=0))[None]
         best, least = np.where(error < least, limit, best), np.minimum(error, least)
-    return np.asarray(matrix.clip(-best[:, None], best[:, None]), np.float32)
+    return np.asarray(shrunk.clip(-best[:, None], best[:, None]), np.float32)
 
 
 def _input_rows(layer: keras.Layer, values: NDArray[np.float32], inputs: int) -> NDArray[np.float32]:
