@@ -134,10 +134,10 @@ def _bare_inference(images: Split, number: int = 512) -> float:
     """Return images per second of ONNX Runtime on images in memory, by one thread for each core."""
     from saccade.models.head import without_head
     from saccade.models.networks import efficientnet_lite
-    from saccade.onnx_session import open_session
     from saccade.models.onnx.to_onnx import INPUT, to_onnx
     from saccade.models.pretrained.imagenet import imagenet_weights
     from saccade.models.weights import assign
+    from saccade.onnx_session import open_session
 
     network = efficientnet_lite.build(_SIDE, _SIDE, 1000)
     assign(network, imagenet_weights())

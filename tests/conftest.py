@@ -109,6 +109,21 @@ def tiny_folder(tmp_path_factory):
     return root
 
 
+@pytest.fixture(scope="session")
+def photographs(shared_data, tmp_path_factory):
+    """Three classes of photographs of clothing of different sizes, without a test split, 20 each."""
+    root = tmp_path_factory.mktemp("photographs") / "photographs"
+    with tarfile.open(shared_data / "clothing.tar") as archive:
+        for label in ("hat", "pants", "shoes"):
+            members = sorted(name for name in archive.getnames() if f"/train/{label}/" in f"/{name}")
+            (root / label).mkdir(parents=True)
+            for name in [name for name in members if name.endswith(".jpg")][:20]:
+                content = archive.extractfile(name)
+                assert content is not None
+                (root / label / Path(name).name).write_bytes(content.read())
+    return root
+
+
 class _Untouchable(Split):
     """A split whose images must not be read."""
 

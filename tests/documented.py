@@ -94,7 +94,7 @@ def shrunk(words: Sequence[str]) -> list[str]:
     reductions: dict[str, list[str]] = {
         "train": _less_training(words),
         "tune": ["--minutes", "0.1"] if "--minutes" in words else ["--trials", "1"],
-        "learning-curve": ["--sizes", "21,30,40,50", "--repeats", "2"],
+        "learning-curve": ["--sizes", "8,20,32,44" if _photos(words) else "21,30,50,80", "--repeats", "2"],
         "audit": ["--folds", "0" if "--folds" in words else "2"],
         "benchmark": [] if "--format" in words else ["--format", "onnx"],
         "predict": ["--abstain", "0.1"] if "--abstain" in words else [],

@@ -98,6 +98,6 @@ def test_an_accuracy_of_the_images_that_chose_the_weights_is_called_optimistic(t
 
 def test_a_default_recipe_is_printed_with_the_reason(dataset, capsys):
     chosen = choose_recipe(dataset, {}, None, None)
-    assert capsys.readouterr().err == f"recipe: {chosen.name}, the default up to 64x64 pixels\n"
+    assert capsys.readouterr().err == f"recipe: {chosen.name}, the default up to 64 pixels\n"
     choose_recipe(dataset, {}, "folder", None)
     assert capsys.readouterr().err == ""

@@ -20,6 +20,11 @@ def _ask(url: str, path: str, body: bytes | None = None, **headers: str) -> tupl
     return status, json.loads(text)
 
 
+def post_image(url: str, name: str, file: Path) -> tuple[int, Any]:
+    """Send an image to the model of a name, and return status and response."""
+    return _ask(url, f"/api/models/{name}/image", file.read_bytes())
+
+
 def _requires_the_token(url: str, folder: Path) -> None:
     elsewhere = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"  # where no server at 127.0.0.1 is reached
     url = url.replace("127.0.0.1", elsewhere)

@@ -1,6 +1,7 @@
 """Table of all command lines of the tests, in the order of a first session, and the rows that need no run."""
 
 from tests.commands.looking import LOOKING
+from tests.commands.photographs import PHOTOGRAPHS
 from tests.commands.rows import Row
 from tests.commands.serving import SERVING
 from tests.commands.training import TRAINING
@@ -34,9 +35,13 @@ WITHOUT_RUN = [
     Row("recipes", [r"^recipe +epochs +weights", r"^fast +0\+8 +1,973,944", "^quick: "], alone=True),
     Row("recipes scheduled", [r"^learning_rate +\S+ +highest learning rate", "123,466 weights"]),
     Row("recipes two-phase --json", look=_is_one_recipe),
-    Row("cache", [r"^hands +decoded +\d+\.\d MB", r"MB of at most 20,000\.0 MB in "], alone=True),
+    Row(
+        "cache",
+        [r"^hands +decoded +\d+\.\d MB", r"^hands +features +0\.[1-9] MB", r"MB of at most 20,000\.0 MB in "],
+        alone=True,
+    ),
     Row("cache --clear hands --json", look=_only_hands_is_gone),
     Row("cache --clear", [r"^removed [1-9]\d* entries, .*; 0 left$"]),
 ]
 
-ROWS = [*LOOKING, *TRAINING, *USING, *SERVING, *WITHOUT_RUN]
+ROWS = [*LOOKING, *TRAINING, *PHOTOGRAPHS, *USING, *SERVING, *WITHOUT_RUN]

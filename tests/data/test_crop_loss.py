@@ -71,3 +71,10 @@ def test_arrays_and_archives_have_a_fit(tmp_path):
     packed, unpacked = load(tmp_path / "animals.tar", image_size=16, fit="pad"), load(animals, image_size=16, fit="pad")
     assert packed.preprocessing == unpacked.preprocessing == Preprocessing(16, 16, fit="pad")
     np.testing.assert_array_equal(packed.splits["test"].take(slice(None)), unpacked.splits["test"].take(slice(None)))
+
+
+def test_photographs_are_padded_by_default_and_small_images_cropped(field_cases, shared_data):
+    assert load(shared_data / "brain_mri.tar").preprocessing == Preprocessing(224, 224, fit="pad")
+    assert load(field_cases / "pixels/wide").preprocessing == Preprocessing(32, 32, fit="crop")
+    assert load(field_cases / "pixels/wide", image_size=65).preprocessing.fit == "pad"
+    assert load(field_cases / "pixels/wide", image_size=65, fit="crop").preprocessing.fit == "crop"

@@ -294,10 +294,12 @@ def test_a_recipe_of_the_user(tiny_folder, tmp_path):
     assert Run.open(run.path).recipe == recipe
 
 
-def test_loaded_data_of_another_fit_than_the_recipes_is_an_error(tiny_folder, tmp_path):
+def test_loaded_data_has_its_own_fit_unless_the_recipe_sets_another(tiny_folder, tmp_path):
     dataset = saccade.load(tiny_folder, fit="pad")
+    run = saccade.train(dataset, recipe="folder", epochs=1, out=tmp_path / "own", progress=False)
+    assert (run.recipe.fit, run.preprocessing.fit) == (None, "pad")
     with pytest.raises(TrainingError, match="another fit than the recipe") as caught:
-        saccade.train(dataset, recipe="folder", out=tmp_path / "run", progress=False)
+        saccade.train(dataset, recipe="folder", out=tmp_path / "run", settings={"fit": "crop"}, progress=False)
     assert (caught.value.expected, caught.value.found) == ("fit=crop, by the recipe", "fit=pad")
     assert "fit=pad" in str(caught.value.remedy)
     assert not (tmp_path / "run").exists()

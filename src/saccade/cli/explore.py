@@ -30,11 +30,11 @@ _MAX_CLASSES = 30
 @click.option(
     "--fit",
     type=click.Choice(get_args(Fit)),
-    default="crop",
-    help="Images of another aspect ratio: the center, the whole image with white edges, or another aspect ratio.",
+    help="Images of another aspect ratio: the center, the whole image with white edges, or another aspect ratio. "
+    "Default: pad above 64 pixels, else crop.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
-def command(data: str, out: Path | None, image_size: int | None, fit: Fit, as_json: bool) -> None:
+def command(data: str, out: Path | None, image_size: int | None, fit: Fit | None, as_json: bool) -> None:
     """Show class counts, image sizes, unreadable files and duplicates of DATA, and plot sample images."""
     from saccade.data.explore import explore, save_plots
     from saccade.data.load import load

@@ -189,7 +189,8 @@ def _train(out: str | None, settings: dict[str, Any], minutes: float | None, beg
     reuse_split = None if options["reuse_split"] is None else Run.open(options["reuse_split"])
     dataset = load_dataset(settings, **options)
     if minutes is not None:
-        from saccade.training.train_within import Budget, train_in_budget
+        from saccade.training.time_budget.budget import Budget
+        from saccade.training.train_within import train_in_budget
 
         budget = Budget(minutes, began)
         run = train_in_budget(

@@ -73,7 +73,8 @@ def validation_notes(run: Run) -> Iterator[str]:
     calibrates = "the temperature, --abstain and --ood"
     if calibration is not None and calibration.selection == "other images":
         first, second = calibration.num_selection_images, calibration.num_images
-        purpose = "chose the weights" if chosen else "chose the last epoch or the penalty of the head"
+        other_choice = "chose the penalty of the head" if run.recipe.transfer else "chose the last epoch"
+        purpose = "chose the weights" if chosen else other_choice
         yield (
             f"the {first + second:,} validation images were divided into two halves: {first:,} {purpose} and measure "
             f"this accuracy, which is therefore optimistic; the other {second:,} calibrate {calibrates}"

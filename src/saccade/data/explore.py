@@ -100,7 +100,11 @@ class Exploration:
 
 
 def explore(
-    data: str | os.PathLike[str] | Dataset, *, image_size: int | None = None, fit: Fit = "crop", progress: bool = False
+    data: str | os.PathLike[str] | Dataset,
+    *,
+    image_size: int | None = None,
+    fit: Fit | None = None,
+    progress: bool = False,
 ) -> Exploration:
     """Count and measure labeled images, and list unreadable files and exact duplicates.
 

@@ -27,7 +27,7 @@ def load(
     data: str | os.PathLike[str],
     *,
     image_size: int | None = None,
-    fit: Fit = "crop",
+    fit: Fit | None = None,
     fixes: str | os.PathLike[str] | None = None,
     progress: bool = False,
 ) -> Dataset:
@@ -39,8 +39,8 @@ def load(
             (without its suffix) in one of the folders that the environment variable `SACCADE_DATA` lists.
         image_size: side of the square images, in pixels. By default the original size, if it is the same for all images
             and at least 32; else the one of 32, 64, 96, 128 and 224 that is nearest to the median of the shorter sides.
-        fit: conversion of images of another aspect ratio: "crop" takes the largest part in the center, "pad" the whole
-            image with white edges, "squash" the whole image with another aspect ratio.
+        fit: conversion of images of another aspect ratio: "crop" takes the center, "pad" the whole image with white
+            edges, "squash" the whole image with another aspect ratio. By default "pad" above 64 pixels, else "crop".
         fixes: path of a fixes.csv, as saved by the page of an audit: images to drop and to relabel. The image files
             stay unchanged.
         progress: whether to show progress on standard error.
@@ -73,7 +73,7 @@ def load_with_preprocessing(
     return apply_fixes(dataset, fixes) if fixes else dataset
 
 
-def load_default(*, image_size: int | None = None, fit: Fit = "crop", progress: bool = False) -> Dataset:
+def load_default(*, image_size: int | None = None, fit: Fit | None = None, progress: bool = False) -> Dataset:
     """Load the default data: CIFAR-10, or the bundled digits where CIFAR-10 is not available.
 
     CIFAR-10 is read from the cache, from a folder in `SACCADE_DATA` (also from a JPEG copy named `cifar10-jpeg`), or
@@ -110,7 +110,7 @@ def require_name(data: object) -> str:
     )
 
 
-def _load(data: str | os.PathLike[str], preprocessing: Preprocessing | Fit, *, progress: bool) -> Dataset:
+def _load(data: str | os.PathLike[str], preprocessing: Preprocessing | Fit | None, *, progress: bool) -> Dataset:
     name = require_name(data)
     if name == "digits":
         return load_digits(preprocessing)
@@ -125,7 +125,7 @@ def _load(data: str | os.PathLike[str], preprocessing: Preprocessing | Fit, *, p
     return _load_path(path, preprocessing, progress=progress)
 
 
-def _load_path(path: Path, preprocessing: Preprocessing | Fit, *, progress: bool) -> Dataset:
+def _load_path(path: Path, preprocessing: Preprocessing | Fit | None, *, progress: bool) -> Dataset:
     path = Path(os.path.abspath(path))  # noqa: PTH100 - removes ".." but keeps symbolic links
     if path.is_dir():
         return load_folder(path, preprocessing, progress=progress)

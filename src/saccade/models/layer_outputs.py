@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from saccade.augmentation.affine_resize import resize_matrix
 
@@ -35,6 +36,17 @@ def resize_to_network(network: keras.Model, images: NDArray[np.uint8]) -> NDArra
     size = network.input_shape[1:3]
     if images.shape[1:3] == size:
         return images.astype(np.float32)
-    rows, columns = (resize_matrix(old, new) for old, new in zip(images.shape[1:3], size, strict=True))
-    resized: NDArray[np.float32] = np.einsum("vh,nhwc,xw->nvxc", rows, np.float32(images), columns, optimize=True)
+    # Each new pixel is a mean of a few old pixels. Sparse matrices are three times as fast as dense ones on one core,
+    # and start no threads of their own beside those of the caller.
+    rows, columns = (csr_array(resize_matrix(old, new)) for old, new in zip(images.shape[1:3], size, strict=True))
+    resized = np.empty((len(images), *size, 3), np.float32)
+    for position, image in enumerate(images):
+        shrunk = _apply_to_rows(rows, image.astype(np.float32))
+        resized[position] = _apply_to_rows(columns, np.ascontiguousarray(shrunk.swapaxes(0, 1))).swapaxes(0, 1)
     return resized
+
+
+def _apply_to_rows(matrix: csr_array, image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the product of a matrix [new, old] and an image [old, columns, channels], float32."""
+    product: NDArray[np.float32] = matrix @ image.reshape(len(image), -1)
+    return product.reshape(-1, *image.shape[1:])

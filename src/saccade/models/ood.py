@@ -110,6 +110,11 @@ class OodPValue:
         return replace(unranked, surprises=np.sort(unranked._surprise(distances, 1 - confidences)))
 
 
+def has_pretrained_features(network: NetworkName) -> bool:
+    """Return whether the features in front of the head of a network are the statistics for the OOD p-value."""
+    return network == NETWORK
+
+
 class OodStatistics:
     """Statistics of an image for its OOD p-value.
 
@@ -123,9 +128,8 @@ class OodStatistics:
     """
 
     def __init__(self, model: keras.Model, network: NetworkName) -> None:
-        self.are_features = network == NETWORK
         self._network = inner_network(model)
-        self._cut = without_head(model) if self.are_features else self._early_statistics()
+        self._cut = without_head(model) if has_pretrained_features(network) else self._early_statistics()
 
     def _early_statistics(self) -> keras.Model:
         pixels, *others = layer_outputs(self._network)

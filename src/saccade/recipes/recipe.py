@@ -51,10 +51,10 @@ class Recipe(BaseModel):
     image_size: Annotated[int, Field(ge=8, le=1024)] | None = Field(
         default=None, description="side of the square images, in pixels; none: chosen from the data"
     )
-    fit: Fit = Field(
-        default="crop",
+    fit: Fit | None = Field(
+        default=None,
         description="images of another aspect ratio: crop takes the center, pad takes the whole image and adds white "
-        "edges, squash takes the whole image and changes its aspect ratio",
+        "edges, squash takes the whole image and changes its aspect ratio; none: pad above 64 pixels, else crop",
     )
     batch_size: int = Field(default=32, ge=1, le=65536, description="images in a step")
     min_steps_per_epoch: int = Field(

@@ -13,7 +13,7 @@ from saccade.recipes import ComputeDtype, Recipe
 from saccade.runs.environment import read_environment
 from saccade.runs.records import DataRecord, Parent, Status
 from saccade.runs.run import Run
-from saccade.runs.time_budget_state import Plan
+from saccade.runs.time_budget_state import FeaturePlan, Plan
 
 
 def create_run(
@@ -23,7 +23,7 @@ def create_run(
     splits: Mapping[SplitName, Split],
     compute_dtype: ComputeDtype,
     parent: Parent | None = None,
-    plan: Plan | None = None,
+    plan: Plan | FeaturePlan | None = None,
 ) -> Run:
     """Make a run directory, and write the records that are known before the training.
 

@@ -73,7 +73,7 @@ from saccade.runs.records import (
 )
 from saccade.runs.results import is_result
 from saccade.runs.safe_loading import read_contents, read_images, read_record, read_rows, read_weights
-from saccade.runs.time_budget_state import Plan
+from saccade.runs.time_budget_state import FeaturePlan, Plan
 from saccade.sanitize import command_line, printable
 
 _WEIGHTS = "weights.safetensors"
@@ -190,10 +190,12 @@ class Run:
         path = self.path / "parent.json"
         return read_record(path, Parent) if path.exists() else None
 
-    def plan(self) -> Plan | None:
+    def plan(self) -> Plan | FeaturePlan | None:
         """Read the plan of a training within a time budget; None without a time budget."""
         path = self.path / _PLAN
-        return read_record(path, Plan) if path.exists() else None
+        if not path.exists():
+            return None
+        return read_record(path, FeaturePlan) if self.recipe.head_only else read_record(path, Plan)
 
     def source(self) -> SourceRecord | None:
         """Read the source of the pretrained weights; None where the run is no transfer."""
@@ -373,7 +375,7 @@ class Run:
         """Write the status of the training."""
         write_json(self.path / "status.json", status.model_dump())
 
-    def write_plan(self, plan: Plan) -> None:
+    def write_plan(self, plan: Plan | FeaturePlan) -> None:
         """Write the plan of a training within a time budget."""
         write_json(self.path / _PLAN, plan.model_dump())
 

@@ -1,4 +1,8 @@
-"""Plan of a training within a time budget, which `plan.json` and every checkpoint of the training hold."""
+"""Plans of trainings within a time budget, which `plan.json` holds; every checkpoint holds the plan of its training.
+
+A training by gradient steps has a `Plan`, which may change while the training runs. A training that fits a linear head
+to the features of a frozen network has a `FeaturePlan`: its choices are keys of the recipe, and stay.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +92,7 @@ class Replan(_Record):
 
 
 class Plan(_Record):
-    """Plan of a training.
+    """Plan of a training by gradient steps.
 
     Attributes:
         minutes: time budget, from the start of the command to its end.
@@ -112,3 +116,35 @@ class Plan(_Record):
     def changed(self, replan: Replan) -> Plan:
         """Return the plan with one more change."""
         return self.model_copy(update={"replans": (*self.replans, replan)})
+
+
+class FeatureCosts(_Record):
+    """Costs of fitting a linear head to the features of a frozen network on this machine, in seconds.
+
+    Attributes:
+        pixel: seconds for the features, for each pixel of the network's input.
+        penalty: seconds for the choice of the penalty, for each training image and class.
+        fit: seconds for the fit of the head, for each training image or mirror image, and class.
+        saving: seconds for all else: networks are built, the result is calibrated and saved.
+    """
+
+    pixel: float = Field(gt=0)
+    penalty: float = Field(ge=0)
+    fit: float = Field(ge=0)
+    saving: float = Field(ge=0)
+
+
+class FeaturePlan(_Record):
+    """Plan of a training that fits a linear head to the features of a frozen network.
+
+    Attributes:
+        minutes: time budget, from the start of the command to its end.
+        reasons: reasons for the image size and the mirror images, which are keys of the recipe.
+        costs: costs measured before the training.
+        seconds: forecast of the time from the plan to the end of the command.
+    """
+
+    minutes: float = Field(gt=0)
+    reasons: tuple[str, ...]
+    costs: FeatureCosts
+    seconds: float = Field(ge=0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from typing import Any
 
-from saccade.image_fit import Fit
 from saccade.recipes import ENTRIES, Recipe, default_recipe, get_recipe
 from saccade.recipes.search_space import text_of
 from saccade.runs.run import Run
@@ -16,8 +15,8 @@ SOURCE = "SOURCE"
 
 # Keys of extensions, and a key of the machine rather than of the recipe.
 _NEVER_NAMED = {"extends", "extended_rate", "extended_schedule", "checkpoint_seconds"}
-# Keys that a transfer takes from its source. The command names `fit`, which may differ from the source's.
-_OF_THE_SOURCE = {"network", "transfer", "fit", "initial_scale", "final_scale", "tta_views"}
+# Keys that a transfer takes from its source.
+_OF_THE_SOURCE = {"network", "transfer", "initial_scale", "final_scale", "tta_views"}
 
 
 def data_words(run: Run) -> list[str]:
@@ -65,11 +64,6 @@ def source_note(run: Run) -> str:
     return f"{SOURCE} stands for '{source.name}', from which this run's network comes; where it lies is not kept."
 
 
-def _fit_words(fit: Fit, of_keras_applications: bool) -> list[str]:
-    """Return the words that set the fit in a transfer; a network of keras.applications has fit=crop."""
-    return [] if of_keras_applications and fit == "crop" else ["--set", f"fit={fit}"]
-
-
 def _base(run: Run) -> tuple[Recipe, list[str], set[str]]:
     """Return the named recipe of the command, the words that choose the recipe, and the keys that are never set."""
     if run.recipe.transfer and run.recipe.name != "photo":
@@ -77,7 +71,7 @@ def _base(run: Run) -> tuple[Recipe, list[str], set[str]]:
         known = source is not None and source.name == run.recipe.network
         return (
             get_recipe("transfer"),
-            ["--from", run.recipe.network if known else SOURCE, *_fit_words(run.recipe.fit, known)],
+            ["--from", run.recipe.network if known else SOURCE],
             _NEVER_NAMED | _OF_THE_SOURCE,
         )
     default = default_recipe(run.preprocessing.height, run.preprocessing.width)

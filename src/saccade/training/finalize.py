@@ -14,7 +14,7 @@ from saccade.errors import SaccadeError
 from saccade.models.batched_inference import forward
 from saccade.models.batchnorm_folding.fold import fold_normalization
 from saccade.models.build import build_probability_model
-from saccade.models.ood import OodPValue, OodStatistics
+from saccade.models.ood import OodPValue, OodStatistics, has_pretrained_features
 from saccade.models.temperature_scaling import divide_logits
 from saccade.models.weights import assign
 from saccade.plotting.history_plots import draw_history
@@ -130,14 +130,11 @@ def _cross_fitted(
 
 def _fit_ood_p_value(run: Run, model: keras.Model, fitted: Fitted, training: Split, validation: Split) -> None:
     """Fit the OOD p-value to a sample of the training images, calibrate it on validation images, and write it."""
-    statistics = OodStatistics(model, run.recipe.network)
     sample = training.subset(training_subset(len(training), seed=run.recipe.seed))
-    # A frozen network's statistics are its features, which are in the cache.
-    of_sample, of_validation = (
-        fitted.probe.features(images)
-        if fitted.probe is not None and statistics.are_features
-        else statistics(images.take, len(images))
-        for images in (sample, validation)
-    )
+    if fitted.probe is not None and has_pretrained_features(run.recipe.network):
+        of_sample, of_validation = fitted.probe.features(sample), fitted.probe.features(validation)  # from the cache
+    else:
+        statistics = OodStatistics(model, run.recipe.network)
+        of_sample, of_validation = (statistics(images.take, len(images)) for images in (sample, validation))
     confidences = run.predictions(VALIDATION_PREDICTIONS).probabilities.max(axis=1)
     run.write_ood_statistics(vars(OodPValue.fit(of_sample, of_validation, confidences)))

@@ -17,6 +17,7 @@ from saccade.runs.lock import locked_for_training
 from saccade.runs.records import Environment, Status
 from saccade.runs.run import Run
 from saccade.runs.run_split import load_run_data, run_splits
+from saccade.runs.time_budget_state import FeaturePlan
 from saccade.runs.training_command import fine_tuning_command
 from saccade.sanitize import command_line
 from saccade.training.progress import Progress, progress_of
@@ -91,9 +92,12 @@ def resume(
 def _timekeeping(
     run: Run, checkpoint: Checkpoint | None, splits: Mapping[SplitName, Split], began: float, callback: Progress
 ) -> Timekeeping | None:
-    """Return the time budget that is left at the checkpoint, counted from `began`; None without a time budget."""
+    """Return the time budget that is left at the checkpoint, counted from `began`; None without one to keep.
+
+    The plan of a linear head is in the recipe, and does not change.
+    """
     plan = run.plan() if checkpoint is None else checkpoint.state.plan
-    if plan is None:
+    if plan is None or isinstance(plan, FeaturePlan):
         return None
     if checkpoint is None:
         plan = plan.model_copy(update={"replans": ()})

@@ -258,7 +258,7 @@ def reject_transfer(recipe: Recipe) -> None:
 
 def _check_preprocessing(preprocessing: Preprocessing, recipe: Recipe) -> None:
     size = recipe.image_size
-    if preprocessing.fit != recipe.fit:
+    if recipe.fit not in (None, preprocessing.fit):
         raise TrainingError(
             "the loaded data has another fit than the recipe",
             expected=f"fit={recipe.fit}, by the recipe",

@@ -97,8 +97,8 @@ def transfer_recipe(source: PretrainedModel, epochs: int | None, settings: Mappi
 
 
 def load_for(source: PretrainedModel, recipe: Recipe, data: str | os.PathLike[str], *, progress: bool) -> Dataset:
-    """Load the data by the recipe's `fit`, at the recipe's `image_size` or at that of the source's network."""
-    preprocessing = replace(source.preprocessing, fit=recipe.fit)
+    """Load the data by `fit` and `image_size` of the recipe, or else of the source's network."""
+    preprocessing = replace(source.preprocessing, fit=recipe.fit or source.preprocessing.fit)
     if recipe.image_size is not None:
         preprocessing = replace(preprocessing, height=recipe.image_size, width=recipe.image_size)
     return load_with_preprocessing(data, preprocessing, progress=progress)

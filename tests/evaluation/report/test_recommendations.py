@@ -138,7 +138,7 @@ def test_the_command_for_a_transfer_names_the_pretrained_model_or_a_placeholder(
     assert overfitted(run).command == f"saccade train photos --from EfficientNetV2B0 {changed}"
     run.write_source(SourceRecord(name="older run", fingerprint="0" * 64))
     step = overfitted(run)
-    assert step.command == f"saccade train photos --from SOURCE --set fit=crop {changed}"
+    assert step.command == f"saccade train photos --from SOURCE {changed}"
     assert "SOURCE stands for 'older run'" in step.action
 
 

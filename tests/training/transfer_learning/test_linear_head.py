@@ -120,9 +120,9 @@ def test_two_classes_of_ten_images_are_separated():
     assert correct.mean() > 0.9
 
 
-@pytest.mark.parametrize("n", [1, 2])
-def test_one_image_of_a_class_or_one_group_is_enough(n):
-    training = examples(n, 2, 0, groups=np.zeros(n, np.int64))
+@pytest.mark.parametrize(("n", "grouped"), [(1, True), (2, False), (2, True), (3, False), (6, False), (6, True)])
+def test_few_images_of_each_class_are_enough(n, grouped):
+    training = examples(n, 2, 0, groups=np.zeros(n, np.int64) if grouped else None)
     penalty = chosen_penalty(training, examples(0, 2, 1), 2)
     head = fit_linear_head(training, penalty, classes=2, biased=True)
     assert np.isfinite(head.probabilities(examples(4, 2, 1).features)).all()
@@ -130,7 +130,9 @@ def test_one_image_of_a_class_or_one_group_is_enough(n):
 
 def test_sample_weights_change_the_head():
     training = examples(120, 2, 0, apart=0.2)
-    heavy = Examples(training.features.copy(), training.labels, np.float32([1, 9])[training.labels], training.groups)
+    heavy = Examples(
+        training.features.copy(), training.labels, np.array([1, 9], np.float32)[training.labels], training.groups
+    )
     fresh = examples(200, 2, 1, apart=0.2).features
     counts = [
         (fit_linear_head(fitted, 0.1, classes=2, biased=True).probabilities(fresh).argmax(axis=1) == 1).sum()

@@ -51,7 +51,7 @@ def load_array(
     name: str,
     size: tuple[int, int],
     read: Callable[[], LabeledArray],
-    wanted: Preprocessing | Fit,
+    wanted: Preprocessing | Fit | None,
     *,
     progress: bool = False,
 ) -> Dataset:

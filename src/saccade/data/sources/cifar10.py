@@ -31,7 +31,7 @@ _NAME_FOR_KERAS = "cifar-10-batches-py-target_archive"
 _TIMEOUT = 20.0  # timeout of a network that does not respond
 
 
-def load_cifar10(preprocessing: Preprocessing | Fit, folders: Sequence[Path], *, progress: bool) -> Dataset:
+def load_cifar10(preprocessing: Preprocessing | Fit | None, folders: Sequence[Path], *, progress: bool) -> Dataset:
     """Load CIFAR-10: 50,000 training and 10,000 test images of 32x32 pixels.
 
     Args:

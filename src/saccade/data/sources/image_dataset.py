@@ -21,7 +21,7 @@ from saccade.data.cache.decoded_cache import (
 from saccade.data.dataset import Dataset, Preprocessing, UnreadableImage
 from saccade.data.decoding.decode import ImageHeader
 from saccade.data.decoding.decode_files import decode_files, read_headers
-from saccade.data.image_size import default_preprocessing, preprocessing_for
+from saccade.data.image_size import default_preprocessing, of_size, preprocessing_for
 from saccade.data.sources.archives import archive_stem, unpacked
 from saccade.data.sources.image_folder import FoundImage, Listing, find_images
 from saccade.data.sources.scan_cache import (
@@ -50,7 +50,7 @@ class _Reading:
     reasons: list[str | None]
 
 
-def load_folder(folder: Path, wanted: Preprocessing | Fit, *, progress: bool) -> Dataset:
+def load_folder(folder: Path, wanted: Preprocessing | Fit | None, *, progress: bool) -> Dataset:
     """Load the images of a folder; where only the fit is given, the size depends on the sizes of the images.
 
     Raises:
@@ -65,7 +65,7 @@ def load_folder(folder: Path, wanted: Preprocessing | Fit, *, progress: bool) ->
     return decoded.dataset(name=folder.name, source=str(folder), notes=listing.notes, strays=listing.strays)
 
 
-def load_archive(path: Path, wanted: Preprocessing | Fit, *, progress: bool) -> Dataset:
+def load_archive(path: Path, wanted: Preprocessing | Fit | None, *, progress: bool) -> Dataset:
     """Load the images of an archive; the archive is unpacked only if the images must be decoded.
 
     Raises:
@@ -84,15 +84,15 @@ def load_archive(path: Path, wanted: Preprocessing | Fit, *, progress: bool) -> 
     return decoded.dataset(name=name, source=str(path), notes=scan.notes, strays=scan.strays)
 
 
-def _open(scan: Scan | None, wanted: Preprocessing | Fit) -> DecodedData | None:
+def _open(scan: Scan | None, wanted: Preprocessing | Fit | None) -> DecodedData | None:
     if scan is None:
         return None
-    preprocessing = wanted if isinstance(wanted, Preprocessing) else Preprocessing(*scan.default_size, fit=wanted)
+    preprocessing = wanted if isinstance(wanted, Preprocessing) else of_size(*scan.default_size, wanted)
     return open_decoded(scan.fingerprint, preprocessing)
 
 
 def _decode_and_keep(
-    source: str, signature: str, listing: Listing, wanted: Preprocessing | Fit, *, name: str, progress: bool
+    source: str, signature: str, listing: Listing, wanted: Preprocessing | Fit | None, *, name: str, progress: bool
 ) -> tuple[DecodedData, Scan]:
     decoded, hashes = _decode(listing, wanted, name, progress=progress)
     default = default_preprocessing(np.array(decoded.index.sizes, np.int32))
@@ -105,7 +105,7 @@ def _decode_and_keep(
 
 
 def _decode(
-    listing: Listing, wanted: Preprocessing | Fit, name: str, *, progress: bool
+    listing: Listing, wanted: Preprocessing | Fit | None, name: str, *, progress: bool
 ) -> tuple[DecodedData, Sequence[str]]:
     """Decode all files to the size estimated from a sample; decode again if all files give another size."""
     chosen = wanted if isinstance(wanted, Preprocessing) else _estimate_preprocessing(listing, wanted)
@@ -118,7 +118,7 @@ def _decode(
     return _decode(listing, final, name, progress=progress)
 
 
-def _estimate_preprocessing(listing: Listing, fit: Fit) -> Preprocessing:
+def _estimate_preprocessing(listing: Listing, fit: Fit | None) -> Preprocessing:
     sample = listing.images[:: -(-len(listing.images) // _SAMPLED_HEADERS)]
     headers = read_headers([f"{listing.root}/{found.path}" for found in sample])
     sizes = [(header.height, header.width) for header in headers]

@@ -1,9 +1,10 @@
-"""Plan of a training within a time budget, from measured costs: number of images and image size. Arithmetic only."""
+"""Time budget, and the plan of a training by gradient steps from measured costs: number of images and image size."""
 
 from __future__ import annotations
 
 import itertools
 import math
+import time
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
@@ -30,8 +31,38 @@ _OOD_IMAGES = 5000
 # Cost of one test-time augmentation per stored pixel, as a fraction of the validation cost per pixel.
 _TTA_FRACTION = 0.05
 _MIN_STEPS = 10
+_MAX_MINUTES = 366 * 24 * 60
 # A plan is kept if its forecast misses the end of the budget by less than this fraction of the budget.
 _TOLERANCE_FRACTION = 0.01
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Time budget.
+
+    Attributes:
+        minutes: duration of the budget.
+        began: start of the budget, by `time.monotonic`.
+
+    Raises:
+        TrainingError: the minutes are not positive, or more than a year.
+    """
+
+    minutes: float
+    began: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.minutes <= _MAX_MINUTES:
+            raise TrainingError("a training takes a positive number of minutes", found=f"{self.minutes:g}")
+
+    def spent(self) -> float:
+        """Return the seconds that have passed."""
+        return time.monotonic() - self.began
+
+    @property
+    def left(self) -> float:
+        """Remaining seconds, without the reserve."""
+        return 60 * self.minutes - reserve(self.minutes) - self.spent()
 
 
 @dataclass(frozen=True)
@@ -65,6 +96,11 @@ class Work:
 def reserve(minutes: float) -> float:
     """Return the seconds of a budget that are not planned."""
     return _RESERVE_SECONDS + _RESERVE_FRACTION * 60 * minutes
+
+
+def min_minutes(seconds: float) -> float:
+    """Return the shortest budget, in tenths of a minute, for a command of that duration, with some tolerance."""
+    return math.ceil(10 * (seconds + _RESERVE_SECONDS) / (60 * (1 - _RESERVE_FRACTION)) + 1) / 10
 
 
 def step_seconds(work: Work, costs: Costs, epoch: int) -> float:
@@ -159,15 +195,15 @@ def require_enough_time(work: Work, costs: Costs, minutes: float, spent: float) 
     images = images_within(work, costs, 0, 60 * minutes - reserve(minutes) - spent)
     if images >= min_images:
         return
-    seconds = spent + seconds_for(work, costs, min_images) + _RESERVE_SECONDS
-    min_minutes = math.ceil(10 * seconds / (60 * (1 - _RESERVE_FRACTION)) + 1) / 10
+    seconds = spent + seconds_for(work, costs, min_images)
+    shortest = min_minutes(seconds)
     after = seconds_after(work, costs)
     raise TrainingError(
         f"{minutes:g} minutes are too few to train anything here",
-        expected=f"at least {min_minutes:g} minutes",
+        expected=f"at least {shortest:g} minutes",
         found=f"{spent:.0f} s before the first step and {after:.0f} s for validation and saving at the end, "
         f"which leave time for {images:,} training images",
-        remedy=f"--minutes {min_minutes:g}",
+        remedy=f"--minutes {shortest:g}",
     )
 
 

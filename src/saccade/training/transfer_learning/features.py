@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -32,7 +33,10 @@ _SHARD = 1024
 # Images per call of the runtime. The time per image is equal from 1 to 16 images of 224x224 pixels; small batches keep
 # the activations in the processor's cache and the memory small.
 _BATCH = 4
-_VERSION = 2
+# Batches of each core in a measurement of the speed, which are repeated for this number of seconds.
+_MEASURED_BATCHES = 4
+_MEASURED_SECONDS = 1.0
+_VERSION = 3
 
 
 class FeatureExtractor:
@@ -50,9 +54,8 @@ class FeatureExtractor:
 
     def __init__(self, network: keras.Model, fingerprint: str, preprocessing: Preprocessing, name: str) -> None:
         self._network = network
-        size = network.input_shape[1:3]
-        identity = json.dumps([fingerprint, asdict(preprocessing), size, runtime_version(), _VERSION])
-        self._key = hashlib.sha256(identity.encode()).hexdigest()[:32]
+        self._fingerprint, self._preprocessing = fingerprint, preprocessing
+        self._key = self._key_at(network.input_shape[1:3])
         self._name = name
 
     @property
@@ -72,7 +75,7 @@ class FeatureExtractor:
                 ends the extraction; the features of the finished batches are kept in the cache.
             out: array for the result, float32 [n, d]. None: a new array.
         """
-        prefix = f"{self._key}-{'m' if mirrored else 'p'}"
+        prefix = _prefix(self._key, mirrored)
         cached = _CachedFeatures(disk_cache.find_entries(_KIND, prefix))
         missing = _missing_positions(split, cached)
         advance(len(split) - len(missing))
@@ -88,6 +91,45 @@ class FeatureExtractor:
                         features = np.concatenate(batches)
                         cached.add(shard.hashes[: len(features)], features, prefix, self._name)
         return cached.of(split.hashes, np.empty((len(split), self.width), np.float32) if out is None else out)
+
+    def num_missing(self, split: Split, mirrored: bool, size: tuple[int, int]) -> int:
+        """Return the number of images whose features are not in the cache.
+
+        Args:
+            split: the images.
+            mirrored: whether the images are flipped horizontally first.
+            size: height and width of the network's input, in pixels, which may differ from those of this network.
+        """
+        return len(
+            _missing_positions(
+                split, _CachedFeatures(disk_cache.find_entries(_KIND, _prefix(self._key_at(size), mirrored)))
+            )
+        )
+
+    def seconds_per_image(self, images: Split) -> float:
+        """Measure the seconds for each image with all cores busy, without the cache, for at least a second.
+
+        Args:
+            images: images to compute, one at least; a small part of them is used, repeatedly.
+        """
+        session = open_session(to_onnx(self._network, {}), threads=1)
+        some = images.subset(np.arange(min(len(images), _MEASURED_BATCHES * _BATCH * usable_cores())))
+
+        def compute() -> float:
+            start = time.perf_counter()
+            for _ in self._batches(session.run, some, False, lambda _: None):
+                pass
+            return time.perf_counter() - start
+
+        compute()  # the first time, the runtime allocates its memory
+        times: list[float] = []
+        while sum(times) < _MEASURED_SECONDS:
+            times.append(compute())
+        return sum(times) / (len(times) * len(some))
+
+    def _key_at(self, size: tuple[int, int]) -> str:
+        identity = json.dumps([self._fingerprint, asdict(self._preprocessing), size, runtime_version(), _VERSION])
+        return hashlib.sha256(identity.encode()).hexdigest()[:32]
 
     def _batches(
         self, run: Callable[..., list[Features]], shard: Split, mirrored: bool, advance: Callable[[int], object]
@@ -108,6 +150,10 @@ class FeatureExtractor:
                 advance(len(features))
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _prefix(key: str, mirrored: bool) -> str:
+    return f"{key}-{'m' if mirrored else 'p'}"
 
 
 class _CachedFeatures:

@@ -133,15 +133,16 @@ def fit_linear_head(training: Examples, penalty: float, *, classes: int, biased:
 
 
 def _folds(examples: Examples, seed: int) -> Iterator[tuple[Examples, Examples]]:
-    """Yield the training and the held-out examples of each fold; nothing where there are fewer than two groups."""
+    """Yield the training and the held-out examples of each fold; nothing where there are too few images for two."""
     from sklearn.model_selection import StratifiedGroupKFold
 
-    number = min(_FOLDS, len(np.unique(examples.groups)))
+    # A class may have fewer images than there are folds, but not every class.
+    number = min(_FOLDS, len(np.unique(examples.groups)), int(np.bincount(examples.labels).max()))
     if number < 2:
         return
     splitter = StratifiedGroupKFold(number, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a class may have fewer images than there are folds
+        warnings.simplefilter("ignore", UserWarning)  # on a class with fewer images than there are folds
         for fitted, held_out in splitter.split(examples.labels, examples.labels, examples.groups):
             if len(fitted) and len(held_out):
                 yield examples.at(fitted), examples.at(held_out)

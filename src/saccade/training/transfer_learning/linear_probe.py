@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.data.dataset import Split, SplitName
+from saccade.data.dataset import Preprocessing, Split, SplitName
 from saccade.models.head import body_weights, head_of, set_head, without_head
 from saccade.models.weights import named_weights
 from saccade.onnx_session import runtime_version
+from saccade.recipes import Recipe
 from saccade.runs.records import FeaturesRecord
 from saccade.runs.run import Run
 from saccade.runs.training_state import TrainingState
@@ -39,6 +40,21 @@ if TYPE_CHECKING:
 _STOPPING = "stopping; the features that are computed so far are kept in the cache"
 
 
+def feature_extractor(
+    network: keras.Model, recipe: Recipe, preprocessing: Preprocessing, name: str
+) -> FeatureExtractor:
+    """Return the feature extractor of a network by a recipe.
+
+    Args:
+        network: stock network in float32, with its weights; they are copied.
+        recipe: recipe with the name of the network.
+        preprocessing: preprocessing of the images.
+        name: name of the data.
+    """
+    fingerprint = weights_fingerprint(recipe.network, body_weights(network, named_weights(network)))
+    return FeatureExtractor(without_head(network), fingerprint, preprocessing, name)
+
+
 class LinearProbe:
     """Linear probe of a training.
 
@@ -57,12 +73,7 @@ class LinearProbe:
         self._run = run
         self._progress = progress
         self._stop = stop
-        self._extract = FeatureExtractor(
-            without_head(validated),
-            weights_fingerprint(run.recipe.network, body_weights(validated, named_weights(validated))),
-            run.preprocessing,
-            run.data_name,
-        )
+        self._extract = feature_extractor(validated, run.recipe, run.preprocessing, run.data_name)
 
     def fit(self, splits: Mapping[SplitName, Split], state: TrainingState) -> Iterator[int]:
         """Run the head phase: fit the head, set it in the network, update the state, and yield the image count.

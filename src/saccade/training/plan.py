@@ -1,0 +1,224 @@
+"""Plans of trainings within a time budget: measurement of this machine, and choice of recipe, image size and length."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from saccade.data.dataset import Dataset, Split, SplitName
+from saccade.errors import TrainingError
+from saccade.machine import usable_cores
+from saccade.models.weights import assign, named_weights
+from saccade.recipes import ComputeDtype, Recipe, default_recipe
+from saccade.runs.time_budget_state import Costs, FeatureCosts, FeaturePlan, Plan
+from saccade.training.fit import Networks
+from saccade.training.machine_precision import fastest_compute_dtype
+from saccade.training.machine_speed import measure_costs
+from saccade.training.time_budget import feature_budget
+from saccade.training.time_budget.budget import (
+    Budget,
+    Work,
+    candidate_recipes,
+    choose_size,
+    images_within,
+    initial_pace,
+    require_enough_time,
+    sizes_are_free,
+)
+from saccade.training.time_budget.feature_budget import FeatureWork
+from saccade.training.time_budget.plan_summary import summarize_plan
+from saccade.training.train import build_networks, make_splits, reject_transfer, resolve_recipe
+from saccade.training.transfer_learning.features import FeatureExtractor
+from saccade.training.transfer_learning.linear_probe import feature_extractor
+from saccade.training.transfer_learning.pretrained import PretrainedWeights, imagenet_model
+from saccade.training.validation_roles import validation_roles
+
+# `accurate` is considered if `fast` has time for this number of passes over the data, and chosen if `accurate` itself
+# has time for `_MIN_ACCURATE_PASSES`. On CIFAR-10, `fast` has 89.5% after 8 passes and `accurate` has 91.8% after 24
+# passes (docs/performance.md); no numbers of passes in between were measured.
+_MIN_FAST_PASSES = 32
+_MIN_ACCURATE_PASSES = 16
+# Time of a linear head relative to the features, in pixels of the network's input on one core: for each training image
+# and class, the choice of the penalty by validation images, and the fit. Measured on photographs of clothing and coins.
+_PENALTY_PIXELS = 500
+_FIT_PIXELS = 100
+# Time for all else, relative to the time to build the networks: other networks are built, converted and saved.
+_SAVING_BUILDS = 4
+
+
+@dataclass(frozen=True)
+class Planned:
+    """Training that is planned and can begin.
+
+    Attributes:
+        recipe: chosen recipe.
+        splits: images of each split.
+        plan: the plan.
+        networks: networks by the recipe, with their first weights.
+        pretrained: source of these weights; None without transfer learning.
+        work: work of a training by gradient steps, whose plan may change; None for a linear head.
+    """
+
+    recipe: Recipe
+    splits: Mapping[SplitName, Split]
+    plan: Plan | FeaturePlan
+    networks: Networks
+    pretrained: PretrainedWeights | None = None
+    work: Work | None = None
+
+
+def plan_training(
+    dataset: Dataset,
+    budget: Budget,
+    recipe: str | Recipe | None,
+    settings: Mapping[str, Any],
+    previous_split: Mapping[str, SplitName] | None,
+) -> Planned:
+    """Measure this machine, and choose a training that ends within the budget.
+
+    Args:
+        dataset: the data.
+        budget: the time budget.
+        recipe: name of a recipe, or a recipe. None: the default recipe for the image size.
+        settings: recipe keys that the user set, which are kept.
+        previous_split: content hash -> split, of the images that keep their split; None if there are none.
+
+    Raises:
+        TrainingError: the budget is too short, or the recipe can't train on the data or within a budget.
+    """
+    default = default_recipe(dataset.preprocessing.height, dataset.preprocessing.width)
+    first = resolve_recipe(default if recipe is None else recipe, None, settings)
+    reject_transfer(first)
+    if first.head_only:
+        return _plan_features(dataset, budget, first, isinstance(recipe, Recipe), settings, previous_split)
+    if first.transfer:
+        raise TrainingError(
+            "a pretrained network can't be fine-tuned within a time budget",
+            found=f"{first.epochs} epochs, of which the first fits a head",
+            remedy="omit the minutes, or fit a head alone: --recipe photo",
+        )
+    return _plan_steps(dataset, budget, first, recipe, settings, previous_split)
+
+
+def _plan_features(
+    dataset: Dataset,
+    budget: Budget,
+    first: Recipe,
+    is_fixed: bool,
+    settings: Mapping[str, Any],
+    previous_split: Mapping[str, SplitName] | None,
+) -> Planned:
+    """Choose image size and mirror images of a training that fits a linear head to features."""
+    splits = make_splits(dataset, first, previous_split)
+    pretrained = PretrainedWeights.from_model(imagenet_model())
+    start = time.perf_counter()
+    networks = build_networks(first, dataset, splits["train"], compute_dtype_of(first), pretrained)
+    assign(networks.validated, named_weights(networks.trained))
+    extractor = feature_extractor(networks.validated, first, dataset.preprocessing, dataset.name)
+    building = time.perf_counter() - start
+    height, width = dataset.preprocessing.height, dataset.preprocessing.width
+    recipes = [first] if is_fixed else feature_budget.candidate_recipes(first, height, width, settings)
+    candidates = [_feature_work(recipe, dataset, splits, extractor) for recipe in recipes]
+    costs = _measure_features(candidates[0], extractor, splits["train"], building)
+    choice = feature_budget.choose(candidates, costs, budget.left)
+    feature_budget.require_enough_time(choice, budget.left, budget.minutes, budget.spent())
+    reasons = feature_budget.summarize_choice(
+        choice, costs, minutes=budget.minutes, spent=budget.spent(), until=_clock_time_of_end(budget)
+    )
+    plan = FeaturePlan(minutes=budget.minutes, reasons=reasons, costs=costs, seconds=choice.seconds)
+    chosen = choice.work.recipe
+    if chosen.final_scale != first.final_scale:
+        networks = build_networks(chosen, dataset, splits["train"], compute_dtype_of(chosen), pretrained)
+    return Planned(chosen, splits, plan, networks, pretrained)
+
+
+def _feature_work(
+    recipe: Recipe, dataset: Dataset, splits: Mapping[SplitName, Split], extractor: FeatureExtractor
+) -> FeatureWork:
+    height, width = dataset.preprocessing.height, dataset.preprocessing.width
+    training, validation = splits["train"], splits["validation"]
+    size = recipe.final_size(height, width)
+    missing = extractor.num_missing(training, False, size) + extractor.num_missing(validation, False, size)
+    if recipe.horizontal_flip:
+        missing += extractor.num_missing(training, True, size)
+    return FeatureWork(
+        recipe,
+        height,
+        width,
+        classes=len(dataset.class_names),
+        training=len(training),
+        cross_validated=not validation_roles(validation, recipe).penalty,
+        missing=missing,
+    )
+
+
+def _measure_features(work: FeatureWork, extractor: FeatureExtractor, training: Split, building: float) -> FeatureCosts:
+    """Measure the speed of the features; the other costs follow from it and from the seconds to build the networks."""
+    height, width = work.recipe.final_size(work.height, work.width)
+    pixel = extractor.seconds_per_image(training) / (height * width)
+    of_one_core = usable_cores() * pixel
+    return FeatureCosts(
+        pixel=pixel,
+        penalty=_PENALTY_PIXELS * of_one_core,
+        fit=_FIT_PIXELS * of_one_core,
+        saving=_SAVING_BUILDS * building,
+    )
+
+
+def _plan_steps(
+    dataset: Dataset,
+    budget: Budget,
+    first: Recipe,
+    recipe: str | Recipe | None,
+    settings: Mapping[str, Any],
+    previous_split: Mapping[str, SplitName] | None,
+) -> Planned:
+    """Choose the recipe, the image size and the number of training images of a training by gradient steps."""
+    splits = make_splits(dataset, first, previous_split)
+    work = Work(
+        first,
+        dataset.preprocessing.height,
+        dataset.preprocessing.width,
+        len(splits["train"]),
+        len(splits["validation"]),
+    )
+    free = not isinstance(recipe, Recipe) and sizes_are_free(first, settings)
+    largest = work.with_recipe(candidate_recipes(work)[0]) if free else work
+    costs = _measure(largest, dataset, splits)
+    if recipe is None and first.name == "fast" and _passes(largest, costs, budget) >= _MIN_FAST_PASSES:
+        accurate = work.with_recipe(resolve_recipe("accurate", None, settings))
+        accurate = accurate.with_recipe(candidate_recipes(accurate)[0]) if free else accurate
+        accurate_costs = _measure(accurate, dataset, splits)
+        if _passes(accurate, accurate_costs, budget) >= _MIN_ACCURATE_PASSES:
+            largest, costs = accurate, accurate_costs
+    chosen = largest.with_recipe(choose_size(largest, costs, budget.left)) if free else largest
+    require_enough_time(chosen, costs, budget.minutes, budget.spent())
+    pace = initial_pace(chosen, costs, budget.left)
+    reasons = summarize_plan(
+        chosen, costs, pace, sizes_are_free=free,
+        minutes=budget.minutes, spent=budget.spent(), until=_clock_time_of_end(budget),
+    )  # fmt: skip
+    networks = build_networks(chosen.recipe, dataset, splits["train"], compute_dtype_of(chosen.recipe))
+    plan = Plan(minutes=budget.minutes, reasons=reasons, costs=costs, first=pace)
+    return Planned(chosen.recipe, splits, plan, networks, work=chosen)
+
+
+def _measure(work: Work, dataset: Dataset, splits: Mapping[SplitName, Split]) -> Costs:
+    networks = build_networks(work.recipe, dataset, splits["train"], compute_dtype_of(work.recipe))
+    return measure_costs(work, networks, splits["train"])
+
+
+def compute_dtype_of(recipe: Recipe) -> ComputeDtype:
+    """Return the dtype of a recipe's training on this machine."""
+    return fastest_compute_dtype() if recipe.compute == "auto" else recipe.compute
+
+
+def _passes(work: Work, costs: Costs, budget: Budget) -> float:
+    return images_within(work, costs, 0, budget.left) / work.training
+
+
+def _clock_time_of_end(budget: Budget) -> str:
+    return f"{datetime.now() + timedelta(seconds=60 * budget.minutes - budget.spent()):%H:%M:%S}"

@@ -1,0 +1,145 @@
+"""Rows of the default recipe for photographs, in all commands."""
+
+from pathlib import Path
+
+from tests.commands.rows import Row
+from tests.commands.serving import post_image
+from tests.snippets import Outcome
+
+from saccade.deploy.formats import FORMATS
+
+
+def _has_a_head(outcome: Outcome) -> None:
+    from saccade.runs.run import Run
+
+    run = Run.open(outcome.folder / "runs/photo")
+    (record,) = run.history()
+    assert (run.recipe.name, run.preprocessing.height, record.phase) == ("photo", 224, "head")
+    assert {"features.json", "source.json", "model.onnx", "ood.safetensors"} <= {
+        path.name for path in run.path.iterdir()
+    }
+
+
+def _is_far_above_chance(outcome: Outcome) -> None:
+    assert outcome.json["accuracy"] > 0.6  # 100% of 16 photographs of three signs; by chance 60% in 1 of 100 draws
+
+
+def _predictions(outcome: Outcome) -> None:
+    predictions = outcome.json
+    assert len(predictions) == 24
+    assert all(0 < one["ood_p_value"] <= 1 and not one["unreadable_reason"] for one in predictions)
+    assert sum(one["top"][0]["class_name"] == "0" for one in predictions) > 18  # most of them are training images
+
+
+def _two_seeds(outcome: Outcome) -> None:
+    shown = outcome.json
+    assert [(run["recipe"], run["seed"], run["state"]) for run in shown["runs"]] == [
+        ("photo", 0, "finished"),
+        ("photo", 1, "finished"),
+    ]
+
+
+def _tuned(outcome: Outcome) -> None:
+    shown = outcome.json
+    assert (shown["recipe"], shown["state"]) == ("photo", "finished")
+    assert set(shown["space"]) == {"class_weights", "horizontal_flip"}
+    assert [trial["state"] for trial in shown["trials"]] == ["complete"] * 2
+
+
+def _curve(outcome: Outcome) -> None:
+    assert [len(point["accuracies"]) for point in outcome.json["points"]] == [2, 2, 2, 2]
+
+
+def _exported(form: str):
+    def look(outcome: Outcome) -> None:
+        shown = outcome.json
+        tolerance = FORMATS[form].tolerance
+        assert shown["format"] == form
+        assert shown["same_class"] == 1 if tolerance is not None else shown["same_class"] > 0.8
+        assert tolerance is None or shown["max_abs_error"] <= tolerance
+
+    return look
+
+
+def _fine_tuned(path: str, source: str):
+    def look(outcome: Outcome) -> None:
+        from saccade.runs.run import Run
+
+        run = Run.open(outcome.folder / path)
+        record = run.source()
+        assert record is not None
+        assert (record.name, run.recipe.name, run.recipe.network) == (source, "transfer", "EfficientNetLite0")
+
+    return look
+
+
+def _predicts(url: str, folder: Path) -> None:
+    status, shown = post_image(url, "photo", next((folder / "hands/1").iterdir()))
+    assert status == 200
+    assert shown["classes"][0]["class_name"] == "1"
+
+
+PHOTOGRAPHS = [
+    Row(
+        "train hands --out runs/photo",
+        ["^data: hands, 3 classes, .* 224x224 pixels$",
+         "^recipe: photo, the default for images whose shorter side is above 64 pixels$",
+         r"^features: (\d+) of \1 images$", r"^head: (\d+) of \1 penalties$", "^next: saccade evaluate runs/photo$"],
+        look=_has_a_head, alone=True,
+    ),
+    Row("evaluate runs/photo --json", look=_is_far_above_chance),
+    Row("report runs/photo", ["^written: .*/report.html$", "^written: .*/README.md$"]),
+    Row("predict runs/photo hands/0 --ood --abstain 0.5 --json", ["^abstained below "], look=_predictions),
+    *(
+        Row(
+            f"export runs/photo --format {form} --json", look=_exported(form),
+            long=form not in ("onnx", "litert-int8"),
+        )
+        for form in FORMATS
+    ),
+    Row("serve runs/photo --port 0", ["^serving at "], ask=_predicts, long=True),
+    Row("train hands --seeds 2 --out runs/photos --json", look=_two_seeds),
+    Row(
+        "compare runs/photo runs/photos/seed-0 runs/photos/seed-1 runs/strict --data hands --out compared/photo",
+        [r"^ +runs +accuracy"],
+    ),
+    Row(
+        "train hands --set learning_rate=0.1 --set horizontal_flip=false --out runs/unmirrored",
+        ["^note: learning_rate: no effect, since this training only fits a linear head"], long=True,
+    ),
+    Row(
+        "train hands --epochs 3 --out runs/epochs",
+        ["^error: a frozen network has one epoch.*--from EfficientNetLite0"], code=1,
+    ),
+    Row(
+        "train --extend runs/photo --epochs +2",
+        ["^error: .*a linear head on a frozen network, fitted in one epoch$",
+         "to train the layers of its network too: saccade train .*hands --from runs/photo$"], code=1,
+    ),
+    Row(
+        "train --resume runs/photo",
+        ["^error: the training of 'runs/photo' is finished$",
+         "to train it further: saccade train .*hands --from runs/photo$"], code=1,
+    ),
+    Row(
+        "tune hands --trials 2 --search learning_rate=0.01..0.1 --out tunings/rate",
+        ["^error: .*'learning_rate' can't be tuned$", "takes no steps$"], code=1,
+    ),
+    Row("tune hands --trials 2 --out tunings/photo --json", look=_tuned, long=True),
+    Row("train hands --folds 3 --out runs/photo-folds", ["out-of-fold accuracy"], long=True),
+    Row(
+        "learning-curve hands --sizes 12,18,27,40 --repeats 2 --out curves/photo --json", look=_curve, long=True,
+    ),
+    Row(
+        "audit hands --folds 2 --out audits/photo", ["^written: audits/photo/audit.json, "],
+        made=["audits/photo/audit.html"], long=True,
+    ),
+    Row(
+        "train hands --from runs/photo --epochs 2 --set image_size=64 --out runs/photo-tuned",
+        ["^epoch 2/2 "], look=_fine_tuned("runs/photo-tuned", "photo"), long=True,
+    ),
+    Row(
+        "train hands --from EfficientNetLite0 --epochs 1 --set image_size=64 --out runs/lite",
+        ["^epoch 1/1: "], look=_fine_tuned("runs/lite", "EfficientNetLite0"), long=True,
+    ),
+]  # fmt: skip
