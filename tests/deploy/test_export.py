@@ -221,7 +221,7 @@ def test_eight_bit_exports_are_compared_by_accuracy():
     assert agreement("litert-int8", few, check)[1] == 0.99
     with pytest.raises(ExportError) as caught:
         agreement("litert-int8", many, check)
-    assert caught.value.found == "11 more or fewer of 1000"
+    assert caught.value.found == "11 fewer of 1000"
 
 
 @pytest.mark.parametrize("form", RECIPES)
