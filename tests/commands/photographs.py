@@ -82,7 +82,7 @@ def _predicts(url: str, folder: Path) -> None:
 PHOTOGRAPHS = [
     Row(
         "train hands --out runs/photo",
-        ["^data: hands, 3 classes, .* 224x224 pixels$",
+        ["^data: hands, 3 classes, .* 224x224 pixels, fit=pad$",
          "^recipe: photo, the default for images whose shorter side is above 64 pixels$",
          r"^features: (\d+) of \1 images$", r"^head: (\d+) of \1 penalties$", "^next: saccade evaluate runs/photo$"],
         look=_has_a_head, alone=True,

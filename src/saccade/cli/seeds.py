@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from saccade.cli.output import print_json, print_line
 from saccade.cli.training_result import OPTIMISTIC, training_result
 from saccade.sanitize import command_line, counted
+from saccade.training.interrupt import TrainingInterrupt
 
 if TYPE_CHECKING:
     from saccade.training.seeds import SeedTraining
@@ -25,11 +26,17 @@ def print_series(trainings: Iterable[SeedTraining], seeds: int, out: str | None,
 
     Raises:
         SystemExit: code 130 after an interrupt, 1 after a failed training.
+        TrainingInterrupt: Ctrl-C ended a training that has saved no weights.
     """
     ended = []
-    for training in trainings:
-        ended.append(training)
-        print_line(_line(training), err=as_json)
+    try:
+        for training in trainings:
+            ended.append(training)
+            print_line(_line(training), err=as_json)
+    except TrainingInterrupt as interrupt:
+        again = "repeat the command" if out is not None else command_line("train", "--resume", interrupt.run)
+        print_line(f"to resume: {again}", err=True)
+        raise
     results = [training_result(training.run) for training in ended if training.run is not None]
     whole = [result for result in results if result["state"] != "interrupted"]
     if as_json:

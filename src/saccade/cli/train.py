@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from saccade.cli.output import print_json, print_notes
+from saccade.cli.output import print_json, print_line, print_notes
 from saccade.cli.train_options import (
     checked_settings,
     choose_recipe,
@@ -19,6 +21,8 @@ from saccade.cli.train_options import (
     print_ineffective_keys,
 )
 from saccade.cli.training_result import print_training_result, training_result
+from saccade.sanitize import command_line
+from saccade.training.interrupt import TrainingInterrupt
 
 if TYPE_CHECKING:
     from saccade.runs.run import Run
@@ -123,7 +127,8 @@ def command(context: click.Context, /, resume: str | None, extend: str | None, a
         _allow(context, "--resume", {"data", "force", *_LOGS})
         from saccade.training.resume import resume as go_on
 
-        run = go_on(resume, options["data"], force=options["force"], progress=_progress(**options))
+        with _resumable():
+            run = go_on(resume, options["data"], force=options["force"], progress=_progress(**options))
     elif extend is not None:
         _allow(context, "--extend", {"data", "epochs", "schedule", "out", *_LOGS})
         if options["epochs"] is None:
@@ -131,10 +136,11 @@ def command(context: click.Context, /, resume: str | None, extend: str | None, a
         from saccade.training.extend import extend as train_further
 
         schedule: Any = options["schedule"] or "hold"
-        run = train_further(
-            extend, options["epochs"], schedule=schedule, data=options["data"], out=options["out"],
-            progress=_progress(**options),
-        )  # fmt: skip
+        with _resumable():
+            run = train_further(
+                extend, options["epochs"], schedule=schedule, data=options["data"], out=options["out"],
+                progress=_progress(**options),
+            )  # fmt: skip
     else:
         _allow(context, None, set(options) - {"schedule", "force"})
         if options["seeds"] is not None:
@@ -152,7 +158,8 @@ def command(context: click.Context, /, resume: str | None, extend: str | None, a
             return
         if options["minutes"] is not None:
             _allow(context, "--minutes", set(options) - {"schedule", "force", "epochs", "source", "weights"})
-        run = _train(began=began, **options)
+        with _resumable():
+            run = _train(began=began, **options)
     if resume is not None or extend is not None:
         print_notes(run.data.notes)  # other trainings print the notes before they begin
     if as_json:
@@ -161,6 +168,16 @@ def command(context: click.Context, /, resume: str | None, extend: str | None, a
         print_training_result(run)
     if run.status().state == "interrupted":
         raise SystemExit(130)
+
+
+@contextmanager
+def _resumable() -> Iterator[None]:
+    """Print the command that resumes a training which Ctrl-C ended before it had saved weights."""
+    try:
+        yield
+    except TrainingInterrupt as interrupt:
+        print_line(f"to resume: {command_line('train', '--resume', interrupt.run)}", err=True)
+        raise
 
 
 def _allow(context: click.Context, mode: str | None, allowed: set[str]) -> None:

@@ -8,9 +8,22 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 _STOPPING = "stopping after this step and saving; press Ctrl-C again to quit without saving"
+
+
+class TrainingInterrupt(KeyboardInterrupt):
+    """Ctrl-C that ended a training which can be resumed, but has saved no weights.
+
+    Attributes:
+        run: run directory.
+    """
+
+    def __init__(self, run: Path) -> None:
+        super().__init__()
+        self.run = run
 
 
 class StopRequest:

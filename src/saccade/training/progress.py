@@ -18,7 +18,6 @@ from saccade.recipes import Recipe
 from saccade.runs.records import EpochRecord
 from saccade.runs.run import Run
 from saccade.runs.training_state import TrainingState
-from saccade.sanitize import command_line
 
 if TYPE_CHECKING:
     import keras
@@ -78,9 +77,6 @@ class Progress:
             A context manager; the stage reports its progress to the counter that the context manager yields.
         """
         return counting(label, total=total, unit=unit, shown=False)
-
-    def on_quit(self, run: Run) -> None:
-        """Called when Ctrl-C ends a training before it could save anything, or without saving."""
 
     def on_train_end(self, run: Run) -> None:
         """Called after all files of the run are saved."""
@@ -173,12 +169,6 @@ class TerminalProgress(Progress):
         """Show a progress bar on a terminal, a line every ten seconds elsewhere."""
         return counting(label, total=total, unit=unit, shown=True)
 
-    def on_quit(self, run: Run) -> None:
-        """Print the command that resumes the training."""
-        if self._bar is not None:
-            self._bar.close()
-        log_message(f"to resume: {command_line('train', '--resume', run.path)}")
-
     def _epoch_label(self, epoch: int) -> str:
         """Return the epoch's number, with the number of epochs where no time budget decides on that."""
         return str(epoch) if self._planned else f"{epoch}/{self._recipe.epochs}"
@@ -246,11 +236,6 @@ class ProgressList(Progress):
                 stack.enter_context(callback.on_stage(label, total=total, unit=unit)) for callback in self._callbacks
             ]
             yield _Counters(counters)
-
-    def on_quit(self, run: Run) -> None:
-        """Call each."""
-        for callback in self._callbacks:
-            callback.on_quit(run)
 
     def on_train_end(self, run: Run) -> None:
         """Call each."""

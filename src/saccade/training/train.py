@@ -36,7 +36,7 @@ from saccade.runs.run import Run
 from saccade.sanitize import command_line
 from saccade.training.finalize import finalize
 from saccade.training.fit import Fitted, Networks, fit
-from saccade.training.interrupt import stop_on_interrupt
+from saccade.training.interrupt import TrainingInterrupt, stop_on_interrupt
 from saccade.training.machine_precision import fastest_compute_dtype
 from saccade.training.progress import Progress, progress_of
 from saccade.training.step import deterministic_operations
@@ -149,7 +149,7 @@ def run_training(
     Raises:
         TrainingError: the training diverged.
         RunError: a checkpoint can't be written or does not fit the network, or the result can't be saved.
-        KeyboardInterrupt: Ctrl-C was pressed for the second time, or before there was anything to save.
+        TrainingInterrupt: Ctrl-C was pressed for the second time, or before there was anything to save.
     """
     if not run.has_validation_images:
         _save_validation_images(run, splits["validation"])
@@ -160,8 +160,7 @@ def run_training(
             )
             _save(run, fitted, splits, progress)
     except KeyboardInterrupt:
-        progress.on_quit(run)
-        raise
+        raise TrainingInterrupt(run.path) from None
     progress.on_train_end(run)
 
 

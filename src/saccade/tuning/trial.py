@@ -15,6 +15,7 @@ from saccade.recipes import Recipe
 from saccade.runs.records import EpochRecord
 from saccade.runs.run import Run
 from saccade.runs.training_state import TrainingState
+from saccade.training.interrupt import TrainingInterrupt
 from saccade.training.progress import Progress, ProgressList
 from saccade.training.resume import resume
 from saccade.training.train import train
@@ -46,6 +47,8 @@ def run_trial(study: Study, claimed: Claim, dataset: Dataset, progress: Progress
     try:
         recipe = study.recipe.with_settings(claimed.trial.params)
         run = _train_or_resume(dataset, recipe, claimed.folder, ProgressList(progress, _PruningCallback(claimed)))
+    except TrainingInterrupt:
+        return False
     except optuna.TrialPruned:
         conclude(study, claimed, None, seconds=time.monotonic() - began)
         return True

@@ -199,6 +199,7 @@ def _readable(entries: Sequence[Path]) -> Iterator[tuple[tuple[str, ...], Featur
             disk_cache.remove_entry(entry)
             continue
         if len(hashes) == len(features):
+            disk_cache.find_entry(_KIND, entry.name)  # records the use of the entry
             yield hashes, features
 
 
