@@ -1,12 +1,13 @@
 """Accuracy of EfficientNet-Lite0's features by the fit of the images: crop, pad or squash, at 224 pixels.
 
-    python benchmarks/photo_fit.py DATA... [--draws 5] [--variant NAME ...] [--features FOLDER]
+    python benchmarks/photo_fit.py DATA... [--fifths] [--draws 5] [--penalty C ...] [--variant NAME ...]
+        [--features FOLDER]
 
 A standardized multinomial logistic regression is fitted to the 1,280 features of each image; its C is chosen by
 cross-validation among the training images. Data with a test split of its own is scored on that split, and on its
 validation split where it has one. Other data is divided into random fifths, each predicted by a regression that was
 fitted to the other four; identical files stay in one fifth. This is repeated `--draws` times, and an image counts with
-its mean over the draws.
+its mean over the draws. `--fifths` joins the splits of data that has splits, and divides it in the same way.
 
 Each fit is compared with "crop" on the same images: the table gives the difference of the accuracies with its 95%
 interval, from the standard deviation of the differences of single images. "crop of 258" is the center of 224 pixels of
@@ -69,19 +70,31 @@ class Examples:
     hashes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Method:
+    """Method of scoring: number of random divisions, fifths in place of the data's own splits, and values of C."""
+
+    draws: int
+    fifths: bool
+    penalties: tuple[float, ...]
+
+
 def main() -> None:
     """Measure every fit on every data set, print and save the accuracies."""
     parser = argparse.ArgumentParser(description="Compares crop, pad and squash for the features of EfficientNetLite0.")
     parser.add_argument("data", metavar="DATA", nargs="+", help="name, folder or archive of images")
     parser.add_argument("--draws", type=at_least_one, default=5, help="random divisions into fifths")
+    parser.add_argument("--fifths", action="store_true", help="divide all data into fifths, whatever its splits")
+    parser.add_argument("--penalty", type=float, action="append", help="value of C to choose from; default: three")
     parser.add_argument("--variant", choices=VARIANTS, action="append", help="fit to measure beside crop; default: all")
     parser.add_argument("--features", type=Path, help="folder that keeps the features")
     add_results_option(parser)
     options = parser.parse_args()
+    method = Method(options.draws, options.fifths, tuple(options.penalty or PENALTIES))
     variants = dict.fromkeys(["crop", *(options.variant or VARIANTS)])
     extract = kept_in(options.features, feature_extractor())
     for name in options.data:
-        scores = {variant: scores_of(name, variant, extract, options.draws) for variant in variants}
+        scores = {variant: scores_of(name, variant, extract, method) for variant in variants}
         results = list(results_of(Path(name).stem, scores))
         keep_results("photo_fit", results, options.results)
         for result in results:
@@ -120,13 +133,13 @@ def kept_in(folder: Path | None, extract: Extract) -> Extract:
     return extract_or_read
 
 
-def scores_of(name: str, variant: str, extract: Extract, draws: int) -> Scores:
+def scores_of(name: str, variant: str, extract: Extract, method: Method) -> Scores:
     """Return the correctness of the prediction of every image of a data set, by split."""
     dataset = load_with_preprocessing(name, VARIANTS[variant], progress=True)
-    if dataset.test_is_made:
-        return {"fifths": _scores_of_fifths(_examples(_all_images(dataset), extract), draws)}
+    if dataset.test_is_made or method.fifths:
+        return {"fifths": _scores_of_fifths(_examples(_all_images(dataset), extract), method)}
     examples: dict[str, Examples] = {split: _examples(images, extract) for split, images in dataset.splits.items()}
-    regression = _fitted(examples.pop("train"))
+    regression = _fitted(examples.pop("train"), method.penalties)
     return {
         split: (regression.predict(held_out.features) == held_out.labels).astype(np.float64)
         for split, held_out in examples.items()
@@ -147,23 +160,24 @@ def _examples(split: Split, extract: Extract) -> Examples:
     )
 
 
-def _scores_of_fifths(examples: Examples, draws: int) -> NDArray[np.float64]:
+def _scores_of_fifths(examples: Examples, method: Method) -> NDArray[np.float64]:
     """Return the correctness of each image, the mean over the draws."""
     correct = np.zeros(len(examples.labels))
     contents = np.unique(examples.hashes, return_inverse=True)[1]
-    for seed in range(draws):
+    for seed in range(method.draws):
         fifth = np.random.default_rng(seed).permutation(contents.max() + 1)[contents] % 5
         for held_out in range(5):
             inside, outside = fifth == held_out, fifth != held_out
             training = Examples(examples.features[outside], examples.labels[outside], ())
-            correct[inside] += _fitted(training).predict(examples.features[inside]) == examples.labels[inside]
-    return correct / draws
+            regression = _fitted(training, method.penalties)
+            correct[inside] += regression.predict(examples.features[inside]) == examples.labels[inside]
+    return correct / method.draws
 
 
-def _fitted(training: Examples) -> GridSearchCV:
+def _fitted(training: Examples, penalties: tuple[float, ...]) -> GridSearchCV:
     """Return a regression whose C is chosen by cross-validation."""
     regression = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
-    grid = {"logisticregression__C": PENALTIES}
+    grid = {"logisticregression__C": penalties}
     folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=0)
     with threadpool_limits(1, "blas"):  # several threads mostly wait for each other
         return GridSearchCV(regression, grid, cv=folds).fit(training.features, training.labels)

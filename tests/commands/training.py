@@ -233,6 +233,14 @@ TRAINING = [
         ["^plan: recipe folder, 100 passes", "^time: 20 minutes, until ", "the training ends early"],
         made=["runs/minutes/plan.json"], long=True,  # README's line with --minutes runs every day
     ),
+    Row(
+        "train hands --minutes 60 --set horizontal_flip=false --out runs/hour",
+        [
+            "^plan: recipe photo, .* at 224x224 pixels, without their mirror images$",
+            "this recipe needs no more time: the training ends early, after ",
+        ],
+        made=["runs/hour/plan.json"],
+    ),
     *(
         Row(
             f"train --extend runs/hands-folder-1 --epochs +1 --schedule {schedule} --out runs/{schedule}",

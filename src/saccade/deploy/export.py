@@ -19,6 +19,7 @@ from saccade.deploy.verify import Reference, Verification, make_reference, verif
 from saccade.errors import ExportError
 from saccade.inference.litert_model import METADATA
 from saccade.inference.predictor import Predictor
+from saccade.models.int8_rounding import round_to_int8
 from saccade.models.onnx.to_onnx import to_onnx
 from saccade.models.to_litert import to_litert
 from saccade.named_paths import out_path
@@ -29,7 +30,7 @@ from saccade.runs.run import Run
 if TYPE_CHECKING:
     import keras
 
-_CALIBRATION_IMAGES = 200  # images for the ranges of the activations in eight bits
+_CALIBRATION_IMAGES = 200  # at most; images for the ranges of the activations in eight bits
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,10 @@ def _make_all_trainable(model: keras.Model) -> None:
 def _write_litert(model: keras.Model, form: str, path: Path, record: ModelRecord, reference: Reference) -> None:
     """Write a LiteRT file that ends in a ZIP archive of labels and metadata, as TensorFlow Lite's metadata do."""
     weights: Any = form.partition("-")[2] or "float32"
-    path.write_bytes(to_litert(model, weights, reference.images[:_CALIBRATION_IMAGES]))
+    images = reference.images[:: -(-len(reference.images) // _CALIBRATION_IMAGES)]
+    if weights == "int8" and reference.origin == "validation":  # noise would compensate the errors for noise
+        model = round_to_int8(model, images)
+    path.write_bytes(to_litert(model, weights, images))
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(LABELS, labels_text(record))
         archive.writestr(METADATA, record.model_dump_json(indent=2))

@@ -26,6 +26,7 @@ from saccade.sanitize import plural
 from saccade.typed_json import from_json, to_json
 
 _MAX_ACCURACY_CHANGE = 0.005
+_CHANCE = 1.645  # standard errors of the number of correct predictions: one-sided, at the level of 5%
 _WORKER = Path(__file__).with_name("verify_worker.py")
 _ERROR_LINES = 5
 
@@ -112,9 +113,9 @@ def agreement(form: str, probabilities: NDArray[Any], reference: Reference) -> t
 
     Raises:
         ExportError: a probability differs by more than the format allows or is not a number, or a predicted class
-            differs (ties aside). For eight bits: the accuracy differs by more than half a point, and by more than one
-            image. For a deep network the tolerance is four times the rounding error of its own probabilities, at most
-            1e-4, where this is larger.
+            differs (ties aside). For eight bits: the number of correct predictions differs by more than half a percent
+            of the images and 1.645 standard errors. For a deep network the tolerance is four times the rounding error
+            of its own probabilities, at most 1e-4, where this is larger.
     """
     if probabilities.dtype != np.float32 or probabilities.shape != reference.probabilities.shape:
         raise _disagreement(
@@ -128,12 +129,13 @@ def agreement(form: str, probabilities: NDArray[Any], reference: Reference) -> t
     expected, found = reference.probabilities.argmax(axis=1), probabilities.argmax(axis=1)
     if tolerance is None:
         true_labels = expected if reference.labels is None else reference.labels
-        change = abs(int((found == true_labels).sum()) - int((expected == true_labels).sum()))
-        if not np.isfinite(difference) or change > max(1, _MAX_ACCURACY_CHANGE * n):
+        gains = (found == true_labels).astype(np.int64) - (expected == true_labels)
+        change, changed = abs(int(gains.sum())), int(np.abs(gains).sum())
+        if not np.isfinite(difference) or change - _CHANCE * changed**0.5 > _MAX_ACCURACY_CHANGE * n:
             raise _disagreement(
                 form,
                 reference,
-                f"the same number of correct predictions, within {_MAX_ACCURACY_CHANGE:.1%}",
+                f"the same number of correct predictions, within {_MAX_ACCURACY_CHANGE:.1%} and chance",
                 f"{change} more or fewer of {n}",
             )
     elif problem := disagreement(probabilities, reference.probabilities, tolerance, reference.unfolded):

@@ -2,7 +2,8 @@
 
 EfficientNet-Lite0 with the ImageNet weights of this package stays frozen. Its features of each training image, and of
 the mirrored image, are computed once, and a regularized linear head is fitted to them (Kornblith, Shlens, Le, "Do
-better ImageNet models transfer better?", CVPR 2019). Nothing is downloaded.
+better ImageNet models transfer better?", CVPR 2019). Nothing is downloaded. The whole image is used, since
+`fit` is "pad" by default above 64 pixels.
 
 Command: saccade train FOLDER
 Measured: on photographs; docs/performance.md has the results.

@@ -124,7 +124,7 @@ class FeatureCosts(_Record):
     Attributes:
         pixel: seconds for the features, for each pixel of the network's input.
         penalty: seconds for the choice of the penalty, for each training image and class.
-        fit: seconds for the fit of the head, for each training image, view and class.
+        fit: seconds for the fit of the head, for each training image or mirror image, and class.
         saving: seconds for all else: networks are built, the result is calibrated and saved.
     """
 
@@ -139,7 +139,7 @@ class FeaturePlan(_Record):
 
     Attributes:
         minutes: time budget, from the start of the command to its end.
-        reasons: reasons for the image size and the number of views, which are keys of the recipe.
+        reasons: reasons for the image size and the mirror images, which are keys of the recipe.
         costs: costs measured before the training.
         seconds: forecast of the time from the plan to the end of the command.
     """

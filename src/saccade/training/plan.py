@@ -111,7 +111,7 @@ def _plan_features(
     settings: Mapping[str, Any],
     previous_split: Mapping[str, SplitName] | None,
 ) -> Planned:
-    """Choose the image size and the views of a training that fits a linear head to features."""
+    """Choose image size and mirror images of a training that fits a linear head to features."""
     splits = make_splits(dataset, first, previous_split)
     pretrained = PretrainedWeights.from_model(imagenet_model())
     start = time.perf_counter()

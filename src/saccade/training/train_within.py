@@ -38,18 +38,23 @@ def train_within(
     fit the budget; learning rate, image sizes and phases follow the recipe in proportion. During the training, the plan
     changes when the speed of the machine changes. A training ends early after 100 passes over the data.
 
+    On photographs (recipe `photo`), the speed of the features of a few images is measured. The size of the network's
+    input is chosen, and whether the head is fitted to the mirror images too. This plan does not change, and a training
+    that needs less time ends early.
+
     Args:
         data: as for `train`; decoding is part of the budget.
         minutes: duration from the call to the return.
         recipe: the name of a recipe, whose images may be made smaller to save time, or a recipe, of which only the
-            number of passes changes. None: `fast`, or `accurate` if there is enough time.
+            number of passes changes. None: the default recipe for the image size; `accurate` instead of `fast` if there
+            is enough time.
         out: the run directory to create. None: the first free `runs/<data>-<recipe>-<n>`.
         settings: recipe keys to change; the plan does not change these keys.
         reuse_split: as for `train`.
         progress: True for progress on standard error, False for none, or progress callbacks.
 
     Returns:
-        The run; its `plan()` returns the first plan and its changes.
+        The run; its `plan()` returns the plan and its changes.
 
     Raises:
         TrainingError: the budget is too short; the error names the shortest possible budget. Else as for `train`.

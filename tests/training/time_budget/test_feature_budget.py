@@ -24,8 +24,8 @@ COSTS = FeatureCosts(pixel=0.01 / 224**2, penalty=1e-4, fit=2e-5, saving=10)
 
 
 def work_of(recipe, missing=None):
-    views = 1 + recipe.horizontal_flip
-    images = views * TRAINING + VALIDATION if missing is None else missing
+    variants = 1 + recipe.horizontal_flip
+    images = variants * TRAINING + VALIDATION if missing is None else missing
     return FeatureWork(recipe, 224, 224, classes=10, training=TRAINING, cross_validated=False, missing=images)
 
 

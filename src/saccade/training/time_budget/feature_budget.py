@@ -1,4 +1,4 @@
-"""Choice of image size and views for a linear head on features within a time budget, from measured costs.
+"""Choice of image size and mirror images for a linear head on features within a time budget, from measured costs.
 
 Arithmetic only. A frozen network computes features of each training image, and of its mirror image where the recipe
 flips images. Nearly all the time goes into the features, in proportion to the number of pixels of the network's input.
@@ -79,11 +79,11 @@ def candidate_recipes(recipe: Recipe, height: int, width: int, settings: Collect
         width: width of the stored images, in pixels.
         settings: recipe keys that the user set, which are kept.
     """
-    views_are_free = "horizontal_flip" not in settings and recipe.horizontal_flip
-    without = recipe.with_settings({"horizontal_flip": False}) if views_are_free else recipe
-    candidates = [recipe, without] if views_are_free else [recipe]
+    mirroring_is_free = "horizontal_flip" not in settings and recipe.horizontal_flip
+    without = recipe.with_settings({"horizontal_flip": False}) if mirroring_is_free else recipe
+    candidates = [recipe, without] if mirroring_is_free else [recipe]
     if _SIZE_KEYS.isdisjoint(settings):
-        candidates += _smaller(without, min(height, width))
+        candidates += _smaller(without, height, width)
     return candidates
 
 
@@ -99,9 +99,9 @@ def features_seconds(work: FeatureWork, costs: FeatureCosts) -> float:
 
 def head_seconds(work: FeatureWork, costs: FeatureCosts) -> float:
     """Return the seconds for the choice of the penalty, by the unmirrored images, and for the fit of the head."""
-    views = 1 + work.recipe.horizontal_flip
+    examples = work.training * (2 if work.recipe.horizontal_flip else 1)
     fits = _FOLDS if work.cross_validated else 1
-    return work.training * work.classes * (fits * costs.penalty + views * costs.fit)
+    return work.classes * (fits * work.training * costs.penalty + examples * costs.fit)
 
 
 def choose(candidates: Sequence[FeatureWork], costs: FeatureCosts, seconds: float) -> FeatureChoice:
@@ -145,7 +145,7 @@ def require_enough_time(choice: FeatureChoice, left: float, minutes: float, spen
 def summarize_choice(
     choice: FeatureChoice, costs: FeatureCosts, *, minutes: float, spent: float, until: str
 ) -> tuple[str, ...]:
-    """Return the lines of the summary: the plan, its times, and the reason for image size and views.
+    """Return the lines of the summary: the plan, its times, and the reason for the choice.
 
     Args:
         choice: the choice.
@@ -160,26 +160,27 @@ def summarize_choice(
         f"{minutes:g} minutes, until {until}; {spent:.0f} s are spent, {features:.0f} s are planned for the features, "
         f"{head:.0f} s for the head, {costs.saving:.0f} s for the rest and for saving"
     )
-    size_and_views = _size_and_views(work, work.recipe)
+    size_and_mirroring = _size_and_mirroring(work, work.recipe)
     lines = [
-        f"plan: recipe {work.recipe.name}, {work.training:,} training images {size_and_views}",
+        f"plan: recipe {work.recipe.name}, {work.training:,} training images {size_and_mirroring}",
         f"time: {times}",
     ]
     if choice.better is not None:
         recipe, seconds = choice.better
-        lines.append(f"why: {_size_and_views(work, recipe)}, it would take {(spent + seconds) / 60:.1f} minutes")
+        lines.append(f"why: {_size_and_mirroring(work, recipe)}, it would take {(spent + seconds) / 60:.1f} minutes")
     elif end < _EARLY * 60 * minutes:
         lines.append(f"this recipe needs no more time: the training ends early, after {end / 60:.1f} minutes")
     return tuple(lines)
 
 
-def _size_and_views(work: FeatureWork, recipe: Recipe) -> str:
+def _size_and_mirroring(work: FeatureWork, recipe: Recipe) -> str:
     height, width = recipe.final_size(work.height, work.width)
     return f"at {width}x{height} pixels, {'with' if recipe.horizontal_flip else 'without'} their mirror images"
 
 
-def _smaller(recipe: Recipe, side: int) -> Iterator[Recipe]:
+def _smaller(recipe: Recipe, height: int, width: int) -> Iterator[Recipe]:
     """Yield copies of a recipe whose network sees smaller images, the largest first."""
-    for smaller in _SMALLER_SIDES:
-        if side / 4 <= smaller < side:
-            yield recipe.with_settings({"initial_scale": smaller / side, "final_scale": smaller / side})
+    stored, present = min(height, width), min(recipe.final_size(height, width))
+    for side in _SMALLER_SIDES:
+        if stored / 4 <= side < present:
+            yield recipe.with_settings({"initial_scale": side / stored, "final_scale": side / stored})

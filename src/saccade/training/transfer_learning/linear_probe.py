@@ -40,6 +40,21 @@ if TYPE_CHECKING:
 _STOPPING = "stopping; the features that are computed so far are kept in the cache"
 
 
+def feature_extractor(
+    network: keras.Model, recipe: Recipe, preprocessing: Preprocessing, name: str
+) -> FeatureExtractor:
+    """Return the feature extractor of a network by a recipe.
+
+    Args:
+        network: stock network in float32, with its weights; they are copied.
+        recipe: recipe with the name of the network.
+        preprocessing: preprocessing of the images.
+        name: name of the data.
+    """
+    fingerprint = weights_fingerprint(recipe.network, body_weights(network, named_weights(network)))
+    return FeatureExtractor(without_head(network), fingerprint, preprocessing, name)
+
+
 class LinearProbe:
     """Linear probe of a training.
 
@@ -146,21 +161,6 @@ class LinearProbe:
             class_weights = np.ones(len(self._run.class_names), np.float32)
         labels = np.tile(images.labels, views)
         return Examples(features, labels, class_weights[labels], np.tile(images.duplicate_groups, views))
-
-
-def feature_extractor(
-    network: keras.Model, recipe: Recipe, preprocessing: Preprocessing, name: str
-) -> FeatureExtractor:
-    """Return the feature extractor of a network by a recipe.
-
-    Args:
-        network: stock network in float32, with its weights; they are copied.
-        recipe: recipe with the name of the network.
-        preprocessing: preprocessing of the images.
-        name: name of the data.
-    """
-    fingerprint = weights_fingerprint(recipe.network, body_weights(network, named_weights(network)))
-    return FeatureExtractor(without_head(network), fingerprint, preprocessing, name)
 
 
 def _record(features: Features) -> FeaturesRecord:
