@@ -85,7 +85,7 @@ def test_photographs_get_the_whole_recipe_where_there_is_time(photo_folder, tmp_
 def test_too_few_minutes_for_photographs_are_an_error_and_no_run_is_created(photo_folder, tmp_path):
     with pytest.raises(TrainingError, match=r"0\.01 minutes are too few") as caught:
         saccade.train_within(photo_folder, 0.01, out=tmp_path / "run", progress=False)
-    assert "at least 0." in str(caught.value.expected)
+    assert str(caught.value.expected).startswith("at least ")
     assert not (tmp_path / "run").exists()
 
 

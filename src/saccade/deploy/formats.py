@@ -32,7 +32,7 @@ FORMATS = {
     "weights": Format(".weights.h5", "", "keras", 1e-5),
     "onnx": Format(".onnx", "", "onnxruntime", 1e-5),
     "litert": Format(".tflite", "", "ai-edge-litert", 1e-5),
-    "litert-float16": Format(".tflite", "-float16", "ai-edge-litert", 5e-3),
+    "litert-float16": Format(".tflite", "-float16", "ai-edge-litert", 2e-2),
     "litert-int8": Format(".tflite", "-int8", "ai-edge-litert", None),
 }
 

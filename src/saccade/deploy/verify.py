@@ -25,7 +25,7 @@ from saccade.runs.run import Run
 from saccade.sanitize import plural
 from saccade.typed_json import from_json, to_json
 
-_MAX_ACCURACY_CHANGE = 0.005
+_MAX_ACCURACY_LOSS = 0.005
 _CHANCE = 1.645  # standard errors of the number of correct predictions: one-sided, at the level of 5%
 _WORKER = Path(__file__).with_name("verify_worker.py")
 _ERROR_LINES = 5
@@ -113,7 +113,7 @@ def agreement(form: str, probabilities: NDArray[Any], reference: Reference) -> t
 
     Raises:
         ExportError: a probability differs by more than the format allows or is not a number, or a predicted class
-            differs (ties aside). For eight bits: the number of correct predictions differs by more than half a percent
+            differs (ties aside). For eight bits: the number of correct predictions falls by more than half a percent
             of the images and 1.645 standard errors. For a deep network the tolerance is four times the rounding error
             of its own probabilities, at most 1e-4, where this is larger.
     """
@@ -130,13 +130,13 @@ def agreement(form: str, probabilities: NDArray[Any], reference: Reference) -> t
     if tolerance is None:
         true_labels = expected if reference.labels is None else reference.labels
         gains = (found == true_labels).astype(np.int64) - (expected == true_labels)
-        change, changed = abs(int(gains.sum())), int(np.abs(gains).sum())
-        if not np.isfinite(difference) or change - _CHANCE * changed**0.5 > _MAX_ACCURACY_CHANGE * n:
+        loss, changed = -int(gains.sum()), int(np.abs(gains).sum())
+        if not np.isfinite(difference) or loss - _CHANCE * changed**0.5 > _MAX_ACCURACY_LOSS * n:
             raise _disagreement(
                 form,
                 reference,
-                f"the same number of correct predictions, within {_MAX_ACCURACY_CHANGE:.1%} and chance",
-                f"{change} more or fewer of {n}",
+                f"as many correct predictions, within {_MAX_ACCURACY_LOSS:.1%} and chance",
+                f"{loss} fewer of {n}",
             )
     elif problem := disagreement(probabilities, reference.probabilities, tolerance, reference.unfolded):
         raise _disagreement(form, reference, *problem)

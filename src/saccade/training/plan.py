@@ -43,10 +43,10 @@ _MIN_FAST_PASSES = 32
 _MIN_ACCURATE_PASSES = 16
 # Time of a linear head relative to the features, in pixels of the network's input on one core: for each training image
 # and class, the choice of the penalty by validation images, and the fit. Measured on photographs of clothing and coins.
-_PENALTY_PIXELS = 500
+_PENALTY_PIXELS = 600
 _FIT_PIXELS = 100
 # Time for all else, relative to the time to build the networks: other networks are built, converted and saved.
-_SAVING_BUILDS = 4
+_SAVING_BUILDS = 5
 
 
 @dataclass(frozen=True)

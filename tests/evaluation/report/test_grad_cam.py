@@ -6,7 +6,8 @@ import pytest
 from keras import layers
 
 from saccade.evaluation.report.grad_cam import GradCam, overlay
-from saccade.models.build import build_probability_model
+from saccade.models.build import build_probability_model, with_softmax
+from saccade.models.networks import efficientnet_lite
 from saccade.recipes import REGISTRY, get_recipe
 
 
@@ -77,3 +78,12 @@ def test_an_overlay_is_bright_where_the_map_is_1():
     drawn = overlay(image, cam)
     assert drawn.shape == image.shape
     assert drawn[:, :12].mean() > 100 > 3 * drawn[:, 20:].mean() - 10
+
+
+def test_the_last_activations_of_efficientnet_lite0_are_explained():
+    network = with_softmax(efficientnet_lite.build(224, 224, 3))
+    cam = GradCam.of(network)
+    explained, _ = cam.features.outputs
+    assert explained.shape == network.get_layer("top_relu6").output.shape == (None, 7, 7, 1280)
+    maps = cam.maps(np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), np.uint8), np.array([0, 2]))
+    assert maps.shape == (2, 7, 7)

@@ -34,22 +34,23 @@ def reference_probabilities(training, penalty, features):
 
 
 def reference_penalty(pairs):
-    """Return the strongest penalty whose log-loss is within one standard error of the smallest, by scikit-learn.
+    """Return the strongest penalty whose log-loss is within one paired standard error of the smallest.
 
     The weakest penalties are left out: their fits take long, and their losses are the highest.
     """
-    means, errors = [], []
+    all_losses = []
     for penalty in PENALTIES[:-4]:
         losses = []
         for training, held_out in pairs:
             predicted = reference_probabilities(training, penalty, held_out.features)
             true_class = predicted[np.arange(len(held_out)), held_out.labels]
             losses.append(-np.log(np.maximum(true_class, 1e-12)) * held_out.weights / held_out.weights.mean())
-        means.append(np.concatenate(losses).mean())
-        errors.append(np.concatenate(losses).std() / sum(map(len, losses)) ** 0.5)
-    best = int(np.argmin(means))
-    assert best < len(means) - 1
-    return PENALTIES[int(np.argmax(np.array(means) <= means[best] + errors[best]))]
+        all_losses.append(np.concatenate(losses))
+    best = int(np.argmin(np.mean(all_losses, axis=1)))
+    assert best < len(all_losses) - 1
+    differences = all_losses - all_losses[best]
+    errors = differences.std(axis=1) / differences.shape[1] ** 0.5
+    return PENALTIES[int(np.argmax(differences.mean(axis=1) <= errors))]
 
 
 @pytest.mark.parametrize("classes", [2, 4])

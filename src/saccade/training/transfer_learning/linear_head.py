@@ -85,10 +85,11 @@ def choose_penalty(
 ) -> float:
     """Choose the penalty by the log-loss on validation examples, or in a cross-validation without any.
 
-    The choice is the strongest penalty whose mean log-loss is within one standard error of the smallest mean: the
-    one-standard-error rule of L. Breiman et al., "Classification and regression trees" (1984), section 3.4.3. Images
-    of one object that differ slightly are often in both parts, and make weak penalties look better than they are. The
-    cross-validation has up to five folds, stratified by class; images of one group are in one fold.
+    The choice is the strongest penalty whose mean log-loss exceeds the smallest mean by at most one standard error of
+    the difference, over the same examples: the one-standard-error rule of L. Breiman et al., "Classification and
+    regression trees" (1984), section 3.4.3, with the error of the paired difference. Images of one object that differ
+    slightly are often in both parts, and make weak penalties look better than they are. The cross-validation has up to
+    five folds, stratified by class; images of one group are in one fold.
 
     Args:
         training: examples to fit.
@@ -103,21 +104,19 @@ def choose_penalty(
         advance(len(PENALTIES))
         return _DEFAULT_PENALTY
     paths = [_path(fitted, classes, biased, PENALTIES) for fitted, _ in pairs]
-    means: list[float] = []
-    errors: list[float] = []
+    losses: list[NDArray[np.float64]] = []
     rises = 0
     for heads in zip(*paths, strict=True):
-        mean, error = _log_loss(heads, [held_out for _, held_out in pairs])
-        rises = rises + 1 if means and mean > means[-1] else 0
-        means.append(mean)
-        errors.append(error)
+        losses.append(_log_losses(heads, [held_out for _, held_out in pairs]))
+        rises = rises + 1 if len(losses) > 1 and losses[-1].mean() > losses[-2].mean() else 0
         advance(1)
         if rises == _MAX_RISES:
             break
-    advance(len(PENALTIES) - len(means))
-    best = int(np.argmin(means))
-    strongest = next(place for place, mean in enumerate(means) if mean <= means[best] + errors[best])
-    return float(PENALTIES[strongest])
+    advance(len(PENALTIES) - len(losses))
+    best = min(losses, key=np.mean)
+    excesses = (other - best for other in losses)
+    is_equal = [excess.mean() <= excess.std() / np.sqrt(len(excess)) for excess in excesses]
+    return float(PENALTIES[is_equal.index(True)])
 
 
 def fit_linear_head(training: Examples, penalty: float, *, classes: int, biased: bool) -> LinearHead:
@@ -148,15 +147,14 @@ def _folds(examples: Examples, seed: int) -> Iterator[tuple[Examples, Examples]]
                 yield examples.at(fitted), examples.at(held_out)
 
 
-def _log_loss(heads: Sequence[LinearHead], held_out: Sequence[Examples]) -> tuple[float, float]:
-    """Return the weighted mean log-loss of each head on its held-out examples, and its standard error, in nats."""
-    losses, weights = [], []
+def _log_losses(heads: Sequence[LinearHead], held_out: Sequence[Examples]) -> NDArray[np.float64]:
+    """Return the weighted log-loss of each held-out example by the head of its fold, float64 [n], in nats."""
+    losses = []
     for head, examples in zip(heads, held_out, strict=True):
         true_class = head.probabilities(examples.features)[np.arange(len(examples)), examples.labels]
-        losses.append(-np.log(np.maximum(true_class.astype(np.float64), _SMALLEST_PROBABILITY)))
-        weights.append(examples.weights / examples.weights.mean())
-    weighted = np.concatenate(losses) * np.concatenate(weights)
-    return float(weighted.mean()), float(weighted.std() / np.sqrt(len(weighted)))
+        log_loss = -np.log(np.maximum(true_class.astype(np.float64), _SMALLEST_PROBABILITY))
+        losses.append(log_loss * examples.weights / examples.weights.mean())
+    return np.concatenate(losses)
 
 
 def _path(
