@@ -14,7 +14,7 @@ def _has_a_head(outcome: Outcome) -> None:
 
     run = Run.open(outcome.folder / "runs/photo")
     (record,) = run.history()
-    assert (run.recipe.name, run.preprocessing.height, record.phase) == ("photo", 224, "head")
+    assert (run.recipe.name, run.preprocessing.height, record.phase) == ("photo", 160, "head")
     assert {"features.json", "source.json", "model.onnx", "ood.safetensors"} <= {
         path.name for path in run.path.iterdir()
     }
@@ -82,7 +82,7 @@ def _predicts(url: str, folder: Path) -> None:
 PHOTOGRAPHS = [
     Row(
         "train hands --out runs/photo",
-        ["^data: hands, 3 classes, .* 224x224 pixels, fit=pad$",
+        ["^data: hands, 3 classes, .* 160x160 pixels, fit=pad$",
          "^recipe: photo, the default for images whose shorter side is above 64 pixels$",
          r"^features: (\d+) of \1 images$", r"^head: (\d+) of \1 penalties$", "^next: saccade evaluate runs/photo$"],
         look=_has_a_head, alone=True,

@@ -56,10 +56,10 @@ def test_a_second_training_computes_no_features_and_has_the_same_bytes(run, phot
     assert {entry.path for entry in cache_entries() if entry.kind == "features"} == before
 
 
-@pytest.mark.parametrize("views", [1, 6])
-def test_the_calibrated_predictions_are_those_of_the_saved_model(run, photographs, tmp_path, views):
-    if views > 1:
-        run = saccade.train(photographs, out=tmp_path / "run", settings={"tta_views": views}, progress=False)
+@pytest.mark.parametrize("tta_views", [1, 6])
+def test_the_calibrated_predictions_are_those_of_the_saved_model(run, photographs, tmp_path, tta_views):
+    if tta_views > 1:
+        run = saccade.train(photographs, out=tmp_path / "run", settings={"tta_views": tta_views}, progress=False)
     kept = run.predictions(VALIDATION_PREDICTIONS)
     found = Predictor.from_run(run).probabilities_of(load_run_split(run, "validation").splits["validation"])
     np.testing.assert_allclose(kept.probabilities, found, atol=1e-4)

@@ -80,11 +80,11 @@ def test_other_features_are_an_error_unless_forced(stopped, whole, tmp_path):
     out = Path(shutil.copytree(stopped[0], tmp_path / "run"))
     record = json.loads((whole / "features.json").read_text()) | {"fingerprint": "0" * 64}
     (out / "features.json").write_text(json.dumps(record))
-    refused = typed("train", "--resume", out)
-    assert refused.code == 1
-    assert "the features of the images differ" in refused.stderr
-    assert f"found: {json.loads((whole / 'features.json').read_text())['fingerprint'][:16]}" in refused.stderr
-    assert "--force" in refused.stderr
+    failed = typed("train", "--resume", out)
+    assert failed.code == 1
+    assert "the features of the images differ" in failed.stderr
+    assert f"found: {json.loads((whole / 'features.json').read_text())['fingerprint'][:16]}" in failed.stderr
+    assert "--force" in failed.stderr
     forced = typed("train", "--resume", out, "--force")
     assert forced.code == 0, forced.stderr
     assert bytes_of(out) == bytes_of(whole)

@@ -75,6 +75,10 @@ def _base(run: Run) -> tuple[Recipe, list[str], set[str]]:
             _NEVER_NAMED | _OF_THE_SOURCE,
         )
     default = default_recipe(run.preprocessing.height, run.preprocessing.width)
-    if run.recipe.name == default.name or run.recipe.name not in ENTRIES:
+    name = run.recipe.name
+    if name not in ENTRIES:  # a recipe of the user: the named recipe of its network is nearest
+        of_network = (entry.recipe.name for entry in ENTRIES.values() if entry.recipe.network == run.recipe.network)
+        name = default.name if default.network == run.recipe.network else next(of_network, default.name)
+    if name == default.name:
         return default, [], _NEVER_NAMED
-    return get_recipe(run.recipe.name), ["--recipe", run.recipe.name], _NEVER_NAMED
+    return get_recipe(name), ["--recipe", name], _NEVER_NAMED

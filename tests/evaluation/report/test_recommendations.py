@@ -114,7 +114,7 @@ def overfitted(run):
     [
         # Without augmented epochs a translation has no effect: the command adds augmented epochs.
         (trained("folder", 128),
-         "train photos --set augmented_epochs=10 --set translate=0.15 --set label_smoothing=0.1"),
+         "train photos --recipe folder --set augmented_epochs=10 --set translate=0.15 --set label_smoothing=0.1"),
         (trained("folder", label_smoothing=0.1),
          "train photos --recipe folder --set augmented_epochs=10 --set translate=0.15 --set label_smoothing=0.1"),
         # The recipe has stronger label smoothing.
@@ -124,11 +124,16 @@ def overfitted(run):
           "--set label_smoothing=0.2")),
         # A custom recipe has no name on the command line.
         (replace(trained(side=128), recipe=get_recipe("folder").model_copy(update={"name": "own"})),
-         "train photos --set augmented_epochs=10 --set translate=0.15 --set label_smoothing=0.1"),
+         "train photos --recipe folder --set augmented_epochs=10 --set translate=0.15 --set label_smoothing=0.1"),
     ],
 )  # fmt: skip
 def test_a_command_names_the_data_of_the_run_and_only_changed_settings(run, command):
     assert overfitted(run).command == f"saccade {command}"
+
+
+def test_an_overfitted_head_recommends_to_train_its_network():
+    """A head takes no steps and has no augmentation to strengthen."""
+    assert overfitted(trained("photo", 224)).command == "saccade train photos --from runs/a"
 
 
 def test_the_command_for_a_transfer_names_the_pretrained_model_or_a_placeholder(tmp_path):

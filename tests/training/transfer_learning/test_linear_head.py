@@ -103,10 +103,10 @@ def test_without_validation_examples_a_cross_validation_chooses_the_penalty(clas
 
 
 def test_images_of_one_group_are_in_one_fold():
-    """Six copies of each image in different folds would make the weakest penalty the best."""
-    copies = np.repeat(np.arange(30), 6)
+    """Six duplicates of each image in different folds would make the weakest penalty the best."""
+    duplicates = np.repeat(np.arange(30), 6)
     single = examples(30, 3, 5, apart=0.2)
-    training = Examples(single.features[copies], single.labels[copies], np.ones(180, np.float32), copies)
+    training = Examples(single.features[duplicates], single.labels[duplicates], np.ones(180, np.float32), duplicates)
     for fitted, held_out in linear_head._folds(training, 0):
         assert not set(fitted.groups) & set(held_out.groups)
         assert len(fitted) + len(held_out) == 180

@@ -154,13 +154,13 @@ class LinearProbe:
         return fit_linear_head(self._examples(features, training), penalty, classes=classes, biased=biased)
 
     def _examples(self, features: Features, images: Split, training: Split | None = None) -> Examples:
-        """Return examples of one or more views of each image, with the class weights of the training images."""
-        views = len(features) // max(1, len(images))
+        """Return examples with the class weights of the training images; mirrored images follow the others."""
+        repeats = len(features) // max(1, len(images))
         class_weights = balanced_class_weights(training or images, self._run)
         if class_weights is None:
             class_weights = np.ones(len(self._run.class_names), np.float32)
-        labels = np.tile(images.labels, views)
-        return Examples(features, labels, class_weights[labels], np.tile(images.duplicate_groups, views))
+        labels = np.tile(images.labels, repeats)
+        return Examples(features, labels, class_weights[labels], np.tile(images.duplicate_groups, repeats))
 
 
 def _record(features: Features) -> FeaturesRecord:
