@@ -1,4 +1,4 @@
-"""Linear head: multinomial logistic regression on standardized features, by scikit-learn."""
+"""Linear head: multinomial logistic regression on partly standardized features, by scikit-learn."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from scipy.special import softmax
 Features = NDArray[np.float32]
 Labels = NDArray[np.int64]
 
-# Values of scikit-learn's C, the inverse weight of the L2 penalty, for 1,000 images and standardized features; from a
-# strong penalty to almost none.
+# Values of scikit-learn's C, the inverse weight of the L2 penalty, for 1,000 images and partly standardized features;
+# from a strong penalty to almost none.
 PENALTIES = tuple(10.0**power for power in np.arange(-4, 2.1, 0.5))
 # From the strongest to the weakest penalty the log-loss of other images falls and then rises. Weak penalties need the
 # most iterations, so they are skipped after this number of consecutive rises.
@@ -23,6 +23,10 @@ _MAX_RISES = 2
 # Below it, the threads mostly wait for each other: 1,033 images of coins took 27 s of processor time, but 0.2 s with
 # one thread.
 _MIN_PRODUCTS_FOR_THREADS = 10**8
+# Floor of the standard deviations of the features, relative to their root mean square. A feature that hardly varies
+# would get a weight of many hundreds, which multiplies noise. On four sets of photographs, floors of 0.3 and 1.0 have a
+# lower log-loss than none on each set, and 1 to 3 points more accuracy (docs/performance.md).
+_SPREAD_FLOOR = 0.5
 _FOLDS = 5
 # The penalty where there are not two groups of images, of which one could be held out.
 _DEFAULT_PENALTY = 10**-2.0
@@ -167,8 +171,7 @@ def _path(
 
     # Without a bias, the features are not centered, because no offset could compensate for their mean.
     mean = examples.features.mean(axis=0) if biased else np.zeros(examples.features.shape[1], np.float32)
-    spread = examples.features.std(axis=0)
-    spread = np.where(spread > 1e-6 * max(float(spread.max()), 1e-30), spread, 1).astype(np.float32)
+    spread = _spread(examples.features)
     scaled = examples.features if in_place else examples.features.copy()
     scaled -= mean
     scaled /= spread
@@ -190,6 +193,13 @@ def _path(
             kernel, bias = np.concatenate([-kernel, kernel], axis=1) / 2, np.concatenate([-bias, bias]) / 2
         kernel = kernel / spread[:, None]
         yield _head(kernel, bias - mean @ kernel, present, classes, penalty)
+
+
+def _spread(features: Features) -> NDArray[np.float32]:
+    """Return the divisors of the features, float32 [d]: standard deviations, with a floor."""
+    deviations = features.std(axis=0).astype(np.float64)
+    floor = _SPREAD_FLOOR * np.sqrt(np.mean(deviations**2))
+    return np.asarray(np.sqrt(deviations**2 + floor**2 + 1e-30), np.float32)
 
 
 def _head(
