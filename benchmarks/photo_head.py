@@ -32,7 +32,6 @@ from saccade.training.transfer_learning.linear_head import Examples, choose_pena
 from saccade.training.transfer_learning.pretrained import weights_fingerprint
 from saccade.training.validation_roles import MIN_IMAGES_TO_HALVE
 
-
 FLOORS = (0.0, 0.1, 0.3, 0.5, 1.0, 3.0)
 
 
