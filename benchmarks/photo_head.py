@@ -119,10 +119,10 @@ def predicted(
     return head.probabilities(plain[test])
 
 
-def examples(views: list[Features], images: Split, positions: NDArray[np.int64]) -> Examples:
-    """Return the examples of some images, in one or two views."""
-    labels, groups = (np.tile(column[positions], len(views)) for column in (images.labels, images.duplicate_groups))
-    features = np.concatenate([view[positions] for view in views])
+def examples(variants: list[Features], images: Split, positions: NDArray[np.int64]) -> Examples:
+    """Return the examples of some images, once, or also mirrored."""
+    labels, groups = (np.tile(column[positions], len(variants)) for column in (images.labels, images.duplicate_groups))
+    features = np.concatenate([variant[positions] for variant in variants])
     return Examples(features, labels, np.ones(len(labels), np.float32), groups)
 
 

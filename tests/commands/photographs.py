@@ -74,9 +74,10 @@ def _fine_tuned(path: str, source: str):
 
 
 def _predicts(url: str, folder: Path) -> None:
-    status, shown = post_image(url, "photo", next((folder / "hands/1").iterdir()))
-    assert status == 200
-    assert shown["classes"][0]["class_name"] == "1"
+    found = [post_image(url, "photo", path) for path in sorted((folder / "hands/1").iterdir())[:5]]
+    assert [status for status, _ in found] == [200] * 5
+    # Most of the images are training images, but not all.
+    assert sum(shown["classes"][0]["class_name"] == "1" for _, shown in found) >= 3
 
 
 PHOTOGRAPHS = [

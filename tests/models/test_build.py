@@ -76,3 +76,10 @@ def test_the_probability_model_is_the_softmax_of_the_network(name):
     images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
     expected = softmax(network.predict_on_batch(images).astype(np.float64), axis=1)
     np.testing.assert_allclose(forward(model, images.__getitem__, 3), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["fast", "folder", "photo"])
+def test_a_probability_model_takes_one_array_without_a_warning(name):
+    """Warnings are errors in all tests."""
+    model = build_probability_model(get_recipe(name), height=32, width=32, classes=3, tta_views=1)
+    assert model(np.zeros((1, 32, 32, 3), np.float32), training=False).shape == (1, 3)

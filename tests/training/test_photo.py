@@ -56,7 +56,7 @@ def test_a_second_training_computes_no_features_and_has_the_same_bytes(run, phot
     assert {entry.path for entry in cache_entries() if entry.kind == "features"} == before
 
 
-@pytest.mark.parametrize("tta_views", [1, 6])
+@pytest.mark.parametrize("tta_views", [1, pytest.param(6, marks=pytest.mark.nightly)])
 def test_the_calibrated_predictions_are_those_of_the_saved_model(run, photographs, tmp_path, tta_views):
     if tta_views > 1:
         run = saccade.train(photographs, out=tmp_path / "run", settings={"tta_views": tta_views}, progress=False)

@@ -112,7 +112,7 @@ def with_softmax(network: keras.Model) -> keras.Model:
     softmax = keras.layers.Softmax(name="probabilities", dtype="float32")
     if isinstance(network, keras.Sequential):
         return keras.Sequential([keras.Input(network.input_shape[1:], name="pixels"), *network.layers, softmax])
-    return keras.Model(network.inputs, softmax(network.output), name=network.name)
+    return keras.Model(network.input, softmax(network.output), name=network.name)
 
 
 def build_probability_model(
