@@ -93,7 +93,7 @@ def _measure(crops: Path, cache: Path) -> dict[str, float]:
     extract = _extractor()
     with _AnonymousMemory() as memory:
         began = time.perf_counter()
-        images = load(crops).splits["train"]
+        images = load(crops, image_size=_SIDE).splits["train"]
         loading = n / (time.perf_counter() - began)
         computed = n / _seconds(lambda: extract(images, False, lambda _: None))
     inference = _bare_inference(images)

@@ -75,7 +75,7 @@ def _trial(path: Path, number: int, minutes: str | None) -> Trial:
         peak_memory_mb=done.peak_memory_mb,
         accuracy=report["accuracy"],
         log_loss=report["log_loss"],
-        calibration_error=report["calibration_error"],
+        calibration_error=report["expected_calibration_error"],
         images=report["n"],
     )
     print(trial, flush=True)

@@ -24,7 +24,7 @@ _AUGMENTATION = ("translate", "integer_translate", "horizontal_flip", "rotation"
 # Keys that only the gradient steps of a training use.
 _STEPS = (
     "batch_size", "min_steps_per_epoch", "optimizer", "learning_rate", "schedule", "lr_decay", "lr_decay_epochs",
-    "warmup_epochs", "label_smoothing", "batchnorm_recalibration_batches", "patience",
+    "warmup_epochs", "label_smoothing", "batchnorm_recalibration_batches", "patience", "trainable_fraction",
 )  # fmt: skip
 
 _SMALLEST_SIDE = 12

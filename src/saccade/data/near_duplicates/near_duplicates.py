@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy.sparse.csgraph import connected_components
 
 from saccade.data.near_duplicates.cross_correlation import detail_correlations
 from saccade.data.near_duplicates.perceptual_hash import candidate_pairs
+from saccade.machine import usable_cores
 from saccade.progress import NO_PROGRESS, Progress, counting
 
 MIN_DETAIL_CORRELATION = 0.72
@@ -25,7 +27,7 @@ _NUM_NEIGHBORS = 5
 _SIMILAR = 0.5
 _STRICT_FACTOR = 8.0
 _THUMBNAIL = 32  # pixels
-_CHUNK = 2048  # images
+_CHUNK = 64  # images of a task
 _MIN_IMAGES_FOR_PROGRESS = 20_000
 
 
@@ -98,13 +100,16 @@ def _best_of_each(n: int, pairs: NDArray[np.int64], details: NDArray[np.float32]
 def make_thumbnails(store: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Return images resized by a box filter: uint8 [n, 32, 32, 3]."""
     small = np.empty((len(rows), _THUMBNAIL, _THUMBNAIL, 3), np.uint8)
-    for start in range(0, len(rows), _CHUNK):
-        chunk = slice(start, start + _CHUNK)
-        pixels = store[rows[chunk]]
-        small[chunk] = pixels if pixels.shape[1:3] == (_THUMBNAIL, _THUMBNAIL) else _resize(pixels)
+    if store.shape[1:3] == (_THUMBNAIL, _THUMBNAIL):
+        np.take(store, rows, axis=0, out=small)
+        return small
+
+    def resize(start: int) -> None:
+        for position in range(start, min(start + _CHUNK, len(rows))):
+            image = Image.fromarray(store[rows[position]])
+            small[position] = np.asarray(image.resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BOX))
+
+    # Pillow releases the interpreter lock, so threads run in parallel.
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        list(pool.map(resize, range(0, len(rows), _CHUNK)))
     return small
-
-
-def _resize(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    size = (_THUMBNAIL, _THUMBNAIL)
-    return np.stack([np.asarray(Image.fromarray(one).resize(size, Image.Resampling.BOX)) for one in pixels])
