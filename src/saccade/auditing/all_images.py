@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saccade.auditing.findings import FindingImage
-from saccade.data.dataset import SPLIT_NAMES, Dataset, Split, SplitName
+from saccade.data.dataset import SPLIT_NAMES, Dataset, Preprocessing, Split, SplitName
 
 CHUNK = 2048  # images
 
@@ -23,18 +23,22 @@ class AuditedImages:
         all: concatenated splits, in the order train, validation, test.
         splits: name of each image's split.
         class_names: names of the classes, in the order of the labels.
+        preprocessing: preprocessing of the images.
     """
 
     all: Split
     splits: tuple[SplitName, ...]
     class_names: tuple[str, ...]
+    preprocessing: Preprocessing
 
     @classmethod
     def of(cls, dataset: Dataset) -> AuditedImages:
         """Concatenate the splits of a dataset."""
         names = [name for name in SPLIT_NAMES if name in dataset.splits]
         splits = tuple(name for name in names for _ in range(len(dataset.splits[name])))
-        return cls(Split.joined([dataset.splits[name] for name in names]), splits, dataset.class_names)
+        return cls(
+            Split.joined([dataset.splits[name] for name in names]), splits, dataset.class_names, dataset.preprocessing
+        )
 
     def __len__(self) -> int:
         return len(self.all)

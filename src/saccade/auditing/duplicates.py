@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from saccade.auditing.all_images import AuditedImages
 from saccade.auditing.findings import Finding, FindingImage, Severity
+from saccade.data.decoding.fit import content_boxes
 from saccade.data.near_duplicates.near_duplicates import Duplicates, find_near_duplicates
 from saccade.sanitize import counted
 
@@ -20,7 +21,8 @@ _FIX = "choose the images to keep in audit.html, save fixes.csv, and use it: sac
 
 def find_duplicates(images: AuditedImages) -> Duplicates:
     """Find duplicates among the images of all splits."""
-    return find_near_duplicates(images.all.store, images.all.rows, images.all.hashes)
+    boxes = content_boxes(images.all.sizes, images.preprocessing)
+    return find_near_duplicates(images.all.store, images.all.rows, images.all.hashes, boxes=boxes)
 
 
 def duplicate_findings(images: AuditedImages, duplicates: Duplicates) -> list[Finding]:

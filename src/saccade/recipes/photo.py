@@ -18,7 +18,6 @@ ENTRY = Entry(
     recipe=Recipe(
         name="photo",
         network="EfficientNetLite0",
-        image_size=224,
         transfer=True,
         trainable_fraction=0.0,
         plain_epochs=1,

@@ -59,11 +59,11 @@ def default_recipe(height: int, width: int) -> Recipe:
     """Return the default recipe for decoded images of this size.
 
     `fast` needs 16 pixels on each side, and its work grows with the number of pixels: above 64 pixels on the shorter
-    side, the default recipe is `photo`, whose `image_size` is the size of the images, or none if they are not square.
+    side, the default recipe is `photo`.
     """
     side = min(height, width)
     if side > 64:
-        return get_recipe("photo").with_settings({"image_size": side if height == width <= 1024 else None})
+        return get_recipe("photo")
     return get_recipe("fast" if side >= 16 else "quick")
 
 

@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 from saccade.data.cache import disk_cache
 from saccade.data.dataset import SPLIT_NAMES, Dataset, Preprocessing, Split, SplitName, UnreadableImage
 from saccade.data.decoding.decode import DECODER_VERSION
+from saccade.data.decoding.fit import content_boxes
 from saccade.data.splits import TEST_NOTE, choose_test
 from saccade.errors import DataError
 from saccade.typed_json import from_json, to_json
 
-_INDEX_VERSION = 2
+_INDEX_VERSION = 3
 _PIXELS = "pixels.npy"
 _INDEX = "index.json"
 
@@ -111,18 +112,21 @@ def fingerprint_of(class_names: Sequence[str], images: Sequence[tuple[str, Split
     return hashlib.sha256("\n".join([*class_names, *lines]).encode(errors="surrogateescape")).hexdigest()
 
 
-def _with_duplicates_and_test(index: Index, store: NDArray[np.uint8], *, progress: bool) -> Index:
+def _with_duplicates_and_test(
+    index: Index, store: NDArray[np.uint8], preprocessing: Preprocessing, *, progress: bool
+) -> Index:
     """Return the index with `duplicate_groups`, and with a test split held out of the training split if there is none.
 
     Args:
         index: index without `duplicate_groups`.
         store: decoded images, as in `DecodedData`.
+        preprocessing: preprocessing of the images.
         progress: whether to show progress on standard error.
 
     Raises:
         DataError: there are too few different images for a test split.
     """
-    duplicate_groups = _duplicate_groups(index, store, progress=progress)
+    duplicate_groups = _duplicate_groups(index, store, preprocessing, progress=progress)
     if "test" in index.splits:
         return replace(index, duplicate_groups=duplicate_groups)
     training = [position for position, split in enumerate(index.splits) if split == "train"]
@@ -145,7 +149,9 @@ def _with_duplicates_and_test(index: Index, store: NDArray[np.uint8], *, progres
     )
 
 
-def _duplicate_groups(index: Index, store: NDArray[np.uint8], *, progress: bool) -> list[int]:
+def _duplicate_groups(
+    index: Index, store: NDArray[np.uint8], preprocessing: Preprocessing, *, progress: bool
+) -> list[int]:
     """Return the group of duplicates of each image; near-duplicates only among images that Saccade splits."""
     # Imported here because SciPy takes a quarter of a second to import.
     from saccade.data.near_duplicates.near_duplicates import find_near_duplicates
@@ -155,7 +161,8 @@ def _duplicate_groups(index: Index, store: NDArray[np.uint8], *, progress: bool)
         candidates = np.flatnonzero(np.asarray(index.splits) == "train")
         rows = np.asarray(index.rows, np.int64)[candidates]
         hashes = [index.hashes[position] for position in candidates.tolist()]
-        near = find_near_duplicates(store, rows, hashes, progress=progress).near
+        boxes = content_boxes(np.array(index.sizes, np.int32).reshape(-1, 2)[candidates], preprocessing)
+        near = find_near_duplicates(store, rows, hashes, boxes=boxes, progress=progress).near
         duplicate_groups[candidates] = candidates[np.unique(near, return_index=True)[1]][near]
     return duplicate_groups.tolist()
 
@@ -184,7 +191,7 @@ def keep_decoded(
     """
     if not index.duplicate_groups:
         store = np.load(built / _PIXELS, mmap_mode="r", allow_pickle=False)
-        index = _with_duplicates_and_test(index, store, progress=progress)
+        index = _with_duplicates_and_test(index, store, preprocessing, progress=progress)
     (built / _INDEX).write_text(to_json(index), encoding="utf-8")
     return _read(disk_cache.keep(built, "decoded", _key(index.fingerprint, preprocessing), name), preprocessing)
 

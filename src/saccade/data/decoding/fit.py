@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from saccade.data.dataset import Preprocessing
@@ -52,17 +54,42 @@ def _centered_box(image_size: tuple[int, int], size: tuple[int, int]) -> tuple[f
     return max(left, 0), max(top, 0), min(image_width - left, image_width), min(image_height - top, image_height)
 
 
-def _padded(image: Image.Image, size: tuple[int, int], background: tuple[int, int, int]) -> Image.Image:
-    """Return the whole image, RGB, in the center of a background, as `PIL.ImageOps.pad` does.
+def content_box(image_size: tuple[int, int], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of the whole image in the center of a padded result.
 
-    An image that is much longer than wide keeps at least one pixel across.
+    An image that is much longer than wide keeps at least one pixel across. The box is that of `PIL.ImageOps.pad`.
+
+    Args:
+        image_size: width and height of the upright image, in pixels.
+        size: width and height of the result, in pixels.
     """
-    (image_width, image_height), (width, height) = image.size, size
+    (image_width, image_height), (width, height) = image_size, size
     if image_width * height > image_height * width:
         height = max(1, round(image_height / image_width * width))
     else:
         width = max(1, round(image_width / image_height * height))
-    resized = image.resize((width, height), Image.Resampling.BICUBIC)
+    left, top = round((size[0] - width) / 2), round((size[1] - height) / 2)
+    return left, top, left + width, top + height
+
+
+def content_boxes(sizes: NDArray[np.int32], preprocessing: Preprocessing) -> NDArray[np.int64] | None:
+    """Return the boxes of the images within their padding, int64 [n, 4]; None for another fit than "pad".
+
+    Args:
+        sizes: original heights and widths, int32 [n, 2].
+        preprocessing: preprocessing of the images.
+    """
+    if preprocessing.fit != "pad":
+        return None
+    size = (preprocessing.width, preprocessing.height)
+    boxes = [content_box((width, height), size) for height, width in sizes.tolist()]
+    return np.array(boxes, np.int64).reshape(-1, 4)
+
+
+def _padded(image: Image.Image, size: tuple[int, int], background: tuple[int, int, int]) -> Image.Image:
+    """Return the whole image, RGB, in the center of a background, as `PIL.ImageOps.pad` does."""
+    left, top, right, bottom = content_box(image.size, size)
+    resized = image.resize((right - left, bottom - top), Image.Resampling.BICUBIC)
     padded = Image.new("RGB", size, background)
-    padded.paste(resized.convert("RGB"), (round((size[0] - width) / 2), round((size[1] - height) / 2)))
+    padded.paste(resized.convert("RGB"), (left, top))
     return padded

@@ -48,7 +48,12 @@ class Duplicates:
 
 
 def find_near_duplicates(
-    store: NDArray[np.uint8], rows: NDArray[np.int64], hashes: Sequence[str], *, progress: bool = False
+    store: NDArray[np.uint8],
+    rows: NDArray[np.int64],
+    hashes: Sequence[str],
+    *,
+    boxes: NDArray[np.int64] | None = None,
+    progress: bool = False,
 ) -> Duplicates:
     """Group exact duplicates by their hashes, and near-duplicates by descriptors and by pixels.
 
@@ -56,12 +61,14 @@ def find_near_duplicates(
         store: decoded images, array of shape [rows, height, width, 3], uint8.
         rows: row of each image, array of shape [n], int64.
         hashes: n content hashes.
+        boxes: boxes of the images within their padding, as of `content_boxes`, because equal padding makes different
+            images similar. None: no padding.
         progress: whether to show progress on standard error, for more than 20,000 images.
     """
     _, first, exact = np.unique(np.asarray(hashes), return_index=True, return_inverse=True)
     shown = progress and len(first) > _MIN_IMAGES_FOR_PROGRESS
     with counting("looking for duplicates", total=2 * len(first), unit="images", shown=shown) as bar:
-        pairs, threshold = near_pairs(make_thumbnails(store, rows[first]), bar)
+        pairs, threshold = near_pairs(make_thumbnails(store, rows[first], None if boxes is None else boxes[first]), bar)
     graph = coo_array((np.ones(len(pairs), np.int8), (pairs[:, 0], pairs[:, 1])), shape=(len(first), len(first)))
     _, component = connected_components(graph, directed=False)
     return Duplicates(exact.astype(np.int64), component[exact].astype(np.int64), threshold > MIN_DETAIL_CORRELATION)
@@ -97,17 +104,26 @@ def _best_of_each(n: int, pairs: NDArray[np.int64], details: NDArray[np.float32]
     return best
 
 
-def make_thumbnails(store: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Return images resized by a box filter: uint8 [n, 32, 32, 3]."""
+def make_thumbnails(
+    store: NDArray[np.uint8], rows: NDArray[np.int64], boxes: NDArray[np.int64] | None = None
+) -> NDArray[np.uint8]:
+    """Return images, without their padding, resized by a box filter: uint8 [n, 32, 32, 3].
+
+    Args:
+        store: decoded images, array of shape [rows, height, width, 3], uint8.
+        rows: row of each image, array of shape [n], int64.
+        boxes: left, top, right and bottom of each image within its padding, int64 [n, 4]. None: no padding.
+    """
     small = np.empty((len(rows), _THUMBNAIL, _THUMBNAIL, 3), np.uint8)
-    if store.shape[1:3] == (_THUMBNAIL, _THUMBNAIL):
+    if boxes is None and store.shape[1:3] == (_THUMBNAIL, _THUMBNAIL):
         np.take(store, rows, axis=0, out=small)
         return small
 
     def resize(start: int) -> None:
         for position in range(start, min(start + _CHUNK, len(rows))):
             image = Image.fromarray(store[rows[position]])
-            small[position] = np.asarray(image.resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BOX))
+            box = None if boxes is None else tuple(boxes[position].tolist())
+            small[position] = np.asarray(image.resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BOX, box=box))
 
     # Pillow releases the interpreter lock, so threads run in parallel.
     with ThreadPoolExecutor(usable_cores()) as pool:
