@@ -83,7 +83,7 @@ def _section(entry: Entry) -> list[str]:
         "",
         f"{entry.purpose[0].upper()}{entry.purpose[1:]}.",
         "",
-        f"    saccade train DATA {'--from SOURCE' if entry.recipe.transfer else f'--recipe {name}'}",
+        f"    saccade train DATA {'--from SOURCE' if name == 'transfer' else f'--recipe {name}'}",
         "",
         f"- From: {entry.origin}.",
         f"- Network: {_cell(entry.network)}; {entry.parameters:,} weights for 32x32 images and ten classes.",

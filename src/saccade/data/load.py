@@ -37,8 +37,9 @@ def load(
         data: "cifar10" or "digits"; or the path of a folder or an archive that holds `CLASS/image`, or
             `train/CLASS/image` with `test` and `validation` beside it; or the name of such a folder or archive
             (without its suffix) in one of the folders that the environment variable `SACCADE_DATA` lists.
-        image_size: side of the square images, in pixels. By default the original size, if it is the same for all images
-            and at least 32; else the one of 32, 64, 96, 128 and 224 that is nearest to the median of the shorter sides.
+        image_size: side of the square images, in pixels. By default the size depends on the median of the shorter
+            sides: above 64 pixels 160 or 224, whichever is nearer; else the original size, if it is the same for all
+            images and at least 32, or else 32 or 64.
         fit: conversion of images of another aspect ratio: "crop" takes the center, "pad" the whole image with white
             edges, "squash" the whole image with another aspect ratio. By default "pad" above 64 pixels, else "crop".
         fixes: path of a fixes.csv, as saved by the page of an audit: images to drop and to relabel. The image files

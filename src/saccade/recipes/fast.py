@@ -29,7 +29,7 @@ ENTRY = Entry(
         label_smoothing=0.2,
         tta_views=6,
     ),
-    purpose="the default: the best result that minutes on a CPU can buy",
+    purpose="small images, the default for them: the best result that minutes on a CPU can buy",
     origin="airbench94 (Keller Jordan, 2024), adapted to two CPU cores",
     network="whitening - 3 x [Conv - MaxPool - BN - SiLU - Conv - BN - SiLU] (64, 256, 256) - GlobalMaxPool - dense",
     parameters=1_973_944,
