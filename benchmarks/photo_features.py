@@ -2,7 +2,8 @@
 
     python benchmarks/photo_features.py DATA [--images 2000] [--repeats 3]
 
-DATA is a folder of photographs. From it, a folder of `--images` random crops is made. The program measures
+DATA is a folder of photographs. The program uses copies of `--images` of them, or random crops where there are fewer.
+It measures
 
 - bare decoding: the images of the folder, decoded to 224x224 pixels, by all cores;
 - bare inference: ONNX Runtime on images in memory, by all cores;
@@ -39,7 +40,7 @@ _BATCH = 4
 
 
 def main() -> None:
-    """Make the crops, measure, print and save the results."""
+    """Make the images, measure, print and save the results."""
     parser = argparse.ArgumentParser(description="Speed of features, decoding included.")
     parser.add_argument("data", metavar="DATA", type=Path, help="folder of photographs")
     parser.add_argument("--images", type=at_least_one, default=2000, help="number of crops")
@@ -49,7 +50,7 @@ def main() -> None:
     load_keras_quietly()
     with tempfile.TemporaryDirectory() as folder:
         crops = Path(folder) / "crops"
-        _make_crops(options.data, crops, options.images)
+        _make_images(options.data, crops, options.images)
         values: dict[str, list[float]] = {}
         for repeat in range(options.repeats):
             for name, value in _measure(crops, Path(folder) / f"cache-{repeat}").items():
@@ -61,14 +62,14 @@ def main() -> None:
     keep_results("photo_features", results, options.results)
 
 
-def _make_crops(data: Path, target: Path, number: int) -> None:
-    """Write random crops of the photographs, of half to all of each side, as JPEGs in two classes."""
+def _make_images(data: Path, target: Path, number: int) -> None:
+    """Write photographs as JPEGs in two classes: as they are, or random crops of half to all of each side."""
     rng = np.random.default_rng(0)
     sources = sorted(path for path in data.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
     for index in range(number):
         with Image.open(sources[index % len(sources)]) as image:
             width, height = image.size
-            scale = rng.uniform(0.5, 1, 2)
+            scale = rng.uniform(0.5, 1, 2) if number > len(sources) else np.ones(2)
             left, top = rng.uniform(0, 1 - scale) * (width, height)
             right, lower = left + scale[0] * width, top + scale[1] * height
             place = target / "train" / f"class-{index % 2}"

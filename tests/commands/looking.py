@@ -33,7 +33,7 @@ def _reports_the_leak(outcome: Outcome) -> None:
 LOOKING = [
     Row(
         "explore hands",
-        [r"^3 classes; images are resized to 224 x 224 pixels by fit=pad$", r"^formats: JPEG 72$", r"^all +\d+ +\d+$",
+        [r"^3 classes; images are resized to 160 x 160 pixels by fit=pad$", r"^formats: JPEG 72$", r"^all +\d+ +\d+$",
          "^note: the data has no test split", "^written: explore-hands/samples.png, explore-hands/classes.png$"],
         look=_has_plots, alone=True,
     ),

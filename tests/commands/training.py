@@ -236,7 +236,7 @@ TRAINING = [
     Row(
         "train hands --minutes 60 --set horizontal_flip=false --out runs/hour",
         [
-            "^plan: recipe photo, .* at 224x224 pixels, without their mirror images$",
+            "^plan: recipe photo, .* at 160x160 pixels, without their mirror images$",
             "this recipe needs no more time: the training ends early, after ",
         ],
         made=["runs/hour/plan.json"],
