@@ -49,6 +49,7 @@ LOOKING = [
         [r"^2 classes; images are resized to 32 x 32 pixels by fit=pad$"], look=_has_no_note_on_area,
     ),
     Row("explore wide --fit squash --out looks/squash --json", look=_has_no_note_on_area),
+    Row("explore wide --fit crop --out looks/crop", ["^note: 60 of 60 images lose more than a fifth of their area"]),
     Row("explore hands --out hands", ["'hands' exists already; nothing is overwritten"], code=1),
     Row(
         "audit leaky --folds 0",

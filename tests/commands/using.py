@@ -32,7 +32,7 @@ def _fell(outcome: Outcome) -> None:
 
 
 def _beats_chance(outcome: Outcome) -> None:
-    assert outcome.json["n"] == 12
+    assert outcome.json["n"] == outcome.json["total"] >= 8
     assert outcome.json["accuracy"] > 0.7  # 100%; with fit=crop the classes are the same
 
 
