@@ -126,9 +126,9 @@ def test_features_are_computed_once(source, others, tmp_path, monkeypatch):
     monkeypatch.setattr(features.FeatureExtractor, "_batches", counting)
     monkeypatch.setenv("SACCADE_CACHE", str(tmp_path / "cache"))
     saccade.transfer(others, source, epochs=1, out=tmp_path / "one", progress=False)
-    assert counted == [64, 64]  # training images and their mirror images: the 16 others choose no penalty
+    assert counted == [64, 64, 16]  # training images, their mirror images, and validation images
     saccade.transfer(others, source, epochs=1, out=tmp_path / "other", settings={"rotation": 1}, progress=False)
-    assert counted == [64, 64]
+    assert counted == [64, 64, 16]
 
 
 def test_equal_trainings_have_equal_bits_with_and_without_the_cache(source, others, transferred, tmp_path, monkeypatch):
