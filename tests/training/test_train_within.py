@@ -12,7 +12,7 @@ from saccade.inference.predictor import Predictor
 from saccade.runs.run import Run
 from saccade.runs.time_budget_state import FeaturePlan, Plan
 
-SMALLER = {"initial_scale": 160 / 224, "final_scale": 160 / 224, "horizontal_flip": False}
+SMALLER = {"image_size": 224, "initial_scale": 160 / 224, "final_scale": 160 / 224, "horizontal_flip": False}
 # A training within minutes whose process is killed after a number of features.
 KILLED = """
 import os, signal, sys
@@ -72,7 +72,7 @@ def test_photographs_get_the_whole_recipe_where_there_is_time(photo_folder, tmp_
     plan = run.plan()
     assert isinstance(plan, FeaturePlan)
     assert plan.minutes == 60
-    assert output.index("plan: recipe photo, 54 training images at 224x224 pixels, with their mirror images") < (
+    assert output.index("plan: recipe photo, 54 training images at 160x160 pixels, with their mirror images") < (
         output.index("epoch 1:")
     )
     assert "this recipe needs no more time: the training ends early, after " in plan.reasons[-1]
