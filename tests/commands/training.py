@@ -208,8 +208,8 @@ TRAINING = [
         ["^note: 60 of 60 images lose more than a fifth of their area, .* --set fit=pad .* --set fit=squash "],
     ),
     Row(
-        "train wide --recipe folder --epochs 20 --set image_size=48 --set fit=pad --out runs/pad",
-        ["^data: wide, 2 classes, .* 48x48 pixels, fit=pad$"], look=_has_fit("runs/pad", "pad"), alone=True,
+        "train wide --recipe folder --epochs 20 --set image_size=96 --set fit=pad --out runs/pad",
+        ["^data: wide, 2 classes, .* 96x96 pixels, fit=pad$"], look=_has_fit("runs/pad", "pad"), alone=True,
     ),
     Row(
         "train wide --recipe folder --epochs 20 --set image_size=48 --set fit=squash --out runs/squash",

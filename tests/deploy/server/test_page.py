@@ -153,7 +153,8 @@ def _as_transfer(*paths):
 def _model(**other):
     names = ["cat", "dog", "owl"]
     return {
-        "name": "images", "version": "1", "class_names": names, "data": "pets", "height": 32, "width": 32, "fit": "crop",
+        "name": "images", "version": "1", "class_names": names, "data": "pets",
+        "height": 32, "width": 32, "fit": "crop",
         "tta_views": 1,
         "temperature": 0.52, "calibrated": True, "target_accuracy": 0.99, "confidence_threshold": 0.831,
         "recipe": "fast",
