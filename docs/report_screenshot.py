@@ -22,7 +22,7 @@ import saccade
 
 DOCS = Path(__file__).parent
 WIDTH = 1000
-SECTIONS = (("h1", 330), ("#confusion", 830))
+SECTIONS = (("h1", 400), ("#confusion", 830))
 """Sections of the page: CSS selector of the first element, and height in pixels."""
 WINDOW_HEIGHT = 3000
 MARGIN = 16
