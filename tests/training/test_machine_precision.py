@@ -28,7 +28,7 @@ def test_without_a_writable_cache_the_dtype_is_measured_each_time(tmp_path, monk
 
 @pytest.mark.parametrize("measured", ["float32", "bfloat16"])
 def test_a_training_computes_in_the_measured_dtype_and_saves_float32(tiny_folder, tmp_path, monkeypatch, measured):
-    monkeypatch.setattr("saccade.training.train.fastest_compute_dtype", lambda: measured)
+    monkeypatch.setattr("saccade.training.machine_precision.fastest_compute_dtype", lambda: measured)
     run = saccade.train(tiny_folder, recipe="folder", epochs=1, out=tmp_path / "run", progress=False)
     assert run.environment().compute_dtype == measured
     assert {str(value.dtype) for value in run.weights().values()} == {"float32"}

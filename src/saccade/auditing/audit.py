@@ -16,10 +16,10 @@ from saccade.auditing.load_failures import unusable_finding
 from saccade.auditing.output import check_free, make_audit_folder, write_audit
 from saccade.auditing.shortcuts import shortcut_findings
 from saccade.data.dataset import Dataset
-from saccade.data.load import load, require_name
+from saccade.data.load import load_for_recipe, require_name
 from saccade.data.near_duplicates.near_duplicates import Duplicates
 from saccade.errors import DataError, DataNotFoundError
-from saccade.recipes import Recipe, get_recipe
+from saccade.recipes import get_recipe
 from saccade.sanitize import printable
 
 _MAX_FOLDS = 20
@@ -54,7 +54,7 @@ def audit(
     check_free(out)
     source = data.source if isinstance(data, Dataset) else require_name(data)
     try:
-        dataset = data if isinstance(data, Dataset) else _load(data, loading, progress)
+        dataset = data if isinstance(data, Dataset) else load_for_recipe(data, loading, progress=progress)
     except DataNotFoundError:
         raise
     except DataError as error:
@@ -77,16 +77,12 @@ def audit(
     return _write(result, images, out)
 
 
-def _load(data: str | os.PathLike[str], recipe: Recipe, progress: bool) -> Dataset:
-    return load(data, image_size=recipe.image_size, fit=recipe.fit, progress=progress)
-
-
 def _findings_without_training(dataset: Dataset, images: AuditedImages, duplicates: Duplicates) -> Iterator[Finding]:
     brightness = measure_brightness(images)
     yield from class_findings(dataset, images)
     yield from duplicate_findings(images, duplicates)
     yield from shortcut_findings(images, brightness)
-    yield from image_findings(images, brightness, dataset.preprocessing.fit)
+    yield from image_findings(images, brightness)
 
 
 def _findings_from_training(

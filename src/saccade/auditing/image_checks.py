@@ -64,8 +64,8 @@ def _measure_chunk(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.stack([flat.mean(axis=1), low, high, deviation, sharpness], axis=1).astype(np.float32)
 
 
-def image_findings(images: AuditedImages, brightness: Brightness, fit: Fit) -> list[Finding]:
-    """Return findings on images with little information and on images of odd size or shape, decoded with a fit."""
+def image_findings(images: AuditedImages, brightness: Brightness) -> list[Finding]:
+    """Return findings on images with little information and on images of odd size or shape."""
     narrow, small = _odd_sizes(images)
     empty = brightness.deviation < _MIN_DEVIATION
     dark = ~empty & (brightness.high < _DARK)
@@ -79,7 +79,7 @@ def image_findings(images: AuditedImages, brightness: Brightness, fit: Fit) -> l
         ("dark", dark, brightness.high, "almost black"),
         ("bright", bright, brightness.low, "almost white"),
         ("blurry", blurry, brightness.sharpness, "far blurrier than the other images"),
-        ("odd-shape", narrow, ratio, f"of an unusual aspect ratio: preprocessing {_EFFECTS[fit]}"),
+        ("odd-shape", narrow, ratio, f"of an unusual aspect ratio: preprocessing {_EFFECTS[images.preprocessing.fit]}"),
         ("odd-size", small, shorter, f"at most a quarter of the median size ({np.median(shorter):g} pixels)"),
     )
     return [

@@ -92,9 +92,7 @@ def _print_pair(pair: Pair, *, of: int) -> None:
         print_line(f"  {pair.remark}")
     adjusted = f", for {of} pairs p = {pair.adjusted_p:.2g}" if of > 1 else ""
     print_line(f"  other seeds and images: p = {result.p:.2g}{adjusted}; {_spread(pair)}")
-    low, high = result.images_interval
-    if result.difference < 0:  # as in the summary, which names the better run group first
-        low, high = -high, -low
+    low, high = pair.of_better(result.images_interval)
     models = "" if result.models_p is None else f"p = {result.models_p:.2g} (McNemar, exact), "
     print_line(f"  these models, other images: {models}{100 * low:+.2f} to {100 * high:+.2f} points (bootstrap)")
     if result.first_only is not None and result.second_only is not None:

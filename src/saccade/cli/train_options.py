@@ -76,13 +76,11 @@ def load_dataset(
     settings: dict[str, Any], data: str | None, recipe: str | None, fixes: str | None, strict: bool, **_others: Any
 ) -> Dataset:
     """Load the data, apply the fixes and print a summary on stderr."""
-    from saccade.data.load import load, load_default
+    from saccade.data.load import load_for_recipe
     from saccade.recipes import get_recipe
 
     loading = get_recipe(recipe or "quick").with_settings(settings)
-    wanted: dict[str, Any] = {"image_size": loading.image_size, "fit": loading.fit, "progress": True}
-    dataset = load_default(**wanted) if data is None else load(data, **wanted)
-    return apply_fixes_and_summarize(dataset, fixes, strict)
+    return apply_fixes_and_summarize(load_for_recipe(data, loading, progress=True), fixes, strict)
 
 
 def apply_fixes_and_summarize(dataset: Dataset, fixes: str | None, strict: bool) -> Dataset:

@@ -67,10 +67,10 @@ def command(
     # A wrong recipe, key or range is an error before any slow import.
     search_space(get_recipe(recipe or "quick").with_settings(settings), searched)
 
-    from saccade.data.load import load
+    from saccade.data.load import load_for_recipe
 
     loading = get_recipe(recipe or "quick").with_settings(settings)
-    dataset = load(data, image_size=loading.image_size, fit=loading.fit, progress=True)
+    dataset = load_for_recipe(data, loading, progress=True)
     print_dataset(dataset)
 
     from saccade.training.train import resolve_recipe

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from saccade.data.dataset import Dataset, Fix, Preprocessing
 from saccade.data.fixes import apply_fixes, read_fixes
@@ -18,6 +19,9 @@ from saccade.data.sources.image_dataset import load_archive, load_folder
 from saccade.errors import DataError, DataNotFoundError, type_in_words
 from saccade.image_fit import Fit
 from saccade.named_paths import named_path
+
+if TYPE_CHECKING:
+    from saccade.recipes import Recipe
 
 _NAMES = ("cifar10", "digits")
 _JPEG_NOTE = "this is a JPEG copy of CIFAR-10: compare its results only with results on this copy"
@@ -54,6 +58,13 @@ def load(
     known_fixes = None if fixes is None else read_fixes(fixes)
     dataset = _load(data, wanted_preprocessing(image_size, fit), progress=progress)
     return dataset if known_fixes is None else apply_fixes(dataset, known_fixes)
+
+
+def load_for_recipe(data: str | os.PathLike[str] | None, recipe: Recipe, *, progress: bool) -> Dataset:
+    """Load labeled images by `image_size` and `fit` of a recipe; the default data if `data` is None."""
+    if data is None:
+        return load_default(image_size=recipe.image_size, fit=recipe.fit, progress=progress)
+    return load(data, image_size=recipe.image_size, fit=recipe.fit, progress=progress)
 
 
 def load_with_preprocessing(

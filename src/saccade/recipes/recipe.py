@@ -170,7 +170,7 @@ class Recipe(BaseModel):
     def _something_to_do(self) -> Recipe:
         if self.plain_epochs + self.augmented_epochs == 0:
             raise ValueError("a training needs at least one epoch: plain_epochs + augmented_epochs is 0")
-        if self.transfer and not self.trainable_fraction and self.epochs > 1:
+        if self.has_frozen_network and self.epochs > 1:
             raise ValueError(
                 "a frozen network has one epoch, which fits its head: to train its layers too, start from it, "
                 f"--from {self.network}"
@@ -190,6 +190,11 @@ class Recipe(BaseModel):
     def weights_chosen_by_validation(self) -> bool:
         """True where validation images choose the kept weights, so that the validation accuracy is optimistic."""
         return self.keep != "last"
+
+    @property
+    def has_frozen_network(self) -> bool:
+        """True in a transfer that trains no layer but the head, so that the training has one epoch."""
+        return self.transfer and not self.trainable_fraction
 
     @property
     def head_only(self) -> bool:

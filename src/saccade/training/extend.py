@@ -90,7 +90,7 @@ def extend(
 
 def _require_more_epochs(parent: Run) -> None:
     """Raise an error for a run whose recipe has no second epoch."""
-    if parent.recipe.transfer and not parent.recipe.trainable_fraction:
+    if parent.recipe.has_frozen_network:
         raise RunError(
             f"the run '{parent.path}' can't be extended: it is a linear head on a frozen network, fitted in one epoch",
             remedy=f"to train the layers of its network too: {fine_tuning_command(parent)}",

@@ -10,12 +10,17 @@ from contextlib import suppress
 from saccade.data.cache import disk_cache
 from saccade.errors import DataError
 from saccade.models.precision import measure_compute_dtype
-from saccade.recipes import ComputeDtype
+from saccade.recipes import ComputeDtype, Recipe
 from saccade.runs.environment import read_environment
 from saccade.typed_json import from_json, to_json
 
 _KIND = "measured"
 _FILE = "compute_dtype.json"
+
+
+def compute_dtype_of(recipe: Recipe) -> ComputeDtype:
+    """Return the compute dtype of a recipe's training on this machine."""
+    return fastest_compute_dtype() if recipe.compute == "auto" else recipe.compute
 
 
 def fastest_compute_dtype() -> ComputeDtype:

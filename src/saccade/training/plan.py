@@ -12,10 +12,10 @@ from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.errors import TrainingError
 from saccade.machine import usable_cores
 from saccade.models.weights import assign, named_weights
-from saccade.recipes import ComputeDtype, Recipe, default_recipe
+from saccade.recipes import Recipe, default_recipe
 from saccade.runs.time_budget_state import Costs, FeatureCosts, FeaturePlan, Plan
 from saccade.training.fit import Networks
-from saccade.training.machine_precision import fastest_compute_dtype
+from saccade.training.machine_precision import compute_dtype_of
 from saccade.training.machine_speed import measure_costs
 from saccade.training.time_budget import feature_budget
 from saccade.training.time_budget.budget import (
@@ -92,27 +92,28 @@ def plan_training(
     default = default_recipe(dataset.preprocessing.height, dataset.preprocessing.width)
     first = resolve_recipe(default if recipe is None else recipe, None, settings)
     reject_transfer(first)
-    if first.head_only:
-        return _plan_features(dataset, budget, first, isinstance(recipe, Recipe), settings, previous_split)
-    if first.transfer:
+    if first.transfer and not first.head_only:
         raise TrainingError(
             "a pretrained network can't be fine-tuned within a time budget",
             found=f"{first.epochs} epochs, of which the first fits a head",
             remedy="omit the minutes, or fit a head alone: --recipe photo",
         )
-    return _plan_steps(dataset, budget, first, recipe, settings, previous_split)
+    splits = make_splits(dataset, first, previous_split)
+    if first.head_only:
+        return _plan_features(dataset, budget, first, splits, settings, is_fixed=isinstance(recipe, Recipe))
+    return _plan_steps(dataset, budget, first, splits, settings, recipe)
 
 
 def _plan_features(
     dataset: Dataset,
     budget: Budget,
     first: Recipe,
-    is_fixed: bool,
+    splits: Mapping[SplitName, Split],
     settings: Mapping[str, Any],
-    previous_split: Mapping[str, SplitName] | None,
+    *,
+    is_fixed: bool,
 ) -> Planned:
     """Choose image size and mirror images of a training that fits a linear head to features."""
-    splits = make_splits(dataset, first, previous_split)
     pretrained = PretrainedWeights.from_model(imagenet_model())
     start = time.perf_counter()
     networks = build_networks(first, dataset, splits["train"], compute_dtype_of(first), pretrained)
@@ -172,12 +173,11 @@ def _plan_steps(
     dataset: Dataset,
     budget: Budget,
     first: Recipe,
-    recipe: str | Recipe | None,
+    splits: Mapping[SplitName, Split],
     settings: Mapping[str, Any],
-    previous_split: Mapping[str, SplitName] | None,
+    recipe: str | Recipe | None,
 ) -> Planned:
     """Choose the recipe, the image size and the number of training images of a training by gradient steps."""
-    splits = make_splits(dataset, first, previous_split)
     work = Work(
         first,
         dataset.preprocessing.height,
@@ -209,11 +209,6 @@ def _plan_steps(
 def _measure(work: Work, dataset: Dataset, splits: Mapping[SplitName, Split]) -> Costs:
     networks = build_networks(work.recipe, dataset, splits["train"], compute_dtype_of(work.recipe))
     return measure_costs(work, networks, splits["train"])
-
-
-def compute_dtype_of(recipe: Recipe) -> ComputeDtype:
-    """Return the dtype of a recipe's training on this machine."""
-    return fastest_compute_dtype() if recipe.compute == "auto" else recipe.compute
 
 
 def _passes(work: Work, costs: Costs, budget: Budget) -> float:

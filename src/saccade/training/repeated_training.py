@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from saccade.data.dataset import Dataset
+from saccade.data.load import load_for_recipe
 from saccade.errors import RunError, TrainingError
 from saccade.recipes import Recipe, default_recipe
 from saccade.runs.run import Run
 from saccade.training.progress import Progress
 from saccade.training.resume import resume
-from saccade.training.train import load_data, reject_transfer, resolve_recipe, start_training, train
+from saccade.training.train import reject_transfer, resolve_recipe, start_training, train
 from saccade.training.transfer import load_for, transfer_recipe
 from saccade.training.transfer_learning.pretrained import PretrainedModel, PretrainedWeights
 
@@ -82,7 +83,7 @@ def prepared(
     """
     if source is None:
         loading = resolve_recipe("quick" if recipe is None else recipe, None, None)
-        dataset = data if isinstance(data, Dataset) else load_data(data, loading, progress)
+        dataset = data if isinstance(data, Dataset) else load_for_recipe(data, loading, progress=progress)
         default = default_recipe(dataset.preprocessing.height, dataset.preprocessing.width)
         resolved = resolve_recipe(default if recipe is None else recipe, None, None)
         reject_transfer(resolved)

@@ -63,8 +63,8 @@ def resume(
     run = Run.open(run)
     state = run.status().state
     if state in ("finished", "stopped early"):
-        frozen = run.recipe.transfer and not run.recipe.trainable_fraction
-        further = fine_tuning_command(run) if frozen else command_line("train", "--extend", run.path, "--epochs", "+5")
+        extension = command_line("train", "--extend", run.path, "--epochs", "+5")
+        further = fine_tuning_command(run) if run.recipe.has_frozen_network else extension
         raise RunError(
             f"the training of '{run.path}' is {'finished' if state == 'finished' else 'stopped already'}",
             remedy=f"to train it further: {further}",
@@ -79,7 +79,9 @@ def resume(
         if force:
             run.remove_features()
         splits = run_splits(run, dataset, run.split_of())
-        pretrained = PretrainedWeights.from_model(imagenet_model()) if _begins_again(run, checkpoint) else None
+        pretrained = (
+            PretrainedWeights.from_model(imagenet_model()) if checkpoint is None and _comes_from_package(run) else None
+        )
         networks = build_networks(run.recipe, dataset, splits["train"], environment.compute_dtype, pretrained)
         run.write_status(Status(state="running", epochs=0, kept_epoch=0))
         callback.on_train_begin(run, networks.validated)
@@ -121,7 +123,7 @@ def _latest(run: Run, callback: Progress, *, force: bool) -> Checkpoint | None:
             found="; ".join(f"{damaged.path.name}: {damaged.reason}" for damaged in latest.damaged),
             remedy="to train again from the first epoch: add --force",
         )
-    if latest.checkpoint is None and run.recipe.transfer and not _begins_again(run, latest.checkpoint):
+    if latest.checkpoint is None and run.recipe.transfer and not _comes_from_package(run):
         raise RunError(
             f"the pretrained weights of '{run.path}' are lost: no intact checkpoint holds them",
             remedy="start a new training: saccade train DATA --from SOURCE",
@@ -131,10 +133,10 @@ def _latest(run: Run, callback: Progress, *, force: bool) -> Checkpoint | None:
     return latest.checkpoint
 
 
-def _begins_again(run: Run, checkpoint: Checkpoint | None) -> bool:
-    """Return whether a training without a checkpoint starts from the pretrained weights of this package."""
+def _comes_from_package(run: Run) -> bool:
+    """Return whether the pretrained weights of a run are those of this package: no checkpoint need hold them."""
     source = run.source()
-    return checkpoint is None and source is not None and source.name == NETWORK
+    return source is not None and source.name == NETWORK
 
 
 def _check_same(run: Run, dataset: Dataset, environment: Environment, callback: Progress, *, force: bool) -> None:

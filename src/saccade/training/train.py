@@ -12,7 +12,7 @@ import numpy as np
 from saccade.augmentation.rng import make_rng
 from saccade.augmentation.sample_order import training_subset
 from saccade.data.dataset import Dataset, Preprocessing, Split, SplitName
-from saccade.data.load import load, load_default
+from saccade.data.load import load_for_recipe
 from saccade.data.splits import splits_of
 from saccade.errors import RunError, TrainingError
 from saccade.keras_loading import require_keras_settings
@@ -37,7 +37,7 @@ from saccade.sanitize import command_line
 from saccade.training.finalize import finalize
 from saccade.training.fit import Fitted, Networks, fit
 from saccade.training.interrupt import TrainingInterrupt, stop_on_interrupt
-from saccade.training.machine_precision import fastest_compute_dtype
+from saccade.training.machine_precision import compute_dtype_of
 from saccade.training.progress import Progress, progress_of
 from saccade.training.step import deterministic_operations
 from saccade.training.time_budget.timekeeping import Timekeeping
@@ -91,7 +91,7 @@ def train(
     previous_split = None if reuse_split is None else Run.open(reuse_split).split_of()
     # Invalid settings fail before the data is loaded, although the default recipe depends on the data.
     loading = resolve_recipe(recipe_or_any, epochs, settings)
-    dataset = data if isinstance(data, Dataset) else load_data(data, loading, progress is True)
+    dataset = data if isinstance(data, Dataset) else load_for_recipe(data, loading, progress=progress is True)
     default = default_recipe(dataset.preprocessing.height, dataset.preprocessing.width)
     chosen = resolve_recipe(default if recipe is None else recipe, epochs, settings)
     return start_training(dataset, chosen, out=out, previous_split=previous_split, progress=progress)
@@ -124,7 +124,7 @@ def start_training(
     if recipe.transfer and pretrained is None:
         reject_transfer(recipe)
         pretrained = PretrainedWeights.from_model(imagenet_model())
-    compute_dtype = fastest_compute_dtype() if recipe.compute == "auto" else recipe.compute
+    compute_dtype = compute_dtype_of(recipe)
     networks = build_networks(recipe, dataset, splits["train"], compute_dtype, pretrained)
     run = create_run(out, dataset, recipe, splits, compute_dtype)
     if pretrained is not None:
@@ -233,13 +233,6 @@ def resolve_recipe(recipe: str | Recipe, epochs: int | None, settings: Mapping[s
     base = recipe if isinstance(recipe, Recipe) else get_recipe(recipe)
     changed = base.with_settings({} if settings is None else settings)
     return changed if epochs is None else changed.with_epochs(epochs)
-
-
-def load_data(data: str | os.PathLike[str] | None, recipe: Recipe, progress: bool) -> Dataset:
-    """Load the dataset for the argument `data` of `train`, by `image_size` and `fit` of a recipe."""
-    if data is None:
-        return load_default(image_size=recipe.image_size, fit=recipe.fit, progress=progress)
-    return load(data, image_size=recipe.image_size, fit=recipe.fit, progress=progress)
 
 
 def reject_transfer(recipe: Recipe) -> None:

@@ -9,17 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from saccade.data.dataset import Dataset
+from saccade.data.load import load_for_recipe
 from saccade.keras_loading import require_keras_settings
 from saccade.recipes import Recipe
 from saccade.runs.create import check_free, create_run
 from saccade.runs.lock import locked_for_training
 from saccade.runs.run import Run
 from saccade.runs.time_budget_state import Plan
-from saccade.training.plan import compute_dtype_of, plan_training
+from saccade.training.machine_precision import compute_dtype_of
+from saccade.training.plan import plan_training
 from saccade.training.progress import Progress, progress_of
 from saccade.training.time_budget.budget import Budget
 from saccade.training.time_budget.timekeeping import Timekeeping
-from saccade.training.train import load_data, resolve_recipe, run_training
+from saccade.training.train import resolve_recipe, run_training
 
 
 def train_within(
@@ -66,7 +68,7 @@ def train_within(
     require_keras_settings()
     check_free(out)
     loading = resolve_recipe("quick" if recipe is None else recipe, None, settings)
-    dataset = data if isinstance(data, Dataset) else load_data(data, loading, progress is True)
+    dataset = data if isinstance(data, Dataset) else load_for_recipe(data, loading, progress=progress is True)
     return train_in_budget(
         dataset, budget, recipe=recipe, out=out, settings=settings, reuse_split=reuse_split, progress=progress
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from saccade.data.dataset import Dataset
+from saccade.data.load import load_for_recipe
 from saccade.data.splits import splits_of
 from saccade.errors import TuningError
 from saccade.keras_loading import require_keras_settings
@@ -20,7 +21,7 @@ from saccade.recipes import Recipe, default_recipe
 from saccade.recipes.search_space import Choices, Range, search_space, text_of
 from saccade.sanitize import counted
 from saccade.training.progress import progress_of
-from saccade.training.train import load_data, resolve_recipe
+from saccade.training.train import resolve_recipe
 from saccade.tuning.final_comparison import SEEDS, compare_with_default
 from saccade.tuning.result import State, Trial, Tuning, best_of
 from saccade.tuning.study_manifest import TuningRecord, check_folder, enter_folder
@@ -76,7 +77,7 @@ def tune(
     require_keras_settings()
     check_folder(out)
     loading = resolve_recipe("quick" if recipe is None else recipe, None, None)
-    dataset = data if isinstance(data, Dataset) else load_data(data, loading, progress)
+    dataset = data if isinstance(data, Dataset) else load_for_recipe(data, loading, progress=progress)
     base = resolve_recipe(
         recipe or default_recipe(dataset.preprocessing.height, dataset.preprocessing.width), None, None
     )

@@ -96,17 +96,20 @@ class Pair:
     @property
     def summary(self) -> str:
         """Verdict in words, with the difference and its interval."""
-        low, high = self.result.interval
         difference = self.result.difference
         # The sentence names the better run group first, so that the difference is positive.
         ahead, behind = (self.second, self.first) if difference >= 0 else (self.first, self.second)
-        if difference < 0:
-            low, high = -high, -low
+        low, high = self.of_better(self.result.interval)
         interval = f"95% interval {100 * low:+.2f} to {100 * high:+.2f}"
         if self.verdict != "not distinguishable":
             return f"{ahead} is better than {behind} by {100 * abs(difference):.2f} points ({interval})"
         apart = f"{ahead} is ahead by {100 * abs(difference):.2f} points" if difference else "the same accuracy"
         return f"{self.first} and {self.second} are not distinguishable: {apart} ({interval})"
+
+    def of_better(self, interval: tuple[float, float]) -> tuple[float, float]:
+        """Return an interval of the difference, the second run group minus the first, as the better one's lead."""
+        low, high = interval
+        return (low, high) if self.result.difference >= 0 else (-high, -low)
 
     @property
     def remark(self) -> str | None:
