@@ -91,5 +91,5 @@ def _padded(image: Image.Image, size: tuple[int, int], background: tuple[int, in
     left, top, right, bottom = content_box(image.size, size)
     resized = image.resize((right - left, bottom - top), Image.Resampling.BICUBIC)
     padded = Image.new("RGB", size, background)
-    padded.paste(resized.convert("RGB"), (left, top))
+    padded.paste(resized if resized.mode == "RGB" else resized.convert("RGB"), (left, top))
     return padded

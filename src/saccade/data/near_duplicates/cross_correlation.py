@@ -8,13 +8,15 @@ image minus its blurred copy.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
+
+from saccade.machine import usable_cores
 
 _CHUNK = 256  # pairs
 _MAX_SHIFT = 2  # pixels of a thumbnail
@@ -36,21 +38,29 @@ def detail_correlations(
         pairs: positions of two thumbnails, array of shape [pairs, 2], int64.
         mirrored: whether the second image of a pair is mirrored first, array of shape [pairs], bool.
     """
-    gray = _gray_details(thumbnails)
+    # Gray images and fewer shifts exclude most pairs, at a tenth of the cost.
+    gray = _by_chunks(_gray_correlation, _gray_details(thumbnails), pairs, mirrored)
+    likely = np.flatnonzero(gray >= _MIN_GRAY_CORRELATION)
+    correlations = np.zeros(len(pairs), np.float32)
+    correlations[likely] = _by_chunks(_color_detail_correlation, thumbnails, pairs[likely], mirrored[likely])
+    return correlations
 
-    def correlate_chunk(start: int) -> NDArray[np.float32]:
-        chunk, chunk_mirrored = pairs[start : start + _CHUNK], mirrored[start : start + _CHUNK]
-        correlations = np.zeros(len(chunk), np.float32)
-        # Gray images and fewer shifts exclude most pairs, at a tenth of the cost.
-        likely = np.flatnonzero(_gray_correlation(*_pair_images(gray, chunk, chunk_mirrored)) >= _MIN_GRAY_CORRELATION)
-        if len(likely):
-            color_pairs = _pair_images(thumbnails, chunk[likely], chunk_mirrored[likely])
-            correlations[likely] = _color_detail_correlation(*color_pairs)
-        return correlations
+
+def _by_chunks(
+    correlation: Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]],
+    images: NDArray[Any],
+    pairs: NDArray[np.int64],
+    mirrored: NDArray[np.bool_],
+) -> NDArray[np.float32]:
+    """Return the correlation of the two images of each pair, array of shape [pairs], float32."""
+
+    def of_chunk(start: int) -> NDArray[np.float32]:
+        chunk = slice(start, start + _CHUNK)
+        return correlation(*_pair_images(images, pairs[chunk], mirrored[chunk]))
 
     # NumPy releases the interpreter lock, so threads run in parallel.
-    with ThreadPoolExecutor() as pool:
-        chunks = list(pool.map(correlate_chunk, range(0, len(pairs), _CHUNK)))
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        chunks = list(pool.map(of_chunk, range(0, len(pairs), _CHUNK)))
     return np.concatenate(chunks or [np.empty(0, np.float32)])
 
 
