@@ -18,13 +18,13 @@ class Batch:
     """Data of one training step.
 
     Attributes:
-        images: images, uint8 [n, height, width, 3].
+        images: images, uint8 [n, height, width, 3]; or kept outputs of frozen layers, float16 [n, h, w, channels].
         labels: class indices, int64 [n].
         parameters: augmentation parameters, float32 [n, 4] (`AugmentationParameters.as_array`); None in an epoch
             without augmentation.
     """
 
-    images: NDArray[np.uint8]
+    images: NDArray[np.uint8] | NDArray[np.float16]
     labels: NDArray[np.int64]
     parameters: NDArray[np.float32] | None
 

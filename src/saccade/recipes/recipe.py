@@ -25,6 +25,7 @@ _AUGMENTATION = ("translate", "integer_translate", "horizontal_flip", "rotation"
 _STEPS = (
     "batch_size", "min_steps_per_epoch", "optimizer", "learning_rate", "schedule", "lr_decay", "lr_decay_epochs",
     "warmup_epochs", "label_smoothing", "batchnorm_recalibration_batches", "patience", "trainable_fraction",
+    "weight_decay", "views",
 )  # fmt: skip
 
 _SMALLEST_SIDE = 12
@@ -91,13 +92,22 @@ class Recipe(BaseModel):
         description="the same fraction in the last two fifths of the epochs and after the training; until then the "
         "side grows in steps of an eighth",
     )
-    optimizer: Literal["adam", "muon"] = Field(
-        default="adam", description="adam; or muon for convolution kernels and Nesterov momentum for other weights"
+    optimizer: Literal["adam", "adamw", "muon"] = Field(
+        default="adam",
+        description="adam; adamw, with weight decay; or muon for convolution kernels and Nesterov momentum for other "
+        "weights",
+    )
+    weight_decay: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        description="optimizer=adamw: fraction of each weight that a step removes, times the learning rate",
     )
     learning_rate: float = Field(default=0.001, gt=0, le=10, description="highest learning rate of the optimizer")
-    schedule: Literal["steps", "linear"] = Field(
+    schedule: Literal["steps", "linear", "cosine"] = Field(
         default="steps",
-        description="the learning rate falls by `lr_decay` every `lr_decay_epochs` epochs, or linearly to 0",
+        description="the learning rate falls by `lr_decay` every `lr_decay_epochs` epochs, linearly to 0, or along half "
+        "a cosine wave to 0",
     )
     lr_decay: float = Field(default=1.0, gt=0, le=1, description="schedule=steps: factor of the learning rate")
     lr_decay_epochs: int = Field(default=10, ge=1, description="schedule=steps: epochs between two decays")
@@ -154,6 +164,14 @@ class Recipe(BaseModel):
         description="transfer: fraction of the layers with weights, counted from the output, that the epochs after the "
         "first train",
     )
+    views: int = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="transfer: number of augmented views of each training image; the outputs of the frozen layers for "
+        "the image and its views are computed once and kept, and the upper layers are trained on them. 0: each step "
+        "computes the whole network, on newly augmented images",
+    )
     extends: int = Field(default=0, ge=0, description="number of epochs of the run that this run extends")
     extended_rate: float = Field(
         default=0.0, ge=0, le=10, description="learning rate at the beginning of the last of these epochs"
@@ -200,6 +218,11 @@ class Recipe(BaseModel):
     def head_only(self) -> bool:
         """True where the training fits a linear head to the features of a frozen network, and does nothing else."""
         return self.transfer and self.epochs == 1
+
+    @property
+    def keeps_outputs(self) -> bool:
+        """True where the upper layers of a network are trained on kept outputs of its frozen layers."""
+        return self.transfer and self.views > 0 and self.epochs > 1
 
     def phase(self, epoch: int) -> Phase:
         """Return the phase of an epoch, counted from 0."""
@@ -273,6 +296,8 @@ class Recipe(BaseModel):
             rate *= min(1.0, (epoch - self._first_epoch + fraction) / self.warmup_epochs)
         if self.schedule == "linear":
             return rate * (1 - self._work_done(epoch, fraction))
+        if self.schedule == "cosine":
+            return rate * (1 + math.cos(math.pi * self._work_done(epoch, fraction))) / 2
         return rate * self.lr_decay ** ((epoch - self._first_epoch) // self.lr_decay_epochs)
 
     @property

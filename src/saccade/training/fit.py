@@ -33,6 +33,7 @@ from saccade.training.progress import Progress
 from saccade.training.step import TrainingStep
 from saccade.training.time_budget.timekeeping import Timekeeping
 from saccade.training.transfer_learning.linear_probe import LinearProbe
+from saccade.training.transfer_learning.upper_training import UpperStep, UpperTraining
 from saccade.training.validation_roles import validation_roles
 
 if TYPE_CHECKING:
@@ -106,7 +107,13 @@ def fit(
     training, validation = splits["train"], roles.selection
     class_weights = balanced_class_weights(training, run)
     optimizer = build_optimizer(recipe, recipe.batch_size_for(len(training)))
-    step = TrainingStep(networks.trained, recipe, optimizer, training.store.shape[1:3], class_weights)
+    step: TrainingStep | UpperStep
+    upper: UpperTraining | None = None
+    if recipe.keeps_outputs:
+        upper = UpperTraining(networks.trained, networks.validated, run, splits, progress, stop)
+        step = UpperStep(upper.network, recipe, optimizer, class_weights)
+    else:
+        step = TrainingStep(networks.trained, recipe, optimizer, training.store.shape[1:3], class_weights)
     checkpointer = Checkpointer(run, networks.trained, optimizer)
     state = TrainingState() if timekeeping is None else timekeeping.initial_state()
     kept: Mapping[str, Weights] = {}
@@ -120,7 +127,7 @@ def fit(
     _write_history(run, state, progress)
     recalibrate = BatchNormRecalibration(networks.trained, recipe)
     probe = _probe(networks, run, progress, stop) if recipe.phase(state.epoch) == "head" or recipe.head_only else None
-    score = _Validator(networks.validated, probe if recipe.head_only else None)
+    score = _Validator(networks.validated, probe if recipe.head_only else upper)
     best = kept.get("best", {})
     halves = CrossFitting(roles, recipe.keep, state, score, kept)
 
@@ -132,7 +139,7 @@ def fit(
         for n in (
             probe.fit(head_splits, state)
             if probe is not None and recipe.phase(state.epoch) == "head"
-            else _steps(step, training, recipe, state, timekeeping)
+            else _steps(step, training, recipe, state, timekeeping, upper)
         ):
             state.seconds = time.perf_counter() - start
             progress.on_batch_end(n, state.loss_sum / state.seen, state.correct / state.seen)
@@ -175,20 +182,30 @@ def _fitted(last: Weights, best: Weights, halves: CrossFitting, state: TrainingS
 
 
 def _steps(
-    step: TrainingStep, training: Split, recipe: Recipe, state: TrainingState, timekeeping: Timekeeping | None
+    step: TrainingStep | UpperStep,
+    training: Split,
+    recipe: Recipe,
+    state: TrainingState,
+    timekeeping: Timekeeping | None,
+    upper: UpperTraining | None,
 ) -> Iterator[int]:
     """Run the remaining steps of the state's epoch and update the state; yield the number of images of each step."""
     batch_size = recipe.batch_size_for(len(training))
     if state.seen == 0:
         state.began = state.place(recipe.epochs, len(training))
-    for batch in epoch_batches(
-        training,
-        batch_size=batch_size,
-        seed=recipe.seed,
-        epoch=state.epoch,
-        augmentation=Augmentation.of(recipe) if recipe.phase(state.began[0]) == "augmented" else None,
-        seen=state.seen,
-    ):
+    batches = (
+        upper.batches(state.epoch, batch_size, state.seen)
+        if upper is not None
+        else epoch_batches(
+            training,
+            batch_size=batch_size,
+            seed=recipe.seed,
+            epoch=state.epoch,
+            augmentation=Augmentation.of(recipe) if recipe.phase(state.began[0]) == "augmented" else None,
+            seen=state.seen,
+        )
+    )
+    for batch in batches:
         epoch, fraction = state.place(recipe.epochs, len(training))
         step.begin_epoch(epoch)
         result = step(batch, recipe.learning_rate_at(epoch, fraction, batch_size))
@@ -289,18 +306,19 @@ class _Validator:
 
     Args:
         network: stock Keras model from pixels to probabilities; its weights are replaced.
-        probe: linear probe whose features give the probabilities, in place of a pass of the network. None: no features.
+        source: linear probe, or kept outputs of the frozen layers, which give the probabilities in place of a pass of
+            the network. None: the network computes them.
     """
 
-    def __init__(self, network: keras.Model, probe: LinearProbe | None = None) -> None:
+    def __init__(self, network: keras.Model, source: LinearProbe | UpperTraining | None = None) -> None:
         self._network = network
-        self._probe = probe
+        self._source = source
         self._folded: keras.Model | None = None
 
     def __call__(self, weights: Weights, validation: Split) -> tuple[float, float]:
         """Return loss and accuracy of weights on validation images, by the network with folded batch normalization."""
-        if self._probe is not None:
-            return _loss_and_accuracy(self._probe.probabilities(weights, validation), validation)
+        if self._source is not None:
+            return _loss_and_accuracy(self._source.probabilities(weights, validation), validation)
         assign(self._network, weights)
         folded = self._folded
         self._folded = fold_normalization(self._network) if folded is None else refold(folded, self._network)

@@ -97,7 +97,7 @@ class TrainingStep:
             inputs = transform((images, *parameters))
             with tf.GradientTape() as tape:
                 outputs = self._network(inputs, training=True)
-                loss = self._loss(labels, outputs)
+                loss = training_loss(labels, outputs, recipe, self._class_weights)
             self._optimizer.apply(tape.gradient(loss, variables), variables)
             correct = tf.equal(tf.argmax(outputs, axis=-1), labels)
             return loss, tf.reduce_sum(tf.cast(correct, tf.int64))
@@ -108,14 +108,22 @@ class TrainingStep:
         compiled: Callable[..., Any] = tf.function(step, input_signature=signature, jit_compile=False, autograph=False)
         return compiled
 
-    def _loss(self, labels: Any, outputs: Any) -> Any:
-        """Return the mean of the weighted cross-entropy with label smoothing."""
-        classes, smoothing = outputs.shape[-1], self._recipe.label_smoothing
-        targets = tf.one_hot(labels, classes) * (1 - smoothing) + smoothing / classes
-        losses = keras.losses.categorical_crossentropy(targets, outputs, from_logits=True)
-        if self._class_weights is not None:
-            losses *= tf.gather(self._class_weights, labels)
-        return tf.reduce_mean(losses)
+
+def training_loss(labels: Any, outputs: Any, recipe: Recipe, class_weights: Any | None) -> Any:
+    """Return the mean of the weighted cross-entropy with label smoothing, a scalar tensor.
+
+    Args:
+        labels: class indices, int64 [n].
+        outputs: logits, float32 [n, classes].
+        recipe: recipe with the label smoothing.
+        class_weights: weight of each class, float32 [classes]. None: all weights are 1.
+    """
+    classes, smoothing = outputs.shape[-1], recipe.label_smoothing
+    targets = tf.one_hot(labels, classes) * (1 - smoothing) + smoothing / classes
+    losses = keras.losses.categorical_crossentropy(targets, outputs, from_logits=True)
+    if class_weights is not None:
+        losses *= tf.gather(class_weights, labels)
+    return tf.reduce_mean(losses)
 
 
 @contextmanager

@@ -17,13 +17,15 @@ from saccade.models.onnx.layers import converter_of
 
 OPSET, IR_VERSION = 18, 8
 INPUT, OUTPUT = "pixels", "probabilities"
+_IMAGE_RANK = 4
 
 
 def to_onnx(model: keras.Model, metadata: Mapping[str, str]) -> bytes:
     """Convert a model to ONNX.
 
     Args:
-        model: result of `fold_normalization`, from float32 [n, height, width, 3] to float32 [n, classes].
+        model: result of `fold_normalization`, from float32 [n, height, width, 3] to float32 [n, classes], or to
+            activations, float32 [n, height, width, channels].
         metadata: metadata properties of the file, by name.
 
     Returns:
@@ -36,6 +38,8 @@ def to_onnx(model: keras.Model, metadata: Mapping[str, str]) -> bytes:
 
     graph = OnnxGraph()
     (result,) = _add(graph, model, [graph.node("Transpose", INPUT, perm=[0, 3, 1, 2])])
+    if len(model.output_shape) == _IMAGE_RANK:
+        result = graph.node("Transpose", result, perm=[0, 2, 3, 1])
     graph.rename_last(result, OUTPUT)
     model_input, model_output = (
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", *shape[1:]])

@@ -18,7 +18,9 @@ _WEIGHT_DECAY = 2e-6
 
 
 def build_optimizer(recipe: Recipe, batch_size: int) -> keras.optimizers.Optimizer:
-    """Build Adam (Kingma & Ba 2015), or Muon for convolution kernels with Nesterov SGD for the other variables.
+    """Build Adam (Kingma & Ba 2015), AdamW (Loshchilov & Hutter 2019), or Muon with Nesterov SGD.
+
+    Muon is for convolution kernels, and Nesterov SGD for the other variables.
 
     Args:
         recipe: recipe with the optimizer and the learning rate.
@@ -26,6 +28,8 @@ def build_optimizer(recipe: Recipe, batch_size: int) -> keras.optimizers.Optimiz
     """
     if recipe.optimizer == "adam":
         return keras.optimizers.Adam(recipe.learning_rate)
+    if recipe.optimizer == "adamw":
+        return keras.optimizers.AdamW(recipe.learning_rate, weight_decay=recipe.weight_decay)
     return Muon(
         recipe.learning_rate,
         bias_learning_rate=_BIAS_STEP,

@@ -85,7 +85,9 @@ class FeatureExtractor:
                 shard = split.subset(missing[start : start + _SHARD])
                 batches: list[Features] = []
                 try:
-                    batches.extend(self._batches(session.run, shard, mirrored, advance))
+                    batches.extend(
+                        in_parallel(session.run, _pixels_of(self._network, shard, mirrored), len(shard), advance)
+                    )
                 finally:
                     if batches:
                         features = np.concatenate(batches)
@@ -117,7 +119,7 @@ class FeatureExtractor:
 
         def compute() -> float:
             start = time.perf_counter()
-            for _ in self._batches(session.run, some, False, lambda _: None):
+            for _ in in_parallel(session.run, _pixels_of(self._network, some, False), len(some), lambda _: None):
                 pass
             return time.perf_counter() - start
 
@@ -131,25 +133,45 @@ class FeatureExtractor:
         identity = json.dumps([self._fingerprint, asdict(self._preprocessing), size, runtime_version(), _VERSION])
         return hashlib.sha256(identity.encode()).hexdigest()[:32]
 
-    def _batches(
-        self, run: Callable[..., list[Features]], shard: Split, mirrored: bool, advance: Callable[[int], object]
-    ) -> Iterator[Features]:
-        """Yield the features of each batch. All batches have one size, so features depend on no other image."""
 
-        def compute(start: int) -> Features:
-            images = shard.take(slice(start, start + _BATCH))
-            n = len(images)
-            padded = np.concatenate([images, np.zeros((_BATCH - n, *images.shape[1:]), np.uint8)])
-            pixels = resize_to_network(self._network, padded[:, :, ::-1] if mirrored else padded)
-            return run(None, {INPUT: np.ascontiguousarray(pixels)})[0][:n]
+def in_parallel(
+    run: Callable[..., list[Features]],
+    pixels: Callable[[int, int], NDArray[np.float32]],
+    n: int,
+    advance: Callable[[int], object],
+) -> Iterator[Features]:
+    """Run a network on n images, a batch on each core, and yield the outputs of each batch in order.
 
-        pool = ThreadPoolExecutor(usable_cores())
-        try:
-            for features in pool.map(compute, range(0, len(shard), _BATCH)):
-                yield features
-                advance(len(features))
-        finally:
-            pool.shutdown(cancel_futures=True)
+    All batches have one size, so the outputs for an image depend on no other image.
+
+    Args:
+        run: method `run` of a session with one thread.
+        pixels: function that returns the images from a position to another, float32 [m, height, width, 3].
+        n: number of images.
+        advance: function that is called with the number of images of each batch.
+    """
+
+    def compute(start: int) -> Features:
+        images = pixels(start, min(start + _BATCH, n))
+        missing = _BATCH - len(images)
+        padded = np.concatenate([images, np.zeros((missing, *images.shape[1:]), np.float32)]) if missing else images
+        return run(None, {INPUT: np.ascontiguousarray(padded)})[0][: len(images)]
+
+    pool = ThreadPoolExecutor(usable_cores())
+    try:
+        for outputs in pool.map(compute, range(0, n, _BATCH)):
+            yield outputs
+            advance(len(outputs))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _pixels_of(network: keras.Model, images: Split, mirrored: bool) -> Callable[[int, int], NDArray[np.float32]]:
+    def pixels(start: int, end: int) -> NDArray[np.float32]:
+        taken = images.take(slice(start, end))
+        return resize_to_network(network, taken[:, :, ::-1] if mirrored else taken)
+
+    return pixels
 
 
 def _prefix(key: str, mirrored: bool) -> str:

@@ -1,0 +1,181 @@
+"""Training of the upper layers of a network on kept outputs of its frozen lower layers.
+
+The lower layers of a pretrained network fit many data sets; computing them takes most of the time of a step. Here they
+are computed once for each image and for some augmented views of it, by the fastest runtime. The steps then train the
+upper layers on these outputs. Source: the bottleneck features of J. Donahue et al., "DeCAF", ICML 2014, here for
+several views and below the last layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from saccade.augmentation.batches import Batch
+from saccade.augmentation.sample_order import sample_order
+from saccade.augmentation.views import view_of
+from saccade.data.dataset import Split, SplitName
+from saccade.errors import TrainingError
+from saccade.models.batched_inference import forward
+from saccade.models.frozen_part import cut_layer, upper_part
+from saccade.models.head import body_weights
+from saccade.models.weights import assign, named_weights
+from saccade.recipes import Recipe
+from saccade.runs.run import Run
+from saccade.training.interrupt import StopRequest
+from saccade.training.progress import Progress
+from saccade.training.step import StepResult, training_loss
+from saccade.training.transfer_learning.kept_outputs import KeptOutputs, OutputExtractor
+from saccade.training.transfer_learning.pretrained import weights_fingerprint
+
+_STOPPING = "stopping; the outputs that are computed so far are kept in the cache"
+
+
+class UpperStep:
+    """Gradient descent on the mean cross-entropy of the upper layers, one step per call.
+
+    Args:
+        upper: upper part of the training model; its weights are updated in place.
+        recipe: recipe with label smoothing.
+        optimizer: optimizer, not built yet.
+        class_weights: weight of each class in the loss, float32 [classes]. None: all weights are 1.
+    """
+
+    def __init__(
+        self,
+        upper: keras.Model,
+        recipe: Recipe,
+        optimizer: keras.optimizers.Optimizer,
+        class_weights: NDArray[np.float32] | None,
+    ) -> None:
+        self._optimizer = optimizer
+        variables = upper.trainable_variables
+        optimizer.build(variables)
+        weights = None if class_weights is None else tf.constant(class_weights)
+
+        def step(outputs: Any, labels: Any) -> tuple[Any, Any]:
+            with tf.GradientTape() as tape:
+                logits = upper(tf.cast(outputs, tf.float32), training=True)
+                loss = training_loss(labels, logits, recipe, weights)
+            optimizer.apply(tape.gradient(loss, variables), variables)
+            correct = tf.equal(tf.argmax(logits, axis=-1), labels)
+            return loss, tf.reduce_sum(tf.cast(correct, tf.int64))
+
+        signature = [tf.TensorSpec((None, *upper.input_shape[1:]), tf.float16), tf.TensorSpec((None,), tf.int64)]
+        self._compiled: Callable[..., Any] = tf.function(
+            step, input_signature=signature, jit_compile=False, autograph=False
+        )
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Do nothing: all epochs train the same variables."""
+
+    def __call__(self, batch: Batch, learning_rate: float) -> StepResult:
+        """Run one step on kept outputs, at a learning rate."""
+        self._optimizer.learning_rate = learning_rate
+        loss, correct = self._compiled(batch.images, batch.labels)
+        return StepResult(float(loss), int(correct))
+
+
+class UpperTraining:
+    """Kept outputs of a training's images, and batches and validation from them.
+
+    Args:
+        trained: training model; its frozen layers are never changed.
+        validated: stock network in float32, from pixels to probabilities; its upper layers are changed.
+        run: run with the recipe.
+        splits: splits "train" and "validation".
+        progress: callbacks.
+        stop: stop request, which is checked after each batch of outputs.
+
+    Raises:
+        TrainingError: the network has no frozen lower layers.
+        KeyboardInterrupt: a stop was requested while outputs were computed.
+    """
+
+    def __init__(
+        self,
+        trained: keras.Model,
+        validated: keras.Model,
+        run: Run,
+        splits: Mapping[SplitName, Split],
+        progress: Progress,
+        stop: StopRequest,
+    ) -> None:
+        self._run, self._splits, self._progress, self._stop = run, splits, progress, stop
+        cut = cut_layer(trained)
+        if cut is None:
+            raise TrainingError(
+                "there are no outputs of frozen layers to keep",
+                found=f"views={run.recipe.views}, trainable_fraction={run.recipe.trainable_fraction:g}",
+                remedy="freeze lower layers, --set trainable_fraction=0.3, or omit the views",
+            )
+        self.network = upper_part(trained, cut)
+        """Upper part of the training model, from kept outputs to logits."""
+        self._validated = validated
+        self._validated_upper = upper_part(validated, cut)
+        assign(validated, named_weights(trained))
+        fingerprint = weights_fingerprint(run.recipe.network, body_weights(validated, named_weights(validated)))
+        self._extract = OutputExtractor(validated, cut, fingerprint, run.preprocessing, run.data_name)
+        self._views = self._compute_views()
+        self._held_out: tuple[KeptOutputs, Mapping[str, int]] | None = None
+
+    def batches(self, epoch: int, batch_size: int, seen: int) -> Iterator[Batch]:
+        """Yield the batches of an epoch: each sample once, order and view by (seed, epoch, sample).
+
+        Args:
+            epoch: epoch, counted from 0.
+            batch_size: number of images in a batch; the last batch has the remaining images.
+            seen: number of samples to skip, because earlier batches of the epoch had them.
+        """
+        training, recipe = self._splits["train"], self._run.recipe
+        views = self._views
+        order = sample_order(len(training), seed=recipe.seed, epoch=epoch)
+        for start in range(seen, len(order), batch_size):
+            samples = order[start : start + batch_size]
+            # All views occur in each epoch, and each sample has another one in the next epoch.
+            numbers = (samples + epoch) % len(views)
+            outputs = np.empty((len(samples), *self.network.input_shape[1:]), np.float16)
+            for number, view in enumerate(views):
+                outputs[numbers == number] = view.take(samples[numbers == number])
+            yield Batch(outputs, training.labels[samples], None)
+
+    def probabilities(self, weights: Mapping[str, NDArray[np.float32]], images: Split) -> NDArray[np.float32]:
+        """Return class probabilities, float32 [n, classes], of validation images by named weights of the network."""
+        assign(self._validated, weights)
+        outputs, places = self._validation_outputs()
+        positions = np.array([places[content] for content in images.hashes], np.int64)
+        return forward(
+            self._validated_upper, lambda chunk: outputs.take(positions[chunk]).astype(np.float32), len(positions)
+        )
+
+    def _stoppable(self, advance: Callable[[int], object]) -> Callable[[int], None]:
+        def advance_or_stop(images: int) -> None:
+            advance(images)
+            if self._stop.requested:
+                raise KeyboardInterrupt
+
+        return advance_or_stop
+
+    def _compute_views(self) -> list[KeptOutputs]:
+        training, recipe = self._splits["train"], self._run.recipe
+        total = (recipe.views + 1) * len(training)
+        with self._stop.with_message(_STOPPING), self._progress.on_stage("outputs", total=total, unit="images") as bar:
+            advance = self._stoppable(bar.update)
+            views = [self._extract(training, advance)]
+            for number in range(1, recipe.views + 1):
+                view, name = view_of(recipe, number)
+                views.append(self._extract(training, advance, view=view, view_name=name))
+        return views
+
+    def _validation_outputs(self) -> tuple[KeptOutputs, Mapping[str, int]]:
+        """Return the outputs for the validation images, and the position of each content hash among them."""
+        if self._held_out is None:
+            validation = self._splits["validation"]
+            places = {content: position for position, content in enumerate(validation.hashes)}
+            self._held_out = self._extract(validation, self._stoppable(lambda _: None)), places
+        return self._held_out
