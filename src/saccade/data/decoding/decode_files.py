@@ -6,11 +6,13 @@ import os
 from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from saccade.data.dataset import Preprocessing
 from saccade.data.decoding.decode import ImageHeader
+from saccade.data.decoding.decode_messages import Place
 from saccade.data.decoding.decode_pool import WorkerPool
 from saccade.data.decoding.image_files import DecodedChunk, decode_chunk
 from saccade.machine import usable_cores
@@ -26,7 +28,11 @@ _MAX_BYTES_AHEAD = 64_000_000
 
 
 def decode_files(
-    paths: Sequence[str | Path], preprocessing: Preprocessing, *, chunk: int | None = None
+    paths: Sequence[str | Path],
+    preprocessing: Preprocessing,
+    *,
+    chunk: int | None = None,
+    place: Place | None = None,
 ) -> Generator[DecodedChunk]:
     """Decode files in their order, one chunk at a time; an unreadable file gets a reason.
 
@@ -39,16 +45,22 @@ def decode_files(
         paths: paths of the files; only the contents of a file decide whether the file is an image.
         preprocessing: size and conversion of every image.
         chunk: largest number of files in a chunk; by default chosen by the size of the images.
+        place: place in a file of zeros where the worker processes write the pixels of all files. None: the chunks hold
+            the pixels.
 
     Returns:
         Iterator over chunks; every file is in exactly one chunk. The iterator raises `SaccadeError` if the worker
-        processes can't be started.
+        processes can't be started, and `OSError` if pixels can't be written to the file.
     """
     names = [os.fspath(path) for path in paths]
     workers = _workers_for(names)
     size = chunk or _chunk_size(len(names), preprocessing, workers)
-    chunks = [names[start : start + size] for start in range(0, len(names), size)]
-    ahead = max(2 * workers, _MAX_BYTES_AHEAD // (size * preprocessing.height * preprocessing.width * 3))
+    in_image = preprocessing.height * preprocessing.width * 3
+    chunks = [
+        (names[start : start + size], place and replace(place, offset=place.offset + start * in_image))
+        for start in range(0, len(names), size)
+    ]
+    ahead = max(2 * workers, _MAX_BYTES_AHEAD // (size * in_image))
     decoding = _decode_in_workers(chunks, preprocessing, workers, ahead)
     next(decoding)
     return decoding
@@ -87,16 +99,16 @@ def _chunk_size(files: int, preprocessing: Preprocessing, workers: int) -> int:
 
 
 def _decode_in_workers(
-    chunks: Sequence[Sequence[str]], preprocessing: Preprocessing, workers: int, ahead: int
+    chunks: Sequence[tuple[Sequence[str], Place | None]], preprocessing: Preprocessing, workers: int, ahead: int
 ) -> Generator[DecodedChunk]:
     waiting = iter(chunks)
     running: deque[Future[list[DecodedChunk]]] = deque()
     # The pool closes first and ends the workers; then the threads that wait for workers end.
     with ThreadPoolExecutor(workers) as threads, WorkerPool(workers, preprocessing) as pool:
-        running.extend(threads.submit(pool.decode, chunk) for chunk in islice(waiting, ahead))
+        running.extend(threads.submit(pool.decode, *chunk) for chunk in islice(waiting, ahead))
         # An empty chunk, consumed by `decode_files`: a generator starts only at the first `next`.
         yield decode_chunk([], preprocessing)
         while running:
             decoded = running.popleft().result()
-            running.extend(threads.submit(pool.decode, chunk) for chunk in islice(waiting, 1))
+            running.extend(threads.submit(pool.decode, *chunk) for chunk in islice(waiting, 1))
             yield from decoded

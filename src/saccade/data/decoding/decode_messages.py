@@ -2,7 +2,7 @@
 
 `saccade.data.decoding.decode_pool` and `saccade.data.decoding.decode_worker` both import this file. The first line that
 a decoding process reads is a `Preprocessing`. The contents of images follow a `DecodeRequest`; the pixels follow a
-`DecodeResponse`.
+`DecodeResponse`, unless the request names a place in a file for them.
 """
 
 from __future__ import annotations
@@ -21,29 +21,46 @@ class Ready:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Place in a file where the decoding process writes pixels, uint8, in the order of the images.
+
+    Attributes:
+        path: path of the file, which exists.
+        offset: position of the first pixel in the file, in bytes.
+    """
+
+    path: str
+    offset: int
+
+
+@dataclass(frozen=True)
 class DecodeRequest:
     """Request to decode a chunk of n images.
 
     Attributes:
         images: n paths of files, or numbers of bytes of images whose contents follow the line.
+        place: place for the pixels. None: they follow the response.
     """
 
     images: tuple[str | int, ...]
+    place: Place | None = None
 
 
 @dataclass(frozen=True)
 class DecodeResponse:
-    """Response to a `DecodeRequest`; the pixels, uint8 [n, height, width, 3], follow the line.
+    """Response to a `DecodeRequest`; the pixels, uint8 [n, height, width, 3], follow the line if no file has them.
 
     Attributes:
         hashes: n content hashes, as in `DecodedChunk`.
         headers: n headers, as in `DecodedChunk`.
         reasons: n reasons, as in `DecodedChunk`.
+        unwritten: number of the error (`errno`) because of which the pixels could not be written to their file, or 0.
     """
 
     hashes: tuple[str, ...]
     headers: tuple[ImageHeader, ...]
     reasons: tuple[str | None, ...]
+    unwritten: int = 0
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import queue
 import shlex
 import signal
@@ -14,13 +15,21 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TypeVar, cast
 
 import numpy as np
 
 from saccade.data.dataset import Preprocessing
 from saccade.data.decoding.decode import ImageHeader
-from saccade.data.decoding.decode_messages import DecodeRequest, DecodeResponse, HeaderRequest, HeaderResponse, Ready
+from saccade.data.decoding.decode_messages import (
+    DecodeRequest,
+    DecodeResponse,
+    HeaderRequest,
+    HeaderResponse,
+    Place,
+    Ready,
+)
 from saccade.data.decoding.image_files import DecodedChunk, unreadable_chunk
 from saccade.data.decoding.resource_limits import MAX_SECONDS
 from saccade.errors import SaccadeError
@@ -69,17 +78,21 @@ class Worker:
                 remedy=f"check that `{shlex.join(_COMMAND)}` starts",
             ) from None
 
-    def decode(self, images: Sequence[str | bytes]) -> DecodedChunk:
-        """Decode a chunk of images, given as paths or as contents.
+    def decode(self, images: Sequence[str | bytes], place: Place | None = None) -> DecodedChunk:
+        """Decode a chunk of images, given as paths or as contents; the process writes the pixels to `place`, if any.
 
         Raises:
             WorkerDiedError: the process ended before its complete response.
+            OSError: the pixels could not be written.
         """
         contents = [image for image in images if isinstance(image, bytes)]
-        request = DecodeRequest(tuple(len(item) if isinstance(item, bytes) else item for item in images))
+        request = DecodeRequest(tuple(len(item) if isinstance(item, bytes) else item for item in images), place)
         self._send(request, contents)
         response = self._receive(DecodeResponse)
-        pixels = np.empty((len(images), self._preprocessing.height, self._preprocessing.width, 3), np.uint8)
+        if response.unwritten and place is not None:
+            raise OSError(response.unwritten, os.strerror(response.unwritten), place.path)
+        returned = len(images) if place is None else 0
+        pixels = np.empty((returned, self._preprocessing.height, self._preprocessing.width, 3), np.uint8)
         self._receive_into(pixels.reshape(-1).data)
         return DecodedChunk(pixels, response.hashes, response.headers, response.reasons)
 
@@ -177,21 +190,26 @@ class WorkerPool:
             for worker in list(threads.map(lambda _: self._free.get() or self._new_worker(), range(count))):
                 self._free.put(worker)
 
-    def decode(self, images: Sequence[str | bytes]) -> list[DecodedChunk]:
+    def decode(self, images: Sequence[str | bytes], place: Place | None = None) -> list[DecodedChunk]:
         """Decode a chunk of images; if the worker dies, decode the images again in chunks of one image.
+
+        Args:
+            images: images, as paths or as contents.
+            place: place in a file, which holds zeros there, for the pixels. None: the chunks hold the pixels.
 
         Raises:
             WorkerDiedError: the pool was closed.
             SaccadeError: no worker could be started.
+            OSError: the pixels could not be written to the file.
         """
         worker = self._free.get()
         try:
             worker = worker or self._new_worker()
-            return [worker.decode(images)]
+            return [worker.decode(images, place)]
         except WorkerDiedError:
             self._end(worker)
             worker = None
-            return list(self._decode_singly(images))
+            return list(self._decode_singly(images, place))
         finally:
             self._free.put(worker)
 
@@ -221,18 +239,19 @@ class WorkerPool:
         finally:
             self._end(worker)
 
-    def _decode_singly(self, images: Sequence[str | bytes]) -> Iterator[DecodedChunk]:
+    def _decode_singly(self, images: Sequence[str | bytes], place: Place | None) -> Iterator[DecodedChunk]:
         """Decode images one by one in a new worker: the image at which a worker dies is the unreadable one."""
         worker = None
-        for image in images:
+        size = self._preprocessing.height * self._preprocessing.width * 3
+        for number, image in enumerate(images):
             worker = worker or self._new_worker()
             try:
-                yield worker.decode([image])
+                yield worker.decode([image], place and replace(place, offset=place.offset + number * size))
             except WorkerDiedError:
                 reason = worker.death_reason()
                 self._end(worker)
                 worker = None
-                yield unreadable_chunk(reason, self._preprocessing)
+                yield unreadable_chunk(reason, self._preprocessing, without_pixels=place is not None)
         self._end(worker)
 
     def _end(self, worker: Worker | None) -> None:

@@ -30,7 +30,8 @@ class DecodedChunk:
     """Decoded chunk of n images, in the order of the request.
 
     Attributes:
-        pixels: array of shape [n, height, width, 3], uint8; zeros for an unreadable image.
+        pixels: array of shape [n, height, width, 3], uint8; zeros for an unreadable image. Without images, [0, height,
+            width, 3], if the pixels were written to a file.
         hashes: n content hashes; empty for a file that could not be read.
         headers: n headers; empty strings and zeros for an unreadable image.
         reasons: n reasons why an image is unreadable; None for a decoded image.
@@ -104,8 +105,7 @@ def read_header_chunk(paths: Sequence[str]) -> list[ImageHeader]:
     return headers
 
 
-def unreadable_chunk(reason: str, preprocessing: Preprocessing) -> DecodedChunk:
-    """Return the chunk of one unreadable image."""
-    return DecodedChunk(
-        np.zeros((1, preprocessing.height, preprocessing.width, 3), np.uint8), [""], [_NO_HEADER], [reason]
-    )
+def unreadable_chunk(reason: str, preprocessing: Preprocessing, *, without_pixels: bool = False) -> DecodedChunk:
+    """Return the chunk of one unreadable image; without its zeros where the pixels of a chunk are in a file."""
+    pixels = np.zeros((0 if without_pixels else 1, preprocessing.height, preprocessing.width, 3), np.uint8)
+    return DecodedChunk(pixels, [""], [_NO_HEADER], [reason])

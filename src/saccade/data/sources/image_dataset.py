@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from saccade.data.cache.decoded_cache import (
 from saccade.data.dataset import Dataset, Preprocessing, UnreadableImage
 from saccade.data.decoding.decode import ImageHeader
 from saccade.data.decoding.decode_files import decode_files, read_headers
+from saccade.data.decoding.decode_messages import Place
 from saccade.data.image_size import default_preprocessing, of_size, preprocessing_for
 from saccade.data.sources.archives import archive_stem, unpacked
 from saccade.data.sources.image_folder import FoundImage, Listing, find_images
@@ -128,13 +130,14 @@ def _estimate_preprocessing(listing: Listing, fit: Fit | None) -> Preprocessing:
 def _read_all(built: Path, listing: Listing, preprocessing: Preprocessing, *, progress: bool) -> _Reading:
     paths = [f"{listing.root}/{found.path}" for found in listing.images]
     reading = _Reading([], [], [])
+    with array_file(built, len(paths), preprocessing) as array:
+        place = Place(os.fspath(array.name), array.tell())
+        array.truncate(place.offset + len(paths) * preprocessing.height * preprocessing.width * 3)
     with (
-        array_file(built, len(paths), preprocessing) as array,
         counting("decoding", total=len(paths), unit="images", shown=progress) as bar,
-        closing(decode_files(paths, preprocessing)) as chunks,
+        closing(decode_files(paths, preprocessing, place=place)) as chunks,
     ):
         for chunk in chunks:
-            array.write(chunk.pixels.data)
             reading.hashes.extend(chunk.hashes)
             reading.headers.extend(chunk.headers)
             reading.reasons.extend(chunk.reasons)
