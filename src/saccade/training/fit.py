@@ -69,7 +69,8 @@ class Networks:
     """Two models of one network, whose weights have the same names.
 
     Attributes:
-        trained: training model, with fused layers, in the compute dtype of this machine.
+        trained: training model, with fused layers, in the compute dtype of this machine; where the training only fits a
+            head, the network inside `validated`.
         validated: stock Keras model in float32, from pixels to probabilities, without test-time augmentation.
     """
 
@@ -170,7 +171,8 @@ def fit(
 
 
 def _probe(networks: Networks, run: Run, progress: Progress, stop: StopRequest) -> LinearProbe:
-    assign(networks.validated, named_weights(networks.trained))
+    if not run.recipe.head_only:
+        assign(networks.validated, named_weights(networks.trained))
     return LinearProbe(networks.trained, networks.validated, run, progress, stop)
 
 

@@ -11,7 +11,6 @@ from typing import Any
 from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.errors import TrainingError
 from saccade.machine import usable_cores
-from saccade.models.weights import assign, named_weights
 from saccade.recipes import Recipe, default_recipe
 from saccade.runs.time_budget_state import Costs, FeatureCosts, FeaturePlan, Plan
 from saccade.training.fit import Networks
@@ -117,7 +116,6 @@ def _plan_features(
     pretrained = PretrainedWeights.from_model(imagenet_model())
     start = time.perf_counter()
     networks = build_networks(first, dataset, splits["train"], compute_dtype_of(first), pretrained)
-    assign(networks.validated, named_weights(networks.trained))
     extractor = feature_extractor(networks.validated, first, dataset.preprocessing, dataset.name)
     building = time.perf_counter() - start
     height, width = dataset.preprocessing.height, dataset.preprocessing.width

@@ -25,6 +25,7 @@ from saccade.models.build import (
     freeze_lower_layers,
     initialize,
 )
+from saccade.models.layer_outputs import inner_network
 from saccade.models.pretrained.imagenet import NETWORK
 from saccade.models.training_model import make_training_model
 from saccade.models.weights import assign, named_weights
@@ -209,18 +210,19 @@ def build_networks(
     size = {"height": dataset.preprocessing.height, "width": dataset.preprocessing.width}
     classes = len(dataset.class_names)
     validated = build_probability_model(recipe, **size, classes=classes, tta_views=1)
-    if recipe.initial_scale == recipe.final_scale:
-        height, width = recipe.final_size(**size)
-        fresh = build_network(recipe, height=height, width=width, classes=classes)
-    else:
+    height, width = recipe.final_size(**size)
+    if recipe.initial_scale != recipe.final_scale:
         fresh = build_network_of_any_size(recipe, classes=classes)
+    elif recipe.head_only:
+        fresh = inner_network(validated)  # a frozen network takes no training steps
+    else:
+        fresh = build_network(recipe, height=height, width=width, classes=classes)
     if recipe.transfer:
         if pretrained is not None:
             assign(fresh, {**named_weights(fresh), **pretrained.body_of(fresh)})
         freeze_lower_layers(fresh, recipe)
     else:
         initialize(fresh, recipe, training.take(training_subset(len(training), seed=recipe.seed)))
-    # A frozen network takes no training steps.
     return Networks(fresh if recipe.head_only else make_training_model(fresh, compute_dtype), validated)
 
 

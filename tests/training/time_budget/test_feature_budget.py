@@ -47,9 +47,10 @@ def test_all_time_but_the_head_and_saving_goes_into_features_in_proportion_to_th
 
 
 def test_less_time_leaves_out_the_mirror_images_and_then_shrinks_the_images():
-    choices = [chosen_within(seconds) for seconds in (600, 95, 90, 60, 54, 40, 35, 1)]
+    choices = [chosen_within(seconds) for seconds in (600, 90, 80, 55, 48, 43, 40, 35, 32, 1)]
     assert choices == [
-        (224, True), (224, True), (224, False), (224, False), (160, False), (160, False), (128, False), (128, False)
+        (224, True), (224, True), (224, False), (224, False), (192, False), (192, False), (160, False), (160, False),
+        (128, False), (128, False),
     ]  # fmt: skip
 
 
@@ -59,12 +60,12 @@ def test_a_choice_ends_in_time_on_a_machine_that_gets_a_little_slower():
         recipe = PHOTO.with_settings(
             {"horizontal_flip": mirrored, "initial_scale": size / 224, "final_scale": size / 224}
         )
-        assert seconds_for(work_of(recipe), COSTS) < 0.9 * seconds
+        assert seconds_for(work_of(recipe), COSTS) <= 0.9 * seconds
 
 
 def test_keys_that_the_user_set_are_kept():
     assert {chosen_within(seconds, ["horizontal_flip"]) for seconds in range(1, 200, 9)} == {
-        (224, True), (160, True), (128, True)
+        (224, True), (192, True), (160, True), (128, True)
     }  # fmt: skip
     assert {chosen_within(seconds, ["image_size"]) for seconds in range(1, 200, 9)} == {(224, True), (224, False)}
     assert chosen_within(1, ["final_scale", "horizontal_flip"]) == (224, True)
@@ -78,7 +79,7 @@ def test_images_never_get_larger():
     ]  # fmt: skip
     assert [recipe.final_scale for recipe in candidate_recipes(PHOTO, 100, 120, ())] == [1, 1]
     assert [recipe.final_size(320, 224) for recipe in candidate_recipes(PHOTO, 320, 224, ())][2:] == [
-        (228, 160), (182, 128)
+        (274, 192), (228, 160), (182, 128)
     ]  # fmt: skip
 
 
@@ -113,13 +114,13 @@ def summary(seconds, minutes, spent=12.0):
 
 
 def test_the_summary_gives_the_choice_its_times_and_the_reason():
-    plan, times, reason = summary(40, 1)
+    plan, times, reason = summary(35, 1)
     assert plan == "plan: recipe photo, 3,000 training images at 160x160 pixels, without their mirror images"
     assert times == (
         "time: 1 minutes, until 14:32:10; 12 s are spent, 17 s are planned for the features, 4 s for the head, 10 s "
         "for the rest and for saving"
     )
-    assert reason == "why: at 224x224 pixels, without their mirror images, it would take 1.0 minutes"
+    assert reason == "why: at 192x192 pixels, without their mirror images, it would take 0.8 minutes"
 
 
 def test_the_summary_of_a_long_budget_says_that_the_training_ends_early():

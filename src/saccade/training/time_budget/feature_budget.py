@@ -16,11 +16,11 @@ from saccade.runs.time_budget_state import FeatureCosts
 from saccade.training.time_budget.budget import min_minutes
 
 # Sides of the network's input below the side of the images, in pixels.
-_SMALLER_SIDES = (160, 128)
+_SMALLER_SIDES = (192, 160, 128)
 _SIZE_KEYS = {"image_size", "initial_scale", "final_scale"}
 # A better choice is taken if it ends in time at this fraction of the measured speed: the speed of a machine with other
 # work changes.
-_SPEED = 0.85
+_SPEED = 0.9
 # Number of fits to the training images in the choice of a penalty without validation images, relative to one with them:
 # a cross-validation, in which each fold has its own fits.
 _FOLDS = 6
