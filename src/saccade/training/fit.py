@@ -187,6 +187,7 @@ def _steps(
         seed=recipe.seed,
         epoch=state.epoch,
         augmentation=Augmentation.of(recipe) if recipe.phase(state.began[0]) == "augmented" else None,
+        sampling=recipe.sampling,
         seen=state.seen,
     ):
         epoch, fraction = state.place(recipe.epochs, len(training))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from saccade.augmentation.affine_resize import AffineResize
 from saccade.augmentation.batches import Batch
+from saccade.augmentation.mixing import mix_images, partners
 from saccade.models.build import trainable_variables_of
 from saccade.recipes import Recipe
 
@@ -24,7 +25,8 @@ class StepResult:
 
     Attributes:
         loss: mean loss of the batch, in nats.
-        correct: number of images whose predicted class is their label.
+        correct: number of images whose predicted class is their label; of a mixed image, the label with the larger
+            share.
     """
 
     loss: float
@@ -60,9 +62,9 @@ class TrainingStep:
         self._optimizer = optimizer
         # Built once for all trainable variables, so that all phases share the state of the optimizer.
         self._optimizer.build(network.trainable_variables)
-        # The compiled step, with its image size, phase and number of trained variables. One step is kept, because a
-        # combination does not recur in a training, and each graph holds memory.
-        self._compiled: tuple[tuple[int, int, bool, int], Callable[..., Any]] | None = None
+        # The compiled step, with its image size, phase, mixing and number of trained variables. One step is kept,
+        # because a combination does not recur in a training, and each graph holds memory.
+        self._compiled: tuple[tuple[int, int, bool, bool, int], Callable[..., Any]] | None = None
         self.begin_epoch(0)
 
     def begin_epoch(self, epoch: int) -> None:
@@ -74,48 +76,67 @@ class TrainingStep:
         """Run one step.
 
         Args:
-            batch: images, labels and augmentation parameters.
+            batch: images, labels, and parameters of augmentation and mixing.
             learning_rate: learning rate of the step.
         """
-        key = (*self._size, batch.parameters is not None, len(self._variables))
+        augmented, mixed = batch.parameters is not None, batch.mixing is not None
+        key = (*self._size, augmented, mixed, len(self._variables))
         if self._compiled is None or self._compiled[0] != key:
             self._compiled = None
-            self._compiled = key, self._compile(batch.parameters is not None)
+            self._compiled = key, self._compile(augmented=augmented, mixed=mixed)
         _, compiled = self._compiled
         self._optimizer.learning_rate = learning_rate
-        parameters = () if batch.parameters is None else (batch.parameters,)
-        loss, correct = compiled(batch.images, batch.labels, *parameters)
+        sampled = [parameters for parameters in (batch.parameters, batch.mixing) if parameters is not None]
+        loss, correct = compiled(batch.images, batch.labels, *sampled)
         return StepResult(float(loss), int(correct))
 
-    def _compile(self, augmented: bool) -> Callable[..., Any]:
+    def _compile(self, *, augmented: bool, mixed: bool) -> Callable[..., Any]:
         """Return the step of the current epoch as a compiled function for any number of images."""
         recipe, variables = self._recipe, self._variables
         transform = AffineResize(*self._size, integer_translate=recipe.integer_translate, rotates=recipe.rotation > 0)
         signature = [tf.TensorSpec((None, *self._full_size, 3), tf.uint8), tf.TensorSpec((None,), tf.int64)]
 
-        def step(images: Any, labels: Any, *parameters: Any) -> tuple[Any, Any]:
-            inputs = transform((images, *parameters))
+        def step(images: Any, labels: Any, *sampled: Any) -> tuple[Any, Any]:
+            inputs = transform((images, *sampled[: int(augmented)]))
+            inputs, share = mix_images(inputs, sampled[-1]) if mixed else (inputs, None)
             with tf.GradientTape() as tape:
                 outputs = self._network(inputs, training=True)
-                loss = self._loss(labels, outputs)
+                loss = self._loss(labels, outputs, share)
             self._optimizer.apply(tape.gradient(loss, variables), variables)
-            correct = tf.equal(tf.argmax(outputs, axis=-1), labels)
+            expected = labels if share is None else tf.where(share >= 0.5, labels, partners(labels))
+            correct = tf.equal(tf.argmax(outputs, axis=-1), expected)
             return loss, tf.reduce_sum(tf.cast(correct, tf.int64))
 
         if augmented:
             signature.append(tf.TensorSpec((None, 4), tf.float32))
+        if mixed:
+            signature.append(tf.TensorSpec((4,), tf.float32))
         # No XLA: on the CPU it was not faster, and compiling takes time.
         compiled: Callable[..., Any] = tf.function(step, input_signature=signature, jit_compile=False, autograph=False)
         return compiled
 
-    def _loss(self, labels: Any, outputs: Any) -> Any:
-        """Return the mean of the weighted cross-entropy with label smoothing."""
+    def _loss(self, labels: Any, outputs: Any, share: Any | None) -> Any:
+        """Return the mean of the weighted cross-entropy with label smoothing.
+
+        Args:
+            labels: class indices, int64 [n].
+            outputs: logits, float32 [n, classes].
+            share: share of these labels in the targets, float32 []; the rest is that of the labels of the partners. The
+                cross-entropy is linear in the target, so the losses are mixed in place of one-hot targets. None: 1.
+        """
+        losses = self._losses(labels, outputs)
+        if share is not None:
+            losses = share * losses + (1 - share) * self._losses(partners(labels), outputs)
+        return tf.reduce_mean(losses)
+
+    def _losses(self, labels: Any, outputs: Any) -> Any:
+        """Return the weighted cross-entropy of each image, float32 [n]."""
         classes, smoothing = outputs.shape[-1], self._recipe.label_smoothing
         targets = tf.one_hot(labels, classes) * (1 - smoothing) + smoothing / classes
         losses = keras.losses.categorical_crossentropy(targets, outputs, from_logits=True)
         if self._class_weights is not None:
             losses *= tf.gather(self._class_weights, labels)
-        return tf.reduce_mean(losses)
+        return losses
 
 
 @contextmanager
