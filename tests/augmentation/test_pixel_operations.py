@@ -170,11 +170,11 @@ def test_the_result_for_a_sample_does_not_depend_on_the_batch():
         assert not np.array_equal(other, together)
 
 
-def test_of_two_views_one_is_mirrored_where_that_is_asked_for():
+def test_of_two_epochs_one_has_the_mirror_image_where_that_is_asked_for():
     images, samples = photographs(12), np.arange(12)
     flips = replace(OFF, horizontal_flip=True)
-    views = [augment_pixels(images, samples, flips, seed=1, epoch=view, mirror=True) for view in (0, 1)]
-    for image, one, other in zip(images, *views, strict=True):
+    augmented = [augment_pixels(images, samples, flips, seed=1, epoch=epoch, mirror=True) for epoch in (0, 1)]
+    for image, one, other in zip(images, *augmented, strict=True):
         assert sorted([np.array_equal(one, image), np.array_equal(other, image)]) == [False, True]
         np.testing.assert_array_equal(one, other[:, ::-1])
     np.testing.assert_array_equal(augment_pixels(images, samples, flips, seed=1, epoch=0), images)
