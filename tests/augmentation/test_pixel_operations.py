@@ -24,7 +24,7 @@ HEIGHT, WIDTH = PIXELS.shape[:2]
 
 def applied(**changes):
     """Apply operations to PIXELS, by changes of the parameters of no operation."""
-    still = vars(sample_pixel_parameters(OFF, 1, (HEIGHT, WIDTH), seed=0, epoch=0))
+    still = vars(sample_pixel_parameters(OFF, np.zeros(1, np.int64), (HEIGHT, WIDTH), seed=0, epoch=0))
     given = {name: np.array([value], still[name].dtype) for name, value in changes.items()}
     return apply_pixel_operations(PIXELS[None], PixelParameters(**{**still, **given}))[0]
 

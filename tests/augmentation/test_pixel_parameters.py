@@ -23,7 +23,7 @@ N = 20_000
 
 
 def sampled(augmentation=ALL, n=N, size=(32, 40), seed=0, epoch=0, mirror=True):
-    return sample_pixel_parameters(augmentation, n, size, seed=seed, epoch=epoch, mirror=mirror)
+    return sample_pixel_parameters(augmentation, np.arange(n), size, seed=seed, epoch=epoch, mirror=mirror)
 
 
 def columns(parameters):
@@ -55,8 +55,11 @@ def assert_frequencies(values, expected):
 def test_parameters_are_a_pure_function_of_seed_epoch_and_sample():
     few, many = columns(sampled(n=50, seed=3, epoch=5)), columns(sampled(n=500, seed=3, epoch=5))
     others = columns(sampled(n=50, seed=4, epoch=5)), columns(sampled(n=50, seed=3, epoch=6))
+    chosen = np.array([40, 3, 3, 17])
+    some = columns(sample_pixel_parameters(ALL, chosen, (32, 40), seed=3, epoch=5, mirror=True))
     for name, values in few.items():
         np.testing.assert_array_equal(values, many[name][:50])
+        np.testing.assert_array_equal(values[chosen], some[name])
         assert all(not np.array_equal(values, other[name]) for other in others), name
 
 

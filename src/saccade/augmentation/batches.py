@@ -69,7 +69,9 @@ def epoch_batches(
         return
     parameters = sample_augmentation(augmentation, n, size, seed=seed, epoch=epoch).as_array()
     pixel_parameters = (
-        sample_pixel_parameters(augmentation, n, size, seed=seed, epoch=epoch) if augmentation.changes_pixels else None
+        sample_pixel_parameters(augmentation, np.arange(n), size, seed=seed, epoch=epoch)
+        if augmentation.changes_pixels
+        else None
     )
     for start in range(seen, n, batch_size):
         samples, drawn = order[start : start + batch_size], rows[start : start + batch_size]

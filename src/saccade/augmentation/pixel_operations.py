@@ -43,10 +43,9 @@ def augment_pixels(
     Returns:
         Augmented images, uint8 [n, height, width, 3].
     """
-    n = int(samples.max(initial=-1)) + 1
     _, height, width, _ = images.shape
-    drawn = sample_pixel_parameters(augmentation, n, (height, width), seed=seed, epoch=epoch, mirror=mirror)
-    return apply_pixel_operations(images, drawn.take(samples))
+    parameters = sample_pixel_parameters(augmentation, samples, (height, width), seed=seed, epoch=epoch, mirror=mirror)
+    return apply_pixel_operations(images, parameters)
 
 
 def apply_pixel_operations(images: NDArray[np.uint8], parameters: PixelParameters) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saccade.augmentation.augmentation import Augmentation, sample_flips
-from saccade.augmentation.rng import make_rng
+from saccade.augmentation.rng import Stream, make_rng
 
 # Numbers of torchvision's RandomResizedCrop (Szegedy et al. 2015) and RandomErasing (Zhong et al. 2020).
 _CROP_RATIO = (3 / 4, 4 / 3)
@@ -80,76 +80,102 @@ class PixelParameters:
     magnitudes: NDArray[np.float64]
     erased: NDArray[np.int64]
 
-    def __len__(self) -> int:
-        return len(self.operations)
-
     def take(self, rows: NDArray[np.int64]) -> PixelParameters:
         """Return the parameters of some of the images, in the order of `rows`."""
         return PixelParameters(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 
 def sample_pixel_parameters(
-    augmentation: Augmentation, n: int, size: tuple[int, int], *, seed: int, epoch: int, mirror: bool = False
+    augmentation: Augmentation,
+    samples: NDArray[np.int64],
+    size: tuple[int, int],
+    *,
+    seed: int,
+    epoch: int,
+    mirror: bool = False,
 ) -> PixelParameters:
-    """Sample parameters for each of n samples; the parameters of sample i do not depend on n.
+    """Sample parameters for samples; those of a sample do not depend on the other samples.
 
     Args:
         augmentation: ranges of the parameters.
-        n: number of samples.
+        samples: index of each sample in the training split, int64 [n].
         size: height and width of the images, in pixels.
         seed: seed of the training.
         epoch: epoch or view, counted from 0.
         mirror: whether the operations mirror images too, as `augmentation.horizontal_flip` says. In a training by
             gradient steps the graph mirrors images.
     """
-    color_factors, color_orders = _color_jitter(augmentation, n, seed, epoch)
-    operations, magnitudes = _trivial_augment(augmentation, n, seed, epoch)
+    rows = _Rows(samples, seed, epoch)
+    mirrored = sample_flips(rows.total, seed=seed, epoch=epoch)[samples]
+    color_factors, color_orders = _color_jitter(augmentation, rows)
+    operations, magnitudes = _trivial_augment(augmentation, rows)
     return PixelParameters(
-        crops=_crops(augmentation, n, size, seed, epoch),
-        mirrored=sample_flips(n, seed=seed, epoch=epoch) & (mirror and augmentation.horizontal_flip),
-        upside_down=(make_rng(seed, epoch, "vertical flips").random(n) < 0.5) & augmentation.vertical_flip,
+        crops=_crops(augmentation, rows, size),
+        mirrored=mirrored & (mirror and augmentation.horizontal_flip),
+        upside_down=(rows.uniform(1, "vertical flips")[:, 0] < 0.5) & augmentation.vertical_flip,
         color_factors=color_factors,
         color_orders=color_orders,
         operations=operations,
         magnitudes=magnitudes,
-        erased=_erased(augmentation, n, size, seed, epoch),
+        erased=_erased(augmentation, rows, size),
     )
 
 
-def _crops(augmentation: Augmentation, n: int, size: tuple[int, int], seed: int, epoch: int) -> NDArray[np.int64]:
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of random numbers, one for each sample of the training split, of which those of some samples are taken."""
+
+    samples: NDArray[np.int64]
+    seed: int
+    epoch: int
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @property
+    def total(self) -> int:
+        """Number of rows up to that of the last sample."""
+        return int(self.samples.max(initial=-1)) + 1
+
+    def uniform(self, columns: int, stream: Stream) -> NDArray[np.float64]:
+        """Return numbers in [0, 1), float64 [n, columns]; the row of a sample does not depend on the other samples."""
+        return make_rng(self.seed, self.epoch, stream).random((self.total, columns))[self.samples]
+
+
+def _crops(augmentation: Augmentation, rows: _Rows, size: tuple[int, int]) -> NDArray[np.int64]:
     """Sample random resized crops (Szegedy et al. 2015), as torchvision's RandomResizedCrop does.
 
     Area and logarithm of the aspect ratio are uniform. Of ten tries, the first crop that fits into the image is taken;
     else the largest crop in the center whose aspect ratio is within the range.
     """
-    height, width = size
+    n, (height, width) = len(rows), size
     if augmentation.crop_scale == 1:
         return np.tile([0, 0, height, width], (n, 1))
-    # One row of numbers per sample: row i does not depend on n.
-    uniform = make_rng(seed, epoch, "crops").random((n, 2 * _TRIES + 2))
+    uniform = rows.uniform(2 * _TRIES + 2, "crops")
     tries = uniform[:, :-2].reshape(n, _TRIES, 2)
     widths, heights = _sides(tries, height * width, (augmentation.crop_scale, 1.0), _CROP_RATIO)
     fits = (widths > 0) & (widths <= width) & (heights > 0) & (heights <= height)
+    found = fits.any(axis=1)[:, None]
     narrowest, widest = _CROP_RATIO
     center = (min(height, round(width / narrowest)), min(width, round(height * widest)))
     crops = np.empty((n, 4), np.int64)
-    crops[:, 2:] = np.where(fits.any(axis=1)[:, None], _first(fits, heights, widths), center)
+    crops[:, 2:] = np.where(found, _first(fits, heights, widths), center)
     room = np.array(size) - crops[:, 2:]
-    crops[:, :2] = np.where(fits.any(axis=1)[:, None], uniform[:, -2:] * (room + 1), room // 2)
+    crops[:, :2] = np.where(found, uniform[:, -2:] * (room + 1), room // 2)
     return crops
 
 
-def _erased(augmentation: Augmentation, n: int, size: tuple[int, int], seed: int, epoch: int) -> NDArray[np.int64]:
+def _erased(augmentation: Augmentation, rows: _Rows, size: tuple[int, int]) -> NDArray[np.int64]:
     """Sample erased rectangles (Zhong et al. 2020, "Random Erasing Data Augmentation", AAAI), as torchvision does.
 
     Area and logarithm of the aspect ratio are uniform. Of ten tries, the first rectangle that is smaller than the image
     in both directions is taken, else none.
     """
-    height, width = size
+    n, (height, width) = len(rows), size
     erased = np.zeros((n, 4), np.int64)
     if not augmentation.random_erasing:
         return erased
-    uniform = make_rng(seed, epoch, "erasing").random((n, 2 * _TRIES + 3))
+    uniform = rows.uniform(2 * _TRIES + 3, "erasing")
     tries = uniform[:, :-3].reshape(n, _TRIES, 2)
     heights, widths = _sides(tries, height * width, _ERASED_SCALE, _ERASED_RATIO)
     fits = (heights < height) & (widths < width)
@@ -183,23 +209,19 @@ def _first(fits: NDArray[np.bool_], *values: NDArray[np.float64]) -> NDArray[np.
     return np.stack([value[np.arange(len(value)), first] for value in values], axis=1).astype(np.int64)
 
 
-def _color_jitter(
-    augmentation: Augmentation, n: int, seed: int, epoch: int
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def _color_jitter(augmentation: Augmentation, rows: _Rows) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Sample factors of brightness, contrast and saturation, and their order, as torchvision's ColorJitter does."""
     if not augmentation.color_jitter:
-        return np.ones((n, 3)), np.tile(np.arange(3), (n, 1))
-    uniform = make_rng(seed, epoch, "color jitter").random((n, 6))
+        return np.ones((len(rows), 3)), np.tile(np.arange(3), (len(rows), 1))
+    uniform = rows.uniform(6, "color jitter")
     return 1 + augmentation.color_jitter * (2 * uniform[:, :3] - 1), np.argsort(uniform[:, 3:], axis=1)
 
 
-def _trivial_augment(
-    augmentation: Augmentation, n: int, seed: int, epoch: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _trivial_augment(augmentation: Augmentation, rows: _Rows) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Sample operations of TrivialAugment and their magnitudes."""
     if not augmentation.trivial_augment:
-        return np.zeros(n, np.int64), np.zeros(n)
-    uniform = make_rng(seed, epoch, "trivial augment").random((n, 3))
+        return np.zeros(len(rows), np.int64), np.zeros(len(rows))
+    uniform = rows.uniform(3, "trivial augment")
     operations = (uniform[:, 0] * len(TRIVIAL_OPERATIONS)).astype(np.int64)
     bins = (uniform[:, 1] * len(_BINS)).astype(np.int64)
     magnitudes = np.stack([operation.magnitudes for operation in TRIVIAL_OPERATIONS])[operations, bins]
