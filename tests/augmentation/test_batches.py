@@ -104,7 +104,8 @@ def test_images_are_those_of_augment_pixels_whatever_the_batch_size():
 
 def test_each_batch_is_mixed_by_its_position():
     mixed = replace(AUGMENTATION, mixup=0.2, cutmix=1)
-    expected = [sample_mixing(mixed, seed=2, epoch=3, position=start).as_array() for start in (0, 25, 50)]
+    mixings = [sample_mixing(mixed, seed=2, epoch=3, position=start) for start in (0, 25, 50)]
+    expected = [mixing.as_array() for mixing in mixings if mixing is not None]
     for seen in (0, 25):
         found = [batch.mixing for batch in batches(
             numbered_split(60), batch_size=25, seed=2, epoch=3, augmentation=mixed, seen=seen

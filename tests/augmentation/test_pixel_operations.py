@@ -165,8 +165,8 @@ def test_the_result_for_a_sample_does_not_depend_on_the_batch():
     np.testing.assert_array_equal(
         augment_pixels(images[some], samples[some], ALL, seed=5, epoch=2, mirror=True), together[some]
     )
-    for changes in ({"seed": 6}, {"epoch": 3}):
-        other = augment_pixels(images, samples, ALL, **{"seed": 5, "epoch": 2, "mirror": True} | changes)
+    for seed, epoch in ((6, 2), (5, 3)):
+        other = augment_pixels(images, samples, ALL, seed=seed, epoch=epoch, mirror=True)
         assert not np.array_equal(other, together)
 
 

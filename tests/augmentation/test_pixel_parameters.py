@@ -6,6 +6,7 @@ Statistical bounds are five standard deviations wide: one assertion fails by cha
 import math
 import random
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,7 +67,12 @@ def test_parameters_are_a_pure_function_of_seed_epoch_and_sample():
 def test_every_use_has_its_own_numbers():
     """A key that is switched off changes no parameter of another key."""
     whole = columns(sampled(n=100))
-    switches = {"crop_scale": 1.0, "vertical_flip": False, "color_jitter": 0.0, "trivial_augment": False}
+    switches: dict[str, Any] = {
+        "crop_scale": 1.0,
+        "vertical_flip": False,
+        "color_jitter": 0.0,
+        "trivial_augment": False,
+    }
     own = {
         "crop_scale": {"crops"},
         "vertical_flip": {"upside_down"},

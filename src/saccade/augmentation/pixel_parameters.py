@@ -155,7 +155,7 @@ def _crops(augmentation: Augmentation, rows: _Rows, size: tuple[int, int]) -> ND
     tries = uniform[:, :-2].reshape(n, _TRIES, 2)
     widths, heights = _sides(tries, height * width, (augmentation.crop_scale, 1.0), _CROP_RATIO)
     fits = (widths > 0) & (widths <= width) & (heights > 0) & (heights <= height)
-    found = fits.any(axis=1)[:, None]
+    found = fits.any(axis=1, keepdims=True)
     narrowest, widest = _CROP_RATIO
     center = (min(height, round(width / narrowest)), min(width, round(height * widest)))
     crops = np.empty((n, 4), np.int64)
