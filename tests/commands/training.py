@@ -73,10 +73,10 @@ def _is_augmented(outcome: Outcome) -> None:
     assert (recipe.crop_scale, recipe.color_jitter, recipe.random_erasing) == (0.5, 0.4, 0.25)
     assert (recipe.vertical_flip, recipe.trivial_augment, recipe.sampling) == (True, True, "balanced")
     assert (recipe.mixup, recipe.cutmix) == (0.2, 1)
-    plain, augmented = run.history()[1], run.history()[3]
+    plain, augmented = run.history()[3], run.history()[5]
     assert (plain.phase, augmented.phase) == ("plain", "augmented")
-    # Mixed images are harder: a part of each is that of another class.
-    assert augmented.accuracy < plain.accuracy
+    # Mixed images are harder, since they show two classes: 48% to 66%, after 94% to 98%, with five seeds.
+    assert augmented.accuracy < plain.accuracy - 0.1
     assert augmented.validation_accuracy is not None
     assert augmented.validation_accuracy > 0.5  # of three classes
 
@@ -194,10 +194,10 @@ TRAINING = [
     Row(f"train more {_SMALL} --reuse-split runs/hands-folder-1 --out runs/more", look=_keeps_the_split),
     Row(f"train tiny {_SMALL} --fixes fixes.csv --out runs/fixed", look=_applies_fixes),
     Row(
-        "train tiny --recipe quick --epochs 4 --set plain_epochs=2 --set augmented_epochs=2 --set crop_scale=0.5"
+        "train tiny --recipe folder --batch-size 16 --set plain_epochs=4 --set augmented_epochs=2 --set crop_scale=0.5"
         " --set vertical_flip=true --set color_jitter=0.4 --set trivial_augment=true --set random_erasing=0.25"
         " --set mixup=0.2 --set cutmix=1 --set sampling=balanced --out runs/augmented",
-        [r"^epoch 2/4: ", r"^epoch 4/4 \(augmented\): "], look=_is_augmented,
+        [r"^epoch 4/6: ", r"^epoch 6/6 \(augmented\): "], look=_is_augmented,
     ),
     Row(
         f"train tiny {_SMALL} --set trivial_augment=true --set cutmix=1 --out runs/plain",
