@@ -1,12 +1,17 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from saccade.augmentation.augmentation import Augmentation, sample_augmentation
 from saccade.augmentation.batches import epoch_batches
-from saccade.augmentation.sample_order import sample_order
+from saccade.augmentation.mixing import sample_mixing
+from saccade.augmentation.pixel_operations import augment_pixels
+from saccade.augmentation.sample_order import balanced_order, sample_order
 from saccade.data.dataset import Split
 
 AUGMENTATION = Augmentation(translate=0.1, horizontal_flip=True, rotation=5, integer_translate=False)
+PIXELS = replace(AUGMENTATION, crop_scale=0.5, color_jitter=0.5, trivial_augment=True, random_erasing=0.5)
 
 
 def numbered_split(n):
@@ -51,15 +56,18 @@ def numbers(batch):
     return batch.images[:, 0, 0, 0].astype(int)
 
 
+@pytest.mark.parametrize("sampling", ["shuffled", "balanced"])
 @pytest.mark.parametrize("done", [1, 3])
-def test_the_rest_of_a_resumed_epoch_equals_the_uninterrupted_epoch(done):
-    whole = batches(numbered_split(50), batch_size=16, augmentation=AUGMENTATION)
-    left = batches(numbered_split(50), batch_size=16, augmentation=AUGMENTATION, seen=16 * done)
+def test_the_rest_of_a_resumed_epoch_equals_the_uninterrupted_epoch(done, sampling):
+    changes = {"batch_size": 16, "augmentation": replace(PIXELS, mixup=1), "sampling": sampling}
+    whole = batches(numbered_split(50), **changes)
+    left = batches(numbered_split(50), **changes, seen=16 * done)
     assert len(left) == len(whole) - done
     for one, other in zip(left, whole[done:], strict=True):
         np.testing.assert_array_equal(one.images, other.images)
         np.testing.assert_array_equal(one.labels, other.labels)
         np.testing.assert_array_equal(one.parameters, other.parameters)
+        np.testing.assert_array_equal(one.mixing, other.mixing)
 
 
 def test_augmentation_does_not_depend_on_the_batch_size():
@@ -80,4 +88,69 @@ def test_parameters_are_sampled_for_the_size_of_the_images():
 
 
 def test_epochs_without_augmentation_have_no_parameters():
-    assert all(batch.parameters is None for batch in batches(numbered_split(10)))
+    assert all(batch.parameters is None and batch.mixing is None for batch in batches(numbered_split(10)))
+
+
+def test_images_are_those_of_augment_pixels_whatever_the_batch_size():
+    split = numbered_split(60)
+    augmented = augment_pixels(split.take(slice(None)), np.arange(60), PIXELS, seed=2, epoch=3)
+    for size in (7, 60):
+        seen = batches(split, batch_size=size, seed=2, epoch=3, augmentation=PIXELS)
+        order = np.split(sample_order(60, seed=2, epoch=3), range(size, 60, size))
+        for batch, samples in zip(seen, order, strict=True):
+            np.testing.assert_array_equal(batch.images, augmented[samples])
+            np.testing.assert_array_equal(batch.labels, samples % 3)
+
+
+def test_each_batch_is_mixed_by_its_position():
+    mixed = replace(AUGMENTATION, mixup=0.2, cutmix=1)
+    mixings = [sample_mixing(mixed, seed=2, epoch=3, position=start) for start in (0, 25, 50)]
+    expected = [mixing.as_array() for mixing in mixings if mixing is not None]
+    for seen in (0, 25):
+        found = [batch.mixing for batch in batches(
+            numbered_split(60), batch_size=25, seed=2, epoch=3, augmentation=mixed, seen=seen
+        )]  # fmt: skip
+        np.testing.assert_array_equal(found, expected[seen // 25 :])
+
+
+RARE = np.array([2] * 83 + [1] * 13 + [0] * 4)
+
+
+@pytest.mark.parametrize("labels", [RARE, np.array([0, 2, 2, 5, 5, 5, 5]), np.zeros(9, int)])
+@pytest.mark.parametrize("epoch", range(5))
+def test_a_balanced_epoch_has_each_class_equally_often(labels, epoch):
+    order = balanced_order(labels, seed=1, epoch=epoch)
+    assert len(order) == len(labels)
+    _, draws = np.unique(labels[order], return_counts=True)
+    assert len(draws) == len(np.unique(labels))
+    assert draws.max() - draws.min() <= 1
+    for label in np.unique(labels):
+        own = np.flatnonzero(labels == label)
+        times = np.bincount(order, minlength=len(labels))[own]
+        assert times.max() - times.min() <= 1  # no sample is repeated before the others were drawn
+
+
+def test_balanced_epochs_are_a_pure_function_of_seed_and_epoch():
+    first = balanced_order(RARE, seed=1, epoch=2)
+    np.testing.assert_array_equal(first, balanced_order(RARE, seed=1, epoch=2))
+    orders = [first, *(balanced_order(RARE, seed=seed, epoch=epoch) for seed, epoch in ((1, 3), (2, 2)))]
+    assert len({tuple(order) for order in orders}) == 3
+    # Over the epochs, each image of the common class comes, and the class that gets one more draw changes.
+    many = [balanced_order(RARE, seed=1, epoch=epoch) for epoch in range(30)]
+    assert set(np.concatenate(many)) == set(range(100))
+    assert {int(np.bincount(RARE[order]).argmax()) for order in many} == {0, 1, 2}
+
+
+def test_repeated_images_of_a_balanced_epoch_are_augmented_differently():
+    split = replace(numbered_split(100), labels=RARE)
+    plain = batches(split, sampling="balanced")
+    samples = np.concatenate([numbers(batch) for batch in plain])
+    np.testing.assert_array_equal(samples, balanced_order(RARE, seed=0, epoch=0))
+    np.testing.assert_array_equal(np.concatenate([batch.labels for batch in plain]), RARE[samples])
+    seen = batches(split, sampling="balanced", augmentation=replace(AUGMENTATION, color_jitter=0.5))
+    repeated = samples == 99
+    rows = np.concatenate([batch.parameters for batch in seen])[repeated]
+    images = np.concatenate([batch.images for batch in seen])[repeated]
+    assert len(rows) > 1
+    assert len(np.unique(rows, axis=0)) == len(rows)
+    assert len(np.unique(images[:, 0, 0], axis=0)) > len(images) / 2  # other images may agree by rounding

@@ -67,6 +67,20 @@ def _applies_fixes(outcome: Outcome) -> None:
     assert (run.path / "fixes.csv").read_bytes() == (outcome.folder / "fixes.csv").read_bytes()
 
 
+def _is_augmented(outcome: Outcome) -> None:
+    run = _run(outcome, "runs/augmented")
+    recipe = run.recipe
+    assert (recipe.crop_scale, recipe.color_jitter, recipe.random_erasing) == (0.5, 0.4, 0.25)
+    assert (recipe.vertical_flip, recipe.trivial_augment, recipe.sampling) == (True, True, "balanced")
+    assert (recipe.mixup, recipe.cutmix) == (0.2, 1)
+    plain, augmented = run.history()[3], run.history()[5]
+    assert (plain.phase, augmented.phase) == ("plain", "augmented")
+    # Mixed images are harder, since they show two classes: 48% to 66%, after 94% to 98%, with five seeds.
+    assert augmented.accuracy < plain.accuracy - 0.1
+    assert augmented.validation_accuracy is not None
+    assert augmented.validation_accuracy > 0.5  # of three classes
+
+
 def _left_one_out(outcome: Outcome) -> None:
     lines = (outcome.folder / "runs/broken/unreadable.csv").read_text(encoding="utf-8")
     assert "0/cut off.JPG" in lines
@@ -179,6 +193,21 @@ TRAINING = [
     ),
     Row(f"train more {_SMALL} --reuse-split runs/hands-folder-1 --out runs/more", look=_keeps_the_split),
     Row(f"train tiny {_SMALL} --fixes fixes.csv --out runs/fixed", look=_applies_fixes),
+    Row(
+        "train tiny --recipe folder --batch-size 16 --set plain_epochs=4 --set augmented_epochs=2 --set crop_scale=0.5"
+        " --set vertical_flip=true --set color_jitter=0.4 --set trivial_augment=true --set random_erasing=0.25"
+        " --set mixup=0.2 --set cutmix=1 --set sampling=balanced --out runs/augmented",
+        [r"^epoch 4/6: ", r"^epoch 6/6 \(augmented\): "], look=_is_augmented,
+    ),
+    Row(
+        f"train tiny {_SMALL} --set trivial_augment=true --set cutmix=1 --out runs/plain",
+        ["^note: trivial_augment, cutmix: no effect, since this training has no augmented epochs: "],
+    ),
+    Row(
+        f"train tiny {_SMALL} --set sampling=balanced --set class_weights=true --out runs/refused",
+        ["^error: sampling=balanced and class_weights=true both make rare classes count more: take one of them$"],
+        code=1, look=lambda outcome: _is_absent(outcome, "runs/refused"),
+    ),
     Row(f"train hands {_SMALL} --strict --out runs/strict", ["^run: runs/strict$"]),
     Row(
         f"train broken {_SMALL} --strict --out runs/refused",

@@ -185,6 +185,43 @@ def test_keys_of_steps_have_no_effect_where_only_a_head_is_fitted(recipe):
     assert recipe.keys_without_effect(keys) == ["translate", "learning_rate"]
 
 
+NEW_AUGMENTATION = {
+    "crop_scale": 0.5, "vertical_flip": True, "color_jitter": 0.4, "trivial_augment": True, "random_erasing": 0.25,
+    "mixup": 0.2, "cutmix": 1.0,
+}  # fmt: skip
+
+
+def test_every_key_of_augmentation_has_no_effect_without_augmented_epochs():
+    keys = [*NEW_AUGMENTATION, "sampling"]
+    assert get_recipe("folder").keys_without_effect(keys) == list(NEW_AUGMENTATION)
+    assert get_recipe("photo").keys_without_effect(keys) == keys
+    for recipe in ("fast", "two-phase", "transfer"):
+        assert get_recipe(recipe).keys_without_effect(keys) == []
+
+
+def test_recipes_use_the_keys_of_augmentation_only_where_they_are_set():
+    for entry in ENTRIES.values():
+        changed = entry.recipe.with_settings(NEW_AUGMENTATION | {"sampling": "balanced"})
+        for key, value in NEW_AUGMENTATION.items():
+            assert getattr(changed, key) == value != getattr(entry.recipe, key) == Recipe.model_fields[key].default
+        assert entry.recipe.sampling == "shuffled"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("crop_scale", 0), ("crop_scale", 1.1), ("color_jitter", 1.5), ("random_erasing", -0.1), ("mixup", -1),
+     ("cutmix", "nan"), ("trivial_augment", "often"), ("sampling", "weighted")],
+)  # fmt: skip
+def test_impossible_values_of_augmentation_are_errors(key, value):
+    with pytest.raises(RecipeError, match=f"'{key}' can't be"):
+        get_recipe("fast").with_settings({key: value})
+
+
+def test_balanced_sampling_and_class_weights_exclude_each_other():
+    with pytest.raises(RecipeError, match=r"sampling=balanced and class_weights=true .* take one of them"):
+        get_recipe("fast").with_settings({"sampling": "balanced", "class_weights": True})
+
+
 def test_a_frozen_network_has_one_epoch():
     with pytest.raises(RecipeError, match=r"a frozen network has one epoch.*--from EfficientNetLite0"):
         get_recipe("photo").with_epochs(3)

@@ -77,6 +77,8 @@ def test_the_space_of_a_linear_head_has_only_keys_with_an_effect():
     space = search_space(photo, {})
     assert space.keys() == {"class_weights", "horizontal_flip"}
     assert photo.keys_without_effect(space) == []
+    # Class weights and balanced sampling exclude each other.
+    assert search_space(photo.with_settings({"sampling": "balanced"}), {}).keys() == {"horizontal_flip"}
     with pytest.raises(RecipeError, match="'learning_rate' can't be tuned") as caught:
         search_space(photo, {"learning_rate": "0.1..1"})
     assert "--recipe folder" in str(caught.value.remedy)

@@ -94,6 +94,22 @@ def test_a_crashed_training_is_resumed_to_the_same_bytes(tiny_folder, tmp_path, 
     assert load_inference_onnx(resumed) is not None
 
 
+EVERY_AUGMENTATION = {
+    "translate": 0.1, "rotation": 5, "crop_scale": 0.5, "vertical_flip": True, "color_jitter": 0.3,
+    "trivial_augment": True, "random_erasing": 0.5, "mixup": 0.4, "cutmix": 1, "sampling": "balanced",
+}  # fmt: skip
+
+
+def test_a_crashed_training_with_every_augmentation_is_resumed_to_the_same_bytes(tiny_folder, tmp_path, monkeypatch):
+    settings = {"plain_epochs": 0, "augmented_epochs": 2} | EVERY_AUGMENTATION
+    whole = trained(tiny_folder, tmp_path / "whole", "folder", **settings)
+    crashed_at(15, monkeypatch, tiny_folder, tmp_path / "crashed", "folder", **settings)
+    crashed = Run.open(tmp_path / "crashed")
+    assert state_of(crashed).seen == 5 * SETTINGS["batch_size"]
+    assert result_of(saccade.resume(crashed, progress=False)) == result_of(whole)
+    assert [record.phase for record in whole.history()] == ["augmented"] * 2
+
+
 def test_a_crash_before_the_first_checkpoint_restarts_the_training(tiny_folder, tmp_path, monkeypatch, capfd):
     whole = trained(tiny_folder, tmp_path / "whole", "folder", plain_epochs=1)
     crashed_at(5, monkeypatch, tiny_folder, tmp_path / "crashed", "folder", plain_epochs=1, checkpoint_seconds=3600)

@@ -1,8 +1,12 @@
-"""Random shifts, flips and rotations, sampled on the host; the layer `AffineResize` applies them in the graph."""
+"""Ranges of the augmentation, and random shifts, flips and rotations, sampled on the host.
+
+The layer `AffineResize` applies shifts, flips and rotations in the graph. `pixel_parameters.py` samples the parameters
+of the operations on pixels, `mixing.py` those of mixup and CutMix.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,21 +25,41 @@ class Augmentation:
         rotation: maximum rotation about the center, in degrees.
         integer_translate: whether shifts are whole pixels and edges are reflected; otherwise shifts are real numbers
             and edges are repeated.
+        crop_scale: smallest area of a random resized crop, as a fraction of the image; 1: no crops.
+        vertical_flip: whether a random half of the images is flipped upside down in each epoch.
+        color_jitter: largest change of brightness, contrast and saturation, as a fraction; 0: no change.
+        trivial_augment: whether TrivialAugment changes each image.
+        random_erasing: probability that a rectangle of an image is erased.
+        mixup: parameter of the beta distribution of mixup; 0: no mixup.
+        cutmix: parameter of the beta distribution of CutMix; 0: no CutMix.
     """
 
     translate: float
     horizontal_flip: bool
     rotation: float
     integer_translate: bool
+    crop_scale: float = 1.0
+    vertical_flip: bool = False
+    color_jitter: float = 0.0
+    trivial_augment: bool = False
+    random_erasing: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
 
     @classmethod
     def of(cls, recipe: Recipe) -> Augmentation:
         """Return the augmentation of a recipe."""
-        return cls(
-            translate=recipe.translate,
-            horizontal_flip=recipe.horizontal_flip,
-            rotation=recipe.rotation,
-            integer_translate=recipe.integer_translate,
+        return cls(**{field.name: getattr(recipe, field.name) for field in fields(cls)})
+
+    @property
+    def changes_pixels(self) -> bool:
+        """Whether images are changed on the host, by the operations of `pixel_operations.py`."""
+        return bool(
+            self.crop_scale < 1
+            or self.vertical_flip
+            or self.color_jitter
+            or self.trivial_augment
+            or self.random_erasing
         )
 
 
@@ -65,9 +89,7 @@ def sample_augmentation(
 ) -> AugmentationParameters:
     """Sample augmentation parameters for each of n samples; the parameters of sample i do not depend on n.
 
-    Shifts and rotations are uniform within their ranges. Flips alternate: a random half of the samples is mirrored in
-    epochs 0, 2, 4, ..., the other half in epochs 1, 3, 5, ... (Jordan 2024, "94% on CIFAR-10 in 3.29 Seconds on a
-    Single GPU", arXiv:2404.00498).
+    Shifts and rotations are uniform within their ranges. Flips alternate, see `sample_flips`.
 
     Args:
         augmentation: ranges of the parameters.
@@ -78,13 +100,21 @@ def sample_augmentation(
     """
     # One row of three numbers per sample: row i does not depend on n.
     uniform = make_rng(seed, epoch, "augmentation").random((n, 3))
-    mirrored_first = make_rng(seed, 0, "first flips").random(n) < 0.5
     return AugmentationParameters(
         down=_shifts(uniform[:, 0], augmentation, size[0]),
         right=_shifts(uniform[:, 1], augmentation, size[1]),
-        mirrored=(mirrored_first ^ (epoch % 2 == 1)) & augmentation.horizontal_flip,
+        mirrored=sample_flips(n, seed=seed, epoch=epoch) & augmentation.horizontal_flip,
         degrees=(uniform[:, 2] * 2 - 1) * augmentation.rotation,
     )
+
+
+def sample_flips(n: int, *, seed: int, epoch: int) -> NDArray[np.bool_]:
+    """Return which of n samples are mirrored in an epoch, bool [n]: flips alternate.
+
+    A random half of the samples is mirrored in epochs 0, 2, 4, ..., the other half in epochs 1, 3, 5, ... (Jordan 2024,
+    "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", arXiv:2404.00498).
+    """
+    return (make_rng(seed, 0, "first flips").random(n) < 0.5) ^ (epoch % 2 == 1)
 
 
 def _shifts(uniform: NDArray[np.float64], augmentation: Augmentation, side: int) -> NDArray[np.float64]:

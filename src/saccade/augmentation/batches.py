@@ -9,8 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saccade.augmentation.augmentation import Augmentation, sample_augmentation
-from saccade.augmentation.sample_order import sample_order
+from saccade.augmentation.mixing import sample_mixing
+from saccade.augmentation.pixel_operations import apply_pixel_operations
+from saccade.augmentation.pixel_parameters import sample_pixel_parameters
+from saccade.augmentation.sample_order import epoch_order
 from saccade.data.dataset import Split
+from saccade.recipes import Sampling
 
 
 @dataclass(frozen=True)
@@ -22,11 +26,13 @@ class Batch:
         labels: class indices, int64 [n].
         parameters: augmentation parameters, float32 [n, 4] (`AugmentationParameters.as_array`); None in an epoch
             without augmentation.
+        mixing: parameters of mixup or CutMix, float32 [4] (`Mixing.as_array`); None in an epoch without these.
     """
 
     images: NDArray[np.uint8] | NDArray[np.float16]
     labels: NDArray[np.int64]
     parameters: NDArray[np.float32] | None
+    mixing: NDArray[np.float32] | None = None
 
 
 def epoch_batches(
@@ -36,9 +42,13 @@ def epoch_batches(
     seed: int,
     epoch: int,
     augmentation: Augmentation | None,
+    sampling: Sampling = "shuffled",
     seen: int = 0,
 ) -> Iterator[Batch]:
-    """Yield the batches of one epoch: each sample once, order and augmentation by (seed, epoch, sample index).
+    """Yield the batches of one epoch: order and augmentation are functions of (seed, epoch, sample index).
+
+    A balanced epoch may have a sample several times. There the augmentation is a function of (seed, epoch, position in
+    the epoch), so that each repetition of a sample is augmented differently.
 
     Args:
         split: training split.
@@ -46,14 +56,28 @@ def epoch_batches(
         seed: seed of the training.
         epoch: epoch, counted from 0.
         augmentation: ranges of the augmentation; None: no augmentation.
+        sampling: "shuffled" for each sample once, "balanced" for each class equally often, see `balanced_order`.
         seen: number of samples to skip, because earlier batches of the epoch had them.
     """
-    order = sample_order(len(split), seed=seed, epoch=epoch)
-    parameters = None
-    if augmentation is not None:
-        parameters = sample_augmentation(
-            augmentation, len(split), split.store.shape[1:3], seed=seed, epoch=epoch
-        ).as_array()
-    for start in range(seen, len(order), batch_size):
-        samples = order[start : start + batch_size]
-        yield Batch(split.take(samples), split.labels[samples], None if parameters is None else parameters[samples])
+    n, size = len(split), split.store.shape[1:3]
+    order = epoch_order(split.labels, sampling, seed=seed, epoch=epoch)
+    rows = np.arange(n) if sampling == "balanced" else order
+    if augmentation is None:
+        for samples in (order[start : start + batch_size] for start in range(seen, n, batch_size)):
+            yield Batch(split.take(samples), split.labels[samples], None)
+        return
+    parameters = sample_augmentation(augmentation, n, size, seed=seed, epoch=epoch).as_array()
+    pixel_parameters = (
+        sample_pixel_parameters(augmentation, np.arange(n), size, seed=seed, epoch=epoch)
+        if augmentation.changes_pixels
+        else None
+    )
+    for start in range(seen, n, batch_size):
+        samples, drawn = order[start : start + batch_size], rows[start : start + batch_size]
+        images = split.take(samples)
+        if pixel_parameters is not None:
+            images = apply_pixel_operations(images, pixel_parameters.take(drawn))
+        mixing = sample_mixing(augmentation, seed=seed, epoch=epoch, position=start)
+        yield Batch(
+            images, split.labels[samples], parameters[drawn], mixing=None if mixing is None else mixing.as_array()
+        )

@@ -111,11 +111,12 @@ def choose_recipe(dataset: Dataset, settings: dict[str, Any], recipe: str | None
 def print_ineffective_keys(recipe: Recipe, settings: Collection[str]) -> None:
     """Print on stderr the keys that were set and have no effect in the recipe."""
     keys = recipe.keys_without_effect(settings)
-    reason = (
-        "only fits a linear head to the features of a frozen network"
-        if recipe.head_only
-        else "has no augmented epochs: --set augmented_epochs=N"
-    )
+    if recipe.head_only:
+        reason = "only fits a linear head to the features of a frozen network"
+    elif recipe.keeps_outputs and recipe.augmented_epochs:
+        reason = "keeps outputs for views of the images: crop_scale and the keys of colors change the views"
+    else:
+        reason = "has no augmented epochs: --set augmented_epochs=N"
     if keys:
         print_notes([f"{', '.join(keys)}: no effect, since this training {reason}"])
 

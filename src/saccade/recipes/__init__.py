@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from saccade.recipes.entry import Entry, Measurement
-from saccade.recipes.recipe import BackboneName, ComputeDtype, NetworkName, Phase, Recipe
+from saccade.recipes.recipe import BackboneName, ComputeDtype, NetworkName, Phase, Recipe, Sampling
 from saccade.recipes.registry import (
     ENTRIES,
     REGISTRY,
@@ -24,6 +24,7 @@ __all__ = [
     "NetworkName",
     "Phase",
     "Recipe",
+    "Sampling",
     "default_recipe",
     "default_recipe_reason",
     "default_recipes_summary",

@@ -19,13 +19,18 @@ BackboneName = Literal[
 ]  # fmt: skip
 NetworkName = Literal["fast", "accurate", "classic", "quick", "scheduled", "folder", "EfficientNetLite0", BackboneName]
 Phase = Literal["head", "plain", "augmented"]
+Sampling = Literal["shuffled", "balanced"]
 
-_AUGMENTATION = ("translate", "integer_translate", "horizontal_flip", "rotation")
+_AUGMENTATION = (
+    "translate", "integer_translate", "horizontal_flip", "rotation", "crop_scale", "vertical_flip", "color_jitter",
+    "trivial_augment", "random_erasing", "mixup", "cutmix",
+)  # fmt: skip
+_AUGMENTATION_IN_STEPS = ("translate", "integer_translate", "rotation")
 # Keys that only the gradient steps of a training use.
 _STEPS = (
     "batch_size", "min_steps_per_epoch", "optimizer", "learning_rate", "schedule", "lr_decay", "lr_decay_epochs",
     "warmup_epochs", "label_smoothing", "batchnorm_recalibration_batches", "patience", "trainable_fraction",
-    "weight_decay", "views",
+    "weight_decay", "views", "sampling",
 )  # fmt: skip
 
 _SMALLEST_SIDE = 12
@@ -79,6 +84,44 @@ class Recipe(BaseModel):
     )
     horizontal_flip: bool = Field(default=True, description="augmentation: mirror each image in every other epoch")
     rotation: float = Field(default=0.0, ge=0, le=180, description="augmentation: largest rotation, in degrees")
+    crop_scale: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="augmentation: smallest area of a random resized crop, as a fraction of the image; 1: no crops",
+    )
+    vertical_flip: bool = Field(
+        default=False, description="augmentation: flip a random half of the images upside down in each epoch"
+    )
+    color_jitter: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="augmentation: largest change of brightness, contrast and saturation, as a fraction",
+    )
+    trivial_augment: bool = Field(
+        default=False,
+        description="augmentation: TrivialAugment, one random operation of random strength on each image",
+    )
+    random_erasing: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="augmentation: probability that a random rectangle of an image is filled with its mean color",
+    )
+    mixup: float = Field(
+        default=0.0,
+        ge=0,
+        le=100,
+        description="augmentation: average pairs of images and labels, with a weight from Beta(mixup, mixup); 0: never",
+    )
+    cutmix: float = Field(
+        default=0.0,
+        ge=0,
+        le=100,
+        description="augmentation: paste a rectangle of another image, with an area from Beta(cutmix, cutmix), and mix "
+        "the labels by area; 0: never; with mixup, each is used in half of the batches",
+    )
     initial_scale: float = Field(
         default=1.0,
         ge=0.25,
@@ -106,8 +149,8 @@ class Recipe(BaseModel):
     learning_rate: float = Field(default=0.001, gt=0, le=10, description="highest learning rate of the optimizer")
     schedule: Literal["steps", "linear", "cosine"] = Field(
         default="steps",
-        description="the learning rate falls by `lr_decay` every `lr_decay_epochs` epochs, linearly to 0, or along half "
-        "a cosine wave to 0",
+        description="the learning rate falls by `lr_decay` every `lr_decay_epochs` epochs, linearly to 0, or along "
+        "half a cosine wave to 0",
     )
     lr_decay: float = Field(default=1.0, gt=0, le=1, description="schedule=steps: factor of the learning rate")
     lr_decay_epochs: int = Field(default=10, ge=1, description="schedule=steps: epochs between two decays")
@@ -146,6 +189,11 @@ class Recipe(BaseModel):
         default=0, ge=0, description="stop after this number of epochs without a better validation accuracy; 0: never"
     )
     class_weights: bool = Field(default=False, description="weight each class by the inverse of its frequency")
+    sampling: Sampling = Field(
+        default="shuffled",
+        description="training images of an epoch: shuffled, each image once; or balanced, each class equally often, so "
+        "that images of rare classes are repeated",
+    )
     checkpoint_seconds: float = Field(
         default=60.0, ge=0, le=1e6, description="seconds between two checkpoints; 0: a checkpoint after every step"
     )
@@ -197,6 +245,10 @@ class Recipe(BaseModel):
             raise ValueError("keep=if_improved is for a transfer: there is no fitted head to go back to")
         if self.keep == "if_improved" and self.patience:
             raise ValueError("patience waits for a better epoch, and keep=if_improved looks at the last one alone")
+        if self.sampling == "balanced" and self.class_weights:
+            raise ValueError(
+                "sampling=balanced and class_weights=true both make rare classes count more: take one of them"
+            )
         return self
 
     @property
@@ -233,11 +285,11 @@ class Recipe(BaseModel):
     def keys_without_effect(self, keys: Collection[str]) -> list[str]:
         """Return the keys among `keys` that have no effect.
 
-        These are keys of augmentation, where no epoch is augmented, and keys of the gradient steps, where the training
-        only fits a linear head.
+        These are keys of augmentation, where no epoch is augmented; keys of the gradient steps, where the training only
+        fits a linear head; and the augmentation within a step, where the steps train on kept outputs.
         """
         if self.phase(self.epochs - 1) == "augmented":
-            return []
+            return [key for key in _AUGMENTATION_IN_STEPS if key in keys and self.keeps_outputs]
         idle = (*_AUGMENTATION, *_STEPS) if self.head_only else _AUGMENTATION
         # A linear head is also fitted to the mirrored images.
         return [key for key in idle if key in keys and not (key == "horizontal_flip" and self.transfer)]

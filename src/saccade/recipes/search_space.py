@@ -119,7 +119,8 @@ def _own_ranges(recipe: Recipe) -> dict[str, Range | Choices]:
     training only fits a linear head, these keys have no effect: mirrored images and class weights are left.
     """
     if recipe.head_only:
-        return {key: Choices(values=(True, False)) for key in ("horizontal_flip", "class_weights")}
+        keys = ("horizontal_flip", "class_weights") if recipe.sampling == "shuffled" else ("horizontal_flip",)
+        return {key: Choices(values=(True, False)) for key in keys}
     rate, batch = recipe.learning_rate, recipe.batch_size
     space: dict[str, Range | Choices] = {
         "learning_rate": Range(low=rate / 4, high=min(10.0, rate * 4), log=True),

@@ -66,7 +66,7 @@ def source_note(run: Run) -> str:
 
 def _base(run: Run) -> tuple[Recipe, list[str], set[str]]:
     """Return the named recipe of the command, the words that choose the recipe, and the keys that are never set."""
-    if run.recipe.transfer and run.recipe.name != "photo":
+    if run.recipe.transfer and run.recipe.name not in ENTRIES.keys() - {"transfer"}:
         source = run.source()
         known = source is not None and source.name == run.recipe.network
         return (

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saccade.augmentation.augmentation import Augmentation
-from saccade.augmentation.batches import epoch_batches
+from saccade.augmentation.batches import Batch, epoch_batches
 from saccade.data.dataset import Split, SplitName
 from saccade.errors import TrainingError
 from saccade.models.batched_inference import forward
@@ -106,15 +106,9 @@ def fit(
     recipe = run.recipe
     roles = validation_roles(splits["validation"], recipe)
     training, validation = splits["train"], roles.selection
-    class_weights = balanced_class_weights(training, run)
     optimizer = build_optimizer(recipe, recipe.batch_size_for(len(training)))
-    step: TrainingStep | UpperStep
-    upper: UpperTraining | None = None
-    if recipe.keeps_outputs:
-        upper = UpperTraining(networks.trained, networks.validated, run, splits, progress, stop)
-        step = UpperStep(upper.network, recipe, optimizer, class_weights)
-    else:
-        step = TrainingStep(networks.trained, recipe, optimizer, training.store.shape[1:3], class_weights)
+    upper = _upper_training(networks, run, splits, progress, stop)
+    step = _step(networks, upper, optimizer, training, run)
     checkpointer = Checkpointer(run, networks.trained, optimizer)
     state = TrainingState() if timekeeping is None else timekeeping.initial_state()
     kept: Mapping[str, Weights] = {}
@@ -170,6 +164,41 @@ def fit(
     return replace(fitted, probe=probe) if recipe.head_only else fitted
 
 
+def _upper_training(
+    networks: Networks, run: Run, splits: Mapping[SplitName, Split], progress: Progress, stop: StopRequest
+) -> UpperTraining | None:
+    """Return the training on kept outputs of frozen layers, where the recipe keeps them."""
+    if not run.recipe.keeps_outputs:
+        return None
+    return UpperTraining(networks.trained, networks.validated, run, splits, progress, stop)
+
+
+def _step(
+    networks: Networks,
+    upper: UpperTraining | None,
+    optimizer: keras.optimizers.Optimizer,
+    training: Split,
+    run: Run,
+) -> TrainingStep | UpperStep:
+    class_weights = balanced_class_weights(training, run)
+    if upper is not None:
+        return UpperStep(upper.network, run.recipe, optimizer, class_weights)
+    return TrainingStep(networks.trained, run.recipe, optimizer, training.store.shape[1:3], class_weights)
+
+
+def _pixel_batches(training: Split, recipe: Recipe, state: TrainingState) -> Iterator[Batch]:
+    """Return the remaining batches of images of the state's epoch."""
+    return epoch_batches(
+        training,
+        batch_size=recipe.batch_size_for(len(training)),
+        seed=recipe.seed,
+        epoch=state.epoch,
+        augmentation=Augmentation.of(recipe) if recipe.phase(state.began[0]) == "augmented" else None,
+        sampling=recipe.sampling,
+        seen=state.seen,
+    )
+
+
 def _probe(networks: Networks, run: Run, progress: Progress, stop: StopRequest) -> LinearProbe:
     if not run.recipe.head_only:
         assign(networks.validated, named_weights(networks.trained))
@@ -196,16 +225,7 @@ def _steps(
     if state.seen == 0:
         state.began = state.place(recipe.epochs, len(training))
     batches = (
-        upper.batches(state.epoch, batch_size, state.seen)
-        if upper is not None
-        else epoch_batches(
-            training,
-            batch_size=batch_size,
-            seed=recipe.seed,
-            epoch=state.epoch,
-            augmentation=Augmentation.of(recipe) if recipe.phase(state.began[0]) == "augmented" else None,
-            seen=state.seen,
-        )
+        _pixel_batches(training, recipe, state) if upper is None else upper.batches(state.epoch, batch_size, state.seen)
     )
     for batch in batches:
         epoch, fraction = state.place(recipe.epochs, len(training))

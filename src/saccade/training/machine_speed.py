@@ -68,10 +68,13 @@ def _timed_step(step: TrainingStep, work: Work, training: Split, epoch: int) -> 
     step.begin_epoch(epoch)
     n = max(1, min(len(training), work.batch_size, _MAX_PIXELS // _pixels(work, epoch)))
     images = training.subset(np.arange(n))
-    batch = next(epoch_batches(images, batch_size=n, seed=0, epoch=0, augmentation=augmentation))
     rate = recipe.learning_rate_at(epoch)
-    first, *others = _times(lambda: step(batch, rate))
-    return median(others) / len(batch.labels), max(0.0, first - median(others))
+
+    def augment_and_step() -> None:  # the operations on pixels may take longer than the step
+        step(next(epoch_batches(images, batch_size=n, seed=0, epoch=0, augmentation=augmentation)), rate)
+
+    first, *others = _times(augment_and_step)
+    return median(others) / n, max(0.0, first - median(others))
 
 
 def _validated_seconds(networks: Networks, images: Split) -> float:

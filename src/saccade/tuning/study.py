@@ -69,6 +69,14 @@ _NUMBERED_KEYS = (
     "transfer",
     "warmup_epochs",
     "integer_translate",
+    "crop_scale",
+    "vertical_flip",
+    "color_jitter",
+    "trivial_augment",
+    "random_erasing",
+    "mixup",
+    "cutmix",
+    "sampling",
 )
 _NUMBERS = {key: f"{number:02}" for number, key in enumerate(_NUMBERED_KEYS)}
 

@@ -164,6 +164,13 @@ def test_a_class_with_significantly_lower_recall_is_named():
     (chosen,) = [step for step in recommend(few) if "recall of 'deer'" in step.reason]
     assert "200 training images; the median class has 1,000" in chosen.reason
     assert "class_weights=true" in chosen.command
+    for setting, used in (
+        ({"class_weights": True}, "class weights are"),
+        ({"sampling": "balanced"}, "balanced sampling is"),
+    ):
+        (chosen,) = [step for step in recommend(replace(few, run=trained(**setting))) if "recall of" in step.reason]
+        assert chosen.action == f"Add training images of this class; {used} already in use."
+        assert chosen.command == ""
     assert not any("recall of" in reason for reason in reasons(metrics=measured({(1, 0): 12, (0, 1): 10})))
 
 

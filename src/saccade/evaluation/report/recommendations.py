@@ -178,8 +178,10 @@ def _weakest_class(numbers: RunNumbers) -> Iterator[Recommendation]:
         yield Recommendation(reason, "Add more, and more diverse, training images of this class.")
         return
     reason += f" The class has {count:,} training images; the median class has {median:,.0f}."
-    if numbers.run.recipe.class_weights:
-        yield Recommendation(reason, "Add training images of this class; class weights are already in use.")
+    recipe = numbers.run.recipe
+    if recipe.class_weights or recipe.sampling == "balanced":
+        used = "class weights are" if recipe.class_weights else "balanced sampling is"
+        yield Recommendation(reason, f"Add training images of this class; {used} already in use.")
         return
     yield _retrain(numbers, reason, "Add training images of this class, or use class weights.", {"class_weights": True})
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,9 +85,7 @@ class FeatureExtractor:
                 shard = split.subset(missing[start : start + _SHARD])
                 batches: list[Features] = []
                 try:
-                    batches.extend(
-                        in_parallel(session.run, _pixels_of(self._network, shard, mirrored), len(shard), advance)
-                    )
+                    batches.extend(in_parallel(session.run, _Pixels(self._network, shard, mirrored), advance))
                 finally:
                     if batches:
                         features = np.concatenate(batches)
@@ -122,7 +120,7 @@ class FeatureExtractor:
 
         def compute() -> float:
             start = time.perf_counter()
-            for _ in in_parallel(session.run, _pixels_of(self._network, some, False), len(some), lambda _: None):
+            for _ in in_parallel(session.run, _Pixels(self._network, some, False), lambda _: None):
                 pass
             return time.perf_counter() - start
 
@@ -137,44 +135,54 @@ class FeatureExtractor:
         return hashlib.sha256(identity.encode()).hexdigest()[:32]
 
 
+class Pixels(Protocol):
+    """Images for a network, float32 [n, height, width, 3], made when a slice of them is taken."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, images: slice, /) -> NDArray[np.float32]: ...
+
+
 def in_parallel(
-    run: Callable[..., list[Features]],
-    pixels: Callable[[int, int], NDArray[np.float32]],
-    n: int,
-    advance: Callable[[int], object],
+    run: Callable[..., list[Features]], pixels: Pixels, advance: Callable[[int], object]
 ) -> Iterator[Features]:
-    """Run a network on n images, a batch on each core, and yield the outputs of each batch in order.
+    """Run a network on images, a batch on each core, and yield the outputs of each batch in order.
 
     All batches have one size, so the outputs for an image depend on no other image.
 
     Args:
         run: method `run` of a session with one thread.
-        pixels: function that returns the images from a position to another, float32 [m, height, width, 3].
-        n: number of images.
+        pixels: the images.
         advance: function that is called with the number of images of each batch.
     """
 
     def compute(start: int) -> Features:
-        images = pixels(start, min(start + _BATCH, n))
+        images = pixels[start : start + _BATCH]
         missing = _BATCH - len(images)
         padded = np.concatenate([images, np.zeros((missing, *images.shape[1:]), np.float32)]) if missing else images
         return run(None, {INPUT: np.ascontiguousarray(padded)})[0][: len(images)]
 
     pool = ThreadPoolExecutor(usable_cores())
     try:
-        for outputs in pool.map(compute, range(0, n, _BATCH)):
+        for outputs in pool.map(compute, range(0, len(pixels), _BATCH)):
             yield outputs
             advance(len(outputs))
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _pixels_of(network: keras.Model, images: Split, mirrored: bool) -> Callable[[int, int], NDArray[np.float32]]:
-    def pixels(start: int, end: int) -> NDArray[np.float32]:
-        taken = images.take(slice(start, end))
-        return resize_to_network(network, taken[:, :, ::-1] if mirrored else taken)
+class _Pixels:
+    """Images of a split, or their mirror images, at the size of a network."""
 
-    return pixels
+    def __init__(self, network: keras.Model, images: Split, mirrored: bool) -> None:
+        self._network, self._images, self._mirrored = network, images, mirrored
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, images: slice) -> NDArray[np.float32]:
+        taken = self._images.take(images)
+        return resize_to_network(self._network, taken[:, :, ::-1] if self._mirrored else taken)
 
 
 def _prefix(key: str, mirrored: bool) -> str:

@@ -122,7 +122,7 @@ class OutputExtractor:
                 chunk = positions[start : start + _PIXELS]
                 images = split.take(chunk)
                 pixels = resize_to_network(self._lower, images if view is None else view(images, chunk))
-                for outputs in in_parallel(self._session.run, lambda a, b, x=pixels: x[a:b], len(pixels), advance):
+                for outputs in in_parallel(self._session.run, pixels, advance):
                     written[done : done + len(outputs)] = outputs
                     done += len(outputs)
             written.flush()

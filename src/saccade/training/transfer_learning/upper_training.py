@@ -8,7 +8,10 @@ several views and below the last layers.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import keras
@@ -16,9 +19,11 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from saccade.augmentation.augmentation import Augmentation
 from saccade.augmentation.batches import Batch
-from saccade.augmentation.sample_order import sample_order
-from saccade.augmentation.views import view_of
+from saccade.augmentation.mixing import mix_images, sample_mixing
+from saccade.augmentation.pixel_operations import augment_pixels
+from saccade.augmentation.sample_order import epoch_order
 from saccade.data.dataset import Split, SplitName
 from saccade.errors import TrainingError
 from saccade.models.batched_inference import forward
@@ -29,7 +34,7 @@ from saccade.recipes import Recipe
 from saccade.runs.run import Run
 from saccade.training.interrupt import StopRequest
 from saccade.training.progress import Progress
-from saccade.training.step import StepResult, training_loss
+from saccade.training.step import Descent, StepResult
 from saccade.training.transfer_learning.kept_outputs import KeptOutputs, OutputExtractor
 from saccade.training.transfer_learning.pretrained import weights_fingerprint
 
@@ -54,19 +59,17 @@ class UpperStep:
         class_weights: NDArray[np.float32] | None,
     ) -> None:
         self._optimizer = optimizer
-        variables = upper.trainable_variables
-        optimizer.build(variables)
-        weights = None if class_weights is None else tf.constant(class_weights)
+        optimizer.build(upper.trainable_variables)
+        descend = Descent(upper, upper.trainable_variables, optimizer, recipe.label_smoothing, class_weights)
 
-        def step(outputs: Any, labels: Any) -> tuple[Any, Any]:
-            with tf.GradientTape() as tape:
-                logits = upper(tf.cast(outputs, tf.float32), training=True)
-                loss = training_loss(labels, logits, recipe, weights)
-            optimizer.apply(tape.gradient(loss, variables), variables)
-            correct = tf.equal(tf.argmax(logits, axis=-1), labels)
-            return loss, tf.reduce_sum(tf.cast(correct, tf.int64))
+        def step(outputs: Any, labels: Any, *mixing: Any) -> tuple[Any, Any]:
+            inputs = tf.cast(outputs, tf.float32)
+            inputs, share = mix_images(inputs, *mixing) if mixing else (inputs, None)
+            return descend(inputs, labels, share)
 
         signature = [tf.TensorSpec((None, *upper.input_shape[1:]), tf.float16), tf.TensorSpec((None,), tf.int64)]
+        if recipe.mixup or recipe.cutmix:
+            signature.append(tf.TensorSpec((4,), tf.float32))
         self._compiled: Callable[..., Any] = tf.function(
             step, input_signature=signature, jit_compile=False, autograph=False
         )
@@ -77,7 +80,8 @@ class UpperStep:
     def __call__(self, batch: Batch, learning_rate: float) -> StepResult:
         """Run one step on kept outputs, at a learning rate."""
         self._optimizer.learning_rate = learning_rate
-        loss, correct = self._compiled(batch.images, batch.labels)
+        mixing = () if batch.mixing is None else (batch.mixing,)
+        loss, correct = self._compiled(batch.images, batch.labels, *mixing)
         return StepResult(float(loss), int(correct))
 
 
@@ -125,16 +129,17 @@ class UpperTraining:
         self._held_out: tuple[KeptOutputs, Mapping[str, int]] | None = None
 
     def batches(self, epoch: int, batch_size: int, seen: int) -> Iterator[Batch]:
-        """Yield the batches of an epoch: each sample once, order and view by (seed, epoch, sample).
+        """Yield the batches of an epoch: order, view and mixing are functions of (seed, epoch, position in the epoch).
 
         Args:
             epoch: epoch, counted from 0.
             batch_size: number of images in a batch; the last batch has the remaining images.
             seen: number of samples to skip, because earlier batches of the epoch had them.
         """
-        training, recipe = self._splits["train"], self._run.recipe
-        views = self._views
-        order = sample_order(len(training), seed=recipe.seed, epoch=epoch)
+        labels, recipe = self._splits["train"].labels, self._run.recipe
+        augmentation = Augmentation.of(recipe) if recipe.phase(epoch) == "augmented" else None
+        views = self._views if augmentation is not None else self._views[:1]
+        order = epoch_order(labels, recipe.sampling, seed=recipe.seed, epoch=epoch)
         for start in range(seen, len(order), batch_size):
             samples = order[start : start + batch_size]
             # All views occur in each epoch, and each sample has another one in the next epoch.
@@ -142,7 +147,8 @@ class UpperTraining:
             outputs = np.empty((len(samples), *self.network.input_shape[1:]), np.float16)
             for number, view in enumerate(views):
                 outputs[numbers == number] = view.take(samples[numbers == number])
-            yield Batch(outputs, training.labels[samples], None)
+            mixing = augmentation and sample_mixing(augmentation, seed=recipe.seed, epoch=epoch, position=start)
+            yield Batch(outputs, labels[samples], None, mixing=mixing and mixing.as_array())
 
     def probabilities(self, weights: Mapping[str, NDArray[np.float32]], images: Split) -> NDArray[np.float32]:
         """Return class probabilities, float32 [n, classes], of validation images by named weights of the network."""
@@ -162,15 +168,18 @@ class UpperTraining:
         return advance_or_stop
 
     def _compute_views(self) -> list[KeptOutputs]:
+        """Return the outputs for the training images, and for their views 1, 2, ..."""
         training, recipe = self._splits["train"], self._run.recipe
+        augmentation = Augmentation.of(recipe)
         total = (recipe.views + 1) * len(training)
         with self._stop.with_message(_STOPPING), self._progress.on_stage("outputs", total=total, unit="images") as bar:
             advance = self._stoppable(bar.update)
-            views = [self._extract(training, advance)]
+            outputs = [self._extract(training, advance)]
             for number in range(1, recipe.views + 1):
-                view, name = view_of(recipe, number)
-                views.append(self._extract(training, advance, view=view, view_name=name))
-        return views
+                view = partial(augment_pixels, augmentation=augmentation, seed=recipe.seed, epoch=number, mirror=True)
+                name = json.dumps([asdict(augmentation), recipe.seed, number])
+                outputs.append(self._extract(training, advance, view=view, view_name=name))
+        return outputs
 
     def _validation_outputs(self) -> tuple[KeptOutputs, Mapping[str, int]]:
         """Return the outputs for the validation images, and the position of each content hash among them."""

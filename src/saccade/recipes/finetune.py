@@ -1,0 +1,43 @@
+"""finetune: `photo`, then fine-tuning of the upper layers; for photographs, where some minutes are worth more accuracy.
+
+The first epoch fits the head of `photo`. Then the last third of EfficientNet-Lite0 is trained, for several epochs, on
+the outputs of the frozen layers below it. These outputs are computed once, for each image and for some augmented views
+of it, which takes most of the work out of the steps. The batch normalization stays frozen. The fine-tuned weights are
+kept if the validation accuracy is not below that of the head alone.
+
+Command: saccade train FOLDER --recipe finetune
+Measured: on photographs; docs/performance.md has the results.
+"""
+
+from __future__ import annotations
+
+from saccade.recipes.entry import Entry
+from saccade.recipes.recipe import Recipe
+
+ENTRY = Entry(
+    recipe=Recipe(
+        name="finetune",
+        network="EfficientNetLite0",
+        transfer=True,
+        trainable_fraction=0.33,
+        views=2,
+        plain_epochs=1,
+        augmented_epochs=6,
+        batch_size=32,
+        optimizer="adamw",
+        learning_rate=0.001,
+        schedule="cosine",
+        warmup_epochs=1,
+        label_smoothing=0.1,
+        crop_scale=0.5,
+        translate=0.0,
+        keep="if_improved",
+        compute="float32",
+    ),
+    purpose="photographs, more accurate: the head of photo, then training of the network's upper third, in minutes",
+    origin="our own; fine-tuning on kept outputs of the frozen layers",
+    network="EfficientNet-Lite0, its upper third trained, with a new dense layer at its end",
+    parameters=3_425_834,
+    measured=None,
+    unmeasured="not measured on CIFAR-10; docs/performance.md has the results on photographs",
+)
