@@ -73,6 +73,18 @@ def _fine_tuned(path: str, source: str):
     return look
 
 
+def _is_fine_tuned(outcome: Outcome) -> None:
+    from saccade.runs.run import Run
+
+    run = Run.open(outcome.folder / "runs/finetuned")
+    assert [record.phase for record in run.history()] == ["head", "augmented", "augmented"]
+    assert (run.recipe.name, run.recipe.views, run.recipe.weight_decay) == ("finetune", 1, 0.05)
+    head, *_, last = run.history()
+    assert last.validation_accuracy is not None
+    assert head.validation_accuracy is not None
+    assert last.validation_accuracy >= head.validation_accuracy - 0.3  # a few images, and steps that don't diverge
+
+
 def _predicts(url: str, folder: Path) -> None:
     found = [post_image(url, "photo", path) for path in sorted((folder / "hands/1").iterdir())[:5]]
     assert [status for status, _ in found] == [200] * 5
@@ -138,6 +150,24 @@ PHOTOGRAPHS = [
     Row(
         "train hands --from runs/photo --epochs 2 --set image_size=64 --out runs/photo-tuned",
         ["^epoch 2/2 "], look=_fine_tuned("runs/photo-tuned", "photo"), long=True,
+    ),
+    Row(
+        "train hands --recipe finetune --epochs 3 --set views=1 --set weight_decay=0.05 --set optimizer=adamw "
+        "--set schedule=cosine --set rotation=5 --set mixup=0.2 --set sampling=balanced --out runs/finetuned",
+        ["^note: rotation: no effect, since this training keeps outputs for views of the images",
+         r"^outputs: (\d+) of \1 images$", r"^features: (\d+) of \1 images$", r"^epoch 3/3 \(augmented\): "],
+        look=_is_fine_tuned, alone=True,
+    ),
+    Row("evaluate runs/finetuned --json", look=_is_far_above_chance),
+    Row("export runs/finetuned --format onnx --json", look=_exported("onnx")),
+    Row("report runs/finetuned", ["^written: .*/report.html$"], long=True),
+    Row(
+        "train hands --recipe finetune --minutes 5 --out runs/never",
+        ["^error: a pretrained network can't be fine-tuned within a time budget$", "--recipe photo"], code=1,
+    ),
+    Row(
+        "train hands --recipe finetune --set trainable_fraction=1 --out runs/never",
+        ["^error: there are no outputs of frozen layers to keep$", "--set trainable_fraction=0.33"], code=1,
     ),
     Row(
         "train hands --from EfficientNetLite0 --epochs 1 --set image_size=64 --out runs/lite",

@@ -1,9 +1,10 @@
-"""Program that runs a command line of Saccade and sends itself a signal while features or a head are computed.
+"""Program that runs a command line of Saccade and sends itself a signal while it trains on photographs.
 
     python killable_photo.py WHERE NUMBER SIGNAL TRAIN...
 
-WHERE: "features", the signal comes at the given call for a batch of features; or "head", it comes soon after the given
-fit of a logistic regression has begun. Features are kept in the cache after every four images.
+WHERE: "features" or "outputs", the signal comes at the given call for a batch of them; "head", it comes soon after the
+given fit of a logistic regression has begun; "steps", it comes at the given step of a training on kept outputs; or
+"choice", soon after the given validation has begun. Features and outputs are kept in the cache after every four images.
 """
 
 import os
@@ -15,7 +16,7 @@ from itertools import count
 from sklearn.linear_model import LogisticRegression
 
 from saccade.cli.main import main
-from saccade.training.transfer_learning import features
+from saccade.training.transfer_learning import features, kept_outputs, upper_training
 
 _SECONDS = 0.002
 
@@ -33,10 +34,15 @@ def send_at(owner, name, number, seconds):
 
 
 where, number, sent = sys.argv[1], int(sys.argv[2]), signal.Signals[sys.argv[3]]
-features._SHARD = 4
-if where == "features":
-    send_at(features, "resize_to_network", number, 0)
-else:
-    send_at(LogisticRegression, "fit", number, _SECONDS)
+features._SHARD = kept_outputs._SHARD = kept_outputs._PIXELS = 4
+calls = {
+    "features": (features, "resize_to_network", 0),
+    "outputs": (kept_outputs, "resize_to_network", 0),
+    "head": (LogisticRegression, "fit", _SECONDS),
+    "steps": (upper_training.UpperStep, "__call__", 0),
+    "choice": (upper_training.UpperTraining, "probabilities", _SECONDS),
+}
+owner, name, seconds = calls[where]
+send_at(owner, name, number, seconds)
 sys.argv = ["saccade", *sys.argv[4:]]
 main()

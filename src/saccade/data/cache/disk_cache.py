@@ -40,7 +40,8 @@ class CacheEntry:
     """Entry of the cache.
 
     Attributes:
-        kind: "archives" (unpacked), "decoded" (images as one array) or "scans" (lists of files).
+        kind: "archives" (unpacked), "decoded" (images as one array), "scans" (lists of files), "features" (of a frozen
+            network) or "outputs" (of its lower layers).
         name: name of the data, for the user.
         bytes: size on the disk, in bytes.
         last_used: time of the last lookup, in UTC.

@@ -116,7 +116,7 @@ class UpperTraining:
             raise TrainingError(
                 "there are no outputs of frozen layers to keep",
                 found=f"views={run.recipe.views}, trainable_fraction={run.recipe.trainable_fraction:g}",
-                remedy="freeze lower layers, --set trainable_fraction=0.3, or omit the views",
+                remedy="freeze lower layers, --set trainable_fraction=0.33, or omit the views",
             )
         self.network = upper_part(trained, cut)
         """Upper part of the training model, from kept outputs to logits."""

@@ -1,0 +1,75 @@
+"""Stopped and killed trainings of the recipe `finetune`: resumed to the same bytes."""
+
+import random
+import signal
+from contextlib import suppress
+
+import pytest
+from tests.training.test_photo_stopped import bytes_of, sent, typed
+
+from saccade.data.cache.disk_cache import clear_cache
+from saccade.errors import DataError
+
+# About 54 training images: 14 calls for each of two views, 15 fits at least, 2 epochs of 4 steps, 3 validations.
+_NUMBERS = {"outputs": 28, "head": 15, "steps": 8, "choice": 3}
+_WORDS = ("--recipe", "finetune", "--epochs", 3, "--set", "views=1", "--set", "batch_size=16")
+
+
+@pytest.fixture(scope="module")
+def whole(photographs, tmp_path_factory):
+    """A run without a stop, which keeps a checkpoint after every step, as the stopped runs do."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    assert typed("train", photographs, *_WORDS, "--set", "checkpoint_seconds=0", "--out", out).code == 0
+    return out
+
+
+def forget_outputs():
+    """Remove the kept outputs from the cache, if there are any."""
+    with suppress(DataError):
+        clear_cache("outputs")
+
+
+def killed(photographs, out, where, number):
+    """Start or resume a training that is killed at a place."""
+    words = (photographs, *_WORDS, "--set", "checkpoint_seconds=0", "--out", out)
+    code, shown = sent(where, number, "SIGKILL", "train", *(("--resume", out) if out.exists() else words))
+    assert code == -signal.SIGKILL, shown
+
+
+def test_a_training_killed_in_outputs_steps_and_choice_is_resumed_to_the_same_bytes(photographs, whole, tmp_path):
+    out = tmp_path / "run"
+    forget_outputs()
+    for where, number in (("outputs", 5), ("steps", 3), ("choice", 2)):
+        killed(photographs, out, where, number)
+    resumed = typed("train", "--resume", out)
+    assert resumed.code == 0, resumed.stderr
+    assert bytes_of(out) == bytes_of(whole)
+
+
+def test_ctrl_c_in_the_outputs_ends_the_training_and_names_the_command_to_resume(photographs, tmp_path):
+    out = tmp_path / "run"
+    forget_outputs()
+    code, shown = sent("outputs", 3, "SIGINT", "train", photographs, *_WORDS, "--out", out)
+    assert code == 130, shown
+    assert "stopping; the outputs that are computed so far are kept in the cache" in shown
+    assert f"to resume: saccade train --resume {out}\n" in shown
+    assert "Traceback" not in shown
+    kinds = {entry["kind"] for entry in typed("cache", "--json").json["entries"]}
+    assert "outputs" in kinds
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("where", ["outputs", "steps", "choice"])
+def test_ten_kills_in_each_part_lose_nothing(photographs, whole, tmp_path, where):
+    """The outputs are removed from the cache before every other process, and some kills come after the last call."""
+    draw, out = random.Random(where), tmp_path / "run"
+    for kill in range(10):
+        if kill % 2 == 0:
+            forget_outputs()
+        most = _NUMBERS[where] if where == "outputs" else 2  # a resumed training has few steps left
+        if out.exists() and (out / "status.json").exists():
+            break
+        words = (photographs, *_WORDS, "--set", "checkpoint_seconds=0", "--out", out)
+        sent(where, draw.randint(1, most), "SIGKILL", "train", *(("--resume", out) if out.exists() else words))
+    typed("train", "--resume", out)
+    assert bytes_of(out) == bytes_of(whole)
