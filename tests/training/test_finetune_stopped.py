@@ -12,7 +12,9 @@ from saccade.errors import DataError
 
 # About 54 training images: 14 calls for each of two views, 15 fits at least, 2 epochs of 4 steps, 3 validations.
 _NUMBERS = {"outputs": 28, "head": 15, "steps": 8, "choice": 3}
-_WORDS = ("--recipe", "finetune", "--epochs", 3, "--set", "views=1", "--set", "batch_size=16")
+_WORDS = (
+    "--recipe", "finetune", "--epochs", 3, "--set", "views=1", "--set", "batch_size=16", "--set", "image_size=64"
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -110,14 +110,9 @@ def fit(
     upper = _upper_training(networks, run, splits, progress, stop)
     step = _step(networks, upper, optimizer, training, run)
     checkpointer = Checkpointer(run, networks.trained, optimizer)
-    state = TrainingState() if timekeeping is None else timekeeping.initial_state()
-    kept: Mapping[str, Weights] = {}
-    if checkpoint is not None:
-        checkpointer.restore(checkpoint)
-        state, kept = checkpoint.state, checkpoint.kept
-    elif recipe.transfer:
-        # The pretrained weights are in no other file of the run, and a resumed training needs them.
-        checkpointer.write(state, {})
+    state, kept = _beginning(checkpointer, checkpoint, recipe, timekeeping)
+    if upper is not None and state.ended is None:
+        upper.compute_outputs()
     # A killed training may have written epochs after the checkpoint, so history.csv is written from the state.
     _write_history(run, state, progress)
     recalibrate = BatchNormRecalibration(networks.trained, recipe)
@@ -162,6 +157,20 @@ def fit(
 
     fitted = _fitted(named_weights(networks.trained), best, halves, state, recipe)
     return replace(fitted, probe=probe) if recipe.head_only else fitted
+
+
+def _beginning(
+    checkpointer: Checkpointer, checkpoint: Checkpoint | None, recipe: Recipe, timekeeping: Timekeeping | None
+) -> tuple[TrainingState, Mapping[str, Weights]]:
+    """Restore the checkpoint, if there is one, and return the state and the kept weights at the beginning."""
+    if checkpoint is not None:
+        checkpointer.restore(checkpoint)
+        return checkpoint.state, checkpoint.kept
+    state = TrainingState() if timekeeping is None else timekeeping.initial_state()
+    if recipe.transfer:
+        # The pretrained weights are in no other file of the run, and a resumed training needs them.
+        checkpointer.write(state, {})
+    return state, {}
 
 
 def _upper_training(

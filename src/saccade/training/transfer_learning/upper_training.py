@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import keras
@@ -27,8 +27,7 @@ from saccade.augmentation.sample_order import epoch_order
 from saccade.data.dataset import Split, SplitName
 from saccade.errors import TrainingError
 from saccade.models.batched_inference import forward
-from saccade.models.frozen_part import cut_layer, upper_part
-from saccade.models.head import body_weights
+from saccade.models.frozen_part import cut_layer, lower_part, upper_part
 from saccade.models.weights import assign, named_weights
 from saccade.recipes import Recipe
 from saccade.runs.run import Run
@@ -98,7 +97,6 @@ class UpperTraining:
 
     Raises:
         TrainingError: the network has no frozen lower layers.
-        KeyboardInterrupt: a stop was requested while outputs were computed.
     """
 
     def __init__(
@@ -120,13 +118,35 @@ class UpperTraining:
             )
         self.network = upper_part(trained, cut)
         """Upper part of the training model, from kept outputs to logits."""
-        self._validated = validated
+        self._trained, self._validated, self._cut = trained, validated, cut
         self._validated_upper = upper_part(validated, cut)
-        assign(validated, named_weights(trained))
-        fingerprint = weights_fingerprint(run.recipe.network, body_weights(validated, named_weights(validated)))
-        self._extract = OutputExtractor(validated, cut, fingerprint, run.preprocessing, run.data_name)
-        self._views = self._compute_views()
+        self._views: list[KeptOutputs] = []
         self._held_out: tuple[KeptOutputs, Mapping[str, int]] | None = None
+
+    def compute_outputs(self) -> None:
+        """Compute the outputs for the training images and their views 1, 2, ... by the weights of the training model.
+
+        Raises:
+            KeyboardInterrupt: a stop was requested.
+        """
+        training, recipe = self._splits["train"], self._run.recipe
+        augmentation = Augmentation.of(recipe)
+        total = (recipe.views + 1) * len(training)
+        with self._stop.with_message(_STOPPING), self._progress.on_stage("outputs", total=total, unit="images") as bar:
+            advance = self._stoppable(bar.update)
+            self._views = [self._extract(training, advance)]
+            for number in range(1, recipe.views + 1):
+                view = partial(augment_pixels, augmentation=augmentation, seed=recipe.seed, epoch=number, mirror=True)
+                name = json.dumps([asdict(augmentation), recipe.seed, number])
+                self._views.append(self._extract(training, advance, view=view, view_name=name))
+
+    @cached_property
+    def _extract(self) -> OutputExtractor:
+        # The weights are those of the training model from now on: a resumed training has restored them before.
+        assign(self._validated, named_weights(self._trained))
+        lower = named_weights(lower_part(self._validated, self._cut))
+        fingerprint = weights_fingerprint(self._run.recipe.network, lower)
+        return OutputExtractor(self._validated, self._cut, fingerprint, self._run.preprocessing, self._run.data_name)
 
     def batches(self, epoch: int, batch_size: int, seen: int) -> Iterator[Batch]:
         """Yield the batches of an epoch: order, view and mixing are functions of (seed, epoch, position in the epoch).
@@ -147,8 +167,10 @@ class UpperTraining:
             outputs = np.empty((len(samples), *self.network.input_shape[1:]), np.float16)
             for number, view in enumerate(views):
                 outputs[numbers == number] = view.take(samples[numbers == number])
-            mixing = augmentation and sample_mixing(augmentation, seed=recipe.seed, epoch=epoch, position=start)
-            yield Batch(outputs, labels[samples], None, mixing=mixing and mixing.as_array())
+            mixing = None
+            if augmentation is not None:
+                mixing = sample_mixing(augmentation, seed=recipe.seed, epoch=epoch, position=start)
+            yield Batch(outputs, labels[samples], None, mixing=None if mixing is None else mixing.as_array())
 
     def probabilities(self, weights: Mapping[str, NDArray[np.float32]], images: Split) -> NDArray[np.float32]:
         """Return class probabilities, float32 [n, classes], of validation images by named weights of the network."""
@@ -166,20 +188,6 @@ class UpperTraining:
                 raise KeyboardInterrupt
 
         return advance_or_stop
-
-    def _compute_views(self) -> list[KeptOutputs]:
-        """Return the outputs for the training images, and for their views 1, 2, ..."""
-        training, recipe = self._splits["train"], self._run.recipe
-        augmentation = Augmentation.of(recipe)
-        total = (recipe.views + 1) * len(training)
-        with self._stop.with_message(_STOPPING), self._progress.on_stage("outputs", total=total, unit="images") as bar:
-            advance = self._stoppable(bar.update)
-            outputs = [self._extract(training, advance)]
-            for number in range(1, recipe.views + 1):
-                view = partial(augment_pixels, augmentation=augmentation, seed=recipe.seed, epoch=number, mirror=True)
-                name = json.dumps([asdict(augmentation), recipe.seed, number])
-                outputs.append(self._extract(training, advance, view=view, view_name=name))
-        return outputs
 
     def _validation_outputs(self) -> tuple[KeptOutputs, Mapping[str, int]]:
         """Return the outputs for the validation images, and the position of each content hash among them."""
