@@ -23,7 +23,7 @@ def frozen(network, fraction):
 
 @pytest.mark.parametrize(
     ("fraction", "cut"),
-    [(0.33, "block11_add"), (0.2, "block13_add"), (0.03, "block16_project_norm"), (1.0, None)],
+    [(0.33, "block11_add"), (0.2, "block13_add"), (0.03, "block16_project_norm"), (1.0, "")],
 )
 def test_the_cut_is_the_highest_layer_on_which_all_trained_layers_depend(network, fraction, cut):
     """Within a residual block there is no cut, because its input is needed again at its end."""

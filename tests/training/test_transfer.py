@@ -117,13 +117,13 @@ def test_features_are_computed_once(source, others, tmp_path, monkeypatch):
     from saccade.training.transfer_learning import features
 
     counted: list[int] = []
-    original = features.FeatureExtractor._batches
+    original = features.in_parallel
 
-    def counting(extract, run, shard, mirrored, advance):
-        counted.append(len(shard))
-        return original(extract, run, shard, mirrored, advance)
+    def counting(run, pixels, advance):
+        counted.append(len(pixels))
+        return original(run, pixels, advance)
 
-    monkeypatch.setattr(features.FeatureExtractor, "_batches", counting)
+    monkeypatch.setattr(features, "in_parallel", counting)
     monkeypatch.setenv("SACCADE_CACHE", str(tmp_path / "cache"))
     saccade.transfer(others, source, epochs=1, out=tmp_path / "one", progress=False)
     assert counted == [64, 64, 16]  # training images, their mirror images, and validation images

@@ -7,21 +7,21 @@ import keras
 from saccade.models.keras_graph import calls_in_order, is_functional
 
 
-def cut_layer(network: keras.Model) -> str | None:
+def cut_layer(network: keras.Model) -> str:
     """Return the name of the layer whose outputs are all that the trained layers need from the frozen lower layers.
 
     Args:
         network: network whose layers are frozen or trainable, with one output.
 
     Returns:
-        The highest layer below all trainable weights with this property; None if there is none.
+        The highest layer below all trainable weights with this property; "" if there is none.
     """
     if not is_functional(network):
-        return None
+        return ""
     calls = calls_in_order(network)
     last_use = {id(tensor): number for number, call in enumerate(calls) for tensor in call.input_tensors}
     needed: set[int] = {id(tensor) for tensor in network.inputs}
-    highest = None
+    highest = ""
     for number, call in enumerate(calls):
         if call.operation.trainable_variables:
             break

@@ -110,7 +110,7 @@ class UpperTraining:
     ) -> None:
         self._run, self._splits, self._progress, self._stop = run, splits, progress, stop
         cut = cut_layer(trained)
-        if cut is None:
+        if not cut:
             raise TrainingError(
                 "there are no outputs of frozen layers to keep",
                 found=f"views={run.recipe.views}, trainable_fraction={run.recipe.trainable_fraction:g}",
