@@ -79,10 +79,8 @@ def _is_fine_tuned(outcome: Outcome) -> None:
     run = Run.open(outcome.folder / "runs/finetuned")
     assert [record.phase for record in run.history()] == ["head", "augmented", "augmented"]
     assert (run.recipe.name, run.recipe.views, run.recipe.weight_decay) == ("finetune", 1, 0.05)
-    head, *_, last = run.history()
-    assert last.validation_accuracy is not None
-    assert head.validation_accuracy is not None
-    assert last.validation_accuracy >= head.validation_accuracy - 0.3  # a few images, and steps that don't diverge
+    # The head alone is kept, unless the fine-tuned weights are as good on validation images.
+    assert run.status().kept_epoch in (1, 3)
 
 
 def _predicts(url: str, folder: Path) -> None:

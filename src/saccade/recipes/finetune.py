@@ -24,6 +24,7 @@ ENTRY = Entry(
         plain_epochs=1,
         augmented_epochs=6,
         batch_size=32,
+        min_steps_per_epoch=10,
         optimizer="adamw",
         learning_rate=0.001,
         schedule="cosine",
