@@ -78,7 +78,7 @@ def _is_fine_tuned(outcome: Outcome) -> None:
 
     run = Run.open(outcome.folder / "runs/finetuned")
     assert [record.phase for record in run.history()] == ["head", "augmented", "augmented"]
-    assert (run.recipe.name, run.recipe.views, run.recipe.weight_decay) == ("finetune", 1, 0.05)
+    assert (run.recipe.name, run.recipe.augmented_versions, run.recipe.weight_decay) == ("finetune", 1, 0.05)
     # The head alone is kept, unless the fine-tuned weights are as good on validation images.
     assert run.status().kept_epoch in (1, 3)
 
@@ -150,9 +150,10 @@ PHOTOGRAPHS = [
         ["^epoch 2/2 "], look=_fine_tuned("runs/photo-tuned", "photo"), long=True,
     ),
     Row(
-        "train hands --recipe finetune --epochs 3 --set views=1 --set weight_decay=0.05 --set optimizer=adamw "
-        "--set schedule=cosine --set rotation=5 --set mixup=0.2 --set sampling=balanced --out runs/finetuned",
-        ["^note: rotation: no effect, since this training keeps outputs for views of the images",
+        "train hands --recipe finetune --epochs 3 --set augmented_versions=1 --set weight_decay=0.05 "
+        "--set optimizer=adamw --set schedule=cosine --set rotation=5 --set mixup=0.2 --set sampling=balanced "
+        "--out runs/finetuned",
+        ["^note: rotation: no effect, since this training trains on kept outputs of augmented images",
          r"^outputs: (\d+) of \1 images$", r"^features: (\d+) of \1 images$", r"^epoch 3/3 \(augmented\): "],
         look=_is_fine_tuned, alone=True,
     ),

@@ -10,10 +10,11 @@ from tests.training.test_photo_stopped import bytes_of, sent, typed
 from saccade.data.cache.disk_cache import clear_cache
 from saccade.errors import DataError
 
-# About 54 training images: 14 calls for each of two views, 15 fits at least, 2 epochs of 4 steps, 3 validations.
+# About 54 training images: 14 calls for each of two versions, 15 fits at least, 2 epochs of 4 steps, 3 validations.
 _NUMBERS = {"outputs": 28, "head": 15, "steps": 8, "choice": 3}
 _WORDS = (
-    "--recipe", "finetune", "--epochs", 3, "--set", "views=1", "--set", "batch_size=16", "--set", "image_size=64"
+    "--recipe", "finetune", "--epochs", 3, "--set", "augmented_versions=1", "--set", "batch_size=16",
+    "--set", "image_size=64",
 )  # fmt: skip
 
 

@@ -114,7 +114,7 @@ def print_ineffective_keys(recipe: Recipe, settings: Collection[str]) -> None:
     if recipe.head_only:
         reason = "only fits a linear head to the features of a frozen network"
     elif recipe.keeps_outputs and recipe.augmented_epochs:
-        reason = "keeps outputs for views of the images: crop_scale and the keys of colors change the views"
+        reason = "trains on kept outputs of augmented images, which crop_scale, for one, augments"
     else:
         reason = "has no augmented epochs: --set augmented_epochs=N"
     if keys:

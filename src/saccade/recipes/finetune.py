@@ -1,9 +1,9 @@
 """finetune: `photo`, then fine-tuning of the upper layers; for photographs, where some minutes are worth more accuracy.
 
 The first epoch fits the head of `photo`. Then the last third of EfficientNet-Lite0 is trained, for several epochs, on
-the outputs of the frozen layers below it. These outputs are computed once, for each image and for some augmented views
-of it, which takes most of the work out of the steps. The batch normalization stays frozen. The fine-tuned weights are
-kept if the validation accuracy is not below that of the head alone.
+the outputs of the frozen layers below it. These outputs are computed once, for each image and for some augmented
+versions of it, which takes most of the work out of the steps. The batch normalization stays frozen. The fine-tuned
+weights are kept if the validation accuracy is not below that of the head alone.
 
 Command: saccade train FOLDER --recipe finetune
 Measured: on photographs; docs/performance.md has the results.
@@ -20,7 +20,7 @@ ENTRY = Entry(
         network="EfficientNetLite0",
         transfer=True,
         trainable_fraction=0.33,
-        views=2,
+        augmented_versions=2,
         plain_epochs=1,
         augmented_epochs=6,
         batch_size=32,

@@ -30,7 +30,7 @@ _AUGMENTATION_IN_STEPS = ("translate", "integer_translate", "rotation")
 _STEPS = (
     "batch_size", "min_steps_per_epoch", "optimizer", "learning_rate", "schedule", "lr_decay", "lr_decay_epochs",
     "warmup_epochs", "label_smoothing", "batchnorm_recalibration_batches", "patience", "trainable_fraction",
-    "weight_decay", "views", "sampling",
+    "weight_decay", "augmented_versions", "sampling",
 )  # fmt: skip
 
 _SMALLEST_SIDE = 12
@@ -212,13 +212,13 @@ class Recipe(BaseModel):
         description="transfer: fraction of the layers with weights, counted from the output, that the epochs after the "
         "first train",
     )
-    views: int = Field(
+    augmented_versions: int = Field(
         default=0,
         ge=0,
         le=100,
-        description="transfer: number of augmented views of each training image; the outputs of the frozen layers for "
-        "the image and its views are computed once and kept, and the upper layers are trained on them. 0: each step "
-        "computes the whole network, on newly augmented images",
+        description="transfer: number of augmented versions of each training image; the outputs of the frozen layers "
+        "for the image and its versions are computed once and kept, and the upper layers are trained on them. 0: each "
+        "step computes the whole network, on newly augmented images",
     )
     extends: int = Field(default=0, ge=0, description="number of epochs of the run that this run extends")
     extended_rate: float = Field(
@@ -274,7 +274,7 @@ class Recipe(BaseModel):
     @property
     def keeps_outputs(self) -> bool:
         """True where the upper layers of a network are trained on kept outputs of its frozen layers."""
-        return self.transfer and self.views > 0 and self.epochs > 1
+        return self.transfer and self.augmented_versions > 0 and self.epochs > 1
 
     def phase(self, epoch: int) -> Phase:
         """Return the phase of an epoch, counted from 0."""

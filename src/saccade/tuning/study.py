@@ -77,6 +77,8 @@ _NUMBERED_KEYS = (
     "mixup",
     "cutmix",
     "sampling",
+    "augmented_versions",
+    "weight_decay",
 )
 _NUMBERS = {key: f"{number:02}" for number, key in enumerate(_NUMBERED_KEYS)}
 

@@ -68,12 +68,12 @@ def test_outputs_of_views_are_those_of_augmented_images_and_are_read_again_from_
     made, images = network(), split(7)
     augmentation = Augmentation.of(RECIPE)
 
-    def view(pixels, samples):
+    def augment(pixels, samples):
         return augment_pixels(pixels, samples, augmentation, seed=3, epoch=2, mirror=True)
 
     extract = extractor(made)
-    kept = extract(images, lambda _: None, view=view, view_name="2").take(np.arange(7))
-    augmented = view(images.store, np.arange(7))
+    kept = extract(images, lambda _: None, augment=augment, version="2").take(np.arange(7))
+    augmented = augment(images.store, np.arange(7))
     assert not np.array_equal(augmented, images.store)
     expected = lower_part(made, cut_layer(made)).predict(augmented.astype(np.float32), verbose=0)
     np.testing.assert_allclose(kept, expected, rtol=1e-3, atol=1e-3)
@@ -81,7 +81,7 @@ def test_outputs_of_views_are_those_of_augmented_images_and_are_read_again_from_
     def never(pixels, samples):
         raise AssertionError("the outputs are in the cache")
 
-    np.testing.assert_array_equal(extract(images, lambda _: None, view=never, view_name="2").take(np.arange(7)), kept)
+    np.testing.assert_array_equal(extract(images, lambda _: None, augment=never, version="2").take(np.arange(7)), kept)
     assert not np.array_equal(extract(images, lambda _: None).take(np.arange(7)), kept)
 
 

@@ -131,8 +131,9 @@ def _read_all(built: Path, listing: Listing, preprocessing: Preprocessing, *, pr
     paths = [f"{listing.root}/{found.path}" for found in listing.images]
     reading = _Reading([], [], [])
     with array_file(built, len(paths), preprocessing) as array:
-        place = Place(os.fspath(array.name), array.tell())
-        array.truncate(place.offset + len(paths) * preprocessing.height * preprocessing.width * 3)
+        array_path = os.fspath(array.name)
+    place = Place(array_path, Path(array_path).stat().st_size)
+    os.truncate(array_path, place.offset + len(paths) * preprocessing.height * preprocessing.width * 3)
     with (
         counting("decoding", total=len(paths), unit="images", shown=progress) as bar,
         closing(decode_files(paths, preprocessing, place=place)) as chunks,

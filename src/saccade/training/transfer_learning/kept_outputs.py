@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import keras
 
 Outputs = NDArray[np.float16]
-View = Callable[[NDArray[np.uint8], NDArray[np.int64]], NDArray[np.uint8]]
+Augment = Callable[[NDArray[np.uint8], NDArray[np.int64]], NDArray[np.uint8]]
 
 _KIND = "outputs"
 # Images per cache entry; a killed training computes at most this number of images again.
@@ -81,7 +81,7 @@ class OutputExtractor:
         return 2 * int(np.prod(self._lower.output_shape[1:]))
 
     def __call__(
-        self, split: Split, advance: Callable[[int], object], *, view: View | None = None, view_name: str = ""
+        self, split: Split, advance: Callable[[int], object], *, augment: Augment | None = None, version: str = ""
     ) -> KeptOutputs:
         """Return the outputs for the images of a split.
 
@@ -89,18 +89,18 @@ class OutputExtractor:
             split: the images.
             advance: function that is called with the number of images of each batch. An exception of this function
                 ends the extraction; finished entries of the cache are kept.
-            view: function from images, uint8 [m, height, width, 3], and their positions in the split, int64 [m], to
+            augment: function from images, uint8 [m, height, width, 3], and their positions in the split, int64 [m], to
                 augmented images. None: the images as they are.
-            view_name: text that identifies the view; equal names stand for equal images.
+            version: text that identifies the augmented version; equal names stand for equal images.
         """
         shards = []
         for start in range(0, len(split), _SHARD):
             positions = np.arange(start, min(start + _SHARD, len(split)))
-            contents = json.dumps([view_name, start, [split.hashes[position] for position in positions.tolist()]])
+            contents = json.dumps([version, start, [split.hashes[position] for position in positions.tolist()]])
             key = f"{self._key}-{hashlib.sha256(contents.encode()).hexdigest()[:32]}"
             outputs = _opened(key)
             if outputs is None or len(outputs) != len(positions):
-                outputs = self._compute(key, split, positions, view, advance)
+                outputs = self._compute(key, split, positions, augment, advance)
             else:
                 advance(len(positions))
             shards.append(outputs)
@@ -111,7 +111,7 @@ class OutputExtractor:
         key: str,
         split: Split,
         positions: NDArray[np.int64],
-        view: View | None,
+        augment: Augment | None,
         advance: Callable[[int], object],
     ) -> Outputs:
         with disk_cache.building() as built:
@@ -121,7 +121,7 @@ class OutputExtractor:
             for start in range(0, len(positions), _PIXELS):
                 chunk = positions[start : start + _PIXELS]
                 images = split.take(chunk)
-                pixels = resize_to_network(self._lower, images if view is None else view(images, chunk))
+                pixels = resize_to_network(self._lower, images if augment is None else augment(images, chunk))
                 for outputs in in_parallel(self._session.run, pixels, advance):
                     written[done : done + len(outputs)] = outputs
                     done += len(outputs)

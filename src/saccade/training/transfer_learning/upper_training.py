@@ -1,9 +1,9 @@
 """Training of the upper layers of a network on kept outputs of its frozen lower layers.
 
 The lower layers of a pretrained network fit many data sets; computing them takes most of the time of a step. Here they
-are computed once for each image and for some augmented views of it, by the fastest runtime. The steps then train the
+are computed once for each image and for some augmented versions of it, by the fastest runtime. The steps then train the
 upper layers on these outputs. Source: the bottleneck features of J. Donahue et al., "DeCAF", ICML 2014, here for
-several views and below the last layers.
+several versions and below the last layers.
 """
 
 from __future__ import annotations
@@ -113,32 +113,34 @@ class UpperTraining:
         if not cut:
             raise TrainingError(
                 "there are no outputs of frozen layers to keep",
-                found=f"views={run.recipe.views}, trainable_fraction={run.recipe.trainable_fraction:g}",
-                remedy="freeze lower layers, --set trainable_fraction=0.33, or omit the views",
+                found=f"trainable_fraction={run.recipe.trainable_fraction:g}",
+                remedy="freeze lower layers, --set trainable_fraction=0.33, or keep none, --set augmented_versions=0",
             )
         self.network = upper_part(trained, cut)
         """Upper part of the training model, from kept outputs to logits."""
         self._trained, self._validated, self._cut = trained, validated, cut
         self._validated_upper = upper_part(validated, cut)
-        self._views: list[KeptOutputs] = []
+        self._versions: list[KeptOutputs] = []
         self._held_out: tuple[KeptOutputs, Mapping[str, int]] | None = None
 
     def compute_outputs(self) -> None:
-        """Compute the outputs for the training images and their views 1, 2, ... by the weights of the training model.
+        """Compute the outputs for the training images and their augmented versions, by the weights of the training.
 
         Raises:
             KeyboardInterrupt: a stop was requested.
         """
         training, recipe = self._splits["train"], self._run.recipe
         augmentation = Augmentation.of(recipe)
-        total = (recipe.views + 1) * len(training)
+        total = (recipe.augmented_versions + 1) * len(training)
         with self._stop.with_message(_STOPPING), self._progress.on_stage("outputs", total=total, unit="images") as bar:
             advance = self._stoppable(bar.update)
-            self._views = [self._extract(training, advance)]
-            for number in range(1, recipe.views + 1):
-                view = partial(augment_pixels, augmentation=augmentation, seed=recipe.seed, epoch=number, mirror=True)
-                name = json.dumps([asdict(augmentation), recipe.seed, number])
-                self._views.append(self._extract(training, advance, view=view, view_name=name))
+            self._versions = [self._extract(training, advance)]
+            for number in range(1, recipe.augmented_versions + 1):
+                augment = partial(
+                    augment_pixels, augmentation=augmentation, seed=recipe.seed, epoch=number, mirror=True
+                )
+                version = json.dumps([asdict(augmentation), recipe.seed, number])
+                self._versions.append(self._extract(training, advance, augment=augment, version=version))
 
     @cached_property
     def _extract(self) -> OutputExtractor:
@@ -149,7 +151,7 @@ class UpperTraining:
         return OutputExtractor(self._validated, self._cut, fingerprint, self._run.preprocessing, self._run.data_name)
 
     def batches(self, epoch: int, batch_size: int, seen: int) -> Iterator[Batch]:
-        """Yield the batches of an epoch: order, view and mixing are functions of (seed, epoch, position in the epoch).
+        """Yield the batches of an epoch: order, version and mixing are functions of (seed, epoch, position).
 
         Args:
             epoch: epoch, counted from 0.
@@ -158,15 +160,15 @@ class UpperTraining:
         """
         labels, recipe = self._splits["train"].labels, self._run.recipe
         augmentation = Augmentation.of(recipe) if recipe.phase(epoch) == "augmented" else None
-        views = self._views if augmentation is not None else self._views[:1]
+        versions = self._versions if augmentation is not None else self._versions[:1]
         order = epoch_order(labels, recipe.sampling, seed=recipe.seed, epoch=epoch)
         for start in range(seen, len(order), batch_size):
             samples = order[start : start + batch_size]
-            # All views occur in each epoch, and each sample has another one in the next epoch.
-            numbers = (samples + epoch) % len(views)
+            # All versions occur in each epoch, and each sample has another one in the next epoch.
+            numbers = (samples + epoch) % len(versions)
             outputs = np.empty((len(samples), *self.network.input_shape[1:]), np.float16)
-            for number, view in enumerate(views):
-                outputs[numbers == number] = view.take(samples[numbers == number])
+            for number, version in enumerate(versions):
+                outputs[numbers == number] = version.take(samples[numbers == number])
             mixing = None
             if augmentation is not None:
                 mixing = sample_mixing(augmentation, seed=recipe.seed, epoch=epoch, position=start)
