@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -46,6 +46,19 @@ class StopRequest:
             yield
         finally:
             self.message = before
+
+    def after(self, advance: Callable[[int], object]) -> Callable[[int], None]:
+        """Return a callback that calls `advance`, and raises KeyboardInterrupt if a stop is requested.
+
+        It is for work before there is anything to save but the entries of the cache.
+        """
+
+        def advance_or_stop(images: int) -> None:
+            advance(images)
+            if self.requested:
+                raise KeyboardInterrupt
+
+        return advance_or_stop
 
 
 @contextmanager

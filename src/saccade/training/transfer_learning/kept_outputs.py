@@ -44,9 +44,6 @@ class KeptOutputs:
     def __init__(self, shards: Sequence[Outputs]) -> None:
         self._shards = shards
 
-    def __len__(self) -> int:
-        return sum(map(len, self._shards))
-
     def take(self, positions: NDArray[np.int64]) -> Outputs:
         """Return the outputs for the images at `positions`, float16 [len(positions), height, width, channels]."""
         taken = np.empty((len(positions), *self._shards[0].shape[1:]), np.float16)
@@ -74,11 +71,6 @@ class OutputExtractor:
         identity = [fingerprint, cut, asdict(preprocessing), self._lower.input_shape[1:3], runtime_version(), _VERSION]
         self._key = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:32]
         self._name = name
-
-    @property
-    def bytes_per_image(self) -> int:
-        """Number of bytes of the outputs for an image."""
-        return 2 * int(np.prod(self._lower.output_shape[1:]))
 
     def __call__(
         self, split: Split, advance: Callable[[int], object], *, augment: Augment | None = None, version: str = ""

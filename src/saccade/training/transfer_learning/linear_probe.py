@@ -98,7 +98,7 @@ class LinearProbe:
             self._stop.with_message(_STOPPING),
             self._progress.on_stage("features", total=total, unit="images") as bar,
         ):
-            advance = self._stoppable(bar.update)
+            advance = self._stop.after(bar.update)
             for number, mirrored in enumerate(mirrorings):
                 self._extract(training, mirrored, advance, features[number * n : (number + 1) * n])
             held_out = self._extract(validation, False, advance)
@@ -123,14 +123,6 @@ class LinearProbe:
         kernel = weights[f"{head}/kernel"]
         bias = weights.get(f"{head}/bias", np.zeros(kernel.shape[1], np.float32))
         return LinearHead(kernel, bias, 0.0).probabilities(self.features(images))
-
-    def _stoppable(self, advance: Callable[[int], object]) -> Callable[[int], None]:
-        def advance_or_stop(images: int) -> None:
-            advance(images)
-            if self._stop.requested:  # there is no head to save yet
-                raise KeyboardInterrupt
-
-        return advance_or_stop
 
     def _fit_head(
         self,

@@ -133,7 +133,7 @@ class UpperTraining:
         augmentation = Augmentation.of(recipe)
         total = (recipe.augmented_versions + 1) * len(training)
         with self._stop.with_message(_STOPPING), self._progress.on_stage("outputs", total=total, unit="images") as bar:
-            advance = self._stoppable(bar.update)
+            advance = self._stop.after(bar.update)
             self._versions = [self._extract(training, advance)]
             for number in range(1, recipe.augmented_versions + 1):
                 augment = partial(
@@ -183,18 +183,10 @@ class UpperTraining:
             self._validated_upper, lambda chunk: outputs.take(positions[chunk]).astype(np.float32), len(positions)
         )
 
-    def _stoppable(self, advance: Callable[[int], object]) -> Callable[[int], None]:
-        def advance_or_stop(images: int) -> None:
-            advance(images)
-            if self._stop.requested:
-                raise KeyboardInterrupt
-
-        return advance_or_stop
-
     def _validation_outputs(self) -> tuple[KeptOutputs, Mapping[str, int]]:
         """Return the outputs for the validation images, and the position of each content hash among them."""
         if self._held_out is None:
             validation = self._splits["validation"]
             places = {content: position for position, content in enumerate(validation.hashes)}
-            self._held_out = self._extract(validation, self._stoppable(lambda _: None)), places
+            self._held_out = self._extract(validation, self._stop.after(lambda _: None)), places
         return self._held_out
