@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,6 +25,7 @@ from saccade.typed_json import from_json, to_json
 
 if TYPE_CHECKING:
     import keras
+    import onnxruntime
 
 Features = NDArray[np.float32]
 
@@ -58,6 +60,10 @@ class FeatureExtractor:
         self._key = self._key_at(network.input_shape[1:3])
         self._name = name
 
+    @cached_property
+    def _session(self) -> onnxruntime.InferenceSession:
+        return open_session(to_onnx(self._network, {}), threads=1)
+
     @property
     def width(self) -> int:
         """Number of features of an image."""
@@ -80,16 +86,25 @@ class FeatureExtractor:
         missing = _missing_positions(split, cached)
         advance(len(split) - len(missing))
         if len(missing):
-            session = open_session(to_onnx(self._network, {}), threads=1)
-            for start in range(0, len(missing), _SHARD):
-                shard = split.subset(missing[start : start + _SHARD])
-                batches: list[Features] = []
-                try:
-                    batches.extend(in_parallel(session.run, _Pixels(self._network, shard, mirrored), advance))
-                finally:
-                    if batches:
-                        features = np.concatenate(batches)
-                        cached.add(shard.hashes[: len(features)], features, prefix, self._name)
+            images = split.subset(missing)
+            finished: list[Features] = []
+            kept = 0
+
+            def keep() -> None:
+                nonlocal kept
+                if finished:
+                    features = np.concatenate(finished)
+                    cached.add(images.hashes[kept : kept + len(features)], features, prefix, self._name)
+                    kept += len(features)
+                    finished.clear()
+
+            try:
+                for features in in_parallel(self._session.run, _Pixels(self._network, images, mirrored), advance):
+                    finished.append(features)
+                    if len(finished) == _SHARD // _BATCH:
+                        keep()
+            finally:
+                keep()
         return cached.of(split.hashes, np.empty((len(split), self.width), np.float32) if out is None else out)
 
     def num_missing(self, split: Split, mirrored: bool, size: tuple[int, int]) -> int:
@@ -115,12 +130,11 @@ class FeatureExtractor:
         Args:
             images: images to compute, one at least; a small part of them is used, repeatedly.
         """
-        session = open_session(to_onnx(self._network, {}), threads=1)
         some = images.subset(np.arange(min(len(images), _MEASURED_BATCHES * _BATCH * usable_cores())))
 
         def compute() -> float:
             start = time.perf_counter()
-            for _ in in_parallel(session.run, _Pixels(self._network, some, False), lambda _: None):
+            for _ in in_parallel(self._session.run, _Pixels(self._network, some, False), lambda _: None):
                 pass
             return time.perf_counter() - start
 
