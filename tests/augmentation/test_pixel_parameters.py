@@ -97,7 +97,7 @@ def test_no_recipe_changes_pixels_unless_asked():
     keys = {"crop_scale": 0.5, "vertical_flip": True, "color_jitter": 0.1, "trivial_augment": True, "random_erasing": 1}
     for entry in ENTRIES.values():
         augmentation = Augmentation.of(entry.recipe)
-        assert augmentation.changes_pixels == (entry.recipe.name == "finetune")
+        assert augmentation.changes_pixels == (entry.recipe.name == "photo")
         assert augmentation.mixup == augmentation.cutmix == 0
         for key, value in keys.items():
             assert Augmentation.of(entry.recipe.with_settings({key: value})).changes_pixels

@@ -8,16 +8,27 @@ from tests.snippets import Outcome
 
 from saccade.deploy.formats import FORMATS
 
+_FILES = {"features.json", "source.json", "model.onnx", "ood.safetensors"}
+
+
+def _is_fine_tuned(outcome: Outcome) -> None:
+    from saccade.runs.run import Run
+
+    run = Run.open(outcome.folder / "runs/photo")
+    assert [record.phase for record in run.history()] == ["head", *["augmented"] * 6]
+    assert (run.recipe.name, run.preprocessing.height, run.recipe.augmented_versions) == ("photo", 160, 2)
+    # The head alone is kept, unless the fine-tuned weights are as good on validation images.
+    assert run.status().kept_epoch in (1, 7)
+    assert {path.name for path in run.path.iterdir()} >= _FILES
+
 
 def _has_a_head(outcome: Outcome) -> None:
     from saccade.runs.run import Run
 
-    run = Run.open(outcome.folder / "runs/photo")
+    run = Run.open(outcome.folder / "runs/probe")
     (record,) = run.history()
-    assert (run.recipe.name, run.preprocessing.height, record.phase) == ("photo", 160, "head")
-    assert {"features.json", "source.json", "model.onnx", "ood.safetensors"} <= {
-        path.name for path in run.path.iterdir()
-    }
+    assert (run.recipe.name, run.preprocessing.height, record.phase) == ("linear-probe", 160, "head")
+    assert {path.name for path in run.path.iterdir()} >= _FILES
 
 
 def _is_far_above_chance(outcome: Outcome) -> None:
@@ -34,14 +45,14 @@ def _predictions(outcome: Outcome) -> None:
 def _two_seeds(outcome: Outcome) -> None:
     shown = outcome.json
     assert [(run["recipe"], run["seed"], run["state"]) for run in shown["runs"]] == [
-        ("photo", 0, "finished"),
-        ("photo", 1, "finished"),
+        ("linear-probe", 0, "finished"),
+        ("linear-probe", 1, "finished"),
     ]
 
 
 def _tuned(outcome: Outcome) -> None:
     shown = outcome.json
-    assert (shown["recipe"], shown["state"]) == ("photo", "finished")
+    assert (shown["recipe"], shown["state"]) == ("linear-probe", "finished")
     assert set(shown["space"]) == {"class_weights", "horizontal_flip"}
     assert [trial["state"] for trial in shown["trials"]] == ["complete"] * 2
 
@@ -73,14 +84,19 @@ def _fine_tuned(path: str, source: str):
     return look
 
 
-def _is_fine_tuned(outcome: Outcome) -> None:
+def _has_own_settings(outcome: Outcome) -> None:
     from saccade.runs.run import Run
 
-    run = Run.open(outcome.folder / "runs/finetuned")
+    run = Run.open(outcome.folder / "runs/own")
     assert [record.phase for record in run.history()] == ["head", "augmented", "augmented"]
-    assert (run.recipe.name, run.recipe.augmented_versions, run.recipe.weight_decay) == ("finetune", 1, 0.05)
-    # The head alone is kept, unless the fine-tuned weights are as good on validation images.
-    assert run.status().kept_epoch in (1, 3)
+    assert (run.recipe.name, run.recipe.augmented_versions, run.recipe.weight_decay) == ("photo", 1, 0.05)
+
+
+def _is_extended(outcome: Outcome) -> None:
+    from saccade.runs.run import Run
+
+    run = Run.open(outcome.folder / "runs/extended")
+    assert [record.phase for record in run.history()] == ["head", *["augmented"] * 7]
 
 
 def _predicts(url: str, folder: Path) -> None:
@@ -95,8 +111,9 @@ PHOTOGRAPHS = [
         "train hands --out runs/photo",
         ["^data: hands, 3 classes, .* 160x160 pixels, fit=pad$",
          "^recipe: photo, the default for images whose shorter side is above 64 pixels$",
-         r"^features: (\d+) of \1 images$", r"^head: (\d+) of \1 penalties$", "^next: saccade evaluate runs/photo$"],
-        look=_has_a_head, alone=True,
+         r"^outputs: (\d+) of \1 images$", r"^features: (\d+) of \1 images$", r"^head: (\d+) of \1 penalties$",
+         r"^epoch 7/7 \(augmented\): ", "^next: saccade evaluate runs/photo$"],
+        look=_is_fine_tuned, alone=True,
     ),
     Row("evaluate runs/photo --json", look=_is_far_above_chance),
     Row("report runs/photo", ["^written: .*/report.html$", "^written: .*/README.md$"]),
@@ -109,37 +126,45 @@ PHOTOGRAPHS = [
         for form in FORMATS
     ),
     Row("serve runs/photo --port 0", ["^serving at "], ask=_predicts, long=True),
-    Row("train hands --seeds 2 --out runs/photos --json", look=_two_seeds),
+    Row("train --extend runs/photo --epochs +1 --out runs/extended", ["^epoch 8/8 "], look=_is_extended),
+    Row(
+        "train hands --recipe linear-probe --out runs/probe",
+        [r"^features: (\d+) of \1 images$", r"^head: (\d+) of \1 penalties$", "^next: saccade evaluate runs/probe$"],
+        look=_has_a_head, alone=True,
+    ),
+    Row("evaluate runs/probe --json", look=_is_far_above_chance),
+    Row("train hands --recipe linear-probe --seeds 2 --out runs/photos --json", look=_two_seeds),
     Row(
         "compare runs/photo runs/photos/seed-0 runs/photos/seed-1 runs/strict --data hands --out compared/photo",
         [r"^ +runs +accuracy"],
     ),
     Row(
-        "train hands --set learning_rate=0.1 --set horizontal_flip=false --out runs/unmirrored",
+        "train hands --recipe linear-probe --set learning_rate=0.1 --set horizontal_flip=false --out runs/unmirrored",
         ["^note: learning_rate: no effect, since this training only fits a linear head"], long=True,
     ),
     Row(
-        "train hands --epochs 3 --out runs/epochs",
-        ["^error: a frozen network has one epoch.*--from EfficientNetLite0"], code=1,
+        "train hands --recipe linear-probe --epochs 3 --out runs/epochs",
+        ["^error: a frozen network has one epoch.*take the recipe photo"], code=1,
     ),
     Row(
-        "train --extend runs/photo --epochs +2",
+        "train --extend runs/probe --epochs +2",
         ["^error: .*a linear head on a frozen network, fitted in one epoch$",
-         "to train the layers of its network too: saccade train .*hands --from runs/photo$"], code=1,
+         "to train the layers of its network too: saccade train .*hands --from runs/probe$"], code=1,
     ),
     Row(
-        "train --resume runs/photo",
-        ["^error: the training of 'runs/photo' is finished$",
-         "to train it further: saccade train .*hands --from runs/photo$"], code=1,
+        "train --resume runs/probe",
+        ["^error: the training of 'runs/probe' is finished$",
+         "to train it further: saccade train .*hands --from runs/probe$"], code=1,
     ),
     Row(
-        "tune hands --trials 2 --search learning_rate=0.01..0.1 --out tunings/rate",
+        "tune hands --recipe linear-probe --trials 2 --search learning_rate=0.01..0.1 --out tunings/rate",
         ["^error: .*'learning_rate' can't be tuned$", "takes no steps$"], code=1,
     ),
-    Row("tune hands --trials 2 --out tunings/photo --json", look=_tuned, long=True),
-    Row("train hands --folds 3 --out runs/photo-folds", ["out-of-fold accuracy"], long=True),
+    Row("tune hands --recipe linear-probe --trials 2 --out tunings/photo --json", look=_tuned, long=True),
+    Row("train hands --recipe linear-probe --folds 3 --out runs/photo-folds", ["out-of-fold accuracy"], long=True),
     Row(
-        "learning-curve hands --sizes 12,18,27,40 --repeats 2 --out curves/photo --json", look=_curve, long=True,
+        "learning-curve hands --recipe linear-probe --sizes 12,18,27,40 --repeats 2 --out curves/photo --json",
+        look=_curve, long=True,
     ),
     Row(
         "audit hands --folds 2 --out audits/photo", ["^written: audits/photo/audit.json, "],
@@ -150,22 +175,20 @@ PHOTOGRAPHS = [
         ["^epoch 2/2 "], look=_fine_tuned("runs/photo-tuned", "photo"), long=True,
     ),
     Row(
-        "train hands --recipe finetune --epochs 3 --set augmented_versions=1 --set weight_decay=0.05 "
+        "train hands --recipe photo --epochs 3 --set augmented_versions=1 --set weight_decay=0.05 "
         "--set optimizer=adamw --set schedule=cosine --set rotation=5 --set mixup=0.2 --set sampling=balanced "
-        "--out runs/finetuned",
+        "--out runs/own",
         ["^note: rotation: no effect, since this training trains on kept outputs of augmented images",
-         r"^outputs: (\d+) of \1 images$", r"^features: (\d+) of \1 images$", r"^epoch 3/3 \(augmented\): "],
-        look=_is_fine_tuned, alone=True,
-    ),
-    Row("evaluate runs/finetuned --json", look=_is_far_above_chance),
-    Row("export runs/finetuned --format onnx --json", look=_exported("onnx")),
-    Row("report runs/finetuned", ["^written: .*/report.html$"], long=True),
-    Row(
-        "train hands --recipe finetune --minutes 5 --out runs/never",
-        ["^error: a pretrained network can't be fine-tuned within a time budget$", "--recipe photo"], code=1,
+         r"^epoch 3/3 \(augmented\): "],
+        look=_has_own_settings,
     ),
     Row(
-        "train hands --recipe finetune --set trainable_fraction=1 --out runs/never",
+        "train hands --minutes 5 --set augmented_versions=0 --out runs/never",
+        ["^error: a pretrained network is fine-tuned within a time budget on kept outputs .* only$",
+         "--set augmented_versions=2"], code=1,
+    ),
+    Row(
+        "train hands --set trainable_fraction=1 --out runs/never",
         ["^error: there are no outputs of frozen layers to keep$", "--set trainable_fraction=0.33"], code=1,
     ),
     Row(

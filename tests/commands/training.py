@@ -263,12 +263,20 @@ TRAINING = [
         made=["runs/minutes/plan.json"], long=True,  # README's line with --minutes runs every day
     ),
     Row(
-        "train hands --minutes 60 --set horizontal_flip=false --out runs/hour",
+        "train hands --recipe photo --minutes 60 --set image_size=64 --set augmented_versions=1 --out runs/hour",
         [
-            "^plan: recipe photo, .* at 160x160 pixels, without their mirror images$",
-            "this recipe needs no more time: the training ends early, after ",
+            "^plan: recipe photo, .* at 64x64 pixels, 1 augmented version of each; .* 12 passes of fine-tuning$",
+            "more than 12 passes of fine-tuning are useless: the training ends early$",
         ],
         made=["runs/hour/plan.json"],
+    ),
+    Row(
+        "train hands --recipe linear-probe --minutes 60 --set horizontal_flip=false --out runs/probed",
+        [
+            "^plan: recipe linear-probe, .* at 160x160 pixels, without their mirror images$",
+            "this recipe needs no more time: the training ends early, after ",
+        ],
+        made=["runs/probed/plan.json"],
     ),
     *(
         Row(

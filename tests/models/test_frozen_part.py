@@ -13,11 +13,11 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3)).astype(np.flo
 
 @pytest.fixture(scope="module")
 def network():
-    return build_network(get_recipe("finetune"), height=64, width=64, classes=4)
+    return build_network(get_recipe("photo"), height=64, width=64, classes=4)
 
 
 def frozen(network, fraction):
-    freeze_lower_layers(network, get_recipe("finetune").with_settings({"trainable_fraction": fraction}))
+    freeze_lower_layers(network, get_recipe("photo").with_settings({"trainable_fraction": fraction}))
     return network
 
 

@@ -178,7 +178,7 @@ def test_augmentation_keys_have_no_effect_without_augmented_epochs():
     assert get_recipe("transfer").keys_without_effect(keys) == []
 
 
-@pytest.mark.parametrize("recipe", [get_recipe("photo"), get_recipe("transfer").with_epochs(1)])
+@pytest.mark.parametrize("recipe", [get_recipe("linear-probe"), get_recipe("transfer").with_epochs(1)])
 def test_keys_of_steps_have_no_effect_where_only_a_head_is_fitted(recipe):
     """The head is fitted to each image and its mirror image."""
     keys = ["class_weights", "horizontal_flip", "learning_rate", "seed", "translate"]
@@ -194,13 +194,13 @@ NEW_AUGMENTATION = {
 def test_every_key_of_augmentation_has_no_effect_without_augmented_epochs():
     keys = [*NEW_AUGMENTATION, "sampling"]
     assert get_recipe("folder").keys_without_effect(keys) == list(NEW_AUGMENTATION)
-    assert get_recipe("photo").keys_without_effect(keys) == keys
-    for recipe in ("fast", "two-phase", "transfer"):
+    assert get_recipe("linear-probe").keys_without_effect(keys) == keys
+    for recipe in ("fast", "two-phase", "transfer", "photo"):
         assert get_recipe(recipe).keys_without_effect(keys) == []
 
 
 def test_recipes_use_the_keys_of_augmentation_only_where_they_are_set():
-    own = {("finetune", "crop_scale"): 0.5}
+    own = {("photo", "crop_scale"): 0.5}
     for name, entry in ENTRIES.items():
         changed = entry.recipe.with_settings(NEW_AUGMENTATION | {"sampling": "balanced"})
         for key, value in NEW_AUGMENTATION.items():
@@ -226,5 +226,5 @@ def test_balanced_sampling_and_class_weights_exclude_each_other():
 
 
 def test_a_frozen_network_has_one_epoch():
-    with pytest.raises(RecipeError, match=r"a frozen network has one epoch.*--from EfficientNetLite0"):
-        get_recipe("photo").with_epochs(3)
+    with pytest.raises(RecipeError, match=r"a frozen network has one epoch.*take the recipe photo"):
+        get_recipe("linear-probe").with_epochs(3)

@@ -73,17 +73,17 @@ def test_keys_and_values_that_can_not_be_searched_are_errors(key, text, message)
 
 
 def test_the_space_of_a_linear_head_has_only_keys_with_an_effect():
-    photo = get_recipe("photo")
-    space = search_space(photo, {})
+    probe = get_recipe("linear-probe")
+    space = search_space(probe, {})
     assert space.keys() == {"class_weights", "horizontal_flip"}
-    assert photo.keys_without_effect(space) == []
+    assert probe.keys_without_effect(space) == []
     # Class weights and balanced sampling exclude each other.
-    assert search_space(photo.with_settings({"sampling": "balanced"}), {}).keys() == {"horizontal_flip"}
+    assert search_space(probe.with_settings({"sampling": "balanced"}), {}).keys() == {"horizontal_flip"}
     with pytest.raises(RecipeError, match="'learning_rate' can't be tuned") as caught:
-        search_space(photo, {"learning_rate": "0.1..1"})
-    assert "--recipe folder" in str(caught.value.remedy)
+        search_space(probe, {"learning_rate": "0.1..1"})
+    assert "--recipe photo" in str(caught.value.remedy)
     with pytest.raises(RecipeError, match="nothing to tune"):
-        search_space(photo, dict.fromkeys(space))
+        search_space(probe, dict.fromkeys(space))
 
 
 def test_an_empty_space_is_an_error():

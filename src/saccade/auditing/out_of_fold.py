@@ -16,7 +16,7 @@ from saccade.progress import counting
 from saccade.recipes import Recipe, default_recipe, get_recipe
 from saccade.training.repeated_training import Method
 
-# Epochs of `fast`: label quality does not need the best accuracy.
+# Epochs of `fast`.
 _EPOCHS = 4
 
 
@@ -27,8 +27,11 @@ def audit_recipe(recipe: str | None, height: int, width: int) -> Recipe:
         RecipeError: the recipe does not exist.
     """
     chosen = get_recipe(recipe) if recipe else default_recipe(height, width)
+    # Label quality does not need the best accuracy.
     if recipe is None and chosen.name == "fast":
         chosen = chosen.with_epochs(_EPOCHS)
+    if recipe is None and chosen.name == "photo":
+        chosen = get_recipe("linear-probe")
     # Only the last weights are used, and trainings of minutes need no checkpoints.
     return chosen.with_settings({"validation_split": 0, "keep": "last", "patience": 0, "checkpoint_seconds": 1e6})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keras
 
+from saccade.models.head import head_of
 from saccade.models.keras_graph import calls_in_order, is_functional
 
 
@@ -40,3 +41,8 @@ def lower_part(network: keras.Model, cut: str) -> keras.Model:
 def upper_part(network: keras.Model, cut: str) -> keras.Model:
     """Return the model from the outputs of the layer `cut` to those of the network; its layers are the network's."""
     return keras.Model(network.get_layer(cut).output, network.outputs[0], name="upper_part")
+
+
+def upper_features(network: keras.Model, cut: str) -> keras.Model:
+    """Return the model from the outputs of the layer `cut` to the features in front of the network's head, [n, d]."""
+    return keras.Model(network.get_layer(cut).output, head_of(network).input, name="upper_features")

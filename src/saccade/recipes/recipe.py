@@ -238,8 +238,8 @@ class Recipe(BaseModel):
             raise ValueError("a training needs at least one epoch: plain_epochs + augmented_epochs is 0")
         if self.has_frozen_network and self.epochs > 1:
             raise ValueError(
-                "a frozen network has one epoch, which fits its head: to train its layers too, start from it, "
-                f"--from {self.network}"
+                "a frozen network has one epoch, which fits its head: to train its upper layers too, take the recipe "
+                "photo, or set trainable_fraction above 0"
             )
         if self.keep == "if_improved" and not self.transfer:
             raise ValueError("keep=if_improved is for a transfer: there is no fitted head to go back to")

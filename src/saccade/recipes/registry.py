@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 
 from saccade.errors import RecipeError, type_in_words
-from saccade.recipes import accurate, classic, fast, finetune, folder, photo, quick, scheduled, transfer, two_phase
+from saccade.recipes import accurate, classic, fast, folder, linear_probe, photo, quick, scheduled, transfer, two_phase
 from saccade.recipes.entry import Entry
 from saccade.recipes.recipe import Recipe
 
@@ -15,7 +15,7 @@ REGISTRY: dict[str, Entry] = {
 """The recipes that train a network from the beginning, by name."""
 
 ENTRIES: dict[str, Entry] = {
-    **{module.ENTRY.recipe.name: module.ENTRY for module in (photo, finetune)},
+    **{module.ENTRY.recipe.name: module.ENTRY for module in (photo, linear_probe)},
     **REGISTRY,
     transfer.ENTRY.recipe.name: transfer.ENTRY,
 }

@@ -27,8 +27,6 @@ _FIXED = {
     "extended_rate": "it is for runs that extend others",
     "extended_schedule": "it is for runs that extend others",
 }
-# Recipe that trains a network on images of any size.
-_ALTERNATIVE = "folder"
 # Smallest ratio of the ends of a range that is searched by its logarithm.
 _LOGARITHMIC_FROM = 10
 
@@ -146,7 +144,7 @@ def _check_key(recipe: Recipe, key: str) -> None:
         raise RecipeError(
             f"the recipe's key '{key}' can't be tuned",
             found="the training only fits a linear head to the features of a frozen network, and takes no steps",
-            remedy=f"omit the key, or tune the training of the network: --recipe {_ALTERNATIVE}",
+            remedy="omit the key, or tune the training of the network: --recipe photo",
         )
     # Raises the error for an unknown key, which suggests the nearest key.
     recipe.with_settings({key: getattr(recipe, key, None)})

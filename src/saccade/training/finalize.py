@@ -26,6 +26,7 @@ from saccade.runs.run import Run
 from saccade.training.calibration import at_temperature, fit_temperature
 from saccade.training.fit import Fitted
 from saccade.training.progress import Progress
+from saccade.training.transfer_learning.cached_inference import Weights
 from saccade.training.validation_roles import ValidationRoles, validation_roles
 
 if TYPE_CHECKING:
@@ -87,14 +88,14 @@ def _calibrate(run: Run, model: keras.Model, roles: ValidationRoles, fitted: Fit
     """Fit the temperature, divide the model's logits by the temperature, and write the calibrated predictions."""
     images = roles.calibration
     with progress.on_stage("calibrating", total=len(images), unit="images") as bar:
-        # The features of the images do not give the probabilities of a model with test-time augmentation.
-        if fitted.probe is not None and run.recipe.tta_views == 1:
-            probabilities = fitted.probe.probabilities(fitted.weights, images)
-            bar.update(len(images))
-        elif roles.second is None:
-            probabilities = forward(fold_normalization(model), images.take, len(images), bar.update)
+        predict = _prediction(run, model, fitted, bar.update)
+        if roles.second is None:
+            probabilities = predict(fitted.weights, images)
         else:
-            probabilities = _cross_fitted(model, images, roles.second, fitted, bar.update)
+            probabilities = np.empty((len(images), model.output_shape[-1]), np.float32)
+            # The predictions for each half come from the weights that the other half chose.
+            for weights, mask in zip(fitted.by_half, (roles.second, ~roles.second), strict=True):
+                probabilities[mask] = predict(weights, images.subset(np.flatnonzero(mask)))
     chosen = {"selection": roles.relation, "num_selection_images": len(roles.selection) * (roles.relation != "none")}
     calibration = fit_temperature(images.labels, probabilities).model_copy(update=chosen)
     divide_logits(model, calibration.temperature)
@@ -104,35 +105,42 @@ def _calibrate(run: Run, model: keras.Model, roles: ValidationRoles, fitted: Fit
     run.write_calibration(calibration)
 
 
-def _cross_fitted(
-    model: keras.Model, images: Split, second: NDArray[np.bool_], fitted: Fitted, advance: Callable[[int], object]
-) -> NDArray[np.float32]:
-    """Return the class probabilities of each half of the images by the weights that the other half chose.
+def _prediction(
+    run: Run, model: keras.Model, fitted: Fitted, advance: Callable[[int], object]
+) -> Callable[[Weights, Split], NDArray[np.float32]]:
+    """Return the function from named weights and images to class probabilities, float32 [n, classes].
 
     Args:
-        model: probability model; its weights are those of `fitted` before and after the call.
-        images: images of both halves.
-        second: bool [n], mask of the images of the second half.
+        run: the run.
+        model: probability model; its weights are those of `fitted` before and after each call.
         fitted: result of the training.
         advance: function that is called with the number of images of each batch.
-
-    Returns:
-        Class probabilities, float32 [n, classes].
     """
-    probabilities = np.empty((len(images), model.output_shape[-1]), np.float32)
-    for weights, mask in zip(fitted.by_half, (second, ~second), strict=True):
+
+    def by_network(weights: Weights, images: Split) -> NDArray[np.float32]:
         assign(model, weights)
-        half = images.subset(np.flatnonzero(mask))
-        probabilities[mask] = forward(fold_normalization(model), half.take, len(half), advance)
-    assign(model, fitted.weights)
-    return probabilities
+        probabilities = forward(fold_normalization(model), images.take, len(images), advance)
+        assign(model, fitted.weights)
+        return probabilities
+
+    # What the cache holds of an image does not give the probabilities of a model with test-time augmentation.
+    cached = fitted.cached if run.recipe.tta_views == 1 else None
+    if cached is None:
+        return by_network
+
+    def by_cache(weights: Weights, images: Split) -> NDArray[np.float32]:
+        probabilities = cached.probabilities(weights, images)
+        advance(len(images))
+        return probabilities
+
+    return by_cache
 
 
 def _fit_ood_p_value(run: Run, model: keras.Model, fitted: Fitted, training: Split, validation: Split) -> None:
     """Fit the OOD p-value to a sample of the training images, calibrate it on validation images, and write it."""
     sample = training.subset(training_subset(len(training), seed=run.recipe.seed))
-    if fitted.probe is not None and has_pretrained_features(run.recipe.network):
-        of_sample, of_validation = fitted.probe.features(sample), fitted.probe.features(validation)  # from the cache
+    if fitted.cached is not None and has_pretrained_features(run.recipe.network):
+        of_sample, of_validation = (fitted.cached.features(fitted.weights, images) for images in (sample, validation))
     else:
         statistics = OodStatistics(model, run.recipe.network)
         of_sample, of_validation = (statistics(images.take, len(images)) for images in (sample, validation))

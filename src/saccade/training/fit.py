@@ -32,7 +32,9 @@ from saccade.training.optimizers.build import build_optimizer
 from saccade.training.progress import Progress
 from saccade.training.step import TrainingStep
 from saccade.training.time_budget.timekeeping import Timekeeping
-from saccade.training.transfer_learning.linear_probe import LinearProbe
+from saccade.training.transfer_learning.cached_inference import CachedInference
+from saccade.training.transfer_learning.image_features import MirroredFeatures
+from saccade.training.transfer_learning.linear_probe import LinearProbe, feature_extractor
 from saccade.training.transfer_learning.upper_training import UpperStep, UpperTraining
 from saccade.training.validation_roles import validation_roles
 
@@ -53,7 +55,7 @@ class Fitted:
         by_half: weights that the first and the second half of the validation images choose; empty unless cross-fitted.
         state: reason for the end of the training.
         history: one record per epoch.
-        probe: linear probe of a training that fits a head to frozen features and does nothing else; else None.
+        cached: inference on what the cache holds of training and validation images; None without frozen layers.
     """
 
     weights: Weights
@@ -61,7 +63,7 @@ class Fitted:
     by_half: Sequence[Weights]
     state: Literal["finished", "stopped early", "interrupted"]
     history: Sequence[EpochRecord]
-    probe: LinearProbe | None = None
+    cached: CachedInference | None = None
 
 
 @dataclass(frozen=True)
@@ -116,8 +118,10 @@ def fit(
     # A killed training may have written epochs after the checkpoint, so history.csv is written from the state.
     _write_history(run, state, progress)
     recalibrate = BatchNormRecalibration(networks.trained, recipe)
-    probe = _probe(networks, run, progress, stop) if recipe.phase(state.epoch) == "head" or recipe.head_only else None
-    score = _Validator(networks.validated, probe if recipe.head_only else upper)
+    has_head_phase = recipe.phase(state.epoch) == "head" or recipe.head_only
+    probe = _probe(networks, upper, training, run, progress, stop) if has_head_phase else None
+    cached: CachedInference | None = probe if recipe.head_only else upper
+    score = _Validator(networks.validated, cached)
     best = kept.get("best", {})
     halves = CrossFitting(roles, recipe.keep, state, score, kept)
 
@@ -155,8 +159,7 @@ def fit(
                 checkpointer.write(state, {"best": best, **halves.kept})
         interrupted = stop.requested
 
-    fitted = _fitted(named_weights(networks.trained), best, halves, state, recipe)
-    return replace(fitted, probe=probe) if recipe.head_only else fitted
+    return replace(_fitted(named_weights(networks.trained), best, halves, state, recipe), cached=cached)
 
 
 def _beginning(
@@ -208,10 +211,21 @@ def _pixel_batches(training: Split, recipe: Recipe, state: TrainingState) -> Ite
     )
 
 
-def _probe(networks: Networks, run: Run, progress: Progress, stop: StopRequest) -> LinearProbe:
+def _probe(
+    networks: Networks,
+    upper: UpperTraining | None,
+    training: Split,
+    run: Run,
+    progress: Progress,
+    stop: StopRequest,
+) -> LinearProbe:
+    if upper is not None:
+        return LinearProbe(networks.trained, upper, run, progress, stop)
     if not run.recipe.head_only:
         assign(networks.validated, named_weights(networks.trained))
-    return LinearProbe(networks.trained, networks.validated, run, progress, stop)
+    extract = feature_extractor(networks.validated, run.recipe, run.preprocessing, run.data_name)
+    source = MirroredFeatures(extract, training, mirrored=run.recipe.horizontal_flip)
+    return LinearProbe(networks.trained, source, run, progress, stop)
 
 
 def _fitted(last: Weights, best: Weights, halves: CrossFitting, state: TrainingState, recipe: Recipe) -> Fitted:
@@ -337,19 +351,18 @@ class _Validator:
 
     Args:
         network: stock Keras model from pixels to probabilities; its weights are replaced.
-        source: linear probe, or kept outputs of the frozen layers, which give the probabilities in place of a pass of
-            the network. None: the network computes them.
+        cached: inference in place of a pass of the network. None: the network computes the probabilities.
     """
 
-    def __init__(self, network: keras.Model, source: LinearProbe | UpperTraining | None = None) -> None:
+    def __init__(self, network: keras.Model, cached: CachedInference | None = None) -> None:
         self._network = network
-        self._source = source
+        self._cached = cached
         self._folded: keras.Model | None = None
 
     def __call__(self, weights: Weights, validation: Split) -> tuple[float, float]:
         """Return loss and accuracy of weights on validation images, by the network with folded batch normalization."""
-        if self._source is not None:
-            return _loss_and_accuracy(self._source.probabilities(weights, validation), validation)
+        if self._cached is not None:
+            return _loss_and_accuracy(self._cached.probabilities(weights, validation), validation)
         assign(self._network, weights)
         folded = self._folded
         self._folded = fold_normalization(self._network) if folded is None else refold(folded, self._network)

@@ -8,13 +8,16 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
+import keras
 import numpy as np
+import tensorflow as tf
 
 from saccade.augmentation.augmentation import Augmentation
 from saccade.augmentation.batches import epoch_batches
 from saccade.data.dataset import Split
 from saccade.models.batched_inference import forward
 from saccade.models.batchnorm_folding.fold import fold_normalization
+from saccade.models.frozen_part import cut_layer, upper_part
 from saccade.runs.time_budget_state import Costs
 from saccade.training.fit import Networks
 from saccade.training.optimizers.build import build_optimizer
@@ -25,6 +28,8 @@ from saccade.training.time_budget.budget import Work
 _SECONDS = 0.3
 _MIN_REPEATS = 3
 _VALIDATION_IMAGES = 250
+# Largest number of images in a measured step of upper layers.
+_UPPER_IMAGES = 16
 # Largest number of pixels in a measured step, that of 500 images of 32x32: a larger step would take seconds.
 _MAX_PIXELS = 500 * 32 * 32
 # Time after the last step, except the time for images: a constant, and a multiple of the time to trace the graph of a
@@ -59,6 +64,28 @@ def measure_costs(work: Work, networks: Networks, training: Split) -> Costs:
         closing=_CLOSING_GRAPHS * graph + _recalibration_seconds(work, large),
         saving=_SAVING_SECONDS + _SAVING_GRAPHS * graph,
     )
+
+
+def upper_step_seconds(network: keras.Model, batch_size: int) -> float:
+    """Return the seconds for each image in a step that trains the upper layers of a network on kept outputs.
+
+    The gradient is computed without a compiled graph, because tracing takes longer than the measured passes. The update
+    of the weights is left out.
+
+    Args:
+        network: training model with frozen lower layers.
+        batch_size: number of images in the step.
+    """
+    upper = upper_part(network, cut_layer(network))
+    outputs = tf.zeros((min(batch_size, _UPPER_IMAGES), *upper.input_shape[1:]))
+
+    def differentiate() -> None:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(upper(outputs, training=True))
+        tape.gradient(loss, upper.trainable_variables)
+
+    _, *others = _times(differentiate)
+    return min(others) / len(outputs)
 
 
 def _timed_step(step: TrainingStep, work: Work, training: Split, epoch: int) -> tuple[float, float]:

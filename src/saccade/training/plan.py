@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,12 +12,12 @@ from typing import Any
 from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.errors import TrainingError
 from saccade.machine import usable_cores
-from saccade.recipes import Recipe, default_recipe
+from saccade.recipes import Recipe, default_recipe, get_recipe
 from saccade.runs.time_budget_state import Costs, FeatureCosts, FeaturePlan, Plan
 from saccade.training.fit import Networks
 from saccade.training.machine_precision import compute_dtype_of
-from saccade.training.machine_speed import measure_costs
-from saccade.training.time_budget import feature_budget
+from saccade.training.machine_speed import measure_costs, upper_step_seconds
+from saccade.training.time_budget import feature_budget, fine_tuning_budget
 from saccade.training.time_budget.budget import (
     Budget,
     Work,
@@ -28,6 +29,7 @@ from saccade.training.time_budget.budget import (
     sizes_are_free,
 )
 from saccade.training.time_budget.feature_budget import FeatureWork
+from saccade.training.time_budget.fine_tuning_budget import FineTuningChoice, FineTuningSpeed, FineTuningWork
 from saccade.training.time_budget.plan_summary import summarize_plan
 from saccade.training.train import build_networks, make_splits, reject_transfer, resolve_recipe
 from saccade.training.transfer_learning.features import FeatureExtractor
@@ -91,19 +93,19 @@ def plan_training(
     default = default_recipe(dataset.preprocessing.height, dataset.preprocessing.width)
     first = resolve_recipe(default if recipe is None else recipe, None, settings)
     reject_transfer(first)
-    if first.transfer and not first.head_only:
+    if first.transfer and not (first.head_only or first.keeps_outputs):
         raise TrainingError(
-            "a pretrained network can't be fine-tuned within a time budget",
-            found=f"{first.epochs} epochs, of which the first fits a head",
-            remedy="omit the minutes, or fit a head alone: --recipe photo",
+            "a pretrained network is fine-tuned within a time budget on kept outputs of its frozen layers only",
+            found=f"augmented_versions={first.augmented_versions}",
+            remedy="omit the minutes, or keep outputs: --set augmented_versions=2",
         )
     splits = make_splits(dataset, first, previous_split)
-    if first.head_only:
-        return _plan_features(dataset, budget, first, splits, settings, is_fixed=isinstance(recipe, Recipe))
+    if first.transfer:
+        return _plan_photographs(dataset, budget, first, splits, settings, is_fixed=isinstance(recipe, Recipe))
     return _plan_steps(dataset, budget, first, splits, settings, recipe)
 
 
-def _plan_features(
+def _plan_photographs(
     dataset: Dataset,
     budget: Budget,
     first: Recipe,
@@ -112,26 +114,77 @@ def _plan_features(
     *,
     is_fixed: bool,
 ) -> Planned:
-    """Choose image size and mirror images of a training that fits a linear head to features."""
+    """Choose fine-tuning or a linear head alone, with image size, augmented versions and mirror images."""
     pretrained = PretrainedWeights.from_model(imagenet_model())
     start = time.perf_counter()
     networks = build_networks(first, dataset, splits["train"], compute_dtype_of(first), pretrained)
     extractor = feature_extractor(networks.validated, first, dataset.preprocessing, dataset.name)
     building = time.perf_counter() - start
     height, width = dataset.preprocessing.height, dataset.preprocessing.width
-    recipes = [first] if is_fixed else feature_budget.candidate_recipes(first, height, width, settings)
-    candidates = [_feature_work(recipe, dataset, splits, extractor) for recipe in recipes]
-    costs = _measure_features(candidates[0], extractor, splits["train"], building)
-    choice = feature_budget.choose(candidates, costs, budget.left)
-    feature_budget.require_enough_time(choice, budget.left, budget.minutes, budget.spent())
+    costs = _measure_features(_feature_work(first, dataset, splits, extractor), extractor, splits["train"], building)
+    probe = first
+    if first.keeps_outputs:
+        step = upper_step_seconds(networks.trained, first.batch_size_for(len(splits["train"])))
+        speed = FineTuningSpeed(costs, step / math.prod(first.final_size(height, width)), building)
+        recipes = [first] if is_fixed else fine_tuning_budget.candidate_recipes(first, height, width, settings)
+        heads = [_feature_work(each, dataset, splits, extractor) for each in recipes]
+        works = [FineTuningWork(head, len(splits["validation"])) for head in heads]
+        choice = fine_tuning_budget.choose(works, speed, budget.left)
+        if choice is None and is_fixed:
+            choice = fine_tuning_budget.choice_of(works[0], speed, budget.left)
+            require_enough_time(choice.work.steps, choice.costs, budget.minutes, budget.spent() + choice.before)
+        if choice is not None:
+            return _fine_tuning(dataset, budget, splits, choice, networks, pretrained)
+        probe = _linear_probe(settings)
+    recipes = [probe] if is_fixed else feature_budget.candidate_recipes(probe, height, width, settings)
+    candidates = [_feature_work(each, dataset, splits, extractor) for each in recipes]
+    head = feature_budget.choose(candidates, costs, budget.left)
+    feature_budget.require_enough_time(head, budget.left, budget.minutes, budget.spent())
     reasons = feature_budget.summarize_choice(
-        choice, costs, minutes=budget.minutes, spent=budget.spent(), until=_clock_time_of_end(budget)
+        head, costs, minutes=budget.minutes, spent=budget.spent(), until=_clock_time_of_end(budget)
     )
-    plan = FeaturePlan(minutes=budget.minutes, reasons=reasons, costs=costs, seconds=choice.seconds)
-    chosen = choice.work.recipe
-    if chosen.final_scale != first.final_scale:
+    if first.keeps_outputs:
+        reasons += ("there is no time to fine-tune the network: more minutes would help",)
+    plan = FeaturePlan(minutes=budget.minutes, reasons=reasons, costs=costs, seconds=head.seconds)
+    chosen = head.work.recipe
+    if (chosen.final_scale, chosen.head_only) != (first.final_scale, first.head_only):
         networks = build_networks(chosen, dataset, splits["train"], compute_dtype_of(chosen), pretrained)
     return Planned(chosen, splits, plan, networks, pretrained)
+
+
+def _linear_probe(settings: Mapping[str, Any]) -> Recipe:
+    """Return the recipe of a linear head alone, with the settings that have an effect on it."""
+    recipe = get_recipe("linear-probe")
+    idle = {*recipe.keys_without_effect(settings), "plain_epochs", "augmented_epochs"}
+    return recipe.with_settings({key: value for key, value in settings.items() if key not in idle})
+
+
+def _fine_tuning(
+    dataset: Dataset,
+    budget: Budget,
+    splits: Mapping[SplitName, Split],
+    choice: FineTuningChoice,
+    networks: Networks,
+    pretrained: PretrainedWeights,
+) -> Planned:
+    """Return the plan of a choice.
+
+    Args:
+        dataset: the data.
+        budget: the time budget.
+        splits: images of each split.
+        choice: the choice.
+        networks: new networks at the size of the stored images.
+        pretrained: source of their weights.
+    """
+    reasons = fine_tuning_budget.summarize_choice(
+        choice, minutes=budget.minutes, spent=budget.spent(), until=_clock_time_of_end(budget)
+    )
+    recipe = choice.work.recipe
+    if recipe.final_scale != 1:
+        networks = build_networks(recipe, dataset, splits["train"], compute_dtype_of(recipe), pretrained)
+    plan = Plan(minutes=budget.minutes, reasons=reasons, costs=choice.costs, first=choice.pace)
+    return Planned(recipe, splits, plan, networks, pretrained, work=choice.work.steps)
 
 
 def _feature_work(

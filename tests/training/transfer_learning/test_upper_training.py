@@ -18,7 +18,7 @@ from saccade.training.optimizers.build import build_optimizer
 from saccade.training.transfer_learning.kept_outputs import OutputExtractor
 from saccade.training.transfer_learning.upper_training import UpperStep
 
-RECIPE = get_recipe("finetune").with_settings({"seed": 3})
+RECIPE = get_recipe("photo").with_settings({"seed": 3})
 SIZE, CLASSES = 64, 5
 RNG = np.random.default_rng(1)
 

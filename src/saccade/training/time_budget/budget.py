@@ -21,6 +21,8 @@ _MIN_USEFUL_PASSES = 2
 _MIN_USEFUL_STEPS = 180
 MAX_PASSES = 100
 """Largest number of passes over the training images; a training with more time ends early."""
+MAX_FINE_TUNING_PASSES = 12
+"""The same number for the fine-tuning of upper layers on kept outputs, after the head is fitted."""
 # Candidates for `final_scale`, in the order of the trials.
 _FINAL_SCALES = (0.75, 0.625, 0.5, 0.375, 0.25)
 _MIN_FINAL_SIDE = 16
@@ -32,8 +34,10 @@ _OOD_IMAGES = 5000
 _TTA_FRACTION = 0.05
 _MIN_STEPS = 10
 _MAX_MINUTES = 366 * 24 * 60
-# A plan is kept if its forecast misses the end of the budget by less than this fraction of the budget.
+# A plan is kept if its forecast misses the end of the budget by less than this fraction of the budget. Few passes of
+# fine-tuning are planned more coarsely, so that a resumed training mostly keeps its plan and comes to the same bits.
 _TOLERANCE_FRACTION = 0.01
+_FINE_TUNING_TOLERANCE_FRACTION = 0.03
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,11 @@ class Work:
     validation: int
 
     @property
+    def max_images(self) -> int:
+        """Largest number of training images in all passes."""
+        return self.training * (1 + MAX_FINE_TUNING_PASSES if self.recipe.keeps_outputs else MAX_PASSES)
+
+    @property
     def batch_size(self) -> int:
         """Number of images in a step."""
         return self.recipe.batch_size_for(self.training)
@@ -124,6 +133,8 @@ def remaining_graphs(work: Work, position: float) -> int:
     A network without frozen layers needs one graph fewer.
     """
     recipe = work.recipe
+    if recipe.keeps_outputs:
+        return int(position <= 1)  # the epoch after the head traces the only graph
     kinds = [
         (recipe.training_size(epoch, work.height, work.width), recipe.phase(epoch), recipe.is_early(epoch))
         for epoch in _epochs_from(recipe, position)
@@ -176,7 +187,7 @@ def seconds_for(work: Work, costs: Costs, images: int) -> float:
 
 def initial_pace(work: Work, costs: Costs, seconds: float) -> Pace:
     """Return the pace of a training from the seconds to the end of the command, without the reserve."""
-    return Pace(end=min(images_within(work, costs, 0, seconds), MAX_PASSES * work.training))
+    return Pace(end=min(images_within(work, costs, 0, seconds), work.max_images))
 
 
 def require_enough_time(work: Work, costs: Costs, minutes: float, spent: float) -> None:
@@ -265,16 +276,16 @@ def replan(work: Work, costs: Costs, pace: Pace, seen: int, seconds: float, *, t
         The new pace, which ends at `seen` if there is time for saving only. None if the current pace is kept.
     """
     position = pace.position_at(seen, work.recipe.epochs)
-    limit = max(0, MAX_PASSES * work.training - seen)
+    limit = max(0, work.max_images - seen)
     fitting, planned = min(limit, images_within(work, costs, position, seconds)), pace.end - seen
     if abs(fitting - planned) * _seconds_per_image(work, costs, position) <= tolerance:
         return None
     return Pace(start=seen, position=position, end=seen + (fitting if 2 * fitting >= work.batch_size else 0))
 
 
-def tolerance(minutes: float) -> float:
+def tolerance(work: Work, minutes: float) -> float:
     """Return the seconds by which a forecast may miss the end of a budget without a new plan."""
-    return _TOLERANCE_FRACTION * 60 * minutes
+    return 60 * minutes * (_FINE_TUNING_TOLERANCE_FRACTION if work.recipe.keeps_outputs else _TOLERANCE_FRACTION)
 
 
 def _seconds_per_image(work: Work, costs: Costs, position: float) -> float:

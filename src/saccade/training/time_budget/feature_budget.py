@@ -7,7 +7,7 @@ flips images. Nearly all the time goes into the features, in proportion to the n
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from saccade.errors import TrainingError
@@ -82,9 +82,17 @@ def candidate_recipes(recipe: Recipe, height: int, width: int, settings: Collect
     mirroring_is_free = "horizontal_flip" not in settings and recipe.horizontal_flip
     without = recipe.with_settings({"horizontal_flip": False}) if mirroring_is_free else recipe
     candidates = [recipe, without] if mirroring_is_free else [recipe]
-    if _SIZE_KEYS.isdisjoint(settings):
-        candidates += _smaller(without, height, width)
-    return candidates
+    return candidates + smaller_recipes(without, height, width, settings)
+
+
+def smaller_recipes(recipe: Recipe, height: int, width: int, settings: Collection[str]) -> list[Recipe]:
+    """Return copies of a recipe whose network sees smaller images, the largest first; none if the user set a size."""
+    stored, present = min(height, width), min(recipe.final_size(height, width))
+    return [
+        recipe.with_settings({"initial_scale": side / stored, "final_scale": side / stored})
+        for side in _SMALLER_SIDES
+        if stored / 4 <= side < present and _SIZE_KEYS.isdisjoint(settings)
+    ]
 
 
 def seconds_for(work: FeatureWork, costs: FeatureCosts) -> float:
@@ -176,11 +184,3 @@ def summarize_choice(
 def _size_and_mirroring(work: FeatureWork, recipe: Recipe) -> str:
     height, width = recipe.final_size(work.height, work.width)
     return f"at {width}x{height} pixels, {'with' if recipe.horizontal_flip else 'without'} their mirror images"
-
-
-def _smaller(recipe: Recipe, height: int, width: int) -> Iterator[Recipe]:
-    """Yield copies of a recipe whose network sees smaller images, the largest first."""
-    stored, present = min(height, width), min(recipe.final_size(height, width))
-    for side in _SMALLER_SIDES:
-        if stored / 4 <= side < present:
-            yield recipe.with_settings({"initial_scale": side / stored, "final_scale": side / stored})

@@ -133,7 +133,9 @@ class Timekeeping:
 
     def _replan(self, state: TrainingState, plan: Plan, now: float) -> None:
         seen, costs = state.seen_in_all, self._costs_now(plan)
-        pace = replan(self._work, costs, plan.pace, seen, self._end - now, tolerance=tolerance(plan.minutes))
+        pace = replan(
+            self._work, costs, plan.pace, seen, self._end - now, tolerance=tolerance(self._work, plan.minutes)
+        )
         if pace is None:
             return
         before, after = plan.pace.end - seen, pace.end - seen

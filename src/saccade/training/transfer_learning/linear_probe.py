@@ -24,7 +24,9 @@ from saccade.runs.training_state import TrainingState
 from saccade.training.class_weights import balanced_class_weights
 from saccade.training.interrupt import StopRequest
 from saccade.training.progress import Progress
+from saccade.training.transfer_learning.cached_inference import Weights
 from saccade.training.transfer_learning.features import FeatureExtractor, Features
+from saccade.training.transfer_learning.image_features import TrainingFeatures
 from saccade.training.transfer_learning.linear_head import (
     PENALTIES,
     Examples,
@@ -60,25 +62,25 @@ class LinearProbe:
 
     Args:
         trained: training model, whose head is set.
-        validated: stock network in float32 with the same weights, which computes the features.
+        source: features of the images, by the same weights.
         run: run with the recipe.
         progress: callbacks.
         stop: stop request, which is checked after each batch of features.
     """
 
     def __init__(
-        self, trained: keras.Model, validated: keras.Model, run: Run, progress: Progress, stop: StopRequest
+        self, trained: keras.Model, source: TrainingFeatures, run: Run, progress: Progress, stop: StopRequest
     ) -> None:
         self._network = trained
         self._run = run
         self._progress = progress
         self._stop = stop
-        self._extract = feature_extractor(validated, run.recipe, run.preprocessing, run.data_name)
+        self._source = source
 
     def fit(self, splits: Mapping[SplitName, Split], state: TrainingState) -> Iterator[int]:
         """Run the head phase: fit the head, set it in the network, update the state, and yield the image count.
 
-        If the recipe uses horizontal flips, the head is fitted to each training image and its mirror image.
+        The head is fitted to all versions of each training image.
 
         Args:
             splits: splits "train" and "validation"; the validation images choose the penalty. If there are none, a
@@ -90,39 +92,38 @@ class LinearProbe:
             RunError: the features differ from those of the interrupted training that is resumed.
         """
         training, validation = splits["train"], splits["validation"]
-        mirrorings = (False, True) if self._run.recipe.horizontal_flip else (False,)
-        n = len(training)
-        features = np.empty((len(mirrorings) * n, self._extract.width), np.float32)
+        n, versions = len(training), self._source.num_versions
+        features = np.empty((versions * n, self._source.width), np.float32)
         total = len(features) + len(validation)
         with (
             self._stop.with_message(_STOPPING),
             self._progress.on_stage("features", total=total, unit="images") as bar,
         ):
             advance = self._stop.after(bar.update)
-            for number, mirrored in enumerate(mirrorings):
-                self._extract(training, mirrored, advance, features[number * n : (number + 1) * n])
-            held_out = self._extract(validation, False, advance)
+            for version in range(versions):
+                self._source.of_training(version, advance, features[version * n : (version + 1) * n])
+            held_out = self._source.of(validation, advance)
         self._run.check_features(_record(features))
         with self._progress.on_stage("head", total=len(PENALTIES), unit="penalties") as bar:
             head = self._fit_head(features, training, held_out, validation, bar.update)
         set_head(self._network, head.kernel, head.bias)
-        probabilities = head.probabilities(self._extract(training, False, lambda _: None))
+        probabilities = head.probabilities(self._source.of(training, lambda _: None))
         true_class = probabilities[np.arange(n), training.labels].astype(np.float64)
         state.seen = n
         state.loss_sum = float(-np.log(np.maximum(true_class, 1e-7)).sum())
         state.correct = int((probabilities.argmax(axis=1) == training.labels).sum())
         yield n
 
-    def features(self, images: Split) -> Features:
-        """Return the features of images, float32 [n, d]."""
-        return self._extract(images, False, lambda _: None)
+    def features(self, weights: Weights, images: Split) -> Features:  # noqa: ARG002 - the features are frozen
+        """Return the features of images, float32 [n, d], which are the same by all weights of a training."""
+        return self._source.of(images, lambda _: None)
 
-    def probabilities(self, weights: Mapping[str, NDArray[np.float32]], images: Split) -> NDArray[np.float32]:
+    def probabilities(self, weights: Weights, images: Split) -> NDArray[np.float32]:
         """Return class probabilities, float32 [n, classes], by the head in named weights of the network."""
         head = head_of(self._network).name
         kernel = weights[f"{head}/kernel"]
         bias = weights.get(f"{head}/bias", np.zeros(kernel.shape[1], np.float32))
-        return LinearHead(kernel, bias, 0.0).probabilities(self.features(images))
+        return LinearHead(kernel, bias, 0.0).probabilities(self.features(weights, images))
 
     def _fit_head(
         self,
@@ -132,7 +133,7 @@ class LinearProbe:
         validation: Split,
         advance: Callable[[int], object],
     ) -> LinearHead:
-        """Choose the penalty by the unmirrored images, and fit the head to all features, which are changed."""
+        """Choose the penalty by the images themselves, and fit the head to all versions, whose features are changed."""
         n, classes = len(training), len(self._run.class_names)
         biased = bool(head_of(self._network).use_bias)
         penalty = choose_penalty(
@@ -146,7 +147,7 @@ class LinearProbe:
         return fit_linear_head(self._examples(features, training), penalty, classes=classes, biased=biased)
 
     def _examples(self, features: Features, images: Split, training: Split | None = None) -> Examples:
-        """Return examples with the class weights of the training images; mirrored images follow the others."""
+        """Return examples with the class weights of the training images; the versions follow one another."""
         repeats = len(features) // max(1, len(images))
         class_weights = balanced_class_weights(training or images, self._run)
         if class_weights is None:

@@ -26,14 +26,18 @@ from saccade.augmentation.pixel_operations import augment_pixels
 from saccade.augmentation.sample_order import epoch_order
 from saccade.data.dataset import Split, SplitName
 from saccade.errors import TrainingError
-from saccade.models.batched_inference import forward
-from saccade.models.frozen_part import cut_layer, lower_part, upper_part
+from saccade.models.batchnorm_folding.fold import fold_normalization, refold
+from saccade.models.frozen_part import cut_layer, lower_part, upper_features, upper_part
+from saccade.models.onnx.to_onnx import to_onnx
 from saccade.models.weights import assign, named_weights
+from saccade.onnx_session import open_session
 from saccade.recipes import Recipe
 from saccade.runs.run import Run
 from saccade.training.interrupt import StopRequest
 from saccade.training.progress import Progress
 from saccade.training.step import Descent, StepResult
+from saccade.training.transfer_learning.cached_inference import Weights
+from saccade.training.transfer_learning.features import Features, in_parallel
 from saccade.training.transfer_learning.kept_outputs import KeptOutputs, OutputExtractor
 from saccade.training.transfer_learning.pretrained import weights_fingerprint
 
@@ -121,7 +125,11 @@ class UpperTraining:
         self._trained, self._validated, self._cut = trained, validated, cut
         self._validated_upper = upper_part(validated, cut)
         self._versions: list[KeptOutputs] = []
-        self._held_out: tuple[KeptOutputs, Mapping[str, int]] | None = None
+        self._unaugmented: dict[SplitName, KeptOutputs] = {}
+        names: tuple[SplitName, ...] = ("validation", "train")
+        self._places = {
+            content: (name, position) for name in names for position, content in enumerate(splits[name].hashes)
+        }
 
     def compute_outputs(self) -> None:
         """Compute the outputs for the training images and their augmented versions, by the weights of the training.
@@ -134,7 +142,7 @@ class UpperTraining:
         total = (recipe.augmented_versions + 1) * len(training)
         with self._stop.with_message(_STOPPING), self._progress.on_stage("outputs", total=total, unit="images") as bar:
             advance = self._stop.after(bar.update)
-            self._versions = [self._extract(training, advance)]
+            self._versions = [self._outputs_without_augmentation("train", advance)]
             for number in range(1, recipe.augmented_versions + 1):
                 augment = partial(
                     augment_pixels, augmentation=augmentation, seed=recipe.seed, epoch=number, mirror=True
@@ -174,19 +182,98 @@ class UpperTraining:
                 mixing = sample_mixing(augmentation, seed=recipe.seed, epoch=epoch, position=start)
             yield Batch(outputs, labels[samples], None, mixing=None if mixing is None else mixing.as_array())
 
-    def probabilities(self, weights: Mapping[str, NDArray[np.float32]], images: Split) -> NDArray[np.float32]:
-        """Return class probabilities, float32 [n, classes], of validation images by named weights of the network."""
-        assign(self._validated, weights)
-        outputs, places = self._validation_outputs()
-        positions = np.array([places[content] for content in images.hashes], np.int64)
-        return forward(
-            self._validated_upper, lambda chunk: outputs.take(positions[chunk]).astype(np.float32), len(positions)
-        )
+    @property
+    def width(self) -> int:
+        """Number of features of an image."""
+        return int(self._features.model.output_shape[-1])
 
-    def _validation_outputs(self) -> tuple[KeptOutputs, Mapping[str, int]]:
-        """Return the outputs for the validation images, and the position of each content hash among them."""
-        if self._held_out is None:
-            validation = self._splits["validation"]
-            places = {content: position for position, content in enumerate(validation.hashes)}
-            self._held_out = self._extract(validation, self._stop.after(lambda _: None)), places
-        return self._held_out
+    @property
+    def num_versions(self) -> int:
+        """Number of versions of each training image with features: the image, and its augmented versions."""
+        return 1 + self._run.recipe.augmented_versions
+
+    def of_training(self, version: int, advance: Callable[[int], object], out: Features) -> None:
+        """Compute the features of a version of the training images, float32 [n, d], by the weights of the training."""
+        assign(self._validated, named_weights(self._trained))
+        self._features(self._versions[version], np.arange(len(out)), advance, out)
+
+    def of(self, images: Split, advance: Callable[[int], object]) -> Features:
+        """Return the features of training or validation images, float32 [n, d], by the weights of the training."""
+        return self._computed(named_weights(self._trained), images, self._features, advance)
+
+    def features(self, weights: Weights, images: Split) -> Features:
+        """Return the features in front of the head, float32 [n, d], of training or validation images."""
+        return self._computed(weights, images, self._features, lambda _: None)
+
+    def probabilities(self, weights: Weights, images: Split) -> NDArray[np.float32]:
+        """Return class probabilities, float32 [n, classes], of training or validation images."""
+        return self._computed(weights, images, self._probabilities, lambda _: None)
+
+    @cached_property
+    def _features(self) -> UpperInference:
+        return UpperInference(upper_features(self._validated, self._cut))
+
+    @cached_property
+    def _probabilities(self) -> UpperInference:
+        return UpperInference(self._validated_upper)
+
+    def _computed(
+        self, weights: Weights, images: Split, infer: UpperInference, advance: Callable[[int], object]
+    ) -> NDArray[np.float32]:
+        """Return outputs of the upper layers for images, by named weights, float32 [n, d]."""
+        assign(self._validated, weights)
+        places = [self._places[content] for content in images.hashes]
+        result = np.empty((len(images), infer.model.output_shape[-1]), np.float32)
+        for name in sorted({name for name, _ in places}):
+            rows = np.array([row for row, (split, _) in enumerate(places) if split == name], np.int64)
+            positions = np.array([places[row][1] for row in rows.tolist()], np.int64)
+            kept = self._outputs_without_augmentation(name, self._stop.after(lambda _: None))
+            part = np.empty((len(rows), result.shape[1]), np.float32)
+            infer(kept, positions, advance, part)
+            result[rows] = part
+        return result
+
+    def _outputs_without_augmentation(self, split: SplitName, advance: Callable[[int], object]) -> KeptOutputs:
+        if split not in self._unaugmented:
+            self._unaugmented[split] = self._extract(self._splits[split], advance)
+        return self._unaugmented[split]
+
+
+class UpperInference:
+    """Inference with upper layers on kept outputs, by ONNX Runtime, with the present weights of the layers.
+
+    Args:
+        model: model from kept outputs to features or probabilities.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        self.model = model
+        self._folded: keras.Model | None = None
+
+    def __call__(
+        self,
+        kept: KeptOutputs,
+        positions: NDArray[np.int64],
+        advance: Callable[[int], object],
+        out: NDArray[np.float32],
+    ) -> None:
+        """Compute the outputs for the kept outputs at `positions`, int64 [n], into `out`, float32 [n, d]."""
+        self._folded = fold_normalization(self.model) if self._folded is None else refold(self._folded, self.model)
+        session = open_session(to_onnx(self._folded, {}), threads=1)
+        done = 0
+        for outputs in in_parallel(session.run, _Kept(kept, positions), advance):
+            out[done : done + len(outputs)] = outputs
+            done += len(outputs)
+
+
+class _Kept:
+    """Kept outputs at positions, float32, as inputs of the upper layers."""
+
+    def __init__(self, kept: KeptOutputs, positions: NDArray[np.int64]) -> None:
+        self._kept, self._positions = kept, positions
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    def __getitem__(self, images: slice) -> NDArray[np.float32]:
+        return self._kept.take(self._positions[images]).astype(np.float32)

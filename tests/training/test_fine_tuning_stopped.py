@@ -1,11 +1,11 @@
-"""Stopped and killed trainings of the recipe `finetune`: resumed to the same bytes."""
+"""Stopped and killed trainings of the recipe `photo`, which fits a head and fine-tunes: resumed to the same bytes."""
 
 import random
 import signal
 from contextlib import suppress
 
 import pytest
-from tests.training.test_photo_stopped import bytes_of, sent, typed
+from tests.training.test_linear_probe_stopped import bytes_of, sent, typed
 
 from saccade.data.cache.disk_cache import clear_cache
 from saccade.errors import DataError
@@ -13,7 +13,7 @@ from saccade.errors import DataError
 # About 54 training images: 14 calls for each of two versions, 15 fits at least, 2 epochs of 4 steps, 3 validations.
 _NUMBERS = {"outputs": 28, "head": 15, "steps": 8, "choice": 3}
 _WORDS = (
-    "--recipe", "finetune", "--epochs", 3, "--set", "augmented_versions=1", "--set", "batch_size=16",
+    "--recipe", "photo", "--epochs", 3, "--set", "augmented_versions=1", "--set", "batch_size=16",
     "--set", "image_size=64",
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Recipe `photo`: a linear head on cached features, trained on photographs of clothing."""
+"""Recipe `linear-probe`: a linear head on cached features, trained on photographs of clothing."""
 
 import shutil
 
@@ -16,7 +16,9 @@ from saccade.training.transfer_learning import features
 
 @pytest.fixture(scope="module")
 def run(photographs, tmp_path_factory):
-    return saccade.train(photographs, out=tmp_path_factory.mktemp("photo") / "run", progress=False)
+    return saccade.train(
+        photographs, recipe="linear-probe", out=tmp_path_factory.mktemp("photo") / "run", progress=False
+    )
 
 
 def copied(photographs, folder, **counts):
@@ -28,8 +30,8 @@ def copied(photographs, folder, **counts):
     return folder
 
 
-def test_photo_is_the_default_and_classifies_photographs(run):
-    assert (run.recipe, run.status().state) == (saccade.get_recipe("photo"), "finished")
+def test_a_linear_probe_classifies_photographs(run):
+    assert (run.recipe, run.status().state) == (saccade.get_recipe("linear-probe"), "finished")
     assert run.source().name == "EfficientNetLite0"
     # All of 12 correct. Random predictions have 9 of 12 correct with a probability of 1 in 250.
     assert saccade.evaluate(run).accuracy > 0.7
@@ -50,7 +52,7 @@ def test_a_second_training_computes_no_features_and_has_the_same_bytes(run, phot
         raise AssertionError("features were computed")
 
     monkeypatch.setattr(features, "resize_to_network", fail)
-    again = saccade.train(photographs, out=tmp_path / "run", progress=False)
+    again = saccade.train(photographs, recipe="linear-probe", out=tmp_path / "run", progress=False)
     for name in ("weights.safetensors", "history.csv", "calibration.json", "features.json", "ood.safetensors"):
         assert (again.path / name).read_bytes() == (run.path / name).read_bytes(), name
     assert {entry.path for entry in cache_entries() if entry.kind == "features"} == before
@@ -59,7 +61,9 @@ def test_a_second_training_computes_no_features_and_has_the_same_bytes(run, phot
 @pytest.mark.parametrize("tta_views", [1, pytest.param(6, marks=pytest.mark.nightly)])
 def test_the_calibrated_predictions_are_those_of_the_saved_model(run, photographs, tmp_path, tta_views):
     if tta_views > 1:
-        run = saccade.train(photographs, out=tmp_path / "run", settings={"tta_views": tta_views}, progress=False)
+        run = saccade.train(
+            photographs, recipe="linear-probe", out=tmp_path / "run", settings={"tta_views": tta_views}, progress=False
+        )
     kept = run.predictions(VALIDATION_PREDICTIONS)
     found = Predictor.from_run(run).probabilities_of(load_run_split(run, "validation").splits["validation"])
     np.testing.assert_allclose(kept.probabilities, found, atol=1e-4)
@@ -71,7 +75,7 @@ def test_class_weights_change_the_head(photographs, tmp_path):
     kernels = []
     for weighted in (False, True):
         out = tmp_path / f"run-{weighted}"
-        run = saccade.train(data, out=out, settings={"class_weights": weighted}, progress=False)
+        run = saccade.train(data, recipe="linear-probe", out=out, settings={"class_weights": weighted}, progress=False)
         kernels.append(run.weights()["classes/kernel"])
     assert np.abs(kernels[1] - kernels[0]).max() > 1e-3
 
@@ -79,7 +83,7 @@ def test_class_weights_change_the_head(photographs, tmp_path):
 def test_two_classes_of_ten_images_of_any_shape_are_enough(photographs, tmp_path, capfd):
     data = copied(photographs, tmp_path / "few", hat=9, shoes=10)
     Image.effect_noise((3000, 20), 40).convert("RGB").save(data / "hat" / "wide.jpg")
-    run = saccade.train(data, out=tmp_path / "run", progress=False)
+    run = saccade.train(data, recipe="linear-probe", out=tmp_path / "run", progress=False)
     assert sum(run.data.num_images.values()) == 20
     result = saccade.evaluate(run)
     low, high = result.metrics.accuracy_interval

@@ -1,4 +1,4 @@
-"""Stopped and killed trainings of the recipe `photo`: resumed to the same bytes."""
+"""Stopped and killed trainings of the recipe `linear-probe`: resumed to the same bytes."""
 
 import json
 import random
@@ -38,7 +38,7 @@ def bytes_of(run):
 def whole(photographs, tmp_path_factory):
     """A run without a stop."""
     out = tmp_path_factory.mktemp("whole") / "run"
-    assert typed("train", photographs, "--out", out).code == 0
+    assert typed("train", photographs, "--recipe", "linear-probe", "--out", out).code == 0
     return out
 
 
@@ -47,7 +47,7 @@ def stopped(photographs, whole, tmp_path_factory):
     """A run that Ctrl-C stopped while it computed features, and the terminal output."""
     clear_cache("features")
     out = tmp_path_factory.mktemp("stopped") / "run"
-    return out, *sent("features", 3, "SIGINT", "train", photographs, "--out", out)
+    return out, *sent("features", 3, "SIGINT", "train", photographs, "--recipe", "linear-probe", "--out", out)
 
 
 def test_ctrl_c_in_the_features_ends_the_training_and_names_the_command_to_resume(stopped):
@@ -108,7 +108,7 @@ def test_ten_kills_in_the_features_and_ten_in_the_head_lose_nothing(photographs,
     for kill in range(10):
         if kill % 2 == 0:
             clear_cache("features")
-        words = ("--resume", out) if out.exists() else (photographs, "--out", out)
+        words = ("--resume", out) if out.exists() else (photographs, "--recipe", "linear-probe", "--out", out)
         code, shown = sent(where, draw.randint(1, numbers), "SIGKILL", "train", *words)
         assert code == -signal.SIGKILL, shown
     assert typed("train", "--resume", out).code == 0
