@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Literal
+from collections.abc import Mapping
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,17 @@ from saccade.runs.training_state import TrainingState
 from saccade.training.validation_roles import ValidationRoles
 
 Weights = Mapping[str, NDArray[np.float32]]
-Score = Callable[[Weights, Split], tuple[float, float]]
+
+
+class Validator(Protocol):
+    """Validation of weights on images."""
+
+    def __call__(self, weights: Weights, validation: Split, /) -> tuple[float, float]:
+        """Return loss and accuracy."""
+
+    def fine_tuning_helped(self, head_alone: Weights, fine_tuned: Weights, validation: Split, /) -> bool:
+        """Return whether the fine-tuned weights predict the images at least as well as the head alone."""
+
 
 _NAMES = ("first-half", "second-half")
 
@@ -26,7 +36,7 @@ class CrossFitting:
         roles: roles of the validation images.
         keep: value of the recipe key `keep`.
         state: state of the training; it holds accuracy and negative loss of the chosen weights on each half.
-        score: function that returns loss and accuracy of weights on images.
+        score: validation of weights on images.
         kept: named weights of a checkpoint; empty at the start of a training.
     """
 
@@ -35,7 +45,7 @@ class CrossFitting:
         roles: ValidationRoles,
         keep: Literal["last", "best", "if_improved"],
         state: TrainingState,
-        score: Score,
+        score: Validator,
         kept: Mapping[str, Weights],
     ) -> None:
         self._keep, self._state, self._score = keep, state, score
@@ -68,5 +78,5 @@ class CrossFitting:
         kept = self.kept.get(name)
         if kept is None:
             return last
-        improved = self._keep == "if_improved" and self._score(last, half)[1] >= self._state.half_merits[name][0]
+        improved = self._keep == "if_improved" and self._score.fine_tuning_helped(kept, last, half)
         return last if improved else kept

@@ -30,6 +30,7 @@ from saccade.training.cross_fitting import CrossFitting, Weights
 from saccade.training.interrupt import StopRequest
 from saccade.training.optimizers.build import build_optimizer
 from saccade.training.progress import Progress
+from saccade.training.stage_choice import fine_tuning_helped
 from saccade.training.step import TrainingStep
 from saccade.training.time_budget.timekeeping import Timekeeping
 from saccade.training.transfer_learning.cached_inference import CachedInference
@@ -159,7 +160,10 @@ def fit(
                 checkpointer.write(state, {"best": best, **halves.kept})
         interrupted = stop.requested
 
-    return replace(_fitted(named_weights(networks.trained), best, halves, state, recipe), cached=cached)
+    last = named_weights(networks.trained)
+    if recipe.keep == "if_improved" and best and score.fine_tuning_helped(best, last, validation):
+        best = {}
+    return replace(_fitted(last, best, halves, state), cached=cached)
 
 
 def _beginning(
@@ -228,10 +232,9 @@ def _probe(
     return LinearProbe(networks.trained, source, run, progress, stop)
 
 
-def _fitted(last: Weights, best: Weights, halves: CrossFitting, state: TrainingState, recipe: Recipe) -> Fitted:
-    """Return the result: the best weights, where the recipe keeps the best and there are any, else the last weights."""
-    keeps_best = best and not (recipe.keep == "if_improved" and _improved_on_head(state))
-    kept, kept_epoch = (best, state.best_epoch) if keeps_best else (last, state.epoch)
+def _fitted(last: Weights, best: Weights, halves: CrossFitting, state: TrainingState) -> Fitted:
+    """Return the result: the best weights if there are any, else the last weights."""
+    kept, kept_epoch = (best, state.best_epoch) if best else (last, state.epoch)
     return Fitted(kept, kept_epoch, halves.chosen(last), state.ended or "interrupted", state.history)
 
 
@@ -308,12 +311,6 @@ def _rank(record: EpochRecord) -> tuple[float, float]:
     return record.validation_accuracy or 0.0, -(record.validation_loss or 0.0)
 
 
-def _improved_on_head(state: TrainingState) -> bool:
-    """Return whether the validation accuracy of the last epoch is at least that of the fitted head."""
-    last = state.history[-1].validation_accuracy
-    return last is None or state.best_accuracy is None or last >= state.best_accuracy
-
-
 def _close_epoch(state: TrainingState, record: EpochRecord, seconds: float, timekeeping: Timekeeping | None) -> None:
     """Append an epoch to the history, and set the state to the start of the next epoch."""
     state.history.append(record)
@@ -360,18 +357,25 @@ class _Validator:
         self._folded: keras.Model | None = None
 
     def __call__(self, weights: Weights, validation: Split) -> tuple[float, float]:
-        """Return loss and accuracy of weights on validation images, by the network with folded batch normalization."""
+        """Return loss and accuracy of weights on validation images."""
+        return _loss_and_accuracy(self._probabilities(weights, validation), validation)
+
+    def fine_tuning_helped(self, head_alone: Weights, fine_tuned: Weights, validation: Split) -> bool:
+        """Return whether the fine-tuned weights predict validation images at least as well as the head alone."""
+        return fine_tuning_helped(
+            validation.labels,
+            self._probabilities(head_alone, validation),
+            self._probabilities(fine_tuned, validation),
+        )
+
+    def _probabilities(self, weights: Weights, images: Split) -> NDArray[np.float32]:
+        """Return class probabilities by weights, float32 [n, classes], with folded batch normalization."""
         if self._cached is not None:
-            return _loss_and_accuracy(self._cached.probabilities(weights, validation), validation)
+            return self._cached.probabilities(weights, images)
         assign(self._network, weights)
         folded = self._folded
         self._folded = fold_normalization(self._network) if folded is None else refold(folded, self._network)
-        return validate(self._folded, validation)
-
-
-def validate(model: keras.Model, validation: Split) -> tuple[float, float]:
-    """Return the mean cross-entropy, in nats, and the accuracy of a probability model on validation images."""
-    return _loss_and_accuracy(forward(model, validation.take, len(validation)), validation)
+        return forward(self._folded, images.take, len(images))
 
 
 def _loss_and_accuracy(probabilities: NDArray[np.float32], validation: Split) -> tuple[float, float]:

@@ -1,0 +1,34 @@
+"""Choice between the fitted head alone and the fine-tuned network, by the log-loss on validation images."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from saccade.training.calibration import at_temperature, fit_temperature
+
+
+def fine_tuning_helped(
+    labels: NDArray[np.int64], head_alone: NDArray[np.float32], fine_tuned: NDArray[np.float32]
+) -> bool:
+    """Return whether the fine-tuned network predicts the validation images at least as well as the head alone.
+
+    Both are compared at their own fitted temperature, because a training with label smoothing is underconfident until
+    it is calibrated. Within one standard error of the paired difference of the log-losses, the fine-tuned network
+    counts as better: it mostly is (docs/performance.md, "Fine-tuning on photographs").
+
+    Args:
+        labels: true classes, int64 [n], n at least 1.
+        head_alone: class probabilities by the fitted head on the pretrained network, float32 [n, classes].
+        fine_tuned: class probabilities by the fine-tuned network, float32 [n, classes].
+    """
+    worse = _log_losses(labels, fine_tuned) - _log_losses(labels, head_alone)
+    standard_error = worse.std(ddof=1) / np.sqrt(len(worse)) if len(worse) > 1 else 0.0
+    return bool(worse.mean() <= standard_error)
+
+
+def _log_losses(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the log-loss of each image at the fitted temperature, in nats, float64 [n]."""
+    calibrated = at_temperature(probabilities, fit_temperature(labels, probabilities).temperature)
+    true_class = calibrated[np.arange(len(labels)), labels].astype(np.float64)
+    return -np.log(np.maximum(true_class, 1e-7))
