@@ -73,11 +73,12 @@ def test_class_weights_change_the_head(photographs, tmp_path):
     """How class weights act on a given penalty is tested in test_linear_head.py; here each run chooses its penalty."""
     data = copied(photographs, tmp_path / "unbalanced", hat=20, pants=20, shoes=5)
     kernels = []
-    for weighted in (False, True):
-        out = tmp_path / f"run-{weighted}"
-        run = saccade.train(data, recipe="linear-probe", out=out, settings={"class_weights": weighted}, progress=False)
+    for number, settings in enumerate(({}, {"class_weights": True}, {"sampling": "balanced"})):
+        out = tmp_path / f"run-{number}"
+        run = saccade.train(data, recipe="linear-probe", out=out, settings=settings, progress=False)
         kernels.append(run.weights()["classes/kernel"])
     assert np.abs(kernels[1] - kernels[0]).max() > 1e-3
+    np.testing.assert_array_equal(kernels[2], kernels[1])  # rare classes count more in either way
 
 
 def test_two_classes_of_ten_images_of_any_shape_are_enough(photographs, tmp_path, capfd):

@@ -32,9 +32,25 @@ def training_result(run: Run) -> dict[str, Any]:
         "kept_epoch": status.kept_epoch,
         "num_validation_images": num_validation_images(run),
         "validation_accuracy": kept.validation_accuracy,
+        "stages": stages(run),
         "weights_chosen_by_validation": run.recipe.weights_chosen_by_validation,
         "num_calibration_images": calibration.num_images if calibration else 0,
         "notes": list(run.data.notes),
+    }
+
+
+def stages(run: Run) -> dict[str, Any] | None:
+    """Return the validation accuracies of the two stages of a transfer and the kept stage, as values for JSON.
+
+    None where the training has no two stages, a fitted head and then a fine-tuning, or no validation images.
+    """
+    history = run.history()
+    if run.recipe.keep != "if_improved" or len(history) < 2 or history[0].validation_accuracy is None:
+        return None
+    return {
+        "head_alone": history[0].validation_accuracy,
+        "fine_tuned": history[-1].validation_accuracy,
+        "kept": "head_alone" if run.status().kept_epoch == 1 else "fine_tuned",
     }
 
 
@@ -59,12 +75,24 @@ def print_training_result(run: Run) -> None:
             f"validation accuracy {kept.validation_accuracy:.2%} (95% interval {low:.2%} to {high:.2%}, n = {n:,}); "
             "the test split was not used"
         )
-    for line in validation_notes(run):
+    for line in (*_stage_notes(run), *validation_notes(run)):
         print_line(line)
     path = Path(run.path)
     if status.state == "interrupted":
         print_line(f"to resume: {command_line('train', '--resume', path)}")
     print_line(f"run: {path}\nnext: {command_line('evaluate', path)}")
+
+
+def _stage_notes(run: Run) -> Iterator[str]:
+    both = stages(run)
+    if both is None:
+        return
+    kept = "the fine-tuned network is kept" if both["kept"] == "fine_tuned" else "the head alone is kept"
+    reason = "" if both["kept"] == "fine_tuned" else ": its log-loss is lower by more than a standard error"
+    yield (
+        f"the fitted head alone: {both['head_alone']:.2%} of the validation images correct; fine-tuned: "
+        f"{both['fine_tuned']:.2%}; {kept}{reason}"
+    )
 
 
 def validation_notes(run: Run) -> Iterator[str]:

@@ -30,7 +30,7 @@ _AUGMENTATION_IN_STEPS = ("translate", "integer_translate", "rotation")
 _STEPS = (
     "batch_size", "min_steps_per_epoch", "optimizer", "learning_rate", "schedule", "lr_decay", "lr_decay_epochs",
     "warmup_epochs", "label_smoothing", "batchnorm_recalibration_batches", "patience", "trainable_fraction",
-    "weight_decay", "augmented_versions", "sampling",
+    "weight_decay", "augmented_versions",
 )  # fmt: skip
 
 _SMALLEST_SIDE = 12
@@ -192,7 +192,7 @@ class Recipe(BaseModel):
     sampling: Sampling = Field(
         default="shuffled",
         description="training images of an epoch: shuffled, each image once; or balanced, each class equally often, so "
-        "that images of rare classes are repeated",
+        "that images of rare classes are repeated; the fit of a linear head weights the classes instead",
     )
     checkpoint_seconds: float = Field(
         default=60.0, ge=0, le=1e6, description="seconds between two checkpoints; 0: a checkpoint after every step"

@@ -196,7 +196,7 @@ def _step(
     training: Split,
     run: Run,
 ) -> TrainingStep | UpperStep:
-    class_weights = balanced_class_weights(training, run)
+    class_weights = balanced_class_weights(training, len(run.class_names)) if run.recipe.class_weights else None
     if upper is not None:
         return UpperStep(upper.network, run.recipe, optimizer, class_weights)
     return TrainingStep(networks.trained, run.recipe, optimizer, training.store.shape[1:3], class_weights)

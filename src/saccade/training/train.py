@@ -43,6 +43,7 @@ from saccade.training.progress import Progress, progress_of
 from saccade.training.step import deterministic_operations
 from saccade.training.time_budget.timekeeping import Timekeeping
 from saccade.training.transfer_learning.pretrained import PretrainedWeights, imagenet_model
+from saccade.training.transfer_learning.upper_training import versions_within_cache
 
 _MAX_SAVED_IMAGES = 1000
 _MAX_SAVED_BYTES = 64 * 10**6
@@ -127,6 +128,7 @@ def start_training(
         pretrained = PretrainedWeights.from_model(imagenet_model())
     compute_dtype = compute_dtype_of(recipe)
     networks = build_networks(recipe, dataset, splits["train"], compute_dtype, pretrained)
+    recipe = within_cache(recipe, networks, splits["train"], callback)
     run = create_run(out, dataset, recipe, splits, compute_dtype)
     if pretrained is not None:
         run.write_source(pretrained.record)
@@ -224,6 +226,20 @@ def build_networks(
     else:
         initialize(fresh, recipe, training.take(training_subset(len(training), seed=recipe.seed)))
     return Networks(fresh if recipe.head_only else make_training_model(fresh, compute_dtype), validated)
+
+
+def within_cache(recipe: Recipe, networks: Networks, training: Split, progress: Progress) -> Recipe:
+    """Return the recipe with as many augmented versions as the cache holds outputs for; a reduction is a warning."""
+    if not recipe.keeps_outputs:
+        return recipe
+    versions = versions_within_cache(networks.trained, recipe, len(training))
+    if versions == recipe.augmented_versions:
+        return recipe
+    progress.on_warning(
+        f"augmented_versions={versions} instead of {recipe.augmented_versions}: the cache, SACCADE_CACHE_LIMIT, is too "
+        "small for the outputs of more versions"
+    )
+    return recipe.with_settings({"augmented_versions": versions})
 
 
 def resolve_recipe(recipe: str | Recipe, epochs: int | None, settings: Mapping[str, Any] | None) -> Recipe:

@@ -21,7 +21,7 @@ from saccade.training.plan import plan_training
 from saccade.training.progress import Progress, progress_of
 from saccade.training.time_budget.budget import Budget
 from saccade.training.time_budget.timekeeping import Timekeeping
-from saccade.training.train import resolve_recipe, run_training
+from saccade.training.train import resolve_recipe, run_training, within_cache
 
 
 def train_within(
@@ -96,7 +96,8 @@ def train_in_budget(
     callback.on_plan("measuring this machine")
     planned = plan_training(dataset, budget, recipe, settings or {}, previous_split)
     plan, splits, networks = planned.plan, planned.splits, planned.networks
-    run = create_run(out, dataset, planned.recipe, splits, compute_dtype_of(planned.recipe), plan=plan)
+    chosen = within_cache(planned.recipe, networks, splits["train"], callback)
+    run = create_run(out, dataset, chosen, splits, compute_dtype_of(chosen), plan=plan)
     if planned.pretrained is not None:
         run.write_source(planned.pretrained.record)
     callback.on_train_begin(run, networks.validated)

@@ -16,7 +16,7 @@ from saccade.models.weights import assign, named_weights
 from saccade.recipes import get_recipe
 from saccade.training.optimizers.build import build_optimizer
 from saccade.training.transfer_learning.kept_outputs import OutputExtractor
-from saccade.training.transfer_learning.upper_training import UpperStep
+from saccade.training.transfer_learning.upper_training import UpperStep, versions_within_cache
 
 RECIPE = get_recipe("photo").with_settings({"seed": 3})
 SIZE, CLASSES = 64, 5
@@ -121,3 +121,12 @@ def test_the_cosine_schedule_ends_at_0_and_is_half_way_in_the_middle():
     assert recipe.learning_rate_at(1) == pytest.approx(0.1)
     assert recipe.learning_rate_at(4) == pytest.approx(0.05)
     assert recipe.learning_rate_at(6, 1.0) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_the_cache_s_limit_reduces_the_augmented_versions(cache, monkeypatch):
+    made = network()  # 4x4x112 outputs of two bytes for an image of 64x64 pixels
+    found = []
+    for limit in ("100GB", "12MB", "8MB", "1KB"):
+        monkeypatch.setenv("SACCADE_CACHE_LIMIT", limit)
+        found.append(versions_within_cache(made, RECIPE.with_settings({"augmented_versions": 5}), 1000))
+    assert found == [5, 2, 1, 1]

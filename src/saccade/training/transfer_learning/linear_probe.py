@@ -149,9 +149,12 @@ class LinearProbe:
     def _examples(self, features: Features, images: Split, training: Split | None = None) -> Examples:
         """Return examples with the class weights of the training images; the versions follow one another."""
         repeats = len(features) // max(1, len(images))
-        class_weights = balanced_class_weights(training or images, self._run)
-        if class_weights is None:
-            class_weights = np.ones(len(self._run.class_names), np.float32)
+        recipe, classes = self._run.recipe, len(self._run.class_names)
+        # To draw rare classes more often in the steps means the same, in expectation, as to weight their images.
+        if recipe.class_weights or recipe.sampling == "balanced":
+            class_weights = balanced_class_weights(training or images, classes)
+        else:
+            class_weights = np.ones(classes, np.float32)
         labels = np.tile(images.labels, repeats)
         return Examples(features, labels, class_weights[labels], np.tile(images.duplicate_groups, repeats))
 

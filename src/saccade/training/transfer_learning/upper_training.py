@@ -9,6 +9,7 @@ several versions and below the last layers.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from functools import cached_property, partial
@@ -24,6 +25,7 @@ from saccade.augmentation.batches import Batch
 from saccade.augmentation.mixing import mix_images, sample_mixing
 from saccade.augmentation.pixel_operations import augment_pixels
 from saccade.augmentation.sample_order import epoch_order
+from saccade.data.cache.disk_cache import cache_limit
 from saccade.data.dataset import Split, SplitName
 from saccade.errors import TrainingError
 from saccade.models.batchnorm_folding.fold import fold_normalization, refold
@@ -42,6 +44,25 @@ from saccade.training.transfer_learning.kept_outputs import KeptOutputs, OutputE
 from saccade.training.transfer_learning.pretrained import weights_fingerprint
 
 _STOPPING = "stopping; the outputs that are computed so far are kept in the cache"
+
+
+def versions_within_cache(network: keras.Model, recipe: Recipe, images: int) -> int:
+    """Return the number of augmented versions whose outputs the cache can hold, at least 1 and at most the recipe's.
+
+    Args:
+        network: training model with frozen lower layers.
+        recipe: recipe that keeps outputs.
+        images: number of training images.
+
+    Raises:
+        DataError: the size limit of the cache is invalid.
+    """
+    cut = cut_layer(network)
+    if not cut:
+        return recipe.augmented_versions  # an error follows, which names the remedy
+    values: int = math.prod(network.get_layer(cut).output.shape[1:])
+    each = images * values * np.dtype(np.float16).itemsize
+    return max(1, min(recipe.augmented_versions, cache_limit() // max(1, each) - 1))
 
 
 class UpperStep:
