@@ -99,7 +99,7 @@ def _parts(size: int) -> dict[str, Callable[[], float]]:
     upper = UpperInference(upper_features(network, cut))
     out = np.empty((_IMAGES, upper.model.output_shape[-1]), np.float32)
     step = UpperStep(upper_part(network, cut), recipe, build_optimizer(recipe, recipe.batch_size), None)
-    batch = Batch(kept.take(np.arange(recipe.batch_size)), images.labels[: recipe.batch_size], None)
+    batch = Batch(kept.take(np.arange(recipe.batch_size)).astype(np.float32), images.labels[: recipe.batch_size], None)
     versions = iter(range(10**6))
     alone = _layers_alone(upper_part(network, cut), recipe.batch_size)
     return {

@@ -99,7 +99,7 @@ def test_steps_on_kept_outputs_change_the_weights_as_stock_keras_does_on_images(
     step = UpperStep(upper_part(made, cut_layer(made)), RECIPE, keras.optimizers.SGD(**sgd), None)
     start = [variable.numpy() for variable in made.trainable_variables]
     for positions in (np.arange(8), np.arange(8, 16)):
-        result = step(Batch(outputs.take(positions), images.labels[positions], None), 0.001)
+        result = step(Batch(outputs.take(positions).astype(np.float32), images.labels[positions], None), 0.001)
         targets = keras.utils.to_categorical(images.labels[positions], CLASSES)
         expected = reference.train_on_batch(images.store[positions].astype(np.float32), targets)
         assert result.loss == pytest.approx(float(expected), rel=1e-3)

@@ -87,11 +87,10 @@ class UpperStep:
         descend = Descent(upper, upper.trainable_variables, optimizer, recipe.label_smoothing, class_weights)
 
         def step(outputs: Any, labels: Any, *mixing: Any) -> tuple[Any, Any]:
-            inputs = tf.cast(outputs, tf.float32)
-            inputs, share = mix_images(inputs, *mixing) if mixing else (inputs, None)
+            inputs, share = mix_images(outputs, *mixing) if mixing else (outputs, None)
             return descend(inputs, labels, share)
 
-        signature = [tf.TensorSpec((None, *upper.input_shape[1:]), tf.float16), tf.TensorSpec((None,), tf.int64)]
+        signature = [tf.TensorSpec((None, *upper.input_shape[1:]), tf.float32), tf.TensorSpec((None,), tf.int64)]
         if recipe.mixup or recipe.cutmix:
             signature.append(tf.TensorSpec((4,), tf.float32))
         self._compiled: Callable[..., Any] = tf.function(
@@ -195,7 +194,8 @@ class UpperTraining:
             samples = order[start : start + batch_size]
             # All versions occur in each epoch, and each sample has another one in the next epoch.
             numbers = (samples + epoch) % len(versions)
-            outputs = np.empty((len(samples), *self.network.input_shape[1:]), np.float16)
+            # Not in the graph: TensorFlow's conversion of 16 bits logs an error on most processors.
+            outputs = np.empty((len(samples), *self.network.input_shape[1:]), np.float32)
             for number, version in enumerate(versions):
                 outputs[numbers == number] = version.take(samples[numbers == number])
             mixing = None
