@@ -88,7 +88,7 @@ def _stage_notes(run: Run) -> Iterator[str]:
     if both is None:
         return
     kept = "the fine-tuned network is kept" if both["kept"] == "fine_tuned" else "the head alone is kept"
-    reason = "" if both["kept"] == "fine_tuned" else ": its log-loss is lower by more than a standard error"
+    reason = "" if both["kept"] == "fine_tuned" else ": its log-loss is lower"
     yield (
         f"the fitted head alone: {both['head_alone']:.2%} of the validation images correct; fine-tuned: "
         f"{both['fine_tuned']:.2%}; {kept}{reason}"

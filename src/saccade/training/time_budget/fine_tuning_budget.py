@@ -128,8 +128,8 @@ def seconds_before_steps(work: FineTuningWork, costs: FeatureCosts) -> float:
     """Return the seconds for the outputs, the features and the head."""
     versions = (1 + work.recipe.augmented_versions) * work.head.training + work.validation
     pixels = math.prod(work.recipe.final_size(work.head.height, work.head.width))
-    # The upper layers compute the features of all versions, and those of the images themselves once more.
-    features = _UPPER * (versions + work.head.training)
+    # The upper layers compute the features of the images themselves, and the training accuracy of the fitted head.
+    features = _UPPER * (2 * work.head.training + work.validation)
     return (_OUTPUTS * versions + features) * costs.pixel * pixels + head_seconds(work.head, costs)
 
 

@@ -210,13 +210,12 @@ class UpperTraining:
 
     @property
     def num_versions(self) -> int:
-        """Number of versions of each training image with features: the image, and its augmented versions."""
-        return 1 + self._run.recipe.augmented_versions
+        """Number of versions of each training image with features: the head is only a start, fitted to the images."""
+        return 1
 
-    def of_training(self, version: int, advance: Callable[[int], object], out: Features) -> None:
-        """Compute the features of a version of the training images, float32 [n, d], by the weights of the training."""
-        assign(self._validated, named_weights(self._trained))
-        self._features(self._versions[version], np.arange(len(out)), advance, out)
+    def of_training(self, version: int, advance: Callable[[int], object], out: Features) -> None:  # noqa: ARG002
+        """Compute the features of the training images, float32 [n, d], by the weights of the training."""
+        out[:] = self.of(self._splits["train"], advance)
 
     def of(self, images: Split, advance: Callable[[int], object]) -> Features:
         """Return the features of training or validation images, float32 [n, d], by the weights of the training."""
