@@ -236,6 +236,12 @@ class Run:
         path = self.path / CARD
         return read_contents(path, _LARGEST_CARD).decode(errors="replace") if path.exists() else None
 
+    @property
+    def num_validation_images(self) -> int:
+        """Number of images of the validation accuracies in the history."""
+        recorded = self.status().num_validation_images
+        return self.data.num_images["validation"] if recorded is None else recorded
+
     def calibration(self) -> Calibration | None:
         """Read the calibration; None without calibration images, and before the end of the training."""
         path = self.path / "calibration.json"
