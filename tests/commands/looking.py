@@ -38,6 +38,7 @@ LOOKING = [
         look=_has_plots, alone=True,
     ),
     Row("explore hands.tar --image-size 16 --out looks/small --json", look=_is_of_16_pixels),
+    Row("explore rare", ["^note: 1 class has at most two training images: 'two' \\(2\\); .* add images, about 12 "]),
     Row("explore broken", ["^unreadable files: 1$", r"^  0/cut off\.JPG: \S"]),
     Row(
         "explore wide",

@@ -218,6 +218,10 @@ TRAINING = [
         ["1 image can't be read and is left out", r"^  0/cut off\.JPG: "], look=_left_one_out,
     ),
     Row(
+        f"train rare {_SMALL} --out runs/rare",
+        ["^note: 1 class has at most two training images: 'two' \\(2\\); .* or remove the class$"],
+    ),
+    Row(
         "train tiny --from runs/digits --epochs 2 --set validation_split=0.2 --out runs/from-run",
         [r"^run: runs/from-run \(transfer, "], look=_went_on_from("runs/from-run", "digits"),
     ),
