@@ -15,7 +15,7 @@ def _has_a_head(outcome: Outcome) -> None:
     run = Run.open(outcome.folder / "runs/photo")
     (record,) = run.history()
     assert (run.recipe.name, run.preprocessing.height, record.phase) == ("photo", 160, "head")
-    assert {"features.json", "source.json", "model.onnx", "ood.safetensors"} <= {
+    assert {"features.json", "history.png", "source.json", "model.onnx", "ood.safetensors"} <= {
         path.name for path in run.path.iterdir()
     }
 
