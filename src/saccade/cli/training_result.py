@@ -32,7 +32,7 @@ def training_result(run: Run) -> dict[str, Any]:
         "kept_epoch": status.kept_epoch,
         "num_validation_images": run.num_validation_images,
         "validation_accuracy": kept.validation_accuracy,
-        "weights_chosen_by_validation": run.recipe.weights_chosen_by_validation,
+        "weights_chosen_by_validation": run.weights_chosen_by_validation,
         "num_calibration_images": calibration.num_images if calibration else 0,
         "notes": list(run.data.notes),
     }
@@ -63,7 +63,7 @@ def print_training_result(run: Run) -> None:
 
 def validation_notes(run: Run) -> Iterator[str]:
     """Yield notes on the uses of the validation images other than the validation accuracy."""
-    calibration, chosen = run.calibration(), run.recipe.weights_chosen_by_validation
+    calibration, chosen = run.calibration(), run.weights_chosen_by_validation
     calibrates = "the temperature, --abstain and --ood"
     if calibration is not None and calibration.selection == "other images":
         first, second = calibration.num_selection_images, calibration.num_images

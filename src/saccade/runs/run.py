@@ -237,6 +237,11 @@ class Run:
         return read_contents(path, _LARGEST_CARD).decode(errors="replace") if path.exists() else None
 
     @property
+    def weights_chosen_by_validation(self) -> bool:
+        """True where validation images chose among the epochs, so that the validation accuracy is optimistic."""
+        return self.recipe.weights_chosen_by_validation and self.recipe.epochs > 1
+
+    @property
     def num_validation_images(self) -> int:
         """Number of images of the validation accuracies in the history."""
         recorded = self.status().num_validation_images

@@ -202,7 +202,7 @@ def _notes(
 
 
 def _note_on_optimism(run: Run, split: SplitName, known: Sequence[SplitName | None]) -> Iterator[str]:
-    if split == "validation" and "validation" in known and run.recipe.weights_chosen_by_validation:
+    if split == "validation" and "validation" in known and run.weights_chosen_by_validation:
         yield "accuracy and interval are optimistic: these images, or half of them, chose the weights"
 
 
