@@ -131,12 +131,12 @@ PHOTOGRAPHS = [
     Row(
         "train --extend runs/photo --epochs +2",
         ["^error: .*a linear head on a frozen network, fitted in one epoch$",
-         "to train the layers of its network too: saccade train .*hands --from runs/photo$"], code=1,
+         "to train the layers of its network too: saccade train .*hands --recipe finetune$"], code=1,
     ),
     Row(
         "train --resume runs/photo",
         ["^error: the training of 'runs/photo' is finished$",
-         "to train it further: saccade train .*hands --from runs/photo$"], code=1,
+         "to train it further: saccade train .*hands --recipe finetune$"], code=1,
     ),
     Row(
         "tune hands --trials 2 --search learning_rate=0.01..0.1 --out tunings/rate",

@@ -115,6 +115,10 @@ def test_few_training_images_without_pretrained_weights_recommend_a_transfer():
         if "median class has 50 training images" in step.reason
     ]  # fmt: skip
     assert chosen.command == "saccade train photos --from EfficientNetV2B0"
+    large = replace(GOOD, metrics=weak, training_images=(40, 60, 50), run=trained("folder", 160))
+    (chosen,) = [step for step in recommend(large) if "median class has 50 training images" in step.reason]
+    assert chosen.command == "saccade train photos"
+    assert chosen.action == "Use the default recipe, which has pretrained weights."
     transferred = [epoch(1, 0.9, 0.9).model_copy(update={"phase": "head"}), *GOOD.history[1:]]
     for changes in ({"metrics": weak}, {"training_images": (50, 50, 50)}):
         assert not [reason for reason in reasons(**changes) if "no pretrained weights" in reason]
@@ -167,7 +171,19 @@ def test_a_command_names_the_data_of_the_run_and_only_changed_settings(run, comm
 
 def test_an_overfitted_head_recommends_to_train_its_network():
     """A head takes no steps and has no augmentation to strengthen."""
-    assert overfitted(trained("photo", 224)).command == "saccade train photos --from runs/a"
+    assert overfitted(trained("photo", 224)).command == "saccade train photos --recipe finetune"
+    assert overfitted(trained("photo", 96, image_size=96, fit="crop")).command == (
+        "saccade train photos --recipe finetune --set image_size=96 --set fit=crop"
+    )
+
+
+def test_an_overfitted_head_of_another_network_recommends_to_start_from_the_run(tmp_path):
+    run = trained("transfer", 224, path=tmp_path, network="EfficientNetV2B0", augmented_epochs=0)
+    run.write_source(SourceRecord(name="EfficientNetV2B0", fingerprint="0" * 64))
+    assert overfitted(run).command == f"saccade train photos --from {tmp_path}"
+    run = trained("photo", 224, path=tmp_path)
+    run.write_source(SourceRecord(name="older run", fingerprint="0" * 64))  # its features are not in the package
+    assert overfitted(run).command == f"saccade train photos --from {tmp_path}"
 
 
 def test_the_command_for_a_transfer_names_the_pretrained_model_or_a_placeholder(tmp_path):

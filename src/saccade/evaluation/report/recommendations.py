@@ -10,7 +10,7 @@ import numpy as np
 from scipy.stats import binom
 
 from saccade.evaluation.metrics import Metrics, wilson_interval
-from saccade.recipes import Recipe
+from saccade.recipes import Recipe, default_recipe
 from saccade.runs.records import Calibration, EpochRecord
 from saccade.runs.run import Run
 from saccade.runs.training_command import data_words, fine_tuning_command, source_note, training_command
@@ -125,12 +125,17 @@ def _is_more_than_chance(count: int, total: int, classes: int) -> bool:
 def _few_training_images(numbers: RunNumbers) -> Iterator[Recommendation]:
     median = float(np.median(numbers.training_images))
     pretrained = bool(numbers.history) and numbers.history[0].phase == "head"
-    if median < _FEW_PER_CLASS and numbers.metrics.accuracy < _GOOD_ACCURACY and not pretrained:
-        yield Recommendation(
-            f"The median class has {median:,.0f} training images, and the training used no pretrained weights.",
-            "Use the pretrained weights of another run or of keras.applications.",
-            command_line("train", *data_words(numbers.run), "--from", "EfficientNetV2B0"),
-        )
+    if median >= _FEW_PER_CLASS or numbers.metrics.accuracy >= _GOOD_ACCURACY or pretrained:
+        return
+    run = numbers.run
+    by_default = default_recipe(run.preprocessing.height, run.preprocessing.width).transfer
+    yield Recommendation(
+        f"The median class has {median:,.0f} training images, and the training used no pretrained weights.",
+        "Use the default recipe, which has pretrained weights."
+        if by_default
+        else "Use the pretrained weights of another run or of keras.applications.",
+        command_line("train", *data_words(run), *([] if by_default else ["--from", "EfficientNetV2B0"])),
+    )
 
 
 def _underfitting(numbers: RunNumbers) -> Iterator[Recommendation]:
