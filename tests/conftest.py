@@ -82,6 +82,15 @@ def photo_run(photo_folder, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def probe_run(photo_folder, tmp_path_factory):
+    """Run of the recipe `linear-probe` on `photo_folder`."""
+    from saccade.training.train import train
+
+    out = tmp_path_factory.mktemp("runs") / "probe"
+    return train(photo_folder, recipe="linear-probe", out=out, progress=False)
+
+
+@pytest.fixture(scope="session")
 def field_cases(shared_data, tmp_path_factory):
     """The unpacked field-cases.tar.xz: small inputs, each a situation from bug reports of similar tools."""
     folder = tmp_path_factory.mktemp("field")

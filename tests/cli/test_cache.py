@@ -43,6 +43,24 @@ def test_json(filled, own_cache):
     assert decoded["path"].startswith(str(own_cache))
 
 
+def test_entries_of_one_dataset_and_one_kind_are_one_row_with_their_number(filled, tmp_path):
+    for size in (16, 24):
+        load(tmp_path / "animals", image_size=size)
+    header, *rows, total = invoke().splitlines()
+    assert header.split("  ")[0] == "name"
+    cells = [row.split() for row in rows]
+    found = {(name, kind): (int(count), float(size)) for name, kind, count, size, *_ in cells}
+    assert len(found) == len(rows)
+    assert {pair: count for pair, (count, _) in found.items() if pair[1] == "decoded"} == {
+        ("animals", "decoded"): 3,  # at its own size and at the two sizes above
+        ("plants", "decoded"): 1,
+    }
+    assert sum(size for _, size in found.values()) == pytest.approx(float(total.split()[0]), abs=0.3)
+    entries = json.loads(invoke("--json"))["entries"]
+    assert len(entries) == sum(count for count, _ in found.values())
+    assert invoke("--clear", "plants").startswith("removed 2 entries, ")
+
+
 def test_clearing_an_unknown_name_is_an_error(filled):
     with pytest.raises(DataError, match="the cache holds nothing called 'flowers'"):
         invoke("--clear", "flowers")

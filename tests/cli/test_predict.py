@@ -2,8 +2,10 @@ import csv
 import io
 import json
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from saccade.cli.main import cli
 
@@ -39,6 +41,30 @@ def test_json_and_csv_contain_the_same_predictions(tiny_run, image, tmp_path):
 
 def test_json_and_csv_together_are_a_wrong_command_line(tiny_run, image):
     assert predict(tiny_run, "--json", "--csv", image).exit_code == 2
+
+
+def test_with_too_few_validation_images_ood_says_that_it_marks_nothing(tiny_run, image, tmp_path):
+    noise = tmp_path / "noise.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)).save(noise)
+    result = predict(tiny_run, "--ood", "--json", image, noise)
+    assert tiny_run.data.num_images["validation"] == 12
+    assert "note: --ood can't mark any image: the run has 12 validation images, so that no p-value is below 0.077" in (
+        result.stderr
+    )
+    assert "at least 20 validation images are needed" in result.stderr
+    assert json.loads(result.stdout)[1]["ood_p_value"] == pytest.approx(1 / 13)
+    assert "--ood" not in predict(tiny_run, image, noise).stderr
+
+
+@pytest.mark.parametrize(("num_images", "noted"), [(19, True), (20, False)])
+def test_twenty_validation_images_can_mark_an_image(run_copy, image, num_images, noted):
+    arrays = run_copy.ood_statistics()
+    ranked = {name: np.linspace(0, 1e-3, num_images, dtype=np.float32) for name in ("distances", "doubts", "surprises")}
+    run_copy.write_ood_statistics(arrays | ranked)
+    result = predict(run_copy, "--ood", "--csv", image)  # more unusual than all images that it is ranked among
+    assert ("note: --ood can't mark" in result.stderr) == noted
+    (row,) = csv.DictReader(io.StringIO(result.stdout))
+    assert (float(row["ood_p_value"]) < 0.05) != noted
 
 
 def test_the_message_about_one_image_is_singular(tiny_run, tmp_path):

@@ -18,7 +18,8 @@ def desk(shared_data, field_cases, tiny_folder, tmp_path_factory):
 
     hands/ has 24 photographs, named .JPG, of each of three signs; more/ has six more of each; broken/ has a damaged
     photograph. tiny/ is `tiny_folder`; holed/ is the same with a damaged test image. In leaky/ a training image is also
-    a test image. In wide/ the two classes differ only at the ends of images that are four times as wide as high.
+    a test image; in rare/ the class "two" has two training images. In wide/ the two classes differ only at the ends of
+    images that are four times as wide as high.
     """
     folder = tmp_path_factory.mktemp("commands") / "desk"
     shutil.copytree(field_cases / "pixels/wide", folder / "wide")
@@ -26,6 +27,9 @@ def desk(shared_data, field_cases, tiny_folder, tmp_path_factory):
     shutil.copytree(tiny_folder, folder / "tiny")
     shutil.copytree(tiny_folder, folder / "leaky")
     shutil.copy(folder / "leaky/train/null/00.png", folder / "leaky/test/null/seen.png")
+    shutil.copytree(tiny_folder, folder / "rare")
+    for path in sorted((folder / "rare/train/two").iterdir())[2:]:
+        path.unlink()
     shutil.copytree(tiny_folder / "test", folder / "new")
     shutil.copytree(folder / "hands", folder / "broken")
     shutil.copytree(tiny_folder, folder / "holed")

@@ -23,6 +23,15 @@ def _has_no_note_on_area(outcome: Outcome) -> None:
     assert "of their area" not in outcome.stdout + outcome.stderr
 
 
+def _samples_are_whole(outcome: Outcome) -> None:
+    """Check that the samples differ from those of the other fits, as far as these ran already."""
+    _has_no_note_on_area(outcome)
+    assert outcome.json["fit"] == "squash"
+    others = [outcome.folder / "looks" / fit / "samples.png" for fit in ("pad", "crop")]
+    squashed = (outcome.folder / "looks/squash/samples.png").read_bytes()
+    assert squashed not in [path.read_bytes() for path in others if path.exists()]
+
+
 def _reports_the_leak(outcome: Outcome) -> None:
     shown = outcome.json
     assert shown == outcome.read("audits/leaky/audit.json") | {"files": shown["files"]}
@@ -38,6 +47,7 @@ LOOKING = [
         look=_has_plots, alone=True,
     ),
     Row("explore hands.tar --image-size 16 --out looks/small --json", look=_is_of_16_pixels),
+    Row("explore rare", ["^note: 1 class has at most two training images: 'two' \\(2\\); .* add images, about 12 "]),
     Row("explore broken", ["^unreadable files: 1$", r"^  0/cut off\.JPG: \S"]),
     Row(
         "explore wide",
@@ -48,8 +58,13 @@ LOOKING = [
         "explore wide --fit pad --out looks/pad",
         [r"^2 classes; images are resized to 32 x 32 pixels by fit=pad$"], look=_has_no_note_on_area,
     ),
-    Row("explore wide --fit squash --out looks/squash --json", look=_has_no_note_on_area),
-    Row("explore wide --fit crop --out looks/crop", ["^note: 60 of 60 images lose more than a fifth of their area"]),
+    Row("explore wide --fit squash --out looks/squash --json", look=_samples_are_whole),
+    Row(
+        "explore wide --fit crop --out looks/crop",
+        [r"^2 classes; images are resized to 32 x 32 pixels$",
+         "^note: 60 of 60 images lose more than a fifth of their area"],
+        made=["looks/crop/samples.png"],
+    ),
     Row("explore hands --out hands", ["'hands' exists already; nothing is overwritten"], code=1),
     Row(
         "audit leaky --folds 0",

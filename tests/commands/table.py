@@ -17,6 +17,11 @@ def _is_one_recipe(outcome: Outcome) -> None:
     assert (shown["parameters"], shown["settings"]["plain_epochs"]) == (2_397_226, 10)
 
 
+def _has_no_two_rows_alike(outcome: Outcome) -> None:
+    _, *rows, _ = outcome.stdout.splitlines()
+    assert len({tuple(row.split()[:2]) for row in rows}) == len(rows) > 3
+
+
 def _only_hands_is_gone(outcome: Outcome) -> None:
     shown = outcome.json
     assert {entry["name"] for entry in shown["removed"]} == {"hands"}
@@ -37,8 +42,9 @@ WITHOUT_RUN = [
     Row("recipes two-phase --json", look=_is_one_recipe),
     Row(
         "cache",
-        [r"^hands +decoded +\d+\.\d MB", r"^hands +features +0\.[1-9] MB", r"MB of at most 20,000\.0 MB in "],
+        [r"^hands +decoded +\d+ +\d+\.\d MB", r"^hands +features +\d+ +0\.[1-9] MB", r"MB of at most 20,000\.0 MB in "],
         alone=True,
+        look=_has_no_two_rows_alike,
     ),
     Row("cache --clear hands --json", look=_only_hands_is_gone),
     Row("cache --clear", [r"^removed [1-9]\d* entries, .*; 0 left$"]),

@@ -96,6 +96,12 @@ def _has_fit(path: str, fit: str):
     return look
 
 
+def _has_fit_and_chose_no_epoch(outcome: Outcome) -> None:
+    _has_fit("runs/from-pad", "pad")(outcome)
+    assert "weights of epoch 1 of 1 kept" in outcome.stdout
+    assert "chose the weights" not in outcome.stdout
+
+
 def _went_on_from(path: str, name: str):
     """Return a check of the recorded source and the accuracy of a transfer."""
 
@@ -218,6 +224,10 @@ TRAINING = [
         ["1 image can't be read and is left out", r"^  0/cut off\.JPG: "], look=_left_one_out,
     ),
     Row(
+        f"train rare {_SMALL} --out runs/rare",
+        ["^note: 1 class has at most two training images: 'two' \\(2\\); .* or remove the class$"],
+    ),
+    Row(
         "train tiny --from runs/digits --epochs 2 --set validation_split=0.2 --out runs/from-run",
         [r"^run: runs/from-run \(transfer, "], look=_went_on_from("runs/from-run", "digits"),
     ),
@@ -244,7 +254,7 @@ TRAINING = [
         "train wide --recipe folder --epochs 20 --set image_size=48 --set fit=squash --out runs/squash",
         look=_has_fit("runs/squash", "squash"),
     ),
-    Row("train wide --from runs/pad --epochs 1 --out runs/from-pad", look=_has_fit("runs/from-pad", "pad")),
+    Row("train wide --from runs/pad --epochs 1 --out runs/from-pad", look=_has_fit_and_chose_no_epoch),
     Row(
         "train wide --from runs/pad/weights.safetensors --epochs 1 --set fit=crop --out runs/from-pad-cropped",
         look=_has_fit("runs/from-pad-cropped", "crop"),

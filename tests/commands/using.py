@@ -63,6 +63,7 @@ def _compared(split: str):
 
 def _predictions_as_json(outcome: Outcome) -> None:
     predictions = outcome.json
+    assert "note: --ood can't mark" not in outcome.stderr  # 282 validation images
     assert len(predictions) == 60
     assert all(
         len(one["top"]) == 2 and 0 <= one["ood_p_value"] <= 1 and not one["unreadable_reason"] for one in predictions

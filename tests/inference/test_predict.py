@@ -66,7 +66,7 @@ def test_top_classes_are_those_of_the_network(tiny_run, mixed):
     assert [one.class_name for one in prediction.top] == [
         tiny_run.class_names[i] for i in np.argsort(-expected, kind="stable")
     ]
-    assert [one.probability for one in prediction.top] == pytest.approx(sorted(expected, reverse=True))
+    assert [one.probability for one in prediction.top] == pytest.approx(sorted(expected, reverse=True), abs=1e-6)
     assert sum(one.probability for one in prediction.top) == pytest.approx(1, abs=1e-6)
 
 

@@ -12,6 +12,7 @@ from saccade.cli.main import cli
 from saccade.cli.training_result import validation_notes
 from saccade.inference.predictor import Predictor
 from saccade.runs.predictions import VALIDATION_PREDICTIONS
+from saccade.runs.run_split import load_run_split
 from saccade.training.calibration import at_temperature
 from saccade.training.progress import Progress
 
@@ -69,7 +70,7 @@ def test_the_run_reports_the_numbers_of_selecting_and_calibrating_images(halved,
     assert report.exit_code == 0, report.output
     assert calibration.fitted_on in (halved.path / "README.md").read_text()
     assert calibration.fitted_on in (halved.path / "report.html").read_text()
-    typed = ["train", "digits", "--recipe", "folder", "--epochs", "1", "--set", "keep=best", "--set", "image_size=8"]
+    typed = ["train", "digits", "--recipe", "folder", "--epochs", "2", "--set", "keep=best", "--set", "image_size=8"]
     result = CliRunner().invoke(cli, [*typed, "--out", str(tmp_path / "cli"), "--json"])
     found = json.loads(result.stdout)
     whole = saccade.Run.open(tmp_path / "cli").data.num_images["validation"]
@@ -79,6 +80,27 @@ def test_the_run_reports_the_numbers_of_selecting_and_calibrating_images(halved,
     assert "the 118 validation images were divided into two halves: 59 chose the weights" in words
     assert "the other 59 calibrate" in words
     assert "these same images" not in words
+
+
+@pytest.mark.parametrize(("images", "setting"), [(240, "keep=best"), (240, "patience=2"), (40, "keep=best")])
+def test_a_single_epoch_leaves_validation_images_nothing_to_choose(digits, tmp_path, images, setting):
+    key, value = setting.split("=")
+    data = replace(digits, splits={**digits.splits, "train": digits.splits["train"].subset(np.arange(images))})
+    settings = SETTINGS | {"validation_split": 0.5, key: value}
+    run = saccade.train(data, recipe="folder", epochs=1, settings=settings, out=tmp_path / "run", progress=False)
+    calibration = run.calibration()
+    assert calibration is not None
+    assert calibration.fitted_on == f"{run.data.num_images['validation']} validation images"
+    assert run.num_validation_images == calibration.num_images
+    assert list(validation_notes(run)) == []
+    assert not any("chose the weights" in note for note in load_run_split(run, "validation", data="digits").notes)
+
+
+def test_the_head_of_a_transfer_with_one_epoch_is_the_only_choice(digits, halved, tmp_path):
+    settings = SETTINGS | {"validation_split": 0.5}
+    run = saccade.transfer(digits, halved, epochs=1, settings=settings, out=tmp_path / "run", progress=False)
+    (first, *_) = validation_notes(run)
+    assert "59 chose the penalty of the head and measure this accuracy" in first
 
 
 def test_without_selection_all_validation_images_calibrate(digits, tmp_path):

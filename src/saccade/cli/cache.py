@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from saccade.cli.output import print_json, print_line, print_table
+from saccade.sanitize import counted
 
 if TYPE_CHECKING:
     from saccade.data.cache.disk_cache import CacheEntry
@@ -28,7 +29,7 @@ _ALL = "*"
 def command(clear: str | None, as_json: bool) -> None:
     """List or clear the cache.
 
-    Saccade can make or download every cached file again.
+    A row of the list has all entries of one dataset and one kind. Saccade can make or download every cached file again.
     """
     from saccade.data.cache.disk_cache import cache_entries, cache_folder, cache_limit, clear_cache
 
@@ -39,21 +40,28 @@ def command(clear: str | None, as_json: bool) -> None:
         summary = {"folder": str(cache_folder()), "limit": cache_limit(), "entries": listed}
         print_json(summary | {"removed": [_as_dict(entry) for entry in removed]})
     elif clear is not None:
-        print_line(f"removed {len(removed)} entries, {_megabytes(_total(removed))}; {len(entries)} left")
+        print_line(
+            f"removed {counted(len(removed), 'entry', 'entries')}, {_megabytes(_total(removed))}; {len(entries)} left"
+        )
     else:
         _print(entries)
         print_line(f"{_megabytes(_total(entries))} of at most {_megabytes(cache_limit())} in {cache_folder()}")
 
 
 def _print(entries: Sequence[CacheEntry]) -> None:
+    """Print a row for each dataset and kind, the most recently used first, as the entries are."""
     if not entries:
         print_line("the cache is empty")
         return
+    # Several entries of one dataset have one name and one kind, such as the features in parts of 1,024 images.
+    groups: dict[tuple[str, str], list[CacheEntry]] = {}
+    for entry in entries:
+        groups.setdefault((entry.name, entry.kind), []).append(entry)
     rows = [
-        (entry.name, entry.kind, _megabytes(entry.bytes), f"{entry.last_used.astimezone():%Y-%m-%d %H:%M}")
-        for entry in entries
+        (name, kind, f"{len(group):,}", _megabytes(_total(group)), f"{group[0].last_used.astimezone():%Y-%m-%d %H:%M}")
+        for (name, kind), group in groups.items()
     ]
-    print_table(("name", "kind", "size", "last used"), rows)
+    print_table(("name", "kind", "entries", "size", "last used"), rows)
 
 
 def _as_dict(entry: CacheEntry) -> dict[str, Any]:

@@ -56,6 +56,8 @@ def command(
 
     model = load_model(run)
     target_accuracy = _checked_target(model, abstain)
+    if ood:
+        print_notes(_notes_on_ood(model))
     found = find_images(images)
     print_notes(found.notes)
     predictions = predict_found(model, found, top=top, abstain=target_accuracy, ood=ood, progress=True)
@@ -100,6 +102,23 @@ def _notes_on_target_accuracy(run: Run) -> Iterator[str]:
     from saccade.evaluation.distribution_shift import note_on_distribution_shift
 
     yield from note_on_distribution_shift(run, evaluation.accuracy, evaluation.accuracy_interval)
+
+
+def _notes_on_ood(model: Run | ModelFile) -> Iterator[str]:
+    """Yield a note if the run has too few validation images to mark any image as out of distribution."""
+    from saccade.inference.predict import OOD_THRESHOLD
+    from saccade.models.ood import num_ranked, smallest_p_value
+    from saccade.runs.run import Run
+
+    arrays = model.ood_statistics() if isinstance(model, Run) else None
+    count = num_ranked(arrays or {})
+    if count and smallest_p_value(count) >= OOD_THRESHOLD:
+        needed = next(n for n in range(count, 1000) if smallest_p_value(n) < OOD_THRESHOLD)
+        yield (
+            f"--ood can't mark any image: the run has {counted(count, 'validation image')}, so that no p-value is "
+            f"below {smallest_p_value(count):.3f}, and images below {OOD_THRESHOLD} are marked; at least {needed} "
+            "validation images are needed: train on more images, or with a larger --set validation_split"
+        )
 
 
 def _print_json(predictions: list[Prediction], _top: int) -> None:

@@ -132,5 +132,6 @@ def print_dataset(dataset: Dataset) -> None:
         print_line(f"data: {counted(n, 'image')} can't be read and {plural(n, 'is', 'are')} left out:", err=True)
         print_unreadable(dataset.unreadable, "saccade explore --json lists all of them", err=True)
     from saccade.data.crop_loss import crop_notes
+    from saccade.data.small_classes import small_class_notes
 
-    print_notes([*dataset.notes, *crop_notes(dataset)])
+    print_notes([*dataset.notes, *crop_notes(dataset), *small_class_notes(dataset)])

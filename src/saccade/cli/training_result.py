@@ -30,7 +30,7 @@ def training_result(run: Run) -> dict[str, Any]:
         "state": status.state,
         "epochs": status.epochs,
         "kept_epoch": status.kept_epoch,
-        "num_validation_images": num_validation_images(run),
+        "num_validation_images": run.num_validation_images,
         "validation_accuracy": kept.validation_accuracy,
         "stages": stages(run),
         "weights_chosen_by_validation": run.recipe.weights_chosen_by_validation,
@@ -54,15 +54,9 @@ def stages(run: Run) -> dict[str, Any] | None:
     }
 
 
-def num_validation_images(run: Run) -> int:
-    """Return the number of images behind the validation accuracy of a run."""
-    recorded = run.status().num_validation_images
-    return run.data.num_images["validation"] if recorded is None else recorded
-
-
 def print_training_result(run: Run) -> None:
     """Print the state, the validation accuracy, the run directory and the next command."""
-    status, n = run.status(), num_validation_images(run)
+    status, n = run.status(), run.num_validation_images
     kept = run.history()[status.kept_epoch - 1]
     ended = {"finished": "trained", "stopped early": "stopped early", "interrupted": "interrupted"}[status.state]
     epochs = run.recipe.epochs if run.plan() is None else status.epochs

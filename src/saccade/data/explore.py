@@ -16,6 +16,7 @@ from saccade.atomic_io import atomic_write
 from saccade.data.crop_loss import crop_notes
 from saccade.data.dataset import Dataset, Split, SplitName, UnreadableImage
 from saccade.data.load import load
+from saccade.data.small_classes import small_class_notes
 from saccade.image_fit import Fit
 from saccade.plotting.explore_plots import SAMPLE_COLUMNS, draw_class_counts, draw_samples
 from saccade.plotting.figure import save_figure
@@ -138,7 +139,7 @@ def explore(
         duplicates=tuple(tuple(f"{split}: {name}" for split, name in group) for group in groups),
         mean=mean,
         standard_deviation=deviation,
-        notes=(*dataset.notes, *crop_notes(dataset)),
+        notes=(*dataset.notes, *crop_notes(dataset), *small_class_notes(dataset)),
     )
 
 

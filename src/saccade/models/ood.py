@@ -82,7 +82,7 @@ class OodPValue:
         Raises:
             RunError: names, shapes or values are not those of an OOD p-value of this size.
         """
-        n = arrays["distances"].size if "distances" in arrays else 0
+        n = num_ranked(arrays)
         shapes = {"mean": (size,), "whitening": (size, size)} | dict.fromkeys(_RANKED, (n,))
         found = {name: array.shape for name, array in arrays.items()}
         if found != shapes or not n or not all(np.isfinite(array).all() for array in arrays.values()):
@@ -108,6 +108,16 @@ class OodPValue:
         doubts = np.sort(1 - confidences)
         unranked = cls(mean, whitening, np.sort(distances), doubts, np.empty(0, np.float32))
         return replace(unranked, surprises=np.sort(unranked._surprise(distances, 1 - confidences)))
+
+
+def num_ranked(arrays: Mapping[str, NDArray[np.float32]]) -> int:
+    """Return the number of validation images among which an image is ranked; 0 without statistics."""
+    return arrays["distances"].size if "distances" in arrays else 0
+
+
+def smallest_p_value(num_images: int) -> float:
+    """Return the smallest OOD p-value that an image can have among this number of validation images."""
+    return 1 / (num_images + 1)
 
 
 def has_pretrained_features(network: NetworkName) -> bool:

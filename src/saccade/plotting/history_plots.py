@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 
 from saccade.plotting.figure import new_figure, save_figure
 
+_TRAINING, _VALIDATION = "training (as seen)", "validation"
+
 
 class Epoch(Protocol):
     """Metrics of one epoch."""
@@ -53,9 +55,18 @@ def draw_history(history: Sequence[Epoch], path: Path, *, title: str) -> None:
 
 
 def history_plot(history: Sequence[Epoch]) -> Figure:
-    """Plot training and validation loss and accuracy per epoch, with phases and learning rates marked."""
+    """Plot training and validation loss and accuracy per epoch, with phases and learning rates marked.
+
+    A single epoch has no curve: bars compare its training and its validation values.
+    """
     figure = new_figure(11, 4.2)
     loss, accuracy = figure.subplots(1, 2)
+    if len(history) == 1:
+        (only,) = history
+        _bars(loss, "loss (cross-entropy, nats)", only.loss, only.validation_loss, "{:.4f}")
+        _bars(accuracy, "accuracy", only.accuracy, only.validation_accuracy, "{:.2%}")
+        accuracy.set_xlim(0, 1)
+        return figure
     epochs = [record.epoch for record in history]
     _curves(loss, epochs, [r.loss for r in history], [r.validation_loss for r in history])
     _curves(accuracy, epochs, [r.accuracy for r in history], [r.validation_accuracy for r in history])
@@ -72,10 +83,20 @@ def history_plot(history: Sequence[Epoch]) -> Figure:
 
 
 def _curves(axes: Axes, epochs: Sequence[int], training: Sequence[float], validation: Sequence[float | None]) -> None:
-    axes.plot(epochs, training, marker="o", markersize=3, label="training (as seen)")
+    axes.plot(epochs, training, marker="o", markersize=3, label=_TRAINING)
     after_epochs = [value for value in validation if value is not None]
     if after_epochs:
-        axes.plot(epochs, after_epochs, marker="s", markersize=3, label="validation")
+        axes.plot(epochs, after_epochs, marker="s", markersize=3, label=_VALIDATION)
+
+
+def _bars(axes: Axes, name: str, training: float, validation: float | None, form: str) -> None:
+    """Draw the values of one epoch as horizontal bars with their numbers."""
+    values = {_TRAINING: training} | ({} if validation is None else {_VALIDATION: validation})
+    labels = [f"{label}\n{form.format(value)}" for label, value in values.items()]
+    axes.barh(labels, list(values.values()), height=0.5, color=["C0", "C1"][: len(values)])
+    axes.invert_yaxis()  # the first bar at the top
+    axes.set_xlabel(name)
+    axes.grid(alpha=0.3, axis="x")
 
 
 def _mark_phases(axes: Axes, history: Sequence[Epoch], *, name_rates: bool) -> None:

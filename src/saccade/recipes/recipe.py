@@ -258,8 +258,8 @@ class Recipe(BaseModel):
 
     @property
     def weights_chosen_by_validation(self) -> bool:
-        """True where validation images choose the kept weights, so that the validation accuracy is optimistic."""
-        return self.keep != "last"
+        """True where validation images choose among epochs, so that the validation accuracy is optimistic."""
+        return self.keep != "last" and self.epochs > 1
 
     @property
     def has_frozen_network(self) -> bool:

@@ -15,7 +15,7 @@ A run directory holds the files
     status.json           running, finished, stopped early or interrupted; epoch of the kept weights
     history.csv           a row per epoch, without clock times
     timings.csv           seconds and images per second of each epoch
-    history.png           loss and accuracy per epoch
+    history.png           loss and accuracy per epoch; as bars after a single epoch
     checkpoints/          states from which an unfinished training resumes, and a finished training can be extended
     training.lock, training.pid   lock and process id of a training that is running
     weights.safetensors   kept weights, by `layer/variable`
@@ -235,6 +235,12 @@ class Run:
         """
         path = self.path / CARD
         return read_contents(path, _LARGEST_CARD).decode(errors="replace") if path.exists() else None
+
+    @property
+    def num_validation_images(self) -> int:
+        """Number of images of the validation accuracies in the history."""
+        recorded = self.status().num_validation_images
+        return self.data.num_images["validation"] if recorded is None else recorded
 
     def calibration(self) -> Calibration | None:
         """Read the calibration; None without calibration images, and before the end of the training."""

@@ -17,6 +17,8 @@ SOURCE = "SOURCE"
 _NEVER_NAMED = {"extends", "extended_rate", "extended_schedule", "checkpoint_seconds"}
 # Keys that a transfer takes from its source.
 _OF_THE_SOURCE = {"network", "transfer", "initial_scale", "final_scale", "tta_views"}
+# Keys by which an image becomes the input of a network.
+_OF_THE_PIXELS = ("image_size", "fit")
 
 
 def data_words(run: Run) -> list[str]:
@@ -41,8 +43,28 @@ def training_command(run: Run, changes: Mapping[str, Any], *options: object) -> 
 
 
 def fine_tuning_command(run: Run) -> str:
-    """Return the `saccade train` command that fine-tunes the network of a run on the data of the run."""
-    return command_line("train", *data_words(run), "--from", run.path)
+    """Return the `saccade train` command that fine-tunes the network of a run, a linear head, on the data of the run.
+
+    Where the run has the pretrained weights of a named recipe that fine-tunes them, the command names this recipe, or
+    no recipe if it is the default. Otherwise the training starts from the run.
+    """
+    fine_tuning = [
+        entry.recipe
+        for name, entry in ENTRIES.items()
+        if name != "transfer"
+        and entry.recipe.network == run.recipe.network
+        and entry.recipe.transfer
+        and not entry.recipe.head_only
+    ]
+    source = run.source()
+    of_a_recipe = run.recipe.name in ENTRIES and run.recipe.name != "transfer"
+    if not fine_tuning or (source.name != run.recipe.network if source is not None else not of_a_recipe):
+        return command_line("train", *data_words(run), "--from", run.path)
+    default = default_recipe(run.preprocessing.height, run.preprocessing.width)
+    recipe = default if default in fine_tuning else fine_tuning[0]
+    pixels = recipe.with_settings({key: getattr(run.recipe, key) for key in _OF_THE_PIXELS if getattr(run.recipe, key)})
+    method = [] if recipe == default else ["--recipe", recipe.name]
+    return command_line("train", *data_words(run), *method, *settings_words(pixels, recipe))
 
 
 def settings_words(wanted: Recipe, base: Recipe, left_out: Set[str] = frozenset()) -> list[str]:

@@ -114,8 +114,6 @@ def fit(
     step = _step(networks, upper, optimizer, training, run)
     checkpointer = Checkpointer(run, networks.trained, optimizer)
     state, kept = _beginning(checkpointer, checkpoint, recipe, timekeeping)
-    if upper is not None and state.ended is None:
-        upper.compute_outputs()
     # A killed training may have written epochs after the checkpoint, so history.csv is written from the state.
     _write_history(run, state, progress)
     recalibrate = BatchNormRecalibration(networks.trained, recipe)
@@ -130,6 +128,8 @@ def fit(
     while not state.ended and not interrupted:
         start = time.perf_counter() - state.seconds
         progress.on_epoch_begin(state.epoch, len(training), state.seen)
+        if upper is not None:
+            upper.compute_outputs()
         head_splits = {**splits, "validation": roles.penalty}
         for n in (
             probe.fit(head_splits, state)

@@ -49,7 +49,8 @@ def validation_roles(validation: Split, recipe: Recipe) -> ValidationRoles:
     """Assign the validation images to roles, by the recipe, the number of images and their content hashes."""
     none = validation.subset(np.empty(0, np.int64))
     chooses_weights = recipe.weights_chosen_by_validation
-    if not (chooses_weights or recipe.patience or recipe.transfer):
+    stops_early = recipe.epochs > 1 and bool(recipe.patience)
+    if not (chooses_weights or stops_early or recipe.transfer):
         return ValidationRoles(validation, none, validation, "none")
     second = second_half(validation)
     can_be_halved = bool(second.any())
@@ -59,5 +60,5 @@ def validation_roles(validation: Split, recipe: Recipe) -> ValidationRoles:
     if can_be_halved and chooses_weights:
         return ValidationRoles(validation, none, validation, "cross-fitted", second)
     # Few images do not choose a penalty. Early stopping can't be cross-fitted: a training stops only once.
-    relation: Selection = "same images" if chooses_weights or recipe.patience else "none"
+    relation: Selection = "same images" if chooses_weights or stops_early else "none"
     return ValidationRoles(validation, none, validation, relation)

@@ -335,7 +335,8 @@ def test_one_of_several_models_is_selected(page_with, example):
     other = _model(name="other one", test={"accuracy": 0.5, "low": 0.4, "high": 0.6, "num_images": 1234})
     browser = page_with(_models(_model(), other), _prediction())
     _wait(browser, "#model")[0].send_keys("other")
-    assert "50.0%" in _text(browser, "#summary", "other one")
+    shown = "its accuracy is 50.0% (95% interval 40.0% to 60.0%, n = 1,234 test images)."
+    assert shown in _text(browser, "#summary", "other one")
     _choose(browser, example[0])
     _text(browser, ".prediction", "classified by other one")
     assert "api/models/other%20one/image?top=3" in [

@@ -256,3 +256,12 @@ def test_predictions_that_can_not_be_paired_are_errors(made, tiny_run, folder):
     with pytest.raises(RunError, match="is not a run"):
         saccade.compare([first, folder])
     assert not (folder / "comparisons").exists()
+
+
+def test_only_the_minutes_of_pretrained_networks_have_a_note(made, folder):
+    frozen = {"network": "EfficientNetLite0", "transfer": True, "trainable_fraction": 0.0, "plain_epochs": 1}
+    plain, other = made("plain"), made("other", recipe={"name": "other", "learning_rate": 0.5})
+    assert not any("minutes of" in note for note in saccade.compare([plain, other]).notes)
+    head = made("head", recipe=frozen | {"name": "linear-probe", "augmented_epochs": 0})
+    (note,) = (note for note in saccade.compare([plain, head]).notes if "minutes of" in note)
+    assert note.startswith("the minutes of 'head' do not count features and outputs of images that were in the cache")

@@ -172,6 +172,22 @@ def test_a_run_without_incorrect_predictions_has_a_page(reported, tmp_path):
     assert "<h3>Incorrect predictions</h3>" not in page
 
 
+@pytest.mark.parametrize(("mistakes", "shown"), [(2, False), (3, True)])
+def test_a_pair_of_classes_with_one_or_two_confusions_is_not_shown(reported, tmp_path, mistakes, shown):
+    run = Run.open(shutil.copytree(reported.path, tmp_path / "run"))
+    predictions = run.predictions("predictions.safetensors")
+    probabilities = np.eye(3, dtype=np.float32)[predictions.labels]
+    incorrect = np.flatnonzero(predictions.labels == 0)[:mistakes]
+    probabilities[incorrect] = [0, 0.9, 0.1]
+    run.write_predictions("predictions.safetensors", replace(predictions, probabilities=probabilities))
+
+    page = saccade.report(run).page.read_text()
+
+    assert (f"<h3>{mistakes} confusions between two classes</h3>" in page) == shown
+    assert ("No pair of classes has more than two confusions." in page) != shown
+    assert "of the incorrect predictions (" not in page
+
+
 def test_names_are_escaped(tiny_folder, tmp_path, tmp_path_factory):
     data = shutil.copytree(tiny_folder, tmp_path / "data")
     for split in ("train", "test"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -69,6 +69,7 @@ def compare(
     members = [[opened[index] for index in group] for group in groups]
     run_groups = tuple(map(make_run_group, members, name_groups(members), correct))
     images = DisagreementImages.find(opened[0], paired, groups[:2], data=data, split=split)
+    own_notes = (*_notes(opened, run_groups, paired), *_notes_on_minutes(run_groups, members))
     comparison = Comparison(
         data_name=images.data_name,
         split=split,
@@ -76,7 +77,7 @@ def compare(
         groups=run_groups,
         pairs=_pairs(run_groups, correct),
         disagreements=_disagreements(opened[0].class_names, images),
-        notes=tuple(dict.fromkeys((*notes, *_notes(opened, run_groups, paired), *images.notes))),
+        notes=tuple(dict.fromkeys((*notes, *own_notes, *images.notes))),
         files=tuple(directory.resolve() / name for name in images.file_names()),
     )
     write_comparison(comparison, images, directory)
@@ -148,6 +149,16 @@ def _notes(runs: Sequence[Run], run_groups: Sequence[RunGroup], paired: PairedPr
         )
         notes.extend(map(_command_for_more_seeds, runs))
     return notes
+
+
+def _notes_on_minutes(run_groups: Sequence[RunGroup], members: Sequence[Sequence[Run]]) -> Iterator[str]:
+    """Yield notes on the part of the training time that is not in the minutes of a run group."""
+    recipes = [(f"'{group.name}'", runs[0].recipe) for group, runs in zip(run_groups, members, strict=True)]
+    if probed := [name for name, recipe in recipes if recipe.transfer]:
+        yield (
+            f"the minutes of {', '.join(probed)} do not count features and outputs of images that were in the cache: "
+            "the first training of a pretrained network on some data takes longer than the following ones"
+        )
 
 
 def _command_for_more_seeds(run: Run) -> str:

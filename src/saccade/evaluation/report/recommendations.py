@@ -7,15 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.stats import binom
 
 from saccade.evaluation.metrics import Metrics, wilson_interval
-from saccade.recipes import Recipe
+from saccade.recipes import Recipe, default_recipe
 from saccade.runs.records import Calibration, EpochRecord
 from saccade.runs.run import Run
 from saccade.runs.training_command import data_words, fine_tuning_command, source_note, training_command
 from saccade.sanitize import command_line, plural
 
+MIN_FINDING_IMAGES = 3
+"""Number of images that a finding is based on at least: one or two images may be chance."""
+
 _MAX_RECOMMENDATIONS = 6
+_SIGNIFICANT = 0.05
 _MIN_CONFUSION_FRACTION = 0.15  # of all incorrect predictions, for a pair of classes
 _OVERFITTING_GAP = 0.05
 _WIDE_INTERVAL = 0.04
@@ -59,6 +64,7 @@ class RunNumbers:
         n: number of test images.
         confident_mistakes: number of incorrect predictions with a confidence of at least 95%.
         history: record of each epoch.
+        num_validation_images: number of images of the validation accuracies in the history.
         calibration: calibration of the run, or None.
         unreadable: number of unreadable images of the data.
     """
@@ -70,6 +76,7 @@ class RunNumbers:
     n: int
     confident_mistakes: int
     history: Sequence[EpochRecord]
+    num_validation_images: int
     calibration: Calibration | None
     unreadable: int
 
@@ -89,7 +96,8 @@ def _confused_pair(numbers: RunNumbers) -> Iterator[Recommendation]:
         return
     first, second = np.unravel_index(int(pairs.argmax()), pairs.shape)
     fraction = pairs[first, second] / total
-    if fraction >= _MIN_CONFUSION_FRACTION and len(incorrect) > 2:
+    enough = pairs[first, second] >= MIN_FINDING_IMAGES and fraction >= _MIN_CONFUSION_FRACTION
+    if enough and _is_more_than_chance(int(pairs[first, second]), total, len(incorrect)):
         names = numbers.class_names[first], numbers.class_names[second]
         yield Recommendation(
             f"{fraction:.0%} of the incorrect predictions ({pairs[first, second]:,} of {total:,}) are confusions of "
@@ -99,22 +107,42 @@ def _confused_pair(numbers: RunNumbers) -> Iterator[Recommendation]:
         )
 
 
+def _is_more_than_chance(count: int, total: int, classes: int) -> bool:
+    """Return whether the most confused pair has significantly more confusions than if all pairs were equally likely.
+
+    Exact binomial test at the level 0.05, with Bonferroni's correction for the number of pairs. Two classes have one
+    pair, which is never significant.
+
+    Args:
+        count: number of confusions of the pair.
+        total: number of confusions of all pairs.
+        classes: number of classes.
+    """
+    num_pairs = classes * (classes - 1) // 2
+    return bool(num_pairs * binom.sf(count - 1, total, 1 / num_pairs) < _SIGNIFICANT)
+
+
 def _few_training_images(numbers: RunNumbers) -> Iterator[Recommendation]:
     median = float(np.median(numbers.training_images))
     pretrained = bool(numbers.history) and numbers.history[0].phase == "head"
-    if median < _FEW_PER_CLASS and numbers.metrics.accuracy < _GOOD_ACCURACY and not pretrained:
-        yield Recommendation(
-            f"The median class has {median:,.0f} training images, and the training used no pretrained weights.",
-            "Use the pretrained weights of another run or of keras.applications.",
-            command_line("train", *data_words(numbers.run), "--from", "EfficientNetV2B0"),
-        )
+    if median >= _FEW_PER_CLASS or numbers.metrics.accuracy >= _GOOD_ACCURACY or pretrained:
+        return
+    run = numbers.run
+    by_default = default_recipe(run.preprocessing.height, run.preprocessing.width).transfer
+    yield Recommendation(
+        f"The median class has {median:,.0f} training images, and the training used no pretrained weights.",
+        "Use the default recipe, which has pretrained weights."
+        if by_default
+        else "Use the pretrained weights of another run or of keras.applications.",
+        command_line("train", *data_words(run), *([] if by_default else ["--from", "EfficientNetV2B0"])),
+    )
 
 
 def _underfitting(numbers: RunNumbers) -> Iterator[Recommendation]:
     validated = [record.validation_accuracy for record in numbers.history if record.validation_accuracy is not None]
     if len(validated) >= 4 and validated[-1] == max(validated):
         gain = validated[-1] - max(validated[: -max(1, len(validated) // 4)])
-        if gain > _MIN_GAIN:
+        if gain > _MIN_GAIN and round(gain * numbers.num_validation_images) >= MIN_FINDING_IMAGES:
             more = max(2, len(numbers.history) // 4)
             yield Recommendation(
                 f"In the last quarter of the epochs the validation accuracy increased by {100 * gain:.1f} points.",
@@ -127,7 +155,8 @@ def _overfitting(numbers: RunNumbers) -> Iterator[Recommendation]:
     last = numbers.history[-1] if numbers.history else None
     if last is None or last.validation_accuracy is None:
         return
-    if last.accuracy - last.validation_accuracy <= _OVERFITTING_GAP:
+    gap = last.accuracy - last.validation_accuracy
+    if gap <= _OVERFITTING_GAP or round(gap * numbers.num_validation_images) < MIN_FINDING_IMAGES:
         return
     reason = (
         f"The run overfits: its accuracy is {last.accuracy:.1%} on the training images and "
@@ -167,7 +196,7 @@ def _weakest_class(numbers: RunNumbers) -> Iterator[Recommendation]:
     weakest = min(present, key=lambda label: scores[label].recall)
     score, average = scores[weakest], numbers.metrics.balanced_accuracy
     _, high = wilson_interval(round(score.recall * score.num_images), score.num_images)
-    if high >= average:  # not significant
+    if high >= average or round((1 - score.recall) * score.num_images) < MIN_FINDING_IMAGES:  # may be chance
         return
     count, median = numbers.training_images[weakest], float(np.median(numbers.training_images))
     reason = (

@@ -21,7 +21,12 @@ from saccade.evaluation.evaluate import evaluate_split
 from saccade.evaluation.metrics import Metrics, measure, reliability_bins
 from saccade.evaluation.report.grad_cam import GradCam, overlay
 from saccade.evaluation.report.model_card import model_card, note_on_pretraining
-from saccade.evaluation.report.recommendations import Recommendation, RunNumbers, recommend
+from saccade.evaluation.report.recommendations import (
+    MIN_FINDING_IMAGES,
+    Recommendation,
+    RunNumbers,
+    recommend,
+)
 from saccade.evaluation.report.report_images import CellImages, select_cell_images, thumbnails
 from saccade.html.render import figure_markup, image_source, render
 from saccade.inference.predictor import Predictor
@@ -177,6 +182,7 @@ def _numbers(evaluated: _EvaluatedRun) -> RunNumbers:
         n=len(evaluated.images),
         confident_mistakes=int(mistakes.sum()),
         history=run.history(),
+        num_validation_images=run.num_validation_images,
         calibration=run.calibration(),
         unreadable=len(evaluated.split.dataset.unreadable),
     )
@@ -256,14 +262,17 @@ def _mistakes(evaluated: _EvaluatedRun) -> list[dict[str, Any]]:
 
 
 def _confusions(evaluated: _EvaluatedRun) -> list[dict[str, Any]]:
-    """Return the most confused pairs of classes, with images of both directions of the confusion."""
+    """Return the most confused pairs of classes, with images of both directions of the confusion.
+
+    A pair with one or two confusions is left out: they may be chance.
+    """
     incorrect = evaluated.metrics.confusion_matrix.copy()
     np.fill_diagonal(incorrect, 0)
     pairs = np.triu(incorrect + incorrect.T)
     confusions = []
     for cell in np.argsort(-pairs, axis=None, kind="stable")[:_MAX_PAIRS]:
         first, second = divmod(int(cell), len(pairs))
-        if not pairs[first, second]:
+        if pairs[first, second] < MIN_FINDING_IMAGES:
             break
         directions = [_direction(evaluated, *one) for one in ((first, second), (second, first)) if incorrect[one]]
         confusions.append({"num_images": int(pairs[first, second]), "directions": directions})

@@ -154,9 +154,13 @@ class UpperTraining:
     def compute_outputs(self) -> None:
         """Compute the outputs for the training images and their augmented versions, by the weights of the training.
 
+        The first call computes them; later calls do nothing.
+
         Raises:
             KeyboardInterrupt: a stop was requested.
         """
+        if self._versions:
+            return
         training, recipe = self._splits["train"], self._run.recipe
         augmentation = Augmentation.of(recipe)
         total = (recipe.augmented_versions + 1) * len(training)

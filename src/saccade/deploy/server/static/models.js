@@ -41,7 +41,7 @@ function showModel() {
     "The model ",
     element("strong", { className: "name", textContent: model.name }),
     ` has ${count(names.length)} classes; `,
-    test ? `its accuracy on test images is ${percent(test.accuracy)}.` : `${NOT_EVALUATED}.`,
+    test ? `its accuracy is ${accuracyOf(model)}.` : `${NOT_EVALUATED}.`,
   );
   const rows = metadataOf(model).map(([label, ...value]) => [
     element("dt", { textContent: label }),
@@ -79,7 +79,7 @@ function classesOf({ class_names: names }) {
 function accuracyOf({ test }) {
   if (!test) return NOT_EVALUATED;
   const interval = `95% interval ${percent(test.low)} to ${percent(test.high)}`;
-  return `${percent(test.accuracy)}, ${interval}, of ${count(test.num_images)} test images`;
+  return `${percent(test.accuracy)} (${interval}, n = ${count(test.num_images)} test images)`;
 }
 
 function calibrationOf({ calibrated, temperature }) {
