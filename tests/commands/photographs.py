@@ -11,7 +11,7 @@ from saccade.deploy.formats import FORMATS
 _FILES = {"features.json", "history.png", "source.json", "model.onnx", "ood.safetensors"}
 
 
-def _is_fine_tuned(outcome: Outcome) -> None:
+def _is_finetuned(outcome: Outcome) -> None:
     from saccade.runs.run import Run
 
     run = Run.open(outcome.folder / "runs/photo")
@@ -72,7 +72,7 @@ def _exported(form: str):
     return look
 
 
-def _fine_tuned(path: str, source: str):
+def _finetuned(path: str, source: str):
     def look(outcome: Outcome) -> None:
         from saccade.runs.run import Run
 
@@ -114,7 +114,7 @@ PHOTOGRAPHS = [
          r"^outputs: (\d+) of \1 images$", r"^features: (\d+) of \1 images$", r"^head: (\d+) of \1 penalties$",
          r"^epoch 9/9 \(augmented\): ", "^the fitted head alone: .*% of the validation images correct; fine-tuned: ",
          "^next: saccade evaluate runs/photo$"],
-        look=_is_fine_tuned, alone=True,
+        look=_is_finetuned, alone=True,
     ),
     Row("evaluate runs/photo --json", look=_is_far_above_chance),
     Row("report runs/photo", ["^written: .*/report.html$", "^written: .*/README.md$"]),
@@ -179,7 +179,7 @@ PHOTOGRAPHS = [
     ),
     Row(
         "train hands --from runs/photo --epochs 2 --set image_size=64 --out runs/photo-tuned",
-        ["^epoch 2/2 "], look=_fine_tuned("runs/photo-tuned", "photo"), long=True,
+        ["^epoch 2/2 "], look=_finetuned("runs/photo-tuned", "photo"), long=True,
     ),
     Row(
         "train hands --recipe photo --epochs 3 --set augmented_versions=1 --set weight_decay=0.05 "
@@ -200,6 +200,6 @@ PHOTOGRAPHS = [
     ),
     Row(
         "train hands --from EfficientNetLite0 --epochs 1 --set image_size=64 --out runs/lite",
-        ["^epoch 1/1: "], look=_fine_tuned("runs/lite", "EfficientNetLite0"), long=True,
+        ["^epoch 1/1: "], look=_finetuned("runs/lite", "EfficientNetLite0"), long=True,
     ),
 ]  # fmt: skip

@@ -86,6 +86,12 @@ def test_the_space_of_a_linear_head_has_only_keys_with_an_effect():
         search_space(probe, dict.fromkeys(space))
 
 
+def test_no_key_of_the_space_of_a_recipe_is_without_effect():
+    for name in ("photo", "linear-probe", "fast", "quick", "folder"):
+        recipe = get_recipe(name)
+        assert recipe.keys_without_effect(search_space(recipe, {})) == [], name
+
+
 def test_an_empty_space_is_an_error():
     with pytest.raises(RecipeError, match="nothing to tune"):
         search_space(FAST, dict.fromkeys(search_space(FAST, {})))

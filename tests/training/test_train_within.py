@@ -98,34 +98,34 @@ def test_a_linear_probe_is_whole_where_there_is_time(photo_folder, tmp_path, cap
 
 
 @pytest.fixture(scope="module")
-def fine_tuned(photo_folder, tmp_path_factory):
+def finetuned(photo_folder, tmp_path_factory):
     """A training by the default recipe within an hour, which is more than it needs."""
     settings = {"checkpoint_seconds": 0}
     out = tmp_path_factory.mktemp("runs") / "run"
     return saccade.train_within(photo_folder, 60, settings=settings, out=out, progress=False)
 
 
-def test_photographs_are_fine_tuned_where_there_is_time(fine_tuned):
-    plan, history = fine_tuned.plan(), fine_tuned.history()
+def test_photographs_are_finetuned_where_there_is_time(finetuned):
+    plan, history = finetuned.plan(), finetuned.history()
     assert isinstance(plan, Plan)
     assert plan.reasons[0].startswith("plan: recipe photo, 54 training images at 160x160 pixels, 2 augmented versions")
     assert "ends early" in plan.reasons[-1]
     assert plan.replans == ()
     assert [record.phase for record in history] == ["head", *["augmented"] * 12]
     assert history[-1].learning_rate < history[2].learning_rate
-    assert fine_tuned.status().state == "finished"
-    assert saccade.evaluate(fine_tuned).accuracy > 0.8
+    assert finetuned.status().state == "finished"
+    assert saccade.evaluate(finetuned).accuracy > 0.8
 
 
 @pytest.mark.parametrize(("images", "where"), [(30, "outputs"), (20, "epoch 3")])
 def test_a_killed_fine_tuning_within_minutes_keeps_its_plan_and_comes_to_the_same_bytes(
-    photo_folder, fine_tuned, tmp_path, images, where
+    photo_folder, finetuned, tmp_path, images, where
 ):
     killed(photo_folder, tmp_path / "killed", "photo", images, where)
     resumed = saccade.resume(tmp_path / "killed", progress=False)
-    assert (resumed.plan().first, resumed.plan().replans) == (fine_tuned.plan().first, ())
+    assert (resumed.plan().first, resumed.plan().replans) == (finetuned.plan().first, ())
     for name in BYTES:
-        assert (resumed.path / name).read_bytes() == (fine_tuned.path / name).read_bytes()
+        assert (resumed.path / name).read_bytes() == (finetuned.path / name).read_bytes()
 
 
 def test_too_few_minutes_for_photographs_are_an_error_and_no_run_is_created(photo_folder, tmp_path):

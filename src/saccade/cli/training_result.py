@@ -49,8 +49,8 @@ def stages(run: Run) -> dict[str, Any] | None:
         return None
     return {
         "head_alone": history[0].validation_accuracy,
-        "fine_tuned": history[-1].validation_accuracy,
-        "kept": "head_alone" if run.status().kept_epoch == 1 else "fine_tuned",
+        "finetuned": history[-1].validation_accuracy,
+        "kept": "head_alone" if run.status().kept_epoch == 1 else "finetuned",
     }
 
 
@@ -81,11 +81,11 @@ def _stage_notes(run: Run) -> Iterator[str]:
     both = stages(run)
     if both is None:
         return
-    kept = "the fine-tuned network is kept" if both["kept"] == "fine_tuned" else "the head alone is kept"
-    reason = "" if both["kept"] == "fine_tuned" else ": its log-loss is lower"
+    kept = "the fine-tuned network is kept" if both["kept"] == "finetuned" else "the head alone is kept"
+    reason = "" if both["kept"] == "finetuned" else ": its log-loss is lower"
     yield (
         f"the fitted head alone: {both['head_alone']:.2%} of the validation images correct; fine-tuned: "
-        f"{both['fine_tuned']:.2%}; {kept}{reason}"
+        f"{both['finetuned']:.2%}; {kept}{reason}"
     )
 
 

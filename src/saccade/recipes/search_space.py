@@ -125,7 +125,10 @@ def _own_ranges(recipe: Recipe) -> dict[str, Range | Choices]:
         "batch_size": Choices(values=tuple(sorted({max(1, batch // 2), batch, min(65536, batch * 2)}))),
         "label_smoothing": Range(low=0.0, high=max(0.3, recipe.label_smoothing)),
     }
-    if recipe.augmented_epochs:
+    if recipe.keeps_outputs:
+        space["crop_scale"] = Range(low=0.2, high=1.0)
+        space["horizontal_flip"] = Choices(values=(True, False))
+    elif recipe.augmented_epochs:
         space["translate"] = Range(low=0.0, high=min(0.5, max(0.125, 2 * recipe.translate)))
         space["horizontal_flip"] = Choices(values=(True, False))
         if recipe.rotation:

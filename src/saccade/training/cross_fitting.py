@@ -22,7 +22,7 @@ class Validator(Protocol):
     def __call__(self, weights: Weights, validation: Split, /) -> tuple[float, float]:
         """Return loss and accuracy."""
 
-    def fine_tuning_helped(self, head_alone: Weights, fine_tuned: Weights, validation: Split, /) -> bool:
+    def fine_tuning_helped(self, head_alone: Weights, finetuned: Weights, validation: Split, /) -> bool:
         """Return whether the fine-tuned weights predict the images at least as well as the head alone."""
 
 

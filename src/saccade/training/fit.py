@@ -360,12 +360,12 @@ class _Validator:
         """Return loss and accuracy of weights on validation images."""
         return _loss_and_accuracy(self._probabilities(weights, validation), validation)
 
-    def fine_tuning_helped(self, head_alone: Weights, fine_tuned: Weights, validation: Split) -> bool:
+    def fine_tuning_helped(self, head_alone: Weights, finetuned: Weights, validation: Split) -> bool:
         """Return whether the fine-tuned weights predict validation images at least as well as the head alone."""
         return fine_tuning_helped(
             validation.labels,
             self._probabilities(head_alone, validation),
-            self._probabilities(fine_tuned, validation),
+            self._probabilities(finetuned, validation),
         )
 
     def _probabilities(self, weights: Weights, images: Split) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ from saccade.training.calibration import at_temperature, fit_temperature
 
 
 def fine_tuning_helped(
-    labels: NDArray[np.int64], head_alone: NDArray[np.float32], fine_tuned: NDArray[np.float32]
+    labels: NDArray[np.int64], head_alone: NDArray[np.float32], finetuned: NDArray[np.float32]
 ) -> bool:
     """Return whether the log-loss of the fine-tuned network is at most that of the head alone.
 
@@ -20,9 +20,9 @@ def fine_tuning_helped(
     Args:
         labels: true classes, int64 [n], n at least 1.
         head_alone: class probabilities by the fitted head on the pretrained network, float32 [n, classes].
-        fine_tuned: class probabilities by the fine-tuned network, float32 [n, classes].
+        finetuned: class probabilities by the fine-tuned network, float32 [n, classes].
     """
-    return _log_loss(labels, fine_tuned) <= _log_loss(labels, head_alone)
+    return _log_loss(labels, finetuned) <= _log_loss(labels, head_alone)
 
 
 def _log_loss(labels: NDArray[np.int64], probabilities: NDArray[np.float32]) -> float:

@@ -160,6 +160,8 @@ def overfitted(run):
         (trained("quick", 48, image_size=48, augmented_epochs=4, label_smoothing=0.2),
          ("train photos --recipe quick --set image_size=48 --set augmented_epochs=8 --set translate=0.15 "
           "--set label_smoothing=0.2")),
+        # The steps of `photo` do not translate images: it gets more augmented versions of them.
+        (trained("photo", 224), "train photos --set augmented_epochs=16 --set augmented_versions=4"),
         # A custom recipe has no name on the command line.
         (replace(trained(side=128), recipe=get_recipe("folder").model_copy(update={"name": "own"})),
          "train photos --recipe folder --set augmented_epochs=10 --set translate=0.15 --set label_smoothing=0.1"),
@@ -181,7 +183,7 @@ def test_an_overfitted_head_of_another_network_recommends_to_start_from_the_run(
     run = trained("transfer", 224, path=tmp_path, network="EfficientNetV2B0", augmented_epochs=0)
     run.write_source(SourceRecord(name="EfficientNetV2B0", fingerprint="0" * 64))
     assert overfitted(run).command == f"saccade train photos --from {tmp_path}"
-    run = trained("photo", 224, path=tmp_path)
+    run = trained("linear-probe", 224, path=tmp_path)
     run.write_source(SourceRecord(name="older run", fingerprint="0" * 64))  # its features are not in the package
     assert overfitted(run).command == f"saccade train photos --from {tmp_path}"
 

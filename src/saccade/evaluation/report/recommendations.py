@@ -177,6 +177,8 @@ def _overfitting(numbers: RunNumbers) -> Iterator[Recommendation]:
 
 def _more_augmentation(recipe: Recipe) -> dict[str, Any]:
     """Return recipe settings for more augmented epochs and stronger augmentation."""
+    if recipe.keeps_outputs:  # the steps see the augmented versions that are computed before them
+        return {"augmented_epochs": 2 * recipe.augmented_epochs, "augmented_versions": 2 * recipe.augmented_versions}
     return {
         "augmented_epochs": 2 * recipe.augmented_epochs or recipe.plain_epochs,
         "translate": max(recipe.translate, _TRANSLATE),
