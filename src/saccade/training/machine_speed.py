@@ -28,8 +28,6 @@ from saccade.training.time_budget.budget import Work
 _SECONDS = 0.3
 _MIN_REPEATS = 3
 _VALIDATION_IMAGES = 250
-# Largest number of images in a measured step of upper layers.
-_UPPER_IMAGES = 16
 # Largest number of pixels in a measured step, that of 500 images of 32x32: a larger step would take seconds.
 _MAX_PIXELS = 500 * 32 * 32
 # Time after the last step, except the time for images: a constant, and a multiple of the time to trace the graph of a
@@ -77,15 +75,15 @@ def upper_step_seconds(network: keras.Model, batch_size: int) -> float:
         batch_size: number of images in the step.
     """
     upper = upper_part(network, cut_layer(network))
-    outputs = tf.zeros((min(batch_size, _UPPER_IMAGES), *upper.input_shape[1:]))
+    outputs = tf.zeros((batch_size, *upper.input_shape[1:]))
 
     def differentiate() -> None:
         with tf.GradientTape() as tape:
             loss = tf.reduce_sum(upper(outputs, training=True))
         tape.gradient(loss, upper.trainable_variables)
 
-    _, *others = _times(differentiate)
-    return min(others) / len(outputs)
+    _, *others = _times(differentiate, min_calls=3)
+    return min(others) / batch_size
 
 
 def _timed_step(step: TrainingStep, work: Work, training: Split, epoch: int) -> tuple[float, float]:

@@ -26,9 +26,12 @@ _OUTPUTS = 0.85
 _UPPER = 0.4
 # Seconds relative to the seconds to build the networks: to trace the graph of the step, and to save.
 _GRAPH = 4.0
-_SAVING = 6.0
+_SAVING = 4.0
 # Seconds at the end of a pass, besides the validation.
 _CLOSING = 0.3
+# At smaller images, a few passes of fine-tuning are not better than a head alone at larger images: on `clothing`, 87.7% of
+# 171 validation images after three passes at 128x128 pixels, 88.3% at 160x160, and 88.9% by a head at 224x224.
+_MIN_SIDE = 160
 # Fewer passes over the training images lower the accuracy more than smaller images, or fewer versions of them, do.
 _USEFUL_PASSES = 3.0
 
@@ -103,8 +106,13 @@ def candidate_recipes(recipe: Recipe, height: int, width: int, settings: Collect
         width: width of the stored images, in pixels.
         settings: recipe keys that the user set, which are kept.
     """
+    smaller = [
+        each
+        for each in smaller_recipes(recipe, height, width, settings)
+        if min(each.final_size(height, width)) >= _MIN_SIDE
+    ]
     candidates = []
-    for sized in [recipe, *smaller_recipes(recipe, height, width, settings)]:
+    for sized in [recipe, *smaller]:
         candidates.append(sized)
         if "augmented_versions" not in settings and recipe.augmented_versions > 1:
             candidates.append(sized.with_settings({"augmented_versions": 1}))
