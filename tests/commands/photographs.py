@@ -184,11 +184,17 @@ PHOTOGRAPHS = [
     Row(
         "train hands --recipe photo --epochs 3 --set augmented_versions=1 --set weight_decay=0.05 "
         "--set optimizer=adamw --set schedule=cosine --set rotation=5 --set mixup=0.2 --set sampling=balanced "
-        "--out runs/own",
+        "--set initial_scale=0.6 --set final_scale=0.6 --out runs/own",
         ["^note: rotation: no effect, since this training trains on kept outputs of augmented images",
          r"^epoch 3/3 \(augmented\): "],
         look=_has_own_settings,
     ),
+    Row(
+        "train hands --set final_scale=0.6 --out runs/never",
+        ["^error: kept outputs of frozen layers have one size: give initial_scale and final_scale the same value$"],
+        code=1,
+    ),
+    Row("evaluate runs/own --json", look=_is_far_above_chance),
     Row(
         "train hands --minutes 5 --set augmented_versions=0 --out runs/never",
         ["^error: a pretrained network is fine-tuned within a time budget on kept outputs .* only$",

@@ -245,6 +245,10 @@ class Recipe(BaseModel):
             raise ValueError("keep=if_improved is for a transfer: there is no fitted head to go back to")
         if self.keep == "if_improved" and self.patience:
             raise ValueError("patience waits for a better epoch, and keep=if_improved looks at the last one alone")
+        if self.keeps_outputs and self.initial_scale != self.final_scale:
+            raise ValueError(
+                "kept outputs of frozen layers have one size: give initial_scale and final_scale the same value"
+            )
         if self.sampling == "balanced" and self.class_weights:
             raise ValueError(
                 "sampling=balanced and class_weights=true both make rare classes count more: take one of them"

@@ -29,8 +29,8 @@ _GRAPH = 4.0
 _SAVING = 4.0
 # Seconds at the end of a pass, besides the validation.
 _CLOSING = 0.3
-# At smaller images, a few passes of fine-tuning are not better than a head alone at larger images: on `clothing`, 87.7% of
-# 171 validation images after three passes at 128x128 pixels, 88.3% at 160x160, and 88.9% by a head at 224x224.
+# At smaller images, a few passes of fine-tuning are not better than a head alone at larger images: on `clothing`, 87.7%
+# of 171 validation images after three passes at 128x128 pixels, 88.3% at 160x160, and 88.9% by a head at 224x224.
 _MIN_SIDE = 160
 # Fewer passes over the training images lower the accuracy more than smaller images, or fewer versions of them, do.
 _USEFUL_PASSES = 3.0

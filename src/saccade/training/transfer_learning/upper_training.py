@@ -29,7 +29,9 @@ from saccade.data.cache.disk_cache import cache_limit
 from saccade.data.dataset import Split, SplitName
 from saccade.errors import TrainingError
 from saccade.models.batchnorm_folding.fold import fold_normalization, refold
+from saccade.models.build import with_softmax
 from saccade.models.frozen_part import cut_layer, lower_part, upper_features, upper_part
+from saccade.models.layer_outputs import inner_network
 from saccade.models.onnx.to_onnx import to_onnx
 from saccade.models.weights import assign, named_weights
 from saccade.onnx_session import open_session
@@ -143,7 +145,8 @@ class UpperTraining:
         self.network = upper_part(trained, cut)
         """Upper part of the training model, from kept outputs to logits."""
         self._trained, self._validated, self._cut = trained, validated, cut
-        self._validated_upper = upper_part(validated, cut)
+        # Without the resizing around it, where the network sees images smaller than they are stored.
+        self._stock = inner_network(validated)
         self._versions: list[KeptOutputs] = []
         self._unaugmented: dict[SplitName, KeptOutputs] = {}
         names: tuple[SplitName, ...] = ("validation", "train")
@@ -178,9 +181,9 @@ class UpperTraining:
     def _extract(self) -> OutputExtractor:
         # The weights are those of the training model from now on: a resumed training has restored them before.
         assign(self._validated, named_weights(self._trained))
-        lower = named_weights(lower_part(self._validated, self._cut))
+        lower = named_weights(lower_part(self._stock, self._cut))
         fingerprint = weights_fingerprint(self._run.recipe.network, lower)
-        return OutputExtractor(self._validated, self._cut, fingerprint, self._run.preprocessing, self._run.data_name)
+        return OutputExtractor(self._stock, self._cut, fingerprint, self._run.preprocessing, self._run.data_name)
 
     def batches(self, epoch: int, batch_size: int, seen: int) -> Iterator[Batch]:
         """Yield the batches of an epoch: order, version and mixing are functions of (seed, epoch, position).
@@ -235,11 +238,12 @@ class UpperTraining:
 
     @cached_property
     def _features(self) -> UpperInference:
-        return UpperInference(upper_features(self._validated, self._cut))
+        return UpperInference(upper_features(self._stock, self._cut))
 
     @cached_property
     def _probabilities(self) -> UpperInference:
-        return UpperInference(self._validated_upper)
+        upper = upper_part(self._stock, self._cut)
+        return UpperInference(upper if self._stock is self._validated else with_softmax(upper))
 
     def _computed(
         self, weights: Weights, images: Split, infer: UpperInference, advance: Callable[[int], object]
