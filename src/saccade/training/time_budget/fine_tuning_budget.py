@@ -29,9 +29,9 @@ _GRAPH = 4.0
 _SAVING = 4.0
 # Seconds at the end of a pass, besides the validation.
 _CLOSING = 0.3
-# Smallest side of the network's input relative to the stored images. At smaller images, a few passes are not better than
-# a head alone. On `clothing`, of 171 validation images: 88.9% by a head at 224x224 pixels; after passes for about 100 s,
-# 91.2% at 224x224, 91.8% at 192x192 and 87.7% at 160x160.
+# Smallest side of the network's input relative to the stored images. At smaller images, a few passes are not better
+# than a head alone. On `clothing`, of 171 validation images: 88.9% by a head at 224x224 pixels; after some 100 s of
+# training, 91.2% at 224x224, 91.8% at 192x192 and 87.7% at 160x160.
 _MIN_FRACTION = 0.85
 # Fewer passes over the training images lower the accuracy more than smaller images, or fewer versions of them, do.
 _USEFUL_PASSES = 3.0
