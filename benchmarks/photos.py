@@ -12,17 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
+from photo_trials import prepare_trial
 from processes import SACCADE, at_least_one, timed
 from results import Result, add_results_option, keep_results
-
-from saccade.data.dataset import Dataset, Split
-from saccade.data.load import load
 
 
 @dataclass(frozen=True)
@@ -63,12 +59,11 @@ def main() -> None:
 def _trial(path: Path, number: int, minutes: str | None) -> Trial:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["SACCADE_CACHE"] = f"{folder}/cache-of-draw"
-        dataset = load(path)
-        data, seed = (_draw(dataset, number, Path(folder)), 0) if dataset.test_is_made else (path, number)
+        data = prepare_trial(path, number, Path(folder))
         os.environ["SACCADE_CACHE"] = f"{folder}/cache"
         run = f"{folder}/run"
         budget = [] if minutes is None else ["--minutes", minutes]
-        done = timed([*SACCADE, "train", str(data), "--seed", str(seed), "--out", run, "--json", *budget])
+        done = timed([*SACCADE, "train", str(data.folder), "--seed", str(data.seed), "--out", run, "--json", *budget])
         report = json.loads(timed([*SACCADE, "evaluate", run, "--json"]).output)
     trial = Trial(
         seconds=done.seconds,
@@ -80,18 +75,6 @@ def _trial(path: Path, number: int, minutes: str | None) -> Trial:
     )
     print(trial, flush=True)
     return trial
-
-
-def _draw(dataset: Dataset, number: int, folder: Path) -> Path:
-    """Copy the images of a dataset into a train and a test folder, and return the folder of both."""
-    images = Split.joined(list(dataset.splits.values()))
-    groups = np.unique(images.duplicate_groups)
-    chosen = np.random.default_rng(number).permutation(groups)[: len(groups) // 5]
-    for name, label, group in zip(images.names, images.labels, images.duplicate_groups, strict=True):
-        place = folder / dataset.name / ("test" if group in chosen else "train") / dataset.class_names[label]
-        place.mkdir(parents=True, exist_ok=True)
-        shutil.copy(Path(dataset.source) / name, place / Path(name).name)
-    return folder / dataset.name
 
 
 def _results(subject: str, trials: list[Trial]) -> list[Result]:

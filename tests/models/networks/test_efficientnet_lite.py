@@ -1,5 +1,6 @@
 """EfficientNet-Lite0 with the ImageNet weights of the package, and with random weights and statistics."""
 
+import os
 import subprocess
 import tarfile
 from pathlib import Path
@@ -118,7 +119,10 @@ def test_logits_equal_those_of_pytorch(photographs, clothing, tmp_path):
     np.savez(tmp_path / "state.npz", **state)  # type: ignore[arg-type]  # taken for `allow_pickle`
     np.save(tmp_path / "images.npy", images)
     program = Path(__file__).with_name("timm_logits.py")
-    done = subprocess.run([BACKENDS, program, tmp_path], capture_output=True, text=True, check=False)
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "benchmarks" / "peers")}
+    done = subprocess.run(
+        [BACKENDS, program, tmp_path], env=environment, capture_output=True, text=True, check=False
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     expected, found = np.load(tmp_path / "logits.npy"), exact.predict(images, verbose=0)
     print(f"PyTorch: largest difference of a logit {np.abs(found - expected).max():.6f}, {len(images)} images")  # noqa: T201

@@ -1,24 +1,17 @@
 """Logits of timm's `tf_efficientnet_lite0`, for `test_efficientnet_lite.py`; runs where PyTorch and timm are installed.
 
 The folder in the first argument holds `state.npz`, the weights in the order of the source file, and
-`images.npy`, uint8 [n, height, width, 3]. The program writes `logits.npy`, float32 [n, 1000].
+`images.npy`, uint8 [n, height, width, 3]. The program writes `logits.npy`, float32 [n, 1000]. `cpu_torchvision` is in
+`benchmarks/peers`, which has to be in PYTHONPATH.
 """
 
 import sys
 from pathlib import Path
 
+import cpu_torchvision  # noqa: F401 - before timm, which imports torchvision
 import numpy as np
-import torch
-
-try:
-    import torchvision  # noqa: F401 - timm imports it
-except RuntimeError:
-    # torchvision of the Python Package Index is built for CUDA; its operators are missing beside PyTorch for CPUs.
-    # timm needs none of them, but importing torchvision refers to these two.
-    library = torch.library.Library("torchvision", "DEF")
-    for name in ("nms", "qnms"):
-        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 import timm
+import torch
 
 
 def main(folder):
