@@ -133,7 +133,7 @@ def _layers_alone(upper: Any, batch_size: int) -> list[Callable[[], object]]:
     import tensorflow as tf
 
     rng = np.random.default_rng(0)
-    calls = []
+    calls: list[Callable[[], object]] = []
     for layer in upper.layers:
         inputs = layer.input if isinstance(layer.input, list) else [layer.input]
         if not inputs or inputs[0] is layer.output:
@@ -147,14 +147,14 @@ def _layers_alone(upper: Any, batch_size: int) -> list[Callable[[], object]]:
 def _compiled(layer: Any) -> Callable[..., Any]:
     import tensorflow as tf
 
-    @tf.function(jit_compile=False, autograph=False)
     def forward_and_backward(inputs: Any, gradient: Any) -> Any:
         with tf.GradientTape() as tape:
             tape.watch(inputs)
             outputs = layer(inputs if len(inputs) > 1 else inputs[0], training=True)
         return tape.gradient(outputs, [*inputs, *layer.trainable_variables], output_gradients=gradient)
 
-    return forward_and_backward  # type: ignore[no-any-return]
+    compiled: Callable[..., Any] = tf.function(forward_and_backward, jit_compile=False, autograph=False)
+    return compiled
 
 
 def _each(work: Callable[[], object], images: int, least: float = _SECONDS) -> float:

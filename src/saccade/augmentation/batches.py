@@ -22,14 +22,14 @@ class Batch:
     """Data of one training step.
 
     Attributes:
-        images: images, uint8 [n, height, width, 3]; or kept outputs of frozen layers, float16 [n, h, w, channels].
+        images: images, uint8 [n, height, width, 3]; or kept outputs of frozen layers, float32 [n, h, w, channels].
         labels: class indices, int64 [n].
         parameters: augmentation parameters, float32 [n, 4] (`AugmentationParameters.as_array`); None in an epoch
             without augmentation.
         mixing: parameters of mixup or CutMix, float32 [4] (`Mixing.as_array`); None in an epoch without these.
     """
 
-    images: NDArray[np.uint8] | NDArray[np.float16]
+    images: NDArray[np.uint8] | NDArray[np.float32]
     labels: NDArray[np.int64]
     parameters: NDArray[np.float32] | None
     mixing: NDArray[np.float32] | None = None
