@@ -1,6 +1,7 @@
 """Recipe `linear-probe`: a linear head on cached features, trained on photographs of clothing."""
 
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,7 +74,8 @@ def test_class_weights_change_the_head(photographs, tmp_path):
     """How class weights act on a given penalty is tested in test_linear_head.py; here each run chooses its penalty."""
     data = copied(photographs, tmp_path / "unbalanced", hat=20, pants=20, shoes=5)
     kernels = []
-    for number, settings in enumerate(({}, {"class_weights": True}, {"sampling": "balanced"})):
+    choices: tuple[dict[str, Any], ...] = ({}, {"class_weights": True}, {"sampling": "balanced"})
+    for number, settings in enumerate(choices):
         out = tmp_path / f"run-{number}"
         run = saccade.train(data, recipe="linear-probe", out=out, settings=settings, progress=False)
         kernels.append(run.weights()["classes/kernel"])

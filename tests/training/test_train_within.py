@@ -123,7 +123,9 @@ def test_a_killed_fine_tuning_within_minutes_keeps_its_plan_and_comes_to_the_sam
 ):
     killed(photo_folder, tmp_path / "killed", "photo", images, where)
     resumed = saccade.resume(tmp_path / "killed", progress=False)
-    assert (resumed.plan().first, resumed.plan().replans) == (finetuned.plan().first, ())
+    plan = resumed.plan()
+    assert isinstance(plan, Plan)
+    assert (plan.first, plan.replans) == (finetuned.plan().first, ())
     for name in BYTES:
         assert (resumed.path / name).read_bytes() == (finetuned.path / name).read_bytes()
 

@@ -82,7 +82,7 @@ def _stage_notes(run: Run) -> Iterator[str]:
     if both is None:
         return
     kept = "the fine-tuned network is kept" if both["kept"] == "finetuned" else "the head alone is kept"
-    reason = "" if both["kept"] == "finetuned" else ": its log-loss is lower"
+    reason = "" if both["kept"] == "finetuned" else ": its log-loss is lower by more than a standard error"
     yield (
         f"the fitted head alone: {both['head_alone']:.2%} of the validation images correct; fine-tuned: "
         f"{both['finetuned']:.2%}; {kept}{reason}"

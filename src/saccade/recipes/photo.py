@@ -3,7 +3,7 @@
 The first epoch fits a linear head, as the recipe `linear-probe` does. Then the last third of EfficientNet-Lite0 is
 trained, for several epochs, on the outputs of the frozen layers below it. These outputs are computed once, for each
 image and for some augmented versions of it, which takes most of the work out of the steps. The batch normalization
-stays frozen. The fine-tuned weights are kept unless their validation log-loss is above that of the head alone.
+stays frozen. The fine-tuned weights are kept unless the validation log-loss of the head alone is clearly lower.
 
 Command: saccade train FOLDER
 Measured: on photographs; docs/performance.md has the results.

@@ -182,8 +182,8 @@ class Recipe(BaseModel):
     keep: Literal["last", "best", "if_improved"] = Field(
         default="last",
         description="weights to keep: the last; those of the best validation accuracy, with the lowest validation loss "
-        "among equals; or, in a transfer, the last, unless the fitted head alone has a lower validation log-loss, "
-        "each at its fitted temperature",
+        "among equals; or, in a transfer, the last, unless the validation log-loss of the fitted head alone is lower "
+        "by more than a standard error, each at its fitted temperature",
     )
     patience: int = Field(
         default=0, ge=0, description="stop after this number of epochs without a better validation accuracy; 0: never"
