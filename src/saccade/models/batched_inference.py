@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import keras
 import numpy as np
@@ -22,15 +21,15 @@ def batch_slices(n: int, height: int, width: int) -> list[slice]:
 
 def forward(
     model: keras.Model,
-    take: Callable[[slice], NDArray[Any]],
+    take: Callable[[slice], NDArray[np.uint8]],
     n: int,
     advance: Callable[[int], object] | None = None,
 ) -> NDArray[np.float32]:
     """Run the forward pass of a model over n images.
 
     Args:
-        model: model from pixels 0 to 255, [n, height, width, 3], or from the outputs of a layer, to [n, classes].
-        take: function that returns the inputs of a slice: images, uint8 [length, height, width, 3], or outputs.
+        model: model from pixels 0 to 255, [n, height, width, 3], to [n, classes].
+        take: function that returns the images of a slice, uint8 [length, height, width, 3].
         n: number of images.
         advance: callback after each batch, called with the number of images in the batch.
 

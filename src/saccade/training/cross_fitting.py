@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from typing import Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from saccade.data.dataset import Split
 from saccade.recipes import Phase
 from saccade.runs.training_state import TrainingState
+from saccade.training.transfer_learning.pretrained import Weights
 from saccade.training.validation_roles import ValidationRoles
-
-Weights = Mapping[str, NDArray[np.float32]]
 
 
 class Validator(Protocol):

@@ -26,7 +26,7 @@ from saccade.runs.run import Run
 from saccade.training.calibration import at_temperature, fit_temperature
 from saccade.training.fit import Fitted
 from saccade.training.progress import Progress
-from saccade.training.transfer_learning.cached_inference import Weights
+from saccade.training.transfer_learning.pretrained import Weights
 from saccade.training.validation_roles import ValidationRoles, validation_roles
 
 if TYPE_CHECKING:

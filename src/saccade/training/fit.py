@@ -26,7 +26,7 @@ from saccade.runs.training_state import TrainingState
 from saccade.training.batchnorm_recalibration import BatchNormRecalibration
 from saccade.training.checkpointing import Checkpointer
 from saccade.training.class_weights import balanced_class_weights
-from saccade.training.cross_fitting import CrossFitting, Weights
+from saccade.training.cross_fitting import CrossFitting
 from saccade.training.interrupt import StopRequest
 from saccade.training.optimizers.build import build_optimizer
 from saccade.training.progress import Progress
@@ -36,6 +36,7 @@ from saccade.training.time_budget.timekeeping import Timekeeping
 from saccade.training.transfer_learning.cached_inference import CachedInference
 from saccade.training.transfer_learning.image_features import MirroredFeatures
 from saccade.training.transfer_learning.linear_probe import LinearProbe, feature_extractor
+from saccade.training.transfer_learning.pretrained import Weights
 from saccade.training.transfer_learning.upper_training import UpperStep, UpperTraining
 from saccade.training.validation_roles import validation_roles
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -121,14 +121,15 @@ def _plan_photographs(
     extractor = feature_extractor(networks.validated, first, dataset.preprocessing, dataset.name)
     building = time.perf_counter() - start
     height, width = dataset.preprocessing.height, dataset.preprocessing.width
-    costs = _measure_features(_feature_work(first, dataset, splits, extractor), extractor, splits["train"], building)
+    whole = _feature_work(first, dataset, splits, extractor)
+    costs = _measure_features(whole, extractor, splits["train"], building)
     probe = first
     if first.keeps_outputs:
         step = upper_step_seconds(networks.trained, first.batch_size_for(len(splits["train"])))
         speed = FineTuningSpeed(costs, step / math.prod(first.final_size(height, width)), building)
         recipes = [first] if is_fixed else fine_tuning_budget.candidate_recipes(first, height, width, settings)
-        heads = [_feature_work(each, dataset, splits, extractor) for each in recipes]
-        works = [FineTuningWork(head, len(splits["validation"])) for head in heads]
+        # The features come from kept outputs, so the cached features of each size need not be looked for.
+        works = [FineTuningWork(replace(whole, recipe=each), len(splits["validation"])) for each in recipes]
         choice = fine_tuning_budget.choose(works, speed, budget.left)
         if choice is None and is_fixed:
             choice = fine_tuning_budget.choice_of(works[0], speed, budget.left)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
@@ -10,8 +9,7 @@ from numpy.typing import NDArray
 
 from saccade.data.dataset import Split
 from saccade.training.transfer_learning.features import Features
-
-Weights = Mapping[str, NDArray[np.float32]]
+from saccade.training.transfer_learning.pretrained import Weights
 
 
 class CachedInference(Protocol):

@@ -24,7 +24,6 @@ from saccade.runs.training_state import TrainingState
 from saccade.training.class_weights import balanced_class_weights
 from saccade.training.interrupt import StopRequest
 from saccade.training.progress import Progress
-from saccade.training.transfer_learning.cached_inference import Weights
 from saccade.training.transfer_learning.features import FeatureExtractor, Features
 from saccade.training.transfer_learning.image_features import TrainingFeatures
 from saccade.training.transfer_learning.linear_head import (
@@ -34,7 +33,7 @@ from saccade.training.transfer_learning.linear_head import (
     choose_penalty,
     fit_linear_head,
 )
-from saccade.training.transfer_learning.pretrained import weights_fingerprint
+from saccade.training.transfer_learning.pretrained import Weights, weights_fingerprint
 
 if TYPE_CHECKING:
     import keras

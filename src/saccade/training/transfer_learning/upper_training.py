@@ -40,10 +40,9 @@ from saccade.runs.run import Run
 from saccade.training.interrupt import StopRequest
 from saccade.training.progress import Progress
 from saccade.training.step import Descent, StepResult
-from saccade.training.transfer_learning.cached_inference import Weights
 from saccade.training.transfer_learning.features import Features, in_parallel
 from saccade.training.transfer_learning.kept_outputs import KeptOutputs, OutputExtractor
-from saccade.training.transfer_learning.pretrained import weights_fingerprint
+from saccade.training.transfer_learning.pretrained import Weights, weights_fingerprint
 
 _STOPPING = "stopping; the outputs that are computed so far are kept in the cache"
 
