@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import keras
+
 from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.errors import TrainingError
 from saccade.machine import usable_cores
@@ -125,12 +127,17 @@ def _plan_photographs(
     costs = _measure_features(whole, extractor, splits["train"], building)
     probe = first
     if first.keeps_outputs:
-        step = upper_step_seconds(networks.trained, first.batch_size_for(len(splits["train"])))
-        speed = FineTuningSpeed(costs, step / math.prod(first.final_size(height, width)), building)
+        speed = _fine_tuning_speed(costs, networks.trained, first, splits["train"], building)
         recipes = [first] if is_fixed else fine_tuning_budget.candidate_recipes(first, height, width, settings)
         # The features come from kept outputs, so the cached features of each size need not be looked for.
         works = [FineTuningWork(replace(whole, recipe=each), len(splits["validation"])) for each in recipes]
         choice = fine_tuning_budget.choose(works, speed, budget.left)
+        if choice is None:
+            # The processor may have been busy for a moment, which must not decide against fine-tuning.
+            again = _measure_features(whole, extractor, splits["train"], building)
+            speed = speed.faster(_fine_tuning_speed(again, networks.trained, first, splits["train"], building))
+            costs = speed.features
+            choice = fine_tuning_budget.choose(works, speed, budget.left)
         if choice is None and is_fixed:
             choice = fine_tuning_budget.choice_of(works[0], speed, budget.left)
             require_enough_time(choice.work.steps, choice.costs, budget.minutes, budget.spent() + choice.before)
@@ -219,6 +226,14 @@ def _measure_features(work: FeatureWork, extractor: FeatureExtractor, training: 
         fit=_FIT_PIXELS * of_one_core,
         saving=_SAVING_BUILDS * building,
     )
+
+
+def _fine_tuning_speed(
+    costs: FeatureCosts, network: keras.Model, recipe: Recipe, training: Split, building: float
+) -> FineTuningSpeed:
+    """Measure the speed of a step of the upper layers; the other speeds are given."""
+    step = upper_step_seconds(network, recipe.batch_size_for(len(training)))
+    return FineTuningSpeed(costs, step / math.prod(recipe.final_size(*training.store.shape[1:3])), building)
 
 
 def _plan_steps(

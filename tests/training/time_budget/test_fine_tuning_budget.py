@@ -90,3 +90,11 @@ def test_a_head_that_took_longer_leaves_fewer_passes():
     none = replan(choice.work.steps, choice.costs, choice.pace, TRAINING, 1, tolerance=1)
     assert none is not None
     assert none.end == TRAINING
+
+
+def test_a_busy_moment_of_one_measurement_does_not_decide_against_fine_tuning():
+    features = FeatureCosts(pixel=5 * FEATURES.pixel, penalty=5e-4, fit=1e-4, saving=50)
+    slow = FineTuningSpeed(features, step=5 * SPEED.step, building=5.0)
+    works = [work_of(recipe) for recipe in candidate_recipes(PHOTO, 224, 224, ())]
+    assert choose(works, slow, 200) is None
+    assert choose(works, slow.faster(SPEED), 200) == choose(works, SPEED.faster(slow), 200) == choose(works, SPEED, 200)

@@ -51,6 +51,14 @@ class FineTuningSpeed:
     step: float
     building: float
 
+    def faster(self, other: FineTuningSpeed) -> FineTuningSpeed:
+        """Return the lower costs of two measurements, since another process may have slowed one of them down."""
+        return FineTuningSpeed(
+            features=min(self.features, other.features, key=lambda costs: costs.pixel),
+            step=min(self.step, other.step),
+            building=min(self.building, other.building),
+        )
+
 
 @dataclass(frozen=True)
 class FineTuningWork:
