@@ -18,6 +18,7 @@ from saccade.auditing.shortcuts import shortcut_findings
 from saccade.data.dataset import Dataset
 from saccade.data.load import load_for_recipe, require_name
 from saccade.data.near_duplicates.near_duplicates import Duplicates
+from saccade.data.reading_options import ReadingOptions
 from saccade.errors import DataError, DataNotFoundError
 from saccade.recipes import get_recipe
 from saccade.sanitize import printable
@@ -31,6 +32,7 @@ def audit(
     recipe: str | None = None,
     folds: int = 5,
     out: str | Path | None = None,
+    reading: ReadingOptions | None = None,
     progress: bool = False,
 ) -> Audit:
     """Find problems of a dataset, and write `audit.json` and `audit.html`. The data is not changed.
@@ -41,6 +43,7 @@ def audit(
             64x64 pixels, otherwise the default recipe.
         folds: number of folds, with one training for each; 0: no training, no label errors and no outliers.
         out: directory to create. None: the first free `audits/<data>-<n>`.
+        reading: options for reading the data; None: the default options.
         progress: show progress on stderr.
 
     Raises:
@@ -54,7 +57,9 @@ def audit(
     check_free(out)
     source = data.source if isinstance(data, Dataset) else require_name(data)
     try:
-        dataset = data if isinstance(data, Dataset) else load_for_recipe(data, loading, progress=progress)
+        dataset = (
+            data if isinstance(data, Dataset) else load_for_recipe(data, loading, reading=reading, progress=progress)
+        )
     except DataNotFoundError:
         raise
     except DataError as error:
@@ -111,7 +116,7 @@ def _notes(folds: int, duplicates: Duplicates) -> Iterator[str]:
 
 def _unusable_audit(source: str, error: DataError) -> Audit:
     path = Path(source).absolute()
-    finding = unusable_finding(path, error)
+    finding = unusable_finding(error)
     return Audit(printable(path.name), str(path), "", (), {}, (finding,), (), 0)
 
 

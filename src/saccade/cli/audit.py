@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from saccade.cli.output import print_json, print_line, print_notes
+from saccade.cli.reading_options import with_reading_options
+from saccade.data.reading_options import ReadingOptions
 
 if TYPE_CHECKING:
     from saccade.auditing.findings import Audit, Finding
@@ -25,9 +27,10 @@ _MAX_PRINTED = 3  # groups of a finding, and images of a group
     "--folds", type=click.IntRange(0, 20), default=5, show_default=True,
     help="Number of cross-validation folds that find label errors and outliers. 0: train nothing and skip both.",
 )  # fmt: skip
+@with_reading_options
 @click.option("--out", metavar="DIR", help="Output directory. Default: audits/<data>-<n>.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-def command(data: str, recipe: str | None, folds: int, out: str | None, as_json: bool) -> None:
+def command(data: str, recipe: str | None, folds: int, out: str | None, reading: ReadingOptions, as_json: bool) -> None:
     """Find label errors, duplicates, leaks, outliers and other problems in DATA.
 
     DATA is not changed. The command writes audit.json and audit.html. On the page you keep, relabel or drop images
@@ -35,7 +38,7 @@ def command(data: str, recipe: str | None, folds: int, out: str | None, as_json:
     """
     from saccade.auditing.audit import audit
 
-    found = audit(data, recipe=recipe, folds=folds, out=out, progress=True)
+    found = audit(data, recipe=recipe, folds=folds, out=out, reading=reading, progress=True)
     if as_json:
         print_json(found.to_dict())
         return

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from saccade.cli.output import print_json, print_line, print_notes, print_table, print_unreadable
+from saccade.cli.reading_options import with_reading_options
+from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.own_folders import MARK
 from saccade.errors import DataError
 from saccade.image_fit import Fit
@@ -33,14 +35,17 @@ _MAX_CLASSES = 30
     help="Images of another aspect ratio: the center, the whole image with white edges, or another aspect ratio. "
     "Default: pad above 64 pixels, else crop.",
 )
+@with_reading_options
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
-def command(data: str, out: Path | None, image_size: int | None, fit: Fit | None, as_json: bool) -> None:
+def command(
+    data: str, out: Path | None, image_size: int | None, fit: Fit | None, reading: ReadingOptions, as_json: bool
+) -> None:
     """Show class counts, image sizes, unreadable files and duplicates of DATA, and plot sample images."""
     from saccade.data.explore import explore, save_plots
     from saccade.data.load import load
 
     require_free(out, DataError, plural="folders")
-    dataset = load(data, image_size=image_size, fit=fit, progress=True)
+    dataset = load(data, image_size=image_size, fit=fit, reading=reading, progress=True)
     exploration = explore(dataset)
     plots = [str(path) for path in save_plots(dataset, exploration, _make_folder(out, dataset.name))]
     if as_json:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from saccade.cli.output import print_json, print_line, print_table
+from saccade.cli.reading_options import with_reading_options
 from saccade.cli.train_options import checked_settings, load_dataset_and_recipe, parse_settings, pretrained_model
 from saccade.sanitize import counted
 
@@ -46,6 +47,7 @@ def _sizes(_context: click.Context, _parameter: click.Parameter, value: str | No
     callback=parse_settings,
     help="Set a recipe key. The option can be repeated.",
 )
+@with_reading_options
 @click.option("--fixes", metavar="FILE", help="Drop and relabel images by this fixes.csv (see saccade audit).")
 @click.option("--out", metavar="DIR", help="Output directory. Default: learning-curves/<data>-<recipe>-<n>.")
 @click.option("--json", "as_json", is_flag=True, help="Print the curve as JSON.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from saccade.cli.output import print_json, print_line, print_notes
+from saccade.cli.reading_options import NAMES, with_reading_options
 from saccade.cli.train_options import (
     checked_settings,
     choose_recipe,
@@ -92,11 +93,13 @@ def _duration(_context: click.Context, _parameter: click.Parameter, value: str |
     help="With --extend: hold the last learning rate (default), restart the schedule, or anneal the rate to 0.",
 )
 @click.option("--force", is_flag=True, help="With --resume: accept different data, versions or machine.")
+@with_reading_options
 @click.option("--fixes", metavar="FILE", help="Drop and relabel images by this fixes.csv (see saccade audit).")
 @click.option(
     "--reuse-split", metavar="RUN", help="Keep the images of RUN in their training, validation or test split."
 )
 @click.option("--strict", is_flag=True, help="Fail if an image is unreadable, instead of leaving it out.")
+@click.option("--dry-run", is_flag=True, help="Read the data, print how it was read, and stop before the training.")
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard logs into the folder tensorboard of the run.")
 @click.option("--mlflow", is_flag=True, help="Log to MLflow, configured by its environment variables.")
 @click.option("--summary", is_flag=True, help="Print the layers of the network.")
@@ -123,6 +126,23 @@ def command(context: click.Context, /, resume: str | None, extend: str | None, a
     runs. With --folds and --out DIR the same command resumes the cross-validation.
     """
     began = time.monotonic()
+    if options.pop("dry_run"):
+        _allow(context, "--dry-run", set(options) - {"schedule", "force"})
+        _dry_run(as_json=as_json, **options)
+    elif options["seeds"] is not None or options["folds"] is not None:
+        _train_several(context, as_json=as_json, resume=resume, extend=extend, **options)
+    else:
+        run = _train_one(context, resume=resume, extend=extend, began=began, **options)
+        if as_json:
+            print_json(training_result(run))
+        else:
+            print_training_result(run)
+        if run.status().state == "interrupted":
+            raise SystemExit(130)
+
+
+def _train_one(context: click.Context, /, resume: str | None, extend: str | None, began: float, **options: Any) -> Run:
+    """Train, resume or extend a run."""
     if resume is not None:
         _allow(context, "--resume", {"data", "force", *_LOGS})
         from saccade.training.resume import resume as go_on
@@ -143,31 +163,33 @@ def command(context: click.Context, /, resume: str | None, extend: str | None, a
             )  # fmt: skip
     else:
         _allow(context, None, set(options) - {"schedule", "force"})
-        if options["seeds"] is not None:
-            _allow(
-                context, "--seeds",
-                set(options) - {"schedule", "force", "summary", "reuse_split", "source", "weights", "folds", "minutes"},
-            )  # fmt: skip
-            _train_seeds(as_json=as_json, **options)
-            return
-        if options["folds"] is not None:
-            _allow(context, "--folds", set(options) - {"schedule", "force", "summary", "seeds", "minutes"})
-            from saccade.cli.folds import train_folds
-
-            train_folds(lambda: _progress(**options), as_json=as_json, **options)
-            return
         if options["minutes"] is not None:
             _allow(context, "--minutes", set(options) - {"schedule", "force", "epochs", "source", "weights"})
         with _resumable():
-            run = _train(began=began, **options)
-    if resume is not None or extend is not None:
-        print_notes(run.data.notes)  # other trainings print the notes before they begin
-    if as_json:
-        print_json(training_result(run))
-    else:
-        print_training_result(run)
-    if run.status().state == "interrupted":
-        raise SystemExit(130)
+            return _train(began=began, **options)
+    print_notes(run.data.notes)  # other trainings print the notes before they begin
+    return run
+
+
+def _train_several(
+    context: click.Context, /, *, as_json: bool, resume: str | None, extend: str | None, **options: Any
+) -> None:
+    """Train a run for each seed, or cross-validate."""
+    mode = "--resume" if resume is not None else "--extend" if extend is not None else None
+    if mode is not None:
+        _allow(context, mode, {"data"})
+    _allow(context, None, set(options) - {"schedule", "force"})
+    if options["seeds"] is not None:
+        _allow(
+            context, "--seeds",
+            set(options) - {"schedule", "force", "summary", "reuse_split", "source", "weights", "folds", "minutes"},
+        )  # fmt: skip
+        _train_seeds(as_json=as_json, **options)
+        return
+    _allow(context, "--folds", set(options) - {"schedule", "force", "summary", "seeds", "minutes"})
+    from saccade.cli.folds import train_folds
+
+    train_folds(lambda: _progress(**options), as_json=as_json, **options)
 
 
 @contextmanager
@@ -185,7 +207,8 @@ def _allow(context: click.Context, mode: str | None, allowed: set[str]) -> None:
     for parameter in context.command.params:
         name = str(parameter.name)
         given = context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
-        if given and name not in {"as_json", (mode or "").removeprefix("--")} | allowed:
+        name = "reading" if name in NAMES else name
+        if given and name not in {"as_json", (mode or "").removeprefix("--").replace("-", "_")} | allowed:
             option = parameter.opts[0]
             raise click.UsageError(
                 f"{option} cannot be combined with {mode}{': the run has its own' if mode in _MODES_OF_A_RUN else ''}."
@@ -235,6 +258,14 @@ def _transfer(source: PretrainedModel, out: str | None, settings: dict[str, Any]
     return transfer(
         dataset, source, out=out, epochs=options["epochs"], settings=settings, progress=_progress(**options)
     )
+
+
+def _dry_run(*, as_json: bool, settings: dict[str, Any], **options: Any) -> None:
+    from saccade.data.explore import explore
+
+    dataset = load_dataset(checked_settings(settings, **options), **options)
+    if as_json:
+        print_json(explore(dataset).to_dict())
 
 
 def _train_seeds(*, as_json: bool, seeds: int, out: str | None, settings: dict[str, Any], **options: Any) -> None:

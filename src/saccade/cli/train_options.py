@@ -10,8 +10,12 @@ import click
 from saccade.cli.output import print_line, print_notes, print_unreadable
 from saccade.sanitize import counted, plural
 
+_LEFT_OUT = "left out: "
+_MAX_CLASSES = 10
+
 if TYPE_CHECKING:
     from saccade.data.dataset import Dataset
+    from saccade.data.reading_options import ReadingOptions
     from saccade.recipes import Recipe
     from saccade.training.transfer_learning.pretrained import PretrainedModel
 
@@ -66,21 +70,27 @@ def load_dataset_and_recipe(
     from saccade.training.transfer import load_for, transfer_recipe
 
     recipe = transfer_recipe(source, epochs, settings)
-    loaded_data = load_for(source, recipe, options["data"], progress=True)
+    loaded_data = load_for(source, recipe, options["data"], reading=options["reading"], progress=True)
     dataset = apply_fixes_and_summarize(loaded_data, options["fixes"], options["strict"])
     print_ineffective_keys(recipe, settings)
     return dataset, recipe
 
 
 def load_dataset(
-    settings: dict[str, Any], data: str | None, recipe: str | None, fixes: str | None, strict: bool, **_others: Any
+    settings: dict[str, Any],
+    data: str | None,
+    recipe: str | None,
+    fixes: str | None,
+    strict: bool,
+    reading: ReadingOptions,
+    **_others: Any,
 ) -> Dataset:
     """Load the data, apply the fixes and print a summary on stderr."""
     from saccade.data.load import load_for_recipe
     from saccade.recipes import get_recipe
 
     loading = get_recipe(recipe or "quick").with_settings(settings)
-    return apply_fixes_and_summarize(load_for_recipe(data, loading, progress=True), fixes, strict)
+    return apply_fixes_and_summarize(load_for_recipe(data, loading, reading=reading, progress=True), fixes, strict)
 
 
 def apply_fixes_and_summarize(dataset: Dataset, fixes: str | None, strict: bool) -> Dataset:
@@ -122,8 +132,9 @@ def print_ineffective_keys(recipe: Recipe, settings: Collection[str]) -> None:
 
 
 def print_dataset(dataset: Dataset) -> None:
-    """Print on stderr the name, the size and the unreadable images of a dataset."""
+    """Print on stderr how the data was read, and the name, the size and the unreadable images of a dataset."""
     counts = ", ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
+    print_line(f"read as: {_read_as(dataset)}", err=True)
     size = f"{dataset.preprocessing.width}x{dataset.preprocessing.height}"
     fit = "" if dataset.preprocessing.fit == "crop" else f", fit={dataset.preprocessing.fit}"
     print_line(f"data: {dataset.name}, {len(dataset.class_names)} classes, {counts}, {size} pixels{fit}", err=True)
@@ -134,4 +145,19 @@ def print_dataset(dataset: Dataset) -> None:
     from saccade.data.crop_loss import crop_notes
     from saccade.data.small_classes import small_class_notes
 
-    print_notes([*dataset.notes, *crop_notes(dataset), *small_class_notes(dataset)])
+    notes = [note for note in dataset.notes if not note.startswith(_LEFT_OUT)]
+    print_notes([*notes, *crop_notes(dataset), *small_class_notes(dataset)])
+
+
+def _read_as(dataset: Dataset) -> str:
+    """Return the layout, the classes, the splits and what was left out, in words."""
+    names = dataset.class_names
+    listed = ", ".join(names[:_MAX_CLASSES]) + (
+        f" and {len(names) - _MAX_CLASSES} more" if names[_MAX_CLASSES:] else ""
+    )
+    splits = [f"{name} {len(images):,}" for name, images in dataset.splits.items()]
+    if dataset.test_is_made:
+        splits[-1] += ", a fifth of the images"
+    parts = [dataset.layout or dataset.name, f"classes {listed}", ", ".join(splits)]
+    left_out = [note.removeprefix(_LEFT_OUT) for note in dataset.notes if note.startswith(_LEFT_OUT)]
+    return "; ".join([*parts, *([f"left out {'; '.join(left_out)}"] if left_out else [])])

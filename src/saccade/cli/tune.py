@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from saccade.cli.output import print_json, print_line, print_notes
+from saccade.cli.reading_options import with_reading_options
 from saccade.cli.train_options import parse_settings, print_dataset
+from saccade.data.reading_options import ReadingOptions
 from saccade.sanitize import counted
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     "--set", "settings", multiple=True, metavar="KEY=VALUE", callback=parse_settings,
     help="Set a recipe key. The key is then not searched, except with --search. The option can be repeated.",
 )  # fmt: skip
+@with_reading_options
 @click.option("--epochs", type=click.IntRange(min=1), help="Number of epochs of each training.")
 @click.option("--seed", type=click.IntRange(min=0), help="Random seed of the proposals and of the trainings.")
 @click.option("--out", metavar="DIR", help="Directory of the study. Default: tunings/<data>-<recipe>-<n>.")
@@ -46,6 +49,7 @@ def command(
     epochs: int | None,
     seed: int | None,
     out: str | None,
+    reading: ReadingOptions,
     as_json: bool,
 ) -> None:
     """Search for better settings of a recipe on DATA and compare them with the unchanged recipe.
@@ -70,7 +74,7 @@ def command(
     from saccade.data.load import load_for_recipe
 
     loading = get_recipe(recipe or "quick").with_settings(settings)
-    dataset = load_for_recipe(data, loading, progress=True)
+    dataset = load_for_recipe(data, loading, reading=reading, progress=True)
     print_dataset(dataset)
 
     from saccade.training.train import resolve_recipe

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from saccade.data.reading_options import ReadingOptions
 from saccade.errors import DataError
 from saccade.image_fit import Fit
 from saccade.sanitize import counted, printable, shortened
@@ -173,6 +174,8 @@ class Dataset:
         notes: messages that every command prints, such as how a missing test split was made.
         strays: messages, among the notes, about files and folders beside the classes or the splits.
         fixes: fixes of `apply_fixes`.
+        layout: layout of the files in words, such as "CLASS/image"; empty for data of a name.
+        reading: options with which the data was read.
     """
 
     name: str
@@ -186,6 +189,8 @@ class Dataset:
     notes: tuple[str, ...] = field(default=())
     strays: tuple[str, ...] = ()
     fixes: tuple[Fix, ...] = ()
+    layout: str = ""
+    reading: ReadingOptions = field(default_factory=ReadingOptions)
 
     def __repr__(self) -> str:
         images = ", ".join(f"{len(split):,} {name}" for name, split in self.splits.items())

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from saccade.data.dataset import Dataset, Fix, Preprocessing
 from saccade.data.fixes import apply_fixes, read_fixes
 from saccade.data.image_size import wanted_preprocessing
-from saccade.data.sources.archives import SUFFIXES, is_archive
+from saccade.data.reading_options import ReadingOptions
+from saccade.data.sources.archive_members import OTHER_SUFFIXES, SUFFIXES
+from saccade.data.sources.archives import is_archive
 from saccade.data.sources.cifar10 import cifar10_is_here, load_cifar10
 from saccade.data.sources.digits import load_digits
 from saccade.data.sources.image_dataset import load_archive, load_folder
@@ -33,6 +35,7 @@ def load(
     image_size: int | None = None,
     fit: Fit | None = None,
     fixes: str | os.PathLike[str] | None = None,
+    reading: ReadingOptions | None = None,
     progress: bool = False,
 ) -> Dataset:
     """Load labeled images, decoded to one size; a second call reads the cache.
@@ -48,6 +51,7 @@ def load(
             edges, "squash" the whole image with another aspect ratio. By default "pad" above 64 pixels, else "crop".
         fixes: path of a fixes.csv, as saved by the page of an audit: images to drop and to relabel. The image files
             stay unchanged.
+        reading: options for reading, such as labels from the names of files; None: the default options.
         progress: whether to show progress on standard error.
 
     Raises:
@@ -56,19 +60,26 @@ def load(
         DataError: the images or their folders can't be used.
     """
     known_fixes = None if fixes is None else read_fixes(fixes)
-    dataset = _load(data, wanted_preprocessing(image_size, fit), progress=progress)
+    dataset = _load(data, wanted_preprocessing(image_size, fit), reading, progress=progress)
     return dataset if known_fixes is None else apply_fixes(dataset, known_fixes)
 
 
-def load_for_recipe(data: str | os.PathLike[str] | None, recipe: Recipe, *, progress: bool) -> Dataset:
+def load_for_recipe(
+    data: str | os.PathLike[str] | None, recipe: Recipe, *, reading: ReadingOptions | None = None, progress: bool
+) -> Dataset:
     """Load labeled images by `image_size` and `fit` of a recipe; the default data if `data` is None."""
     if data is None:
         return load_default(image_size=recipe.image_size, fit=recipe.fit, progress=progress)
-    return load(data, image_size=recipe.image_size, fit=recipe.fit, progress=progress)
+    return load(data, image_size=recipe.image_size, fit=recipe.fit, reading=reading, progress=progress)
 
 
 def load_with_preprocessing(
-    data: str | os.PathLike[str], preprocessing: Preprocessing, *, fixes: Sequence[Fix] = (), progress: bool = False
+    data: str | os.PathLike[str],
+    preprocessing: Preprocessing,
+    *,
+    fixes: Sequence[Fix] = (),
+    reading: ReadingOptions | None = None,
+    progress: bool = False,
 ) -> Dataset:
     """Load labeled images as `load` does, with a given preprocessing, such as the preprocessing of a run.
 
@@ -76,12 +87,13 @@ def load_with_preprocessing(
         data: name or path of the data, as for `load`.
         preprocessing: preprocessing of the images.
         fixes: images to drop and to relabel, such as the fixes of a run.
+        reading: options for reading, such as those of a run; None: the default options.
         progress: whether to show progress on standard error.
 
     Raises:
         DataError: as for `load`, or the fixes are not for this data.
     """
-    dataset = _load(data, preprocessing, progress=progress)
+    dataset = _load(data, preprocessing, reading, progress=progress)
     return apply_fixes(dataset, fixes) if fixes else dataset
 
 
@@ -95,9 +107,9 @@ def load_default(*, image_size: int | None = None, fit: Fit | None = None, progr
     if not cifar10_is_here(_data_folders()) and _in_data_folders("cifar10") is None:
         jpeg_copy = _in_data_folders("cifar10-jpeg")
         if jpeg_copy is not None:
-            return _with_note(_load_path(jpeg_copy, preprocessing, progress=progress), _JPEG_NOTE)
+            return _with_note(_load_path(jpeg_copy, preprocessing, None, progress=progress), _JPEG_NOTE)
     try:
-        return _load("cifar10", preprocessing, progress=progress)
+        return _load("cifar10", preprocessing, None, progress=progress)
     except DataNotFoundError as error:
         return _with_note(load_digits(preprocessing), f"{error.problem}; these are the bundled digits instead")
 
@@ -122,7 +134,13 @@ def require_name(data: object) -> str:
     )
 
 
-def _load(data: str | os.PathLike[str], preprocessing: Preprocessing | Fit | None, *, progress: bool) -> Dataset:
+def _load(
+    data: str | os.PathLike[str],
+    preprocessing: Preprocessing | Fit | None,
+    reading: ReadingOptions | None,
+    *,
+    progress: bool,
+) -> Dataset:
     name = require_name(data)
     if name == "digits":
         return load_digits(preprocessing)
@@ -134,18 +152,24 @@ def _load(data: str | os.PathLike[str], preprocessing: Preprocessing | Fit | Non
         if found is None:
             raise _not_found(name)
         path = found
-    return _load_path(path, preprocessing, progress=progress)
+    return _load_path(path, preprocessing, reading, progress=progress)
 
 
-def _load_path(path: Path, preprocessing: Preprocessing | Fit | None, *, progress: bool) -> Dataset:
+def _load_path(
+    path: Path, preprocessing: Preprocessing | Fit | None, reading: ReadingOptions | None, *, progress: bool
+) -> Dataset:
     path = Path(os.path.abspath(path))  # noqa: PTH100 - removes ".." but keeps symbolic links
+    options = reading or ReadingOptions()
     if path.is_dir():
-        return load_folder(path, preprocessing, progress=progress)
+        return load_folder(path, preprocessing, options, progress=progress)
     if is_archive(path):
-        return load_archive(path, preprocessing, progress=progress)
+        return load_archive(path, preprocessing, options, progress=progress)
     raise DataError(
         f"{path} is neither a folder nor an archive of images",
         expected=f"a folder, or a file whose name ends in {', '.join(SUFFIXES)}",
+        remedy="unpack the archive yourself and give the folder"
+        if path.name.lower().endswith(OTHER_SUFFIXES)
+        else None,
     )
 
 

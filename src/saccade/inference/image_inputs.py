@@ -12,11 +12,12 @@ from typing import NamedTuple
 
 from saccade.data.dataset import SplitName
 from saccade.data.sources.file_discovery import (
-    FolderFiles,
+    Folder,
     FoundFile,
-    folder_files,
+    note_on_links,
     note_on_own_folders,
     note_on_side_files,
+    search_folder,
 )
 from saccade.data.sources.side_files import is_side_file
 from saccade.errors import DataError
@@ -94,20 +95,24 @@ def find_images(sources: object) -> FoundImages:
     found: list[Path | DatasetImage] = []
     side_files: list[str] = []
     own_folders: list[str] = []
+    links: list[str] = []
     for source in _image_sources(sources):
         expanded = _expand(source)
         found += expanded.images
         side_files += expanded.side_files
         own_folders += expanded.own_folders
-    return FoundImages(tuple(found), (*note_on_own_folders(own_folders), *note_on_side_files(side_files)))
+        links += expanded.links
+    notes = (*note_on_own_folders(own_folders), *note_on_links(links), *note_on_side_files(side_files))
+    return FoundImages(tuple(found), notes)
 
 
 class _Expanded(NamedTuple):
-    """The images of one source, and the paths of the side files and of Saccade's own folders that were left out."""
+    """The images of one source, and the paths of side files, Saccade's own folders and links that were left out."""
 
     images: Sequence[Path | DatasetImage]
     side_files: Sequence[str] = ()
     own_folders: Sequence[str] = ()
+    links: Sequence[str] = ()
 
 
 def _expand(source: str) -> _Expanded:
@@ -136,26 +141,30 @@ def _images_among(paths: Iterable[Path], problem: str) -> _Expanded:
     images: dict[Path, Path] = {}
     side_files: dict[Path, str] = {}
     own_folders: list[str] = []
+    links: list[str] = []
     for path in sorted(paths):
         found = _folder_files(path) if path.is_dir() else _single_file(path)
-        own_folders += [str(path / name) for name in found.own_folders]
-        for image in found.images:
+        own_folders += [str(path / name) for name in found.all_own_folders()]
+        links += [str(path / name) for name in found.all_links()]
+        for image in found.all_images():
             images.setdefault((path / image.path).resolve(), path / image.path)
-        for side in found.side_files:
+        for side in found.all_side_files():
             side_files.setdefault((path / side.path).resolve(), str(path / side.path))
     if not images:
         notes = note_on_side_files(side_files.values())
         raise DataError(problem, expected="images, at any depth", found=notes[0] if notes else "no file")
-    return _Expanded(sorted(images.values()), list(side_files.values()), own_folders)
+    return _Expanded(sorted(images.values()), list(side_files.values()), own_folders, links)
 
 
-def _folder_files(path: Path) -> FolderFiles:
+def _folder_files(path: Path) -> Folder:
     try:
-        return folder_files(str(path))
+        return search_folder(str(path))
     except OSError as error:
         raise DataError(f"the folder {error.filename} can't be read", found=error.strerror) from None
 
 
-def _single_file(path: Path) -> FolderFiles:
+def _single_file(path: Path) -> Folder:
     itself = [FoundFile("", 0, 0)]
-    return FolderFiles([], itself, []) if is_side_file(path.name) else FolderFiles(itself, [], [])
+    if is_side_file(path.name):
+        return Folder("", path.name, side_files=itself)
+    return Folder("", path.name, images=itself)

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from saccade.data.dataset import Dataset, Preprocessing, SplitName
+from saccade.data.reading_options import ReadingOptions
 from saccade.image_fit import FIT_DESCRIPTIONS
 from saccade.recipes import ComputeDtype, NetworkName, Phase
 from saccade.runs.schema import SCHEMA_VERSION, SchemaVersion
@@ -47,6 +48,7 @@ class DataRecord(_Record):
         num_images: number of images per split, validation held out.
         unreadable: number of images that could not be read.
         notes: sentences on the data.
+        reading: options with which the data was read.
     """
 
     schema_version: SchemaVersion = SCHEMA_VERSION
@@ -58,6 +60,7 @@ class DataRecord(_Record):
     num_images: dict[SplitName, int]
     unreadable: int
     notes: tuple[str, ...]
+    reading: ReadingOptions = ReadingOptions()
 
     @model_validator(mode="after")
     def _within_reason(self) -> DataRecord:
@@ -77,6 +80,7 @@ class DataRecord(_Record):
             num_images=images,
             unreadable=len(dataset.unreadable),
             notes=tuple(map(printable, dataset.notes)),
+            reading=dataset.reading,
         )
 
 

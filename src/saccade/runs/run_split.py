@@ -97,7 +97,7 @@ def load_run_split(
     found = (
         _load_own(run, progress)
         if data is None
-        else load_with_preprocessing(data, run.preprocessing, progress=progress)
+        else load_with_preprocessing(data, run.preprocessing, reading=run.data.reading, progress=progress)
     )
     own_fingerprint = fixed_fingerprint(found.fingerprint, run.fixes())
     unchanged = own_fingerprint == run.data_fingerprint
@@ -148,13 +148,14 @@ def load_run_data(run: Run, data: str | os.PathLike[str] | None = None) -> Datas
     Raises:
         DataError: the data can't be used.
     """
-    return load_with_preprocessing(run.data_source if data is None else data, run.preprocessing, fixes=run.fixes())
+    source = run.data_source if data is None else data
+    return load_with_preprocessing(source, run.preprocessing, fixes=run.fixes(), reading=run.data.reading)
 
 
 def _load_own(run: Run, progress: bool) -> Dataset:
     """Load the training data of a run from the source of the training."""
     try:
-        return load_with_preprocessing(run.data_source, run.preprocessing, progress=progress)
+        return load_with_preprocessing(run.data_source, run.preprocessing, reading=run.data.reading, progress=progress)
     except DataNotFoundError as error:
         instead = f"if the data of the run '{run.name}' lies elsewhere now, name its place with --data"
         raise DataNotFoundError(

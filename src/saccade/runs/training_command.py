@@ -22,8 +22,9 @@ _OF_THE_PIXELS = ("image_size", "fit")
 
 
 def data_words(run: Run) -> list[str]:
-    """Return the words of a command that name the data of a run, and its fixes where it has any."""
-    return [run.data_source, *(["--fixes", str(run.path / "fixes.csv")] if run.fixes() else [])]
+    """Return the words of a command that name the data of a run, how it is read, and its fixes where it has any."""
+    fixes = ["--fixes", str(run.path / "fixes.csv")] if run.fixes() else []
+    return [run.data_source, *run.data.reading.words(), *fixes]
 
 
 def training_command(run: Run, changes: Mapping[str, Any], *options: object) -> str:

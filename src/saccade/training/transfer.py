@@ -10,6 +10,7 @@ from typing import Any
 
 from saccade.data.dataset import Dataset, SplitName
 from saccade.data.load import load_with_preprocessing
+from saccade.data.reading_options import ReadingOptions
 from saccade.errors import TrainingError
 from saccade.keras_loading import require_keras_settings
 from saccade.recipes import Recipe, get_recipe
@@ -96,9 +97,16 @@ def transfer_recipe(source: PretrainedModel, epochs: int | None, settings: Mappi
     return recipe if epochs is None else recipe.with_epochs(epochs)
 
 
-def load_for(source: PretrainedModel, recipe: Recipe, data: str | os.PathLike[str], *, progress: bool) -> Dataset:
+def load_for(
+    source: PretrainedModel,
+    recipe: Recipe,
+    data: str | os.PathLike[str],
+    *,
+    reading: ReadingOptions | None = None,
+    progress: bool,
+) -> Dataset:
     """Load the data by `fit` and `image_size` of the recipe, or else of the source's network."""
     preprocessing = replace(source.preprocessing, fit=recipe.fit or source.preprocessing.fit)
     if recipe.image_size is not None:
         preprocessing = replace(preprocessing, height=recipe.image_size, width=recipe.image_size)
-    return load_with_preprocessing(data, preprocessing, progress=progress)
+    return load_with_preprocessing(data, preprocessing, reading=reading, progress=progress)

@@ -22,6 +22,7 @@ from saccade.data.cache import disk_cache
 from saccade.data.dataset import SPLIT_NAMES, Dataset, Preprocessing, Split, SplitName, UnreadableImage
 from saccade.data.decoding.decode import DECODER_VERSION
 from saccade.data.decoding.fit import content_boxes
+from saccade.data.reading_options import ReadingOptions
 from saccade.data.splits import TEST_NOTE, choose_test
 from saccade.errors import DataError
 from saccade.typed_json import from_json, to_json
@@ -84,7 +85,16 @@ class DecodedData:
     preprocessing: Preprocessing
     entry: Path
 
-    def dataset(self, *, name: str, source: str, notes: Sequence[str] = (), strays: Sequence[str] = ()) -> Dataset:
+    def dataset(
+        self,
+        *,
+        name: str,
+        source: str,
+        layout: str = "",
+        notes: Sequence[str] = (),
+        strays: Sequence[str] = (),
+        reading: ReadingOptions | None = None,
+    ) -> Dataset:
         """Return the dataset, with `notes` before the notes about the splits."""
         index = self.index
         return Dataset(
@@ -98,6 +108,8 @@ class DecodedData:
             test_is_made=index.test_is_made,
             notes=(*notes, *index.notes),
             strays=tuple(strays),
+            layout=layout,
+            reading=reading or ReadingOptions(),
         )
 
 

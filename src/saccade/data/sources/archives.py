@@ -15,11 +15,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from saccade.data.cache import disk_cache
-from saccade.data.sources.archive_members import Member, member_error, open_tar, tar_members, zip_members
+from saccade.data.sources.archive_members import (
+    SUFFIXES,
+    Member,
+    duplicate_error,
+    open_tar,
+    tar_members,
+    zip_members,
+)
 from saccade.errors import ArchiveError
 from saccade.progress import counting
 
-SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz")
 MAX_MEMBERS = 1_000_000
 MAX_BYTES = 50_000_000_000
 MAX_RATIO = 200
@@ -27,6 +33,7 @@ MAX_RATIO = 200
 
 # The ratio is not checked below this number of bytes, because small archives of simple images compress well.
 _MIN_BYTES_FOR_RATIO = 100_000_000
+_NOTES = "notes.txt"
 _BLOCK = 1 << 20  # bytes
 # Errors of the libraries for damaged archives; RecursionError is a RuntimeError, UnicodeError a ValueError.
 _DAMAGE_ERRORS = (
@@ -75,8 +82,10 @@ def archive_hash(path: Path, *, progress: bool = False) -> str:
 
 
 @contextmanager
-def unpacked(path: Path, sha256: str, *, progress: bool = False) -> Iterator[Path]:
-    """Return the folder of an unpacked archive in the cache; unpack the archive if necessary.
+def unpacked(
+    path: Path, sha256: str, encoding: str | None = None, *, progress: bool = False
+) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """Return the folder of an unpacked archive in the cache, and notes; unpack the archive if necessary.
 
     Only regular files and folders are unpacked, all inside the folder. Times, owners and permissions are not restored.
     The folder is not removed from the cache while it is in use.
@@ -84,44 +93,51 @@ def unpacked(path: Path, sha256: str, *, progress: bool = False) -> Iterator[Pat
     Args:
         path: path of the archive.
         sha256: hash of the archive from `archive_hash`, the key in the cache.
+        encoding: encoding of the names that are not marked as UTF-8; None as for `ReadingOptions`.
         progress: whether to show progress on standard error.
 
     Raises:
-        ArchiveError: the archive is damaged or encrypted, has too many members or bytes, or has a member that is a link
-            or a device or would be unpacked outside the folder.
+        ArchiveError: the archive is damaged or encrypted, has too many members or bytes, or has a member that is a
+            link, a device or an archive, or would be unpacked outside the folder.
         DataError: there is too little space.
     """
-    entry = disk_cache.find_entry("archives", sha256)
+    key = f"{sha256}-{encoding}" if encoding else sha256
+    entry = disk_cache.find_entry("archives", key)
     if entry is None:
         with disk_cache.building() as built:
             (built / "files").mkdir()
             with _readable(path):
-                _unpack_into(built / "files", path, progress=progress)
-            entry = disk_cache.keep(built, "archives", sha256, archive_stem(path))
+                found = _unpack_into(built / "files", path, encoding, progress=progress)
+            (built / _NOTES).write_text("\n".join(found), encoding="utf-8")
+            entry = disk_cache.keep(built, "archives", key, archive_stem(path))
     with disk_cache.in_use(entry):
-        yield entry / "files"
+        notes = entry / _NOTES
+        yield entry / "files", tuple(notes.read_text(encoding="utf-8").splitlines() if notes.exists() else ())
 
 
-def _unpack_into(root: Path, path: Path, *, progress: bool) -> None:
+def _unpack_into(root: Path, path: Path, encoding: str | None, *, progress: bool) -> list[str]:
+    """Unpack an archive into an empty folder, and return notes."""
     allowance = _Allowance(path, root)
-    with _members(path) as (members, total):
+    notes: list[str] = []
+    with _members(path, encoding, notes) as (members, total):
         allowance.check_total(total)
         with counting("unpacking", total=path.stat().st_size, unit="bytes", shown=progress) as bar:
             for member in members:
                 allowance.count_member()
                 _write(root, member, allowance)
                 bar.update(member.packed)
+    return notes
 
 
 @contextmanager
-def _members(path: Path) -> Iterator[tuple[Iterator[Member], int]]:
+def _members(path: Path, encoding: str | None, notes: list[str]) -> Iterator[tuple[Iterator[Member], int]]:
     """Open an archive; return its members and their total size in bytes by the header, 0 for a tar archive."""
     if path.name.lower().endswith(".zip"):
         with zipfile.ZipFile(path) as archive:
-            yield zip_members(archive), sum(entry.file_size for entry in archive.infolist())
+            yield zip_members(archive, encoding, notes), sum(entry.file_size for entry in archive.infolist())
     else:
-        with path.open("rb") as packed, open_tar(packed) as tar:
-            yield tar_members(tar, packed), 0
+        with path.open("rb") as packed, open_tar(packed, encoding) as tar:
+            yield tar_members(tar, packed, notes), 0
 
 
 def _write(root: Path, member: Member, allowance: _Allowance) -> None:
@@ -136,7 +152,7 @@ def _write(root: Path, member: Member, allowance: _Allowance) -> None:
                     allowance.count_bytes(len(block), member.name)
                     unpacked.write(block)
     except (FileExistsError, NotADirectoryError):
-        raise member_error(member.name, "is in the archive twice") from None
+        raise duplicate_error(member.name) from None
 
 
 class _Allowance:
@@ -188,10 +204,22 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except _DAMAGE_ERRORS as error:
-        raise ArchiveError(
-            f"the archive {path.name} is damaged or of an unknown format",
-            expected=f"a file of a format of {', '.join(SUFFIXES)}",
-            found=str(error) or type(error).__name__,
-        ) from None
+        raise _damaged(path, error) from None
     except PermissionError:
         raise ArchiveError(f"the archive {path} may not be read", remedy="change its permissions") from None
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise _damaged(path, error) from None  # bzip2's error has no number
+    except ArchiveError as error:
+        raise ArchiveError(
+            f"{error.problem}, in {path.name}", expected=error.expected, found=error.found, remedy=error.remedy
+        ) from None
+
+
+def _damaged(path: Path, error: Exception) -> ArchiveError:
+    return ArchiveError(
+        f"the archive {path.name} is damaged or of an unknown format",
+        expected=f"a file of a format of {', '.join(SUFFIXES)}",
+        found=str(error) or type(error).__name__,
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from saccade.data.sources.own_folders import is_own_folder
@@ -27,92 +28,105 @@ class FoundFile(NamedTuple):
     changed: int
 
 
-class FolderNames(NamedTuple):
-    """Sorted names in a folder, without hidden names.
+@dataclass(slots=True)
+class Folder:
+    """Contents of a folder without hidden names. All paths are relative to the folder at which the search began.
 
     Attributes:
-        folders: names of folders that Saccade did not make.
-        files: names of files.
-        own_folders: names of folders that Saccade made.
+        path: path of the folder; "" for the folder at which the search began.
+        name: name of the folder.
+        folders: folders inside, sorted by name.
+        images: files inside that should be images.
+        side_files: files inside that accompany images.
+        own_folders: paths of folders inside that Saccade made.
+        links: paths of links inside to a folder that is already part of the path of the link.
+        num_images: number of images at any depth.
     """
 
-    folders: list[str]
-    files: list[str]
-    own_folders: list[str]
+    path: str
+    name: str
+    folders: list[Folder] = field(default_factory=list)
+    images: list[FoundFile] = field(default_factory=list)
+    side_files: list[FoundFile] = field(default_factory=list)
+    own_folders: list[str] = field(default_factory=list)
+    links: list[str] = field(default_factory=list)
+    num_images: int = 0
+
+    @property
+    def with_images(self) -> list[Folder]:
+        """Folders inside that hold images at any depth."""
+        return [folder for folder in self.folders if folder.num_images]
+
+    def below(self) -> Iterator[Folder]:
+        """Iterate over the folder and all folders inside, at any depth."""
+        waiting = [self]
+        while waiting:
+            folder = waiting.pop()
+            yield folder
+            waiting += folder.folders
+
+    def all_images(self) -> list[FoundFile]:
+        """Return the images at any depth, sorted by path."""
+        return sorted(image for folder in self.below() for image in folder.images)
+
+    def all_side_files(self) -> list[FoundFile]:
+        """Return the side files at any depth, sorted by path."""
+        return sorted(file for folder in self.below() for file in folder.side_files)
+
+    def all_own_folders(self) -> list[str]:
+        """Return the paths of folders at any depth that Saccade made, sorted."""
+        return sorted(path for folder in self.below() for path in folder.own_folders)
+
+    def all_links(self) -> list[str]:
+        """Return the paths of links at any depth that were not followed, sorted."""
+        return sorted(path for folder in self.below() for path in folder.links)
 
 
-def list_folder(folder: str) -> FolderNames:
-    """List the names in a folder."""
-    names = FolderNames([], [], [])
-    with os.scandir(folder) as entries:
-        for entry in sorted(entries, key=lambda entry: entry.name):
-            if is_hidden(entry.name):
-                continue
-            if not entry.is_dir():
-                names.files.append(entry.name)
-            elif is_own_folder(f"{folder}/{entry.name}"):
-                names.own_folders.append(entry.name)
-            else:
-                names.folders.append(entry.name)
-    return names
+def search_folder(path: str) -> Folder:
+    """Search a folder for files, at any depth.
 
-
-def walk(folder: str, left_out: list[str]) -> Iterator[FoundFile]:
-    """Iterate over all files below a folder that are not hidden, in any order.
-
-    Links are followed, but no folder is entered twice.
+    Links to files and folders are followed, except a link to a folder that is part of the path of the link. Below a
+    folder that was reached by a link, no second link to one folder is followed, so that the search ends soon.
 
     Args:
-        folder: path of the folder.
-        left_out: list to which the paths, relative to `folder`, of folders that Saccade made are appended.
+        path: path of the folder.
+
+    Raises:
+        OSError: the folder, or a folder inside, can't be read.
     """
-    entered: set[tuple[int, int]] = set()
-    waiting = [(folder, "")]
+    top = Folder("", os.path.basename(path))  # noqa: PTH119 - strings are faster than Path objects for a million paths
+    order = [top]
+    entered: set[str] = set()
+    waiting = [(top, False)]
     while waiting:
-        path, prefix = waiting.pop()
-        status = os.stat(path)  # noqa: PTH116 - strings are faster than Path objects for a million paths
-        if (status.st_dev, status.st_ino) in entered:
-            continue
-        entered.add((status.st_dev, status.st_ino))
-        with os.scandir(path) as entries:
+        folder, below_link = waiting.pop()
+        with os.scandir(f"{path}/{folder.path}" if folder.path else path) as entries:
             for entry in entries:
                 if is_hidden(entry.name):
                     continue
-                if entry.is_dir():
-                    if is_own_folder(entry.path):
-                        left_out.append(prefix + entry.name)
-                    else:
-                        waiting.append((entry.path, f"{prefix}{entry.name}/"))
+                found = f"{folder.path}/{entry.name}" if folder.path else entry.name
+                if not entry.is_dir():
+                    files = folder.side_files if is_side_file(entry.name) else folder.images
+                    files.append(_to_found_file(entry, found))
+                    continue
+                is_link = entry.is_symlink()
+                if is_link:
+                    target, here = os.path.realpath(entry.path), os.path.realpath(f"{path}/{folder.path}")
+                    if _is_in(target, here) or (below_link and target in entered):
+                        folder.links.append(found)
+                        continue
+                    entered.add(target)
+                if is_own_folder(entry.path):
+                    folder.own_folders.append(found)
                 else:
-                    yield _to_found_file(entry, prefix)
-
-
-class FolderFiles(NamedTuple):
-    """Files below a folder, at any depth, in sorted lists without hidden files.
-
-    Attributes:
-        images: files that should be images.
-        side_files: files that accompany images.
-        own_folders: paths, relative to the folder, of folders that Saccade made, whose files are in no list.
-    """
-
-    images: list[FoundFile]
-    side_files: list[FoundFile]
-    own_folders: list[str]
-
-
-def folder_files(folder: str) -> FolderFiles:
-    """List the files below a folder; training and prediction use the same list.
-
-    Raises:
-        OSError: the folder, or a folder below, can't be read.
-    """
-    images: list[FoundFile] = []
-    side_files: list[FoundFile] = []
-    own_folders: list[str] = []
-    for file in sorted(walk(folder, own_folders)):
-        (side_files if is_side_file(file.path) else images).append(file)
-    return FolderFiles(images, side_files, sorted(own_folders))
+                    inner = Folder(found, entry.name)
+                    folder.folders.append(inner)
+                    order.append(inner)
+                    waiting.append((inner, below_link or is_link))
+    for folder in reversed(order):  # a folder comes after the folder that holds it
+        folder.folders.sort(key=lambda inner: inner.name)
+        folder.num_images = len(folder.images) + sum(inner.num_images for inner in folder.folders)
+    return top
 
 
 def note_on_side_files(paths: Collection[str]) -> tuple[str, ...]:
@@ -127,11 +141,21 @@ def note_on_own_folders(names: Sequence[str]) -> list[str]:
     return [f"left out: the {folders} {', '.join(names)}, which Saccade made"] if names else []
 
 
-def _to_found_file(entry: os.DirEntry[str], prefix: str) -> FoundFile:
+def note_on_links(paths: Sequence[str]) -> list[str]:
+    """Return the note that links to folders above were left out; nothing for no links."""
+    return [f"left out: {', '.join(paths)}, {counted(len(paths), 'link')} to a folder above"] if paths else []
+
+
+def _is_in(folder: str, inner: str) -> bool:
+    """Return whether a folder is another folder or holds that folder; both are real paths."""
+    return inner == folder or inner.startswith(folder.rstrip("/") + "/")
+
+
+def _to_found_file(entry: os.DirEntry[str], path: str) -> FoundFile:
     try:
         status = entry.stat()
     except OSError:
-        return FoundFile(prefix + entry.name, 0, 0)
+        return FoundFile(path, 0, 0)
     if not stat.S_ISREG(status.st_mode):
-        return FoundFile(prefix + entry.name, 0, 0)
-    return FoundFile(prefix + entry.name, status.st_size, status.st_ctime_ns)
+        return FoundFile(path, 0, 0)
+    return FoundFile(path, status.st_size, status.st_ctime_ns)

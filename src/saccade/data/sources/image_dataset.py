@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from saccade.data.decoding.decode import ImageHeader
 from saccade.data.decoding.decode_files import decode_files, read_headers
 from saccade.data.decoding.decode_messages import Place
 from saccade.data.image_size import default_preprocessing, of_size, preprocessing_for
+from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.archives import archive_stem, unpacked
 from saccade.data.sources.image_folder import FoundImage, Listing, find_images
 from saccade.data.sources.scan_cache import (
@@ -41,6 +42,7 @@ from saccade.progress import counting
 from saccade.sanitize import printable
 
 _SAMPLED_HEADERS = 64
+_MIN_CLASSES = 2
 
 
 @dataclass(frozen=True)
@@ -52,22 +54,26 @@ class _Reading:
     reasons: list[str | None]
 
 
-def load_folder(folder: Path, wanted: Preprocessing | Fit | None, *, progress: bool) -> Dataset:
+def load_folder(
+    folder: Path, wanted: Preprocessing | Fit | None, options: ReadingOptions, *, progress: bool
+) -> Dataset:
     """Load the images of a folder; where only the fit is given, the size depends on the sizes of the images.
 
     Raises:
         DataError: the folder holds no usable classes of images.
     """
-    listing = find_images(folder)
-    source, signature = f"folder:{folder}", listing.signature()
+    listing = find_images(folder, options)
+    source, signature = f"folder:{folder}{options.key()}", listing.signature()
     scan = find_scan(source, signature) or find_touched_scan(source, listing, folder.name)
     decoded = _open(scan, wanted)
-    if decoded is None:
-        decoded, _ = _decode_and_keep(source, signature, listing, wanted, name=folder.name, progress=progress)
-    return decoded.dataset(name=folder.name, source=str(folder), notes=listing.notes, strays=listing.strays)
+    if scan is None or decoded is None:
+        decoded, scan = _decode_and_keep(
+            source, signature, listing, wanted, options, name=folder.name, progress=progress
+        )
+    return _dataset(decoded, scan, options, name=folder.name, source=str(folder))
 
 
-def load_archive(path: Path, wanted: Preprocessing | Fit | None, *, progress: bool) -> Dataset:
+def load_archive(path: Path, wanted: Preprocessing | Fit | None, options: ReadingOptions, *, progress: bool) -> Dataset:
     """Load the images of an archive; the archive is unpacked only if the images must be decoded.
 
     Raises:
@@ -75,15 +81,21 @@ def load_archive(path: Path, wanted: Preprocessing | Fit | None, *, progress: bo
         DataError: the archive holds no usable classes of images.
     """
     name, sha256 = archive_stem(path), cached_archive_hash(path, progress=progress)
-    scan = find_scan(f"contents:{sha256}", sha256)
+    source = f"contents:{sha256}{options.key()}"
+    scan = find_scan(source, sha256)
     decoded = _open(scan, wanted)
     if scan is None or decoded is None:
-        with unpacked(path, sha256, progress=progress) as folder:
-            listing = find_images(folder)
-            decoded, scan = _decode_and_keep(
-                f"contents:{sha256}", sha256, listing, wanted, name=name, progress=progress
-            )
-    return decoded.dataset(name=name, source=str(path), notes=scan.notes, strays=scan.strays)
+        with unpacked(path, sha256, options.archive_encoding, progress=progress) as (folder, notes):
+            listing = find_images(folder, options, place=str(path))
+            listing = replace(listing, notes=(*notes, *listing.notes))
+            decoded, scan = _decode_and_keep(source, sha256, listing, wanted, options, name=name, progress=progress)
+    return _dataset(decoded, scan, options, name=name, source=str(path))
+
+
+def _dataset(decoded: DecodedData, scan: Scan, options: ReadingOptions, *, name: str, source: str) -> Dataset:
+    return decoded.dataset(
+        name=name, source=source, layout=scan.layout, notes=scan.notes, strays=scan.strays, reading=options
+    )
 
 
 def _open(scan: Scan | None, wanted: Preprocessing | Fit | None) -> DecodedData | None:
@@ -94,11 +106,19 @@ def _open(scan: Scan | None, wanted: Preprocessing | Fit | None) -> DecodedData 
 
 
 def _decode_and_keep(
-    source: str, signature: str, listing: Listing, wanted: Preprocessing | Fit | None, *, name: str, progress: bool
+    source: str,
+    signature: str,
+    listing: Listing,
+    wanted: Preprocessing | Fit | None,
+    options: ReadingOptions,
+    *,
+    name: str,
+    progress: bool,
 ) -> tuple[DecodedData, Scan]:
-    decoded, hashes = _decode(listing, wanted, name, progress=progress)
+    decoded, hashes = _decode(listing, wanted, options, name, progress=progress)
     default = default_preprocessing(np.array(decoded.index.sizes, np.int32))
-    scan = Scan(decoded.index.fingerprint, (default.height, default.width), listing.notes, listing.strays)
+    size = (default.height, default.width)
+    scan = Scan(decoded.index.fingerprint, size, listing.notes, listing.strays, listing.layout)
     # A file that exists but could not be read may be readable later without a change.
     if all(content or not found.size for found, content in zip(listing.images, hashes, strict=True)):
         with disk_cache.in_use(decoded.entry):
@@ -107,17 +127,17 @@ def _decode_and_keep(
 
 
 def _decode(
-    listing: Listing, wanted: Preprocessing | Fit | None, name: str, *, progress: bool
+    listing: Listing, wanted: Preprocessing | Fit | None, options: ReadingOptions, name: str, *, progress: bool
 ) -> tuple[DecodedData, Sequence[str]]:
     """Decode all files to the size estimated from a sample; decode again if all files give another size."""
     chosen = wanted if isinstance(wanted, Preprocessing) else _estimate_preprocessing(listing, wanted)
     with disk_cache.building() as built:
         reading = _read_all(built, listing, chosen, progress=progress)
-        index = _index(listing, reading)
+        index = _index(listing, reading, drop_empty_classes=options.drop_empty_classes)
         final = preprocessing_for(wanted, np.array(index.sizes, np.int32))
         if final == chosen:
             return keep_decoded(built, index, chosen, name, progress=progress), reading.hashes
-    return _decode(listing, final, name, progress=progress)
+    return _decode(listing, final, options, name, progress=progress)
 
 
 def _estimate_preprocessing(listing: Listing, fit: Fit | None) -> Preprocessing:
@@ -146,24 +166,35 @@ def _read_all(built: Path, listing: Listing, preprocessing: Preprocessing, *, pr
     return reading
 
 
-def _index(listing: Listing, reading: _Reading) -> Index:
-    rows = [row for row, reason in enumerate(reading.reasons) if reason is None]
-    unreadable = _unreadable(listing, reading)
+def _index(listing: Listing, reading: _Reading, *, drop_empty_classes: bool) -> Index:
+    readable = [row for row, reason in enumerate(reading.reasons) if reason is None]
+    with_images = {listing.images[row].label for row in readable if listing.images[row].split == "train"}
+    labels = [label for label in range(len(listing.class_names)) if label in with_images or not drop_empty_classes]
+    _check_readable(listing, reading, labels)
+    new_label = {label: number for number, label in enumerate(labels)}
+    class_names = [listing.class_names[label] for label in labels]
+    dropped = [name for name in listing.class_names if name not in class_names]
+    rows = [row for row in readable if listing.images[row].label in new_label]
     found = [listing.images[row] for row in rows]
     headers = [reading.headers[row] for row in rows]
-    _check_readable(listing, found, unreadable)
+    contents = [
+        (image.path, image.split, new_label[image.label], content)
+        for image, content in zip(listing.images, reading.hashes, strict=True)
+        if image.label in new_label
+    ]
     return Index(
-        class_names=listing.class_names,
-        fingerprint=_fingerprint(listing, reading.hashes),
+        class_names=class_names,
+        fingerprint=fingerprint_of(class_names, contents),
         rows=rows,
         splits=[image.split for image in found],
-        labels=[image.label for image in found],
+        labels=[new_label[image.label] for image in found],
         names=[printable(image.path) for image in found],
         hashes=[reading.hashes[row] for row in rows],
         sizes=[(header.height, header.width) for header in headers],
         modes=[header.mode for header in headers],
         formats=[header.format for header in headers],
-        unreadable=unreadable,
+        unreadable=_unreadable(listing, reading),
+        notes=[f"left out: classes without a readable training image: {', '.join(dropped)}"] if dropped else [],
     )
 
 
@@ -178,19 +209,33 @@ def _unreadable(listing: Listing, reading: _Reading) -> list[UnreadableImage]:
     return unreadable
 
 
-def _fingerprint(listing: Listing, hashes: Sequence[str]) -> str:
-    images = zip(listing.images, hashes, strict=True)
-    return fingerprint_of(
-        listing.class_names, [(image.path, image.split, image.label, content) for image, content in images]
-    )
-
-
-def _check_readable(listing: Listing, found: Sequence[FoundImage], unreadable: Sequence[UnreadableImage]) -> None:
-    """Require a readable training image of every class, and a readable image in every split."""
-    example = f"{unreadable[0].path}: {unreadable[0].reason}" if unreadable else None
-    with_images = {image.label for image in found if image.split == "train"}
-    for label, name in enumerate(listing.class_names):
+def _check_readable(listing: Listing, reading: _Reading, labels: Sequence[int]) -> None:
+    """Require two classes, a readable training image of every class, and a readable image in every split."""
+    images = list(zip(listing.images, reading.reasons, strict=True))
+    with_images = {image.label for image, reason in images if image.split == "train" and reason is None}
+    for label in labels:
         if label not in with_images:
-            raise DataError(f"no image of the class {name!r} can be read", found=example, code="class-unreadable")
-    for split in sorted({image.split for image in listing.images} - {image.split for image in found}):
-        raise DataError(f"no image of the {split} split can be read", found=example, code="split-unreadable")
+            raise DataError(
+                f"no training image of the class {listing.class_names[label]!r} can be read",
+                expected="at least one readable training image of each class",
+                found=_first_reason(image for image in images if image[0].label == label),
+                remedy="repair or replace its files, or leave out classes without images: --drop-empty-classes",
+                code="class-unreadable",
+            )
+    if len(labels) < _MIN_CLASSES:
+        raise DataError(
+            f"there are fewer than two classes with readable images in {listing.root}",
+            expected="at least two classes to tell apart",
+            found=_first_reason(images),
+            code="one-class",
+        )
+    for split in sorted(
+        {image.split for image, _ in images} - {image.split for image, reason in images if reason is None}
+    ):
+        found = _first_reason(image for image in images if image[0].split == split)
+        raise DataError(f"no image of the {split} split can be read", found=found, code="split-unreadable")
+
+
+def _first_reason(images: Iterable[tuple[FoundImage, str | None]]) -> str | None:
+    """Return the path of the first unreadable image with the reason; None if there is none."""
+    return next((f"{printable(image.path)}: {reason}" for image, reason in images if reason is not None), None)

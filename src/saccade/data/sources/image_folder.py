@@ -1,4 +1,4 @@
-"""Search for labeled images in folders: `CLASS/image`, or `train/CLASS/image`, `validation/…` and `test/…`."""
+"""Labeled images in folders: the files of each split and class."""
 
 from __future__ import annotations
 
@@ -8,20 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from saccade.data.dataset import SPLIT_NAMES, SplitName
+from saccade.data.dataset import SplitName
+from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.file_discovery import (
-    FolderFiles,
-    folder_files,
-    list_folder,
+    Folder,
+    FoundFile,
+    note_on_links,
     note_on_own_folders,
     note_on_side_files,
+    search_folder,
 )
-from saccade.data.sources.folder_names import split_of_folder
-from saccade.data.sources.side_files import is_side_file
+from saccade.data.sources.folder_layout import LAYOUT, find_layout
+from saccade.data.sources.folder_names import normalize_class_name, sorted_class_names
+from saccade.data.sources.name_labels import find_named_files
 from saccade.errors import DataError
 from saccade.sanitize import counted, printable
 
-_LAYOUT = "CLASS/image, or train/CLASS/image with test/CLASS/image and validation/CLASS/image beside it"
+_MIN_CLASSES = 2
+_MAX_NAMES = 5  # in a message
 
 
 class FoundImage(NamedTuple):
@@ -50,6 +54,7 @@ class Listing:
         root: folder that holds the classes or the splits.
         class_names: names of the classes, sorted, with unprintable characters as codes.
         images: files, ordered by split, class and path.
+        layout: layout of the folders in words.
         notes: messages about files and folders that were left out.
         strays: messages, among the notes, about files and folders beside the classes or the splits.
     """
@@ -57,6 +62,7 @@ class Listing:
     root: Path
     class_names: tuple[str, ...]
     images: Sequence[FoundImage]
+    layout: str
     notes: tuple[str, ...]
     strays: tuple[str, ...]
 
@@ -67,170 +73,200 @@ class Listing:
         return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
 
 
-def find_images(folder: Path) -> Listing:
+def find_images(folder: Path, options: ReadingOptions | None = None, *, place: str | None = None) -> Listing:
     """List the files in a folder that should be images, with their splits and classes, without opening the files.
 
-    A folder that holds nothing but one other folder, as in many archives, is skipped. Hidden files, side files such as
-    LICENSE or labels.csv, and folders that Saccade made, such as runs, are left out.
+    Hidden files, side files such as LICENSE or labels.csv, and folders that Saccade made, such as runs, are left out.
+
+    Args:
+        folder: path of the folder.
+        options: options for reading.
+        place: path of the data for messages, if it is not the folder, such as the path of an archive.
 
     Raises:
-        DataError: there are no classes or only one class, a class has no files, or the splits have different classes.
+        DataError: there are no classes or only one class, a class has no training images, or a split has a class that
+            is unknown in training.
     """
+    options, place = options or ReadingOptions(), printable(str(folder) if place is None else place)
     try:
-        root = _innermost_folder(folder)
-        splits, stray_notes = _split_folders(root)
-        found = {(split, name): folder_files(path) for split, paths in splits.items() for name, path in paths.items()}
-        own_folders = [name for level in _levels(folder, root, splits) for name in _own_folders(level, root)]
+        top = search_folder(str(folder))
     except OSError as error:
         raise DataError(f"the folder {error.filename} can't be read", found=error.strerror) from None
-    class_names = _checked_classes(root, splits)
-    images: list[FoundImage] = []
-    left_out: list[str] = []
-    for (split, name), (files, side_files, _) in found.items():
-        left_out += [file.path for file in side_files]
-        if split == "train" and not files:
-            raise _class_without_images(name, root)
-        label, prefix = class_names.index(name), Path(splits[split][name]).relative_to(root).as_posix()
-        images += [FoundImage(f"{prefix}/{file.path}", split, label, file.size, file.changed) for file in files]
-    printable_names = tuple(map(printable, class_names))
-    strays = tuple(map(printable, stray_notes))
-    own_notes = note_on_own_folders([*own_folders, *_own_folders_in_classes(found, splits, root)])
-    notes = (*strays, *map(printable, own_notes), *note_on_side_files(left_out))
-    return Listing(root, printable_names, images, notes, strays)
-
-
-def _innermost_folder(folder: Path) -> Path:
-    """Return the innermost folder that holds all files; the folder of a single class is not entered."""
-    root = folder
-    while True:
-        folders, files, _ = list_folder(str(root))
-        images = [name for name in files if not is_side_file(name)]
-        if len(folders) != 1 or images or split_of_folder(folders[0]):
-            break
-        root = root / folders[0]
-    # The last folder may be a class; then the errors name the given folder.
-    return root if folders else folder
-
-
-def _levels(folder: Path, root: Path, splits: Mapping[SplitName, Mapping[str, str]]) -> list[Path]:
-    """Return the folders from the given folder down to the parents of the class folders."""
-    parents = [level for level in root.parents if level == folder or folder in level.parents]
-    holders = {Path(path).parent for paths in splits.values() for path in paths.values()}
-    return [*reversed(parents), root, *sorted(holders - {root})]
-
-
-def _own_folders(level: Path, root: Path) -> list[str]:
-    prefix = "" if level == root or level in root.parents else f"{level.relative_to(root).as_posix()}/"
-    return [prefix + name for name in list_folder(str(level)).own_folders]
-
-
-def _own_folders_in_classes(
-    found: Mapping[tuple[SplitName, str], FolderFiles], splits: Mapping[SplitName, Mapping[str, str]], root: Path
-) -> list[str]:
-    return [
-        f"{Path(splits[split][name]).relative_to(root).as_posix()}/{own_folder}"
-        for (split, name), files in found.items()
-        for own_folder in files.own_folders
+    labeled = _files_by_class(top, options, place)
+    dropped: list[str] = []
+    class_names = _checked_classes(labeled, dropped, drop_empty_classes=options.drop_empty_classes)
+    strip = len(labeled.root) + 1 if labeled.root else 0
+    images = [
+        FoundImage(file.path[strip:], split, label, file.size, file.changed)
+        for split, classes in labeled.splits.items()
+        for label, name in enumerate(class_names)
+        for file in classes.get(name, ())
     ]
+    strays = tuple(map(printable, labeled.notes))
+    others = [
+        *note_on_own_folders([path[strip:] for path in top.all_own_folders()]),
+        *note_on_links([path[strip:] for path in top.all_links()]),
+        *([f"left out: classes without images: {_listed(dropped)}"] if dropped else []),
+        *_notes_on_missing_classes(labeled, class_names),
+    ]
+    notes = (*strays, *map(printable, others), *note_on_side_files(labeled.side_files))
+    return Listing(folder / labeled.root, tuple(map(printable, class_names)), images, labeled.layout, notes, strays)
 
 
-def _split_folders(root: Path) -> tuple[dict[SplitName, dict[str, str]], list[str]]:
-    """Return the class folders of each split, by name, and messages about files and folders beside the classes."""
-    folders, files, _ = list_folder(str(root))
-    named = [name for name in folders if split_of_folder(name)]
-    only_splits = len(named) == len(folders)
-    holders = named if only_splits else [name for name in named if list_folder(str(root / name)).folders]
-    if not holders or not (only_splits or any(split_of_folder(name) == "train" for name in holders)):
-        # The folders are classes, even if a class is called "test" or "train".
-        _check_any(root, folders, files)
-        return {"train": {name: str(root / name) for name in folders}}, _note_on_stray_files(files)
-    by_split = _splits_by_name(root, holders)
-    others = [name for name in folders if name not in holders]
-    notes = [f"left out: the folders {_listed(others)} beside {by_split['train']}"] if others else []
-    return {split: _class_folders(root / by_split[split]) for split in SPLIT_NAMES if split in by_split}, notes
+@dataclass(frozen=True)
+class _LabeledFiles:
+    """Files of each split and class.
+
+    Attributes:
+        where: path of the folder that holds the classes or the splits, for messages.
+        root: path of this folder, relative to the data folder.
+        splits: files of each class, by split and class name.
+        split_names: name of the folder of each split; empty where the data has no folder for each split.
+        folders: path of a folder of each class, by split and class name.
+        side_files: paths of files in the class folders that are no images.
+        layout: layout in words.
+        notes: messages about folders and files that were left out.
+    """
+
+    where: str
+    root: str
+    splits: Mapping[SplitName, Mapping[str, Sequence[FoundFile]]]
+    split_names: Mapping[SplitName, str]
+    folders: Mapping[tuple[SplitName, str], str]
+    side_files: Sequence[str]
+    layout: str
+    notes: tuple[str, ...]
 
 
-def _splits_by_name(root: Path, folders: Sequence[str]) -> dict[SplitName, str]:
-    by_split: dict[SplitName, str] = {}
-    for name in folders:
-        split = split_of_folder(name)
-        if split in by_split:
-            raise DataError(
-                f"two folders stand for the {split} split",
-                found=f"{by_split[split]} and {name} in {root}",
-                code="split-twice",
-            )
-        if split is not None:
-            by_split[split] = name
-    if "train" not in by_split:
-        raise DataError(
-            "there are no images to train with",
-            expected="a folder train beside the others",
-            found=f"only {_listed(folders)} in {root}",
-            code="no-training-split",
-        )
-    return by_split
-
-
-def _class_folders(folder: Path) -> dict[str, str]:
-    return {name: str(folder / name) for name in list_folder(str(folder)).folders}
-
-
-def _check_any(root: Path, folders: Sequence[str], files: Sequence[str]) -> None:
-    if folders:
-        return
-    if not files:
-        raise DataError(f"the folder {root} is empty", expected=_LAYOUT, code="empty-folder")
-    raise DataError(
-        f"there are no classes in {root}",
-        expected=f"a folder for each class: {_LAYOUT}",
-        found=f"{counted(len(files), 'file')} and no folder",
-        remedy="sort the images into one folder for each class",
-        code="no-classes",
+def _files_by_class(top: Folder, options: ReadingOptions, place: str) -> _LabeledFiles:
+    if options.label_from_name is not None:
+        named = find_named_files(top, options.label_from_name, place)
+        layout = f"labels from names of files by {options.label_from_name}"
+        side_files = [file.path for file in top.all_side_files()]
+        return _LabeledFiles(place, "", named.splits, named.split_names, {}, side_files, layout, named.notes)
+    found = find_layout(top, place)
+    splits = {
+        split: {name: [file for folder in folders for file in folder.all_images()] for name, folders in classes.items()}
+        for split, classes in found.splits.items()
+    }
+    class_folders = [
+        ((split, name), folder)
+        for split, classes in found.splits.items()
+        for name, folders in classes.items()
+        for folder in folders
+    ]
+    return _LabeledFiles(
+        where=f"{place}/{found.root.path}" if found.root.path else place,
+        root=found.root.path,
+        splits=splits,
+        split_names=found.split_names,
+        folders={key: folder.path for key, folder in reversed(class_folders)},
+        side_files=[file.path for _, folder in class_folders for file in folder.all_side_files()],
+        layout=found.description,
+        notes=found.notes,
     )
 
 
-def _checked_classes(root: Path, splits: Mapping[SplitName, Mapping[str, str]]) -> tuple[str, ...]:
-    names = sorted(splits["train"])
-    if not names:
+def _checked_classes(labeled: _LabeledFiles, dropped: list[str], *, drop_empty_classes: bool) -> tuple[str, ...]:
+    """Return the sorted class names. The names of classes that were left out are appended to `dropped`."""
+    training, where = labeled.splits["train"], printable(labeled.where)
+    if not training:
         raise DataError(
-            f"there are no classes in {root}", expected=f"a folder for each class: {_LAYOUT}", code="no-classes"
+            f"there are no classes in {where}", expected=f"a folder for each class: {LAYOUT}", code="no-classes"
         )
-    for split, classes in splits.items():
-        missing, extra = _listed(set(names) - set(classes)), _listed(set(classes) - set(names))
-        if missing or extra:
-            differences = ([f"missing: {missing}"] if missing else []) + ([f"extra: {extra}"] if extra else [])
-            raise DataError(
-                f"the {split} split has other classes than the training split",
-                expected=f"the same folders in both: {_listed(names)}",
-                found=f"in {split}, {'; '.join(differences)}",
-                code="class-missing",
-            )
-    if len(names) == 1:
+    _check_case(labeled, where)
+    for split in labeled.splits:
+        _check_known(split, labeled)
+    empty = sorted(name for name, files in training.items() if not files)
+    if empty and not drop_empty_classes:
+        raise _class_without_images(empty[0], labeled)
+    dropped += empty
+    names = sorted_class_names(set(training) - set(empty))
+    if len(names) < _MIN_CLASSES:
         raise DataError(
-            f"there is only one class in {root}",
+            f"there is only one class in {where}",
             expected="at least two classes to tell apart",
-            found=names[0],
+            found=printable(names[0]) if names else "no class with images",
             code="one-class",
         )
     return tuple(names)
 
 
-def _class_without_images(name: str, root: Path) -> DataError:
+def _check_case(labeled: _LabeledFiles, where: str) -> None:
+    """Require class names that differ in more than their case.
+
+    Raises:
+        DataError: two names differ only in case.
+    """
+    by_key: dict[str, dict[str, str]] = {}
+    for split, classes in labeled.splits.items():
+        for name in classes:
+            by_key.setdefault(name.casefold(), {}).setdefault(name, labeled.folders.get((split, name), name))
+    alike = sorted(sorted(names) for names in by_key.values() if len(names) > 1)
+    if alike:
+        first, second = alike[0][:2]
+        paths = by_key[first.casefold()]
+        raise DataError(
+            f"the classes {printable(first)} and {printable(second)} differ only in upper and lower case",
+            expected="one spelling for each class",
+            found=f"{printable(paths[first])} and {printable(paths[second])} in {where}",
+            remedy="if they are one class, give both the same name; else rename one of them",
+            code="class-case",
+        )
+
+
+def _check_known(split: SplitName, labeled: _LabeledFiles) -> None:
+    """Require that a training class exists for each class of another split that has images.
+
+    Raises:
+        DataError: the split has an unknown class.
+    """
+    training = labeled.splits["train"]
+    unknown = sorted(name for name, files in labeled.splits[split].items() if name not in training and files)
+    if not unknown:
+        return
+    spelled = {normalize_class_name(name): name for name in training}
+    folder, train = (printable(labeled.split_names.get(each, each)) for each in (split, "train"))
+    steps = []
+    for name in unknown[:_MAX_NAMES]:
+        path = printable(labeled.folders.get((split, name), name))
+        known = spelled.get(normalize_class_name(name))
+        if known is None:
+            steps.append(f"add training images of {printable(name)} to {train}, or move {path} out of the data")
+        else:
+            steps.append(f"rename {path} to {printable(known)}, as in {train}")
+    raise DataError(
+        f"the {split} split has classes that the training split has not",
+        expected=f"no other classes than {_listed(training)}",
+        found=f"{_listed(unknown)} in {folder}",
+        remedy="; ".join(steps),
+        code="class-missing",
+    )
+
+
+def _notes_on_missing_classes(labeled: _LabeledFiles, class_names: Sequence[str]) -> list[str]:
+    notes = []
+    for split, classes in labeled.splits.items():
+        missing = [name for name in class_names if not classes.get(name)]
+        if missing:
+            what = "class" if len(missing) == 1 else "classes"
+            notes.append(f"the {split} split has no images of the {what} {_listed(missing)}")
+    return notes
+
+
+def _class_without_images(name: str, labeled: _LabeledFiles) -> DataError:
+    folder = labeled.folders["train", name]
+    files = [path for path in labeled.side_files if path.startswith(f"{folder}/")]
+    found = f"{counted(len(files), 'file')}, no images by name, such as {printable(files[0])}" if files else "no files"
     return DataError(
-        f"the class {name!r} has no images",
-        expected=f"at least one image in each class folder of {root}",
-        found="a folder without images",
-        remedy="add images to it, or remove the folder",
+        f"the class {printable(name)!r} has no images",
+        expected=f"at least one image in each class folder of {printable(labeled.where)}",
+        found=f"{found} in {printable(folder)}",
+        remedy="add images to it, or leave out classes without images: --drop-empty-classes",
         code="class-empty",
     )
 
 
-def _note_on_stray_files(files: Iterable[str]) -> list[str]:
-    strays = [name for name in files if not is_side_file(name)]
-    return [f"left out: {counted(len(strays), 'file')} beside the class folders, such as {strays[0]}"] if strays else []
-
-
 def _listed(names: Iterable[str]) -> str:
-    ordered = sorted(names)
+    ordered = sorted_class_names(names)
     return ", ".join(map(printable, ordered[:10])) + (f" and {len(ordered) - 10} more" if len(ordered) > 10 else "")

@@ -46,12 +46,14 @@ class Scan:
         default_size: height and width of the decoded images where the user gives no size.
         notes: messages about files that were left out.
         strays: messages, among the notes, about files and folders beside the classes or the splits.
+        layout: layout of the files in words.
     """
 
     fingerprint: str
     default_size: tuple[int, int]
     notes: tuple[str, ...] = ()
     strays: tuple[str, ...] = ()
+    layout: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def find_touched_scan(source: str, listing: Listing, name: str) -> Scan | None:
     images = [(p.path, p.split, p.label, content) for p, content in zip(listing.images, hashes, strict=True)]
     if fingerprint_of(listing.class_names, images) != scan.fingerprint:
         return None
-    scan = replace(scan, notes=listing.notes, strays=listing.strays)
+    scan = replace(scan, notes=listing.notes, strays=listing.strays, layout=listing.layout)
     keep_scan(source, listing.signature(), scan, file_metadata(listing, hashes), name)
     return scan
 

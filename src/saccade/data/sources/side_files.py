@@ -7,7 +7,11 @@ _SIDE_SUFFIXES = frozenset(
     | {"tsv", "txt", "xml", "yaml", "yml"}
 )
 _SIDE_NAMES = frozenset({"authors", "changelog", "copying", "license", "licence", "makefile", "notice", "readme"})
-_HIDDEN_NAMES = frozenset({"__macosx", "desktop.ini", "thumbs.db"})
+# Of macOS and Windows; and folders of thumbnails and deleted files on network storage and disks.
+_HIDDEN_NAMES = frozenset(
+    {"__macosx", "desktop.ini", "thumbs.db", "@eadir", "#recycle", "@recycle", "$recycle.bin", "lost+found"}
+    | {"system volume information"}
+)
 
 
 def is_hidden(name: str) -> bool:
