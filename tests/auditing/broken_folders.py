@@ -125,10 +125,14 @@ def inner_folder(root):
     (root / "train/cat/000.png").rename(root / "train/cat/persian/000.png")
 
 
-def names_alike(root):
+def names_alike(root, name="cat_"):
     for split, numbers in (("train", range(600, 630)), ("test", range(630, 640))):
         for number in numbers:
-            save(root, f"{split}/Cat/{number}.png", image(0, number))
+            save(root, f"{split}/{name}/{number}.png", image(0, number))
+
+
+def names_differ_in_case(root):
+    names_alike(root, "Cat")
 
 
 def no_test_images(root):
@@ -173,6 +177,7 @@ def splits_inside(root):
             (root / split / name).rename(root / name / split)
     for split in ("train", "test"):
         (root / split).rmdir()
+    save(root, "cat/ok.png", image(0, 700))
 
 
 def two_test_folders(root):
@@ -216,17 +221,18 @@ BROKEN = {
     informative_brightness: ("shortcut-brightness", "warning", "the brightness alone predicts the class", "same light"),
     broken_file: ("unreadable", "warning", "1 file can't be read, such as train/cat/broken.jpg", "repair or remove"),
     inner_folder: ("nested-folders", "warning", "1 image in folders inside class folders", "move them up"),
-    names_alike: ("class-names-alike", "warning", "'Cat' and 'cat'", "move the images of 'cat' into 'Cat'"),
-    no_test_images: ("class-missing", "error", "'dog' in test", "add images"),
-    class_not_in_test: ("class-missing", "error", "in test, missing: dog", "add images to test/dog, or remove"),
-    other_spelling_in_test: ("class-missing", "error", "missing: dog; extra: Dog", "rename test/Dog  to test/dog"),
-    empty_class: ("class-empty", "error", "the class 'bird' has no images", "add images to it, or remove"),
+    names_alike: ("class-names-alike", "warning", "'cat' and 'cat_'", "move the images of 'cat_' into 'cat'"),
+    names_differ_in_case: ("class-case", "error", "Cat and cat differ only in upper", "give both the same name"),
+    no_test_images: ("class-missing", "warning", "'dog' in test", "add images"),
+    class_not_in_test: ("class-missing", "warning", "'dog' in test", "add images of the class to the split"),
+    other_spelling_in_test: ("class-missing", "error", "has not: Dog  in test", "rename test/Dog  to dog"),
+    empty_class: ("class-empty", "error", "the class 'bird' has no images", "add images to it, or leave out"),
     one_class: ("one-class", "error", "only one class", "add a folder"),
     no_classes: ("no-classes", "error", "there are no classes", "sort the images into one folder for each class"),
     empty: ("empty-folder", "error", "is empty", "CLASS/image"),
     splits_inside: ("splits-inside-classes", "error", "cat/test, cat/train, dog/test", "train/CLASS/image"),
-    two_test_folders: ("split-twice", "error", "two folders stand for the train split", "move the images of one"),
+    two_test_folders: ("split-twice", "error", "two folders stand for the train split", "move one of them out"),
     no_training: ("no-training-split", "error", "no images to train with", "rename"),
-    all_unreadable: ("class-unreadable", "error", "no image of the class 'dog' can be read", "repair or replace"),
-    strays: ("left-out", "warning", "the folders more beside train", "move them into class folders"),
+    all_unreadable: ("class-unreadable", "error", "no training image of the class 'dog'", "repair or replace"),
+    strays: ("left-out", "warning", "the folder more beside train", "move them into class folders"),
 }  # fmt: skip

@@ -110,7 +110,7 @@ def test_a_class_of_unreadable_images_is_an_error(animals):
     for path in (animals / "dog").iterdir():
         path.write_bytes(b"nothing")
     message = failure(animals)
-    assert "no image of the class 'dog' can be read" in message
+    assert "no training image of the class 'dog' can be read" in message
     assert "found: dog/000.png: not an image: it looks like text" in message
     assert not arrays()
 

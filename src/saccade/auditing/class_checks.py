@@ -9,7 +9,13 @@ import numpy as np
 from saccade.auditing.all_images import AuditedImages
 from saccade.auditing.findings import Finding, FindingImage
 from saccade.data.dataset import Dataset
-from saccade.data.sources.folder_names import normalize_class_name, split_of_folder
+from saccade.data.sources.folder_layout import CLASS_FIRST
+from saccade.data.sources.folder_names import (
+    class_name_of_folder,
+    normalize_class_name,
+    split_folder_name,
+    split_of_folder,
+)
 from saccade.sanitize import counted
 
 _MIN_TRAINING_IMAGES = 20  # training images
@@ -20,7 +26,8 @@ _MAX_NAMES = 5
 def class_findings(dataset: Dataset, images: AuditedImages) -> list[Finding]:
     """Return the findings on classes and folders."""
     checks = (_similar_names(dataset), _missing(dataset), _tiny(dataset), _imbalanced(dataset))
-    return [*(finding for finding in checks if finding), *_nested(images), *_left_out(dataset), *_unreadable(dataset)]
+    found = [finding for finding in checks if finding]
+    return [*found, *_nested(dataset, images), *_left_out(dataset), *_unreadable(dataset)]
 
 
 def _similar_names(dataset: Dataset) -> Finding | None:
@@ -46,7 +53,7 @@ def _missing(dataset: Dataset) -> Finding | None:
         return None
     summary = f"classes without a readable image: {_join(absent)}; there are no metrics of these classes"
     return Finding(
-        "class-missing", "error", summary, "add images of the class to the split, or remove the class from all splits"
+        "class-missing", "warning", summary, "add images of the class to the split, or remove the class from all splits"
     )
 
 
@@ -75,26 +82,38 @@ def _imbalanced(dataset: Dataset) -> Finding | None:
     return Finding("imbalance", "warning", summary, fix)
 
 
-def _nested(images: AuditedImages) -> list[Finding]:
+def _nested(dataset: Dataset, images: AuditedImages) -> list[Finding]:
     """Find images in folders inside class folders."""
+    if dataset.layout == CLASS_FIRST:
+        return []
     inner: dict[str, list[FindingImage]] = defaultdict(list)
     inner_names: set[str] = set()
     for position, name in enumerate(images.all.names):
-        parts = name.split("/")
-        start = 1 if parts[0] == images.class_names[images.all.labels[position]] else 2
-        if len(parts) > start + 1:
-            inner["/".join(parts[: start + 1])].append(images.image(position))
-            inner_names.add(parts[start])
+        folders = name.split("/")[:-1]
+        start = _after_class(folders, images.class_names[images.all.labels[position]])
+        if len(folders) > start:
+            inner["/".join(folders[: start + 1])].append(images.image(position))
+            inner_names.add(folders[start])
     if not inner:
         return []
-    n, folders = sum(map(len, inner.values())), _join(sorted(inner))
+    n, listed = sum(map(len, inner.values())), _join(sorted(inner))
     if all(map(split_of_folder, inner_names)):
-        summary = f"split folders are inside class folders: {folders}; all {n:,} images there are in one split"
+        summary = f"split folders are inside class folders: {listed}; all {n:,} images there are in one split"
         fix = "put the class folders inside split folders: train/CLASS/image and test/CLASS/image"
         return [Finding("splits-inside-classes", "error", summary, fix)]
-    summary = f"{counted(n, 'image')} in folders inside class folders, labeled with the outer class: {folders}"
+    summary = f"{counted(n, 'image')} in folders inside class folders, labeled with the outer class: {listed}"
     fix = "if the inner folders are classes, move them up one level; otherwise move their images up"
     return [Finding("nested-folders", "warning", summary, fix)]
+
+
+def _after_class(folders: list[str], class_name: str) -> int:
+    """Return the index after the class folder in the folders of a path, which may begin with the folder of a split.
+
+    The result is the number of folders where no folder has the name of the class.
+    """
+    is_class = [class_name_of_folder(folder) == class_name for folder in folders]
+    first = 1 if any(is_class[1:]) and split_folder_name(folders[0]) else 0
+    return is_class.index(True, first) + 1 if any(is_class[first:]) else len(folders)
 
 
 def _left_out(dataset: Dataset) -> list[Finding]:

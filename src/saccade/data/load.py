@@ -16,6 +16,7 @@ from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.archive_members import OTHER_SUFFIXES, SUFFIXES
 from saccade.data.sources.archives import is_archive
 from saccade.data.sources.cifar10 import cifar10_is_here, load_cifar10
+from saccade.data.sources.cifar_batches import find_batch_files, load_batches
 from saccade.data.sources.digits import load_digits
 from saccade.data.sources.image_dataset import load_archive, load_folder
 from saccade.errors import DataError, DataNotFoundError, type_in_words
@@ -161,6 +162,9 @@ def _load_path(
     path = Path(os.path.abspath(path))  # noqa: PTH100 - removes ".." but keeps symbolic links
     options = reading or ReadingOptions()
     if path.is_dir():
+        batches = find_batch_files(path)
+        if batches is not None:
+            return load_batches(batches, path, batches.signature(), preprocessing, progress=progress)
         return load_folder(path, preprocessing, options, progress=progress)
     if is_archive(path):
         return load_archive(path, preprocessing, options, progress=progress)
@@ -187,7 +191,8 @@ def _in_data_folders(name: str) -> Path | None:
 
 def _not_found(name: str) -> DataNotFoundError:
     folders = _data_folders()
-    near = difflib.get_close_matches(name, [*_NAMES, *_names_in(folders)], n=3)
+    spelled = {known.casefold(): known for known in [*_names_in(folders), *_NAMES]}
+    near = [spelled[match] for match in difflib.get_close_matches(name.casefold(), spelled, n=3)]
     searched = ", ".join(["the names " + " and ".join(_NAMES), f"the path {Path(name).absolute()}", *map(str, folders)])
     return DataNotFoundError(
         f"there is no data called {name!r}",

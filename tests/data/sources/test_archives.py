@@ -5,6 +5,7 @@ import tarfile
 import zipfile
 
 import pytest
+from backports.zstd import tarfile as zstd_tarfile
 from tests.data.images import class_folder, encode, photo
 
 from saccade.data.cache.disk_cache import cache_entries, cache_folder
@@ -12,7 +13,18 @@ from saccade.data.sources import archives
 from saccade.data.sources.archives import archive_hash, archive_stem, is_archive, unpacked
 from saccade.errors import ArchiveError, DataError
 
-FORMATS = {".zip": None, ".tar": "w", ".tar.gz": "w:gz", ".tgz": "w:gz", ".tar.xz": "w:xz"}
+FORMATS = {
+    ".zip": None,
+    ".tar": "w",
+    ".tar.gz": "w:gz",
+    ".tgz": "w:gz",
+    ".tar.bz2": "w:bz2",
+    ".tbz2": "w:bz2",
+    ".tar.xz": "w:xz",
+    ".txz": "w:xz",
+    ".tar.zst": "w:zst",
+    ".tzst": "w:zst",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +40,8 @@ def pack(path, members):
             for name, contents in members.items():
                 archive.writestr(name, contents or b"")
         return path
-    with tarfile.open(path, FORMATS[suffix]) as archive:  # type: ignore[call-overload]
+    opened = zstd_tarfile if FORMATS[suffix] == "w:zst" else tarfile
+    with opened.open(path, FORMATS[suffix]) as archive:
         for name, contents in members.items():
             info = tarfile.TarInfo(name)
             info.type = tarfile.DIRTYPE if contents is None else tarfile.REGTYPE
@@ -135,10 +148,13 @@ def test_a_zip_with_a_false_member_size_is_an_error(tmp_path):
 def test_too_many_members_or_bytes_are_an_error(tmp_path, monkeypatch):
     path = pack(tmp_path / "many.tar", {f"a/{number}.jpg": b"12345" for number in range(10)})
     monkeypatch.setattr(archives, "MAX_MEMBERS", 9)
-    assert "the archive has too many members\n  expected: at most 9" in failure(path)
+    assert "the archive has too many members, in many.tar\n  expected: at most 9" in failure(path)
     monkeypatch.setattr(archives, "MAX_MEMBERS", 10)
     monkeypatch.setattr(archives, "MAX_BYTES", 49)
-    assert "the archive has too many bytes\n  expected: at most 49\n  found: more, in 'a/9.jpg'" in failure(path)
+    assert (
+        "the archive has too many bytes, in many.tar\n  expected: at most 49\n  found: more, in 'a/9.jpg'"
+        in failure(path)
+    )
 
 
 def test_too_little_space_is_an_error_before_unpacking(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@ import os
 import pytest
 from tests.data.images import write
 
+from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.image_folder import find_images
 from saccade.errors import DataError
 from saccade.sanitize import printable
@@ -35,7 +36,8 @@ def test_class_folders(tmp_path):
         ("train", "dog", "dog/a.jpg"),
         ("train", "dog", "dog/b.jpg"),
     ]
-    assert find_images(tmp_path).notes == ()
+    nested = "1 folder inside class folders, such as cat/2021: the images are labeled with the class folder"
+    assert find_images(tmp_path).notes == (nested,)
 
 
 @pytest.mark.parametrize(
@@ -77,8 +79,12 @@ def test_files_with_other_suffixes_are_kept(tmp_path):
 def test_files_beside_the_classes_and_folders_beside_the_splits_give_a_note(tmp_path):
     tree(tmp_path / "classes", "a/1.jpg", "b/1.jpg", "stray.jpg")
     assert find_images(tmp_path / "classes").notes == ("left out: 1 file beside the class folders, such as stray.jpg",)
-    tree(tmp_path / "splits", "train/a/1.jpg", "train/b/1.jpg", "annotations/1.jpg")
-    assert find_images(tmp_path / "splits").notes == ("left out: the folders annotations beside train",)
+    tree(tmp_path / "splits", "train/a/1.jpg", "train/b/1.jpg", "annotations/1.jpg", "more/a/1.jpg", "empty/")
+    assert find_images(tmp_path / "splits").notes == (
+        "left out: the folder more beside train",
+        "left out: the folder annotations beside train, without class folders: saccade predict takes them",
+        "left out: the folder empty without images, beside train",
+    )
 
 
 def test_links_are_followed_but_not_in_a_cycle(tmp_path):
@@ -135,17 +141,32 @@ def test_a_single_class(tmp_path):
 
 
 def test_a_class_without_images(tmp_path):
-    message = failure(tree(tmp_path, "cat/1.jpg", "dog/notes.txt"))
+    tree(tmp_path, "cat/1.jpg", "cow/1.jpg", "dog/notes.txt")
+    message = failure(tmp_path)
     assert "the class 'dog' has no images" in message
-    assert "what to do: add images to it, or remove the folder" in message
+    assert "found: 1 file, no images by name, such as dog/notes.txt in dog" in message
+    assert "what to do: add images to it, or leave out classes without images: --drop-empty-classes" in message
+    listing = find_images(tmp_path, ReadingOptions(drop_empty_classes=True))
+    assert listing.class_names == ("cat", "cow")
+    assert "left out: classes without images: dog" in listing.notes
 
 
 @pytest.mark.parametrize("split", ["test", "validation"])
-def test_classes_that_differ_between_splits_are_named(tmp_path, split):
-    message = failure(tree(tmp_path, "train/cat/1.jpg", "train/dog/1.jpg", f"{split}/cat/1.jpg", f"{split}/cow/1.jpg"))
-    assert f"the {split} split has other classes than the training split" in message
-    assert "expected: the same folders in both: cat, dog" in message
-    assert f"found: in {split}, missing: dog; extra: cow" in message
+def test_a_split_may_lack_classes_but_not_have_other_ones(tmp_path, split):
+    tree(tmp_path, "train/cat/1.jpg", "train/dog/1.jpg", f"{split}/dog/1.jpg", f"{split}/cat/")
+    assert ("train", "cat", "train/cat/1.jpg") in found(tmp_path)
+    assert (split, "dog", f"{split}/dog/1.jpg") in found(tmp_path)
+    assert find_images(tmp_path).notes == (f"the {split} split has no images of the class cat",)
+    message = failure(tree(tmp_path, f"{split}/cow/1.jpg"))
+    assert f"the {split} split has classes that the training split has not" in message
+    assert "expected: no other classes than cat, dog" in message
+    assert f"found: cow in {split}" in message
+    assert f"what to do: add training images of cow to train, or move {split}/cow out of the data" in message
+
+
+def test_a_class_that_is_spelled_otherwise_in_a_split_is_to_be_renamed(tmp_path):
+    message = failure(tree(tmp_path, "train/red fox/1.jpg", "train/dog/1.jpg", "test/red_fox/1.jpg"))
+    assert "what to do: rename test/red_fox to red fox, as in train" in message
 
 
 def test_no_training_split(tmp_path):
@@ -157,6 +178,7 @@ def test_no_training_split(tmp_path):
 def test_two_folders_for_one_split(tmp_path):
     message = failure(tree(tmp_path, "train/a/1.jpg", "Training/a/1.jpg"))
     assert "two folders stand for the train split" in message
+    assert "found: Training (train), train (train) in" in message
 
 
 def test_an_unreadable_folder_is_an_error(tmp_path):

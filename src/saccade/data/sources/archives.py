@@ -82,10 +82,8 @@ def archive_hash(path: Path, *, progress: bool = False) -> str:
 
 
 @contextmanager
-def unpacked(
-    path: Path, sha256: str, encoding: str | None = None, *, progress: bool = False
-) -> Iterator[tuple[Path, tuple[str, ...]]]:
-    """Return the folder of an unpacked archive in the cache, and notes; unpack the archive if necessary.
+def unpacked(path: Path, sha256: str, encoding: str | None = None, *, progress: bool = False) -> Iterator[Path]:
+    """Return the folder of an unpacked archive in the cache; unpack the archive if necessary.
 
     Only regular files and folders are unpacked, all inside the folder. Times, owners and permissions are not restored.
     The folder is not removed from the cache while it is in use.
@@ -111,8 +109,13 @@ def unpacked(
             (built / _NOTES).write_text("\n".join(found), encoding="utf-8")
             entry = disk_cache.keep(built, "archives", key, archive_stem(path))
     with disk_cache.in_use(entry):
-        notes = entry / _NOTES
-        yield entry / "files", tuple(notes.read_text(encoding="utf-8").splitlines() if notes.exists() else ())
+        yield entry / "files"
+
+
+def unpacking_notes(folder: Path) -> tuple[str, ...]:
+    """Return the notes about an archive from the folder of `unpacked`, such as that the encoding of names is unsure."""
+    notes = folder.parent / _NOTES
+    return tuple(notes.read_text(encoding="utf-8").splitlines()) if notes.exists() else ()
 
 
 def _unpack_into(root: Path, path: Path, encoding: str | None, *, progress: bool) -> list[str]:

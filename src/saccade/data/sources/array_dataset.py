@@ -53,27 +53,32 @@ def load_array(
     read: Callable[[], LabeledArray],
     wanted: Preprocessing | Fit | None,
     *,
+    source: str | None = None,
+    signature: str | None = None,
     progress: bool = False,
 ) -> Dataset:
-    """Load a named dataset from the cache, or by `read` where the cache does not hold the data.
+    """Load a dataset from the cache, or by `read` where the cache does not hold the data.
 
     Args:
-        name: name of the data; the contents of a name never change.
+        name: name of the data. The contents of a name never change, unless `source` and `signature` are given.
         size: original height and width of the images.
         read: function that reads the data.
         wanted: preprocessing of the images, or their fit at the default size for the original size.
+        source: path of the data; None for data of a name.
+        signature: hash that changes with the data at the path.
         progress: whether to show progress on standard error.
     """
     preprocessing = preprocessing_for(wanted, np.array([size], np.int32))
     original_preprocessing = Preprocessing(*size)
-    scan = find_scan(f"name:{name}", name)
+    key = (f"name:{name}" if source is None else f"arrays:{source}", signature or name)
+    scan = find_scan(*key)
     decoded = open_decoded(scan.fingerprint, preprocessing) if scan else None
     if decoded is None:
         original = open_decoded(scan.fingerprint, original_preprocessing) if scan else None
-        original = original or _keep(name, read(), original_preprocessing, progress=progress)
+        original = original or _keep(key, name, read(), original_preprocessing, progress=progress)
         is_original = preprocessing == original_preprocessing
         decoded = original if is_original else _resize(original, preprocessing, name, progress=progress)
-    return decoded.dataset(name=name, source=name)
+    return decoded.dataset(name=name, source=source or name)
 
 
 def is_cached(name: str, size: tuple[int, int]) -> bool:
@@ -82,7 +87,9 @@ def is_cached(name: str, size: tuple[int, int]) -> bool:
     return scan is not None and open_decoded(scan.fingerprint, Preprocessing(*size)) is not None
 
 
-def _keep(name: str, array: LabeledArray, preprocessing: Preprocessing, *, progress: bool) -> DecodedData:
+def _keep(
+    key: tuple[str, str], name: str, array: LabeledArray, preprocessing: Preprocessing, *, progress: bool
+) -> DecodedData:
     hashes = [content_hash(image.tobytes()) for image in array.images]
     images = list(zip(array.names, array.splits, array.labels, hashes, strict=True))
     count = len(images)
@@ -103,7 +110,7 @@ def _keep(name: str, array: LabeledArray, preprocessing: Preprocessing, *, progr
             stream.write(np.ascontiguousarray(array.images).data)
         decoded = keep_decoded(built, index, preprocessing, name, progress=progress)
     with disk_cache.in_use(decoded.entry):
-        keep_scan(f"name:{name}", name, Scan(index.fingerprint, (preprocessing.height, preprocessing.width)), {}, name)
+        keep_scan(*key, Scan(index.fingerprint, (preprocessing.height, preprocessing.width)), {}, name)
     return decoded
 
 

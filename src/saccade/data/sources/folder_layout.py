@@ -26,6 +26,9 @@ from saccade.sanitize import counted, printable
 
 LAYOUT = "CLASS/image, or train/CLASS/image with test/CLASS/image and validation/CLASS/image beside it"
 
+CLASS_FIRST = "CLASS/SPLIT/image"
+"""Description of a layout with split folders inside the class folders."""
+
 _MIN_CLASSES = 2
 
 ClassFolders = Mapping[str, Sequence[Folder]]
@@ -71,7 +74,7 @@ def find_layout(top: Folder, place: str, *, needs_training: bool = True) -> Fold
         found: dict[SplitName, ClassFolders] = {}
         for split, folder in splits.items():
             inner, more = _innermost(folder, stops_at_splits=False)
-            notes += [*more, *_note_on_stray_images(inner, f"class folders of {folder.name}")]
+            notes += [*more, *_note_on_stray_images(inner, f"the class folders of {folder.name}")]
             found[split] = _by_class(inner.folders)
         notes += _notes_beside_splits(left_out, next(iter(splits.values())))
         names = {split: folder.name for split, folder in splits.items()}
@@ -79,10 +82,10 @@ def find_layout(top: Folder, place: str, *, needs_training: bool = True) -> Fold
         return FolderLayout(root, found, names, described, (*notes, *_notes_on_inner_folders(found)))
     if not root.folders:
         raise _no_folders(root, where)
-    notes += _note_on_stray_images(root, "class folders")
+    notes += _note_on_stray_images(root, "the class folders")
     inside = _splits_inside_classes(root)
     if inside:
-        return FolderLayout(root, inside, {}, "CLASS/SPLIT/image", tuple(notes))
+        return FolderLayout(root, inside, {}, CLASS_FIRST, tuple(notes))
     classes: dict[SplitName, ClassFolders] = {"train": _by_class(root.folders)}
     return FolderLayout(root, classes, {}, "CLASS/image", (*notes, *_notes_on_inner_folders(classes)))
 
@@ -187,7 +190,11 @@ def _check_train_is_no_class(root: Folder, where: str, splits: Mapping[SplitName
     """
     (first, *_) = splits.values()
     others = [folder for folder in root.folders if folder is not first]
-    may_be_classes = [folder.name for folder in others if folder.num_images and not is_unlabeled_name(folder.name)]
+    may_be_classes = [
+        folder.name
+        for folder in others
+        if folder.num_images and not is_unlabeled_name(folder.name) and not _class_names(folder) & _class_names(first)
+    ]
     if len(may_be_classes) < _MIN_CLASSES or any(split_folder_name(folder.name) for folder in others):
         return
     name = printable(first.name)

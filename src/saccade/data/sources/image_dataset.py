@@ -25,7 +25,8 @@ from saccade.data.decoding.decode_files import decode_files, read_headers
 from saccade.data.decoding.decode_messages import Place
 from saccade.data.image_size import default_preprocessing, of_size, preprocessing_for
 from saccade.data.reading_options import ReadingOptions
-from saccade.data.sources.archives import archive_stem, unpacked
+from saccade.data.sources.archives import archive_stem, unpacked, unpacking_notes
+from saccade.data.sources.cifar_batches import find_batch_files, load_batches
 from saccade.data.sources.image_folder import FoundImage, Listing, find_images
 from saccade.data.sources.scan_cache import (
     Scan,
@@ -85,9 +86,12 @@ def load_archive(path: Path, wanted: Preprocessing | Fit | None, options: Readin
     scan = find_scan(source, sha256)
     decoded = _open(scan, wanted)
     if scan is None or decoded is None:
-        with unpacked(path, sha256, options.archive_encoding, progress=progress) as (folder, notes):
+        with unpacked(path, sha256, options.archive_encoding, progress=progress) as folder:
+            batches = find_batch_files(folder)
+            if batches is not None:
+                return load_batches(batches, path, sha256, wanted, progress=progress)
             listing = find_images(folder, options, place=str(path))
-            listing = replace(listing, notes=(*notes, *listing.notes))
+            listing = replace(listing, notes=(*unpacking_notes(folder), *listing.notes))
             decoded, scan = _decode_and_keep(source, sha256, listing, wanted, options, name=name, progress=progress)
     return _dataset(decoded, scan, options, name=name, source=str(path))
 

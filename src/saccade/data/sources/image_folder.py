@@ -102,8 +102,9 @@ def find_images(folder: Path, options: ReadingOptions | None = None, *, place: s
         for label, name in enumerate(class_names)
         for file in classes.get(name, ())
     ]
-    strays = tuple(map(printable, labeled.notes))
+    strays = tuple(printable(note) for note in labeled.notes if note.startswith("left out"))
     others = [
+        *(note for note in labeled.notes if not note.startswith("left out")),
         *note_on_own_folders([path[strip:] for path in top.all_own_folders()]),
         *note_on_links([path[strip:] for path in top.all_links()]),
         *([f"left out: classes without images: {_listed(dropped)}"] if dropped else []),
