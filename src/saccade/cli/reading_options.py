@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -16,6 +17,12 @@ NAMES = frozenset(field.name for field in fields(ReadingOptions))
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
+
+def _absolute(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """Return the absolute path: a run records it, and may be evaluated in another folder."""
+    return None if value is None else os.path.abspath(value)  # noqa: PTH100 - keeps symbolic links
+
+
 _OPTIONS = (
     click.option(
         "--label-from-name", metavar="REGEX",
@@ -24,6 +31,20 @@ _OPTIONS = (
     click.option(
         "--drop-empty-classes", is_flag=True, help="Leave out classes without a readable training image."
     ),
+    click.option(
+        "--image-column", metavar="NAME", help="Column of a label file with the path, name or id of the image."
+    ),
+    click.option("--label-column", metavar="NAME", help="Column of a label file with the label."),
+    click.option("--split-column", metavar="NAME", help="Column of a label file with the split, such as train."),
+    click.option(
+        "--group-column", metavar="NAME",
+        help="Column of a label file with a group, such as a patient, whose images stay in one split.",
+    ),
+    click.option(
+        "--root", metavar="DIR", callback=_absolute,
+        help="Folder of the images of a label file. Default: the folder of the file.",
+    ),
+    click.option("--allow-outside", is_flag=True, help="Read images outside the folder of a label file, too."),
     click.option(
         "--archive-encoding", metavar="NAME", help="Encoding of the names in an archive, such as gbk or cp932."
     ),

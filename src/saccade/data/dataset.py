@@ -103,8 +103,10 @@ class Split:
         sizes: original height and width of each image in pixels, array of shape [n, 2], int32.
         modes: n original modes, such as "RGB", "L", "P", "CMYK", "I;16".
         formats: n file formats, such as "JPEG".
-        duplicate_groups: group of each image, array of shape [n], int64; equal for exact duplicates and for
-            near-duplicates. Near-duplicates are searched only among images that Saccade, and not the data, splits.
+        duplicate_groups: group of each image, array of shape [n], int64; equal for exact duplicates, for
+            near-duplicates, and for images of one group of the data, such as a patient. Near-duplicates are searched
+            only among images that Saccade, and not the data, splits. Groups with images of a group of the data have
+            negative numbers: they are never divided.
     """
 
     store: NDArray[np.uint8]

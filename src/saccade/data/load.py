@@ -18,7 +18,9 @@ from saccade.data.sources.archives import is_archive
 from saccade.data.sources.cifar10 import cifar10_is_here, load_cifar10
 from saccade.data.sources.cifar_batches import find_batch_files, load_batches
 from saccade.data.sources.digits import load_digits
-from saccade.data.sources.image_dataset import load_archive, load_folder
+from saccade.data.sources.image_dataset import load_archive, load_folder, load_label_file
+from saccade.data.sources.label_files.label_file import SUFFIXES as LABEL_SUFFIXES
+from saccade.data.sources.label_files.label_file import is_label_file
 from saccade.errors import DataError, DataNotFoundError, type_in_words
 from saccade.image_fit import Fit
 from saccade.named_paths import named_path
@@ -168,9 +170,11 @@ def _load_path(
         return load_folder(path, preprocessing, options, progress=progress)
     if is_archive(path):
         return load_archive(path, preprocessing, options, progress=progress)
+    if is_label_file(path):
+        return load_label_file(path, preprocessing, options, progress=progress)
     raise DataError(
-        f"{path} is neither a folder nor an archive of images",
-        expected=f"a folder, or a file whose name ends in {', '.join(SUFFIXES)}",
+        f"{path} is neither a folder, an archive of images nor a label file",
+        expected=f"a folder, or a file whose name ends in {', '.join((*SUFFIXES, *LABEL_SUFFIXES))}",
         remedy="unpack the archive yourself and give the folder"
         if path.name.lower().endswith(OTHER_SUFFIXES)
         else None,

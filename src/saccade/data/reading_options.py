@@ -20,17 +20,35 @@ class ReadingOptions:
             None: the folder of an image is its class.
         archive_encoding: encoding of the names in a zip or tar archive that are not marked as UTF-8, such as "gbk".
             None: UTF-8 if all names are valid UTF-8, else code page 437.
+        image_column: column of a label file that names the image; None: a usual name, such as "file_name".
+        label_column: column with the label; None: a usual name, such as "label".
+        split_column: column with the split; None: a usual name, such as "split".
+        group_column: column with a group, such as a patient, whose images stay in one split; None: a usual name, such
+            as "group".
+        root: folder of the images of a label file; None: the folder of the file.
+        allow_outside: whether the images of a label file may lie outside this folder.
     """
 
     drop_empty_classes: bool = False
     label_from_name: str | None = None
     archive_encoding: str | None = None
+    image_column: str | None = None
+    label_column: str | None = None
+    split_column: str | None = None
+    group_column: str | None = None
+    root: str | None = None
+    allow_outside: bool = False
 
     def __post_init__(self) -> None:
         if self.label_from_name is not None:
             _check_pattern(self.label_from_name)
         if self.archive_encoding is not None:
             _check_encoding(self.archive_encoding)
+
+    @property
+    def names_columns(self) -> bool:
+        """Whether an option names a column of a label file."""
+        return any((self.image_column, self.label_column, self.split_column, self.group_column))
 
     def key(self) -> str:
         """Return a text that differs between different options; empty for the default options."""

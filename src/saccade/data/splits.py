@@ -29,11 +29,13 @@ class _Group:
         members: positions of the images.
         label: label of the image with the lowest content hash.
         content: the lowest content hash; for several different contents, the hash of the lowest content hash.
+        is_divisible: whether a class of this group alone may be divided.
     """
 
     members: NDArray[np.int64]
     label: int
     content: str
+    is_divisible: bool
 
 
 def choose_test(hashes: Sequence[str], labels: Sequence[int], duplicate_groups: Sequence[int]) -> NDArray[np.bool_]:
@@ -149,11 +151,11 @@ def _by_label(
     for group in _groups(hashes, labels, duplicate_groups):
         by_label.setdefault(group.label, []).append(group)
     for label, groups in by_label.items():
-        if len(groups) == 1:
+        if len(groups) == 1 and groups[0].is_divisible:
             members = groups[0].members
             contents = np.unique([hashes[member] for member in members], return_inverse=True)[1]
             by_label[label] = [
-                _group(hashes, labels, members[contents == number]) for number in range(contents.max() + 1)
+                _group(hashes, labels, members[contents == number], True) for number in range(contents.max() + 1)
             ]
     return [by_label[label] for label in sorted(by_label)]
 
@@ -161,15 +163,43 @@ def _by_label(
 def _groups(hashes: Sequence[str], labels: NDArray[np.int64], duplicate_groups: NDArray[np.int64]) -> list[_Group]:
     order = np.argsort(duplicate_groups, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(duplicate_groups[order])) + 1) if len(order) else []
-    return [_group(hashes, labels, members) for members in groups]
+    return [_group(hashes, labels, members, bool(duplicate_groups[members[0]] >= 0)) for members in groups]
 
 
-def _group(hashes: Sequence[str], labels: NDArray[np.int64], members: NDArray[np.int64]) -> _Group:
+def join_groups(duplicate_groups: NDArray[np.int64], groups: Sequence[int]) -> NDArray[np.int64]:
+    """Join groups of duplicates with groups of the data, such as patients.
+
+    Args:
+        duplicate_groups: number of the group of duplicates of each image, 0 or more, array of shape [n], int64.
+        groups: n numbers of groups of the data; -1 for an image without a group.
+
+    Returns:
+        Array of shape [n], int64: equal for images that are connected by either kind of group; negative for images
+        that are connected with a group of the data.
+    """
+    of_data = np.asarray(groups, np.int64)
+    members = np.flatnonzero(of_data >= 0)
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    n = len(duplicate_groups)
+    _, duplicates = np.unique(duplicate_groups, return_inverse=True)
+    # A graph of images, groups of duplicates and groups of the data; its connected components are the joined groups.
+    rows = np.concatenate([np.arange(n), members])
+    columns = np.concatenate([n + duplicates, 2 * n + of_data[members]])
+    size = 2 * n + int(of_data.max(initial=0)) + 1
+    graph = coo_array((np.ones(len(rows), np.int8), (rows, columns)), shape=(size, size))
+    component = connected_components(graph, directed=False)[1][:n]
+    joined = np.unique(component, return_inverse=True)[1].astype(np.int64)
+    return np.where(np.isin(joined, joined[members]), -1 - joined, joined)
+
+
+def _group(hashes: Sequence[str], labels: NDArray[np.int64], members: NDArray[np.int64], is_divisible: bool) -> _Group:
     first = min(members, key=lambda member: hashes[member])
     content = hashes[first]
     if any(hashes[member] != content for member in members):
         content = hashlib.sha256(content.encode()).hexdigest()[: len(content)]
-    return _Group(members, int(labels[first]), content)
+    return _Group(members, int(labels[first]), content, is_divisible)
 
 
 def splits_of(

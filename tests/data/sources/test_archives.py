@@ -158,7 +158,7 @@ def test_too_many_members_or_bytes_are_an_error(tmp_path, monkeypatch):
 
 
 def test_too_little_space_is_an_error_before_unpacking(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "_MIN_FREE_SPACE", 1 << 60)
+    monkeypatch.setattr(archives, "MIN_FREE_SPACE", 1 << 60)
     message = failure(pack(tmp_path / "data.zip", {"a/1.jpg": b"1"}), DataError)
     assert "there is too little space for the cache" in message
     assert "saccade cache --clear" in message

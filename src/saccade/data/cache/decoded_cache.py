@@ -23,7 +23,7 @@ from saccade.data.dataset import SPLIT_NAMES, Dataset, Preprocessing, Split, Spl
 from saccade.data.decoding.decode import DECODER_VERSION
 from saccade.data.decoding.fit import content_boxes
 from saccade.data.reading_options import ReadingOptions
-from saccade.data.splits import TEST_NOTE, choose_test
+from saccade.data.splits import TEST_NOTE, choose_test, join_groups
 from saccade.errors import DataError
 from saccade.typed_json import from_json, to_json
 
@@ -51,6 +51,8 @@ class Index:
         unreadable: images that could not be read.
         test_is_made: whether Saccade made the test split, as in `Dataset`.
         notes: messages about the splits that every command prints.
+        groups: number of the group of each image in the data, such as a patient, whose images stay in one split; -1 for
+            an image without a group. Empty if the data has no groups.
     """
 
     class_names: Sequence[str]
@@ -67,6 +69,7 @@ class Index:
     unreadable: Sequence[UnreadableImage] = ()
     test_is_made: bool = False
     notes: Sequence[str] = ()
+    groups: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -176,7 +179,7 @@ def _duplicate_groups(
         boxes = content_boxes(np.array(index.sizes, np.int32).reshape(-1, 2)[candidates], preprocessing)
         near = find_near_duplicates(store, rows, hashes, boxes=boxes, progress=progress).near
         duplicate_groups[candidates] = candidates[np.unique(near, return_index=True)[1]][near]
-    return duplicate_groups.tolist()
+    return join_groups(duplicate_groups, index.groups).tolist() if index.groups else duplicate_groups.tolist()
 
 
 def open_decoded(fingerprint: str, preprocessing: Preprocessing) -> DecodedData | None:

@@ -49,7 +49,7 @@ _DAMAGE_ERRORS = (
     RuntimeError,
     ValueError,
 )
-_MIN_FREE_SPACE = 200_000_000  # bytes of the disk
+MIN_FREE_SPACE = 200_000_000  # bytes of the disk
 
 
 def is_archive(path: Path) -> bool:
@@ -193,7 +193,7 @@ class _Allowance:
             self._check_space(0)
 
     def _check_space(self, needed: int) -> None:
-        if shutil.disk_usage(self._root).free < needed + _MIN_FREE_SPACE:
+        if shutil.disk_usage(self._root).free < needed + MIN_FREE_SPACE:
             raise disk_cache.no_space(self._root)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -107,7 +107,7 @@ def search_folder(path: str) -> Folder:
                 found = f"{folder.path}/{entry.name}" if folder.path else entry.name
                 if not entry.is_dir():
                     files = folder.side_files if is_side_file(entry.name) else folder.images
-                    files.append(_to_found_file(entry, found))
+                    files.append(_to_found_file(entry.stat, found))
                     continue
                 is_link = entry.is_symlink()
                 if is_link:
@@ -151,10 +151,20 @@ def _is_in(folder: str, inner: str) -> bool:
     return inner == folder or inner.startswith(folder.rstrip("/") + "/")
 
 
-def _to_found_file(entry: os.DirEntry[str], path: str) -> FoundFile:
+def file_at(place: str, path: str) -> FoundFile:
+    """Return the file at a place; of size 0 where there is none.
+
+    Args:
+        place: path of the file.
+        path: path of the file relative to the folder of the search.
+    """
+    return _to_found_file(lambda: os.stat(place), path)  # noqa: PTH116
+
+
+def _to_found_file(read_status: Callable[[], os.stat_result], path: str) -> FoundFile:
     try:
-        status = entry.stat()
-    except OSError:
+        status = read_status()
+    except (OSError, ValueError):
         return FoundFile(path, 0, 0)
     if not stat.S_ISREG(status.st_mode):
         return FoundFile(path, 0, 0)

@@ -15,7 +15,6 @@ from saccade.data.cache.decoded_cache import (
     DecodedData,
     Index,
     array_file,
-    fingerprint_of,
     keep_decoded,
     open_decoded,
 )
@@ -27,13 +26,16 @@ from saccade.data.image_size import default_preprocessing, of_size, preprocessin
 from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.archives import archive_stem, unpacked, unpacking_notes
 from saccade.data.sources.cifar_batches import find_batch_files, load_batches
-from saccade.data.sources.image_folder import FoundImage, Listing, find_images
+from saccade.data.sources.image_folder import find_images
+from saccade.data.sources.label_files.label_file import USUAL_STEMS, list_label_file
+from saccade.data.sources.labeled_files import FoundImage, Listing
 from saccade.data.sources.scan_cache import (
     Scan,
     cached_archive_hash,
     file_metadata,
     find_scan,
     find_touched_scan,
+    fingerprint_of_files,
     keep_scan,
 )
 from saccade.data.splits import is_test_by_hash
@@ -63,15 +65,38 @@ def load_folder(
     Raises:
         DataError: the folder holds no usable classes of images.
     """
-    listing = find_images(folder, options)
-    source, signature = f"folder:{folder}{options.key()}", listing.signature()
-    scan = find_scan(source, signature) or find_touched_scan(source, listing, folder.name)
+    return _load_listing(find_images(folder, options), folder, folder.name, wanted, options, progress=progress)
+
+
+def load_label_file(
+    path: Path, wanted: Preprocessing | Fit | None, options: ReadingOptions, *, progress: bool
+) -> Dataset:
+    """Load the images that a label file names.
+
+    Raises:
+        DataError: the label file can't be used.
+    """
+    stem = path.name.rpartition(".")[0]
+    name = path.parent.name if stem.lower() in USUAL_STEMS and path.parent.name else stem
+    return _load_listing(list_label_file(path, options), path, name, wanted, options, progress=progress)
+
+
+def _load_listing(
+    listing: Listing,
+    place: Path,
+    name: str,
+    wanted: Preprocessing | Fit | None,
+    options: ReadingOptions,
+    *,
+    progress: bool,
+) -> Dataset:
+    """Load the images of a listing of the files at a path."""
+    source, signature = f"folder:{place}{options.key()}", listing.signature()
+    scan = find_scan(source, signature) or find_touched_scan(source, listing, name)
     decoded = _open(scan, wanted)
     if scan is None or decoded is None:
-        decoded, scan = _decode_and_keep(
-            source, signature, listing, wanted, options, name=folder.name, progress=progress
-        )
-    return _dataset(decoded, scan, options, name=folder.name, source=str(folder))
+        decoded, scan = _decode_and_keep(source, signature, listing, wanted, options, name=name, progress=progress)
+    return _dataset(decoded, scan, options, name=name, source=str(place))
 
 
 def load_archive(path: Path, wanted: Preprocessing | Fit | None, options: ReadingOptions, *, progress: bool) -> Dataset:
@@ -182,13 +207,14 @@ def _index(listing: Listing, reading: _Reading, *, drop_empty_classes: bool) -> 
     found = [listing.images[row] for row in rows]
     headers = [reading.headers[row] for row in rows]
     contents = [
-        (image.path, image.split, new_label[image.label], content)
+        (image._replace(label=new_label[image.label]), content)
         for image, content in zip(listing.images, reading.hashes, strict=True)
         if image.label in new_label
     ]
     return Index(
         class_names=class_names,
-        fingerprint=fingerprint_of(class_names, contents),
+        fingerprint=fingerprint_of_files(class_names, contents),
+        groups=_group_numbers([image.group for image in found]),
         rows=rows,
         splits=[image.split for image in found],
         labels=[new_label[image.label] for image in found],
@@ -200,6 +226,14 @@ def _index(listing: Listing, reading: _Reading, *, drop_empty_classes: bool) -> 
         unreadable=_unreadable(listing, reading),
         notes=[f"left out: classes without a readable training image: {', '.join(dropped)}"] if dropped else [],
     )
+
+
+def _group_numbers(groups: Sequence[str]) -> list[int]:
+    """Return the number of the group of each image, -1 for an image without a group; empty if there are no groups."""
+    if not any(groups):
+        return []
+    number = {group: position for position, group in enumerate(sorted(set(groups) - {""}))}
+    return [number.get(group, -1) for group in groups]
 
 
 def _unreadable(listing: Listing, reading: _Reading) -> list[UnreadableImage]:

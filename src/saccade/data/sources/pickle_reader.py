@@ -1,8 +1,8 @@
 """Reader of pickled dictionaries, lists, integers, bytes and arrays of bytes. Nothing in a pickle is called.
 
 Unpickling runs functions that the file names, so an unknown pickle is never unpickled. This reader goes over the
-opcodes of Python's `pickletools` (protocols 0 to 4) with a stack of its own. It knows the four names that NumPy's arrays
-of bytes and Python's bytes need, without importing them; any other name is an error.
+opcodes of Python's `pickletools` (protocols 0 to 4) with a stack of its own. It knows the four names that NumPy's
+arrays of bytes and Python's bytes need, without importing them; any other name is an error.
 """
 
 from __future__ import annotations

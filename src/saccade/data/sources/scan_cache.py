@@ -12,7 +12,7 @@ from saccade.data.cache import disk_cache
 from saccade.data.cache.decoded_cache import fingerprint_of
 from saccade.data.decoding.image_files import content_hash, read_image
 from saccade.data.sources.archives import archive_hash
-from saccade.data.sources.image_folder import FoundImage, Listing
+from saccade.data.sources.labeled_files import FoundImage, Listing
 from saccade.errors import ImageError
 from saccade.typed_json import from_json, to_json
 
@@ -98,12 +98,20 @@ def find_touched_scan(source: str, listing: Listing, name: str) -> Scan | None:
     if scan is None or known is None or known.files.keys() != {found.path for found in listing.images}:
         return None
     hashes = [_hash(found, known.files[found.path], listing.root) for found in listing.images]
-    images = [(p.path, p.split, p.label, content) for p, content in zip(listing.images, hashes, strict=True)]
-    if fingerprint_of(listing.class_names, images) != scan.fingerprint:
+    if fingerprint_of_files(listing.class_names, list(zip(listing.images, hashes, strict=True))) != scan.fingerprint:
         return None
     scan = replace(scan, notes=listing.notes, strays=listing.strays, layout=listing.layout)
     keep_scan(source, listing.signature(), scan, file_metadata(listing, hashes), name)
     return scan
+
+
+def fingerprint_of_files(class_names: Sequence[str], files: Sequence[tuple[FoundImage, str]]) -> str:
+    """Return the fingerprint of files with their content hashes, as in `Dataset`. A group is part of the contents."""
+    images = [
+        (image.path, image.split, image.label, f"{content}\0{image.group}" if image.group else content)
+        for image, content in files
+    ]
+    return fingerprint_of(class_names, images)
 
 
 def file_metadata(listing: Listing, hashes: Sequence[str]) -> dict[str, FileMetadata]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 _SIDE_SUFFIXES = frozenset(
-    {"cfg", "csv", "db", "htm", "html", "ini", "json", "jsonl", "lock", "log", "mat", "md", "npy", "npz", "py", "rst"}
+    {"cfg", "csv", "db", "htm", "html", "ini", "json", "jsonl", "lock", "log", "mat", "md", "ndjson"}
+    | {"npy", "npz", "parquet", "py", "rst"}
     | {"tsv", "txt", "xml", "yaml", "yml"}
 )
 _SIDE_NAMES = frozenset({"authors", "changelog", "copying", "license", "licence", "makefile", "notice", "readme"})

@@ -1,0 +1,105 @@
+"""Columns of a label file: which of them hold the image, the label, the split and the group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from saccade.data.reading_options import ReadingOptions
+from saccade.data.sources.label_files.table import Table, shown, unusable
+from saccade.errors import DataError
+
+# Names in the order of preference, in lower case without separators.
+_IMAGE_NAMES = (
+    *("filename", "image", "path", "id", "file", "imagepath", "imagename", "imagefile", "filepath", "imageid"),
+    *("img", "imgpath", "imgname", "images", "photo", "picture"),
+)
+_LABEL_NAMES = ("label", "class", "target", "category", "labels", "classname", "labelname", "species", "breed")
+_SPLIT_NAMES = ("split", "fold", "subset", "set", "partition")
+_GROUP_NAMES = ("group", "groupid", "patient", "patientid", "subject", "subjectid")
+_MIN_ONE_HOT = 2
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names of the columns of a label file.
+
+    Attributes:
+        image: column of the path, name or id of the image.
+        label: column of the label; "" where `one_hot` gives the label.
+        split: column of the split; None without one.
+        group: column of the group whose images stay in one split; None without one.
+        one_hot: columns of 0 and 1, one for each class; empty where `label` gives the label.
+    """
+
+    image: str
+    label: str
+    split: str | None = None
+    group: str | None = None
+    one_hot: tuple[str, ...] = ()
+
+
+def find_columns(table: Table, options: ReadingOptions) -> Columns:
+    """Find the columns of a label file by their names, or by the options.
+
+    Raises:
+        DataError: there is no column for the image or for the label, or no column of a name in the options.
+    """
+    image = _column(table, options.image_column, "--image-column", _IMAGE_NAMES)
+    label = _column(table, options.label_column, "--label-column", _LABEL_NAMES)
+    split = _column(table, options.split_column, "--split-column", _SPLIT_NAMES)
+    group = _column(table, options.group_column, "--group-column", _GROUP_NAMES)
+    if image is None:
+        raise _no_column(table, "image", "file_name, image, filename, path or id", "--image-column")
+    if label is not None:
+        return Columns(image, label, split, group)
+    one_hot = _one_hot(table, [name for name in table.columns if name not in (image, split, group)])
+    if not one_hot:
+        raise _no_column(table, "label", "label, class, target or category", "--label-column")
+    return Columns(image, "", split, group, one_hot)
+
+
+def has_labels(table: Table, options: ReadingOptions) -> bool:
+    """Return whether a table has columns for images and labels."""
+    try:
+        find_columns(table, options)
+    except DataError:
+        return False
+    return True
+
+
+def _column(table: Table, wanted: str | None, option: str, names: Sequence[str]) -> str | None:
+    """Return the column of a name in the options, or the column with the first of the usual names."""
+    if wanted is not None:
+        if wanted in table.columns:
+            return wanted
+        raise unusable(
+            table.path, f"a column {shown(wanted)}, as {option} says", f"the columns {_listed(table.columns)}"
+        )
+    by_key = {_key(name): name for name in reversed(table.columns)}
+    return next((by_key[name] for name in names if name in by_key), None)
+
+
+def _one_hot(table: Table, names: Sequence[str]) -> tuple[str, ...]:
+    """Return columns that hold only 0 and 1; empty if there are other columns or fewer than two."""
+    if len(names) < _MIN_ONE_HOT or not table.rows:
+        return ()
+    values = {str(row.values.get(name)).strip() for row in table.rows for name in names}
+    return tuple(names) if values <= {"0", "1", "0.0", "1.0", "True", "False", "true", "false"} else ()
+
+
+def _key(name: str) -> str:
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
+
+
+def _no_column(table: Table, what: str, names: str, option: str) -> DataError:
+    return unusable(
+        table.path,
+        f"a column for the {what}: {names}",
+        f"the columns {_listed(table.columns)}",
+        f"name the column with {option}",
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(shown, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")

@@ -1,0 +1,105 @@
+"""Files of the images that a label file names: by path, by name, or by id without a suffix."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from saccade.data.sources.file_discovery import Folder, FoundFile, file_at
+from saccade.data.sources.label_files.rows import LabeledRow, listed
+from saccade.data.sources.label_files.table import shown, unusable
+from saccade.errors import DataError
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+
+
+class ImagePaths:
+    """Search of images in a folder.
+
+    Args:
+        root: path of the folder.
+        found: contents of the folder.
+        label_file: path of the label file, for messages.
+        allow_outside: whether images may lie outside the folder.
+    """
+
+    def __init__(self, root: Path, found: Folder, label_file: Path, *, allow_outside: bool) -> None:
+        self._root = Path(os.path.abspath(root))  # noqa: PTH100 - keeps symbolic links
+        self._label_file = label_file
+        self._allow_outside = allow_outside
+        self._files = {file.path: file for file in found.all_images()}
+        by_name: dict[str, list[str]] = defaultdict(list)
+        by_stem: dict[str, list[str]] = defaultdict(list)
+        for path in self._files:
+            name = path.rpartition("/")[2]
+            by_name[name].append(path)
+            by_stem[name.rpartition(".")[0] or name].append(path)
+        self._by_name, self._by_stem = by_name, by_stem
+
+    @property
+    def all_paths(self) -> Sequence[str]:
+        """Paths of all images in the folder, relative to the folder."""
+        return list(self._files)
+
+    def find(self, row: LabeledRow) -> FoundFile:
+        """Return the file of an image; a file of size 0 at the named path where there is none.
+
+        Raises:
+            DataError: the image lies outside the folder or is not on this machine, or several files have its name.
+        """
+        if _URL.match(row.image):
+            raise self._error(row, "paths of files on this machine", "download the images first")
+        path = self._relative(row)
+        if path in self._files:
+            return self._files[path]
+        if path.startswith("../"):
+            return file_at(f"{self._root}/{path}", path)
+        for candidates in (
+            self._by_name.get(path) or self._ending_with(path, self._by_name),
+            self._by_stem.get(path) or self._ending_with(path, self._by_stem),
+        ):
+            if len(candidates) > 1:
+                example = " and ".join(sorted(candidates)[:2])
+                raise self._error(row, f"one file of this name, not {example}", "write the whole path into the file")
+            if candidates:
+                return self._files[candidates[0]]
+        return file_at(f"{self._root}/{path}", path)
+
+    def _relative(self, row: LabeledRow) -> str:
+        """Return the path relative to the folder, with `/` as separator."""
+        text = row.image.replace("\\", "/") if "\\" in row.image and "/" not in row.image else row.image
+        if "\0" in text:
+            raise self._error(row, "a path", None)
+        path = os.path.relpath(PurePosixPath(self._root, text), self._root)
+        if path.startswith("..") and not self._allow_outside:
+            raise self._error(
+                row,
+                f"images in the folder {self._root}",
+                "name the folder of the images with --root, or allow images anywhere with --allow-outside",
+            )
+        return path
+
+    def _ending_with(self, path: str, index: dict[str, list[str]]) -> list[str]:
+        """Return the files whose path ends with a path of several parts, such as `train/cat/1`."""
+        name = path.rpartition("/")[2]
+        if name == path:
+            return []
+        return [
+            found
+            for found in index.get(name, ())
+            if f"/{found}".endswith(f"/{path}") or f"/{found.rpartition('.')[0]}".endswith(f"/{path}")
+        ]
+
+    def _error(self, row: LabeledRow, expected: str, remedy: str | None) -> DataError:
+        return unusable(self._label_file, expected, f"{shown(row.image)} in line {row.number}", remedy)
+
+
+def note_on_images_without_row(paths: Sequence[str], label_file: str) -> list[str]:
+    """Return the note on images that no row names; nothing for no images."""
+    if not paths:
+        return []
+    noun = "image" if len(paths) == 1 else "images"
+    return [f"left out: {len(paths):,} {noun} without a row in {label_file}: {listed(sorted(paths), '').strip()}"]
