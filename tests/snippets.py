@@ -116,4 +116,5 @@ def _run(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def _expanded(word: str) -> list[str]:
-    return sorted(str(path) for path in Path().glob(word)) if "*" in word else [word]
+    """Return the paths that match a word; the word itself where none does, as in a shell."""
+    return sorted(str(path) for path in Path().glob(word)) or [word] if "*" in word else [word]

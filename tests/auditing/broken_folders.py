@@ -222,7 +222,7 @@ BROKEN = {
     broken_file: ("unreadable", "warning", "1 file can't be read, such as train/cat/broken.jpg", "repair or remove"),
     inner_folder: ("nested-folders", "warning", "1 image in folders inside class folders", "move them up"),
     names_alike: ("class-names-alike", "warning", "'cat' and 'cat_'", "move the images of 'cat_' into 'cat'"),
-    names_differ_in_case: ("class-case", "error", "Cat and cat differ only in upper", "give both the same name"),
+    names_differ_in_case: ("class-case", "error", "Cat and cat differ only in upper", "add --ignore-case"),
     no_test_images: ("class-missing", "warning", "'dog' in test", "add images"),
     class_not_in_test: ("class-missing", "warning", "'dog' in test", "add images of the class to the split"),
     other_spelling_in_test: ("class-missing", "error", "has not: Dog  in test", "rename test/Dog  to dog"),

@@ -75,7 +75,7 @@ def test_an_unknown_name_is_an_error_with_suggestions(animals, tmp_path, monkeyp
 
 def test_a_file_that_is_not_an_archive_is_an_error(tmp_path):
     message = failure(write(tmp_path / "model.h5", b"x"))
-    assert "is neither a folder nor an archive of images" in message
+    assert "is neither a folder, an archive of images nor a label file" in message
     assert "a file whose name ends in .zip, .tar, .tar.gz, .tgz, .tar.bz2, .tbz2, .tar.xz, .txz, " in message
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from saccade.cli.output import print_json, print_line, print_notes, print_table, print_unreadable
+from saccade.cli.reading_options import with_reading_options
+from saccade.data.reading_options import ReadingOptions
 from saccade.sanitize import counted, plural
 
 if TYPE_CHECKING:
@@ -28,17 +30,28 @@ _MAX_CLASSES = 30
     help="Split to evaluate.",
 )  # fmt: skip
 @click.option("--fixes", metavar="FILE", help="fixes.csv to apply. Default: the one that RUN was trained with.")
+@with_reading_options
 @click.option("--strict", is_flag=True, help="Fail if an image is unreadable, instead of leaving it out.")
 @click.option(
     "--corruptions", is_flag=True, help="Measure only the accuracy on corrupted images (noise, blur and others)."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the metrics as JSON.")
 def command(
-    run: str, data: str | None, split: SplitName, fixes: str | None, strict: bool, corruptions: bool, as_json: bool
+    run: str,
+    data: str | None,
+    split: SplitName,
+    fixes: str | None,
+    reading: ReadingOptions,
+    strict: bool,
+    corruptions: bool,
+    as_json: bool,
 ) -> None:
     """Measure accuracy, calibration and other metrics of RUN on a split.
 
     RUN is a run directory or an exported ONNX or LiteRT file. Each image of the split is scored exactly once.
+
+    Other data, named by --data, is scored as a whole unless it has a test split. Images that RUN was trained or
+    validated on are counted and not scored.
 
     For a run, the command writes report.json, predictions.safetensors, confusion_matrix.png and predictions.png into
     RUN. The files of another split or of other data have other names, such as report-validation.json. For an exported
@@ -68,7 +81,7 @@ def command(
 
     from saccade.evaluation.evaluate import evaluate
 
-    report = evaluate(run, data=data, split=split, fixes=fixes, strict=strict, progress=True)
+    report = evaluate(run, data=data, split=split, fixes=fixes, reading=reading, strict=strict, progress=True)
     if as_json:
         print_json(report.to_dict())
         return

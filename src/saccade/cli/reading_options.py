@@ -31,6 +31,7 @@ _OPTIONS = (
     click.option(
         "--drop-empty-classes", is_flag=True, help="Leave out classes without a readable training image."
     ),
+    click.option("--ignore-case", is_flag=True, help="Treat class names that differ only in case as one class."),
     click.option(
         "--image-column", metavar="NAME", help="Column of a label file with the path, name or id of the image."
     ),

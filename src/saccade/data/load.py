@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from saccade.data.dataset import Dataset, Fix, Preprocessing
 from saccade.data.fixes import apply_fixes, read_fixes
 from saccade.data.image_size import wanted_preprocessing
@@ -19,6 +21,7 @@ from saccade.data.sources.cifar10 import cifar10_is_here, load_cifar10
 from saccade.data.sources.cifar_batches import find_batch_files, load_batches
 from saccade.data.sources.digits import load_digits
 from saccade.data.sources.image_dataset import load_archive, load_folder, load_label_file
+from saccade.data.sources.known_classes import KnownClasses
 from saccade.data.sources.label_files.label_file import SUFFIXES as LABEL_SUFFIXES
 from saccade.data.sources.label_files.label_file import is_label_file
 from saccade.errors import DataError, DataNotFoundError, type_in_words
@@ -100,6 +103,39 @@ def load_with_preprocessing(
     return apply_fixes(dataset, fixes) if fixes else dataset
 
 
+def load_for_scoring(
+    data: str | os.PathLike[str],
+    preprocessing: Preprocessing,
+    known: KnownClasses,
+    *,
+    reading: ReadingOptions | None = None,
+    progress: bool = False,
+) -> Dataset:
+    """Load labeled images on which a classifier is to be scored.
+
+    The classes are those of the classifier, in its order; the data may lack some of them. Data without a test split is
+    one test split as a whole.
+
+    Args:
+        data: name or path of the data, as for `load`.
+        preprocessing: preprocessing of the classifier.
+        known: classes of the classifier.
+        reading: options for reading; None: the default options.
+        progress: whether to show progress on standard error.
+
+    Raises:
+        DataError: as for `load`, or the data has a class that the classifier does not know.
+    """
+    dataset = _load(data, preprocessing, reading, known, progress=progress)
+    if dataset.class_names == known.names:
+        return dataset
+    # Data of a name, and CIFAR's own files, have their own classes.
+    matched = known.match(dataset.class_names)
+    new_labels = np.array([known.names.index(matched[name]) for name in dataset.class_names], np.int64)
+    splits = {name: replace(split, labels=new_labels[split.labels]) for name, split in dataset.splits.items()}
+    return replace(dataset, class_names=known.names, splits=splits)
+
+
 def load_default(*, image_size: int | None = None, fit: Fit | None = None, progress: bool = False) -> Dataset:
     """Load the default data: CIFAR-10, or the bundled digits where CIFAR-10 is not available.
 
@@ -141,6 +177,7 @@ def _load(
     data: str | os.PathLike[str],
     preprocessing: Preprocessing | Fit | None,
     reading: ReadingOptions | None,
+    known: KnownClasses | None = None,
     *,
     progress: bool,
 ) -> Dataset:
@@ -155,11 +192,16 @@ def _load(
         if found is None:
             raise _not_found(name)
         path = found
-    return _load_path(path, preprocessing, reading, progress=progress)
+    return _load_path(path, preprocessing, reading, known, progress=progress)
 
 
 def _load_path(
-    path: Path, preprocessing: Preprocessing | Fit | None, reading: ReadingOptions | None, *, progress: bool
+    path: Path,
+    preprocessing: Preprocessing | Fit | None,
+    reading: ReadingOptions | None,
+    known: KnownClasses | None = None,
+    *,
+    progress: bool,
 ) -> Dataset:
     path = Path(os.path.abspath(path))  # noqa: PTH100 - removes ".." but keeps symbolic links
     options = reading or ReadingOptions()
@@ -167,11 +209,11 @@ def _load_path(
         batches = find_batch_files(path)
         if batches is not None:
             return load_batches(batches, path, batches.signature(), preprocessing, progress=progress)
-        return load_folder(path, preprocessing, options, progress=progress)
+        return load_folder(path, preprocessing, options, known, progress=progress)
     if is_archive(path):
-        return load_archive(path, preprocessing, options, progress=progress)
+        return load_archive(path, preprocessing, options, known, progress=progress)
     if is_label_file(path):
-        return load_label_file(path, preprocessing, options, progress=progress)
+        return load_label_file(path, preprocessing, options, known, progress=progress)
     raise DataError(
         f"{path} is neither a folder, an archive of images nor a label file",
         expected=f"a folder, or a file whose name ends in {', '.join((*SUFFIXES, *LABEL_SUFFIXES))}",

@@ -16,6 +16,7 @@ class ReadingOptions:
 
     Attributes:
         drop_empty_classes: whether a class without a readable training image is left out instead of being an error.
+        ignore_case: whether class names that differ only in upper and lower case are one class.
         label_from_name: regular expression that is searched in the name of each file; its only group is the class.
             None: the folder of an image is its class.
         archive_encoding: encoding of the names in a zip or tar archive that are not marked as UTF-8, such as "gbk".
@@ -30,6 +31,7 @@ class ReadingOptions:
     """
 
     drop_empty_classes: bool = False
+    ignore_case: bool = False
     label_from_name: str | None = None
     archive_encoding: str | None = None
     image_column: str | None = None

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.data.dataset import Fix, Split, SplitName
-from saccade.data.fixes import read_fixes
-from saccade.data.load import load_with_preprocessing
+from saccade.data.dataset import Dataset, Fix, Split, SplitName
+from saccade.data.fixes import apply_fixes, read_fixes
+from saccade.data.load import load_for_scoring
+from saccade.data.reading_options import ReadingOptions
+from saccade.data.sources.known_classes import KnownClasses
 from saccade.errors import EvaluationError
 from saccade.evaluation.distribution_shift import note_on_distribution_shift
 from saccade.evaluation.metrics import measure
@@ -36,10 +38,11 @@ def evaluate(
     data: str | os.PathLike[str] | None = None,
     split: SplitName = "test",
     fixes: str | os.PathLike[str] | None = None,
+    reading: ReadingOptions | None = None,
     strict: bool = False,
     progress: bool = False,
 ) -> Report:
-    """Evaluate a run on one split and write the results into the run directory.
+    """Evaluate a run on one split, or on all images of other data, and write the results into the run directory.
 
     The files are `report.json`, `predictions.safetensors`, `confusion_matrix.png` and `predictions.png`. For another
     split of the run's own data the file names contain the split: `report-validation.json`. For other data or other
@@ -47,10 +50,13 @@ def evaluate(
 
     Args:
         run: a run or its directory; or an ONNX or LiteRT file from `saccade.export`, for which no file is written.
-        data: a name or a path. None: the data of the training; required for a model file.
+        data: a name or a path. Other data than that of the training is scored as a whole, unless it has a test split;
+            images that the run was trained or validated on are left out. None: the data of the training; required for a
+            model file.
         split: "test"; "validation": the data's own validation split, otherwise the images held out by the run's recipe;
             "train": the other training images.
         fixes: a fixes.csv to apply to the data. None: the run's own fixes if the data is the run's own data.
+        reading: options for reading other data; None: the default options.
         strict: raise an error if an image of the data can't be read, instead of skipping the image with a note.
         progress: show progress on stderr.
 
@@ -65,11 +71,20 @@ def evaluate(
     """
     require_split_name(split)
     model = load_model(run)
+    applied = None if fixes is None else read_fixes(fixes)
     if isinstance(model, ModelFile):
         path = Path(model.record.name) if isinstance(run, Run | ModelFile) else Path(run).resolve()
-        return _evaluate_model_file(model, path, data, split, fixes=fixes, strict=strict, progress=progress)
-    applied = None if fixes is None else read_fixes(fixes)
-    return evaluate_run(model, data=data, split=split, fixes=applied, strict=strict, progress=progress)
+        if data is None:
+            raise EvaluationError(
+                "a model file does not contain the path of its data",
+                remedy="name the data with --data DATA, or evaluate the run",
+            )
+        known = KnownClasses.of(model.class_names, reading)
+        dataset = load_for_scoring(data, model.preprocessing, known, reading=reading, progress=progress)
+        dataset = apply_fixes(dataset, applied) if applied else dataset
+        return _evaluate_model_file(model, path, dataset, split, strict=strict, progress=progress)
+    run_split = load_run_split(model, split, data=data, fixes=applied, reading=reading, progress=progress)
+    return evaluate_split(model, run_split, strict=strict, progress=progress)
 
 
 def evaluate_run(
@@ -128,6 +143,7 @@ def evaluate_split(run: Run, run_split: RunSplit, *, strict: bool = False, progr
         temperature=run.temperature,
         calibration=run.calibration(),
         notes=(*run_split.notes, *shift),
+        left_out=run_split.left_out,
         files=tuple(run.path.resolve() / f"{stem}{run_split.file_suffix}{end}" for stem, end in EVALUATION_FILES),
     )
     _write(run, report, images, probabilities)
@@ -135,27 +151,11 @@ def evaluate_split(run: Run, run_split: RunSplit, *, strict: bool = False, progr
 
 
 def _evaluate_model_file(
-    model: ModelFile,
-    path: Path,
-    data: str | os.PathLike[str] | None,
-    split: SplitName,
-    *,
-    fixes: str | os.PathLike[str] | None,
-    strict: bool,
-    progress: bool,
+    model: ModelFile, path: Path, dataset: Dataset, split: SplitName, *, strict: bool, progress: bool
 ) -> Report:
     """Evaluate a model file, which contains neither the path of the data nor the split."""
-    if data is None:
-        raise EvaluationError(
-            "a model file does not contain the path of its data",
-            remedy="name the data with --data DATA, or evaluate the run",
-        )
-    dataset = load_with_preprocessing(
-        data, model.preprocessing, fixes=() if fixes is None else read_fixes(fixes), progress=progress
-    )
     if strict:
         dataset.require_all()
-    _require_same_classes(model.class_names, dataset.class_names)
     images = dataset.splits.get(split)
     if images is None or not len(images):
         raise no_images(dataset, split)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,8 @@ class Report:
         calibration: origin of the temperature; None if unknown.
         notes: notes for readers of the numbers.
         files: absolute paths of the written files.
+        left_out: number of images of other data that were not scored, by the split "train" or "validation" of the run
+            that holds identical images.
     """
 
     run: Path
@@ -68,6 +71,7 @@ class Report:
     calibration: Calibration | None
     notes: tuple[str, ...]
     files: tuple[Path, ...]
+    left_out: Mapping[SplitName, int] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         low, high = self.accuracy_interval
@@ -165,6 +169,7 @@ class Report:
             "class_names": list(self.class_names),
             "confusion_matrix": self.confusion_matrix.tolist(),
             "unreadable": [asdict(image) for image in self.unreadable],
+            "left_out": dict(self.left_out),
             "notes": list(self.notes),
             "files": [str(path) for path in self.files],
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from saccade.data.dataset import SPLIT_NAMES, Dataset, Fix, Split, SplitName, UnreadableImage
 from saccade.data.fixes import apply_fixes, fixed_fingerprint
-from saccade.data.load import load_with_preprocessing
+from saccade.data.load import load_for_scoring, load_with_preprocessing, require_name
+from saccade.data.reading_options import ReadingOptions
+from saccade.data.sources.known_classes import KnownClasses
 from saccade.data.splits import splits_of
 from saccade.errors import DataNotFoundError, EvaluationError
 from saccade.runs.results import HASH_DIGITS
@@ -35,6 +37,8 @@ class RunSplit:
             "train".
         validated_on: bool [n], True for images that are identical to validation images of the run; all False for the
             splits "train" and "validation".
+        left_out: number of images of other data that are left out, by the split "train" or "validation" of the run that
+            holds identical images; empty for the run's own data.
         notes: sentences on limits of numbers that are measured on these images.
     """
 
@@ -45,6 +49,7 @@ class RunSplit:
     trained_on: NDArray[np.bool_]
     validated_on: NDArray[np.bool_]
     notes: tuple[str, ...]
+    left_out: Mapping[SplitName, int] = field(default_factory=dict)
 
     @property
     def images(self) -> Split:
@@ -75,11 +80,14 @@ def load_run_split(
     *,
     data: str | os.PathLike[str] | None = None,
     fixes: Sequence[Fix] | None = None,
+    reading: ReadingOptions | None = None,
     progress: bool = False,
 ) -> RunSplit:
-    """Load the images of a split of a run.
+    """Load the images of a split of a run, or of other data.
 
-    Where Saccade and not the data defines the splits, every image keeps the split that the run's split.csv records.
+    Where Saccade and not the data defines the splits of the run's own data, every image keeps the split that the run's
+    split.csv records. Other data without a test split is one test split as a whole. Images of other data that the run
+    was trained or validated on, by content hash, are left out.
 
     Args:
         run: run.
@@ -87,6 +95,7 @@ def load_run_split(
         data: name or path of data; None for the training data of the run.
         fixes: images to drop and to relabel. None: the run's own fixes for the training data of the run, under any name
             or path; no fixes for other data.
+        reading: options for reading other data; None: the default options.
         progress: whether to display the progress of the loading on stderr.
 
     Raises:
@@ -94,6 +103,10 @@ def load_run_split(
         RunError: the run's split.csv is missing or damaged.
         EvaluationError: the split has no images; or the run's data has changed, so that the split is unknown.
     """
+    if data is not None and not _is_same_place(require_name(data), run.data_source):
+        other = _load_other(run, split, data, fixes, reading, progress)
+        if other is not None:
+            return other
     found = (
         _load_own(run, progress)
         if data is None
@@ -129,6 +142,53 @@ def load_run_split(
             *note_on_interruption(run),
         ),
     )
+
+
+def _load_other(
+    run: Run,
+    split: SplitName,
+    data: str | os.PathLike[str],
+    fixes: Sequence[Fix] | None,
+    reading: ReadingOptions | None,
+    progress: bool,
+) -> RunSplit | None:
+    """Load a split of other data; return None if the data has the images of the run's own data, at another place."""
+    known = KnownClasses.of(run.class_names, reading)
+    dataset = load_for_scoring(data, run.preprocessing, known, reading=reading, progress=progress)
+    previous = run.split_of()
+    if {content for images in dataset.splits.values() for content in images.hashes} == previous.keys():
+        return None
+    dataset = apply_fixes(dataset, fixes) if fixes else dataset
+    images = dataset.splits.get(split)
+    if images is None or not len(images):
+        raise no_images(dataset, split)
+    seen = [previous.get(content) for content in images.hashes]
+    new = np.array([recorded not in ("train", "validation") for recorded in seen], np.bool_)
+    left_out: dict[SplitName, int] = {name: seen.count(name) for name in ("train", "validation") if name in seen}
+    if not new.any():
+        raise EvaluationError(
+            f"'{dataset.name}' has no {split} images that are new to the run '{run.name}'",
+            found=f"{len(images):,} images, all identical to images of the training",
+            remedy="name data with other images",
+        )
+    chosen = images.subset(np.flatnonzero(new))
+    none = np.zeros(len(chosen), np.bool_)
+    return RunSplit(
+        dataset=dataset,
+        name=split,
+        splits={**dataset.splits, split: chosen},
+        is_own=False,
+        trained_on=none,
+        validated_on=none,
+        notes=(*dataset.notes, *_notes_on_left_out(left_out), *note_on_interruption(run)),
+        left_out=left_out,
+    )
+
+
+def _notes_on_left_out(left_out: Mapping[SplitName, int]) -> Iterator[str]:
+    if left_out:
+        counts = " and ".join(f"{number:,} of its {split} split" for split, number in left_out.items())
+        yield f"not scored, because the run knows identical images: {counts}"
 
 
 def run_splits(run: Run, dataset: Dataset, previous_split: Mapping[str, SplitName]) -> dict[SplitName, Split]:

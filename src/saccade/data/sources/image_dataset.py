@@ -27,6 +27,7 @@ from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.archives import archive_stem, unpacked, unpacking_notes
 from saccade.data.sources.cifar_batches import find_batch_files, load_batches
 from saccade.data.sources.image_folder import find_images
+from saccade.data.sources.known_classes import KnownClasses
 from saccade.data.sources.label_files.label_file import USUAL_STEMS, list_label_file
 from saccade.data.sources.labeled_files import FoundImage, Listing
 from saccade.data.sources.scan_cache import (
@@ -58,73 +59,120 @@ class _Reading:
 
 
 def load_folder(
-    folder: Path, wanted: Preprocessing | Fit | None, options: ReadingOptions, *, progress: bool
+    folder: Path,
+    wanted: Preprocessing | Fit | None,
+    options: ReadingOptions,
+    known: KnownClasses | None = None,
+    *,
+    progress: bool,
 ) -> Dataset:
     """Load the images of a folder; where only the fit is given, the size depends on the sizes of the images.
+
+    Args:
+        folder: path of the folder.
+        wanted: preprocessing of the images, or only their fit.
+        options: options for reading.
+        known: classes of a classifier that is to be scored on the images; None for data to train on.
+        progress: whether to show progress on standard error.
 
     Raises:
         DataError: the folder holds no usable classes of images.
     """
-    return _load_listing(find_images(folder, options), folder, folder.name, wanted, options, progress=progress)
+    kind = _Kind(f"folder:{folder}", folder.name, str(folder), wanted, options, known)
+    return _load_listing(find_images(folder, options, known), kind, progress=progress)
 
 
 def load_label_file(
-    path: Path, wanted: Preprocessing | Fit | None, options: ReadingOptions, *, progress: bool
+    path: Path,
+    wanted: Preprocessing | Fit | None,
+    options: ReadingOptions,
+    known: KnownClasses | None = None,
+    *,
+    progress: bool,
 ) -> Dataset:
-    """Load the images that a label file names.
+    """Load the images that a label file names, as `load_folder` does.
 
     Raises:
         DataError: the label file can't be used.
     """
     stem = path.name.rpartition(".")[0]
     name = path.parent.name if stem.lower() in USUAL_STEMS and path.parent.name else stem
-    return _load_listing(list_label_file(path, options), path, name, wanted, options, progress=progress)
+    kind = _Kind(f"folder:{path}", name, str(path), wanted, options, known)
+    return _load_listing(list_label_file(path, options, known), kind, progress=progress)
 
 
-def _load_listing(
-    listing: Listing,
-    place: Path,
-    name: str,
+@dataclass(frozen=True)
+class _Kind:
+    """What is loaded, and how.
+
+    Attributes:
+        key: key of the data in the cache.
+        name: name of the data.
+        source: path of the data.
+        wanted: preprocessing of the images, or only their fit.
+        options: options for reading.
+        known: classes of a classifier that is to be scored on the images; None for data to train on.
+    """
+
+    key: str
+    name: str
+    source: str
+    wanted: Preprocessing | Fit | None
+    options: ReadingOptions
+    known: KnownClasses | None
+
+    @property
+    def cache_key(self) -> str:
+        return self.key + self.options.key() + ("" if self.known is None else self.known.key())
+
+    def dataset(self, decoded: DecodedData, scan: Scan) -> Dataset:
+        return decoded.dataset(
+            name=self.name,
+            source=self.source,
+            layout=scan.layout,
+            notes=scan.notes,
+            strays=scan.strays,
+            reading=self.options,
+        )
+
+
+def _load_listing(listing: Listing, kind: _Kind, *, progress: bool) -> Dataset:
+    """Load the images of a listing of files at a path."""
+    signature = listing.signature()
+    scan = find_scan(kind.cache_key, signature) or find_touched_scan(kind.cache_key, listing, kind.name)
+    decoded = _open(scan, kind.wanted)
+    if scan is None or decoded is None:
+        decoded, scan = _decode_and_keep(listing, signature, kind, progress=progress)
+    return kind.dataset(decoded, scan)
+
+
+def load_archive(
+    path: Path,
     wanted: Preprocessing | Fit | None,
     options: ReadingOptions,
+    known: KnownClasses | None = None,
     *,
     progress: bool,
 ) -> Dataset:
-    """Load the images of a listing of the files at a path."""
-    source, signature = f"folder:{place}{options.key()}", listing.signature()
-    scan = find_scan(source, signature) or find_touched_scan(source, listing, name)
-    decoded = _open(scan, wanted)
-    if scan is None or decoded is None:
-        decoded, scan = _decode_and_keep(source, signature, listing, wanted, options, name=name, progress=progress)
-    return _dataset(decoded, scan, options, name=name, source=str(place))
-
-
-def load_archive(path: Path, wanted: Preprocessing | Fit | None, options: ReadingOptions, *, progress: bool) -> Dataset:
-    """Load the images of an archive; the archive is unpacked only if the images must be decoded.
+    """Load the images of an archive, as `load_folder` does; it is unpacked only if the images must be decoded.
 
     Raises:
         ArchiveError: the archive can't be unpacked safely.
         DataError: the archive holds no usable classes of images.
     """
-    name, sha256 = archive_stem(path), cached_archive_hash(path, progress=progress)
-    source = f"contents:{sha256}{options.key()}"
-    scan = find_scan(source, sha256)
+    sha256 = cached_archive_hash(path, progress=progress)
+    kind = _Kind(f"contents:{sha256}", archive_stem(path), str(path), wanted, options, known)
+    scan = find_scan(kind.cache_key, sha256)
     decoded = _open(scan, wanted)
     if scan is None or decoded is None:
         with unpacked(path, sha256, options.archive_encoding, progress=progress) as folder:
             batches = find_batch_files(folder)
             if batches is not None:
                 return load_batches(batches, path, sha256, wanted, progress=progress)
-            listing = find_images(folder, options, place=str(path))
+            listing = find_images(folder, options, known, place=str(path))
             listing = replace(listing, notes=(*unpacking_notes(folder), *listing.notes))
-            decoded, scan = _decode_and_keep(source, sha256, listing, wanted, options, name=name, progress=progress)
-    return _dataset(decoded, scan, options, name=name, source=str(path))
-
-
-def _dataset(decoded: DecodedData, scan: Scan, options: ReadingOptions, *, name: str, source: str) -> Dataset:
-    return decoded.dataset(
-        name=name, source=source, layout=scan.layout, notes=scan.notes, strays=scan.strays, reading=options
-    )
+            decoded, scan = _decode_and_keep(listing, sha256, kind, progress=progress)
+    return kind.dataset(decoded, scan)
 
 
 def _open(scan: Scan | None, wanted: Preprocessing | Fit | None) -> DecodedData | None:
@@ -134,39 +182,30 @@ def _open(scan: Scan | None, wanted: Preprocessing | Fit | None) -> DecodedData 
     return open_decoded(scan.fingerprint, preprocessing)
 
 
-def _decode_and_keep(
-    source: str,
-    signature: str,
-    listing: Listing,
-    wanted: Preprocessing | Fit | None,
-    options: ReadingOptions,
-    *,
-    name: str,
-    progress: bool,
-) -> tuple[DecodedData, Scan]:
-    decoded, hashes = _decode(listing, wanted, options, name, progress=progress)
+def _decode_and_keep(listing: Listing, signature: str, kind: _Kind, *, progress: bool) -> tuple[DecodedData, Scan]:
+    decoded, hashes = _decode(listing, kind.wanted, kind, progress=progress)
     default = default_preprocessing(np.array(decoded.index.sizes, np.int32))
     size = (default.height, default.width)
     scan = Scan(decoded.index.fingerprint, size, listing.notes, listing.strays, listing.layout)
     # A file that exists but could not be read may be readable later without a change.
     if all(content or not found.size for found, content in zip(listing.images, hashes, strict=True)):
         with disk_cache.in_use(decoded.entry):
-            keep_scan(source, signature, scan, file_metadata(listing, hashes), name)
+            keep_scan(kind.cache_key, signature, scan, file_metadata(listing, hashes), kind.name)
     return decoded, scan
 
 
 def _decode(
-    listing: Listing, wanted: Preprocessing | Fit | None, options: ReadingOptions, name: str, *, progress: bool
+    listing: Listing, wanted: Preprocessing | Fit | None, kind: _Kind, *, progress: bool
 ) -> tuple[DecodedData, Sequence[str]]:
     """Decode all files to the size estimated from a sample; decode again if all files give another size."""
     chosen = wanted if isinstance(wanted, Preprocessing) else _estimate_preprocessing(listing, wanted)
     with disk_cache.building() as built:
         reading = _read_all(built, listing, chosen, progress=progress)
-        index = _index(listing, reading, drop_empty_classes=options.drop_empty_classes)
+        index = _index(listing, reading, kind)
         final = preprocessing_for(wanted, np.array(index.sizes, np.int32))
         if final == chosen:
-            return keep_decoded(built, index, chosen, name, progress=progress), reading.hashes
-    return _decode(listing, final, options, name, progress=progress)
+            return keep_decoded(built, index, chosen, kind.name, progress=progress), reading.hashes
+    return _decode(listing, final, kind, progress=progress)
 
 
 def _estimate_preprocessing(listing: Listing, fit: Fit | None) -> Preprocessing:
@@ -195,11 +234,14 @@ def _read_all(built: Path, listing: Listing, preprocessing: Preprocessing, *, pr
     return reading
 
 
-def _index(listing: Listing, reading: _Reading, *, drop_empty_classes: bool) -> Index:
+def _index(listing: Listing, reading: _Reading, kind: _Kind) -> Index:
     readable = [row for row, reason in enumerate(reading.reasons) if reason is None]
     with_images = {listing.images[row].label for row in readable if listing.images[row].split == "train"}
-    labels = [label for label in range(len(listing.class_names)) if label in with_images or not drop_empty_classes]
-    _check_readable(listing, reading, labels)
+    drops = kind.options.drop_empty_classes and kind.known is None
+    labels = [label for label in range(len(listing.class_names)) if label in with_images or not drops]
+    if kind.known is None:
+        _check_classes(listing, reading, labels)
+    _check_splits(listing, reading)
     new_label = {label: number for number, label in enumerate(labels)}
     class_names = [listing.class_names[label] for label in labels]
     dropped = [name for name in listing.class_names if name not in class_names]
@@ -247,8 +289,8 @@ def _unreadable(listing: Listing, reading: _Reading) -> list[UnreadableImage]:
     return unreadable
 
 
-def _check_readable(listing: Listing, reading: _Reading, labels: Sequence[int]) -> None:
-    """Require two classes, a readable training image of every class, and a readable image in every split."""
+def _check_classes(listing: Listing, reading: _Reading, labels: Sequence[int]) -> None:
+    """Require two classes, and a readable training image of every class."""
     images = list(zip(listing.images, reading.reasons, strict=True))
     with_images = {image.label for image, reason in images if image.split == "train" and reason is None}
     for label in labels:
@@ -267,9 +309,13 @@ def _check_readable(listing: Listing, reading: _Reading, labels: Sequence[int]) 
             found=_first_reason(images),
             code="one-class",
         )
-    for split in sorted(
-        {image.split for image, _ in images} - {image.split for image, reason in images if reason is None}
-    ):
+
+
+def _check_splits(listing: Listing, reading: _Reading) -> None:
+    """Require a readable image in every split."""
+    images = list(zip(listing.images, reading.reasons, strict=True))
+    readable = {image.split for image, reason in images if reason is None}
+    for split in sorted({image.split for image, _ in images} - readable):
         found = _first_reason(image for image in images if image[0].split == split)
         raise DataError(f"no image of the {split} split can be read", found=found, code="split-unreadable")
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.file_discovery import Folder, search_folder
 from saccade.data.sources.folder_layout import find_layout
+from saccade.data.sources.known_classes import KnownClasses
 from saccade.data.sources.label_files.label_file import label_files_in, labels_of_folders, read_label_files
 from saccade.data.sources.labeled_files import LabeledFiles, Listing, list_images
 from saccade.data.sources.name_labels import find_named_files
@@ -14,7 +16,13 @@ from saccade.errors import DataError
 from saccade.sanitize import printable
 
 
-def find_images(folder: Path, options: ReadingOptions | None = None, *, place: str | None = None) -> Listing:
+def find_images(
+    folder: Path,
+    options: ReadingOptions | None = None,
+    known: KnownClasses | None = None,
+    *,
+    place: str | None = None,
+) -> Listing:
     """List the files in a folder that should be images, with their splits and classes, without opening the files.
 
     Hidden files, side files such as LICENSE or notes.txt, and folders that Saccade made, such as runs, are left out.
@@ -22,6 +30,7 @@ def find_images(folder: Path, options: ReadingOptions | None = None, *, place: s
     Args:
         folder: path of the folder.
         options: options for reading.
+        known: classes of a classifier that is to be scored on the images; None for data to train on.
         place: path of the data for messages, if it is not the folder, such as the path of an archive.
 
     Raises:
@@ -30,8 +39,8 @@ def find_images(folder: Path, options: ReadingOptions | None = None, *, place: s
     """
     options, place = options or ReadingOptions(), printable(str(folder) if place is None else place)
     top = contents_of_folder(folder)
-    labeled = _labeled_files(folder, top, options, place)
-    return list_images(folder, labeled, top, drop_empty_classes=options.drop_empty_classes)
+    labeled = _labeled_files(folder, top, options, place, needs_training=known is None)
+    return list_images(folder, labeled, top, options, known)
 
 
 def contents_of_folder(folder: Path) -> Folder:
@@ -46,7 +55,9 @@ def contents_of_folder(folder: Path) -> Folder:
         raise DataError(f"the folder {error.filename} can't be read", found=error.strerror) from None
 
 
-def _labeled_files(folder: Path, top: Folder, options: ReadingOptions, place: str) -> LabeledFiles:
+def _labeled_files(
+    folder: Path, top: Folder, options: ReadingOptions, place: str, *, needs_training: bool
+) -> LabeledFiles:
     """Return the files of each class, from the source of labels that the options or the contents of the folder name."""
     if options.label_from_name is not None:
         named = find_named_files(top, options.label_from_name, place)
@@ -55,20 +66,18 @@ def _labeled_files(folder: Path, top: Folder, options: ReadingOptions, place: st
         return LabeledFiles(place, "", named.splits, named.split_names, {}, side_files, layout, named.notes)
     files = label_files_in(folder, top, options)
     if not files:
-        return _from_folders(top, place)
-    if options.names_columns:
-        return read_label_files(files, options)
-    try:
-        from_folders = _from_folders(top, place)
-    except DataError:
-        return read_label_files(files, options)
-    if len(from_folders.splits["train"]) > 1 and labels_of_folders(files, options):
-        return from_folders
-    return read_label_files(files, options)
+        return _from_folders(top, place, needs_training=needs_training)
+    if not options.names_columns:
+        with contextlib.suppress(DataError):  # then the label file is the only source of labels
+            from_folders = _from_folders(top, place, needs_training=needs_training)
+            has_classes = any(len(classes) > 1 for classes in from_folders.splits.values())
+            if has_classes and labels_of_folders(files, options):
+                return from_folders
+    return read_label_files(files, options, needs_training=needs_training)
 
 
-def _from_folders(top: Folder, place: str) -> LabeledFiles:
-    found = find_layout(top, place)
+def _from_folders(top: Folder, place: str, *, needs_training: bool) -> LabeledFiles:
+    found = find_layout(top, place, needs_training=needs_training)
     splits = {
         split: {name: [file for folder in folders for file in folder.all_images()] for name, folders in classes.items()}
         for split, classes in found.splits.items()

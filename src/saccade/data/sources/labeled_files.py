@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from saccade.data.dataset import SplitName
+from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.file_discovery import (
     Folder,
     FoundFile,
@@ -18,6 +19,7 @@ from saccade.data.sources.file_discovery import (
 )
 from saccade.data.sources.folder_layout import LAYOUT
 from saccade.data.sources.folder_names import normalize_class_name, sorted_class_names
+from saccade.data.sources.known_classes import KnownClasses
 from saccade.errors import DataError
 from saccade.sanitize import counted, printable
 
@@ -101,21 +103,28 @@ class LabeledFiles:
     base: Path | None = None
 
 
-def list_images(folder: Path, labeled: LabeledFiles, top: Folder, *, drop_empty_classes: bool) -> Listing:
+def list_images(
+    folder: Path, labeled: LabeledFiles, top: Folder, options: ReadingOptions, known: KnownClasses | None = None
+) -> Listing:
     """Return the listing of labeled files.
 
     Args:
         folder: path of the data folder.
         labeled: the files.
         top: contents of the data folder.
-        drop_empty_classes: whether a class without training images is left out instead of being an error.
+        options: options for reading.
+        known: classes of a classifier that is to be scored on the images. None: the classes of the training images.
 
     Raises:
         DataError: there are no classes or only one class, a class has no training images, or a split has a class that
-            is unknown in training.
+            is unknown in training. With known classes: the data has another class, or no images.
     """
     dropped: list[str] = []
-    class_names = _checked_classes(labeled, dropped, drop_empty_classes=drop_empty_classes)
+    if known is None:
+        labeled = _with_one_case(labeled) if options.ignore_case else labeled
+        class_names = _checked_classes(labeled, dropped, drop_empty_classes=options.drop_empty_classes)
+    else:
+        class_names, labeled = known.names, _with_known_classes(labeled, known)
     strip = len(labeled.root) + 1 if labeled.root else 0
     images = [
         FoundImage(file.path[strip:], split, label, file.size, file.changed, labeled.groups.get(file.path, ""))
@@ -134,6 +143,38 @@ def list_images(folder: Path, labeled: LabeledFiles, top: Folder, *, drop_empty_
     notes = (*strays, *map(printable, others), *note_on_side_files(labeled.side_files))
     root = labeled.base or folder / labeled.root
     return Listing(root, tuple(map(printable, class_names)), images, labeled.layout, notes, strays)
+
+
+def _with_known_classes(labeled: LabeledFiles, known: KnownClasses) -> LabeledFiles:
+    """Return labeled files with known classes; all files are the test split if there is no other test split.
+
+    Raises:
+        DataError: the data has an unknown class, or no images.
+    """
+    found = {name for classes in labeled.splits.values() for name, files in classes.items() if files}
+    if not found:
+        raise DataError(f"there are no labeled images in {printable(labeled.where)}", code="no-classes")
+    names = known.match(found)
+    splits: dict[SplitName, dict[str, list[FoundFile]]] = {}
+    for split, classes in labeled.splits.items():
+        place: SplitName = split if "test" in labeled.splits else "test"
+        for name, files in classes.items():
+            if files:
+                splits.setdefault(place, {}).setdefault(names[name], []).extend(files)
+    return replace(labeled, splits=splits)
+
+
+def _with_one_case(labeled: LabeledFiles) -> LabeledFiles:
+    """Return labeled files where names that differ only in case are one class, spelled as the first of them."""
+    spelled: dict[str, str] = {}
+    for name in sorted(name for classes in labeled.splits.values() for name in classes):
+        spelled.setdefault(name.casefold(), name)
+    splits: dict[SplitName, dict[str, list[FoundFile]]] = {}
+    for split, classes in labeled.splits.items():
+        for name, files in classes.items():
+            splits.setdefault(split, {}).setdefault(spelled[name.casefold()], []).extend(files)
+    folders = {(split, spelled[name.casefold()]): path for (split, name), path in labeled.folders.items()}
+    return replace(labeled, splits=splits, folders=folders)
 
 
 def _checked_classes(labeled: LabeledFiles, dropped: list[str], *, drop_empty_classes: bool) -> tuple[str, ...]:
@@ -179,7 +220,7 @@ def _check_case(labeled: LabeledFiles, where: str) -> None:
             f"the classes {printable(first)} and {printable(second)} differ only in upper and lower case",
             expected="one spelling for each class",
             found=f"{printable(paths[first])} and {printable(paths[second])} in {where}",
-            remedy="if they are one class, give both the same name; else rename one of them",
+            remedy="if they are one class, add --ignore-case; else rename one of them",
             code="class-case",
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from saccade.data.dataset import SPLIT_NAMES, SplitName
 from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.file_discovery import Folder, FoundFile, search_folder
 from saccade.data.sources.folder_names import class_name_of_folder, split_folder_name
+from saccade.data.sources.known_classes import KnownClasses
 from saccade.data.sources.label_files.columns import find_columns, has_labels
 from saccade.data.sources.label_files.image_paths import ImagePaths, note_on_images_without_row
 from saccade.data.sources.label_files.rows import LabeledRow, labeled_rows, listed
@@ -111,12 +112,11 @@ def _label_files_at(folder: Path, level: Folder, options: ReadingOptions) -> lis
     by_folder: dict[str, list[LabelFile]] = defaultdict(list)
     for file in found:
         by_folder[file.table.path.parent.name].append(file)
-    chosen = [
+    return [
         replace(file, split=inner[name])
         for name, files in by_folder.items()
         for file in (files if _is_parquet(files[0]) else [_usual(files)])
     ]
-    return chosen if any(file.split == "train" for file in chosen) else []
 
 
 def _files_of_one_kind(files: Sequence[LabelFile]) -> list[LabelFile]:
@@ -191,7 +191,9 @@ def labels_of_folders(files: Sequence[LabelFile], options: ReadingOptions) -> bo
     return True
 
 
-def read_label_files(files: Sequence[LabelFile], options: ReadingOptions) -> LabeledFiles:
+def read_label_files(
+    files: Sequence[LabelFile], options: ReadingOptions, *, needs_training: bool = True
+) -> LabeledFiles:
     """Return the files of each split and class that label files name.
 
     Raises:
@@ -216,6 +218,8 @@ def read_label_files(files: Sequence[LabelFile], options: ReadingOptions) -> Lab
         notes += note_on_images_without_row(others, file.table.path.name)
     _require_images(files, rows_of_image)
     splits, more_notes = _by_split(rows_of_image)
+    if needs_training and "train" not in splits:
+        raise _no_training_split(splits)
     groups = {path: rows[0][0].group for path, rows in rows_of_image.items() if rows[0][0].group}
     names = ", ".join(sorted({file.table.path.name for file in files}))
     return LabeledFiles(
@@ -272,14 +276,16 @@ def _by_split(
         notes.append(
             f"{counted(len(twice), 'image')} in several rows, with the same label: {listed(twice, '').strip()}"
         )
-    if "train" not in splits:
-        raise DataError(
-            "there are no images to train with",
-            expected="rows of the training split",
-            found=f"only rows of {', '.join(splits)}" if splits else "no row with one label",
-            code="no-training-split",
-        )
     return {split: splits[split] for split in SPLIT_NAMES if split in splits}, notes
+
+
+def _no_training_split(found: Collection[SplitName]) -> DataError:
+    return DataError(
+        "there are no images to train with",
+        expected="rows of the training split",
+        found=f"only rows of {', '.join(found)}" if found else "no row with one label",
+        code="no-training-split",
+    )
 
 
 def _require_images(
@@ -313,13 +319,12 @@ def _notes_on_groups(rows_of_image: dict[str, list[tuple[LabeledRow, SplitName, 
     return [f"{counted(len(divided), 'group')} in more than one split of the data: {listed(divided, '').strip()}"]
 
 
-def list_label_file(path: Path, options: ReadingOptions) -> Listing:
+def list_label_file(path: Path, options: ReadingOptions, known: KnownClasses | None = None) -> Listing:
     """List the images that a label file names.
 
     Raises:
         DataError: the file can't be used, as for `find_images`.
     """
     root = path.parent / options.root if options.root else None
-    labeled = read_label_files(open_label_files([path], root), options)
-    nothing = Folder("", path.name)
-    return list_images(path.parent, labeled, nothing, drop_empty_classes=options.drop_empty_classes)
+    labeled = read_label_files(open_label_files([path], root), options, needs_training=known is None)
+    return list_images(path.parent, labeled, Folder("", path.name), options, known)
