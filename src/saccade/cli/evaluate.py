@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,11 @@ from saccade.sanitize import counted, plural
 
 if TYPE_CHECKING:
     from saccade.data.dataset import SplitName
+    from saccade.evaluation.by_value import ValueScore
     from saccade.evaluation.metrics import Scores
     from saccade.evaluation.result import Report
     from saccade.evaluation.robustness.robustness import Robustness
+    from saccade.evaluation.two_classes import ThresholdScores
 
 _MAX_CLASSES = 30
 
@@ -30,6 +33,11 @@ _MAX_CLASSES = 30
     help="Split to evaluate.",
 )  # fmt: skip
 @click.option("--fixes", metavar="FILE", help="fixes.csv to apply. Default: the one that RUN was trained with.")
+@click.option("--by", metavar="COLUMN", help="Accuracy for each value of this column of the label file, too.")
+@click.option(
+    "--threshold", type=click.FloatRange(0, 1), metavar="P",
+    help="Of two classes: the confusion if the second class is predicted from this probability on.",
+)  # fmt: skip
 @with_reading_options
 @click.option("--strict", is_flag=True, help="Fail if an image is unreadable, instead of leaving it out.")
 @click.option(
@@ -41,6 +49,8 @@ def command(
     data: str | None,
     split: SplitName,
     fixes: str | None,
+    by: str | None,
+    threshold: float | None,
     reading: ReadingOptions,
     strict: bool,
     corruptions: bool,
@@ -79,11 +89,18 @@ def command(
 
     load_model(run)  # fails before the slow imports if RUN is not a model
 
+    from saccade.evaluation.by_value import score_by_column
     from saccade.evaluation.evaluate import evaluate
 
     report = evaluate(run, data=data, split=split, fixes=fixes, reading=reading, strict=strict, progress=True)
+    by_value = () if by is None else score_by_column(report, by, reading)
+    at_threshold = None if threshold is None else report.at_threshold(threshold)
     if as_json:
-        print_json(report.to_dict())
+        more = {
+            "by": None if by is None else {"column": by, "values": [asdict(score) for score in by_value]},
+            "at_threshold": at_threshold and asdict(at_threshold),
+        }
+        print_json(report.to_dict() | more)
         return
     print_notes(report.notes)
     _print_numbers(report)
@@ -91,6 +108,10 @@ def command(
     if len(report.class_names) <= _MAX_CLASSES:
         _print_classes(report)
     _print_confused(report)
+    if at_threshold is not None:
+        _print_threshold(at_threshold)
+    if by is not None:
+        _print_by(by, by_value)
     if report.files:
         _print_files(report.files)
 
@@ -168,6 +189,43 @@ def _print_classes(report: Report) -> None:
 
 def _row(name: str, scores: Scores) -> tuple[str, ...]:
     return (name, f"{scores.precision:.3f}", f"{scores.recall:.3f}", f"{scores.f1:.3f}", f"{scores.num_images:,}")
+
+
+def _print_threshold(scores: ThresholdScores) -> None:
+    print_line(f"\n{scores.positive} predicted from a probability of {scores.threshold:g} on:")
+    print_table(
+        ("true class", f"predicted {scores.negative}", f"predicted {scores.positive}"),
+        [
+            (scores.negative, f"{scores.true_negatives:,}", f"{scores.false_positives:,}"),
+            (scores.positive, f"{scores.false_negatives:,}", f"{scores.true_positives:,}"),
+        ],
+    )
+    for name, of, value, interval in (
+        ("sensitivity", scores.positive, scores.sensitivity, scores.sensitivity_interval),
+        ("specificity", scores.negative, scores.specificity, scores.specificity_interval),
+    ):
+        if value is not None and interval is not None:
+            low, high = interval
+            print_line(f"{name} {value:.2%} (95% interval {low:.2%} to {high:.2%}): {of} predicted as {of}")
+
+
+def _print_by(column: str, scores: Sequence[ValueScore]) -> None:
+    print_line(f"\naccuracy by {column}:")
+    rows = []
+    for score in sorted(scores, key=lambda score: -score.n)[:_MAX_CLASSES]:
+        low, high = score.accuracy_interval
+        rows.append((score.value or "(none)", f"{score.n:,}", f"{score.accuracy:.2%}", f"{low:.2%} to {high:.2%}"))
+    print_table((column, "images", "accuracy", "95% interval"), rows)
+    if len(scores) > _MAX_CLASSES:
+        print_line(f"and {len(scores) - _MAX_CLASSES:,} more values; --json lists them all")
+    different = [score for score in scores if score.differs]
+    for score in different:
+        if score.others_accuracy is not None:
+            side = "lower" if score.accuracy < score.others_accuracy else "higher"
+            others = f"{side} than on the other images, {score.others_accuracy:.2%}"
+            print_line(f"{score.value or '(none)'}: {others}, beyond chance (adjusted p = {score.adjusted_p:.2g})")
+    if not different:
+        print_line("no value differs from the other images beyond chance (Fisher's exact test, adjusted by Holm)")
 
 
 def _print_confused(report: Report) -> None:

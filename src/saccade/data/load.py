@@ -21,9 +21,10 @@ from saccade.data.sources.cifar10 import cifar10_is_here, load_cifar10
 from saccade.data.sources.cifar_batches import find_batch_files, load_batches
 from saccade.data.sources.digits import load_digits
 from saccade.data.sources.image_dataset import load_archive, load_folder, load_label_file
+from saccade.data.sources.image_folder import label_files_of_folder
 from saccade.data.sources.known_classes import KnownClasses
 from saccade.data.sources.label_files.label_file import SUFFIXES as LABEL_SUFFIXES
-from saccade.data.sources.label_files.label_file import is_label_file
+from saccade.data.sources.label_files.label_file import files_at, is_label_file, values_of_column
 from saccade.errors import DataError, DataNotFoundError, type_in_words
 from saccade.image_fit import Fit
 from saccade.named_paths import named_path
@@ -134,6 +135,30 @@ def load_for_scoring(
     new_labels = np.array([known.names.index(matched[name]) for name in dataset.class_names], np.int64)
     splits = {name: replace(split, labels=new_labels[split.labels]) for name, split in dataset.splits.items()}
     return replace(dataset, class_names=known.names, splits=splits)
+
+
+def column_values(data: str | os.PathLike[str], column: str, reading: ReadingOptions | None = None) -> dict[str, str]:
+    """Return the value of a column for each image that a label file names, by the name of the image in `Split`.
+
+    Args:
+        data: path of a label file, or of a folder that holds one.
+        column: name of the column.
+        reading: options for reading; None: the default options.
+
+    Raises:
+        DataError: the data has no label file, or the label file has no such column.
+    """
+    path, options = Path(require_name(data)).expanduser(), reading or ReadingOptions()
+    if is_label_file(path):
+        return values_of_column(files_at(path, options), column, options)
+    files = label_files_of_folder(path, options) if path.is_dir() else []
+    if not files:
+        raise DataError(
+            f"'{data}' has no label file with the column {column!r}",
+            expected="a label file, or a folder that holds one",
+            found="labels from folders" if path.is_dir() else "no label file",
+        )
+    return values_of_column(files, column, options)
 
 
 def load_default(*, image_size: int | None = None, fit: Fit | None = None, progress: bool = False) -> Dataset:

@@ -143,6 +143,9 @@ def evaluate_split(run: Run, run_split: RunSplit, *, strict: bool = False, progr
         temperature=run.temperature,
         calibration=run.calibration(),
         notes=(*run_split.notes, *shift),
+        names=images.names,
+        labels=images.labels,
+        probabilities=probabilities,
         left_out=run_split.left_out,
         files=tuple(run.path.resolve() / f"{stem}{run_split.file_suffix}{end}" for stem, end in EVALUATION_FILES),
     )
@@ -177,6 +180,9 @@ def _evaluate_model_file(
         calibration=None,
         notes=(*dataset.notes, "a model file does not record which of these images were training images"),
         files=(),
+        names=images.names,
+        labels=images.labels,
+        probabilities=probabilities,
     )
 
 

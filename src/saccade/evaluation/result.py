@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from saccade.data.dataset import SplitName, UnreadableImage
 from saccade.evaluation.metrics import Metrics, Scores
+from saccade.evaluation.two_classes import ThresholdScores, scores_at_threshold
 from saccade.runs.records import Calibration
 
 
@@ -51,6 +52,9 @@ class Report:
         calibration: origin of the temperature; None if unknown.
         notes: notes for readers of the numbers.
         files: absolute paths of the written files.
+        names: n names of the scored images, as in `Split`.
+        labels: true classes of the scored images, int64 [n].
+        probabilities: predicted probabilities, float32 [n, classes].
         left_out: number of images of other data that were not scored, by the split "train" or "validation" of the run
             that holds identical images.
     """
@@ -71,6 +75,9 @@ class Report:
     calibration: Calibration | None
     notes: tuple[str, ...]
     files: tuple[Path, ...]
+    names: Sequence[str]
+    labels: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
     left_out: Mapping[SplitName, int] = field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -132,6 +139,22 @@ class Report:
     def confusion_matrix(self) -> NDArray[np.int64]:
         """Numbers of images by true class (row) and predicted class (column), int64 [classes, classes]."""
         return self.metrics.confusion_matrix
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """Correct predictions, bool [n]."""
+        return np.asarray(self.probabilities.argmax(axis=1) == self.labels, np.bool_)
+
+    def at_threshold(self, threshold: float) -> ThresholdScores:
+        """Return the confusion of two classes where the second is predicted from a probability on.
+
+        Args:
+            threshold: smallest probability of the second class at which this class is predicted, 0 to 1.
+
+        Raises:
+            EvaluationError: there are more than two classes.
+        """
+        return scores_at_threshold(self.labels, self.probabilities, self.class_names, threshold)
 
     def most_confused(self, limit: int = 5) -> list[Confusion]:
         """Return the most frequent confusions, in descending order."""

@@ -9,7 +9,7 @@ from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.file_discovery import Folder, search_folder
 from saccade.data.sources.folder_layout import find_layout
 from saccade.data.sources.known_classes import KnownClasses
-from saccade.data.sources.label_files.label_file import label_files_in, labels_of_folders, read_label_files
+from saccade.data.sources.label_files.label_file import LabelFile, label_files_in, labels_of_folders, read_label_files
 from saccade.data.sources.labeled_files import LabeledFiles, Listing, list_images
 from saccade.data.sources.name_labels import find_named_files
 from saccade.errors import DataError
@@ -41,6 +41,15 @@ def find_images(
     top = contents_of_folder(folder)
     labeled = _labeled_files(folder, top, options, place, needs_training=known is None)
     return list_images(folder, labeled, top, options, known)
+
+
+def label_files_of_folder(folder: Path, options: ReadingOptions) -> list[LabelFile]:
+    """Return the label files in a folder; empty if there are none.
+
+    Raises:
+        DataError: the folder can't be read, or several files may be the label file.
+    """
+    return label_files_in(folder, contents_of_folder(folder), options)
 
 
 def contents_of_folder(folder: Path) -> Folder:

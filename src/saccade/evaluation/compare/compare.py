@@ -21,8 +21,9 @@ from saccade.evaluation.compare.comparison_files import (
 )
 from saccade.evaluation.compare.paired_predictions import PairedPredictions, pair_predictions
 from saccade.evaluation.compare.run_groups import group_runs, make_run_group, name_groups
-from saccade.evaluation.compare.significance import DEFAULT_SEED_SPREAD, compare_correct, holm
+from saccade.evaluation.compare.significance import DEFAULT_SEED_SPREAD, compare_correct
 from saccade.evaluation.evaluate import evaluate_run
+from saccade.evaluation.multiple_comparisons import holm
 from saccade.runs.predictions import Predictions
 from saccade.runs.run import Run, require_runs
 from saccade.runs.run_split import require_split_name

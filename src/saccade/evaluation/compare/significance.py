@@ -186,19 +186,6 @@ def seed_spread(correct: NDArray[np.bool_]) -> float:
     return math.sqrt(_excess(correct))
 
 
-def holm(p_values: list[float]) -> list[float]:
-    """Adjust p-values for multiple comparisons by Holm's method.
-
-    Source: S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6
-    (1979).
-    """
-    adjusted, largest = [0.0] * len(p_values), 0.0
-    for rank, index in enumerate(np.argsort(p_values, kind="stable")):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = largest
-    return adjusted
-
-
 def _t_test(difference: float, variance: float, freedom: float) -> tuple[float, tuple[float, float]]:
     """Compute the two-sided p-value and the 95% interval of a difference by Student's t; variance greater than 0."""
     deviation = math.sqrt(variance)

@@ -16,7 +16,7 @@ from saccade.data.sources.known_classes import KnownClasses
 from saccade.data.sources.label_files.columns import find_columns, has_labels
 from saccade.data.sources.label_files.image_paths import ImagePaths, note_on_images_without_row
 from saccade.data.sources.label_files.rows import LabeledRow, labeled_rows, listed
-from saccade.data.sources.label_files.table import Table, read_delimited, read_json_lines, unusable
+from saccade.data.sources.label_files.table import Table, read_delimited, read_json_lines, shown, unusable
 from saccade.data.sources.labeled_files import LabeledFiles, Listing, list_images
 from saccade.data.sources.side_files import suffix_of
 from saccade.errors import DataError
@@ -191,6 +191,35 @@ def labels_of_folders(files: Sequence[LabelFile], options: ReadingOptions) -> bo
     return True
 
 
+def files_at(path: Path, options: ReadingOptions) -> list[LabelFile]:
+    """Read the label file at a path.
+
+    Raises:
+        DataError: the file can't be read, or is damaged.
+    """
+    return open_label_files([path], path.parent / options.root if options.root else None)
+
+
+def values_of_column(files: Sequence[LabelFile], column: str, options: ReadingOptions) -> dict[str, str]:
+    """Return the value of a column for each image, by the name of the image in `Split`.
+
+    Raises:
+        DataError: a file has no such column.
+    """
+    root = _root_of(files)
+    values: dict[str, str] = {}
+    for file in files:
+        if column not in file.table.columns:
+            names = ", ".join(map(shown, file.table.columns))
+            raise unusable(file.table.path, f"a column {shown(column)}", f"the columns {names}")
+        by_line = {row.number: row.values.get(column) for row in file.table.rows}
+        paths, prefix = _paths_of(file, options), _prefix(file, root)
+        for row in _rows_of(file, options)[0]:
+            value = by_line[row.number]
+            values[printable(prefix + paths.find(row).path)] = "" if value is None else str(value).strip()
+    return values
+
+
 def read_label_files(
     files: Sequence[LabelFile], options: ReadingOptions, *, needs_training: bool = True
 ) -> LabeledFiles:
@@ -199,14 +228,14 @@ def read_label_files(
     Raises:
         DataError: the files have no labels of images, or images outside their folder.
     """
-    root = files[0].root if len({file.root for file in files}) == 1 else _common_folder(files)
+    root = _root_of(files)
     rows_of_image: dict[str, list[tuple[LabeledRow, SplitName, FoundFile]]] = defaultdict(list)
     notes: list[str] = []
     for file in files:
         rows, row_notes = _rows_of(file, options)
         paths = _paths_of(file, options)
         notes += [*file.table.notes, *row_notes]
-        prefix = "" if file.root == root else f"{file.root.relative_to(root).as_posix()}/"
+        prefix = _prefix(file, root)
         named = set()
         for row in rows:
             image = paths.find(row)
@@ -248,8 +277,15 @@ def _paths_of(file: LabelFile, options: ReadingOptions) -> ImagePaths:
     return ImagePaths(file.root, found, file.table.path, allow_outside=options.allow_outside)
 
 
-def _common_folder(files: Sequence[LabelFile]) -> Path:
-    return Path(os.path.commonpath([file.root for file in files]))
+def _root_of(files: Sequence[LabelFile]) -> Path:
+    """Return the folder that holds the images of all files."""
+    roots = {file.root for file in files}
+    return files[0].root if len(roots) == 1 else Path(os.path.commonpath(roots))
+
+
+def _prefix(file: LabelFile, root: Path) -> str:
+    """Return the path of the images of a file relative to the folder of all images, with `/` at its end."""
+    return "" if file.root == root else f"{file.root.relative_to(root).as_posix()}/"
 
 
 def _by_split(
@@ -325,6 +361,5 @@ def list_label_file(path: Path, options: ReadingOptions, known: KnownClasses | N
     Raises:
         DataError: the file can't be used, as for `find_images`.
     """
-    root = path.parent / options.root if options.root else None
-    labeled = read_label_files(open_label_files([path], root), options, needs_training=known is None)
+    labeled = read_label_files(files_at(path, options), options, needs_training=known is None)
     return list_images(path.parent, labeled, Folder("", path.name), options, known)
