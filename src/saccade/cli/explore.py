@@ -35,24 +35,40 @@ _MAX_CLASSES = 30
     help="Images of another aspect ratio: the center, the whole image with white edges, or another aspect ratio. "
     "Default: pad above 64 pixels, else crop.",
 )
+@click.option(
+    "--write-labels", metavar="FILE", type=click.Path(path_type=Path),
+    help="Write the path, label and split of each image into this CSV file.",
+)  # fmt: skip
 @with_reading_options
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def command(
-    data: str, out: Path | None, image_size: int | None, fit: Fit | None, reading: ReadingOptions, as_json: bool
+    data: str,
+    out: Path | None,
+    image_size: int | None,
+    fit: Fit | None,
+    write_labels: Path | None,
+    reading: ReadingOptions,
+    as_json: bool,
 ) -> None:
     """Show class counts, image sizes, unreadable files and duplicates of DATA, and plot sample images."""
     from saccade.data.explore import explore, save_plots
     from saccade.data.load import load
+    from saccade.data.write_labels import require_no_file
+    from saccade.data.write_labels import write_labels as write_label_file
 
     require_free(out, DataError, plural="folders")
+    if write_labels is not None:
+        require_no_file(write_labels)
     dataset = load(data, image_size=image_size, fit=fit, reading=reading, progress=True)
     exploration = explore(dataset)
     plots = [str(path) for path in save_plots(dataset, exploration, _make_folder(out, dataset.name))]
+    if write_labels is not None:
+        write_label_file(dataset, write_labels)
     if as_json:
         print_json({**exploration.to_dict(), "plots": plots})
         return
     _print(exploration)
-    print_line(f"\nwritten: {', '.join(plots)}")
+    print_line(f"\nwritten: {', '.join([*plots, *([str(write_labels)] if write_labels else [])])}")
 
 
 def _make_folder(out: Path | None, name: str) -> Path:

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -36,10 +37,21 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Print the out-of-distribution (OOD) p-value of each image. A low p-value marks an unusual image.",
 )
+@click.option(
+    "--copy-to", metavar="DIR", type=click.Path(path_type=Path),
+    help="Copy the images into folders of this new folder by predicted class; abstentions into the folder unsure.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the predictions as JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print the predictions as CSV.")
 def command(
-    run: str, images: tuple[str, ...], top: int, abstain: float | None, ood: bool, as_json: bool, as_csv: bool
+    run: str,
+    images: tuple[str, ...],
+    top: int,
+    abstain: float | None,
+    ood: bool,
+    copy_to: Path | None,
+    as_json: bool,
+    as_csv: bool,
 ) -> None:
     """Classify images with RUN, a run directory or an exported ONNX or LiteRT file.
 
@@ -54,6 +66,10 @@ def command(
     from saccade.inference.load_model import load_model
     from saccade.inference.predict import predict_found
 
+    if copy_to is not None:
+        from saccade.inference.copy_images import require_free_folder
+
+        require_free_folder(copy_to)
     model = load_model(run)
     target_accuracy = _checked_target(model, abstain)
     if ood:
@@ -64,6 +80,12 @@ def command(
     top = min(top, len(model.class_names))
     show = _print_json if as_json else _print_csv if as_csv else _print_lines
     show(predictions, top)
+    if copy_to is not None:
+        from saccade.inference.copy_images import copy_by_class
+
+        copies = copy_by_class(predictions, model.class_names, copy_to)
+        listed = ", ".join(f"{number:,} to {name}" for name, number in copies.items())
+        print_line(f"copied to {printable(str(copy_to))}: {listed or 'no image'}", err=True)
     unreadable = sum(prediction.unreadable_reason is not None for prediction in predictions)
     if unreadable:
         print_line(f"{unreadable:,} of {counted(len(predictions), 'image')} could not be read", err=True)

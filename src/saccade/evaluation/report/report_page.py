@@ -19,6 +19,7 @@ from saccade.errors import EvaluationError
 from saccade.evaluation.distribution_shift import note_on_distribution_shift
 from saccade.evaluation.evaluate import evaluate_split
 from saccade.evaluation.metrics import Metrics, measure, reliability_bins
+from saccade.evaluation.report.class_curves import class_curves
 from saccade.evaluation.report.grad_cam import GradCam, overlay
 from saccade.evaluation.report.model_card import model_card, note_on_pretraining
 from saccade.evaluation.report.recommendations import (
@@ -31,6 +32,7 @@ from saccade.evaluation.report.report_images import CellImages, select_cell_imag
 from saccade.html.render import figure_markup, image_source, render
 from saccade.inference.predictor import Predictor
 from saccade.plotting.calibration_plots import draw_coverage, draw_reliability
+from saccade.plotting.curve_plots import draw_precision_recall, draw_roc
 from saccade.plotting.history_plots import history_plot
 from saccade.runs.predictions import Predictions
 from saccade.runs.records import EvaluationRecord
@@ -312,7 +314,15 @@ def _cams(evaluated: _EvaluatedRun) -> dict[str, list[dict[str, Any]]]:
 
 def _plots(evaluated: _EvaluatedRun, history: list[Any]) -> Mapping[str, Any]:
     confidences, correct = evaluated.confidences, evaluated.correct
+    predictions, names = evaluated.predictions, evaluated.run.class_names
+    precision_recall, roc = class_curves(predictions.labels, predictions.probabilities, names)
     return {
+        "precision_recall": figure_markup(
+            draw_precision_recall(precision_recall), "Precision-recall curves; the numbers are average precisions."
+        )
+        if precision_recall
+        else None,
+        "roc": figure_markup(draw_roc(roc), "ROC curves; the numbers are areas under the curves.") if roc else None,
         "history": figure_markup(history_plot(history), "Loss and accuracy by epoch.") if history else None,
         "reliability": figure_markup(
             draw_reliability(reliability_bins(confidences, correct)),

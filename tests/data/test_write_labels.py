@@ -1,0 +1,56 @@
+import csv
+
+import pytest
+from tests.data.images import encode, photo, write
+
+from saccade import load
+from saccade.data.write_labels import write_labels
+from saccade.errors import DataError
+
+
+def images(root, *paths):
+    for number, path in enumerate(paths):
+        write(root / path, encode(photo(seed=number), "PNG"))
+    return root
+
+
+def truth(dataset):
+    return {
+        name: (split_name, dataset.class_names[label])
+        for split_name, split in dataset.splits.items()
+        for name, label in zip(split.names, split.labels.tolist(), strict=True)
+    }
+
+
+@pytest.mark.parametrize("prefix", ["", "train/"])
+def test_what_is_written_is_read_as_the_data_was(tmp_path, prefix):
+    paths = [f"{prefix}{name}/{number}.png" for name in ("café, red", "dog") for number in range(8)]
+    root = images(tmp_path / "data", *paths, *(["test/dog/9.png"] if prefix else []))
+    before = load(root)
+    write_labels(before, root / "written.csv")
+    after = load(root / "written.csv")
+    assert truth(after) == truth(before)
+    assert after.test_is_made == before.test_is_made
+
+
+def test_groups_are_written_and_read(tmp_path):
+    root = images(tmp_path / "data", *(f"{number}.png" for number in range(12)))
+    rows = [(f"{number}.png", "cat" if number % 2 else "dog", f"patient {number // 3}") for number in range(12)]
+    (root / "labels.csv").write_text("file_name,label,group\n" + "\n".join(map(",".join, rows)))
+    write_labels(load(root), tmp_path / "written.csv")
+    with (tmp_path / "written.csv").open() as stream:
+        written = list(csv.DictReader(stream))
+    groups = {row["file_name"]: row["group"] for row in written}
+    assert len(set(groups.values())) == 4
+    assert all(groups[f"{3 * patient}.png"] == groups[f"{3 * patient + 2}.png"] for patient in range(4))
+
+
+def test_nothing_is_overwritten_and_arrays_have_no_files(tmp_path):
+    root = images(tmp_path / "data", *(f"{name}/{number}.png" for name in ("a", "b") for number in range(4)))
+    (tmp_path / "mine.csv").write_text("mine")
+    with pytest.raises(DataError, match="nothing is overwritten"):
+        write_labels(load(root), tmp_path / "mine.csv")
+    with pytest.raises(DataError, match="the images of 'digits' are no files"):
+        write_labels(load("digits"), tmp_path / "digits.csv")
+    assert (tmp_path / "mine.csv").read_text() == "mine"
+    assert not (tmp_path / "digits.csv").exists()
