@@ -2,6 +2,7 @@
 
 from tests.commands.looking import LOOKING
 from tests.commands.photographs import PHOTOGRAPHS
+from tests.commands.reading import READING
 from tests.commands.rows import Row
 from tests.commands.serving import SERVING
 from tests.commands.training import TRAINING
@@ -50,4 +51,4 @@ WITHOUT_RUN = [
     Row("cache --clear", [r"^removed [1-9]\d* entries, .*; 0 left$"]),
 ]
 
-ROWS = [*LOOKING, *TRAINING, *PHOTOGRAPHS, *USING, *SERVING, *WITHOUT_RUN]
+ROWS = [*LOOKING, *TRAINING, *READING, *PHOTOGRAPHS, *USING, *SERVING, *WITHOUT_RUN]

@@ -6,7 +6,6 @@ test split gets one from its training images, so the table counts these as train
 
 import csv
 import shlex
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -15,14 +14,6 @@ from tests.snippets import run_here
 TABLE = Path(__file__).with_name("field_cases.csv")
 with TABLE.open(encoding="utf-8", newline="") as file:
     CASES = list(csv.DictReader(file))
-
-
-@pytest.fixture(scope="module")
-def field_cases(shared_data, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("field")
-    with tarfile.open(shared_data / "field-cases.tar.xz") as archive:
-        archive.extractall(folder, filter="tar")
-    return folder / "field-cases"
 
 
 def split_counts(text):

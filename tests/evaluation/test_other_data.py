@@ -1,7 +1,6 @@
 """Evaluation on other data than that of the run, typed as commands."""
 
 import shutil
-import tarfile
 
 import numpy as np
 import pytest
@@ -20,7 +19,7 @@ def save(path, color, seed):
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory, shared_data):
+def desk(tmp_path_factory, field_cases):
     """A folder with a run of three colors, its data, and the shared new data."""
     folder = tmp_path_factory.mktemp("desk")
     for name, color in COLORS.items():
@@ -30,9 +29,7 @@ def desk(tmp_path_factory, shared_data):
         ["train", "colors", "--recipe", "quick", "--epochs", "3", "--out", "run", "--set", "image_size=32"], folder
     )
     assert done.code == 0, done.stderr
-    with tarfile.open(shared_data / "field-cases.tar.xz") as archive:
-        members = [member for member in archive if member.name.startswith("field-cases/new-data/")]
-        archive.extractall(folder, members, filter="tar")
+    shutil.copytree(field_cases / "new-data", folder / "new-data")
     return folder
 
 
@@ -51,26 +48,26 @@ def supports(report):
 
 
 def test_a_folder_with_a_test_split_alone_is_scored_whole(desk):
-    report = evaluated(desk, "--data", "field-cases/new-data/testonly")
-    files = len([*(desk / "field-cases/new-data/testonly").rglob("*.png")])
+    report = evaluated(desk, "--data", "new-data/testonly")
+    files = len([*(desk / "new-data/testonly").rglob("*.png")])
     assert (report["n"], sum(supports(report).values())) == (files, files)
     assert report["accuracy"] > 0.9
 
 
 def test_missing_classes_have_no_support_and_the_others_are_scored_whole(desk):
-    report = evaluated(desk, "--data", "field-cases/new-data/fewer2")
+    report = evaluated(desk, "--data", "new-data/fewer2")
     assert supports(report)["green"] == 0
-    assert report["n"] == len([*(desk / "field-cases/new-data/fewer2").rglob("*.png")])
+    assert report["n"] == len([*(desk / "new-data/fewer2").rglob("*.png")])
     assert any("no images of the class green" in note for note in report["notes"])
 
 
 def test_another_case_is_asked_about_and_accepted(desk):
-    done = run_here(["evaluate", "run", "--data", "field-cases/new-data/casey"], desk)
+    done = run_here(["evaluate", "run", "--data", "new-data/casey"], desk)
     assert done.code == 1
     assert "the data has classes that the run does not know" in done.stderr
     assert "what to do: if Blue is blue, add --ignore-case" in done.stderr
-    report = evaluated(desk, "--data", "field-cases/new-data/casey", "--ignore-case")
-    assert report["n"] == len([*(desk / "field-cases/new-data/casey").rglob("*.png")])
+    report = evaluated(desk, "--data", "new-data/casey", "--ignore-case")
+    assert report["n"] == len([*(desk / "new-data/casey").rglob("*.png")])
 
 
 def test_images_that_the_run_knows_are_counted_and_left_out(desk):
@@ -102,8 +99,8 @@ def test_the_runs_own_data_at_another_place_keeps_its_test_split(desk):
 
 def test_an_exported_model_is_scored_on_other_data_too(desk):
     assert run_here(["export", "run", "--format", "onnx", "--out", "model.onnx"], desk).code == 0
-    done = run_here(["evaluate", "model.onnx", "--data", "field-cases/new-data/fewer2", "--json"], desk)
-    assert done.json["n"] == evaluated(desk, "--data", "field-cases/new-data/fewer2")["n"]
+    done = run_here(["evaluate", "model.onnx", "--data", "new-data/fewer2", "--json"], desk)
+    assert done.json["n"] == evaluated(desk, "--data", "new-data/fewer2")["n"]
 
 
 def test_the_accuracy_by_a_column_of_a_label_file(desk):
@@ -140,10 +137,10 @@ def test_a_threshold_needs_two_classes(desk):
 
 
 def test_images_are_copied_by_their_predicted_class(desk):
-    arguments = ["predict", "run", "field-cases/new-data/testonly/test/red", "--copy-to", "sorted"]
+    arguments = ["predict", "run", "new-data/testonly/test/red", "--copy-to", "sorted"]
     done = run_here(arguments, desk)
     assert done.code == 0
-    files = {path.name for path in (desk / "field-cases/new-data/testonly/test/red").iterdir()}
+    files = {path.name for path in (desk / "new-data/testonly/test/red").iterdir()}
     assert {path.name for path in (desk / "sorted").rglob("*.png")} == files
     assert "copied to sorted: " in done.stderr
     again = run_here(arguments, desk)

@@ -10,6 +10,7 @@ from saccade.evaluation.result import Confusion, Report
 
 def _report(labels, predicted):
     names = ("cat", "deer", "dog")
+    probabilities = np.eye(3, dtype=np.float32)[predicted]
     return Report(
         run=Path("/runs/a"),
         data_name="animals",
@@ -24,9 +25,12 @@ def _report(labels, predicted):
         without_tta=None,
         temperature=1.0,
         calibration=None,
-        metrics=measure(np.array(labels), np.eye(3, dtype=np.float32)[predicted]),
+        metrics=measure(np.array(labels), probabilities),
         notes=(),
         files=(),
+        names=[str(number) for number in range(len(labels))],
+        labels=np.array(labels),
+        probabilities=probabilities,
     )
 
 

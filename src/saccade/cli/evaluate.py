@@ -93,14 +93,15 @@ def command(
     from saccade.evaluation.evaluate import evaluate
 
     report = evaluate(run, data=data, split=split, fixes=fixes, reading=reading, strict=strict, progress=True)
-    by_value = () if by is None else score_by_column(report, by, reading)
+    by_value = () if by is None else score_by_column(report, by, _reading_of(run) if data is None else reading)
     at_threshold = None if threshold is None else report.at_threshold(threshold)
     if as_json:
-        more = {
-            "by": None if by is None else {"column": by, "values": [asdict(score) for score in by_value]},
-            "at_threshold": at_threshold and asdict(at_threshold),
-        }
-        print_json(report.to_dict() | more)
+        found = report.to_dict()
+        if by is not None:
+            found["by"] = {"column": by, "values": [asdict(score) for score in by_value]}
+        if at_threshold is not None:
+            found["at_threshold"] = asdict(at_threshold)
+        print_json(found)
         return
     print_notes(report.notes)
     _print_numbers(report)
@@ -114,6 +115,12 @@ def command(
         _print_by(by, by_value)
     if report.files:
         _print_files(report.files)
+
+
+def _reading_of(run: str) -> ReadingOptions:
+    from saccade.runs.run import Run
+
+    return Run.open(run).data.reading
 
 
 def _print_robustness(robustness: Robustness) -> None:

@@ -152,7 +152,11 @@ def _load_other(
     reading: ReadingOptions | None,
     progress: bool,
 ) -> RunSplit | None:
-    """Load a split of other data; return None if the data has the images of the run's own data, at another place."""
+    """Load a split of other data.
+
+    Return None if the data has exactly the images of the run's own data, at another place, or has no such split: then
+    the images that the run's split.csv records make the split.
+    """
     known = KnownClasses.of(run.class_names, reading)
     dataset = load_for_scoring(data, run.preprocessing, known, reading=reading, progress=progress)
     previous = run.split_of()
@@ -161,7 +165,7 @@ def _load_other(
     dataset = apply_fixes(dataset, fixes) if fixes else dataset
     images = dataset.splits.get(split)
     if images is None or not len(images):
-        raise no_images(dataset, split)
+        return None
     seen = [previous.get(content) for content in images.hashes]
     new = np.array([recorded not in ("train", "validation") for recorded in seen], np.bool_)
     left_out: dict[SplitName, int] = {name: seen.count(name) for name in ("train", "validation") if name in seen}
@@ -277,10 +281,10 @@ def note_on_interruption(run: Run) -> Iterator[str]:
         yield "the training is not at its end: the numbers are of weights that it will replace"
 
 
-def _is_same_place(first: str, second: str) -> bool:
-    """Return whether two sources of data are the same name, or paths of the same folder or archive."""
-    one, other = Path(first), Path(second)
-    return first == second or (one.is_absolute() and other.is_absolute() and one.resolve() == other.resolve())
+def _is_same_place(data: str, source: str) -> bool:
+    """Return whether data is the source of a run: the same name, or a path of the same folder or file."""
+    path = Path(source)
+    return data == source or (path.is_absolute() and Path(data).expanduser().resolve() == path.resolve())
 
 
 def _split_is_lost(run: Run, split: SplitName) -> EvaluationError:

@@ -1,12 +1,13 @@
 import pickle
 import random
+from typing import Any
 
 import numpy as np
 import pytest
 
 from saccade.data.sources.pickle_reader import UnknownPickleError, read_pickle
 
-BATCH = {
+BATCH: dict[bytes, Any] = {
     b"data": np.arange(2 * 3072, dtype=np.uint8).reshape(2, 3072),
     b"labels": [3, 8],
     b"filenames": [b"leptodactylus.png", b"camion.png"],
@@ -74,7 +75,7 @@ def test_anything_else_is_refused_and_nothing_is_called(tmp_path, monkeypatch, p
 
 
 def test_shared_lists_are_not_multiplied():
-    inner = list(range(1000))
+    inner: list[object] = list(range(1000))
     middle = [inner] * 1000
     outer = [middle] * 1000  # a thousand million numbers, if the lists were copied
     found = read_pickle(pickle.dumps(outer, 4))

@@ -8,12 +8,12 @@ from saccade.evaluation.compare import significance
 from saccade.evaluation.compare.significance import (
     bootstrap_interval,
     compare_correct,
-    holm,
     mcnemar,
     mean_interval,
     seed_spread,
 )
 from saccade.evaluation.metrics import wilson_interval
+from saccade.evaluation.multiple_comparisons import holm
 
 
 def _runs(random, seeds, margins, *, spread=0.0, gap=0.0):

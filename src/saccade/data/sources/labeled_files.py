@@ -151,7 +151,13 @@ def _with_known_classes(labeled: LabeledFiles, known: KnownClasses) -> LabeledFi
     Raises:
         DataError: the data has an unknown class, or no images.
     """
-    found = {name for classes in labeled.splits.values() for name, files in classes.items() if files}
+    # A class whose images are all missing is not asked for.
+    found = {
+        name
+        for classes in labeled.splits.values()
+        for name, files in classes.items()
+        if any(file.size for file in files)
+    }
     if not found:
         raise DataError(f"there are no labeled images in {printable(labeled.where)}", code="no-classes")
     names = known.match(found)
@@ -159,7 +165,7 @@ def _with_known_classes(labeled: LabeledFiles, known: KnownClasses) -> LabeledFi
     for split, classes in labeled.splits.items():
         place: SplitName = split if "test" in labeled.splits else "test"
         for name, files in classes.items():
-            if files:
+            if name in names:
                 splits.setdefault(place, {}).setdefault(names[name], []).extend(files)
     return replace(labeled, splits=splits)
 
