@@ -46,6 +46,7 @@ def lay(folder: Path, photos: Run, small: Run, *, runs: Iterable[str]) -> None:
         with tarfile.open(folder / archive, "w:xz" if archive.endswith("xz") else "w") as opened:
             opened.add(data, "photos")
     shutil.make_archive(str(folder / "photos"), "zip", of_photos.parent, of_photos.name)
+    _write_label_files(of_photos, folder)
     image = Image.open(next((of_photos / "test").rglob("*.jpg")))
     for name in ("new.jpg", "IMAGE", "more-images/a.jpg", "new/a.jpg", "new-images/a.jpg", "IMAGES/a.jpg"):
         (folder / name).parent.mkdir(exist_ok=True)
@@ -55,6 +56,23 @@ def lay(folder: Path, photos: Run, small: Run, *, runs: Iterable[str]) -> None:
     (folder / "token.txt").write_text("a-token-of-the-documentation\n")
     for name in runs:
         shutil.copytree((photos if "-photo-" in name else small).path, folder / name)
+
+
+def _write_label_files(photos: Path, folder: Path) -> None:
+    """Write the label files of the pages for photographs in `photos/`, and photographs with labels in their names."""
+    images = sorted(path.relative_to(photos) for path in photos.rglob("*.jpg"))
+    rows = [(path, path.parent.name, path.parts[0], "AB"[number % 2]) for number, path in enumerate(images)]
+    lines = ["file_name,label,split,camera"]
+    lines += [f"photos/{path},{label},{split},{by}" for path, label, split, by in rows]
+    (folder / "photos.csv").write_text("\n".join(lines))
+    lines = ["file_name,label,camera"]
+    lines += [f"photos/{path},{label},{by}" for path, label, split, by in rows if split == "test"]
+    (folder / "photos-new.csv").write_text("\n".join(lines))
+    lines = ["photo,species,patient", *(f"{path},{label},{path.stem}" for path, label, *_ in rows)]
+    (folder / "photos-table.csv").write_text("\n".join(lines))
+    (folder / "photos-flat").mkdir()
+    for path, label, *_ in rows:
+        shutil.copy(photos / path, folder / "photos-flat" / f"{label}.{path.stem}.jpg")
 
 
 def with_placeholders_filled(line: Sequence[str]) -> list[str]:
