@@ -59,7 +59,7 @@ def lay(folder: Path, photos: Run, small: Run, *, runs: Iterable[str]) -> None:
 
 
 def _write_label_files(photos: Path, folder: Path) -> None:
-    """Write the label files of the pages for photographs in `photos/`, and photographs with labels in their names."""
+    """Write the label files of the pages, for the images in `photos/` and `DATA/`, and images with labels in names."""
     images = sorted(path.relative_to(photos) for path in photos.rglob("*.jpg"))
     rows = [(path, path.parent.name, path.parts[0], "AB"[number % 2]) for number, path in enumerate(images)]
     lines = ["file_name,label,split,camera"]
@@ -70,6 +70,10 @@ def _write_label_files(photos: Path, folder: Path) -> None:
     (folder / "photos-new.csv").write_text("\n".join(lines))
     lines = ["photo,species,patient", *(f"{path},{label},{path.stem}" for path, label, *_ in rows)]
     (folder / "photos-table.csv").write_text("\n".join(lines))
+    lines = ["file_name,label,patient,camera"]
+    for number, path in enumerate(sorted((folder / "DATA").rglob("*.png"))):
+        lines.append(f"{path.relative_to(folder)},{path.parent.name},{number // 2},{'AB'[number % 2]}")
+    (folder / "labels.csv").write_text("\n".join(lines))
     (folder / "photos-flat").mkdir()
     for path, label, *_ in rows:
         shutil.copy(photos / path, folder / "photos-flat" / f"{label}.{path.stem}.jpg")
