@@ -85,14 +85,10 @@ def label_files_in(folder: Path, top: Folder, options: ReadingOptions) -> list[L
     Raises:
         DataError: several files may be the label file.
     """
-    level = top
-    for _ in range(_MAX_LEVELS):
+    for level in _levels(top):
         found = _label_files_at(folder, level, options)
         if found:
             return found
-        if level.images or len(level.folders) != 1:
-            break
-        (level,) = level.folders
     return []
 
 
@@ -102,10 +98,9 @@ def _label_files_at(folder: Path, level: Folder, options: ReadingOptions) -> lis
         named = [
             replace(file, split=name.split) for file in here if (name := split_folder_name(_stem(file.table.path)))
         ]
-        has_splits = len({file.split for file in named}) > 1 and any(file.split == "train" for file in named)
-        if has_splits and len(named) == len(here):
-            return named
-        return here if _is_parquet(here[0]) else [_usual(here)]
+        if len({file.split for file in named}) > 1 and any(file.split == "train" for file in named):
+            return _with_note_on_others(named, here)
+        return here if _is_parquet(here[0]) else _usual(here)
     inner = {other.name: meaning.split for other in level.folders if (meaning := split_folder_name(other.name))}
     holders = [other for other in level.folders if other.name in inner]
     found = _files_of_one_kind(_tables_in(folder, holders, options)) if holders else []
@@ -115,7 +110,7 @@ def _label_files_at(folder: Path, level: Folder, options: ReadingOptions) -> lis
     return [
         replace(file, split=inner[name])
         for name, files in by_folder.items()
-        for file in (files if _is_parquet(files[0]) else [_usual(files)])
+        for file in (files if _is_parquet(files[0]) else _usual(files))
     ]
 
 
@@ -129,11 +124,44 @@ def _is_parquet(file: LabelFile) -> bool:
     return suffix_of(file.table.path.name) == "parquet"
 
 
+def check_label_files(folder: Path, top: Folder, options: ReadingOptions) -> None:
+    """Require that files with the suffix of a label file are label files, in data without another source of labels.
+
+    Raises:
+        DataError: the only such file, or one with a usual name, is damaged or has no columns for images and labels.
+    """
+    paths = [path for level in _levels(top) for path in _paths_in(folder, [level])]
+    if options.names_columns and not paths:
+        raise DataError(
+            f"there is no label file in {printable(str(folder))}",
+            expected="a label file, since an option names its column",
+            remedy=f"give the path of the label file, or leave out {options.words()[0]}",
+            code="label-file",
+        )
+    usual = [path for path in paths if _stem(path).lower() in USUAL_STEMS]
+    for path in usual or (paths if len(paths) == 1 or options.names_columns else []):
+        for file in open_label_files([path]):
+            find_columns(file.table, options)
+
+
+def _levels(top: Folder) -> list[Folder]:
+    """Return the folders where label files may be: the data folder, and folders inside that are the only one."""
+    levels = [top]
+    while len(levels) < _MAX_LEVELS and not levels[-1].images and len(levels[-1].folders) == 1:
+        levels += levels[-1].folders
+    return levels
+
+
+def _paths_in(folder: Path, levels: Sequence[Folder]) -> list[Path]:
+    """Return the sorted paths of files in folders with the suffix of a label file."""
+    paths = [folder / file.path for level in levels for file in level.side_files]
+    return sorted(path for path in paths if is_label_file(path) and "submission" not in path.name.lower())
+
+
 def _tables_in(folder: Path, levels: Sequence[Folder], options: ReadingOptions) -> list[LabelFile]:
     """Return the label files in folders that have columns for images and labels."""
     root = folder / options.root if options.root else None
-    paths = [folder / file.path for level in levels for file in level.side_files]
-    paths = sorted(path for path in paths if is_label_file(path) and "submission" not in path.name.lower())
+    paths = _paths_in(folder, levels)
     parquet = [path for path in paths if suffix_of(path.name) == "parquet"]
     if parquet and any(level.num_images for level in levels):
         parquet = []  # a table beside images would need the other package without need
@@ -155,7 +183,18 @@ def _open_if_table(path: Path, root: Path | None) -> list[LabelFile]:
         return []
 
 
-def _usual(files: Sequence[LabelFile]) -> LabelFile:
+def _with_note_on_others(used: Sequence[LabelFile], files: Sequence[LabelFile]) -> list[LabelFile]:
+    """Return the label files that are used, with a note on the other files that may be label files."""
+    paths = {file.table.path for file in used}
+    others = [file.table.path.name for file in files if file.table.path not in paths]
+    if not others:
+        return list(used)
+    note = f"left out: {', '.join(sorted(others))}, which may be label files too, beside {used[0].table.path.name}"
+    first = used[0]
+    return [replace(first, table=replace(first.table, notes=(*first.table.notes, note))), *used[1:]]
+
+
+def _usual(files: Sequence[LabelFile]) -> list[LabelFile]:
     """Return the only file, or the file with the most usual name.
 
     Raises:
@@ -172,7 +211,7 @@ def _usual(files: Sequence[LabelFile]) -> LabelFile:
             remedy="give the path of the label file",
             code="label-file",
         )
-    return usual[0] if usual else files[0]
+    return _with_note_on_others(usual[:1] or files, files)
 
 
 def _stem(path: Path) -> str:
@@ -202,26 +241,25 @@ def read_label_files(
     root = files[0].root if len({file.root for file in files}) == 1 else _common_folder(files)
     rows_of_image: dict[str, list[tuple[LabeledRow, SplitName, FoundFile]]] = defaultdict(list)
     notes: list[str] = []
+    inside: dict[str, None] = {}
     for file in files:
         rows, row_notes = _rows_of(file, options)
         paths = _paths_of(file, options)
         notes += [*file.table.notes, *row_notes]
         prefix = "" if file.root == root else f"{file.root.relative_to(root).as_posix()}/"
-        named = set()
+        inside.update(dict.fromkeys(prefix + path for path in paths.all_paths))
         for row in rows:
             image = paths.find(row)
-            named.add(image.path)
             placed = image._replace(path=prefix + image.path)
             rows_of_image[placed.path].append((row, row.split or file.split or "train", placed))
-        folders = {path.rpartition("/")[0] for path in named}
-        others = [path for path in paths.all_paths if path not in named and path.rpartition("/")[0] in folders]
-        notes += note_on_images_without_row(others, file.table.path.name)
     _require_images(files, rows_of_image)
     splits, more_notes = _by_split(rows_of_image)
     if needs_training and "train" not in splits:
         raise _no_training_split(splits)
     groups = {path: rows[0][0].group for path, rows in rows_of_image.items() if rows[0][0].group}
     names = ", ".join(sorted({file.table.path.name for file in files}))
+    folders = {path.rpartition("/")[0] for path in rows_of_image}
+    others = [path for path in inside if path not in rows_of_image and path.rpartition("/")[0] in folders]
     return LabeledFiles(
         where=str(files[0].table.path),
         root="",
@@ -230,7 +268,12 @@ def read_label_files(
         folders={},
         side_files=[],
         layout=f"labels from {printable(names)}",
-        notes=(*notes, *more_notes, *_notes_on_groups(rows_of_image)),
+        notes=(
+            *notes,
+            *note_on_images_without_row(others, names),
+            *more_notes,
+            *_notes_on_groups(rows_of_image),
+        ),
         groups=groups,
         base=root,
     )
@@ -245,7 +288,9 @@ def _paths_of(file: LabelFile, options: ReadingOptions) -> ImagePaths:
         found = search_folder(str(file.root))
     except OSError as error:
         raise DataError(f"the folder {error.filename} can't be read", found=error.strerror) from None
-    return ImagePaths(file.root, found, file.table.path, allow_outside=options.allow_outside)
+    by_name = split_folder_name(_stem(file.table.path))
+    split = file.split or (None if by_name is None else by_name.split)
+    return ImagePaths(file.root, found, file.table.path, split, allow_outside=options.allow_outside)
 
 
 def _common_folder(files: Sequence[LabelFile]) -> Path:
@@ -257,7 +302,7 @@ def _by_split(
 ) -> tuple[dict[SplitName, dict[str, list[FoundFile]]], list[str]]:
     """Return the files of each split and class, sorted by path, and notes about images in several rows."""
     splits: dict[SplitName, dict[str, list[FoundFile]]] = {}
-    two_labels, twice = [], []
+    two_labels, two_splits, twice = [], [], []
     for path in sorted(rows_of_image):
         rows = rows_of_image[path]
         labels = {row.label for row, _, _ in rows}
@@ -265,13 +310,18 @@ def _by_split(
             lines = ", ".join(f"{row.label} in line {row.number}" for row, _, _ in rows[:3])
             two_labels.append(f"{path} ({lines})")
             continue
-        if len(rows) > 1:
+        if len({split for _, split, _ in rows}) > 1:
+            two_splits.append(path)
+        elif len(rows) > 1:
             twice.append(path)
         row, split, file = rows[0]
         splits.setdefault(split, {}).setdefault(row.label, []).append(file)
     notes = []
     if two_labels:
         notes.append(f"left out: {counted(len(two_labels), 'image')} with two labels: {listed(two_labels, '').strip()}")
+    if two_splits:
+        number = counted(len(two_splits), "image")
+        notes.append(f"{number} in rows of several splits, of which the first counts: {listed(two_splits, '').strip()}")
     if twice:
         notes.append(
             f"{counted(len(twice), 'image')} in several rows, with the same label: {listed(twice, '').strip()}"
