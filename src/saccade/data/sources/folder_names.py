@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from saccade.data.dataset import SplitName
@@ -32,7 +32,8 @@ _UNLABELED_WORDS = frozenset(
     {"pred", "predict", "prediction", "predictions", "unlabeled", "unlabelled", "unsup", "unsupervised"}
 )
 _DOCUMENT_NAMES = frozenset({"doc", "docs", "documentation"})
-# Words of a name such as "seg_train", "test images", "TrainData" or "Test-Set"; digits are words of their own.
+_RUNS = re.compile(r"[^\W\d_]+|\d+")
+# Words of a run such as "TrainData".
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+|\d+")
 # Names without a separator, such as "trainset" and "testdata".
 _JOINED = re.compile(
@@ -87,9 +88,15 @@ def split_folder_name(name: str) -> SplitFolderName | None:
 
 def _words(name: str) -> list[str]:
     """Return the words of a name in lower case; "trainset" and "trainval" are two words each."""
-    words = [word.lower() for word in _WORDS.findall(unicodedata.normalize("NFC", name))]
-    joined = [_JOINED.fullmatch(word) for word in words]
-    return [part for word, match in zip(words, joined, strict=True) for part in (match.groups() if match else [word])]
+    return [word for run in _RUNS.findall(unicodedata.normalize("NFC", name)) for word in _words_of_run(run)]
+
+
+def _words_of_run(run: str) -> Sequence[str]:
+    """Return the words of a run of letters, which may be in camel case, or of a number."""
+    if run.lower() in _SPLIT_WORDS:
+        return [run.lower()]
+    joined = _JOINED.fullmatch(run.lower())
+    return joined.groups() if joined else [word.lower() for word in _WORDS.findall(run)]
 
 
 def is_unlabeled_name(name: str, subjects: Collection[tuple[str, ...]] | None = None) -> bool:

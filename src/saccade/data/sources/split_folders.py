@@ -56,7 +56,7 @@ def way_to_splits(top: Folder) -> list[Folder]:
 
 def _only_holder(folder: Folder) -> Folder | None:
     """Return the only folder with images, beside documents, if it holds folders with images and no images."""
-    holders = [inner for inner in folder.with_images if not is_document_name(inner.name)] or folder.with_images
+    holders = [inner for inner in folder.with_images if not (is_document_name(inner.name) and inner.images)]
     if len(holders) != 1 or holders[0].images or not holders[0].with_images:
         return None
     return holders[0]

@@ -16,7 +16,7 @@ from saccade.data.sources.known_classes import KnownClasses
 from saccade.data.sources.label_files.columns import find_columns, has_labels
 from saccade.data.sources.label_files.image_paths import ImagePaths, note_on_images_without_row
 from saccade.data.sources.label_files.rows import LabeledRow, labeled_rows, listed
-from saccade.data.sources.label_files.table import Table, read_delimited, read_json_lines, unusable
+from saccade.data.sources.label_files.table import Table, read_delimited, read_json_lines, shown, unusable
 from saccade.data.sources.labeled_files import LabeledFiles, Listing, list_images
 from saccade.data.sources.side_files import suffix_of
 from saccade.errors import DataError
@@ -189,7 +189,7 @@ def _with_note_on_others(used: Sequence[LabelFile], files: Sequence[LabelFile]) 
     others = [file.table.path.name for file in files if file.table.path not in paths]
     if not others:
         return list(used)
-    note = f"left out: {', '.join(sorted(others))}, which may be label files too, beside {used[0].table.path.name}"
+    note = f"left out: {', '.join(sorted(others))}, which may hold labels too: {used[0].table.path.name} is used"
     first = used[0]
     return [replace(first, table=replace(first.table, notes=(*first.table.notes, note))), *used[1:]]
 
@@ -347,7 +347,7 @@ def _require_images(
     path = files[0].table.path
     if not rows_of_image:
         raise unusable(path, "rows with an image and a label", "none")
-    missing = printable(min(rows_of_image))
+    missing = shown(min(rows_of_image))
     raise unusable(
         path,
         f"images in {printable(str(files[0].root))}",

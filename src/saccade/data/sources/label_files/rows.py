@@ -12,6 +12,8 @@ from saccade.data.sources.label_files.columns import Columns
 from saccade.data.sources.label_files.table import Row, Table, shown, unusable
 
 _SET = ("1", "1.0", "True", "true")
+_MAX_NAME = 255  # characters of a label or a group
+_MAX_PATH = 4096  # characters
 _MAX_ROWS = 10  # in a message
 
 
@@ -135,21 +137,26 @@ def _image_text(table: Table, row: Row, column: str) -> str:
     value = row.values.get(column)
     if isinstance(value, Mapping) and isinstance(value.get("path"), str):
         value = value["path"]
-    return _as_text(value, table, row, column)
+    return _as_text(value, table, row, column, _MAX_PATH)
 
 
 def _text(table: Table, row: Row, column: str) -> str:
     return _as_text(row.values.get(column), table, row, column)
 
 
-def _as_text(value: Any, table: Table, row: Row, column: str) -> str:
+def _as_text(value: Any, table: Table, row: Row, column: str, longest: int = _MAX_NAME) -> str:
     if value is None or value != value:  # NaN stands for no value  # noqa: PLR0124
         return ""
     if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, str | int | float) and _is_text(str(value)):
-        return str(value).strip()
-    raise unusable(table.path, f"text or numbers in the column {shown(column)}", f"{shown(value)} in line {row.number}")
+        value = int(value)
+    if not isinstance(value, str | int | float) or not _is_text(str(value)):
+        expected = f"text or numbers in the column {shown(column)}"
+        raise unusable(table.path, expected, f"{shown(value)} in line {row.number}")
+    text = str(value).strip()
+    if len(text) > longest:
+        expected = f"at most {longest:,} characters in the column {shown(column)}"
+        raise unusable(table.path, expected, f"{len(text):,} characters in line {row.number}")
+    return text
 
 
 def _is_text(value: str) -> bool:
