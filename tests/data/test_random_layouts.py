@@ -28,7 +28,22 @@ CLASS_NAMES = (
     *("test_tube", "train_station", "dev board", "eval kit", "training_shoe", "valid ticket", "train2", "Test Images"),
     *("0", "1", "2", "10", "007", "3.5", "-1", "٣"),
     *("café", unicodedata.normalize("NFD", "crème"), "Ångström", "猫", "😀", "👩‍🔬", "ß", "İstanbul", "кот"),
-    *("cat", "Cat", "dog", "red fox", "red_fox", " dog", "a.b", "b.", "tab\there", "x" * 200),
+    *(
+        "cat",
+        "Cat",
+        "dog",
+        "CAT",
+        "Dog",
+        "DOG",
+        "red fox",
+        "Red Fox",
+        "red_fox",
+        " dog",
+        "a.b",
+        "b.",
+        "tab\there",
+        "x" * 200,
+    ),
     *("images", "labels", "data", "LICENSE", "README", "readme.txt", "labels.csv", "annotations", "runs", "pred"),
     *("unknown", "all", "docs", "unlabeled", "Makefile", "photo.jpg", "archive.zip", "mydata"),
 )
@@ -44,6 +59,7 @@ WORDS = {
 WRAPPERS = ("", "", "data", "archive/data/images", "My Photos", "2024/v1.0", "😀", "docs")
 SIDE_FILES = ("README.md", "LICENSE", "notes.txt", "paper.pdf", ".DS_Store", "__MACOSX/cat/._1.png", "class_map.json")
 BESIDE_SPLITS = ("pred/1.png", "unlabeled/u/1.png", "docs/fig.png", "docs/a.txt", "images/1.png", "empty/readme.txt")
+BESIDE_TRAIN = ("new/1.png", "old/1.png")
 
 
 @dataclass(frozen=True)
@@ -66,12 +82,28 @@ def like_splits(name):
 
 
 @st.composite
-def layouts(draw):
-    kind = draw(st.sampled_from(["classes", "classes", "splits", "splits", "class first"]))
+def class_names(draw, kind):
     names = draw(st.lists(st.sampled_from(CLASS_NAMES), min_size=2, max_size=5, unique_by=composed))
     if kind == "class first":  # else train/test/1.png would be either
         names = [name for name in names if not like_splits(name)] or ["cat"]
         names += [name for name in ("dog", "owl") if name not in names][: max(0, 2 - len(names))]
+    return names
+
+
+@st.composite
+def files_beside(draw, kind, splits):
+    beside = draw(st.sets(st.sampled_from(SIDE_FILES)))
+    if kind == "splits" and len(splits) > 1:
+        beside |= draw(st.sets(st.sampled_from(BESIDE_SPLITS)))
+    elif kind == "splits":
+        beside |= draw(st.sampled_from([frozenset(), frozenset(), frozenset(BESIDE_TRAIN)]))
+    return sorted(beside)
+
+
+@st.composite
+def layouts(draw):
+    kind = draw(st.sampled_from(["classes", "classes", "splits", "splits", "class first"]))
+    names = draw(class_names(kind))
     form = draw(st.sampled_from(SPLIT_FORMS))
     splits = ["train"] if kind == "classes" else ["train", *draw(st.sets(st.sampled_from(["validation", "test"])))]
     if kind == "class first":
@@ -98,10 +130,7 @@ def layouts(draw):
                 path = "/".join([*filter(None, [wrapper]), *order[kind], *filter(None, [below]), f"{number}.png"])
                 images[path] = (split, composed(name))
     top = f"{wrapper}/" if wrapper else ""
-    beside = draw(st.sets(st.sampled_from(SIDE_FILES)))
-    if kind == "splits" and folders.keys() > {"train"}:
-        beside |= draw(st.sets(st.sampled_from(BESIDE_SPLITS)))
-    others = [top + path for path in sorted(beside) if path.partition("/")[0] not in names]
+    others = [top + path for path in draw(files_beside(kind, splits)) if path.partition("/")[0] not in names]
     empty = draw(st.sampled_from([None, None, None, "an empty class"]))
     if empty is not None:
         below_split = f"{folders['train']}/" if kind == "splits" else ""
@@ -118,7 +147,7 @@ def all_like_splits(drawn):
 
 
 def may_be_class_of_trains(drawn):
-    return drawn.kind == "splits" and {split for split, _ in drawn.images.values()} == {"train"}
+    return drawn.kind == "splits" and all(any(path.endswith(other) for path in drawn.others) for other in BESIDE_TRAIN)
 
 
 RULES = {
@@ -178,4 +207,5 @@ def test_each_random_layout_is_read_as_drawn_or_refused_by_a_rule():
 
     run()
     assert all(outcomes[kind] >= 20 for kind in ("classes", "splits", "class first")), outcomes
+    assert all(outcomes[code] >= 1 for code in RULES), outcomes
     assert sum(outcomes.values()) >= 300
