@@ -9,12 +9,8 @@ from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.file_discovery import Folder, search_folder
 from saccade.data.sources.folder_layout import find_layout
 from saccade.data.sources.known_classes import KnownClasses
-from saccade.data.sources.label_files.label_file import (
-    check_label_files,
-    label_files_in,
-    labels_of_folders,
-    read_label_files,
-)
+from saccade.data.sources.label_files.label_file import labels_of_folders, read_label_files
+from saccade.data.sources.label_files.label_file_search import check_label_files, label_files_in
 from saccade.data.sources.labeled_files import LabeledFiles, Listing, list_images
 from saccade.data.sources.name_labels import find_named_files
 from saccade.errors import DataError
