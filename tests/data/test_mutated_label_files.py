@@ -152,7 +152,8 @@ def test_a_mutated_label_file_is_read_or_refused_by_one_error(kind, images):
     original = KINDS[kind]()
     path = write(images / f"labels.{kind}", original)
     assert outcome(path) == "read"
-    outcomes, began = Counter(), time.process_time()
+    outcomes: Counter[str | None] = Counter()
+    began = time.process_time()
     for number in range(round(SHARES[kind] * NUM_FILES)):
         draw = random.Random(f"{kind} {number}")
         contents = original

@@ -196,7 +196,7 @@ def check(drawn, outcomes):
 
 
 def test_each_random_layout_is_read_as_drawn_or_refused_by_a_rule():
-    outcomes = Counter()
+    outcomes: Counter[str] = Counter()
 
     @settings(
         max_examples=300, derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]

@@ -40,7 +40,7 @@ def counts(done):
 
 def total(done):
     """Return the number of images by class, over all splits."""
-    found = {}
+    found: dict[str, int] = {}
     for of_split in counts(done).values():
         for name, number in of_split.items():
             found[name] = found.get(name, 0) + number

@@ -30,7 +30,7 @@ def classes(*folders, names=("cat", "dog")):
 def read(root, **options):
     """Return the number of images by split and class, and the notes."""
     listing = find_images(root, ReadingOptions(**options))
-    counts = {}
+    counts: dict[str, dict[str, int]] = {}
     for image in listing.images:
         of_split = counts.setdefault(image.split, {})
         of_split[listing.class_names[image.label]] = of_split.get(listing.class_names[image.label], 0) + 1

@@ -20,11 +20,17 @@ WORDS = {
 SPLITS = [(word, split) for split, words in WORDS.items() for word in words]
 
 
+def meaning_of(name):
+    meaning = split_folder_name(name)
+    assert meaning is not None, name
+    return meaning
+
+
 @pytest.mark.parametrize(("word", "split"), SPLITS)
 def test_split_words_in_any_case(word, split):
     for name in (word, word.upper(), word.title(), f" {word} "):
         assert split_of_folder(name) == split
-        assert split_folder_name(name).is_plain
+        assert meaning_of(name).is_plain
 
 
 @pytest.mark.parametrize(("word", "split"), SPLITS)
@@ -46,7 +52,7 @@ def test_split_words_in_any_case(word, split):
 )
 def test_split_words_with_other_words(word, split, form):
     for name in (form.format(word), form.format(word).upper()):
-        meaning = split_folder_name(name)
+        meaning = meaning_of(name)
         assert meaning.split == split
         assert not meaning.is_plain
         assert split_of_folder(name) is None
@@ -57,12 +63,12 @@ def test_split_words_with_other_words(word, split, form):
     [("TrainData", "train"), ("TestSet", "test"), ("SegVal", "validation"), ("validImages", "validation")],
 )
 def test_split_words_in_camel_case(name, split):
-    assert split_folder_name(name).split == split
+    assert meaning_of(name).split == split
 
 
 @pytest.mark.parametrize("name", ["trainval", "train_val", "TrainVal", "train-validation"])
 def test_training_and_validation_images_together_are_for_training(name):
-    assert split_folder_name(name).split == "train"
+    assert meaning_of(name).split == "train"
 
 
 @pytest.mark.parametrize(
@@ -84,7 +90,7 @@ def test_other_words_are_no_splits(name):
     ],
 )  # fmt: skip
 def test_words_that_say_something_about_the_contents(name, subject):
-    assert split_folder_name(name).subject == subject
+    assert meaning_of(name).subject == subject
 
 
 def test_names_of_folders_without_labels():

@@ -93,7 +93,7 @@ def test_parts_with_splits_by_name_as_the_hub_serves_them(tmp_path):
     table(data / "train-00001-of-00002.parquet", ["cat", "dog"], image=embedded(range(3, 6)), label=[1, 0, 1])
     table(data / "test-00000-of-00001.parquet", ["cat", "dog"], image=embedded(range(6, 8)), label=[0, 1])
     write(tmp_path / "set" / "README.md", b"# A data set")
-    counts = {}
+    counts: dict[str, int] = {}
     for value in splits(tmp_path / "set").values():
         counts[value] = counts.get(value, 0) + 1
     assert counts == {"train/cat": 3, "train/dog": 3, "test/cat": 1, "test/dog": 1}
