@@ -52,7 +52,8 @@ def choose_test(hashes: Sequence[str], labels: Sequence[int], duplicate_groups: 
         duplicate_groups: n numbers, equal for duplicates.
     """
     chosen = np.zeros(len(hashes), np.bool_)
-    for groups in _by_label(hashes, np.asarray(labels, np.int64), np.asarray(duplicate_groups, np.int64)):
+    by_label = _by_label(hashes, np.asarray(labels, np.int64), np.asarray(duplicate_groups, np.int64))
+    for groups in by_label:
         in_test = [is_test_by_hash(group.content) for group in groups]
         if all(in_test):
             in_test[max(range(len(groups)), key=lambda number: groups[number].content)] = False
@@ -60,7 +61,35 @@ def choose_test(hashes: Sequence[str], labels: Sequence[int], duplicate_groups: 
             in_test[min(range(len(groups)), key=lambda number: groups[number].content)] = True
         for group, is_test in zip(groups, in_test, strict=True):
             chosen[group.members] = is_test
+    _keep_classes([group for groups in by_label for group in groups], np.asarray(labels, np.int64), chosen, needed=True)
     return chosen
+
+
+def _keep_classes(
+    groups: Sequence[_Group], labels: NDArray[np.int64], chosen: NDArray[np.bool_], *, needed: bool
+) -> None:
+    """Change the choice of groups of the data, such as cameras, so that every class keeps training images.
+
+    A group of the data may hold images of several classes, of which only one was seen when the group was chosen.
+
+    Args:
+        groups: all groups.
+        labels: labels, array of shape [n], int64.
+        chosen: mask of the images that are not for training, array of shape [n], bool; changed in place.
+        needed: whether a group is chosen where none is.
+    """
+    if all(group.is_divisible for group in groups):
+        return
+    ordered = sorted(groups, key=lambda group: group.content)
+    for label in np.unique(labels):
+        of_label = [group for group in ordered if (labels[group.members] == label).any()]
+        if of_label and chosen[labels == label].all():
+            chosen[of_label[-1].members] = False
+    for group in ordered if needed else ():
+        if chosen.any():
+            return
+        others = np.delete(labels, group.members)
+        chosen[group.members] = np.isin(labels, others).all()
 
 
 def is_test_by_hash(content: str) -> bool:
@@ -93,6 +122,7 @@ def hold_out(
     held_out = np.zeros(len(split), np.bool_)
     previous = [(previous_split or {}).get(content) for content in split.hashes]
     if fraction > 0 or previous_split:
+        all_groups: list[_Group] = []
         for groups in _by_label(split.hashes, split.labels, split.duplicate_groups):
             new_groups = []
             for group in groups:
@@ -105,6 +135,8 @@ def hold_out(
             num_held_out = sum(int(held_out[group.members].sum()) for group in groups)
             for group in _draw(new_groups, fraction, seed, n, num_held_out):
                 held_out[group.members] = True
+            all_groups += new_groups
+        _keep_classes(all_groups, split.labels, held_out, needed=fraction > 0)
     return split.subset(np.flatnonzero(~held_out)), split.subset(np.flatnonzero(held_out))
 
 

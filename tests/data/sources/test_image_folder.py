@@ -72,8 +72,8 @@ def test_hidden_files_and_side_files_are_left_out_with_a_note(tmp_path):
 
 
 def test_files_with_other_suffixes_are_kept(tmp_path):
-    tree(tmp_path, "a/1", "a/2.pdf", "b/1.jpg")
-    assert [path for *_, path in found(tmp_path)] == ["a/1", "a/2.pdf", "b/1.jpg"]
+    tree(tmp_path, "a/1", "a/2.scan", "b/1.jpg")
+    assert [path for *_, path in found(tmp_path)] == ["a/1", "a/2.scan", "b/1.jpg"]
 
 
 def test_files_beside_the_classes_and_folders_beside_the_splits_give_a_note(tmp_path):

@@ -151,16 +151,27 @@ def _with_duplicates_and_test(
         [duplicate_groups[i] for i in training],
     )
     if not chosen.any():
-        raise DataError(
-            "there are too few images for a test split",
-            expected="at least two different images in a class",
-            found=f"{len(training)} images, of which no two in a class differ",
-        )
+        raise _no_test_split(index, len(training))
     splits = list(index.splits)
     for position in np.array(training)[chosen]:
         splits[position] = "test"
     return replace(
         index, splits=splits, duplicate_groups=duplicate_groups, test_is_made=True, notes=(*index.notes, TEST_NOTE)
+    )
+
+
+def _no_test_split(index: Index, num_training: int) -> DataError:
+    if any(group >= 0 for group in index.groups):
+        return DataError(
+            "there are too few groups for a test split",
+            expected="at least two groups of the data, such as patients, in a class",
+            found=f"{num_training} images, of which no group can be left out without a class",
+            remedy="name another column with --group-column, or the test images with --split-column",
+        )
+    return DataError(
+        "there are too few images for a test split",
+        expected="at least two different images in a class",
+        found=f"{num_training} images, of which no two in a class differ",
     )
 
 

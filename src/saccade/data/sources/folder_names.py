@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from saccade.data.dataset import SplitName
@@ -27,14 +27,18 @@ _GENERAL_WORDS = frozenset(
     {"data", "dataset", "datasets", "dir", "file", "files", "folder", "image", "images", "img", "imgs", "photo"}
     | {"photos", "pic", "pics", "picture", "pictures", "sample", "samples", "set", "split"}
 )
+_UNLABELED_NAMES = frozenset({"all", "image", "images", "unknown"})
 _UNLABELED_WORDS = frozenset(
-    {"all", "image", "images", "pred", "predict", "prediction", "predictions", "unknown", "unlabeled", "unlabelled"}
-    | {"unsup", "unsupervised"}
+    {"pred", "predict", "prediction", "predictions", "unlabeled", "unlabelled", "unsup", "unsupervised"}
 )
-# Words of a name such as "seg_train", "test images", "TrainData" or "Test-Set"; digits are words of their own.
+_DOCUMENT_NAMES = frozenset({"doc", "docs", "documentation"})
+_RUNS = re.compile(r"[^\W\d_]+|\d+")
+# Words of a run such as "TrainData".
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+|\d+")
 # Names without a separator, such as "trainset" and "testdata".
-_JOINED = re.compile(rf"({'|'.join(sorted(_SPLIT_WORDS, key=len, reverse=True))})({'|'.join(sorted(_GENERAL_WORDS))})")
+_JOINED = re.compile(
+    rf"({'|'.join(sorted(_SPLIT_WORDS, key=len, reverse=True))})({'|'.join(sorted(_GENERAL_WORDS | {'val'}))})"
+)
 
 
 class SplitFolderName(NamedTuple):
@@ -55,36 +59,62 @@ class SplitFolderName(NamedTuple):
 
     @property
     def subject(self) -> tuple[str, ...]:
-        """Other words that may say something about the contents, such as ("seg",); empty for "train_set"."""
-        return tuple(word for word in self.rest if word not in _GENERAL_WORDS)
+        """Other words that may say something about the contents, such as ("seg",); empty for "train_set_2"."""
+        return tuple(word for word in self.rest if word not in _GENERAL_WORDS and not word.isdecimal())
 
 
 def split_of_folder(name: str) -> SplitName | None:
     """Return the split for which a folder name without other words stands, in any case; None for other names."""
-    return _SPLIT_WORDS.get(name.lower())
+    return _SPLIT_WORDS.get(name.strip().lower())
 
 
 def split_folder_name(name: str) -> SplitFolderName | None:
     """Return the meaning of the name of a split folder, also with other words before or after; None for other names.
 
-    The word for the split is the first or the last word of the name. A name with words for two splits has no meaning.
+    A name with words for two splits has no meaning, except that "trainval" and "train_val" are training splits.
     """
     plain = split_of_folder(name)
     if plain is not None:
         return SplitFolderName(plain, ())
-    words = [word.lower() for word in _WORDS.findall(unicodedata.normalize("NFC", name))]
-    joined = [_JOINED.fullmatch(word) for word in words]
-    words = [part for word, match in zip(words, joined, strict=True) for part in (match.groups() if match else [word])]
-    found = [position for position, word in enumerate(words) if word in _SPLIT_WORDS]
-    if len(found) != 1 or found[0] not in (0, len(words) - 1):
+    words = _words(name)
+    splits = {_SPLIT_WORDS[word] for word in words if word in _SPLIT_WORDS}
+    rest = tuple(word for word in words if word not in _SPLIT_WORDS)
+    if splits == {"train", "validation"}:
+        splits = {"train"}
+    if len(splits) != 1:
         return None
-    (position,) = found
-    return SplitFolderName(_SPLIT_WORDS[words[position]], tuple(words[:position] + words[position + 1 :]))
+    return SplitFolderName(splits.pop(), rest)
 
 
-def is_unlabeled_name(name: str) -> bool:
-    """Return whether a folder inside a split, of this name, holds images without labels, as in `test/test`."""
-    return name.lower() in _UNLABELED_WORDS or split_folder_name(name) is not None
+def _words(name: str) -> list[str]:
+    """Return the words of a name in lower case; "trainset" and "trainval" are two words each."""
+    return [word for run in _RUNS.findall(unicodedata.normalize("NFC", name)) for word in _words_of_run(run)]
+
+
+def _words_of_run(run: str) -> Sequence[str]:
+    """Return the words of a run of letters, which may be in camel case, or of a number."""
+    if run.lower() in _SPLIT_WORDS:
+        return [run.lower()]
+    joined = _JOINED.fullmatch(run.lower())
+    return joined.groups() if joined else [word.lower() for word in _WORDS.findall(run)]
+
+
+def is_unlabeled_name(name: str, subjects: Collection[tuple[str, ...]] | None = None) -> bool:
+    """Return whether a folder of this name holds images without labels, as in `test/test` or `pred`.
+
+    Args:
+        name: name of the folder.
+        subjects: subjects of names of splits that count; None for all subjects.
+    """
+    meaning = split_folder_name(name)
+    if meaning is not None:
+        return subjects is None or meaning.subject in subjects
+    return name.lower() in _UNLABELED_NAMES or not _UNLABELED_WORDS.isdisjoint(_words(name))
+
+
+def is_document_name(name: str) -> bool:
+    """Return whether a folder of this name holds the documentation of a data set, where figures may be."""
+    return name.lower() in _DOCUMENT_NAMES
 
 
 def class_name_of_folder(name: str) -> str:

@@ -9,7 +9,8 @@ from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.file_discovery import Folder, search_folder
 from saccade.data.sources.folder_layout import find_layout
 from saccade.data.sources.known_classes import KnownClasses
-from saccade.data.sources.label_files.label_file import LabelFile, label_files_in, labels_of_folders, read_label_files
+from saccade.data.sources.label_files.label_file import LabelFile, labels_of_folders, read_label_files
+from saccade.data.sources.label_files.label_file_search import check_label_files, label_files_in
 from saccade.data.sources.labeled_files import LabeledFiles, Listing, list_images
 from saccade.data.sources.name_labels import find_named_files
 from saccade.errors import DataError
@@ -75,14 +76,41 @@ def _labeled_files(
         return LabeledFiles(place, "", named.splits, named.split_names, {}, side_files, layout, named.notes)
     files = label_files_in(folder, top, options)
     if not files:
-        return _from_folders(top, place, needs_training=needs_training)
+        if options.names_columns and needs_training:
+            check_label_files(folder, top, options)
+        return _from_folders_alone(folder, top, options, place, needs_training=needs_training)
     if not options.names_columns:
         with contextlib.suppress(DataError):  # then the label file is the only source of labels
             from_folders = _from_folders(top, place, needs_training=needs_training)
             has_classes = any(len(classes) > 1 for classes in from_folders.splits.values())
-            if has_classes and labels_of_folders(files, options):
+            if has_classes and labels_of_folders(files, options, _class_of_path(folder, from_folders)):
                 return from_folders
     return read_label_files(files, options, needs_training=needs_training)
+
+
+def _class_of_path(folder: Path, labeled: LabeledFiles) -> dict[str, str]:
+    """Return the class of each file by its whole path."""
+    return {
+        f"{folder}/{file.path}": name
+        for classes in labeled.splits.values()
+        for name, files in classes.items()
+        for file in files
+    }
+
+
+def _from_folders_alone(
+    folder: Path, top: Folder, options: ReadingOptions, place: str, *, needs_training: bool
+) -> LabeledFiles:
+    """Return the files of each class folder; without class folders, the error may be that of a label file."""
+    try:
+        found = _from_folders(top, place, needs_training=needs_training)
+    except DataError as error:
+        if error.code in ("no-classes", "empty-folder"):
+            check_label_files(folder, top, options)
+        raise
+    if needs_training and len(found.splits["train"]) == 1:
+        check_label_files(folder, top, options)
+    return found
 
 
 def _from_folders(top: Folder, place: str, *, needs_training: bool) -> LabeledFiles:

@@ -69,7 +69,7 @@ def find_named_files(top: Folder, pattern: str, place: str) -> NamedFiles:
 
 def suggest_pattern(names: Iterable[str]) -> str | None:
     """Return a regular expression that finds classes in the names of files; None if the names have no such form."""
-    matches = [re.search(SUGGESTED_PATTERN, name) for name in names]
+    matches = [None if re.match(r"\d+[.]", name) else re.search(SUGGESTED_PATTERN, name) for name in names]
     classes = {match[1].casefold() for match in matches if match}
     if len(classes) > 1 and all(matches) and len(matches) >= _MIN_IMAGES * len(classes):
         return SUGGESTED_PATTERN

@@ -6,6 +6,24 @@ _SIDE_SUFFIXES = frozenset(
     {"cfg", "csv", "db", "htm", "html", "ini", "json", "jsonl", "lock", "log", "mat", "md", "ndjson"}
     | {"npy", "npz", "parquet", "py", "rst"}
     | {"tsv", "txt", "xml", "yaml", "yml"}
+    | {
+        "bib",
+        "doc",
+        "docx",
+        "ipynb",
+        "odp",
+        "ods",
+        "odt",
+        "pdf",
+        "ppt",
+        "pptx",
+        "rtf",
+        "sh",
+        "tex",
+        "toml",
+        "xls",
+        "xlsx",
+    }
 )
 _SIDE_NAMES = frozenset({"authors", "changelog", "copying", "license", "licence", "makefile", "notice", "readme"})
 # Of macOS and Windows; and folders of thumbnails and deleted files on network storage and disks.

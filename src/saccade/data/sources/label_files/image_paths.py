@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from saccade.data.dataset import SplitName
 from saccade.data.sources.file_discovery import Folder, FoundFile, file_at
+from saccade.data.sources.folder_names import split_folder_name
 from saccade.data.sources.label_files.rows import LabeledRow, listed
 from saccade.data.sources.label_files.table import shown, unusable
 from saccade.errors import DataError
@@ -23,12 +26,16 @@ class ImagePaths:
         root: path of the folder.
         found: contents of the folder.
         label_file: path of the label file, for messages.
+        split: split of the file by its name; images of a name that several folders have are in the folder of the split.
         allow_outside: whether images may lie outside the folder.
     """
 
-    def __init__(self, root: Path, found: Folder, label_file: Path, *, allow_outside: bool) -> None:
+    def __init__(
+        self, root: Path, found: Folder, label_file: Path, split: SplitName | None = None, *, allow_outside: bool
+    ) -> None:
         self._root = Path(os.path.abspath(root))  # noqa: PTH100 - keeps symbolic links
         self._label_file = label_file
+        self._split = split
         self._allow_outside = allow_outside
         self._files = {file.path: file for file in found.all_images()}
         by_name: dict[str, list[str]] = defaultdict(list)
@@ -38,6 +45,7 @@ class ImagePaths:
             by_name[name].append(path)
             by_stem[name.rpartition(".")[0] or name].append(path)
         self._by_name, self._by_stem = by_name, by_stem
+        self._by_form: dict[str, str] = {}
 
     @property
     def all_paths(self) -> Sequence[str]:
@@ -55,32 +63,48 @@ class ImagePaths:
         path = self._relative(row)
         if path in self._files:
             return self._files[path]
-        if path.startswith("../"):
+        if _is_outside(path):
             return file_at(f"{self._root}/{path}", path)
-        for candidates in (
-            self._by_name.get(path) or self._ending_with(path, self._by_name),
-            self._by_stem.get(path) or self._ending_with(path, self._by_stem),
-        ):
+        for index in (self._by_name, self._by_stem):
+            candidates = index.get(path) or self._ending_with(path, index)
+            candidates = self._of_split(candidates, row.split or self._split) if len(candidates) > 1 else candidates
             if len(candidates) > 1:
                 example = " and ".join(sorted(candidates)[:2])
                 raise self._error(row, f"one file of this name, not {example}", "write the whole path into the file")
             if candidates:
                 return self._files[candidates[0]]
-        return file_at(f"{self._root}/{path}", path)
+        return self._in_other_form(path) or file_at(f"{self._root}/{path}", path)
+
+    def _of_split(self, candidates: list[str], split: SplitName | None) -> list[str]:
+        """Return the files in the folder of a split, such as `train/1.png`; all files if there is no such folder."""
+        folders = {path: split_folder_name(path.partition("/")[0]) for path in candidates}
+        found = [path for path, meaning in folders.items() if meaning is not None and meaning.split == split]
+        return found or candidates
+
+    def _in_other_form(self, path: str) -> FoundFile | None:
+        """Return the file whose path differs only in the form of Unicode; None if there is none."""
+        if path.isascii():
+            return None
+        if not self._by_form:
+            self._by_form = {unicodedata.normalize("NFC", found): found for found in self._files}
+        found = self._by_form.get(unicodedata.normalize("NFC", path))
+        return None if found is None else self._files[found]
 
     def _relative(self, row: LabeledRow) -> str:
         """Return the path relative to the folder, with `/` as separator."""
-        text = row.image.replace("\\", "/") if "\\" in row.image and "/" not in row.image else row.image
-        if "\0" in text:
-            raise self._error(row, "a path", None)
-        path = os.path.relpath(PurePosixPath(self._root, text), self._root)
-        if path.startswith("..") and not self._allow_outside:
+        path = self._path(row.image)
+        if "\\" in path and path not in self._files:  # written on Windows, unless a file is named so
+            path = self._path(path.replace("\\", "/"))
+        if _is_outside(path) and not self._allow_outside:
             raise self._error(
                 row,
                 f"images in the folder {self._root}",
                 "name the folder of the images with --root, or allow images anywhere with --allow-outside",
             )
         return path
+
+    def _path(self, text: str) -> str:
+        return os.path.relpath(PurePosixPath(self._root, text), self._root)
 
     def _ending_with(self, path: str, index: dict[str, list[str]]) -> list[str]:
         """Return the files whose path ends with a path of several parts, such as `train/cat/1`."""
@@ -95,6 +119,10 @@ class ImagePaths:
 
     def _error(self, row: LabeledRow, expected: str, remedy: str | None) -> DataError:
         return unusable(self._label_file, expected, f"{shown(row.image)} in line {row.number}", remedy)
+
+
+def _is_outside(path: str) -> bool:
+    return path == ".." or path.startswith("../")
 
 
 def note_on_images_without_row(paths: Sequence[str], label_file: str) -> list[str]:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from saccade.data.dataset import SPLIT_NAMES, SplitName
 from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.file_discovery import Folder, FoundFile, search_folder
-from saccade.data.sources.folder_names import class_name_of_folder, split_folder_name
+from saccade.data.sources.folder_names import split_folder_name
 from saccade.data.sources.known_classes import KnownClasses
-from saccade.data.sources.label_files.columns import find_columns, has_labels
+from saccade.data.sources.label_files.columns import find_columns
 from saccade.data.sources.label_files.image_paths import ImagePaths, note_on_images_without_row
 from saccade.data.sources.label_files.rows import LabeledRow, labeled_rows, listed
 from saccade.data.sources.label_files.table import Table, read_delimited, read_json_lines, shown, unusable
@@ -26,7 +26,7 @@ SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 """Suffixes of label files."""
 
 USUAL_STEMS = ("metadata", "_classes", "labels", "annotations", "train")
-_MAX_LEVELS = 3
+"""Names of label files without suffix, in the order of preference."""
 
 
 @dataclass(frozen=True)
@@ -77,118 +77,34 @@ def _read_text(path: Path) -> Table:
     return read_json_lines(path) if is_json else read_delimited(path)
 
 
-def label_files_in(folder: Path, top: Folder, options: ReadingOptions) -> list[LabelFile]:
-    """Return the label files in a folder, or in the only folder inside; empty if there are none.
-
-    Label files are one file beside the images or their folder, one in the folder of each split, or one for each split.
-
-    Raises:
-        DataError: several files may be the label file.
-    """
-    level = top
-    for _ in range(_MAX_LEVELS):
-        found = _label_files_at(folder, level, options)
-        if found:
-            return found
-        if level.images or len(level.folders) != 1:
-            break
-        (level,) = level.folders
-    return []
-
-
-def _label_files_at(folder: Path, level: Folder, options: ReadingOptions) -> list[LabelFile]:
-    here = _files_of_one_kind(_tables_in(folder, [level], options))
-    if here:
-        named = [
-            replace(file, split=name.split) for file in here if (name := split_folder_name(_stem(file.table.path)))
-        ]
-        has_splits = len({file.split for file in named}) > 1 and any(file.split == "train" for file in named)
-        if has_splits and len(named) == len(here):
-            return named
-        return here if _is_parquet(here[0]) else [_usual(here)]
-    inner = {other.name: meaning.split for other in level.folders if (meaning := split_folder_name(other.name))}
-    holders = [other for other in level.folders if other.name in inner]
-    found = _files_of_one_kind(_tables_in(folder, holders, options)) if holders else []
-    by_folder: dict[str, list[LabelFile]] = defaultdict(list)
-    for file in found:
-        by_folder[file.table.path.parent.name].append(file)
-    return [
-        replace(file, split=inner[name])
-        for name, files in by_folder.items()
-        for file in (files if _is_parquet(files[0]) else [_usual(files)])
-    ]
-
-
-def _files_of_one_kind(files: Sequence[LabelFile]) -> list[LabelFile]:
-    """Return the Parquet files, or the other files if there are any."""
-    texts = [file for file in files if not _is_parquet(file)]
-    return texts or list(files)
-
-
-def _is_parquet(file: LabelFile) -> bool:
-    return suffix_of(file.table.path.name) == "parquet"
-
-
-def _tables_in(folder: Path, levels: Sequence[Folder], options: ReadingOptions) -> list[LabelFile]:
-    """Return the label files in folders that have columns for images and labels."""
-    root = folder / options.root if options.root else None
-    paths = [folder / file.path for level in levels for file in level.side_files]
-    paths = sorted(path for path in paths if is_label_file(path) and "submission" not in path.name.lower())
-    parquet = [path for path in paths if suffix_of(path.name) == "parquet"]
-    if parquet and any(level.num_images for level in levels):
-        parquet = []  # a table beside images would need the other package without need
-    opened = [
-        file
-        for path in paths
-        if path not in parquet and suffix_of(path.name) != "parquet"
-        for file in _open_if_table(path, root)
-    ]
-    opened += open_label_files(parquet, root) if parquet else []
-    return [file for file in opened if has_labels(file.table, options)]
-
-
-def _open_if_table(path: Path, root: Path | None) -> list[LabelFile]:
-    """Read a file that may be a label file; return nothing for a file that is no table."""
-    try:
-        return open_label_files([path], root)
-    except DataError:
-        return []
-
-
-def _usual(files: Sequence[LabelFile]) -> LabelFile:
-    """Return the only file, or the file with the most usual name.
-
-    Raises:
-        DataError: several files may be the label file.
-    """
-    stems = {_stem(file.table.path).lower(): file for file in reversed(files)}
-    usual = [stems[stem] for stem in USUAL_STEMS if stem in stems]
-    if len(files) > 1 and not usual:
-        names = sorted(file.table.path.name for file in files)
-        raise DataError(
-            f"several files in {printable(str(files[0].table.path.parent))} may be the label file",
-            expected="one file with columns for images and labels",
-            found=printable(", ".join(names)),
-            remedy="give the path of the label file",
-            code="label-file",
-        )
-    return usual[0] if usual else files[0]
-
-
-def _stem(path: Path) -> str:
+def stem_of(path: Path) -> str:
+    """Return the name of a file without its suffix and without the number of a part."""
     return path.name.rpartition(".")[0].split("-00")[0]  # "train-00000-of-00002.parquet" is a part of "train"
 
 
-def labels_of_folders(files: Sequence[LabelFile], options: ReadingOptions) -> bool:
-    """Return whether no label file gives an image of the class folders another label than its folder."""
+def labels_of_folders(files: Sequence[LabelFile], options: ReadingOptions, class_of_path: Mapping[str, str]) -> bool:
+    """Return whether label files say no more than class folders do: the same classes, perhaps by other names.
+
+    A label file with splits or groups says more.
+
+    Args:
+        files: label files.
+        options: options for reading.
+        class_of_path: class of each image in the class folders by its whole path.
+    """
+    pairs: set[tuple[str, str]] = set()
     for file in files:
+        columns = find_columns(file.table, options)
+        if columns.split is not None or columns.group is not None:
+            return False
         rows, _ = _rows_of(file, options)
         paths = _paths_of(file, options)
         for row in rows:
             image = paths.find(row)
-            if image.size and row.label not in map(class_name_of_folder, image.path.split("/")[:-1]):
-                return False
-    return True
+            if image.size:
+                pairs.add((class_of_path.get(f"{file.root}/{image.path}", ""), row.label))
+    folders, labels = {folder for folder, _ in pairs}, {label for _, label in pairs}
+    return "" not in folders and len(pairs) == len(folders) == len(labels)
 
 
 def files_at(path: Path, options: ReadingOptions) -> list[LabelFile]:
@@ -231,26 +147,25 @@ def read_label_files(
     root = _root_of(files)
     rows_of_image: dict[str, list[tuple[LabeledRow, SplitName, FoundFile]]] = defaultdict(list)
     notes: list[str] = []
+    inside: dict[str, None] = {}
     for file in files:
         rows, row_notes = _rows_of(file, options)
         paths = _paths_of(file, options)
         notes += [*file.table.notes, *row_notes]
         prefix = _prefix(file, root)
-        named = set()
+        inside.update(dict.fromkeys(prefix + path for path in paths.all_paths))
         for row in rows:
             image = paths.find(row)
-            named.add(image.path)
             placed = image._replace(path=prefix + image.path)
             rows_of_image[placed.path].append((row, row.split or file.split or "train", placed))
-        folders = {path.rpartition("/")[0] for path in named}
-        others = [path for path in paths.all_paths if path not in named and path.rpartition("/")[0] in folders]
-        notes += note_on_images_without_row(others, file.table.path.name)
     _require_images(files, rows_of_image)
     splits, more_notes = _by_split(rows_of_image)
     if needs_training and "train" not in splits:
         raise _no_training_split(splits)
     groups = {path: rows[0][0].group for path, rows in rows_of_image.items() if rows[0][0].group}
     names = ", ".join(sorted({file.table.path.name for file in files}))
+    folders = {path.rpartition("/")[0] for path in rows_of_image}
+    others = [path for path in inside if path not in rows_of_image and path.rpartition("/")[0] in folders]
     return LabeledFiles(
         where=str(files[0].table.path),
         root="",
@@ -259,7 +174,12 @@ def read_label_files(
         folders={},
         side_files=[],
         layout=f"labels from {printable(names)}",
-        notes=(*notes, *more_notes, *_notes_on_groups(rows_of_image)),
+        notes=(
+            *notes,
+            *note_on_images_without_row(others, names),
+            *more_notes,
+            *_notes_on_groups(rows_of_image),
+        ),
         groups=groups,
         base=root,
     )
@@ -274,7 +194,9 @@ def _paths_of(file: LabelFile, options: ReadingOptions) -> ImagePaths:
         found = search_folder(str(file.root))
     except OSError as error:
         raise DataError(f"the folder {error.filename} can't be read", found=error.strerror) from None
-    return ImagePaths(file.root, found, file.table.path, allow_outside=options.allow_outside)
+    by_name = split_folder_name(stem_of(file.table.path))
+    split = file.split or (None if by_name is None else by_name.split)
+    return ImagePaths(file.root, found, file.table.path, split, allow_outside=options.allow_outside)
 
 
 def _root_of(files: Sequence[LabelFile]) -> Path:
@@ -293,7 +215,7 @@ def _by_split(
 ) -> tuple[dict[SplitName, dict[str, list[FoundFile]]], list[str]]:
     """Return the files of each split and class, sorted by path, and notes about images in several rows."""
     splits: dict[SplitName, dict[str, list[FoundFile]]] = {}
-    two_labels, twice = [], []
+    two_labels, two_splits, twice = [], [], []
     for path in sorted(rows_of_image):
         rows = rows_of_image[path]
         labels = {row.label for row, _, _ in rows}
@@ -301,13 +223,18 @@ def _by_split(
             lines = ", ".join(f"{row.label} in line {row.number}" for row, _, _ in rows[:3])
             two_labels.append(f"{path} ({lines})")
             continue
-        if len(rows) > 1:
+        if len({split for _, split, _ in rows}) > 1:
+            two_splits.append(path)
+        elif len(rows) > 1:
             twice.append(path)
         row, split, file = rows[0]
         splits.setdefault(split, {}).setdefault(row.label, []).append(file)
     notes = []
     if two_labels:
         notes.append(f"left out: {counted(len(two_labels), 'image')} with two labels: {listed(two_labels, '').strip()}")
+    if two_splits:
+        number = counted(len(two_splits), "image")
+        notes.append(f"{number} in rows of several splits, of which the first counts: {listed(two_splits, '').strip()}")
     if twice:
         notes.append(
             f"{counted(len(twice), 'image')} in several rows, with the same label: {listed(twice, '').strip()}"
@@ -333,7 +260,7 @@ def _require_images(
     path = files[0].table.path
     if not rows_of_image:
         raise unusable(path, "rows with an image and a label", "none")
-    missing = printable(min(rows_of_image))
+    missing = shown(min(rows_of_image))
     raise unusable(
         path,
         f"images in {printable(str(files[0].root))}",

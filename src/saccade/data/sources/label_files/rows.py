@@ -12,6 +12,8 @@ from saccade.data.sources.label_files.columns import Columns
 from saccade.data.sources.label_files.table import Row, Table, shown, unusable
 
 _SET = ("1", "1.0", "True", "true")
+_MAX_NAME = 255  # characters of a label or a group
+_MAX_PATH = 4096  # characters
 _MAX_ROWS = 10  # in a message
 
 
@@ -60,6 +62,7 @@ def labeled_rows(
             split = None if splits is None else splits[str(row.values.get(str(columns.split)))]
             group = "" if columns.group is None else _text(table, row, columns.group)
             found.append(LabeledRow(row.number, image, class_name_of_folder(label), split, group))
+    found = _with_whole_numbers(found)
     name = table.path.name
     notes = [
         *_note(name, "without a label", without_label),
@@ -71,6 +74,13 @@ def labeled_rows(
         ),
     ]
     return found, notes
+
+
+def _with_whole_numbers(rows: list[LabeledRow]) -> list[LabeledRow]:
+    """Return rows whose labels are whole numbers without ".0", as other programs write numbers with missing values."""
+    if not all(re.fullmatch(r"-?\d+([.]0)?", row.label) for row in rows):
+        return rows
+    return [row._replace(label=row.label.removesuffix(".0")) for row in rows]
 
 
 def _splits(table: Table, columns: Columns) -> dict[str, SplitName] | None:
@@ -126,19 +136,32 @@ def _label_text(table: Table, row: Row, columns: Columns, class_names: Sequence[
 def _image_text(table: Table, row: Row, column: str) -> str:
     value = row.values.get(column)
     if isinstance(value, Mapping) and isinstance(value.get("path"), str):
-        return str(value["path"])
-    return _text(table, row, column)
+        value = value["path"]
+    return _as_text(value, table, row, column, _MAX_PATH)
 
 
 def _text(table: Table, row: Row, column: str) -> str:
-    value: Any = row.values.get(column)
-    if value is None:
+    return _as_text(row.values.get(column), table, row, column)
+
+
+def _as_text(value: Any, table: Table, row: Row, column: str, longest: int = _MAX_NAME) -> str:
+    if value is None or value != value:  # NaN stands for no value  # noqa: PLR0124
         return ""
     if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, str | int | float):
-        return str(value).strip()
-    raise unusable(table.path, f"text or numbers in the column {shown(column)}", f"{shown(value)} in line {row.number}")
+        value = int(value)
+    if not isinstance(value, str | int | float) or not _is_text(str(value)):
+        expected = f"text or numbers in the column {shown(column)}"
+        raise unusable(table.path, expected, f"{shown(value)} in line {row.number}")
+    text = str(value).strip()
+    if len(text) > longest:
+        expected = f"at most {longest:,} characters in the column {shown(column)}"
+        raise unusable(table.path, expected, f"{len(text):,} characters in line {row.number}")
+    return text
+
+
+def _is_text(value: str) -> bool:
+    """Return whether a value can be written: JSON can hold halves of characters, as surrogates."""
+    return "\0" not in value and value.encode(errors="replace").decode() == value
 
 
 def _note(name: str, what: str, numbers: Sequence[int]) -> list[str]:

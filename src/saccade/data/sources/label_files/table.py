@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from saccade.errors import DataError
-from saccade.sanitize import printable, shortened
+from saccade.sanitize import counted, printable, shortened
 
 _MAX_BYTES = 1 << 30
 _DELIMITERS = (",", "\t", ";", "|")
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
 _MAX_SHOWN = 40  # characters of a value in a message
+_MAX_HEADER = 1 << 20  # characters
+_MAX_ERROR = 100  # characters of an error of the JSON decoder
 
 
 @dataclass(frozen=True)
@@ -61,29 +63,39 @@ def read_delimited(path: Path) -> Table:
     text, notes = _decoded(path)
     lines = text.lstrip("\ufeff")
     first, _, rest = lines.partition("\n")
-    if re.fullmatch(r"sep=.\r?", first, re.IGNORECASE):  # written by spreadsheets
-        delimiter, lines, skipped = first[4], rest, 1
+    if re.fullmatch(r'"?sep=."?\r?', first, re.IGNORECASE):  # written by spreadsheets
+        delimiter, lines, skipped = first.strip('"')[4], rest, 1
     else:
         delimiter, skipped = _delimiter(lines), 0
-    reader = csv.reader(io.StringIO(lines, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)
     header: list[str] | None = None
     rows = []
-    try:
-        for values in reader:
-            if not any(value.strip() for value in values):
-                continue
-            if header is None:
-                header = [value.strip() for value in values]
-                continue
-            number = reader.line_num + skipped
+    for number, values in _records(path, lines, delimiter, skipped):
+        if header is None:
+            header = [value.strip() for value in values]
+        else:
             rows.append(Row(number, dict(zip(header, _fitting(values, header, path, number), strict=True))))
-    except csv.Error as error:
-        found = f"line {reader.line_num + skipped}: {error}"
-        raise unusable(path, "a table of values between delimiters, with paired quotation marks", found) from None
     if header is None:
         raise unusable(path, "a header with the names of the columns", "an empty file")
     _check_header(path, header)
     return Table(path, header, rows, notes)
+
+
+def _records(path: Path, lines: str, delimiter: str, skipped: int) -> Iterator[tuple[int, list[str]]]:
+    """Yield the values of each line that is not empty, with the number of the line where they begin.
+
+    Raises:
+        DataError: a quotation mark has no other one.
+    """
+    reader = csv.reader(io.StringIO(lines, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)
+    number = skipped + 1
+    try:
+        for values in reader:
+            if any(value.strip() for value in values):
+                yield number, values
+            number = reader.line_num + skipped + 1
+    except csv.Error as error:
+        found = f"line {number}: {error}"
+        raise unusable(path, "a table of values between delimiters, with paired quotation marks", found) from None
 
 
 def read_json_lines(path: Path) -> Table:
@@ -95,13 +107,14 @@ def read_json_lines(path: Path) -> Table:
     text, notes = _decoded(path)
     columns: dict[str, None] = {}
     rows = []
-    for number, line in enumerate(text.lstrip("\ufeff").splitlines(), start=1):
+    for number, line in enumerate(re.split(r"\r\n|\n|\r", text.lstrip("\ufeff")), start=1):
         if not line.strip():
             continue
         try:
             values = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise unusable(path, "one JSON object in each line", f"line {number}: {error}") from None
+            found = f"line {number}: {shortened(str(error), _MAX_ERROR)}"
+            raise unusable(path, "one JSON object in each line", found) from None
         if not isinstance(values, dict):
             raise unusable(path, "one JSON object in each line", f"line {number}: {shown(line)}")
         columns.update(dict.fromkeys(values))
@@ -133,6 +146,14 @@ def _decoded(path: Path) -> tuple[str, tuple[str, ...]]:
         contents = path.read_bytes()
     except OSError as error:
         raise DataError(f"the label file {path} can't be read", found=error.strerror) from None
+    text, notes = _as_text(contents, path)
+    if "\0" in text:
+        number = text.count("\n", 0, text.index("\0")) + 1
+        raise unusable(path, "a text in UTF-8 or UTF-16", f"bytes of a file of another kind in line {number}")
+    return text, notes
+
+
+def _as_text(contents: bytes, path: Path) -> tuple[str, tuple[str, ...]]:
     for encoding in _encodings(contents):
         try:
             return contents.decode(encoding), ()
@@ -156,7 +177,7 @@ def _encodings(contents: bytes) -> Iterator[str]:
 
 def _delimiter(text: str) -> str:
     """Return the delimiter that is most frequent outside quotation marks in the first line with text."""
-    header = next((line for line in text.splitlines() if line.strip()), "")
+    header = next((line for line in text[:_MAX_HEADER].splitlines() if line.strip()), "")
     bare = _QUOTED.sub("", header)
     return max(_DELIMITERS, key=bare.count)
 
@@ -166,7 +187,7 @@ def _fitting(values: list[str], header: list[str], path: Path, number: int) -> l
     extra = values[len(header) :]
     if any(value.strip() for value in extra):
         found = f"{len(values)} values in line {number}"
-        raise unusable(path, f"{len(header)} values in each line, as in the header", found)
+        raise unusable(path, f"{counted(len(header), 'value')} in each line, as in the header", found)
     return [value.strip() for value in values[: len(header)]] + [""] * (len(header) - len(values))
 
 

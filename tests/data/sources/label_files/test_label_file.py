@@ -1,0 +1,218 @@
+"""Columns, splits, one-hot labels, and label files in folders."""
+
+import pytest
+from tests.data.images import write
+from tests.data.sources.label_files.reading import failure, labels, listing_of, notes, splits
+
+from saccade.data.reading_options import ReadingOptions
+from saccade.data.sources.image_folder import find_images
+from saccade.data.sources.known_classes import KnownClasses
+from saccade.data.sources.label_files.label_file import list_label_file
+from saccade.errors import DataError
+
+
+def label_file(folder, *rows, name="labels.csv"):
+    return write(folder / name, "\n".join([*rows, ""]).encode())
+
+
+@pytest.mark.parametrize("image", ["file_name", "image", "filename", "path", "id", "Image ID", "IMAGE-PATH", "img"])
+@pytest.mark.parametrize("label", ["label", "class", "target", "category", "Label", "class_name", "breed"])
+def test_usual_names_of_columns(images, image, label):
+    assert labels(label_file(images, f"note,{label},{image}", "x,cat,1.png", "y,dog,2.png")) == {
+        "1.png": "cat",
+        "2.png": "dog",
+    }
+
+
+def test_options_name_columns(images):
+    rows = ["pic,kind,part,who,label", "1.png,cat,train,a,x", "2.png,dog,train,b,y", "3.png,dog,holdout,c,z"]
+    path = label_file(images, *rows)
+    options = {"image_column": "pic", "label_column": "kind", "split_column": "part", "group_column": "who"}
+    assert splits(path, **options) == {"1.png": "train/cat", "2.png": "train/dog", "3.png": "test/dog"}
+    assert splits(images, **options) == splits(path, **options)
+    assert [image.group for image in listing_of(path, **options).images] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("option", ["image_column", "label_column", "split_column", "group_column"])
+def test_an_option_with_an_unknown_column(images, option):
+    path = label_file(images, "file_name,label", "1.png,cat", "2.png,dog")
+    for place in (path, images):
+        message = failure(place, **{option: "nope"})
+        assert f"a column 'nope', as --{option.replace('_', '-')} says" in message
+        assert "the columns 'file_name', 'label'" in message
+
+
+def test_an_option_that_names_a_column_without_a_label_file(tmp_path):
+    write(tmp_path / "cat" / "1.png", b"1")
+    write(tmp_path / "dog" / "2.png", b"2")
+    assert "leave out --label-column" in failure(tmp_path, label_column="kind")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train", "val", "test"),
+        ("Training", "VALID", "Eval"),
+        ("train_set", "dev", "holdout"),
+        ("trainval", "val2", "test images"),
+    ],
+)
+@pytest.mark.parametrize("column", ["split", "fold", "Subset", "set"])
+def test_names_of_splits(images, names, column):
+    values = (names[0], names[0], names[1], names[2])
+    rows = [
+        f"{number}.png,{label},{split}" for number, label, split in zip("1234", ("cat", "dog") * 2, values, strict=True)
+    ]
+    assert splits(label_file(images, f"file_name,label,{column}", *rows)) == {
+        "1.png": "train/cat", "2.png": "train/dog", "3.png": "validation/cat", "4.png": "test/dog"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("value", "line"), [("other", 3), ("", 3), ("train_test", 3)])
+def test_unknown_names_of_splits_are_refused_with_the_line(images, value, line):
+    path = label_file(images, "file_name,label,split", "1.png,cat,train", f"2.png,dog,{value}")
+    assert f"found: '{value}' in line {line}" in failure(path)
+
+
+def test_numbers_of_folds_are_no_splits(images):
+    path = label_file(images, "file_name,label,fold", "1.png,cat,0", "2.png,dog,1", "3.png,cat,", "4.png,dog,2.0")
+    assert set(splits(path).values()) == {"train/cat", "train/dog"}
+    assert notes(path) == ("the column fold holds no names of splits and is not used",)
+
+
+def test_an_image_in_two_splits(images):
+    path = label_file(
+        images, "file_name,label,split", "1.png,cat,test", "2.png,dog,train", "3.png,cat,train", "1.png,cat,train"
+    )
+    assert splits(path)["1.png"] == "test/cat"
+    assert "1 image in rows of several splits, of which the first counts: 1.png" in notes(path)
+
+
+def test_no_training_images_and_unknown_classes(images):
+    path = label_file(images, "file_name,label,split", "1.png,cat,test", "2.png,dog,test")
+    with pytest.raises(DataError, match="no images to train with") as caught:
+        listing_of(path)
+    assert "only rows of test" in str(caught.value)
+    listing = list_label_file(path, ReadingOptions(), KnownClasses(("bird", "cat", "dog")))
+    assert [(image.split, image.label) for image in listing.images] == [("test", 1), ("test", 2)]
+    label_file(images, "file_name,label,split", "1.png,cat,train", "2.png,dog,train", "3.png,owl,test")
+    with pytest.raises(DataError, match="found: owl in test"):
+        listing_of(path)
+
+
+def test_numeric_labels_are_in_the_order_of_numbers(images):
+    path = label_file(images, "file_name,label", "1.png,10", "2.png,9", "3.png,2", "4.png,9")
+    assert listing_of(path).class_names == ("2", "9", "10")
+    label_file(images, "file_name,label", "1.png,10.0", "2.png,9.0", "3.png,2.0", "4.png,")
+    assert listing_of(path).class_names == ("2", "9", "10")
+    label_file(images, "file_name,label", "1.png,1.0", "2.png,1.5", "3.png,2.0", "4.png,a")
+    assert listing_of(path).class_names == ("1.0", "1.5", "2.0", "a")
+
+
+def test_case_and_drop_options(images):
+    path = label_file(images, "file_name,label", "1.png,Cat", "2.png,cat", "3.png,dog")
+    with pytest.raises(DataError, match="add --ignore-case"):
+        listing_of(path)
+    assert labels(path, ignore_case=True) == {"1.png": "Cat", "2.png": "Cat", "3.png": "dog"}
+
+
+def test_one_hot_columns_of_roboflow(images):
+    path = label_file(images, "filename, cat, dog", "1.png, 1, 0", "2.png, 0, 1", "3.png, 0, 0", name="_classes.csv")
+    assert labels(path) == labels(images) == {"1.png": "cat", "2.png": "dog"}
+    assert "left out: rows of _classes.csv without a label: line 4" in notes(path)
+    label_file(images, "filename,cat,dog", "1.png,1,1", "2.png,0,1", "4.png,1,1", name="_classes.csv")
+    for place in (path, images):
+        assert "several labels in lines 2, 4" in failure(place)
+    label_file(images, "filename,cat,dog", "1.png,2,0", "2.png,0,1", name="_classes.csv")
+    assert "name the column with --label-column" in failure(path)
+
+
+def test_the_folders_of_roboflow(tmp_path):
+    for split, number in (("train", 1), ("train", 2), ("valid", 3), ("test", 4)):
+        write(tmp_path / split / f"{number}.png", b"x")
+    write(tmp_path / "README.roboflow.txt", b"x")
+    label_file(tmp_path / "train", "filename, cat, dog", "1.png, 1, 0", "2.png, 0, 1", name="_classes.csv")
+    label_file(tmp_path / "valid", "filename, cat, dog", "3.png, 1, 0", name="_classes.csv")
+    label_file(tmp_path / "test", "filename, cat, dog", "4.png, 0, 1", name="_classes.csv")
+    assert splits(tmp_path) == {
+        "train/1.png": "train/cat",
+        "train/2.png": "train/dog",
+        "valid/3.png": "validation/cat",
+        "test/4.png": "test/dog",
+    }
+
+
+@pytest.mark.parametrize("name", ["metadata.csv", "metadata.jsonl"])
+def test_metadata_in_the_folder_of_each_split(tmp_path, name):
+    for split in ("train", "test"):
+        for number in (1, 2):
+            write(tmp_path / split / f"{number}.png", b"x")
+        csv = "file_name,label\n1.png,cat\n2.png,dog\n"
+        lines = '{"file_name": "1.png", "label": "cat"}\n{"file_name": "2.png", "label": "dog"}\n'
+        write(tmp_path / split / name, (csv if name.endswith("csv") else lines).encode())
+    assert splits(tmp_path) == {
+        "train/1.png": "train/cat", "train/2.png": "train/dog", "test/1.png": "test/cat", "test/2.png": "test/dog"
+    }  # fmt: skip
+
+
+def test_a_file_for_each_split(images):
+    label_file(images, "file_name,label", "1.png,cat", "2.png,dog", name="train.csv")
+    label_file(images, "file_name,label", "3.png,cat", name="val.csv")
+    label_file(images, "file_name,label", "4.png,cat", name="sample_submission.csv")
+    assert splits(images) == {"1.png": "train/cat", "2.png": "train/dog", "3.png": "validation/cat"}
+    assert "left out: 1 image without a row in train.csv, val.csv: 4.png" in notes(images)
+    label_file(images, "file_name,label", "4.png,cat", name="all.csv")
+    assert splits(images) == {"1.png": "train/cat", "2.png": "train/dog", "3.png": "validation/cat"}
+    assert any(note.startswith("left out: all.csv, which may hold labels too") for note in notes(images))
+
+
+def test_several_label_files(images):
+    for name in ("a.csv", "b.csv"):
+        label_file(images, "file_name,label", "1.png,cat", "2.png,dog", name=name)
+    message = failure(images)
+    assert "found: a.csv, b.csv" in message
+    assert "give the path of the label file" in message
+    assert len(labels(images / "a.csv")) == 2
+    label_file(images, "file_name,label", "3.png,cat", "4.png,dog", name="labels.csv")
+    assert labels(images) == {"3.png": "cat", "4.png": "dog"}
+    assert any(note.startswith("left out: a.csv, b.csv, which may hold labels too") for note in notes(images))
+
+
+def test_submissions_are_no_label_files(images):
+    label_file(images, "id,label", "1,cat", "2,dog", name="gender_submission.csv")
+    with pytest.raises(DataError, match="there are no classes"):
+        find_images(images)
+
+
+def test_a_label_file_beside_class_folders(tmp_path):
+    for path in ("cat/1.png", "cat/2.png", "dog/3.png"):
+        write(tmp_path / path, path.encode())
+    folders = {"cat/1.png": "cat", "cat/2.png": "cat", "dog/3.png": "dog"}
+    label_file(tmp_path, "file_name,label", "cat/1.png,cat", "dog/3.png,dog")
+    assert labels(tmp_path) == folders  # all images, also those without a row
+    label_file(tmp_path, "file_name,label", "cat/1.png,tabby", "cat/2.png,siamese", "dog/3.png,tabby")
+    assert labels(tmp_path) == {"cat/1.png": "tabby", "cat/2.png": "siamese", "dog/3.png": "tabby"}
+    label_file(tmp_path, "file_name,label", "gone/1.png,tabby", "gone/2.png,siamese")
+    assert labels(tmp_path) == folders
+    label_file(tmp_path, "file_name,caption", "cat/1.png,a cat")
+    assert labels(tmp_path) == folders
+
+
+def test_label_files_in_an_inner_folder(tmp_path):
+    write(tmp_path / "archive" / "data" / "images" / "1.png", b"1")
+    write(tmp_path / "archive" / "data" / "images" / "2.png", b"2")
+    label_file(tmp_path / "archive" / "data", "file_name,label", "1.png,cat", "images/2.png,dog")
+    assert labels(tmp_path) == {"images/1.png": "cat", "images/2.png": "dog"}
+
+
+def test_labels_from_names_come_before_a_label_file(images):
+    label_file(images, "file_name,label", "1.png,cat", "2.png,dog")
+    assert set(labels(images, label_from_name="^([0-9])").values()) == {"1", "2", "3", "4"}
+
+
+def test_groups_in_several_splits_of_the_data_give_a_note(images):
+    path = label_file(
+        images, "file_name,label,split,patient", "1.png,cat,train,7", "2.png,dog,train,8", "3.png,cat,test,7"
+    )
+    assert "1 group in more than one split of the data: 7" in notes(path)
+    assert {image.path: image.group for image in listing_of(path).images} == {"1.png": "7", "2.png": "8", "3.png": "7"}
