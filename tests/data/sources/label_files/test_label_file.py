@@ -198,6 +198,21 @@ def test_a_label_file_beside_class_folders(tmp_path):
     assert labels(tmp_path) == folders
 
 
+def test_a_label_file_with_other_names_of_the_class_folders_adds_nothing(tmp_path):
+    for path in ("cat/1.jpg", "cat/2.jpg", "dog/1.jpg"):
+        write(tmp_path / path, path.encode())
+    numbers = ["cat/1.jpg,0", "cat/2.jpg,0", "dog/1.jpg,1"]
+    label_file(tmp_path, "path,label", *numbers)
+    assert find_images(tmp_path).class_names == ("cat", "dog")
+    label_file(tmp_path, "path,label", *numbers[:2], "dog/1.jpg,0")  # the classes are not those of the folders
+    with pytest.raises(DataError, match="there is only one class"):
+        find_images(tmp_path)
+    label_file(tmp_path, "path,label,patient", *(f"{row},{number}" for number, row in enumerate(numbers)))
+    listing = find_images(tmp_path)
+    assert listing.class_names == ("0", "1")  # a file with groups says more than the folders
+    assert [image.group for image in listing.images] == ["0", "1", "2"]
+
+
 def test_label_files_in_an_inner_folder(tmp_path):
     write(tmp_path / "archive" / "data" / "images" / "1.png", b"1")
     write(tmp_path / "archive" / "data" / "images" / "2.png", b"2")
