@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib import color_sequences
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -48,12 +49,13 @@ def _draw(curves: Sequence[ClassCurve], title: str, xlabel: str, ylabel: str, co
     """Draw the curves; the classes with the smallest areas are named, the others are gray."""
     figure = new_figure(4.6, 4.2)
     axes = figure.add_subplot()
-    ranked = sorted(curves, key=lambda curve: curve.area)
-    for curve in reversed(ranked[_MAX_NAMED:]):
+    ranked = sorted(enumerate(curves), key=lambda numbered: numbered[1].area)
+    for _, curve in reversed(ranked[_MAX_NAMED:]):
         axes.plot(*_thinned(curve), color="gray", linewidth=0.6, alpha=0.5)
-    for curve in ranked[:_MAX_NAMED]:
+    palette = color_sequences["tab10" if len(curves) <= _MAX_NAMED else "tab20"]
+    for number, curve in ranked[:_MAX_NAMED]:  # a class has the same color in both plots
         label = f"{shortened(curve.class_name, _MAX_NAME)} {curve.area:.3f}"
-        axes.plot(*_thinned(curve), linewidth=1.2, label=label)
+        axes.plot(*_thinned(curve), color=palette[number % len(palette)], linewidth=1.2, label=label)
     axes.set(xlim=(0, 1), ylim=(0, 1.01), xlabel=xlabel, ylabel=ylabel, title=title)
     axes.legend(loc=corner, fontsize="small", title="lowest areas" if len(curves) > _MAX_NAMED else None)
     axes.grid(alpha=0.3)
