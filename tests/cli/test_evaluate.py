@@ -2,7 +2,7 @@ import pytest
 from click.testing import CliRunner
 
 from saccade.cli.main import cli
-from saccade.errors import EvaluationError, RunError
+from saccade.errors import DataError, RunError
 
 
 def evaluate(run, *arguments):
@@ -11,7 +11,7 @@ def evaluate(run, *arguments):
 
 def test_wrong_splits_classes_and_runs_are_errors(tiny_run, tmp_path):
     assert evaluate(tiny_run, "--split", "tset").exit_code == 2
-    assert isinstance(evaluate(tiny_run, "--data", "digits").exception, EvaluationError)
+    assert isinstance(evaluate(tiny_run, "--data", "digits").exception, DataError)
     assert isinstance(CliRunner().invoke(cli, ["evaluate", str(tmp_path)]).exception, RunError)
 
 

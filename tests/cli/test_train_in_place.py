@@ -51,9 +51,9 @@ def test_folders_made_by_saccade_are_not_classes_and_are_listed_in_a_note(photos
     again = invoke("train", ".", "--recipe", "quick", "--epochs", "1")
     evaluated = invoke(*next_command(again))
     assert "note: left out: the folder runs, which Saccade made" in explored.stderr
-    for later in (again, evaluated):
-        assert "note: left out: the folders explore-my-photos, runs, which Saccade made" in later.stderr
-    assert again.stderr.count("note: left out") == 1  # before the training, and not once more after it
+    assert "; left out the folders explore-my-photos, runs, which Saccade made" in again.stderr
+    assert "note: left out: the folders explore-my-photos, runs, which Saccade made" in evaluated.stderr
+    assert again.stderr.count("left out") == 1  # before the training, and not once more after it
     runs = [Run.open(folder / next_command(result)[1]) for result in (trained, again)]
     assert runs[0].path != runs[1].path
     assert [run.class_names for run in runs] == [("cat", "dog")] * 2

@@ -20,8 +20,8 @@ def desk(shared_data, field_cases, tiny_folder, tmp_path_factory):
     hands/ has 24 photographs, named .JPG, of each of three signs; more/ has six more of each; broken/ has a damaged
     photograph. tiny/ is `tiny_folder`; holed/ is the same with a damaged test image. In leaky/ a training image is also
     a test image; in rare/ the class "two" has two training images. In wide/ the two classes differ only at the ends of
-    images that are four times as wide as high. table.csv labels copies of the images of tiny/ in shots/, and one image
-    beside it; named.zip holds scans whose names in the encoding GBK begin with the class.
+    images that are four times as wide as high. table.csv labels the images of tiny/, which are in shots/
+    too, and one image beside it; named.zip holds scans whose names in the encoding GBK begin with the class.
     """
     folder = tmp_path_factory.mktemp("commands") / "desk"
     shutil.copytree(field_cases / "pixels/wide", folder / "wide")

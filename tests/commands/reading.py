@@ -14,7 +14,7 @@ NAMED = "named.zip --archive-encoding gbk --label-from-name ^(.)-"
 _TINY = "--recipe folder --epochs 1 --set image_size=16"
 
 
-def _is_as_the_table_says(outcome: Outcome) -> None:
+def _is_as_in_the_table(outcome: Outcome) -> None:
     shown = outcome.json
     assert shown["class_names"] == ["NULL", "ONE", "TWO"]  # the spelling that is first in sorted order
     assert {split: sum(counts.values()) for split, counts in shown["counts"].items()} == {"train": 121, "test": 60}
@@ -22,7 +22,7 @@ def _is_as_the_table_says(outcome: Outcome) -> None:
 
 
 def _wrote_the_table(outcome: Outcome) -> None:
-    _is_as_the_table_says(outcome)
+    _is_as_in_the_table(outcome)
     with (outcome.folder / "written.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 181
@@ -79,8 +79,8 @@ def _found_the_table(outcome: Outcome) -> None:
 
 
 def _copied_all(outcome: Outcome) -> None:
-    copies = sorted(path.name for path in (outcome.folder / "sorted").rglob("*.png"))
-    assert copies == sorted(path.name for path in (outcome.folder / "new/one").iterdir())
+    found = sorted(path.name for path in (outcome.folder / "sorted").rglob("*.png"))
+    assert found == sorted(path.name for path in (outcome.folder / "new/one").iterdir())
 
 
 READING = [
@@ -89,11 +89,18 @@ READING = [
     Row(f"explore {NAMED} --out looks/named --json", look=_has_classes_from_names),
     Row(
         f"train {TABLE} --dry-run",
-        ["^read as: labels from table.csv; classes NULL, ONE, TWO; train 121, test 60; left out classes without a"],
+        ["^read as: labels from table.csv, groups from the column who; classes NULL, ONE, TWO; train 121, test 60; left"],
         alone=True,
     ),
     Row(f"train {NAMED} --dry-run --json", look=_has_classes_from_names),
     Row("train --dry-run --resume runs/table", ["--resume cannot be combined with --dry-run"], code=2),
+    Row("train tiny --dry-run --schedule anneal", ["--schedule requires --extend"], code=2),
+    Row("train tiny --dry-run --minutes 5 --epochs 3", ["--epochs cannot be combined with --minutes"], code=2),
+    Row("train tiny --dry-run --folds 2 --seeds 3", ["--folds cannot be combined with --seeds"], code=2),
+    Row("train tiny --dry-run --weights x.h5", ["--weights requires --from NAME"], code=2),
+    Row("train tiny --dry-run --out tiny", ["'tiny' exists already"], code=1),
+    Row("train table.csv --label-from-name ^(.) --dry-run", ["from the names of files or from a label file"], code=1),
+    Row("train tiny --archive-encoding gbk --dry-run", ["--archive-encoding is for archives"], code=1),
     Row(f"train {TABLE} {_TINY} --out runs/table", look=_records_how_it_was_read),
     Row(f"train {NAMED} {_TINY} --out runs/named"),
     Row("evaluate runs/table --json", look=_scored_its_test_split, alone=True),

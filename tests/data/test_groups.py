@@ -111,7 +111,7 @@ def test_groups_are_joined_with_duplicates():
 
 @pytest.fixture
 def patients(tmp_path, own_cache):
-    """Label file of 48 images of two classes and 12 patients, of which patients 0 and 1 share a picture."""
+    """Label file of 48 images of two classes and 12 patients, of which patients 0 and 1 share an image."""
     rows = []
     class_folder(tmp_path / "images", count=24)
     write(tmp_path / "images" / "cat" / "again.png", encode(photo(32, 32, seed=0), "PNG"))
@@ -136,7 +136,7 @@ def test_patients_stay_in_one_split_of_a_label_file(patients):
     assert not members["train"] & members["validation"]
     assert not members["test"] & members["validation"]
     assert sum(map(len, splits.values())) == len(patient_of)
-    assert any({"p0", "p1"} <= of_split for of_split in members.values())  # they share a picture
+    assert any({"p0", "p1"} <= of_split for of_split in members.values())  # they share an image
     training = dataset.splits["train"]
     folds = assign_folds(training.labels, training.duplicate_groups, 3)
     for patient in {patient_of[name] for name in training.names}:

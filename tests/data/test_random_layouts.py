@@ -150,7 +150,7 @@ def may_be_class_of_trains(drawn):
     return drawn.kind == "splits" and all(any(path.endswith(other) for path in drawn.others) for other in BESIDE_TRAIN)
 
 
-RULES = {
+REASONS = {
     # Names that differ only in case are one class or two: the user says which.
     "class-case": case_collision,
     # A class without an image is not left out silently.
@@ -186,7 +186,7 @@ def check(drawn, outcomes):
                 write(root / path, b"")
         error, images, listing = read(root)
     if error is not None:
-        assert RULES.get(error.code, lambda _: False)(drawn), error
+        assert REASONS.get(error.code, lambda _: False)(drawn), error
         assert "remove" not in str(error)
         outcomes[error.code] += 1
         return
@@ -207,5 +207,5 @@ def test_each_random_layout_is_read_as_drawn_or_refused_by_a_rule():
 
     run()
     assert all(outcomes[kind] >= 20 for kind in ("classes", "splits", "class first")), outcomes
-    assert all(outcomes[code] >= 1 for code in RULES), outcomes
+    assert all(outcomes[code] >= 1 for code in REASONS), outcomes
     assert sum(outcomes.values()) >= 300

@@ -60,7 +60,7 @@ def test_image_column_and_label_column(files, data):
     assert "name the column with --image-column" in done.stderr
     done = dry_run(files, data, "--label-column", "sort", *COLUMNS[:2])
     assert done.code == 1
-    assert "expected: a column 'sort', as --label-column says" in done.stderr
+    assert "expected: a column 'sort', by --label-column" in done.stderr
 
 
 def test_split_column(files):
@@ -176,7 +176,7 @@ def test_archive_encoding(tmp_path, own_cache):
     assert "the encoding of the names in the archive is unknown" in done.stderr
 
 
-def test_the_line_that_says_how_data_was_read(files):
+def test_the_line_on_how_data_was_read(files):
     done = dry_run(files, "data/labels.csv", *COLUMNS, "--split-column", "part")
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("read as: ")]
     assert "labels from labels.csv" in line

@@ -4,6 +4,7 @@ import pytest
 from tests.data.images import encode, photo, write
 
 from saccade import load
+from saccade.data.reading_options import ReadingOptions
 from saccade.data.write_labels import write_labels
 from saccade.errors import DataError
 
@@ -30,6 +31,16 @@ def test_what_is_written_is_read_as_the_data_was(tmp_path, prefix):
     write_labels(before, root / "written.csv")
     after = load(root / "written.csv")
     assert truth(after) == truth(before)
+    # A file in a parent folder with images of the same names in another folder.
+    images(tmp_path, "dog/0.png", "other/data/dog/0.png")
+    assert write_labels(before, tmp_path / "written.csv") == tmp_path
+    above = load(tmp_path / "written.csv")
+    assert {f"data/{name}": found for name, found in truth(before).items()} == truth(above)
+    # A file elsewhere needs the folder of the images.
+    (tmp_path / "elsewhere").mkdir()
+    folder = write_labels(before, tmp_path / "elsewhere/written.csv")
+    assert folder == root
+    assert truth(load(tmp_path / "elsewhere/written.csv", reading=ReadingOptions(root=str(folder)))) == truth(before)
     assert after.test_is_made == before.test_is_made
 
 
@@ -41,8 +52,7 @@ def test_groups_are_written_and_read(tmp_path):
     with (tmp_path / "written.csv").open() as stream:
         written = list(csv.DictReader(stream))
     groups = {row["file_name"]: row["group"] for row in written}
-    assert len(set(groups.values())) == 4
-    assert all(groups[f"{3 * patient}.png"] == groups[f"{3 * patient + 2}.png"] for patient in range(4))
+    assert groups == {f"data/{name}": patient for name, _, patient in rows}
 
 
 def test_nothing_is_overwritten_and_arrays_have_no_files(tmp_path):
@@ -50,7 +60,7 @@ def test_nothing_is_overwritten_and_arrays_have_no_files(tmp_path):
     (tmp_path / "mine.csv").write_text("mine")
     with pytest.raises(DataError, match="nothing is overwritten"):
         write_labels(load(root), tmp_path / "mine.csv")
-    with pytest.raises(DataError, match="the images of 'digits' are no files"):
+    with pytest.raises(DataError, match="the images of 'digits' are not files"):
         write_labels(load("digits"), tmp_path / "digits.csv")
     assert (tmp_path / "mine.csv").read_text() == "mine"
     assert not (tmp_path / "digits.csv").exists()

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 import saccade
 from saccade.cli.main import cli
-from saccade.errors import EvaluationError
+from saccade.errors import DataError, EvaluationError
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def test_a_model_file_has_the_accuracy_of_its_run_and_no_files_are_written(file,
 def test_data_must_be_named_and_have_the_classes_of_the_model(file):
     with pytest.raises(EvaluationError, match="does not contain the path of its data"):
         saccade.evaluate(file)
-    with pytest.raises(EvaluationError, match="classes of this data"):
+    with pytest.raises(DataError, match="classes that the run does not know"):
         saccade.evaluate(file, data="digits")
 
 

@@ -87,10 +87,10 @@ def test_images_that_the_run_knows_are_counted_and_left_out(desk):
 
 
 def test_the_runs_own_data_at_another_place_keeps_its_test_split(desk):
-    shutil.copytree(desk / "colors", desk / "moved/here")
-    own, moved = evaluated(desk), evaluated(desk, "--data", "moved/here")
-    assert moved["left_out"] == {}
-    assert (moved["n"], moved["accuracy"], moved["confusion_matrix"]) == (
+    shutil.copytree(desk / "colors", desk / "elsewhere/here")
+    own, elsewhere = evaluated(desk), evaluated(desk, "--data", "elsewhere/here")
+    assert elsewhere["left_out"] == {}
+    assert (elsewhere["n"], elsewhere["accuracy"], elsewhere["confusion_matrix"]) == (
         own["n"],
         own["accuracy"],
         own["confusion_matrix"],

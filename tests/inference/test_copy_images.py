@@ -31,8 +31,8 @@ def test_images_are_copied_by_class_and_none_is_overwritten(images, tmp_path):
         predicted(images[3], "dog", abstained=True),
         Prediction(str(images[4]), (), unreadable_reason="truncated PNG"),
     ]
-    copies = copy_by_class(predictions, ["cat", "dog"], tmp_path / "sorted")
-    assert copies == {"cat": 3, "unsure": 1}
+    found = copy_by_class(predictions, ["cat", "dog"], tmp_path / "sorted")
+    assert found == {"cat": 3, "unsure": 1}
     assert contents(tmp_path / "sorted") == {
         "cat/a.jpg": "0",
         "cat/a-2.jpg": "1",
@@ -46,9 +46,9 @@ def test_class_names_that_no_folder_can_have_are_changed(images, tmp_path):
     names = ["..", "a/b", "a:b", "unsure", "A/B"]
     predictions = [predicted(images[number], name) for number, name in enumerate(names)]
     predictions.append(predicted(images[0], "a/b", abstained=True))
-    copies = copy_by_class(predictions, names, tmp_path / "sorted")
-    assert copies == {"A_B-3": 1, "a_b": 1, "a_b-2": 1, "class ..": 1, "unsure": 1, "unsure (abstained)": 1}
-    assert {path.name for path in (tmp_path / "sorted").iterdir()} == set(copies)
+    found = copy_by_class(predictions, names, tmp_path / "sorted")
+    assert found == {"A_B-3": 1, "a_b": 1, "a_b-2": 1, "class ..": 1, "unsure": 1, "unsure (abstained)": 1}
+    assert {path.name for path in (tmp_path / "sorted").iterdir()} == set(found)
 
 
 def test_a_folder_with_files_is_left_as_it_is(images, tmp_path):

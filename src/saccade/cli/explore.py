@@ -17,7 +17,7 @@ from saccade.data.sources.own_folders import MARK
 from saccade.errors import DataError
 from saccade.image_fit import Fit
 from saccade.output_folders import make_folder, numbered, require_free
-from saccade.sanitize import counted
+from saccade.sanitize import command_line, counted
 
 if TYPE_CHECKING:
     from saccade.data.explore import Exploration
@@ -63,7 +63,9 @@ def command(
     exploration = explore(dataset)
     plots = [str(path) for path in save_plots(dataset, exploration, _make_folder(out, dataset.name))]
     if write_labels is not None:
-        write_label_file(dataset, write_labels)
+        root = write_label_file(dataset, write_labels)
+        if root != write_labels.absolute().parent:
+            print_notes([f"to read {write_labels}: {command_line('train', write_labels, '--root', root)}"])
     if as_json:
         print_json({**exploration.to_dict(), "plots": plots})
         return

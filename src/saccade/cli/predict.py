@@ -83,8 +83,8 @@ def command(
     if copy_to is not None:
         from saccade.inference.copy_images import copy_by_class
 
-        copies = copy_by_class(predictions, model.class_names, copy_to)
-        listed = ", ".join(f"{number:,} to {name}" for name, number in copies.items())
+        copied = copy_by_class(predictions, model.class_names, copy_to)
+        listed = ", ".join(f"{number:,} to {name}" for name, number in copied.items())
         print_line(f"copied to {printable(str(copy_to))}: {listed or 'no image'}", err=True)
     unreadable = sum(prediction.unreadable_reason is not None for prediction in predictions)
     if unreadable:

@@ -33,6 +33,12 @@ if TYPE_CHECKING:
 
 _LOGS = ("tensorboard", "mlflow")
 _MODES_OF_A_RUN = ("--resume", "--extend")
+# Options that can't be combined with an option.
+_EXCLUDED = {
+    "--seeds": {"summary", "reuse_split", "source", "weights", "folds", "minutes"},
+    "--folds": {"summary", "seeds", "minutes"},
+    "--minutes": {"epochs", "source", "weights"},
+}
 
 
 def _duration(_context: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:
@@ -127,7 +133,8 @@ def command(context: click.Context, /, resume: str | None, extend: str | None, a
     """
     began = time.monotonic()
     if options.pop("dry_run"):
-        _allow(context, "--dry-run", set(options) - {"schedule", "force"})
+        _allow(context, "--dry-run", set(options))
+        _check_combinations(context, options)
         _dry_run(as_json=as_json, **options)
     elif options["seeds"] is not None or options["folds"] is not None:
         _train_several(context, as_json=as_json, resume=resume, extend=extend, **options)
@@ -162,9 +169,7 @@ def _train_one(context: click.Context, /, resume: str | None, extend: str | None
                 progress=_progress(**options),
             )  # fmt: skip
     else:
-        _allow(context, None, set(options) - {"schedule", "force"})
-        if options["minutes"] is not None:
-            _allow(context, "--minutes", set(options) - {"schedule", "force", "epochs", "source", "weights"})
+        _check_combinations(context, options)
         with _resumable():
             return _train(began=began, **options)
     print_notes(run.data.notes)  # other trainings print the notes before they begin
@@ -178,15 +183,10 @@ def _train_several(
     mode = "--resume" if resume is not None else "--extend" if extend is not None else None
     if mode is not None:
         _allow(context, mode, {"data"})
-    _allow(context, None, set(options) - {"schedule", "force"})
+    _check_combinations(context, options)
     if options["seeds"] is not None:
-        _allow(
-            context, "--seeds",
-            set(options) - {"schedule", "force", "summary", "reuse_split", "source", "weights", "folds", "minutes"},
-        )  # fmt: skip
         _train_seeds(as_json=as_json, **options)
         return
-    _allow(context, "--folds", set(options) - {"schedule", "force", "summary", "seeds", "minutes"})
     from saccade.cli.folds import train_folds
 
     train_folds(lambda: _progress(**options), as_json=as_json, **options)
@@ -200,6 +200,15 @@ def _resumable() -> Iterator[None]:
     except TrainingInterrupt as interrupt:
         print_line(f"to resume: {command_line('train', '--resume', interrupt.run)}", err=True)
         raise
+
+
+def _check_combinations(context: click.Context, options: dict[str, Any]) -> None:
+    """Reject options of a new training that contradict each other."""
+    allowed = (set(options) | {"dry_run"}) - {"schedule", "force"}
+    _allow(context, None, allowed)
+    for mode, excluded in _EXCLUDED.items():
+        if options[mode.removeprefix("--")] is not None:
+            _allow(context, mode, allowed - excluded)
 
 
 def _allow(context: click.Context, mode: str | None, allowed: set[str]) -> None:
@@ -262,7 +271,11 @@ def _transfer(source: PretrainedModel, out: str | None, settings: dict[str, Any]
 
 def _dry_run(*, as_json: bool, settings: dict[str, Any], **options: Any) -> None:
     from saccade.data.explore import explore
+    from saccade.runs.create import check_free
 
+    if options["source"] is None:
+        pretrained_model(**options)  # fails for --weights
+    check_free(options["out"])
     dataset = load_dataset(checked_settings(settings, **options), **options)
     if as_json:
         print_json(explore(dataset).to_dict())

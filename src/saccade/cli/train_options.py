@@ -157,7 +157,7 @@ def _read_as(dataset: Dataset) -> str:
     )
     splits = [f"{name} {len(images):,}" for name, images in dataset.splits.items()]
     if dataset.test_is_made:
-        splits[-1] += ", a fifth of the images"
+        splits[-1] += ", chosen by Saccade"
     parts = [dataset.layout or dataset.name, f"classes {listed}", ", ".join(splits)]
     left_out = [note.removeprefix(_LEFT_OUT) for note in dataset.notes if note.startswith(_LEFT_OUT)]
     return "; ".join([*parts, *([f"left out {'; '.join(left_out)}"] if left_out else [])])

@@ -177,6 +177,7 @@ class Dataset:
         strays: messages, among the notes, about files and folders beside the classes or the splits.
         fixes: fixes of `apply_fixes`.
         layout: layout of the files in words, such as "CLASS/image"; empty for data of a name.
+        root: folder to which the names of the images are relative; empty for an archive and for data of a name.
         reading: options with which the data was read.
     """
 
@@ -192,6 +193,7 @@ class Dataset:
     strays: tuple[str, ...] = ()
     fixes: tuple[Fix, ...] = ()
     layout: str = ""
+    root: str = ""
     reading: ReadingOptions = field(default_factory=ReadingOptions)
 
     def __repr__(self) -> str:

@@ -23,8 +23,9 @@ from saccade.data.sources.digits import load_digits
 from saccade.data.sources.image_dataset import load_archive, load_folder, load_label_file
 from saccade.data.sources.image_folder import label_files_of_folder
 from saccade.data.sources.known_classes import KnownClasses
+from saccade.data.sources.label_files.columns import find_columns
 from saccade.data.sources.label_files.label_file import SUFFIXES as LABEL_SUFFIXES
-from saccade.data.sources.label_files.label_file import files_at, is_label_file, values_of_column
+from saccade.data.sources.label_files.label_file import LabelFile, files_at, is_label_file, values_of_column
 from saccade.errors import DataError, DataNotFoundError, type_in_words
 from saccade.image_fit import Fit
 from saccade.named_paths import named_path
@@ -148,17 +149,28 @@ def column_values(data: str | os.PathLike[str], column: str, reading: ReadingOpt
     Raises:
         DataError: the data has no label file, or the label file has no such column.
     """
-    path, options = Path(require_name(data)).expanduser(), reading or ReadingOptions()
-    if is_label_file(path):
-        return values_of_column(files_at(path, options), column, options)
-    files = label_files_of_folder(path, options) if path.is_dir() else []
+    options = reading or ReadingOptions()
+    files = _label_files(data, options)
     if not files:
         raise DataError(
             f"'{data}' has no label file with the column {column!r}",
             expected="a label file, or a folder that holds one",
-            found="labels from folders" if path.is_dir() else "no label file",
         )
     return values_of_column(files, column, options)
+
+
+def groups_of_images(data: str | os.PathLike[str], reading: ReadingOptions) -> dict[str, str]:
+    """Return the group of each image in a label file, by the name of the image in `Split`; empty without groups."""
+    files = _label_files(data, reading)
+    column = find_columns(files[0].table, reading).group if files else None
+    return values_of_column(files, column, reading) if column is not None else {}
+
+
+def _label_files(data: str | os.PathLike[str], options: ReadingOptions) -> list[LabelFile]:
+    path = Path(require_name(data)).expanduser()
+    if is_label_file(path):
+        return files_at(path, options)
+    return label_files_of_folder(path, options) if path.is_dir() else []
 
 
 def load_default(*, image_size: int | None = None, fit: Fit | None = None, progress: bool = False) -> Dataset:
@@ -230,6 +242,7 @@ def _load_path(
 ) -> Dataset:
     path = Path(os.path.abspath(path))  # noqa: PTH100 - removes ".." but keeps symbolic links
     options = reading or ReadingOptions()
+    _check_options(path, options)
     if path.is_dir():
         batches = find_batch_files(path)
         if batches is not None:
@@ -246,6 +259,21 @@ def _load_path(
         if path.name.lower().endswith(OTHER_SUFFIXES)
         else None,
     )
+
+
+def _check_options(path: Path, options: ReadingOptions) -> None:
+    """Require that no option for reading is without effect.
+
+    Raises:
+        DataError: an option is for another kind of data, or contradicts another option.
+    """
+    problem = None
+    if options.label_from_name is not None and (is_label_file(path) or options.needs_label_file):
+        problem = "labels can come from the names of files or from a label file, not from both"
+    elif options.archive_encoding is not None and not is_archive(path):
+        problem = "--archive-encoding is for archives"
+    if problem:
+        raise DataError(problem, found=f"{path} with {' '.join(options.words())}", remedy="omit one of the options")
 
 
 def _data_folders() -> list[Path]:

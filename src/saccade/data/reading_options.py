@@ -48,9 +48,10 @@ class ReadingOptions:
             _check_encoding(self.archive_encoding)
 
     @property
-    def names_columns(self) -> bool:
-        """Whether an option names a column of a label file."""
-        return any((self.image_column, self.label_column, self.split_column, self.group_column))
+    def needs_label_file(self) -> bool:
+        """Whether an option has an effect on label files only."""
+        columns = (self.image_column, self.label_column, self.split_column, self.group_column)
+        return any(columns) or self.root is not None or self.allow_outside
 
     def key(self) -> str:
         """Return a text that differs between different options; empty for the default options."""

@@ -3,46 +3,65 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
 
 from saccade.atomic_io import atomic_write
 from saccade.data.dataset import Dataset
+from saccade.data.load import groups_of_images
 from saccade.errors import DataError
 
 
-def write_labels(dataset: Dataset, path: Path) -> None:
+def write_labels(dataset: Dataset, path: Path) -> Path:
     """Write a CSV file with the columns file_name, label and split, and group where the data has groups.
 
-    Paths are relative to the folder of the classes or splits. The split is written where the data and not Saccade
-    makes it, so that the file is read as the data was.
+    Paths are relative to the folder of the file if all images are below this folder, or else to the folder of the
+    images. The split is written where the data and not Saccade makes it, so that the file is read as the data was. A
+    group is written by its name in the data.
 
     Args:
-        dataset: dataset of image files.
+        dataset: dataset of image files in a folder.
         path: path of the new file.
 
+    Returns:
+        Folder to which the paths are relative.
+
     Raises:
-        DataError: the images are no files, or the file exists or can't be written.
+        DataError: the images are not files in a folder, or the file exists or can't be written.
     """
-    if not dataset.layout:
-        raise DataError(f"the images of '{dataset.name}' are no files", expected="a folder, an archive or a label file")
+    if not dataset.root:
+        raise DataError(
+            f"the images of '{dataset.name}' are not files in a folder",
+            expected="a folder or a label file",
+            remedy="unpack the archive and give the folder" if dataset.layout else None,
+        )
     require_no_file(path)
-    has_groups = any((split.duplicate_groups < 0).any() for split in dataset.splits.values())
-    has_splits = not dataset.test_is_made
-    header = ["file_name", "label", *(["split"] if has_splits else []), *(["group"] if has_groups else [])]
-    rows = []
-    for name, split in dataset.splits.items():
-        for image, label, group in zip(
-            split.names, split.labels.tolist(), split.duplicate_groups.tolist(), strict=True
-        ):
-            row = [image, dataset.class_names[label], *([name] if has_splits else [])]
-            rows.append(row + ([str(-group) if group < 0 else ""] if has_groups else []))
+    here, root = Path(os.path.abspath(path.parent)), Path(dataset.root)  # noqa: PTH100 - keeps symbolic links
+    names = [name for split in dataset.splits.values() for name in split.names]
+    is_below = root.is_relative_to(here) and not any(name.startswith("../") for name in names)
     try:
         with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(header)
-            writer.writerows(sorted(rows))
+            delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+            writer = csv.writer(stream, lineterminator="\n", delimiter=delimiter)
+            writer.writerows(_rows(dataset, root.relative_to(here).as_posix() if is_below else "."))
     except OSError as error:
         raise DataError(f"the label file '{path}' can't be written: {error.strerror}") from None
+    return here if is_below else root
+
+
+def _rows(dataset: Dataset, prefix: str) -> list[list[str]]:
+    """Return the header and the sorted rows; `prefix` is the folder of the images, "." for none."""
+    has_groups = any((split.duplicate_groups < 0).any() for split in dataset.splits.values())
+    group_of = groups_of_images(dataset.source, dataset.reading) if has_groups else {}
+    header = ["file_name", "label"]
+    header += ([] if dataset.test_is_made else ["split"]) + (["group"] if has_groups else [])
+    rows = []
+    for name, split in dataset.splits.items():
+        for image, label in zip(split.names, split.labels.tolist(), strict=True):
+            row = [image if prefix == "." else f"{prefix}/{image}", dataset.class_names[label]]
+            row += [] if dataset.test_is_made else [name]
+            rows.append(row + ([group_of.get(image, "")] if has_groups else []))
+    return [header, *sorted(rows)]
 
 
 def require_no_file(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Copies of images, sorted into folders by their predicted classes."""
+"""Copying of images into folders by their predicted classes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from saccade.errors import RunError
 from saccade.inference.predict import Prediction
 from saccade.output_folders import require_free
 
-UNSURE = "unsure"
+ABSTAINED_FOLDER = "unsure"
 """Name of the folder of images for which the run abstained from a prediction."""
 
 _UNSAFE = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
@@ -21,7 +21,7 @@ _RESERVED = frozenset({"", ".", ".."})
 
 
 def require_free_folder(folder: Path) -> None:
-    """Check that the folder for the copies does not exist yet, or is empty.
+    """Check that the folder for the images does not exist yet, or is empty.
 
     Raises:
         RunError: the folder exists and is not empty.
@@ -32,8 +32,8 @@ def require_free_folder(folder: Path) -> None:
 def copy_by_class(predictions: Sequence[Prediction], class_names: Sequence[str], folder: Path) -> dict[str, int]:
     """Copy images into a new folder with one folder for each predicted class, and `unsure` for abstentions.
 
-    Unreadable images are not copied. A second image of the same name in a class gets a number. Either all copies are
-    made or none.
+    Unreadable images are not copied. A second image of the same name in a class gets a number. Either all images are
+    copied or none.
 
     Args:
         predictions: predictions for image files.
@@ -41,14 +41,14 @@ def copy_by_class(predictions: Sequence[Prediction], class_names: Sequence[str],
         folder: folder to make.
 
     Returns:
-        Number of copies in each folder, by the name of the folder.
+        Number of images in each folder, by the name of the folder.
 
     Raises:
         RunError: an image is not a file but an image of a dataset, or the folder can't be written.
     """
     require_free_folder(folder)
     folder_names = _folder_names(class_names)
-    copies: list[tuple[Path, str]] = []
+    chosen: list[tuple[Path, str]] = []
     for prediction in predictions:
         if not prediction.top:
             continue
@@ -57,25 +57,25 @@ def copy_by_class(predictions: Sequence[Prediction], class_names: Sequence[str],
             raise RunError(
                 f"'{prediction.name}' is no file that can be copied", expected="images in files, folders or globs"
             )
-        name = _unsure_name(folder_names) if prediction.abstained else folder_names[prediction.top[0].class_name]
-        copies.append((source, name))
+        name = _abstained_name(folder_names) if prediction.abstained else folder_names[prediction.top[0].class_name]
+        chosen.append((source, name))
     try:
         if folder.exists():
-            folder.rmdir()  # an empty folder; the copies replace it as a whole
+            folder.rmdir()  # an empty folder; the new folder replaces it
         folder.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(folder) as partial:
             partial.mkdir()
-            _copy(copies, partial)
+            _copy(chosen, partial)
     except OSError as error:
         raise RunError(
             f"the images can't be copied to '{folder}': {error.strerror}", remedy="name another folder with --copy-to"
         ) from None
-    return dict(sorted(Counter(name for _, name in copies).items()))
+    return dict(sorted(Counter(name for _, name in chosen).items()))
 
 
-def _copy(copies: Sequence[tuple[Path, str]], folder: Path) -> None:
+def _copy(chosen: Sequence[tuple[Path, str]], folder: Path) -> None:
     used: set[Path] = set()
-    for source, name in copies:
+    for source, name in chosen:
         target, number = folder / name / source.name, 1
         while Path(str(target).casefold()) in used:
             number += 1
@@ -99,6 +99,6 @@ def _folder_names(class_names: Sequence[str]) -> dict[str, str]:
     return names
 
 
-def _unsure_name(folder_names: dict[str, str]) -> str:
+def _abstained_name(folder_names: dict[str, str]) -> str:
     used = {name.casefold() for name in folder_names.values()}
-    return UNSURE if UNSURE not in used else f"{UNSURE} (abstained)"
+    return ABSTAINED_FOLDER if ABSTAINED_FOLDER not in used else f"{ABSTAINED_FOLDER} (abstained)"

@@ -89,7 +89,7 @@ def test_other_words_are_no_splits(name):
         ("test images", ()), ("cats_and_dogs_train", ("cats", "and", "dogs")),
     ],
 )  # fmt: skip
-def test_words_that_say_something_about_the_contents(name, subject):
+def test_words_with_a_meaning_for_the_contents(name, subject):
     assert meaning_of(name).subject == subject
 
 

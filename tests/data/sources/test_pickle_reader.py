@@ -88,7 +88,7 @@ def test_shared_lists_are_not_multiplied():
 def test_damaged_pickles_are_refused_or_read():
     rng = random.Random(0)
     whole = [pickle.dumps(BATCH | {b"data": BATCH[b"data"][:, :12]}, protocol) for protocol in (2, 4)] + [PYTHON_2]
-    refused = 0
+    rejected = 0
     for _ in range(3000):
         contents = bytearray(rng.choice(whole))
         for _ in range(rng.randint(1, 4)):
@@ -96,5 +96,5 @@ def test_damaged_pickles_are_refused_or_read():
         try:
             read_pickle(bytes(contents[: rng.choice([None, rng.randrange(len(contents))])]))
         except UnknownPickleError:
-            refused += 1
-    assert refused > 1000
+            rejected += 1
+    assert rejected > 1000

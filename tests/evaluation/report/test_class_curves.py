@@ -25,7 +25,8 @@ def test_the_areas_are_those_of_scikit_learn_over_all_classes():
 
 
 def test_two_classes_have_the_curves_of_the_second():
-    precision_recall, roc = class_curves(*scored(2), ("healthy", "ill"))
+    labels, probabilities = scored(2)
+    precision_recall, roc = class_curves(labels, probabilities, ("healthy", "ill"))
     assert [curve.class_name for curve in (*precision_recall, *roc)] == ["ill", "ill"]
 
 

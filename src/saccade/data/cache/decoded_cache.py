@@ -94,6 +94,7 @@ class DecodedData:
         name: str,
         source: str,
         layout: str = "",
+        root: str = "",
         notes: Sequence[str] = (),
         strays: Sequence[str] = (),
         reading: ReadingOptions | None = None,
@@ -112,6 +113,7 @@ class DecodedData:
             notes=(*notes, *index.notes),
             strays=tuple(strays),
             layout=layout,
+            root=root,
             reading=reading or ReadingOptions(),
         )
 

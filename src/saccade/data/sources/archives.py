@@ -113,7 +113,7 @@ def unpacked(path: Path, sha256: str, encoding: str | None = None, *, progress: 
 
 
 def unpacking_notes(folder: Path) -> tuple[str, ...]:
-    """Return the notes about an archive from the folder of `unpacked`, such as that the encoding of names is unsure."""
+    """Return the notes about an archive from the folder of `unpacked`, such as one on the encoding of names."""
     notes = folder.parent / _NOTES
     return tuple(notes.read_text(encoding="utf-8").splitlines()) if notes.exists() else ()
 

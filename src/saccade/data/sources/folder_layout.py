@@ -133,7 +133,8 @@ def _notes_on_inner_folders(splits: Mapping[SplitName, ClassFolders]) -> list[st
     recurring = set.intersection(*nested.values()) if len(nested) == len(inner) > 1 else set()
     if recurring:
         same = f"every class folder holds the same folders ({listed(recurring)})"
-        return [f"{same}: images are labeled with the outer folder, and these names are not used"]
+        advice = "If the inner folders are the classes, put them beside each other"
+        return [f"{same}: images are labeled with the outer folder. {advice}"]
     name, names = next(iter(sorted(nested.items())))
     example = f"{printable(name)}/{printable(min(names))}"
     number = counted(sum(map(len, nested.values())), "folder")

@@ -22,7 +22,7 @@ _SPLIT_WORDS: Mapping[str, SplitName] = {
     "evaluation": "test",
     "holdout": "test",
 }
-# Words that say nothing about the contents, unlike "tube" in "test_tube".
+# Words without a meaning for the contents, unlike "tube" in "test_tube".
 _GENERAL_WORDS = frozenset(
     {"data", "dataset", "datasets", "dir", "file", "files", "folder", "image", "images", "img", "imgs", "photo"}
     | {"photos", "pic", "pics", "picture", "pictures", "sample", "samples", "set", "split"}

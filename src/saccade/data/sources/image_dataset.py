@@ -125,11 +125,12 @@ class _Kind:
     def cache_key(self) -> str:
         return self.key + self.options.key() + ("" if self.known is None else self.known.key())
 
-    def dataset(self, decoded: DecodedData, scan: Scan) -> Dataset:
+    def dataset(self, decoded: DecodedData, scan: Scan, root: str = "") -> Dataset:
         return decoded.dataset(
             name=self.name,
             source=self.source,
             layout=scan.layout,
+            root=root,
             notes=scan.notes,
             strays=scan.strays,
             reading=self.options,
@@ -143,7 +144,7 @@ def _load_listing(listing: Listing, kind: _Kind, *, progress: bool) -> Dataset:
     decoded = _open(scan, kind.wanted)
     if scan is None or decoded is None:
         decoded, scan = _decode_and_keep(listing, signature, kind, progress=progress)
-    return kind.dataset(decoded, scan)
+    return kind.dataset(decoded, scan, str(listing.root))
 
 
 def load_archive(

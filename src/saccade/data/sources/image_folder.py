@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 
 from saccade.data.reading_options import ReadingOptions
@@ -76,15 +77,17 @@ def _labeled_files(
         return LabeledFiles(place, "", named.splits, named.split_names, {}, side_files, layout, named.notes)
     files = label_files_in(folder, top, options)
     if not files:
-        if options.names_columns and needs_training:
+        if options.needs_label_file and needs_training:
             check_label_files(folder, top, options)
         return _from_folders_alone(folder, top, options, place, needs_training=needs_training)
-    if not options.names_columns:
+    if not options.needs_label_file:
         with contextlib.suppress(DataError):  # then the label file is the only source of labels
             from_folders = _from_folders(top, place, needs_training=needs_training)
             has_classes = any(len(classes) > 1 for classes in from_folders.splits.values())
             if has_classes and labels_of_folders(files, options, _class_of_path(folder, from_folders)):
-                return from_folders
+                names = ", ".join(sorted({printable(file.table.path.name) for file in files}))
+                note = f"left out: {names}, which adds nothing to the class folders; to use it, give its path"
+                return replace(from_folders, notes=(*from_folders.notes, note))
     return read_label_files(files, options, needs_training=needs_training)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 _SIDE_SUFFIXES = frozenset(
     {"cfg", "csv", "db", "htm", "html", "ini", "json", "jsonl", "lock", "log", "mat", "md", "ndjson"}
     | {"npy", "npz", "parquet", "py", "rst"}
+    # Videos, and models.
+    | {"avi", "mkv", "mov", "mp4", "webm", "h5", "hdf5", "keras", "onnx", "pt", "pth", "safetensors", "tflite"}
     | {"tsv", "txt", "xml", "yaml", "yml"}
     | {
         "bib",

@@ -87,7 +87,7 @@ def test_embedded_images_are_decoded_as_their_bytes(tmp_path):
     assert found == {photo(40, 40, seed=seed).tobytes(): seed % 2 for seed in range(8)}
 
 
-def test_parts_with_splits_by_name_as_the_hub_serves_them(tmp_path):
+def test_shards_with_splits_by_name_as_the_hub_serves_them(tmp_path):
     data = tmp_path / "set" / "data"
     table(data / "train-00000-of-00002.parquet", ["cat", "dog"], image=embedded(range(3)), label=[0, 1, 0])
     table(data / "train-00001-of-00002.parquet", ["cat", "dog"], image=embedded(range(3, 6)), label=[1, 0, 1])
@@ -102,7 +102,7 @@ def test_parts_with_splits_by_name_as_the_hub_serves_them(tmp_path):
     assert len({image.path for image in listing.images}) == 8
 
 
-def test_parts_without_names_of_splits(tmp_path):
+def test_shards_without_names_of_splits(tmp_path):
     table(tmp_path / "0000.parquet", ["cat", "dog"], image=embedded(range(2)), label=[0, 1])
     table(tmp_path / "0001.parquet", ["cat", "dog"], image=embedded(range(2, 4)), label=[0, 1])
     assert sorted(splits(tmp_path).values()) == ["train/cat", "train/cat", "train/dog", "train/dog"]

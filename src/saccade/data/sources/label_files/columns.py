@@ -73,9 +73,7 @@ def _column(table: Table, wanted: str | None, option: str, names: Sequence[str])
     if wanted is not None:
         if wanted in table.columns:
             return wanted
-        raise unusable(
-            table.path, f"a column {shown(wanted)}, as {option} says", f"the columns {_listed(table.columns)}"
-        )
+        raise unusable(table.path, f"a column {shown(wanted)}, by {option}", f"the columns {_listed(table.columns)}")
     by_key = {_key(name): name for name in reversed(table.columns)}
     return next((by_key[name] for name in names if name in by_key), None)
 

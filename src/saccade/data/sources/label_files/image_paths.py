@@ -16,6 +16,8 @@ from saccade.data.sources.label_files.rows import LabeledRow, listed
 from saccade.data.sources.label_files.table import shown, unusable
 from saccade.errors import DataError
 
+_MAKE_RELATIVE = "make the paths relative to the folder of the images, and name this folder with --root"
+_OF_WINDOWS = re.compile(r"[A-Za-z]:[\\/]")
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
@@ -45,7 +47,7 @@ class ImagePaths:
             by_name[name].append(path)
             by_stem[name.rpartition(".")[0] or name].append(path)
         self._by_name, self._by_stem = by_name, by_stem
-        self._by_form: dict[str, str] = {}
+        self._by_form: dict[str, list[str]] = {}
 
     @property
     def all_paths(self) -> Sequence[str]:
@@ -82,25 +84,25 @@ class ImagePaths:
         return found or candidates
 
     def _in_other_form(self, path: str) -> FoundFile | None:
-        """Return the file whose path differs only in the form of Unicode; None if there is none."""
-        if path.isascii():
-            return None
+        """Return the only file whose path differs only in case or in the form of Unicode; None if there is none."""
         if not self._by_form:
-            self._by_form = {unicodedata.normalize("NFC", found): found for found in self._files}
-        found = self._by_form.get(unicodedata.normalize("NFC", path))
-        return None if found is None else self._files[found]
+            for file in self._files:
+                self._by_form.setdefault(_plain_form(file), []).append(file)
+        found = self._by_form.get(_plain_form(path), [])
+        return self._files[found[0]] if len(found) == 1 else None
 
     def _relative(self, row: LabeledRow) -> str:
         """Return the path relative to the folder, with `/` as separator."""
         path = self._path(row.image)
         if "\\" in path and path not in self._files:  # written on Windows, unless a file is named so
             path = self._path(path.replace("\\", "/"))
+        expected = f"images in the folder {self._root}"
+        if _OF_WINDOWS.match(row.image):
+            raise self._error(row, expected, _MAKE_RELATIVE)
         if _is_outside(path) and not self._allow_outside:
-            raise self._error(
-                row,
-                f"images in the folder {self._root}",
-                "name the folder of the images with --root, or allow images anywhere with --allow-outside",
-            )
+            is_elsewhere = row.image.startswith("/") and not Path(row.image).exists()
+            allow = "name the folder of the images with --root, or allow images anywhere with --allow-outside"
+            raise self._error(row, expected, _MAKE_RELATIVE if is_elsewhere else allow)
         return path
 
     def _path(self, text: str) -> str:
@@ -119,6 +121,10 @@ class ImagePaths:
 
     def _error(self, row: LabeledRow, expected: str, remedy: str | None) -> DataError:
         return unusable(self._label_file, expected, f"{shown(row.image)} in line {row.number}", remedy)
+
+
+def _plain_form(path: str) -> str:
+    return unicodedata.normalize("NFC", path).casefold()
 
 
 def _is_outside(path: str) -> bool:

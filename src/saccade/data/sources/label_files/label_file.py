@@ -83,9 +83,9 @@ def stem_of(path: Path) -> str:
 
 
 def labels_of_folders(files: Sequence[LabelFile], options: ReadingOptions, class_of_path: Mapping[str, str]) -> bool:
-    """Return whether label files say no more than class folders do: the same classes, perhaps by other names.
+    """Return whether label files add nothing to class folders: the classes are the same, perhaps by other names.
 
-    A label file with splits or groups says more.
+    Splits and groups add something.
 
     Args:
         files: label files.
@@ -173,16 +173,22 @@ def read_label_files(
         split_names={},
         folders={},
         side_files=[],
-        layout=f"labels from {printable(names)}",
+        layout=_layout(files, names, options),
         notes=(
             *notes,
             *note_on_images_without_row(others, names),
             *more_notes,
-            *_notes_on_groups(rows_of_image),
+            *_notes_on_groups(rows_of_image, groups),
         ),
         groups=groups,
         base=root,
     )
+
+
+def _layout(files: Sequence[LabelFile], names: str, options: ReadingOptions) -> str:
+    """Return the source of labels and groups in words, such as "labels from labels.csv, groups from patient"."""
+    column = find_columns(files[0].table, options).group
+    return printable(f"labels from {names}" + ("" if column is None else f", groups from the column {column}"))
 
 
 def _rows_of(file: LabelFile, options: ReadingOptions) -> tuple[list[LabeledRow], list[str]]:
@@ -269,17 +275,24 @@ def _require_images(
     )
 
 
-def _notes_on_groups(rows_of_image: dict[str, list[tuple[LabeledRow, SplitName, FoundFile]]]) -> list[str]:
-    """Return the note on groups that the splits of the data divide."""
+def _notes_on_groups(
+    rows_of_image: dict[str, list[tuple[LabeledRow, SplitName, FoundFile]]], groups: Mapping[str, str]
+) -> list[str]:
+    """Return the notes on images without a group, and on groups that the splits of the data divide."""
     splits: dict[str, set[SplitName]] = defaultdict(set)
     for rows in rows_of_image.values():
         for row, split, _ in rows:
             if row.group:
                 splits[row.group].add(split)
+    notes = []
+    if groups and len(groups) < len(rows_of_image):
+        number = counted(len(rows_of_image) - len(groups), "image")
+        notes.append(f"without a group, so that they may be in any split: {number}")
     divided = sorted(group for group, found in splits.items() if len(found) > 1)
-    if not divided:
-        return []
-    return [f"{counted(len(divided), 'group')} in more than one split of the data: {listed(divided, '').strip()}"]
+    if divided:
+        number = counted(len(divided), "group")
+        notes.append(f"{number} in more than one split of the data: {listed(divided, '').strip()}")
+    return notes
 
 
 def list_label_file(path: Path, options: ReadingOptions, known: KnownClasses | None = None) -> Listing:

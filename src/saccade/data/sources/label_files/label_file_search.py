@@ -79,7 +79,7 @@ def check_label_files(folder: Path, top: Folder, options: ReadingOptions) -> Non
         DataError: the only such file, or one with a usual name, is damaged or has no columns for images and labels.
     """
     paths = [path for level in _levels(top) for path in _paths_in(folder, [level])]
-    if options.names_columns and not paths:
+    if options.needs_label_file and not paths:
         raise DataError(
             f"there is no label file in {printable(str(folder))}",
             expected="a label file, since an option names its column",
@@ -87,7 +87,7 @@ def check_label_files(folder: Path, top: Folder, options: ReadingOptions) -> Non
             code="label-file",
         )
     usual = [path for path in paths if stem_of(path).lower() in USUAL_STEMS]
-    for path in usual or (paths if len(paths) == 1 or options.names_columns else []):
+    for path in usual or (paths if len(paths) == 1 or options.needs_label_file else []):
         for file in open_label_files([path]):
             find_columns(file.table, options)
 

@@ -145,7 +145,7 @@ def _text(table: Table, row: Row, column: str) -> str:
 
 
 def _as_text(value: Any, table: Table, row: Row, column: str, longest: int = _MAX_NAME) -> str:
-    if value is None or value != value:  # NaN stands for no value  # noqa: PLR0124
+    if value is None or str(value).strip() in ("nan", "NaN"):  # other programs write missing values so
         return ""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
