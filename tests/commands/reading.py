@@ -89,7 +89,7 @@ READING = [
     Row(f"explore {NAMED} --out looks/named --json", look=_has_classes_from_names),
     Row(
         f"train {TABLE} --dry-run",
-        ["^read as: labels from table.csv, groups from the column who; classes NULL, ONE, TWO; train 121, test 60; left"],
+        ["^read as: labels from table.csv, groups from the column who; classes NULL, ONE, TWO; train 121, test 60; "],
         alone=True,
     ),
     Row(f"train {NAMED} --dry-run --json", look=_has_classes_from_names),

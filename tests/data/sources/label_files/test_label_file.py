@@ -38,7 +38,7 @@ def test_an_option_with_an_unknown_column(images, option):
     path = label_file(images, "file_name,label", "1.png,cat", "2.png,dog")
     for place in (path, images):
         message = failure(place, **{option: "nope"})
-        assert f"a column 'nope', as --{option.replace('_', '-')} says" in message
+        assert f"a column 'nope', by --{option.replace('_', '-')}" in message
         assert "the columns 'file_name', 'label'" in message
 
 
@@ -231,3 +231,38 @@ def test_groups_in_several_splits_of_the_data_give_a_note(images):
     )
     assert "1 group in more than one split of the data: 7" in notes(path)
     assert {image.path: image.group for image in listing_of(path).images} == {"1.png": "7", "2.png": "8", "3.png": "7"}
+
+
+def test_missing_values_as_other_programs_write_them_are_no_classes(images):
+    rows = ["1.png,1.0", "2.png,2.0", "3.png,nan", "4.png,NaN", "5.png,"]
+    listing = listing_of(label_file(images, "image,label", *rows))
+    assert listing.class_names == ("1", "2")
+    assert "left out: rows of labels.csv without a label: lines 4, 5, 6" in listing.notes
+
+
+def test_names_in_another_case_are_found_if_only_one_file_fits(tmp_path):
+    for name in ("a.JPG", "b.JPG", "C.jpg", "c.jpg"):
+        write(tmp_path / name, name.encode())
+    label_file(tmp_path, "image,label", "A.jpg,x", "b.jpg,y", "c.JPG,x")
+    found = {image.path: image.size > 0 for image in find_images(tmp_path).images}
+    assert found == {"a.JPG": True, "b.JPG": True, "c.JPG": False}  # c.JPG may be C.jpg or c.jpg
+
+
+@pytest.mark.parametrize("path", ["C:\\Users\\Anna\\1.png", "c:/images/1.png", "/kaggle/input/images/1.png"])
+def test_paths_of_another_machine_are_to_be_made_relative(images, path):
+    message = failure(label_file(images, "image,label", f"{path},cat", "2.png,dog"))
+    assert "what to do: make the paths relative to the folder of the images" in message
+
+
+def test_images_without_a_group_give_a_note(images):
+    listing = listing_of(label_file(images, "image,label,patient", "1.png,a,p", "2.png,b,q", "3.png,a,", "4.png,b,"))
+    assert "without a group, so that they may be in any split: 2 images" in listing.notes
+    assert listing.layout == "labels from labels.csv, groups from the column patient"
+
+
+def test_a_label_file_that_is_not_used_is_named(tmp_path):
+    for path in ("cat/1.jpg", "dog/1.jpg"):
+        write(tmp_path / path, path.encode())
+    label_file(tmp_path, "path,label", "cat/1.jpg,0", "dog/1.jpg,1")
+    note = "left out: labels.csv, which adds nothing to the class folders; to use it, give its path"
+    assert note in find_images(tmp_path).notes
