@@ -266,3 +266,9 @@ def test_a_label_file_that_is_not_used_is_named(tmp_path):
     label_file(tmp_path, "path,label", "cat/1.jpg,0", "dog/1.jpg,1")
     note = "left out: labels.csv, which adds nothing to the class folders; to use it, give its path"
     assert note in find_images(tmp_path).notes
+
+
+@pytest.mark.parametrize(("yes", "no"), [("1", "0"), ("1.0", "0.0"), ("TRUE", "FALSE"), ("True", "False")])
+def test_one_hot_columns_in_any_spelling(images, yes, no):
+    path = label_file(images, "image,cat,dog", f"1.png,{yes},{no}", f"2.png,{no},{yes}", f"3.png,{no},{yes}")
+    assert labels(path) == {"1.png": "cat", "2.png": "dog", "3.png": "dog"}

@@ -82,8 +82,8 @@ def _one_hot(table: Table, names: Sequence[str]) -> tuple[str, ...]:
     """Return columns that hold only 0 and 1; empty if there are other columns or fewer than two."""
     if len(names) < _MIN_ONE_HOT or not table.rows:
         return ()
-    values = {str(row.values.get(name)).strip() for row in table.rows for name in names}
-    return tuple(names) if values <= {"0", "1", "0.0", "1.0", "True", "False", "true", "false"} else ()
+    values = {str(row.values.get(name)).strip().lower() for row in table.rows for name in names}
+    return tuple(names) if values <= {"0", "1", "0.0", "1.0", "true", "false"} else ()
 
 
 def _key(name: str) -> str:

@@ -11,7 +11,7 @@ from saccade.data.sources.folder_names import class_name_of_folder, split_folder
 from saccade.data.sources.label_files.columns import Columns
 from saccade.data.sources.label_files.table import Row, Table, shown, unusable
 
-_SET = ("1", "1.0", "True", "true")
+_SET = ("1", "1.0", "true")
 _MAX_NAME = 255  # characters of a label or a group
 _MAX_PATH = 4096  # characters
 _MAX_ROWS = 10  # in a message
@@ -114,7 +114,7 @@ def _check_one_label(table: Table, columns: Columns) -> None:
     several = [
         row.number
         for row in table.rows
-        if sum(str(row.values.get(name)).strip() in _SET for name in columns.one_hot) > 1
+        if sum(str(row.values.get(name)).strip().lower() in _SET for name in columns.one_hot) > 1
         or (columns.label and isinstance(row.values.get(columns.label), list | dict))
     ]
     if several:
@@ -126,7 +126,7 @@ def _check_one_label(table: Table, columns: Columns) -> None:
 
 def _label_text(table: Table, row: Row, columns: Columns, class_names: Sequence[str] | None) -> str:
     if columns.one_hot:
-        return next((name for name in columns.one_hot if str(row.values.get(name)).strip() in _SET), "")
+        return next((name for name in columns.one_hot if str(row.values.get(name)).strip().lower() in _SET), "")
     value = row.values.get(columns.label)
     if class_names is not None and isinstance(value, int) and 0 <= value < len(class_names):
         return class_names[value]
