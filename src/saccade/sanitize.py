@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
+
+_MAX_NAMES = 10  # in a list
 
 
 def command_line(*words: object) -> str:
@@ -26,6 +29,12 @@ def plural(number: int, one: str, many: str | None = None) -> str:
 def counted(number: int, one: str, many: str | None = None) -> str:
     """Return a number with its noun: "1 image", "1,200 images"."""
     return f"{number:,} {plural(number, one, many)}"
+
+
+def listed_names(names: Sequence[str]) -> str:
+    """Return up to ten names, printable and separated by commas, and the number of the others."""
+    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    return ", ".join(map(printable, names[:_MAX_NAMES])) + more
 
 
 def printable(text: str, *, lines: bool = False) -> str:

@@ -52,3 +52,13 @@ def over_white(contents):
         image.putalpha(Image.fromarray(np.uint8(255 * (gray != image.info.get("transparency", -1)))))
     white = Image.new("RGBA", image.size, "white")
     return np.asarray(Image.alpha_composite(white, image.convert("RGBA")).convert("RGB"))
+
+
+def tree(root, *paths):
+    """Write a file with its path as contents for each path, or make a folder for a path that ends in a slash."""
+    for path in paths:
+        if path.endswith("/"):
+            (root / path).mkdir(parents=True, exist_ok=True)
+        else:
+            write(root / path, path.encode())
+    return root

@@ -143,7 +143,7 @@ def _images_among(paths: Iterable[Path], problem: str) -> _Expanded:
     own_folders: list[str] = []
     links: list[str] = []
     for path in sorted(paths):
-        found = _folder_files(path) if path.is_dir() else _single_file(path)
+        found = search_folder(str(path)) if path.is_dir() else _single_file(path)
         own_folders += [str(path / name) for name in found.all_own_folders()]
         links += [str(path / name) for name in found.all_links()]
         for image in found.all_images():
@@ -154,13 +154,6 @@ def _images_among(paths: Iterable[Path], problem: str) -> _Expanded:
         notes = note_on_side_files(side_files.values())
         raise DataError(problem, expected="images, at any depth", found=notes[0] if notes else "no file")
     return _Expanded(sorted(images.values()), list(side_files.values()), own_folders, links)
-
-
-def _folder_files(path: Path) -> Folder:
-    try:
-        return search_folder(str(path))
-    except OSError as error:
-        raise DataError(f"the folder {error.filename} can't be read", found=error.strerror) from None
 
 
 def _single_file(path: Path) -> Folder:

@@ -6,21 +6,12 @@ A layout is written as paths; `split/class` names what the images below a path m
 import unicodedata
 
 import pytest
-from tests.data.images import write
+from tests.data.images import tree
 
 from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.image_folder import find_images
 from saccade.data.sources.known_classes import KnownClasses
 from saccade.errors import DataError
-
-
-def made(root, *paths):
-    for path in paths:
-        if path.endswith("/"):
-            (root / path).mkdir(parents=True, exist_ok=True)
-        else:
-            write(root / path, path.encode())
-    return root
 
 
 def classes(*folders, names=("cat", "dog")):
@@ -68,7 +59,7 @@ BOTH = {"cat": 2, "dog": 2}
     ],
 )
 def test_names_of_splits(tmp_path, train, validation, test):
-    made(tmp_path, *classes(train, validation, test))
+    tree(tmp_path, *classes(train, validation, test))
     counts, notes = read(tmp_path)
     assert counts == {"train": BOTH, "validation": BOTH, "test": BOTH}
     assert notes == ()
@@ -76,7 +67,7 @@ def test_names_of_splits(tmp_path, train, validation, test):
 
 @pytest.mark.parametrize("inner", ["{}", "data", "images", "v1/images"])
 def test_class_folders_further_down_in_each_split(tmp_path, inner):
-    made(tmp_path, *classes(*(f"{split}/{inner.format(split)}" for split in ("seg_train", "seg_test"))))
+    tree(tmp_path, *classes(*(f"{split}/{inner.format(split)}" for split in ("seg_train", "seg_test"))))
     assert read(tmp_path)[0] == {"train": BOTH, "test": BOTH}
 
 
@@ -93,7 +84,7 @@ def test_data_further_down_beside_documents(tmp_path, wrapper):
         "code/train.py",
         "a.ipynb",
     ]
-    made(tmp_path, *classes(wrapper), *documents)
+    tree(tmp_path, *classes(wrapper), *documents)
     counts, notes = read(tmp_path)
     assert counts == {"train": BOTH}
     assert f"left out: the folders code, paper without images, beside {wrapper.partition('/')[0]}" in notes
@@ -101,7 +92,7 @@ def test_data_further_down_beside_documents(tmp_path, wrapper):
 
 @pytest.mark.parametrize("wrapper", ["data", "archive/data/images", "train"])
 def test_figures_of_the_documentation_are_left_out(tmp_path, wrapper):
-    made(tmp_path, *classes(wrapper), "docs/figure 1.png")
+    tree(tmp_path, *classes(wrapper), "docs/figure 1.png")
     counts, notes = read(tmp_path)
     assert any(note.startswith("left out: the folder docs beside") for note in notes)
     assert counts == {"train": BOTH}
@@ -109,12 +100,12 @@ def test_figures_of_the_documentation_are_left_out(tmp_path, wrapper):
 
 @pytest.mark.parametrize("wrapper", ["data", "archive/data"])
 def test_splits_further_down(tmp_path, wrapper):
-    made(tmp_path, *classes(f"{wrapper}/seg_train", f"{wrapper}/seg_test"), "readme.txt", "documents/a.txt")
+    tree(tmp_path, *classes(f"{wrapper}/seg_train", f"{wrapper}/seg_test"), "readme.txt", "documents/a.txt")
     assert read(tmp_path)[0] == {"train": BOTH, "test": BOTH}
 
 
 def test_splits_in_a_folder_named_like_a_split(tmp_path):
-    made(tmp_path, *classes("train/train", "train/test"))
+    tree(tmp_path, *classes("train/train", "train/test"))
     assert read(tmp_path)[0] == {"train": BOTH, "test": BOTH}
 
 
@@ -122,7 +113,7 @@ def test_splits_in_a_folder_named_like_a_split(tmp_path):
 @pytest.mark.parametrize("others", [["cat"], [], ["bus", "car"]])
 def test_test_tube_and_train_station_are_classes(tmp_path, inner, others):
     names = ["test_tube", "train_station", *others]
-    made(tmp_path, *(f"{name}/{folder}/1.png".replace("//", "/") for name in names for folder in inner))
+    tree(tmp_path, *(f"{name}/{folder}/1.png".replace("//", "/") for name in names for folder in inner))
     counts, notes = read(tmp_path)
     assert counts == {"train": dict.fromkeys(sorted(names), len(inner))}
     assert inner == [""] or "every class folder holds the same folders" in notes[0]
@@ -130,19 +121,19 @@ def test_test_tube_and_train_station_are_classes(tmp_path, inner, others):
 
 def test_split_words_are_classes_inside_splits(tmp_path):
     names = ["train", "test", "val", "test_tube", "train_station", "bus"]
-    made(tmp_path, *classes("train", "test", names=names))
+    tree(tmp_path, *classes("train", "test", names=names))
     assert read(tmp_path)[0] == dict.fromkeys(("train", "test"), dict.fromkeys(sorted(names), 2))
 
 
 @pytest.mark.parametrize("train", ["train/1.png", "train/2021/1.png", "train/2021/may/1.png"])
 def test_a_class_called_train(tmp_path, train):
-    made(tmp_path, train, "bus/1.png", "bus/2.png", "car/1.png")
+    tree(tmp_path, train, "bus/1.png", "bus/2.png", "car/1.png")
     assert read(tmp_path)[0] == {"train": {"bus": 2, "car": 1, "train": 1}}
 
 
 @pytest.mark.parametrize("others", [["bus/1.png", "car/1.png"], ["bus/old/1.png", "bus/new/1.png", "car/old/1.png"]])
 def test_a_folder_train_that_may_be_either_is_an_error(tmp_path, others):
-    made(tmp_path, "train/old/1.png", "train/new/1.png", *others)
+    tree(tmp_path, "train/old/1.png", "train/new/1.png", *others)
     code, message = failure(tmp_path)
     assert code == "split-or-class"
     assert "train may be the train split, or a class beside bus, car" in message
@@ -150,14 +141,14 @@ def test_a_folder_train_that_may_be_either_is_an_error(tmp_path, others):
 
 
 def test_a_decorated_name_needs_classes_of_the_training_split(tmp_path):
-    made(tmp_path, *classes("train", "test"), "train_station/north/1.png", "train_station/south/1.png")
+    tree(tmp_path, *classes("train", "test"), "train_station/north/1.png", "train_station/south/1.png")
     counts, notes = read(tmp_path)
     assert counts == {"train": BOTH, "test": BOTH}
     assert notes == ("left out: the folder train_station beside train",)
 
 
 def test_decorated_names_that_disagree_are_classes(tmp_path):
-    made(tmp_path, *classes("seg_train", "box_test"))
+    tree(tmp_path, *classes("seg_train", "box_test"))
     counts, notes = read(tmp_path)
     assert counts == {"train": {"box_test": 4, "seg_train": 4}}
     assert "every class folder holds the same folders (cat, dog)" in notes[0]
@@ -176,7 +167,7 @@ def test_decorated_names_that_disagree_are_classes(tmp_path):
     ],
 )
 def test_two_folders_for_a_split_are_an_error_that_names_all(tmp_path, folders, split):
-    made(tmp_path, *classes(*folders))
+    tree(tmp_path, *classes(*folders))
     code, message = failure(tmp_path)
     assert code == "split-twice"
     assert f"two folders stand for the {split} split" in message
@@ -187,7 +178,7 @@ def test_two_folders_for_a_split_are_an_error_that_names_all(tmp_path, folders, 
     "unlabeled", ["pred", "seg_pred/seg_pred", "test", "test/test", "test/images", "unlabelled", "new", "test/unknown"]
 )
 def test_unlabeled_folders_beside_splits_are_left_out_by_name(tmp_path, unlabeled):
-    made(tmp_path, *classes("train", "val"), f"{unlabeled}/1.png", f"{unlabeled}/2.png")
+    tree(tmp_path, *classes("train", "val"), f"{unlabeled}/1.png", f"{unlabeled}/2.png")
     counts, notes = read(tmp_path)
     assert counts == {"train": BOTH, "validation": BOTH}
     name = unlabeled.partition("/")[0]
@@ -195,7 +186,7 @@ def test_unlabeled_folders_beside_splits_are_left_out_by_name(tmp_path, unlabele
 
 
 def test_a_test_split_of_one_class_with_an_odd_name_is_labeled(tmp_path):
-    made(tmp_path, *classes("train", names=("unknown", "test", "cat")), "test/unknown/1.png", "val/test/1.png")
+    tree(tmp_path, *classes("train", names=("unknown", "test", "cat")), "test/unknown/1.png", "val/test/1.png")
     counts, notes = read(tmp_path)
     assert counts["validation"] == {"test": 1}
     assert counts["test"] == {"unknown": 1}
@@ -203,13 +194,13 @@ def test_a_test_split_of_one_class_with_an_odd_name_is_labeled(tmp_path):
 
 
 def test_a_test_split_of_one_class_with_folders_inside(tmp_path):
-    made(tmp_path, *classes("train"), "test/dog/2021/1.png", "test/dog/2022/1.png")
+    tree(tmp_path, *classes("train"), "test/dog/2021/1.png", "test/dog/2022/1.png")
     assert read(tmp_path)[0]["test"] == {"dog": 2}
 
 
 @pytest.mark.parametrize(("train", "test"), [("train", "test"), ("Train", "EVAL"), ("train_set", "test_set")])
 def test_class_first_and_splits_inside(tmp_path, train, test):
-    made(tmp_path, *(f"{name}/{split}/1.png" for name in ("cat", "dog", "test_tube") for split in (train, test)))
+    tree(tmp_path, *(f"{name}/{split}/1.png" for name in ("cat", "dog", "test_tube") for split in (train, test)))
     counts, notes = read(tmp_path)
     assert counts == {split: {"cat": 1, "dog": 1, "test_tube": 1} for split in ("train", "test")}
     assert find_images(tmp_path).layout == "CLASS/SPLIT/image"
@@ -217,31 +208,31 @@ def test_class_first_and_splits_inside(tmp_path, train, test):
 
 
 def test_class_first_may_lack_images_of_a_class_for_the_test_but_not_for_training(tmp_path):
-    made(tmp_path, "cat/train/1.png", "cat/test/1.png", "dog/train/1.png")
+    tree(tmp_path, "cat/train/1.png", "cat/test/1.png", "dog/train/1.png")
     assert read(tmp_path)[0] == {"train": {"cat": 1, "dog": 1}, "test": {"cat": 1}}
-    made(tmp_path, "bird/test/1.png")
+    tree(tmp_path, "bird/test/1.png")
     code, message = failure(tmp_path)
     assert code == "class-missing"
     assert "add training images of bird to train, or move bird/test out of the data" in message
 
 
 def test_class_first_with_a_split_twice_and_with_an_empty_class(tmp_path):
-    made(tmp_path, "cat/train/1.png", "cat/test/1.png", "dog/train/1.png", "bird/")
+    tree(tmp_path, "cat/train/1.png", "cat/test/1.png", "dog/train/1.png", "bird/")
     assert failure(tmp_path)[0] == "class-empty"
     assert read(tmp_path, drop_empty_classes=True)[0] == {"train": {"cat": 1, "dog": 1}, "test": {"cat": 1}}
-    made(tmp_path, "cat/eval/1.png")
+    tree(tmp_path, "cat/eval/1.png")
     code, message = failure(tmp_path, drop_empty_classes=True)
     assert code == "split-twice"
     assert "eval (test), test (test), train (train) in" in message
 
 
 def test_stations_inside_classes_are_no_splits(tmp_path):
-    made(tmp_path, *(f"{name}/{inner}/1.png" for name in ("day", "night") for inner in ("train_station", "test_tube")))
+    tree(tmp_path, *(f"{name}/{inner}/1.png" for name in ("day", "night") for inner in ("train_station", "test_tube")))
     assert read(tmp_path)[0] == {"train": {"day": 2, "night": 2}}
 
 
 def test_folders_inside_class_folders_give_a_note(tmp_path):
-    made(tmp_path, "cat/persian/1.png", "cat/2.png", "dog/1.png")
+    tree(tmp_path, "cat/persian/1.png", "cat/2.png", "dog/1.png")
     counts, (note,) = read(tmp_path)
     assert counts == {"train": {"cat": 2, "dog": 1}}
     assert note == "1 folder inside class folders, such as cat/persian: the images are labeled with the class folder"
@@ -256,7 +247,7 @@ def test_hidden_folders_and_side_files(tmp_path):
         ".git/x.png",
     ]
     inside = ["cat/.DS_Store", "cat/Thumbs.db", "cat/@eaDir/0.png", "dog/.ipynb_checkpoints/0-checkpoint.png"]
-    made(tmp_path, *classes(""), *hidden, *inside, "README.roboflow.txt", "README.dataset.txt")
+    tree(tmp_path, *classes(""), *hidden, *inside, "README.roboflow.txt", "README.dataset.txt")
     counts, notes = read(tmp_path)
     assert counts == {"train": BOTH}
     assert notes == ()
@@ -264,7 +255,7 @@ def test_hidden_folders_and_side_files(tmp_path):
 
 @pytest.mark.parametrize("target", ["..", "../..", "."])
 def test_links_that_lead_above_their_class(tmp_path, target):
-    root = made(tmp_path / "a" / "data", *classes(""))
+    root = tree(tmp_path / "a" / "data", *classes(""))
     (root / "cat" / "up").symlink_to(target, target_is_directory=True)
     counts, notes = read(root)
     assert counts == {"train": BOTH}
@@ -273,14 +264,14 @@ def test_links_that_lead_above_their_class(tmp_path, target):
 
 def test_one_class_in_two_forms_of_unicode(tmp_path):
     decomposed = unicodedata.normalize("NFD", "café")
-    made(tmp_path, "train/café/1.png", "train/dog/1.png", f"test/{decomposed}/1.png", f"train/{decomposed}/2.png")
+    tree(tmp_path, "train/café/1.png", "train/dog/1.png", f"test/{decomposed}/1.png", f"train/{decomposed}/2.png")
     counts, notes = read(tmp_path)
     assert counts == {"train": {"café": 2, "dog": 1}, "test": {"café": 1}}
     assert notes == ("the test split has no images of the class dog",)
 
 
 def test_numeric_classes_are_in_the_order_of_numbers(tmp_path):
-    made(tmp_path, *(f"{number}/1.png" for number in range(12)))
+    tree(tmp_path, *(f"{number}/1.png" for number in range(12)))
     assert find_images(tmp_path).class_names == tuple(map(str, range(12)))
 
 
@@ -290,7 +281,7 @@ def test_numeric_classes_are_in_the_order_of_numbers(tmp_path):
 )
 def test_classes_that_differ_in_case(tmp_path, first, second):
     beside = "train/dog/1.png" if "train" in first else "dog/1.png"
-    made(tmp_path, first, second, beside)
+    tree(tmp_path, first, second, beside)
     code, message = failure(tmp_path)
     assert code == "class-case"
     assert "add --ignore-case" in message
@@ -302,7 +293,7 @@ def test_classes_that_differ_in_case(tmp_path, first, second):
 @pytest.mark.parametrize("split", ["", "train/", "seg_train/"])
 def test_an_empty_class(tmp_path, split):
     test = ["seg_test/cat/1.png"] if split else []
-    made(tmp_path, *classes(split.rstrip("/")), f"{split}bird/notes.txt", f"{split}ant/", *test)
+    tree(tmp_path, *classes(split.rstrip("/")), f"{split}bird/notes.txt", f"{split}ant/", *test)
     code, message = failure(tmp_path)
     assert code == "class-empty"
     assert "the class 'ant' has no images" in message
@@ -316,7 +307,7 @@ def test_an_empty_class(tmp_path, split):
 
 
 def test_a_test_split_with_unknown_classes_is_an_error_that_names_them(tmp_path):
-    made(tmp_path, *classes("train"), "test/Cat/1.png", "test/owl/1.png", "test/cow/1.png")
+    tree(tmp_path, *classes("train"), "test/Cat/1.png", "test/owl/1.png", "test/cow/1.png")
     assert failure(tmp_path)[0] == "class-case"
     code, message = failure(tmp_path, ignore_case=True)
     assert code == "class-missing"
@@ -342,14 +333,14 @@ def test_a_test_split_with_unknown_classes_is_an_error_that_names_them(tmp_path)
     ],
 )
 def test_folders_without_classes(tmp_path, paths, code, text):
-    found, message = failure(made(tmp_path, *paths))
+    found, message = failure(tree(tmp_path, *paths))
     assert found == code
     assert text in message
 
 
 @pytest.mark.parametrize("beside", [[], ["test1/1.jpg", "test1/2.jpg"]])
 def test_names_that_give_the_class(tmp_path, beside):
-    made(tmp_path, *(f"train/{name}.{number}.jpg" for name in ("cat", "dog") for number in range(3)), *beside)
+    tree(tmp_path, *(f"train/{name}.{number}.jpg" for name in ("cat", "dog") for number in range(3)), *beside)
     code, message = failure(tmp_path)
     assert code == "no-classes"
     pattern = message.partition("--label-from-name '")[2].rpartition("'")[0]
@@ -357,7 +348,7 @@ def test_names_that_give_the_class(tmp_path, beside):
 
 
 def test_numbers_are_no_names_that_give_the_class(tmp_path):
-    assert "--label-from-name" not in failure(made(tmp_path, *(f"{number:04}.png" for number in range(2000))))[1]
+    assert "--label-from-name" not in failure(tree(tmp_path, *(f"{number:04}.png" for number in range(2000))))[1]
 
 
 KNOWN = KnownClasses(("blue", "green", "red"))
@@ -365,14 +356,14 @@ KNOWN = KnownClasses(("blue", "green", "red"))
 
 @pytest.mark.parametrize("top", ["", "test/", "holdout/", "new/", "test images/", "val/"])
 def test_data_to_score_needs_no_training_split(tmp_path, top):
-    made(tmp_path, f"{top}red/1.png", f"{top}blue/1.png", f"{top}blue/2.png")
+    tree(tmp_path, f"{top}red/1.png", f"{top}blue/1.png", f"{top}blue/2.png")
     listing = find_images(tmp_path, known=KNOWN)
     assert listing.class_names == KNOWN.names
     assert sorted((image.split, image.label) for image in listing.images) == [("test", 0), ("test", 0), ("test", 2)]
 
 
 def test_data_to_score_keeps_its_test_split(tmp_path):
-    made(tmp_path, *classes("train", "test", names=KNOWN.names))
+    tree(tmp_path, *classes("train", "test", names=KNOWN.names))
     assert [image.split for image in find_images(tmp_path, known=KNOWN).images] == ["train"] * 6 + ["test"] * 6
 
 
@@ -380,7 +371,7 @@ def test_data_to_score_keeps_its_test_split(tmp_path):
     ("name", "remedy"), [("Blue", "if Blue is blue, add --ignore-case"), ("mauve", "leave these images out")]
 )
 def test_data_to_score_with_an_unknown_class(tmp_path, name, remedy):
-    made(tmp_path, f"{name}/1.png", "red/1.png")
+    tree(tmp_path, f"{name}/1.png", "red/1.png")
     with pytest.raises(DataError, match="classes that the run does not know") as caught:
         find_images(tmp_path, known=KNOWN)
     assert caught.value.code == "unknown-class"

@@ -1,21 +1,12 @@
 import os
 
 import pytest
-from tests.data.images import write
+from tests.data.images import tree
 
 from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.image_folder import find_images
 from saccade.errors import DataError
 from saccade.sanitize import printable
-
-
-def tree(root, *paths):
-    for path in paths:
-        if path.endswith("/"):
-            (root / path).mkdir(parents=True, exist_ok=True)
-        else:
-            write(root / path, path.encode())
-    return root
 
 
 def found(root):

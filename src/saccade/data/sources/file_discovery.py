@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from saccade.data.sources.own_folders import is_own_folder
 from saccade.data.sources.side_files import is_hidden, is_side_file, suffix_of
+from saccade.errors import DataError
 from saccade.sanitize import counted
 
 
@@ -92,8 +93,15 @@ def search_folder(path: str) -> Folder:
         path: path of the folder.
 
     Raises:
-        OSError: the folder, or a folder inside, can't be read.
+        DataError: the folder, or a folder inside, can't be read.
     """
+    try:
+        return _searched(path)
+    except OSError as error:
+        raise DataError(f"the folder {error.filename} can't be read", found=error.strerror) from None
+
+
+def _searched(path: str) -> Folder:
     top = Folder("", os.path.basename(path))  # noqa: PTH119 - strings are faster than Path objects for a million paths
     order = [top]
     entered: set[str] = set()

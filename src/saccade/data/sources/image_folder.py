@@ -40,7 +40,7 @@ def find_images(
             unknown in training, or a label file can't be used.
     """
     options, place = options or ReadingOptions(), printable(str(folder) if place is None else place)
-    top = contents_of_folder(folder)
+    top = search_folder(str(folder))
     labeled = _labeled_files(folder, top, options, place, needs_training=known is None)
     return list_images(folder, labeled, top, options, known)
 
@@ -51,19 +51,7 @@ def label_files_of_folder(folder: Path, options: ReadingOptions) -> list[LabelFi
     Raises:
         DataError: the folder can't be read, or several files may be the label file.
     """
-    return label_files_in(folder, contents_of_folder(folder), options)
-
-
-def contents_of_folder(folder: Path) -> Folder:
-    """Search a folder for files.
-
-    Raises:
-        DataError: the folder, or a folder inside, can't be read.
-    """
-    try:
-        return search_folder(str(folder))
-    except OSError as error:
-        raise DataError(f"the folder {error.filename} can't be read", found=error.strerror) from None
+    return label_files_in(folder, search_folder(str(folder)), options)
 
 
 def _labeled_files(

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.folder_names import class_name_of_folder, normalize_class_name
 from saccade.errors import DataError
-from saccade.sanitize import printable
-
-_MAX_NAMES = 10  # in a message
+from saccade.sanitize import listed_names, printable
 
 
 @dataclass(frozen=True)
@@ -60,14 +58,8 @@ class KnownClasses:
             remedy = "leave these images out, or train on data that has all classes"
         return DataError(
             "the data has classes that the run does not know",
-            expected=f"the classes {_listed(self.names)}",
-            found=_listed(unknown),
+            expected=f"the classes {listed_names(self.names)}",
+            found=listed_names(unknown),
             remedy=remedy,
             code="unknown-class",
         )
-
-
-def _listed(names: Collection[str]) -> str:
-    ordered = [printable(name) for name in names]
-    more = f" and {len(ordered) - _MAX_NAMES} more" if len(ordered) > _MAX_NAMES else ""
-    return ", ".join(ordered[:_MAX_NAMES]) + more

@@ -21,7 +21,7 @@ from saccade.data.sources.folder_layout import LAYOUT
 from saccade.data.sources.folder_names import normalize_class_name, sorted_class_names
 from saccade.data.sources.known_classes import KnownClasses
 from saccade.errors import DataError
-from saccade.sanitize import counted, printable
+from saccade.sanitize import counted, listed_names, printable
 
 _MIN_CLASSES = 2
 _MAX_NAMES = 5  # in a message
@@ -284,5 +284,4 @@ def _class_without_images(name: str, labeled: LabeledFiles) -> DataError:
 
 
 def _listed(names: Iterable[str]) -> str:
-    ordered = sorted_class_names(names)
-    return ", ".join(map(printable, ordered[:10])) + (f" and {len(ordered) - 10} more" if len(ordered) > 10 else "")
+    return listed_names(sorted_class_names(names))

@@ -15,7 +15,7 @@ from saccade.data.sources.folder_names import (
     split_of_folder,
 )
 from saccade.errors import DataError
-from saccade.sanitize import printable
+from saccade.sanitize import listed_names, printable
 
 _MIN_CLASSES = 2
 
@@ -255,5 +255,4 @@ def _split_twice(where: str, split: SplitName, found: Iterable[tuple[str, SplitN
 
 def listed(names: Iterable[str]) -> str:
     """Return up to ten sorted names, separated by commas, and the number of the other names."""
-    ordered = sorted(names)
-    return ", ".join(map(printable, ordered[:10])) + (f" and {len(ordered) - 10} more" if len(ordered) > 10 else "")
+    return listed_names(sorted(names))

@@ -136,4 +136,4 @@ def note_on_images_without_row(paths: Sequence[str], label_file: str) -> list[st
     if not paths:
         return []
     noun = "image" if len(paths) == 1 else "images"
-    return [f"left out: {len(paths):,} {noun} without a row in {label_file}: {listed(sorted(paths), '').strip()}"]
+    return [f"left out: {len(paths):,} {noun} without a row in {label_file}: {listed(sorted(paths))}"]

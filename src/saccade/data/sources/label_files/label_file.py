@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,14 +93,11 @@ def labels_of_folders(files: Sequence[LabelFile], options: ReadingOptions, class
         class_of_path: class of each image in the class folders by its whole path.
     """
     pairs: set[tuple[str, str]] = set()
-    for file in files:
-        columns = find_columns(file.table, options)
-        if columns.split is not None or columns.group is not None:
-            return False
-        rows, _ = _rows_of(file, options)
-        paths = _paths_of(file, options)
-        for row in rows:
-            image = paths.find(row)
+    columns = [find_columns(file.table, options) for file in files]
+    if any(each.split is not None or each.group is not None for each in columns):
+        return False
+    for file, _, images, _ in _named_images(files, options):
+        for row, image in images:
             if image.size:
                 pairs.add((class_of_path.get(f"{file.root}/{image.path}", ""), row.label))
     folders, labels = {folder for folder, _ in pairs}, {label for _, label in pairs}
@@ -122,17 +119,18 @@ def values_of_column(files: Sequence[LabelFile], column: str, options: ReadingOp
     Raises:
         DataError: a file has no such column.
     """
-    root = _root_of(files)
-    values: dict[str, str] = {}
     for file in files:
         if column not in file.table.columns:
             names = ", ".join(map(shown, file.table.columns))
             raise unusable(file.table.path, f"a column {shown(column)}", f"the columns {names}")
+    root = _root_of(files)
+    values: dict[str, str] = {}
+    for file, _, images, _ in _named_images(files, options):
         by_line = {row.number: row.values.get(column) for row in file.table.rows}
-        paths, prefix = _paths_of(file, options), _prefix(file, root)
-        for row in _rows_of(file, options)[0]:
+        prefix = _prefix(file, root)
+        for row, image in images:
             value = by_line[row.number]
-            values[printable(prefix + paths.find(row).path)] = "" if value is None else str(value).strip()
+            values[printable(prefix + image.path)] = "" if value is None else str(value).strip()
     return values
 
 
@@ -148,14 +146,11 @@ def read_label_files(
     rows_of_image: dict[str, list[tuple[LabeledRow, SplitName, FoundFile]]] = defaultdict(list)
     notes: list[str] = []
     inside: dict[str, None] = {}
-    for file in files:
-        rows, row_notes = _rows_of(file, options)
-        paths = _paths_of(file, options)
+    for file, paths, images, row_notes in _named_images(files, options):
         notes += [*file.table.notes, *row_notes]
         prefix = _prefix(file, root)
         inside.update(dict.fromkeys(prefix + path for path in paths.all_paths))
-        for row in rows:
-            image = paths.find(row)
+        for row, image in images:
             placed = image._replace(path=prefix + image.path)
             rows_of_image[placed.path].append((row, row.split or file.split or "train", placed))
     _require_images(files, rows_of_image)
@@ -191,18 +186,26 @@ def _layout(files: Sequence[LabelFile], names: str, options: ReadingOptions) -> 
     return printable(f"labels from {names}" + ("" if column is None else f", groups from the column {column}"))
 
 
-def _rows_of(file: LabelFile, options: ReadingOptions) -> tuple[list[LabeledRow], list[str]]:
-    return labeled_rows(file.table, find_columns(file.table, options), file.class_names)
+def _named_images(
+    files: Sequence[LabelFile], options: ReadingOptions
+) -> Iterator[tuple[LabelFile, ImagePaths, list[tuple[LabeledRow, FoundFile]], list[str]]]:
+    """Yield each label file with the images of its folder, its rows with their images, and notes about other rows.
 
+    A folder that several files name is searched once.
 
-def _paths_of(file: LabelFile, options: ReadingOptions) -> ImagePaths:
-    try:
-        found = search_folder(str(file.root))
-    except OSError as error:
-        raise DataError(f"the folder {error.filename} can't be read", found=error.strerror) from None
-    by_name = split_folder_name(stem_of(file.table.path))
-    split = file.split or (None if by_name is None else by_name.split)
-    return ImagePaths(file.root, found, file.table.path, split, allow_outside=options.allow_outside)
+    Raises:
+        DataError: a folder can't be read, or as for `labeled_rows` and `ImagePaths.find`.
+    """
+    contents: dict[Path, Folder] = {}
+    for file in files:
+        rows, notes = labeled_rows(file.table, find_columns(file.table, options), file.class_names)
+        if file.root not in contents:
+            contents[file.root] = search_folder(str(file.root))
+        by_name = split_folder_name(stem_of(file.table.path))
+        split = file.split or (None if by_name is None else by_name.split)
+        found = contents[file.root]
+        paths = ImagePaths(file.root, found, file.table.path, split, allow_outside=options.allow_outside)
+        yield file, paths, [(row, paths.find(row)) for row in rows], notes
 
 
 def _root_of(files: Sequence[LabelFile]) -> Path:
@@ -237,14 +240,12 @@ def _by_split(
         splits.setdefault(split, {}).setdefault(row.label, []).append(file)
     notes = []
     if two_labels:
-        notes.append(f"left out: {counted(len(two_labels), 'image')} with two labels: {listed(two_labels, '').strip()}")
+        notes.append(f"left out: {counted(len(two_labels), 'image')} with two labels: {listed(two_labels)}")
     if two_splits:
         number = counted(len(two_splits), "image")
-        notes.append(f"{number} in rows of several splits, of which the first counts: {listed(two_splits, '').strip()}")
+        notes.append(f"{number} in rows of several splits, of which the first counts: {listed(two_splits)}")
     if twice:
-        notes.append(
-            f"{counted(len(twice), 'image')} in several rows, with the same label: {listed(twice, '').strip()}"
-        )
+        notes.append(f"{counted(len(twice), 'image')} in several rows, with the same label: {listed(twice)}")
     return {split: splits[split] for split in SPLIT_NAMES if split in splits}, notes
 
 
@@ -291,7 +292,7 @@ def _notes_on_groups(
     divided = sorted(group for group, found in splits.items() if len(found) > 1)
     if divided:
         number = counted(len(divided), "group")
-        notes.append(f"{number} in more than one split of the data: {listed(divided, '').strip()}")
+        notes.append(f"{number} in more than one split of the data: {listed(divided)}")
     return notes
 
 

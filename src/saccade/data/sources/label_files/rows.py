@@ -10,6 +10,7 @@ from saccade.data.dataset import SplitName
 from saccade.data.sources.folder_names import class_name_of_folder, split_folder_name
 from saccade.data.sources.label_files.columns import Columns
 from saccade.data.sources.label_files.table import Row, Table, shown, unusable
+from saccade.sanitize import plural
 
 _SET = ("1", "1.0", "true")
 _MAX_NAME = 255  # characters of a label or a group
@@ -169,11 +170,11 @@ def _note(name: str, what: str, numbers: Sequence[int]) -> list[str]:
 
 
 def _lines(numbers: Sequence[int]) -> str:
-    return listed(map(str, numbers), "line" if len(numbers) == 1 else "lines")
+    return f"{plural(len(numbers), 'line')} {listed(map(str, numbers))}"
 
 
-def listed(values: Iterable[str], noun: str) -> str:
-    """Return a noun with the first values, such as "lines 3, 7, 9 and 12 more"."""
+def listed(values: Iterable[str]) -> str:
+    """Return the first values, and the number of the others, such as "3, 7, 9 and 12 more"."""
     ordered = list(values)
     more = f" and {len(ordered) - _MAX_ROWS:,} more" if len(ordered) > _MAX_ROWS else ""
-    return f"{noun} {', '.join(ordered[:_MAX_ROWS])}{more}"
+    return ", ".join(ordered[:_MAX_ROWS]) + more
