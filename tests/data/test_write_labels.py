@@ -2,6 +2,7 @@ import csv
 
 import pytest
 from tests.data.images import encode, photo, write
+from tests.snippets import run_here
 
 from saccade import load
 from saccade.data.reading_options import ReadingOptions
@@ -53,6 +54,27 @@ def test_groups_are_written_and_read(tmp_path):
         written = list(csv.DictReader(stream))
     groups = {row["file_name"]: row["group"] for row in written}
     assert groups == {f"data/{name}": patient for name, _, patient in rows}
+
+
+def test_groups_of_a_table_above_class_folders_are_written_and_read(tmp_path):
+    names = [f"{'cat' if number % 2 else 'dog'}/{number}.png" for number in range(24)]
+    images(tmp_path / "data", *(f"images/{name}" for name in names))
+    rows = [f"images/{name},patient {number // 4}" for number, name in enumerate(names)]
+    (tmp_path / "data" / "patients.csv").write_text("file_name,patient\n" + "\n".join(rows))
+    assert run_here(["explore", "data", "--write-labels", "written.csv"], tmp_path).code == 0
+    shown = run_here(["train", "data", "--dry-run"], tmp_path).stderr
+    assert "read as: CLASS/image, groups from patients.csv; classes cat, dog; " in shown
+    with (tmp_path / "written.csv").open() as stream:
+        written = list(csv.DictReader(stream))
+    groups = {row["file_name"]: row["group"] for row in written}
+    assert groups == {f"data/images/{name}": f"patient {number // 4}" for number, name in enumerate(names)}
+    dataset = load(tmp_path / "data")
+    splits = {groups[f"data/images/{name}"]: set() for split in dataset.splits.values() for name in split.names}
+    for name, split in dataset.splits.items():
+        for image in split.names:
+            splits[groups[f"data/images/{image}"]].add(name)
+    assert all(len(found) == 1 for found in splits.values())
+    assert truth(load(tmp_path / "written.csv")) == {f"data/images/{name}": it for name, it in truth(dataset).items()}
 
 
 def test_nothing_is_overwritten_and_arrays_have_no_files(tmp_path):

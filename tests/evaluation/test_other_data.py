@@ -130,6 +130,22 @@ def test_the_accuracy_by_a_column_of_a_label_file(desk):
     assert "has no label file with the column 'camera'" in done.stderr
 
 
+@pytest.mark.parametrize("label", ["", ",label"])
+def test_the_accuracy_by_a_column_of_a_table_above_class_folders(desk, label):
+    rows = [f"file_name,camera{label}"]
+    folder = desk / f"shots{len(label)}"
+    for number in range(30):
+        color = sorted(COLORS)[number % 3]
+        save(folder / "images" / color / f"{number}.png", COLORS[color], 9000 + number)
+        rows.append(f"images/{color}/{number}.png,{'AB'[number % 5 == 0]}" + (f",{color}" if label else ""))
+    (folder / "metadata.csv").write_text("\n".join(rows))
+    report = evaluated(desk, "--data", folder.name, "--by", "camera")
+    assert {value["value"]: value["n"] for value in report["by"]["values"]} == {"A": 24, "B": 6}
+    done = run_here(["evaluate", "run", "--data", folder.name, "--by", "site"], desk)
+    assert done.code == 1
+    assert "expected: a column 'site'" in done.stderr
+
+
 def test_a_threshold_needs_two_classes(desk):
     done = run_here(["evaluate", "run", "--threshold", "0.3"], desk)
     assert done.code == 1

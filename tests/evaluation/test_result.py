@@ -15,6 +15,7 @@ def _report(labels, predicted):
         run=Path("/runs/a"),
         data_name="animals",
         data_source="/data/animals",
+        data_root="/data/animals",
         data_fingerprint="f",
         weights="w",
         split="test",

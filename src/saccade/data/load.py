@@ -139,7 +139,7 @@ def load_for_scoring(
 
 
 def column_values(data: str | os.PathLike[str], column: str, reading: ReadingOptions | None = None) -> dict[str, str]:
-    """Return the value of a column for each image that a label file names, by the name of the image in `Split`.
+    """Return the value of a column for each image that a label file names, by the absolute path of the image.
 
     Args:
         data: path of a label file, or of a folder that holds one.
@@ -160,9 +160,10 @@ def column_values(data: str | os.PathLike[str], column: str, reading: ReadingOpt
 
 
 def groups_of_images(data: str | os.PathLike[str], reading: ReadingOptions) -> dict[str, str]:
-    """Return the group of each image in a label file, by the name of the image in `Split`; empty without groups."""
+    """Return the group of each image in a label file, by the absolute path of the image; empty without groups."""
     files = _label_files(data, reading)
-    column = find_columns(files[0].table, reading).group if files else None
+    columns = [find_columns(file.table, reading, needs_labels=False).group for file in files]
+    column = next((column for column in columns if column is not None), None)
     return values_of_column(files, column, reading) if column is not None else {}
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from saccade.atomic_io import atomic_write
 from saccade.data.dataset import Dataset
 from saccade.data.load import groups_of_images
+from saccade.data.sources.label_files.label_file import absolute_path
 from saccade.errors import DataError
 
 
@@ -60,7 +61,7 @@ def _rows(dataset: Dataset, prefix: str) -> list[list[str]]:
         for image, label in zip(split.names, split.labels.tolist(), strict=True):
             row = [image if prefix == "." else f"{prefix}/{image}", dataset.class_names[label]]
             row += [] if dataset.test_is_made else [name]
-            rows.append(row + ([group_of.get(image, "")] if has_groups else []))
+            rows.append(row + ([group_of.get(absolute_path(dataset.root, image), "")] if has_groups else []))
     return [header, *sorted(rows)]
 
 

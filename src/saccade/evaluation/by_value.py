@@ -11,6 +11,7 @@ from scipy.stats import fisher_exact
 
 from saccade.data.load import column_values
 from saccade.data.reading_options import ReadingOptions
+from saccade.data.sources.label_files.label_file import absolute_path
 from saccade.evaluation.metrics import wilson_interval
 from saccade.evaluation.multiple_comparisons import holm
 from saccade.evaluation.result import Report
@@ -92,7 +93,8 @@ def score_by_column(report: Report, column: str, reading: ReadingOptions | None 
         DataError: the data has no label file, or the label file has no such column.
     """
     values = column_values(report.data_source, column, reading)
-    return score_by_value([values.get(name, "") for name in report.names], report.correct)
+    paths = [absolute_path(report.data_root, name) for name in report.names]
+    return score_by_value([values.get(path, "") for path in paths], report.correct)
 
 
 def _p_value(n: int, correct: int, other_n: int, other_correct: int) -> float:

@@ -39,6 +39,7 @@ class Report:
         run: run directory, or path of the model file.
         data_name: short name of the data.
         data_source: name or absolute path of the data.
+        data_root: folder to which the names of the images are relative; empty for data that is no folder of images.
         data_fingerprint: hexadecimal hash of the data's contents.
         weights: fingerprint of the run's weights and temperature.
         split: name of the split.
@@ -62,6 +63,7 @@ class Report:
     run: Path
     data_name: str
     data_source: str
+    data_root: str
     data_fingerprint: str
     weights: str
     split: SplitName

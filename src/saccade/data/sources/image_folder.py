@@ -10,8 +10,13 @@ from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.file_discovery import Folder, search_folder
 from saccade.data.sources.folder_layout import find_layout
 from saccade.data.sources.known_classes import KnownClasses
+from saccade.data.sources.label_files.folder_table import with_tables
 from saccade.data.sources.label_files.label_file import LabelFile, labels_of_folders, read_label_files
-from saccade.data.sources.label_files.label_file_search import check_label_files, label_files_in
+from saccade.data.sources.label_files.label_file_search import (
+    check_label_files,
+    label_files_in,
+    tables_without_labels_in,
+)
 from saccade.data.sources.labeled_files import LabeledFiles, Listing, list_images
 from saccade.data.sources.name_labels import find_named_files
 from saccade.errors import DataError
@@ -46,12 +51,13 @@ def find_images(
 
 
 def label_files_of_folder(folder: Path, options: ReadingOptions) -> list[LabelFile]:
-    """Return the label files in a folder; empty if there are none.
+    """Return the label files in a folder, or else its tables without labels; empty if there are none.
 
     Raises:
         DataError: the folder can't be read, or several files may be the label file.
     """
-    return label_files_in(folder, search_folder(str(folder)), options)
+    top = search_folder(str(folder))
+    return label_files_in(folder, top, options) or tables_without_labels_in(folder, top, options)
 
 
 def _labeled_files(
@@ -65,9 +71,11 @@ def _labeled_files(
         return LabeledFiles(place, "", named.splits, named.split_names, {}, side_files, layout, named.notes)
     files = label_files_in(folder, top, options)
     if not files:
-        if options.needs_label_file and needs_training:
+        tables = tables_without_labels_in(folder, top, options)
+        if options.needs_label_file and needs_training and not tables:
             check_label_files(folder, top, options)
-        return _from_folders_alone(folder, top, options, place, needs_training=needs_training)
+        found = _from_folders_alone(folder, top, options, place, needs_training=needs_training)
+        return with_tables(folder, found, tables, options)
     if not options.needs_label_file:
         with contextlib.suppress(DataError):  # then the label file is the only source of labels
             from_folders = _from_folders(top, place, needs_training=needs_training)

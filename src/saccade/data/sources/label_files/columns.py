@@ -26,7 +26,7 @@ class Columns:
 
     Attributes:
         image: column of the path, name or id of the image.
-        label: column of the label; "" where `one_hot` gives the label.
+        label: column of the label; "" where `one_hot` gives the label, or where the file has no labels.
         split: column of the split; None without one.
         group: column of the group whose images stay in one split; None without one.
         one_hot: columns of 0 and 1, one for each class; empty where `label` gives the label.
@@ -38,12 +38,18 @@ class Columns:
     group: str | None = None
     one_hot: tuple[str, ...] = ()
 
+    @property
+    def has_labels(self) -> bool:
+        """Whether the file has labels."""
+        return bool(self.label or self.one_hot)
 
-def find_columns(table: Table, options: ReadingOptions) -> Columns:
+
+def find_columns(table: Table, options: ReadingOptions, *, needs_labels: bool = True) -> Columns:
     """Find the columns of a label file by their names, or by the options.
 
     Raises:
-        DataError: there is no column for the image or for the label, or no column of a name in the options.
+        DataError: there is no column for the image, no column of a name in the options, or, if the file needs labels,
+            no column for the label.
     """
     image = _column(table, options.image_column, "--image-column", _IMAGE_NAMES)
     label = _column(table, options.label_column, "--label-column", _LABEL_NAMES)
@@ -54,7 +60,7 @@ def find_columns(table: Table, options: ReadingOptions) -> Columns:
     if label is not None:
         return Columns(image, label, split, group)
     one_hot = _one_hot(table, [name for name in table.columns if name not in (image, split, group)])
-    if not one_hot:
+    if needs_labels and not one_hot:
         raise _no_column(table, "label", "label, class, target or category", "--label-column")
     return Columns(image, "", split, group, one_hot)
 
@@ -62,10 +68,17 @@ def find_columns(table: Table, options: ReadingOptions) -> Columns:
 def has_labels(table: Table, options: ReadingOptions) -> bool:
     """Return whether a table has columns for images and labels."""
     try:
-        find_columns(table, options)
+        return find_columns(table, options, needs_labels=False).has_labels
     except DataError:
         return False
-    return True
+
+
+def has_images_without_labels(table: Table, options: ReadingOptions) -> bool:
+    """Return whether a table has a column for images and none for labels."""
+    try:
+        return not find_columns(table, options, needs_labels=False).has_labels
+    except DataError:
+        return False
 
 
 def _column(table: Table, wanted: str | None, option: str, names: Sequence[str]) -> str | None:

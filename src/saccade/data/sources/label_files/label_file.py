@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,7 +96,7 @@ def labels_of_folders(files: Sequence[LabelFile], options: ReadingOptions, class
     columns = [find_columns(file.table, options) for file in files]
     if any(each.split is not None or each.group is not None for each in columns):
         return False
-    for file, _, images, _ in _named_images(files, options):
+    for file, _, images, _ in named_images(files, options):
         for row, image in images:
             if image.size:
                 pairs.add((class_of_path.get(f"{file.root}/{image.path}", ""), row.label))
@@ -114,24 +114,32 @@ def files_at(path: Path, options: ReadingOptions) -> list[LabelFile]:
 
 
 def values_of_column(files: Sequence[LabelFile], column: str, options: ReadingOptions) -> dict[str, str]:
-    """Return the value of a column for each image, by the name of the image in `Split`.
+    """Return the value of a column for each image, by the absolute path of the image.
+
+    Args:
+        files: label files, or tables without labels.
+        column: name of the column.
+        options: options for reading.
 
     Raises:
-        DataError: a file has no such column.
+        DataError: no file has such a column.
     """
-    for file in files:
-        if column not in file.table.columns:
-            names = ", ".join(map(shown, file.table.columns))
-            raise unusable(file.table.path, f"a column {shown(column)}", f"the columns {names}")
-    root = _root_of(files)
+    with_column = [file for file in files if column in file.table.columns]
+    if not with_column:
+        names = ", ".join(map(shown, files[0].table.columns))
+        raise unusable(files[0].table.path, f"a column {shown(column)}", f"the columns {names}")
     values: dict[str, str] = {}
-    for file, _, images, _ in _named_images(files, options):
+    for file, _, images, _ in named_images(with_column, options, needs_labels=False):
         by_line = {row.number: row.values.get(column) for row in file.table.rows}
-        prefix = _prefix(file, root)
         for row, image in images:
             value = by_line[row.number]
-            values[printable(prefix + image.path)] = "" if value is None else str(value).strip()
+            values[absolute_path(file.root, image.path)] = "" if value is None else str(value).strip()
     return values
+
+
+def absolute_path(root: str | Path, path: str) -> str:
+    """Return the absolute path of an image, without changes by symbolic links, with unprintable characters as codes."""
+    return printable(os.path.abspath(f"{root}/{path}"))  # noqa: PTH100 - keeps symbolic links
 
 
 def read_label_files(
@@ -146,7 +154,7 @@ def read_label_files(
     rows_of_image: dict[str, list[tuple[LabeledRow, SplitName, FoundFile]]] = defaultdict(list)
     notes: list[str] = []
     inside: dict[str, None] = {}
-    for file, paths, images, row_notes in _named_images(files, options):
+    for file, paths, images, row_notes in named_images(files, options):
         notes += [*file.table.notes, *row_notes]
         prefix = _prefix(file, root)
         inside.update(dict.fromkeys(prefix + path for path in paths.all_paths))
@@ -173,7 +181,8 @@ def read_label_files(
             *notes,
             *note_on_images_without_row(others, names),
             *more_notes,
-            *_notes_on_groups(rows_of_image, groups),
+            *notes_on_groups(((row.group, split) for rows in rows_of_image.values() for row, split, _ in rows)),
+            *note_on_images_without_group(len(rows_of_image) - len(groups) if groups else 0),
         ),
         groups=groups,
         base=root,
@@ -186,8 +195,8 @@ def _layout(files: Sequence[LabelFile], names: str, options: ReadingOptions) -> 
     return printable(f"labels from {names}" + ("" if column is None else f", groups from the column {column}"))
 
 
-def _named_images(
-    files: Sequence[LabelFile], options: ReadingOptions
+def named_images(
+    files: Sequence[LabelFile], options: ReadingOptions, *, needs_labels: bool = True
 ) -> Iterator[tuple[LabelFile, ImagePaths, list[tuple[LabeledRow, FoundFile]], list[str]]]:
     """Yield each label file with the images of its folder, its rows with their images, and notes about other rows.
 
@@ -198,7 +207,8 @@ def _named_images(
     """
     contents: dict[Path, Folder] = {}
     for file in files:
-        rows, notes = labeled_rows(file.table, find_columns(file.table, options), file.class_names)
+        columns = find_columns(file.table, options, needs_labels=needs_labels)
+        rows, notes = labeled_rows(file.table, columns, file.class_names)
         if file.root not in contents:
             contents[file.root] = search_folder(str(file.root))
         by_name = split_folder_name(stem_of(file.table.path))
@@ -276,24 +286,25 @@ def _require_images(
     )
 
 
-def _notes_on_groups(
-    rows_of_image: dict[str, list[tuple[LabeledRow, SplitName, FoundFile]]], groups: Mapping[str, str]
-) -> list[str]:
-    """Return the notes on images without a group, and on groups that the splits of the data divide."""
+def note_on_images_without_group(count: int) -> list[str]:
+    """Return the note on images without a group; nothing for no images."""
+    return [f"without a group, so that they may be in any split: {counted(count, 'image')}"] if count else []
+
+
+def notes_on_groups(pairs: Iterable[tuple[str, SplitName]]) -> list[str]:
+    """Return the note on groups that the splits of the data divide; nothing if there are none.
+
+    Args:
+        pairs: group, "" for none, and split of each image.
+    """
     splits: dict[str, set[SplitName]] = defaultdict(set)
-    for rows in rows_of_image.values():
-        for row, split, _ in rows:
-            if row.group:
-                splits[row.group].add(split)
-    notes = []
-    if groups and len(groups) < len(rows_of_image):
-        number = counted(len(rows_of_image) - len(groups), "image")
-        notes.append(f"without a group, so that they may be in any split: {number}")
+    for group, split in pairs:
+        if group:
+            splits[group].add(split)
     divided = sorted(group for group, found in splits.items() if len(found) > 1)
-    if divided:
-        number = counted(len(divided), "group")
-        notes.append(f"{number} in more than one split of the data: {listed(divided)}")
-    return notes
+    if not divided:
+        return []
+    return [f"{counted(len(divided), 'group')} in more than one split of the data: {listed(divided)}"]
 
 
 def list_label_file(path: Path, options: ReadingOptions, known: KnownClasses | None = None) -> Listing:

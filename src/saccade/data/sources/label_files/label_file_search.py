@@ -1,4 +1,7 @@
-"""Search of a folder for label files: beside the images, in the folder of each split, or one for each split."""
+"""Search of a folder for label files: beside the images, in the folder of each split, or one for each split.
+
+Beside class folders, tables without labels may add splits and groups.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from pathlib import Path
 from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.file_discovery import Folder
 from saccade.data.sources.folder_names import split_folder_name
-from saccade.data.sources.label_files.columns import find_columns, has_labels
+from saccade.data.sources.label_files.columns import find_columns, has_images_without_labels, has_labels
 from saccade.data.sources.label_files.label_file import (
     USUAL_STEMS,
     LabelFile,
@@ -40,8 +43,22 @@ def label_files_in(folder: Path, top: Folder, options: ReadingOptions) -> list[L
     return []
 
 
+def tables_without_labels_in(folder: Path, top: Folder, options: ReadingOptions) -> list[LabelFile]:
+    """Return the tables in a folder that name images and have no labels."""
+    for level in _levels(top):
+        splits = [other for other in level.folders if split_folder_name(other.name)]
+        found = [
+            file
+            for file in _tables_in(folder, [level, *splits], options)
+            if has_images_without_labels(file.table, options)
+        ]
+        if found:
+            return found
+    return []
+
+
 def _label_files_at(folder: Path, level: Folder, options: ReadingOptions) -> list[LabelFile]:
-    here = _files_of_one_kind(_tables_in(folder, [level], options))
+    here = _files_of_one_kind(_label_files_of(folder, [level], options))
     if here:
         named = [
             replace(file, split=name.split) for file in here if (name := split_folder_name(stem_of(file.table.path)))
@@ -51,7 +68,7 @@ def _label_files_at(folder: Path, level: Folder, options: ReadingOptions) -> lis
         return here if _is_parquet(here[0]) else _usual(here)
     inner = {other.name: meaning.split for other in level.folders if (meaning := split_folder_name(other.name))}
     holders = [other for other in level.folders if other.name in inner]
-    found = _files_of_one_kind(_tables_in(folder, holders, options)) if holders else []
+    found = _files_of_one_kind(_label_files_of(folder, holders, options)) if holders else []
     by_folder: dict[str, list[LabelFile]] = defaultdict(list)
     for file in found:
         by_folder[file.table.path.parent.name].append(file)
@@ -106,8 +123,13 @@ def _paths_in(folder: Path, levels: Sequence[Folder]) -> list[Path]:
     return sorted(path for path in paths if is_label_file(path) and "submission" not in path.name.lower())
 
 
-def _tables_in(folder: Path, levels: Sequence[Folder], options: ReadingOptions) -> list[LabelFile]:
+def _label_files_of(folder: Path, levels: Sequence[Folder], options: ReadingOptions) -> list[LabelFile]:
     """Return the label files in folders that have columns for images and labels."""
+    return [file for file in _tables_in(folder, levels, options) if has_labels(file.table, options)]
+
+
+def _tables_in(folder: Path, levels: Sequence[Folder], options: ReadingOptions) -> list[LabelFile]:
+    """Return the files in folders that are tables."""
     root = folder / options.root if options.root else None
     paths = _paths_in(folder, levels)
     parquet = [path for path in paths if suffix_of(path.name) == "parquet"]
@@ -119,8 +141,7 @@ def _tables_in(folder: Path, levels: Sequence[Folder], options: ReadingOptions) 
         if path not in parquet and suffix_of(path.name) != "parquet"
         for file in _open_if_table(path, root)
     ]
-    opened += open_label_files(parquet, root) if parquet else []
-    return [file for file in opened if has_labels(file.table, options)]
+    return opened + (open_label_files(parquet, root) if parquet else [])
 
 
 def _open_if_table(path: Path, root: Path | None) -> list[LabelFile]:

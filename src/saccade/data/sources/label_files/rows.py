@@ -24,7 +24,7 @@ class LabeledRow(NamedTuple):
     Attributes:
         number: number of the line or row.
         image: path, name or id of the image.
-        label: class name.
+        label: class name; "" where the file has no labels.
         split: split; None where the file has no column of splits.
         group: group; "" for none.
     """
@@ -39,7 +39,7 @@ class LabeledRow(NamedTuple):
 def labeled_rows(
     table: Table, columns: Columns, class_names: Sequence[str] | None = None
 ) -> tuple[list[LabeledRow], list[str]]:
-    """Return the rows with an image and a label, and notes about the other rows.
+    """Return the rows with an image and a label, and notes about the other rows. A file may have no labels at all.
 
     Args:
         table: the table.
@@ -57,7 +57,7 @@ def labeled_rows(
         label = _label_text(table, row, columns, class_names)
         if not image:
             without_image.append(row.number)
-        elif not label:
+        elif not label and columns.has_labels:
             without_label.append(row.number)
         else:
             split = None if splits is None else splits[str(row.values.get(str(columns.split)))]
@@ -128,6 +128,8 @@ def _check_one_label(table: Table, columns: Columns) -> None:
 def _label_text(table: Table, row: Row, columns: Columns, class_names: Sequence[str] | None) -> str:
     if columns.one_hot:
         return next((name for name in columns.one_hot if str(row.values.get(name)).strip().lower() in _SET), "")
+    if not columns.label:
+        return ""
     value = row.values.get(columns.label)
     if class_names is not None and isinstance(value, int) and 0 <= value < len(class_names):
         return class_names[value]
