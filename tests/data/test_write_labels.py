@@ -69,7 +69,9 @@ def test_groups_of_a_table_above_class_folders_are_written_and_read(tmp_path):
     groups = {row["file_name"]: row["group"] for row in written}
     assert groups == {f"data/images/{name}": f"patient {number // 4}" for number, name in enumerate(names)}
     dataset = load(tmp_path / "data")
-    splits = {groups[f"data/images/{name}"]: set() for split in dataset.splits.values() for name in split.names}
+    splits: dict[str, set[str]] = {
+        groups[f"data/images/{name}"]: set() for split in dataset.splits.values() for name in split.names
+    }
     for name, split in dataset.splits.items():
         for image in split.names:
             splits[groups[f"data/images/{image}"]].add(name)
