@@ -7,7 +7,7 @@ UV := $(BIN)/python -m uv pip install --quiet --compile-bytecode \
 	--overrides requirements/overrides.txt --constraint requirements/constraints.txt -r requirements/tensorflow.txt
 PINS := pyproject.toml $(wildcard requirements/*.txt)
 
-.PHONY: train test test-docs test-nightly test-backends check docs format constraints clean
+.PHONY: train test test-long test-nightly test-backends check docs format constraints clean
 .DELETE_ON_ERROR:
 
 train: .venv/installed
@@ -16,9 +16,9 @@ train: .venv/installed
 test: .venv/installed-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-# Every command line of docs/ that README and the tutorial do not have, on little data.
-test-docs: .venv/installed-dev
-	$(BIN)/python -m pytest -m docs -n 2 --dist loadfile
+# Every command line of README and docs/, on little data, and other long tests.
+test-long: .venv/installed-dev
+	$(BIN)/python -m pytest -m "long and not nightly" -n 2 --dist loadfile
 
 # What takes too long for every day: hundreds of kills, thousands of damaged files. docs/reliability.md says what they count.
 test-nightly: .venv/installed-dev $(BACKENDS)/installed

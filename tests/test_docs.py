@@ -34,6 +34,7 @@ def site(tmp_path_factory):
     return folder
 
 
+@pytest.mark.long
 def test_the_tutorial_runs_from_top_to_bottom(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     page = (DOCS / "tutorial.md").read_text(encoding="utf-8")
@@ -89,7 +90,7 @@ def lines_of(path):
     return command_lines(path.read_text(encoding="utf-8"))
 
 
-@pytest.mark.docs
+@pytest.mark.long
 @pytest.mark.parametrize("line", list(dict.fromkeys(elsewhere())))
 def test_every_other_command_line_of_the_pages_runs(line, desk):
     if not not_run(shlex.split(line)):
@@ -140,7 +141,7 @@ def test_generated_sections_are_current(path):
 
 @pytest.mark.parametrize("path", PAGES, ids=named)
 def test_command_lines_of_a_page_are_valid(path):
-    """`make test-docs` also runs the lines."""
+    """`make test-long` also runs the lines."""
     for line in lines_of(path):
         parse(shlex.split(line))
 

@@ -29,6 +29,7 @@ def saccade(tmp_path):
     return run
 
 
+@pytest.mark.long
 def test_train_evaluate_and_predict_without_fcntl_and_resource(saccade, tiny_folder):
     image = next((tiny_folder / "test" / "one").iterdir())
     for words, expected in [

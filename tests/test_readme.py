@@ -21,6 +21,13 @@ def desk(photo_run, tiny_run, tmp_path_factory):
 
 
 @pytest.mark.parametrize("line", LINES)
+def test_every_command_line_is_one(line):
+    """`make test-long` also runs the lines."""
+    parse(shlex.split(line))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("line", LINES)
 def test_every_command_line_runs_in_the_order_of_the_text(line, desk):
     words = shlex.split(line)
     if not_run(words):
@@ -31,6 +38,7 @@ def test_every_command_line_runs_in_the_order_of_the_text(line, desk):
     assert "Traceback" not in done.shown
 
 
+@pytest.mark.long
 def test_the_first_session_creates_the_files_that_readme_names(desk):
     """Run after the tests of the command lines."""
     session = command_lines(README.partition("## A first session")[2].partition("Or in Python")[0])
@@ -43,6 +51,7 @@ def test_the_first_session_creates_the_files_that_readme_names(desk):
     assert made <= {path.name for path in first.iterdir()}
 
 
+@pytest.mark.long
 def test_the_python_example(desk, monkeypatch, capsys):
     monkeypatch.chdir(desk)
     (example,) = [block.code for block in fenced_blocks(README) if block.language == "python"]

@@ -98,6 +98,7 @@ class Trainer:
         return self.photo_peers._record(data, 30.0, {first: [0.5, 0.5], **probabilities}, {})
 
 
+@pytest.mark.long
 def test_a_killed_benchmark_goes_on_with_the_missing_trainings(photo_peers, photo_folder, tmp_path, monkeypatch):
     (tmp_path / "coins").symlink_to(photo_folder)
     options = argparse.Namespace(

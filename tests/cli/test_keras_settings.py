@@ -31,6 +31,7 @@ def configured(folder, **settings):
     return folder
 
 
+@pytest.mark.long
 def test_commands_do_not_depend_on_the_keras_settings_of_the_user(tiny_folder, tmp_path):
     home = configured(
         tmp_path / "home", floatx="float64", epsilon=0.5, backend="jax", image_data_format="channels_first"

@@ -25,6 +25,7 @@ def test_commands_without_a_model_do_not_load_tensorflow(arguments):
     assert result.stderr.endswith("loaded: []")
 
 
+@pytest.mark.long
 def test_keras_is_loaded_without_unnecessary_packages_which_can_be_imported_later():
     script = (
         "import sys\nfrom saccade.cli.main import main\nsys.argv = ['saccade', 'evaluate', 'no-run']\n"

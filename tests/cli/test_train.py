@@ -82,6 +82,7 @@ def test_incompatible_options_have_exit_code_2(arguments, message, tmp_path):
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.long
 def test_an_accuracy_of_the_images_that_chose_the_weights_is_called_optimistic(tiny_folder, tmp_path):
     small = [str(tiny_folder), "--recipe", "folder", "--epochs", "2", "--set", "image_size=16"]
     chosen = run_here(["train", *small, "--set", "keep=best", "--out", "chosen"], tmp_path)

@@ -131,19 +131,20 @@ PHOTOGRAPHS = [
         for form in FORMATS
     ),
     Row("serve runs/photo --port 0", ["^serving at "], ask=_predicts, long=True),
-    Row("train --extend runs/photo --epochs +1 --out runs/extended", ["^epoch 10/10 "], look=_is_extended),
+    Row("train --extend runs/photo --epochs +1 --out runs/extended", ["^epoch 10/10 "], look=_is_extended, long=True),
     Row(
         "train hands --recipe linear-probe --out runs/probe",
         [r"^features: (\d+) of \1 images$", r"^head: (\d+) of \1 penalties$", "^next: saccade evaluate runs/probe$"],
         look=_has_a_head, alone=True,
     ),
     Row("evaluate runs/probe --json", look=_is_far_above_chance),
-    Row("train hands --recipe linear-probe --seeds 2 --out runs/photos --json", look=_two_seeds),
+    Row("train hands --recipe linear-probe --seeds 2 --out runs/photos --json", look=_two_seeds, long=True),
     Row(
         "compare runs/photo runs/photos/seed-0 runs/photos/seed-1 runs/strict --data hands --out compared/photo",
         [r"^ +runs +accuracy",
          # The features of all seeds but the first come from the cache.
          "^note: the minutes of 'photo', .* do not count features and outputs of images that were in the cache"],
+        long=True,
     ),
     Row(
         "train hands --recipe linear-probe --set learning_rate=0.1 --set horizontal_flip=false --out runs/unmirrored",
@@ -187,7 +188,7 @@ PHOTOGRAPHS = [
         "--set initial_scale=0.6 --set final_scale=0.6 --out runs/own",
         ["^note: rotation: no effect, since this training trains on kept outputs of augmented images",
          r"^epoch 3/3 \(augmented\): "],
-        look=_has_own_settings,
+        look=_has_own_settings, long=True,
     ),
     Row(
         "train hands --set final_scale=0.6 --out runs/never",

@@ -35,7 +35,7 @@ class Row:
         ask: function that sends requests to the server, given its address. The server is then ended by SIGTERM.
         stop_at: beginning of the line of stderr at which Ctrl-C is pressed.
         alone: run in a separate process, as users do.
-        long: too slow for `make test`; `make test-docs` runs the row.
+        long: too slow for `make test`; `make test-long` runs the row.
     """
 
     typed: str

@@ -10,7 +10,7 @@ DAILY = [row for row in ROWS if not row.long]
 
 
 def typed(row):
-    return pytest.param(row, marks=pytest.mark.docs if row.long else (), id=row.typed)
+    return pytest.param(row, marks=pytest.mark.long if row.long else (), id=row.typed)
 
 
 @pytest.mark.parametrize("row", [typed(row) for row in ROWS])
@@ -24,7 +24,7 @@ def test_every_command_ran_in_a_separate_process(desk):
 
 
 def test_every_option_and_every_choice_ran_successfully(desk):
-    """Options of the long rows are left to `make test-docs`, which runs all rows."""
+    """Options of the long rows are left to `make test-long`, which runs all rows."""
     done = {spelled for row in DAILY if desk.outcome(row).code == 0 for spelled in spelled_in(row.words)}
     left = {spelled for row in ROWS if row.long for spelled in spelled_in(row.words)}
     assert sorted(all_spelled() - done - left) == []

@@ -248,16 +248,16 @@ TRAINING = [
     ),
     Row(
         "train wide --recipe folder --epochs 20 --set image_size=96 --set fit=pad --out runs/pad",
-        ["^data: wide, 2 classes, .* 96x96 pixels, fit=pad$"], look=_has_fit("runs/pad", "pad"), alone=True,
+        ["^data: wide, 2 classes, .* 96x96 pixels, fit=pad$"], look=_has_fit("runs/pad", "pad"), alone=True, long=True,
     ),
     Row(
         "train wide --recipe folder --epochs 20 --set image_size=48 --set fit=squash --out runs/squash",
-        look=_has_fit("runs/squash", "squash"),
+        look=_has_fit("runs/squash", "squash"), long=True,
     ),
-    Row("train wide --from runs/pad --epochs 1 --out runs/from-pad", look=_has_fit_and_chose_no_epoch),
+    Row("train wide --from runs/pad --epochs 1 --out runs/from-pad", look=_has_fit_and_chose_no_epoch, long=True),
     Row(
         "train wide --from runs/pad/weights.safetensors --epochs 1 --set fit=crop --out runs/from-pad-cropped",
-        look=_has_fit("runs/from-pad-cropped", "crop"),
+        look=_has_fit("runs/from-pad-cropped", "crop"), long=True,
     ),
     Row(f"train wide {_SMALL} --set fit=stretch", ["^error: the recipe's key 'fit' can't be 'stretch'"], code=1),
     Row(f"train hands {_SMALL} --out runs/more", ["nothing is overwritten"], code=1, look=_keeps_the_split),
@@ -270,7 +270,7 @@ TRAINING = [
     Row(
         "train hands --recipe folder --minutes 20 --set image_size=16 --out runs/minutes",
         ["^plan: recipe folder, 100 passes", "^time: 20 minutes, until ", "the training ends early"],
-        made=["runs/minutes/plan.json"], long=True,  # README's line with --minutes runs every day
+        made=["runs/minutes/plan.json"], long=True,
     ),
     Row(
         "train hands --recipe photo --minutes 60 --set image_size=64 --set augmented_versions=1 --out runs/hour",
@@ -278,7 +278,7 @@ TRAINING = [
             "^plan: recipe photo, .* at 64x64 pixels, 1 augmented version of each; .* 12 passes of fine-tuning$",
             "more than 12 passes of fine-tuning are useless: the training ends early$",
         ],
-        made=["runs/hour/plan.json"],
+        made=["runs/hour/plan.json"], long=True,
     ),
     Row(
         "train hands --recipe linear-probe --minutes 60 --set horizontal_flip=false --out runs/probed",

@@ -130,11 +130,11 @@ USING = [
     Row("evaluate runs/from-run --data holed --strict", [r"^error: ", r"cut off\.JPG"], code=1),
     Row("evaluate runs/from-run --fixes fixes.csv", [r"^tiny, test split: 59 images scored, each once$"]),
     Row("evaluate runs/from-weights --corruptions --json", look=_fell, made=["runs/from-weights/robustness.png"]),
-    Row("evaluate runs/pad --json", look=_beats_chance),
-    Row("evaluate runs/squash --json", look=_beats_chance),
+    Row("evaluate runs/pad --json", look=_beats_chance, long=True),
+    Row("evaluate runs/squash --json", look=_beats_chance, long=True),
     Row(
         "predict runs/squash wide/left wide/right --json",
-        look=_predicts_the_ends,
+        look=_predicts_the_ends, long=True,
     ),
     Row("evaluate digits.onnx --data digits", [r"^accuracy +\d\d\.\d\d%  \(95% interval .* n = 374\)"]),
     Row("report runs/digits", ["^written: .*/report.html$", "^written: .*/README.md$"], alone=True),
@@ -147,7 +147,7 @@ USING = [
     Row(
         "compare runs/strict runs/seeds/seed-5 runs/seeds/seed-6",
         [r"^ +runs +accuracy", "test split: .* images predicted by all runs$",
-         r"^  \S*comparisons/1/differences.png$"], alone=True,
+         r"^  \S*comparisons/1/differences.png$"], alone=True, long=True,
     ),
     *(
         Row(
@@ -168,9 +168,11 @@ USING = [
     Row("predict runs/digits 'new/one/4*.png' --csv --top 1", [r"^image,true_class,class_1,probability_1,abstained,"]),
     Row("export runs/digits --format onnx --out digits.onnx", [r"^written: \S*digits\.onnx$", "^size: "], alone=True),
     *(
-        Row(f"export runs/digits --format {form} --json", look=_exported(form))
+        Row(f"export runs/digits --format {form} --json", look=_exported(form), long=form in ("h5", "weights"))
         for form in FORMATS if form != "onnx"
     ),
     Row("benchmark runs/digits --format onnx", [r"^format +MB +accuracy", r"^onnx +\d"], alone=True),
-    Row("benchmark runs/digits --format onnx --format keras --json", look=_two_formats, before=_list_the_run),
+    Row(
+        "benchmark runs/digits --format onnx --format keras --json", look=_two_formats, before=_list_the_run, long=True,
+    ),
 ]  # fmt: skip

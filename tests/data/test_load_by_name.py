@@ -93,6 +93,7 @@ for os.environ["SACCADE_DATA"] in sys.argv[1:]:
 """
 
 
+@pytest.mark.long
 def test_without_a_network_cifar10_is_an_error_and_the_default_data_are_the_digits(tmp_path):
     # No program listens on port 9, so every download fails as without a network.
     proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTPS_PROXY"), "http://127.0.0.1:9")

@@ -60,6 +60,7 @@ def test_metrics_are_those_of_the_predicted_probabilities(run, tiny_folder):
     assert 0 <= report.expected_calibration_error <= 1
 
 
+@pytest.mark.long
 def test_metrics_with_and_without_test_time_augmentation_are_reported(narrow_fast, tiny_folder, tmp_path):
     settings = {"initial_scale": 0.5, "final_scale": 0.5, "min_steps_per_epoch": 4}
     run = saccade.train(tiny_folder, recipe="fast", out=tmp_path / "run", epochs=1, settings=settings, progress=False)

@@ -114,6 +114,7 @@ def noise(tmp_path_factory):
     return saccade.load(folder)
 
 
+@pytest.mark.long
 def test_the_out_of_fold_accuracy_of_memorized_noise_is_chance(noise, tmp_path):
     recipe = get_recipe("folder").with_epochs(25).with_settings({"batch_size": 8})
     run = validated(noise, tmp_path / "run", 2, recipe)

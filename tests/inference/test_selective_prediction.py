@@ -221,6 +221,7 @@ def test_abstention_needs_validation_images(run, tiny_folder):
         saccade.predict(run, str(tiny_folder / "test"), abstain=0.9)
 
 
+@pytest.mark.long
 def test_test_images_unlike_the_validation_images_are_noted_with_a_target_accuracy(run, tiny_folder, tmp_path):
     def printed(*arguments):
         result = CliRunner().invoke(cli, list(map(str, arguments)))

@@ -2,6 +2,7 @@
 
 import shlex
 
+import pytest
 from tests.snippets import run_here
 
 import saccade
@@ -9,6 +10,7 @@ from saccade.runs.run import Run
 from saccade.runs.training_command import fine_tuning_command
 
 
+@pytest.mark.long
 def test_the_printed_command_fine_tunes_the_network_of_a_linear_head(probe_run, photo_folder, tmp_path):
     command = fine_tuning_command(probe_run)
     assert command == f"saccade train {photo_folder}"

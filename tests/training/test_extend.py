@@ -13,6 +13,7 @@ def trained(data, out, recipe, **settings):
     return saccade.train(data, recipe=recipe, out=out, settings=SETTINGS | settings, progress=False)
 
 
+@pytest.mark.long
 def test_with_a_constant_rate_an_extended_training_equals_a_longer_one(tiny_folder, tmp_path):
     # Dropout, batch normalization and both phases, as in `two-phase`, in a network that compiles faster.
     long = trained(tiny_folder, tmp_path / "long", "scheduled", plain_epochs=1, augmented_epochs=3)

@@ -109,6 +109,7 @@ def test_an_interrupted_run_is_resumed_to_the_same_bytes(stopped, tiny_folder, t
     assert {path.name for path in resumed.iterdir()} == {path.name for path in whole.path.iterdir()}
 
 
+@pytest.mark.long
 def test_the_second_ctrl_c_quits(tiny_folder, tmp_path):
     out = tmp_path / "run"
     command = [sys.executable, "-c", SLOW, "train", str(tiny_folder), "--recipe", "folder", "--set", "batch_size=108"]

@@ -70,6 +70,7 @@ def test_the_calibrated_predictions_are_those_of_the_saved_model(run, photograph
     np.testing.assert_allclose(kept.probabilities, found, atol=1e-4)
 
 
+@pytest.mark.long
 def test_class_weights_change_the_head(photographs, tmp_path):
     """How class weights act on a given penalty is tested in test_linear_head.py; here each run chooses its penalty."""
     data = copied(photographs, tmp_path / "unbalanced", hat=20, pants=20, shoes=5)
@@ -83,6 +84,7 @@ def test_class_weights_change_the_head(photographs, tmp_path):
     np.testing.assert_array_equal(kernels[2], kernels[1])  # rare classes count more in either way
 
 
+@pytest.mark.long
 def test_two_classes_of_ten_images_of_any_shape_are_enough(photographs, tmp_path, capfd):
     data = copied(photographs, tmp_path / "few", hat=9, shoes=10)
     Image.effect_noise((3000, 20), 40).convert("RGB").save(data / "hat" / "wide.jpg")

@@ -75,6 +75,7 @@ CASES: dict[str, tuple[dict[str, Any], int]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "recipe", [pytest.param(name, marks=[pytest.mark.nightly] * (name != "folder")) for name in CASES]
 )
@@ -100,6 +101,7 @@ EVERY_AUGMENTATION = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_crashed_training_with_every_augmentation_is_resumed_to_the_same_bytes(tiny_folder, tmp_path, monkeypatch):
     settings = {"plain_epochs": 0, "augmented_epochs": 2} | EVERY_AUGMENTATION
     whole = trained(tiny_folder, tmp_path / "whole", "folder", **settings)
@@ -130,6 +132,7 @@ def test_damaged_checkpoints_are_reported_and_the_previous_one_is_used(tiny_fold
     assert result_of(resumed) == result_of(whole)
 
 
+@pytest.mark.long
 def test_if_all_checkpoints_are_damaged_only_force_restarts_the_training(tiny_folder, tmp_path, monkeypatch, capfd):
     crashed_at(4, monkeypatch, tiny_folder, tmp_path / "crashed", "folder", plain_epochs=1)
     for path in (tmp_path / "crashed" / "checkpoints").iterdir():

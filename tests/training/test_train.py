@@ -130,6 +130,7 @@ def test_training_agrees_with_stock_keras(tiny_folder, tmp_path):
         np.testing.assert_allclose(run.weights()[key], value, atol=1e-6)
 
 
+@pytest.mark.long
 def test_the_best_epoch_is_kept_and_of_several_the_one_with_the_lowest_loss(tiny_folder, tmp_path):
     # With 12 validation images, many epochs have equal accuracy.
     run = train_tiny(tiny_folder, tmp_path / "run", epochs=8, keep="best", image_size=16, learning_rate=0.003)
@@ -175,6 +176,7 @@ def rare_and_common(tmp_path_factory):
     return root, images(400, 130)
 
 
+@pytest.mark.long
 def test_class_weights_raise_the_recall_of_the_rare_class(rare_and_common, tmp_path):
     """The mean gain in recall over two seeds is below 0.4 with a probability under 1 in 100,000: six deviations.
 

@@ -52,6 +52,7 @@ def killed(data, out, recipe, images, where):
     assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
 
 
+@pytest.mark.long
 def test_the_plan_of_a_training_within_minutes_is_printed_and_keeps_the_users_settings(tiny_folder, tmp_path, capfd):
     settings = {"validation_split": 0.0, "seed": 3, "batch_size": 40}
     run = saccade.train_within(tiny_folder, 0.5, recipe="folder", settings=settings, out=tmp_path / "run")
@@ -81,6 +82,7 @@ def test_too_few_minutes_are_an_error_and_no_run_is_created(tiny_folder, tmp_pat
         saccade.train_within(tiny_folder, float("nan"), out=tmp_path / "run", progress=False)
 
 
+@pytest.mark.long
 def test_a_linear_probe_is_whole_where_there_is_time(photo_folder, tmp_path, capfd):
     run = saccade.train_within(photo_folder, 60, recipe="linear-probe", settings={"seed": 3}, out=tmp_path / "run")
     output = capfd.readouterr().err
@@ -105,6 +107,7 @@ def finetuned(photo_folder, tmp_path_factory):
     return saccade.train_within(photo_folder, 60, settings=settings, out=out, progress=False)
 
 
+@pytest.mark.long
 def test_photographs_are_finetuned_where_there_is_time(finetuned):
     plan, history = finetuned.plan(), finetuned.history()
     assert isinstance(plan, Plan)
@@ -117,6 +120,7 @@ def test_photographs_are_finetuned_where_there_is_time(finetuned):
     assert saccade.evaluate(finetuned).accuracy > 0.8
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("images", "where"), [(30, "outputs"), (20, "epoch 3")])
 def test_a_killed_fine_tuning_within_minutes_keeps_its_plan_and_comes_to_the_same_bytes(
     photo_folder, finetuned, tmp_path, images, where
@@ -143,6 +147,7 @@ def test_a_fine_tuning_without_kept_outputs_has_no_time_budget(photo_folder, tmp
         saccade.train_within(photo_folder, 5, recipe=recipe, out=tmp_path / "run", progress=False)
 
 
+@pytest.mark.long
 def test_a_killed_linear_probe_resumes_to_the_same_weights(photo_folder, probe_run, tmp_path, monkeypatch):
     monkeypatch.setenv("SACCADE_CACHE", str(tmp_path / "cache"))  # without features
     killed(photo_folder, tmp_path / "killed", "linear-probe", 20, "features")
@@ -155,6 +160,7 @@ def test_a_killed_linear_probe_resumes_to_the_same_weights(photo_folder, probe_r
         assert (resumed.path / name).read_bytes() == (probe_run.path / name).read_bytes()
 
 
+@pytest.mark.long
 def test_photographs_that_the_network_sees_smaller_are_predicted_alike_by_keras_and_onnx(photo_folder, tmp_path):
     run = saccade.train(photo_folder, recipe="linear-probe", settings=SMALLER, out=tmp_path / "run", progress=False)
     assert saccade.evaluate(run).accuracy > 0.8

@@ -113,6 +113,7 @@ def test_the_progress_of_the_fit_of_the_head_is_printed(source, others, tmp_path
     assert re.search(r"^head: (\d+) of \1 penalties$", capfd.readouterr().err, re.MULTILINE)
 
 
+@pytest.mark.long
 def test_features_are_computed_once(source, others, tmp_path, monkeypatch):
     from saccade.training.transfer_learning import features
 
@@ -131,6 +132,7 @@ def test_features_are_computed_once(source, others, tmp_path, monkeypatch):
     assert counted == [64, 64, 16]
 
 
+@pytest.mark.long
 def test_equal_trainings_have_equal_bits_with_and_without_the_cache(source, others, transferred, tmp_path, monkeypatch):
     # The dtype is set, because the empty cache would measure it again, perhaps with another result.
     same = {**ALL, "compute": transferred.environment().compute_dtype}
@@ -150,6 +152,7 @@ class PowerCut(Progress):
             raise PowerCutError
 
 
+@pytest.mark.long
 def test_a_transfer_is_resumed_without_its_source_to_the_same_bits(source, others, transferred, tmp_path):
     source_copy = shutil.copytree(source.path, tmp_path / "source")
     settings = ALL | {"checkpoint_seconds": 0}

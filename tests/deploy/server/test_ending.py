@@ -90,6 +90,7 @@ def other_run(noisy_digits, tmp_path):
     return saccade.train(noisy_digits, recipe=recipe, epochs=1, out=tmp_path / "other", progress=False)
 
 
+@pytest.mark.long
 def test_a_reload_loses_no_request(images_run, other_run, test_files, tmp_path):
     place = tmp_path / "images"
     place.symlink_to(images_run.path)

@@ -82,6 +82,7 @@ def test_a_client_that_does_not_receive_its_responses_is_disconnected(server_wit
     server_with_short_timeout.json("GET", "/v2/health/live")
 
 
+@pytest.mark.long
 def test_a_client_that_does_not_receive_small_responses_is_disconnected(images_run):
     """The responses have less than 64 KB, beyond the buffers of the system."""
     with serving(images_run.path, limits={"client_seconds": 1}) as server, socket.socket() as connection:

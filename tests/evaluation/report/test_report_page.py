@@ -44,6 +44,7 @@ def test_the_page_is_one_file_with_the_metrics_of_evaluate(reported):
     assert len(page) < 5e6
 
 
+@pytest.mark.long
 def test_a_run_is_evaluated_only_without_an_evaluation_of_its_weights(reported):
     first = (reported.path / "report.json").stat().st_mtime_ns
     saccade.report(reported)
