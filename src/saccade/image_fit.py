@@ -1,4 +1,4 @@
-"""Fit of an image into the input of a network: the three values of the recipe key `fit`, and their descriptions."""
+"""Conversion of an image to the input of a network: the values of the recipe keys `fit` and `scale`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ Fit = Literal["crop", "pad", "squash"]
   with the background color.
 - "squash": height and width are resized independently; the aspect ratio changes.
 """
+
+Scale = Literal["full", "auto"]
+"""Range of 16-bit gray samples: all 16 bits, or the low bits that the images of the data use."""
 
 FIT_DESCRIPTIONS: dict[Fit, str] = {
     "crop": "resized by Pillow's bicubic filter so that the image just covers the size, the center cut out",

@@ -1,6 +1,7 @@
 """Hostile images: mutations of real files, and decompression bombs, decoded within limits.
 
     python -m tests.data.hostile_images mutations 5000 1 > tests/data/mutations.csv
+    python -m tests.data.hostile_images mutations 6000 1 TIFF AVIF HEIC
     python -m tests.data.hostile_images bombs > tests/data/bombs.csv
 
 Each image is decoded in a child process with the memory limit of the decoding processes and a limit of two seconds of
@@ -15,6 +16,7 @@ import signal
 import struct
 import sys
 import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,9 +25,11 @@ from tests.data.images import encode, photo
 
 from saccade.data.dataset import Preprocessing
 from saccade.data.decoding.decode import decode
+from saccade.data.decoding.image_format import detect_format
 from saccade.data.decoding.resource_limits import limit_memory
 from saccade.errors import ImageError
 
+HEIC_FILES = Path(__file__).parent / "decoding" / "heif"
 PREPROCESSING = Preprocessing(32, 32)
 SECONDS = 2
 IMAGES_PER_CHILD = 50
@@ -81,8 +85,33 @@ def real_images():
     return {name: encode(image, kind, **options) for name, (image, kind, options) in sorted(variants.items())}
 
 
-def mutations(count, seed):
-    sources = list(real_images().items())
+def images_of(formats):
+    """Return small files of TIFF, AVIF and HEIC, with most modes and compressions, by name."""
+    colors, gray = Image.fromarray(photo(40, 56)), photo(40, 56)[:, :, 0]
+    by_compression = {
+        f"{name or 'plain'}.tiff": encode(colors, "TIFF", compression=name)
+        for name in (None, "tiff_lzw", "tiff_deflate", "packbits", "jpeg")
+    }
+    images = {
+        "TIFF": by_compression | {
+            "deep.tiff": encode(Image.fromarray(np.uint16(gray) * 257), "TIFF", compression="tiff_lzw"),
+            "floats.tiff": encode(Image.fromarray(np.float32(gray)), "TIFF"),
+            "transparent.tiff": encode(colors.convert("RGBA"), "TIFF"),
+            "palette.tiff": encode(colors.quantize(20), "TIFF"),
+            "bits.tiff": encode(colors.convert("1"), "TIFF", compression="group4"),
+        },
+        "AVIF": {
+            "colors.avif": encode(colors, "AVIF"),
+            "transparent.avif": encode(colors.convert("RGBA"), "AVIF"),
+            "gray.avif": encode(colors.convert("L"), "AVIF", subsampling="4:0:0"),
+        },
+        "HEIC": {path.name: path.read_bytes() for path in sorted(HEIC_FILES.glob("*.heic"))},
+    }  # fmt: skip
+    return {name: contents for kind in formats for name, contents in images[kind].items()}
+
+
+def mutations(count, seed, sources):
+    sources = list(sources.items())
     others = [contents for _, contents in sources]
     for number in range(count):
         name, contents = sources[number % len(sources)]
@@ -161,10 +190,11 @@ def bombs():
     yield "webp: 9000 x 9000, in full", encode(Image.new("RGB", (9000, 9000)), "WEBP", lossless=True, method=0)
 
 
-def outcome(contents):
+def outcome(contents, limits):
     """Return the outcome of the decoder, "decoded" or "unreadable", and the header or the reason."""
     try:
-        decoded = decode(contents, PREPROCESSING)
+        with limits.of_format(detect_format(contents)):
+            decoded = decode(contents, PREPROCESSING)
     except ImageError as error:
         return "unreadable", error.problem
     assert decoded.pixels.shape == (32, 32, 3)
@@ -179,11 +209,11 @@ def in_child(images):
     child = os.fork()
     if child == 0:
         os.close(read)
-        limit_memory(PREPROCESSING.max_pixels)
+        limits = limit_memory(PREPROCESSING.max_pixels)
         with os.fdopen(write, "w", errors="backslashreplace") as stream:
             for _, contents in images:
                 signal.setitimer(signal.ITIMER_PROF, SECONDS)
-                stream.write("\t".join(outcome(contents)).replace("\n", " ") + "\n")
+                stream.write("\t".join(outcome(contents, limits)).replace("\n", " ") + "\n")
                 signal.setitimer(signal.ITIMER_PROF, 0)
                 stream.flush()
         os._exit(0)
@@ -200,7 +230,8 @@ def in_child(images):
 
 def main():
     what, *rest = sys.argv[1:]
-    images = list(mutations(int(rest[0]), int(rest[1])) if rest else bombs())
+    sources = images_of(rest[2:]) if rest[2:] else real_images()
+    images = list(mutations(int(rest[0]), int(rest[1]), sources) if rest else bombs())
     assert what == ("mutations" if rest else "bombs")
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(["name", "outcome", "detail"])

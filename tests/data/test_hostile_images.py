@@ -40,6 +40,18 @@ def test_mutations_have_the_outcomes_in_the_table():
     assert all(row["detail"] for row in expected)
 
 
+@pytest.mark.parametrize("count", ["150", pytest.param("2000", marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("kind", ["TIFF", "AVIF", "HEIC"])
+def test_mutations_of_rare_formats_are_decoded_or_unreadable_with_a_reason(kind, count):
+    rows = outcomes("mutations", count, "1", kind)
+    counts = Counter(row["outcome"] for row in rows)
+    sys.stdout.write(f"mutations of {kind}: {dict(counts)}\n")
+    assert counts["unreadable"] + counts["decoded"] == int(count)
+    assert min(counts["unreadable"], counts["decoded"]) > 0.05 * int(count)
+    assert all(row["detail"] for row in rows)
+    assert not any("Error" in row["detail"] for row in rows)  # no name of a class of errors
+
+
 @pytest.mark.nightly
 def test_bombs_have_the_outcomes_in_the_table():
     with BOMBS.open(newline="") as stream:

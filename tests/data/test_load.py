@@ -95,11 +95,11 @@ def test_an_archive_gives_the_same_data_as_its_folder(animals, tmp_path):
 def test_unreadable_images_are_left_out_and_listed(animals):
     write(animals / "cat" / "broken.jpg", encode(photo(), "JPEG")[:500])
     write(animals / "dog" / "page.png", b"<html>not found</html>")
-    write(animals / "dog" / "line\nbreak.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    write(animals / "dog" / "line\nbreak.jxl", b"\0\0\0\x0cJXL \r\n\x87\n")
     dataset = load(animals)
     assert [(unreadable.path, unreadable.split, unreadable.reason) for unreadable in dataset.unreadable] == [
         ("cat/broken.jpg", "train", "truncated JPEG"),
-        ("dog/line\\nbreak.heic", "train", "HEIC images are not supported: convert them to JPEG or PNG"),
+        ("dog/line\\nbreak.jxl", "train", "JPEG XL images are not supported: convert them to JPEG or PNG"),
         ("dog/page.png", "test", "not an image: it looks like an HTML page"),  # by the hash of its contents
     ]
     assert len(by_name(dataset)) == 20

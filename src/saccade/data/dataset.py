@@ -32,6 +32,10 @@ def _max_pixels() -> int:
     return int(text) * 1_000_000
 
 
+FULL_BITS = 16
+"""Bits of a sample of 16 bits."""
+
+
 @dataclass(frozen=True)
 class Preprocessing:
     """Conversion of an encoded image of any size and mode to an array; every run stores its preprocessing.
@@ -49,6 +53,8 @@ class Preprocessing:
             is 100 million, or `SACCADE_MAX_MEGAPIXELS` million.
         fit: conversion of the aspect ratio: the center of the image ("crop", the default), the whole image with edges
             of the background color ("pad"), or the whole image with another aspect ratio ("squash").
+        sample_bits: number of low bits that the 16-bit gray samples of the data use, 8 to 16; the eight highest of them
+            are kept.
     """
 
     height: int
@@ -56,6 +62,7 @@ class Preprocessing:
     background: tuple[int, int, int] = (255, 255, 255)
     max_pixels: int = field(default_factory=_max_pixels)
     fit: Fit = "crop"
+    sample_bits: int = FULL_BITS
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.data.dataset import Preprocessing
+from saccade.data.dataset import FULL_BITS, Preprocessing
 from saccade.errors import DataError, type_in_words
-from saccade.image_fit import Fit
+from saccade.image_fit import Fit, Scale
 
 _MIN_OWN_SIZE = 32
 _MAX_SMALL_SIZE = 64
@@ -27,14 +28,36 @@ def default_fit(height: int, width: int) -> Fit:
     return "pad" if min(height, width) > _MAX_SMALL_SIZE else "crop"
 
 
-def preprocessing_for(wanted: Preprocessing | Fit | None, sizes: NDArray[np.int32]) -> Preprocessing:
-    """Return the wanted preprocessing; for a fit alone or None, the default preprocessing.
+@dataclass(frozen=True)
+class PreprocessingOptions:
+    """What a user asks of the preprocessing; the rest depends on the images.
 
-    Args:
-        wanted: preprocessing, or the fit of a preprocessing whose size depends on the images; None for the default fit.
-        sizes: heights and widths, array of shape [n, 2], int32, n at least 1.
+    Attributes:
+        size: height and width, in pixels; None: by the sizes of the images.
+        fit: fit of the images; None: the default fit for the size.
+        scale: range of the 16-bit gray samples.
     """
-    return wanted if isinstance(wanted, Preprocessing) else default_preprocessing(sizes, wanted)
+
+    size: tuple[int, int] | None = None
+    fit: Fit | None = None
+    scale: Scale = "full"
+
+    def resolve(self, sizes: NDArray[np.int32], used_bits: int = FULL_BITS) -> Preprocessing:
+        """Return the preprocessing for images.
+
+        Args:
+            sizes: heights and widths, array of shape [n, 2], int32, n at least 1.
+            used_bits: number of bits that the 16-bit gray samples of the images use.
+        """
+        found = default_preprocessing(sizes, self.fit) if self.size is None else of_size(*self.size, self.fit)
+        return replace(found, sample_bits=used_bits if self.scale == "auto" else FULL_BITS)
+
+
+def preprocessing_for(
+    wanted: Preprocessing | PreprocessingOptions, sizes: NDArray[np.int32], used_bits: int = FULL_BITS
+) -> Preprocessing:
+    """Return the wanted preprocessing; for options, that of images as in `PreprocessingOptions.resolve`."""
+    return wanted if isinstance(wanted, Preprocessing) else wanted.resolve(sizes, used_bits)
 
 
 def default_preprocessing(sizes: NDArray[np.int32], fit: Fit | None = None) -> Preprocessing:
@@ -69,16 +92,23 @@ def of_size(height: int, width: int, fit: Fit | None) -> Preprocessing:
     return Preprocessing(height, width, fit=fit or default_fit(height, width))
 
 
-def wanted_preprocessing(image_size: int | None, fit: Fit | None) -> Preprocessing | Fit | None:
-    """Return what a user asks for: a square size with a fit; or the fit alone, where the data gives the size.
+def wanted_preprocessing(image_size: int | None, fit: Fit | None, scale: Scale = "full") -> PreprocessingOptions:
+    """Return the options of a user.
 
     Raises:
-        DataError: the size or the fit is invalid.
+        DataError: the size, the fit or the scale is invalid.
     """
-    if fit is not None and (not isinstance(fit, str) or fit not in get_args(Fit)):
-        found = repr(fit) if isinstance(fit, str) else type_in_words(fit)
-        raise DataError("there is no such fit of images", expected=" or ".join(get_args(Fit)), found=found)
-    return fit if image_size is None else square_preprocessing(image_size, fit)
+    _check_choice("fit of images", fit, get_args(Fit))
+    _check_choice("scale of 16-bit samples", scale, get_args(Scale))
+    if image_size is not None:
+        square_preprocessing(image_size, fit)
+    return PreprocessingOptions(None if image_size is None else (image_size, image_size), fit, scale)
+
+
+def _check_choice(what: str, value: object, choices: tuple[str, ...]) -> None:
+    if value is not None and (not isinstance(value, str) or value not in choices):
+        found = repr(value) if isinstance(value, str) else type_in_words(value)
+        raise DataError(f"there is no such {what}", expected=" or ".join(choices), found=found)
 
 
 def square_preprocessing(image_size: int, fit: Fit | None = None) -> Preprocessing:

@@ -13,7 +13,7 @@ import numpy as np
 
 from saccade.data.dataset import Dataset, Fix, Preprocessing
 from saccade.data.fixes import apply_fixes, read_fixes
-from saccade.data.image_size import wanted_preprocessing
+from saccade.data.image_size import PreprocessingOptions, wanted_preprocessing
 from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.archive_members import OTHER_SUFFIXES, SUFFIXES
 from saccade.data.sources.archives import is_archive
@@ -27,7 +27,7 @@ from saccade.data.sources.label_files.columns import find_columns
 from saccade.data.sources.label_files.label_file import SUFFIXES as LABEL_SUFFIXES
 from saccade.data.sources.label_files.label_file import LabelFile, files_at, is_label_file, values_of_column
 from saccade.errors import DataError, DataNotFoundError, type_in_words
-from saccade.image_fit import Fit
+from saccade.image_fit import Fit, Scale
 from saccade.named_paths import named_path
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def load(
     *,
     image_size: int | None = None,
     fit: Fit | None = None,
+    scale: Scale = "full",
     fixes: str | os.PathLike[str] | None = None,
     reading: ReadingOptions | None = None,
     progress: bool = False,
@@ -57,6 +58,8 @@ def load(
             images and at least 32, or else 32 or 64.
         fit: conversion of images of another aspect ratio: "crop" takes the center, "pad" the whole image with white
             edges, "squash" the whole image with another aspect ratio. By default "pad" above 64 pixels, else "crop".
+        scale: range of 16-bit gray images: "full" keeps the high byte of a sample, "auto" the eight highest of the low
+            bits that the images of the data use.
         fixes: path of a fixes.csv, as saved by the page of an audit: images to drop and to relabel. The image files
             stay unchanged.
         reading: options for reading, such as labels from the names of files; None: the default options.
@@ -68,22 +71,24 @@ def load(
         DataError: the images or their folders can't be used.
     """
     known_fixes = None if fixes is None else read_fixes(fixes)
-    dataset = _load(data, wanted_preprocessing(image_size, fit), reading, progress=progress)
+    dataset = _load(data, wanted_preprocessing(image_size, fit, scale), reading, progress=progress)
     return dataset if known_fixes is None else apply_fixes(dataset, known_fixes)
 
 
 def load_for_recipe(
     data: str | os.PathLike[str] | None, recipe: Recipe, *, reading: ReadingOptions | None = None, progress: bool
 ) -> Dataset:
-    """Load labeled images by `image_size` and `fit` of a recipe; the default data if `data` is None."""
+    """Load labeled images by `image_size`, `fit` and `scale` of a recipe; the default data if `data` is None."""
     if data is None:
         return load_default(image_size=recipe.image_size, fit=recipe.fit, progress=progress)
-    return load(data, image_size=recipe.image_size, fit=recipe.fit, reading=reading, progress=progress)
+    return load(
+        data, image_size=recipe.image_size, fit=recipe.fit, scale=recipe.scale, reading=reading, progress=progress
+    )
 
 
 def load_with_preprocessing(
     data: str | os.PathLike[str],
-    preprocessing: Preprocessing,
+    preprocessing: Preprocessing | PreprocessingOptions,
     *,
     fixes: Sequence[Fix] = (),
     reading: ReadingOptions | None = None,
@@ -93,7 +98,7 @@ def load_with_preprocessing(
 
     Args:
         data: name or path of the data, as for `load`.
-        preprocessing: preprocessing of the images.
+        preprocessing: preprocessing of the images, or its options.
         fixes: images to drop and to relabel, such as the fixes of a run.
         reading: options for reading, such as those of a run; None: the default options.
         progress: whether to show progress on standard error.
@@ -213,7 +218,7 @@ def require_name(data: object) -> str:
 
 def _load(
     data: str | os.PathLike[str],
-    preprocessing: Preprocessing | Fit | None,
+    preprocessing: Preprocessing | PreprocessingOptions,
     reading: ReadingOptions | None,
     known: KnownClasses | None = None,
     *,
@@ -235,7 +240,7 @@ def _load(
 
 def _load_path(
     path: Path,
-    preprocessing: Preprocessing | Fit | None,
+    preprocessing: Preprocessing | PreprocessingOptions,
     reading: ReadingOptions | None,
     known: KnownClasses | None = None,
     *,

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from saccade.errors import RecipeError, is_whole_number, number_in_words, type_in_words
-from saccade.image_fit import Fit
+from saccade.image_fit import Fit, Scale
 
 ComputeDtype = Literal["float32", "bfloat16"]
 BackboneName = Literal[
@@ -61,6 +61,11 @@ class Recipe(BaseModel):
         default=None,
         description="images of another aspect ratio: crop takes the center, pad takes the whole image and adds white "
         "edges, squash takes the whole image and changes its aspect ratio; none: pad above 64 pixels, else crop",
+    )
+    scale: Scale = Field(
+        default="full",
+        description="16-bit gray images: full keeps the high byte of a sample, auto the eight highest of the low bits "
+        "that the images of the data use, such as 12 bits of a camera",
     )
     batch_size: int = Field(default=32, ge=1, le=65536, description="images in a step")
     min_steps_per_epoch: int = Field(

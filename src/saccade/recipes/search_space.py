@@ -19,6 +19,7 @@ _FIXED = {
     "validation_split": "all settings are compared on the same validation images",
     "image_size": "all settings are compared on images of one size",
     "fit": "all settings are compared on the same pixels",
+    "scale": "all settings are compared on the same pixels",
     "tta_views": "validation uses no test-time augmentation",
     "checkpoint_seconds": "it has no effect on the trained weights",
     "deterministic": "it has no effect on the accuracy",

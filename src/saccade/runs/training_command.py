@@ -18,7 +18,7 @@ _NEVER_NAMED = {"extends", "extended_rate", "extended_schedule", "checkpoint_sec
 # Keys that a transfer takes from its source.
 _OF_THE_SOURCE = {"network", "transfer", "initial_scale", "final_scale", "tta_views"}
 # Keys by which an image becomes the input of a network.
-_OF_THE_PIXELS = ("image_size", "fit")
+_OF_THE_PIXELS = ("image_size", "fit", "scale")
 
 
 def data_words(run: Run) -> list[str]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from saccade.data.dataset import Dataset, SplitName
+from saccade.data.image_size import PreprocessingOptions
 from saccade.data.load import load_with_preprocessing
 from saccade.data.reading_options import ReadingOptions
 from saccade.errors import TrainingError
@@ -105,8 +105,9 @@ def load_for(
     reading: ReadingOptions | None = None,
     progress: bool,
 ) -> Dataset:
-    """Load the data by `fit` and `image_size` of the recipe, or else of the source's network."""
-    preprocessing = replace(source.preprocessing, fit=recipe.fit or source.preprocessing.fit)
+    """Load the data by `fit`, `scale` and `image_size` of the recipe, or else of the source's network."""
+    size = (source.preprocessing.height, source.preprocessing.width)
     if recipe.image_size is not None:
-        preprocessing = replace(preprocessing, height=recipe.image_size, width=recipe.image_size)
-    return load_with_preprocessing(data, preprocessing, reading=reading, progress=progress)
+        size = (recipe.image_size, recipe.image_size)
+    options = PreprocessingOptions(size, recipe.fit or source.preprocessing.fit, recipe.scale)
+    return load_with_preprocessing(data, options, reading=reading, progress=progress)

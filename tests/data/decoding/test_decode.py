@@ -21,7 +21,7 @@ def outcome_of(encoded):
         return error.problem
 
 
-FORMATS = {"JPEG": "JPEG", "PNG": "PNG", "GIF": "GIF", "BMP": "BMP", "WebP": "WEBP"}
+FORMATS = {kind: kind for kind in ("JPEG", "PNG", "GIF", "BMP", "TIFF", "AVIF")} | {"WebP": "WEBP"}
 PHOTO = Image.fromarray(photo())
 
 
@@ -37,7 +37,7 @@ def test_each_format_gives_the_pixels_of_pillow_and_the_header(kind):
     decoded = decode(encoded)
     np.testing.assert_array_equal(decoded.pixels, np.asarray(Image.open(io.BytesIO(encoded)).convert("RGB")))
     assert decoded.pixels.dtype == np.uint8
-    assert decoded.header == (kind, "P" if kind == "GIF" else "RGB", 48, 64)
+    assert decoded.header[:4] == (kind, "P" if kind == "GIF" else "RGB", 48, 64)
     assert read_header(encoded) == decoded.header
 
 
@@ -132,7 +132,7 @@ def test_truncated_images_are_unreadable(kind):
             continue
         assert length > len(encoded) - 3, f"{length} of {len(encoded)} bytes were taken for an image"
         np.testing.assert_array_equal(pixels, whole)
-    assert "truncated" in reason(encoded[: len(encoded) // 2]) or kind in ("WebP", "GIF")
+    assert "truncated" in reason(encoded[: len(encoded) // 2]) or kind in ("WebP", "GIF", "AVIF")
 
 
 @pytest.mark.parametrize("kind", FORMATS)
@@ -161,14 +161,10 @@ def test_damaged_images_are_decoded_or_unreadable_but_raise_nothing_else(kind):
         (b"%PDF-1.7 ...", "not an image: it looks like a PDF document"),
         (bytes(100), "not an image: it looks like unknown binary data"),
         (b"BM is how this text begins, though it is no bitmap", "not an image: it looks like text"),
-        (
-            b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
-            "HEIC images are not supported: convert them to JPEG or PNG",
-        ),
-        (
-            b"\0\0\0\x1cftypmif1\0\0\0\0mif1avifmiaf",
-            "AVIF images are not supported: convert them to JPEG or PNG",
-        ),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "damaged HEIC"),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1avifmiaf", "truncated AVIF"),
+        (b"II*\0", "truncated TIFF"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000 images are not supported: convert them to JPEG or PNG"),
         (b"\xff\xd8\xff\xe0", "truncated JPEG"),
     ],
 )
@@ -176,10 +172,6 @@ def test_other_files_are_unreadable_with_a_reason(contents, expected):
     assert reason(contents).startswith(expected)
     with pytest.raises(ImageError):
         read_header(contents)
-
-
-def test_tiff_is_unreadable_with_a_reason():
-    assert reason(encode(PHOTO, "TIFF")) == "TIFF images are not supported: convert them to JPEG or PNG"
 
 
 @pytest.mark.parametrize("kind", FORMATS)

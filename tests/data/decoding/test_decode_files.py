@@ -186,7 +186,7 @@ import saccade.data.decoding.resource_limits as limits
 import saccade.data.decoding.image_files as image_files
 limits.MAX_SECONDS = 1
 def decode_or_hang(contents, *arguments):
-    if contents == b"stuck":
+    if contents == b"\\xff\\xd8\\xffstuck":
         while True:
             pass
     return decode(contents, *arguments)
@@ -197,7 +197,7 @@ decode, image_files.decode = image_files.decode, decode_or_hang
 def test_an_image_that_takes_too_long_is_the_only_unreadable_one(files, tmp_path, monkeypatch):
     write(tmp_path / "sitecustomize.py", SLOW)
     import_first(monkeypatch, tmp_path)
-    stuck = write(tmp_path / "stuck.jpg", b"stuck")
+    stuck = write(tmp_path / "stuck.jpg", b"\xff\xd8\xffstuck")
     chunks = list(decode_files([*files[:3], stuck, *files[3:6]], PREPROCESSING))
     reasons = [reason for chunk in chunks for reason in chunk.reasons]
     assert reasons == [None] * 3 + ["it takes more than 10 seconds to decode"] + [None] * 3

@@ -32,7 +32,7 @@ def error_of(server, status, method, path, body=None, **headers):
         (b"", "empty file"),
         (b"hello", "not an image: it looks like text"),
         (b"%PDF-1.4", "not an image: it looks like a PDF document"),
-        (b"II*\x00" + bytes(100), "TIFF images are not supported: convert them to JPEG or PNG"),
+        (b"\xffO\xffQ" + bytes(100), "JPEG 2000 images are not supported: convert them to JPEG or PNG"),
     ],
 )
 def test_a_body_that_is_not_an_image(server, body, reason):

@@ -5,42 +5,24 @@ Training, prediction and serving all call this decoder, so the pixels of an imag
 
 from __future__ import annotations
 
-import io
 import struct
-import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import (
-    BmpImagePlugin,
-    GifImagePlugin,
-    Image,
-    ImageFile,
-    JpegImagePlugin,
-    PngImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import Image
 
 from saccade.data.dataset import Preprocessing
+from saccade.data.decoding.color_profile import to_srgb
+from saccade.data.decoding.deep_samples import deep_to_gray, is_deep, used_bits
 from saccade.data.decoding.fit import fit_image, jpeg_reduction
-from saccade.data.decoding.image_format import detect_format, webp_canvas
+from saccade.data.decoding.image_format import detect_format
+from saccade.data.decoding.open_image import open_image, quiet_pillow
 from saccade.errors import ImageError
 
-DECODER_VERSION = 1
+DECODER_VERSION = 2
 """Increase this number when equal bytes and an equal `Preprocessing` give other pixels: the cache decodes again."""
 
-# A JPEG of 32x32 pixels takes 65 us by its plugin, and 112 us by Image.open and convert.
-_PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
-    "JPEG": JpegImagePlugin.JpegImageFile,
-    "PNG": PngImagePlugin.PngImageFile,
-    "GIF": GifImagePlugin.GifImageFile,
-    "BMP": BmpImagePlugin.BmpImageFile,
-    "WebP": WebPImagePlugin.WebPImageFile,
-}
 _ORIENTATION_TAG = 0x0112
 _ORIENTATION_HOLDERS = frozenset({"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"})
 _TRANSPOSITIONS = {
@@ -52,18 +34,32 @@ _TRANSPOSITIONS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_TURNED_BY_DECODER = frozenset({"TIFF", "HEIC"})
 _QUARTER_TURNS = frozenset({5, 6, 7, 8})
 _OWN_SIZE = Preprocessing(0, 0)
-_warnings_lock = threading.Lock()
+# Parts of Pillow's messages for intact files whose layout of samples or compression it does not know.
+_UNSUPPORTED = ("unknown pixel mode", "conversion from")
 
 
 class ImageHeader(NamedTuple):
-    """Header of an image: file format, Pillow's mode, and height and width in pixels after the EXIF orientation."""
+    """Header of an image.
+
+    Attributes:
+        format: file format.
+        mode: Pillow's mode.
+        height: height after the EXIF orientation, in pixels.
+        width: width after the EXIF orientation, in pixels.
+        bits: number of bits that the samples of an image with 16-bit gray samples use, 8 to 16; 0 for other images and
+            before the pixels are decoded.
+        has_unusable_profile: whether the image has a color profile that can't be used.
+    """
 
     format: str
     mode: str
     height: int
     width: int
+    bits: int = 0
+    has_unusable_profile: bool = False
 
 
 class Decoded(NamedTuple):
@@ -81,8 +77,9 @@ class Decoded(NamedTuple):
 def decode(encoded: bytes, preprocessing: Preprocessing | None = None) -> Decoded:
     """Decode an image with a `Preprocessing`; without one the image keeps its size.
 
-    The formats are JPEG, PNG, GIF (the first frame), BMP and WebP. Of a 16-bit sample the high byte is kept. Color
-    profiles are not applied.
+    The formats are JPEG, PNG, GIF (the first frame), BMP, WebP, TIFF (the first page), AVIF and, with the package
+    pi-heif, HEIC. Of a 16-bit sample the high byte is kept, or of gray samples the eight bits that the preprocessing
+    says. Colors become sRGB by the color profile of the image.
 
     Raises:
         ImageError: the bytes are not an image of these formats, or the image is truncated, damaged or too large.
@@ -104,10 +101,10 @@ def read_header(encoded: bytes) -> ImageHeader:
     """
     file_format = detect_format(encoded)
     try:
-        image = _open(encoded, file_format, _OWN_SIZE.max_pixels)
+        image = open_image(encoded, file_format, _OWN_SIZE.max_pixels)
         if file_format == "PNG" and b"eXIf" in encoded:
             image.load()  # the orientation may follow the pixels
-        return _header(file_format, image.mode, image.size, _orientation(image))
+        return _header(file_format, image.mode, image.size, _orientation(image, file_format))
     except ImageError:
         raise
     except Exception as error:
@@ -120,60 +117,36 @@ def fit_pixels(pixels: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArr
 
 
 def _decode(encoded: bytes, file_format: str, preprocessing: Preprocessing) -> Decoded:
-    image = _open(encoded, file_format, preprocessing.max_pixels)
+    image = open_image(encoded, file_format, preprocessing.max_pixels)
     size = image.size
     reduction = jpeg_reduction(size, preprocessing) if file_format == "JPEG" else 1
     if reduction > 1:
         # libjpeg divides width and height by 2, 4 or 8, which is three times as fast as a full decoding.
         image.draft(None, (max(1, size[0] // reduction), max(1, size[1] // reduction)))
-    image.load()
-    orientation = _orientation(image)
+    if file_format == "TIFF":  # Pillow reads the tags with warnings
+        with quiet_pillow():
+            image.load()
+    else:
+        image.load()
+    orientation = _orientation(image, file_format)
     header = _header(file_format, image.mode, size, orientation)
-    gray = image.mode in ("1", "L") and not image.has_transparency_data
     # Gray images are converted to RGB last, to save memory.
-    upright: Image.Image = image.convert("L") if gray else _to_rgb(image, preprocessing.background)
+    if image.mode in ("1", "L") and not image.has_transparency_data:
+        upright: Image.Image = image.convert("L")
+    elif is_deep(image.mode):
+        header = header._replace(bits=used_bits(image))
+        upright = deep_to_gray(image, preprocessing.background, preprocessing.sample_bits)
+    else:
+        upright, has_usable_profile = _to_rgb(image, preprocessing.background)
+        header = header._replace(has_unusable_profile=not has_usable_profile)
     if orientation in _TRANSPOSITIONS:
         upright = upright.transpose(_TRANSPOSITIONS[orientation])
     if preprocessing.height:
         upright = fit_image(upright, preprocessing)
-    if gray:
+    if upright.mode == "L":
         upright = upright.convert("RGB")
     pixels = np.frombuffer(upright.tobytes(), np.uint8).reshape(upright.height, upright.width, 3)
     return Decoded(pixels, header)
-
-
-def _open(encoded: bytes, file_format: str, max_pixels: int) -> ImageFile.ImageFile:
-    """Read the header and check the number of pixels before any pixel is decoded."""
-    if file_format == "WebP":
-        _check_pixels(webp_canvas(encoded) or (0, 0), max_pixels)
-    if file_format == "PNG" and encoded.rfind(b"IEND") < 0:
-        raise ImageError("truncated PNG")  # Pillow accepts a file without its end if all pixels are there
-    stream = io.BytesIO(encoded)
-    if file_format == "JPEG" and b"Exif" not in encoded:
-        image: ImageFile.ImageFile = JpegImagePlugin.JpegImageFile(stream)
-    else:
-        with _quiet_pillow():
-            image = _PLUGINS[file_format](stream)
-    _check_pixels(image.size, max_pixels)
-    return image
-
-
-def _check_pixels(size: tuple[int, int], max_pixels: int) -> None:
-    width, height = size
-    if width * height > max_pixels:
-        raise ImageError(f"too large: {width} x {height} pixels, more than {max_pixels // 1_000_000} megapixels")
-
-
-@contextmanager
-def _quiet_pillow() -> Iterator[None]:
-    """Raise Pillow's warning of decompression bombs as an error, and ignore Pillow's other warnings.
-
-    The lock is needed because Python's warning filters are global to the process.
-    """
-    with _warnings_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        yield
 
 
 def _header(file_format: str, mode: str, size: tuple[int, int], orientation: int) -> ImageHeader:
@@ -181,35 +154,27 @@ def _header(file_format: str, mode: str, size: tuple[int, int], orientation: int
     return ImageHeader(file_format, mode, height, width)
 
 
-def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8; 1 where the orientation is missing or damaged."""
+def _orientation(image: Image.Image, file_format: str) -> int:
+    """Return the EXIF orientation, 1 to 8; 1 where the orientation is missing or damaged, or the decoder applies it."""
+    if file_format in _TURNED_BY_DECODER:
+        return 1
     if _ORIENTATION_HOLDERS.isdisjoint(image.info):
         return 1
     try:
-        with _quiet_pillow():
+        with quiet_pillow():
             return int(image.getexif().get(_ORIENTATION_TAG, 1))
     except Exception:  # an image with damaged metadata is still readable
         return 1
 
 
-def _to_rgb(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
-    if image.mode.startswith("I"):
-        return _gray16_to_rgb(image, background)
+def _to_rgb(image: Image.Image, background: tuple[int, int, int]) -> tuple[Image.Image, bool]:
+    """Return an image of eight bits in sRGB, and whether its color profile, if any, can be used."""
     if image.has_transparency_data:
-        colored = image.convert("RGBA")
+        colored, has_usable_profile = to_srgb(image.convert("RGBA"))
         blended = Image.new("RGB", image.size, background)
         blended.paste(colored, (0, 0), colored)
-        return blended
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _gray16_to_rgb(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
-    """Convert 16-bit gray to RGB by the high byte, as Pillow does for 16-bit color; Pillow clips 16-bit gray."""
-    gray = np.asarray(image).astype(np.uint16)
-    colors = np.repeat((gray >> 8).astype(np.uint8)[:, :, None], 3, axis=2)
-    if "transparency" in image.info:
-        colors[gray == image.info["transparency"]] = background
-    return Image.fromarray(colors)
+        return blended, has_usable_profile
+    return to_srgb(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _reason(error: Exception, file_format: str) -> str:
@@ -220,9 +185,11 @@ def _reason(error: Exception, file_format: str) -> str:
         return f"truncated {file_format}"
     if message == "could not create decoder object":  # libwebp gives no other detail
         return f"damaged {file_format}, or not enough memory to decode it"
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or "out of memory" in message.lower() or "memory allocation" in message.lower():
         return f"not enough memory to decode this {file_format}"
     if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
         return f"too large: the {file_format} has more pixels than are allowed"
+    if any(words in message for words in _UNSUPPORTED):
+        return f"a kind of {file_format} that is not supported: convert it to JPEG or PNG"
     words = "".join(letter for letter in message[:100] if letter.isprintable())
-    return f"damaged {file_format}" + (f": {words}" if words else "")
+    return f"damaged {file_format}" + (f": {words}" if words.strip("-0123456789") else "")

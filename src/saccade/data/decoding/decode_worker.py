@@ -30,14 +30,14 @@ def serve(requests: BinaryIO, responses: BinaryIO) -> None:
     """Respond to requests until the end of the input."""
     preprocessing = from_json(Preprocessing, requests.readline())
     _write_line(responses, Ready())
-    limit_memory(preprocessing.max_pixels)
+    limits = limit_memory(preprocessing.max_pixels)
     for line in requests:
         request = from_json(cast("type[Request]", Request), line)
         if isinstance(request, HeaderRequest):
             _write_line(responses, HeaderResponse(tuple(read_header_chunk(request.paths))))
             continue
         images = [requests.read(item) if isinstance(item, int) else item for item in request.images]
-        chunk = decode_chunk(images, preprocessing)
+        chunk = decode_chunk(images, preprocessing, limits)
         unwritten = 0 if request.place is None else _write_pixels(request.place, chunk.pixels)
         response = DecodeResponse(tuple(chunk.hashes), tuple(chunk.headers), tuple(chunk.reasons), unwritten)
         _write_line(responses, response)

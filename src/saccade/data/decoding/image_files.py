@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from saccade.data.dataset import Preprocessing
 from saccade.data.decoding.decode import ImageHeader, decode, read_header
-from saccade.data.decoding.resource_limits import time_limit
+from saccade.data.decoding.image_format import detect_format
+from saccade.data.decoding.resource_limits import MemoryLimits, time_limit
 from saccade.errors import ImageError
 
 MAX_FILE_SIZE = 1 << 30
@@ -72,11 +73,19 @@ def read_image(path: str) -> bytes:
         raise ImageError("the file can't be read: there is a null character in its path") from None
 
 
-def decode_chunk(images: Sequence[str | bytes], preprocessing: Preprocessing) -> DecodedChunk:
+def decode_chunk(
+    images: Sequence[str | bytes], preprocessing: Preprocessing, limits: MemoryLimits | None = None
+) -> DecodedChunk:
     """Read, hash and decode images, given as paths or as contents; an unreadable image gets a reason.
 
     The time limit for each image ends the process, so this function is for worker processes only.
+
+    Args:
+        images: paths or contents.
+        preprocessing: preprocessing of the images.
+        limits: limits of the memory of this process; None: no limits.
     """
+    limits = limits or MemoryLimits()
     pixels = np.zeros((len(images), preprocessing.height, preprocessing.width, 3), np.uint8)
     hashes, headers, reasons = [], [], []
     for position, image in enumerate(images):
@@ -84,7 +93,7 @@ def decode_chunk(images: Sequence[str | bytes], preprocessing: Preprocessing) ->
         try:
             contents = image if isinstance(image, bytes) else read_image(image)
             image_hash = content_hash(contents)
-            with time_limit():
+            with time_limit(), limits.of_format(detect_format(contents)):
                 pixels[position], header = decode(contents, preprocessing)
         except ImageError as error:
             reason = error.problem

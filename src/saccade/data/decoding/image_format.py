@@ -10,63 +10,67 @@ from saccade.errors import ImageError
 _BMP_HEADERS = frozenset({12, 40, 52, 56, 64, 108, 124})
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"})
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
+_BEGINNINGS = (
+    ((b"\xff\xd8\xff",), "JPEG"),
+    ((b"\x89PNG\r\n\x1a\n",), "PNG"),
+    ((b"GIF87a", b"GIF89a"), "GIF"),
+    ((b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"), "TIFF"),  # with "+": BigTIFF
+)
 _SIGNATURES = (
     (b"%PDF", "a PDF document"),
     (b"PK\x03\x04", "a ZIP archive"),
     (b"\x1f\x8b", "gzip data"),
     (b"\xfd7zXZ", "xz data"),
-    (b"8BPS", "a Photoshop document"),
-    (b"\x00\x00\x01\x00", "an icon file"),
-    (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 image"),
-    (b"\xffO\xffQ", "a JPEG 2000 image"),
-    (b"\x00\x00\x00\x0cJXL ", "a JPEG XL image"),
-    (b"\xff\x0a", "a JPEG XL image"),
     (b"RIFF", "an audio or video file"),
     (b"\x1aE\xdf\xa3", "a video file"),
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself"),
+)
+_OTHER_FORMATS = (
+    (b"8BPS", "Photoshop"),
+    (b"\x00\x00\x01\x00", "Icon"),
+    (b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
+    (b"\xffO\xffQ", "JPEG 2000"),
+    (b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
+    (b"\xff\x0a", "JPEG XL"),
 )
 _TEXT = re.compile(rb"[\t\n\r\f\x20-\x7e\x80-\xff]+")
 
 
 def detect_format(encoded: bytes) -> str:
-    """Return the format of an encoded image: "JPEG", "PNG", "GIF", "BMP" or "WebP".
+    """Return the format of an encoded image: "JPEG", "PNG", "GIF", "BMP", "WebP", "TIFF", "AVIF" or "HEIC".
 
     Raises:
         ImageError: the format is another one; the reason names the probable format.
     """
-    if encoded.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
-    if encoded.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PNG"
-    if encoded.startswith((b"GIF87a", b"GIF89a")):
-        return "GIF"
+    for beginnings, file_format in _BEGINNINGS:
+        if encoded.startswith(beginnings):
+            return file_format
     if encoded.startswith(b"RIFF") and encoded[8:12] == b"WEBP":
         return "WebP"
     if encoded.startswith(b"BM") and int.from_bytes(encoded[14:18], "little") in _BMP_HEADERS:
         return "BMP"
+    if brands := _brands(encoded):
+        # AVIF files often list the general brand mif1 first.
+        return "AVIF" if brands & _AVIF_BRANDS else "HEIC"
     raise ImageError(_unreadable_reason(encoded))
 
 
 def _unreadable_reason(encoded: bytes) -> str:
     if not encoded:
         return "empty file"
-    unsupported = _unsupported_format(encoded)
-    if unsupported:
-        return f"{unsupported} images are not supported: convert them to JPEG or PNG"
+    for signature, name in _OTHER_FORMATS:
+        if encoded.startswith(signature):
+            return f"{name} images are not supported: convert them to JPEG or PNG"
     return f"not an image: it looks like {_describe(encoded)}"
 
 
-def _unsupported_format(encoded: bytes) -> str | None:
-    if encoded.startswith((b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")):
-        return "TIFF"
+def _brands(encoded: bytes) -> frozenset[bytes]:
+    """Return the brands of AVIF and HEIC in the file type box of an encoded image; empty for another file."""
     if encoded[4:8] != b"ftyp":
-        return None
-    # A file type box lists brands of four bytes; AVIF files often list the general brand mif1 first.
+        return frozenset()
     length = min(int.from_bytes(encoded[:4], "big"), 256)
-    brands = {encoded[start : start + 4] for start in range(8, length, 4)}
-    if brands & _AVIF_BRANDS:
-        return "AVIF"
-    return "HEIC" if brands & _HEIC_BRANDS else None
+    brands = frozenset(encoded[start : start + 4] for start in range(8, length, 4))
+    return brands & (_AVIF_BRANDS | _HEIC_BRANDS)
 
 
 def _describe(encoded: bytes) -> str:

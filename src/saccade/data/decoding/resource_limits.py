@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 BYTES_PER_PIXEL = 4.5
@@ -12,24 +13,63 @@ BYTES_PER_PIXEL = 4.5
 
 Pillow takes four bytes for a color pixel. An image that needs more, such as the largest images with transparency, is
 unreadable."""
+BYTES_PER_VIDEO_PIXEL = 10.0
+"""The same for AVIF and HEIC, whose decoders keep planes of luma and chroma, and a copy of all pixels."""
 MAX_SECONDS = 10
 """Time limit for one image, in seconds of processor time; SIGPROF ends the process after that time."""
+_VIDEO_FORMATS = ("AVIF", "HEIC")
 
 
-def limit_memory(max_pixels: int) -> None:
+@dataclass(frozen=True)
+class MemoryLimits:
+    """Limits of the memory of this process, in bytes; 0 where the system has none.
+
+    Attributes:
+        usual: limit for most formats.
+        video: limit for AVIF and HEIC.
+    """
+
+    usual: int = 0
+    video: int = 0
+
+    @contextmanager
+    def of_format(self, file_format: str) -> Iterator[None]:
+        """Set the limit of a format, and set the usual limit again."""
+        if file_format not in _VIDEO_FORMATS or not self.video:
+            yield
+            return
+        _set_limit(self.video, self.video)
+        try:
+            yield
+        finally:
+            _set_limit(self.usual, self.video)
+
+
+def limit_memory(max_pixels: int) -> MemoryLimits:
     """Limit the memory of this process to the present size plus `BYTES_PER_PIXEL` for each of `max_pixels`.
 
     The limit is `RLIMIT_AS`. There is no limit on macOS, which has no `/proc`, and on Windows, which has no `resource`.
+
+    Returns:
+        The limits, of which the usual one is set.
     """
     try:
         import resource
 
         pages = int(Path("/proc/self/statm").read_text().split()[0])
     except (ImportError, OSError):
-        return
-    limit = pages * resource.getpagesize() + int(BYTES_PER_PIXEL * max_pixels)
+        return MemoryLimits()
+    size = pages * resource.getpagesize()
+    limits = MemoryLimits(size + int(BYTES_PER_PIXEL * max_pixels), size + int(BYTES_PER_VIDEO_PIXEL * max_pixels))
+    _set_limit(limits.usual, limits.video)
+    return limits
+
+
+def _set_limit(soft: int, hard: int) -> None:
+    import resource
+
     with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 @contextmanager

@@ -17,12 +17,11 @@ from saccade.data.cache.decoded_cache import (
     keep_decoded,
     open_decoded,
 )
-from saccade.data.dataset import Dataset, Preprocessing, SplitName
+from saccade.data.dataset import FULL_BITS, Dataset, Preprocessing, SplitName
 from saccade.data.decoding.decode import fit_pixels
 from saccade.data.decoding.image_files import content_hash
-from saccade.data.image_size import preprocessing_for
+from saccade.data.image_size import PreprocessingOptions, preprocessing_for
 from saccade.data.sources.scan_cache import Scan, find_scan, keep_scan
-from saccade.image_fit import Fit
 from saccade.progress import counting
 
 
@@ -51,7 +50,7 @@ def load_array(
     name: str,
     size: tuple[int, int],
     read: Callable[[], LabeledArray],
-    wanted: Preprocessing | Fit | None,
+    wanted: Preprocessing | PreprocessingOptions,
     *,
     source: str | None = None,
     signature: str | None = None,
@@ -63,7 +62,7 @@ def load_array(
         name: name of the data. The contents of a name never change, unless `source` and `signature` are given.
         size: original height and width of the images.
         read: function that reads the data.
-        wanted: preprocessing of the images, or their fit at the default size for the original size.
+        wanted: preprocessing of the images, or its options.
         source: path of the data; None for data of a name.
         signature: hash that changes with the data at the path.
         progress: whether to show progress on standard error.
@@ -110,7 +109,7 @@ def _keep(
             stream.write(np.ascontiguousarray(array.images).data)
         decoded = keep_decoded(built, index, preprocessing, name, progress=progress)
     with disk_cache.in_use(decoded.entry):
-        keep_scan(*key, Scan(index.fingerprint, (preprocessing.height, preprocessing.width)), {}, name)
+        keep_scan(*key, Scan(index.fingerprint, (preprocessing.height, preprocessing.width), FULL_BITS), {}, name)
     return decoded
 
 

@@ -19,9 +19,9 @@ import numpy as np
 
 from saccade.atomic_io import atomic_write
 from saccade.data.dataset import Dataset, Preprocessing, SplitName
+from saccade.data.image_size import PreprocessingOptions
 from saccade.data.sources.array_dataset import LabeledArray, is_cached, load_array
 from saccade.errors import DataNotFoundError
-from saccade.image_fit import Fit
 from saccade.keras_loading import load_keras_quietly
 
 _SIZE = (32, 32)
@@ -31,7 +31,9 @@ _NAME_FOR_KERAS = "cifar-10-batches-py-target_archive"
 _TIMEOUT = 20.0  # timeout of a network that does not respond
 
 
-def load_cifar10(preprocessing: Preprocessing | Fit | None, folders: Sequence[Path], *, progress: bool) -> Dataset:
+def load_cifar10(
+    preprocessing: Preprocessing | PreprocessingOptions, folders: Sequence[Path], *, progress: bool
+) -> Dataset:
     """Load CIFAR-10: 50,000 training and 10,000 test images of 32x32 pixels.
 
     Args:

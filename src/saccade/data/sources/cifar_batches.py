@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from saccade.data.dataset import Dataset, Preprocessing, SplitName
+from saccade.data.image_size import PreprocessingOptions
 from saccade.data.sources.archives import archive_stem
 from saccade.data.sources.array_dataset import LabeledArray, load_array
 from saccade.data.sources.pickle_reader import UnknownPickleError, read_pickle
 from saccade.errors import DataError
-from saccade.image_fit import Fit
 from saccade.sanitize import printable
 
 _SIDE = 32
@@ -84,7 +84,12 @@ def find_batch_files(folder: Path) -> BatchFiles | None:
 
 
 def load_batches(
-    files: BatchFiles, source: Path, signature: str, wanted: Preprocessing | Fit | None, *, progress: bool = False
+    files: BatchFiles,
+    source: Path,
+    signature: str,
+    wanted: Preprocessing | PreprocessingOptions,
+    *,
+    progress: bool = False,
 ) -> Dataset:
     """Load the images of batches, which are called CIFAR-10 if they are the official files.
 

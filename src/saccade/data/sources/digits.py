@@ -8,13 +8,13 @@ from __future__ import annotations
 import numpy as np
 
 from saccade.data.dataset import Dataset, Preprocessing
+from saccade.data.image_size import PreprocessingOptions
 from saccade.data.sources.array_dataset import LabeledArray, load_array
-from saccade.image_fit import Fit
 
 _MAX_VALUE = 16  # each value is the number of dark points in a block of 4x4 points
 
 
-def load_digits(preprocessing: Preprocessing | Fit | None) -> Dataset:
+def load_digits(preprocessing: Preprocessing | PreprocessingOptions) -> Dataset:
     """Load the digits, with the classes "0" to "9"; the default size is 32x32 pixels."""
     return load_array("digits", (8, 8), _read, preprocessing)
 

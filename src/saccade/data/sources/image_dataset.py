@@ -18,11 +18,11 @@ from saccade.data.cache.decoded_cache import (
     keep_decoded,
     open_decoded,
 )
-from saccade.data.dataset import Dataset, Preprocessing, UnreadableImage
+from saccade.data.dataset import FULL_BITS, Dataset, Preprocessing, UnreadableImage
 from saccade.data.decoding.decode import ImageHeader
 from saccade.data.decoding.decode_files import decode_files, read_headers
 from saccade.data.decoding.decode_messages import Place
-from saccade.data.image_size import default_preprocessing, of_size, preprocessing_for
+from saccade.data.image_size import PreprocessingOptions, default_preprocessing, preprocessing_for
 from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.archives import archive_stem, unpacked, unpacking_notes
 from saccade.data.sources.cifar_batches import find_batch_files, load_batches
@@ -41,11 +41,11 @@ from saccade.data.sources.scan_cache import (
 )
 from saccade.data.splits import is_test_by_hash
 from saccade.errors import DataError
-from saccade.image_fit import Fit
 from saccade.progress import counting
-from saccade.sanitize import printable
+from saccade.sanitize import counted, printable
 
 _SAMPLED_HEADERS = 64
+_FEW_BITS = 14  # of a 16-bit sample: without a note, an underexposed image may use 15
 _MIN_CLASSES = 2
 
 
@@ -60,7 +60,7 @@ class _Reading:
 
 def load_folder(
     folder: Path,
-    wanted: Preprocessing | Fit | None,
+    wanted: Preprocessing | PreprocessingOptions,
     options: ReadingOptions,
     known: KnownClasses | None = None,
     *,
@@ -70,7 +70,7 @@ def load_folder(
 
     Args:
         folder: path of the folder.
-        wanted: preprocessing of the images, or only their fit.
+        wanted: preprocessing of the images, or its options.
         options: options for reading.
         known: classes of a classifier that is to be scored on the images; None for data to train on.
         progress: whether to show progress on standard error.
@@ -84,7 +84,7 @@ def load_folder(
 
 def load_label_file(
     path: Path,
-    wanted: Preprocessing | Fit | None,
+    wanted: Preprocessing | PreprocessingOptions,
     options: ReadingOptions,
     known: KnownClasses | None = None,
     *,
@@ -109,7 +109,7 @@ class _Kind:
         key: key of the data in the cache.
         name: name of the data.
         source: path of the data.
-        wanted: preprocessing of the images, or only their fit.
+        wanted: preprocessing of the images, or its options.
         options: options for reading.
         known: classes of a classifier that is to be scored on the images; None for data to train on.
     """
@@ -117,7 +117,7 @@ class _Kind:
     key: str
     name: str
     source: str
-    wanted: Preprocessing | Fit | None
+    wanted: Preprocessing | PreprocessingOptions
     options: ReadingOptions
     known: KnownClasses | None
 
@@ -149,7 +149,7 @@ def _load_listing(listing: Listing, kind: _Kind, *, progress: bool) -> Dataset:
 
 def load_archive(
     path: Path,
-    wanted: Preprocessing | Fit | None,
+    wanted: Preprocessing | PreprocessingOptions,
     options: ReadingOptions,
     known: KnownClasses | None = None,
     *,
@@ -176,18 +176,18 @@ def load_archive(
     return kind.dataset(decoded, scan)
 
 
-def _open(scan: Scan | None, wanted: Preprocessing | Fit | None) -> DecodedData | None:
+def _open(scan: Scan | None, wanted: Preprocessing | PreprocessingOptions) -> DecodedData | None:
     if scan is None:
         return None
-    preprocessing = wanted if isinstance(wanted, Preprocessing) else of_size(*scan.default_size, wanted)
+    preprocessing = preprocessing_for(wanted, np.array([scan.default_size], np.int32), scan.used_bits)
     return open_decoded(scan.fingerprint, preprocessing)
 
 
 def _decode_and_keep(listing: Listing, signature: str, kind: _Kind, *, progress: bool) -> tuple[DecodedData, Scan]:
-    decoded, hashes = _decode(listing, kind.wanted, kind, progress=progress)
+    decoded, hashes, used_bits = _decode(listing, kind.wanted, kind, progress=progress)
     default = default_preprocessing(np.array(decoded.index.sizes, np.int32))
     size = (default.height, default.width)
-    scan = Scan(decoded.index.fingerprint, size, listing.notes, listing.strays, listing.layout)
+    scan = Scan(decoded.index.fingerprint, size, used_bits, listing.notes, listing.strays, listing.layout)
     # A file that exists but could not be read may be readable later without a change.
     if all(content or not found.size for found, content in zip(listing.images, hashes, strict=True)):
         with disk_cache.in_use(decoded.entry):
@@ -196,24 +196,46 @@ def _decode_and_keep(listing: Listing, signature: str, kind: _Kind, *, progress:
 
 
 def _decode(
-    listing: Listing, wanted: Preprocessing | Fit | None, kind: _Kind, *, progress: bool
-) -> tuple[DecodedData, Sequence[str]]:
-    """Decode all files to the size estimated from a sample; decode again if all files give another size."""
+    listing: Listing, wanted: Preprocessing | PreprocessingOptions, kind: _Kind, *, progress: bool
+) -> tuple[DecodedData, Sequence[str], int]:
+    """Decode all files to the size estimated from a sample; decode again if all files give another preprocessing.
+
+    Returns:
+        The decoded data, the content hashes of all files, and the number of bits that their 16-bit gray samples use.
+    """
     chosen = wanted if isinstance(wanted, Preprocessing) else _estimate_preprocessing(listing, wanted)
     with disk_cache.building() as built:
         reading = _read_all(built, listing, chosen, progress=progress)
         index = _index(listing, reading, kind)
-        final = preprocessing_for(wanted, np.array(index.sizes, np.int32))
+        used_bits = max((header.bits for header in reading.headers), default=0) or FULL_BITS
+        final = preprocessing_for(wanted, np.array(index.sizes, np.int32), used_bits)
         if final == chosen:
-            return keep_decoded(built, index, chosen, kind.name, progress=progress), reading.hashes
+            index = replace(index, notes=[*index.notes, *_notes_on_samples(reading.headers, final)])
+            return keep_decoded(built, index, chosen, kind.name, progress=progress), reading.hashes, used_bits
     return _decode(listing, final, kind, progress=progress)
 
 
-def _estimate_preprocessing(listing: Listing, fit: Fit | None) -> Preprocessing:
+def _estimate_preprocessing(listing: Listing, options: PreprocessingOptions) -> Preprocessing:
     sample = listing.images[:: -(-len(listing.images) // _SAMPLED_HEADERS)]
     headers = read_headers([f"{listing.root}/{found.path}" for found in sample])
     sizes = [(header.height, header.width) for header in headers]
-    return default_preprocessing(np.array(sizes or [(0, 0)], np.int32), fit)
+    return options.resolve(np.array(sizes or [(0, 0)], np.int32))
+
+
+def _notes_on_samples(headers: Sequence[ImageHeader], preprocessing: Preprocessing) -> list[str]:
+    """Return the notes on 16-bit images that use few bits, and on color profiles that can't be used."""
+    notes = []
+    deep = [header.bits for header in headers if header.bits]
+    if deep and preprocessing.sample_bits < FULL_BITS:
+        notes.append(f"16-bit gray images use their low {preprocessing.sample_bits} bits, by scale=auto")
+    elif deep and max(deep) <= _FEW_BITS:
+        number = counted(len(deep), "16-bit image")
+        dark = f"only the low {max(deep)} bits of {number} are used, so that the images are dark"
+        notes.append(f"{dark}; to use the whole range: --set scale=auto")
+    unusable = sum(header.has_unusable_profile for header in headers)
+    if unusable:
+        notes.append(f"the color profiles of {counted(unusable, 'image')} can't be read and are ignored")
+    return notes
 
 
 def _read_all(built: Path, listing: Listing, preprocessing: Preprocessing, *, progress: bool) -> _Reading:

@@ -44,6 +44,7 @@ class Scan:
     Attributes:
         fingerprint: hash of the contents.
         default_size: height and width of the decoded images where the user gives no size.
+        used_bits: number of bits that the 16-bit gray samples use; 16 without such images.
         notes: messages about files that were left out.
         strays: messages, among the notes, about files and folders beside the classes or the splits.
         layout: layout of the files in words.
@@ -51,6 +52,7 @@ class Scan:
 
     fingerprint: str
     default_size: tuple[int, int]
+    used_bits: int
     notes: tuple[str, ...] = ()
     strays: tuple[str, ...] = ()
     layout: str = ""

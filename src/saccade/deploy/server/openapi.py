@@ -22,7 +22,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 IMAGE_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": "The bytes of a JPEG, PNG, GIF, BMP or WebP file.",
+        "description": "The bytes of a JPEG, PNG, GIF, BMP, WebP, TIFF, AVIF or HEIC file.",
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     }
 }

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from saccade.data.dataset import Preprocessing, SplitName
+from saccade.data.dataset import FULL_BITS, Preprocessing, SplitName
 from saccade.data.image_size import square_preprocessing
 from saccade.errors import TrainingError
 from saccade.machine import memory_bytes
@@ -188,6 +188,7 @@ def _settings(preprocessing: Preprocessing, final_scale: float, tta_views: int) 
     return {
         "image_size": size,
         "fit": preprocessing.fit,
+        "scale": "full" if preprocessing.sample_bits == FULL_BITS else "auto",
         "initial_scale": final_scale,
         "final_scale": final_scale,
         "tta_views": tta_views,
