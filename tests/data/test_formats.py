@@ -67,9 +67,9 @@ def test_twelve_bits_in_sixteen_are_named_and_used(twelve_bits, tmp_path):
     np.testing.assert_array_equal(bright.take(slice(0, 1))[0][:, :, 0], np.asarray(Image.open(path)) >> 4)
     (predicted,) = json.loads(run_here(["predict", "run", str(path), "--json"], tmp_path).stdout)
     assert predicted["unreadable_reason"] is None
-    refused = run_here(["train", str(twelve_bits), "--set", "scale=most", "--dry-run"], tmp_path)
-    assert refused.code == 1
-    assert "the recipe's key 'scale' can't be 'most'" in refused.stderr
+    failed = run_here(["train", str(twelve_bits), "--set", "scale=most", "--dry-run"], tmp_path)
+    assert failed.code == 1
+    assert "the recipe's key 'scale' can't be 'most'" in failed.stderr
 
 
 def test_profiles_are_used_and_unusable_ones_are_counted(tmp_path):

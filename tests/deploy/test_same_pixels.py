@@ -9,6 +9,9 @@ from typing import get_args
 import numpy as np
 import pytest
 from PIL import Image
+from tests.data.decoding.icc import SPACES, profile
+from tests.data.hostile_images import HEIC_FILES
+from tests.data.images import encode, photo, write
 
 from saccade.data.dataset import Preprocessing
 from saccade.data.decoding.decode import decode
@@ -28,7 +31,10 @@ def pixels_of_example(tmp_path, monkeypatch):
     """Return a function that runs the example up to the pixels, with a preprocessing and an image."""
 
     def run(preprocessing, image):
-        folder = tmp_path / f"{preprocessing.height}x{preprocessing.width}-{preprocessing.fit}-info"
+        folder = (
+            tmp_path
+            / f"{preprocessing.height}x{preprocessing.width}-{preprocessing.fit}-{preprocessing.sample_bits}-info"
+        )
         if not folder.exists():
             record = ModelRecord(
                 name="run", class_names=("a", "b"), preprocessing=preprocessing, temperature=1.0, tta_views=1,
@@ -86,6 +92,44 @@ def one_photograph(shared_data):
         content = archive.extractfile(member)
         assert content is not None
         return io.BytesIO(content.read())
+
+
+@pytest.mark.parametrize("bits", [16, 12])
+def test_deep_samples_profiles_and_formats(tmp_path, pixels_of_example, bits):
+    colors = photo(40, 60)
+    transparent = np.concatenate([colors, photo(40, 60, seed=1)[:, :, :1]], axis=2)
+    deep = np.uint16(photo(40, 60)[:, :, 0]) * 16
+    images = {
+        "deep.png": encode(deep, "PNG"),
+        "deep.tiff": encode(deep, "TIFF", compression="tiff_lzw"),
+        "clear.png": encode(deep, "PNG", transparency=int(deep[0, 0])),
+        "white.tiff": encode(deep, "TIFF", tiffinfo={262: 0}),
+        "integers.tiff": encode(deep.astype(np.int32), "TIFF"),
+        "floats.tiff": encode(np.float32(deep) / 4095, "TIFF"),
+        "large floats.tiff": encode(np.float32(colors[:, :, 1]) * 0.7, "TIFF"),
+        "colors.tiff": encode(colors, "TIFF", compression="jpeg"),
+        "transparent.tiff": encode(transparent, "TIFF"),
+        "colors.avif": encode(transparent, "AVIF"),
+        **{path.name: path.read_bytes() for path in HEIC_FILES.glob("*.heic")},
+    }
+    for name in SPACES:
+        images[f"{name}.jpg"] = encode(colors, "JPEG", icc_profile=profile(name))
+        images[f"{name}.png"] = encode(transparent, "PNG", icc_profile=profile(name))
+    images["damaged.png"] = encode(colors, "PNG", icc_profile=b"no profile")
+    images["gray.png"] = encode(colors[:, :, 0], "PNG", icc_profile=profile("Display P3"))
+    images["cmyk.jpg"] = encode(
+        Image.fromarray(colors).convert("CMYK"), "JPEG", icc_profile=profile("Display P3", b"CMYK")
+    )
+    for orientation in range(2, 9):
+        images[f"turned {orientation}.tiff"] = encode(colors, "TIFF", tiffinfo={274: orientation})
+        exif = Image.Exif()
+        exif[274] = orientation
+        images[f"turned {orientation}.avif"] = encode(colors, "AVIF", exif=exif)
+    frames = [Image.fromarray(colors), Image.fromarray(photo(40, 60, seed=2))]
+    images["two.mpo"] = encode(frames[0], "MPO", save_all=True, append_images=frames[1:])
+    paths = [write(tmp_path / "images" / name, contents) for name, contents in images.items()]
+    preprocessing = Preprocessing(32, 32, fit="pad", sample_bits=bits)
+    assert count_equal(pixels_of_example, preprocessing, paths) == len(images)
 
 
 @pytest.mark.nightly

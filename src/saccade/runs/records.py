@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from saccade.data.dataset import Dataset, Preprocessing, SplitName
+from saccade.data.dataset import FULL_BITS, Dataset, Preprocessing, SplitName
 from saccade.data.reading_options import ReadingOptions
 from saccade.image_fit import FIT_DESCRIPTIONS
 from saccade.recipes import ComputeDtype, NetworkName, Phase
@@ -24,6 +24,8 @@ class _Record(BaseModel):
 
 def _check_preprocessing(preprocessing: Preprocessing) -> None:
     sides = (preprocessing.height, preprocessing.width)
+    if not 8 <= preprocessing.sample_bits <= FULL_BITS:
+        raise ValueError("the preprocessing has impossible numbers")
     if not all(1 <= side <= _LARGEST_SIDE for side in sides) or not all(
         0 <= value <= 255 for value in preprocessing.background
     ):
@@ -203,8 +205,9 @@ class Calibration(_Record):
 def decoding_description(preprocessing: Preprocessing) -> str:
     """Return the conversion of an encoded image to an array in words, for people who write their own decoder."""
     return (
-        "turned upright (EXIF), laid over the background where transparent, 8-bit RGB; "
-        f"{FIT_DESCRIPTIONS[preprocessing.fit]}; of 16-bit samples the high byte is kept"
+        "turned upright (EXIF), colors to sRGB by the color profile, laid over the background where transparent, 8-bit "
+        f"RGB; {FIT_DESCRIPTIONS[preprocessing.fit]}; of 16-bit samples the high byte is kept, of gray ones the eight "
+        f"highest of the low {preprocessing.sample_bits} bits"
     )
 
 
