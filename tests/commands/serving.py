@@ -37,11 +37,18 @@ def _requires_the_token(url: str, folder: Path) -> None:
     assert status == 200
     assert shown["abstained"] in (True, False)
     assert [len(found["class_name"]) for found in shown["classes"]] == [1, 1]
+    for origin, allowed in (("https://shop.example", "https://shop.example"), ("https://other.example", None)):
+        connection = HTTPConnection(str(urlsplit(url).hostname), urlsplit(url).port, timeout=60)
+        connection.request("GET", "/api/models", headers={"Origin": origin, "Authorization": token})
+        assert connection.getresponse().headers["Access-Control-Allow-Origin"] == allowed
+        connection.close()
 
 
 SERVING = [
+    Row("serve runs/digits --allow-origin shop.example", ["^error: the origin can't be used$", "scheme"], code=1),
     Row(
-        "serve runs/digits --host 0.0.0.0 --port 0 --token-file token.txt --allow-host hands.example --abstain 0.5",
+        "serve runs/digits --host 0.0.0.0 --port 0 --token-file token.txt --allow-host hands.example --abstain 0.5"
+        " --allow-origin https://shop.example",
         ["^serving at "], ask=_requires_the_token,
     ),
 ]  # fmt: skip

@@ -98,7 +98,7 @@ def one_photograph(shared_data):
 def test_deep_samples_profiles_and_formats(tmp_path, pixels_of_example, bits):
     colors = photo(40, 60)
     transparent = np.concatenate([colors, photo(40, 60, seed=1)[:, :, :1]], axis=2)
-    deep = np.uint16(photo(40, 60)[:, :, 0]) * 16
+    deep = photo(40, 60)[:, :, 0].astype(np.uint16) * 16
     images = {
         "deep.png": encode(deep, "PNG"),
         "deep.tiff": encode(deep, "TIFF", compression="tiff_lzw"),

@@ -27,6 +27,13 @@ from saccade.cli.output import print_line
     help="Additional host name of the server. The option can be repeated.",
 )
 @click.option(
+    "--allow-origin",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Let scripts of another web page use the server, such as https://example.org; *: of any page. The option can "
+    "be repeated.",
+)
+@click.option(
     "--abstain", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="ACCURACY",
     help="Abstain from uncertain predictions, so that the others reach this target accuracy, such as 0.99, on images "
     "like the validation images.",
@@ -37,6 +44,7 @@ def command(
     port: int,
     token_file: str | None,
     allow_host: tuple[str, ...],
+    allow_origin: tuple[str, ...],
     abstain: float | None,
 ) -> None:
     """Serve models as a web page and an HTTP API.
@@ -45,10 +53,11 @@ def command(
     take with a camera. The API includes the protocols of TensorFlow Serving and KServe; the path /docs documents it.
     Ctrl-C or SIGTERM ends the server after the accepted requests have received their responses.
     """
-    from saccade.deploy.server.serve import ListeningSocket, handle_requests
+    from saccade.deploy.server.serve import Access, ListeningSocket, handle_requests
     from saccade.web.limits import Limits
 
     token = None if token_file is None else _token_in(token_file)
+    access = Access(token, allow_host, allow_origin)
     with ListeningSocket(host, port) as listening:
 
         def ready() -> None:
@@ -59,7 +68,7 @@ def command(
                     err=True,
                 )
 
-        handle_requests(listening, runs, token, allow_host, abstain, Limits(), ready)
+        handle_requests(listening, runs, access, abstain, Limits(), ready)
 
 
 def _token_in(path: str) -> str:

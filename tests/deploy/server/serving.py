@@ -15,12 +15,12 @@ TOKEN = "a-token-of-some-length"
 _PROGRAM = """
 import json, sys
 from saccade.web.limits import Limits
-from saccade.deploy.server.serve import ListeningSocket, handle_requests
+from saccade.deploy.server.serve import Access, ListeningSocket, handle_requests
 
-paths, token, hosts, target_accuracy, limits = json.loads(sys.argv[1])
+paths, access, target_accuracy, limits = json.loads(sys.argv[1])
 with ListeningSocket("127.0.0.1", 0) as listening:
     ready = lambda: print(listening.url, flush=True)
-    handle_requests(listening, paths, token, hosts, target_accuracy, Limits(**limits), ready)
+    handle_requests(listening, paths, Access(*access), target_accuracy, Limits(**limits), ready)
 """
 
 
@@ -65,9 +65,9 @@ class Server:
 
 
 @contextmanager
-def serving(*paths, token=None, hosts=(), target_accuracy=None, limits=None):
+def serving(*paths, token=None, hosts=(), origins=(), target_accuracy=None, limits=None):
     """Run a server of runs or files until the end of the block."""
-    arguments = json.dumps([list(map(str, paths)), token, list(hosts), target_accuracy, limits or {}])
+    arguments = json.dumps([list(map(str, paths)), [token, list(hosts), list(origins)], target_accuracy, limits or {}])
     process = subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, arguments],
         stdout=subprocess.PIPE,

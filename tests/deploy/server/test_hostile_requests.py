@@ -95,11 +95,13 @@ def send_cases(cases, examples, statuses):
 
 
 def corrupted_bodies(images, count):
-    """Yield paths with corrupted bodies: images and JSON with images, truncated or with changed bytes."""
+    """Yield paths with corrupted bodies and their headers: images, forms and JSON, truncated or with changed bytes."""
     draw = random.Random(0)
     for _ in range(count):
         path, image = draw.choice(PATHS), draw.choice(images)
         text = base64.b64encode(image).decode()
+        if draw.randrange(3) == 0:
+            text = f"data:image/png;base64,{text}"
         body = {
             PATHS[2]: json.dumps({"instances": [{"b64": text}]}),
             PATHS[3]: json.dumps({"inputs": [{"name": "images", "shape": [1], "datatype": "BYTES", "data": [text]}]}),
@@ -113,12 +115,19 @@ def corrupted_bodies(images, count):
                 broken[draw.randrange(len(broken))] = draw.randrange(256)
         elif kind == 3:
             broken[draw.randrange(len(broken) + 1) : 0] = draw.randbytes(draw.randrange(64))
-        yield path, bytes(broken)
+        headers = {}
+        if path in PATHS[:2] and draw.randrange(2):
+            headers = {"Content_Type": "multipart/form-data; boundary=parts"}
+            start = b'--parts\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n'
+            broken = bytearray(start + broken + b"\r\n--parts--\r\n")
+            for _ in range(draw.choice((0, 0, 1, 3))):
+                broken[draw.randrange(min(200, len(broken)))] = draw.randrange(256)
+        yield path, bytes(broken), headers
 
 
 def send_corrupted_bodies(server, images, count, statuses):
-    for path, body in corrupted_bodies(images, count):
-        status, _, content = server.request("POST", path, body)
+    for path, body, headers in corrupted_bodies(images, count):
+        status, _, content = server.request("POST", path, body, **headers)
         statuses[status] += 1
         assert status in ALLOWED, (path, content)
         assert status == 200 or list(json.loads(content)) == ["error"]
@@ -142,7 +151,7 @@ def test_requests_generated_from_the_openapi_schema(images_run, test_files):
 def test_corrupted_bodies(images_run, test_files, odd_images):
     statuses = Counter[int]()
     with serving(images_run.path) as server, valid_requests_in_parallel(server, images_run, test_files):
-        send_corrupted_bodies(server, odd_images, 300, statuses)
+        send_corrupted_bodies(server, odd_images, 500, statuses)
     assert {200, 400, 415, 422} <= set(statuses)
 
 

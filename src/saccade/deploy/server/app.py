@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel, ConfigDict
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from saccade.deploy.server import image_api, kserve_v2, tensorflow_serving
@@ -58,6 +59,7 @@ def make_app(
     *,
     hosts: Collection[str],
     token: str | None,
+    origins: Collection[str] = (),
 ) -> ASGIApp:
     """Return the application behind its guard.
 
@@ -68,6 +70,7 @@ def make_app(
         state: state of the server.
         hosts: names of the server, besides IP addresses.
         token: bearer token that requests must carry; None: no token.
+        origins: origins of other pages that may read the responses (CORS); "*": any page.
     """
     saccade_version = version("saccade")
     app = FastAPI(
@@ -86,7 +89,11 @@ def make_app(
         public_paths=(*STATIC_FILES, "/docs", "/openapi.json"),
         paths_without_timeout=(_RELOAD,),
     )
-    return Guard(app, limits, metrics, state, policy)
+    guard = Guard(app, limits, metrics, state, policy)
+    if not origins:
+        return guard
+    headers = ("authorization", "content-type")
+    return CORSMiddleware(guard, allow_origins=origins, allow_methods=("GET", "POST"), allow_headers=headers)
 
 
 def _operation(models: ModelRegistry, metrics: Metrics, state: ServerState, token: str | None) -> APIRouter:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from saccade.deploy.server.model_registry import ModelInstance, ModelRegistry
 from saccade.deploy.server.openapi import ERRORS, IMAGE_BODY
-from saccade.deploy.server.request_parsing import read_body
+from saccade.deploy.server.request_parsing import read_image_body
 from saccade.deploy.server_messages import ClassPrediction, ImagePrediction, OcclusionMap, ServedModels
 
 GRID = 8
@@ -26,7 +26,7 @@ def routes(models: ModelRegistry) -> APIRouter:
     @router.post("/api/models/{name}/image", summary="Predicted classes of an image", openapi_extra=IMAGE_BODY)
     async def image(request: Request, name: str, top: int = Query(default=3, ge=1, le=100_000)) -> ImagePrediction:
         instance = models.get(name)
-        (probabilities,) = await models.classify(instance, [await read_body(request)])
+        (probabilities,) = await models.classify(instance, [await read_image_body(request)])
         order = np.argsort(-probabilities, kind="stable")[:top]
         class_names = instance.model.record.class_names
         return ImagePrediction(
@@ -41,7 +41,7 @@ def routes(models: ModelRegistry) -> APIRouter:
     @router.post("/api/models/{name}/occlusion", summary="Occlusion map of an image", openapi_extra=IMAGE_BODY)
     async def occlusion(request: Request, name: str) -> OcclusionMap:
         instance = models.get(name)
-        pixels = await models.decode(instance, await read_body(request))
+        pixels = await models.decode(instance, await read_image_body(request))
         unoccluded, *predictions = await models.predict(instance, [pixels, *occluded(pixels)])
         best = int(unoccluded.argmax())
         change = np.array([prediction[best] for prediction in predictions], np.float64) - unoccluded[best]

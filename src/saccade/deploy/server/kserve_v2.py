@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from saccade.data.dataset import Preprocessing
 from saccade.deploy.server.model_registry import ModelInstance, ModelRegistry
 from saccade.deploy.server.openapi import ERRORS, json_body
-from saccade.deploy.server.request_parsing import parse_base64_image, parse_pixels, read_json
+from saccade.deploy.server.request_parsing import parse_base64_images, parse_pixels, read_json
 from saccade.web.http_errors import RequestError
 
 _MAX_DIMENSIONS, _MAX_SIZE = 4, 1 << 31
@@ -120,7 +120,7 @@ def _parse(value: dict[str, Any], preprocessing: Preprocessing) -> _ParsedReques
     if tensor.get("name") == "images" and tensor.get("datatype") == "BYTES":
         if shape != [len(data)]:
             raise RequestError(400, f"the shape of {len(data)} images has to be [{len(data)}]")
-        return _ParsedRequest([parse_base64_image(text) for text in data], request_id)
+        return _ParsedRequest(parse_base64_images(data), request_id)
     if tensor.get("name") == "pixels" and tensor.get("datatype") in _PIXEL_TYPES:
         return _ParsedRequest(parse_pixels(data, preprocessing, shape), request_id)
     raise RequestError(400, "expected the input pixels of numbers, or the input images of BYTES")

@@ -18,6 +18,7 @@ from saccade.data.dataset import Preprocessing
 from saccade.deploy.server.batching import Batcher
 from saccade.deploy.server.image_decoder import ImageDecoder
 from saccade.deploy.server.metrics import Metrics
+from saccade.deploy.server.request_parsing import named_image
 from saccade.deploy.server.served_model import ServedModel, model_name
 from saccade.errors import RunError, SaccadeError
 from saccade.web.http_errors import RequestError
@@ -95,7 +96,10 @@ class ModelRegistry:
             RequestError: an image can't be decoded, or too many images wait.
         """
         with self._admit(len(images)):
-            return await _gather(self._decode_and_predict(instance, image) for image in images)
+            return await _gather(
+                self._decode_and_predict(instance, image, named_image(position, len(images)))
+                for position, image in enumerate(images)
+            )
 
     async def probabilities(
         self, instance: ModelInstance, images: NDArray[np.float32] | Sequence[bytes]
@@ -194,8 +198,13 @@ class ModelRegistry:
 
         return ModelInstance(model, self._decoders[preprocessing], Batcher(process, max_items=model.max_batch_size))
 
-    async def _decode_and_predict(self, instance: ModelInstance, image: bytes) -> NDArray[np.float32]:
-        return await instance.batcher(await instance.decoder(image))
+    async def _decode_and_predict(self, instance: ModelInstance, image: bytes, which: str) -> NDArray[np.float32]:
+        """Return the class probabilities of an image; the reason of an error begins with `which`."""
+        try:
+            pixels = await instance.decoder(image)
+        except RequestError as error:
+            raise RequestError(error.status, which + error.reason, retry_after=error.retry_after) from None
+        return await instance.batcher(pixels)
 
     @contextmanager
     def _admit(self, images: int) -> Iterator[None]:

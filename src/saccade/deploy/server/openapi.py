@@ -23,7 +23,16 @@ IMAGE_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "description": "The bytes of a JPEG, PNG, GIF, BMP, WebP, TIFF, AVIF or HEIC file.",
-        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        "content": {
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"file": {"type": "string", "format": "binary"}},
+                    "required": ["file"],
+                }
+            },
+        },
     }
 }
 

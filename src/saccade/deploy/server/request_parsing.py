@@ -16,6 +16,7 @@ from pydantic_core import from_json
 from starlette.requests import ClientDisconnect, Request
 
 from saccade.data.dataset import Preprocessing
+from saccade.deploy.server.image_form import image_in_form, is_form
 from saccade.web.http_errors import RequestError
 
 _Value = TypeVar("_Value")
@@ -23,6 +24,7 @@ _Value = TypeVar("_Value")
 _MAX_BYTES_WITHOUT_THREAD = 50_000  # JSON of this size is parsed sooner than a thread could start on it
 _NUMBERS = {int, float}  # exact types, because bool is a subclass of int
 _PIXEL_RANGE = "pixels are numbers from 0 to 255"
+_URL_SAFE = str.maketrans("-_", "+/")
 _one_at_a_time = ThreadPoolExecutor(1)
 
 
@@ -36,6 +38,17 @@ async def read_body(request: Request) -> bytes:
         return await request.body()
     except ClientDisconnect:
         raise RequestError(408, "the client disconnected before the end of the request") from None
+
+
+async def read_image_body(request: Request) -> bytes:
+    """Return the image in the body of a request: the body itself, or the file in a form.
+
+    Raises:
+        RequestError: as `read_body`, or the form has no file or several.
+    """
+    body = await read_body(request)
+    content_type = request.headers.get("content-type", "")
+    return image_in_form(content_type, body) if is_form(content_type) else body
 
 
 async def read_json(request: Request, parse: Callable[[dict[str, Any]], _Value]) -> _Value:
@@ -97,18 +110,50 @@ def parse_pixels(value: Any, preprocessing: Preprocessing, shape: Sequence[int] 
         raise RequestError(400, _PIXEL_RANGE) from None
     if pixels.size and not (pixels.min() >= 0 and pixels.max() <= 255):
         raise RequestError(400, _PIXEL_RANGE)
+    _check_scale(pixels)
     return pixels
 
 
-def parse_base64_image(text: Any) -> bytes:
-    """Decode the bytes of an image from base64.
+def _check_scale(pixels: NDArray[np.float32]) -> None:
+    """Check that no image has pixels from 0 to 1, which would be black for the model.
+
+    An image of the range from 0 to 255 whose largest value is 1 is rejected as well: nobody would see anything in it.
 
     Raises:
-        RequestError: the text is not base64.
+        RequestError: an image has positive pixels, and none above 1.
     """
+    largest = pixels.reshape(len(pixels), -1).max(axis=1, initial=0)
+    scaled = np.flatnonzero((largest > 0) & (largest <= 1))
+    if len(scaled):
+        which = named_image(int(scaled[0]), len(pixels))
+        raise RequestError(400, f"{which}{_PIXEL_RANGE}, and those here are from 0 to 1: multiply them by 255")
+
+
+def named_image(position: int, count: int) -> str:
+    """Return the beginning of a reason that names an image by its position in a request; empty for the only image."""
+    return f"image {position}, counted from 0: " if count > 1 else ""
+
+
+def parse_base64_images(texts: Sequence[Any]) -> list[bytes]:
+    """Decode the bytes of images from base64 (RFC 4648).
+
+    White space, the URL-safe alphabet, missing padding, and the beginning of a data URI (RFC 2397) are accepted.
+
+    Raises:
+        RequestError: one of the texts is not base64; the reason names it by its position.
+    """
+    return [_base64_image(text, named_image(position, len(texts))) for position, text in enumerate(texts)]
+
+
+def _base64_image(text: Any, which: str) -> bytes:
     if not isinstance(text, str):
-        raise RequestError(400, "an image is a text in base64")
+        raise RequestError(400, f"{which}an image is a text in base64")
+    if text.startswith("data:"):
+        beginning, _, text = text.partition(",")
+        if not beginning.lower().endswith(";base64"):
+            raise RequestError(400, f"{which}a data URI of an image begins with data:, a type, and ;base64,")
+    plain = "".join(text.split()).translate(_URL_SAFE).rstrip("=")
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except (binascii.Error, ValueError):
-        raise RequestError(400, "an image is a text in base64") from None
+        raise RequestError(400, f"{which}an image is a text in base64") from None

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import signal
 import socket
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
@@ -19,6 +21,7 @@ from saccade.deploy.server.metrics import Metrics
 from saccade.deploy.server.model_registry import ModelRegistry
 from saccade.errors import SaccadeError
 from saccade.runs.run import Run, require_runs
+from saccade.sanitize import printable
 from saccade.web.limits import Limits
 from saccade.web.middleware import ServerState
 from saccade.web.timeout_protocol import TimeoutProtocol
@@ -27,16 +30,18 @@ _DRAIN_SECONDS = 0.3
 """Time in which a server that shuts down still accepts requests that were sent before."""
 _ALL_INTERFACES = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
 _BACKLOG = 2048
+_ORIGIN = re.compile(r"https?://[^/\s?#@,]+")
 _OTHER_FILES = 128  # open files of the server besides its connections
 
 
-def serve(
+def serve(  # noqa: PLR0913 - the options of the command line, and the limits
     runs: Sequence[Run | str | Path] | Run | str | Path,
     *,
     host: str = "127.0.0.1",
     port: int = 8000,
     token: str | None = None,
     allowed_hosts: Collection[str] = (),
+    allowed_origins: Collection[str] = (),
     abstain: float | None = None,
     limits: Limits | None = None,
 ) -> None:
@@ -52,6 +57,8 @@ def serve(
         port: port to listen at; 0: any free port.
         token: bearer token that requests must carry, except those for the page and for health; None: no token.
         allowed_hosts: further host names of the server.
+        allowed_origins: origins of other web pages, such as "https://example.org", whose scripts may use the server
+            (CORS); "*": any page.
         abstain: target accuracy, such as 0.99: a prediction is abstained where its confidence is below the threshold at
             which the predictions for a run's validation images reach this accuracy. None: no abstention.
         limits: limits on size and time; None: the default limits.
@@ -63,7 +70,36 @@ def serve(
     """
     paths = [str(run.path if isinstance(run, Run) else run) for run in require_runs(runs)]
     with ListeningSocket(host, port) as listening:
-        handle_requests(listening, paths, token, allowed_hosts, abstain, limits or Limits())
+        access = Access(token, allowed_hosts, allowed_origins)
+        handle_requests(listening, paths, access, abstain, limits or Limits())
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who may use the server.
+
+    Attributes:
+        token: bearer token that requests must carry; None: no token.
+        hosts: further host names of the server.
+        origins: origins of other web pages whose scripts may use the server; "*": any page.
+
+    Raises:
+        SaccadeError: the token or an origin can't be used.
+    """
+
+    token: str | None = None
+    hosts: Collection[str] = ()
+    origins: Collection[str] = ()
+
+    def __post_init__(self) -> None:
+        _check_token(self.token)
+        for origin in self.origins:
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise SaccadeError(
+                    "the origin can't be used",
+                    expected="a scheme and a host, such as https://example.org or http://localhost:3000, or *",
+                    found=printable(origin),
+                )
 
 
 class ListeningSocket:
@@ -110,19 +146,17 @@ class ListeningSocket:
 def handle_requests(
     listening: ListeningSocket,
     paths: Sequence[str],
-    token: str | None,
-    allowed_hosts: Collection[str],
+    access: Access,
     abstain: float | None,
     limits: Limits,
     ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Run the server of `serve` on a listening socket; call `ready` once the models are loaded."""
-    _check_token(token)
     _check_no_event_loop()
     metrics, state = Metrics(), ServerState()
     with closing(ModelRegistry(paths, abstain, limits, metrics)) as models:
-        hosts = {"localhost", listening.host, socket.gethostname(), *allowed_hosts}
-        app = make_app(models, limits, metrics, state, hosts=hosts, token=token)
+        hosts = {"localhost", listening.host, socket.gethostname(), *access.hosts}
+        app = make_app(models, limits, metrics, state, hosts=hosts, token=access.token, origins=access.origins)
         config = uvicorn.Config(
             app,
             http=TimeoutProtocol.with_limits(limits.client_seconds, _max_connections(limits.connections)),

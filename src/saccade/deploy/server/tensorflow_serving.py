@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from saccade.data.dataset import Preprocessing
 from saccade.deploy.server.model_registry import ModelInstance, ModelRegistry
 from saccade.deploy.server.openapi import ERRORS, json_body
-from saccade.deploy.server.request_parsing import parse_base64_image, parse_pixels, read_json
+from saccade.deploy.server.request_parsing import parse_base64_images, parse_pixels, read_json
 from saccade.web.http_errors import RequestError
 
 _SIGNATURE = "serving_default"
@@ -103,7 +103,7 @@ def _parse(value: dict[str, Any], preprocessing: Preprocessing) -> _ParsedReques
         raise RequestError(400, "expected a list of images")
     instances = [_input_of(item) if _names_input(item) else item for item in items]
     if all(isinstance(instance, dict) for instance in instances):
-        return _ParsedRequest([parse_base64_image(instance.get("b64")) for instance in instances], row_format)
+        return _ParsedRequest(parse_base64_images([instance.get("b64") for instance in instances]), row_format)
     return _ParsedRequest(parse_pixels(instances, preprocessing), row_format)
 
 
