@@ -78,7 +78,7 @@ def photo_run(photo_folder, tmp_path_factory):
     """Run of the default recipe, `photo`, on `photo_folder`."""
     from saccade.training.train import train
 
-    return train(photo_folder, out=tmp_path_factory.mktemp("runs") / "photos", progress=False)
+    return train(photo_folder, epochs=9, out=tmp_path_factory.mktemp("runs") / "photos", progress=False)
 
 
 @pytest.fixture(scope="session")

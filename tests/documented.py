@@ -121,13 +121,15 @@ def shrunk(words: Sequence[str]) -> list[str]:
         "benchmark": [] if "--format" in words else ["--format", "onnx"],
         "predict": ["--abstain", "0.1"] if "--abstain" in words else [],
     }
-    epochs = ["--epochs", "1"] if words[0] in ("tune", "learning-curve") and "--recipe" in words else []
+    epochs = []
+    if words[0] in ("tune", "learning-curve") and ("--recipe" in words or _photos(words)):
+        epochs = ["--epochs", "1" if "--recipe" in words else "3"]
     small_network = words[0] in ("tune", "learning-curve", "audit") and not (_photos(words) or "--recipe" in words)
     return [*words, *reductions.get(words[0], []), *epochs, *(["--recipe", "folder"] if small_network else [])]
 
 
 def _photos(words: Sequence[str]) -> bool:
-    """Return whether the data is photographs, whose default recipe takes a second."""
+    """Return whether the data is photographs, whose default recipe takes a second for an epoch."""
     return len(words) > 1 and words[1].startswith("photos")
 
 
@@ -139,7 +141,7 @@ def _less_training(words: Sequence[str]) -> list[str]:
         if option in words:
             less += [option, value]
     if _photos(words) and not {"--recipe", "--from"} & set(words):
-        return less
+        return less if {"--minutes", "--epochs", "--dry-run"} & set(words) else [*less, "--epochs", "3"]
     if "--minutes" in words:  # ends before its time, after a hundred passes
         return ["--recipe", "folder", "--set", "image_size=16", "--minutes", "20"]
     less += ["--epochs", "1"]

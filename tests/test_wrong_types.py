@@ -2,7 +2,6 @@
 
 import inspect
 import shutil
-from typing import Any
 
 import keras
 import numpy as np
@@ -75,7 +74,8 @@ def needed_arguments(function, valid_values):
 def test_a_wrong_type_is_one_plain_error(function, argument, valid_values, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     call, arguments = getattr(saccade, function), needed_arguments(function, valid_values)
-    for wrong in ANYTHING:
+    # Bytes, arrays and images of Pillow are images, and bytes that can't be read have a prediction with the reason.
+    for wrong in [3.5, object(), {1: SECRET}] if argument == "images" else ANYTHING:
         with pytest.raises(SaccadeError) as caught:
             call(**arguments | {argument: wrong})
         assert len(str(caught.value)) < 1000, (function, argument, type(wrong))
@@ -105,23 +105,9 @@ def test_an_image_with_a_too_long_path_is_unreadable(tiny_run, tiny_folder):
     assert found.unreadable_reason is None
 
 
-def test_the_error_for_an_image_in_memory_names_its_type(tiny_run):
-    wrongs: list[tuple[Any, str]] = [
-        (PNG, "bytes"),
-        (Image.new("RGB", (8, 8)), "PIL.Image.Image"),
-        (np.zeros((2, 8, 8, 3), np.uint8), "numpy.ndarray"),
-        ([Image.new("RGB", (8, 8))], "PIL.Image.Image"),
-    ]
-    for wrong, found in wrongs:
-        with pytest.raises(DataError) as caught:
-            saccade.predict(tiny_run, wrong)
-        assert caught.value.found == f"a value of the type {found}"
-        assert "path" in str(caught.value.expected)
-
-
-def test_the_error_for_a_dataset_or_a_network_in_the_wrong_place_names_the_type(tiny_run, dataset):
+def test_the_error_for_a_dataset_or_a_network_in_the_wrong_place_names_the_type(dataset):
     with pytest.raises(DataError, match="data must be given by") as caught:
-        saccade.evaluate(tiny_run, data=dataset)
+        saccade.load(dataset)
     assert caught.value.found == "a value of the type saccade.data.dataset.Dataset"
     network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     with pytest.raises(RecipeError, match="a recipe is") as error:

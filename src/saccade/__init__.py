@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from saccade.experiments.cross_validation import cross_validate
     from saccade.experiments.learning_curve import learning_curve
     from saccade.experiments.learning_curve_result import LearningCurve
+    from saccade.image_classifier import ImageClassifier
     from saccade.inference.predict import Prediction, predict
     from saccade.recipes import Recipe, get_recipe
     from saccade.runs.run import Run
@@ -59,6 +60,7 @@ _HOMES = {
     "Export": "saccade.deploy.export",
     "Finding": "saccade.auditing.findings",
     "FormatBenchmark": "saccade.deploy.benchmark",
+    "ImageClassifier": "saccade.image_classifier",
     "LearningCurve": "saccade.experiments.learning_curve_result",
     "Preprocessing": "saccade.data.dataset",
     "Prediction": "saccade.inference.predict",
@@ -100,6 +102,7 @@ __all__ = [
     "Export",
     "Finding",
     "FormatBenchmark",
+    "ImageClassifier",
     "LearningCurve",
     "Prediction",
     "Preprocessing",

@@ -15,8 +15,8 @@ def _is_finetuned(outcome: Outcome) -> None:
     from saccade.runs.run import Run
 
     run = Run.open(outcome.folder / "runs/photo")
-    assert [record.phase for record in run.history()] == ["head", *["augmented"] * 8]
-    assert (run.recipe.name, run.preprocessing.height, run.recipe.augmented_versions) == ("photo", 160, 2)
+    assert [record.phase for record in run.history()] == ["head", *["augmented"] * 20]
+    assert (run.recipe.name, run.preprocessing.height, run.recipe.augmented_versions) == ("photo", 160, 4)
     # The head alone is kept, unless the fine-tuned weights are as good on validation images.
     assert run.status().kept_epoch in (1, 9)
     assert {path.name for path in run.path.iterdir()} >= _FILES
@@ -96,7 +96,7 @@ def _is_extended(outcome: Outcome) -> None:
     from saccade.runs.run import Run
 
     run = Run.open(outcome.folder / "runs/extended")
-    assert [record.phase for record in run.history()] == ["head", *["augmented"] * 9]
+    assert [record.phase for record in run.history()] == ["head", *["augmented"] * 21]
 
 
 def _predicts(url: str, folder: Path) -> None:
@@ -112,7 +112,7 @@ PHOTOGRAPHS = [
         ["^data: hands, 3 classes, .* 160x160 pixels, fit=pad$",
          "^recipe: photo, the default for images whose shorter side is above 64 pixels$",
          r"^outputs: (\d+) of \1 images$", r"^features: (\d+) of \1 images$", r"^head: (\d+) of \1 penalties$",
-         r"^epoch 9/9 \(augmented\): ", "^the fitted head alone: .*% of the validation images correct; fine-tuned: ",
+         r"^epoch 21/21 \(augmented\): ", "^the fitted head alone: .*% of the validation images correct; fine-tuned: ",
          "^next: saccade evaluate runs/photo$"],
         look=_is_finetuned, alone=True,
     ),
@@ -131,7 +131,7 @@ PHOTOGRAPHS = [
         for form in FORMATS
     ),
     Row("serve runs/photo --port 0", ["^serving at "], ask=_predicts, long=True),
-    Row("train --extend runs/photo --epochs +1 --out runs/extended", ["^epoch 10/10 "], look=_is_extended, long=True),
+    Row("train --extend runs/photo --epochs +1 --out runs/extended", ["^epoch 22/22 "], look=_is_extended, long=True),
     Row(
         "train hands --recipe linear-probe --out runs/probe",
         [r"^features: (\d+) of \1 images$", r"^head: (\d+) of \1 penalties$", "^next: saccade evaluate runs/probe$"],

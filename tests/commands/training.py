@@ -275,8 +275,8 @@ TRAINING = [
     Row(
         "train hands --recipe photo --minutes 60 --set image_size=64 --set augmented_versions=1 --out runs/hour",
         [
-            "^plan: recipe photo, .* at 64x64 pixels, 1 augmented version of each; .* 12 passes of fine-tuning$",
-            "more than 12 passes of fine-tuning are useless: the training ends early$",
+            "^plan: recipe photo, .* at 64x64 pixels, 1 augmented version of each; .* 40 passes of fine-tuning$",
+            "more than 40 passes of fine-tuning are useless: the training ends early$",
         ],
         made=["runs/hour/plan.json"], long=True,
     ),

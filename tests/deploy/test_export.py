@@ -105,7 +105,7 @@ with np.load(sys.argv[3]) as archive:
     images = {form: archive[form].astype("float32") for form in archive}
 weights = keras.models.model_from_json(open(folder + "/model.json").read())
 weights.load_weights(folder + "/model.weights.h5")
-serve = tf.saved_model.load(folder + "/model-savedmodel").signatures["serving_default"]
+serve = tf.saved_model.load(folder + "/model-savedmodel/1").signatures["serving_default"]
 probabilities = {
     "keras": keras.models.load_model(folder + "/model.keras").predict(images["keras"], verbose=0),
     "h5": keras.models.load_model(folder + "/model.h5", compile=False).predict(images["h5"], verbose=0),

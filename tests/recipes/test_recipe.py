@@ -102,6 +102,14 @@ def test_the_learning_rate_of_scheduled_falls_tenfold_every_ten_epochs():
     assert rates == pytest.approx([0.001 * 0.1 ** (epoch // 10) for epoch in range(50)], rel=1e-12)
 
 
+def test_few_photographs_are_trained_longer_by_default():
+    epochs = {
+        images: default_recipe(224, 224, images).epochs for images in (None, 1, 900, 1300, 2000, 2600, 3400, 10**6)
+    }
+    assert epochs == {None: 9, 1: 21, 900: 21, 1300: 21, 2000: 14, 2600: 11, 3400: 9, 10**6: 9}
+    assert default_recipe(32, 32, 5) == get_recipe("fast")
+
+
 def test_the_default_recipe_depends_on_the_size_of_the_images():
     sizes = ((8, 8), (32, 32), (64, 64), (96, 96), (224, 224), (65, 300))
     assert [default_recipe(*size).name for size in sizes] == ["quick", "fast", "fast", "photo", "photo", "photo"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +15,10 @@ from saccade.auditing.load_failures import unusable_finding
 from saccade.auditing.output import check_free, make_audit_folder, write_audit
 from saccade.auditing.shortcuts import shortcut_findings
 from saccade.data.dataset import Dataset
-from saccade.data.load import load_for_recipe, require_name
+from saccade.data.load import Data, is_path, load_for_recipe, require_name
 from saccade.data.near_duplicates.near_duplicates import Duplicates
 from saccade.data.reading_options import ReadingOptions
+from saccade.data.sources.memory.labeled_images import IN_MEMORY
 from saccade.errors import DataError, DataNotFoundError
 from saccade.recipes import get_recipe
 from saccade.sanitize import printable
@@ -27,7 +27,7 @@ _MAX_FOLDS = 20
 
 
 def audit(
-    data: str | os.PathLike[str] | Dataset,
+    data: Data,
     *,
     recipe: str | None = None,
     folds: int = 5,
@@ -55,7 +55,7 @@ def audit(
     _check_folds(folds)
     loading = get_recipe(recipe or "quick")
     check_free(out)
-    source = data.source if isinstance(data, Dataset) else require_name(data)
+    source = data.source if isinstance(data, Dataset) else require_name(data) if is_path(data) else IN_MEMORY
     try:
         dataset = (
             data if isinstance(data, Dataset) else load_for_recipe(data, loading, reading=reading, progress=progress)
@@ -63,6 +63,8 @@ def audit(
     except DataNotFoundError:
         raise
     except DataError as error:
+        if not is_path(data):
+            raise
         return _write(_unusable_audit(source, error), None, out)
     images = AuditedImages.of(dataset)
     duplicates = find_duplicates(images)

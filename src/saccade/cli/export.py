@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from saccade.cli.output import print_json, print_line
-from saccade.deploy.formats import FORMATS
+from saccade.deploy.formats import FORMATS, SAVED_MODEL_VERSION
 
 if TYPE_CHECKING:
     from saccade.deploy.export import Export
@@ -19,7 +19,7 @@ _HOW_TO_OPEN = {
     "h5": ("import keras", "model = keras.models.load_model({path!r}, compile=False)"),
     "savedmodel": (
         "import tensorflow as tf",
-        "serve = tf.saved_model.load({path!r}).signatures['serving_default']",
+        "serve = tf.saved_model.load({saved!r}).signatures['serving_default']",
     ),
     "onnx": ("import onnxruntime", "session = onnxruntime.InferenceSession({path!r})"),
     "litert": (
@@ -77,7 +77,12 @@ def _print_result(exported: Export) -> None:
         f"largest difference in probability {exported.max_abs_error:.1g}, "
         f"same class for {exported.same_class:.1%}"
     )
+    paths = {
+        "path": str(exported.path),
+        "saved": str(exported.path / SAVED_MODEL_VERSION),
+        "json": str(exported.files[1]),
+    }
     print_line("to open it, with pixels from 0 to 255:")
     for line in _HOW_TO_OPEN[exported.format.partition("-")[0]]:
-        print_line(f"  {line.format(path=str(exported.path), json=str(exported.files[1]))}")
+        print_line(f"  {line.format(**paths)}")
     print_line(f"or: {shlex.join(['python', str(exported.files[-1] / 'example.py'), 'IMAGE'])}")

@@ -107,10 +107,11 @@ def apply_fixes_and_summarize(dataset: Dataset, fixes: str | None, strict: bool)
 
 def choose_recipe(dataset: Dataset, settings: dict[str, Any], recipe: str | None, epochs: int | None) -> Recipe:
     """Return the recipe of the options. A default recipe is printed on stderr with the reason."""
-    from saccade.recipes import default_recipe, default_recipe_reason, get_recipe
+    from saccade.data.default_recipe import default_recipe_of
+    from saccade.recipes import default_recipe_reason, get_recipe
     from saccade.training.train import resolve_recipe
 
-    default = default_recipe(dataset.preprocessing.height, dataset.preprocessing.width)
+    default = default_recipe_of(dataset)
     if recipe is None:
         print_line(f"recipe: {default.name}, {default_recipe_reason(default)}", err=True)
     chosen = resolve_recipe(get_recipe(recipe) if recipe else default, epochs, settings)

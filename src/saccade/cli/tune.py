@@ -63,7 +63,7 @@ def command(
     began = time.monotonic()
     if (trials is None) == (minutes is None):
         raise click.UsageError("Give either --trials or --minutes.")
-    from saccade.recipes import default_recipe, get_recipe
+    from saccade.recipes import get_recipe
     from saccade.recipes.search_space import search_space
 
     settings = settings if seed is None else settings | {"seed": seed}
@@ -71,6 +71,7 @@ def command(
     # A wrong recipe, key or range is an error before any slow import.
     search_space(get_recipe(recipe or "quick").with_settings(settings), searched)
 
+    from saccade.data.default_recipe import default_recipe_of
     from saccade.data.load import load_for_recipe
 
     loading = get_recipe(recipe or "quick").with_settings(settings)
@@ -82,7 +83,7 @@ def command(
 
     # The time of loading counts toward the budget.
     left = None if minutes is None else max(minutes - (time.monotonic() - began) / 60, 1e-3)
-    named = recipe or default_recipe(dataset.preprocessing.height, dataset.preprocessing.width)
+    named = recipe or default_recipe_of(dataset)
     tuning = tune(
         dataset, trials=trials, minutes=left, recipe=resolve_recipe(named, epochs, settings), search=searched, out=out
     )

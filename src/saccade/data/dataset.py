@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -129,6 +129,18 @@ class Split:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def __getitem__(self, position: int) -> tuple[NDArray[np.uint8], int]:
+        """Return the image at a position, uint8 [height, width, 3], and its label."""
+        position = range(len(self))[position]  # negative positions count from the end; others are an IndexError
+        return np.array(self.store[self.rows[position]]), int(self.labels[position])
+
+    def __iter__(self) -> Iterator[tuple[NDArray[np.uint8], int]]:
+        return (self[position] for position in range(len(self)))
+
+    def to_numpy(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Return all images, uint8 [n, height, width, 3], and their labels, int64 [n], as new arrays."""
+        return self.take(slice(None)), self.labels.copy()
+
     def __repr__(self) -> str:
         return f"<Split: {counted(len(self), 'image')} of {self.store.shape[2]}x{self.store.shape[1]} pixels>"
 
@@ -209,6 +221,20 @@ class Dataset:
         details = f"{len(self.class_names):,} classes, {images} images of {size} pixels"
         unreadable = f", {len(self.unreadable):,} unreadable" if self.unreadable else ""
         return f"<Dataset {shortened(printable(self.name), _MAX_NAME_LENGTH)}: {details}{unreadable}>"
+
+    def __len__(self) -> int:
+        """Return the number of splits: a dataset is a mapping of splits, as `splits` is."""
+        return len(self.splits)
+
+    def __getitem__(self, name: SplitName) -> Split:
+        return self.splits[name]
+
+    def __iter__(self) -> Iterator[SplitName]:
+        return iter(self.splits)
+
+    def to_numpy(self) -> dict[SplitName, tuple[NDArray[np.uint8], NDArray[np.int64]]]:
+        """Return images and labels of each split, by its name, as `Split.to_numpy` does."""
+        return {name: split.to_numpy() for name, split in self.splits.items()}
 
     def require_all(self) -> None:
         """Require that all images can be read.

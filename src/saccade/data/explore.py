@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from saccade.atomic_io import atomic_write
 from saccade.data.crop_loss import crop_notes
 from saccade.data.dataset import Dataset, Split, SplitName, UnreadableImage
-from saccade.data.load import load
+from saccade.data.load import Data, load
 from saccade.data.small_classes import small_class_notes
 from saccade.image_fit import Fit
 from saccade.plotting.explore_plots import SAMPLE_COLUMNS, draw_class_counts, draw_samples
@@ -101,7 +100,7 @@ class Exploration:
 
 
 def explore(
-    data: str | os.PathLike[str] | Dataset,
+    data: Data,
     *,
     image_size: int | None = None,
     fit: Fit | None = None,

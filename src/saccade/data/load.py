@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,12 +20,20 @@ from saccade.data.sources.archives import is_archive
 from saccade.data.sources.cifar10 import cifar10_is_here, load_cifar10
 from saccade.data.sources.cifar_batches import find_batch_files, load_batches
 from saccade.data.sources.digits import load_digits
-from saccade.data.sources.image_dataset import load_archive, load_folder, load_label_file
+from saccade.data.sources.image_dataset import load_archive, load_folder, load_images, load_label_file
 from saccade.data.sources.image_folder import label_files_of_folder
 from saccade.data.sources.known_classes import KnownClasses
 from saccade.data.sources.label_files.columns import find_columns
 from saccade.data.sources.label_files.label_file import SUFFIXES as LABEL_SUFFIXES
 from saccade.data.sources.label_files.label_file import LabelFile, files_at, is_label_file, values_of_column
+from saccade.data.sources.memory.labeled_images import IN_MEMORY, labeled_images_of
+from saccade.data.sources.memory.tables import (
+    images_of_hugging_face,
+    images_of_table,
+    is_data_frame,
+    is_hugging_face,
+    table_of_frame,
+)
 from saccade.errors import DataError, DataNotFoundError, type_in_words
 from saccade.image_fit import Fit, Scale
 from saccade.named_paths import named_path
@@ -33,12 +41,15 @@ from saccade.named_paths import named_path
 if TYPE_CHECKING:
     from saccade.recipes import Recipe
 
+Data = Any
+"""What `load` takes as data: a name, a path, or images in memory of several kinds, which are checked when loaded."""
+
 _NAMES = ("cifar10", "digits")
 _JPEG_NOTE = "this is a JPEG copy of CIFAR-10: compare its results only with results on this copy"
 
 
 def load(
-    data: str | os.PathLike[str],
+    data: Data,
     *,
     image_size: int | None = None,
     fit: Fit | None = None,
@@ -52,7 +63,11 @@ def load(
     Args:
         data: "cifar10" or "digits"; or the path of a folder or an archive that holds `CLASS/image`, or
             `train/CLASS/image` with `test` and `validation` beside it; or the name of such a folder or archive
-            (without its suffix) in one of the folders that the environment variable `SACCADE_DATA` lists.
+            (without its suffix) in one of the folders that the environment variable `SACCADE_DATA` lists. Or images in
+            memory: `(images, labels)`, where images are an array of shape [n, height, width] or [n, height, width,
+            channels], uint8 or floats from 0 to 1 or from 0 to 255, or a sequence of images of Pillow, arrays, bytes,
+            open files and paths; pairs of them for train and test, as Keras's data sets are, or a dictionary of pairs
+            by split; a pandas DataFrame with columns as in a label file; or a data set of Hugging Face.
         image_size: side of the square images, in pixels. By default the size depends on the median of the shorter
             sides: above 64 pixels 160 or 224, whichever is nearer; else the original size, if it is the same for all
             images and at least 32, or else 32 or 64.
@@ -76,7 +91,7 @@ def load(
 
 
 def load_for_recipe(
-    data: str | os.PathLike[str] | None, recipe: Recipe, *, reading: ReadingOptions | None = None, progress: bool
+    data: Data | None, recipe: Recipe, *, reading: ReadingOptions | None = None, progress: bool
 ) -> Dataset:
     """Load labeled images by `image_size`, `fit` and `scale` of a recipe; the default data if `data` is None."""
     if data is None:
@@ -87,7 +102,7 @@ def load_for_recipe(
 
 
 def load_with_preprocessing(
-    data: str | os.PathLike[str],
+    data: Data,
     preprocessing: Preprocessing | PreprocessingOptions,
     *,
     fixes: Sequence[Fix] = (),
@@ -97,7 +112,7 @@ def load_with_preprocessing(
     """Load labeled images as `load` does, with a given preprocessing, such as the preprocessing of a run.
 
     Args:
-        data: name or path of the data, as for `load`.
+        data: data as for `load`, or a dataset that was loaded with this preprocessing.
         preprocessing: preprocessing of the images, or its options.
         fixes: images to drop and to relabel, such as the fixes of a run.
         reading: options for reading, such as those of a run; None: the default options.
@@ -111,7 +126,7 @@ def load_with_preprocessing(
 
 
 def load_for_scoring(
-    data: str | os.PathLike[str],
+    data: Data,
     preprocessing: Preprocessing,
     known: KnownClasses,
     *,
@@ -124,7 +139,7 @@ def load_for_scoring(
     one test split as a whole.
 
     Args:
-        data: name or path of the data, as for `load`.
+        data: data as for `load`, or a dataset that was loaded with this preprocessing.
         preprocessing: preprocessing of the classifier.
         known: classes of the classifier.
         reading: options for reading; None: the default options.
@@ -217,13 +232,19 @@ def require_name(data: object) -> str:
 
 
 def _load(
-    data: str | os.PathLike[str],
+    data: Data,
     preprocessing: Preprocessing | PreprocessingOptions,
     reading: ReadingOptions | None,
     known: KnownClasses | None = None,
     *,
     progress: bool,
 ) -> Dataset:
+    if isinstance(data, Dataset) and isinstance(preprocessing, Preprocessing):
+        if preprocessing == data.preprocessing:
+            return data
+        data = _source_of(data)
+    if not is_path(data) and not isinstance(data, Dataset):
+        return _load_from_memory(data, preprocessing, reading or ReadingOptions(), known, progress=progress)
     name = require_name(data)
     if name == "digits":
         return load_digits(preprocessing)
@@ -236,6 +257,44 @@ def _load(
             raise _not_found(name)
         path = found
     return _load_path(path, preprocessing, reading, known, progress=progress)
+
+
+def is_path(data: object) -> bool:
+    """Return whether data is given by its name or path, rather than as images in memory."""
+    return isinstance(data, str | os.PathLike)
+
+
+def _source_of(dataset: Dataset) -> str:
+    """Return the path of a dataset that must be loaded once more.
+
+    Raises:
+        DataError: the images of the dataset were in memory.
+    """
+    if dataset.source == IN_MEMORY:
+        size = f"{dataset.preprocessing.width}x{dataset.preprocessing.height} pixels, fit={dataset.preprocessing.fit}"
+        raise DataError(
+            "the dataset was loaded with another preprocessing than that of the run",
+            found=size,
+            remedy="give the images and labels themselves: data=(images, labels)",
+        )
+    return dataset.source
+
+
+def _load_from_memory(
+    data: object,
+    preprocessing: Preprocessing | PreprocessingOptions,
+    options: ReadingOptions,
+    known: KnownClasses | None,
+    *,
+    progress: bool,
+) -> Dataset:
+    if is_hugging_face(data):
+        images = images_of_hugging_face(data, options)
+    elif is_data_frame(data):
+        images = images_of_table(table_of_frame(data), options)
+    else:
+        images = labeled_images_of(data)
+    return load_images(images, preprocessing, options, known, progress=progress)
 
 
 def _load_path(

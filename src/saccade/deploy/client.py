@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
@@ -16,10 +14,11 @@ from urllib.parse import quote, urlsplit
 from pydantic import BaseModel, ValidationError
 
 from saccade.data.decoding.image_files import read_image
+from saccade.data.sources.memory.encoded_image import EncodedImage
 from saccade.deploy.server_messages import Error, ImagePrediction, ServedModels
 from saccade.errors import ImageError, SaccadeError, ServerError
 from saccade.inference.image_inputs import DatasetImage, find_images
-from saccade.inference.predict import Prediction
+from saccade.inference.predict import Images, Prediction
 from saccade.inference.top_k import ClassProbability
 
 _CONNECTIONS = 8  # several at a time, so that the server can form batches
@@ -64,13 +63,12 @@ class Client:
             status, content = self._request(connection, "GET", "/api/models", None)
         return [model.model_dump(mode="json") for model in self._read(ServedModels, status, content).models]
 
-    def predict(
-        self, images: Iterable[str | os.PathLike[str]] | str | os.PathLike[str], *, top: int = 3
-    ) -> list[Prediction]:
+    def predict(self, images: Images, *, top: int = 3) -> list[Prediction]:
         """Classify images on the server, several at a time.
 
         Args:
-            images: files, folders (at any depth) and globs; only the contents of the files are sent.
+            images: files, folders (at any depth), globs, and images in memory, as for `saccade.predict`; only the
+                contents of the files are sent, and arrays without loss, as files.
             top: number of most probable classes per prediction.
 
         Returns:
@@ -78,14 +76,14 @@ class Client:
             unreadable image carries the reason.
 
         Raises:
-            DataError: a folder or a glob holds no image, or an image is not given by its path.
+            DataError: a folder or a glob holds no image, or something is no image.
             ServerError: the server can't be reached, has no such model, or stays too busy for a minute.
         """
         found = find_images(images).images
         for image in found:
             if isinstance(image, DatasetImage):
                 raise SaccadeError(f"'{image}' is not a file", expected="files, folders or globs")
-        files = [image for image in found if isinstance(image, Path)]
+        files = [image for image in found if not isinstance(image, DatasetImage)]
         path = f"/api/models/{quote(self._model or self._only_model(), safe='')}/image?top={top}"
         idle: SimpleQueue[HTTPConnection] = SimpleQueue()
         with ExitStack() as connections, ThreadPoolExecutor(_CONNECTIONS) as threads:
@@ -103,9 +101,9 @@ class Client:
             )
         return str(names[0])
 
-    def _predict(self, file: Path, path: str, idle: SimpleQueue[HTTPConnection]) -> Prediction:
+    def _predict(self, file: Path | EncodedImage, path: str, idle: SimpleQueue[HTTPConnection]) -> Prediction:
         try:
-            contents = read_image(str(file))
+            contents = file.contents if isinstance(file, EncodedImage) else read_image(str(file))
         except ImageError as error:
             return Prediction(str(file), (), unreadable_reason=error.problem)
         connection = idle.get()

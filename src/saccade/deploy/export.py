@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from saccade.atomic_io import atomic_write
-from saccade.deploy.formats import FORMATS, require_format
+from saccade.deploy.formats import FORMATS, SAVED_MODEL_VERSION, require_format
 from saccade.deploy.model_info import LABELS, info_folder_of, labels_text, write_info_folder
 from saccade.deploy.verify import Reference, Verification, make_reference, verify
 from saccade.errors import ExportError
@@ -77,10 +77,11 @@ def export(
 
     Args:
         run: a run or its directory.
-        format: "keras", Keras's native file; "h5", the older HDF5 file; "savedmodel", a directory for TensorFlow with
-            the signature `serving_default`; "weights", a `.weights.h5` file with the architecture's JSON beside it;
-            "onnx", for ONNX Runtime; "litert", for LiteRT (formerly TensorFlow Lite), "litert-float16" at half the
-            size, "litert-int8" at a quarter, with eight-bit weights and activations.
+        format: "keras", Keras's native file; "h5", the older HDF5 file; "savedmodel", a directory for TensorFlow
+            Serving, whose folder `1` is a SavedModel with the signature `serving_default`; "weights", a `.weights.h5`
+            file with the architecture's JSON beside it; "onnx", for ONNX Runtime; "litert", for LiteRT (formerly
+            TensorFlow Lite), "litert-float16" at half the size, "litert-int8" at a quarter, with eight-bit weights and
+            activations.
         out: file or directory to write, in an existing folder. None: named after the run, in the run's directory.
 
     Raises:
@@ -177,7 +178,7 @@ def _write(predictor: Predictor, form: str, path: Path, record: ModelRecord, ref
         elif form.startswith("litert"):
             _write_litert(predictor.folded, form, path, record, reference)
         elif form == "savedmodel":
-            _write_saved_model(model, path)
+            _write_saved_model(model, path / SAVED_MODEL_VERSION)
         elif form == "weights":
             model.save_weights(path)
             _architecture_of(path).write_text(model.to_json(indent=2), encoding="utf-8")

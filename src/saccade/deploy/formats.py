@@ -25,6 +25,9 @@ class Format:
     tolerance: float | None
 
 
+SAVED_MODEL_VERSION = "1"
+"""Folder of a SavedModel within its export: TensorFlow Serving takes a folder of numbered versions."""
+
 FORMATS = {
     "keras": Format(".keras", "", "keras", 1e-5),
     "h5": Format(".h5", "", "keras", 1e-5),

@@ -11,7 +11,7 @@ from saccade.runs.records import ModelRecord
 _LOAD_CODE = {
     "keras": ("import keras", "model = keras.models.load_model({path}, compile=False)"),
     "h5": ("import keras", "model = keras.models.load_model({path}, compile=False)"),
-    "savedmodel": ("import tensorflow as tf", "model = tf.saved_model.load(str({path}))"),
+    "savedmodel": ("import tensorflow as tf", "model = tf.saved_model.load(str({path} / '1'))"),
     "weights": (
         "import keras",
         "model = keras.models.model_from_json({architecture}.read_text()); model.load_weights({path})",

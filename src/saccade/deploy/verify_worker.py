@@ -125,7 +125,7 @@ def _open_export(form: str, path: Path) -> Callable[[Any], Any]:
         sys.modules["tensorflow"] = sys.modules["keras"] = None  # type: ignore[assignment]
         return _open_onnx(path) if form == "onnx" else _open_litert(path)
     if form == "savedmodel":
-        return _open_saved_model(path)
+        return _open_saved_model(path / "1")  # as TensorFlow Serving does
     import keras
 
     if form == "weights":

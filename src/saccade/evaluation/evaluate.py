@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from saccade.data.dataset import Dataset, Fix, Split, SplitName
 from saccade.data.fixes import apply_fixes, read_fixes
-from saccade.data.load import load_for_scoring
+from saccade.data.load import Data, load_for_scoring
 from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.known_classes import KnownClasses
 from saccade.errors import EvaluationError
@@ -35,7 +35,7 @@ _SUM_TOLERANCE = 1e-3
 def evaluate(
     run: Run | ModelFile | str | Path,
     *,
-    data: str | os.PathLike[str] | None = None,
+    data: Data | None = None,
     split: SplitName = "test",
     fixes: str | os.PathLike[str] | None = None,
     reading: ReadingOptions | None = None,
@@ -90,7 +90,7 @@ def evaluate(
 def evaluate_run(
     run: Run,
     *,
-    data: str | os.PathLike[str] | None,
+    data: Data | None,
     split: SplitName,
     fixes: Sequence[Fix] | None = None,
     strict: bool = False,
@@ -225,7 +225,7 @@ def require_each_once(images: Split, probabilities: NDArray[np.float32], classes
 
 def load_evaluation_split(
     run: Run,
-    data: str | os.PathLike[str] | None,
+    data: Data | None,
     split: SplitName,
     *,
     fixes: Sequence[Fix] | None = None,

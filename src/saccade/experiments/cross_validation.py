@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import shutil
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saccade.data.dataset import Dataset, Split, SplitName
+from saccade.data.load import Data
 from saccade.data.splits import in_order, splits_of
 from saccade.errors import DataError, RunError
 from saccade.experiments.cross_val_predict import cross_val_predict
@@ -41,7 +41,7 @@ MAX_FOLDS = 20
 
 
 def cross_validate(
-    data: str | os.PathLike[str] | Dataset,
+    data: Data,
     folds: int = 5,
     *,
     recipe: str | Recipe | None = None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import time
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from scipy.optimize import nnls
 
 from saccade.atomic_io import atomic_write, write_json
 from saccade.data.dataset import Dataset, Split
+from saccade.data.load import Data
 from saccade.data.splits import splits_of
 from saccade.errors import DataError, RunError
 from saccade.experiments.fold_assignment import nested_subset_order
@@ -59,7 +59,7 @@ class _Training:
 
 
 def learning_curve(
-    data: str | os.PathLike[str] | Dataset,
+    data: Data,
     *,
     recipe: str | Recipe | None = None,
     source: PretrainedModel | Run | str | Path | None = None,

@@ -1,4 +1,4 @@
-"""Input images of a prediction: files, folders, globs, and images of a dataset."""
+"""Input images of a prediction: files, folders, globs, images of a dataset, and images in memory."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from saccade.data.sources.file_discovery import (
     note_on_side_files,
     search_folder,
 )
+from saccade.data.sources.memory.encode import TAKEN, is_image
+from saccade.data.sources.memory.encoded_image import EncodedImage, encoded, images_in
 from saccade.data.sources.side_files import is_side_file
 from saccade.errors import DataError
 from saccade.named_paths import is_too_long, path_text
@@ -53,35 +55,31 @@ class FoundImages:
         notes: sentences about the files that were left out.
     """
 
-    images: tuple[Path | DatasetImage, ...]
+    images: tuple[Path | DatasetImage | EncodedImage, ...]
     notes: tuple[str, ...]
 
 
-def _image_sources(images: object) -> list[str]:
-    """Return one or several sources as a list of texts.
+def _image_sources(images: object) -> list[str | EncodedImage]:
+    """Return one or several sources as a list of texts and images in memory.
 
     Raises:
-        DataError: a source is neither a path nor a text, such as an image in memory.
+        DataError: a source is neither a path nor an image.
     """
-    sources: Iterable[object] = [images]
-    if not isinstance(images, str | bytes | bytearray | memoryview | os.PathLike) and isinstance(images, Iterable):
-        sources = images
-    return [
-        path_text(
-            source,
-            DataError,
-            what="an image",
-            expected="the path of a file or a folder, a glob, or DATA:test:0; or several of them",
-            remedy="save an image that is in memory as a file, and give the path of the file",
-        )
-        for source in sources
-    ]
+    sources: list[str | EncodedImage] = []
+    for position, source in enumerate([images] if isinstance(images, os.PathLike) else images_in(images)):
+        if is_image(source):
+            sources.append(encoded(source, position))
+            continue
+        expected = f"{TAKEN}, a folder, a glob, or DATA:test:0; or several of them"
+        sources.append(path_text(source, DataError, what="an image", expected=expected))
+    return sources
 
 
 def find_images(sources: object) -> FoundImages:
     """Find the images of the sources, in the order of the sources; folders are searched at any depth.
 
-    A source is the path of a file or a folder, a glob, or `DATA:SPLIT:INDEX`; `sources` is one source or several.
+    A source is the path of a file or a folder, a glob, or `DATA:SPLIT:INDEX`; or an image in memory: of Pillow, an
+    array of pixels, the bytes of a file or an open file. `sources` is one source or several, or an array of images.
 
     An image that two sources contain is in the result twice. Within one folder or glob, each file is in the result
     once, even if several links lead to the file. A folder or glob yields the files that a training uses as images:
@@ -89,14 +87,16 @@ def find_images(sources: object) -> FoundImages:
     name; if the file does not exist, its prediction reports it as unreadable.
 
     Raises:
-        DataError: a glob or a folder holds no image, a folder can't be read, or a source is neither a path nor text,
-            such as an image in memory.
+        DataError: a glob or a folder holds no image, a folder can't be read, or a source is neither path nor image.
     """
-    found: list[Path | DatasetImage] = []
+    found: list[Path | DatasetImage | EncodedImage] = []
     side_files: list[str] = []
     own_folders: list[str] = []
     links: list[str] = []
     for source in _image_sources(sources):
+        if isinstance(source, EncodedImage):
+            found.append(source)
+            continue
         expanded = _expand(source)
         found += expanded.images
         side_files += expanded.side_files

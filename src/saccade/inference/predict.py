@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.data.decoding.decode_files import decode_files
 from saccade.data.decoding.image_files import DecodedChunk
 from saccade.data.load import load_with_preprocessing
+from saccade.data.sources.memory.encoded_image import EncodedImage
 from saccade.errors import DataError, RunError, is_whole_number, number_in_words
 from saccade.inference.image_inputs import DatasetImage, FoundImages, find_images
 from saccade.inference.load_model import load_model
@@ -25,6 +26,9 @@ from saccade.progress import Progress, counting
 from saccade.runs.run import Run
 from saccade.runs.run_split import load_run_split
 from saccade.sanitize import printable, shortened
+
+Images = Any
+"""What `predict` takes as images: paths, and images in memory of several kinds, which are checked when read."""
 
 OOD_THRESHOLD = 0.05
 """OOD p-value below which an image counts as out of distribution: 5% of in-distribution images have such a p-value."""
@@ -71,7 +75,7 @@ class Prediction:
 
 def predict(
     run: Run | ModelFile | str | Path,
-    images: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
+    images: Images,
     *,
     top: int = 3,
     abstain: float | Abstention | None = None,
@@ -86,7 +90,9 @@ def predict(
     Args:
         run: a run or its directory, or an ONNX or LiteRT file that `saccade.export` wrote.
         images: files, folders (at any depth), globs, and `DATA:test:0` for an image of a dataset. Side files of a
-            folder or glob, such as labels.csv, are left out, as in a training.
+            folder or glob, such as labels.csv, are left out, as in a training. Or images in memory: of Pillow, arrays
+            of pixels ([height, width], or with 1, 3 or 4 channels; uint8, or floats from 0 to 1 or from 0 to 255), the
+            bytes of files, and open files. One of them, a sequence of them, or an array of images.
         top: number of most probable classes per prediction.
         abstain: target accuracy, such as 0.99: a prediction is abstained where its confidence is below the threshold at
             which the predictions for the run's validation images reach this accuracy. Or the result of
@@ -101,8 +107,7 @@ def predict(
     Raises:
         RunError: `top` or `abstain` is out of range, the run can't be used, no threshold reaches the target accuracy,
             or the run has no OOD statistics.
-        DataError: a folder or a glob holds no image, an image is not given by its path, or an image of a dataset does
-            not exist.
+        DataError: a folder or a glob holds no image, something is no image, or an image of a dataset does not exist.
         EvaluationError: a dataset has no images in the split of one of the images.
     """
     model = load_model(run)
@@ -134,14 +139,15 @@ def predict_found(
         )
     threshold = 0.0 if abstain is None or isinstance(run, ModelFile) else _threshold(run, abstain)
     unique = dict.fromkeys(found.images)  # a repeated image is decoded once
-    files = [image for image in unique if isinstance(image, Path)]
+    files = [image for image in unique if not isinstance(image, DatasetImage)]
     dataset_images = [image for image in unique if isinstance(image, DatasetImage)]
     show_bar = progress and len(unique) > _MIN_IMAGES_FOR_BAR
-    with closing(decode_files(files, run.preprocessing)) as chunks:
+    sources = [image.contents if isinstance(image, EncodedImage) else image for image in files]
+    with closing(decode_files(sources, run.preprocessing)) as chunks:
         # The workers decode while the runtime loads.
         classifier = _load_classifier(run, len(unique), ood, top)
         with counting("predicting", total=len(unique), unit="images", shown=show_bar) as bar:
-            predictions: dict[Path | DatasetImage, Prediction] = _predict_files(classifier, files, chunks, bar)
+            predictions = _predict_files(classifier, files, chunks, bar)
             predictions |= _predict_dataset_images(run, classifier, dataset_images, bar)
     return [_with_abstention(predictions[image], threshold) for image in found.images]
 
@@ -169,9 +175,9 @@ def _with_abstention(prediction: Prediction, threshold: float) -> Prediction:
 
 
 def _predict_files(
-    classifier: TopKClassifier, files: Sequence[Path], chunks: Iterable[DecodedChunk], bar: Progress
-) -> dict[Path | DatasetImage, Prediction]:
-    predictions: dict[Path | DatasetImage, Prediction] = {}
+    classifier: TopKClassifier, files: Sequence[Path | EncodedImage], chunks: Iterable[DecodedChunk], bar: Progress
+) -> dict[Path | DatasetImage | EncodedImage, Prediction]:
+    predictions: dict[Path | DatasetImage | EncodedImage, Prediction] = {}
     for chunk in chunks:
         chunk_files = files[len(predictions) : len(predictions) + len(chunk.reasons)]
         readable = np.array([reason is None for reason in chunk.reasons], bool)
@@ -188,9 +194,9 @@ def _predict_files(
 
 def _predict_dataset_images(
     run: Run | ModelFile, classifier: TopKClassifier, images: Sequence[DatasetImage], bar: Progress
-) -> dict[Path | DatasetImage, Prediction]:
+) -> dict[Path | DatasetImage | EncodedImage, Prediction]:
     splits: dict[tuple[str, SplitName], tuple[Dataset, Split | None]] = {}
-    predictions: dict[Path | DatasetImage, Prediction] = {}
+    predictions: dict[Path | DatasetImage | EncodedImage, Prediction] = {}
     for image in images:
         key = image.data, image.split
         if key not in splits:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +11,10 @@ from numpy.typing import NDArray
 
 from saccade.data.dataset import SPLIT_NAMES, Dataset, Fix, Split, SplitName, UnreadableImage
 from saccade.data.fixes import apply_fixes, fixed_fingerprint
-from saccade.data.load import load_for_scoring, load_with_preprocessing, require_name
+from saccade.data.load import Data, is_path, load_for_scoring, load_with_preprocessing, require_name
 from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.known_classes import KnownClasses
+from saccade.data.sources.memory.labeled_images import IN_MEMORY
 from saccade.data.splits import splits_of
 from saccade.errors import DataNotFoundError, EvaluationError
 from saccade.runs.results import HASH_DIGITS
@@ -78,7 +78,7 @@ def load_run_split(
     run: Run,
     split: SplitName = "test",
     *,
-    data: str | os.PathLike[str] | None = None,
+    data: Data | None = None,
     fixes: Sequence[Fix] | None = None,
     reading: ReadingOptions | None = None,
     progress: bool = False,
@@ -92,7 +92,7 @@ def load_run_split(
     Args:
         run: run.
         split: name of the split.
-        data: name or path of data; None for the training data of the run.
+        data: data as for `load`, or a loaded dataset; None for the training data of the run.
         fixes: images to drop and to relabel. None: the run's own fixes for the training data of the run, under any name
             or path; no fixes for other data.
         reading: options for reading other data; None: the default options.
@@ -103,7 +103,7 @@ def load_run_split(
         RunError: the run's split.csv is missing or damaged.
         EvaluationError: the split has no images; or the run's data has changed, so that the split is unknown.
     """
-    if data is not None and not _is_same_place(require_name(data), run.data_source):
+    if data is not None and not (is_path(data) and _is_same_place(require_name(data), run.data_source)):
         other = _load_other(run, split, data, fixes, reading, progress)
         if other is not None:
             return other
@@ -147,7 +147,7 @@ def load_run_split(
 def _load_other(
     run: Run,
     split: SplitName,
-    data: str | os.PathLike[str],
+    data: Data,
     fixes: Sequence[Fix] | None,
     reading: ReadingOptions | None,
     progress: bool,
@@ -202,24 +202,25 @@ def run_splits(run: Run, dataset: Dataset, previous_split: Mapping[str, SplitNam
     )
 
 
-def load_run_data(run: Run, data: str | os.PathLike[str] | None = None) -> Dataset:
+def load_run_data(run: Run, data: Data | None = None) -> Dataset:
     """Load the data of a run, with the run's preprocessing and fixes.
 
     Args:
         run: the run.
-        data: a name or a path, if the data has moved. None: the source that the run records.
+        data: data as for `load`, if the data has moved or was in memory. None: the source that the run records.
 
     Raises:
         DataError: the data can't be used.
     """
-    source = run.data_source if data is None else data
+    source = _recorded_source(run) if data is None else data
     return load_with_preprocessing(source, run.preprocessing, fixes=run.fixes(), reading=run.data.reading)
 
 
 def _load_own(run: Run, progress: bool) -> Dataset:
     """Load the training data of a run from the source of the training."""
+    source = _recorded_source(run)
     try:
-        return load_with_preprocessing(run.data_source, run.preprocessing, reading=run.data.reading, progress=progress)
+        return load_with_preprocessing(source, run.preprocessing, reading=run.data.reading, progress=progress)
     except DataNotFoundError as error:
         instead = f"if the data of the run '{run.name}' lies elsewhere now, name its place with --data"
         raise DataNotFoundError(
@@ -229,6 +230,20 @@ def _load_own(run: Run, progress: bool) -> Dataset:
             remedy=f"{error.remedy}; {instead}" if error.remedy else instead,
             code=error.code,
         ) from None
+
+
+def _recorded_source(run: Run) -> str:
+    """Return the name or path of the training data of a run.
+
+    Raises:
+        DataNotFoundError: the data were images in memory.
+    """
+    if run.data_source == IN_MEMORY:
+        raise DataNotFoundError(
+            f"the run '{run.name}' was trained on images in memory, which it does not keep",
+            remedy="in Python, give the same images once more: data=(images, labels), or as they were given to train",
+        )
+    return run.data_source
 
 
 def require_split_name(split: str) -> None:

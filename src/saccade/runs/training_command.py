@@ -97,7 +97,8 @@ def _base(run: Run) -> tuple[Recipe, list[str], set[str]]:
             ["--from", run.recipe.network if known else SOURCE],
             _NEVER_NAMED | _OF_THE_SOURCE,
         )
-    default = default_recipe(run.preprocessing.height, run.preprocessing.width)
+    images = sum(number for split, number in run.data.num_images.items() if split != "test")
+    default = default_recipe(run.preprocessing.height, run.preprocessing.width, images)
     name = run.recipe.name
     if name not in ENTRIES:  # a recipe of the user: the named recipe of its network is nearest
         of_network = (entry.recipe.name for entry in ENTRIES.values() if entry.recipe.network == run.recipe.network)

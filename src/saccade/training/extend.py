@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Literal
 
 from saccade.data.dataset import Dataset
+from saccade.data.load import Data
 from saccade.errors import RunError
 from saccade.keras_loading import require_keras_settings
 from saccade.runs.checkpoints import Checkpoint
@@ -26,7 +26,7 @@ def extend(
     epochs: int,
     *,
     schedule: Literal["hold", "restart", "anneal"] = "hold",
-    data: str | os.PathLike[str] | Dataset | None = None,
+    data: Data | None = None,
     out: str | Path | None = None,
     progress: bool | Progress = True,
 ) -> Run:

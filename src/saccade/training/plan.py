@@ -12,9 +12,10 @@ from typing import Any
 import keras
 
 from saccade.data.dataset import Dataset, Split, SplitName
+from saccade.data.default_recipe import default_recipe_of
 from saccade.errors import TrainingError
 from saccade.machine import usable_cores
-from saccade.recipes import Recipe, default_recipe, get_recipe
+from saccade.recipes import Recipe, get_recipe
 from saccade.runs.time_budget_state import Costs, FeatureCosts, FeaturePlan, Plan
 from saccade.training.fit import Networks
 from saccade.training.machine_precision import compute_dtype_of
@@ -92,7 +93,7 @@ def plan_training(
     Raises:
         TrainingError: the budget is too short, or the recipe can't train on the data or within a budget.
     """
-    default = default_recipe(dataset.preprocessing.height, dataset.preprocessing.width)
+    default = default_recipe_of(dataset)
     first = resolve_recipe(default if recipe is None else recipe, None, settings)
     reject_transfer(first)
     if first.transfer and not (first.head_only or first.keeps_outputs):
@@ -128,9 +129,13 @@ def _plan_photographs(
     probe = first
     if first.keeps_outputs:
         speed = _fine_tuning_speed(costs, networks.trained, first, splits["train"], building)
-        recipes = [first] if is_fixed else fine_tuning_budget.candidate_recipes(first, height, width, settings)
         # The features come from kept outputs, so the cached features of each size need not be looked for.
-        works = [FineTuningWork(replace(whole, recipe=each), len(splits["validation"])) for each in recipes]
+        works = [FineTuningWork(whole, len(splits["validation"]))]
+        if not is_fixed:
+            works = [
+                FineTuningWork(replace(whole, recipe=each), len(splits["validation"]), passes)
+                for each, passes in fine_tuning_budget.candidate_recipes(first, height, width, settings)
+            ]
         choice = fine_tuning_budget.choose(works, speed, budget.left)
         if choice is None:
             # The processor may have been busy for a moment, which must not decide against fine-tuning.

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from saccade.data.dataset import Dataset
-from saccade.data.load import load_for_recipe
+from saccade.data.default_recipe import default_recipe_of
+from saccade.data.load import Data, load_for_recipe
 from saccade.errors import RunError, TrainingError
-from saccade.recipes import Recipe, default_recipe
+from saccade.recipes import Recipe
 from saccade.runs.run import Run
 from saccade.training.progress import Progress
 from saccade.training.resume import resume
@@ -62,7 +62,7 @@ class Method:
 
 
 def prepared(
-    data: str | os.PathLike[str] | Dataset | None,
+    data: Data | None,
     recipe: str | Recipe | None,
     source: PretrainedModel | Run | str | Path | None,
     *,
@@ -84,7 +84,7 @@ def prepared(
     if source is None:
         loading = resolve_recipe("quick" if recipe is None else recipe, None, None)
         dataset = data if isinstance(data, Dataset) else load_for_recipe(data, loading, progress=progress)
-        default = default_recipe(dataset.preprocessing.height, dataset.preprocessing.width)
+        default = default_recipe_of(dataset)
         resolved = resolve_recipe(default if recipe is None else recipe, None, None)
         reject_transfer(resolved)
         return dataset, Method(resolved)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from saccade.data.dataset import Dataset, Split, SplitName
+from saccade.data.load import Data
 from saccade.errors import RunError
 from saccade.keras_loading import require_keras_settings
 from saccade.models.pretrained.imagenet import NETWORK
@@ -32,7 +32,7 @@ _RELEVANT_FIELDS = ("saccade", "python", "packages", "backend", "processor", "co
 
 def resume(
     run: Run | str | Path,
-    data: str | os.PathLike[str] | Dataset | None = None,
+    data: Data | None = None,
     *,
     force: bool = False,
     progress: bool | Progress = True,

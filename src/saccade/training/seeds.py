@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from saccade.data.dataset import Dataset
+from saccade.data.default_recipe import default_recipe_of
 from saccade.errors import RunError, SaccadeError, TrainingError
 from saccade.named_paths import out_path
-from saccade.recipes import Recipe, default_recipe
+from saccade.recipes import Recipe
 from saccade.runs.run import Run
 from saccade.training.progress import Progress
 from saccade.training.repeated_training import Method, has_ended, is_run, require_same
@@ -63,7 +64,7 @@ def train_seeds(
         RecipeError: the recipe, a key or a value is unknown.
         RunError: `out` is a run, or contains runs of another recipe or other data.
     """
-    default = default_recipe(dataset.preprocessing.height, dataset.preprocessing.width)
+    default = default_recipe_of(dataset)
     first = Method(resolve_recipe(default if recipe is None else recipe, epochs, settings))
     methods = [first.with_seed(first.recipe.seed + number) for number in range(seeds)]
     places = _places(out, methods, dataset)

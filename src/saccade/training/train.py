@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ import numpy as np
 from saccade.augmentation.rng import make_rng
 from saccade.augmentation.sample_order import training_subset
 from saccade.data.dataset import Dataset, Preprocessing, Split, SplitName
-from saccade.data.load import load_for_recipe
+from saccade.data.default_recipe import default_recipe_of
+from saccade.data.load import Data, load_for_recipe
 from saccade.data.splits import splits_of
 from saccade.errors import RunError, TrainingError
 from saccade.keras_loading import require_keras_settings
@@ -29,7 +29,7 @@ from saccade.models.layer_outputs import inner_network
 from saccade.models.pretrained.imagenet import NETWORK
 from saccade.models.training_model import make_training_model
 from saccade.models.weights import assign, named_weights
-from saccade.recipes import ComputeDtype, Recipe, default_recipe, get_recipe
+from saccade.recipes import ComputeDtype, Recipe, get_recipe
 from saccade.runs.checkpoints import Checkpoint
 from saccade.runs.create import check_free, create_run
 from saccade.runs.lock import locked_for_training
@@ -53,7 +53,7 @@ _BYTES_PER_WEIGHT = 90
 
 
 def train(
-    data: str | os.PathLike[str] | Dataset | None = None,
+    data: Data | None = None,
     *,
     recipe: str | Recipe | None = None,
     out: str | Path | None = None,
@@ -94,7 +94,7 @@ def train(
     # Invalid settings fail before the data is loaded, although the default recipe depends on the data.
     loading = resolve_recipe(recipe_or_any, epochs, settings)
     dataset = data if isinstance(data, Dataset) else load_for_recipe(data, loading, progress=progress is True)
-    default = default_recipe(dataset.preprocessing.height, dataset.preprocessing.width)
+    default = default_recipe_of(dataset)
     chosen = resolve_recipe(default if recipe is None else recipe, epochs, settings)
     return start_training(dataset, chosen, out=out, previous_split=previous_split, progress=progress)
 

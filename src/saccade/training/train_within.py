@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from saccade.data.dataset import Dataset
-from saccade.data.load import load_for_recipe
+from saccade.data.load import Data, load_for_recipe
 from saccade.keras_loading import require_keras_settings
 from saccade.recipes import Recipe
 from saccade.runs.create import check_free, create_run
@@ -25,7 +24,7 @@ from saccade.training.train import resolve_recipe, run_training, within_cache
 
 
 def train_within(
-    data: str | os.PathLike[str] | Dataset | None,
+    data: Data | None,
     minutes: float,
     *,
     recipe: str | Recipe | None = None,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from saccade.data.dataset import Dataset, SplitName
 from saccade.data.image_size import PreprocessingOptions
-from saccade.data.load import load_with_preprocessing
+from saccade.data.load import Data, load_with_preprocessing
 from saccade.data.reading_options import ReadingOptions
 from saccade.errors import TrainingError
 from saccade.keras_loading import require_keras_settings
@@ -22,7 +21,7 @@ from saccade.training.transfer_learning.pretrained import PretrainedModel, Pretr
 
 
 def transfer(
-    data: str | os.PathLike[str] | Dataset,
+    data: Data,
     source: PretrainedModel | Run | str | Path,
     *,
     weights: str | Path | None = None,
@@ -100,7 +99,7 @@ def transfer_recipe(source: PretrainedModel, epochs: int | None, settings: Mappi
 def load_for(
     source: PretrainedModel,
     recipe: Recipe,
-    data: str | os.PathLike[str],
+    data: Data,
     *,
     reading: ReadingOptions | None = None,
     progress: bool,

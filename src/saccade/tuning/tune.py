@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from saccade.data.dataset import Dataset
-from saccade.data.load import load_for_recipe
+from saccade.data.default_recipe import default_recipe_of
+from saccade.data.load import Data, load_for_recipe
 from saccade.data.splits import splits_of
 from saccade.errors import TuningError
 from saccade.keras_loading import require_keras_settings
 from saccade.progress import log_message
-from saccade.recipes import Recipe, default_recipe
+from saccade.recipes import Recipe
 from saccade.recipes.search_space import Choices, Range, search_space, text_of
 from saccade.sanitize import counted
 from saccade.training.progress import progress_of
@@ -37,7 +37,7 @@ _FINAL_SECONDS = 20.0
 
 
 def tune(
-    data: str | os.PathLike[str] | Dataset,
+    data: Data,
     *,
     trials: int | None = None,
     minutes: float | None = None,
@@ -78,9 +78,7 @@ def tune(
     check_folder(out)
     loading = resolve_recipe("quick" if recipe is None else recipe, None, None)
     dataset = data if isinstance(data, Dataset) else load_for_recipe(data, loading, progress=progress)
-    base = resolve_recipe(
-        recipe or default_recipe(dataset.preprocessing.height, dataset.preprocessing.width), None, None
-    )
+    base = resolve_recipe(recipe or default_recipe_of(dataset), None, None)
     space = search_space(base, search or {})
     validation = splits_of(dataset, validation_split=base.validation_split, seed=base.seed)["validation"]
     _require_images(dataset, len(validation))

@@ -161,7 +161,7 @@ def overfitted(run):
          ("train photos --recipe quick --set image_size=48 --set augmented_epochs=8 --set translate=0.15 "
           "--set label_smoothing=0.2")),
         # The steps of `photo` do not translate images: it gets more augmented versions of them.
-        (trained("photo", 224), "train photos --set augmented_epochs=16 --set augmented_versions=4"),
+        (trained("photo", 224), "train photos --set augmented_epochs=16 --set augmented_versions=8"),
         # A custom recipe has no name on the command line.
         (replace(trained(side=128), recipe=get_recipe("folder").model_copy(update={"name": "own"})),
          "train photos --recipe folder --set augmented_epochs=10 --set translate=0.15 --set label_smoothing=0.1"),

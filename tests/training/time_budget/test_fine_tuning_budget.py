@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from saccade.recipes import get_recipe
@@ -30,8 +32,14 @@ def work_of(recipe):
     return FineTuningWork(head, VALIDATION)
 
 
+def works(settings=()):
+    return [
+        replace(work_of(recipe), min_passes=passes) for recipe, passes in candidate_recipes(PHOTO, 224, 224, settings)
+    ]
+
+
 def chosen_within(seconds, settings=()):
-    return choose([work_of(recipe) for recipe in candidate_recipes(PHOTO, 224, 224, settings)], SPEED, seconds)
+    return choose(works(settings), SPEED, seconds)
 
 
 def described(choice):
@@ -45,7 +53,7 @@ def test_less_time_leaves_out_versions_and_shrinks_the_images_until_a_head_alone
         choice = chosen_within(seconds)
         found.append(None if choice is None else described(choice))
     changes = [each for number, each in enumerate(found) if number == 0 or found[number - 1] != each]
-    assert changes == [(224, 2), (224, 1), (192, 2), (192, 1), None]
+    assert changes == [(224, 4), (224, 2), (224, 1), (192, 2), (192, 1), None]
 
 
 def test_a_choice_ends_in_time_and_uses_the_time():
@@ -61,7 +69,7 @@ def test_a_choice_ends_in_time_and_uses_the_time():
 
 def test_more_time_than_useful_passes_ends_early_and_says_so():
     choice = chosen_within(36_000)
-    assert described(choice) == (224, 2)
+    assert described(choice) == (224, 4)
     assert choice.images == MAX_FINE_TUNING_PASSES * TRAINING
     lines = summarize_choice(choice, minutes=600, spent=5, until="12:00:00")
     assert "ends early" in lines[-1]
@@ -69,8 +77,16 @@ def test_more_time_than_useful_passes_ends_early_and_says_so():
 
 
 def test_settings_of_the_user_are_kept():
-    assert {recipe.augmented_versions for recipe in candidate_recipes(PHOTO, 224, 224, ["augmented_versions"])} == {2}
-    assert [recipe.final_scale for recipe in candidate_recipes(PHOTO, 224, 224, ["image_size"])] == [1, 1]
+    assert {work.recipe.augmented_versions for work in works(["augmented_versions"])} == {4}
+    assert [work.recipe.final_scale for work in works(["image_size"])] == [1, 1, 1]
+
+
+def test_four_versions_need_more_passes_than_two():
+    choices = [chosen_within(seconds) for seconds in range(60, 900, 5)]
+    for choice in filter(None, choices):
+        passes = choice.images / TRAINING
+        assert passes >= (12 if choice.work.recipe.augmented_versions == 4 else 3)
+    assert {choice.work.recipe.augmented_versions for choice in choices if choice} == {1, 2, 4}
 
 
 def test_the_first_pass_is_the_head_and_the_others_share_the_remaining_epochs():
@@ -95,6 +111,6 @@ def test_a_head_that_took_longer_leaves_fewer_passes():
 def test_a_busy_moment_of_one_measurement_does_not_decide_against_fine_tuning():
     features = FeatureCosts(pixel=5 * FEATURES.pixel, penalty=5e-4, fit=1e-4, saving=50)
     slow = FineTuningSpeed(features, step=5 * SPEED.step, building=5.0)
-    works = [work_of(recipe) for recipe in candidate_recipes(PHOTO, 224, 224, ())]
-    assert choose(works, slow, 200) is None
-    assert choose(works, slow.faster(SPEED), 200) == choose(works, SPEED.faster(slow), 200) == choose(works, SPEED, 200)
+    fast = chosen_within(200)
+    assert choose(works(), slow, 200) is None
+    assert choose(works(), slow.faster(SPEED), 200) == choose(works(), SPEED.faster(slow), 200) == fast

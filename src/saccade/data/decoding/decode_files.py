@@ -1,4 +1,4 @@
-"""Decoding of any number of image files, in parallel and in bounded memory."""
+"""Decoding of any number of images, files or contents in memory, in parallel and in bounded memory."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _MAX_BYTES_AHEAD = 64_000_000
 
 
 def decode_files(
-    paths: Sequence[str | Path],
+    images: Sequence[str | Path | bytes],
     preprocessing: Preprocessing,
     *,
     chunk: int | None = None,
     place: Place | None = None,
 ) -> Generator[DecodedChunk]:
-    """Decode files in their order, one chunk at a time; an unreadable file gets a reason.
+    """Decode images in their order, one chunk at a time; an unreadable image gets a reason.
 
     The worker processes start with the call: one for a few small files, else one for each processor. They decode up to
     64 MB of pixels, or two chunks for each worker, ahead of the caller. No image is decoded in this process: an image
@@ -42,52 +42,58 @@ def decode_files(
     ends the workers.
 
     Args:
-        paths: paths of the files; only the contents of a file decide whether the file is an image.
+        images: paths of files, or contents of files; only the contents decide whether a file is an image. Of many
+            images, each chunk is taken from the sequence when it is decoded, in a thread.
         preprocessing: size and conversion of every image.
-        chunk: largest number of files in a chunk; by default chosen by the size of the images.
-        place: place in a file of zeros where the worker processes write the pixels of all files. None: the chunks hold
+        chunk: largest number of images in a chunk; by default chosen by the size of the images.
+        place: place in a file of zeros where the worker processes write the pixels of all images. None: the chunks hold
             the pixels.
 
     Returns:
-        Iterator over chunks; every file is in exactly one chunk. The iterator raises `SaccadeError` if the worker
+        Iterator over chunks; every image is in exactly one chunk. The iterator raises `SaccadeError` if the worker
         processes can't be started, and `OSError` if pixels can't be written to the file.
     """
-    names = [os.fspath(path) for path in paths]
-    workers = _workers_for(names)
-    size = chunk or _chunk_size(len(names), preprocessing, workers)
+    workers = _workers_for(images)
+    size = chunk or _chunk_size(len(images), preprocessing, workers)
     in_image = preprocessing.height * preprocessing.width * 3
     chunks = [
-        (names[start : start + size], place and replace(place, offset=place.offset + start * in_image))
-        for start in range(0, len(names), size)
+        (slice(start, start + size), place and replace(place, offset=place.offset + start * in_image))
+        for start in range(0, len(images), size)
     ]
     ahead = max(2 * workers, _MAX_BYTES_AHEAD // (size * in_image))
-    decoding = _decode_in_workers(chunks, preprocessing, workers, ahead)
+    decoding = _decode_in_workers(images, chunks, preprocessing, workers, ahead)
     next(decoding)
     return decoding
 
 
-def read_headers(paths: Sequence[str | Path]) -> list[ImageHeader]:
-    """Return the headers of the files whose header can be read, in a worker process.
+def read_headers(images: Sequence[str | Path | bytes]) -> list[ImageHeader]:
+    """Return the headers of the images whose header can be read, in a worker process.
 
     Raises:
         SaccadeError: the worker process can't be started.
     """
-    if not paths:
+    if not images:
         return []
     with WorkerPool(1, Preprocessing(1, 1)) as pool:
-        return pool.read_headers([os.fspath(path) for path in paths])
+        return pool.read_headers(_sources(images))
 
 
-def _workers_for(names: Sequence[str]) -> int:
+def _sources(images: Sequence[str | Path | bytes]) -> list[str | bytes]:
+    return [image if isinstance(image, bytes) else os.fspath(image) for image in images]
+
+
+def _workers_for(images: Sequence[str | Path | bytes]) -> int:
     """Return the number of workers that is worth the time to start them."""
-    if len(names) < _FEW_FILES and sum(map(_file_bytes, names)) < _FEW_BYTES:
+    if len(images) < _FEW_FILES and sum(map(_bytes_of, images)) < _FEW_BYTES:
         return 1
-    return max(1, min(usable_cores(), _MAX_WORKERS, len(names)))
+    return max(1, min(usable_cores(), _MAX_WORKERS, len(images)))
 
 
-def _file_bytes(name: str) -> int:
+def _bytes_of(image: str | Path | bytes) -> int:
+    if isinstance(image, bytes):
+        return len(image)
     try:
-        return os.stat(name).st_size  # noqa: PTH116 - faster than Path objects for many thousand names
+        return os.stat(image).st_size  # noqa: PTH116 - faster than Path objects for many thousand names
     except (OSError, ValueError):
         return 0
 
@@ -99,16 +105,24 @@ def _chunk_size(files: int, preprocessing: Preprocessing, workers: int) -> int:
 
 
 def _decode_in_workers(
-    chunks: Sequence[tuple[Sequence[str], Place | None]], preprocessing: Preprocessing, workers: int, ahead: int
+    images: Sequence[str | Path | bytes],
+    chunks: Sequence[tuple[slice, Place | None]],
+    preprocessing: Preprocessing,
+    workers: int,
+    ahead: int,
 ) -> Generator[DecodedChunk]:
     waiting = iter(chunks)
     running: deque[Future[list[DecodedChunk]]] = deque()
     # The pool closes first and ends the workers; then the threads that wait for workers end.
     with ThreadPoolExecutor(workers) as threads, WorkerPool(workers, preprocessing) as pool:
-        running.extend(threads.submit(pool.decode, *chunk) for chunk in islice(waiting, ahead))
+
+        def decode(positions: slice, place: Place | None) -> list[DecodedChunk]:
+            return pool.decode(_sources(images[positions]), place)
+
+        running.extend(threads.submit(decode, *chunk) for chunk in islice(waiting, ahead))
         # An empty chunk, consumed by `decode_files`: a generator starts only at the first `next`.
         yield decode_chunk([], preprocessing)
         while running:
             decoded = running.popleft().result()
-            running.extend(threads.submit(pool.decode, *chunk) for chunk in islice(waiting, 1))
+            running.extend(threads.submit(decode, *chunk) for chunk in islice(waiting, 1))
             yield from decoded

@@ -65,13 +65,13 @@ class DecodeResponse:
 
 @dataclass(frozen=True)
 class HeaderRequest:
-    """Request to read the headers of files.
+    """Request to read the headers of images.
 
     Attributes:
-        paths: paths of the files.
+        images: paths or numbers of bytes, as in `DecodeRequest`.
     """
 
-    paths: tuple[str, ...]
+    images: tuple[str | int, ...]
 
 
 @dataclass(frozen=True)

@@ -85,9 +85,7 @@ class Worker:
             WorkerDiedError: the process ended before its complete response.
             OSError: the pixels could not be written.
         """
-        contents = [image for image in images if isinstance(image, bytes)]
-        request = DecodeRequest(tuple(len(item) if isinstance(item, bytes) else item for item in images), place)
-        self._send(request, contents)
+        self._send(DecodeRequest(_sources(images), place), [image for image in images if isinstance(image, bytes)])
         response = self._receive(DecodeResponse)
         if response.unwritten and place is not None:
             raise OSError(response.unwritten, os.strerror(response.unwritten), place.path)
@@ -96,13 +94,13 @@ class Worker:
         self._receive_into(pixels.reshape(-1).data)
         return DecodedChunk(pixels, response.hashes, response.headers, response.reasons)
 
-    def read_headers(self, paths: Sequence[str]) -> list[ImageHeader]:
-        """Return the headers of the files whose header can be read.
+    def read_headers(self, images: Sequence[str | bytes]) -> list[ImageHeader]:
+        """Return the headers of the images, given as paths or as contents, whose header can be read.
 
         Raises:
             WorkerDiedError: the process ended before its complete response.
         """
-        self._send(HeaderRequest(tuple(paths)))
+        self._send(HeaderRequest(_sources(images)), [image for image in images if isinstance(image, bytes)])
         return list(self._receive(HeaderResponse).headers)
 
     def death_reason(self) -> str:
@@ -145,6 +143,11 @@ class Worker:
         self._stderr.seek(0)
         lines = self._stderr.read().decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else ""
+
+
+def _sources(images: Sequence[str | bytes]) -> tuple[str | int, ...]:
+    """Return the paths of images, and the number of bytes of those that are contents."""
+    return tuple(len(image) if isinstance(image, bytes) else image for image in images)
 
 
 @contextmanager
@@ -213,8 +216,8 @@ class WorkerPool:
         finally:
             self._free.put(worker)
 
-    def read_headers(self, paths: Sequence[str]) -> list[ImageHeader]:
-        """Return the headers of the files whose header can be read without the death of a worker.
+    def read_headers(self, images: Sequence[str | bytes]) -> list[ImageHeader]:
+        """Return the headers of the images whose header can be read without the death of a worker.
 
         Raises:
             SaccadeError: no worker could be started.
@@ -222,18 +225,18 @@ class WorkerPool:
         worker = self._free.get()
         try:
             worker = worker or self._new_worker()
-            return worker.read_headers(paths)
+            return worker.read_headers(images)
         except WorkerDiedError:
             self._end(worker)
             worker = None
-            return [header for path in paths for header in self._read_headers_singly(path)]
+            return [header for image in images for header in self._read_headers_singly(image)]
         finally:
             self._free.put(worker)
 
-    def _read_headers_singly(self, path: str) -> list[ImageHeader]:
+    def _read_headers_singly(self, image: str | bytes) -> list[ImageHeader]:
         worker = self._new_worker()
         try:
-            return worker.read_headers([path])
+            return worker.read_headers([image])
         except WorkerDiedError:
             return []
         finally:

@@ -33,10 +33,10 @@ def serve(requests: BinaryIO, responses: BinaryIO) -> None:
     limits = limit_memory(preprocessing.max_pixels)
     for line in requests:
         request = from_json(cast("type[Request]", Request), line)
-        if isinstance(request, HeaderRequest):
-            _write_line(responses, HeaderResponse(tuple(read_header_chunk(request.paths))))
-            continue
         images = [requests.read(item) if isinstance(item, int) else item for item in request.images]
+        if isinstance(request, HeaderRequest):
+            _write_line(responses, HeaderResponse(tuple(read_header_chunk(images))))
+            continue
         chunk = decode_chunk(images, preprocessing, limits)
         unwritten = 0 if request.place is None else _write_pixels(request.place, chunk.pixels)
         response = DecodeResponse(tuple(chunk.hashes), tuple(chunk.headers), tuple(chunk.reasons), unwritten)

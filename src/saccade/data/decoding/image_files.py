@@ -103,12 +103,12 @@ def decode_chunk(
     return DecodedChunk(pixels, hashes, headers, reasons)
 
 
-def read_header_chunk(paths: Sequence[str]) -> list[ImageHeader]:
-    """Return the headers of the files whose header can be read, within the time limit of `decode_chunk`."""
+def read_header_chunk(images: Sequence[str | bytes]) -> list[ImageHeader]:
+    """Return the headers of the images whose header can be read, within the time limit of `decode_chunk`."""
     headers = []
-    for path in paths:
+    for image in images:
         with suppress(ImageError):
-            contents = read_image(path)
+            contents = image if isinstance(image, bytes) else read_image(image)
             with time_limit():
                 headers.append(read_header(contents))
     return headers

@@ -18,7 +18,7 @@ from saccade.data.cache.decoded_cache import (
     keep_decoded,
     open_decoded,
 )
-from saccade.data.dataset import FULL_BITS, Dataset, Preprocessing, UnreadableImage
+from saccade.data.dataset import FULL_BITS, SPLIT_NAMES, Dataset, Preprocessing, SplitName, UnreadableImage
 from saccade.data.decoding.decode import ImageHeader
 from saccade.data.decoding.decode_files import decode_files, read_headers
 from saccade.data.decoding.decode_messages import Place
@@ -26,10 +26,12 @@ from saccade.data.image_size import PreprocessingOptions, default_preprocessing,
 from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.archives import archive_stem, unpacked, unpacking_notes
 from saccade.data.sources.cifar_batches import find_batch_files, load_batches
+from saccade.data.sources.file_discovery import Folder, FoundFile
 from saccade.data.sources.image_folder import find_images
 from saccade.data.sources.known_classes import KnownClasses
 from saccade.data.sources.label_files.label_file import USUAL_STEMS, list_label_file
-from saccade.data.sources.labeled_files import FoundImage, Listing
+from saccade.data.sources.labeled_files import FoundImage, LabeledFiles, Listing, list_images
+from saccade.data.sources.memory.labeled_images import IN_MEMORY, LabeledImages, Ordered
 from saccade.data.sources.scan_cache import (
     Scan,
     cached_archive_hash,
@@ -47,6 +49,7 @@ from saccade.sanitize import counted, printable
 _SAMPLED_HEADERS = 64
 _FEW_BITS = 14  # of a 16-bit sample: without a note, an underexposed image may use 15
 _MIN_CLASSES = 2
+_NAME_IN_MEMORY = "images"
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,8 @@ class _Kind:
         wanted: preprocessing of the images, or its options.
         options: options for reading.
         known: classes of a classifier that is to be scored on the images; None for data to train on.
+        contents: contents or paths of the images of a listing whose images are in memory, by the numbers that are
+            their paths in the listing; None for a listing of files.
     """
 
     key: str
@@ -120,6 +125,7 @@ class _Kind:
     wanted: Preprocessing | PreprocessingOptions
     options: ReadingOptions
     known: KnownClasses | None
+    contents: Sequence[bytes | str] | None = None
 
     @property
     def cache_key(self) -> str:
@@ -135,6 +141,56 @@ class _Kind:
             strays=scan.strays,
             reading=self.options,
         )
+
+
+def load_images(
+    images: LabeledImages,
+    wanted: Preprocessing | PreprocessingOptions,
+    options: ReadingOptions,
+    known: KnownClasses | None = None,
+    *,
+    progress: bool,
+) -> Dataset:
+    """Load images in memory, as `load_folder` does.
+
+    Raises:
+        DataError: the images or their classes can't be used.
+    """
+    listing = _listing_of(images, options, known)
+    positions = {name: position for position, name in enumerate(images.names)}
+    ordered = Ordered(images.images, [positions[found.path] for found in listing.images])
+    signature = images.signature()
+    kind = _Kind(f"memory:{signature}", _NAME_IN_MEMORY, IN_MEMORY, wanted, options, known, ordered)
+    scan = find_scan(kind.cache_key, signature)
+    decoded = _open(scan, wanted)
+    if scan is None or decoded is None:
+        decoded, scan = _decode_and_keep(listing, signature, kind, progress=progress)
+    return kind.dataset(decoded, scan)
+
+
+def _listing_of(images: LabeledImages, options: ReadingOptions, known: KnownClasses | None) -> Listing:
+    """Return the listing of images in memory: the name of an image stands for its path."""
+    splits: dict[SplitName, dict[str, list[FoundFile]]] = {}
+    for name, label, split in zip(images.names, images.labels, images.splits, strict=True):
+        splits.setdefault(split, {}).setdefault(label, []).append(FoundFile(name, 1, 0))
+    if known is None and "train" not in splits:
+        raise DataError(
+            "there are no images to train with", found=f"only {', '.join(splits)}", code="no-training-split"
+        )
+    labeled = LabeledFiles(
+        where="the images in memory",
+        root="",
+        splits={split: splits[split] for split in SPLIT_NAMES if split in splits},
+        split_names={},
+        folders={},
+        side_files=[],
+        layout="images in memory",
+        notes=images.notes,
+        groups={name: group for name, group in zip(images.names, images.groups, strict=True) if group}
+        if images.groups
+        else {},
+    )
+    return list_images(Path(), labeled, Folder("", ""), options, known)
 
 
 def _load_listing(listing: Listing, kind: _Kind, *, progress: bool) -> Dataset:
@@ -203,9 +259,10 @@ def _decode(
     Returns:
         The decoded data, the content hashes of all files, and the number of bits that their 16-bit gray samples use.
     """
-    chosen = wanted if isinstance(wanted, Preprocessing) else _estimate_preprocessing(listing, wanted)
+    sources = kind.contents or [f"{listing.root}/{found.path}" for found in listing.images]
+    chosen = wanted if isinstance(wanted, Preprocessing) else _estimate_preprocessing(sources, wanted)
     with disk_cache.building() as built:
-        reading = _read_all(built, listing, chosen, progress=progress)
+        reading = _read_all(built, sources, chosen, progress=progress)
         index = _index(listing, reading, kind)
         used_bits = max((header.bits for header in reading.headers), default=0) or FULL_BITS
         final = preprocessing_for(wanted, np.array(index.sizes, np.int32), used_bits)
@@ -215,9 +272,8 @@ def _decode(
     return _decode(listing, final, kind, progress=progress)
 
 
-def _estimate_preprocessing(listing: Listing, options: PreprocessingOptions) -> Preprocessing:
-    sample = listing.images[:: -(-len(listing.images) // _SAMPLED_HEADERS)]
-    headers = read_headers([f"{listing.root}/{found.path}" for found in sample])
+def _estimate_preprocessing(sources: Sequence[bytes | str], options: PreprocessingOptions) -> Preprocessing:
+    headers = read_headers(sources[:: max(1, -(-len(sources) // _SAMPLED_HEADERS))])
     sizes = [(header.height, header.width) for header in headers]
     return options.resolve(np.array(sizes or [(0, 0)], np.int32))
 
@@ -238,16 +294,15 @@ def _notes_on_samples(headers: Sequence[ImageHeader], preprocessing: Preprocessi
     return notes
 
 
-def _read_all(built: Path, listing: Listing, preprocessing: Preprocessing, *, progress: bool) -> _Reading:
-    paths = [f"{listing.root}/{found.path}" for found in listing.images]
+def _read_all(built: Path, sources: Sequence[bytes | str], preprocessing: Preprocessing, *, progress: bool) -> _Reading:
     reading = _Reading([], [], [])
-    with array_file(built, len(paths), preprocessing) as array:
+    with array_file(built, len(sources), preprocessing) as array:
         array_path = os.fspath(array.name)
     place = Place(array_path, Path(array_path).stat().st_size)
-    os.truncate(array_path, place.offset + len(paths) * preprocessing.height * preprocessing.width * 3)
+    os.truncate(array_path, place.offset + len(sources) * preprocessing.height * preprocessing.width * 3)
     with (
-        counting("decoding", total=len(paths), unit="images", shown=progress) as bar,
-        closing(decode_files(paths, preprocessing, place=place)) as chunks,
+        counting("decoding", total=len(sources), unit="images", shown=progress) as bar,
+        closing(decode_files(sources, preprocessing, place=place)) as chunks,
     ):
         for chunk in chunks:
             reading.hashes.extend(chunk.hashes)
@@ -271,11 +326,13 @@ def _index(listing: Listing, reading: _Reading, kind: _Kind) -> Index:
     rows = [row for row in readable if listing.images[row].label in new_label]
     found = [listing.images[row] for row in rows]
     headers = [reading.headers[row] for row in rows]
-    contents = [
-        (image._replace(label=new_label[image.label]), content)
-        for image, content in zip(listing.images, reading.hashes, strict=True)
-        if image.label in new_label
-    ]
+    contents = list(zip(listing.images, reading.hashes, strict=True))
+    if dropped:  # to replace a label takes longer than all else here
+        contents = [
+            (image._replace(label=new_label[image.label]), content)
+            for image, content in contents
+            if image.label in new_label
+        ]
     return Index(
         class_names=class_names,
         fingerprint=fingerprint_of_files(class_names, contents),

@@ -75,7 +75,7 @@ def _labeled_files(
         if options.needs_label_file and needs_training and not tables:
             check_label_files(folder, top, options)
         found = _from_folders_alone(folder, top, options, place, needs_training=needs_training)
-        return with_tables(folder, found, tables, options)
+        return with_tables(folder, found, tables, options) if tables else found
     if not options.needs_label_file:
         with contextlib.suppress(DataError):  # then the label file is the only source of labels
             from_folders = _from_folders(top, place, needs_training=needs_training)

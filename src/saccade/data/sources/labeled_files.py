@@ -69,7 +69,10 @@ class Listing:
 
     def signature(self) -> str:
         """Return a hash of all paths, labels, sizes and times, which stays equal while no file changes."""
-        lines = ["\0".join(map(str, found)) for found in self.images]
+        lines = [
+            f"{path}\0{split}\0{label}\0{size}\0{changed}\0{group}"
+            for path, split, label, size, changed, group in self.images
+        ]
         lines += [*self.class_names, *self.notes]
         return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
 
@@ -125,12 +128,12 @@ def list_images(
         class_names = _checked_classes(labeled, dropped, drop_empty_classes=options.drop_empty_classes)
     else:
         class_names, labeled = known.names, _with_known_classes(labeled, known)
-    strip = len(labeled.root) + 1 if labeled.root else 0
+    strip, groups = len(labeled.root) + 1 if labeled.root else 0, labeled.groups
     images = [
-        FoundImage(file.path[strip:], split, label, file.size, file.changed, labeled.groups.get(file.path, ""))
+        FoundImage(path[strip:], split, label, size, changed, groups.get(path, "") if groups else "")
         for split, classes in labeled.splits.items()
         for label, name in enumerate(class_names)
-        for file in classes.get(name, ())
+        for path, size, changed in classes.get(name, ())
     ]
     strays = tuple(printable(note) for note in labeled.notes if note.startswith("left out"))
     others = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saccade.data.dataset import SplitName
+from saccade.data.load import Data
 from saccade.errors import EvaluationError
 from saccade.evaluation.compare.comparison import Comparison, Disagreement, Pair, RunGroup
 from saccade.evaluation.compare.comparison_files import (
@@ -35,7 +35,7 @@ _SEEDS = 5
 def compare(
     runs: Sequence[Run | str | Path],
     *,
-    data: str | os.PathLike[str] | None = None,
+    data: Data | None = None,
     split: SplitName = "test",
     out: str | Path | None = None,
     progress: bool = False,
@@ -95,9 +95,7 @@ def _check(runs: Sequence[Run], split: SplitName) -> None:
             raise EvaluationError(f"the run '{path}' is named twice", remedy="name each run once")
 
 
-def _predictions_of(
-    run: Run, data: str | os.PathLike[str] | None, split: SplitName, notes: list[str], *, progress: bool
-) -> Predictions:
+def _predictions_of(run: Run, data: Data | None, split: SplitName, notes: list[str], *, progress: bool) -> Predictions:
     """Return the predictions of the last evaluation, or evaluate the run if the evaluation is of other weights."""
     # The names of the files for other data contain a hash, which is known only after loading the data.
     mark = "" if split == "test" else f"-{split}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from saccade.atomic_io import atomic_write, write_json
 from saccade.data.dataset import Fix, SplitName
+from saccade.data.load import Data
 from saccade.errors import DataError, EvaluationError, RunError
 from saccade.evaluation.compare.comparison import Comparison
 from saccade.evaluation.compare.paired_predictions import PairedPredictions
@@ -57,7 +57,7 @@ class DisagreementImages:
         paired: PairedPredictions,
         groups: Sequence[Sequence[int]],
         *,
-        data: str | os.PathLike[str] | None,
+        data: Data | None,
         split: SplitName,
     ) -> DisagreementImages:
         """Find the images in the predictions and in the data.
@@ -92,7 +92,7 @@ class DisagreementImages:
         return ("comparison.json", "comparison.png") + (() if self.pixels is None else ("differences.png",))
 
 
-def fixes_of_comparison(data: str | os.PathLike[str] | None) -> tuple[Fix, ...] | None:
+def fixes_of_comparison(data: Data | None) -> tuple[Fix, ...] | None:
     """Return the fixes of a comparison, as an argument of `load_run_split`.
 
     Named data is used without fixes, equally for all runs. Otherwise each run has its own data and its own fixes.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saccade.data.dataset import Split
+from saccade.data.load import Data, is_path
 from saccade.errors import EvaluationError
 from saccade.evaluation.distribution_shift import note_on_distribution_shift
 from saccade.evaluation.evaluate import evaluate_split
@@ -106,7 +106,7 @@ class _EvaluatedRun:
         return self.run.class_names[label]
 
 
-def report(run: Run | str | Path, *, data: str | os.PathLike[str] | None = None, progress: bool = False) -> ReportPage:
+def report(run: Run | str | Path, *, data: Data | None = None, progress: bool = False) -> ReportPage:
     """Write the HTML page `report.html` and the model card `README.md` into a run directory.
 
     The page is a single file and loads nothing from the network. The metrics are the metrics of `evaluate` on the test
@@ -130,14 +130,16 @@ def report(run: Run | str | Path, *, data: str | os.PathLike[str] | None = None,
     return ReportPage(run.path / PAGE, _write_card(evaluated, recommendations))
 
 
-def _load_evaluated(run: Run, data: str | os.PathLike[str] | None, progress: bool) -> _EvaluatedRun:
+def _load_evaluated(run: Run, data: Data | None, progress: bool) -> _EvaluatedRun:
     split = load_run_split(run, data=data, progress=progress)
     if data is not None and not split.is_own:
         raise EvaluationError(
             "a report needs the run's own data, and this is other data",
             expected=f"the contents of '{run.data_source}' at the time of the training",
             found=f"other contents in '{split.dataset.source}'",
-            remedy=f"to evaluate the run on this data: {command_line('evaluate', run.path, '--data', data)}",
+            remedy=f"to evaluate the run on this data: {command_line('evaluate', run.path, '--data', data)}"
+            if is_path(data)
+            else "evaluate the run on this data: saccade.evaluate(run, data=...)",
         )
     evaluation = run.evaluation()
     if evaluation is None:
@@ -145,7 +147,7 @@ def _load_evaluated(run: Run, data: str | os.PathLike[str] | None, progress: boo
     predictions = run.predictions("predictions.safetensors")
     hashes = [bytes(row).hex() for row in predictions.hashes]
     if hashes != list(split.images.hashes) or not np.array_equal(predictions.labels, split.images.labels):
-        data_option = [] if data is None else ["--data", data]
+        data_option = ["--data", data] if is_path(data) else []
         raise EvaluationError(
             f"'{split.dataset.source}' has changed since '{run.name}' was evaluated",
             remedy=f"evaluate the run again: {command_line('evaluate', run.path, *data_option)}",

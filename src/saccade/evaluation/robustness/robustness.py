@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from saccade.data.dataset import Split, SplitName
 from saccade.data.fixes import read_fixes
+from saccade.data.load import Data
 from saccade.evaluation.evaluate import load_evaluation_split
 from saccade.evaluation.metrics import wilson_interval
 from saccade.evaluation.robustness.corruptions import CORRUPTIONS, STRENGTHS
@@ -116,7 +117,7 @@ class Robustness:
 def measure_robustness(
     run: Run | str | Path,
     *,
-    data: str | os.PathLike[str] | None = None,
+    data: Data | None = None,
     split: SplitName = "test",
     fixes: str | os.PathLike[str] | None = None,
     strict: bool = False,

@@ -21,7 +21,7 @@ _MIN_USEFUL_PASSES = 2
 _MIN_USEFUL_STEPS = 180
 MAX_PASSES = 100
 """Largest number of passes over the training images; a training with more time ends early."""
-MAX_FINE_TUNING_PASSES = 12
+MAX_FINE_TUNING_PASSES = 40
 """The same number for the fine-tuning of upper layers on kept outputs, after the head is fitted."""
 # Candidates for `final_scale`, in the order of the trials.
 _FINAL_SCALES = (0.75, 0.625, 0.5, 0.375, 0.25)

@@ -35,6 +35,9 @@ _CLOSING = 0.3
 _MIN_FRACTION = 0.85
 # Fewer passes over the training images lower the accuracy more than smaller images, or fewer versions of them, do.
 _USEFUL_PASSES = 3.0
+# With fewer passes, two augmented versions of each image are as good as more of them.
+_MANY_PASSES = 12.0
+_FEW_VERSIONS = 2
 
 
 @dataclass(frozen=True)
@@ -67,10 +70,12 @@ class FineTuningWork:
     Attributes:
         head: work of the linear head, by the same recipe.
         validation: number of validation images.
+        min_passes: smallest number of passes over the training images for which this work is chosen.
     """
 
     head: FeatureWork
     validation: int
+    min_passes: float = _USEFUL_PASSES
 
     @property
     def recipe(self) -> Recipe:
@@ -106,8 +111,8 @@ class FineTuningChoice:
         return Pace(start=n, position=1.0, end=n + self.images)
 
 
-def candidate_recipes(recipe: Recipe, height: int, width: int, settings: Collection[str]) -> list[Recipe]:
-    """Return the recipe and cheaper copies, from the most accurate to the fastest.
+def candidate_recipes(recipe: Recipe, height: int, width: int, settings: Collection[str]) -> list[tuple[Recipe, float]]:
+    """Return the recipe and cheaper copies, from the most accurate to the fastest, each with its fewest passes.
 
     Args:
         recipe: recipe with the user's settings.
@@ -120,12 +125,14 @@ def candidate_recipes(recipe: Recipe, height: int, width: int, settings: Collect
         for each in smaller_recipes(recipe, height, width, settings)
         if min(each.final_size(height, width)) >= _MIN_FRACTION * min(height, width)
     ]
-    candidates = []
-    for sized in [recipe, *smaller]:
-        candidates.append(sized)
-        if "augmented_versions" not in settings and recipe.augmented_versions > 1:
-            candidates.append(sized.with_settings({"augmented_versions": 1}))
-    return candidates
+    if "augmented_versions" in settings or recipe.augmented_versions == 1:
+        return [(sized, _USEFUL_PASSES) for sized in [recipe, *smaller]]
+    fewer = [
+        (sized.with_settings({"augmented_versions": versions}), _USEFUL_PASSES)
+        for sized in [recipe, *smaller]
+        for versions in (min(_FEW_VERSIONS, recipe.augmented_versions), 1)
+    ]
+    return [(recipe, _MANY_PASSES), *fewer] if recipe.augmented_versions > _FEW_VERSIONS else fewer
 
 
 def step_costs(speed: FineTuningSpeed) -> Costs:
@@ -151,7 +158,7 @@ def seconds_before_steps(work: FineTuningWork, costs: FeatureCosts) -> float:
 
 
 def choose(candidates: Sequence[FineTuningWork], speed: FineTuningSpeed, seconds: float) -> FineTuningChoice | None:
-    """Return the first candidate with time for enough passes over the training images, or None if there is none.
+    """Return the first candidate with time for its fewest passes over the training images, or None if there is none.
 
     Args:
         candidates: work of each candidate recipe, from the most accurate to the fastest.
@@ -159,7 +166,9 @@ def choose(candidates: Sequence[FineTuningWork], speed: FineTuningSpeed, seconds
         seconds: seconds to the end of the command, without the reserve.
     """
     choices = (choice_of(work, speed, seconds) for work in candidates)
-    return next((choice for choice in choices if choice.images >= _USEFUL_PASSES * choice.work.head.training), None)
+    return next(
+        (choice for choice in choices if choice.images >= choice.work.min_passes * choice.work.head.training), None
+    )
 
 
 def choice_of(work: FineTuningWork, speed: FineTuningSpeed, seconds: float) -> FineTuningChoice:

@@ -1,0 +1,50 @@
+"""One image in memory that is to be classified: its name in results, and its contents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from saccade.data.sources.memory.encode import encode_image, is_image
+
+
+@dataclass(frozen=True)
+class EncodedImage:
+    """An image in memory.
+
+    Attributes:
+        name: name in results, such as "image 0".
+        contents: contents of an image file.
+    """
+
+    name: str
+    contents: bytes
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def images_in(value: object) -> Iterable[object]:
+    """Return the images or paths in a value: itself where it is one, each image of an array of images, or its items.
+
+    An array of three axes is one image where the last axis has 1, 3 or 4 entries, and else several gray images.
+    """
+    if is_image(value):
+        return [value]
+    if hasattr(value, "__array__") and not hasattr(value, "iloc") and np.asarray(value).dtype.kind not in "OUS":
+        return list(np.asarray(value))
+    return value if isinstance(value, Iterable) and not isinstance(value, str | Mapping) else [value]
+
+
+def encoded(value: Any, position: int) -> EncodedImage:
+    """Return an image in memory with its contents; the name is that of its file, if it has one, or its position.
+
+    Raises:
+        DataError: the value is no image.
+    """
+    name = getattr(value, "filename", "") if isinstance(value, Image.Image) else getattr(value, "name", "")
+    return EncodedImage(name if isinstance(name, str) and name else f"image {position}", encode_image(value))

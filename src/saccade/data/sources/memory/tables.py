@@ -1,0 +1,116 @@
+"""Data frames of pandas and data sets of Hugging Face, by their interfaces: neither package is imported."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from saccade.data.dataset import SplitName
+from saccade.data.reading_options import ReadingOptions
+from saccade.data.sources.folder_names import split_folder_name
+from saccade.data.sources.label_files.columns import find_columns
+from saccade.data.sources.label_files.rows import labeled_rows
+from saccade.data.sources.label_files.table import Row, Table
+from saccade.data.sources.memory.labeled_images import LabeledImages, labeled, sequence_of_images
+from saccade.data.sources.memory.labels import class_names_of
+from saccade.errors import DataError
+
+_FRAME = "DataFrame"
+
+
+def is_data_frame(data: object) -> bool:
+    """Return whether a value is a DataFrame of pandas."""
+    return _package_of(data) == "pandas" and hasattr(data, "columns")
+
+
+def is_hugging_face(data: object) -> bool:
+    """Return whether a value is a data set of Hugging Face, or a dictionary of them by split."""
+    return _package_of(data) == "datasets" and (hasattr(data, "features") or isinstance(data, Mapping))
+
+
+def table_of_frame(frame: Any) -> Table:
+    """Return a DataFrame as a table: a row for each of its rows, numbered from 1."""
+    columns = [str(name) for name in frame.columns]
+    rows = [
+        Row(number, dict(zip(columns, map(_plain, values), strict=True)))
+        for number, values in enumerate(frame.itertuples(index=False, name=None), start=1)
+    ]
+    return Table(Path(_FRAME), columns, rows)
+
+
+def images_of_table(table: Table, options: ReadingOptions) -> LabeledImages:
+    """Return the images of a table, in memory or by their paths, with their labels, splits and groups.
+
+    Paths are relative to the folder of the options, or to the current one.
+
+    Raises:
+        DataError: the table has no columns for images and labels, or a value in them can't be used.
+    """
+    columns = find_columns(table, options)
+    images = [contents_of(row.values.get(columns.image)) for row in table.rows]
+    if options.root:
+        images = [str(Path(options.root, image)) if isinstance(image, str) else image for image in images]
+    without = replace(table, rows=[Row(row.number, {**row.values, columns.image: "-"}) for row in table.rows])
+    rows, notes = labeled_rows(without, columns)
+    if notes or len(rows) != len(images):
+        raise DataError("rows of the data can't be used", expected="an image and a label in each row", found=notes[0])
+    labels, groups = [row.label for row in rows], [row.group for row in rows]
+    splits: list[SplitName] = [row.split or "train" for row in rows]
+    return labeled(sequence_of_images(images), labels, splits, groups if any(groups) else ())
+
+
+def images_of_hugging_face(data: Any, options: ReadingOptions) -> LabeledImages:
+    """Return the images of data sets of Hugging Face; classes are named as the data sets name them.
+
+    Raises:
+        DataError: a data set has no columns for images and labels, or a name in a dictionary is no name of a split.
+    """
+    images: list[Any] = []
+    labels: list[str] = []
+    splits: list[SplitName] = []
+    for name, part in dict(data.items() if isinstance(data, Mapping) else {"train": data}).items():
+        meaning = split_folder_name(str(name))
+        if meaning is None:
+            raise DataError("a name is no name of a split", expected="train, validation or test", found=repr(name))
+        columns = find_columns(Table(Path(_FRAME), list(part.features), []), options)
+        image, label = part.features[columns.image], part.features[columns.label]
+        # The contents of the files, rather than decoded images.
+        raw = part.cast_column(columns.image, type(image)(decode=False)) if hasattr(image, "decode") else part
+        found = sequence_of_images([contents_of(value) for value in raw[columns.image]])
+        names = getattr(label, "names", None)
+        images += found
+        labels += class_names_of([_name_of(value, names) for value in raw[columns.label]], len(found))
+        splits += [meaning.split] * len(found)
+    return labeled(images, labels, splits)
+
+
+def _name_of(value: Any, names: Sequence[str] | None) -> Any:
+    """Return the name of a class by its number; None for -1, by which Hugging Face marks a missing label."""
+    if names is None or not isinstance(value, int):
+        return value
+    return names[value] if value >= 0 else None
+
+
+def contents_of(value: Any) -> Any:
+    """Return the contents, or the path, of an image as Hugging Face stores it; any other value unchanged."""
+    if isinstance(value, Mapping) and {"bytes", "path"} >= set(value) and value:
+        return value.get("bytes") or value.get("path")
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of a DataFrame as a value of Python: a missing value is None."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if hasattr(value, "item") and not getattr(value, "shape", ()):
+        value = value.item()
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _package_of(value: object) -> str:
+    kinds: Iterable[type] = type(value).__mro__
+    return next((name for kind in kinds if (name := kind.__module__.partition(".")[0]) in ("pandas", "datasets")), "")

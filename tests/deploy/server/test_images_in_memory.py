@@ -1,0 +1,138 @@
+"""Every way to hand an image to `predict` and to a server gives the same probabilities."""
+
+import base64
+import io
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from tests.deploy.server.serving import serving
+
+import saccade
+from saccade.errors import DataError
+
+
+@pytest.fixture(scope="module")
+def files(noisy_digits):
+    """A hundred images: lossless, so that no decoder reduces them."""
+    return sorted(noisy_digits.rglob("*.png"))[:100]
+
+
+@pytest.fixture(scope="module")
+def expected(images_run, files):
+    return rows_of(saccade.predict(images_run, files))
+
+
+def rows_of(predictions):
+    return np.array(
+        [[found.probability for found in sorted(one.top, key=lambda each: each.class_name)] for one in predictions]
+    )
+
+
+def test_every_way_gives_the_same_probabilities(images_run, files, expected):
+    arrays = [np.asarray(Image.open(file)) for file in files]
+    ways = {
+        "text": [str(file) for file in files],
+        "Pillow": [Image.open(file) for file in files],
+        "arrays": arrays,
+        "one array": np.stack(arrays),
+        "one array of colors": np.repeat(np.stack(arrays)[..., None], 3, axis=3),
+        "floats": np.stack(arrays) / 255,
+        "bytes": [file.read_bytes() for file in files],
+        "open files": [file.open("rb") for file in files],
+        "streams": [io.BytesIO(file.read_bytes()) for file in files],
+        "a column": pd.DataFrame({"image": files})["image"],
+    }
+    for way, images in ways.items():
+        predictions = saccade.predict(images_run, images)
+        np.testing.assert_allclose(rows_of(predictions), expected, atol=1e-6, err_msg=way)
+    for stream in ways["open files"]:
+        stream.close()
+    mixed = [kind[position] for position, kind in enumerate(list(ways.values())[k % 4] for k in range(100))]
+    np.testing.assert_allclose(rows_of(saccade.predict(images_run, mixed)), expected, atol=1e-6)
+
+
+def test_one_image_alone(images_run, files, expected):
+    for image in (
+        Image.open(files[0]),
+        files[0].read_bytes(),
+        np.asarray(Image.open(files[0])),
+        io.BytesIO(files[0].read_bytes()),
+    ):
+        np.testing.assert_allclose(rows_of(saccade.predict(images_run, image)), expected[:1], atol=1e-6)
+
+
+def test_names_of_predictions(images_run, files):
+    image, stream = Image.open(files[0]), files[1].open("rb")
+    predictions = saccade.predict(images_run, [image, stream, files[2].read_bytes(), np.asarray(image), str(files[3])])
+    assert [one.name for one in predictions] == [str(files[0]), str(files[1]), "image 2", "image 3", str(files[3])]
+    stream.close()
+
+
+def test_every_way_over_the_wire(images_run, files, expected):
+    with serving(images_run.path) as server:
+        client = saccade.Client(server.url)
+        arrays = [np.asarray(Image.open(file)) for file in files]
+        for images in (files, arrays, [Image.open(file) for file in files], [file.read_bytes() for file in files]):
+            np.testing.assert_allclose(rows_of(client.predict(images)), expected, atol=1e-5)
+        texts = [base64.b64encode(file.read_bytes()).decode() for file in files]
+        for form in ("{}", "data:image/png;base64,{}"):
+            body = {"instances": [{"b64": form.format(text)} for text in texts]}
+            np.testing.assert_allclose(
+                server.json("POST", "/v1/models/images:predict", body)["predictions"], expected, atol=1e-5
+            )
+        for file, row in zip(files[:20], expected[:20], strict=True):
+            parts = (
+                b'--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n'
+                + file.read_bytes()
+                + b"\r\n--b--\r\n"
+            )
+            shown = server.json(
+                "POST", "/api/models/images/image", parts, Content_Type="multipart/form-data; boundary=b"
+            )
+            found = {one["class_name"]: one["probability"] for one in shown["classes"]}
+            np.testing.assert_allclose([found[name] for name in sorted(found)], row, atol=1e-5)
+
+
+def test_unreadable_contents_have_a_reason(images_run, files):
+    damaged = files[0].read_bytes()[:100]
+    first, second = saccade.predict(images_run, [damaged, b"text"])
+    assert (first.name, first.unreadable_reason) == ("image 0", "truncated PNG")
+    assert second.unreadable_reason == "not an image: it looks like text"
+
+
+WRONG = {
+    "a number": 3.5,
+    "nothing": None,
+    "a list of numbers": [1, 2],
+    "an object": object(),
+    "a dictionary": {"a": 1},
+    "negative pixels": np.full((32, 32), -1.0),
+    "pixels above 255": np.full((32, 32, 3), 256),
+    "not a number": np.full((32, 32, 3), np.nan),
+    "two channels": np.zeros((32, 32, 2)),
+    "five axes": np.zeros((1, 1, 32, 32, 3)),
+    "one axis": np.zeros(32),
+    "an empty image": np.zeros((0, 32, 3)),
+    "texts in an array": np.zeros((32, 32), "U3"),
+    "complex pixels": np.zeros((32, 32), complex),
+    "a file opened for text": io.StringIO("text"),
+    "an empty path": "",
+    "a folder without images": "EMPTY",
+    "a glob without images": "EMPTY/*.png",
+    "an image of no data": "nothing:test:0",
+    "a nested list": [["a.png"]],
+}
+
+
+@pytest.mark.parametrize("images", WRONG.values(), ids=WRONG)
+def test_wrong_images_are_one_plain_error(images_run, images, tmp_path):
+    (tmp_path / "EMPTY").mkdir()
+    if isinstance(images, str) and "EMPTY" in images:
+        images = images.replace("EMPTY", str(tmp_path / "EMPTY"))
+    with pytest.raises(DataError) as caught:
+        saccade.predict(images_run, images)
+    assert len(str(caught.value)) < 600
+    assert json.dumps(caught.value.problem)
