@@ -79,6 +79,7 @@ def test_parameters_and_clones(fitted):
         copy.predict(np.zeros((1, 32, 32, 3)))
 
 
+@pytest.mark.long
 def test_cross_validation_pipeline_and_grid_search(images):
     classifier = ImageClassifier(recipe="folder", epochs=20, settings=SETTINGS)
     scores = cross_val_score(classifier, images, LABELS, cv=2)

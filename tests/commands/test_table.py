@@ -18,8 +18,8 @@ def test_the_command_line_has_the_expected_outcome(row, desk):
     check(row, desk.outcome(row))
 
 
-def test_every_command_ran_in_a_separate_process(desk):
-    alone = {row.command_name for row in DAILY if (row.alone or row.ask) and desk.outcome(row).code == 0}
+def test_every_command_runs_in_a_separate_process_once():
+    alone = {row.command_name for row in ROWS if (row.alone or row.ask) and row.code == 0}
     assert set(COMMANDS) - alone == set()
 
 

@@ -308,7 +308,7 @@ TRAINING = [
     Row(
         "tune tiny --trials 2 --recipe folder --epochs 1 --seed 1 --set label_smoothing=0.1"
         " --search learning_rate=0.003,0.01 --out tunings/study --json",
-        made=["tunings/study/tuning.html"], look=_is_a_study, alone=True,
+        made=["tunings/study/tuning.html"], look=_is_a_study, alone=True, long=True,
     ),
     Row(
         f"tune tiny --minutes 0.1 {_SMALL}",
@@ -319,7 +319,7 @@ TRAINING = [
         "learning-curve tiny --from runs/digits --recipe transfer --epochs 1 --set validation_split=0.2 "
         "--fixes fixes.csv"
         " --seed 4 --sizes 21,30,50,80 --repeats 2 --out curves/tiny --json",
-        made=["curves/tiny/learning_curve.png"], look=_is_a_curve, alone=True,
+        made=["curves/tiny/learning_curve.png"], look=_is_a_curve, alone=True, long=True,
     ),
     Row(
         "learning-curve tiny --from MobileNetV3Small --weights mobile.weights.h5 --epochs 1 --set image_size=32"

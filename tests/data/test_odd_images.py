@@ -57,7 +57,7 @@ def decoded(header):
 
 def outcome(contents):
     try:
-        pixels, header = decode(contents)
+        pixels, header, *_ = decode(contents)
     except ImageError as error:
         return unreadable(error.problem)
     np.testing.assert_array_equal(pixels, over_white(contents))

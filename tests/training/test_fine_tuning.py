@@ -13,7 +13,7 @@ from saccade.runs.run_split import load_run_split
 SETTINGS = {"validation_split": 0.3, "augmented_versions": 1, "keep": "last"}
 
 
-@pytest.fixture(scope="module", params=[1.0, 0.6])
+@pytest.fixture(scope="module", params=[1.0, pytest.param(0.6, marks=pytest.mark.long)])
 def run(photographs, tmp_path_factory, request):
     """A run whose network sees the images at their size, and one whose network sees them smaller."""
     settings = SETTINGS | {"initial_scale": request.param, "final_scale": request.param}

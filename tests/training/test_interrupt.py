@@ -75,6 +75,7 @@ def _read(main):
         return b""
 
 
+@pytest.mark.long
 def test_a_terminal_shows_a_progress_bar_with_rate_and_remaining_time(stopped):
     bar = r"epoch \d+/25.*\d+/108 \[\d+:\d+<\d+:\d+, .*images/s, loss \d\.\d+, accuracy \d\.\d+"
     assert re.search(bar, stopped.terminal), stopped.terminal

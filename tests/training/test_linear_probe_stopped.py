@@ -50,6 +50,7 @@ def stopped(photographs, whole, tmp_path_factory):
     return out, *sent("features", 3, "SIGINT", "train", photographs, "--recipe", "linear-probe", "--out", out)
 
 
+@pytest.mark.long
 def test_ctrl_c_in_the_features_ends_the_training_and_names_the_command_to_resume(stopped):
     out, code, shown = stopped
     assert code == 130, shown
@@ -64,6 +65,7 @@ def test_ctrl_c_in_the_features_ends_the_training_and_names_the_command_to_resum
     assert {entry["name"] for entry in features} == {"photographs"}
 
 
+@pytest.mark.long
 def test_a_training_killed_in_the_features_and_in_the_head_is_resumed_to_the_same_bytes(stopped, whole, tmp_path):
     """The features are removed from the cache after each kill."""
     out = Path(shutil.copytree(stopped[0], tmp_path / "run"))
@@ -76,6 +78,7 @@ def test_a_training_killed_in_the_features_and_in_the_head_is_resumed_to_the_sam
     assert bytes_of(out) == bytes_of(whole)
 
 
+@pytest.mark.long
 def test_other_features_are_an_error_unless_forced(stopped, whole, tmp_path):
     out = Path(shutil.copytree(stopped[0], tmp_path / "run"))
     record = json.loads((whole / "features.json").read_text()) | {"fingerprint": "0" * 64}

@@ -134,6 +134,7 @@ def test_a_killed_fine_tuning_within_minutes_keeps_its_plan_and_comes_to_the_sam
         assert (resumed.path / name).read_bytes() == (finetuned.path / name).read_bytes()
 
 
+@pytest.mark.long
 def test_too_few_minutes_for_photographs_are_an_error_and_no_run_is_created(photo_folder, tmp_path):
     with pytest.raises(TrainingError, match=r"0\.01 minutes are too few") as caught:
         saccade.train_within(photo_folder, 0.01, out=tmp_path / "run", progress=False)

@@ -23,7 +23,7 @@ def encoded(image, kind, contents, **options):
 def test_colors_become_srgb(name, kind, options):
     decoded = decode(encoded(Image.fromarray(COLORS), kind, profile(name), **options))
     assert np.abs(decoded.pixels - to_srgb(COLORS, name)).max() < 1
-    assert not decoded.header.has_unusable_profile
+    assert not decoded.has_unusable_profile
 
 
 @pytest.mark.parametrize("name", ["Display P3", "Adobe RGB (1998)"])
@@ -56,7 +56,7 @@ def test_the_profile_of_another_program_for_srgb_changes_no_pixel():
 def test_an_unusable_profile_is_ignored(contents):
     decoded = decode(encoded(Image.fromarray(COLORS), "PNG", contents))
     assert (decoded.pixels == COLORS).all()
-    assert decoded.header.has_unusable_profile
+    assert decoded.has_unusable_profile
 
 
 def test_profiles_of_gray_and_of_cmyk_are_not_used():
@@ -66,4 +66,4 @@ def test_profiles_of_gray_and_of_cmyk_are_not_used():
     cmyk = Image.fromarray(COLORS).convert("CMYK")
     decoded = decode(encoded(cmyk, "JPEG", profile("Display P3", b"CMYK")))
     assert (decoded.pixels == decode(encoded(cmyk, "JPEG", None)).pixels).all()
-    assert not decoded.header.has_unusable_profile
+    assert not decoded.has_unusable_profile

@@ -24,7 +24,7 @@ def test_the_highest_used_bits_are_kept(kind, bits):
     encoded = encode(Image.fromarray(values), kind)
     decoded = decode(encoded, Preprocessing(300, 20, sample_bits=bits))
     np.testing.assert_array_equal(decoded.pixels[:, :, 1], values >> (bits - 8))
-    assert decoded.header.bits == bits
+    assert decoded.used_bits == bits
     by_high_byte = decode(encoded).pixels
     np.testing.assert_array_equal(by_high_byte[:, :, 2], values >> 8)
 

@@ -200,7 +200,7 @@ def test_errors_of_the_client(server, tmp_path, test_files):
         with pytest.raises(SaccadeError, match="is not the URL"):
             saccade.Client(url)
     with pytest.raises(SaccadeError, match="given by its path"):
-        saccade.Client(server.url).predict(test_files[0].read_bytes())
+        saccade.Client(server.url).predict([3.5])
     with pytest.raises(SaccadeError, match="is not a file"):
         saccade.Client(server.url).predict("digits:test:0")
 

@@ -49,17 +49,12 @@ class ImageHeader(NamedTuple):
         mode: Pillow's mode.
         height: height after the EXIF orientation, in pixels.
         width: width after the EXIF orientation, in pixels.
-        bits: number of bits that the samples of an image with 16-bit gray samples use, 8 to 16; 0 for other images and
-            before the pixels are decoded.
-        has_unusable_profile: whether the image has a color profile that can't be used.
     """
 
     format: str
     mode: str
     height: int
     width: int
-    bits: int = 0
-    has_unusable_profile: bool = False
 
 
 class Decoded(NamedTuple):
@@ -68,10 +63,14 @@ class Decoded(NamedTuple):
     Attributes:
         pixels: RGB array of shape [height, width, 3], uint8, of the preprocessing's size or the original size.
         header: header of the encoded image.
+        used_bits: number of bits that 16-bit gray samples use, 8 to 16; 0 for an image without such samples.
+        has_unusable_profile: whether the image has a color profile that can't be used.
     """
 
     pixels: NDArray[np.uint8]
     header: ImageHeader
+    used_bits: int = 0
+    has_unusable_profile: bool = False
 
 
 def decode(encoded: bytes, preprocessing: Preprocessing | None = None) -> Decoded:
@@ -130,15 +129,15 @@ def _decode(encoded: bytes, file_format: str, preprocessing: Preprocessing) -> D
         image.load()
     orientation = _orientation(image, file_format)
     header = _header(file_format, image.mode, size, orientation)
+    bits, has_usable_profile = 0, True
     # Gray images are converted to RGB last, to save memory.
     if image.mode in ("1", "L") and not image.has_transparency_data:
         upright: Image.Image = image.convert("L")
     elif is_deep(image.mode):
-        header = header._replace(bits=used_bits(image))
+        bits = used_bits(image)
         upright = deep_to_gray(image, preprocessing.background, preprocessing.sample_bits)
     else:
         upright, has_usable_profile = _to_rgb(image, preprocessing.background)
-        header = header._replace(has_unusable_profile=not has_usable_profile)
     if orientation in _TRANSPOSITIONS:
         upright = upright.transpose(_TRANSPOSITIONS[orientation])
     if preprocessing.height:
@@ -146,7 +145,7 @@ def _decode(encoded: bytes, file_format: str, preprocessing: Preprocessing) -> D
     if upright.mode == "L":
         upright = upright.convert("RGB")
     pixels = np.frombuffer(upright.tobytes(), np.uint8).reshape(upright.height, upright.width, 3)
-    return Decoded(pixels, header)
+    return Decoded(pixels, header, bits, not has_usable_profile)
 
 
 def _header(file_format: str, mode: str, size: tuple[int, int], orientation: int) -> ImageHeader:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from saccade.data.decoding.decode import ImageHeader
+from saccade.data.decoding.image_files import Remark
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,14 @@ class DecodeResponse:
         hashes: n content hashes, as in `DecodedChunk`.
         headers: n headers, as in `DecodedChunk`.
         reasons: n reasons, as in `DecodedChunk`.
+        remarks: remarks, as in `DecodedChunk`.
         unwritten: number of the error (`errno`) because of which the pixels could not be written to their file, or 0.
     """
 
     hashes: tuple[str, ...]
     headers: tuple[ImageHeader, ...]
     reasons: tuple[str | None, ...]
+    remarks: tuple[Remark, ...] = ()
     unwritten: int = 0
 
 

@@ -92,7 +92,7 @@ class Worker:
         returned = len(images) if place is None else 0
         pixels = np.empty((returned, self._preprocessing.height, self._preprocessing.width, 3), np.uint8)
         self._receive_into(pixels.reshape(-1).data)
-        return DecodedChunk(pixels, response.hashes, response.headers, response.reasons)
+        return DecodedChunk(pixels, response.hashes, response.headers, response.reasons, response.remarks)
 
     def read_headers(self, images: Sequence[str | bytes]) -> list[ImageHeader]:
         """Return the headers of the images, given as paths or as contents, whose header can be read.

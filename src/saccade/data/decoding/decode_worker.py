@@ -39,7 +39,8 @@ def serve(requests: BinaryIO, responses: BinaryIO) -> None:
             continue
         chunk = decode_chunk(images, preprocessing, limits)
         unwritten = 0 if request.place is None else _write_pixels(request.place, chunk.pixels)
-        response = DecodeResponse(tuple(chunk.hashes), tuple(chunk.headers), tuple(chunk.reasons), unwritten)
+        columns = (tuple(chunk.hashes), tuple(chunk.headers), tuple(chunk.reasons), tuple(chunk.remarks))
+        response = DecodeResponse(*columns, unwritten)
         _write_line(responses, response)
         if request.place is None:
             responses.write(chunk.pixels.data)

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,18 @@ _NO_HEADER = ImageHeader("", "", 0, 0)
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
+class Remark(NamedTuple):
+    """What few images have: 16-bit gray samples, or a color profile that can't be used.
+
+    Attributes:
+        used_bits: as in `Decoded`.
+        has_unusable_profile: as in `Decoded`.
+    """
+
+    used_bits: int
+    has_unusable_profile: bool
+
+
 @dataclass(frozen=True)
 class DecodedChunk:
     """Decoded chunk of n images, in the order of the request.
@@ -36,12 +49,14 @@ class DecodedChunk:
         hashes: n content hashes; empty for a file that could not be read.
         headers: n headers; empty strings and zeros for an unreadable image.
         reasons: n reasons why an image is unreadable; None for a decoded image.
+        remarks: remarks on some of the images.
     """
 
     pixels: NDArray[np.uint8]
     hashes: Sequence[str]
     headers: Sequence[ImageHeader]
     reasons: Sequence[str | None]
+    remarks: Sequence[Remark] = ()
 
 
 def content_hash(contents: bytes) -> str:
@@ -87,20 +102,23 @@ def decode_chunk(
     """
     limits = limits or MemoryLimits()
     pixels = np.zeros((len(images), preprocessing.height, preprocessing.width, 3), np.uint8)
-    hashes, headers, reasons = [], [], []
+    hashes, headers, reasons, remarks = [], [], [], []
     for position, image in enumerate(images):
         image_hash, header, reason = "", _NO_HEADER, None
         try:
             contents = image if isinstance(image, bytes) else read_image(image)
             image_hash = content_hash(contents)
             with time_limit(), limits.of_format(detect_format(contents)):
-                pixels[position], header = decode(contents, preprocessing)
+                decoded = decode(contents, preprocessing)
+            pixels[position], header = decoded.pixels, decoded.header
+            if decoded.used_bits or decoded.has_unusable_profile:
+                remarks.append(Remark(decoded.used_bits, decoded.has_unusable_profile))
         except ImageError as error:
             reason = error.problem
         hashes.append(image_hash)
         headers.append(header)
         reasons.append(reason)
-    return DecodedChunk(pixels, hashes, headers, reasons)
+    return DecodedChunk(pixels, hashes, headers, reasons, remarks)
 
 
 def read_header_chunk(images: Sequence[str | bytes]) -> list[ImageHeader]:

@@ -22,6 +22,7 @@ from saccade.data.dataset import FULL_BITS, SPLIT_NAMES, Dataset, Preprocessing,
 from saccade.data.decoding.decode import ImageHeader
 from saccade.data.decoding.decode_files import decode_files, read_headers
 from saccade.data.decoding.decode_messages import Place
+from saccade.data.decoding.image_files import Remark
 from saccade.data.image_size import PreprocessingOptions, default_preprocessing, preprocessing_for
 from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.archives import archive_stem, unpacked, unpacking_notes
@@ -59,6 +60,12 @@ class _Reading:
     hashes: list[str]
     headers: list[ImageHeader]
     reasons: list[str | None]
+    remarks: list[Remark]
+
+    @property
+    def used_bits(self) -> int:
+        """Number of bits that the 16-bit gray samples use; 16 without such samples."""
+        return max((remark.used_bits for remark in self.remarks), default=0) or FULL_BITS
 
 
 def load_folder(
@@ -264,38 +271,40 @@ def _decode(
     with disk_cache.building() as built:
         reading = _read_all(built, sources, chosen, progress=progress)
         index = _index(listing, reading, kind)
-        used_bits = max((header.bits for header in reading.headers), default=0) or FULL_BITS
-        final = preprocessing_for(wanted, np.array(index.sizes, np.int32), used_bits)
+        final = preprocessing_for(wanted, np.array(index.sizes, np.int32), reading.used_bits)
         if final == chosen:
-            index = replace(index, notes=[*index.notes, *_notes_on_samples(reading.headers, final)])
-            return keep_decoded(built, index, chosen, kind.name, progress=progress), reading.hashes, used_bits
+            index = replace(index, notes=[*index.notes, *_notes_on_samples(reading, final)])
+            decoded = keep_decoded(built, index, chosen, kind.name, progress=progress)
+            return decoded, reading.hashes, reading.used_bits
     return _decode(listing, final, kind, progress=progress)
 
 
 def _estimate_preprocessing(sources: Sequence[bytes | str], options: PreprocessingOptions) -> Preprocessing:
+    if options.size is not None:
+        return options.resolve(np.array([options.size], np.int32))
     headers = read_headers(sources[:: max(1, -(-len(sources) // _SAMPLED_HEADERS))])
     sizes = [(header.height, header.width) for header in headers]
     return options.resolve(np.array(sizes or [(0, 0)], np.int32))
 
 
-def _notes_on_samples(headers: Sequence[ImageHeader], preprocessing: Preprocessing) -> list[str]:
+def _notes_on_samples(reading: _Reading, preprocessing: Preprocessing) -> list[str]:
     """Return the notes on 16-bit images that use few bits, and on color profiles that can't be used."""
     notes = []
-    deep = [header.bits for header in headers if header.bits]
+    deep = [remark.used_bits for remark in reading.remarks if remark.used_bits]
     if deep and preprocessing.sample_bits < FULL_BITS:
         notes.append(f"16-bit gray images use their low {preprocessing.sample_bits} bits, by scale=auto")
     elif deep and max(deep) <= _FEW_BITS:
         number = counted(len(deep), "16-bit image")
         dark = f"only the low {max(deep)} bits of {number} are used, so that the images are dark"
         notes.append(f"{dark}; to use the whole range: --set scale=auto")
-    unusable = sum(header.has_unusable_profile for header in headers)
+    unusable = sum(remark.has_unusable_profile for remark in reading.remarks)
     if unusable:
         notes.append(f"the color profiles of {counted(unusable, 'image')} can't be read and are ignored")
     return notes
 
 
 def _read_all(built: Path, sources: Sequence[bytes | str], preprocessing: Preprocessing, *, progress: bool) -> _Reading:
-    reading = _Reading([], [], [])
+    reading = _Reading([], [], [], [])
     with array_file(built, len(sources), preprocessing) as array:
         array_path = os.fspath(array.name)
     place = Place(array_path, Path(array_path).stat().st_size)
@@ -308,6 +317,7 @@ def _read_all(built: Path, sources: Sequence[bytes | str], preprocessing: Prepro
             reading.hashes.extend(chunk.hashes)
             reading.headers.extend(chunk.headers)
             reading.reasons.extend(chunk.reasons)
+            reading.remarks.extend(chunk.remarks)
             bar.update(len(chunk.hashes))
     return reading
 
