@@ -25,7 +25,6 @@ from tests.data.images import encode, photo
 
 from saccade.data.dataset import Preprocessing
 from saccade.data.decoding.decode import decode
-from saccade.data.decoding.image_format import detect_format
 from saccade.data.decoding.resource_limits import limit_memory
 from saccade.errors import ImageError
 
@@ -193,7 +192,7 @@ def bombs():
 def outcome(contents, limits):
     """Return the outcome of the decoder, "decoded" or "unreadable", and the header or the reason."""
     try:
-        with limits.of_format(detect_format(contents)):
+        with limits.of(contents):
             decoded = decode(contents, PREPROCESSING)
     except ImageError as error:
         return "unreadable", error.problem

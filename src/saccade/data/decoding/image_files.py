@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from saccade.data.dataset import Preprocessing
 from saccade.data.decoding.decode import ImageHeader, decode, read_header
-from saccade.data.decoding.image_format import detect_format
 from saccade.data.decoding.resource_limits import MemoryLimits, time_limit
 from saccade.errors import ImageError
 
@@ -108,7 +107,7 @@ def decode_chunk(
         try:
             contents = image if isinstance(image, bytes) else read_image(image)
             image_hash = content_hash(contents)
-            with time_limit(), limits.of_format(detect_format(contents)):
+            with time_limit(), limits.of(contents):
                 decoded = decode(contents, preprocessing)
             pixels[position], header = decoded.pixels, decoded.header
             if decoded.used_bits or decoded.has_unusable_profile:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,8 @@ BYTES_PER_VIDEO_PIXEL = 10.0
 """The same for AVIF and HEIC, whose decoders keep planes of luma and chroma, and a copy of all pixels."""
 MAX_SECONDS = 10
 """Time limit for one image, in seconds of processor time; SIGPROF ends the process after that time."""
-_VIDEO_FORMATS = ("AVIF", "HEIC")
+_FILE_TYPE_BOX = b"ftyp"  # at the beginning of AVIF and HEIC files (ISO/IEC 14496-12)
+_UNCHANGED = nullcontext()
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,12 @@ class MemoryLimits:
     usual: int = 0
     video: int = 0
 
+    def of(self, contents: bytes) -> AbstractContextManager[None]:
+        """Return the context in which an image is decoded: with the limit of its format."""
+        return self._video() if self.video and contents[4:8] == _FILE_TYPE_BOX else _UNCHANGED
+
     @contextmanager
-    def of_format(self, file_format: str) -> Iterator[None]:
-        """Set the limit of a format, and set the usual limit again."""
-        if file_format not in _VIDEO_FORMATS or not self.video:
-            yield
-            return
+    def _video(self) -> Iterator[None]:
         _set_limit(self.video, self.video)
         try:
             yield
