@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -118,7 +118,7 @@ class DecodedData:
         )
 
 
-def fingerprint_of(class_names: Sequence[str], images: Sequence[tuple[str, SplitName, int, str]]) -> str:
+def fingerprint_of(class_names: Sequence[str], images: Iterable[tuple[str, SplitName, int, str]]) -> str:
     """Return a hash of the path, split, class and contents of every image, in hexadecimal.
 
     Args:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -328,7 +329,7 @@ def _index(listing: Listing, reading: _Reading, kind: _Kind) -> Index:
     drops = kind.options.drop_empty_classes and kind.known is None
     labels = [label for label in range(len(listing.class_names)) if label in with_images or not drops]
     if kind.known is None:
-        _check_classes(listing, reading, labels)
+        _check_classes(listing, reading, labels, with_images)
     _check_splits(listing, reading)
     new_label = {label: number for number, label in enumerate(labels)}
     class_names = [listing.class_names[label] for label in labels]
@@ -379,10 +380,11 @@ def _unreadable(listing: Listing, reading: _Reading) -> list[UnreadableImage]:
     return unreadable
 
 
-def _check_classes(listing: Listing, reading: _Reading, labels: Sequence[int]) -> None:
-    """Require two classes, and a readable training image of every class."""
+def _check_classes(listing: Listing, reading: _Reading, labels: Sequence[int], with_images: AbstractSet[int]) -> None:
+    """Require two classes, and a readable training image of every class, in `with_images`."""
+    if len(labels) >= _MIN_CLASSES and with_images >= set(labels):
+        return
     images = list(zip(listing.images, reading.reasons, strict=True))
-    with_images = {image.label for image, reason in images if image.split == "train" and reason is None}
     for label in labels:
         if label not in with_images:
             raise DataError(
@@ -403,9 +405,9 @@ def _check_classes(listing: Listing, reading: _Reading, labels: Sequence[int]) -
 
 def _check_splits(listing: Listing, reading: _Reading) -> None:
     """Require a readable image in every split."""
-    images = list(zip(listing.images, reading.reasons, strict=True))
-    readable = {image.split for image, reason in images if reason is None}
-    for split in sorted({image.split for image, _ in images} - readable):
+    readable = {image.split for image, reason in zip(listing.images, reading.reasons, strict=True) if reason is None}
+    for split in sorted({image.split for image in listing.images} - readable):
+        images = zip(listing.images, reading.reasons, strict=True)
         found = _first_reason(image for image in images if image[0].split == split)
         raise DataError(f"no image of the {split} split can be read", found=found, code="split-unreadable")
 

@@ -109,10 +109,10 @@ def find_touched_scan(source: str, listing: Listing, name: str) -> Scan | None:
 
 def fingerprint_of_files(class_names: Sequence[str], files: Sequence[tuple[FoundImage, str]]) -> str:
     """Return the fingerprint of files with their content hashes, as in `Dataset`. A group is part of the contents."""
-    images = [
+    images = (
         (path, split, label, f"{content}\0{group}" if group else content)
         for (path, split, label, _, _, group), content in files
-    ]
+    )
     return fingerprint_of(class_names, images)
 
 
