@@ -101,17 +101,17 @@ def test_a_linear_probe_is_whole_where_there_is_time(photo_folder, tmp_path, cap
 
 @pytest.fixture(scope="module")
 def finetuned(photo_folder, tmp_path_factory):
-    """A training by the default recipe within an hour, which is more than it needs."""
+    """A training of photographs within an hour, which is more than it needs."""
     settings = {"checkpoint_seconds": 0}
     out = tmp_path_factory.mktemp("runs") / "run"
-    return saccade.train_within(photo_folder, 60, settings=settings, out=out, progress=False)
+    return saccade.train_within(photo_folder, 60, recipe="photo", settings=settings, out=out, progress=False)
 
 
 @pytest.mark.long
 def test_photographs_are_finetuned_where_there_is_time(finetuned):
     plan, history = finetuned.plan(), finetuned.history()
     assert isinstance(plan, Plan)
-    assert plan.reasons[0].startswith("plan: recipe photo, 54 training images at 160x160 pixels, 2 augmented versions")
+    assert plan.reasons[0].startswith("plan: recipe photo, 54 training images at 160x160 pixels, 4 augmented versions")
     assert "ends early" in plan.reasons[-1]
     assert plan.replans == ()
     assert [record.phase for record in history] == ["head", *["augmented"] * 40]
