@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from saccade.data.dataset import Dataset, Preprocessing, Split, UnreadableImage
     from saccade.data.explore import Exploration, explore
     from saccade.data.load import load
+    from saccade.data.reading_options import ReadingOptions
     from saccade.deploy.benchmark import FormatBenchmark, benchmark
     from saccade.deploy.client import Client
     from saccade.deploy.export import Export, export
@@ -64,6 +65,7 @@ _HOMES = {
     "LearningCurve": "saccade.experiments.learning_curve_result",
     "Preprocessing": "saccade.data.dataset",
     "Prediction": "saccade.inference.predict",
+    "ReadingOptions": "saccade.data.reading_options",
     "Recipe": "saccade.recipes",
     "UnreadableImage": "saccade.data.dataset",
     "Report": "saccade.evaluation.result",
@@ -106,6 +108,7 @@ __all__ = [
     "LearningCurve",
     "Prediction",
     "Preprocessing",
+    "ReadingOptions",
     "Recipe",
     "Report",
     "ReportPage",

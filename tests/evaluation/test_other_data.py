@@ -7,6 +7,8 @@ import pytest
 from PIL import Image
 from tests.snippets import run_here
 
+from saccade.data.sources.own_folders import is_own_folder
+
 # Colors of the classes in the shared data, where the names of red and blue are exchanged.
 COLORS = {"blue": (190, 63, 63), "green": (72, 167, 84), "red": (66, 90, 204)}
 
@@ -159,6 +161,7 @@ def test_images_are_copied_by_their_predicted_class(desk):
     files = {path.name for path in (desk / "new-data/testonly/test/red").iterdir()}
     assert {path.name for path in (desk / "sorted").rglob("*.png")} == files
     assert "copied to sorted: " in done.stderr
+    assert is_own_folder(str(desk / "sorted"))  # within the data, its images are none of the data's
     again = run_here(arguments, desk)
     assert again.code == 1
     assert "'sorted' exists already; nothing is overwritten" in again.stderr

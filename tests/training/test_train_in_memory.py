@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 from tests.snippets import run_here
 
 import saccade
@@ -53,6 +54,19 @@ def test_images_of_the_training_are_left_out_of_other_data(data, run):
     assert report.n == 30 or sum(report.left_out.values()) == 60
     with pytest.raises(EvaluationError, match="has no test images that are new"):
         saccade.evaluate(run, data=data[0])
+
+
+def test_a_dataset_of_other_data_is_scored_whole_and_files_are_not_compared_with_pixels(run, tmp_path):
+    draw = np.random.default_rng(1)
+    other = np.clip(draw.normal(0, 25, (12, 32, 32, 3)) + 125, 0, 255).astype(np.uint8)
+    for data in ((other, np.arange(12) % 3), saccade.load((other, np.arange(12) % 3))):
+        assert saccade.evaluate(run, data=data).n == 12
+    for number, image in enumerate(other):
+        place = tmp_path / "files" / str(number % 3)
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(place / f"{number}.png")
+    notes = saccade.evaluate(run, data=tmp_path / "files").notes
+    assert any("are not recognized among these" in note for note in notes)
 
 
 def test_without_the_images_the_error_names_the_remedy(run, tmp_path):

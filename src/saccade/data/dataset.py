@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,9 +129,22 @@ class Split:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, position: int) -> tuple[NDArray[np.uint8], int]:
-        """Return the image at a position, uint8 [height, width, 3], and its label."""
-        position = range(len(self))[position]  # negative positions count from the end; others are an IndexError
+    @overload
+    def __getitem__(self, position: int) -> tuple[NDArray[np.uint8], int]: ...
+
+    @overload
+    def __getitem__(self, position: slice) -> Split: ...
+
+    def __getitem__(self, position: int | slice) -> tuple[NDArray[np.uint8], int] | Split:
+        """Return the image at a position, uint8 [height, width, 3], and its label; for a slice, a split.
+
+        Raises:
+            IndexError: there is no such position.
+        """
+        if isinstance(position, slice):
+            return self.subset(np.arange(len(self), dtype=np.int64)[position])
+        if not -len(self) <= position < len(self):
+            raise IndexError(f"position {position} of a split of {counted(len(self), 'image')}")
         return np.array(self.store[self.rows[position]]), int(self.labels[position])
 
     def __iter__(self) -> Iterator[tuple[NDArray[np.uint8], int]]:

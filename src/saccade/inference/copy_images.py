@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from saccade.atomic_io import atomic_write
+from saccade.data.sources.own_folders import MARK
 from saccade.errors import RunError
 from saccade.inference.predict import Prediction
-from saccade.output_folders import require_free
 
 ABSTAINED_FOLDER = "unsure"
 """Name of the folder of images for which the run abstained from a prediction."""
@@ -26,7 +26,10 @@ def require_free_folder(folder: Path) -> None:
     Raises:
         RunError: the folder exists and is not empty.
     """
-    require_free(folder, RunError, plural="folders")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunError(
+            f"'{folder}' exists already; nothing is overwritten", remedy="name another folder with --copy-to"
+        )
 
 
 def copy_by_class(predictions: Sequence[Prediction], class_names: Sequence[str], folder: Path) -> dict[str, int]:
@@ -66,6 +69,7 @@ def copy_by_class(predictions: Sequence[Prediction], class_names: Sequence[str],
         with atomic_write(folder) as partial:
             partial.mkdir()
             _copy(chosen, partial)
+            (partial / MARK).touch()  # within the data, the copies are none of the data's images
     except OSError as error:
         raise RunError(
             f"the images can't be copied to '{folder}': {error.strerror}", remedy="name another folder with --copy-to"

@@ -19,7 +19,7 @@ from saccade.data.sources.file_discovery import (
     note_on_side_files,
     search_folder,
 )
-from saccade.data.sources.memory.encode import TAKEN, is_image
+from saccade.data.sources.memory.encode import TAKEN, is_image, largest_of_floats
 from saccade.data.sources.memory.encoded_image import EncodedImage, encoded, images_in
 from saccade.data.sources.side_files import is_side_file
 from saccade.errors import DataError
@@ -66,9 +66,11 @@ def _image_sources(images: object) -> list[str | EncodedImage]:
         DataError: a source is neither a path nor an image.
     """
     sources: list[str | EncodedImage] = []
-    for position, source in enumerate([images] if isinstance(images, os.PathLike) else images_in(images)):
-        if is_image(source):
-            sources.append(encoded(source, position))
+    values = [images] if isinstance(images, os.PathLike) else list(images_in(images))
+    largest = largest_of_floats(values)
+    for position, source in enumerate(values):
+        if is_image(source) or hasattr(source, "shape"):  # an array of a wrong shape has an error of its own
+            sources.append(encoded(source, position, largest))
             continue
         expected = f"{TAKEN}, a folder, a glob, or DATA:test:0; or several of them"
         sources.append(path_text(source, DataError, what="an image", expected=expected))

@@ -184,9 +184,23 @@ def _load_other(
         is_own=False,
         trained_on=none,
         validated_on=none,
-        notes=(*dataset.notes, *_notes_on_left_out(left_out), *note_on_interruption(run)),
+        notes=(
+            *dataset.notes,
+            *_notes_on_left_out(left_out),
+            *_note_on_unlike_sources(run, dataset),
+            *note_on_interruption(run),
+        ),
         left_out=left_out,
     )
+
+
+def _note_on_unlike_sources(run: Run, dataset: Dataset) -> Iterator[str]:
+    """Yield a note where images of the run's training can't be recognized: pixels in memory have no file's contents."""
+    if (run.data_source == IN_MEMORY) != (dataset.source == IN_MEMORY):
+        yield (
+            "images of the run's training are not recognized among these, since one are files and the others are in "
+            "memory: score no image that the run was trained on"
+        )
 
 
 def _notes_on_left_out(left_out: Mapping[SplitName, int]) -> Iterator[str]:

@@ -103,6 +103,16 @@ def test_unreadable_contents_have_a_reason(images_run, files):
     assert second.unreadable_reason == "not an image: it looks like text"
 
 
+def test_floats_of_one_call_have_one_range(images_run, files):
+    image = np.asarray(Image.open(files[0]), np.float64)
+    dark = np.zeros_like(image)
+    dark[0, 0] = 1
+    together = rows_of(saccade.predict(images_run, np.stack([dark, image])))
+    np.testing.assert_allclose(
+        together, rows_of(saccade.predict(images_run, [dark.astype(np.uint8), image.astype(np.uint8)]))
+    )
+
+
 WRONG = {
     "a number": 3.5,
     "nothing": None,
@@ -115,6 +125,9 @@ WRONG = {
     "two channels": np.zeros((32, 32, 2)),
     "five axes": np.zeros((1, 1, 32, 32, 3)),
     "one axis": np.zeros(32),
+    "channels first": np.zeros((3, 32, 32)),
+    "a file opened as text": "TEXT",
+    "a closed image": "CLOSED",
     "an empty image": np.zeros((0, 32, 3)),
     "texts in an array": np.zeros((32, 32), "U3"),
     "complex pixels": np.zeros((32, 32), complex),
@@ -127,9 +140,21 @@ WRONG = {
 }
 
 
+@pytest.fixture
+def opened_as_text(tmp_path):
+    (tmp_path / "text.png").write_bytes(b"\x89PNG\xff")
+    with (tmp_path / "text.png").open(encoding="utf-8") as stream:
+        yield [stream]
+
+
 @pytest.mark.parametrize("images", WRONG.values(), ids=WRONG)
-def test_wrong_images_are_one_plain_error(images_run, images, tmp_path):
+def test_wrong_images_are_one_plain_error(images_run, images, tmp_path, request):
     (tmp_path / "EMPTY").mkdir()
+    if isinstance(images, str) and images == "TEXT":
+        images = request.getfixturevalue("opened_as_text")
+    elif isinstance(images, str) and images == "CLOSED":
+        images = Image.new("RGB", (8, 8))
+        images.close()
     if isinstance(images, str) and "EMPTY" in images:
         images = images.replace("EMPTY", str(tmp_path / "EMPTY"))
     with pytest.raises(DataError) as caught:

@@ -10,6 +10,7 @@ from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.file_discovery import Folder, search_folder
 from saccade.data.sources.folder_layout import find_layout
 from saccade.data.sources.known_classes import KnownClasses
+from saccade.data.sources.label_files.columns import find_columns
 from saccade.data.sources.label_files.folder_table import with_tables
 from saccade.data.sources.label_files.label_file import LabelFile, labels_of_folders, read_label_files
 from saccade.data.sources.label_files.label_file_search import (
@@ -80,11 +81,29 @@ def _labeled_files(
         with contextlib.suppress(DataError):  # then the label file is the only source of labels
             from_folders = _from_folders(top, place, needs_training=needs_training)
             has_classes = any(len(classes) > 1 for classes in from_folders.splits.values())
+            if has_classes and all(find_columns(file.table, options).one_hot for file in files):
+                names = ", ".join(sorted({printable(file.table.path.name) for file in files}))
+                note = (
+                    f"left out: {names}, whose columns of 0 and 1 are not the class folders; to use it, give its path"
+                )
+                return replace(from_folders, notes=(*from_folders.notes, note))
             if has_classes and labels_of_folders(files, options, _class_of_path(folder, from_folders)):
                 names = ", ".join(sorted({printable(file.table.path.name) for file in files}))
                 note = f"left out: {names}, which adds nothing to the class folders; to use it, give its path"
                 return replace(from_folders, notes=(*from_folders.notes, note))
-    return read_label_files(files, options, needs_training=needs_training)
+    labeled = read_label_files(files, options, needs_training=needs_training)
+    if top.folders and _are_classes(top, place, needs_training=needs_training):
+        note = f"the class folders are not used, since the labels are those of {labeled.layout.partition(',')[0][12:]}"
+        labeled = replace(labeled, notes=(*labeled.notes, note))
+    return labeled
+
+
+def _are_classes(top: Folder, place: str, *, needs_training: bool) -> bool:
+    """Return whether the folders of data with a label file could be its classes as well."""
+    with contextlib.suppress(DataError):
+        found = _from_folders(top, place, needs_training=needs_training)
+        return any(len(classes) > 1 for classes in found.splits.values())
+    return False
 
 
 def _class_of_path(folder: Path, labeled: LabeledFiles) -> dict[str, str]:

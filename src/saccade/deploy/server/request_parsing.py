@@ -101,7 +101,8 @@ def parse_pixels(value: Any, preprocessing: Preprocessing, shape: Sequence[int] 
         array = array.reshape(tuple(shape))
     image_shape = (preprocessing.height, preprocessing.width, 3)
     if array.ndim != 4 or array.shape[1:] != image_shape or (shape is not None and array.shape != tuple(shape)):
-        raise RequestError(400, f"expected pixels of shape [n, {preprocessing.height}, {preprocessing.width}, 3]")
+        shape_text = f"[n, {preprocessing.height}, {preprocessing.width}, 3]"
+        raise RequestError(400, f'expected pixels of shape {shape_text}, or images as {{"b64": "..."}}')
     if not set(map(type, array.flat)) <= _NUMBERS:
         raise RequestError(400, _PIXEL_RANGE)
     try:
@@ -109,7 +110,8 @@ def parse_pixels(value: Any, preprocessing: Preprocessing, shape: Sequence[int] 
     except OverflowError:
         raise RequestError(400, _PIXEL_RANGE) from None
     if pixels.size and not (pixels.min() >= 0 and pixels.max() <= 255):
-        raise RequestError(400, _PIXEL_RANGE)
+        first = int(np.flatnonzero(((pixels < 0) | (pixels > 255)).reshape(len(pixels), -1).any(axis=1))[0])
+        raise RequestError(400, named_image(first, len(pixels)) + _PIXEL_RANGE)
     _check_scale(pixels)
     return pixels
 

@@ -191,6 +191,25 @@ def test_splits_and_datasets_are_containers():
     assert set(dataset.to_numpy()) == {"train", "test"}
 
 
+def test_rows_of_a_data_frame_that_a_label_file_would_leave_out_are_left_out(paths):
+    frame = pd.DataFrame({"image": [*paths, paths[0], paths[1]], "label": [*LABELS, "cat", "cat"]})
+    frame.loc[5, "label"] = None
+    dataset = load(frame)
+    assert len(read(dataset)) == COUNT - 2
+    assert f"left out: 1 image with two labels: {paths[0]}" in dataset.notes
+    assert f"1 image in several rows, with the same label: {paths[1]}" in dataset.notes
+    assert "left out: rows of DataFrame without a label: line 5" in dataset.notes
+
+
+def test_slices_of_a_split():
+    split = load((IMAGES, LABELS)).splits["train"]
+    part = split[2:5]
+    assert (len(part), part.names) == (3, split.names[2:5])
+    np.testing.assert_array_equal(part[0][0], split[2][0])
+    with pytest.raises(IndexError, match="position 99 of a split of"):
+        split[99]
+
+
 WRONG = {
     "an array alone": IMAGES,
     "three values": (IMAGES, LABELS, LABELS),
@@ -210,6 +229,8 @@ WRONG = {
     "a path alone": ("photos", LABELS),
     "pixels out of range": (IMAGES * 2.0 + 1, LABELS),
     "negative pixels": (IMAGES * -1.0, LABELS),
+    "pixels of two ranges": ([IMAGES[0] * 1.0, *(IMAGES[1:] / 255)], LABELS),
+    "channels first": ([image.transpose(2, 0, 1) for image in IMAGES], LABELS),
     "a dictionary of other names": {"a": (IMAGES, LABELS)},
     "a dictionary without training images": {"test": (IMAGES, LABELS)},
     "a table without labels": pd.DataFrame({"image": ["a.png"]}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ _SHAPES = "[height, width], or [height, width, channels] with 1, 3 or 4 channels
 # Modes that a TIFF file holds; Pillow converts the others.
 _MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I", "F", "I;16", "I;16B"})
 _MOST_CHANNELS = 4
+_CHANNELS_FIRST = (3, 4)  # color images of other packages
 TAKEN = "a path, an image of Pillow, an array of pixels, the bytes of a file, or an open file"
 
 
@@ -26,7 +28,7 @@ def is_image(value: object) -> bool:
     if not hasattr(value, "__array__"):
         return False
     shape = np.shape(np.asarray(value))
-    return len(shape) == 2 or (len(shape) == 3 and shape[2] <= _MOST_CHANNELS)
+    return len(shape) == 2 or (len(shape) == 3 and (shape[2] <= _MOST_CHANNELS or shape[0] in _CHANNELS_FIRST))
 
 
 def encode_image(value: object, *, largest: float | None = None) -> bytes:
@@ -62,6 +64,11 @@ def encode_array(values: NDArray[Any], *, largest: float | None = None) -> bytes
         DataError: the array has another shape, or its values are in no such range.
     """
     channels = values.shape[2:]
+    if values.ndim == 3 and values.shape[0] in _CHANNELS_FIRST and min(values.shape[1:]) > _MOST_CHANNELS:
+        raise DataError(
+            "an array is no image", expected=_SHAPES, found=f"the shape {list(values.shape)}",
+            remedy="move the channels to the last axis, or give a list of gray images",
+        )  # fmt: skip
     if values.ndim not in (2, 3) or 0 in values.shape or channels not in ((), (1,), (3,), (_MOST_CHANNELS,)):
         raise DataError("an array is no image", expected=_SHAPES, found=f"the shape {list(values.shape)}")
     pixels = _as_pixels(values, largest)
@@ -73,9 +80,25 @@ def encode_array(values: NDArray[Any], *, largest: float | None = None) -> bytes
     return stream.getvalue()
 
 
-def largest_value(values: NDArray[Any]) -> float:
-    """Return the largest value of an array of floats, which gives the range of its pixels; 255 for other arrays."""
-    return float(np.max(values, initial=0)) if np.issubdtype(values.dtype, np.floating) else 255.0
+def largest_of_floats(values: Iterable[Any]) -> float | None:
+    """Return the largest value of all arrays of floats, which gives the range of their pixels; None without any.
+
+    Raises:
+        DataError: most of the arrays have values from 0 to 1, and others have larger values.
+    """
+    found = [
+        float(np.max(np.asarray(value), initial=0))
+        for value in values
+        if hasattr(value, "__array__") and not isinstance(value, Image.Image) and np.asarray(value).dtype.kind == "f"
+    ]
+    largest = max(found, default=None)
+    if largest is not None and largest > 1 and 2 * sum(0 < each <= 1 for each in found) > len(found):
+        raise DataError(
+            "the pixels of the images are in two ranges",
+            expected="floats from 0 to 1, or from 0 to 255, in all images",
+            found=f"both among {len(found):,} images",
+        )  # fmt: skip
+    return largest
 
 
 def _as_pixels(values: NDArray[Any], largest: float | None) -> NDArray[Any]:
@@ -103,7 +126,7 @@ def _encode_image(image: Image.Image) -> bytes:
     """Return an image of Pillow as a TIFF or BMP file: upright, with its transparency and its color profile."""
     try:
         upright: Image.Image = ImageOps.exif_transpose(image)
-    except OSError as error:  # the file of an image that was opened and not read
+    except (OSError, ValueError) as error:  # the image was closed, or its file is damaged
         raise DataError("an image can't be read", found=str(error)) from None
     profile = upright.info.get("icc_profile")
     if upright.mode in ("La", "RGBa"):
@@ -125,7 +148,12 @@ def _encode_image(image: Image.Image) -> bytes:
 
 
 def _contents(stream: Any) -> bytes:
-    contents = stream.read()
+    try:
+        contents = stream.read()
+    except (OSError, ValueError) as error:  # closed, or opened as text
+        raise DataError(
+            "an open file can't be read", expected="a file opened by open(path, 'rb')", found=str(error)[:80]
+        ) from None
     if not isinstance(contents, bytes):
         raise DataError(
             "an open file of an image gives text", expected="a file opened in binary mode, open(path, 'rb')"

@@ -31,7 +31,8 @@ class EncodedImage:
 def images_in(value: object) -> Iterable[object]:
     """Return the images or paths in a value: itself where it is one, each image of an array of images, or its items.
 
-    An array of three axes is one image where the last axis has 1, 3 or 4 entries, and else several gray images.
+    An array of three axes is several gray images unless its last axis has at most four entries, or its first three or
+    four.
     """
     if is_image(value):
         return [value]
@@ -40,11 +41,18 @@ def images_in(value: object) -> Iterable[object]:
     return value if isinstance(value, Iterable) and not isinstance(value, str | Mapping) else [value]
 
 
-def encoded(value: Any, position: int) -> EncodedImage:
+def encoded(value: Any, position: int, largest: float | None = None) -> EncodedImage:
     """Return an image in memory with its contents; the name is that of its file, if it has one, or its position.
+
+    Args:
+        value: image, as for `encode_image`.
+        position: position among the images of a call.
+        largest: largest value of all arrays of floats of the call.
 
     Raises:
         DataError: the value is no image.
     """
     name = getattr(value, "filename", "") if isinstance(value, Image.Image) else getattr(value, "name", "")
-    return EncodedImage(name if isinstance(name, str) and name else f"image {position}", encode_image(value))
+    return EncodedImage(
+        name if isinstance(name, str) and name else f"image {position}", encode_image(value, largest=largest)
+    )

@@ -13,7 +13,7 @@ from PIL import Image
 
 from saccade.data.dataset import SplitName
 from saccade.data.sources.folder_names import split_folder_name
-from saccade.data.sources.memory.encode import TAKEN, encode_image, is_image, largest_value
+from saccade.data.sources.memory.encode import TAKEN, encode_image, is_image, largest_of_floats
 from saccade.data.sources.memory.labels import are_pairs, class_names_of
 from saccade.errors import DataError, type_in_words
 
@@ -159,8 +159,7 @@ def labeled(
     """
     if not images:
         raise DataError("there are no images", expected=DATA)
-    floats = [largest_value(np.asarray(value)) for value in images if _is_float(value)]
-    largest = max(floats, default=None)
+    largest = largest_of_floats(images)
     notes: tuple[str, ...] = ()
     if largest is not None:
         notes = (f"pixels are floats, from 0 to {'1, multiplied by 255' if largest <= 1 else '255, rounded'}",)
@@ -215,10 +214,6 @@ def sequence_of_images(values: Any) -> list[Any]:
             raise DataError(f"image {position} is no image", expected=TAKEN, found=type_in_words(value))
     # An open file can be read once.
     return [encode_image(value) if hasattr(value, "read") else value for value in found]
-
-
-def _is_float(value: Any) -> bool:
-    return hasattr(value, "__array__") and not isinstance(value, Image.Image) and np.asarray(value).dtype.kind == "f"
 
 
 def _names_of(images: Sequence[Any]) -> list[str]:

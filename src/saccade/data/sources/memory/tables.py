@@ -13,11 +13,12 @@ from saccade.data.dataset import SplitName
 from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.folder_names import split_folder_name
 from saccade.data.sources.label_files.columns import find_columns
-from saccade.data.sources.label_files.rows import labeled_rows
+from saccade.data.sources.label_files.rows import LabeledRow, labeled_rows, listed
 from saccade.data.sources.label_files.table import Row, Table
 from saccade.data.sources.memory.labeled_images import LabeledImages, labeled, sequence_of_images
 from saccade.data.sources.memory.labels import class_names_of
 from saccade.errors import DataError
+from saccade.sanitize import counted
 
 _FRAME = "DataFrame"
 
@@ -54,13 +55,34 @@ def images_of_table(table: Table, options: ReadingOptions) -> LabeledImages:
     images = [contents_of(row.values.get(columns.image)) for row in table.rows]
     if options.root:
         images = [str(Path(options.root, image)) if isinstance(image, str) else image for image in images]
-    without = replace(table, rows=[Row(row.number, {**row.values, columns.image: "-"}) for row in table.rows])
-    rows, notes = labeled_rows(without, columns)
-    if notes or len(rows) != len(images):
-        raise DataError("rows of the data can't be used", expected="an image and a label in each row", found=notes[0])
-    labels, groups = [row.label for row in rows], [row.group for row in rows]
-    splits: list[SplitName] = [row.split or "train" for row in rows]
-    return labeled(sequence_of_images(images), labels, splits, groups if any(groups) else ())
+    named = [
+        Row(position, {**row.values, columns.image: "-" if image is not None else None})
+        for position, (row, image) in enumerate(zip(table.rows, images, strict=True))
+    ]
+    rows, notes = labeled_rows(replace(table, rows=named), columns)
+    kept, more = _each_once(rows, images)
+    splits: list[SplitName] = [row.split or "train" for row in kept]
+    groups = [row.group for row in kept]
+    found = labeled(
+        sequence_of_images([images[row.number] for row in kept]),
+        [row.label for row in kept],
+        splits,
+        groups if any(groups) else (),
+    )
+    return replace(found, notes=(*found.notes, *notes, *more))
+
+
+def _each_once(rows: Sequence[LabeledRow], images: Sequence[Any]) -> tuple[list[LabeledRow], list[str]]:
+    """Return the first row of each path, without paths of two labels, and the notes on the other rows."""
+    by_path: dict[str, list[LabeledRow]] = {}
+    for row in rows:
+        image = images[row.number]
+        by_path.setdefault(image if isinstance(image, str) else f"\0{row.number}", []).append(row)
+    two = [path for path, found in by_path.items() if len({row.label for row in found}) > 1]
+    twice = [path for path, found in by_path.items() if len(found) > 1 and path not in two]
+    notes = [f"left out: {counted(len(two), 'image')} with two labels: {listed(two)}"] if two else []
+    notes += [f"{counted(len(twice), 'image')} in several rows, with the same label: {listed(twice)}"] if twice else []
+    return [found[0] for path, found in by_path.items() if path not in two], notes
 
 
 def images_of_hugging_face(data: Any, options: ReadingOptions) -> LabeledImages:
