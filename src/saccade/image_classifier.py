@@ -19,7 +19,7 @@ from saccade.data.dataset import Dataset
 from saccade.data.load import load_for_recipe
 from saccade.data.sources.memory.labeled_images import sequence_of_images
 from saccade.data.sources.memory.labels import class_names_of
-from saccade.data.splits import TEST_NOTE, in_order
+from saccade.data.splits import with_whole_data
 from saccade.errors import DataError
 from saccade.inference.predict import predict
 from saccade.runs.run import Run
@@ -136,10 +136,6 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
 
 def _with_all_for_training(dataset: Dataset) -> Dataset:
     """Return a dataset whose training split has the images of its test split, which Saccade made."""
-    training, test = dataset.splits["train"], dataset.splits["test"]
-    return replace(
-        dataset,
-        splits={"train": in_order([training, test]), "test": test.subset(np.empty(0, np.int64))},
-        test_is_made=False,
-        notes=tuple(note for note in dataset.notes if note != TEST_NOTE),
-    )
+    whole = with_whole_data(dataset, "train")
+    no_test = dataset.splits["test"].subset(np.empty(0, np.int64))
+    return replace(whole, splits={**whole.splits, "test": no_test})

@@ -34,7 +34,7 @@ from saccade.data.sources.memory.tables import (
     is_hugging_face,
     table_of_frame,
 )
-from saccade.data.splits import TEST_NOTE, in_order
+from saccade.data.splits import with_whole_data
 from saccade.errors import DataError, DataNotFoundError, type_in_words
 from saccade.image_fit import Fit, Scale
 from saccade.named_paths import named_path
@@ -151,12 +151,7 @@ def load_for_scoring(
     """
     dataset = _load(data, preprocessing, reading, known, progress=progress)
     if isinstance(data, Dataset) and dataset.test_is_made:
-        dataset = replace(
-            dataset,
-            splits={"test": in_order([dataset.splits["train"], dataset.splits["test"]])},
-            test_is_made=False,
-            notes=tuple(note for note in dataset.notes if note != TEST_NOTE),
-        )
+        dataset = with_whole_data(dataset, "test")
     if dataset.class_names == known.names:
         return dataset
     # Data of a name, and CIFAR's own files, have their own classes.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -269,6 +269,16 @@ def in_order(splits: Sequence[Split]) -> Split:
     """Join splits of one dataset, with the images in the order of the data."""
     joined = Split.joined(splits)
     return joined.subset(np.argsort(joined.rows, kind="stable"))
+
+
+def with_whole_data(dataset: Dataset, name: SplitName) -> Dataset:
+    """Return a dataset with one split of all images, for a dataset whose test split Saccade made."""
+    return replace(
+        dataset,
+        splits={name: in_order([dataset.splits["train"], dataset.splits["test"]])},
+        test_is_made=False,
+        notes=tuple(note for note in dataset.notes if note != TEST_NOTE),
+    )
 
 
 def _restore_test_split(training: Split, test: Split, previous_split: Mapping[str, SplitName]) -> tuple[Split, Split]:

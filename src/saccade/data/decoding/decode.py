@@ -14,7 +14,7 @@ from PIL import Image
 
 from saccade.data.dataset import Preprocessing
 from saccade.data.decoding.color_profile import to_srgb
-from saccade.data.decoding.deep_samples import deep_to_gray, is_deep, used_bits
+from saccade.data.decoding.deep_samples import deep_to_gray, is_deep
 from saccade.data.decoding.fit import fit_image, jpeg_reduction
 from saccade.data.decoding.image_format import detect_format
 from saccade.data.decoding.open_image import open_image, quiet_pillow
@@ -134,8 +134,7 @@ def _decode(encoded: bytes, file_format: str, preprocessing: Preprocessing) -> D
     if image.mode in ("1", "L") and not image.has_transparency_data:
         upright: Image.Image = image.convert("L")
     elif is_deep(image.mode):
-        bits = used_bits(image)
-        upright = deep_to_gray(image, preprocessing.background, preprocessing.sample_bits)
+        upright, bits = deep_to_gray(image, preprocessing.background, preprocessing.sample_bits)
     else:
         upright, has_usable_profile = _to_rgb(image, preprocessing.background)
     if orientation in _TRANSPOSITIONS:

@@ -24,16 +24,7 @@ def is_deep(mode: str) -> bool:
     return mode == "F" or mode.startswith("I")
 
 
-def used_bits(image: Image.Image) -> int:
-    """Return the number of low bits that the samples of a deep image use: 8 to 16; 0 for floats.
-
-    Raises:
-        ImageError: the values are in no range of `deep_to_gray`.
-    """
-    return 0 if image.mode == "F" else max(MIN_BITS, int(_range(image)[1]).bit_length())
-
-
-def deep_to_gray(image: Image.Image, background: tuple[int, int, int], bits: int) -> Image.Image:
+def deep_to_gray(image: Image.Image, background: tuple[int, int, int], bits: int) -> tuple[Image.Image, int]:
     """Convert a gray image of more than eight bits to mode "L", or to "RGB" if it has a transparent gray.
 
     Of an integer the eight highest of the lowest `bits` bits are kept: with 16 bits the high byte, as Pillow does for
@@ -45,10 +36,14 @@ def deep_to_gray(image: Image.Image, background: tuple[int, int, int], bits: int
         background: color of transparent pixels.
         bits: number of bits that the samples of the data use, 8 to 16.
 
+    Returns:
+        The converted image, and the number of low bits that its own samples use: 8 to 16; 0 for floats.
+
     Raises:
         ImageError: the values are in no such range.
     """
-    _, high = _range(image)
+    high = _largest_sample(image)
+    used_bits = 0 if image.mode == "F" else max(MIN_BITS, int(high).bit_length())
     inverted, transparent = is_min_white(image), image.info.get("transparency")
     gray = np.empty((image.height, image.width), np.uint8)
     clear = np.zeros((image.height, image.width) if transparent is not None else 0, np.bool_)
@@ -59,10 +54,10 @@ def deep_to_gray(image: Image.Image, background: tuple[int, int, int], bits: int
         if transparent is not None:
             clear[rows] = values == transparent
     if transparent is None:
-        return Image.fromarray(gray)
+        return Image.fromarray(gray), used_bits
     colors = np.repeat(gray[:, :, None], 3, axis=2)
     colors[clear] = background
-    return Image.fromarray(colors)
+    return Image.fromarray(colors), used_bits
 
 
 def _blocks(image: Image.Image) -> Iterator[tuple[slice, NDArray[Any]]]:
@@ -73,8 +68,8 @@ def _blocks(image: Image.Image) -> Iterator[tuple[slice, NDArray[Any]]]:
         yield slice(top, bottom), deep_values(image, block)
 
 
-def _range(image: Image.Image) -> tuple[float, float]:
-    """Return the smallest and the largest value.
+def _largest_sample(image: Image.Image) -> float:
+    """Return the largest value.
 
     Raises:
         ImageError: the values are in no range of `deep_to_gray`.
@@ -84,7 +79,7 @@ def _range(image: Image.Image) -> tuple[float, float]:
         low, high = (float(end) for end in (np.min([end[0] for end in ends]), np.max([end[1] for end in ends])))
     largest = _LARGEST_FLOAT if image.mode == "F" else _LARGEST
     if low >= 0 and high <= largest:  # false for NaN
-        return low, high
+        return high
     expected = f"floats from 0 to 1, or from 0 to {largest}" if image.mode == "F" else f"integers from 0 to {largest}"
     raise ImageError(f"values from {low:.6g} to {high:.6g}: expected {expected}")
 

@@ -33,7 +33,7 @@ from saccade.data.sources.image_folder import find_images
 from saccade.data.sources.known_classes import KnownClasses
 from saccade.data.sources.label_files.label_file import USUAL_STEMS, list_label_file
 from saccade.data.sources.labeled_files import FoundImage, LabeledFiles, Listing, list_images
-from saccade.data.sources.memory.labeled_images import IN_MEMORY, LabeledImages, Ordered
+from saccade.data.sources.memory.labeled_images import IN_MEMORY, LabeledImages
 from saccade.data.sources.scan_cache import (
     Scan,
     cached_archive_hash,
@@ -123,8 +123,7 @@ class _Kind:
         wanted: preprocessing of the images, or its options.
         options: options for reading.
         known: classes of a classifier that is to be scored on the images; None for data to train on.
-        contents: contents or paths of the images of a listing whose images are in memory, by the numbers that are
-            their paths in the listing; None for a listing of files.
+        contents: contents or paths of images in memory, in the order of their listing; None for a listing of files.
     """
 
     key: str
@@ -166,14 +165,10 @@ def load_images(
     """
     listing = _listing_of(images, options, known)
     positions = {name: position for position, name in enumerate(images.names)}
-    ordered = Ordered(images.images, [positions[found.path] for found in listing.images])
+    ordered = images.images.in_order([positions[found.path] for found in listing.images])
     signature = images.signature()
     kind = _Kind(f"memory:{signature}", _NAME_IN_MEMORY, IN_MEMORY, wanted, options, known, ordered)
-    scan = find_scan(kind.cache_key, signature)
-    decoded = _open(scan, wanted)
-    if scan is None or decoded is None:
-        decoded, scan = _decode_and_keep(listing, signature, kind, progress=progress)
-    return kind.dataset(decoded, scan)
+    return _load_scanned(find_scan(kind.cache_key, signature), listing, signature, kind, progress=progress)
 
 
 def _listing_of(images: LabeledImages, options: ReadingOptions, known: KnownClasses | None) -> Listing:
@@ -205,10 +200,17 @@ def _load_listing(listing: Listing, kind: _Kind, *, progress: bool) -> Dataset:
     """Load the images of a listing of files at a path."""
     signature = listing.signature()
     scan = find_scan(kind.cache_key, signature) or find_touched_scan(kind.cache_key, listing, kind.name)
+    return _load_scanned(scan, listing, signature, kind, str(listing.root), progress=progress)
+
+
+def _load_scanned(
+    scan: Scan | None, listing: Listing, signature: str, kind: _Kind, root: str = "", *, progress: bool
+) -> Dataset:
+    """Load the images of a listing from the cache, or decode them if their scan or the decoded data is not there."""
     decoded = _open(scan, kind.wanted)
     if scan is None or decoded is None:
         decoded, scan = _decode_and_keep(listing, signature, kind, progress=progress)
-    return kind.dataset(decoded, scan, str(listing.root))
+    return kind.dataset(decoded, scan, root)
 
 
 def load_archive(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,33 +78,39 @@ def _labeled_files(
             check_label_files(folder, top, options)
         found = _from_folders_alone(folder, top, options, place, needs_training=needs_training)
         return with_tables(folder, found, tables, options) if tables else found
-    if not options.needs_label_file:
+    from_folders = _class_folders(top, place, needs_training=needs_training)
+    if from_folders is not None and not options.needs_label_file:
         with contextlib.suppress(DataError):  # then the label file is the only source of labels
-            from_folders = _from_folders(top, place, needs_training=needs_training)
-            has_classes = any(len(classes) > 1 for classes in from_folders.splits.values())
-            if has_classes and all(find_columns(file.table, options).one_hot for file in files):
+            reason = _reason_to_leave_out(files, options, _class_of_path(folder, from_folders))
+            if reason:
                 names = ", ".join(sorted({printable(file.table.path.name) for file in files}))
-                note = (
-                    f"left out: {names}, whose columns of 0 and 1 are not the class folders; to use it, give its path"
-                )
-                return replace(from_folders, notes=(*from_folders.notes, note))
-            if has_classes and labels_of_folders(files, options, _class_of_path(folder, from_folders)):
-                names = ", ".join(sorted({printable(file.table.path.name) for file in files}))
-                note = f"left out: {names}, which adds nothing to the class folders; to use it, give its path"
+                note = f"left out: {names}, {reason}; to use it, give its path"
                 return replace(from_folders, notes=(*from_folders.notes, note))
     labeled = read_label_files(files, options, needs_training=needs_training)
-    if top.folders and _are_classes(top, place, needs_training=needs_training):
+    if from_folders is not None:
         note = f"the class folders are not used, since the labels are those of {labeled.layout.partition(',')[0][12:]}"
         labeled = replace(labeled, notes=(*labeled.notes, note))
     return labeled
 
 
-def _are_classes(top: Folder, place: str, *, needs_training: bool) -> bool:
-    """Return whether the folders of data with a label file could be its classes as well."""
-    with contextlib.suppress(DataError):
-        found = _from_folders(top, place, needs_training=needs_training)
-        return any(len(classes) > 1 for classes in found.splits.values())
-    return False
+def _class_folders(top: Folder, place: str, *, needs_training: bool) -> LabeledFiles | None:
+    """Return the files of each class folder, in data with a label file; None if the folders are no classes."""
+    if top.folders:
+        with contextlib.suppress(DataError):
+            found = _from_folders(top, place, needs_training=needs_training)
+            return found if any(len(classes) > 1 for classes in found.splits.values()) else None
+    return None
+
+
+def _reason_to_leave_out(files: Sequence[LabelFile], options: ReadingOptions, class_of_path: Mapping[str, str]) -> str:
+    """Return why label files beside class folders are not used; empty if they are.
+
+    Raises:
+        DataError: the files can't be compared with the folders.
+    """
+    if all(find_columns(file.table, options).one_hot for file in files):
+        return "whose columns of 0 and 1 are not the class folders"
+    return "which adds nothing to the class folders" if labels_of_folders(files, options, class_of_path) else ""
 
 
 def _class_of_path(folder: Path, labeled: LabeledFiles) -> dict[str, str]:

@@ -248,6 +248,12 @@ def _by_split(
             twice.append(path)
         row, split, file = rows[0]
         splits.setdefault(split, {}).setdefault(row.label, []).append(file)
+    notes = notes_on_repeated_images(two_labels, two_splits, twice)
+    return {split: splits[split] for split in SPLIT_NAMES if split in splits}, notes
+
+
+def notes_on_repeated_images(two_labels: Sequence[str], two_splits: Sequence[str], twice: Sequence[str]) -> list[str]:
+    """Return the notes on images in several rows: with two labels, in two splits, or with equal rows."""
     notes = []
     if two_labels:
         notes.append(f"left out: {counted(len(two_labels), 'image')} with two labels: {listed(two_labels)}")
@@ -256,7 +262,7 @@ def _by_split(
         notes.append(f"{number} in rows of several splits, of which the first counts: {listed(two_splits)}")
     if twice:
         notes.append(f"{counted(len(twice), 'image')} in several rows, with the same label: {listed(twice)}")
-    return {split: splits[split] for split in SPLIT_NAMES if split in splits}, notes
+    return notes
 
 
 def _no_training_split(found: Collection[SplitName]) -> DataError:

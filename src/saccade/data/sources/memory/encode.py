@@ -31,6 +31,11 @@ def is_image(value: object) -> bool:
     return len(shape) == 2 or (len(shape) == 3 and (shape[2] <= _MOST_CHANNELS or shape[0] in _CHANNELS_FIRST))
 
 
+def is_array(value: object) -> bool:
+    """Return whether a value is an array, of any package; text and bytes of NumPy are none."""
+    return hasattr(value, "__array__") and not isinstance(value, str | bytes | Image.Image)
+
+
 def encode_image(value: object, *, largest: float | None = None) -> bytes:
     """Return the contents of an image file: those of the value, or the pixels in a BMP or TIFF file.
 
@@ -89,7 +94,7 @@ def largest_of_floats(values: Iterable[Any]) -> float | None:
     found = [
         float(np.max(np.asarray(value), initial=0))
         for value in values
-        if hasattr(value, "__array__") and not isinstance(value, Image.Image) and np.asarray(value).dtype.kind == "f"
+        if is_array(value) and np.asarray(value).dtype.kind == "f"
     ]
     largest = max(found, default=None)
     if largest is not None and largest > 1 and 2 * sum(0 < each <= 1 for each in found) > len(found):

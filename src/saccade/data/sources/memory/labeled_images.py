@@ -13,7 +13,7 @@ from PIL import Image
 
 from saccade.data.dataset import SplitName
 from saccade.data.sources.folder_names import split_folder_name
-from saccade.data.sources.memory.encode import TAKEN, encode_image, is_image, largest_of_floats
+from saccade.data.sources.memory.encode import TAKEN, encode_image, is_array, is_image, largest_of_floats
 from saccade.data.sources.memory.labels import are_pairs, class_names_of
 from saccade.errors import DataError, type_in_words
 
@@ -54,46 +54,22 @@ class EncodedImages(Sequence[bytes | str]):
             return os.path.abspath(os.fspath(value))  # noqa: PTH100 - keeps symbolic links
         return encode_image(value, largest=self._largest)
 
+    def in_order(self, positions: Sequence[int]) -> EncodedImages:
+        """Return the images at positions."""
+        return EncodedImages([self._values[position] for position in positions], self._largest)
+
     def digest(self, position: int) -> bytes:
-        """Return a hash of an image, by its pixels where it is one of Pillow or an array, or by its path and time."""
+        """Return a hash of an image: by its pixels for an array, by its path, size and time for a path."""
         value = self._values[position]
-        if isinstance(value, str | os.PathLike):
-            path = os.path.abspath(os.fspath(value))  # noqa: PTH100
-            status = os.stat(path) if os.path.exists(path) else None  # noqa: PTH110, PTH116
-            text = f"{path}\0{status and (status.st_size, status.st_mtime_ns)}"
-            return hashlib.sha256(text.encode(errors="surrogateescape")).digest()
-        if isinstance(value, Image.Image):
-            return hashlib.sha256(self[position]).digest()  # type: ignore[arg-type]
-        if hasattr(value, "__array__") and not isinstance(value, bytes | bytearray | memoryview):
+        if is_array(value):  # sooner than its encoding
             array = np.ascontiguousarray(value)
             return hashlib.sha256(f"{array.dtype}{array.shape}".encode() + array.tobytes()).digest()
-        return hashlib.sha256(self[position]).digest()  # type: ignore[arg-type]
-
-
-class Ordered(Sequence[bytes | str]):
-    """Images in another order.
-
-    Args:
-        images: the images.
-        order: positions in `images`.
-    """
-
-    def __init__(self, images: EncodedImages, order: Sequence[int]) -> None:
-        self._images, self._order = images, order
-
-    def __len__(self) -> int:
-        return len(self._order)
-
-    @overload
-    def __getitem__(self, position: int) -> bytes | str: ...
-
-    @overload
-    def __getitem__(self, position: slice) -> list[bytes | str]: ...
-
-    def __getitem__(self, position: int | slice) -> bytes | str | list[bytes | str]:
-        if isinstance(position, slice):
-            return [self._images[each] for each in self._order[position]]
-        return self._images[self._order[position]]
+        contents = self[position]
+        if isinstance(contents, str):
+            status = os.stat(contents) if os.path.exists(contents) else None  # noqa: PTH110, PTH116
+            text = f"{contents}\0{status and (status.st_size, status.st_mtime_ns)}"
+            contents = text.encode(errors="surrogateescape")
+        return hashlib.sha256(contents).digest()
 
 
 @dataclass(frozen=True)

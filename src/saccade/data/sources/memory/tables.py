@@ -13,12 +13,12 @@ from saccade.data.dataset import SplitName
 from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.folder_names import split_folder_name
 from saccade.data.sources.label_files.columns import find_columns
-from saccade.data.sources.label_files.rows import LabeledRow, labeled_rows, listed
+from saccade.data.sources.label_files.label_file import notes_on_repeated_images
+from saccade.data.sources.label_files.rows import LabeledRow, labeled_rows
 from saccade.data.sources.label_files.table import Row, Table
 from saccade.data.sources.memory.labeled_images import LabeledImages, labeled, sequence_of_images
 from saccade.data.sources.memory.labels import class_names_of
 from saccade.errors import DataError
-from saccade.sanitize import counted
 
 _FRAME = "DataFrame"
 
@@ -80,9 +80,7 @@ def _each_once(rows: Sequence[LabeledRow], images: Sequence[Any]) -> tuple[list[
         by_path.setdefault(image if isinstance(image, str) else f"\0{row.number}", []).append(row)
     two = [path for path, found in by_path.items() if len({row.label for row in found}) > 1]
     twice = [path for path, found in by_path.items() if len(found) > 1 and path not in two]
-    notes = [f"left out: {counted(len(two), 'image')} with two labels: {listed(two)}"] if two else []
-    notes += [f"{counted(len(twice), 'image')} in several rows, with the same label: {listed(twice)}"] if twice else []
-    return [found[0] for path, found in by_path.items() if path not in two], notes
+    return [found[0] for path, found in by_path.items() if path not in two], notes_on_repeated_images(two, (), twice)
 
 
 def images_of_hugging_face(data: Any, options: ReadingOptions) -> LabeledImages:
