@@ -88,6 +88,27 @@ def test_images_that_the_run_knows_are_counted_and_left_out(desk):
     assert f"note: not scored, because the run knows identical images: {counts}" in done.stderr
 
 
+def test_own_images_with_another_label_are_noted(desk):
+    shutil.copytree(desk / "colors/blue", desk / "relabeled/green")
+    for number in range(3):
+        save(desk / "relabeled/red" / f"new-{number}.png", COLORS["red"], 9100 + number)
+    done = run_here(["evaluate", "run", "--data", "relabeled"], desk)
+    number = len([*(desk / "colors/blue").iterdir()])
+    assert done.code == 0
+    note = next(line for line in done.stderr.splitlines() if "another label" in line)
+    assert note.startswith(f"note: {number} images with another label than in the training, such as green/")
+    assert note.endswith("(green here, blue in the training)")
+
+
+def test_a_runs_own_data_with_labels_exchanged_is_scored_with_a_note(desk):
+    for folder, name in (("blue", "green"), ("green", "blue"), ("red", "red")):
+        shutil.copytree(desk / "colors" / folder, desk / "exchanged" / name)
+    report = evaluated(desk, "--data", "exchanged")
+    assert report["n"] == evaluated(desk)["n"]
+    assert any("images with another label than in the training" in note for note in report["notes"])
+    assert not any("another label" in note for note in evaluated(desk)["notes"])
+
+
 def test_the_runs_own_data_at_another_place_keeps_its_test_split(desk):
     shutil.copytree(desk / "colors", desk / "elsewhere/here")
     own, elsewhere = evaluated(desk), evaluated(desk, "--data", "elsewhere/here")

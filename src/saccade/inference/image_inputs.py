@@ -81,7 +81,8 @@ def find_images(sources: object) -> FoundImages:
     """Find the images of the sources, in the order of the sources; folders are searched at any depth.
 
     A source is the path of a file or a folder, a glob, or `DATA:SPLIT:INDEX`; or an image in memory: of Pillow, an
-    array of pixels, the bytes of a file or an open file. `sources` is one source or several, or an array of images.
+    array of pixels, the bytes of a file or an open file. `sources` is one source or several, an array of images, or a
+    DataFrame or a data set of Hugging Face with a source in each row.
 
     An image that two sources contain is in the result twice. Within one folder or glob, each file is in the result
     once, even if several links lead to the file. A folder or glob yields the files that a training uses as images:

@@ -36,6 +36,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -270,10 +271,25 @@ class Run:
         Raises:
             RunError: the run's split.csv is missing or damaged.
         """
+        rows = self._split_rows()
+        return {row.hash: row.split for split in reversed(SPLIT_NAMES) for row in rows if row.split == split}
+
+    def classes_of(self) -> dict[str, set[str]]:
+        """Return content hash -> classes of the image in the training; identical files may have several classes.
+
+        Raises:
+            RunError: the run's split.csv is missing or damaged.
+        """
+        classes: dict[str, set[str]] = defaultdict(set)
+        for row in self._split_rows():
+            classes[row.hash].add(row.class_name)
+        return classes
+
+    def _split_rows(self) -> list[SplitRow]:
         rows = read_rows(self.path / _SPLIT, SplitRow, _LARGEST_SPLIT)
         if not rows:
             raise RunError(f"'{self.path / _SPLIT}' is damaged", found="no images")
-        return {row.hash: row.split for split in reversed(SPLIT_NAMES) for row in rows if row.split == split}
+        return rows
 
     def clean(self) -> None:
         """Remove unfinished files of a training that was killed. The caller must hold the lock of the run."""

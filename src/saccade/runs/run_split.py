@@ -19,6 +19,7 @@ from saccade.data.splits import splits_of
 from saccade.errors import DataNotFoundError, EvaluationError
 from saccade.runs.results import HASH_DIGITS
 from saccade.runs.run import Run
+from saccade.sanitize import counted, printable
 
 # Characters of the data's name in a file name: at most 160 of the 255 bytes that a file name may have.
 _LONGEST_NAME = 40
@@ -138,6 +139,7 @@ def load_run_split(
         notes=(
             *dataset.notes,
             *_notes(run, dataset, split, changed, int(trained_on.sum()), int(validated_on.sum())),
+            *_note_on_other_labels(run, dataset, splits[split] if not unchanged else None),
             *_note_on_optimism(run, split, known),
             *note_on_interruption(run),
         ),
@@ -172,7 +174,12 @@ def _load_other(
     if not new.any():
         raise EvaluationError(
             f"'{dataset.name}' has no {split} images that are new to the run '{run.name}'",
-            found=f"{len(images):,} images, all identical to images of the training",
+            found="; ".join(
+                [
+                    f"{len(images):,} images, all identical to images of the training",
+                    *_note_on_other_labels(run, dataset, images),
+                ]
+            ),
             remedy="name data with other images",
         )
     chosen = images.subset(np.flatnonzero(new))
@@ -187,6 +194,7 @@ def _load_other(
         notes=(
             *dataset.notes,
             *_notes_on_left_out(left_out),
+            *_note_on_other_labels(run, dataset, images),
             *_note_on_unlike_sources(run, dataset),
             *note_on_interruption(run),
         ),
@@ -207,6 +215,20 @@ def _notes_on_left_out(left_out: Mapping[SplitName, int]) -> Iterator[str]:
     if left_out:
         counts = " and ".join(f"{number:,} of its {split} split" for split, number in left_out.items())
         yield f"not scored, because the run knows identical images: {counts}"
+
+
+def _note_on_other_labels(run: Run, dataset: Dataset, images: Split | None) -> Iterator[str]:
+    """Yield a note where images have another label than in the training of the run; nothing without images."""
+    if images is None:
+        return
+    recorded = run.classes_of()
+    other = [
+        f"{name} ({found} here, {' and '.join(sorted(known))} in the training)"
+        for name, label, content in zip(images.names, images.labels, images.hashes, strict=True)
+        if (known := recorded.get(content)) and (found := dataset.class_names[label]) not in known
+    ]
+    if other:
+        yield f"{counted(len(other), 'image')} with another label than in the training, such as {printable(other[0])}"
 
 
 def run_splits(run: Run, dataset: Dataset, previous_split: Mapping[str, SplitName]) -> dict[SplitName, Split]:

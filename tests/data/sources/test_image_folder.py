@@ -229,3 +229,16 @@ def test_a_folder_made_by_saccade_does_not_change_the_listing(tmp_path):
     tree(tmp_path, "runs/x/recipe.json", "runs/x/data.json")
     after = find_images(tmp_path)
     assert (after.root, after.class_names, after.images) == (before.root, before.class_names, before.images)
+
+
+def test_a_table_without_known_columns_is_named(tmp_path):
+    tree(tmp_path, "cat/1.jpg", "dog/1.jpg")
+    (tmp_path / "shots.csv").write_text("shot,camera\ncat/1.jpg,a\ndog/1.jpg,b\n")
+    note = (
+        "left out: shots.csv, a table without a known column for images; its columns are shot, camera; if one names "
+        "images, add --image-column"
+    )
+    assert find_images(tmp_path).notes == (note,)
+    listing = find_images(tmp_path, ReadingOptions(image_column="shot", group_column="camera"))
+    assert [image.group for image in listing.images] == ["a", "b"]
+    assert not any("left out" in note for note in listing.notes)

@@ -139,6 +139,35 @@ def test_pixels_from_0_to_1_are_rejected(server, images_run):
     assert (found, json.loads(content)["error"]) == (400, reason)
 
 
+def test_what_is_wrong_with_a_request_is_named_by_its_position(server, images_run, test_files):
+    good = {"b64": base64.b64encode(test_files[0].read_bytes()).decode()}
+    (pixels,) = pixels_of(images_run, 255)
+    height, width = images_run.preprocessing.height, images_run.preprocessing.width
+    shape = f'pixels of shape [n, {height}, {width}, 3], or images as {{"b64": "..."}}'
+    either = "expected a JSON object with either instances or inputs, and optionally signature_name"
+    image = "an image is the key b64 with a text in base64, or the key pixels"
+    text = [[[*pixels[0][0][:2], "4"], *pixels[0][1:]], *pixels[1:]]
+    for body, error in (
+        ({"image": [good]}, f"{either}; found the unknown key 'image'"),
+        ({}, f"{either}; found neither"),
+        ({"instances": [good], "inputs": [good]}, f"{either}; found both"),
+        ({"instances": [good, {"image": good["b64"]}]}, f"image 1, counted from 0: {image}; found the key 'image'"),
+        (
+            {"instances": [good, pixels]},
+            "image 1, counted from 0: expected images in base64 or pixels, and found both in one request",
+        ),
+        (
+            {"instances": [pixels, pixels[1:]]},
+            f"image 1, counted from 0: expected {shape}; found [{height - 1}, {width}, 3]",
+        ),
+        ({"instances": [pixels, 7]}, f"image 1, counted from 0: expected {shape}; found one value"),
+        ({"instances": pixels}, f"image 0, counted from 0: expected {shape}; found [{width}, 3]"),
+        ({"instances": [pixels, text]}, "image 1, counted from 0: pixels are numbers from 0 to 255"),
+    ):
+        found, _, content = server.request("POST", PREDICT, json.dumps(body))
+        assert (found, json.loads(content)["error"]) == (400, error)
+
+
 def test_a_bad_text_is_named_by_its_position(server, test_files):
     good = base64.b64encode(test_files[0].read_bytes()).decode()
     body = {"instances": [{"b64": good}, {"b64": "!"}]}

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 
+import datasets as hugging_face
 import numpy as np
 import pandas as pd
 import pytest
@@ -44,6 +45,12 @@ def test_every_way_gives_the_same_probabilities(images_run, files, expected):
         "open files": [file.open("rb") for file in files],
         "streams": [io.BytesIO(file.read_bytes()) for file in files],
         "a column": pd.DataFrame({"image": files})["image"],
+        "a data frame": pd.DataFrame({"shot": range(100), "image": files}),
+        "a data frame of arrays": pd.DataFrame({"image": arrays}),
+        "Hugging Face": hugging_face.Dataset.from_dict(
+            {"image": [{"bytes": file.read_bytes(), "path": None} for file in files]},
+            features=hugging_face.Features({"image": hugging_face.Image()}),
+        ),
     }
     for way, images in ways.items():
         predictions = saccade.predict(images_run, images)
@@ -52,6 +59,20 @@ def test_every_way_gives_the_same_probabilities(images_run, files, expected):
         stream.close()
     mixed = [kind[position] for position, kind in enumerate(list(ways.values())[k % 4] for k in range(100))]
     np.testing.assert_allclose(rows_of(saccade.predict(images_run, mixed)), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("rows", "found"),
+    [
+        (pd.DataFrame({"shot": ["a.png"]}), "the columns 'shot'"),
+        (pd.DataFrame({"image": ["a.png", None]}), "none in row 2"),
+        (hugging_face.DatasetDict({"test": hugging_face.Dataset.from_dict({"image": ["a.png"]})}), "'test'"),
+    ],
+)
+def test_rows_without_an_image(images_run, rows, found):
+    with pytest.raises(DataError) as caught:
+        saccade.predict(images_run, rows)
+    assert caught.value.found == found
 
 
 def test_one_image_alone(images_run, files, expected):
@@ -75,7 +96,14 @@ def test_every_way_over_the_wire(images_run, files, expected):
     with serving(images_run.path) as server:
         client = saccade.Client(server.url)
         arrays = [np.asarray(Image.open(file)) for file in files]
-        for images in (files, arrays, [Image.open(file) for file in files], [file.read_bytes() for file in files]):
+        frame = pd.DataFrame({"image": files})
+        for images in (
+            files,
+            frame,
+            arrays,
+            [Image.open(file) for file in files],
+            [file.read_bytes() for file in files],
+        ):
             np.testing.assert_allclose(rows_of(client.predict(images)), expected, atol=1e-5)
         texts = [base64.b64encode(file.read_bytes()).decode() for file in files]
         for form in ("{}", "data:image/png;base64,{}"):

@@ -17,6 +17,7 @@ from saccade.data.sources.label_files.label_file import LabelFile, labels_of_fol
 from saccade.data.sources.label_files.label_file_search import (
     check_label_files,
     label_files_in,
+    notes_on_unused_tables,
     tables_without_labels_in,
 )
 from saccade.data.sources.labeled_files import LabeledFiles, Listing, list_images
@@ -77,6 +78,7 @@ def _labeled_files(
         if options.needs_label_file and needs_training and not tables:
             check_label_files(folder, top, options)
         found = _from_folders_alone(folder, top, options, place, needs_training=needs_training)
+        found = replace(found, notes=(*found.notes, *notes_on_unused_tables(folder, top, options)))
         return with_tables(folder, found, tables, options) if tables else found
     from_folders = _class_folders(top, place, needs_training=needs_training)
     if from_folders is not None and not options.needs_label_file:

@@ -108,7 +108,7 @@ def _parse(value: dict[str, Any], preprocessing: Preprocessing) -> _ParsedReques
     if request_id is not None and not isinstance(request_id, str):
         raise RequestError(400, "id is not a text")
     if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
-        raise RequestError(400, "expected a list of one input, named pixels or images")
+        raise RequestError(400, "expected the key inputs with a list of one input, named pixels or images")
     _check_outputs(value.get("outputs", []))
     tensor = inputs[0]
     shape, data = tensor.get("shape"), tensor.get("data")

@@ -17,6 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from saccade.data.dataset import Preprocessing
 from saccade.deploy.server.image_form import image_in_form, is_form
+from saccade.sanitize import printable, shortened
 from saccade.web.http_errors import RequestError
 
 _Value = TypeVar("_Value")
@@ -100,11 +101,13 @@ def parse_pixels(value: Any, preprocessing: Preprocessing, shape: Sequence[int] 
     if shape is not None and array.ndim == 1 and array.size == math.prod(shape):
         array = array.reshape(tuple(shape))
     image_shape = (preprocessing.height, preprocessing.width, 3)
-    if array.ndim != 4 or array.shape[1:] != image_shape or (shape is not None and array.shape != tuple(shape)):
-        shape_text = f"[n, {preprocessing.height}, {preprocessing.width}, 3]"
-        raise RequestError(400, f'expected pixels of shape {shape_text}, or images as {{"b64": "..."}}')
+    if array.ndim != 4 or array.shape[1:] != image_shape:
+        raise _wrong_shape(value, image_shape)
+    if shape is not None and array.shape != tuple(shape):
+        raise RequestError(400, f"the shape is {list(shape)}, and that of the data is {list(array.shape)}")
     if not set(map(type, array.flat)) <= _NUMBERS:
-        raise RequestError(400, _PIXEL_RANGE)
+        wrong = [not set(map(type, image.flat)) <= _NUMBERS for image in array]
+        raise RequestError(400, named_image(wrong.index(True), len(array)) + _PIXEL_RANGE)
     try:
         pixels = array.astype(np.float32)
     except OverflowError:
@@ -114,6 +117,19 @@ def parse_pixels(value: Any, preprocessing: Preprocessing, shape: Sequence[int] 
         raise RequestError(400, named_image(first, len(pixels)) + _PIXEL_RANGE)
     _check_scale(pixels)
     return pixels
+
+
+def _wrong_shape(images: Any, expected: tuple[int, int, int]) -> RequestError:
+    """Return the error for pixels of which an image has another shape than expected."""
+    what = f"pixels of shape {['n', *expected]}".replace("'", "") + ', or images as {"b64": "..."}'
+    if not isinstance(images, list):
+        return RequestError(400, f"expected {what}")
+    for position, image in enumerate(images):
+        shape = np.asarray(image, dtype=object).shape
+        if shape != expected:
+            found = list(shape) if shape else "one value"
+            return RequestError(400, f"{named_image(position, len(images))}expected {what}; found {found}")
+    return RequestError(400, f"expected {what}; found no images")
 
 
 def _check_scale(pixels: NDArray[np.float32]) -> None:
@@ -134,6 +150,11 @@ def _check_scale(pixels: NDArray[np.float32]) -> None:
 def named_image(position: int, count: int) -> str:
     """Return the beginning of a reason that names an image by its position in a request; empty for the only image."""
     return f"image {position}, counted from 0: " if count > 1 else ""
+
+
+def short_name(key: str) -> str:
+    """Return a key of a request for a message: printable and short."""
+    return repr(shortened(printable(key), 40))
 
 
 def parse_base64_images(texts: Sequence[Any]) -> list[bytes]:

@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 from saccade.data.dataset import Preprocessing
 from saccade.deploy.server.model_registry import ModelInstance, ModelRegistry
 from saccade.deploy.server.openapi import ERRORS, json_body
-from saccade.deploy.server.request_parsing import parse_base64_images, parse_pixels, read_json
+from saccade.deploy.server.request_parsing import (
+    named_image,
+    parse_base64_images,
+    parse_pixels,
+    read_json,
+    short_name,
+)
 from saccade.web.http_errors import RequestError
 
 _SIGNATURE = "serving_default"
@@ -92,17 +98,26 @@ def routes(models: ModelRegistry) -> APIRouter:
 def _parse(value: dict[str, Any], preprocessing: Preprocessing) -> _ParsedRequest:
     unknown = [key for key in value if key not in _KEYS]
     if unknown or ("instances" in value) == ("inputs" in value):
-        raise RequestError(400, "expected a JSON object with either instances or inputs, and optionally signature_name")
+        found = f"the unknown key {short_name(unknown[0])}" if unknown else "both" if "inputs" in value else "neither"
+        expected = "a JSON object with either instances or inputs, and optionally signature_name"
+        raise RequestError(400, f"expected {expected}; found {found}")
     if value.get("signature_name", _SIGNATURE) != _SIGNATURE:
         raise RequestError(400, f"the only signature is {_SIGNATURE}")
     row_format = "instances" in value
     items = value["instances" if row_format else "inputs"]
     if not row_format and isinstance(items, dict):
-        items = _input_of(items)
+        items = _input_of(items, "")
     if not isinstance(items, list) or not items:
         raise RequestError(400, "expected a list of images")
-    instances = [_input_of(item) if _names_input(item) else item for item in items]
-    if all(isinstance(instance, dict) for instance in instances):
+    instances = [
+        _input_of(item, named_image(position, len(items))) if _names_input(item) else item
+        for position, item in enumerate(items)
+    ]
+    encoded = [isinstance(instance, dict) for instance in instances]
+    if any(encoded) and not all(encoded):
+        which = named_image(encoded.index(not encoded[0]), len(items))
+        raise RequestError(400, f"{which}expected images in base64 or pixels, and found both in one request")
+    if all(encoded):
         return _ParsedRequest(parse_base64_images([instance.get("b64") for instance in instances]), row_format)
     return _ParsedRequest(parse_pixels(instances, preprocessing), row_format)
 
@@ -112,9 +127,12 @@ def _names_input(instance: Any) -> bool:
     return isinstance(instance, dict) and "b64" not in instance
 
 
-def _input_of(named: dict[str, Any]) -> Any:
+def _input_of(named: dict[str, Any], which: str) -> Any:
     if list(named) != ["pixels"]:
-        raise RequestError(400, "the only input is pixels")
+        found = f"the key {short_name(next(key for key in named if key != 'pixels'))}" if named else "no key"
+        raise RequestError(
+            400, f"{which}an image is the key b64 with a text in base64, or the key pixels; found {found}"
+        )
     return named["pixels"]
 
 

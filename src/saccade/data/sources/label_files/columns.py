@@ -65,6 +65,13 @@ def find_columns(table: Table, options: ReadingOptions, *, needs_labels: bool = 
     return Columns(image, "", split, group, one_hot)
 
 
+def has_column_of_images(table: Table, options: ReadingOptions) -> bool:
+    """Return whether a table has a column for images."""
+    if options.image_column is not None:
+        return options.image_column in table.columns
+    return _column(table, options.image_column, "--image-column", _IMAGE_NAMES) is not None
+
+
 def has_labels(table: Table, options: ReadingOptions) -> bool:
     """Return whether a table has columns for images and labels."""
     try:

@@ -13,7 +13,12 @@ from pathlib import Path
 from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.file_discovery import Folder
 from saccade.data.sources.folder_names import split_folder_name
-from saccade.data.sources.label_files.columns import find_columns, has_images_without_labels, has_labels
+from saccade.data.sources.label_files.columns import (
+    find_columns,
+    has_column_of_images,
+    has_images_without_labels,
+    has_labels,
+)
 from saccade.data.sources.label_files.label_file import (
     USUAL_STEMS,
     LabelFile,
@@ -23,7 +28,7 @@ from saccade.data.sources.label_files.label_file import (
 )
 from saccade.data.sources.side_files import suffix_of
 from saccade.errors import DataError
-from saccade.sanitize import printable
+from saccade.sanitize import listed_names, printable
 
 _MAX_LEVELS = 3
 
@@ -55,6 +60,17 @@ def tables_without_labels_in(folder: Path, top: Folder, options: ReadingOptions)
         if found:
             return found
     return []
+
+
+def notes_on_unused_tables(folder: Path, top: Folder, options: ReadingOptions) -> list[str]:
+    """Return a note for each table beside class folders that has no column for images with a usual name."""
+    tables = [file.table for level in _levels(top) for file in _tables_in(folder, [level], options)]
+    return [
+        f"left out: {table.path.name}, a table without a known column for images; "
+        f"its columns are {listed_names(table.columns)}; if one names images, add --image-column"
+        for table in tables
+        if not has_column_of_images(table, options)
+    ]
 
 
 def _label_files_at(folder: Path, level: Folder, options: ReadingOptions) -> list[LabelFile]:

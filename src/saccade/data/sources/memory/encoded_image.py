@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from saccade.data.sources.memory.encode import encode_image, is_image
+from saccade.data.sources.memory.tables import images_of_rows, is_data_frame, is_hugging_face
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,12 @@ class EncodedImage:
 def images_in(value: object) -> Iterable[object]:
     """Return the images or paths in a value: itself where it is one, each image of an array of images, or its items.
 
+    The items of a DataFrame and of a data set of Hugging Face are the images of its rows.
     An array of three axes is several gray images unless its last axis has at most four entries, or its first three or
     four.
     """
+    if is_data_frame(value) or is_hugging_face(value):
+        return images_of_rows(value)
     if is_image(value):
         return [value]
     if hasattr(value, "__array__") and not hasattr(value, "iloc") and np.asarray(value).dtype.kind not in "OUS":

@@ -72,6 +72,35 @@ def images_of_table(table: Table, options: ReadingOptions) -> LabeledImages:
     return replace(found, notes=(*found.notes, *notes, *more))
 
 
+def images_of_rows(data: Any) -> list[Any]:
+    """Return the image of each row of a DataFrame or of a data set of Hugging Face: a path or an image in memory.
+
+    Raises:
+        DataError: there is no column for images, a row has no image, or the data is a dictionary of data sets.
+    """
+    if isinstance(data, Mapping):
+        names = ", ".join(map(repr, data))
+        raise DataError("these are several data sets", expected="one of them, such as data['test']", found=names)
+    if is_data_frame(data):
+        table = table_of_frame(data)
+        column = find_columns(table, ReadingOptions(), needs_labels=False).image
+        images = [contents_of(row.values.get(column)) for row in table.rows]
+    else:
+        columns = find_columns(Table(Path(_FRAME), list(data.features), []), ReadingOptions(), needs_labels=False)
+        images = [contents_of(value) for value in _encoded_column(data, columns.image)]
+    for number, image in enumerate(images, start=1):
+        if image is None:
+            raise DataError("a row has no image", expected="an image in each row", found=f"none in row {number:,}")
+    return images
+
+
+def _encoded_column(data: Any, column: str) -> Any:
+    """Return the images of a data set of Hugging Face: the contents of the files, rather than decoded images."""
+    feature = data.features[column]
+    raw = data.cast_column(column, type(feature)(decode=False)) if hasattr(feature, "decode") else data
+    return raw[column]
+
+
 def _each_once(rows: Sequence[LabeledRow], images: Sequence[Any]) -> tuple[list[LabeledRow], list[str]]:
     """Return the first row of each path, without paths of two labels, and the notes on the other rows."""
     by_path: dict[str, list[LabeledRow]] = {}
@@ -97,13 +126,10 @@ def images_of_hugging_face(data: Any, options: ReadingOptions) -> LabeledImages:
         if meaning is None:
             raise DataError("a name is no name of a split", expected="train, validation or test", found=repr(name))
         columns = find_columns(Table(Path(_FRAME), list(part.features), []), options)
-        image, label = part.features[columns.image], part.features[columns.label]
-        # The contents of the files, rather than decoded images.
-        raw = part.cast_column(columns.image, type(image)(decode=False)) if hasattr(image, "decode") else part
-        found = sequence_of_images([contents_of(value) for value in raw[columns.image]])
-        names = getattr(label, "names", None)
+        found = sequence_of_images([contents_of(value) for value in _encoded_column(part, columns.image)])
+        names = getattr(part.features[columns.label], "names", None)
         images += found
-        labels += class_names_of([_name_of(value, names) for value in raw[columns.label]], len(found))
+        labels += class_names_of([_name_of(value, names) for value in part[columns.label]], len(found))
         splits += [meaning.split] * len(found)
     return labeled(images, labels, splits)
 
