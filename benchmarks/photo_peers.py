@@ -47,7 +47,7 @@ from typing import Any
 import sklearn.datasets
 from peer_records import Record, Task, paired_difference
 from peer_weights import write_weights
-from photo_trials import TrialData, prepare_trial
+from photo_trials import TrialData, predicted_probabilities, prepare_trial
 from processes import SACCADE, at_least_one, run_program, timed
 from results import Result, add_results_option, keep_results
 
@@ -142,16 +142,10 @@ def run_cell(cell: Cell, options: argparse.Namespace) -> None:
 
 
 def _train_saccade(task: Task, data: TrialData, folder: Path, _options: argparse.Namespace) -> Record:
-    run, test = folder / "run", data.folder / "test"
+    run = folder / "run"
     budget, seed = ("--minutes", f"{task.minutes:g}"), ("--seed", str(data.seed))
     done = timed([*SACCADE, "train", str(data.folder), *budget, *seed, "--out", str(run), "--json"])
-    classes = len(data.class_names)
-    predicted = timed([*SACCADE, "predict", str(run), str(test), "--top", str(classes), "--json"]).output
-    probabilities = {}
-    for image in json.loads(predicted):
-        by_class = {top["class_name"]: top["probability"] for top in image["top"]}
-        name = Path(image["name"]).resolve().relative_to(test.resolve()).as_posix()
-        probabilities[name] = [by_class[class_name] for class_name in data.class_names]
+    probabilities = predicted_probabilities(run, data)
     report = json.loads(done.output)
     return _record(data, done.seconds, probabilities, {"recipe": report["recipe"], "epochs": report["epochs"]})
 
