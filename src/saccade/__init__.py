@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from saccade.experiments.learning_curve_result import LearningCurve
     from saccade.image_classifier import ImageClassifier
     from saccade.inference.predict import Prediction, predict
+    from saccade.labeling.embeddings import Embeddings, embed
+    from saccade.labeling.similar import SimilarImages, find_similar
     from saccade.recipes import Recipe, get_recipe
     from saccade.runs.run import Run
     from saccade.training.extend import extend
@@ -57,6 +59,7 @@ _HOMES = {
     "Client": "saccade.deploy.client",
     "Comparison": "saccade.evaluation.compare.comparison",
     "Dataset": "saccade.data.dataset",
+    "Embeddings": "saccade.labeling.embeddings",
     "Exploration": "saccade.data.explore",
     "Export": "saccade.deploy.export",
     "Finding": "saccade.auditing.findings",
@@ -72,16 +75,19 @@ _HOMES = {
     "ReportPage": "saccade.evaluation.report.report_page",
     "Run": "saccade.runs.run",
     "SaccadeError": "saccade.errors",
+    "SimilarImages": "saccade.labeling.similar",
     "Split": "saccade.data.dataset",
     "Tuning": "saccade.tuning.result",
     "audit": "saccade.auditing.audit",
     "benchmark": "saccade.deploy.benchmark",
     "compare": "saccade.evaluation.compare.compare",
     "cross_validate": "saccade.experiments.cross_validation",
+    "embed": "saccade.labeling.embeddings",
     "evaluate": "saccade.evaluation.evaluate",
     "explore": "saccade.data.explore",
     "export": "saccade.deploy.export",
     "extend": "saccade.training.extend",
+    "find_similar": "saccade.labeling.similar",
     "get_recipe": "saccade.recipes",
     "learning_curve": "saccade.experiments.learning_curve",
     "load": "saccade.data.load",
@@ -100,6 +106,7 @@ __all__ = [
     "Client",
     "Comparison",
     "Dataset",
+    "Embeddings",
     "Exploration",
     "Export",
     "Finding",
@@ -114,6 +121,7 @@ __all__ = [
     "ReportPage",
     "Run",
     "SaccadeError",
+    "SimilarImages",
     "Split",
     "Tuning",
     "UnreadableImage",
@@ -121,10 +129,12 @@ __all__ = [
     "benchmark",
     "compare",
     "cross_validate",
+    "embed",
     "evaluate",
     "explore",
     "export",
     "extend",
+    "find_similar",
     "get_recipe",
     "learning_curve",
     "load",

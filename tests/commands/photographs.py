@@ -106,6 +106,21 @@ def _predicts(url: str, folder: Path) -> None:
     assert sum(shown["classes"][0]["class_name"] == "1" for _, shown in found) >= 3
 
 
+def _lists_the_damaged_photograph(outcome: Outcome) -> None:
+    import pyarrow.parquet
+
+    assert [image["path"] for image in outcome.json["unreadable"]] == ["0/cut off.JPG"]
+    table = pyarrow.parquet.read_table(outcome.folder / "tuned.parquet")
+    assert (len(table), table["embedding"].null_count) == (73, 1)
+
+
+def _is_similar(outcome: Outcome) -> None:
+    images = outcome.json["images"]
+    assert len(images) == 20
+    assert all(image["label"] in "01" and -1 <= image["similarity"] <= 1 for image in images)
+    assert [image["similarity"] for image in images] == sorted((one["similarity"] for one in images), reverse=True)
+
+
 PHOTOGRAPHS = [
     Row(
         "train hands --out runs/photo",
@@ -138,6 +153,28 @@ PHOTOGRAPHS = [
         look=_has_a_head, alone=True,
     ),
     Row("evaluate runs/probe --json", look=_is_far_above_chance),
+    Row(
+        "embed hands --out hands.npz",
+        ["^1,280 features of 72 images by EfficientNetLite0 at 160x160 pixels$", "^written: hands.npz$"],
+        alone=True, made=["hands.npz"],
+    ),
+    Row("embed broken --run runs/probe --out tuned.parquet --json", look=_lists_the_damaged_photograph),
+    Row("embed hands --run runs/probe --map hands.html --seed 3", ["^written: hands.html$"], made=["hands.html"]),
+    Row("embed hands", ["--out FILE or --map FILE is required"], code=2),
+    Row(
+        "embed more --from EfficientNetLite0 --out more.npz",
+        ["^1,280 features of 90 images by EfficientNetLite0 at 224x224 pixels$"],
+    ),
+    Row(
+        "similar hands/0 more --top 18 --out similar.html",
+        [r"^0\.\d+ +0/\S+\.JPG  \(0\)$", "^note: left out: 24 images of the query, or identical to one$",
+         "^written: similar.html$"],
+        alone=True, made=["similar.html"],
+    ),
+    Row("similar 2 hands --run runs/probe --json", look=_is_similar),
+    Row("similar 2 hands --from EfficientNetLite0 --top 1", [r"^0\.\d+  "]),
+    Row("similar 2 hands --run runs/probe --from EfficientNetLite0", ["--run and --from cannot be combined"], code=2),
+    Row("similar nothing hands", ["^error: 'nothing' is no query", "or a class: 0, 1, 2$"], code=1),
     Row("train hands --recipe linear-probe --seeds 2 --out runs/photos --json", look=_two_seeds, long=True),
     Row(
         "compare runs/photo runs/photos/seed-0 runs/photos/seed-1 runs/strict --data hands --out compared/photo",

@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+import numpy as np
 from tests.commands.rows import Row
 from tests.snippets import Outcome
 
@@ -83,7 +84,29 @@ def _copied_all(outcome: Outcome) -> None:
     assert found == sorted(path.name for path in (outcome.folder / "new/one").iterdir())
 
 
+def _embedded_the_table(outcome: Outcome) -> None:
+    shown = outcome.json
+    assert (shown["num_images"], shown["num_labels"], shown["image_size"]) == (181, 3, [96, 96])
+    with np.load(outcome.folder / "table.npz", allow_pickle=False) as arrays:
+        assert {*arrays["labels"].tolist()} == {"NULL", "ONE", "TWO"}
+        assert sorted(arrays["splits"].tolist()).count("test") == 60
+
+
+def _has_images(outcome: Outcome, count: int) -> None:
+    assert len(outcome.json["images"]) == count
+
+
+def _are_of_the_class(outcome: Outcome) -> None:
+    shown = outcome.json
+    assert (shown["query"], shown["num_query_images"], len(shown["images"])) == ("the class 狗", 40, 20)
+    assert {image["label"] for image in shown["images"]} == {"猫"}  # the images of the class itself are left out
+
+
 READING = [
+    Row(f"embed {TABLE} --out table.npz --json", look=_embedded_the_table),
+    Row(f"embed {NAMED} --out named.npz", ["^1,280 features of 80 images by EfficientNetLite0"]),
+    Row(f"similar ONE {TABLE} --top 3 --json", look=lambda outcome: _has_images(outcome, 3)),
+    Row(f"similar 狗 {NAMED} --json", look=_are_of_the_class),
     Row(f"explore {TABLE} --write-labels written.csv --out looks/table --json", look=_wrote_the_table, alone=True),
     Row("explore hands --write-labels table.csv", ["'table.csv' exists already; nothing is overwritten"], code=1),
     Row(f"explore {NAMED} --out looks/named --json", look=_has_classes_from_names),

@@ -20,7 +20,13 @@ from saccade.data.sources.archives import is_archive
 from saccade.data.sources.cifar10 import cifar10_is_here, load_cifar10
 from saccade.data.sources.cifar_batches import find_batch_files, load_batches
 from saccade.data.sources.digits import load_digits
-from saccade.data.sources.image_dataset import load_archive, load_folder, load_images, load_label_file
+from saccade.data.sources.image_dataset import (
+    load_archive,
+    load_folder,
+    load_images,
+    load_label_file,
+    load_unlabeled,
+)
 from saccade.data.sources.image_folder import label_files_of_folder
 from saccade.data.sources.known_classes import KnownClasses
 from saccade.data.sources.label_files.columns import find_columns
@@ -46,6 +52,8 @@ Data = Any
 """What `load` takes as data: a name, a path, or images in memory of several kinds, which are checked when loaded."""
 
 _NAMES = ("cifar10", "digits")
+# Codes of the errors of data whose folders are no classes to train on, but may hold images.
+_NOT_LABELED = ("no-classes", "empty-folder", "one-class", "class-empty", "class-unreadable", "class-missing")
 _JPEG_NOTE = "this is a JPEG copy of CIFAR-10: compare its results only with results on this copy"
 
 
@@ -124,6 +132,39 @@ def load_with_preprocessing(
     """
     dataset = _load(data, preprocessing, reading, progress=progress)
     return apply_fixes(dataset, fixes) if fixes else dataset
+
+
+def load_with_or_without_labels(
+    data: Data,
+    preprocessing: Preprocessing | PreprocessingOptions,
+    *,
+    reading: ReadingOptions | None = None,
+    progress: bool = False,
+) -> Dataset:
+    """Load images with their labels, or all images of a folder or an archive without labels.
+
+    A folder or an archive whose folders are no usable classes becomes one test split of the class `UNLABELED`.
+
+    Args:
+        data: data as for `load`.
+        preprocessing: preprocessing of the images, or its options.
+        reading: options for reading; None: the default options.
+        progress: whether to show progress on standard error.
+
+    Raises:
+        DataError: as for `load`, or there is no image.
+    """
+    try:
+        return _load(data, preprocessing, reading, progress=progress)
+    except DataError as error:
+        if error.code not in _NOT_LABELED or not is_path(data) or (reading and reading != ReadingOptions()):
+            raise
+        reason = f"read without labels: {error.problem}"
+    name = require_name(data)
+    path = Path(name).expanduser()
+    path = path if path.exists() else _in_data_folders(name) or path
+    dataset = load_unlabeled(Path(os.path.abspath(path)), preprocessing, progress=progress)  # noqa: PTH100 - keeps links
+    return _with_note(dataset, reason)
 
 
 def load_for_scoring(

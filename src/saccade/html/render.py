@@ -35,7 +35,12 @@ def image_source(pixels: NDArray[np.uint8]) -> str:
     """Return an image, uint8 [height, width, 3], as a data URL in WebP format."""
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "WEBP", quality=_QUALITY, method=4)
-    return f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"
+    return image_data(stream.getvalue())
+
+
+def image_data(contents: bytes) -> str:
+    """Return the contents of a file in WebP format as a data URL."""
+    return f"data:image/webp;base64,{base64.b64encode(contents).decode()}"
 
 
 def figure_markup(figure: Figure, description: str) -> Markup:

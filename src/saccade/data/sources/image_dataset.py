@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ from saccade.data.decoding.decode_messages import Place
 from saccade.data.decoding.image_files import Remark
 from saccade.data.image_size import PreprocessingOptions, default_preprocessing, preprocessing_for
 from saccade.data.reading_options import ReadingOptions
-from saccade.data.sources.archives import archive_stem, unpacked, unpacking_notes
+from saccade.data.sources.archives import archive_stem, is_archive, unpacked, unpacking_notes
 from saccade.data.sources.cifar_batches import find_batch_files, load_batches
 from saccade.data.sources.file_discovery import Folder, FoundFile
 from saccade.data.sources.image_folder import find_images
@@ -43,6 +43,7 @@ from saccade.data.sources.scan_cache import (
     fingerprint_of_files,
     keep_scan,
 )
+from saccade.data.sources.unlabeled_images import UNLABELED, list_unlabeled
 from saccade.data.splits import is_test_by_hash
 from saccade.errors import DataError
 from saccade.progress import counting
@@ -213,15 +214,38 @@ def _load_scanned(
     return kind.dataset(decoded, scan, root)
 
 
+def load_unlabeled(path: Path, wanted: Preprocessing | PreprocessingOptions, *, progress: bool) -> Dataset:
+    """Load all images of a folder or an archive as one test split of the class `UNLABELED`, whatever the folders are.
+
+    Raises:
+        ArchiveError: the archive can't be unpacked safely.
+        DataError: there is no image, or no image can be read.
+    """
+    options = ReadingOptions()
+    if is_archive(path):
+        return load_archive(path, wanted, options, UNLABELED, find=list_unlabeled, progress=progress)
+    kind = _Kind(f"unlabeled:{path}", path.name, str(path), wanted, options, UNLABELED)
+    return _load_listing(list_unlabeled(path), kind, progress=progress)
+
+
 def load_archive(
     path: Path,
     wanted: Preprocessing | PreprocessingOptions,
     options: ReadingOptions,
     known: KnownClasses | None = None,
     *,
+    find: Callable[..., Listing] = find_images,
     progress: bool,
 ) -> Dataset:
     """Load the images of an archive, as `load_folder` does; it is unpacked only if the images must be decoded.
+
+    Args:
+        path: path of the archive.
+        wanted: preprocessing of the images, or its options.
+        options: options for reading.
+        known: classes of a classifier that is to be scored on the images; None for data to train on.
+        find: function that lists the images of the unpacked folder, with the parameters of `find_images`.
+        progress: whether to show progress on standard error.
 
     Raises:
         ArchiveError: the archive can't be unpacked safely.
@@ -233,10 +257,10 @@ def load_archive(
     decoded = _open(scan, wanted)
     if scan is None or decoded is None:
         with unpacked(path, sha256, options.archive_encoding, progress=progress) as folder:
-            batches = find_batch_files(folder)
+            batches = find_batch_files(folder) if find is find_images else None
             if batches is not None:
                 return load_batches(batches, path, sha256, wanted, progress=progress)
-            listing = find_images(folder, options, known, place=str(path))
+            listing = find(folder, options, known, place=str(path))
             listing = replace(listing, notes=(*unpacking_notes(folder), *listing.notes))
             decoded, scan = _decode_and_keep(listing, sha256, kind, progress=progress)
     return kind.dataset(decoded, scan)

@@ -81,6 +81,22 @@ class FeatureExtractor:
                 ends the extraction; the features of the finished batches are kept in the cache.
             out: array for the result, float32 [n, d]. None: a new array.
         """
+        cached = self._computed(split, mirrored, advance)
+        return cached.of(split.hashes, np.empty((len(split), self.width), np.float32) if out is None else out)
+
+    def blocks(self, split: Split, advance: Callable[[int], object]) -> Iterator[tuple[NDArray[np.int64], Features]]:
+        """Yield all images of a split in blocks: positions, int64 [m], and features, float32 [m, d].
+
+        The features stay in the memory maps of the cache, so that the memory does not depend on the number of images.
+
+        Args:
+            split: the images.
+            advance: function that is called with the number of images of each batch, as by a call of the extractor.
+        """
+        yield from self._computed(split, False, advance).blocks(split.hashes)
+
+    def _computed(self, split: Split, mirrored: bool, advance: Callable[[int], object]) -> _CachedFeatures:
+        """Return the cached features after the missing features of a split are computed."""
         prefix = _prefix(self._key, mirrored)
         cached = _CachedFeatures(disk_cache.find_entries(_KIND, prefix))
         missing = _missing_positions(split, cached)
@@ -105,7 +121,7 @@ class FeatureExtractor:
                         keep()
             finally:
                 keep()
-        return cached.of(split.hashes, np.empty((len(split), self.width), np.float32) if out is None else out)
+        return cached
 
     def num_missing(self, split: Split, mirrored: bool, size: tuple[int, int]) -> int:
         """Return the number of images whose features are not in the cache.
@@ -230,6 +246,16 @@ class _CachedFeatures:
             shard, place = self._places[content]
             out[row] = self._shards[shard][place]
         return out
+
+    def blocks(self, hashes: Sequence[str]) -> Iterator[tuple[NDArray[np.int64], Features]]:
+        """Yield positions of images, int64 [m], with their features, float32 [m, d], for each entry of the cache."""
+        places = np.array([self._places[content] for content in hashes], np.int64).reshape(-1, 2)
+        order = np.lexsort((places[:, 1], places[:, 0]))
+        for positions in np.split(order, np.flatnonzero(np.diff(places[order, 0])) + 1):
+            if len(positions):
+                shard, rows = self._shards[places[positions[0], 0]], places[positions, 1]
+                whole = len(rows) == len(shard) and (rows == np.arange(len(shard))).all()
+                yield positions, shard if whole else shard[rows]
 
     def _take(self, hashes: Sequence[str], features: Features) -> None:
         self._places.update((content, (len(self._shards), place)) for place, content in enumerate(hashes))

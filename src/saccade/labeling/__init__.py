@@ -1,0 +1,1 @@
+"""From unlabeled images to labels: features of images, and the search of similar images."""

@@ -1,0 +1,90 @@
+"""Images of labeled or unlabeled data with the network that gives their features."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from saccade.data.dataset import Dataset, Preprocessing, Split
+from saccade.data.image_size import PreprocessingOptions, square_preprocessing
+from saccade.data.load import Data, load_with_or_without_labels
+from saccade.data.reading_options import ReadingOptions
+from saccade.data.sources.unlabeled_images import UNLABELED
+from saccade.keras_loading import require_keras_settings
+from saccade.progress import counting
+from saccade.recipes import get_recipe
+from saccade.runs.run import Run
+from saccade.training.train import build_networks
+from saccade.training.transfer_learning.features import FeatureExtractor, Features
+from saccade.training.transfer_learning.linear_probe import feature_extractor
+from saccade.training.transfer_learning.pretrained import PretrainedModel, PretrainedWeights, imagenet_model
+
+# Smallest side of images for the network of this package: at 32 pixels its features are worth little. CIFAR-10 at 96
+# pixels: 77.6% with a linear head, in three minutes.
+_MIN_SIZE = 96
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddedData:
+    """Images of data, and the network that gives their features.
+
+    Attributes:
+        dataset: the data.
+        images: all readable images, sorted by name.
+        labels: name of the class of each image; "" without labels.
+        splits: split of each image by the data itself; "" where the data has none.
+        network: name of the network, or of the run.
+        extract: feature extractor.
+    """
+
+    dataset: Dataset
+    images: Split
+    labels: Sequence[str]
+    splits: Sequence[str]
+    network: str
+    extract: FeatureExtractor
+
+    def features(self, *, progress: bool = False) -> Features:
+        """Return the features of all images, float32 [n, d]."""
+        with counting("features", total=len(self.images), unit="images", shown=progress) as bar:
+            return self.extract(self.images, False, bar.update)
+
+
+def prepare(
+    data: Data,
+    *,
+    network: Run | str | Path | None = None,
+    reading: ReadingOptions | None = None,
+    progress: bool = False,
+) -> EmbeddedData:
+    """Load data for a network, without computing its features; arguments and errors as for `embed`."""
+    require_keras_settings()
+    model = imagenet_model() if network is None else PretrainedModel.of(network)
+    recipe = get_recipe("linear-probe")
+    # The default is the preprocessing of the recipe `photo`, so that both use the same features.
+    wanted: Preprocessing | PreprocessingOptions = PreprocessingOptions(None, recipe.fit, recipe.scale)
+    if network is not None:
+        recipe, wanted = recipe.with_settings({"network": model.network, **model.settings}), model.preprocessing
+    dataset = load_with_or_without_labels(data, wanted, reading=reading, progress=progress)
+    if network is None and min(dataset.preprocessing.height, dataset.preprocessing.width) < _MIN_SIZE:
+        larger = square_preprocessing(_MIN_SIZE)
+        dataset = load_with_or_without_labels(data, larger, reading=reading, progress=progress)
+    images, splits = _all_images(dataset)
+    labels = [dataset.class_names[label] for label in images.labels.tolist()]
+    if dataset.class_names == UNLABELED.names:
+        labels = [""] * len(images)
+    networks = build_networks(recipe, dataset, images, "float32", PretrainedWeights.from_model(model))
+    extract = feature_extractor(networks.validated, recipe, dataset.preprocessing, dataset.name)
+    return EmbeddedData(dataset, images, labels, splits, model.name, extract)
+
+
+def _all_images(dataset: Dataset) -> tuple[Split, list[str]]:
+    """Return all images of a dataset, sorted by name, and the split of each image by the data itself."""
+    is_own = not dataset.test_is_made and dataset.class_names != UNLABELED.names
+    joined = Split.joined(list(dataset.splits.values()))
+    splits = [name if is_own else "" for name, split in dataset.splits.items() for _ in range(len(split))]
+    order = sorted(range(len(joined)), key=lambda position: (joined.names[position], position))
+    return joined.subset(np.array(order, np.int64)), [splits[position] for position in order]

@@ -1,0 +1,34 @@
+"""Paths of new files for results. No file is overwritten."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from saccade.errors import DataError
+
+
+def new_file(out: str | Path, suffixes: tuple[str, ...], *, option: str = "--out") -> Path:
+    """Return the path of a new file.
+
+    Args:
+        out: path that a caller names.
+        suffixes: suffixes that the name may have.
+        option: option that names the path, for errors.
+
+    Raises:
+        DataError: the name has another suffix, its folder is missing, or there is such a file.
+    """
+    path = Path(out)
+    remedy = f"name another file with {option}"
+    if path.suffix not in suffixes:
+        raise DataError(
+            f"'{path}' can't be written",
+            expected=f"a name that ends in {' or '.join(suffixes)}",
+            found=path.suffix or "a name without a suffix",
+            remedy=remedy,
+        )
+    if path.exists():
+        raise DataError(f"'{path}' exists already; nothing is overwritten", remedy=remedy)
+    if not path.parent.is_dir():
+        raise DataError(f"there is no folder '{path.parent}'", remedy=f"make it, or {remedy}")
+    return path
