@@ -1,5 +1,7 @@
 import csv
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tests.data.images import encode, photo, write
 from tests.snippets import run_here
@@ -88,3 +90,18 @@ def test_nothing_is_overwritten_and_arrays_have_no_files(tmp_path):
         write_labels(load("digits"), tmp_path / "digits.csv")
     assert (tmp_path / "mine.csv").read_text() == "mine"
     assert not (tmp_path / "digits.csv").exists()
+
+
+def test_embedded_images_other_suffixes_and_changed_names(tmp_path):
+    root = images(tmp_path / "data", *(f"{name}/{number}.png" for name in (" red", "dog") for number in range(4)))
+    rows = [{"image": {"bytes": path.read_bytes(), "path": path.name}, "label": path.parent.name}
+            for path in sorted(root.rglob("*.png"))]  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "images.parquet")
+    with pytest.raises(DataError, match="are inside a Parquet file"):
+        write_labels(load(tmp_path / "images.parquet"), tmp_path / "written.csv")
+    done = run_here(["explore", "data", "--write-labels", "written.jsonl"], tmp_path)
+    assert done.code == 1
+    assert "a name that ends in .csv or .tsv" in done.stderr
+    done = run_here(["explore", "data", "--write-labels", "written.csv"], tmp_path)
+    assert "without spaces at their ends: [' red']" in done.stderr
+    assert load(tmp_path / "written.csv", reading=ReadingOptions(root=str(tmp_path))).class_names == ("dog", "red")

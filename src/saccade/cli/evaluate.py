@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from saccade.evaluation.result import Report
     from saccade.evaluation.robustness.robustness import Robustness
     from saccade.evaluation.two_classes import ThresholdScores
+    from saccade.inference.model_file import ModelFile
+    from saccade.runs.run import Run
 
 _MAX_CLASSES = 30
 
@@ -87,7 +89,9 @@ def command(
 
     from saccade.inference.load_model import load_model
 
-    load_model(run)  # fails before the slow imports if RUN is not a model
+    model = load_model(run)  # fails before the slow imports if RUN is not a model
+    if by is not None:
+        _check_column(model, data, by, reading)
 
     from saccade.evaluation.by_value import score_by_column
     from saccade.evaluation.evaluate import evaluate
@@ -96,12 +100,8 @@ def command(
     by_value = () if by is None else score_by_column(report, by, _reading_of(run) if data is None else reading)
     at_threshold = None if threshold is None else report.at_threshold(threshold)
     if as_json:
-        found = report.to_dict()
-        if by is not None:
-            found["by"] = {"column": by, "values": [asdict(score) for score in by_value]}
-        if at_threshold is not None:
-            found["at_threshold"] = asdict(at_threshold)
-        print_json(found)
+        scores = {} if by is None else {"by": {"column": by, "values": [asdict(score) for score in by_value]}}
+        print_json({**report.to_dict(), **scores, **({"at_threshold": asdict(at_threshold)} if at_threshold else {})})
         return
     print_notes(report.notes)
     _print_numbers(report)
@@ -115,6 +115,17 @@ def command(
         _print_by(by, by_value)
     if report.files:
         _print_files(report.files)
+
+
+def _check_column(model: Run | ModelFile, data: str | None, by: str, reading: ReadingOptions) -> None:
+    """Require the column of --by before the images are scored."""
+    from saccade.data.load import require_column
+    from saccade.runs.run import Run
+
+    if data is not None:
+        require_column(data, by, reading)
+    elif isinstance(model, Run):
+        require_column(model.data_source, by, model.data.reading)
 
 
 def _reading_of(run: str) -> ReadingOptions:
@@ -195,6 +206,8 @@ def _print_classes(report: Report) -> None:
 
 
 def _row(name: str, scores: Scores) -> tuple[str, ...]:
+    if not scores.num_images:
+        return (name, "-", "-", "-", "0")
     return (name, f"{scores.precision:.3f}", f"{scores.recall:.3f}", f"{scores.f1:.3f}", f"{scores.num_images:,}")
 
 

@@ -53,7 +53,7 @@ def command(
     """Show class counts, image sizes, unreadable files and duplicates of DATA, and plot sample images."""
     from saccade.data.explore import explore, save_plots
     from saccade.data.load import load
-    from saccade.data.write_labels import require_no_file
+    from saccade.data.write_labels import names_changed_by_label_file, require_no_file
     from saccade.data.write_labels import write_labels as write_label_file
 
     require_free(out, DataError, plural="folders")
@@ -64,6 +64,9 @@ def command(
     plots = [str(path) for path in save_plots(dataset, exploration, _make_folder(out, dataset.name))]
     if write_labels is not None:
         root = write_label_file(dataset, write_labels)
+        changed = names_changed_by_label_file(dataset)
+        if changed:
+            print_notes([f"names of classes are read from a label file without spaces at their ends: {changed}"])
         if root != write_labels.absolute().parent:
             print_notes([f"to read {write_labels}: {command_line('train', write_labels, '--root', root)}"])
     if as_json:

@@ -273,10 +273,10 @@ def _dry_run(*, as_json: bool, settings: dict[str, Any], **options: Any) -> None
     from saccade.data.explore import explore
     from saccade.runs.create import check_free
 
-    if options["source"] is None:
-        pretrained_model(**options)  # fails for --weights
+    source = pretrained_model(**options)
     check_free(options["out"])
-    dataset = load_dataset(checked_settings(settings, **options), **options)
+    settings = checked_settings(settings, **options)
+    dataset, _ = load_dataset_and_recipe(source, settings, **options)
     if as_json:
         print_json(explore(dataset).to_dict())
 

@@ -44,6 +44,7 @@ from saccade.data.splits import with_whole_data
 from saccade.errors import DataError, DataNotFoundError, type_in_words
 from saccade.image_fit import Fit, Scale
 from saccade.named_paths import named_path
+from saccade.sanitize import listed_names
 
 if TYPE_CHECKING:
     from saccade.recipes import Recipe
@@ -214,13 +215,37 @@ def column_values(data: str | os.PathLike[str], column: str, reading: ReadingOpt
         DataError: the data has no label file, or the label file has no such column.
     """
     options = reading or ReadingOptions()
+    return values_of_column(_files_with_column(data, column, options), column, options)
+
+
+def require_column(data: Data, column: str, reading: ReadingOptions | None = None) -> None:
+    """Require that a label file of the data has a column, before the images are read.
+
+    Raises:
+        DataError: as for `column_values`.
+    """
+    _files_with_column(data, column, reading or ReadingOptions())
+
+
+def _files_with_column(data: str | os.PathLike[str], column: str, options: ReadingOptions) -> list[LabelFile]:
     files = _label_files(data, options)
     if not files:
         raise DataError(
             f"'{data}' has no label file with the column {column!r}",
             expected="a label file, or a folder that holds one",
         )
-    return values_of_column(files, column, options)
+    found = [file for file in files if column in file.table.columns]
+    if not found:
+        names = list(files[0].table.columns)
+        near = difflib.get_close_matches(column.casefold(), [name.casefold() for name in names], n=1)
+        known = next((name for name in names if near and name.casefold() == near[0]), None)
+        raise DataError(
+            f"the label file {files[0].table.path} has no column {column!r}",
+            expected=f"one of the columns {listed_names(names)}",
+            remedy=f"did you mean {known!r}?" if known else "name another column with --by",
+            code="label-file",
+        )
+    return found
 
 
 def groups_of_images(data: str | os.PathLike[str], reading: ReadingOptions) -> dict[str, str]:
@@ -228,7 +253,8 @@ def groups_of_images(data: str | os.PathLike[str], reading: ReadingOptions) -> d
     files = _label_files(data, reading)
     columns = [find_columns(file.table, reading, needs_labels=False).group for file in files]
     column = next((column for column in columns if column is not None), None)
-    return values_of_column(files, column, reading) if column is not None else {}
+    with_groups = [file for file in files if column in file.table.columns]
+    return values_of_column(with_groups, column, reading) if column is not None else {}
 
 
 def _label_files(data: str | os.PathLike[str], options: ReadingOptions) -> list[LabelFile]:

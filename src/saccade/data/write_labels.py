@@ -7,10 +7,13 @@ import os
 from pathlib import Path
 
 from saccade.atomic_io import atomic_write
+from saccade.data.cache import disk_cache
 from saccade.data.dataset import Dataset
 from saccade.data.load import groups_of_images
 from saccade.data.sources.label_files.label_file import absolute_path
 from saccade.errors import DataError
+
+_SUFFIXES = (".csv", ".tsv")
 
 
 def write_labels(dataset: Dataset, path: Path) -> Path:
@@ -30,6 +33,11 @@ def write_labels(dataset: Dataset, path: Path) -> Path:
     Raises:
         DataError: the images are not files in a folder, or the file exists or can't be written.
     """
+    if dataset.root and Path(dataset.root).is_relative_to(disk_cache.cache_folder()):
+        raise DataError(
+            f"the images of '{dataset.name}' are inside a Parquet file, and have no paths",
+            remedy="the Parquet file is a label file itself: change its labels",
+        )
     if not dataset.root:
         raise DataError(
             f"the images of '{dataset.name}' are not files in a folder",
@@ -65,11 +73,21 @@ def _rows(dataset: Dataset, prefix: str) -> list[list[str]]:
     return [header, *sorted(rows)]
 
 
+def names_changed_by_label_file(dataset: Dataset) -> list[str]:
+    """Return the names of classes that a label file does not keep: their spaces at the ends are not read."""
+    return [name for name in dataset.class_names if name != name.strip()]
+
+
 def require_no_file(path: Path) -> None:
-    """Check that there is no file at a path.
+    """Check that there is no file at a path, and that its suffix is that of a table that is written.
 
     Raises:
-        DataError: there is one.
+        DataError: there is one, or the suffix is another one.
     """
+    if path.suffix.lower() not in _SUFFIXES:
+        raise DataError(
+            f"'{path}' can't be written", expected=f"a name that ends in {' or '.join(_SUFFIXES)}",
+            found=path.suffix or "a name without a suffix",
+        )  # fmt: skip
     if path.exists():
         raise DataError(f"'{path}' exists already; nothing is overwritten", remedy="name another file")

@@ -22,9 +22,11 @@ from saccade.data.sources.file_discovery import (
 from saccade.data.sources.memory.encode import TAKEN, is_image, largest_of_floats
 from saccade.data.sources.memory.encoded_image import EncodedImage, encoded, images_in
 from saccade.data.sources.side_files import is_side_file
-from saccade.errors import DataError
+from saccade.errors import DataError, type_in_words
 from saccade.named_paths import is_too_long, path_text
 
+_SOURCES = f"{TAKEN}, a folder, a glob, or DATA:test:0; or several of them"
+_URL = re.compile(r"(https?|ftp|s3|gs|file)://", re.IGNORECASE)
 _OF_DATASET = re.compile(r"(?P<data>.+):(?P<split>train|validation|test):(?P<index>[0-9]+)")
 
 
@@ -72,8 +74,15 @@ def _image_sources(images: object) -> list[str | EncodedImage]:
         if is_image(source) or hasattr(source, "shape"):  # an array of a wrong shape has an error of its own
             sources.append(encoded(source, position, largest))
             continue
-        expected = f"{TAKEN}, a folder, a glob, or DATA:test:0; or several of them"
-        sources.append(path_text(source, DataError, what="an image", expected=expected))
+        which = f"image {position}" if len(values) > 1 else "this"
+        if not isinstance(source, str | os.PathLike):
+            raise DataError(f"{which} is no image", expected=_SOURCES, found=type_in_words(source))
+        if _URL.match(os.fspath(source)):
+            raise DataError(
+                f"{which} is an address, and nothing is downloaded", expected=_SOURCES, found=str(source),
+                remedy="download the image, and give its path or its bytes",
+            )  # fmt: skip
+        sources.append(path_text(source, DataError, what="an image", expected=_SOURCES))
     return sources
 
 

@@ -159,7 +159,12 @@ def _query_images(query: Any, found: EmbeddedData) -> Split:
         sources.append(image.contents if isinstance(image, EncodedImage) else str(image))
     count = len(sources)
     wanted = labeled(sources, list(UNLABELED.names) * count, ["test"] * count)
-    dataset = load_images(wanted, found.dataset.preprocessing, ReadingOptions(), UNLABELED, progress=False)
+    try:
+        dataset = load_images(wanted, found.dataset.preprocessing, ReadingOptions(), UNLABELED, progress=False)
+    except DataError as error:
+        if error.code != "split-unreadable":
+            raise
+        raise _no_query(query, found, f"no image that can be read: {error.found}") from None
     return dataset.splits["test"]
 
 

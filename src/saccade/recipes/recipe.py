@@ -72,8 +72,8 @@ class Recipe(BaseModel):
         default=0,
         ge=0,
         le=1000,
-        description="minimum number of steps in an epoch: few images are trained in smaller batches, at a smaller "
-        "learning rate",
+        description="wanted number of steps in an epoch: few images are trained in smaller batches, of 16 images at "
+        "least, at a smaller learning rate",
     )
     plain_epochs: int = Field(ge=0, le=100_000, description="epochs of the first phase, without augmentation")
     augmented_epochs: int = Field(

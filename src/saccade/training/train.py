@@ -45,6 +45,7 @@ from saccade.training.time_budget.timekeeping import Timekeeping
 from saccade.training.transfer_learning.pretrained import PretrainedWeights, imagenet_model
 from saccade.training.transfer_learning.upper_training import versions_within_cache
 
+_ENDING = "the training is at its end and is being saved; press Ctrl-C again to quit without saving"
 _MAX_SAVED_IMAGES = 1000
 _MAX_SAVED_BYTES = 64 * 10**6
 # Trainings of `quick` on 64x64 and 96x96 pixels, with 34 and 76 million weights, differed in peak memory by 87 bytes
@@ -161,7 +162,8 @@ def run_training(
             fitted = fit(
                 networks, splits, run, checkpoint=checkpoint, progress=progress, stop=stop, timekeeping=timekeeping
             )
-            _save(run, fitted, splits, progress)
+            with stop.with_message(_ENDING if fitted.state == "finished" else stop.message):
+                _save(run, fitted, splits, progress)
     except KeyboardInterrupt:
         raise TrainingInterrupt(run.path) from None
     progress.on_train_end(run)

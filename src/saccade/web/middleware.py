@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import ipaddress
 import json
@@ -29,6 +30,8 @@ _HEADERS = [
     (b"permissions-policy", b"camera=(self), microphone=(), geolocation=()"),
     (b"cache-control", b"no-store"),
 ]
+# Of the rest of a body that is too large: what is read at most, and the longest wait for the next part of it.
+_DISCARD_BYTES, _DISCARD_SECONDS, _IDLE_SECONDS = 1 << 27, 5.0, 0.3
 _CLIENT_CLOSED_REQUEST = 499  # recorded where no response was sent
 _log = logging.getLogger("saccade.server")
 
@@ -218,9 +221,24 @@ class _Request:
         if error.status == 401:
             headers["www-authenticate"] = "Bearer"
         encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+        if error.status == 413 and not _single_value(self.scope["headers"], b"expect"):
+            await self._discard_body()
         await self.send({"type": "http.response.start", "status": error.status, "headers": encoded})
         # h11 drops the body of a response to HEAD.
         await self.send({"type": "http.response.body", "body": body})
+
+    async def _discard_body(self) -> None:
+        """Read some of the rest of a body and discard it.
+
+        Programs that send the whole body before they read would see a reset connection in place of the response.
+        """
+        end, discarded = monotonic() + _DISCARD_SECONDS, 0
+        with contextlib.suppress(TimeoutError):
+            while discarded < _DISCARD_BYTES and monotonic() < end:
+                message = await asyncio.wait_for(self._receive(), _IDLE_SECONDS)
+                if message["type"] != "http.request" or not message.get("more_body"):
+                    return
+                discarded += len(message.get("body", b""))
 
 
 def _single_value(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes:

@@ -236,7 +236,7 @@ def test_a_table_without_known_columns_is_named(tmp_path):
     (tmp_path / "shots.csv").write_text("shot,camera\ncat/1.jpg,a\ndog/1.jpg,b\n")
     note = (
         "left out: shots.csv, a table without a known column for images; its columns are shot, camera; if one names "
-        "images, add --image-column"
+        "images, add --image-column, and --group-column or --label-column for the column that is to be used"
     )
     assert find_images(tmp_path).notes == (note,)
     listing = find_images(tmp_path, ReadingOptions(image_column="shot", group_column="camera"))

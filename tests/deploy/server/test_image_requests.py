@@ -4,6 +4,8 @@ import base64
 import json
 import shutil
 import subprocess
+import urllib.error
+import urllib.request
 
 import numpy as np
 import pytest
@@ -162,17 +164,44 @@ def test_what_is_wrong_with_a_request_is_named_by_its_position(server, images_ru
         ),
         ({"instances": [pixels, 7]}, f"image 1, counted from 0: expected {shape}; found one value"),
         ({"instances": pixels}, f"image 0, counted from 0: expected {shape}; found [{width}, 3]"),
-        ({"instances": [pixels, text]}, "image 1, counted from 0: pixels are numbers from 0 to 255"),
+        ({"instances": [pixels, text]}, "image 1, counted from 0: pixels are numbers from 0 to 255; found a text"),
+        ({"inputs": good}, 'inputs is a list of images, such as [{"b64": "..."}]; found one image'),
+        ({"instances": [{"b64": 3}]}, "an image is a text in base64; found a number"),
     ):
         found, _, content = server.request("POST", PREDICT, json.dumps(body))
         assert (found, json.loads(content)["error"]) == (400, error)
+
+
+def test_a_wrong_shape_of_a_tensor_is_named(server, images_run):
+    (pixels,) = pixels_of(images_run, 255)
+    height, width = images_run.preprocessing.height, images_run.preprocessing.width
+    tensor = {"name": "pixels", "shape": [1, height, width, 3], "datatype": "FP32", "data": [1, 2, 3]}
+    number = f"{height * width * 3:,}"
+    for changed, error in (
+        (tensor, f"the shape [1, {height}, {width}, 3] has {number} values; found 3"),
+        ({**tensor, "shape": [2, height, width, 3], "data": [pixels]}, "the shape is [2"),
+        ({**tensor, "shape": [1, 1, 1, 3]}, f"expected pixels of shape [n, {height}, {width}, 3]"),
+    ):
+        found, _, content = server.request("POST", INFER, json.dumps({"inputs": [changed]}))
+        assert found == 400
+        assert error in json.loads(content)["error"]
+
+
+def test_a_program_that_sends_its_whole_body_first_sees_that_it_is_too_large(server):
+    request = urllib.request.Request(f"{server.url}/api/models/images/image", bytes(17_000_000), method="POST")
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request)
+    assert caught.value.code == 413
+    assert "too large" in json.loads(caught.value.read())["error"]
 
 
 def test_a_bad_text_is_named_by_its_position(server, test_files):
     good = base64.b64encode(test_files[0].read_bytes()).decode()
     body = {"instances": [{"b64": good}, {"b64": "!"}]}
     found, _, content = server.request("POST", PREDICT, json.dumps(body))
-    assert (found, json.loads(content)["error"]) == (400, "image 1, counted from 0: an image is a text in base64")
+    assert (found, json.loads(content)["error"]) == (
+        400, "image 1, counted from 0: an image is a text in base64; found other characters, or too few",
+    )  # fmt: skip
 
 
 def test_scripts_of_allowed_pages_only_may_read_responses(images_run):

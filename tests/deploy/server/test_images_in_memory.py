@@ -131,14 +131,73 @@ def test_unreadable_contents_have_a_reason(images_run, files):
     assert second.unreadable_reason == "not an image: it looks like text"
 
 
-def test_floats_of_one_call_have_one_range(images_run, files):
+def test_images_of_one_call_have_one_range(images_run, files):
     image = np.asarray(Image.open(files[0]), np.float64)
-    dark = np.zeros_like(image)
-    dark[0, 0] = 1
-    together = rows_of(saccade.predict(images_run, np.stack([dark, image])))
+    black = np.zeros_like(image)
+    together = rows_of(saccade.predict(images_run, np.stack([black, image])))
     np.testing.assert_allclose(
-        together, rows_of(saccade.predict(images_run, [dark.astype(np.uint8), image.astype(np.uint8)]))
+        together, rows_of(saccade.predict(images_run, [black.astype(np.uint8), image.astype(np.uint8)]))
     )
+    with pytest.raises(DataError, match="in two ranges") as caught:
+        saccade.predict(images_run, [image, image / 255])
+    assert "values from 0 to 1 in image 1" in str(caught.value.found)
+
+
+def test_whole_numbers_of_0_and_1_are_not_read_as_black(images_run, files):
+    mask = np.asarray(Image.open(files[0])) > 100
+    expected = rows_of(saccade.predict(images_run, mask))
+    np.testing.assert_allclose(rows_of(saccade.predict(images_run, mask * 255)), expected)
+    for kind in (np.uint8, np.int64, np.uint16):
+        with pytest.raises(DataError, match="would be black"):
+            saccade.predict(images_run, mask.astype(kind))
+
+
+def test_16_bits_with_values_up_to_255_are_eight_bits(images_run, files):
+    image = np.asarray(Image.open(files[0]))
+    expected = rows_of(saccade.predict(images_run, image))
+    np.testing.assert_allclose(rows_of(saccade.predict(images_run, image.astype(np.uint16))), expected)
+
+
+def test_an_opened_photograph_is_its_file(photo_run, photo_folder, tmp_path):
+    large = tmp_path / "large.jpg"
+    Image.open(next(photo_folder.rglob("*.jpg"))).resize((1200, 1200)).save(large, quality=90)
+    with Image.open(large) as opened:
+        found = rows_of(saccade.predict(photo_run, [large, opened, large.read_bytes()]))
+    assert (found[0] == found[1]).all()
+    assert (found[0] == found[2]).all()
+
+
+def test_a_split_is_images_and_a_dataset_is_not(images_run, files):
+    dataset = saccade.load((np.stack([np.asarray(Image.open(file)) for file in files]), [0, 1] * 50))
+    split = dataset["test"]
+    predictions = saccade.predict(images_run, split)
+    np.testing.assert_allclose(rows_of(predictions), rows_of(saccade.predict(images_run, split.to_numpy()[0])))
+    with pytest.raises(DataError, match="has several splits"):
+        saccade.predict(images_run, dataset)
+
+
+@pytest.mark.parametrize(
+    ("images", "problem"),
+    [
+        (["a.png", None], "image 1 is no image"),
+        (None, "this is no image"),
+        ("https://example.org/cat.jpg", "this is an address, and nothing is downloaded"),
+        (np.array(3), "an array is no images"),
+        (np.arange(10), "an array is no images"),
+        (np.zeros((32, 31, 5), np.uint8), "an array is no images"),
+        (np.zeros((2, 32, 32, 32, 3)), "an array is no images"),
+    ],
+)
+def test_what_is_wrong_is_named(images_run, images, problem):
+    with pytest.raises(DataError, match=problem):
+        saccade.predict(images_run, images)
+
+
+def test_a_file_that_was_read_to_its_end(images_run, files):
+    stream = io.BytesIO(files[0].read_bytes())
+    stream.read()
+    with pytest.raises(DataError, match="was read to its end"):
+        saccade.predict(images_run, stream)
 
 
 WRONG = {

@@ -174,6 +174,9 @@ def _no_test_split(index: Index, num_training: int) -> DataError:
         "there are too few images for a test split",
         expected="at least two different images in a class",
         found=f"{num_training} images, of which no two in a class differ",
+        remedy="if the labels are measured numbers, they are no classes: name another column with --label-column"
+        if len(index.class_names) == num_training
+        else None,
     )
 
 

@@ -133,7 +133,10 @@ def _notes_on_inner_folders(splits: Mapping[SplitName, ClassFolders]) -> list[st
     recurring = set.intersection(*nested.values()) if len(nested) == len(inner) > 1 else set()
     if recurring:
         same = f"every class folder holds the same folders ({listed(recurring)})"
-        advice = "If the inner folders are the classes, put them beside each other"
+        advice = (
+            "If the inner folders are the classes, give one of the outer folders, or, if the outer folders are splits, "
+            "rename them to train and test"
+        )
         return [f"{same}: images are labeled with the outer folder. {advice}"]
     name, names = next(iter(sorted(nested.items())))
     example = f"{printable(name)}/{printable(min(names))}"

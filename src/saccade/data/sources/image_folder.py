@@ -15,6 +15,7 @@ from saccade.data.sources.label_files.columns import find_columns
 from saccade.data.sources.label_files.folder_table import with_tables
 from saccade.data.sources.label_files.label_file import LabelFile, labels_of_folders, read_label_files
 from saccade.data.sources.label_files.label_file_search import (
+    advice_on_other_files,
     check_label_files,
     label_files_in,
     notes_on_unused_tables,
@@ -86,7 +87,7 @@ def _labeled_files(
             reason = _reason_to_leave_out(files, options, _class_of_path(folder, from_folders))
             if reason:
                 names = ", ".join(sorted({printable(file.table.path.name) for file in files}))
-                note = f"left out: {names}, {reason}; to use it, give its path"
+                note = f"the labels in {names} are not used: {reason}; to use them, give the path of the file"
                 return replace(from_folders, notes=(*from_folders.notes, note))
     labeled = read_label_files(files, options, needs_training=needs_training)
     if from_folders is not None:
@@ -111,8 +112,8 @@ def _reason_to_leave_out(files: Sequence[LabelFile], options: ReadingOptions, cl
         DataError: the files can't be compared with the folders.
     """
     if all(find_columns(file.table, options).one_hot for file in files):
-        return "whose columns of 0 and 1 are not the class folders"
-    return "which adds nothing to the class folders" if labels_of_folders(files, options, class_of_path) else ""
+        return "the class folders are other classes than its columns of 0 and 1"
+    return "they are those of the class folders" if labels_of_folders(files, options, class_of_path) else ""
 
 
 def _class_of_path(folder: Path, labeled: LabeledFiles) -> dict[str, str]:
@@ -132,11 +133,24 @@ def _from_folders_alone(
     try:
         found = _from_folders(top, place, needs_training=needs_training)
     except DataError as error:
-        if error.code in ("no-classes", "empty-folder"):
-            check_label_files(folder, top, options)
-        raise
+        if error.code not in ("no-classes", "empty-folder"):
+            raise
+        check_label_files(folder, top, options)
+        advice = advice_on_other_files(folder, top)
+        if advice is None or error.code == "empty-folder":
+            raise
+        raise DataError(
+            error.problem, expected=error.expected, found=error.found, remedy=advice, code=error.code
+        ) from None
     if needs_training and len(found.splits["train"]) == 1:
         check_label_files(folder, top, options)
+        advice = advice_on_other_files(folder, top)
+        if advice is not None:
+            names = ", ".join(map(printable, found.splits["train"]))
+            raise DataError(
+                f"there is only one class in {place}",
+                expected="at least two classes to tell apart", found=names, remedy=advice, code="one-class",
+            )  # fmt: skip
     return found
 
 

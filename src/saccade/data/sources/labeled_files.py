@@ -206,6 +206,9 @@ def _checked_classes(labeled: LabeledFiles, dropped: list[str], *, drop_empty_cl
             f"there is only one class in {where}",
             expected="at least two classes to tell apart",
             found=printable(names[0]) if names else "no class with images",
+            remedy="if another column holds the classes, name it with --label-column"
+            if labeled.layout.startswith("labels from ") and labeled.base is not None
+            else None,
             code="one-class",
         )
     return tuple(names)

@@ -27,6 +27,7 @@ _SIDE_SUFFIXES = frozenset(
         "xlsx",
     }
 )
+_IMAGE_SUFFIXES = frozenset({"avif", "bmp", "gif", "heic", "heif", "jpeg", "jpg", "png", "tif", "tiff", "webp"})
 _SIDE_NAMES = frozenset({"authors", "changelog", "copying", "license", "licence", "makefile", "notice", "readme"})
 # Of macOS and Windows; and folders of thumbnails and deleted files on network storage and disks.
 _HIDDEN_NAMES = frozenset(
@@ -43,6 +44,11 @@ def is_hidden(name: str) -> bool:
 def suffix_of(path: str) -> str:
     """Return the suffix of a path in lower case, without the full stop; empty for no suffix."""
     return path.rpartition("/")[2].rpartition(".")[2].lower() if "." in path else ""
+
+
+def is_image_name(path: str) -> bool:
+    """Return whether a path ends in a usual suffix of an image."""
+    return suffix_of(path) in _IMAGE_SUFFIXES
 
 
 def is_side_file(path: str) -> bool:

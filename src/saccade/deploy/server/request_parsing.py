@@ -24,6 +24,7 @@ _Value = TypeVar("_Value")
 
 _MAX_BYTES_WITHOUT_THREAD = 50_000  # JSON of this size is parsed sooner than a thread could start on it
 _NUMBERS = {int, float}  # exact types, because bool is a subclass of int
+_TYPES = {bool: "true or false", str: "a text", int: "a number", float: "a number", list: "a list", dict: "an object"}
 _PIXEL_RANGE = "pixels are numbers from 0 to 255"
 _URL_SAFE = str.maketrans("-_", "+/")
 _one_at_a_time = ThreadPoolExecutor(1)
@@ -100,21 +101,27 @@ def parse_pixels(value: Any, preprocessing: Preprocessing, shape: Sequence[int] 
         raise RequestError(400, "the lists of pixels are nested too deeply") from None
     if shape is not None and array.ndim == 1 and array.size == math.prod(shape):
         array = array.reshape(tuple(shape))
+    if shape is not None and array.ndim == 1 and array.size != math.prod(shape):
+        raise RequestError(400, f"the shape {list(shape)} has {math.prod(shape):,} values; found {array.size:,}")
     image_shape = (preprocessing.height, preprocessing.width, 3)
     if array.ndim != 4 or array.shape[1:] != image_shape:
         raise _wrong_shape(value, image_shape)
     if shape is not None and array.shape != tuple(shape):
         raise RequestError(400, f"the shape is {list(shape)}, and that of the data is {list(array.shape)}")
     if not set(map(type, array.flat)) <= _NUMBERS:
-        wrong = [not set(map(type, image.flat)) <= _NUMBERS for image in array]
-        raise RequestError(400, named_image(wrong.index(True), len(array)) + _PIXEL_RANGE)
+        wrong = [next((one for one in image.flat if type(one) not in _NUMBERS), 0) for image in array]
+        position = next(at for at, one in enumerate(wrong) if type(one) not in _NUMBERS)
+        found = _TYPES.get(type(wrong[position]), "another value")
+        raise RequestError(400, f"{named_image(position, len(array))}{_PIXEL_RANGE}; found {found}")
     try:
         pixels = array.astype(np.float32)
     except OverflowError:
         raise RequestError(400, _PIXEL_RANGE) from None
     if pixels.size and not (pixels.min() >= 0 and pixels.max() <= 255):
-        first = int(np.flatnonzero(((pixels < 0) | (pixels > 255)).reshape(len(pixels), -1).any(axis=1))[0])
-        raise RequestError(400, named_image(first, len(pixels)) + _PIXEL_RANGE)
+        outside = (pixels < 0) | (pixels > 255)
+        first = int(np.flatnonzero(outside.reshape(len(pixels), -1).any(axis=1))[0])
+        found = f"{pixels[outside].flat[0]:g}"
+        raise RequestError(400, f"{named_image(first, len(pixels))}{_PIXEL_RANGE}; found {found}")
     _check_scale(pixels)
     return pixels
 
@@ -170,7 +177,8 @@ def parse_base64_images(texts: Sequence[Any]) -> list[bytes]:
 
 def _base64_image(text: Any, which: str) -> bytes:
     if not isinstance(text, str):
-        raise RequestError(400, f"{which}an image is a text in base64")
+        found = _TYPES.get(type(text), "another value")
+        raise RequestError(400, f"{which}an image is a text in base64; found {found}")
     if text.startswith("data:"):
         beginning, _, text = text.partition(",")
         if not beginning.lower().endswith(";base64"):
@@ -179,4 +187,4 @@ def _base64_image(text: Any, which: str) -> bytes:
     try:
         return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except (binascii.Error, ValueError):
-        raise RequestError(400, f"{which}an image is a text in base64") from None
+        raise RequestError(400, f"{which}an image is a text in base64; found other characters, or too few") from None

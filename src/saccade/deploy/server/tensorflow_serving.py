@@ -105,6 +105,8 @@ def _parse(value: dict[str, Any], preprocessing: Preprocessing) -> _ParsedReques
         raise RequestError(400, f"the only signature is {_SIGNATURE}")
     row_format = "instances" in value
     items = value["instances" if row_format else "inputs"]
+    if not row_format and isinstance(items, dict) and "b64" in items:
+        raise RequestError(400, 'inputs is a list of images, such as [{"b64": "..."}]; found one image')
     if not row_format and isinstance(items, dict):
         items = _input_of(items, "")
     if not isinstance(items, list) or not items:

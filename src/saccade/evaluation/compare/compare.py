@@ -164,7 +164,7 @@ def _command_for_more_seeds(run: Run) -> str:
     """Return a note with the command that repeats the training with other seeds."""
     if run.recipe.transfer:  # --seeds can't be combined with --from
         seed = run.recipe.seed + 1
-        command = training_command(run, {"seed": seed}, "--out", f"{run.path}-seed-{seed}")
+        command = training_command(run, {}, "--seed", seed, "--out", f"{run.path}-seed-{seed}")
         return f"another seed of '{run.name}': {command} {source_note(run)}".rstrip()
     command = training_command(run, {}, "--seeds", _SEEDS, "--out", f"{run.path}-seeds")
     return f"{_SEEDS} seeds of '{run.name}': {command}"

@@ -231,7 +231,7 @@ def _few_test_images(numbers: RunNumbers) -> Iterator[Recommendation]:
         required = round(numbers.n * ((high - low) / _WIDE_INTERVAL) ** 2, -2)
         yield Recommendation(
             f"With {numbers.n:,} test images the 95% interval of the accuracy is wide: {low:.1%} to {high:.1%}.",
-            f"To detect smaller improvements, use about {max(required, _MIN_TEST_IMAGES):,.0f} test images.",
+            f"For a narrower interval, use about {max(required, _MIN_TEST_IMAGES):,.0f} test images.",
         )
 
 

@@ -97,7 +97,7 @@ def test_missing_images_stay_in_the_list_with_size_0(images):
 
 def test_only_missing_images(images):
     message = failure(label_file(images, "a.png,cat", "b.png,dog"))
-    assert "none of the 2 images, such as 'a.png'" in message
+    assert "none of the 2 images in the column 'file_name', such as 'a.png'" in message
 
 
 def test_images_without_a_row_are_counted_and_named(images):

@@ -1,5 +1,7 @@
 """Columns, splits, one-hot labels, and label files in folders."""
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tests.data.images import write
 from tests.data.sources.label_files.reading import failure, labels, listing_of, notes, splits
@@ -264,7 +266,10 @@ def test_a_label_file_that_is_not_used_is_named(tmp_path):
     for path in ("cat/1.jpg", "dog/1.jpg"):
         write(tmp_path / path, path.encode())
     label_file(tmp_path, "path,label", "cat/1.jpg,0", "dog/1.jpg,1")
-    note = "left out: labels.csv, which adds nothing to the class folders; to use it, give its path"
+    note = (
+        "the labels in labels.csv are not used: they are those of the class folders; to use them, give the path of the "
+        "file"
+    )
     assert note in find_images(tmp_path).notes
 
 
@@ -272,3 +277,55 @@ def test_a_label_file_that_is_not_used_is_named(tmp_path):
 def test_one_hot_columns_in_any_spelling(images, yes, no):
     path = label_file(images, "image,cat,dog", f"1.png,{yes},{no}", f"2.png,{no},{yes}", f"3.png,{no},{yes}")
     assert labels(path) == {"1.png": "cat", "2.png": "dog", "3.png": "dog"}
+
+
+def test_one_hot_columns_among_others(images):
+    rows = ["image,cat,dog,age,flash", "1.png,1,0,3,1", "2.png,0,1,7,0", "3.png,1,0,2,0", "4.png,0,1,9,1"]
+    assert labels(label_file(images, *rows)) == {"1.png": "cat", "2.png": "dog", "3.png": "cat", "4.png": "dog"}
+    unclear = label_file(images, "image,cat,dog,flash", "1.png,1,0,1", "2.png,1,1,0", name="unclear.csv")
+    assert "by the columns cat, dog, flash" in failure(unclear)
+    two = label_file(images, "image,cat,dog,age", "1.png,1,1,3", "2.png,1,0,7", name="two.csv")
+    assert "of which 'cat', 'dog' are 0 or 1" in failure(two)
+
+
+def test_the_column_of_the_images_is_found_for_an_advice(images):
+    other = label_file(images, "id,photo,label", "a,1.png,cat", "b,2.png,dog")
+    assert "the column 'photo' names images: --image-column photo" in failure(other)
+    for number in (1, 2):
+        (images / f"{number}.png").rename(images / f"000{number}.png")
+    zeros = label_file(images, "id,label", "1,cat", "2,dog", name="zeros.csv")
+    assert "the names of the files begin with zeros" in failure(zeros)
+    case = label_file(images, "id,label", "0001.PNG,cat", "0002.PNG,dog", name="case.csv")
+    assert labels(case) == {"0001.png": "cat", "0002.png": "dog"}
+
+
+def test_rows_without_a_label_are_no_missing_rows(images):
+    assert notes(label_file(images, "file_name,label", "1.png,cat", "2.png,dog", "3.png,")) == (
+        "left out: rows of labels.csv without a label: line 4",
+        "left out: 1 image without a row in labels.csv: 4.png",
+    )
+
+
+def test_a_near_name_of_a_column_is_proposed(images):
+    path = label_file(images, "file_name,breed", "1.png,cat", "2.png,dog")
+    assert "did you mean 'breed'?" in failure(path, label_column="Breed")
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("labels.parquet", "if labels.parquet holds the labels, give its path: "),
+        ("labels.json", "if labels.json holds the labels, save them as a CSV file"),
+    ],
+)
+def test_a_file_that_may_hold_the_labels_is_named(tmp_path, name, advice):
+    for number in range(3):
+        write(tmp_path / f"found/images/{number}.png", b"x")
+    if name.endswith("parquet"):
+        table = pa.table({"file_name": ["0.png", "1.png", "2.png"], "label": ["cat", "dog", "cat"]})
+        pq.write_table(table, tmp_path / "found" / name)
+    else:
+        write(tmp_path / "found" / name, b"{}")
+    with pytest.raises(DataError) as caught:
+        find_images(tmp_path / "found")
+    assert advice in str(caught.value.remedy)

@@ -141,4 +141,4 @@ def test_other_columns(images):
     assert "name the column with --image-column" in failure(path)
     assert labels(path, image_column="pic", label_column="kind") == {"1.png": "cat", "2.png": "dog"}
     lists = table(images / "lists.parquet", file_name=["1.png", "2.png"], label=[["cat"], ["dog", "owl"]])
-    assert "several labels in lines 1, 2" in failure(lists)
+    assert "several labels in line 2" in failure(lists)

@@ -75,7 +75,7 @@ def test_a_column_without_a_name_is_an_index(images):
         ("", "found: an empty file"),
         ("\n \n", "found: an empty file"),
         ("file_name,label\n", "rows with an image and a label"),
-        ("1.png,cat\n2.png,dog\n", "name the column with --image-column"),
+        ("1.png,cat\n2.png,dog\n", "add a first line with the names of the columns"),
         ("file_name\n1.png\n", "name the column with --label-column"),
         ("file_name,label\n1.png,c\0t\n", "bytes of a file of another kind in line 2"),
         (f"file_name,label\n1.png,{'x' * 140_000}\n", "line 2: field larger than field limit"),

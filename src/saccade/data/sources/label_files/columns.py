@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.label_files.table import Table, shown, unusable
+from saccade.data.sources.side_files import is_image_name
 from saccade.errors import DataError
 
 # Names in the order of preference, in lower case without separators.
@@ -18,6 +20,8 @@ _LABEL_NAMES = ("label", "class", "target", "category", "labels", "classname", "
 _SPLIT_NAMES = ("split", "fold", "subset", "set", "partition")
 _GROUP_NAMES = ("group", "groupid", "patient", "patientid", "subject", "subjectid")
 _MIN_ONE_HOT = 2
+_ONES = frozenset({"1", "1.0", "true"})
+_BITS = _ONES | {"0", "0.0", "false"}
 
 
 @dataclass(frozen=True)
@@ -55,11 +59,26 @@ def find_columns(table: Table, options: ReadingOptions, *, needs_labels: bool = 
     label = _column(table, options.label_column, "--label-column", _LABEL_NAMES)
     split = _column(table, options.split_column, "--split-column", _SPLIT_NAMES)
     group = _column(table, options.group_column, "--group-column", _GROUP_NAMES)
+    if image is None and any(is_image_name(name) for name in table.columns):
+        raise unusable(
+            table.path,
+            "names of the columns in the first line",
+            f"the values {_listed(table.columns)}",
+            "add a first line with the names of the columns, such as file_name,label",
+        )
     if image is None:
         raise _no_column(table, "image", "file_name, image, filename, path or id", "--image-column")
     if label is not None:
         return Columns(image, label, split, group)
-    one_hot = _one_hot(table, [name for name in table.columns if name not in (image, split, group)])
+    others = [name for name in table.columns if name not in (image, split, group)]
+    one_hot = _one_hot(table, others)
+    if needs_labels and not one_hot and len(_of_0_and_1(table, others)) >= _MIN_ONE_HOT:
+        raise unusable(
+            table.path,
+            "a column for the label, or a column of 0 and 1 for each class, with one 1 in each row",
+            f"the columns {_listed(table.columns)}, of which {_listed(_of_0_and_1(table, others))} are 0 or 1",
+            "leave out the columns that are no classes, or name the label with --label-column",
+        )
     if needs_labels and not one_hot:
         raise _no_column(table, "label", "label, class, target or category", "--label-column")
     return Columns(image, "", split, group, one_hot)
@@ -93,17 +112,45 @@ def _column(table: Table, wanted: str | None, option: str, names: Sequence[str])
     if wanted is not None:
         if wanted in table.columns:
             return wanted
-        raise unusable(table.path, f"a column {shown(wanted)}, by {option}", f"the columns {_listed(table.columns)}")
+        near = difflib.get_close_matches(_key(wanted), map(_key, table.columns), n=1)
+        known = next((name for name in table.columns if near and _key(name) == near[0]), None)
+        raise unusable(
+            table.path,
+            f"a column {shown(wanted)}, by {option}",
+            f"the columns {_listed(table.columns)}",
+            f"did you mean {shown(known)}?" if known else f"name one of the columns with {option}",
+        )
     by_key = {_key(name): name for name in reversed(table.columns)}
     return next((by_key[name] for name in names if name in by_key), None)
 
 
 def _one_hot(table: Table, names: Sequence[str]) -> tuple[str, ...]:
-    """Return columns that hold only 0 and 1; empty if there are other columns or fewer than two."""
-    if len(names) < _MIN_ONE_HOT or not table.rows:
-        return ()
-    values = {str(row.values.get(name)).strip().lower() for row in table.rows for name in names}
-    return tuple(names) if values <= {"0", "1", "0.0", "1.0", "true", "false"} else ()
+    """Return the columns of 0 and 1 that give each row one class; empty if there are none.
+
+    These are all columns, or else the only columns one after another, at least two, of which each row has one 1.
+    """
+    found = _of_0_and_1(table, names)
+    if len(found) == len(names) >= _MIN_ONE_HOT and table.rows:
+        return tuple(found)
+    ends = range(_MIN_ONE_HOT, len(names) + 1)
+    runs = [names[first:last] for last in ends for first in range(last - _MIN_ONE_HOT + 1)]
+    fitting = [run for run in runs if set(run) <= set(found) and _has_one_class(table, run)]
+    longest = max(fitting, key=len, default=[])
+    return tuple(longest) if sum(len(run) == len(longest) for run in fitting) == 1 else ()
+
+
+def _of_0_and_1(table: Table, names: Sequence[str]) -> list[str]:
+    """Return the columns that hold only 0 and 1."""
+    return [
+        name
+        for name in names
+        if table.rows and {str(row.values.get(name)).strip().lower() for row in table.rows} <= _BITS
+    ]
+
+
+def _has_one_class(table: Table, names: Sequence[str]) -> bool:
+    """Return whether each row has one 1 in the columns."""
+    return all(sum(str(row.values.get(name)).strip().lower() in _ONES for name in names) == 1 for row in table.rows)
 
 
 def _key(name: str) -> str:

@@ -68,6 +68,14 @@ def with_tables(
             rows |= found
             notes += row_notes
             names[name] = None
+    with_columns = [find_columns(table.table, options, needs_labels=False) for table in tables]
+    if options.needs_label_file and tables and not any(each.split or each.group for each in with_columns):
+        raise unusable(
+            tables[0].table.path,
+            "a column for the label, the group or the split",
+            f"the columns {listed(map(shown, tables[0].table.columns))}",
+            "name one of them with --label-column, --group-column or --split-column",
+        )
     if not rows and options.needs_label_file and tables:
         raise unusable(tables[0].table.path, f"rows with images of {labeled.where}", "none")
     if not rows:

@@ -84,12 +84,21 @@ class ImagePaths:
         return found or candidates
 
     def _in_other_form(self, path: str) -> FoundFile | None:
-        """Return the only file whose path differs only in case or in the form of Unicode; None if there is none."""
+        """Return the only file whose path or name differs only in case or in the form of Unicode, or None."""
         if not self._by_form:
             for file in self._files:
-                self._by_form.setdefault(_plain_form(file), []).append(file)
+                for form in {file, file.rpartition("/")[2]}:
+                    self._by_form.setdefault(_plain_form(form), []).append(file)
         found = self._by_form.get(_plain_form(path), [])
         return self._files[found[0]] if len(found) == 1 else None
+
+    def named_by(self, text: str) -> str | None:
+        """Return the path of the only image that a text names, in any case of the letters; None if there is none."""
+        try:
+            found = self.find(LabeledRow(0, text, "", None, "")) if text else None
+        except DataError:
+            return None
+        return found.path if found is not None and found.size else None
 
     def _relative(self, row: LabeledRow) -> str:
         """Return the path relative to the folder, with `/` as separator."""

@@ -28,6 +28,8 @@ SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 USUAL_STEMS = ("metadata", "_classes", "labels", "annotations", "train")
 """Names of label files without suffix, in the order of preference."""
 
+_SEARCHED_ROWS = 50  # for an advice
+
 
 @dataclass(frozen=True)
 class LabelFile:
@@ -117,19 +119,12 @@ def values_of_column(files: Sequence[LabelFile], column: str, options: ReadingOp
     """Return the value of a column for each image, by the absolute path of the image.
 
     Args:
-        files: label files, or tables without labels.
+        files: label files, or tables without labels, which have the column.
         column: name of the column.
         options: options for reading.
-
-    Raises:
-        DataError: no file has such a column.
     """
-    with_column = [file for file in files if column in file.table.columns]
-    if not with_column:
-        names = ", ".join(map(shown, files[0].table.columns))
-        raise unusable(files[0].table.path, f"a column {shown(column)}", f"the columns {names}")
     values: dict[str, str] = {}
-    for file, _, images, _ in named_images(with_column, options, needs_labels=False):
+    for file, _, images, _ in named_images(files, options, needs_labels=False):
         by_line = {row.number: row.values.get(column) for row in file.table.rows}
         for row, image in images:
             value = by_line[row.number]
@@ -154,14 +149,17 @@ def read_label_files(
     rows_of_image: dict[str, list[tuple[LabeledRow, SplitName, FoundFile]]] = defaultdict(list)
     notes: list[str] = []
     inside: dict[str, None] = {}
+    last: ImagePaths | None = None
     for file, paths, images, row_notes in named_images(files, options):
         notes += [*file.table.notes, *row_notes]
         prefix = _prefix(file, root)
-        inside.update(dict.fromkeys(prefix + path for path in paths.all_paths))
+        unlabeled = _images_without_label(file, paths, options, {row.number for row, _ in images})
+        inside.update(dict.fromkeys(prefix + path for path in paths.all_paths if path not in unlabeled))
+        last = paths
         for row, image in images:
             placed = image._replace(path=prefix + image.path)
             rows_of_image[placed.path].append((row, row.split or file.split or "train", placed))
-    _require_images(files, rows_of_image)
+    _require_images(files, rows_of_image, options, last)
     splits, more_notes = _by_split(rows_of_image)
     if needs_training and "train" not in splits:
         raise _no_training_split(splits)
@@ -189,10 +187,19 @@ def read_label_files(
     )
 
 
+def _images_without_label(file: LabelFile, paths: ImagePaths, options: ReadingOptions, known: set[int]) -> set[str]:
+    """Return the paths of the images that rows without a label name; `known` are the numbers of the other rows."""
+    column = find_columns(file.table, options).image
+    others = [str(row.values.get(column) or "").strip() for row in file.table.rows if row.number not in known]
+    return {path for path in map(paths.named_by, others) if path is not None}
+
+
 def _layout(files: Sequence[LabelFile], names: str, options: ReadingOptions) -> str:
-    """Return the source of labels and groups in words, such as "labels from labels.csv, groups from patient"."""
-    column = find_columns(files[0].table, options).group
-    return printable(f"labels from {names}" + ("" if column is None else f", groups from the column {column}"))
+    """Return the source of labels and groups in words: the file, and the columns where there is a choice."""
+    columns = find_columns(files[0].table, options)
+    label = f", column {columns.label}" if columns.label not in ("", "label", "class") else ""
+    group = "" if columns.group is None else f", groups from the column {columns.group}"
+    return printable(f"labels from {names}{label}{group}")
 
 
 def named_images(
@@ -275,7 +282,10 @@ def _no_training_split(found: Collection[SplitName]) -> DataError:
 
 
 def _require_images(
-    files: Sequence[LabelFile], rows_of_image: dict[str, list[tuple[LabeledRow, SplitName, FoundFile]]]
+    files: Sequence[LabelFile],
+    rows_of_image: dict[str, list[tuple[LabeledRow, SplitName, FoundFile]]],
+    options: ReadingOptions,
+    paths: ImagePaths | None,
 ) -> None:
     """Require that at least one image is there; images that are missing are unreadable later, with a reason."""
     if any(file.size for rows in rows_of_image.values() for _, _, file in rows):
@@ -283,13 +293,29 @@ def _require_images(
     path = files[0].table.path
     if not rows_of_image:
         raise unusable(path, "rows with an image and a label", "none")
-    missing = shown(min(rows_of_image))
+    missing, column = shown(min(rows_of_image)), find_columns(files[0].table, options).image
     raise unusable(
         path,
         f"images in {printable(str(files[0].root))}",
-        f"none of the {counted(len(rows_of_image), 'image')}, such as {missing}",
-        "name the folder of the images with --root",
+        f"none of the {counted(len(rows_of_image), 'image')} in the column {shown(column)}, such as {missing}",
+        _advice_on_missing(files[-1], column, paths),
     )
+
+
+def _advice_on_missing(file: LabelFile, column: str, paths: ImagePaths | None) -> str:
+    """Return what to do where a column names no image: another column may name them, or leading zeros are missing."""
+    elsewhere = "name the folder of the images with --root"
+    if paths is None:
+        return elsewhere
+    rows = file.table.rows[:_SEARCHED_ROWS]
+    for other in file.table.columns:
+        values = [str(row.values.get(other) or "").strip() for row in rows]
+        if other != column and sum(paths.named_by(value) is not None for value in values) > len(rows) / 2:
+            return f"the column {shown(other)} names images: --image-column {other}"
+    numbers = {path.rpartition("/")[2].partition(".")[0].lstrip("0") or "0" for path in paths.all_paths}
+    if sum(str(row.values.get(column)).strip().partition(".")[0] in numbers for row in rows) > len(rows) / 2:
+        return "the names of the files begin with zeros, which the column lacks: write the whole names into the column"
+    return elsewhere
 
 
 def note_on_images_without_group(count: int) -> list[str]:

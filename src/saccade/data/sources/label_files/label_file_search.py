@@ -31,6 +31,8 @@ from saccade.errors import DataError
 from saccade.sanitize import listed_names, printable
 
 _MAX_LEVELS = 3
+_OTHER_TABLES = ("json", "txt", "xlsx", "xls", "ods", "xml")
+_NO_LABELS = ("readme", "license", "licence", "requirements", "notes")
 
 
 def label_files_in(folder: Path, top: Folder, options: ReadingOptions) -> list[LabelFile]:
@@ -67,7 +69,8 @@ def notes_on_unused_tables(folder: Path, top: Folder, options: ReadingOptions) -
     tables = [file.table for level in _levels(top) for file in _tables_in(folder, [level], options)]
     return [
         f"left out: {table.path.name}, a table without a known column for images; "
-        f"its columns are {listed_names(table.columns)}; if one names images, add --image-column"
+        f"its columns are {listed_names(table.columns)}; if one names images, add "
+        "--image-column, and --group-column or --label-column for the column that is to be used"
         for table in tables
         if not has_column_of_images(table, options)
     ]
@@ -123,6 +126,18 @@ def check_label_files(folder: Path, top: Folder, options: ReadingOptions) -> Non
     for path in usual or (paths if len(paths) == 1 or options.needs_label_file else []):
         for file in open_label_files([path]):
             find_columns(file.table, options)
+
+
+def advice_on_other_files(folder: Path, top: Folder) -> str | None:
+    """Return what to do with a file beside images that may hold their labels and is not read by itself."""
+    files = [file.path for level in _levels(top) for file in level.side_files]
+    for path in files:
+        if suffix_of(path) == "parquet":
+            return f"if {printable(path)} holds the labels, give its path: {printable(str(folder / path))}"
+    for path in files:
+        if suffix_of(path) in _OTHER_TABLES and not any(word in path.lower() for word in _NO_LABELS):
+            return f"if {printable(path)} holds the labels, save them as a CSV file, and give its path"
+    return None
 
 
 def _levels(top: Folder) -> list[Folder]:

@@ -116,13 +116,19 @@ def _check_one_label(table: Table, columns: Columns) -> None:
         row.number
         for row in table.rows
         if sum(str(row.values.get(name)).strip().lower() in _SET for name in columns.one_hot) > 1
-        or (columns.label and isinstance(row.values.get(columns.label), list | dict))
+        or (columns.label and _is_several(row.values.get(columns.label)))
     ]
     if several:
+        of_columns = f" by the columns {listed(columns.one_hot)}" if columns.one_hot else ""
         raise unusable(
-            table.path, "one label for each image", f"several labels in {_lines(several)}",
-            "leave out these rows: images with several labels can't be classified into one class",
+            table.path, "one label for each image", f"several labels in {_lines(several)}{of_columns}",
+            "leave out these rows: images with several labels can't be classified into one class"
+            + ("; or leave out the columns that are no classes" if columns.one_hot else ""),
         )  # fmt: skip
+
+
+def _is_several(value: object) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and len(value) != 1)
 
 
 def _label_text(table: Table, row: Row, columns: Columns, class_names: Sequence[str] | None) -> str:
@@ -133,6 +139,8 @@ def _label_text(table: Table, row: Row, columns: Columns, class_names: Sequence[
     value = row.values.get(columns.label)
     if class_names is not None and isinstance(value, int) and 0 <= value < len(class_names):
         return class_names[value]
+    if isinstance(value, list):
+        return _as_text(value[0], table, row, columns.label)
     return _text(table, row, columns.label)
 
 

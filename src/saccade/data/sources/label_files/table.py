@@ -187,7 +187,13 @@ def _fitting(values: list[str], header: list[str], path: Path, number: int) -> l
     extra = values[len(header) :]
     if any(value.strip() for value in extra):
         found = f"{len(values)} values in line {number}"
-        raise unusable(path, f"{counted(len(header), 'value')} in each line, as in the header", found)
+        names = ", ".join(map(shown, header[:3]))
+        raise unusable(
+            path,
+            f"{counted(len(header), 'value')} in each line, as in the first line, {names}",
+            found,
+            "the first line has to name the columns: remove the lines before it, or correct the line",
+        )
     return [value.strip() for value in values[: len(header)]] + [""] * (len(header) - len(values))
 
 

@@ -16,7 +16,9 @@ _PIXELS = "integers from 0 to 255, or floats from 0 to 1 or from 0 to 255"
 _SHAPES = "[height, width], or [height, width, channels] with 1, 3 or 4 channels"
 # Modes that a TIFF file holds; Pillow converts the others.
 _MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I", "F", "I;16", "I;16B"})
+_FILE_FORMATS = frozenset({"JPEG", "PNG", "WEBP", "BMP", "TIFF", "AVIF", "HEIF"})
 _MOST_CHANNELS = 4
+_LEAST_WIDTH = 15  # last axes up to this length are taken for channels, unless the images are squares
 _CHANNELS_FIRST = (3, 4)  # color images of other packages
 TAKEN = "a path, an image of Pillow, an array of pixels, the bytes of a file, or an open file"
 
@@ -34,6 +36,22 @@ def is_image(value: object) -> bool:
 def is_array(value: object) -> bool:
     """Return whether a value is an array, of any package; text and bytes of NumPy are none."""
     return hasattr(value, "__array__") and not isinstance(value, str | bytes | Image.Image)
+
+
+def require_images(array: NDArray[Any]) -> None:
+    """Require the shape of several images, [n, height, width] or [n, height, width, channels].
+
+    Raises:
+        DataError: the array has another shape, such as one with five channels.
+    """
+    is_batch = array.ndim == 3 and (array.shape[2] > _LEAST_WIDTH or array.shape[2] == array.shape[1])
+    if not is_batch and (array.ndim != 4 or array.shape[3] > _LEAST_WIDTH):
+        raise DataError(
+            "an array is no images",
+            expected="[n, height, width] or [n, height, width, channels]",
+            found=f"the shape {list(array.shape)}",
+            remedy="move the channels to the last axis" if array.ndim == 4 else None,
+        )
 
 
 def encode_image(value: object, *, largest: float | None = None) -> bytes:
@@ -89,21 +107,30 @@ def largest_of_floats(values: Iterable[Any]) -> float | None:
     """Return the largest value of all arrays of floats, which gives the range of their pixels; None without any.
 
     Raises:
-        DataError: most of the arrays have values from 0 to 1, and others have larger values.
+        DataError: an array has values from 0 to 1, and another one has larger values; or the arrays of whole numbers
+            have values from 0 to 1.
     """
-    found = [
-        float(np.max(np.asarray(value), initial=0))
-        for value in values
-        if is_array(value) and np.asarray(value).dtype.kind == "f"
-    ]
-    largest = max(found, default=None)
-    if largest is not None and largest > 1 and 2 * sum(0 < each <= 1 for each in found) > len(found):
+    largest: dict[str, list[tuple[int, float]]] = {"f": [], "i": []}
+    for position, value in enumerate(values):
+        kind = np.asarray(value).dtype.kind.replace("u", "i") if is_array(value) else ""
+        if kind in largest:
+            largest[kind].append((position, float(np.max(np.asarray(value), initial=0))))
+    numbers, floats = largest["i"], largest["f"]
+    if numbers and 0 < max(value for _, value in numbers) <= 1:
+        raise DataError(
+            "the pixels of the images would be black", expected=_PIXELS, found="whole numbers of 0 and 1",
+            remedy="multiply them by 255, or give them as bool",
+        )  # fmt: skip
+    highest = max((value for _, value in floats), default=None)
+    scaled = next((position for position, value in floats if 0 < value <= 1), None)
+    if highest is not None and highest > 1 and scaled is not None:
         raise DataError(
             "the pixels of the images are in two ranges",
             expected="floats from 0 to 1, or from 0 to 255, in all images",
-            found=f"both among {len(found):,} images",
+            found=f"values from 0 to 1 in image {scaled}, and up to {highest:.6g} in others",
+            remedy="give all in one range; an image from 0 to 255 that is nearly black may be given as uint8",
         )  # fmt: skip
-    return largest
+    return highest
 
 
 def _as_pixels(values: NDArray[Any], largest: float | None) -> NDArray[Any]:
@@ -112,6 +139,8 @@ def _as_pixels(values: NDArray[Any], largest: float | None) -> NDArray[Any]:
         return values
     if values.dtype == np.bool_:
         return values.astype(np.uint8) * 255
+    if values.dtype == np.uint16 and values.max() <= 255:
+        return values.astype(np.uint8)
     if values.dtype == np.uint16:
         return values if values.ndim == 2 or values.shape[2] == 1 else (values >> 8).astype(np.uint8)
     if not np.issubdtype(values.dtype, np.integer) and not np.issubdtype(values.dtype, np.floating):
@@ -128,7 +157,14 @@ def _as_pixels(values: NDArray[Any], largest: float | None) -> NDArray[Any]:
 
 
 def _encode_image(image: Image.Image) -> bytes:
-    """Return an image of Pillow as a TIFF or BMP file: upright, with its transparency and its color profile."""
+    """Return an image of Pillow as a TIFF or BMP file: upright, with its transparency and its color profile.
+
+    An image that was opened and not changed is its file, so that both give the same pixels: decoders reduce a large
+    file while they read it.
+    """
+    contents = _file_of(image)
+    if contents is not None:
+        return contents
     try:
         upright: Image.Image = ImageOps.exif_transpose(image)
     except (OSError, ValueError) as error:  # the image was closed, or its file is damaged
@@ -152,6 +188,22 @@ def _encode_image(image: Image.Image) -> bytes:
     return stream.getvalue()
 
 
+def _file_of(image: Image.Image) -> bytes | None:
+    """Return the contents of the file of an image of Pillow whose pixels were not read yet; None for other images."""
+    stream = getattr(image, "fp", None)
+    if not getattr(image, "tile", None) or stream is None or image.format not in _FILE_FORMATS or image.tell():
+        return None
+    try:
+        position = stream.tell()
+        stream.seek(0)
+        contents = stream.read()
+        stream.seek(position)
+        image.load()  # Pillow closes the file, as after any other use of the image
+    except (OSError, ValueError):
+        return None
+    return bytes(contents)
+
+
 def _contents(stream: Any) -> bytes:
     try:
         contents = stream.read()
@@ -159,6 +211,8 @@ def _contents(stream: Any) -> bytes:
         raise DataError(
             "an open file can't be read", expected="a file opened by open(path, 'rb')", found=str(error)[:80]
         ) from None
+    if not contents and hasattr(stream, "tell") and stream.tell():
+        raise DataError("an open file was read to its end", remedy="call its method seek(0), and give it once only")
     if not isinstance(contents, bytes):
         raise DataError(
             "an open file of an image gives text", expected="a file opened in binary mode, open(path, 'rb')"

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from saccade.data.sources.memory.encode import encode_image, is_image
+from saccade.data.dataset import Dataset, Split
+from saccade.data.sources.memory.encode import encode_image, is_image, require_images
 from saccade.data.sources.memory.tables import images_of_rows, is_data_frame, is_hugging_face
+from saccade.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,15 @@ def images_in(value: object) -> Iterable[object]:
     """
     if is_data_frame(value) or is_hugging_face(value):
         return images_of_rows(value)
+    if isinstance(value, Split):
+        return [image for image, _ in value]
+    if isinstance(value, Dataset):
+        names = ", ".join(f"dataset[{name!r}]" for name in value)
+        raise DataError("a dataset has several splits", expected=f"one of them: {names}", found="a Dataset")
     if is_image(value):
         return [value]
     if hasattr(value, "__array__") and not hasattr(value, "iloc") and np.asarray(value).dtype.kind not in "OUS":
+        require_images(np.asarray(value))
         return list(np.asarray(value))
     return value if isinstance(value, Iterable) and not isinstance(value, str | Mapping) else [value]
 

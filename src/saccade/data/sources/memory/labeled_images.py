@@ -13,7 +13,14 @@ from PIL import Image
 
 from saccade.data.dataset import SplitName
 from saccade.data.sources.folder_names import split_folder_name
-from saccade.data.sources.memory.encode import TAKEN, encode_image, is_array, is_image, largest_of_floats
+from saccade.data.sources.memory.encode import (
+    TAKEN,
+    encode_image,
+    is_array,
+    is_image,
+    largest_of_floats,
+    require_images,
+)
 from saccade.data.sources.memory.labels import are_pairs, class_names_of
 from saccade.errors import DataError, type_in_words
 
@@ -172,12 +179,7 @@ def sequence_of_images(values: Any) -> list[Any]:
     if hasattr(values, "__array__") and not isinstance(values, Image.Image) and not hasattr(values, "iloc"):
         array = np.asarray(values)
         if array.dtype != object and array.dtype.kind not in "US":
-            if array.ndim not in (3, 4):
-                raise DataError(
-                    "an array is no images",
-                    expected="[n, height, width] or [n, height, width, channels]",
-                    found=f"the shape {list(array.shape)}",
-                )
+            require_images(array)
             return list(array)
         values = array.tolist()
     if isinstance(values, str | bytes | os.PathLike | Image.Image) or not hasattr(values, "__iter__"):

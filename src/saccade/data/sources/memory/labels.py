@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -24,6 +25,7 @@ def class_names_of(labels: Any, count: int) -> list[str]:
     Raises:
         DataError: there is not one label for each image, or a label is neither text nor a whole number.
     """
+    _require_no_missing(labels)
     try:
         values = np.asarray(labels if hasattr(labels, "__array__") else list(labels))
     except (TypeError, ValueError):  # no sequence, or lists of several lengths
@@ -36,6 +38,21 @@ def class_names_of(labels: Any, count: int) -> list[str]:
         found = f"{count:,} images, and labels of shape {list(values.shape)}"
         raise DataError("the labels don't fit the images", expected=_LABELS, found=found)
     return [_name(value, position) for position, value in enumerate(values.tolist())]
+
+
+def _require_no_missing(labels: Any) -> None:
+    """Require that no label is NaN, which NumPy would turn into text beside text.
+
+    Raises:
+        DataError: a label is NaN.
+    """
+    if isinstance(labels, list | tuple) or hasattr(labels, "iloc"):
+        for position, value in enumerate(labels):
+            if isinstance(value, float) and math.isnan(value):
+                raise DataError(
+                    f"the label of image {position} is missing", expected=_LABELS, found="NaN",
+                    remedy="leave out the images without a label",
+                )  # fmt: skip
 
 
 def _from_one_hot(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 from saccade.data.dataset import SplitName
 from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.folder_names import split_folder_name
-from saccade.data.sources.label_files.columns import find_columns
+from saccade.data.sources.label_files.columns import Columns, find_columns
 from saccade.data.sources.label_files.label_file import notes_on_repeated_images
 from saccade.data.sources.label_files.rows import LabeledRow, labeled_rows
 from saccade.data.sources.label_files.table import Row, Table
@@ -51,7 +51,7 @@ def images_of_table(table: Table, options: ReadingOptions) -> LabeledImages:
     Raises:
         DataError: the table has no columns for images and labels, or a value in them can't be used.
     """
-    columns = find_columns(table, options)
+    columns = _columns_of(table, options)
     images = [contents_of(row.values.get(columns.image)) for row in table.rows]
     if options.root:
         images = [str(Path(options.root, image)) if isinstance(image, str) else image for image in images]
@@ -83,15 +83,34 @@ def images_of_rows(data: Any) -> list[Any]:
         raise DataError("these are several data sets", expected="one of them, such as data['test']", found=names)
     if is_data_frame(data):
         table = table_of_frame(data)
-        column = find_columns(table, ReadingOptions(), needs_labels=False).image
+        column = _columns_of(table, None).image
         images = [contents_of(row.values.get(column)) for row in table.rows]
     else:
-        columns = find_columns(Table(Path(_FRAME), list(data.features), []), ReadingOptions(), needs_labels=False)
+        columns = _columns_of(Table(Path(_FRAME), list(data.features), []), None)
         images = [contents_of(value) for value in _encoded_column(data, columns.image)]
     for number, image in enumerate(images, start=1):
         if image is None:
             raise DataError("a row has no image", expected="an image in each row", found=f"none in row {number:,}")
     return images
+
+
+def _columns_of(table: Table, options: ReadingOptions | None) -> Columns:
+    """Return the columns of a table; without options, that of the images is enough.
+
+    Raises:
+        DataError: there is no such column; what to do is said for Python.
+    """
+    try:
+        return find_columns(table, options or ReadingOptions(), needs_labels=options is not None)
+    except DataError as error:
+        remedy = (
+            "name the columns: saccade.load(data, reading=saccade.ReadingOptions(image_column=..., label_column=...))"
+        )
+        raise DataError(
+            "the table can't be used", expected=error.expected, found=error.found,
+            remedy=remedy if options is not None else "give the column of the images itself, such as table['shot']",
+            code=error.code,
+        ) from None  # fmt: skip
 
 
 def _encoded_column(data: Any, column: str) -> Any:
@@ -125,7 +144,7 @@ def images_of_hugging_face(data: Any, options: ReadingOptions) -> LabeledImages:
         meaning = split_folder_name(str(name))
         if meaning is None:
             raise DataError("a name is no name of a split", expected="train, validation or test", found=repr(name))
-        columns = find_columns(Table(Path(_FRAME), list(part.features), []), options)
+        columns = _columns_of(Table(Path(_FRAME), list(part.features), []), options)
         found = sequence_of_images([contents_of(value) for value in _encoded_column(part, columns.image)])
         names = getattr(part.features[columns.label], "names", None)
         images += found
