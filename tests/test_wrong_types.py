@@ -21,11 +21,14 @@ ARGUMENTS = {
     "benchmark": ["run"],
     "compare": ["runs", "data"],
     "cross_validate": ["data", "recipe", "source", "reuse_split"],
+    "embed": ["data", "network"],
     "evaluate": ["run", "data", "fixes"],
     "explore": ["data", "fit"],
     "export": ["run"],
     "extend": ["run", "data"],
+    "find_similar": ["query", "data", "network"],
     "get_recipe": ["name"],
+    "label": ["data"],
     "learning_curve": ["data", "recipe", "source"],
     "load": ["data", "fit", "fixes"],
     "predict": ["run", "images"],
@@ -37,6 +40,9 @@ ARGUMENTS = {
     "transfer": ["data", "source"],
     "tune": ["data", "recipe"],
 }
+SUFFIXES = {"embed": ".npz", "find_similar": ".html", "label": ".csv"}
+"""Suffix of the file `out` of a function, where it is no folder."""
+
 ALWAYS = ("out", "progress", "port", "trials")
 CASES = [(function, argument) for function, arguments in ARGUMENTS.items() for argument in arguments]
 
@@ -57,16 +63,17 @@ def valid_values(tiny_run, tiny_folder, second_run, tmp_path):
     return {
         "data": tiny_folder, "recipe": None, "run": tiny_run, "runs": [tiny_run, second_run], "images": [],
         "source": tiny_run, "epochs": 1, "minutes": 1, "trials": 1, "name": "quick", "progress": False,
-        "out": tmp_path / "out", "port": 0,
+        "out": tmp_path / "out", "port": 0, "query": next(tiny_folder.rglob("*.png")),
     }  # fmt: skip
 
 
 def needed_arguments(function, valid_values):
     """Return valid values of the required arguments, and of the arguments in `ALWAYS`."""
+    given = valid_values | {"out": valid_values["out"].with_suffix(SUFFIXES.get(function, ""))}
     return {
-        name: valid_values[name]
+        name: given[name]
         for name, parameter in inspect.signature(getattr(saccade, function)).parameters.items()
-        if name in valid_values and (parameter.default is inspect.Parameter.empty or name in ALWAYS)
+        if name in given and (parameter.default is inspect.Parameter.empty or name in ALWAYS)
     }
 
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from saccade.image_classifier import ImageClassifier
     from saccade.inference.predict import Prediction, predict
     from saccade.labeling.embeddings import Embeddings, embed
+    from saccade.labeling.label import Goal, Labeling, label
     from saccade.labeling.similar import SimilarImages, find_similar
     from saccade.recipes import Recipe, get_recipe
     from saccade.runs.run import Run
@@ -64,7 +65,9 @@ _HOMES = {
     "Export": "saccade.deploy.export",
     "Finding": "saccade.auditing.findings",
     "FormatBenchmark": "saccade.deploy.benchmark",
+    "Goal": "saccade.labeling.label",
     "ImageClassifier": "saccade.image_classifier",
+    "Labeling": "saccade.labeling.label",
     "LearningCurve": "saccade.experiments.learning_curve_result",
     "Preprocessing": "saccade.data.dataset",
     "Prediction": "saccade.inference.predict",
@@ -89,6 +92,7 @@ _HOMES = {
     "extend": "saccade.training.extend",
     "find_similar": "saccade.labeling.similar",
     "get_recipe": "saccade.recipes",
+    "label": "saccade.labeling.label",
     "learning_curve": "saccade.experiments.learning_curve",
     "load": "saccade.data.load",
     "predict": "saccade.inference.predict",
@@ -111,7 +115,9 @@ __all__ = [
     "Export",
     "Finding",
     "FormatBenchmark",
+    "Goal",
     "ImageClassifier",
+    "Labeling",
     "LearningCurve",
     "Prediction",
     "Preprocessing",
@@ -136,6 +142,7 @@ __all__ = [
     "extend",
     "find_similar",
     "get_recipe",
+    "label",
     "learning_curve",
     "load",
     "predict",

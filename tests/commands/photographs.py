@@ -1,5 +1,6 @@
 """Rows of the default recipe for photographs, in all commands."""
 
+import csv
 from pathlib import Path
 
 from tests.commands.rows import Row
@@ -121,6 +122,25 @@ def _is_similar(outcome: Outcome) -> None:
     assert [image["similarity"] for image in images] == sorted((one["similarity"] for one in images), reverse=True)
 
 
+def _write_truth(folder: Path) -> None:
+    paths = sorted(path.relative_to(folder / "more") for path in (folder / "more").rglob("*.JPG"))
+    lines = ["file_name,label", *(f"{path},sign {path.parent.name}" for path in paths)]
+    (folder / "truth.csv").write_text("\n".join(lines))
+
+
+def _labeled_all(outcome: Outcome) -> None:
+    with (outcome.folder / "labels.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 90
+    correct = sum(row["label"] == f"sign {Path(row['file_name']).parent.name}" for row in rows)
+    assert correct >= 54  # at most 20% are wrong in 9 of 10 heaps; twice as many are never seen
+
+
+def _asks_typical_images(outcome: Outcome) -> None:
+    assert (outcome.json["phase"], len(outcome.json["questions"])) == ("learn", 20)
+    assert {reason for _, reason in outcome.json["questions"]} == {"typical"}
+
+
 PHOTOGRAPHS = [
     Row(
         "train hands --out runs/photo",
@@ -175,6 +195,14 @@ PHOTOGRAPHS = [
     Row("similar 2 hands --from EfficientNetLite0 --top 1", [r"^0\.\d+  "]),
     Row("similar 2 hands --run runs/probe --from EfficientNetLite0", ["--run and --from cannot be combined"], code=2),
     Row("similar nothing hands", ["^error: 'nothing' is no query", "or a class: 0, 1, 2$"], code=1),
+    Row(
+        "label more --out labels.csv --max-error 0.2 --confidence 0.9 --seed 1 --answers truth.csv --ask-to ask.csv"
+        " --state labels.state",
+        [r"^90 of 90 images are answered by a person$|^\d+ of 90 images are answered by a person$",
+         r"^\d+ labels are by the model$", "^written: labels.csv$"],
+        alone=True, before=_write_truth, look=_labeled_all, made=["labels.csv", "labels.state"],
+    ),
+    Row("label more --out other.csv --ask-to ask-first.csv --json", look=_asks_typical_images),
     Row("train hands --recipe linear-probe --seeds 2 --out runs/photos --json", look=_two_seeds, long=True),
     Row(
         "compare runs/photo runs/photos/seed-0 runs/photos/seed-1 runs/strict --data hands --out compared/photo",

@@ -235,7 +235,7 @@ def test_a_weights_file_without_the_name_of_its_network_is_an_error(source, tmp_
         PretrainedModel.of(tmp_path / "plain.safetensors")
 
 
-def test_training_images_of_the_source_do_not_become_validation_images(tiny_run, tiny_folder, tmp_path):
+def test_training_images_of_the_source_do_not_become_validation_images(tiny_run, tiny_folder, tmp_path, capfd):
     """Otherwise the network would be validated and calibrated on its training images."""
     recorded = tiny_run.split_of()
     run = saccade.transfer(
@@ -244,11 +244,14 @@ def test_training_images_of_the_source_do_not_become_validation_images(tiny_run,
         epochs=1,
         settings={"seed": tiny_run.recipe.seed + 1},
         out=tmp_path / "run",
-        progress=False,
+        progress=Progress(),
     )
     assert {content for content, split in run.split_of().items() if split == "validation"} == {
         content for content, split in recorded.items() if split == "validation"
     }
+    assert (
+        f"note: {len(recorded)} images of the data belonged to the data of '{tiny_run.name}'" in capfd.readouterr().err
+    )
 
 
 def test_features_do_not_depend_on_the_other_images_of_a_batch(source, others, tmp_path, monkeypatch):

@@ -22,6 +22,7 @@ COMMANDS = {
     "audit": "Find label errors, duplicates, leaks, outliers and other problems in data.",
     "embed": "Write the features of images by a pretrained network or a run.",
     "similar": "Find the images that are most similar to an image, a folder or a class.",
+    "label": "Label all images of a folder from some answers, with a promise on the error.",
     "train": "Train a classifier and write a run directory.",
     "tune": "Search for better settings of a recipe and compare them with the defaults.",
     "learning-curve": "Estimate whether more images would increase the accuracy.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from saccade.errors import DataError
+from saccade.named_paths import named_path
 
 
 def new_file(out: str | Path, suffixes: tuple[str, ...], *, option: str = "--out") -> Path:
@@ -18,7 +19,7 @@ def new_file(out: str | Path, suffixes: tuple[str, ...], *, option: str = "--out
     Raises:
         DataError: the name has another suffix, its folder is missing, or there is such a file.
     """
-    path = Path(out)
+    path = named_path(out, DataError, what="what is to be written", expected="the path of a file to make")
     remedy = f"name another file with {option}"
     if path.suffix not in suffixes:
         raise DataError(

@@ -12,9 +12,11 @@ from saccade.data.load import Data, load_with_preprocessing
 from saccade.data.reading_options import ReadingOptions
 from saccade.errors import TrainingError
 from saccade.keras_loading import require_keras_settings
+from saccade.progress import log_message
 from saccade.recipes import Recipe, get_recipe
 from saccade.runs.create import check_free
 from saccade.runs.run import Run
+from saccade.sanitize import counted
 from saccade.training.progress import Progress
 from saccade.training.train import start_training
 from saccade.training.transfer_learning.pretrained import PretrainedModel, PretrainedWeights
@@ -61,11 +63,18 @@ def transfer(
     recipe = transfer_recipe(model, epochs, settings)
     dataset = data if isinstance(data, Dataset) else load_for(model, recipe, data, progress=progress is True)
     pretrained = PretrainedWeights.from_model(model)
+    kept = _split_to_keep(model, dataset)
+    if kept:
+        log_message(
+            f"note: {counted(len(kept), 'image')} of the data belonged to the data of '{model.name}' and keep their "
+            "split, so that no training image of it is a validation or test image here",
+            shown=progress is not False,
+        )
     return start_training(
         dataset,
         recipe,
         out=out,
-        previous_split=_split_to_keep(model, dataset),
+        previous_split=kept,
         pretrained=pretrained,
         progress=progress,
     )

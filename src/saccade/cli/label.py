@@ -1,0 +1,88 @@
+"""`saccade label`."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import click
+
+from saccade.cli.output import print_json, print_line, print_notes
+from saccade.sanitize import counted
+
+_NO_DEARER = 0.9  # fraction of the images
+
+
+@click.command("label")
+@click.argument("data")
+@click.option(
+    "--out", metavar="FILE", type=click.Path(path_type=Path), required=True,
+    help="Label file to write at the end, whose name ends in .csv.",
+)  # fmt: skip
+@click.option(
+    "--max-error", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="FRACTION",
+    help="Largest fraction of wrong labels. Default: 0.05.",
+)  # fmt: skip
+@click.option(
+    "--confidence", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="PROBABILITY",
+    help="Probability with which the promise holds. Default: 0.95.",
+)  # fmt: skip
+@click.option(
+    "--answers", multiple=True, metavar="FILE", type=click.Path(path_type=Path),
+    help="A person's answers: a table with columns for image and label, or Label Studio's JSON. May be repeated.",
+)  # fmt: skip
+@click.option(
+    "--ask-to", metavar="FILE", type=click.Path(path_type=Path),
+    help="CSV file to write with the images that a person is to answer next.",
+)  # fmt: skip
+@click.option(
+    "--state", metavar="FILE", type=click.Path(path_type=Path),
+    help="File that keeps the labeling. Default: the name of --out with the suffix .sqlite.",
+)  # fmt: skip
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of all random choices. Default: 0.")
+@click.option("--json", "as_json", is_flag=True, help="Print the state as JSON.")
+def command(
+    data: str,
+    out: Path,
+    max_error: float | None,
+    confidence: float | None,
+    answers: tuple[Path, ...],
+    ask_to: Path | None,
+    state: Path | None,
+    seed: int | None,
+    as_json: bool,
+) -> None:
+    """Label all images of DATA, with a promise on the fraction of wrong labels.
+
+    A person answers for some of the images, a model labels the others. The command goes on as far as the answers
+    reach, writes the images that are to be answered next with --ask-to, and is called again with their --answers. The
+    promise is about the answers that this person would give for these images, not about other images.
+    """
+    from saccade.labeling.label import Goal, label
+
+    given = {"max_error": max_error, "confidence": confidence, "seed": seed}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    goal = dataclasses.replace(Goal(), **chosen) if chosen else None  # type: ignore[arg-type]
+    labeling = label(data, goal, out=out, state=state, answers=answers, ask_to=ask_to, progress=True)
+    print_notes(labeling.notes)
+    if as_json:
+        print_json(dataclasses.asdict(labeling))
+        return
+    images = counted(labeling.num_images, "image")
+    print_line(f"{labeling.num_answered:,} of {images} are answered by a person")
+    if labeling.phase == "done":
+        print_line(f"{labeling.num_by_model:,} labels are by the model")
+        print_line(labeling.summary)
+        print_line(f"written: {out}")
+        return
+    expected = labeling.expected_answers
+    if expected is None:
+        print_line(f"the promise needs at least {labeling.least_answers:,} answers")
+    else:
+        print_line(f"expected answers in all, an estimate: {expected:,.0f}")
+    if max(labeling.least_answers, expected or 0) > _NO_DEARER * labeling.num_images:
+        print_line("to label all images is hardly dearer: few images, or a small largest error", err=True)
+    purpose = {"learn": "to learn", "sample": "for the promise", "threshold": "too uncertain for the model"}
+    number = counted(len(labeling.questions), "image")
+    print_line(f"to be answered next, {purpose[labeling.phase]}: {number}")
+    print_line(f"written: {ask_to}" if ask_to else "--ask-to FILE writes them into a list", err=ask_to is None)

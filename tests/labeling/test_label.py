@@ -1,0 +1,244 @@
+"""Labeling of a heap by answers from files; the person is played by the true labels."""
+
+import csv
+import json
+import shutil
+import sqlite3
+import tarfile
+from pathlib import Path
+
+import pytest
+from tests.snippets import run_here
+
+import saccade
+from saccade.errors import DataError
+from saccade.labeling.answers import read_answers
+from saccade.labeling.label import Goal, label
+from saccade.labeling.session import Session
+
+COUNT = 240
+
+
+@pytest.fixture(scope="module")
+def heap(shared_data, tmp_path_factory):
+    """240 photographs of four signs in one folder under other names, and the true class of each."""
+    root = tmp_path_factory.mktemp("heap")
+    (root / "heap").mkdir()
+    truth = {}
+    with tarfile.open(shared_data / "sign_digits.tar") as archive:
+        members = [member for member in archive.getmembers() if member.isfile() and member.name.endswith(".JPG")]
+        chosen = sorted((m for m in members if Path(m.name).parent.name in "0259"), key=lambda m: Path(m.name).name)
+        for number, member in enumerate(chosen[:COUNT]):
+            content = archive.extractfile(member)
+            assert content is not None
+            name = f"IMG_{number:04}.jpg"
+            (root / "heap" / name).write_bytes(content.read())
+            truth[name] = f"sign {Path(member.name).parent.name}"
+    return root / "heap", truth
+
+
+def write_answers(path, truth, names=None):
+    with path.open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["file_name", "label"])
+        writer.writerows([name, truth[name]] for name in (truth if names is None else names))
+    return path
+
+
+def rows_of(path):
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.fixture(scope="module")
+def labeled(heap, tmp_path_factory):
+    """Return the labels of the heap with all answers in one file, and the state."""
+    folder, truth = heap
+    place = tmp_path_factory.mktemp("labeled")
+    answers = write_answers(place / "answers.csv", truth)
+    labeling = label(folder, Goal(0.1, 0.9), out=place / "labels.csv", answers=[answers])
+    return labeling, place / "labels.csv"
+
+
+def test_all_images_get_a_label_and_few_are_wrong(heap, labeled):
+    _, truth = heap
+    labeling, path = labeled
+    rows = rows_of(path)
+    assert labeling.phase == "done"
+    assert [row["file_name"] for row in rows] == sorted(truth)
+    by_person = [row for row in rows if row["who"] == "person"]
+    by_model = [row for row in rows if row["who"] == "model"]
+    assert (len(by_person), len(by_model)) == (labeling.num_answered, labeling.num_by_model)
+    assert len(by_model) > 0.2 * COUNT
+    assert labeling.summary.startswith(f"A person labeled {len(by_person)} of 240 images: ")
+    assert (
+        "at most 24 labels (10.0% of the images) differ from those that this person would have given"
+        in labeling.summary
+    )
+    assert all(row["label"] == truth[row["file_name"]] for row in by_person)
+    # A promise of 10% is broken in at most 5 of 100 heaps; twice as many mistakes are far rarer than 1 in 10,000.
+    assert sum(row["label"] != truth[row["file_name"]] for row in rows) <= 0.2 * COUNT
+    assert all(0 <= float(row["confidence"]) <= 1 for row in by_model)
+    assert {row["confidence"] for row in by_person} == {""}
+
+
+def test_the_label_file_is_data_to_train_on(heap, labeled, tmp_path):
+    folder, _ = heap
+    _, path = labeled
+    from saccade.data.reading_options import ReadingOptions
+
+    dataset = saccade.load(path, reading=ReadingOptions(root=str(folder)))
+    assert sum(len(split) for split in dataset.splits.values()) == COUNT
+    assert set(dataset.class_names) == {"sign 0", "sign 2", "sign 5", "sign 9"}
+
+
+@pytest.mark.long
+def test_answers_in_many_small_files_give_the_same_labels(heap, labeled, tmp_path):
+    """The command is called again and again, with the answers to the list that the call before wrote."""
+    folder, truth = heap
+    words = ["label", str(folder), "--out", "labels.csv", "--max-error", "0.1", "--confidence", "0.9", "--seed", "0"]
+    phases: list[str] = []
+    asked: list[str] = []
+    answers: list[str] = []
+    for call in range(40):
+        done = run_here([*words, *answers, "--ask-to", f"ask-{call}.csv", "--json"], tmp_path)
+        assert done.code == 0, done.stderr
+        phases.append(done.json["phase"])
+        if done.json["phase"] == "done":
+            break
+        listed = [row["file_name"] for row in rows_of(tmp_path / f"ask-{call}.csv")]
+        assert [name for name, _ in done.json["questions"]] == listed
+        assert not set(listed) & set(asked)
+        asked += listed
+        write_answers(tmp_path / f"answers-{call}.csv", truth, listed)
+        answers = ["--answers", f"answers-{call}.csv"]
+    assert {"learn", "sample", "done"} <= set(phases)
+    assert (tmp_path / "labels.csv").read_bytes() == labeled[1].read_bytes()
+    again = run_here(words, tmp_path)
+    assert again.code == 1
+    assert "'labels.csv' exists already; nothing is overwritten" in again.stderr
+
+
+def test_the_command_goes_on_with_the_answers_to_its_list(heap, tmp_path):
+    folder, truth = heap
+    words = ["label", str(folder), "--out", "labels.csv", "--max-error", "0.1", "--confidence", "0.9", "--seed", "5"]
+    first = run_here([*words, "--ask-to", "ask.csv", "--json"], tmp_path)
+    listed = [row["file_name"] for row in rows_of(tmp_path / "ask.csv")]
+    assert [name for name, _ in first.json["questions"]] == listed
+    write_answers(tmp_path / "answers.csv", truth, listed)
+    state = ["--state", "labels.sqlite"]
+    second = run_here([*words, *state, "--answers", "answers.csv", "--ask-to", "more.csv", "--json"], tmp_path)
+    assert (second.json["phase"], second.json["num_answered"]) == ("learn", len(listed))
+    assert second.json["expected_answers"] > len(listed)
+    more = rows_of(tmp_path / "more.csv")
+    assert not {row["file_name"] for row in more} & set(listed)
+    assert {row["reason"] for row in more} == {"random", "uncertain"}
+    assert not (tmp_path / "labels.csv").exists()
+
+
+def test_what_is_shown_to_a_person(heap, tmp_path):
+    folder, _ = heap
+    done = run_here(["label", str(folder), "--out", "labels.csv", "--ask-to", "ask.csv"], tmp_path)
+    assert done.code == 0
+    assert "0 of 240 images are answered by a person" in done.stdout
+    assert "to be answered next, to learn: 20 images" in done.stdout
+    assert "the promise needs at least 58 answers" in done.stdout
+    assert {row["reason"] for row in rows_of(tmp_path / "ask.csv")} == {"typical"}
+    assert {row["label"] for row in rows_of(tmp_path / "ask.csv")} == {""}
+    named = run_here(["label", str(folder), "--out", "labels.csv"], tmp_path)
+    assert "--ask-to FILE writes them into a list" in named.stderr
+
+
+def test_the_sample_is_drawn_after_the_labels_are_frozen_and_is_uniform(heap, labeled):
+    _, path = labeled
+    with Session(path.with_suffix(".sqlite")) as session:
+        frozen, sample = session.frozen(1), session.answers("sample", 1)
+        settings = session.setting("frozen")
+    assert len(sample) == settings["sample"]
+    ranks = [rank for rank, (position, *_) in enumerate(frozen) if position in sample]
+    # The mean rank of a uniform sample, within five standard errors.
+    n, left = len(ranks), len(frozen)
+    error = left * ((1 / 12) * (1 / n) * (1 - n / left)) ** 0.5
+    assert abs(sum(ranks) / n - (left - 1) / 2) < 5 * error
+    with sqlite3.connect(path.with_suffix(".sqlite")) as database:
+        phases = [row[0] for row in database.execute("SELECT phase FROM questions ORDER BY number")]
+    database.close()
+    assert phases == sorted(phases, key=["learn", "sample", "threshold"].index)
+
+
+def test_not_sure_counts_as_a_mistake_and_has_no_label(heap, tmp_path):
+    folder, truth = heap
+    unsure = {name: "?" if number % 15 == 0 else label for number, (name, label) in enumerate(truth.items())}
+    answers = write_answers(tmp_path / "answers.csv", unsure)
+    labeling = label(folder, Goal(0.1, 0.9), out=tmp_path / "labels.csv", answers=[answers])
+    rows = rows_of(tmp_path / "labels.csv")
+    assert labeling.phase == "done"
+    assert labeling.num_not_sure > 0
+    assert len(rows) == COUNT - labeling.num_not_sure
+    assert "?" not in {row["label"] for row in rows}
+    with Session(tmp_path / "labels.sqlite") as session:
+        sample = session.answers("sample")
+        wrong = session.setting("kept")["found"]
+    assert wrong >= sum(answer == "?" for answer in sample.values())
+
+
+def test_other_images_another_goal_and_a_changed_state_are_errors(heap, labeled, tmp_path):
+    folder, truth = heap
+    copied = tmp_path / "heap"
+    shutil.copytree(folder, copied)
+    answers = write_answers(tmp_path / "answers.csv", truth)
+    label(copied, out=tmp_path / "labels.csv")
+    with pytest.raises(DataError, match="another goal"):
+        label(copied, Goal(0.2), out=tmp_path / "labels.csv", answers=[answers])
+    shutil.copy(folder / "IMG_0000.jpg", copied / "new.jpg")
+    (copied / "IMG_0001.jpg").unlink()
+    with pytest.raises(DataError, match="not those with which the labeling began") as caught:
+        label(copied, out=tmp_path / "labels.csv", answers=[answers])
+    assert caught.value.found == "0 new images, 1 image gone"
+    state = tmp_path / "state.sqlite"
+    state.write_bytes(b"no database" * 100)
+    with pytest.raises(DataError, match="no state of a labeling"):
+        label(folder, out=tmp_path / "other.csv", state=state)
+
+
+def test_frozen_labels_that_were_changed_are_an_error(heap, labeled, tmp_path):
+    folder, _ = heap
+    state = tmp_path / "state.sqlite"
+    shutil.copy(labeled[1].with_suffix(".sqlite"), state)
+    with sqlite3.connect(state) as database:  # as it was before the threshold was found
+        database.execute("UPDATE settings SET value = '\"sample\"' WHERE name = 'phase'")
+        database.execute("UPDATE frozen SET label = 'sign 9' WHERE rank = 3")
+    database.close()
+    with pytest.raises(DataError, match="was changed after it was frozen"):
+        label(folder, out=tmp_path / "labels.csv", state=state)
+
+
+def test_answers_of_label_studio(tmp_path):
+    names = ["IMG_1.jpg", "b/IMG_2.jpg", "IMG_3.jpg", "IMG_4.jpg"]
+    tasks = [
+        {
+            "data": {"image": f"/data/upload/1/0a1b2c3d-{name.rpartition('/')[2]}"},
+            "annotations": [{"result": [{"value": {"choices": [answer]}, "type": "choices"}]}],
+        }
+        for name, answer in zip(names, "abc", strict=False)
+    ]
+    tasks += [{"data": {"image": "/data/local-files/?d=photos/IMG_4.jpg"}, "annotations": []}]
+    (tmp_path / "answers.json").write_text(json.dumps(tasks))
+    assert read_answers(tmp_path / "answers.json", names) == {0: "a", 1: "b", 2: "c"}
+
+
+@pytest.mark.parametrize(
+    ("contents", "problem"),
+    [
+        ("file_name,label\nIMG_0001.jpg,a\nIMG_0001.jpg,b\n", "give an image two labels"),
+        ("file_name,label\nother.jpg,a\n", "are for other images"),
+        ("name,what\n", "can't be used"),
+        ('[{"data": 3}]', "can't be read as answers"),
+    ],
+)
+def test_unusable_answers(tmp_path, contents, problem):
+    path = tmp_path / ("answers.json" if contents.startswith("[") else "answers.csv")
+    path.write_text(contents)
+    with pytest.raises(DataError) as caught:
+        read_answers(path, ["IMG_0000.jpg", "IMG_0001.jpg"])
+    assert problem in str(caught.value)
