@@ -2,13 +2,15 @@
 
     python benchmarks/audit.py DATA [--sheet sheet.png]      # near-duplicates
     python benchmarks/audit.py DATA --label-noise random     # label errors
-    python benchmarks/audit.py DATA --label-noise similar
+    python benchmarks/audit.py DATA --label-noise similar [--seed 0] [--recipe NAME]
 
-DATA is CIFAR-10. Near-duplicates: modified copies of 500 images are added, 125 each re-encoded as JPEG of quality 60,
-shifted by a pixel, brightened and mirrored (all of them are re-encoded too). The search does not depend on the split of
-an image. The recall is the fraction of added pairs that are found. Of the other pairs that are found, 200 random ones
-are saved as an image for inspection. Label errors: 5% of all labels are changed at random or to the most similar class.
-The precision is the fraction of changed labels among the labels with the lowest label quality, as many as were changed.
+DATA is CIFAR-10, or photographs for label errors. Near-duplicates: modified copies of 500 images are added, 125 each
+re-encoded as JPEG of quality 60, shifted by a pixel, brightened and mirrored (all of them are re-encoded too). The
+search does not depend on the split of an image. The recall is the fraction of added pairs that are found. Of the other
+pairs that are found, 200 random ones are saved as an image for inspection. Label errors: 5% of all labels are changed
+at random or to the most similar class: of CIFAR-10 as listed, of photographs that with the nearest mean of the
+features. The precision is the fraction of changed labels among the labels with the lowest label quality, as many as
+were changed.
 """
 
 from __future__ import annotations
@@ -25,11 +27,17 @@ from PIL import Image
 
 from saccade.auditing.all_images import AuditedImages
 from saccade.auditing.label_errors import label_quality
-from saccade.auditing.out_of_fold import audit_recipe, out_of_fold_probabilities
+from saccade.auditing.out_of_fold import (
+    audit_recipe,
+    out_of_fold_probabilities,
+    predicts_by_features,
+    probabilities_by_features,
+)
 from saccade.data.dataset import Dataset
 from saccade.data.load import load
 from saccade.data.near_duplicates.near_duplicates import make_thumbnails, near_pairs
 from saccade.experiments.fold_assignment import assign_folds
+from saccade.labeling.embeddings import embed
 
 Pixels = NDArray[np.uint8]
 
@@ -55,11 +63,12 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=5, help="number of trainings, with --label-noise")
     parser.add_argument("--every", type=int, default=1, help="use only every n-th image, with --label-noise")
     parser.add_argument("--sheet", type=Path, default=Path("audit-pairs.png"), help="path of the image of other pairs")
+    parser.add_argument("--recipe", help="recipe of the trainings, with --label-noise; default: that of the audit")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     dataset, rng = load(options.data, progress=True), np.random.default_rng(options.seed)
     if options.label_noise:
-        label_noise(dataset, rng, options.label_noise, options.folds, options.every)
+        label_noise(dataset, rng, options)
     else:
         near_duplicates(dataset, rng, options.sheet)
 
@@ -123,22 +132,40 @@ def save_pairs(thumbnails: Pixels, pairs: NDArray[np.int64], path: Path) -> None
     sheet.resize((2 * sheet.width, 2 * sheet.height), Image.Resampling.NEAREST).save(path)
 
 
-def label_noise(dataset: Dataset, rng: np.random.Generator, kind: str, folds: int, every: int) -> None:
-    """Flip labels, train the folds, and print the precision among as many labels as were flipped."""
-    subsets = {name: split.subset(np.arange(0, len(split), every)) for name, split in dataset.splits.items()}
+def most_similar_classes(dataset: Dataset, images: AuditedImages) -> NDArray[np.int64]:
+    """Return the most similar class of each class, int64 [classes]."""
+    names = dataset.class_names
+    if set(names) <= set(_SIMILAR):
+        return np.array([names.index(_SIMILAR[name]) for name in names])
+    features = embed(dataset.source).features
+    order = sorted(range(len(images)), key=lambda position: images.all.names[position])
+    labels = images.all.labels[order]
+    means = np.stack([features[labels == label].mean(axis=0) for label in range(len(names))])
+    distances = np.linalg.norm(means[:, None] - means[None], axis=2)
+    return np.asarray((distances + np.diag([np.inf] * len(names))).argmin(axis=1))
+
+
+def label_noise(dataset: Dataset, rng: np.random.Generator, options: argparse.Namespace) -> None:
+    """Flip labels, predict the folds, and print the precision among as many labels as were flipped."""
+    kind, folds = options.label_noise, options.folds
+    subsets = {name: split.subset(np.arange(0, len(split), options.every)) for name, split in dataset.splits.items()}
     dataset = replace(dataset, splits=subsets)
     names = dataset.class_names
-    similar = np.array([names.index(_SIMILAR[name]) for name in names])
     images = AuditedImages.of(dataset)
+    similar = most_similar_classes(dataset, images) if kind == "similar" else np.zeros(0, np.int64)
     labels = images.all.labels.copy()
     flipped = rng.choice(len(labels), round(_FLIP_RATE * len(labels)), replace=False)
     steps = rng.integers(1, len(names), len(flipped))
     labels[flipped] = similar[labels[flipped]] if kind == "similar" else (labels[flipped] + steps) % len(names)
     noisy = replace(images, all=replace(images.all, labels=labels))
     began = time.perf_counter()
-    recipe = audit_recipe(None, dataset.preprocessing.height, dataset.preprocessing.width)
+    size = dataset.preprocessing.height, dataset.preprocessing.width
     assignment = assign_folds(labels, np.arange(len(labels)), folds)
-    probabilities = out_of_fold_probabilities(dataset, noisy, assignment, recipe, progress=True)
+    if predicts_by_features(options.recipe, *size):
+        probabilities = probabilities_by_features(dataset, noisy, assignment, progress=True)
+    else:
+        recipe = audit_recipe(options.recipe, *size)
+        probabilities = out_of_fold_probabilities(dataset, noisy, assignment, recipe, progress=True)
     ranked = np.argsort(label_quality(labels, probabilities), kind="stable")[: len(flipped)]
     precision = np.isin(ranked, flipped).mean()
     accuracy = (probabilities.argmax(axis=1) == images.all.labels).mean()

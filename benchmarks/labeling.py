@@ -59,10 +59,10 @@ class Trajectory:
 
 @dataclass(frozen=True)
 class _Frozen:
-    """A frozen order of positions, labels and estimates; the numbers of images learned from and of the sample."""
+    """A frozen order of positions, labels and estimates; the numbers of images num_learning from and of the sample."""
 
     order: list[tuple[int, str, float]]
-    learned: int
+    num_learning: int
     sample: int
     seconds: float
 
@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--trajectories", type=at_least_one, default=25, help="number of seeds")
     parser.add_argument("--draws", type=at_least_one, default=200, help="number of samples for each of them")
     parser.add_argument("--max-error", type=float, default=0.05, help="largest fraction of wrong labels")
-    parser.add_argument("--mistakes", type=float, default=0.0, help="fraction of wrong answers of the person")
+    parser.add_argument("--mistakes", type=float, default=0.0, help="fraction of mistakes of the person")
     add_results_option(parser)
     options = parser.parse_args()
     failed = []
@@ -106,33 +106,33 @@ def _trajectory(path: Path, goal: Goal, draws: int, mistakes: float) -> Trajecto
     }
     rng = np.random.default_rng(goal.seed)
     classes = list(dataset.class_names)
-    said = {
+    by_person = {
         name: rng.choice([other for other in classes if other != true]) if rng.random() < mistakes else true
         for name, true in sorted(truth.items())
     }
     with tempfile.TemporaryDirectory() as folder:
         answers = Path(folder) / "answers.csv"
         with answers.open("w", encoding="utf-8", newline="") as stream:
-            csv.writer(stream).writerows([("file_name", "label"), *said.items()])
+            csv.writer(stream).writerows([("file_name", "label"), *by_person.items()])
         start = time.perf_counter()
         label(path, goal, out=Path(folder) / "labels.csv", answers=[answers])
         seconds = time.perf_counter() - start
         with Session(Path(folder) / "labels.sqlite") as session:
-            learned, sample = len(session.answers("learn")), session.setting("frozen", {"sample": 0})["sample"]
-            frozen = _Frozen(session.frozen(1), learned, sample, seconds)
-    return _draw(frozen, said, truth, goal, draws)
+            num_learning, sample = len(session.answers("learn")), session.setting("frozen", {"sample": 0})["sample"]
+            frozen = _Frozen(session.frozen(1), num_learning, sample, seconds)
+    return _draw(frozen, by_person, truth, goal, draws)
 
 
-def _draw(found: _Frozen, said: dict[str, str], truth: dict[str, str], goal: Goal, draws: int) -> Trajectory:
+def _draw(found: _Frozen, by_person: dict[str, str], truth: dict[str, str], goal: Goal, draws: int) -> Trajectory:
     """Draw the samples of a frozen order."""
-    frozen, learned, sample, names = found.order, found.learned, found.sample, sorted(truth)
+    frozen, num_learning, sample, names = found.order, found.num_learning, found.sample, sorted(truth)
     heap, left = len(names), len(frozen)
     promise = Promise(goal.max_error, goal.confidence)
     in_order = [names[position] for position, *_ in frozen]
-    wrong = np.array([name != said[path] for path, (_, name, _) in zip(in_order, frozen, strict=True)], bool)
+    wrong = np.array([name != by_person[path] for path, (_, name, _) in zip(in_order, frozen, strict=True)], bool)
     untrue = np.array([name != truth[path] for path, (_, name, _) in zip(in_order, frozen, strict=True)], bool)
-    person_untrue = np.array([said[path] != truth[path] for path in in_order], bool)
-    before = sum(said[path] != truth[path] for path in set(names) - set(in_order))
+    person_untrue = np.array([by_person[path] != truth[path] for path in in_order], bool)
+    before = sum(by_person[path] != truth[path] for path in set(names) - set(in_order))
     asked, errors, true_errors = [], [], []
     rng = np.random.default_rng(goal.seed)
     for _ in range(draws):
@@ -140,11 +140,11 @@ def _draw(found: _Frozen, said: dict[str, str], truth: dict[str, str], goal: Goa
         kept = kept_labels(promise, heap=heap, left=left, positions=positions, wrong=wrong[positions])
         by_model = np.arange(left) < kept.first
         by_model[positions] = False
-        asked.append((learned + left - int(by_model.sum())) / heap)
+        asked.append((num_learning + left - int(by_model.sum())) / heap)
         errors.append(float(wrong[by_model].sum()) / heap)
         true_errors.append((before + float(untrue[by_model].sum()) + float(person_untrue[~by_model].sum())) / heap)
     broken = sum(error * heap > promise.allowed(heap) + 0.5 for error in errors)
-    return Trajectory(found.seconds, learned / heap, sample / heap, asked, errors, true_errors, broken)
+    return Trajectory(found.seconds, num_learning / heap, sample / heap, asked, errors, true_errors, broken)
 
 
 def _results(subject: str, found: list[Trajectory], broken: int, draws: int) -> Iterator[Result]:

@@ -15,7 +15,7 @@ EXCEPTIONS = REPOSITORY / "tests" / "vocabulary_exceptions.csv"
 
 @dataclass(frozen=True)
 class Exempt:
-    """A row of the exceptions: files (a glob), a word, and the phrase in which it is used there."""
+    """A row of the exceptions: files (a glob), a word, and the phrase in which it is used there; `*` for any phrase."""
 
     files: str
     word: str
@@ -26,6 +26,8 @@ class Exempt:
         """Whether a use is of this word, in these files and within this phrase."""
         if use.word != self.word or not fnmatch(use.path, self.files):
             return False
+        if self.phrase == "*":
+            return True
         start, end = use.span
         return any(found.start() <= start and end <= found.end() for found in self._found(use.segment))
 

@@ -82,7 +82,7 @@ def test_a_wrong_type_is_one_plain_error(function, argument, valid_values, monke
     monkeypatch.chdir(tmp_path)
     call, arguments = getattr(saccade, function), needed_arguments(function, valid_values)
     # Bytes, arrays and images of Pillow are images, and bytes that can't be read have a prediction with the reason.
-    for wrong in [3.5, object(), {1: SECRET}] if argument == "images" else ANYTHING:
+    for wrong in [3.5, object(), {1: SECRET}] if argument in ("images", "query") else ANYTHING:
         with pytest.raises(SaccadeError) as caught:
             call(**arguments | {argument: wrong})
         assert len(str(caught.value)) < 1000, (function, argument, type(wrong))

@@ -1,10 +1,13 @@
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from saccade.auditing.all_images import AuditedImages
 from saccade.auditing.audit import audit
 from saccade.auditing.label_errors import label_findings, label_quality, outlier_findings
-from saccade.auditing.out_of_fold import audit_recipe
+from saccade.auditing.out_of_fold import audit_recipe, probabilities_by_features
 from saccade.data.dataset import Fix
 from saccade.data.fixes import apply_fixes
 from saccade.data.load import load
@@ -58,3 +61,33 @@ def test_the_default_recipe_is_short_and_needs_no_validation_split():
     recipe = audit_recipe(None, 32, 32)
     assert (recipe.name, recipe.epochs, recipe.validation_split) == ("fast", 4, 0)
     assert audit_recipe("classic", 32, 32).name == "classic"
+
+
+def test_flipped_labels_of_photographs_are_found_by_heads_on_features(photographs, tmp_path):
+    """Six of sixty labels of hats, pants and shoes are exchanged."""
+    folder = tmp_path / "flipped"
+    shutil.copytree(photographs, folder)
+    flipped = []
+    for one, other in (("hat", "pants"), ("pants", "shoes"), ("shoes", "hat")):
+        for path in sorted((photographs / one).iterdir())[:2]:
+            (folder / one / path.name).rename(folder / other / path.name)
+            flipped.append(f"{other}/{path.name}")
+    found = audit(folder, out=tmp_path / "audit")
+    (errors,) = [finding for finding in found.findings if finding.kind == "label-errors"]
+    paths = [image.path for group in errors.groups for image in group]
+    assert len(set(paths) & set(flipped)) >= 4
+    assert len(paths) <= 15  # at random a quarter of all images would hold 1.5 of them
+
+
+def test_heads_on_features_predict_images_that_they_were_not_fitted_to(photographs):
+    dataset = load(photographs)
+    images = AuditedImages.of(dataset)
+    folds = np.arange(60) % 3
+    found = probabilities_by_features(dataset, images, folds)
+    assert found.shape == (60, 3)
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
+    assert (found.argmax(axis=1) == images.all.labels).mean() > 0.7  # by chance a third
+    changed = images.all.labels.copy()
+    changed[folds == 0] = (changed[folds == 0] + 1) % 3  # labels of a fold have no influence on its probabilities
+    noisy = replace(images, all=replace(images.all, labels=changed))
+    np.testing.assert_array_equal(probabilities_by_features(dataset, noisy, folds)[folds == 0], found[folds == 0])

@@ -161,7 +161,7 @@ PHOTOGRAPHS = [
     *(
         Row(
             f"export runs/photo --format {form} --json", look=_exported(form),
-            long=form not in ("onnx", "litert-int8"),
+            long=form != "onnx",
         )
         for form in FORMATS
     ),
@@ -170,7 +170,7 @@ PHOTOGRAPHS = [
     Row(
         "train hands --recipe linear-probe --out runs/probe",
         [r"^features: (\d+) of \1 images$", r"^head: (\d+) of \1 penalties$", "^next: saccade evaluate runs/probe$"],
-        look=_has_a_head, alone=True,
+        look=_has_a_head,
     ),
     Row("evaluate runs/probe --json", look=_is_far_above_chance),
     Row(

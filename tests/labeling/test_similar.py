@@ -64,8 +64,9 @@ def test_an_image_in_memory_is_found_again(photographs, embeddings):
     for query in (Image.open(path), path.read_bytes(), np.asarray(Image.open(path).convert("RGB"))):
         found = saccade.find_similar(query, photographs, top=2)
         best = found.images[0].path
-        # The bytes of the file are recognized as the image of the data; pixels are not.
-        assert best == (expected(embeddings, [3])[0][0] if isinstance(query, bytes) else embeddings.paths[3])
+        # An unread file and its bytes are recognized as the image of the data; pixels are not.
+        is_pixels = isinstance(query, np.ndarray)
+        assert best == (embeddings.paths[3] if is_pixels else expected(embeddings, [3])[0][0])
 
 
 def test_copies_of_the_query_are_left_out(photographs, embeddings, tmp_path):

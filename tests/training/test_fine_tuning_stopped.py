@@ -39,6 +39,7 @@ def killed(photographs, out, where, number):
     assert code == -signal.SIGKILL, shown
 
 
+@pytest.mark.long
 def test_a_training_killed_in_outputs_steps_and_choice_is_resumed_to_the_same_bytes(photographs, whole, tmp_path):
     out = tmp_path / "run"
     forget_outputs()
@@ -49,6 +50,7 @@ def test_a_training_killed_in_outputs_steps_and_choice_is_resumed_to_the_same_by
     assert bytes_of(out) == bytes_of(whole)
 
 
+@pytest.mark.long
 def test_ctrl_c_in_the_outputs_ends_the_training_and_names_the_command_to_resume(photographs, tmp_path):
     out = tmp_path / "run"
     forget_outputs()

@@ -196,7 +196,7 @@ def test_a_training_continues_if_history_csv_can_not_be_written(tiny_folder, tmp
 @pytest.mark.parametrize(
     ("epochs", "chains", "numbers", "min_mid_epoch"),
     [
-        pytest.param(6, 1, (0, 8), 1, id="2"),
+        pytest.param(6, 1, (0, 8), 1, id="2", marks=pytest.mark.long),
         pytest.param(EPOCHS, 10, tuple(range(10)), 80, id="100", marks=pytest.mark.nightly),
     ],
 )

@@ -45,7 +45,10 @@ NIGHTLY = ("accurate", "classic", "two-phase")
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.nightly] * (name in NIGHTLY)) for name in sorted(REGISTRY)],
+    [
+        pytest.param(name, marks=[pytest.mark.nightly] * (name in NIGHTLY) + [pytest.mark.long] * (name == "fast"))
+        for name in sorted(REGISTRY)
+    ],
 )
 def test_every_recipe_trains_saves_and_predicts_as_saved(name, two_epochs_of):
     """Contract of a recipe: all weights and statistics change, and the saved model gives equal probabilities."""

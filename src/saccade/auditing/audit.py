@@ -40,7 +40,7 @@ def audit(
     Args:
         data: a dataset, or a name or path as for `saccade.load`. A folder that can't be loaded gives a finding.
         recipe: recipe of the trainings for label errors and outliers. None: `fast` with four epochs for images up to
-            64x64 pixels, otherwise the default recipe.
+            64x64 pixels, otherwise no training, but linear heads on pretrained features.
         folds: number of folds, with one training for each; 0: no training, no label errors and no outliers.
         out: directory to create. None: the first free `audits/<data>-<n>`.
         reading: options for reading the data; None: the default options.
@@ -97,12 +97,21 @@ def _findings_from_training(
 ) -> list[Finding]:
     # Imported here because an audit without training does not load TensorFlow.
     from saccade.auditing.label_errors import label_findings, outlier_findings
-    from saccade.auditing.out_of_fold import audit_recipe, out_of_fold_probabilities
+    from saccade.auditing.out_of_fold import (
+        audit_recipe,
+        out_of_fold_probabilities,
+        predicts_by_features,
+        probabilities_by_features,
+    )
     from saccade.experiments.fold_assignment import assign_folds
 
     fold_of = assign_folds(images.all.labels, duplicates.near, folds)
-    chosen = audit_recipe(recipe, dataset.preprocessing.height, dataset.preprocessing.width)
-    probabilities = out_of_fold_probabilities(dataset, images, fold_of, chosen, progress=progress)
+    size = dataset.preprocessing.height, dataset.preprocessing.width
+    if predicts_by_features(recipe, *size):
+        probabilities = probabilities_by_features(dataset, images, fold_of, progress=progress)
+    else:
+        chosen = audit_recipe(recipe, *size)
+        probabilities = out_of_fold_probabilities(dataset, images, fold_of, chosen, progress=progress)
     return [*label_findings(images, probabilities), *outlier_findings(images, probabilities)]
 
 

@@ -21,7 +21,7 @@ _MAX_PRINTED = 3  # groups of a finding, and images of a group
 @click.option(
     "--recipe",
     metavar="NAME",
-    help="Recipe of the fold trainings. Default: fast with 4 epochs; linear-probe above 64 pixels.",
+    help="Recipe of the fold trainings. Default: fast with 4 epochs; above 64 pixels linear heads on features.",
 )
 @click.option(
     "--folds", type=click.IntRange(0, 20), default=5, show_default=True,

@@ -31,7 +31,7 @@ def summarize(session: Session, promise: Promise, heap: int) -> str:
         f"With a probability of at least {promise.confidence:.1%}, at most {allowed} differ from this person's labels:",
         f"{bound}, attempt {promise.attempt} at a risk of {promise.alpha:.2%}, seed {seed}.",
     ]
-    unsure = sum(answer == NOT_SURE for answer in answers.values())
-    if unsure:
-        sentences.append(f"{counted(unsure, 'image')}, of which the person was not sure, have no label.")
+    not_sure = sum(answer == NOT_SURE for answer in answers.values())
+    if not_sure:
+        sentences.append(f"{counted(not_sure, 'image')}, of which the person was not sure, have no label.")
     return " ".join(sentences)

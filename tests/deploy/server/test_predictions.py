@@ -199,7 +199,7 @@ def test_errors_of_the_client(server, tmp_path, test_files):
     for url in ("127.0.0.1:8000", "http://", "http://localhost:port", "http://localhost:99999"):
         with pytest.raises(SaccadeError, match="is not the URL"):
             saccade.Client(url)
-    with pytest.raises(SaccadeError, match="given by its path"):
+    with pytest.raises(SaccadeError, match="this is no image"):
         saccade.Client(server.url).predict([3.5])
     with pytest.raises(SaccadeError, match="is not a file"):
         saccade.Client(server.url).predict("digits:test:0")

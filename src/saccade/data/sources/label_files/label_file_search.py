@@ -32,7 +32,7 @@ from saccade.sanitize import listed_names, printable
 
 _MAX_LEVELS = 3
 _OTHER_TABLES = ("json", "txt", "xlsx", "xls", "ods", "xml")
-_NO_LABELS = ("readme", "license", "licence", "requirements", "notes")
+_NO_LABELS = ("readme", "license", "requirements", "notes")
 
 
 def label_files_in(folder: Path, top: Folder, options: ReadingOptions) -> list[LabelFile]:

@@ -98,7 +98,7 @@ def _columns_of(table: Table, options: ReadingOptions | None) -> Columns:
     """Return the columns of a table; without options, that of the images is enough.
 
     Raises:
-        DataError: there is no such column; what to do is said for Python.
+        DataError: there is no such column; the advice is for Python.
     """
     try:
         return find_columns(table, options or ReadingOptions(), needs_labels=options is not None)
