@@ -13,6 +13,7 @@ from saccade.data.image_size import PreprocessingOptions, square_preprocessing
 from saccade.data.load import Data, load_with_or_without_labels
 from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.unlabeled_images import UNLABELED
+from saccade.data.splits import TEST_NOTE
 from saccade.keras_loading import require_keras_settings
 from saccade.progress import counting
 from saccade.recipes import get_recipe
@@ -46,6 +47,11 @@ class EmbeddedData:
     splits: Sequence[str]
     network: str
     extract: FeatureExtractor
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Messages on how the data was read, without that on a test split made by Saccade, which is not used."""
+        return tuple(note for note in self.dataset.notes if note != TEST_NOTE)
 
     def features(self, *, progress: bool = False) -> Features:
         """Return the features of all images, float32 [n, d]."""

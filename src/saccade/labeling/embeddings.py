@@ -99,7 +99,7 @@ def embed(
         unreadable=found.dataset.unreadable,
         network=found.network,
         size=(found.dataset.preprocessing.height, found.dataset.preprocessing.width),
-        notes=found.dataset.notes,
+        notes=found.notes,
     )
     if path is not None:
         write_embeddings(embeddings, path)

@@ -74,7 +74,7 @@ def map_images(found: EmbeddedData, features: Features, run: Run | None = None, 
     rng = np.random.default_rng(seed)
     shown = np.sort(rng.permutation(n)[:MAX_IMAGES]) if n > MAX_IMAGES else np.arange(n)
     images = found.images.subset(shown)
-    notes = found.dataset.notes
+    notes = found.notes
     if n > MAX_IMAGES:
         notes = (*notes, f"the map shows a random sample of {MAX_IMAGES:,} of {n:,} images, seed {seed}")
     predicted: list[str] = []

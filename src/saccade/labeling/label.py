@@ -314,7 +314,7 @@ class _Heap:
             num_sample=frozen.get("sample"),
             num_not_sure=sum(answer == NOT_SURE for answer in answers.values()),
             summary=summarize(session, self._promise(), self._size) if phase == "done" else "",
-            notes=self._found.dataset.notes,
+            notes=self._found.notes,
         )
 
 

@@ -124,7 +124,7 @@ def find_similar(
             )
             for position in order.tolist()
         ),
-        notes=(*found.dataset.notes, *_note_on_known(int(known.sum()))),
+        notes=(*found.notes, *_note_on_known(int(known.sum()))),
     )
     if page is not None:
         _write_page(page, result, found, images, order)
