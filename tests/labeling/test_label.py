@@ -146,6 +146,20 @@ def test_what_is_shown_to_a_person(heap, tmp_path):
     assert "--ask-to FILE writes them into a list" in named.stderr
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_heap_of_few_images_is_labeled_by_the_person(heap, tmp_path, count):
+    folder, truth = heap
+    (tmp_path / "few").mkdir()
+    names = sorted(truth)[:count]
+    for name in names:
+        shutil.copy(folder / name, tmp_path / "few" / name)
+    answers = write_answers(tmp_path / "answers.csv", truth, names)
+    labeling = label(tmp_path / "few", out=tmp_path / "labels.csv", answers=[answers])
+    assert (labeling.phase, labeling.num_answered) == ("done", count)
+    assert labeling.summary == f"A person labeled all {count} images."
+    assert [row["label"] for row in rows_of(tmp_path / "labels.csv")] == [truth[name] for name in names]
+
+
 def test_the_sample_is_drawn_after_the_labels_are_frozen_and_is_uniform(heap, labeled):
     _, path = labeled
     with Session(path.with_suffix(".sqlite")) as session:

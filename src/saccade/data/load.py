@@ -392,7 +392,7 @@ def _load_path(
         expected=f"a folder, or a file whose name ends in {', '.join((*SUFFIXES, *LABEL_SUFFIXES))}",
         remedy="unpack the archive yourself and give the folder"
         if path.name.lower().endswith(OTHER_SUFFIXES)
-        else None,
+        else "save a table of labels as a CSV file, and give its path",
     )
 
 

@@ -51,6 +51,8 @@ def reduced(features: Features, *, seed: int) -> Features:
     """Return the principal components of unit features, float32 [N, at most 128], of variance 1 in the mean."""
     from sklearn.decomposition import PCA
 
+    if len(features) == 1:
+        return np.zeros((1, 1), np.float32)
     units = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), np.finfo(np.float32).tiny)
     components = PCA(min(_COMPONENTS, *units.shape), random_state=seed).fit_transform(units)
     return np.asarray(components / max(float(components.std()), 1e-12), np.float32)

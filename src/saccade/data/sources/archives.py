@@ -225,4 +225,5 @@ def _damaged(path: Path, error: Exception) -> ArchiveError:
         f"the archive {path.name} is damaged or of an unknown format",
         expected=f"a file of a format of {', '.join(SUFFIXES)}",
         found=str(error) or type(error).__name__,
+        remedy="copy or download the archive again, or unpack it yourself and give the folder",
     )

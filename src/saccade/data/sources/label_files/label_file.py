@@ -217,12 +217,25 @@ def named_images(
         columns = find_columns(file.table, options, needs_labels=needs_labels)
         rows, notes = labeled_rows(file.table, columns, file.class_names)
         if file.root not in contents:
-            contents[file.root] = search_folder(str(file.root))
+            contents[file.root] = _folder_of_images(file, options)
         by_name = split_folder_name(stem_of(file.table.path))
         split = file.split or (None if by_name is None else by_name.split)
         found = contents[file.root]
         paths = ImagePaths(file.root, found, file.table.path, split, allow_outside=options.allow_outside)
         yield file, paths, [(row, paths.find(row)) for row in rows], notes
+
+
+def _folder_of_images(file: LabelFile, options: ReadingOptions) -> Folder:
+    """Return the contents of the folder of the images.
+
+    Raises:
+        DataError: the folder can't be read.
+    """
+    try:
+        return search_folder(str(file.root))
+    except DataError as error:
+        remedy = "name the folder of the images with --root" if options.root else None
+        raise DataError(error.problem, found=error.found, remedy=remedy, code=error.code) from None
 
 
 def _root_of(files: Sequence[LabelFile]) -> Path:
