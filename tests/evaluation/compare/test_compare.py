@@ -159,6 +159,13 @@ def test_an_interrupted_run_is_not_in_the_run_group_of_complete_runs(made, folde
     assert [len(group.runs) for group in saccade.compare([*runs, stopped]).groups] == [2, 1]
 
 
+def test_equal_weights_are_noted(made, folder):
+    for name in ("a", "b"):
+        made(name)
+    notes = saccade.compare([folder / "a", folder / "b"]).notes
+    assert "'b' has the same weights as 'a': train one of them with another seed, --seed N" in notes
+
+
 def test_run_groups_of_the_same_name_have_paths_as_names(made, folder):
     runs = [made(f"{parent}/run", recipe={"learning_rate": rate}) for parent, rate in (("a", 0.001), ("b", 0.002))]
     names = [group.name for group in saccade.compare(runs).groups]

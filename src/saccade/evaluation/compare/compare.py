@@ -19,7 +19,7 @@ from saccade.evaluation.compare.comparison_files import (
     free_directory,
     write_comparison,
 )
-from saccade.evaluation.compare.paired_predictions import PairedPredictions, pair_predictions
+from saccade.evaluation.compare.paired_predictions import PairedPredictions, pair_predictions, require_same_classes
 from saccade.evaluation.compare.run_groups import group_runs, make_run_group, name_groups
 from saccade.evaluation.compare.significance import DEFAULT_SEED_SPREAD, compare_correct
 from saccade.evaluation.evaluate import evaluate_run
@@ -93,6 +93,7 @@ def _check(runs: Sequence[Run], split: SplitName) -> None:
     for path in paths:
         if paths.count(path) > 1:
             raise EvaluationError(f"the run '{path}' is named twice", remedy="name each run once")
+    require_same_classes(runs)
 
 
 def _predictions_of(run: Run, data: Data | None, split: SplitName, notes: list[str], *, progress: bool) -> Predictions:
@@ -135,7 +136,7 @@ def _disagreements(class_names: Sequence[str], images: DisagreementImages) -> tu
 
 
 def _notes(runs: Sequence[Run], run_groups: Sequence[RunGroup], paired: PairedPredictions) -> list[str]:
-    notes = []
+    notes = list(_notes_on_equal_weights(runs))
     if max(paired.num_predicted) > len(paired.labels):
         notes.append(
             f"compared on the {len(paired.labels):,} images that all runs predicted; some runs predicted more images"
@@ -148,6 +149,15 @@ def _notes(runs: Sequence[Run], run_groups: Sequence[RunGroup], paired: PairedPr
         )
         notes.extend(map(_command_for_more_seeds, runs))
     return notes
+
+
+def _notes_on_equal_weights(runs: Sequence[Run]) -> Iterator[str]:
+    """Yield a note for each run whose weights are those of a run before it: the same training with the same seed."""
+    first: dict[str, Run] = {}
+    for run in runs:
+        same = first.setdefault(run.weights_fingerprint(), run)
+        if same is not run:
+            yield f"'{run.name}' has the same weights as '{same.name}': train one of them with another seed, --seed N"
 
 
 def _notes_on_minutes(run_groups: Sequence[RunGroup], members: Sequence[Sequence[Run]]) -> Iterator[str]:

@@ -43,10 +43,9 @@ def pair_predictions(runs: Sequence[Run], predictions: Sequence[Predictions]) ->
         predictions: predictions of each run for its own images.
 
     Raises:
-        EvaluationError: the runs have different classes, fewer than two images in common, or different true classes for
+        EvaluationError: the runs have fewer than two images in common, or different true classes for
             an image.
     """
-    _require_same_classes(runs)
     positions = [_positions(prediction) for prediction in predictions]
     common = [key for key in positions[0] if all(key in others for others in positions[1:])]
     if len(common) < 2:
@@ -76,7 +75,12 @@ def pair_predictions(runs: Sequence[Run], predictions: Sequence[Predictions]) ->
     )
 
 
-def _require_same_classes(runs: Sequence[Run]) -> None:
+def require_same_classes(runs: Sequence[Run]) -> None:
+    """Require that runs have the same classes.
+
+    Raises:
+        EvaluationError: a run has other classes than the first run.
+    """
     first = runs[0]
     for run in runs[1:]:
         if run.class_names != first.class_names:
