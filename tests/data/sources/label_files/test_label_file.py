@@ -288,6 +288,14 @@ def test_one_hot_columns_among_others(images):
     assert "of which 'cat', 'dog' are 0 or 1" in failure(two)
 
 
+def test_a_table_of_many_numbers_is_not_searched_in_all_parts(images):
+    """Two thousand columns of 0 and 1 have two million parts, of which none is searched."""
+    wide = ",".join(f"x{number}" for number in range(2000))
+    rows = [f"{number}.png," + ",".join(str((number + column) % 2) for column in range(2000)) for number in (1, 2)]
+    table = label_file(images, f"image,{wide},note", *(f"{row},sharp" for row in rows))
+    assert "of which 'x0', 'x1'" in failure(table)
+
+
 def test_the_column_of_the_images_is_found_for_an_advice(images):
     other = label_file(images, "id,photo,label", "a,1.png,cat", "b,2.png,dog")
     assert "the column 'photo' names images: --image-column photo" in failure(other)

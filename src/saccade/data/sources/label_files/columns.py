@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+import itertools
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from saccade.data.reading_options import ReadingOptions
@@ -20,6 +21,7 @@ _LABEL_NAMES = ("label", "class", "target", "category", "labels", "classname", "
 _SPLIT_NAMES = ("split", "fold", "subset", "set", "partition")
 _GROUP_NAMES = ("group", "groupid", "patient", "patientid", "subject", "subjectid")
 _MIN_ONE_HOT = 2
+_MOST_SEARCHED = 30  # columns of a run whose parts are searched
 _ONES = frozenset({"1", "1.0", "true"})
 _BITS = _ONES | {"0", "0.0", "false"}
 
@@ -132,11 +134,21 @@ def _one_hot(table: Table, names: Sequence[str]) -> tuple[str, ...]:
     found = _of_0_and_1(table, names)
     if len(found) == len(names) >= _MIN_ONE_HOT and table.rows:
         return tuple(found)
-    ends = range(_MIN_ONE_HOT, len(names) + 1)
-    runs = [names[first:last] for last in ends for first in range(last - _MIN_ONE_HOT + 1)]
-    fitting = [run for run in runs if set(run) <= set(found) and _has_one_class(table, run)]
+    fitting = [run for run in _runs(names, set(found)) if _has_one_class(table, run)]
     longest = max(fitting, key=len, default=[])
     return tuple(longest) if sum(len(run) == len(longest) for run in fitting) == 1 else ()
+
+
+def _runs(names: Sequence[str], found: Collection[str]) -> Iterator[list[str]]:
+    """Yield runs of columns of 0 and 1, at least two: whole ones, and the parts of those that are not long."""
+    for is_found, group in itertools.groupby(names, found.__contains__):
+        run = list(group)
+        if not is_found or len(run) < _MIN_ONE_HOT:
+            continue
+        yield run
+        if len(run) <= _MOST_SEARCHED:
+            for length in range(_MIN_ONE_HOT, len(run)):
+                yield from (run[first : first + length] for first in range(len(run) - length + 1))
 
 
 def _of_0_and_1(table: Table, names: Sequence[str]) -> list[str]:

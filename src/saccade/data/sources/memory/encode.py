@@ -50,7 +50,7 @@ def require_images(array: NDArray[Any]) -> None:
             "an array is no images",
             expected="[n, height, width] or [n, height, width, channels]",
             found=f"the shape {list(array.shape)}",
-            remedy="move the channels to the last axis" if array.ndim == 4 else None,
+            remedy="move the channels to the last axis" if array.ndim == 4 else "give a list of images",
         )
 
 
