@@ -42,8 +42,9 @@ if TYPE_CHECKING:
     from saccade.image_classifier import ImageClassifier
     from saccade.inference.predict import Prediction, predict
     from saccade.labeling.embeddings import Embeddings, embed
-    from saccade.labeling.label import Goal, Labeling, label
+    from saccade.labeling.label import Goal, label
     from saccade.labeling.similar import SimilarImages, find_similar
+    from saccade.labeling.steps import Labeling
     from saccade.recipes import Recipe, get_recipe
     from saccade.runs.run import Run
     from saccade.training.extend import extend
@@ -67,7 +68,7 @@ _HOMES = {
     "FormatBenchmark": "saccade.deploy.benchmark",
     "Goal": "saccade.labeling.label",
     "ImageClassifier": "saccade.image_classifier",
-    "Labeling": "saccade.labeling.label",
+    "Labeling": "saccade.labeling.steps",
     "LearningCurve": "saccade.experiments.learning_curve_result",
     "Preprocessing": "saccade.data.dataset",
     "Prediction": "saccade.inference.predict",

@@ -12,6 +12,7 @@ from tests.snippets import run_here
 
 import saccade
 from saccade.errors import DataError
+from saccade.file_lock import try_lock
 from saccade.labeling.answers import read_answers
 from saccade.labeling.label import Goal, label
 from saccade.labeling.session import Session
@@ -210,6 +211,16 @@ def test_other_images_another_goal_and_a_changed_state_are_errors(heap, labeled,
     state.write_bytes(b"no database" * 100)
     with pytest.raises(DataError, match="no state of a labeling"):
         label(folder, out=tmp_path / "other.csv", state=state)
+
+
+def test_two_processes_do_not_go_on_at_once(heap, tmp_path):
+    folder, _ = heap
+    held = try_lock(tmp_path / "labels.sqlite.lock")
+    assert held is not None
+    with held, pytest.raises(DataError, match="another process goes on with the labeling"):
+        label(folder, out=tmp_path / "labels.csv")
+    with pytest.raises(DataError, match="can't be written"):
+        label(folder, out=tmp_path / "labels.csv", state=tmp_path / "nowhere/state.sqlite")
 
 
 def test_frozen_labels_that_were_changed_are_an_error(heap, labeled, tmp_path):
