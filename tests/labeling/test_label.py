@@ -219,7 +219,7 @@ def test_two_processes_do_not_go_on_at_once(heap, tmp_path):
     assert held is not None
     with held, pytest.raises(DataError, match="another process goes on with the labeling"):
         label(folder, out=tmp_path / "labels.csv")
-    with pytest.raises(DataError, match="can't be written"):
+    with pytest.raises(DataError, match="there is no folder"):
         label(folder, out=tmp_path / "labels.csv", state=tmp_path / "nowhere/state.sqlite")
 
 

@@ -93,6 +93,8 @@ def _locked(path: Path) -> ExitStack:
     Raises:
         DataError: another process holds the lock, or the folder is missing or may not be written.
     """
+    if not path.parent.is_dir():
+        raise DataError(f"there is no folder '{path.parent}'", remedy="make it, or name another file with --state")
     try:
         held = try_lock(path.with_name(f"{path.name}.lock"))
     except OSError as error:
