@@ -75,8 +75,10 @@ def test_flipped_labels_of_photographs_are_found_by_heads_on_features(photograph
     found = audit(folder, out=tmp_path / "audit")
     (errors,) = [finding for finding in found.findings if finding.kind == "label-errors"]
     paths = [image.path for group in errors.groups for image in group]
-    assert len(set(paths) & set(flipped)) >= 4
-    assert len(paths) <= 15  # at random a quarter of all images would hold 1.5 of them
+    # Four of the five labels that are listed here. Rounding on other processors may exchange one; chance finds three in
+    # 1 of 200 cases.
+    assert len(set(paths) & set(flipped)) >= 3
+    assert len(paths) <= 8
 
 
 def test_heads_on_features_predict_images_that_they_were_not_fitted_to(photographs):
