@@ -14,11 +14,10 @@ from saccade.experiments.cross_val_predict import cross_val_predict
 from saccade.experiments.train_and_predict import with_training_split
 from saccade.progress import counting
 from saccade.recipes import Recipe, default_recipe, get_recipe
+from saccade.training.pretrained_features import pretrained_extractor
 from saccade.training.repeated_training import Method
-from saccade.training.train import build_networks
 from saccade.training.transfer_learning.linear_head import Examples, fit_linear_head
-from saccade.training.transfer_learning.linear_probe import feature_extractor
-from saccade.training.transfer_learning.pretrained import PretrainedWeights, imagenet_model
+from saccade.training.transfer_learning.pretrained import imagenet_model
 
 # Epochs of `fast`.
 _EPOCHS = 4
@@ -54,9 +53,7 @@ def probabilities_by_features(
     ImageNet weights, or from the cache.
     """
     recipe, classes = get_recipe("linear-probe"), len(dataset.class_names)
-    pretrained = PretrainedWeights.from_model(imagenet_model())
-    networks = build_networks(recipe, dataset, images.all, "float32", pretrained)
-    extract = feature_extractor(networks.validated, recipe, dataset.preprocessing, dataset.name)
+    extract = pretrained_extractor(imagenet_model(), recipe, dataset, images.all)
     with counting("features", total=len(images), unit="images", shown=progress) as bar:
         features = extract(images.all, False, bar.update)
     ones = np.ones(len(images), np.float32)

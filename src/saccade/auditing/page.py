@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from saccade.auditing.all_images import AuditedImages
 from saccade.auditing.findings import Audit, Finding, FindingImage
-from saccade.html.render import image_source, render
+from saccade.html.render import image_source, render, thumbnail
 
 # Limits for a page of at most about 15 MB.
 _MAX_PER_FINDING = 200
@@ -52,9 +51,7 @@ def _image_context(image: FindingImage, images: AuditedImages | None) -> dict[st
     if images is None or image.position < 0:
         return {"image": image, "source": None, "width": 0, "height": 0}
     pixels = images.all.take(np.array([image.position]))[0]
-    thumbnail = Image.fromarray(pixels)
-    thumbnail.thumbnail((_MAX_SIDE, _MAX_SIDE))
-    resized = np.asarray(thumbnail)
+    resized = thumbnail(pixels, _MAX_SIDE)
     return {
         "image": image,
         "source": image_source(resized),

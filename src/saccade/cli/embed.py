@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from saccade.cli.network_options import with_network_options
 from saccade.cli.output import print_json, print_line, print_notes, print_unreadable
 from saccade.cli.reading_options import with_reading_options
 from saccade.data.reading_options import ReadingOptions
@@ -27,11 +28,7 @@ if TYPE_CHECKING:
     help="HTML page to write: a map on which similar images lie near each other.",
 )  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the map.")
-@click.option("--run", metavar="RUN", help="Run whose network gives the features.")
-@click.option(
-    "--from", "source", metavar="NETWORK",
-    help="Pretrained network that gives the features. Default: EfficientNetLite0, which is part of this package.",
-)  # fmt: skip
+@with_network_options
 @with_reading_options
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(
@@ -39,8 +36,7 @@ def command(
     out: Path | None,
     page: Path | None,
     seed: int,
-    run: str | None,
-    source: str | None,
+    network: str | Run | None,
     reading: ReadingOptions,
     as_json: bool,
 ) -> None:
@@ -51,7 +47,6 @@ def command(
     """
     if out is None and page is None:
         raise click.UsageError("--out FILE or --map FILE is required.")
-    network = chosen_network(run, source)
     from saccade.labeling.embeddings import embed
 
     embeddings = embed(data, network=network, out=out, map_to=page, seed=seed, reading=reading, progress=True)
@@ -79,14 +74,3 @@ def command(
     if embeddings.unreadable:
         print_line(f"unreadable files: {len(embeddings.unreadable):,}")
         print_unreadable(embeddings.unreadable, "the file lists them all")
-
-
-def chosen_network(run: str | None, source: str | None) -> str | Run | None:
-    """Return the network of --run or --from; None: the default one."""
-    if run is not None and source is not None:
-        raise click.UsageError("--run and --from cannot be combined.")
-    if run is None:
-        return source
-    from saccade.runs.run import Run
-
-    return Run.open(run)

@@ -62,7 +62,7 @@ def command(
 
     given = {"max_error": max_error, "confidence": confidence, "seed": seed}
     chosen = {name: value for name, value in given.items() if value is not None}
-    goal = dataclasses.replace(Goal(), **chosen) if chosen else None  # type: ignore[arg-type]
+    goal = Goal(**chosen) if chosen else None  # type: ignore[arg-type]
     labeling = label(data, goal, out=out, state=state, answers=answers, ask_to=ask_to, progress=True)
     print_notes(labeling.notes)
     if as_json:

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from saccade.cli.embed import chosen_network
+from saccade.cli.network_options import with_network_options
 from saccade.cli.output import print_json, print_line, print_notes
 from saccade.cli.reading_options import with_reading_options
 from saccade.data.reading_options import ReadingOptions
+
+if TYPE_CHECKING:
+    from saccade.runs.run import Run
 
 
 @click.command("similar")
 @click.argument("query")
 @click.argument("data")
 @click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, help="Number of images to print.")
-@click.option("--run", metavar="RUN", help="Run whose network gives the features.")
-@click.option(
-    "--from", "source", metavar="NETWORK",
-    help="Pretrained network that gives the features. Default: EfficientNetLite0, which is part of this package.",
-)  # fmt: skip
+@with_network_options
 @click.option("--out", metavar="FILE", type=click.Path(path_type=Path), help="HTML page to write, with the images.")
 @with_reading_options
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -28,8 +28,7 @@ def command(
     query: str,
     data: str,
     top: int,
-    run: str | None,
-    source: str | None,
+    network: str | Run | None,
     out: Path | None,
     reading: ReadingOptions,
     as_json: bool,
@@ -39,7 +38,6 @@ def command(
     QUERY is an image, a folder of images, a glob pattern, or a class of DATA. The similarity is the cosine of the
     features of a network, -1 to 1. Images that are identical to an image of QUERY are left out.
     """
-    network = chosen_network(run, source)
     from saccade.labeling.similar import find_similar, to_lines
 
     found = find_similar(query, data, top=top, network=network, out=out, reading=reading, progress=True)

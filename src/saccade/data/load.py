@@ -29,7 +29,7 @@ from saccade.data.sources.image_dataset import (
 )
 from saccade.data.sources.image_folder import label_files_of_folder
 from saccade.data.sources.known_classes import KnownClasses
-from saccade.data.sources.label_files.columns import find_columns
+from saccade.data.sources.label_files.columns import find_columns, most_similar_column
 from saccade.data.sources.label_files.label_file import SUFFIXES as LABEL_SUFFIXES
 from saccade.data.sources.label_files.label_file import LabelFile, files_at, is_label_file, values_of_column
 from saccade.data.sources.memory.labeled_images import IN_MEMORY, labeled_images_of
@@ -236,12 +236,11 @@ def _files_with_column(data: str | os.PathLike[str], column: str, options: Readi
         )
     found = [file for file in files if column in file.table.columns]
     if not found:
-        names = list(files[0].table.columns)
-        near = difflib.get_close_matches(column.casefold(), [name.casefold() for name in names], n=1)
-        known = next((name for name in names if near and name.casefold() == near[0]), None)
+        table = files[0].table
+        known = most_similar_column(column, table)
         raise DataError(
-            f"the label file {files[0].table.path} has no column {column!r}",
-            expected=f"one of the columns {listed_names(names)}",
+            f"the label file {table.path} has no column {column!r}",
+            expected=f"one of the columns {listed_names(table.columns)}",
             remedy=f"did you mean {known!r}?" if known else "name another column with --by",
             code="label-file",
         )

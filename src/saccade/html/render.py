@@ -38,6 +38,13 @@ def image_source(pixels: NDArray[np.uint8]) -> str:
     return image_data(stream.getvalue())
 
 
+def thumbnail(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Return an image, uint8 [height, width, 3], reduced to at most `side` pixels on each side."""
+    image = Image.fromarray(pixels)
+    image.thumbnail((side, side))
+    return np.asarray(image)
+
+
 def image_data(contents: bytes) -> str:
     """Return the contents of a file in WebP format as a data URL."""
     return f"data:image/webp;base64,{base64.b64encode(contents).decode()}"

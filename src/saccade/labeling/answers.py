@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from saccade.atomic_io import atomic_write
 from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.label_files.columns import find_columns
 from saccade.data.sources.label_files.label_file import open_label_files
 from saccade.data.sources.label_files.rows import labeled_rows
 from saccade.errors import DataError
+from saccade.labeling.new_file import atomic_result
 
 _MAX_BYTES = 1 << 28
 
@@ -113,10 +113,7 @@ def write_questions(path: Path, images: Sequence[tuple[str, str]]) -> None:
     Raises:
         DataError: the file can't be written.
     """
-    try:
-        with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(["file_name", "label", "reason"])
-            writer.writerows([name, "", reason] for name, reason in images)
-    except OSError as error:
-        raise DataError(f"'{path}' can't be written: {error.strerror}") from None
+    with atomic_result(path) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["file_name", "label", "reason"])
+        writer.writerows([name, "", reason] for name, reason in images)

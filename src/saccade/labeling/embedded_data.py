@@ -18,10 +18,9 @@ from saccade.keras_loading import require_keras_settings
 from saccade.progress import counting
 from saccade.recipes import get_recipe
 from saccade.runs.run import Run
-from saccade.training.train import build_networks
+from saccade.training.pretrained_features import pretrained_extractor
 from saccade.training.transfer_learning.features import FeatureExtractor, Features
-from saccade.training.transfer_learning.linear_probe import feature_extractor
-from saccade.training.transfer_learning.pretrained import PretrainedModel, PretrainedWeights, imagenet_model
+from saccade.training.transfer_learning.pretrained import PretrainedModel, imagenet_model
 
 # Smallest side of images for the network of this package: at 32 pixels its features are worth little. CIFAR-10 at 96
 # pixels: 77.6% with a linear head, in three minutes.
@@ -82,8 +81,7 @@ def prepare(
     labels = [dataset.class_names[label] for label in images.labels.tolist()]
     if dataset.class_names == UNLABELED.names:
         labels = [""] * len(images)
-    networks = build_networks(recipe, dataset, images, "float32", PretrainedWeights.from_model(model))
-    extract = feature_extractor(networks.validated, recipe, dataset.preprocessing, dataset.name)
+    extract = pretrained_extractor(model, recipe, dataset, images)
     return EmbeddedData(dataset, images, labels, splits, model.name, extract)
 
 

@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.atomic_io import atomic_write
 from saccade.data.dataset import UnreadableImage
 from saccade.data.load import Data
 from saccade.data.reading_options import ReadingOptions
 from saccade.errors import DataError
 from saccade.labeling.embedded_data import prepare
 from saccade.labeling.image_map import map_images, write_map
-from saccade.labeling.new_file import new_file
+from saccade.labeling.new_file import atomic_result, new_file
 from saccade.runs.run import Run
 from saccade.training.transfer_learning.features import Features
 
@@ -121,11 +120,8 @@ def write_embeddings(embeddings: Embeddings, path: Path) -> None:
         DataError: the file can't be written.
     """
     write = _write_parquet if path.suffix == ".parquet" else _write_npz
-    try:
-        with atomic_write(path) as partial:
-            write(embeddings, partial)
-    except OSError as error:
-        raise DataError(f"'{path}' can't be written: {error.strerror}") from None
+    with atomic_result(path) as partial:
+        write(embeddings, partial)
 
 
 def _write_npz(embeddings: Embeddings, path: Path) -> None:

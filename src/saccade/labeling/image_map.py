@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from saccade.atomic_io import atomic_write
 from saccade.data.dataset import Split
 from saccade.errors import DataError
-from saccade.html.render import image_data, render
+from saccade.html.render import image_data, render, thumbnail
+from saccade.labeling.components import principal_components
 from saccade.labeling.embedded_data import EmbeddedData
+from saccade.labeling.new_file import atomic_result
 from saccade.runs.run import Run
 from saccade.training.transfer_learning.features import Features
 
@@ -95,17 +95,13 @@ def map_images(found: EmbeddedData, features: Features, run: Run | None = None, 
 
 def place(features: Features, *, seed: int) -> NDArray[np.float64]:
     """Return coordinates from 0 to 1, float64 [n, 2], for features, float32 [n, d]."""
-    from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
     n = len(features)
-    units = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # all images are equal: their variance is 0
-        components = PCA(min(_COMPONENTS, *units.shape), random_state=seed).fit_transform(units)
-        if n >= _MIN_FOR_TSNE and components.std() > _MIN_SPREAD:
-            perplexity = min(_PERPLEXITY, (n - 1) / 3)
-            components = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(components)
+    components = principal_components(features, _COMPONENTS, seed=seed)
+    if n >= _MIN_FOR_TSNE and components.std() > _MIN_SPREAD:
+        perplexity = min(_PERPLEXITY, (n - 1) / 3)
+        components = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(components)
     places = np.zeros((n, 2))
     places[:, : components.shape[1]] = components[:, :2]
     low = places.min(axis=0)
@@ -122,11 +118,8 @@ def write_map(image_map: ImageMap, path: Path) -> None:
     page = next((page for page in pages if len(page) < MAX_BYTES), None)
     if page is None:
         raise DataError("the page of the map would be too large", expected=f"at most {MAX_BYTES:,} bytes")
-    try:
-        with atomic_write(path) as partial:
-            partial.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"'{path}' can't be written: {error.strerror}") from None
+    with atomic_result(path) as partial:
+        partial.write_text(page, encoding="utf-8")
 
 
 def _page(image_map: ImageMap, side: int, quality: int) -> str:
@@ -163,8 +156,7 @@ def _sheet(images: Split, start: int, side: int, quality: int) -> str:
     rows = -(-len(positions) // _COLUMNS)
     sheet = Image.new("RGB", (_COLUMNS * side, rows * side), "white")
     for place_on_sheet, position in enumerate(positions):
-        image = Image.fromarray(images[position][0])
-        image.thumbnail((side, side))
+        image = Image.fromarray(thumbnail(images[position][0], side))
         row, column = divmod(place_on_sheet, _COLUMNS)
         sheet.paste(image, (column * side, row * side))
     stream = io.BytesIO()

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from saccade.atomic_io import atomic_write
-from saccade.errors import DataError
+from saccade.labeling.new_file import atomic_result
 
 
 @dataclass(frozen=True)
@@ -49,13 +48,10 @@ def write_label_file(images: Sequence[LabeledImage], path: Path, root: str) -> N
     here = Path(os.path.abspath(path.parent))  # noqa: PTH100 - keeps symbolic links
     is_below = bool(root) and Path(root).is_relative_to(here)
     prefix = Path(root).relative_to(here) if is_below else Path()
-    try:
-        with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow([field.name for field in fields(LabeledImage)])
-            for image in images:
-                confidence = "" if image.confidence is None else image.confidence
-                name = (prefix / image.file_name).as_posix()
-                writer.writerow([name, image.label, image.who, confidence, image.probability_asked, image.hash])
-    except OSError as error:
-        raise DataError(f"'{path}' can't be written: {error.strerror}") from None
+    with atomic_result(path) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow([field.name for field in fields(LabeledImage)])
+        for image in images:
+            confidence = "" if image.confidence is None else image.confidence
+            name = (prefix / image.file_name).as_posix()
+            writer.writerow([name, image.label, image.who, confidence, image.probability_asked, image.hash])

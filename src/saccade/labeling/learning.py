@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from saccade.labeling.components import principal_components
 from saccade.training.transfer_learning.features import Features
 from saccade.training.transfer_learning.linear_head import Examples, choose_penalty, fit_linear_head
 
@@ -49,12 +50,7 @@ class Question:
 
 def reduced(features: Features, *, seed: int) -> Features:
     """Return the principal components of unit features, float32 [N, at most 128], of variance 1 in the mean."""
-    from sklearn.decomposition import PCA
-
-    if len(features) == 1:
-        return np.zeros((1, 1), np.float32)
-    units = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    components = PCA(min(_COMPONENTS, *units.shape), random_state=seed).fit_transform(units)
+    components = principal_components(features, _COMPONENTS, seed=seed)
     return np.asarray(components / max(float(components.std()), 1e-12), np.float32)
 
 

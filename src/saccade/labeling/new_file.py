@@ -1,9 +1,12 @@
-"""Paths of new files for results. No file is overwritten."""
+"""New files for results: no file is overwritten, none is half-written."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from saccade.atomic_io import atomic_write
 from saccade.errors import DataError
 from saccade.named_paths import named_path
 
@@ -33,3 +36,17 @@ def new_file(out: str | Path, suffixes: tuple[str, ...], *, option: str = "--out
     if not path.parent.is_dir():
         raise DataError(f"there is no folder '{path.parent}'", remedy=f"make it, or {remedy}")
     return path
+
+
+@contextmanager
+def atomic_result(path: Path) -> Iterator[Path]:
+    """Yield a temporary path, which becomes `path` at the end, as `atomic_write` does.
+
+    Raises:
+        DataError: the file can't be written.
+    """
+    try:
+        with atomic_write(path) as partial:
+            yield partial
+    except OSError as error:
+        raise DataError(f"'{path}' can't be written: {error.strerror}") from None

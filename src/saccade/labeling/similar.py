@@ -9,9 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from saccade.atomic_io import atomic_write
 from saccade.data.dataset import Split
 from saccade.data.load import Data
 from saccade.data.reading_options import ReadingOptions
@@ -20,10 +18,11 @@ from saccade.data.sources.memory.encoded_image import EncodedImage
 from saccade.data.sources.memory.labeled_images import labeled
 from saccade.data.sources.unlabeled_images import UNLABELED
 from saccade.errors import DataError, is_whole_number, number_in_words
-from saccade.html.render import image_source, render
+from saccade.html.render import image_source, render, thumbnail
 from saccade.inference.image_inputs import DatasetImage, find_images
+from saccade.labeling.components import unit_features
 from saccade.labeling.embedded_data import EmbeddedData, prepare
-from saccade.labeling.new_file import new_file
+from saccade.labeling.new_file import atomic_result, new_file
 from saccade.progress import counting
 from saccade.runs.run import Run
 from saccade.sanitize import counted, listed_names, printable
@@ -179,8 +178,7 @@ def _no_query(query: Any, found: EmbeddedData, problem: str) -> DataError:
 
 def _mean_direction(features: Features) -> NDArray[np.float32]:
     """Return the unit vector, float32 [d], of the mean of features, [n, d], each divided by its norm."""
-    units = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    mean = units.mean(axis=0, dtype=np.float64)
+    mean = unit_features(features).mean(axis=0, dtype=np.float64)
     return np.asarray(mean / max(float(np.linalg.norm(mean)), np.finfo(np.float32).tiny), np.float32)
 
 
@@ -205,17 +203,12 @@ def _write_page(path: Path, result: SimilarImages, found: EmbeddedData, query: S
     ]
     queries = [_thumbnail(query, position) for position in range(min(len(query), _MAX_QUERY_ON_PAGE))]
     page = render("similar.html", result=result, shown=shown, queries=queries, name=found.dataset.name)
-    try:
-        with atomic_write(path) as partial:
-            partial.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"'{path}' can't be written: {error.strerror}") from None
+    with atomic_result(path) as partial:
+        partial.write_text(page, encoding="utf-8")
 
 
 def _thumbnail(images: Split, position: int) -> str:
-    image = Image.fromarray(images[position][0])
-    image.thumbnail((_MAX_SIDE, _MAX_SIDE))
-    return image_source(np.asarray(image))
+    return image_source(thumbnail(images[position][0], _MAX_SIDE))
 
 
 def to_lines(images: Sequence[SimilarImage]) -> list[str]:

@@ -90,7 +90,7 @@ def has_column_of_images(table: Table, options: ReadingOptions) -> bool:
     """Return whether a table has a column for images."""
     if options.image_column is not None:
         return options.image_column in table.columns
-    return _column(table, options.image_column, "--image-column", _IMAGE_NAMES) is not None
+    return _column(table, None, "--image-column", _IMAGE_NAMES) is not None
 
 
 def has_labels(table: Table, options: ReadingOptions) -> bool:
@@ -114,8 +114,7 @@ def _column(table: Table, wanted: str | None, option: str, names: Sequence[str])
     if wanted is not None:
         if wanted in table.columns:
             return wanted
-        near = difflib.get_close_matches(_key(wanted), map(_key, table.columns), n=1)
-        known = next((name for name in table.columns if near and _key(name) == near[0]), None)
+        known = most_similar_column(wanted, table)
         raise unusable(
             table.path,
             f"a column {shown(wanted)}, by {option}",
@@ -124,6 +123,12 @@ def _column(table: Table, wanted: str | None, option: str, names: Sequence[str])
         )
     by_key = {_key(name): name for name in reversed(table.columns)}
     return next((by_key[name] for name in names if name in by_key), None)
+
+
+def most_similar_column(wanted: str, table: Table) -> str | None:
+    """Return the column whose name is most similar to a name that no column has; None if none is similar."""
+    near = difflib.get_close_matches(_key(wanted), map(_key, table.columns), n=1)
+    return next((name for name in table.columns if near and _key(name) == near[0]), None)
 
 
 def _one_hot(table: Table, names: Sequence[str]) -> tuple[str, ...]:
