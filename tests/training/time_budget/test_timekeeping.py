@@ -172,3 +172,39 @@ def test_a_run_within_a_budget_is_extended_from_its_number_of_epochs(tiny_folder
     assert longer.plan() is None
     assert [record.epoch for record in longer.history()] == [1, 2, 3]
     assert longer.history()[-1].learning_rate == pytest.approx(0.0005)
+
+
+class Plans(Progress):
+    """Progress that keeps the messages about plans."""
+
+    def __init__(self):
+        self.lines: list[str] = []
+
+    def on_plan(self, text):
+        self.lines.append(text)
+
+
+def notes_of_plans(seconds, recipe=RECIPE):
+    """Return the messages of a training that is planned for 38 passes over 108 images, in steps of `seconds`."""
+    work = Work(recipe, 32, 32, 108, 20)
+    images = 38 * 108
+    plan = Plan(
+        minutes=minutes_for(images * 100 + COSTS.saving), reasons=("a test",), costs=COSTS, first=Pace(end=images)
+    )
+    now, plans = [0.0], Plans()
+    keeping = Timekeeping(work, plan, lambda: now[0], plans)
+    state = keeping.initial_state()
+    while state.seen_in_all < state.plan.pace.end:
+        now[0] += seconds
+        state.seen += 27
+        keeping.on_batch_end(state, 27)
+    return plans.lines
+
+
+def test_a_new_plan_with_all_useful_passes_notes_that_the_training_ends_early():
+    photo = get_recipe("photo").with_settings({"batch_size": 27})
+    note = "more than 40 passes of fine-tuning are useless: the training ends early"
+    assert notes_of_plans(STEP / 1.5, photo).count(note) == 1
+    assert note not in notes_of_plans(STEP, photo)
+    # Other recipes have up to 100 passes.
+    assert not [line for line in notes_of_plans(STEP / 1.5) if "useless" in line]

@@ -93,6 +93,14 @@ class Work:
         return self.training * (1 + MAX_FINE_TUNING_PASSES if self.recipe.keeps_outputs else MAX_PASSES)
 
     @property
+    def note_of_largest(self) -> str:
+        """Note for a user whose training has the largest number of passes."""
+        passes = (
+            f"{MAX_FINE_TUNING_PASSES} passes of fine-tuning" if self.recipe.keeps_outputs else f"{MAX_PASSES} passes"
+        )
+        return f"more than {passes} are useless: the training ends early"
+
+    @property
     def batch_size(self) -> int:
         """Number of images in a step."""
         return self.recipe.batch_size_for(self.training)

@@ -200,5 +200,5 @@ def summarize_choice(choice: FineTuningChoice, *, minutes: float, spent: float, 
     )
     lines = [f"plan: {plan}", f"time: {times}"]
     if choice.images == MAX_FINE_TUNING_PASSES * work.head.training:
-        lines.append(f"more than {MAX_FINE_TUNING_PASSES} passes of fine-tuning are useless: the training ends early")
+        lines.append(work.steps.note_of_largest)
     return tuple(lines)

@@ -70,4 +70,4 @@ def _why(work: Work, pace: Pace) -> str:
 def _capped(work: Work, pace: Pace, seconds: float) -> tuple[str, ...]:
     if pace.end < MAX_PASSES * work.training:
         return ()
-    return (f"more than {MAX_PASSES} passes are useless: the training ends early, after {seconds / 60:.1f} minutes",)
+    return (f"{work.note_of_largest}, after {seconds / 60:.1f} minutes",)

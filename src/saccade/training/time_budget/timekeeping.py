@@ -142,3 +142,5 @@ class Timekeeping:
         state.plan = plan.changed(Replan(step=state.step, spent=now, slowness=self._slowness, pace=pace))
         if abs(after - before) > _REPORTED_FRACTION * plan.pace.end:
             self._progress.on_plan(f"new plan for the rest: {after:,} images instead of {before:,}")
+        if pace.end == self._work.max_images > plan.pace.end:
+            self._progress.on_plan(self._work.note_of_largest)
