@@ -42,10 +42,12 @@ class Question:
     Attributes:
         position: position of the image in the heap.
         reason: "typical", "random", "uncertain", "sample" or "threshold".
+        probability: probability with which the image is asked, 0 to 1; 1 for an image that was chosen.
     """
 
     position: int
     reason: str
+    probability: float = 1.0
 
 
 def reduced(features: Features, *, seed: int) -> Features:

@@ -122,16 +122,15 @@ class Session:
         """Return the content hash of each image of the heap, by position."""
         return [row[0] for row in self._database.execute("SELECT hash FROM images ORDER BY position")]
 
-    def ask(self, questions: Iterable[Question], *, attempt: int, phase: str, probability: float = 1.0) -> None:
+    def ask(self, questions: Iterable[Question], *, attempt: int, phase: str) -> None:
         """Add questions.
 
         Args:
             questions: images to ask, in the order in which a person sees them.
             attempt: number of the attempt, from 1.
             phase: "learn", "sample" or "threshold".
-            probability: probability with which each of the images is asked.
         """
-        rows = [(question.position, attempt, phase, question.reason, probability) for question in questions]
+        rows = [(question.position, attempt, phase, question.reason, question.probability) for question in questions]
         with self._transaction():
             self._database.executemany(
                 "INSERT INTO questions (position, attempt, phase, reason, probability) VALUES (?, ?, ?, ?, ?)", rows

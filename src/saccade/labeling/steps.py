@@ -151,9 +151,10 @@ class LabelingSteps:
         session.freeze(attempt, order, labels, model_labels.probability_wrong[order])
         session.keep_setting("frozen", {"sha256": _hash_of(session.frozen(attempt)), "sample": sample})
         drawn = self._rng(10**6).permutation(len(order))[:sample]
-        questions = [Question(int(order[rank]), "sample") for rank in drawn]
+        probability = sample / len(order)
+        questions = [Question(int(order[rank]), "sample", probability) for rank in drawn]
         session.keep_setting("phase", "sample")
-        self._ask(questions, "sample", probability=sample / len(order))
+        self._ask(questions, "sample")
 
     def _decide(self) -> None:
         """Find the images whose labels by the model stand, and ask the images after them."""
@@ -172,8 +173,8 @@ class LabelingSteps:
     def _end(self) -> None:
         self._session.keep_setting("phase", "done")
 
-    def _ask(self, questions: Sequence[Question], phase: str, probability: float = 1.0) -> None:
-        self._session.ask(questions, attempt=self._session.setting("attempt"), phase=phase, probability=probability)
+    def _ask(self, questions: Sequence[Question], phase: str) -> None:
+        self._session.ask(questions, attempt=self._session.setting("attempt"), phase=phase)
 
     def labels(self) -> list[LabeledImage]:
         """Return the label of each image; images of which the person was not sure are left out."""
