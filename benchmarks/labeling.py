@@ -118,9 +118,10 @@ def _trajectory(path: Path, goal: Goal, draws: int, mistakes: float) -> Trajecto
         label(path, goal, out=Path(folder) / "labels.csv", answers=[answers])
         seconds = time.perf_counter() - start
         with Session(Path(folder) / "labels.sqlite") as session:
-            num_learning, sample = len(session.answers("learn")), session.setting("frozen", {"sample": 0})["sample"]
-            frozen = _Frozen(session.frozen(1), num_learning, sample, seconds)
-    return _draw(frozen, by_person, truth, goal, draws)
+            frozen, sample = session.frozen(1), len(session.questions("sample", 1))
+            order = [(label.position, label.label, label.probability_wrong) for label in frozen]
+            found = _Frozen(order, len(truth) - len(order) if order else len(truth), sample, seconds)
+    return _draw(found, by_person, truth, goal, draws)
 
 
 def _draw(found: _Frozen, by_person: dict[str, str], truth: dict[str, str], goal: Goal, draws: int) -> Trajectory:

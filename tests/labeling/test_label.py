@@ -164,18 +164,20 @@ def test_a_heap_of_few_images_is_labeled_by_the_person(heap, tmp_path, count):
 def test_the_sample_is_drawn_after_the_labels_are_frozen_and_is_uniform(heap, labeled):
     _, path = labeled
     with Session(path.with_suffix(".sqlite")) as session:
-        frozen, sample = session.frozen(1), session.answers("sample", 1)
+        attempt = session.setting("attempt")
+        frozen, sample = session.frozen(attempt), session.answers("sample", attempt)
         settings = session.setting("frozen")
     assert len(sample) == settings["sample"]
-    ranks = [rank for rank, (position, *_) in enumerate(frozen) if position in sample]
+    ranks = [rank for rank, label in enumerate(frozen) if label.position in sample]
     # The mean rank of a uniform sample, within five standard errors.
     n, left = len(ranks), len(frozen)
     error = left * ((1 / 12) * (1 / n) * (1 - n / left)) ** 0.5
     assert abs(sum(ranks) / n - (left - 1) / 2) < 5 * error
     with sqlite3.connect(path.with_suffix(".sqlite")) as database:
-        phases = [row[0] for row in database.execute("SELECT phase FROM questions ORDER BY number")]
+        phases = list(database.execute("SELECT attempt, phase FROM questions ORDER BY number"))
     database.close()
-    assert phases == sorted(phases, key=["learn", "sample", "threshold"].index)
+    order = ["learn", "sample", "threshold"]
+    assert phases == sorted(phases, key=lambda one: (one[0], order.index(one[1])))
 
 
 def test_not_sure_counts_as_a_mistake_and_has_no_label(heap, tmp_path):
@@ -185,8 +187,8 @@ def test_not_sure_counts_as_a_mistake_and_has_no_label(heap, tmp_path):
     labeling = label(folder, Goal(0.1, 0.9), out=tmp_path / "labels.csv", answers=[answers])
     rows = rows_of(tmp_path / "labels.csv")
     assert labeling.phase == "done"
-    assert labeling.num_not_sure > 0
-    assert len(rows) == COUNT - labeling.num_not_sure
+    assert labeling.num_without_label > 0
+    assert len(rows) == COUNT - labeling.num_without_label
     assert "?" not in {row["label"] for row in rows}
     with Session(tmp_path / "labels.sqlite") as session:
         sample = session.answers("sample")

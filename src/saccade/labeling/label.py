@@ -73,7 +73,7 @@ def label(
         given: dict[int, str] = {}
         for path in answers:
             given.update(read_answers(Path(path), found.images.names))
-        steps = LabelingSteps(found, session, progress=progress)
+        steps = LabelingSteps(found, session, repeats=False, progress=progress)
         while True:
             questions = session.open_questions()
             session.answer({number: given[place] for number, place in questions.items() if place in given})

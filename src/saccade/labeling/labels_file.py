@@ -18,8 +18,8 @@ class LabeledImage:
     Attributes:
         file_name: path of the image.
         label: name of the class.
-        who: "person" or "model".
-        confidence: estimated probability that the model's label is right, 0 to 1; None for a person's label.
+        who: "person", "group" for a label that a person gave to several images at once, or "model".
+        confidence: estimated probability that a label is right, 0 to 1; None for a person's label.
         probability_asked: probability with which a person was asked, 0 to 1; 1 for an image that was chosen.
         hash: content hash of the image, hexadecimal.
     """

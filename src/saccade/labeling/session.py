@@ -1,7 +1,7 @@
 """State of a labeling in one SQLite file: settings, images, questions, answers, and what was frozen for the promise.
 
-An answer is on the disk before the function that records it returns. Answers are never deleted: the last answer to a
-question counts.
+An answer is on the disk before the function that records it returns. Answers are never deleted: the last answer for an
+image counts, and an answer that was withdrawn makes its question open again.
 """
 
 from __future__ import annotations
@@ -9,37 +9,91 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from saccade.errors import DataError
 from saccade.labeling.learning import Question
 
 NOT_SURE = "?"
-"""Answer of a person who is not sure, or for whom no class fits. It counts as a mistake of the model."""
+"""Answer of a person who is not sure. It counts as a mistake of the model."""
 
-_VERSION = 1
+NO_CLASS = "-"
+"""Answer of a person for whom an image belongs to none of the classes. It counts as a mistake of the model."""
+
+WITHOUT_LABEL = (NOT_SURE, NO_CLASS)
+"""Answers with which an image has no label."""
+
+_VERSION = 2
 _SCHEMA = """
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE images (position INTEGER PRIMARY KEY, path TEXT NOT NULL, hash TEXT NOT NULL);
+CREATE TABLE classes (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE questions (
     number INTEGER PRIMARY KEY, position INTEGER NOT NULL, attempt INTEGER NOT NULL, phase TEXT NOT NULL,
     reason TEXT NOT NULL, probability REAL NOT NULL
 );
+CREATE INDEX question_of_image ON questions (position);
 CREATE TABLE answers (
-    number INTEGER PRIMARY KEY, question INTEGER NOT NULL REFERENCES questions, label TEXT NOT NULL, who TEXT NOT NULL,
+    number INTEGER PRIMARY KEY, question INTEGER NOT NULL REFERENCES questions, label TEXT, who TEXT NOT NULL,
     time REAL NOT NULL
 );
+CREATE INDEX answer_to_question ON answers (question);
+CREATE TABLE group_labels (
+    number INTEGER PRIMARY KEY, position INTEGER NOT NULL, label TEXT, who TEXT NOT NULL, time REAL NOT NULL
+);
+CREATE TABLE claims (question INTEGER PRIMARY KEY, client TEXT NOT NULL, time REAL NOT NULL);
 CREATE TABLE frozen (
     attempt INTEGER NOT NULL, rank INTEGER NOT NULL, position INTEGER NOT NULL, label TEXT NOT NULL,
-    probability_wrong REAL NOT NULL, PRIMARY KEY (attempt, rank)
+    probability_wrong REAL NOT NULL, who TEXT NOT NULL, PRIMARY KEY (attempt, rank)
 );
+-- The last answer to each question, if it was not withdrawn.
+CREATE VIEW current AS SELECT answers.* FROM answers
+    JOIN (SELECT max(number) AS latest FROM answers GROUP BY question) ON number = latest WHERE label IS NOT NULL;
 """
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer to a question.
+
+    Attributes:
+        number: number of the answer; later answers have larger numbers.
+        question: number of the question.
+        position: position of the image in the heap.
+        phase: phase of the question.
+        label: class name, or one of `WITHOUT_LABEL`; None for an answer that was withdrawn.
+        who: name of the person.
+        time: seconds since 1970.
+    """
+
+    number: int
+    question: int
+    position: int
+    phase: str
+    label: str | None
+    who: str
+    time: float
+
+
+@dataclass(frozen=True)
+class FrozenLabel:
+    """Label of an image before the sample is drawn.
+
+    Attributes:
+        position: position of the image in the heap.
+        label: class name.
+        probability_wrong: estimated probability that the label is wrong.
+        who: "model", or "group" for a label that a person gave to several images at once.
+    """
+
+    position: int
+    label: str
+    probability_wrong: float
+    who: str
 
 
 class Session:
@@ -57,7 +111,8 @@ class Session:
         if not path.is_file():
             raise DataError(f"there is no state of a labeling at '{path}'")
         try:
-            self._database = sqlite3.connect(path, isolation_level=None)
+            # A second connection of the same process, which fits the head, waits for the first one.
+            self._database = sqlite3.connect(path, isolation_level=None, timeout=60)
             self._database.execute("PRAGMA synchronous = FULL")
             version = self._setting("version")
         except sqlite3.DatabaseError:
@@ -122,95 +177,206 @@ class Session:
         """Return the content hash of each image of the heap, by position."""
         return [row[0] for row in self._database.execute("SELECT hash FROM images ORDER BY position")]
 
+    def class_names(self) -> list[str]:
+        """Return the class names of this labeling, in the order in which they were added."""
+        return [row[0] for row in self._database.execute("SELECT name FROM classes ORDER BY number")]
+
+    def add_classes(self, names: Iterable[str]) -> None:
+        """Add class names that are not there yet."""
+        with self.transaction():
+            self._add_classes(names)
+
+    def _add_classes(self, names: Iterable[str]) -> None:
+        rows = [(name,) for name in names if name not in WITHOUT_LABEL]
+        self._database.executemany("INSERT OR IGNORE INTO classes (name) VALUES (?)", rows)
+
     def ask(self, questions: Iterable[Question], *, attempt: int, phase: str) -> None:
         """Add questions.
 
         Args:
             questions: images to ask, in the order in which a person sees them.
             attempt: number of the attempt, from 1.
-            phase: "learn", "sample" or "threshold".
+            phase: "learn", "sample", "repeat", "compare" or "threshold".
         """
         rows = [(question.position, attempt, phase, question.reason, question.probability) for question in questions]
-        with self._transaction():
+        with self.transaction():
             self._database.executemany(
                 "INSERT INTO questions (position, attempt, phase, reason, probability) VALUES (?, ?, ?, ?, ?)", rows
             )
 
+    def questions(self, phase: str, attempt: int) -> list[int]:
+        """Return the position of the image of each question of a phase of an attempt, in order."""
+        rows = self._database.execute(
+            "SELECT position FROM questions WHERE phase = ? AND attempt = ? ORDER BY number", (phase, attempt)
+        )
+        return [row[0] for row in rows]
+
+    def close_open_questions(self) -> None:
+        """Delete all questions without an answer."""
+        with self.transaction():
+            self._database.execute("DELETE FROM questions WHERE number NOT IN (SELECT question FROM answers)")
+            self._database.execute("DELETE FROM claims WHERE question NOT IN (SELECT number FROM questions)")
+
     def answer(self, answers: Mapping[int, str], *, who: str = "person") -> None:
-        """Record the answers to questions, by the number of the question: class names, or `NOT_SURE`."""
+        """Record the answers to questions, by the number of the question: class names, or one of `WITHOUT_LABEL`."""
         now = time.time()
-        with self._transaction():
+        with self.transaction():
             self._database.executemany(
                 "INSERT INTO answers (question, label, who, time) VALUES (?, ?, ?, ?)",
                 [(number, label, who, now) for number, label in answers.items()],
             )
+            self._add_classes(answers.values())
+
+    def answer_once(self, question: int, label: str | None, *, who: str, replaces: int | None) -> Answer | None:
+        """Record an answer if no other answer came in between.
+
+        Args:
+            question: number of the question.
+            label: class name, or one of `WITHOUT_LABEL`; None withdraws the answer.
+            who: name of the person.
+            replaces: number of the answer that the person saw, and replaces; None for a question without an answer.
+
+        Returns:
+            None; or, where another answer is the last one, that answer, and nothing is recorded.
+
+        Raises:
+            KeyError: there is no such question.
+        """
+        with self.transaction():
+            if not self._database.execute("SELECT 1 FROM questions WHERE number = ?", (question,)).fetchone():
+                raise KeyError(question)
+            last = self._last_answer(question)
+            if (last.number if last and last.label is not None else None) != replaces:
+                return last
+            self._database.execute(
+                "INSERT INTO answers (question, label, who, time) VALUES (?, ?, ?, ?)",
+                (question, label, who, time.time()),
+            )
+            if label is not None:
+                self._add_classes([label])
+        return None
+
+    def _last_answer(self, question: int) -> Answer | None:
+        history = self.history(question)
+        return history[-1] if history else None
+
+    def history(self, question: int | None = None) -> list[Answer]:
+        """Return all answers to a question, or to all questions for None, the last one at the end."""
+        rows = self._database.execute(
+            "SELECT answers.number, question, position, phase, label, who, time FROM answers "
+            "JOIN questions ON questions.number = question WHERE ?1 IS NULL OR question = ?1 ORDER BY answers.number",
+            (question,),
+        )
+        return [Answer(*row) for row in rows]
 
     def open_questions(self) -> dict[int, int]:
         """Return the position of the image of each question without an answer, by its number, in order."""
         rows = self._database.execute(
-            "SELECT number, position FROM questions WHERE number NOT IN (SELECT question FROM answers) ORDER BY number"
+            "SELECT number, position FROM questions WHERE number NOT IN (SELECT question FROM current) ORDER BY number"
         )
         return dict(rows)
+
+    def claim(self, client: str, count: int, *, seconds: float, avoid: Iterable[int] = ()) -> list[tuple[int, int]]:
+        """Claim open questions for a client, so that no other client gets them.
+
+        Args:
+            client: identifier of the client.
+            count: number of claims of the client afterwards, at most.
+            seconds: time after which a claim of another client ends.
+            avoid: numbers of questions that the client gets last.
+
+        Returns:
+            Number and position of each claimed question, in order.
+        """
+        now, last = time.time(), set(avoid)
+        with self.transaction():
+            self._database.execute("DELETE FROM claims WHERE client != ? AND time < ?", (client, now - seconds))
+            claimed = dict(self._database.execute("SELECT question, client FROM claims"))
+            questions = [
+                (number, position)
+                for number, position in self.open_questions().items()
+                if claimed.get(number, client) == client
+            ]
+            # Claimed ones first, in order; those that the client avoids last.
+            questions.sort(key=lambda one: (one[0] in last, claimed.get(one[0]) != client, one[0]))
+            chosen = questions[:count]
+            self._database.execute("DELETE FROM claims WHERE client = ?", (client,))
+            rows = [(number, client, now) for number, _ in chosen]
+            self._database.executemany("INSERT INTO claims VALUES (?, ?, ?)", rows)
+        return chosen
 
     def answers(self, phase: str | None = None, attempt: int | None = None) -> dict[int, str]:
         """Return the last answer for each image that was asked, by its position.
 
         Args:
-            phase: phase of the questions; None: all phases.
+            phase: phase of the questions that asked the images; None: all phases.
             attempt: number of the attempt; None: all attempts.
         """
         rows = self._database.execute(
-            "SELECT questions.position, answers.label FROM answers JOIN questions ON questions.number = question "
-            "WHERE (?1 IS NULL OR phase = ?1) AND (?2 IS NULL OR attempt = ?2) ORDER BY answers.number",
+            "SELECT position, current.label FROM current JOIN questions ON questions.number = question "
+            "WHERE position IN (SELECT position FROM questions WHERE (?1 IS NULL OR phase = ?1) "
+            "AND (?2 IS NULL OR attempt = ?2)) ORDER BY current.number",
             (phase, attempt),
         )
         return dict(rows)
+
+    def current(self) -> list[Answer]:
+        """Return the current answer to each question that has one, in the order of the questions."""
+        rows = self._database.execute(
+            "SELECT current.number, question, position, phase, label, who, time FROM current "
+            "JOIN questions ON questions.number = question ORDER BY question"
+        )
+        return [Answer(*row) for row in rows]
 
     def asked(self) -> dict[int, tuple[str, str, float]]:
         """Return phase, reason and probability of the first question on each image, by its position."""
         rows = self._database.execute("SELECT position, phase, reason, probability FROM questions ORDER BY number DESC")
         return {position: (phase, reason, probability) for position, phase, reason, probability in rows}
 
-    def freeze(
-        self, attempt: int, order: NDArray[np.int64], labels: Sequence[str], probability_wrong: NDArray[np.float64]
-    ) -> None:
-        """Record the frozen order of images with the model's labels, from the most certain one.
+    def label_group(self, positions: Iterable[int], label: str | None, *, who: str) -> None:
+        """Record the label that a person gave to several images at once; None withdraws it."""
+        now = time.time()
+        with self.transaction():
+            self._database.executemany(
+                "INSERT INTO group_labels (position, label, who, time) VALUES (?, ?, ?, ?)",
+                [(position, label, who, now) for position in positions],
+            )
+            if label is not None:
+                self._add_classes([label])
+
+    def group_labels(self) -> dict[int, str]:
+        """Return the last label that an image got with a group, by its position, apart from withdrawn ones."""
+        rows = self._database.execute("SELECT position, label FROM group_labels ORDER BY number")
+        return {position: label for position, label in dict(rows).items() if label is not None}
+
+    def freeze(self, attempt: int, labels: Sequence[FrozenLabel]) -> None:
+        """Record frozen labels in their order, from the most certain one.
 
         Args:
             attempt: number of the attempt.
-            order: positions of the images, int64 [R].
-            labels: label of each of them by the model.
-            probability_wrong: estimated probability that it is wrong, float64 [R].
+            labels: label of each image that no person has labeled.
         """
-        rows = [
-            (attempt, rank, position, label, probability)
-            for rank, (position, label, probability) in enumerate(
-                zip(order.tolist(), labels, probability_wrong.tolist(), strict=True)
-            )
-        ]
-        with self._transaction():
-            self._database.executemany("INSERT INTO frozen VALUES (?, ?, ?, ?, ?)", rows)
+        rows = [(attempt, rank, *astuple(label)) for rank, label in enumerate(labels)]
+        with self.transaction():
+            self._database.executemany("INSERT INTO frozen VALUES (?, ?, ?, ?, ?, ?)", rows)
 
-    def frozen(self, attempt: int) -> list[tuple[int, str, float]]:
-        """Return position, label by the model and estimated probability that it is wrong, in the frozen order."""
-        return list(
-            self._database.execute(
-                "SELECT position, label, probability_wrong FROM frozen WHERE attempt = ? ORDER BY rank", (attempt,)
-            )
+    def frozen(self, attempt: int) -> list[FrozenLabel]:
+        """Return the frozen labels of an attempt, in their order."""
+        rows = self._database.execute(
+            "SELECT position, label, probability_wrong, who FROM frozen WHERE attempt = ? ORDER BY rank", (attempt,)
         )
+        return [FrozenLabel(*row) for row in rows]
 
-    def _transaction(self) -> _Transaction:
-        return _Transaction(self._database)
-
-
-class _Transaction:
-    """Transaction that ends with a commit, or with a rollback after an exception."""
-
-    def __init__(self, database: sqlite3.Connection) -> None:
-        self._database = database
-
-    def __enter__(self) -> None:
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Record everything within the block at once, or nothing after an exception; blocks may be nested."""
+        if self._database.in_transaction:
+            yield
+            return
         self._database.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        self._database.execute("COMMIT" if kind is None else "ROLLBACK")
+        try:
+            yield
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            raise
+        self._database.execute("COMMIT")

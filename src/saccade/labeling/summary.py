@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from saccade.labeling.agreement import Agreement, agreement_of, repeated_images
 from saccade.labeling.promise import Promise
-from saccade.labeling.session import NOT_SURE, Session
+from saccade.labeling.session import NO_CLASS, NOT_SURE, Session
 from saccade.sanitize import counted
 
 
@@ -12,26 +13,48 @@ def summarize(session: Session, promise: Promise, heap: int) -> str:
 
     Args:
         session: state of the labeling.
-        promise: the promise.
+        promise: the promise, with the number of the last attempt.
         heap: number of images of the heap.
     """
     answers, kept = session.answers(), session.setting("kept")
     if kept is None:
         return f"A person labeled all {heap:,} images."
-    learning, sample = len(session.answers("learn")), len(session.answers("sample"))
-    after = len(answers) - learning - sample
+    sample = set(session.questions("sample", promise.attempt))
+    after = set(session.questions("threshold", promise.attempt)) - sample
     network, seed = session.setting("network"), session.setting("seed")
     allowed = f"{promise.allowed(heap):,} labels ({promise.max_error:.1%} of the images)"
-    chosen = f"{learning:,} that were chosen to fit a linear head on features of {network}"
-    drawn = f"a uniform random sample of {sample:,} of the others"
+    learning = len(answers) - len(sample) - len(after)
+    chosen = f"{learning:,} from which a linear head on features of {network} was fitted"
+    random = f"a uniform random sample of {len(sample):,} of the others"
     bound = f"an exact hypergeometric bound with {kept['allowed']} allowed mistakes before the threshold"
+    in_groups = sum(label.who == "group" for label in session.frozen(promise.attempt) if label.position not in answers)
+    by_head = heap - len(answers) - in_groups
     sentences = [
-        f"A person labeled {len(answers):,} of {heap:,} images: {chosen}, {drawn}, and {after:,} uncertain ones.",
-        f"The head labeled {heap - len(answers):,} images.",
+        f"A person labeled {len(answers):,} of {heap:,} images: {chosen}, {random}, and {len(after):,} uncertain ones.",
+        f"The head labeled {by_head:,} images"
+        + (f", and {in_groups:,} have the label that the person gave to a group." if in_groups else "."),
         f"With a probability of at least {promise.confidence:.1%}, at most {allowed} differ from this person's labels:",
         f"{bound}, attempt {promise.attempt} at a risk of {promise.alpha:.2%}, seed {seed}.",
     ]
-    not_sure = sum(answer == NOT_SURE for answer in answers.values())
-    if not_sure:
-        sentences.append(f"{counted(not_sure, 'image')}, of which the person was not sure, have no label.")
-    return " ".join(sentences)
+    for answer, reason in ((NOT_SURE, "the person was not sure"), (NO_CLASS, "no class fits")):
+        count = sum(given == answer for given in answers.values())
+        if count:
+            sentences.append(f"{counted(count, 'image')} have no label, since {reason}.")
+    repeated = repeated_images(session)
+    sentences += [
+        _in_words(agreement_of(repeated, same_person=True), "by the same person"),
+        _in_words(agreement_of(repeated, same_person=False), "by another person"),
+    ]
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _in_words(agreement: Agreement | None, whom: str) -> str:
+    if agreement is None:
+        return ""
+    low, high = agreement.interval
+    kappa = "" if agreement.kappa is None else f", Cohen's kappa {agreement.kappa:.2f}"
+    images = counted(agreement.num_images, "image")
+    return (
+        f"Of {images} that were labeled a second time {whom}, {agreement.num_equal:,} got the same label "
+        f"({low:.1%} to {high:.1%}{kappa})."
+    )

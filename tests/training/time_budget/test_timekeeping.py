@@ -194,7 +194,7 @@ def notes_of_plans(seconds, recipe=RECIPE):
     now, plans = [0.0], Plans()
     keeping = Timekeeping(work, plan, lambda: now[0], plans)
     state = keeping.initial_state()
-    while state.seen_in_all < state.plan.pace.end:
+    while state.plan is not None and state.seen_in_all < state.plan.pace.end:
         now[0] += seconds
         state.seen += 27
         keeping.on_batch_end(state, 27)
