@@ -53,8 +53,9 @@ def command(
     take with a camera. The API includes the protocols of TensorFlow Serving and KServe; the path /docs documents it.
     Ctrl-C or SIGTERM ends the server after the accepted requests have received their responses.
     """
-    from saccade.deploy.server.serve import Access, ListeningSocket, handle_requests
+    from saccade.deploy.server.serve import Access, handle_requests
     from saccade.web.limits import Limits
+    from saccade.web.server import ListeningSocket
 
     token = None if token_file is None else _token_in(token_file)
     access = Access(token, allow_host, allow_origin)

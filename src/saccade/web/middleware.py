@@ -79,13 +79,13 @@ class Guard:
     Args:
         app: application behind the guard.
         limits: limits on size and time.
-        metrics: metrics that record every request.
+        metrics: metrics that record every request; None: no metrics.
         state: state of the server.
         policy: host names, token and exceptions by path.
     """
 
     def __init__(
-        self, app: ASGIApp, limits: Limits, metrics: RequestMetrics, state: ServerState, policy: RequestPolicy
+        self, app: ASGIApp, limits: Limits, metrics: RequestMetrics | None, state: ServerState, policy: RequestPolicy
     ) -> None:
         self._app, self._limits, self._metrics, self.state = app, limits, metrics, state
         self._policy = policy
@@ -107,7 +107,8 @@ class Guard:
         finally:
             self._requests -= 1
             self._bytes -= request.size
-            self._metrics.observe_request(_route_of(scope), request.status, monotonic() - start)
+            if self._metrics is not None:
+                self._metrics.observe_request(_route_of(scope), request.status, monotonic() - start)
 
     async def _respond(self, request: _Request) -> None:
         seconds = self._limits.response_seconds

@@ -15,7 +15,8 @@ TOKEN = "a-token-of-some-length"
 _PROGRAM = """
 import json, sys
 from saccade.web.limits import Limits
-from saccade.deploy.server.serve import Access, ListeningSocket, handle_requests
+from saccade.web.server import ListeningSocket
+from saccade.deploy.server.serve import Access, handle_requests
 
 paths, access, target_accuracy, limits = json.loads(sys.argv[1])
 with ListeningSocket("127.0.0.1", 0) as listening:

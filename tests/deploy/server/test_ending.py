@@ -14,9 +14,9 @@ import pytest
 from tests.deploy.server.serving import TOKEN, serving
 
 import saccade
-from saccade.deploy.server import serve
 from saccade.recipes import get_recipe
 from saccade.runs.run import Run
+from saccade.web import server as web_server
 
 IMAGE = "/api/models/images/image"
 REQUESTS = 20
@@ -152,4 +152,4 @@ def test_a_damaged_run_does_not_replace_the_served_model(images_run, test_files,
 def test_without_a_limit_on_open_files_all_connections_are_allowed(monkeypatch):
     """Windows has no module `resource`."""
     monkeypatch.setitem(sys.modules, "resource", None)
-    assert serve._max_connections(1024) == 1024
+    assert web_server._max_connections(1024) == 1024

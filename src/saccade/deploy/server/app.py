@@ -18,11 +18,11 @@ from saccade.deploy.server import image_api, kserve_v2, tensorflow_serving
 from saccade.deploy.server.metrics import Metrics
 from saccade.deploy.server.model_registry import ModelRegistry
 from saccade.deploy.server.openapi import ERRORS, json_body
-from saccade.deploy.server.request_parsing import read_body
 from saccade.errors import SaccadeError
 from saccade.web.http_errors import RequestError, add_error_handlers
 from saccade.web.limits import Limits
 from saccade.web.middleware import Guard, RequestPolicy, ServerState
+from saccade.web.request_body import read_body
 
 STATIC_FOLDER = Path(__file__).parent / "static"
 STATIC_FILES = {

@@ -13,12 +13,13 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from pydantic_core import from_json
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from saccade.data.dataset import Preprocessing
 from saccade.deploy.server.image_form import image_in_form, is_form
 from saccade.sanitize import printable, shortened
 from saccade.web.http_errors import RequestError
+from saccade.web.request_body import read_body
 
 _Value = TypeVar("_Value")
 
@@ -28,18 +29,6 @@ _TYPES = {bool: "true or false", str: "a text", int: "a number", float: "a numbe
 _PIXEL_RANGE = "pixels are numbers from 0 to 255"
 _URL_SAFE = str.maketrans("-_", "+/")
 _one_at_a_time = ThreadPoolExecutor(1)
-
-
-async def read_body(request: Request) -> bytes:
-    """Return the body of a request.
-
-    Raises:
-        RequestError: the body is too large (raised by the guard), or the client has disconnected.
-    """
-    try:
-        return await request.body()
-    except ClientDisconnect:
-        raise RequestError(408, "the client disconnected before the end of the request") from None
 
 
 async def read_image_body(request: Request) -> bytes:

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import re
-import signal
 import socket
-import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Callable, Collection, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-
-import uvicorn
 
 from saccade.deploy.server.app import make_app
 from saccade.deploy.server.metrics import Metrics
@@ -24,14 +17,9 @@ from saccade.runs.run import Run, require_runs
 from saccade.sanitize import printable
 from saccade.web.limits import Limits
 from saccade.web.middleware import ServerState
-from saccade.web.timeout_protocol import TimeoutProtocol
+from saccade.web.server import ListeningSocket, check_no_event_loop, run_server
 
-_DRAIN_SECONDS = 0.3
-"""Time in which a server that shuts down still accepts requests that were sent before."""
-_ALL_INTERFACES = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
-_BACKLOG = 2048
 _ORIGIN = re.compile(r"https?://[^/\s?#@,]+")
-_OTHER_FILES = 128  # open files of the server besides its connections
 
 
 def serve(  # noqa: PLR0913 - the options of the command line, and the limits
@@ -102,47 +90,6 @@ class Access:
                 )
 
 
-class ListeningSocket:
-    """A listening socket. Clients that connect wait until the server handles requests.
-
-    Attributes:
-        host: host name or address, as given.
-        socket: the socket.
-
-    Raises:
-        SaccadeError: the address or port can't be used.
-    """
-
-    def __init__(self, host: str, port: int) -> None:
-        self.host = host
-        try:
-            family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-            with ExitStack() as on_failure:
-                self.socket = on_failure.enter_context(socket.socket(family, kind, protocol))
-                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                self.socket.bind(address)
-                self.socket.listen(_BACKLOG)
-                on_failure.pop_all()
-        except OSError as error:
-            raise SaccadeError(
-                f"the server can't listen at {host}, port {port}",
-                found=error.strerror or str(error),
-                remedy="name another port: --port 8001, or 0 for any free port",
-            ) from None
-
-    def __enter__(self) -> ListeningSocket:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.socket.close()
-
-    @property
-    def url(self) -> str:
-        """URL of the server for a browser on this machine."""
-        host = "127.0.0.1" if self.host in _ALL_INTERFACES else f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.socket.getsockname()[1]}"
-
-
 def handle_requests(
     listening: ListeningSocket,
     paths: Sequence[str],
@@ -152,27 +99,12 @@ def handle_requests(
     ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Run the server of `serve` on a listening socket; call `ready` once the models are loaded."""
-    _check_no_event_loop()
+    check_no_event_loop()
     metrics, state = Metrics(), ServerState()
     with closing(ModelRegistry(paths, abstain, limits, metrics)) as models:
         hosts = {"localhost", listening.host, socket.gethostname(), *access.hosts}
         app = make_app(models, limits, metrics, state, hosts=hosts, token=access.token, origins=access.origins)
-        config = uvicorn.Config(
-            app,
-            http=TimeoutProtocol.with_limits(limits.client_seconds, _max_connections(limits.connections)),
-            loop="asyncio",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            backlog=_BACKLOG,
-            timeout_graceful_shutdown=int(limits.response_seconds + limits.client_seconds) + 1,
-        )
-        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-        ready()
-        _Server(config, state).run(sockets=[listening.socket])
+        run_server(app, listening, limits, state, ready)
 
 
 def _check_token(token: str | None) -> None:
@@ -182,59 +114,3 @@ def _check_token(token: str | None) -> None:
             expected="at least 16 printable ASCII characters without spaces",
             remedy="make one: python3 -c 'import secrets; print(secrets.token_urlsafe())'",
         )
-
-
-def _check_no_event_loop() -> None:
-    with suppress(RuntimeError):
-        asyncio.get_running_loop()
-        raise SaccadeError(
-            "a server can't run within a running event loop, such as that of a notebook",
-            remedy="start it from a terminal: saccade serve RUN",
-        )
-
-
-def _max_connections(limit: int) -> int:
-    """Return the limit, or less where the system allows fewer open files: each connection is an open file."""
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
-        return limit
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        soft = hard
-    return limit if soft == resource.RLIM_INFINITY else max(1, min(limit, soft - _OTHER_FILES))
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's server with a graceful shutdown, which ends with exit code 0 rather than by the signal."""
-
-    def __init__(self, config: uvicorn.Config, state: ServerState) -> None:
-        super().__init__(config)
-        self._state = state
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Shut down gracefully at SIGTERM and SIGINT; a second SIGINT ends at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield  # only the main thread can handle signals
-            return
-        previous = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin the shutdown; at the second SIGINT, close all connections."""
-        super().handle_exit(sig, frame)
-        if self.force_exit:
-            for connection in list(self.server_state.connections):
-                connection.loop.call_soon_threadsafe(connection.transport.abort)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept requests for a moment longer, send all responses, and close."""
-        self._state.shutting_down = True
-        await asyncio.sleep(_DRAIN_SECONDS)
-        await super().shutdown(sockets)
