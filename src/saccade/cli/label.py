@@ -39,6 +39,10 @@ _NO_DEARER = 0.9  # fraction of the images
     "--state", metavar="FILE", type=click.Path(path_type=Path),
     help="File that keeps the labeling. Default: the name of --out with the suffix .sqlite.",
 )  # fmt: skip
+@click.option("--page", is_flag=True, help="Answer on a page in the browser, on this machine only. Ctrl-C ends it.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, show_default="any free port", help="Port of the page."
+)
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of all random choices. Default: 0.")
 @click.option("--json", "as_json", is_flag=True, help="Print the state as JSON.")
 def command(
@@ -49,21 +53,32 @@ def command(
     answers: tuple[Path, ...],
     ask_to: Path | None,
     state: Path | None,
+    page: bool,
+    port: int,
     seed: int | None,
     as_json: bool,
 ) -> None:
     """Label all images of DATA, with a promise on the fraction of wrong labels.
 
-    A person answers for some of the images, a model labels the others. The command goes on as far as the answers
-    reach, writes the images that are to be answered next with --ask-to, and is called again with their --answers. The
-    promise is about the answers that this person would give for these images, not about other images.
+    A person answers for some of the images, a model labels the others. With --page the person answers in the browser.
+    Without it the command goes on as far as the answers reach, writes the images that are to be answered next with
+    --ask-to, and is called again with their --answers. The promise is about the answers that this person would give
+    for these images, not about other images.
     """
-    from saccade.labeling.label import Goal, label
+    from saccade.labeling.label import Goal, label, label_on_page
+
+    if page and ask_to is not None:
+        raise click.UsageError("--page asks in the browser; --ask-to is for files")
 
     given = {"max_error": max_error, "confidence": confidence, "seed": seed}
     chosen = {name: value for name, value in given.items() if value is not None}
     goal = Goal(**chosen) if chosen else None  # type: ignore[arg-type]
-    labeling = label(data, goal, out=out, state=state, answers=answers, ask_to=ask_to, progress=True)
+    if page:
+        labeling = label_on_page(
+            data, goal, out=out, state=state, answers=answers, port=port, ready=_show_address, progress=True
+        )
+    else:
+        labeling = label(data, goal, out=out, state=state, answers=answers, ask_to=ask_to, progress=True)
     print_notes(labeling.notes)
     if as_json:
         print_json(dataclasses.asdict(labeling))
@@ -82,7 +97,15 @@ def command(
         print_line(f"expected answers in all, an estimate: {expected:,.0f}")
     if max(labeling.least_answers, expected or 0) > _NO_DEARER * labeling.num_images:
         print_line("to label all images is hardly dearer: few images, or a small largest error", err=True)
+    if page:
+        print_line("the answers are kept; the same command goes on")
+        return
     purpose = {"learn": "to learn", "sample": "for the promise", "threshold": "too uncertain for the model"}
     number = counted(len(labeling.questions), "image")
     print_line(f"to be answered next, {purpose[labeling.phase]}: {number}")
     print_line(f"written: {ask_to}" if ask_to else "--ask-to FILE writes them into a list", err=ask_to is None)
+
+
+def _show_address(address: str) -> None:
+    print_line(f"label at {address}", err=True)
+    print_line("Ctrl-C ends the page; answers are kept at once", err=True)

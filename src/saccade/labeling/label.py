@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ def label(
         out: label file to write at the end, whose name ends in .csv.
         state: file that keeps the labeling, which is made where it is missing. None: `out` with the suffix .sqlite.
         answers: files with a person's answers: tables with columns for image and label, where "?" means "not sure",
-            or JSON exports of Label Studio.
+            and "-" "no class fits", or JSON exports of Label Studio.
         ask_to: CSV file to write, if answers are missing: the images that a person is to answer next.
         progress: whether to show progress on standard error.
 
@@ -67,24 +67,87 @@ def label(
     """
     labels_file = new_file(out, (".csv",))
     list_file = None if ask_to is None else new_file(ask_to, (".csv",), option="--ask-to")
-    state_file = labels_file.with_suffix(".sqlite") if state is None else Path(state)
-    found = prepare(data, progress=progress)
-    with _locked(state_file), _open(state_file, found, goal) as session:
-        given: dict[int, str] = {}
-        for path in answers:
-            given.update(read_answers(Path(path), found.images.names))
+    with _begun(data, goal, labels_file, state, progress=progress) as (found, session):
         steps = LabelingSteps(found, session, repeats=False, progress=progress)
-        while True:
-            questions = session.open_questions()
-            session.answer({number: given[place] for number, place in questions.items() if place in given})
-            if session.open_questions() or not steps.go_on():
-                break
+        _answer_from_files(steps, session, found, answers)
         labeling = steps.labeling()
         if labeling.questions and list_file is not None:
             write_questions(list_file, labeling.questions)
         if labeling.phase == "done":
             write_label_file(steps.labels(), labels_file, found.dataset.root)
         return labeling
+
+
+def label_on_page(  # noqa: PLR0913 - the options of the command line
+    data: Data,
+    goal: Goal | None = None,
+    *,
+    out: str | Path,
+    state: str | Path | None = None,
+    answers: Sequence[str | Path] = (),
+    port: int = 0,
+    ready: Callable[[str], None] = print,
+    progress: bool = False,
+) -> Labeling:
+    """Go on with a labeling on a page in the browser, until the process gets SIGTERM or SIGINT.
+
+    Args:
+        data: as for `label`.
+        goal: as for `label`.
+        out: as for `label`; the file is written when all answers are there, and again when an answer is changed then.
+        state: as for `label`.
+        answers: as for `label`; answers in these files are taken before the page asks.
+        port: port to listen at on this machine; 0: any free port.
+        ready: function that is called with the address of the page, which contains a token.
+        progress: whether to show progress on standard error.
+
+    Raises:
+        DataError: as for `label`.
+        SaccadeError: the port can't be used.
+    """
+    from saccade.labeling.page.serve_page import serve_page
+
+    labels_file = new_file(out, (".csv",))
+    written: list[bytes] = []
+
+    def publish(steps: LabelingSteps) -> None:
+        if labels_file.exists() and labels_file.read_bytes() not in written:
+            raise DataError(f"'{labels_file}' was made by another program; nothing is overwritten")
+        write_label_file(steps.labels(), labels_file, found.dataset.root)
+        written.append(labels_file.read_bytes())
+
+    with _begun(data, goal, labels_file, state, progress=progress) as (found, session):
+        steps = LabelingSteps(found, session, repeats=True, progress=progress)
+        _answer_from_files(steps, session, found, answers)
+        if session.setting("phase") == "done":
+            publish(steps)
+        serve_page(found, session.path, steps.components(), publish, port=port, ready=ready)
+        return steps.labeling()
+
+
+def _answer_from_files(
+    steps: LabelingSteps, session: Session, found: EmbeddedData, paths: Sequence[str | Path]
+) -> None:
+    """Answer questions from files, and do the steps between them, until an answer is missing."""
+    given: dict[int, str] = {}
+    for path in paths:
+        given.update(read_answers(Path(path), found.images.names))
+    while True:
+        questions = session.open_questions()
+        session.answer({number: given[place] for number, place in questions.items() if place in given})
+        if session.open_questions() or not steps.go_on():
+            return
+
+
+@contextmanager
+def _begun(
+    data: Data, goal: Goal | None, labels_file: Path, state: str | Path | None, *, progress: bool
+) -> Iterator[tuple[EmbeddedData, Session]]:
+    """Yield the images and the state of a labeling, which no other process changes meanwhile."""
+    state_file = labels_file.with_suffix(".sqlite") if state is None else Path(state)
+    found = prepare(data, progress=progress)
+    with _locked(state_file), _open(state_file, found, goal) as session:
+        yield found, session
 
 
 def _locked(path: Path) -> ExitStack:
