@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from saccade.cli.network_options import with_network_options
 from saccade.cli.output import print_json, print_line, print_notes
 from saccade.sanitize import counted
+
+if TYPE_CHECKING:
+    from saccade.runs.run import Run
 
 _NO_DEARER = 0.9  # fraction of the images
 
@@ -32,12 +37,25 @@ _NO_DEARER = 0.9  # fraction of the images
     help="A person's answers: a table with columns for image and label, or Label Studio's JSON. May be repeated.",
 )  # fmt: skip
 @click.option(
+    "--labels", metavar="DATA",
+    help="Labeled images, as for `saccade train`: those that are in DATA, by their contents, count as answered.",
+)  # fmt: skip
+@with_network_options
+@click.option(
     "--ask-to", metavar="FILE", type=click.Path(path_type=Path),
     help="CSV file to write with the images that a person is to answer next.",
 )  # fmt: skip
 @click.option(
     "--state", metavar="FILE", type=click.Path(path_type=Path),
     help="File that keeps the labeling. Default: the name of --out with the suffix .sqlite.",
+)  # fmt: skip
+@click.option(
+    "--export-folders", "folders", metavar="FOLDER", type=click.Path(path_type=Path),
+    help="Folder to make at the end, with a folder of links for each class.",
+)  # fmt: skip
+@click.option(
+    "--report", metavar="FILE", type=click.Path(path_type=Path),
+    help="Markdown file to write at the end, with method and promise in words.",
 )  # fmt: skip
 @click.option("--page", is_flag=True, help="Answer on a page in the browser, on this machine only. Ctrl-C ends it.")
 @click.option(
@@ -51,8 +69,12 @@ def command(
     max_error: float | None,
     confidence: float | None,
     answers: tuple[Path, ...],
+    labels: str | None,
+    network: str | Run | None,
     ask_to: Path | None,
     state: Path | None,
+    folders: Path | None,
+    report: Path | None,
     page: bool,
     port: int,
     seed: int | None,
@@ -75,10 +97,14 @@ def command(
     goal = Goal(**chosen) if chosen else None  # type: ignore[arg-type]
     if page:
         labeling = label_on_page(
-            data, goal, out=out, state=state, answers=answers, port=port, ready=_show_address, progress=True
-        )
+            data, goal, out=out, folders=folders, report=report, state=state, answers=answers, labels=labels,
+            network=network, port=port, ready=_show_address, progress=True,
+        )  # fmt: skip
     else:
-        labeling = label(data, goal, out=out, state=state, answers=answers, ask_to=ask_to, progress=True)
+        labeling = label(
+            data, goal, out=out, folders=folders, report=report, state=state, answers=answers, labels=labels,
+            network=network, ask_to=ask_to, progress=True,
+        )  # fmt: skip
     print_notes(labeling.notes)
     if as_json:
         print_json(dataclasses.asdict(labeling))
@@ -88,7 +114,9 @@ def command(
     if labeling.phase == "done":
         print_line(f"{labeling.num_by_model:,} labels are by the model")
         print_line(labeling.summary)
-        print_line(f"written: {out}")
+        for path in (out, folders, report):
+            if path is not None:
+                print_line(f"written: {path}")
         return
     expected = labeling.expected_answers
     if expected is None:

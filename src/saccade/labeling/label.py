@@ -8,15 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from saccade.data.load import Data
+from saccade.data.load import Data, load_with_preprocessing
 from saccade.errors import DataError
 from saccade.file_lock import try_lock
 from saccade.labeling.answers import read_answers, write_questions
 from saccade.labeling.embedded_data import EmbeddedData, prepare
 from saccade.labeling.labels_file import write_label_file
+from saccade.labeling.learning import Question
 from saccade.labeling.new_file import new_file
+from saccade.labeling.results import ResultFiles
 from saccade.labeling.session import Session
 from saccade.labeling.steps import Labeling, LabelingSteps
+from saccade.runs.run import Run
 from saccade.sanitize import counted
 
 
@@ -40,13 +43,17 @@ class Goal:
                 raise DataError(f"the {name} is out of range", expected="more than 0, less than 1", found=f"{value:g}")
 
 
-def label(
+def label(  # noqa: PLR0913 - the options of the command line
     data: Data,
     goal: Goal | None = None,
     *,
     out: str | Path,
+    folders: str | Path | None = None,
+    report: str | Path | None = None,
     state: str | Path | None = None,
     answers: Sequence[str | Path] = (),
+    labels: Data | None = None,
+    network: Run | str | Path | None = None,
     ask_to: str | Path | None = None,
     progress: bool = False,
 ) -> Labeling:
@@ -56,25 +63,31 @@ def label(
         data: folder or archive of images without labels. Labels of the data are not used.
         goal: what is promised; for a labeling that has begun, None or the same as before. None: the default goal.
         out: label file to write at the end, whose name ends in .csv.
+        folders: folder to make at the end, with a folder of links for each class. None: no folders.
+        report: Markdown file to write at the end, with method and promise. None: no report.
         state: file that keeps the labeling, which is made where it is missing. None: `out` with the suffix .sqlite.
         answers: files with a person's answers: tables with columns for image and label, where "?" means "not sure",
-            and "-" "no class fits", or JSON exports of Label Studio.
+            and "-" "none of these classes", or JSON exports of Label Studio.
+        labels: labeled images, as for `train`; those that are in `data`, by their contents, count as answered.
+        network: run or pretrained network that gives the features, as for `embed`. The classes of a run are offered.
         ask_to: CSV file to write, if answers are missing: the images that a person is to answer next.
         progress: whether to show progress on standard error.
 
     Raises:
         DataError: the data, a file or the goal can't be used, or the images are others than at the beginning.
+        RunError, TrainingError: the network can't be used.
     """
-    labels_file = new_file(out, (".csv",))
+    files = ResultFiles.new(out, folders, report)
     list_file = None if ask_to is None else new_file(ask_to, (".csv",), option="--ask-to")
-    with _begun(data, goal, labels_file, state, progress=progress) as (found, session):
+    with _begun(data, goal, files, state, network, progress=progress) as (found, session):
         steps = LabelingSteps(found, session, repeats=False, progress=progress)
+        _take_labels(session, found, labels, progress=progress)
         _answer_from_files(steps, session, found, answers)
         labeling = steps.labeling()
         if labeling.questions and list_file is not None:
             write_questions(list_file, labeling.questions)
         if labeling.phase == "done":
-            write_label_file(steps.labels(), labels_file, found.dataset.root)
+            files.write(steps, found)
         return labeling
 
 
@@ -83,46 +96,95 @@ def label_on_page(  # noqa: PLR0913 - the options of the command line
     goal: Goal | None = None,
     *,
     out: str | Path,
+    folders: str | Path | None = None,
+    report: str | Path | None = None,
     state: str | Path | None = None,
     answers: Sequence[str | Path] = (),
+    labels: Data | None = None,
+    network: Run | str | Path | None = None,
     port: int = 0,
     ready: Callable[[str], None] = print,
     progress: bool = False,
 ) -> Labeling:
     """Go on with a labeling on a page in the browser, until the process gets SIGTERM or SIGINT.
 
+    The label file is written as soon as all answers are there, and again when an answer is changed after that; folders
+    and report are written at the end.
+
     Args:
         data: as for `label`.
         goal: as for `label`.
-        out: as for `label`; the file is written when all answers are there, and again when an answer is changed then.
+        out: as for `label`.
+        folders: as for `label`.
+        report: as for `label`.
         state: as for `label`.
-        answers: as for `label`; answers in these files are taken before the page asks.
+        answers: as for `label`.
+        labels: as for `label`.
+        network: as for `label`.
         port: port to listen at on this machine; 0: any free port.
         ready: function that is called with the address of the page, which contains a token.
         progress: whether to show progress on standard error.
 
     Raises:
-        DataError: as for `label`.
+        DataError, RunError, TrainingError: as for `label`.
         SaccadeError: the port can't be used.
     """
     from saccade.labeling.page.serve_page import serve_page
 
-    labels_file = new_file(out, (".csv",))
+    files = ResultFiles.new(out, folders, report)
     written: list[bytes] = []
 
     def publish(steps: LabelingSteps) -> None:
-        if labels_file.exists() and labels_file.read_bytes() not in written:
-            raise DataError(f"'{labels_file}' was made by another program; nothing is overwritten")
-        write_label_file(steps.labels(), labels_file, found.dataset.root)
-        written.append(labels_file.read_bytes())
+        if files.labels.exists() and files.labels.read_bytes() not in written:
+            raise DataError(f"'{files.labels}' was made by another program; nothing is overwritten")
+        write_label_file(steps.labels(), files.labels, found.dataset.root)
+        written.append(files.labels.read_bytes())
 
-    with _begun(data, goal, labels_file, state, progress=progress) as (found, session):
+    with _begun(data, goal, files, state, network, progress=progress) as (found, session):
         steps = LabelingSteps(found, session, repeats=True, progress=progress)
+        _take_labels(session, found, labels, progress=progress)
         _answer_from_files(steps, session, found, answers)
         if session.setting("phase") == "done":
             publish(steps)
         serve_page(found, session.path, steps.components(), publish, port=port, ready=ready)
-        return steps.labeling()
+        labeling = steps.labeling()
+        if labeling.phase == "done":
+            files.write(steps, found)
+        return labeling
+
+
+def _take_labels(session: Session, found: EmbeddedData, labels: Data | None, *, progress: bool) -> None:
+    """Take labels that exist as answers, for images with the same contents that were not asked.
+
+    Raises:
+        DataError: the labels can't be read, are of other images, or came after the labels were frozen.
+    """
+    if labels is None:
+        return
+    if session.setting("phase") != "learn":
+        raise DataError("labels can't be added after the labels were frozen", remedy="omit --labels")
+    given = load_with_preprocessing(labels, found.dataset.preprocessing, progress=progress)
+    by_hash: dict[str, set[str]] = {}
+    for split in given.splits.values():
+        for content, number in zip(split.hashes, split.labels.tolist(), strict=True):
+            by_hash.setdefault(content, set()).add(given.class_names[number])
+    asked = session.asked()
+    known = {
+        place: min(by_hash[content])
+        for place, content in enumerate(found.images.hashes)
+        if len(by_hash.get(content, ())) == 1  # two labels for the same contents are none
+    }
+    if not known:
+        raise DataError(
+            "the labels of --labels are for other images",
+            expected="images with the same contents as some of the data",
+            found=counted(sum(len(split) for split in given.splits.values()), "other image"),
+        )
+    new = {place: name for place, name in known.items() if place not in asked}
+    with session.transaction():
+        session.ask([Question(place, "given") for place in new], attempt=session.setting("attempt"), phase="learn")
+        questions = session.open_questions()
+        session.answer({number: new[place] for number, place in questions.items() if place in new}, who="given")
 
 
 def _answer_from_files(
@@ -141,12 +203,20 @@ def _answer_from_files(
 
 @contextmanager
 def _begun(
-    data: Data, goal: Goal | None, labels_file: Path, state: str | Path | None, *, progress: bool
+    data: Data,
+    goal: Goal | None,
+    files: ResultFiles,
+    state: str | Path | None,
+    network: Run | str | Path | None,
+    *,
+    progress: bool,
 ) -> Iterator[tuple[EmbeddedData, Session]]:
     """Yield the images and the state of a labeling, which no other process changes meanwhile."""
-    state_file = labels_file.with_suffix(".sqlite") if state is None else Path(state)
-    found = prepare(data, progress=progress)
+    state_file = files.labels.with_suffix(".sqlite") if state is None else Path(state)
+    found = prepare(data, network=network, progress=progress)
     with _locked(state_file), _open(state_file, found, goal) as session:
+        if isinstance(network, Run):
+            session.add_classes(network.class_names)
         yield found, session
 
 
@@ -189,6 +259,15 @@ def _open(path: Path, found: EmbeddedData, goal: Goal | None) -> Session:
             expected=counted(len(before), "image"),
             found=f"{counted(new, 'new image')}, {counted(gone, 'image')} gone" if new or gone else "other names",
             remedy="restore the images, or begin another labeling: --state FILE",
+        )
+    if session.setting("network") != found.network:
+        before_network = session.setting("network")
+        session.close()
+        raise DataError(
+            f"the labeling in '{path}' began with features of another network",
+            expected=before_network,
+            found=found.network,
+            remedy="name the same --run or --from, or begin another labeling: --state FILE",
         )
     recorded = Goal(*(session.setting(name) for name in ("max_error", "confidence", "seed")))
     if goal not in (None, recorded):
