@@ -107,9 +107,9 @@ def test_decisions_are_listed_searched_and_changed_and_the_file_is_written_again
     other = "sign 2" if decision["label"] != "sign 2" else "sign 9"
     message = {"question": decision["question"], "label": other, "replaces": decision["answer"]}
     server.post("/api/answers", **message)
-    # The change of a second browser, which saw the old answer, is refused.
-    refused = server.post("/api/answers", client="b", person="Bo", status=409, **message)
-    assert refused["error"] == f"Ada answered meanwhile: {other}"
+    # The change of a second browser, which saw the old answer, is conflict.
+    conflict = server.post("/api/answers", client="b", person="Bo", status=409, **message)
+    assert conflict["error"] == f"Ada answered meanwhile: {other}"
     assert server.questions() == []
     for _ in range(600):
         label_of = {row["file_name"]: row["label"] for row in rows_of(place / "labels.csv")}
@@ -183,7 +183,9 @@ def test_a_group_is_named_at_once_and_counts_as_labels_by_the_model(heap, names,
     with LabelingServer([str(folder), "--out", "labels.csv", "--answers", "answers.csv", *WORDS], tmp_path) as server:
         group = server.post("/api/groups/next")["group"]
         other = server.post("/api/groups/next", "b", "Bo")["group"]
-        shown, shown_to_other = ({image for copies in one["images"] for image in copies} for one in (group, other))
+        shown, shown_to_other = (
+            {image for duplicates in one["images"] for image in duplicates} for one in (group, other)
+        )
         assert shown
         assert not shown & shown_to_other
         name = truth[names[group["images"][0][0]]]
@@ -211,8 +213,8 @@ def test_a_class_after_the_freeze_begins_another_attempt(heap, names, tmp_path):
                 server.answer(question, truth[names[question["image"]]])
         before = server.get("/api/state")
         assert (before["phase"], before["attempt"], before["frozen"]) == ("sample", 1, True)
-        refused = server.post("/api/classes", name="sign 7", status=409)
-        assert "another attempt" in refused["error"]
+        conflict = server.post("/api/classes", name="sign 7", status=409)
+        assert "another attempt" in conflict["error"]
         server.post("/api/classes", name="sign 7", begins_attempt=True)
         after = server.get("/api/state")
         assert (after["attempt"], after["answered"]) == (2, before["answered"])
