@@ -260,6 +260,18 @@ def test_known_labels_count_as_answers(heap, tmp_path):
     assert network.code == 1
 
 
+def test_only_the_answers_of_a_person_are_taken_from_the_label_file_of_a_labeling(heap, labeled, tmp_path):
+    folder, _ = heap
+    _, path = labeled
+    names = sorted(heap[1])
+    by_person = {row["file_name"]: row["label"] for row in rows_of(path) if row["who"] == "person"}
+    answers = read_answers(path, names)
+    assert {names[place]: name for place, name in answers.items()} == by_person
+    with pytest.raises(DataError, match="may be by a model") as caught:
+        label(folder, out=tmp_path / "labels.csv", labels=path)
+    assert "--answers" in str(caught.value)
+
+
 @pytest.mark.long
 def test_from_a_heap_to_a_report(heap, tmp_path):
     """The whole way, as a user types it; the labels are scored by this program."""

@@ -13,7 +13,7 @@ from saccade.errors import DataError
 from saccade.file_lock import try_lock
 from saccade.labeling.answers import read_answers, write_questions
 from saccade.labeling.embedded_data import EmbeddedData, prepare
-from saccade.labeling.labels_file import write_label_file
+from saccade.labeling.labels_file import is_result, write_label_file
 from saccade.labeling.learning import Question
 from saccade.labeling.new_file import new_file
 from saccade.labeling.results import ResultFiles
@@ -163,6 +163,12 @@ def _take_labels(session: Session, found: EmbeddedData, labels: Data | None, *, 
         return
     if session.setting("phase") != "learn":
         raise DataError("labels can't be added after the labels were frozen", remedy="omit --labels")
+    if isinstance(labels, str | Path) and is_result(Path(labels)):
+        raise DataError(
+            f"some labels in '{labels}' may be by a model",
+            expected="labels by a person",
+            remedy=f"--answers {labels} takes the answers of the person in it",
+        )
     given = load_with_preprocessing(labels, found.dataset.preprocessing, progress=progress)
     by_hash: dict[str, set[str]] = {}
     for split in given.splits.values():
@@ -258,7 +264,11 @@ def _open(path: Path, found: EmbeddedData, goal: Goal | None) -> Session:
             "the images are not those with which the labeling began",
             expected=counted(len(before), "image"),
             found=f"{counted(new, 'new image')}, {counted(gone, 'image')} gone" if new or gone else "other names",
-            remedy="restore the images, or begin another labeling: --state FILE",
+            remedy=(
+                "restore the images, or begin another labeling with --state FILE, and with the label file of a finished "
+                "one as --answers. The promise of a finished labeling stays true for the images as they were; of those "
+                "that are left, as many labels may be wrong as before"
+            ),
         )
     if session.setting("network") != found.network:
         before_network = session.setting("network")
