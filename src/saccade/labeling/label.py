@@ -265,8 +265,8 @@ def _open(path: Path, found: EmbeddedData, goal: Goal | None) -> Session:
             expected=counted(len(before), "image"),
             found=f"{counted(new, 'new image')}, {counted(gone, 'image')} gone" if new or gone else "other names",
             remedy=(
-                "restore the images, or begin another labeling with --state FILE, and with the label file of a finished "
-                "one as --answers. The promise of a finished labeling stays true for the images as they were; of those "
+                "restore the images, or begin another labeling: --state FILE, with the label file of a finished one as "
+                "--answers. The promise of a finished labeling stays true for the images as they were; of those "
                 "that are left, as many labels may be wrong as before"
             ),
         )
