@@ -131,14 +131,7 @@ class LabelingSteps:
         sure = np.array(sorted(place for place, answer in answers.items() if answer != NOT_SURE), np.int64)
         number = {name: position for position, name in enumerate(classes)}
         labels = np.array([number[answers[int(position)]] for position in sure], np.int64)
-        last = self._session.setting("penalty", {"value": None, "answers": 0})
-        again = len(sure) < 2 * last["answers"]
-        model_labels, penalty = learn(
-            self._reduced(), sure, labels, classes=len(classes), penalty=last["value"] if again else None
-        )
-        if not again:
-            self._session.keep_setting("penalty", {"value": penalty, "answers": len(sure)})
-        return model_labels
+        return learn(self._reduced(), sure, labels, classes=len(classes))
 
     def _promise(self) -> Promise:
         session = self._session
