@@ -3,10 +3,11 @@
     python benchmarks/labeling.py DATA... [--trajectories 25] [--draws 200] [--max-error 0.05] [--mistakes 0.03]
         [--images 10000]
 
-DATA are folders of class folders; with `--images`, a random part of a larger set, by links. A trajectory is the whole command `label` in Python with another seed: what it asks,
-learns and freezes. On each frozen order, the sample of the promise is drawn many times, and the promise is checked
-against the answers. With `--mistakes` the person gives a wrong label to this fraction of the images, always the same
-one; the promise is about these answers, and the error against the true labels is reported beside it.
+DATA are folders of class folders; with `--images`, a random part of a larger set, by links. A trajectory is the whole
+command `label` in Python with another seed: what it asks, learns and freezes. On each frozen order, the sample of the
+promise is drawn many times, and the promise is checked against the answers. With `--mistakes` the person gives a wrong
+label to this fraction of the images, always the same one; the promise is about these answers, and the error against the
+true labels is reported beside it.
 
 Each draw breaks the promise with a probability of at most (1 - confidence) / 2, the share of the first attempt, so the
 number of broken promises is at most binomial. The program fails where their number would have a probability below 1 in

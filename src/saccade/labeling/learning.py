@@ -22,10 +22,11 @@ from saccade.training.transfer_learning.features import Features
 _COMPONENTS = 512
 _LANDMARKS = 2000  # images of which the components are computed exactly; the others are projected onto them
 _KERNEL_WIDTH = 0.3  # factor of the squared distance in the kernel; the mean squared distance is 2
-_RANDOM_PART = 0.2
+_RANDOM_PART = 0.1
+_CLUSTERED = 64  # components in which images are clustered
 _CANDIDATES = 4  # uncertain candidates for each question, of which different ones are asked
 _PENALTIES = np.geomspace(1e-3, 10, 9)
-_TEMPERATURES = np.geomspace(0.03, 1, 16)
+_TEMPERATURES = np.geomspace(0.03, 1, 31)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +124,7 @@ def _different(components: Features, candidates: NDArray[np.int64], count: int, 
         return [int(position) for position in candidates]
     if not count:
         return []
-    values = components[candidates]
+    values = np.ascontiguousarray(components[candidates, :_CLUSTERED])
     means = KMeans(count, n_init=1, max_iter=30, random_state=int(rng.integers(2**31))).fit(values)
     distances = ((values - means.cluster_centers_[means.labels_]) ** 2).sum(axis=1)
     order = np.lexsort((distances, means.labels_))
@@ -164,10 +165,8 @@ def learn(components: Features, asked: NDArray[np.int64], labels: NDArray[np.int
 
 
 def _best_temperature(predictions: NDArray[np.float64], labels: NDArray[np.int64]) -> tuple[float, float]:
-    """Return the lowest mean log-loss of predictions [m, classes] over the temperatures, in nats, and its temperature."""
+    """Return the lowest mean log-loss of predictions [m, classes] over the temperatures, and its temperature."""
     true = np.arange(len(labels)), labels
-    losses = [
-        -log_softmax(predictions / temperature, axis=1)[true].mean() for temperature in _TEMPERATURES
-    ]
+    losses = [-log_softmax(predictions / temperature, axis=1)[true].mean() for temperature in _TEMPERATURES]
     best = int(np.argmin(losses))
     return float(losses[best]), float(_TEMPERATURES[best])

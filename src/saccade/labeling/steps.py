@@ -22,7 +22,8 @@ from saccade.training.transfer_learning.features import Features
 _FIRST = 20  # images of the first round, at least
 _ROUND = 0.02  # fraction of the heap that is asked in a round
 _MIN_ROUND = 10
-_PATIENCE = 4  # rounds without fewer expected answers, after which the learning ends
+_PATIENCE = 4  # rounds without fewer expected answers, after which the learning ends; with this many answers at least:
+_LEAST_PATIENCE = 100
 _GAIN = 0.003  # fraction of the heap by which the expected answers must fall
 _MOST = 0.5  # fraction of the heap that the learning asks at most
 
@@ -214,11 +215,12 @@ class LabelingSteps:
 
 def _goes_on(totals: Sequence[float], size: int) -> bool:
     """Return whether the expected number of answers has fallen clearly in one of the last rounds."""
+    patience = max(_PATIENCE, round(_LEAST_PATIENCE / max(_MIN_ROUND, _ROUND * size)))
     best, last = np.inf, 0
     for number, total in enumerate(totals):
         if total < best - _GAIN * size:
             best, last = total, number
-    return len(totals) - 1 - last < _PATIENCE
+    return len(totals) - 1 - last < patience
 
 
 def _hash_of(frozen: Sequence[tuple[Any, ...]]) -> str:
