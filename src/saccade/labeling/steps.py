@@ -23,7 +23,7 @@ _FIRST = 20  # images of the first round, at least
 _ROUND = 0.02  # fraction of the heap that is asked in a round
 _MIN_ROUND = 10
 _PATIENCE = 4  # rounds without fewer expected answers, after which the learning ends; with this many answers at least:
-_LEAST_PATIENCE = 100
+_LEAST_PATIENCE = 70
 _GAIN = 0.003  # fraction of the heap by which the expected answers must fall
 _MOST = 0.5  # fraction of the heap that the learning asks at most
 
