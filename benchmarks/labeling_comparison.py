@@ -111,7 +111,7 @@ def _first_standing(wrong: NDArray[np.bool_], sample: NDArray[np.int64], limit: 
     """Return the number of images before the first position at which the bound of the error exceeds the limit."""
     for position in [-1, *np.unique(sample[wrong[sample]]).tolist()]:
         if not _is_below(wrong[sample] & (sample <= position), limit):
-            return max(position, 0)
+            return max(int(position), 0)
     return len(wrong)
 
 

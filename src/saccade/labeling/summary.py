@@ -22,12 +22,12 @@ def summarize(session: Session, promise: Promise, heap: int) -> str:
     after = len(answers) - learning - sample
     network, seed = session.setting("network"), session.setting("seed")
     allowed = f"{promise.allowed(heap):,} labels ({promise.max_error:.1%} of the images)"
-    chosen = f"{learning:,} that were chosen to fit a linear head on features of {network}"
+    chosen = f"{learning:,} that were chosen to fit a kernel ridge regression on features of {network}"
     drawn = f"a uniform random sample of {sample:,} of the others"
     bound = f"an exact hypergeometric bound with {kept['allowed']} allowed mistakes before the threshold"
     sentences = [
         f"A person labeled {len(answers):,} of {heap:,} images: {chosen}, {drawn}, and {after:,} uncertain ones.",
-        f"The head labeled {heap - len(answers):,} images.",
+        f"The model labeled {heap - len(answers):,} images.",
         f"With a probability of at least {promise.confidence:.1%}, at most {allowed} differ from this person's labels:",
         f"{bound}, attempt {promise.attempt} at a risk of {promise.alpha:.2%}, seed {seed}.",
     ]
