@@ -156,7 +156,7 @@ def test_not_sure_counts_as_a_mistake_and_has_no_label(heap, tmp_path):
     assert len(rows) == COUNT - labeling.num_without_label
     assert "?" not in {row["label"] for row in rows}
     with Session(tmp_path / "labels.sqlite") as session:
-        sample = session.answers("sample")
+        sample = session.answers("sample", session.setting("attempt"))
         wrong = session.setting("kept")["found"]
     assert wrong >= sum(answer == "?" for answer in sample.values())
 
