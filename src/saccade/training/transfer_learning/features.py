@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,20 @@ _MEASURED_SECONDS = 1.0
 _VERSION = 3
 
 
+class FeatureBlock(NamedTuple):
+    """Features of a part of the images.
+
+    Attributes:
+        positions: positions of m images among all images, int64 [m].
+        features: features, float32 [k, d].
+        rows: row of the features of each image, int64 [m]. Images of equal contents have one row.
+    """
+
+    positions: NDArray[np.int64]
+    features: Features
+    rows: NDArray[np.int64]
+
+
 class FeatureExtractor:
     """Feature extraction with a frozen network.
 
@@ -59,6 +73,7 @@ class FeatureExtractor:
         self._fingerprint, self._preprocessing = fingerprint, preprocessing
         self._key = self._key_at(network.input_shape[1:3])
         self._name = name
+        self._cached: dict[str, _CachedFeatures] = {}
 
     @cached_property
     def _session(self) -> onnxruntime.InferenceSession:
@@ -84,8 +99,8 @@ class FeatureExtractor:
         cached = self._computed(split, mirrored, advance)
         return cached.of(split.hashes, np.empty((len(split), self.width), np.float32) if out is None else out)
 
-    def blocks(self, split: Split, advance: Callable[[int], object]) -> Iterator[tuple[NDArray[np.int64], Features]]:
-        """Yield all images of a split in blocks: positions, int64 [m], and features, float32 [m, d].
+    def blocks(self, split: Split, advance: Callable[[int], object]) -> Iterator[FeatureBlock]:
+        """Yield the features of all images of a split in blocks.
 
         The features stay in the memory maps of the cache, so that the memory does not depend on the number of images.
 
@@ -98,7 +113,10 @@ class FeatureExtractor:
     def _computed(self, split: Split, mirrored: bool, advance: Callable[[int], object]) -> _CachedFeatures:
         """Return the cached features after the missing features of a split are computed."""
         prefix = _prefix(self._key, mirrored)
-        cached = _CachedFeatures(disk_cache.find_entries(_KIND, prefix))
+        # A search asks for the features of its query and of its data: the index of the cache is read once.
+        if prefix not in self._cached:
+            self._cached[prefix] = _CachedFeatures(disk_cache.find_entries(_KIND, prefix))
+        cached = self._cached[prefix]
         missing = _missing_positions(split, cached)
         advance(len(split) - len(missing))
         if len(missing):
@@ -247,15 +265,17 @@ class _CachedFeatures:
             out[row] = self._shards[shard][place]
         return out
 
-    def blocks(self, hashes: Sequence[str]) -> Iterator[tuple[NDArray[np.int64], Features]]:
-        """Yield positions of images, int64 [m], with their features, float32 [m, d], for each entry of the cache."""
+    def blocks(self, hashes: Sequence[str]) -> Iterator[FeatureBlock]:
+        """Yield the features of images, one block for each entry of the cache."""
         places = np.array([self._places[content] for content in hashes], np.int64).reshape(-1, 2)
         order = np.lexsort((places[:, 1], places[:, 0]))
         for positions in np.split(order, np.flatnonzero(np.diff(places[order, 0])) + 1):
             if len(positions):
                 shard, rows = self._shards[places[positions[0], 0]], places[positions, 1]
-                whole = len(rows) == len(shard) and (rows == np.arange(len(shard))).all()
-                yield positions, shard if whole else shard[rows]
+                if 2 * len(rows) < len(shard):  # most features of the entry are of other images
+                    needed, rows = np.unique(rows, return_inverse=True)
+                    shard = shard[needed]
+                yield FeatureBlock(positions, shard, rows)
 
     def _take(self, hashes: Sequence[str], features: Features) -> None:
         self._places.update((content, (len(self._shards), place)) for place, content in enumerate(hashes))
