@@ -1,4 +1,4 @@
-"""Search of similar images, against the cosine similarity of scikit-learn and a search in float64, all images at once."""
+"""Search of similar images, against scikit-learn's cosine similarity and a search in float64, all images at once."""
 
 import shutil
 
@@ -163,7 +163,7 @@ def test_the_result_is_that_of_a_search_in_float64(many, query, few):
     images, extract = many
     extract(images, False, lambda _: None)
     if few:  # of these, the entries of the cache hold few
-        images = images.subset(np.flatnonzero((images.rows < 9) | ((100 <= images.rows) & (images.rows < 111))))
+        images = images.subset(np.flatnonzero((images.rows < 9) | ((images.rows >= 100) & (images.rows < 111))))
     features = extract(images, False, lambda _: None)
     asked = images.subset(
         {

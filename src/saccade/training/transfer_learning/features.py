@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import cached_property
@@ -39,6 +39,12 @@ _BATCH = 4
 _MEASURED_BATCHES = 4
 _MEASURED_SECONDS = 1.0
 _VERSION = 3
+
+
+def unit_features(features: Features) -> Features:
+    """Return features, float32 [n, d], each divided by its norm."""
+    norms = np.linalg.norm(features, axis=1, keepdims=True)
+    return np.asarray(features / np.maximum(norms, np.finfo(np.float32).tiny), np.float32)
 
 
 class FeatureBlock(NamedTuple):
@@ -242,12 +248,14 @@ class _CachedFeatures:
 
     def __init__(self, entries: Sequence[Path]) -> None:
         self._shards: list[Features] = []
-        self._places: dict[str, tuple[int, int]] = {}
+        self._starts: list[int] = []  # number of the first row of each shard, counted over all shards
+        self._rows: dict[str, int] = {}
         for hashes, features in _readable(entries):
             self._take(hashes, features)
 
-    def __contains__(self, content: str) -> bool:
-        return content in self._places
+    def missing(self, hashes: Iterable[str]) -> set[str]:
+        """Return the hashes of the images without cached features."""
+        return set(hashes) - self._rows.keys()
 
     def add(self, hashes: Sequence[str], features: Features, prefix: str, name: str) -> None:
         with disk_cache.building() as built:
@@ -260,25 +268,33 @@ class _CachedFeatures:
 
     def of(self, hashes: Sequence[str], out: Features) -> Features:
         """Copy the features of images into an array, float32 [n, d], and return it."""
-        for row, content in enumerate(hashes):
-            shard, place = self._places[content]
-            out[row] = self._shards[shard][place]
+        shards, rows = self._places(hashes)
+        for position, (shard, row) in enumerate(zip(shards.tolist(), rows.tolist(), strict=True)):
+            out[position] = self._shards[shard][row]
         return out
 
     def blocks(self, hashes: Sequence[str]) -> Iterator[FeatureBlock]:
         """Yield the features of images, one block for each entry of the cache."""
-        places = np.array([self._places[content] for content in hashes], np.int64).reshape(-1, 2)
-        order = np.lexsort((places[:, 1], places[:, 0]))
-        for positions in np.split(order, np.flatnonzero(np.diff(places[order, 0])) + 1):
+        shards, rows = self._places(hashes)
+        order = np.lexsort((rows, shards))
+        for positions in np.split(order, np.flatnonzero(np.diff(shards[order])) + 1):
             if len(positions):
-                shard, rows = self._shards[places[positions[0], 0]], places[positions, 1]
-                if 2 * len(rows) < len(shard):  # most features of the entry are of other images
-                    needed, rows = np.unique(rows, return_inverse=True)
-                    shard = shard[needed]
-                yield FeatureBlock(positions, shard, rows)
+                features, wanted = self._shards[shards[positions[0]]], rows[positions]
+                if 2 * len(wanted) < len(features):  # most features of the entry are of other images
+                    needed, wanted = np.unique(wanted, return_inverse=True)
+                    features = features[needed]
+                yield FeatureBlock(positions, features, wanted)
+
+    def _places(self, hashes: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the shard of each image and its row there, int64 [n] each."""
+        rows = np.fromiter(map(self._rows.__getitem__, hashes), np.int64, len(hashes))
+        shards = np.searchsorted(self._starts, rows, side="right") - 1
+        return shards, rows - np.array(self._starts, np.int64)[shards]
 
     def _take(self, hashes: Sequence[str], features: Features) -> None:
-        self._places.update((content, (len(self._shards), place)) for place, content in enumerate(hashes))
+        start = self._starts[-1] + len(self._shards[-1]) if self._shards else 0
+        self._rows.update(zip(hashes, range(start, start + len(hashes)), strict=True))
+        self._starts.append(start)
         self._shards.append(features)
 
 
@@ -298,10 +314,10 @@ def _readable(entries: Sequence[Path]) -> Iterator[tuple[tuple[str, ...], Featur
 
 def _missing_positions(split: Split, cached: _CachedFeatures) -> NDArray[np.int64]:
     """Return the positions of the images without cached features, the first of identical images only, in order."""
-    seen: set[str] = set()
+    missing = cached.missing(split.hashes)
     positions = []
-    for position, content in enumerate(split.hashes):
-        if content not in cached and content not in seen:
-            seen.add(content)
+    for position, content in enumerate(split.hashes if missing else ()):
+        if content in missing:
+            missing.remove(content)
             positions.append(position)
     return np.array(positions, np.int64)
