@@ -2,11 +2,11 @@
 
     python benchmarks/feature_audit.py DATA [--altered 40] [--strangers FOLDER...] [--sheet pairs.png] [--seed 0]
 
-DATA is a folder of photographs. Near-duplicates: altered duplicates of random images are added, `--altered` of each kind and
-one of each image at most: crops of 80% of both sides, crops that are mirrored, rotations by 3 to 8 degrees without the
-corners, mirrored images, brightness of 60% or 140%, JPEG of quality 30, half the size, gray. All are saved as JPEG, of
-quality 90. Found by hashes, and by features where hashes do not find the pair, are counted apart. The other pairs that
-are found by features are saved as an image for inspection, the best first.
+DATA is a folder of photographs. Near-duplicates: altered duplicates of random images are added, `--altered` of each
+kind and one of each image at most: crops of 80% of both sides, crops that are mirrored, rotations by 3 to 8 degrees
+without the corners, mirrored images, brightness of 60% or 140%, JPEG of quality 30, half the size, gray. All are saved
+as JPEG, of quality 90. Found by hashes, and by features where hashes do not find the pair, are counted apart. The other
+pairs that are found by features are saved as an image for inspection, the best first.
 
 Outliers: 1, 3 and 10 images of each folder of `--strangers` are added, and the images of the data that are outliers
 beside them are counted as false, though some may be true ones. As a comparison, as many images with the lowest score

@@ -54,7 +54,7 @@ def test_crops_are_possible_near_duplicates_and_reported_once(altered, found):
     assert "candidates" in finding.summary
     assert "with different labels" in finding.summary
     assert not any(image.suggestion for image in finding.images)
-    assert all(0.7 <= image.score <= 1 for image in finding.images)
+    assert all(0.75 <= image.score <= 1 for image in finding.images)
     by_hash = [one for kind in ("near-duplicates", "near-leak", "leak", "duplicates") for one in groups(found, kind)]
     assert any("hat/small.jpg" in group for group in by_hash)
     for group in groups(found, finding.kind):

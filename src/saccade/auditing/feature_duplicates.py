@@ -31,7 +31,7 @@ _NEIGHBORS = 5
 _MIN_SIMILARITY = 0.2
 # Chosen by benchmarks/feature_audit.py: a pair counts if its pixels agree, or if pixels and features agree less.
 _MIN_CORRELATION = 0.85
-_MIN_BOTH = (0.7, 0.6)  # correlation and similarity
+_MIN_BOTH = (0.75, 0.7)  # correlation and similarity
 
 
 @dataclass(frozen=True)
