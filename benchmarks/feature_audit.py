@@ -170,7 +170,8 @@ def measure_altered(
         results.append(Result(kind, f"found by features only, of {len(flags)}", "fraction", [float(by_features)]))
     originals = np.array([name not in sources for name in images.all.names])
     pairs = similar.pairs
-    other = originals[pairs].all(axis=1) & [tuple(sorted(pair)) not in expected for pair in groups[pairs].tolist()]
+    is_unexpected = np.array([tuple(sorted(pair)) not in expected for pair in groups[pairs].tolist()], np.bool_)
+    other = originals[pairs].all(axis=1) & is_unexpected
     print_other_pairs(similar.correlations[other], similar.similarities[other])
     chosen = np.flatnonzero(other & similar.are_duplicates)
     chosen = chosen[np.argsort(-similar.correlations[chosen], kind="stable")][:_MAX_ON_SHEET]

@@ -251,7 +251,8 @@ def _exact_similarities(
 
 def _norms(features: NDArray[_Float]) -> NDArray[_Float]:
     """Return the norm of each row; of a row of zeros, the smallest number."""
-    return np.maximum(np.sqrt(np.einsum("nd,nd->n", features, features)), np.finfo(features.dtype).tiny)
+    norms: NDArray[_Float] = np.sqrt(np.einsum("nd,nd->n", features, features))
+    return np.maximum(norms, np.finfo(features.dtype).tiny)
 
 
 def _note_on_known(count: int) -> list[str]:
