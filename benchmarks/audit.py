@@ -31,6 +31,7 @@ from saccade.auditing.out_of_fold import (
     audit_recipe,
     out_of_fold_probabilities,
     predicts_by_features,
+    pretrained_features,
     probabilities_by_features,
 )
 from saccade.data.dataset import Dataset
@@ -162,7 +163,8 @@ def label_noise(dataset: Dataset, rng: np.random.Generator, options: argparse.Na
     size = dataset.preprocessing.height, dataset.preprocessing.width
     assignment = assign_folds(labels, np.arange(len(labels)), folds)
     if predicts_by_features(options.recipe, *size):
-        probabilities = probabilities_by_features(dataset, noisy, assignment, progress=True)
+        features = pretrained_features(dataset, noisy, progress=True)
+        probabilities = probabilities_by_features(features, noisy, assignment, progress=True)
     else:
         recipe = audit_recipe(options.recipe, *size)
         probabilities = out_of_fold_probabilities(dataset, noisy, assignment, recipe, progress=True)

@@ -7,7 +7,7 @@ import pytest
 from saccade.auditing.all_images import AuditedImages
 from saccade.auditing.audit import audit
 from saccade.auditing.label_errors import label_findings, label_quality, outlier_findings
-from saccade.auditing.out_of_fold import audit_recipe, probabilities_by_features
+from saccade.auditing.out_of_fold import audit_recipe, pretrained_features, probabilities_by_features
 from saccade.data.dataset import Fix
 from saccade.data.fixes import apply_fixes
 from saccade.data.load import load
@@ -85,11 +85,12 @@ def test_heads_on_features_predict_images_that_they_were_not_fitted_to(photograp
     dataset = load(photographs)
     images = AuditedImages.of(dataset)
     folds = np.arange(60) % 3
-    found = probabilities_by_features(dataset, images, folds)
+    features = pretrained_features(dataset, images)
+    found = probabilities_by_features(features, images, folds)
     assert found.shape == (60, 3)
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
     assert (found.argmax(axis=1) == images.all.labels).mean() > 0.7  # by chance a third
     changed = images.all.labels.copy()
     changed[folds == 0] = (changed[folds == 0] + 1) % 3  # labels of a fold have no influence on its probabilities
     noisy = replace(images, all=replace(images.all, labels=changed))
-    np.testing.assert_array_equal(probabilities_by_features(dataset, noisy, folds)[folds == 0], found[folds == 0])
+    np.testing.assert_array_equal(probabilities_by_features(features, noisy, folds)[folds == 0], found[folds == 0])

@@ -1,4 +1,4 @@
-"""Search of similar images, against the cosine similarity of scikit-learn over all images at once."""
+"""Search of similar images, against scikit-learn's cosine similarity and a search in float64, all images at once."""
 
 import shutil
 
@@ -9,8 +9,12 @@ from sklearn.metrics.pairwise import cosine_similarity
 from tests.snippets import run_here
 
 import saccade
+from saccade.data.dataset import Dataset, Preprocessing, Split
 from saccade.errors import DataError
+from saccade.labeling.embedded_data import EmbeddedData
+from saccade.labeling.similar import nearest_images
 from saccade.training.transfer_learning import features as features_module
+from saccade.training.transfer_learning.features import FeatureExtractor
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +110,79 @@ def test_an_unreadable_query(photographs, tmp_path):
     (tmp_path / "damaged.jpg").write_bytes(b"\xff\xd8\xff\xe0 no image")
     with pytest.raises(DataError):
         saccade.find_similar(tmp_path / "damaged.jpg", photographs)
+
+
+MANY = 3000  # more than two entries of the cache hold
+EQUAL = 40  # images that are stored again with other contents and the same pixels
+REPEATED = 30  # files that are there twice
+
+
+@pytest.fixture(scope="module")
+def many():
+    """Images of random pixels, sorted by name, with the features of a dense layer in several entries of the cache."""
+    rng = np.random.default_rng(0)
+    rows = np.concatenate([np.arange(MANY), np.arange(EQUAL), np.arange(100, 100 + REPEATED)])
+    hashes = [f"{number:064x}" for number in range(MANY + EQUAL)]
+    hashes += hashes[100 : 100 + REPEATED]
+    order = rng.permutation(len(rows))
+    images = Split(
+        store=rng.integers(0, 256, (MANY, 4, 4, 3), np.uint8),
+        rows=rows[order],
+        labels=rng.integers(0, 60, len(rows)),
+        names=[f"{number:05}.jpg" for number in range(len(rows))],
+        hashes=[hashes[row] for row in order],
+        sizes=np.full((len(rows), 2), 4, np.int32),
+        modes=["RGB"] * len(rows),
+        formats=["JPEG"] * len(rows),
+        duplicate_groups=np.arange(len(rows)),
+    )
+    return images, dense_extractor()
+
+
+def dense_extractor():
+    import keras
+
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((4, 4, 3))
+    network = keras.Model(inputs, keras.layers.Dense(64, activation="relu")(keras.layers.Flatten()(inputs)))
+    return FeatureExtractor(network, "dense", Preprocessing(4, 4), "random")
+
+
+def in_float64(query, features, paths, left_out):
+    """Return positions and similarities of all images that are not left out, by a search in float64; ties by path."""
+    units = features.astype(np.float64) / np.linalg.norm(features.astype(np.float64), axis=1, keepdims=True)
+    direction = units[query].mean(axis=0)
+    found = units @ (direction / np.linalg.norm(direction))
+    ranked = sorted(np.flatnonzero(~left_out), key=lambda position: (-found[position].round(12), paths[position]))
+    return ranked, found[ranked]
+
+
+@pytest.mark.parametrize("query", ["image", "image that is there twice", "image with equal pixels", "folder", "class"])
+@pytest.mark.parametrize("few", [False, True])
+def test_the_result_is_that_of_a_search_in_float64(many, query, few):
+    images, extract = many
+    extract(images, False, lambda _: None)
+    if few:  # of these, the entries of the cache hold few
+        images = images.subset(np.flatnonzero((images.rows < 9) | ((images.rows >= 100) & (images.rows < 111))))
+    features = extract(images, False, lambda _: None)
+    asked = images.subset(
+        {
+            "image": np.flatnonzero(images.rows == images.rows[-1]),
+            "image that is there twice": np.flatnonzero(images.rows == 105),
+            "image with equal pixels": np.flatnonzero(images.rows == 5)[:1],
+            "folder": np.arange(0, len(images), 4)[:12],
+            "class": np.flatnonzero(images.labels == images.labels[0]),
+        }[query]
+    )
+    left_out = np.isin(images.hashes, asked.hashes)
+    ranked, similarity = in_float64(
+        [images.hashes.index(content) for content in asked.hashes], features, images.names, left_out
+    )
+    dataset = Dataset("random", "random", ("random",), {"train": images}, Preprocessing(4, 4), "")
+    nothing = [""] * len(images)
+    data = EmbeddedData(dataset, images, nothing, nothing, "dense", dense_extractor())
+    for top in (1, 50, len(images)):
+        found = nearest_images(asked, data, top)
+        assert found.positions.tolist() == ranked[:top]
+        np.testing.assert_allclose(found.similarities, similarity[:top], rtol=0, atol=1e-12)
+        assert found.num_known == left_out.sum()

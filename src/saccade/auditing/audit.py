@@ -41,7 +41,8 @@ def audit(
         data: a dataset, or a name or path as for `saccade.load`. A folder that can't be loaded gives a finding.
         recipe: recipe of the trainings for label errors and outliers. None: `fast` with four epochs for images up to
             64x64 pixels, otherwise no training, but linear heads on pretrained features.
-        folds: number of folds, with one training for each; 0: no training, no label errors and no outliers.
+        folds: number of folds, with one training for each; 0: no training and no features, so no label errors, no
+            outliers, and no near-duplicates by features.
         out: directory to create. None: the first free `audits/<data>-<n>`.
         reading: options for reading the data; None: the default options.
         progress: show progress on stderr.
@@ -96,11 +97,14 @@ def _findings_from_training(
     dataset: Dataset, images: AuditedImages, duplicates: Duplicates, recipe: str | None, folds: int, progress: bool
 ) -> list[Finding]:
     # Imported here because an audit without training does not load TensorFlow.
+    from saccade.auditing.feature_duplicates import feature_duplicate_findings, similar_pairs
+    from saccade.auditing.feature_outliers import feature_outlier_findings
     from saccade.auditing.label_errors import label_findings, outlier_findings
     from saccade.auditing.out_of_fold import (
         audit_recipe,
         out_of_fold_probabilities,
         predicts_by_features,
+        pretrained_features,
         probabilities_by_features,
     )
     from saccade.experiments.fold_assignment import assign_folds
@@ -108,16 +112,25 @@ def _findings_from_training(
     fold_of = assign_folds(images.all.labels, duplicates.near, folds)
     size = dataset.preprocessing.height, dataset.preprocessing.width
     if predicts_by_features(recipe, *size):
-        probabilities = probabilities_by_features(dataset, images, fold_of, progress=progress)
-    else:
-        chosen = audit_recipe(recipe, *size)
-        probabilities = out_of_fold_probabilities(dataset, images, fold_of, chosen, progress=progress)
+        features = pretrained_features(dataset, images, progress=progress)
+        probabilities = probabilities_by_features(features, images, fold_of, progress=progress)
+        similar = similar_pairs(images, duplicates, features, progress=progress)
+        return [
+            *label_findings(images, probabilities),
+            *feature_duplicate_findings(images, similar),
+            *feature_outlier_findings(images, features),
+        ]
+    chosen = audit_recipe(recipe, *size)
+    probabilities = out_of_fold_probabilities(dataset, images, fold_of, chosen, progress=progress)
     return [*label_findings(images, probabilities), *outlier_findings(images, probabilities)]
 
 
 def _notes(folds: int, duplicates: Duplicates) -> Iterator[str]:
     if not folds:
-        yield "without training (folds = 0) the audit does not find label errors and outliers"
+        yield (
+            "without training (folds = 0) the audit does not find label errors, outliers and near-duplicates by "
+            "features"
+        )
     if duplicates.strict:
         yield (
             "most of these images are similar to another image: only much more similar images are called "

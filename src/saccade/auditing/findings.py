@@ -79,7 +79,8 @@ class Audit:
         num_images: number of images of each split.
         findings: findings, in descending severity.
         notes: notes on the data and on the audit.
-        folds: number of trainings for label errors and outliers; 0: no search for label errors and outliers.
+        folds: number of trainings or heads for label errors; 0: no search for label errors, for outliers, and for
+            near-duplicates by features.
         files: paths of the written files.
     """
 

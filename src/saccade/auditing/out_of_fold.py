@@ -16,6 +16,7 @@ from saccade.progress import counting
 from saccade.recipes import Recipe, default_recipe, get_recipe
 from saccade.training.pretrained_features import pretrained_extractor
 from saccade.training.repeated_training import Method
+from saccade.training.transfer_learning.features import Features
 from saccade.training.transfer_learning.linear_head import Examples, fit_linear_head
 from saccade.training.transfer_learning.pretrained import imagenet_model
 
@@ -44,18 +45,28 @@ def predicts_by_features(recipe: str | None, height: int, width: int) -> bool:
     return recipe is None and default_recipe(height, width).name == "photo"
 
 
+def pretrained_features(dataset: Dataset, images: AuditedImages, *, progress: bool = False) -> Features:
+    """Return features of EfficientNet-Lite0 with ImageNet weights, from one pass or from the cache: float32 [n, d]."""
+    extract = pretrained_extractor(imagenet_model(), get_recipe("linear-probe"), dataset, images.all)
+    with counting("features", total=len(images), unit="images", shown=progress) as bar:
+        return extract(images.all, False, bar.update)
+
+
 def probabilities_by_features(
-    dataset: Dataset, images: AuditedImages, folds: NDArray[np.int64], *, progress: bool = False
+    features: Features, images: AuditedImages, folds: NDArray[np.int64], *, progress: bool = False
 ) -> NDArray[np.float32]:
     """Fit a linear head on the features of the other folds for each fold, and predict the images of the fold.
 
-    Arguments and result as for `out_of_fold_probabilities`. The features come from one pass of EfficientNet-Lite0 with
-    ImageNet weights, or from the cache.
+    Args:
+        features: features of the images, float32 [n, d].
+        images: images of all splits.
+        folds: fold of each image, int64 [n], as `assign_folds` assigns the folds.
+        progress: show progress on stderr.
+
+    Returns:
+        Out-of-fold probabilities, float32 [n, classes].
     """
-    recipe, classes = get_recipe("linear-probe"), len(dataset.class_names)
-    extract = pretrained_extractor(imagenet_model(), recipe, dataset, images.all)
-    with counting("features", total=len(images), unit="images", shown=progress) as bar:
-        features = extract(images.all, False, bar.update)
+    classes = len(images.class_names)
     ones = np.ones(len(images), np.float32)
     examples = Examples(features, images.all.labels, ones, images.all.duplicate_groups)
     probabilities = np.zeros((len(images), classes), np.float32)

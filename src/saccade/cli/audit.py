@@ -25,7 +25,7 @@ _MAX_PRINTED = 3  # groups of a finding, and images of a group
 )
 @click.option(
     "--folds", type=click.IntRange(0, 20), default=5, show_default=True,
-    help="Number of cross-validation folds that find label errors and outliers. 0: train nothing and skip both.",
+    help="Number of cross-validation folds that find label errors. 0: no training and no features: no outliers either.",
 )  # fmt: skip
 @with_reading_options
 @click.option("--out", metavar="DIR", help="Output directory. Default: audits/<data>-<n>.")

@@ -1,18 +1,10 @@
-"""Unit features, and their principal components."""
+"""Principal components of unit features."""
 
 from __future__ import annotations
 
 import warnings
 
-import numpy as np
-
-from saccade.training.transfer_learning.features import Features
-
-
-def unit_features(features: Features) -> Features:
-    """Return features, float32 [n, d], each divided by its norm."""
-    norms = np.linalg.norm(features, axis=1, keepdims=True)
-    return np.asarray(features / np.maximum(norms, np.finfo(np.float32).tiny), np.float32)
+from saccade.training.transfer_learning.features import Features, unit_features
 
 
 def principal_components(features: Features, count: int, *, seed: int) -> Features:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,17 +20,18 @@ from saccade.data.sources.unlabeled_images import UNLABELED
 from saccade.errors import DataError, is_whole_number, number_in_words
 from saccade.html.render import image_source, render, thumbnail
 from saccade.inference.image_inputs import DatasetImage, find_images
-from saccade.labeling.components import unit_features
 from saccade.labeling.embedded_data import EmbeddedData, prepare
 from saccade.labeling.new_file import atomic_result, new_file
 from saccade.progress import counting
 from saccade.runs.run import Run
 from saccade.sanitize import counted, listed_names, printable
-from saccade.training.transfer_learning.features import Features
 
 _MAX_SIDE = 160
 _MAX_ON_PAGE = 500
 _MAX_QUERY_ON_PAGE = 12
+_CHUNK = 1024  # images that are compared in float64 at once
+
+_Float = TypeVar("_Float", np.float32, np.float64)
 
 
 @dataclass(frozen=True)
@@ -105,11 +106,8 @@ def find_similar(
         raise DataError("the number of images is out of range", expected="top = 1 or more", found=number_in_words(top))
     page = None if out is None else new_file(out, (".html",))
     found = prepare(data, network=network, reading=reading, progress=progress)
-    name, images, features = _query(query, found)
-    similarities = _similarities(_mean_direction(features), found, progress=progress)
-    known = np.isin(np.array(found.images.hashes), np.array(images.hashes))
-    similarities[known] = -np.inf
-    order = np.argsort(-similarities, kind="stable")[: min(top, int((~known).sum()))]
+    name, images = _query(query, found)
+    nearest = nearest_images(images, found, top, progress=progress)
     result = SimilarImages(
         query=name,
         num_query_images=len(images),
@@ -119,19 +117,19 @@ def find_similar(
                 found.images.names[position],
                 found.labels[position],
                 found.splits[position],
-                round(float(similarities[position]), 6),
+                round(similarity, 6),
             )
-            for position in order.tolist()
+            for position, similarity in zip(nearest.positions.tolist(), nearest.similarities.tolist(), strict=True)
         ),
-        notes=(*found.notes, *_note_on_known(int(known.sum()))),
+        notes=(*found.notes, *_note_on_known(nearest.num_known)),
     )
     if page is not None:
-        _write_page(page, result, found, images, order)
+        _write_page(page, result, found, images, nearest.positions)
     return result
 
 
-def _query(query: Any, found: EmbeddedData) -> tuple[str, Split, Features]:
-    """Return the name, the images and the features of a query."""
+def _query(query: Any, found: EmbeddedData) -> tuple[str, Split]:
+    """Return the name and the images of a query."""
     is_label = isinstance(query, str) and not Path(query).exists() and query in found.labels
     if is_label:
         positions = np.array([position for position, label in enumerate(found.labels) if label == query], np.int64)
@@ -140,7 +138,7 @@ def _query(query: Any, found: EmbeddedData) -> tuple[str, Split, Features]:
     else:
         images = _query_images(query, found)
         name = printable(str(query)) if isinstance(query, str | Path) else counted(len(images), "image in memory")
-    return name, images, found.extract(images, False, lambda _: None)
+    return name, images
 
 
 def _query_images(query: Any, found: EmbeddedData) -> Split:
@@ -176,20 +174,85 @@ def _no_query(query: Any, found: EmbeddedData, problem: str) -> DataError:
     )
 
 
-def _mean_direction(features: Features) -> NDArray[np.float32]:
-    """Return the unit vector, float32 [d], of the mean of features, [n, d], each divided by its norm."""
-    mean = unit_features(features).mean(axis=0, dtype=np.float64)
-    return np.asarray(mean / max(float(np.linalg.norm(mean)), np.finfo(np.float32).tiny), np.float32)
+class NearestImages(NamedTuple):
+    """Images with the largest cosine similarity to a query.
+
+    Attributes:
+        positions: positions of the images in the data, the most similar first, equally similar ones by path: int64 [k].
+        similarities: cosine similarity of each of these images, float64 [k].
+        num_known: number of images of the data whose contents are those of an image of the query.
+    """
+
+    positions: NDArray[np.int64]
+    similarities: NDArray[np.float64]
+    num_known: int
 
 
-def _similarities(direction: NDArray[np.float32], found: EmbeddedData, *, progress: bool) -> NDArray[np.float64]:
-    """Return the cosine of the features of each image with a unit vector, float64 [n], block by block."""
-    similarities = np.zeros(len(found.images))
+def nearest_images(query: Split, found: EmbeddedData, top: int, *, progress: bool = False) -> NearestImages:
+    """Find the images of data with the largest cosine similarity to the mean direction of a query: an exact search.
+
+    All images are compared in float32. Those that rounding may have kept from the first `top` are compared again in
+    float64, so that the result is that of a search in float64.
+
+    Args:
+        query: images of the query; images of the data with the contents of one of these are left out.
+        found: the data.
+        top: number of images to find.
+        progress: whether to show progress on standard error.
+    """
+    direction = _mean_direction(query, found)
+    similarities = _rounded_similarities(direction.astype(np.float32), found, progress=progress)
+    contents = frozenset(query.hashes)
+    others = np.flatnonzero([content not in contents for content in found.images.hashes])
+    count, num_known = min(top, len(others)), len(found.images) - len(others)
+    if not count:
+        return NearestImages(others, np.zeros(0), num_known)
+    # A similarity of d products differs by less than d units of float32 from that of exact arithmetic: Higham,
+    # "Accuracy and stability of numerical algorithms" (2002), section 3.1, for the product and for the norm.
+    last = np.partition(similarities[others], -count)[-count]
+    likely = others[similarities[others] >= last - 2 * len(direction) * np.finfo(np.float32).eps]
+    exact = _exact_similarities(direction, found, likely)
+    order = np.argsort(-exact, kind="stable")[:count]
+    return NearestImages(likely[order], exact[order], num_known)
+
+
+def _mean_direction(query: Split, found: EmbeddedData) -> NDArray[np.float64]:
+    """Return the unit vector, float64 [d], of the mean of the unit features of the images of a query."""
+    total = np.zeros(found.extract.width)
+    for block in found.extract.blocks(query, lambda _: None):
+        features = block.features.astype(np.float64)
+        total += (features / _norms(features)[:, None])[block.rows].sum(axis=0)
+    return total / max(float(np.linalg.norm(total)), np.finfo(np.float64).tiny)
+
+
+def _rounded_similarities(
+    direction: NDArray[np.float32], found: EmbeddedData, *, progress: bool
+) -> NDArray[np.float32]:
+    """Return the cosine of the features of each image with a unit vector, float32 [n]."""
+    similarities = np.zeros(len(found.images), np.float32)
     with counting("features", total=len(found.images), unit="images", shown=progress) as bar:
-        for positions, features in found.extract.blocks(found.images, bar.update):
-            norms = np.sqrt(np.einsum("nd,nd->n", features, features))
-            similarities[positions] = features @ direction / np.maximum(norms, np.finfo(np.float32).tiny)
+        for block in found.extract.blocks(found.images, bar.update):
+            similarities[block.positions] = (block.features @ direction / _norms(block.features))[block.rows]
     return similarities
+
+
+def _exact_similarities(
+    direction: NDArray[np.float64], found: EmbeddedData, positions: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return the cosine in float64 for the images at some positions; equal features give equal bits."""
+    similarities = np.zeros(len(positions))
+    for start in range(0, len(positions), _CHUNK):
+        chunk = slice(start, start + _CHUNK)
+        features = found.extract(found.images.subset(positions[chunk]), False, lambda _: None).astype(np.float64)
+        # A matrix product would round equal rows at different places differently.
+        similarities[chunk] = (features * direction).sum(axis=1) / _norms(features)
+    return similarities
+
+
+def _norms(features: NDArray[_Float]) -> NDArray[_Float]:
+    """Return the norm of each row; of a row of zeros, the smallest number."""
+    norms: NDArray[_Float] = np.sqrt(np.einsum("nd,nd->n", features, features))
+    return np.maximum(norms, np.finfo(features.dtype).tiny)
 
 
 def _note_on_known(count: int) -> list[str]:

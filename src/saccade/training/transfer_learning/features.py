@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,26 @@ _MEASURED_SECONDS = 1.0
 _VERSION = 3
 
 
+def unit_features(features: Features) -> Features:
+    """Return features, float32 [n, d], each divided by its norm."""
+    norms = np.linalg.norm(features, axis=1, keepdims=True)
+    return np.asarray(features / np.maximum(norms, np.finfo(np.float32).tiny), np.float32)
+
+
+class FeatureBlock(NamedTuple):
+    """Features of a part of the images.
+
+    Attributes:
+        positions: positions of m images among all images, int64 [m].
+        features: features, float32 [k, d].
+        rows: row of the features of each image, int64 [m]. Images of equal contents have one row.
+    """
+
+    positions: NDArray[np.int64]
+    features: Features
+    rows: NDArray[np.int64]
+
+
 class FeatureExtractor:
     """Feature extraction with a frozen network.
 
@@ -59,6 +79,7 @@ class FeatureExtractor:
         self._fingerprint, self._preprocessing = fingerprint, preprocessing
         self._key = self._key_at(network.input_shape[1:3])
         self._name = name
+        self._cached: dict[str, _CachedFeatures] = {}
 
     @cached_property
     def _session(self) -> onnxruntime.InferenceSession:
@@ -84,8 +105,8 @@ class FeatureExtractor:
         cached = self._computed(split, mirrored, advance)
         return cached.of(split.hashes, np.empty((len(split), self.width), np.float32) if out is None else out)
 
-    def blocks(self, split: Split, advance: Callable[[int], object]) -> Iterator[tuple[NDArray[np.int64], Features]]:
-        """Yield all images of a split in blocks: positions, int64 [m], and features, float32 [m, d].
+    def blocks(self, split: Split, advance: Callable[[int], object]) -> Iterator[FeatureBlock]:
+        """Yield the features of all images of a split in blocks.
 
         The features stay in the memory maps of the cache, so that the memory does not depend on the number of images.
 
@@ -98,7 +119,10 @@ class FeatureExtractor:
     def _computed(self, split: Split, mirrored: bool, advance: Callable[[int], object]) -> _CachedFeatures:
         """Return the cached features after the missing features of a split are computed."""
         prefix = _prefix(self._key, mirrored)
-        cached = _CachedFeatures(disk_cache.find_entries(_KIND, prefix))
+        # A search asks for the features of its query and of its data: the index of the cache is read once.
+        if prefix not in self._cached:
+            self._cached[prefix] = _CachedFeatures(disk_cache.find_entries(_KIND, prefix))
+        cached = self._cached[prefix]
         missing = _missing_positions(split, cached)
         advance(len(split) - len(missing))
         if len(missing):
@@ -224,12 +248,14 @@ class _CachedFeatures:
 
     def __init__(self, entries: Sequence[Path]) -> None:
         self._shards: list[Features] = []
-        self._places: dict[str, tuple[int, int]] = {}
+        self._starts: list[int] = []  # number of the first row of each shard, counted over all shards
+        self._rows: dict[str, int] = {}
         for hashes, features in _readable(entries):
             self._take(hashes, features)
 
-    def __contains__(self, content: str) -> bool:
-        return content in self._places
+    def missing(self, hashes: Iterable[str]) -> set[str]:
+        """Return the hashes of the images without cached features."""
+        return set(hashes) - self._rows.keys()
 
     def add(self, hashes: Sequence[str], features: Features, prefix: str, name: str) -> None:
         with disk_cache.building() as built:
@@ -242,23 +268,33 @@ class _CachedFeatures:
 
     def of(self, hashes: Sequence[str], out: Features) -> Features:
         """Copy the features of images into an array, float32 [n, d], and return it."""
-        for row, content in enumerate(hashes):
-            shard, place = self._places[content]
-            out[row] = self._shards[shard][place]
+        shards, rows = self._places(hashes)
+        for position, (shard, row) in enumerate(zip(shards.tolist(), rows.tolist(), strict=True)):
+            out[position] = self._shards[shard][row]
         return out
 
-    def blocks(self, hashes: Sequence[str]) -> Iterator[tuple[NDArray[np.int64], Features]]:
-        """Yield positions of images, int64 [m], with their features, float32 [m, d], for each entry of the cache."""
-        places = np.array([self._places[content] for content in hashes], np.int64).reshape(-1, 2)
-        order = np.lexsort((places[:, 1], places[:, 0]))
-        for positions in np.split(order, np.flatnonzero(np.diff(places[order, 0])) + 1):
+    def blocks(self, hashes: Sequence[str]) -> Iterator[FeatureBlock]:
+        """Yield the features of images, one block for each entry of the cache."""
+        shards, rows = self._places(hashes)
+        order = np.lexsort((rows, shards))
+        for positions in np.split(order, np.flatnonzero(np.diff(shards[order])) + 1):
             if len(positions):
-                shard, rows = self._shards[places[positions[0], 0]], places[positions, 1]
-                whole = len(rows) == len(shard) and (rows == np.arange(len(shard))).all()
-                yield positions, shard if whole else shard[rows]
+                features, wanted = self._shards[shards[positions[0]]], rows[positions]
+                if 2 * len(wanted) < len(features):  # most features of the entry are of other images
+                    needed, wanted = np.unique(wanted, return_inverse=True)
+                    features = features[needed]
+                yield FeatureBlock(positions, features, wanted)
+
+    def _places(self, hashes: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the shard of each image and its row there, int64 [n] each."""
+        rows = np.fromiter(map(self._rows.__getitem__, hashes), np.int64, len(hashes))
+        shards = np.searchsorted(self._starts, rows, side="right") - 1
+        return shards, rows - np.array(self._starts, np.int64)[shards]
 
     def _take(self, hashes: Sequence[str], features: Features) -> None:
-        self._places.update((content, (len(self._shards), place)) for place, content in enumerate(hashes))
+        start = self._starts[-1] + len(self._shards[-1]) if self._shards else 0
+        self._rows.update(zip(hashes, range(start, start + len(hashes)), strict=True))
+        self._starts.append(start)
         self._shards.append(features)
 
 
@@ -278,10 +314,10 @@ def _readable(entries: Sequence[Path]) -> Iterator[tuple[tuple[str, ...], Featur
 
 def _missing_positions(split: Split, cached: _CachedFeatures) -> NDArray[np.int64]:
     """Return the positions of the images without cached features, the first of identical images only, in order."""
-    seen: set[str] = set()
+    missing = cached.missing(split.hashes)
     positions = []
-    for position, content in enumerate(split.hashes):
-        if content not in cached and content not in seen:
-            seen.add(content)
+    for position, content in enumerate(split.hashes if missing else ()):
+        if content in missing:
+            missing.remove(content)
             positions.append(position)
     return np.array(positions, np.int64)
