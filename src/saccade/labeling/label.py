@@ -69,7 +69,7 @@ def label(
     list_file = None if ask_to is None else new_file(ask_to, (".csv",), option="--ask-to")
     state_file = labels_file.with_suffix(".sqlite") if state is None else Path(state)
     found = prepare(data, progress=progress)
-    with _locked(state_file), _open(state_file, found, goal) as session:
+    with lock_state(state_file), _open(state_file, found, goal) as session:
         given: dict[int, str] = {}
         for path in answers:
             given.update(read_answers(Path(path), found.images.names))
@@ -87,7 +87,7 @@ def label(
         return labeling
 
 
-def _locked(path: Path) -> ExitStack:
+def lock_state(path: Path) -> ExitStack:
     """Return the held lock of the state of a labeling, so that two processes never answer at once.
 
     Raises:
@@ -117,16 +117,7 @@ def _open(path: Path, found: EmbeddedData, goal: Goal | None) -> Session:
         settings |= {"phase": "learn", "attempt": 1, "network": found.network}
         return Session.create(path, settings, found.images.names, hashes)
     session = Session(path)
-    before = session.hashes()
-    if before != hashes:
-        new, gone = len(set(hashes) - set(before)), len(set(before) - set(hashes))
-        session.close()
-        raise DataError(
-            "the images are not those with which the labeling began",
-            expected=counted(len(before), "image"),
-            found=f"{counted(new, 'new image')}, {counted(gone, 'image')} gone" if new or gone else "other names",
-            remedy="restore the images, or begin another labeling: --state FILE",
-        )
+    require_same_images(session, hashes)
     recorded = Goal(*(session.setting(name) for name in ("max_error", "confidence", "seed")))
     if goal not in (None, recorded):
         session.close()
@@ -136,3 +127,26 @@ def _open(path: Path, found: EmbeddedData, goal: Goal | None) -> Session:
             remedy="omit the options, or begin another labeling: --state FILE",
         )
     return session
+
+
+def require_same_images(session: Session, hashes: Sequence[str]) -> None:
+    """Require that the images of a labeling are these; close the session if not.
+
+    Args:
+        session: state of the labeling.
+        hashes: content hash of each image, by position.
+
+    Raises:
+        DataError: the images are others.
+    """
+    before = session.hashes()
+    if before == list(hashes):
+        return
+    new, gone = len(set(hashes) - set(before)), len(set(before) - set(hashes))
+    session.close()
+    raise DataError(
+        "the images are not those with which the labeling began",
+        expected=counted(len(before), "image"),
+        found=f"{counted(new, 'new image')}, {counted(gone, 'image')} gone" if new or gone else "other names",
+        remedy="restore the images, or begin another labeling: --state FILE",
+    )
