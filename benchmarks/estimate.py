@@ -48,6 +48,7 @@ _CONFIDENCE = 0.95
 _LARGEST_RATIO = 1.1
 _UNIFORM = 0.5  # share of uniform draws in active inference
 _MIN_ANSWERS = 20  # of a predicted class, as for the precisions of `saccade estimate`
+_EACH = 10  # of the estimates with precisions of predicted classes
 Floats = NDArray[np.float64]
 
 
@@ -192,7 +193,7 @@ def measure(
         for name, interval in found.items():
             measured.covered.setdefault(name, []).append(_covers(interval, float(heap.wrong.mean())))
             measured.widths.setdefault(name, []).append(interval.high - interval.low)
-        if number % 5 == 0:
+        if number % _EACH == 0:
             measured.classes.extend(
                 _covers(by_saccade(heap.predicted == label), float(heap.wrong[heap.predicted == label].mean()))
                 for label in np.unique(heap.predicted).tolist()

@@ -138,7 +138,7 @@ def estimate_of(session: Session, run: Run, names: Sequence[str], notes: tuple[s
     classes: tuple[ClassPrecision, ...] = ()
     if accuracy is not None:
         classes = tuple(_precision(answered, name, confidence) for name in run.class_names)
-        comparison = _compare(answered.accuracy(_CONFIDENCE_OF_TEST)[2] or accuracy, record)
+        comparison = compare_with_test(answered.accuracy(_CONFIDENCE_OF_TEST)[2] or accuracy, record)
         summary = _summarize(session, run, accuracy, int(answered.wrong.sum()))
     return AccuracyEstimate(
         phase="sample" if accuracy is None else "done",
@@ -183,8 +183,13 @@ def difference_interval(first: Interval, second: Interval) -> tuple[float, float
     return difference - below, difference + above
 
 
-def _compare(accuracy: Interval, record: EvaluationRecord | None) -> str:
-    """Return the comparison with the test accuracy in words, at a confidence of 95%."""
+def compare_with_test(accuracy: Interval, record: EvaluationRecord | None) -> str:
+    """Return the comparison with the test accuracy in words, at a confidence of 95%.
+
+    Args:
+        accuracy: estimate on a heap, with its 95% interval.
+        record: record of the evaluation on the test split; None without one.
+    """
     if record is None:
         return "The run has no test accuracy to compare with: saccade evaluate measures it."
     test = Interval(record.accuracy, *record.accuracy_interval)

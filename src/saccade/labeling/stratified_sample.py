@@ -31,7 +31,9 @@ data", Aust. N. Z. J. Stat. 42, 2000), so the coverage is no theorem. `benchmark
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -169,10 +171,13 @@ class _Sampled:
         self._sizes, self._samples, self._wrong = sizes, samples, wrong
         self.heap = int(sizes.sum())
         self.estimate = float((sizes * wrong / samples).sum())
-        self._observed = wrong / samples
         self._least, self._most = wrong, sizes - samples + wrong
         rest = (sizes - samples) / np.maximum(sizes - 1, 1)
-        self._slopes = sizes / self.heap * rest / samples
+        slopes = sizes / self.heap * rest / samples
+        limits = self._least / sizes, self._most / sizes
+        columns = [values.tolist() for values in (sizes, wrong / samples, slopes, *limits)]
+        self._strata = [_Stratum(*values) for values in zip(*columns, strict=True)]
+        self._log_factorials = gammaln(np.arange(int(sizes.max()) + 1) + 1.0)
         # The value of T at each k_h, on the grid.
         steps = np.arange(int(samples.max()) + 1)
         self._points = np.rint(np.outer(_GRID * sizes / (samples * self.heap), steps)).astype(np.int64)
@@ -184,7 +189,7 @@ class _Sampled:
         low = max(low, int(self._least.sum()))
         while low < high:
             middle = (low + high + 1) // 2
-            if float(self._distribution(middle)[: self._found + 1].sum()) > risk:
+            if self._probability_below(self._found + 1, middle) > risk:
                 low = middle
             else:
                 high = middle - 1
@@ -196,66 +201,74 @@ class _Sampled:
         high = min(high, int(self._most.sum()))
         while low < high:
             middle = (low + high) // 2
-            if float(self._distribution(middle)[self._found :].sum()) > risk:
+            if 1 - self._probability_below(self._found, middle) > risk:
                 high = middle
             else:
                 low = middle + 1
         return high
 
-    def _distribution(self, wrong: int) -> NDArray[np.float64]:
-        """Return the probability of each value of T on the grid, if this number of images is wrong in the heap."""
+    def _probability_below(self, limit: int, wrong: int) -> float:
+        """Return the probability that T is below a point of the grid, if a number of images is wrong in the heap."""
         likely = _whole_numbers(self._fractions(wrong) * self._sizes, self._least, self._most, wrong)
-        total = np.ones(1)
+        total = np.zeros(limit)
+        total[:1] = 1
         for size, sample, number, points in zip(self._sizes, self._samples, likely, self._points, strict=True):
-            first, probabilities = _hypergeometric(int(size), int(number), int(sample))
-            last = first + len(probabilities) - 1
-            summed = np.zeros(len(total) + int(points[last]))
-            for point, probability in zip(points[first : last + 1].tolist(), probabilities.tolist(), strict=True):
-                summed[point : point + len(total)] += probability * total
+            first, probabilities = self._hypergeometric(int(size), int(number), int(sample))
+            there = points[first : first + len(probabilities)]
+            summed = np.zeros(limit)
+            for point, probability in zip(there[there < limit].tolist(), probabilities.tolist(), strict=False):
+                summed[point:] += probability * total[: limit - point]
             total = summed
-        return total
+        return float(total.sum())
 
     def _fractions(self, wrong: int) -> NDArray[np.float64]:
         """Return the most likely fraction of wrong images in each stratum, if this number is wrong in the heap."""
-        low, high = self._least / self._sizes, self._most / self._sizes
-
-        def fractions(multiplier: float) -> NDArray[np.float64]:
-            # The root between 0 and 1 of c p^2 - (1 + c) p + k / n = 0, in a form without cancellation for small c.
-            c = multiplier * self._slopes
-            root = np.sqrt(np.maximum((1 + c) ** 2 - 4 * c * self._observed, 0))
-            positive = 1 + c > 0
-            denominator = np.where(positive, 1 + c + root, 1.0)
-            away = np.where(positive, 1.0, c)
-            found = np.where(positive, 2 * self._observed / denominator, (1 + c - root) / (2 * away))
-            return np.clip(found, low, high)
 
         def excess(multiplier: float) -> float:
-            return float((fractions(multiplier) * self._sizes).sum()) - wrong
+            # Plain numbers: for eight strata they are several times faster than arrays.
+            return sum(stratum.size * stratum.fraction(multiplier) for stratum in self._strata) - wrong
 
-        if not self._slopes.any() or abs(excess(0.0)) < 1e-6:
-            return fractions(0.0)
-        sign = 1.0 if excess(0.0) > 0 else -1.0
-        end = sign / float(self._slopes[self._slopes > 0].min())
-        while sign * excess(end) > 0 and abs(end) < 1e15:
-            end *= 2
-        return fractions(brentq(excess, 0.0, end, xtol=1e-6 * abs(end)) if sign * excess(end) <= 0 else end)
+        slopes = [stratum.slope for stratum in self._strata if stratum.slope > 0]
+        end, found = 0.0, excess(0.0)
+        if slopes and abs(found) > 1e-6:
+            sign = 1.0 if found > 0 else -1.0
+            end = sign / min(slopes)
+            while sign * excess(end) > 0 and abs(end) < 1e15:
+                end *= 2
+            if sign * excess(end) <= 0:
+                end = brentq(excess, 0.0, end, xtol=1e-6 * abs(end))
+        return np.array([stratum.fraction(end) for stratum in self._strata])
+
+    def _hypergeometric(self, size: int, wrong: int, sample: int) -> tuple[int, NDArray[np.float64]]:
+        """Return the numbers of wrong images in a sample that are not too improbable: the first, and all probabilities.
+
+        Args:
+            size: number of images.
+            wrong: number of wrong images.
+            sample: number of images of the sample.
+        """
+        factorial = self._log_factorials
+        numbers = np.arange(max(0, sample - (size - wrong)), min(sample, wrong) + 1)
+        constant = factorial[wrong] + factorial[size - wrong] + factorial[sample] + factorial[size - sample]
+        rest = factorial[numbers] + factorial[wrong - numbers] + factorial[sample - numbers]
+        logarithms = constant - factorial[size] - rest - factorial[size - wrong - sample + numbers]
+        probable = np.flatnonzero(logarithms > -25)  # others have a probability below 1e-10
+        return int(numbers[probable[0]]), np.exp(logarithms[probable])
 
 
-def _hypergeometric(size: int, wrong: int, sample: int) -> tuple[int, NDArray[np.float64]]:
-    """Return the numbers of wrong images in a sample that are not too improbable: the first, and all probabilities.
+class _Stratum(NamedTuple):
+    """Stratum with answers: its most likely fraction of wrong images, as a function of the multiplier lambda."""
 
-    Args:
-        size: number of images.
-        wrong: number of wrong images.
-        sample: number of images of the sample.
-    """
-    numbers = np.arange(max(0, sample - (size - wrong)), min(sample, wrong) + 1)
-    logarithms = (
-        _log_binomial(wrong, numbers) + _log_binomial(size - wrong, sample - numbers) - _log_binomial(size, sample)
-    )
-    probable = np.flatnonzero(logarithms > -25)  # others have a probability below 1e-10
-    return int(numbers[probable[0]]), np.exp(logarithms[probable])
+    size: int
+    observed: float
+    slope: float
+    low: float
+    high: float
 
-
-def _log_binomial(n: int, k: NDArray[np.int64] | int) -> NDArray[np.float64]:
-    return np.asarray(gammaln(n + 1.0) - gammaln(k + 1.0) - gammaln(n - k + 1.0))
+    def fraction(self, multiplier: float) -> float:
+        """Return the root between 0 and 1 of c p^2 - (1 + c) p + k / n = 0, within the possible fractions."""
+        c = multiplier * self.slope
+        root = math.sqrt(max((1 + c) ** 2 - 4 * c * self.observed, 0.0))
+        # For a positive 1 + c, a form without cancellation for small c.
+        found = 2 * self.observed / (1 + c + root) if 1 + c > 0 else (1 + c - root) / (2 * c)
+        return min(max(found, self.low), self.high)
