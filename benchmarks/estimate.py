@@ -58,7 +58,7 @@ class Heap:
 
     Attributes:
         doubt: 1 - confidence of each prediction, float64 [N].
-        wrong: whether each prediction is wrong, bool [N].
+        wrong: mask of incorrect predictions, bool [N].
         predicted: predicted class of each image, int64 [N].
     """
 

@@ -13,8 +13,8 @@ from saccade.data.reading_options import ReadingOptions
 from saccade.errors import DataError, RunError
 from saccade.labeling.accuracy_estimate import MIN_ANSWERS, difference_interval
 from saccade.labeling.estimate import Sample, estimate
-from saccade.labeling.label import label
 from saccade.labeling.predicted_data import limit_of
+from saccade.labeling.session import Session
 from saccade.labeling.stratified_sample import Interval
 
 
@@ -198,7 +198,7 @@ def test_other_images_another_sample_other_weights_and_a_labeling_are_errors(tin
     (copied / "scan-000.png").unlink()
     with pytest.raises(DataError, match="not those with which the labeling began"):
         estimate(tiny_run, copied, state=state)
-    label(root, out=tmp_path / "labels.csv", state=tmp_path / "labeling")
+    Session.create(tmp_path / "labeling", {"phase": "learn"}, ["a.png"], ["00"]).close()
     with pytest.raises(DataError, match="is the state of a labeling"):
         estimate(tiny_run, root, state=tmp_path / "labeling")
 
