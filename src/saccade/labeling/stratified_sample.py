@@ -90,17 +90,17 @@ def choose_strata(probability_wrong: NDArray[np.float64], sample: int) -> Strata
     mean = float(deviation.mean())
     weights = np.ones_like(deviation) if mean == 0 else deviation / mean
     count = min(_MOST_STRATA, max(1, sample // _ANSWERS_PER_STRATUM))
+    order = np.argsort(probability_wrong, kind="stable")
     for uniform in np.linspace(0, 1, 101):
-        strata = _divide(probability_wrong, uniform + (1 - uniform) * weights, count, sample)
+        strata = _divide(order, uniform + (1 - uniform) * weights, count, sample)
         shares = strata.sizes / len(probability_wrong)
         if float((shares**2 / strata.samples).sum()) * sample <= 1 + _MOST_WASTED:
             break
     return strata
 
 
-def _divide(probability_wrong: NDArray[np.float64], measure: NDArray[np.float64], count: int, sample: int) -> Strata:
-    """Divide a heap, ordered by the estimated error, into strata of an equal sum of a measure; samples follow it."""
-    order = np.argsort(probability_wrong, kind="stable")
+def _divide(order: NDArray[np.int64], measure: NDArray[np.float64], count: int, sample: int) -> Strata:
+    """Divide a heap, in the order of the estimated error, into strata of an equal sum of a measure; samples follow it."""
     reached = np.cumsum(measure[order]) - measure[order] / 2
     part = np.minimum((reached / measure.sum() * count).astype(np.int64), count - 1)
     stratum = np.empty(len(order), np.int64)
