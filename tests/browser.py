@@ -16,7 +16,13 @@ _SWITCHES = (
 
 @contextmanager
 def opened(page, profile, size=(1200, 900)):
-    """Open a page, given by its path, in a window of `size` pixels; skip the test where there is no Chromium."""
+    """Open a page in a window of `size` pixels; skip the test where there is no Chromium.
+
+    Args:
+        page: path of a file, or an address.
+        profile: folder for the profile of the browser.
+        size: width and height of the window.
+    """
     chromium, driver = shutil.which("chromium") or shutil.which("chromium-browser"), shutil.which("chromedriver")
     if chromium is None or driver is None:
         pytest.skip("there is no chromium with its chromedriver on this machine")
@@ -26,7 +32,7 @@ def opened(page, profile, size=(1200, 900)):
         options.add_argument(switch)
     browser = webdriver.Chrome(options=options, service=Service(driver))
     try:
-        browser.get(page.absolute().as_uri())
+        browser.get(page if isinstance(page, str) else page.absolute().as_uri())
         yield browser
         assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
     finally:

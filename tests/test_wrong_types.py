@@ -29,7 +29,7 @@ ARGUMENTS = {
     "extend": ["run", "data"],
     "find_similar": ["query", "data", "network"],
     "get_recipe": ["name"],
-    "label": ["data"],
+    "label": ["data", "labels", "network"],
     "learning_curve": ["data", "recipe", "source"],
     "load": ["data", "fit", "fixes"],
     "predict": ["run", "images"],

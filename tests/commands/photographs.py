@@ -151,6 +151,13 @@ def _labeled_all(outcome: Outcome) -> None:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 90
     correct = sum(row["label"] == f"sign {Path(row['file_name']).parent.name}" for row in rows)
+    folders = sorted(path.name for path in (outcome.folder / "piles").iterdir())
+    assert folders == sorted({row["label"] for row in rows})
+    links = list((outcome.folder / "piles").rglob("*.JPG"))
+    assert len(links) == 90
+    assert all(link.is_symlink() and link.exists() for link in links)
+    written = (outcome.folder / "labels.md").read_text(encoding="utf-8")
+    assert "With a probability of at least 90.0%, at most 18 labels (20.0% of the images) differ" in written
     assert correct >= 54  # at most 20% are wrong in 9 of 10 heaps; twice as many are never seen
 
 
@@ -215,9 +222,9 @@ PHOTOGRAPHS = [
     Row("similar nothing hands", ["^error: 'nothing' is no query", "or a class: 0, 1, 2$"], code=1),
     Row(
         "label more --out labels.csv --max-error 0.2 --confidence 0.9 --seed 1 --answers truth.csv --ask-to ask.csv"
-        " --state labels.state",
+        " --state labels.state --export-folders piles --report labels.md",
         [r"^90 of 90 images are answered by a person$|^\d+ of 90 images are answered by a person$",
-         r"^\d+ labels are by the model$", "^written: labels.csv$"],
+         r"^\d+ labels are by the model$", "^written: labels.csv$", "^written: piles$", "^written: labels.md$"],
         alone=True, before=_write_truth, look=_labeled_all, made=["labels.csv", "labels.state"],
     ),
     Row(
@@ -233,6 +240,16 @@ PHOTOGRAPHS = [
     Row(
         "estimate runs/probe more --state more.state --seed 3",
         [r"^error: the estimate in 'more.state' has another sample$", "found: ask=60, confidence=0.9, seed=2$"], code=1,
+    ),
+    Row(
+        "label more --out known.csv --labels more --from EfficientNetLite0",
+        ["^90 of 90 images are answered by a person$", "^A person labeled all 90 images", "^written: known.csv$"],
+    ),
+    Row(
+        "label more --out paged.csv --page --port 0 --run runs/photo",
+        [r"^label at http://127\.0\.0\.1:\d+/#\S+$", "^0 of 90 images are answered by a person$",
+         "^the answers are kept; the same command goes on$"],
+        stop_at="Ctrl-C ends the page", made=["paged.sqlite"],
     ),
     Row("label more --out other.csv --ask-to ask-first.csv --json", look=_asks_typical_images),
     Row("train hands --recipe linear-probe --seeds 2 --out runs/photos --json", look=_two_seeds, long=True),

@@ -56,6 +56,7 @@ def test_all_answers_give_the_accuracy_itself(tiny_run, heap, correct, tmp_path)
     answers = write_answers(tmp_path / "answers.csv", truth)
     found = estimate(tiny_run, root, Sample(200), state=tmp_path / "state", answers=[answers])
     accuracy = sum(correct.values()) / len(correct)
+    assert found.interval is not None
     assert (found.phase, found.num_asked, found.num_answered) == ("done", 180, 180)
     assert (found.accuracy, *found.interval) == pytest.approx((accuracy,) * 3)
     assert found.num_incorrect == 180 - sum(correct.values())
@@ -80,6 +81,8 @@ def test_an_estimate_from_a_sample(tiny_run, heap, correct, tmp_path):
     rest = write_answers(tmp_path / "rest.csv", {name: truth[name] for name in listed[50:]})
     done = estimate(tiny_run, root, sample, state=tmp_path / "state", answers=[rest], out=tmp_path / "labels.csv")
     assert (done.phase, done.num_answered, done.questions) == ("done", 100, ())
+    assert done.interval is not None
+    assert done.accuracy is not None
     # A wrong interval of this confidence is rarer than 1 in 10,000.
     assert done.interval[0] <= sum(correct.values()) / 180 <= done.interval[1]
     assert done.interval[0] <= done.accuracy <= done.interval[1]
@@ -108,6 +111,7 @@ def test_not_sure_and_none_of_the_classes_count_as_errors_and_other_names_are_no
     found = estimate(
         tiny_run, root, Sample(90), state=tmp_path / "state", answers=[answers], out=tmp_path / "labels.csv"
     )
+    assert found.interval is not None
     assert (found.accuracy, found.num_incorrect) == (0, 90)
     assert found.interval[0] == 0
     named = found.num_answered - found.num_without_label
@@ -123,17 +127,23 @@ def test_images_of_the_training_and_labels_of_the_data_are_noted(tiny_run, tiny_
     assert "the labels of the data are not used" in labeled.notes
 
 
+def p_values_of(run, images):
+    found = [one.ood_p_value for one in saccade.predict(run, images, ood=True)]
+    return [value for value in found if value is not None]
+
+
 def test_the_out_of_distribution_share_is_that_of_predict(tiny_run, tiny_folder, heap, tmp_path):
     root, truth = heap
     found = estimate(tiny_run, root, Sample(60), state=tmp_path / "state")
-    of_test = [one.ood_p_value for one in saccade.predict(tiny_run, [tiny_folder / "test"], ood=True)]
+    of_test = p_values_of(tiny_run, [tiny_folder / "test"])
     names = sorted(truth)
-    p_values = [one.ood_p_value for one in saccade.predict(tiny_run, [root / name for name in names], ood=True)]
+    p_values = p_values_of(tiny_run, [root / name for name in names])
     limit = limit_of(np.array(of_test))
     if limit is None:  # p-values of few validation images
         assert found.ood is None
         assert any("no out-of-distribution share: more than 5%" in note for note in found.notes)
         return
+    assert found.ood is not None
     assert found.ood.num_beyond == sum(value <= limit for value in p_values)
     assert found.ood.share == pytest.approx(found.ood.num_beyond / 180)
     assert len(found.ood.farthest) == 20

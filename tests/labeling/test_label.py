@@ -1,13 +1,11 @@
 """Labeling of a heap by answers from files; the person is played by the true labels."""
 
-import csv
 import json
 import shutil
 import sqlite3
-import tarfile
-from pathlib import Path
 
 import pytest
+from tests.labeling.heaps import COUNT, rows_of, write_answers
 from tests.snippets import run_here
 
 import saccade
@@ -16,39 +14,6 @@ from saccade.file_lock import try_lock
 from saccade.labeling.answers import read_answers
 from saccade.labeling.label import Goal, label
 from saccade.labeling.session import Session
-
-COUNT = 240
-
-
-@pytest.fixture(scope="module")
-def heap(shared_data, tmp_path_factory):
-    """240 photographs of four signs in one folder under other names, and the true class of each."""
-    root = tmp_path_factory.mktemp("heap")
-    (root / "heap").mkdir()
-    truth = {}
-    with tarfile.open(shared_data / "sign_digits.tar") as archive:
-        members = [member for member in archive.getmembers() if member.isfile() and member.name.endswith(".JPG")]
-        chosen = sorted((m for m in members if Path(m.name).parent.name in "0259"), key=lambda m: Path(m.name).name)
-        for number, member in enumerate(chosen[:COUNT]):
-            content = archive.extractfile(member)
-            assert content is not None
-            name = f"IMG_{number:04}.jpg"
-            (root / "heap" / name).write_bytes(content.read())
-            truth[name] = f"sign {Path(member.name).parent.name}"
-    return root / "heap", truth
-
-
-def write_answers(path, truth, names=None):
-    with path.open("w", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["file_name", "label"])
-        writer.writerows([name, truth[name]] for name in (truth if names is None else names))
-    return path
-
-
-def rows_of(path):
-    with path.open(newline="") as stream:
-        return list(csv.DictReader(stream))
 
 
 @pytest.fixture(scope="module")

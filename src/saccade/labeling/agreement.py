@@ -65,8 +65,6 @@ def agreement_of(images: Sequence[Repeated], *, same_person: bool) -> Agreement 
         images: images that were asked twice.
         same_person: whether pairs of answers of one person are compared, rather than those of two persons.
     """
-    from sklearn.metrics import cohen_kappa_score
-
     pairs = [image for image in images if (image.first.who == image.second.who) == same_person]
     if not pairs:
         return None
@@ -74,5 +72,7 @@ def agreement_of(images: Sequence[Repeated], *, same_person: bool) -> Agreement 
     several = len({answer.label for pair in pairs for answer in (pair.first, pair.second)}) > 1
     kappa = None
     if several and not same_person:
+        from sklearn.metrics import cohen_kappa_score
+
         kappa = float(cohen_kappa_score([pair.first.label for pair in pairs], [pair.second.label for pair in pairs]))
     return Agreement(len(pairs), equal, wilson_interval(equal, len(pairs)), kappa)

@@ -17,12 +17,12 @@ from saccade.errors import DataError, is_whole_number, number_in_words
 from saccade.labeling.accuracy_estimate import AccuracyEstimate, estimate_of
 from saccade.labeling.answers import read_answers, write_questions
 from saccade.labeling.embedded_data import all_images
-from saccade.labeling.label import lock_state, require_same_images
 from saccade.labeling.labels_file import LabeledImage, write_label_file
 from saccade.labeling.learning import Question
 from saccade.labeling.new_file import new_file
 from saccade.labeling.predicted_data import predict_data
 from saccade.labeling.session import WITHOUT_LABEL, FrozenLabel, Session
+from saccade.labeling.state_file import lock_state, require_same_images
 from saccade.labeling.stratified_sample import choose_strata
 from saccade.runs.run import Run
 from saccade.sanitize import counted

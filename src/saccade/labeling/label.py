@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from saccade.data.load import Data
+from saccade.data.load import Data, load_with_preprocessing
 from saccade.errors import DataError
-from saccade.file_lock import try_lock
 from saccade.labeling.answers import read_answers, write_questions
 from saccade.labeling.embedded_data import EmbeddedData, prepare
 from saccade.labeling.labels_file import write_label_file
+from saccade.labeling.learning import Question
 from saccade.labeling.new_file import new_file
+from saccade.labeling.results import ResultFiles
 from saccade.labeling.session import Session
+from saccade.labeling.state_file import lock_state, require_same_images
 from saccade.labeling.steps import Labeling, LabelingSteps
+from saccade.runs.run import Run
 from saccade.sanitize import counted
 
 
@@ -40,13 +43,17 @@ class Goal:
                 raise DataError(f"the {name} is out of range", expected="more than 0, less than 1", found=f"{value:g}")
 
 
-def label(
+def label(  # noqa: PLR0913 - the options of the command line
     data: Data,
     goal: Goal | None = None,
     *,
     out: str | Path,
+    folders: str | Path | None = None,
+    report: str | Path | None = None,
     state: str | Path | None = None,
     answers: Sequence[str | Path] = (),
+    labels: Data | None = None,
+    network: Run | str | Path | None = None,
     ask_to: str | Path | None = None,
     progress: bool = False,
 ) -> Labeling:
@@ -56,52 +63,161 @@ def label(
         data: folder or archive of images without labels. Labels of the data are not used.
         goal: what is promised; for a labeling that has begun, None or the same as before. None: the default goal.
         out: label file to write at the end, whose name ends in .csv.
+        folders: folder to make at the end, with a folder of links for each class. None: no folders.
+        report: Markdown file to write at the end, with method and promise. None: no report.
         state: file that keeps the labeling, which is made where it is missing. None: `out` with the suffix .sqlite.
         answers: files with a person's answers: tables with columns for image and label, where "?" means "not sure",
-            or JSON exports of Label Studio.
+            and "-" "none of these classes", or JSON exports of Label Studio.
+        labels: labeled images, as for `train`; those that are in `data`, by their contents, count as answered.
+        network: run or pretrained network that gives the features, as for `embed`. The classes of a run are offered.
         ask_to: CSV file to write, if answers are missing: the images that a person is to answer next.
         progress: whether to show progress on standard error.
 
     Raises:
         DataError: the data, a file or the goal can't be used, or the images are others than at the beginning.
+        RunError, TrainingError: the network can't be used.
     """
-    labels_file = new_file(out, (".csv",))
+    files = ResultFiles.new(out, folders, report)
     list_file = None if ask_to is None else new_file(ask_to, (".csv",), option="--ask-to")
-    state_file = labels_file.with_suffix(".sqlite") if state is None else Path(state)
-    found = prepare(data, progress=progress)
-    with lock_state(state_file), _open(state_file, found, goal) as session:
-        given: dict[int, str] = {}
-        for path in answers:
-            given.update(read_answers(Path(path), found.images.names))
+    with _begun(data, goal, files, state, network, progress=progress) as (found, session):
         steps = LabelingSteps(found, session, repeats=False, progress=progress)
-        while True:
-            questions = session.open_questions()
-            session.answer({number: given[place] for number, place in questions.items() if place in given})
-            if session.open_questions() or not steps.go_on():
-                break
+        _take_labels(session, found, labels, progress=progress)
+        _answer_from_files(steps, session, found, answers)
         labeling = steps.labeling()
         if labeling.questions and list_file is not None:
             write_questions(list_file, labeling.questions)
         if labeling.phase == "done":
-            write_label_file(steps.labels(), labels_file, found.dataset.root)
+            files.write(steps, found)
         return labeling
 
 
-def lock_state(path: Path) -> ExitStack:
-    """Return the held lock of the state of a labeling, so that two processes never answer at once.
+def label_on_page(  # noqa: PLR0913 - the options of the command line
+    data: Data,
+    goal: Goal | None = None,
+    *,
+    out: str | Path,
+    folders: str | Path | None = None,
+    report: str | Path | None = None,
+    state: str | Path | None = None,
+    answers: Sequence[str | Path] = (),
+    labels: Data | None = None,
+    network: Run | str | Path | None = None,
+    port: int = 0,
+    ready: Callable[[str], None] = print,
+    progress: bool = False,
+) -> Labeling:
+    """Go on with a labeling on a page in the browser, until the process gets SIGTERM or SIGINT.
+
+    The label file is written as soon as all answers are there, and again when an answer is changed after that; folders
+    and report are written at the end.
+
+    Args:
+        data: as for `label`.
+        goal: as for `label`.
+        out: as for `label`.
+        folders: as for `label`.
+        report: as for `label`.
+        state: as for `label`.
+        answers: as for `label`.
+        labels: as for `label`.
+        network: as for `label`.
+        port: port to listen at on this machine; 0: any free port.
+        ready: function that is called with the address of the page, which contains a token.
+        progress: whether to show progress on standard error.
 
     Raises:
-        DataError: another process holds the lock, or the folder is missing or may not be written.
+        DataError, RunError, TrainingError: as for `label`.
+        SaccadeError: the port can't be used.
     """
-    if not path.parent.is_dir():
-        raise DataError(f"there is no folder '{path.parent}'", remedy="make it, or name another file with --state")
-    try:
-        held = try_lock(path.with_name(f"{path.name}.lock"))
-    except OSError as error:
-        raise DataError(f"the state of the labeling can't be written to '{path}'", found=error.strerror) from None
-    if held is None:
-        raise DataError(f"another process goes on with the labeling in '{path}'", remedy="wait until it has ended")
-    return held
+    from saccade.labeling.page.serve_page import serve_page
+
+    files = ResultFiles.new(out, folders, report)
+    written: list[bytes] = []
+
+    def publish(steps: LabelingSteps) -> None:
+        if files.labels.exists() and files.labels.read_bytes() not in written:
+            raise DataError(f"'{files.labels}' was made by another program; nothing is overwritten")
+        write_label_file(steps.labels(), files.labels, found.dataset.root)
+        written.append(files.labels.read_bytes())
+
+    with _begun(data, goal, files, state, network, progress=progress) as (found, session):
+        steps = LabelingSteps(found, session, repeats=True, progress=progress)
+        _take_labels(session, found, labels, progress=progress)
+        _answer_from_files(steps, session, found, answers)
+        if session.setting("phase") == "done":
+            publish(steps)
+        serve_page(found, session.path, steps.components(), publish, port=port, ready=ready)
+        labeling = steps.labeling()
+        if labeling.phase == "done":
+            files.write(steps, found)
+        return labeling
+
+
+def _take_labels(session: Session, found: EmbeddedData, labels: Data | None, *, progress: bool) -> None:
+    """Take labels that exist as answers, for images with the same contents that were not asked.
+
+    Raises:
+        DataError: the labels can't be read, are of other images, or came after the labels were frozen.
+    """
+    if labels is None:
+        return
+    if session.setting("phase") != "learn":
+        raise DataError("labels can't be added after the labels were frozen", remedy="omit --labels")
+    given = load_with_preprocessing(labels, found.dataset.preprocessing, progress=progress)
+    by_hash: dict[str, set[str]] = {}
+    for split in given.splits.values():
+        for content, number in zip(split.hashes, split.labels.tolist(), strict=True):
+            by_hash.setdefault(content, set()).add(given.class_names[number])
+    asked = session.asked()
+    known = {
+        place: min(by_hash[content])
+        for place, content in enumerate(found.images.hashes)
+        if len(by_hash.get(content, ())) == 1  # two labels for the same contents are none
+    }
+    if not known:
+        raise DataError(
+            "the labels of --labels are for other images",
+            expected="images with the same contents as some of the data",
+            found=counted(sum(len(split) for split in given.splits.values()), "other image"),
+        )
+    new = {place: name for place, name in known.items() if place not in asked}
+    with session.transaction():
+        session.ask([Question(place, "given") for place in new], attempt=session.setting("attempt"), phase="learn")
+        questions = session.open_questions()
+        session.answer({number: new[place] for number, place in questions.items() if place in new}, who="given")
+
+
+def _answer_from_files(
+    steps: LabelingSteps, session: Session, found: EmbeddedData, paths: Sequence[str | Path]
+) -> None:
+    """Answer questions from files, and do the steps between them, until an answer is missing."""
+    given: dict[int, str] = {}
+    for path in paths:
+        given.update(read_answers(Path(path), found.images.names))
+    while True:
+        questions = session.open_questions()
+        session.answer({number: given[place] for number, place in questions.items() if place in given})
+        if session.open_questions() or not steps.go_on():
+            return
+
+
+@contextmanager
+def _begun(
+    data: Data,
+    goal: Goal | None,
+    files: ResultFiles,
+    state: str | Path | None,
+    network: Run | str | Path | None,
+    *,
+    progress: bool,
+) -> Iterator[tuple[EmbeddedData, Session]]:
+    """Yield the images and the state of a labeling, which no other process changes meanwhile."""
+    state_file = files.labels.with_suffix(".sqlite") if state is None else Path(state)
+    found = prepare(data, network=network, progress=progress)
+    with lock_state(state_file), _open(state_file, found, goal) as session:
+        if isinstance(network, Run):
+            session.add_classes(network.class_names)
+        yield found, session
 
 
 def _open(path: Path, found: EmbeddedData, goal: Goal | None) -> Session:
@@ -118,6 +234,15 @@ def _open(path: Path, found: EmbeddedData, goal: Goal | None) -> Session:
         return Session.create(path, settings, found.images.names, hashes)
     session = Session(path)
     require_same_images(session, hashes)
+    if session.setting("network") != found.network:
+        before_network = session.setting("network")
+        session.close()
+        raise DataError(
+            f"the labeling in '{path}' began with features of another network",
+            expected=before_network,
+            found=found.network,
+            remedy="name the same --run or --from, or begin another labeling: --state FILE",
+        )
     recorded = Goal(*(session.setting(name) for name in ("max_error", "confidence", "seed")))
     if goal not in (None, recorded):
         session.close()
@@ -127,26 +252,3 @@ def _open(path: Path, found: EmbeddedData, goal: Goal | None) -> Session:
             remedy="omit the options, or begin another labeling: --state FILE",
         )
     return session
-
-
-def require_same_images(session: Session, hashes: Sequence[str]) -> None:
-    """Require that the images of a labeling are these; close the session if not.
-
-    Args:
-        session: state of the labeling.
-        hashes: content hash of each image, by position.
-
-    Raises:
-        DataError: the images are others.
-    """
-    before = session.hashes()
-    if before == list(hashes):
-        return
-    new, gone = len(set(hashes) - set(before)), len(set(before) - set(hashes))
-    session.close()
-    raise DataError(
-        "the images are not those with which the labeling began",
-        expected=counted(len(before), "image"),
-        found=f"{counted(new, 'new image')}, {counted(gone, 'image')} gone" if new or gone else "other names",
-        remedy="restore the images, or begin another labeling: --state FILE",
-    )

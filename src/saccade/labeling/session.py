@@ -27,19 +27,23 @@ NO_CLASS = "-"
 WITHOUT_LABEL = (NOT_SURE, NO_CLASS)
 """Answers with which an image has no label."""
 
+MEANTIME = "meantime"
+"""Reason of a random image that is asked while the head is fitted, or while other persons have all questions."""
+
 _VERSION = 2
 _SCHEMA = """
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE images (position INTEGER PRIMARY KEY, path TEXT NOT NULL, hash TEXT NOT NULL);
 CREATE TABLE classes (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+-- AUTOINCREMENT: the number of a question that was closed is never that of another one, which a browser may answer.
 CREATE TABLE questions (
-    number INTEGER PRIMARY KEY, position INTEGER NOT NULL, attempt INTEGER NOT NULL, phase TEXT NOT NULL,
+    number INTEGER PRIMARY KEY AUTOINCREMENT, position INTEGER NOT NULL, attempt INTEGER NOT NULL, phase TEXT NOT NULL,
     reason TEXT NOT NULL, probability REAL NOT NULL
 );
 CREATE INDEX question_of_image ON questions (position);
 CREATE TABLE answers (
-    number INTEGER PRIMARY KEY, question INTEGER NOT NULL REFERENCES questions, label TEXT, who TEXT NOT NULL,
-    time REAL NOT NULL
+    number INTEGER PRIMARY KEY AUTOINCREMENT, question INTEGER NOT NULL REFERENCES questions, label TEXT,
+    who TEXT NOT NULL, time REAL NOT NULL
 );
 CREATE INDEX answer_to_question ON answers (question);
 CREATE TABLE group_labels (
@@ -96,8 +100,20 @@ class FrozenLabel:
     who: str
 
 
+class AnsweredError(Exception):
+    """A question was answered, or closed, meanwhile.
+
+    Args:
+        answer: last answer to the question; None for a question that was closed.
+    """
+
+    def __init__(self, answer: Answer | None) -> None:
+        super().__init__()
+        self.answer = answer
+
+
 class Session:
-    """State of a labeling.
+    """State of a labeling. Threads may use it one after the other, not at the same time.
 
     Args:
         path: path of the file, which `create` made.
@@ -112,7 +128,7 @@ class Session:
             raise DataError(f"there is no state of a labeling at '{path}'")
         try:
             # A second connection of the same process, which fits the head, waits for the first one.
-            self._database = sqlite3.connect(path, isolation_level=None, timeout=60)
+            self._database = sqlite3.connect(path, isolation_level=None, timeout=60, check_same_thread=False)
             self._database.execute("PRAGMA synchronous = FULL")
             version = self._setting("version")
         except sqlite3.DatabaseError:
@@ -227,38 +243,35 @@ class Session:
             )
             self._add_classes(answers.values())
 
-    def answer_once(self, question: int, label: str | None, *, who: str, replaces: int | None) -> Answer | None:
-        """Record an answer if no other answer came in between.
+    def answer_once(self, question: int, label: str | None, *, client: str, who: str, replaces: int | None) -> int:
+        """Record an answer if no other answer came in between, and return its number.
 
         Args:
             question: number of the question.
-            label: class name, or one of `WITHOUT_LABEL`; None withdraws the answer.
+            label: class name, or one of `WITHOUT_LABEL`; None withdraws the answer, and the client claims the question.
+            client: identifier of the client of the person.
             who: name of the person.
             replaces: number of the answer that the person saw, and replaces; None for a question without an answer.
 
-        Returns:
-            None; or, where another answer is the last one, that answer, and nothing is recorded.
-
         Raises:
-            KeyError: there is no such question.
+            AnsweredError: another answer is the last one, or there is no such question.
         """
         with self.transaction():
-            if not self._database.execute("SELECT 1 FROM questions WHERE number = ?", (question,)).fetchone():
-                raise KeyError(question)
-            last = self._last_answer(question)
-            if (last.number if last and last.label is not None else None) != replaces:
-                return last
-            self._database.execute(
+            history = self.history(question)
+            last = history[-1] if history and history[-1].label is not None else None
+            known = self._database.execute("SELECT 1 FROM questions WHERE number = ?", (question,)).fetchone()
+            if not known or (last.number if last else None) != replaces:
+                raise AnsweredError(last)
+            number = self._database.execute(
                 "INSERT INTO answers (question, label, who, time) VALUES (?, ?, ?, ?)",
                 (question, label, who, time.time()),
-            )
-            if label is not None:
+            ).lastrowid
+            if label is None:
+                row = (question, client, time.time())
+                self._database.execute("INSERT OR REPLACE INTO claims VALUES (?, ?, ?)", row)
+            else:
                 self._add_classes([label])
-        return None
-
-    def _last_answer(self, question: int) -> Answer | None:
-        history = self.history(question)
-        return history[-1] if history else None
+        return int(number or 0)
 
     def history(self, question: int | None = None) -> list[Answer]:
         """Return all answers to a question, or to all questions for None, the last one at the end."""
@@ -275,6 +288,14 @@ class Session:
             "SELECT number, position FROM questions WHERE number NOT IN (SELECT question FROM current) ORDER BY number"
         )
         return dict(rows)
+
+    def waits(self) -> bool:
+        """Return whether a question is open, apart from those that are asked in the meantime of a fit."""
+        row = self._database.execute(
+            "SELECT 1 FROM questions WHERE reason != ? AND number NOT IN (SELECT question FROM current) LIMIT 1",
+            (MEANTIME,),
+        ).fetchone()
+        return row is not None
 
     def claim(self, client: str, count: int, *, seconds: float, avoid: Iterable[int] = ()) -> list[tuple[int, int]]:
         """Claim open questions for a client, so that no other client gets them.

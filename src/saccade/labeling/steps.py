@@ -15,7 +15,7 @@ from saccade.labeling.embedded_data import EmbeddedData
 from saccade.labeling.labels_file import LabeledImage
 from saccade.labeling.learning import ModelLabels, Question, first_questions, learn, next_questions, reduced
 from saccade.labeling.promise import Kept, Promise, best_sample, kept_labels, smallest_sample
-from saccade.labeling.session import WITHOUT_LABEL, FrozenLabel, Session
+from saccade.labeling.session import MEANTIME, WITHOUT_LABEL, FrozenLabel, Session
 from saccade.labeling.summary import summarize
 from saccade.training.transfer_learning.features import Features
 
@@ -80,11 +80,20 @@ class LabelingSteps:
         session: state of the labeling.
         repeats: whether images of the sample are asked a second time. A file of answers would only repeat itself.
         progress: whether to show progress on standard error.
+        components: result of `components` of other steps of the same images; None computes it when it is needed.
     """
 
-    def __init__(self, found: EmbeddedData, session: Session, *, repeats: bool, progress: bool) -> None:
+    def __init__(
+        self,
+        found: EmbeddedData,
+        session: Session,
+        *,
+        repeats: bool,
+        progress: bool,
+        components: Features | None = None,
+    ) -> None:
         self._found, self._session, self._repeats, self._progress = found, session, repeats, progress
-        self._components: Features | None = None
+        self._components = components
 
     @property
     def _size(self) -> int:
@@ -277,11 +286,11 @@ class LabelingSteps:
                 session.keep_setting(name, value)
 
     def ask_more(self, count: int) -> None:
-        """Ask random images, so that a person can go on while the head is fitted."""
+        """Ask random images, so that a person need not wait for the fit of the head or for other persons."""
         taken = set(self._session.asked())
         rng = self._rng(2 * 10**6 + len(taken))
         left = np.setdiff1d(np.arange(self._size), np.array(sorted(taken), np.int64))
-        self._ask([Question(int(position), "random") for position in rng.permutation(left)[:count]], "learn")
+        self._ask([Question(int(position), MEANTIME) for position in rng.permutation(left)[:count]], "learn")
 
     def _ask(self, questions: Sequence[Question], phase: str) -> None:
         self._session.ask(questions, attempt=self._attempt, phase=phase)

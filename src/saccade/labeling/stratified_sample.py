@@ -100,7 +100,7 @@ def choose_strata(probability_wrong: NDArray[np.float64], sample: int) -> Strata
 
 
 def _divide(order: NDArray[np.int64], measure: NDArray[np.float64], count: int, sample: int) -> Strata:
-    """Divide a heap, in the order of the estimated error, into strata of an equal sum of a measure; samples follow it."""
+    """Divide a heap, in the order of the estimated error, into strata of equal sums of a measure, as samples are."""
     reached = np.cumsum(measure[order]) - measure[order] / 2
     part = np.minimum((reached / measure.sum() * count).astype(np.int64), count - 1)
     stratum = np.empty(len(order), np.int64)

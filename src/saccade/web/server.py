@@ -70,14 +70,14 @@ class ListeningSocket:
 def run_server(
     app: ASGIApp, listening: ListeningSocket, limits: Limits, state: ServerState, ready: Callable[[], None]
 ) -> None:
-    """Handle requests until the process gets SIGTERM or SIGINT; call `ready` before.
+    """Handle requests until the process gets SIGTERM or SIGINT.
 
     Args:
         app: application, behind its guard.
         listening: listening socket.
         limits: limits on connections and time.
         state: state of the server, which the guard reads.
-        ready: function that is called when requests will be handled.
+        ready: function that is called once requests and signals are handled.
     """
     config = uvicorn.Config(
         app,
@@ -93,8 +93,7 @@ def run_server(
         timeout_graceful_shutdown=int(limits.response_seconds + limits.client_seconds) + 1,
     )
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    ready()
-    _Server(config, state).run(sockets=[listening.socket])
+    _Server(config, state, ready).run(sockets=[listening.socket])
 
 
 def check_no_event_loop() -> None:
@@ -123,9 +122,14 @@ def _max_connections(limit: int) -> int:
 class _Server(uvicorn.Server):
     """uvicorn's server with a graceful shutdown, which ends with exit code 0 rather than by the signal."""
 
-    def __init__(self, config: uvicorn.Config, state: ServerState) -> None:
+    def __init__(self, config: uvicorn.Config, state: ServerState, ready: Callable[[], None]) -> None:
         super().__init__(config)
-        self._state = state
+        self._state, self._ready = state, ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to handle requests."""
+        await super().startup(sockets)
+        self._ready()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
