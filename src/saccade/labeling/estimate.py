@@ -25,6 +25,7 @@ from saccade.labeling.session import WITHOUT_LABEL, FrozenLabel, Session
 from saccade.labeling.state_file import lock_state, require_same_images
 from saccade.labeling.stratified_sample import choose_strata
 from saccade.runs.run import Run
+from saccade.runs.run_split import note_on_interruption
 from saccade.sanitize import counted
 
 _KIND = "estimate"
@@ -197,4 +198,4 @@ def _notes(run: Run, dataset: Dataset, images: Split) -> tuple[str, ...]:
             f"{counted(trained_on, 'image')} of these were used in the training, where a run is more accurate than on "
             "new images"
         )
-    return tuple(notes)
+    return (*notes, *note_on_interruption(run))
