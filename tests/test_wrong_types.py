@@ -22,6 +22,7 @@ ARGUMENTS = {
     "compare": ["runs", "data"],
     "cross_validate": ["data", "recipe", "source", "reuse_split"],
     "embed": ["data", "network"],
+    "estimate": ["run", "data"],
     "evaluate": ["run", "data", "fixes"],
     "explore": ["data", "fit"],
     "export": ["run"],
@@ -40,7 +41,7 @@ ARGUMENTS = {
     "transfer": ["data", "source"],
     "tune": ["data", "recipe"],
 }
-SUFFIXES = {"embed": ".npz", "find_similar": ".html", "label": ".csv"}
+SUFFIXES = {"embed": ".npz", "estimate": ".csv", "find_similar": ".html", "label": ".csv"}
 """Suffix of the file `out` of a function, where it is no folder."""
 
 ALWAYS = ("out", "progress", "port", "trials")

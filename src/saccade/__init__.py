@@ -41,7 +41,9 @@ if TYPE_CHECKING:
     from saccade.experiments.learning_curve_result import LearningCurve
     from saccade.image_classifier import ImageClassifier
     from saccade.inference.predict import Prediction, predict
+    from saccade.labeling.accuracy_estimate import AccuracyEstimate
     from saccade.labeling.embeddings import Embeddings, embed
+    from saccade.labeling.estimate import Sample, estimate
     from saccade.labeling.label import Goal, label
     from saccade.labeling.similar import SimilarImages, find_similar
     from saccade.labeling.steps import Labeling
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
 
 # Public name -> module that defines it, which is loaded when the name is first used (PEP 562).
 _HOMES = {
+    "AccuracyEstimate": "saccade.labeling.accuracy_estimate",
     "Audit": "saccade.auditing.findings",
     "Client": "saccade.deploy.client",
     "Comparison": "saccade.evaluation.compare.comparison",
@@ -79,6 +82,7 @@ _HOMES = {
     "ReportPage": "saccade.evaluation.report.report_page",
     "Run": "saccade.runs.run",
     "SaccadeError": "saccade.errors",
+    "Sample": "saccade.labeling.estimate",
     "SimilarImages": "saccade.labeling.similar",
     "Split": "saccade.data.dataset",
     "Tuning": "saccade.tuning.result",
@@ -87,6 +91,7 @@ _HOMES = {
     "compare": "saccade.evaluation.compare.compare",
     "cross_validate": "saccade.experiments.cross_validation",
     "embed": "saccade.labeling.embeddings",
+    "estimate": "saccade.labeling.estimate",
     "evaluate": "saccade.evaluation.evaluate",
     "explore": "saccade.data.explore",
     "export": "saccade.deploy.export",
@@ -107,6 +112,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "AccuracyEstimate",
     "Audit",
     "Client",
     "Comparison",
@@ -128,6 +134,7 @@ __all__ = [
     "ReportPage",
     "Run",
     "SaccadeError",
+    "Sample",
     "SimilarImages",
     "Split",
     "Tuning",
@@ -137,6 +144,7 @@ __all__ = [
     "compare",
     "cross_validate",
     "embed",
+    "estimate",
     "evaluate",
     "explore",
     "export",

@@ -59,6 +59,23 @@ def test_the_private_keras_method_for_switching_autotuning_off_exists(monkeypatc
     assert pipeline.options().autotune.enabled is False
 
 
+def test_intervals_that_cover_too_rarely_or_are_too_wide_are_problems(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    estimate = importlib.import_module("estimate")
+    rng = np.random.default_rng(0)
+    doubt = rng.beta(0.3, 3, 400)
+    source = estimate.Source(doubt, rng.random(400) < doubt, np.arange(400) % 2)
+    for shift in estimate.CASES.values():
+        measured = estimate.measure(source, shift, images=300, ask=60, estimates=2)
+        assert {name: len(widths) for name, widths in measured.widths.items()} == dict.fromkeys(
+            ("saccade", "uniform sample", "active inference"), 2
+        )
+        assert len(measured.classes) == 2
+    covered = dict.fromkeys(measured.covered, [False] * 20)
+    missed = estimate.Measured(covered, {"saccade": [0.12], "uniform sample": [0.1]}, [])
+    assert estimate.problems(missed) == ["coverage 0.0%", "width 1.20"]
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_all_convolutions_and_dense_layers_of_a_network_are_listed(monkeypatch, dtype):
     monkeypatch.syspath_prepend(BENCHMARKS)

@@ -128,6 +128,24 @@ def _write_truth(folder: Path) -> None:
     (folder / "truth.csv").write_text("\n".join(lines))
 
 
+def _write_signs(folder: Path) -> None:
+    paths = sorted(path.relative_to(folder / "more") for path in (folder / "more").rglob("*.JPG"))
+    lines = ["file_name,label", *(f"{path},{path.parent.name}" for path in paths)]
+    (folder / "signs.csv").write_text("\n".join(lines))
+
+
+def _is_estimated(outcome: Outcome) -> None:
+    shown = outcome.json
+    assert (shown["phase"], shown["num_images"], shown["num_answered"], shown["confidence"]) == ("done", 90, 60, 0.9)
+    assert shown["interval"][0] <= shown["accuracy"] <= shown["interval"][1]
+    assert shown["accuracy"] > 0.6  # most of the images are training images
+    assert shown["test_accuracy"] is None or " the test accuracy of " in shown["comparison"]
+    with (outcome.folder / "estimated.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 60
+    assert all(row["label"] == Path(row["file_name"]).parent.name for row in rows)
+
+
 def _labeled_all(outcome: Outcome) -> None:
     with (outcome.folder / "labels.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
@@ -208,6 +226,20 @@ PHOTOGRAPHS = [
         [r"^90 of 90 images are answered by a person$|^\d+ of 90 images are answered by a person$",
          r"^\d+ labels are by the model$", "^written: labels.csv$", "^written: piles$", "^written: labels.md$"],
         alone=True, before=_write_truth, look=_labeled_all, made=["labels.csv", "labels.state"],
+    ),
+    Row(
+        "estimate runs/probe more --ask 60 --ask-to ask-estimate.csv --confidence 0.9 --seed 2 --state more.state",
+        ["^0 of 60 images to ask are answered by a person$", "^note: the labels of the data are not used$",
+         r"^note: \d+ images of these were used in the training, ", "^written: ask-estimate.csv$"],
+        alone=True, made=["ask-estimate.csv"], leaves="more.state",
+    ),
+    Row(
+        "estimate runs/probe more --state more.state --answers signs.csv --out estimated.csv --json",
+        before=_write_signs, look=_is_estimated, made=["estimated.csv"],
+    ),
+    Row(
+        "estimate runs/probe more --state more.state --seed 3",
+        [r"^error: the estimate in 'more.state' has another sample$", "found: ask=60, confidence=0.9, seed=2$"], code=1,
     ),
     Row(
         "label more --out known.csv --labels more --from EfficientNetLite0",

@@ -27,6 +27,7 @@ COMMANDS = {
     "tune": "Search for better settings of a recipe and compare them with the defaults.",
     "learning-curve": "Estimate whether more images would increase the accuracy.",
     "evaluate": "Measure accuracy, calibration and other metrics of a run on the test split.",
+    "estimate": "Estimate the accuracy of a run on unlabeled images from few labels.",
     "report": "Write an HTML report and a model card of a run.",
     "compare": "Compare runs and decide whether one is better.",
     "predict": "Classify images with a run.",

@@ -77,7 +77,7 @@ def prepare(
     if network is None and min(dataset.preprocessing.height, dataset.preprocessing.width) < _MIN_SIZE:
         larger = square_preprocessing(_MIN_SIZE)
         dataset = load_with_or_without_labels(data, larger, reading=reading, progress=progress)
-    images, splits = _all_images(dataset)
+    images, splits = all_images(dataset)
     labels = [dataset.class_names[label] for label in images.labels.tolist()]
     if dataset.class_names == UNLABELED.names:
         labels = [""] * len(images)
@@ -85,7 +85,7 @@ def prepare(
     return EmbeddedData(dataset, images, labels, splits, model.name, extract)
 
 
-def _all_images(dataset: Dataset) -> tuple[Split, list[str]]:
+def all_images(dataset: Dataset) -> tuple[Split, list[str]]:
     """Return all images of a dataset, sorted by name, and the split of each image by the data itself."""
     is_own = not dataset.test_is_made and dataset.class_names != UNLABELED.names
     joined = Split.joined(list(dataset.splits.values()))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from saccade.data.load import Data, load_with_preprocessing
 from saccade.errors import DataError
-from saccade.file_lock import try_lock
 from saccade.labeling.answers import read_answers, write_questions
 from saccade.labeling.embedded_data import EmbeddedData, prepare
 from saccade.labeling.labels_file import is_result, write_label_file
@@ -18,6 +17,7 @@ from saccade.labeling.learning import Question
 from saccade.labeling.new_file import new_file
 from saccade.labeling.results import ResultFiles
 from saccade.labeling.session import Session
+from saccade.labeling.state_file import lock_state, require_same_images
 from saccade.labeling.steps import Labeling, LabelingSteps
 from saccade.runs.run import Run
 from saccade.sanitize import counted
@@ -220,27 +220,10 @@ def _begun(
     """Yield the images and the state of a labeling, which no other process changes meanwhile."""
     state_file = files.labels.with_suffix(".sqlite") if state is None else Path(state)
     found = prepare(data, network=network, progress=progress)
-    with _locked(state_file), _open(state_file, found, goal) as session:
+    with lock_state(state_file), _open(state_file, found, goal) as session:
         if isinstance(network, Run):
             session.add_classes(network.class_names)
         yield found, session
-
-
-def _locked(path: Path) -> ExitStack:
-    """Return the held lock of the state of a labeling, so that two processes never answer at once.
-
-    Raises:
-        DataError: another process holds the lock, or the folder is missing or may not be written.
-    """
-    if not path.parent.is_dir():
-        raise DataError(f"there is no folder '{path.parent}'", remedy="make it, or name another file with --state")
-    try:
-        held = try_lock(path.with_name(f"{path.name}.lock"))
-    except OSError as error:
-        raise DataError(f"the state of the labeling can't be written to '{path}'", found=error.strerror) from None
-    if held is None:
-        raise DataError(f"another process goes on with the labeling in '{path}'", remedy="wait until it has ended")
-    return held
 
 
 def _open(path: Path, found: EmbeddedData, goal: Goal | None) -> Session:
@@ -256,20 +239,7 @@ def _open(path: Path, found: EmbeddedData, goal: Goal | None) -> Session:
         settings |= {"phase": "learn", "attempt": 1, "network": found.network}
         return Session.create(path, settings, found.images.names, hashes)
     session = Session(path)
-    before = session.hashes()
-    if before != hashes:
-        new, gone = len(set(hashes) - set(before)), len(set(before) - set(hashes))
-        session.close()
-        raise DataError(
-            "the images are not those with which the labeling began",
-            expected=counted(len(before), "image"),
-            found=f"{counted(new, 'new image')}, {counted(gone, 'image')} gone" if new or gone else "other names",
-            remedy=(
-                "restore the images, or begin another labeling: --state FILE, with the label file of a finished one as "
-                "--answers. The promise of a finished labeling stays true for the images as they were; of those "
-                "that are left, as many labels may be wrong as before"
-            ),
-        )
+    require_same_images(session, hashes)
     if session.setting("network") != found.network:
         before_network = session.setting("network")
         session.close()
