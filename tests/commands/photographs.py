@@ -225,7 +225,7 @@ PHOTOGRAPHS = [
         " --state labels.state --export-folders piles --report labels.md",
         [r"^90 of 90 images are answered by a person$|^\d+ of 90 images are answered by a person$",
          r"^\d+ labels are by the model$", "^written: labels.csv$", "^written: piles$", "^written: labels.md$"],
-        alone=True, before=_write_truth, look=_labeled_all, made=["labels.csv", "labels.state"],
+        alone=True, before=_write_truth, look=_labeled_all, made=["labels.csv", "labels.state"], long=True,
     ),
     Row(
         "estimate runs/probe more --ask 60 --ask-to ask-estimate.csv --confidence 0.9 --seed 2 --state more.state",
@@ -246,7 +246,7 @@ PHOTOGRAPHS = [
         ["^90 of 90 images are answered by a person$", "^A person labeled all 90 images", "^written: known.csv$"],
     ),
     Row(
-        "label more --out paged.csv --page --port 0 --run runs/photo",
+        "label more --out paged.csv --page --port 0 --run runs/probe",
         [r"^label at http://127\.0\.0\.1:\d+/#\S+$", "^0 of 90 images are answered by a person$",
          "^the answers are kept; the same command goes on$"],
         stop_at="Ctrl-C ends the page", made=["paged.sqlite"],
