@@ -1,11 +1,13 @@
 """`saccade label`: broken promises and asked images, where the true labels play the person.
 
     python benchmarks/labeling.py DATA... [--trajectories 25] [--draws 200] [--max-error 0.05] [--mistakes 0.03]
+        [--images 10000]
 
-DATA are folders of class folders. A trajectory is the whole command `label` in Python with another seed: what it asks,
-learns and freezes. On each frozen order, the sample of the promise is drawn many times, and the promise is checked
-against the answers. With `--mistakes` the person gives a wrong label to this fraction of the images, always the same
-one; the promise is about these answers, and the error against the true labels is reported beside it.
+DATA are folders of class folders; with `--images`, a random part of a larger set, by links. A trajectory is the whole
+command `label` in Python with another seed: what it asks, learns and freezes. On each frozen order, the sample of the
+promise is drawn many times, and the promise is checked against the answers. With `--mistakes` the person gives a wrong
+label to this fraction of the images, always the same one; the promise is about these answers, and the error against the
+true labels is reported beside it.
 
 Each draw breaks the promise with a probability of at most (1 - confidence) / 2, the share of the first attempt, so the
 number of broken promises is at most binomial. The program fails where their number would have a probability below 1 in
@@ -20,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,18 +78,20 @@ def main() -> None:
     parser.add_argument("--draws", type=at_least_one, default=200, help="number of samples for each of them")
     parser.add_argument("--max-error", type=float, default=0.05, help="largest fraction of wrong labels")
     parser.add_argument("--mistakes", type=float, default=0.0, help="fraction of mistakes of the person")
+    add_images_option(parser)
     add_results_option(parser)
     options = parser.parse_args()
     failed = []
     for path in options.data:
         found = []
-        for seed in range(options.trajectories):
-            found.append(_trajectory(path, Goal(options.max_error, seed=seed), options.draws, options.mistakes))
-            print(
-                f"{path.name} {seed}: learning {found[-1].learning:.1%}, sample {found[-1].sample:.1%}, asked "
-                f"{np.median(found[-1].asked):.1%}, broken {found[-1].broken}, {found[-1].seconds:.0f} s",
-                flush=True,
-            )
+        with part(path, options.images) as heap:
+            for seed in range(options.trajectories):
+                found.append(trajectory(heap, Goal(options.max_error, seed=seed), options.draws, options.mistakes))
+                print(
+                    f"{path.name} {seed}: learning {found[-1].learning:.1%}, sample {found[-1].sample:.1%}, asked "
+                    f"{np.median(found[-1].asked):.1%}, broken {found[-1].broken}, {found[-1].seconds:.0f} s",
+                    flush=True,
+                )
         draws = options.trajectories * options.draws
         broken, most = sum(each.broken for each in found), binom.isf(1e-4, draws, Promise().alpha)
         if broken > most:
@@ -97,7 +102,34 @@ def main() -> None:
         sys.exit(f"error: the promise was broken too often on {', '.join(failed)}")
 
 
-def _trajectory(path: Path, goal: Goal, draws: int, mistakes: float) -> Trajectory:
+def add_images_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option `--images` to a parser."""
+    parser.add_argument("--images", type=at_least_one, help="number of random images of a set; default: all")
+
+
+@contextmanager
+def part(path: Path, count: int | None) -> Iterator[Path]:
+    """Give a temporary folder of links to random images, in class folders; the data itself for all images."""
+    dataset = load(path)
+    images = sorted(
+        (name, dataset.class_names[number])
+        for split in dataset.splits.values()
+        for name, number in zip(split.names, split.labels.tolist(), strict=True)
+    )
+    if count is None or count >= len(images):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for place in np.random.default_rng(0).permutation(len(images))[:count].tolist():
+            name, class_name = images[place]
+            link = Path(folder) / class_name / f"{place:08}{Path(name).suffix}"
+            link.parent.mkdir(exist_ok=True)
+            link.symlink_to(Path(dataset.root, name).absolute())
+        yield Path(folder)
+
+
+def trajectory(path: Path, goal: Goal, draws: int, mistakes: float) -> Trajectory:
+    """Label the data, and draw the sample of the promise again and again."""
     dataset = load(path)
     truth = {
         name: dataset.class_names[number]

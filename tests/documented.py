@@ -1,6 +1,7 @@
 """Execution of the command lines of README and docs/, unchanged but with less work, in a folder with what they name."""
 
 import os
+import shlex
 import shutil
 import signal
 import tarfile
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import click
 from PIL import Image
+from tests.commands.rows import Row
 from tests.snippets import Outcome, run_here, started
 
 from saccade.cli.main import cli
@@ -102,6 +104,8 @@ def typed(line: Sequence[str], folder: Path) -> Outcome:
     words = with_placeholders_filled(line)
     if words[0] == "serve":
         return _served(words, folder)
+    if "--page" in words:
+        return Row(shlex.join(words), stop_at="Ctrl-C ends the page").type_in(folder)
     if "--resume" in words:
         return _resumed(words, folder)
     if "--extend" in words:

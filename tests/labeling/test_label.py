@@ -156,7 +156,7 @@ def test_not_sure_counts_as_a_mistake_and_has_no_label(heap, tmp_path):
     assert len(rows) == COUNT - labeling.num_without_label
     assert "?" not in {row["label"] for row in rows}
     with Session(tmp_path / "labels.sqlite") as session:
-        sample = session.answers("sample")
+        sample = session.answers("sample", session.setting("attempt"))
         wrong = session.setting("kept")["found"]
     assert wrong >= sum(answer == "?" for answer in sample.values())
 
@@ -231,3 +231,76 @@ def test_unusable_answers(tmp_path, contents, problem):
     with pytest.raises(DataError) as caught:
         read_answers(path, ["IMG_0000.jpg", "IMG_0001.jpg"])
     assert problem in str(caught.value)
+
+
+def test_known_labels_count_as_answers(heap, tmp_path):
+    """A few images that a person sorted into class folders before; the folders are no part of the heap."""
+    folder, truth = heap
+    for name in sorted(truth)[:30]:
+        (tmp_path / "sorted" / truth[name]).mkdir(parents=True, exist_ok=True)
+        shutil.copy(folder / name, tmp_path / "sorted" / truth[name] / f"copy-of-{name}")
+    done = run_here(
+        ["label", str(folder), "--out", "labels.csv", "--labels", "sorted", "--ask-to", "ask.csv", "--json"], tmp_path
+    )
+    assert done.code == 0, done.stderr
+    assert (done.json["phase"], done.json["num_answered"]) == ("learn", 30)
+    assert done.json["expected_answers"] > 30  # the model has learned from them
+    listed = {row["file_name"]: row["reason"] for row in rows_of(tmp_path / "ask.csv")}
+    assert not set(listed) & set(sorted(truth)[:30])
+    assert set(listed.values()) == {"random", "uncertain"}
+    again = run_here(["label", str(folder), "--out", "labels.csv", "--labels", "sorted", "--json"], tmp_path)
+    assert again.json["num_answered"] == 30
+    for path in (tmp_path / "sorted").rglob("*.jpg"):
+        with path.open("ab") as stream:
+            stream.write(b"other contents")
+    other = run_here(["label", str(folder), "--out", "labels.csv", "--labels", "sorted"], tmp_path)
+    assert other.code == 1
+    assert "the labels of --labels are for other images" in other.stderr
+    network = run_here(["label", str(folder), "--out", "labels.csv", "--run", "nowhere"], tmp_path)
+    assert network.code == 1
+
+
+def test_only_the_answers_of_a_person_are_taken_from_the_label_file_of_a_labeling(heap, labeled, tmp_path):
+    folder, _ = heap
+    _, path = labeled
+    names = sorted(heap[1])
+    by_person = {row["file_name"]: row["label"] for row in rows_of(path) if row["who"] == "person"}
+    answers = read_answers(path, names)
+    assert {names[place]: name for place, name in answers.items()} == by_person
+    with pytest.raises(DataError, match="may be by a model") as caught:
+        label(folder, out=tmp_path / "labels.csv", labels=path)
+    assert "--answers" in str(caught.value)
+
+
+@pytest.mark.long
+def test_from_a_heap_to_a_report(heap, tmp_path):
+    """The whole way, as a user types it; the labels are scored by this program."""
+    folder, truth = heap
+    write_answers(tmp_path / "answers.csv", truth)
+    for words in (
+        [
+            "label",
+            str(folder),
+            "--out",
+            "labels.csv",
+            "--max-error",
+            "0.1",
+            "--answers",
+            "answers.csv",
+            "--report",
+            "l.md",
+        ],
+        ["train", "labels.csv", "--root", str(folder), "--recipe", "linear-probe", "--out", "run"],
+        ["report", "run"],
+        ["evaluate", "run", "--json"],
+    ):
+        done = run_here(words, tmp_path)
+        assert done.code == 0, done.stderr
+    rows = rows_of(tmp_path / "labels.csv")
+    wrong = sum(row["label"] != truth[row["file_name"]] for row in rows)
+    assert wrong <= 0.2 * COUNT
+    assert f"A person labeled {sum(row['who'] == 'person' for row in rows)} of 240 images" in (
+        tmp_path / "l.md"
+    ).read_text(encoding="utf-8")
+    assert done.json["accuracy"] > 0.7
+    assert (tmp_path / "run/report.html").is_file()

@@ -9,6 +9,7 @@ import itertools
 import numpy as np
 import pytest
 from scipy.stats import beta, binom, hypergeom
+from sklearn.linear_model import LogisticRegression
 
 from saccade.labeling.promise import (
     Promise,
@@ -142,6 +143,29 @@ def test_the_same_simulation_rejects_wrong_methods(method, errors, sample):
     assert count_broken(method, wrong, sample, draws, 1000) > binom.isf(1e-4, draws, 0.05)
     right = exact(Promise(0.05, 0.9), heap)  # with the whole risk of 5% in one attempt
     assert count_broken(right, wrong, sample, draws, 1000) <= binom.isf(1e-4, draws, 0.05)
+
+
+@pytest.mark.parametrize("with_sample", [True, False])
+def test_answers_of_the_sample_must_not_fit_the_model_that_they_check(with_sample):
+    """A model of more features than answers repeats all answers that it was fitted to, and so those of the sample."""
+    heap, before, sample, draws = 800, 60, 120, 60
+    promise, rng = Promise(0.05, 0.9), np.random.default_rng(3)
+    classes = rng.integers(2, size=heap)
+    features = rng.normal(size=(heap, 200))
+    features[:, 0] += 1.5 * (2 * classes - 1)
+    broken = 0
+    for _ in range(draws):
+        drawn = before + rng.permutation(heap - before)[:sample]
+        fitted = np.concatenate([np.arange(before), drawn if with_sample else []]).astype(int)
+        model = LogisticRegression(C=100).fit(features[fitted], classes[fitted])
+        certainty = model.predict_proba(features[before:]).max(axis=1)
+        order = before + np.argsort(-certainty, kind="stable")
+        wrong = model.predict(features[order]) != classes[order]
+        positions = np.flatnonzero(np.isin(order, drawn))
+        kept = kept_labels(promise, heap=heap, left=len(order), positions=positions, wrong=wrong[positions])
+        wrong[positions] = False
+        broken += int(wrong[: kept.first].sum()) > promise.allowed(heap)
+    assert (broken > binom.isf(1e-4, draws, promise.alpha)) == with_sample
 
 
 def test_attempts_share_the_risk():

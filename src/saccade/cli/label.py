@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from saccade.runs.run import Run
 
 _NO_DEARER = 0.9  # fraction of the images
+_SECONDS = 3.0  # for an answer
 
 
 @click.command("label")
@@ -120,9 +121,9 @@ def command(
         return
     expected = labeling.expected_answers
     if expected is None:
-        print_line(f"the promise needs at least {labeling.least_answers:,} answers")
+        print_line(f"the promise needs at least {labeling.least_answers:,} answers{_minutes(labeling.least_answers)}")
     else:
-        print_line(f"expected answers in all, an estimate: {expected:,.0f}")
+        print_line(f"expected answers in all, an estimate: {expected:,.0f}{_minutes(expected)}")
     if max(labeling.least_answers, expected or 0) > _NO_DEARER * labeling.num_images:
         print_line("to label all images is hardly dearer: few images, or a small largest error", err=True)
     if page:
@@ -132,6 +133,10 @@ def command(
     number = counted(len(labeling.questions), "image")
     print_line(f"to be answered next, {purpose[labeling.phase]}: {number}")
     print_line(f"written: {ask_to}" if ask_to else "--ask-to FILE writes them into a list", err=ask_to is None)
+
+
+def _minutes(answers: float) -> str:
+    return f", some {answers * _SECONDS / 60:,.0f} minutes at {_SECONDS:g} seconds each"
 
 
 def _show_address(address: str) -> None:

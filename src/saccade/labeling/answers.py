@@ -13,6 +13,7 @@ from saccade.data.sources.label_files.columns import find_columns
 from saccade.data.sources.label_files.label_file import open_label_files
 from saccade.data.sources.label_files.rows import labeled_rows
 from saccade.errors import DataError
+from saccade.labeling.labels_file import COLUMNS
 from saccade.labeling.new_file import atomic_result
 
 _MAX_BYTES = 1 << 28
@@ -22,7 +23,8 @@ def read_answers(path: Path, paths: Sequence[str]) -> dict[int, str]:
     """Return the answers in a file, by the position of the image in the heap.
 
     The file is a label file with columns for image and label, or the export of Label Studio in JSON. An image is named
-    by its path in the heap, or by its file name where no other image has this name.
+    by its path in the heap, or by its file name where no other image has this name. Of a label file that a labeling
+    wrote, only the labels by a person are answers.
 
     Args:
         path: path of the file.
@@ -36,7 +38,9 @@ def read_answers(path: Path, paths: Sequence[str]) -> dict[int, str]:
     else:
         (file, *_) = open_label_files([path])
         rows, _ = labeled_rows(file.table, find_columns(file.table, ReadingOptions()), file.class_names)
-        pairs = [(row.image, row.label) for row in rows]
+        others = {row.number for row in file.table.rows if row.values.get("who") not in (None, "person")}
+        is_result = set(COLUMNS) <= set(file.table.columns)
+        pairs = [(row.image, row.label) for row in rows if not (is_result and row.number in others)]
     place = _places(paths)
     answers: dict[int, str] = {}
     for name, label in pairs:

@@ -33,16 +33,15 @@ class Group:
     @property
     def positions(self) -> set[int]:
         """Positions of all images of the group."""
-        return {position for copies in self.images for position in copies}
+        return {position for duplicates in self.images for position in duplicates}
 
 
-def group_similar(components: Features, positions: Sequence[int], hashes: Sequence[str], *, seed: int) -> list[Group]:
+def group_similar(components: Features, positions: Sequence[int], *, seed: int) -> list[Group]:
     """Return groups of similar images by k-means, the most similar ones first.
 
     Args:
         components: principal components of all images, float32 [N, d].
         positions: positions of the images to group.
-        hashes: content hash of each image of the heap.
         seed: seed of the first centers.
     """
     from sklearn.cluster import KMeans
@@ -61,13 +60,11 @@ def group_similar(components: Features, positions: Sequence[int], hashes: Sequen
         if len(nearest):
             groups.append((float(distances[nearest].mean()), places[nearest]))
     groups.sort(key=lambda group: group[0])
-    return [Group(_with_copies(components, chosen, hashes)[:MAX_SHOWN]) for _, chosen in groups]
+    return [Group(_with_duplicates(components, chosen)[:MAX_SHOWN]) for _, chosen in groups]
 
 
-def _with_copies(
-    components: Features, positions: NDArray[np.int64], hashes: Sequence[str]
-) -> tuple[tuple[int, ...], ...]:
-    """Return the positions, each together with those of images with the same contents or nearly equal components."""
+def _with_duplicates(components: Features, positions: NDArray[np.int64]) -> tuple[tuple[int, ...], ...]:
+    """Return the positions, each together with those of images with nearly equal components."""
     values = components[positions].astype(np.float64)
     values /= np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
     equal = values @ values.T >= _MIN_COSINE
@@ -76,11 +73,9 @@ def _with_copies(
     for row, position in enumerate(positions.tolist()):
         if position in taken:
             continue
-        copies = [
-            other
-            for column, other in enumerate(positions.tolist())
-            if other not in taken and (equal[row, column] or hashes[other] == hashes[position])
+        duplicates = [
+            other for column, other in enumerate(positions.tolist()) if other not in taken and equal[row, column]
         ]
-        taken.update(copies)
-        shown.append((position, *(other for other in copies if other != position)))
+        taken.update(duplicates)
+        shown.append((position, *(other for other in duplicates if other != position)))
     return tuple(shown)

@@ -12,7 +12,7 @@ from saccade.data.load import Data, load_with_preprocessing
 from saccade.errors import DataError
 from saccade.labeling.answers import read_answers, write_questions
 from saccade.labeling.embedded_data import EmbeddedData, prepare
-from saccade.labeling.labels_file import write_label_file
+from saccade.labeling.labels_file import is_result, write_label_file
 from saccade.labeling.learning import Question
 from saccade.labeling.new_file import new_file
 from saccade.labeling.results import ResultFiles
@@ -163,6 +163,12 @@ def _take_labels(session: Session, found: EmbeddedData, labels: Data | None, *, 
         return
     if session.setting("phase") != "learn":
         raise DataError("labels can't be added after the labels were frozen", remedy="omit --labels")
+    if isinstance(labels, str | Path) and is_result(Path(labels)):
+        raise DataError(
+            f"some labels in '{labels}' may be by a model",
+            expected="labels by a person",
+            remedy=f"--answers {labels} takes the answers of the person in it",
+        )
     given = load_with_preprocessing(labels, found.dataset.preprocessing, progress=progress)
     by_hash: dict[str, set[str]] = {}
     for split in given.splits.values():
@@ -233,7 +239,15 @@ def _open(path: Path, found: EmbeddedData, goal: Goal | None) -> Session:
         settings |= {"phase": "learn", "attempt": 1, "network": found.network}
         return Session.create(path, settings, found.images.names, hashes)
     session = Session(path)
-    require_same_images(session, hashes)
+    require_same_images(
+        session,
+        hashes,
+        remedy=(
+            "restore the images, or begin another labeling: --state FILE, with the label file of a finished one as "
+            "--answers. The promise of a finished labeling stays true for the images as they were; of those "
+            "that are left, as many labels may be wrong as before"
+        ),
+    )
     if session.setting("network") != found.network:
         before_network = session.setting("network")
         session.close()

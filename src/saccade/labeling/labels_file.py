@@ -32,6 +32,19 @@ class LabeledImage:
     hash: str
 
 
+COLUMNS = tuple(field.name for field in fields(LabeledImage))
+"""Columns of the label file."""
+
+
+def is_result(path: Path) -> bool:
+    """Return whether a file is the label file of a labeling, in which some labels may be by a model."""
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            return next(csv.reader(stream), None) == list(COLUMNS)
+    except (OSError, ValueError, csv.Error):
+        return False
+
+
 def write_label_file(images: Sequence[LabeledImage], path: Path, root: str) -> None:
     """Write a label file, which `train`, `evaluate` and `explore` take.
 
@@ -50,7 +63,7 @@ def write_label_file(images: Sequence[LabeledImage], path: Path, root: str) -> N
     prefix = Path(root).relative_to(here) if is_below else Path()
     with atomic_result(path) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([field.name for field in fields(LabeledImage)])
+        writer.writerow(COLUMNS)
         for image in images:
             confidence = "" if image.confidence is None else image.confidence
             name = (prefix / image.file_name).as_posix()

@@ -1,4 +1,8 @@
-"""Learning phase of labeling: which images a person is asked next, and what a linear head makes of the answers.
+"""Learning phase of labeling: which images a person is asked next, and what a head makes of the answers.
+
+The head is a kernel ridge regression: a linear least-squares classifier on the principal components of a Gaussian
+kernel of the features. All predictions of a leave-one-out cross-validation have a closed form, so that penalty and
+temperature are chosen in a single fit after each round of answers.
 
 Nothing here is part of the promise: its estimates only decide what is asked and when the learning ends.
 """
@@ -9,17 +13,20 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
+from scipy.linalg import eigh
+from scipy.special import log_softmax, softmax
 
-from saccade.labeling.components import principal_components
+from saccade.labeling.components import unit_features
 from saccade.training.transfer_learning.features import Features
-from saccade.training.transfer_learning.linear_head import Examples, choose_penalty, fit_linear_head
 
-_COMPONENTS = 128
-_FOLDS = 5
-_RANDOM_PART = 0.2
+_COMPONENTS = 512
+_LANDMARKS = 2000  # images of which the components are computed exactly; the others are projected onto them
+_KERNEL_WIDTH = 0.3  # factor of the squared distance in the kernel; the mean squared distance is 2
+_RANDOM_PART = 0.1
+_CLUSTERED = 64  # components in which images are clustered
 _CANDIDATES = 4  # uncertain candidates for each question, of which different ones are asked
-_TEMPERATURES = np.geomspace(0.25, 8, 41)
+_PENALTIES = np.geomspace(1e-3, 10, 9)
+_TEMPERATURES = np.geomspace(0.03, 1, 31)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +58,32 @@ class Question:
 
 
 def reduced(features: Features, *, seed: int) -> Features:
-    """Return the principal components of unit features, float32 [N, at most 128], of variance 1 in the mean."""
-    components = principal_components(features, _COMPONENTS, seed=seed)
-    return np.asarray(components / max(float(components.std()), 1e-12), np.float32)
+    """Return the principal components of a Gaussian kernel of unit features, float32 [N, at most 512].
+
+    Source: B. Schölkopf, A. Smola, K.-R. Müller, "Nonlinear component analysis as a kernel eigenvalue problem" (1998),
+    without centering in the feature space; from 2,000 random images by the Nyström method of C. Williams and M. Seeger
+    (2001).
+
+    Args:
+        features: features of all images, float32 [N, d].
+        seed: seed of the random images.
+    """
+    centered = unit_features(features)
+    centered = centered - centered.mean(axis=0)
+    centered /= max(float(np.sqrt((centered**2).sum(axis=1).mean())), 1e-12)
+    landmarks = centered[np.random.default_rng(seed).permutation(len(centered))[:_LANDMARKS]]
+    count = min(_COMPONENTS, len(landmarks))
+    of_landmarks = _kernel(landmarks, landmarks).astype(np.float64)
+    values, vectors = eigh(of_landmarks, subset_by_index=(len(landmarks) - count, len(landmarks) - 1))
+    is_used = values > 1e-7 * values[-1]  # the rest is rounding
+    projection = np.asarray((vectors[:, is_used] / np.sqrt(values[is_used]))[:, ::-1], np.float32)
+    return _kernel(centered, landmarks) @ projection
+
+
+def _kernel(these: Features, others: Features) -> Features:
+    """Return the Gaussian kernel of features [n, d] and [m, d], float32 [n, m]."""
+    squares = (these**2).sum(axis=1)[:, None] + (others**2).sum(axis=1) - 2 * (these @ others.T)
+    return np.asarray(np.exp(-_KERNEL_WIDTH * np.maximum(squares, 0)), np.float32)
 
 
 def first_questions(components: Features, count: int, rng: np.random.Generator) -> list[Question]:
@@ -94,7 +124,7 @@ def _different(components: Features, candidates: NDArray[np.int64], count: int, 
         return [int(position) for position in candidates]
     if not count:
         return []
-    values = components[candidates]
+    values = np.ascontiguousarray(components[candidates, :_CLUSTERED])
     means = KMeans(count, n_init=1, max_iter=30, random_state=int(rng.integers(2**31))).fit(values)
     distances = ((values - means.cluster_centers_[means.labels_]) ** 2).sum(axis=1)
     order = np.lexsort((distances, means.labels_))
@@ -102,48 +132,41 @@ def _different(components: Features, candidates: NDArray[np.int64], count: int, 
     return [int(candidates[order[position]]) for position in first]
 
 
-def learn(
-    components: Features, asked: NDArray[np.int64], labels: NDArray[np.int64], *, classes: int, penalty: float | None
-) -> tuple[ModelLabels, float]:
-    """Fit a head to answers, and return the labels of all images and the penalty of the head.
+def learn(components: Features, asked: NDArray[np.int64], labels: NDArray[np.int64], *, classes: int) -> ModelLabels:
+    """Fit a head to answers, and return the labels of all images.
 
-    The probabilities are calibrated by a temperature, fitted to predictions of a cross-validation over the answers.
+    The probabilities are the softmax of the least-squares predictions, divided by a temperature. Penalty and
+    temperature have the lowest log-loss of the predictions of a leave-one-out cross-validation.
 
     Args:
         components: result of `reduced`.
         asked: positions of the images with answers, int64 [m].
         labels: their labels, int64 [m].
         classes: number of classes, at least 2.
-        penalty: penalty of a previous fit to use again; None chooses one by cross-validation.
     """
-    examples = _examples(components[asked], labels)
-    if penalty is None:
-        nothing = examples.at(np.empty(0, np.int64))
-        penalty = choose_penalty(examples, nothing, classes=classes, biased=True, seed=0, advance=lambda _: None)
-    temperature = _temperature(examples, penalty, classes)
-    head = fit_linear_head(examples.at(np.arange(len(examples))), penalty, classes=classes, biased=True)
-    logits = components @ head.kernel + head.bias
-    probabilities = softmax(logits.astype(np.float64) / temperature, axis=1)
-    return ModelLabels(probabilities.argmax(axis=1), 1 - probabilities.max(axis=1)), penalty
+    examples = components[asked].astype(np.float64)
+    mean, share = examples.mean(axis=0), np.bincount(labels, minlength=classes) / len(labels)
+    true = np.eye(classes)[labels]
+    # In the coordinates of the principal axes of the examples, the penalty acts on each coordinate by itself.
+    squares, axes = np.linalg.eigh((examples - mean).T @ (examples - mean))
+    rotated = (examples - mean) @ axes
+    products = rotated.T @ (true - share)
+    lowest, kernel, temperature = np.inf, np.zeros_like(products), 1.0
+    for penalty in _PENALTIES:
+        weights = products / (squares + penalty)[:, None]
+        leverage = (rotated**2) @ (1 / (squares + penalty)) + 1 / len(labels)
+        residuals = (true - share - rotated @ weights) / np.maximum(1 - leverage, 1e-6)[:, None]
+        loss, candidate = _best_temperature(true - residuals, labels)
+        if loss < lowest:
+            lowest, kernel, temperature = loss, axes @ weights, candidate
+    predictions = components @ kernel + (share - mean @ kernel)
+    probabilities = softmax(predictions / temperature, axis=1)
+    return ModelLabels(probabilities.argmax(axis=1), 1 - probabilities.max(axis=1))
 
 
-def _examples(features: Features, labels: NDArray[np.int64]) -> Examples:
-    n = len(labels)
-    return Examples(np.ascontiguousarray(features), labels, np.ones(n, np.float32), np.arange(n))
-
-
-def _temperature(examples: Examples, penalty: float, classes: int) -> float:
-    """Return the temperature with the lowest log-loss over predictions of a cross-validation; 1 for few answers."""
-    fold = np.arange(len(examples)) % _FOLDS
-    logits = np.zeros((len(examples), classes))
-    for number in range(_FOLDS):
-        fitted, held_out = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-        if len(np.unique(examples.labels[fitted])) < 2 or not len(held_out):
-            return 1.0
-        head = fit_linear_head(examples.at(fitted), penalty, classes=classes, biased=True)
-        logits[held_out] = examples.features[held_out] @ head.kernel + head.bias
-    true = np.arange(len(examples)), examples.labels
-    losses = [
-        -np.log(np.maximum(softmax(logits / temperature, axis=1)[true], 1e-12)).mean() for temperature in _TEMPERATURES
-    ]
-    return float(_TEMPERATURES[int(np.argmin(losses))])
+def _best_temperature(predictions: NDArray[np.float64], labels: NDArray[np.int64]) -> tuple[float, float]:
+    """Return the lowest mean log-loss of predictions [m, classes] over the temperatures, and its temperature."""
+    true = np.arange(len(labels)), labels
+    losses = [-log_softmax(predictions / temperature, axis=1)[true].mean() for temperature in _TEMPERATURES]
+    best = int(np.argmin(losses))
+    return float(losses[best]), float(_TEMPERATURES[best])

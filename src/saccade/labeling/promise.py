@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import pdtrc
 from scipy.stats import hypergeom
 
 
@@ -115,7 +116,8 @@ def kept_labels(
 def expected_answers(promise: Promise, *, heap: int, probability_wrong: NDArray[np.float64], sample: int) -> float:
     """Estimate the number of images that a person labels from now on: the sample, and the images after the threshold.
 
-    This is an estimate, no promise: it takes the probabilities as true.
+    This is an estimate, no promise: it takes the probabilities as true, and the number of wrong images of the sample
+    among the first images of the order as Poisson distributed.
 
     Args:
         promise: the promise.
@@ -127,10 +129,9 @@ def expected_answers(promise: Promise, *, heap: int, probability_wrong: NDArray[
     c = allowed_mistakes(promise, heap=heap, left=left, sample=sample)
     if c < 0:
         return float(left)
-    # The (c + 1)-th wrong image of the sample is expected where the expected number of them reaches c + 1.
-    reached = np.flatnonzero(np.cumsum(probability_wrong) * sample / left >= c + 1)
-    first = int(reached[0]) if len(reached) else left
-    return sample + (left - first) * (1 - sample / left)
+    # An image is after the threshold if more than c wrong images of the sample are before it.
+    after = pdtrc(c, np.cumsum(probability_wrong) * sample / left).sum()
+    return float(sample + after * (1 - sample / left))
 
 
 def smallest_sample(promise: Promise, *, heap: int) -> int:
@@ -154,7 +155,7 @@ def best_sample(promise: Promise, *, heap: int, probability_wrong: NDArray[np.fl
         probability_wrong: estimated probability that the model's label is wrong, in the frozen order, float64 [R].
     """
     left = len(probability_wrong)
-    sizes = np.unique(np.rint(np.geomspace(min(20, max(1, left)), max(1, left), 60)).astype(int))
+    sizes = np.unique(np.rint(np.geomspace(min(20, max(1, left)), max(1, left), 30)).astype(int))
     answers = [
         expected_answers(promise, heap=heap, probability_wrong=probability_wrong, sample=int(size)) for size in sizes
     ]

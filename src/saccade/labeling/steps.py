@@ -22,7 +22,8 @@ from saccade.training.transfer_learning.features import Features
 _FIRST = 20  # images of the first round, at least
 _ROUND = 0.02  # fraction of the heap that is asked in a round
 _MIN_ROUND = 10
-_PATIENCE = 4  # rounds without fewer expected answers, after which the learning ends
+_PATIENCE = 4  # rounds without fewer expected answers, after which the learning ends; with this many answers at least:
+_LEAST_PATIENCE = 70
 _GAIN = 0.003  # fraction of the heap by which the expected answers must fall
 _MOST = 0.5  # fraction of the heap that the learning asks at most
 _REPEATED = 50  # images of the sample that are asked a second time
@@ -170,13 +171,7 @@ class LabelingSteps:
         places = np.array(sorted(known), np.int64)
         number = {name: position for position, name in enumerate(classes)}
         labels = np.array([number[known[int(place)]] for place in places], np.int64)
-        last = self._session.setting("penalty", {"value": None, "answers": 0})
-        again = len(places) < 2 * last["answers"]
-        model_labels, penalty = learn(
-            self.components(), places, labels, classes=len(classes), penalty=last["value"] if again else None
-        )
-        if not again:
-            self._session.keep_setting("penalty", {"value": penalty, "answers": len(places)})
+        model_labels = learn(self.components(), places, labels, classes=len(classes))
         for place, name in groups.items():
             if model_labels.labels[place] != number[name]:
                 model_labels.labels[place] = number[name]
@@ -347,11 +342,12 @@ class LabelingSteps:
 
 def _goes_on(totals: Sequence[float], size: int) -> bool:
     """Return whether the expected number of answers has fallen clearly in one of the last rounds."""
+    patience = max(_PATIENCE, round(_LEAST_PATIENCE / max(_MIN_ROUND, _ROUND * size)))
     best, last = np.inf, 0
     for number, total in enumerate(totals):
         if total < best - _GAIN * size:
             best, last = total, number
-    return len(totals) - 1 - last < _PATIENCE
+    return len(totals) - 1 - last < patience
 
 
 def _hash_of(frozen: Sequence[FrozenLabel]) -> str:

@@ -24,14 +24,14 @@ def summarize(session: Session, promise: Promise, heap: int) -> str:
     network, seed = session.setting("network"), session.setting("seed")
     allowed = f"{promise.allowed(heap):,} labels ({promise.max_error:.1%} of the images)"
     learning = len(answers) - len(sample) - len(after)
-    chosen = f"{learning:,} from which a linear head on features of {network} was fitted"
+    chosen = f"{learning:,} to which a kernel ridge regression on features of {network} was fitted"
     random = f"a uniform random sample of {len(sample):,} of the others"
     bound = f"an exact hypergeometric bound with {kept['allowed']} allowed mistakes before the threshold"
     in_groups = sum(label.who == "group" for label in session.frozen(promise.attempt) if label.position not in answers)
-    by_head = heap - len(answers) - in_groups
+    by_model = heap - len(answers) - in_groups
     sentences = [
         f"A person labeled {len(answers):,} of {heap:,} images: {chosen}, {random}, and {len(after):,} uncertain ones.",
-        f"The head labeled {by_head:,} images"
+        f"The model labeled {by_model:,} images"
         + (f", and {in_groups:,} have the label that the person gave to a group." if in_groups else "."),
         f"With a probability of at least {promise.confidence:.1%}, at most {allowed} differ from this person's labels:",
         f"{bound}, attempt {promise.attempt} at a risk of {promise.alpha:.2%}, seed {seed}.",

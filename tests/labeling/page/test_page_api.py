@@ -1,7 +1,10 @@
 """Labeling on the page, by the requests that the page sends; the persons are played by the true labels."""
 
+import http.client
 import io
+import json
 import sqlite3
+import threading
 import time
 
 import numpy as np
@@ -107,9 +110,9 @@ def test_decisions_are_listed_searched_and_changed_and_the_file_is_written_again
     other = "sign 2" if decision["label"] != "sign 2" else "sign 9"
     message = {"question": decision["question"], "label": other, "replaces": decision["answer"]}
     server.post("/api/answers", **message)
-    # The change of a second browser, which saw the old answer, is refused.
-    refused = server.post("/api/answers", client="b", person="Bo", status=409, **message)
-    assert refused["error"] == f"Ada answered meanwhile: {other}"
+    # The change of a second browser, which saw the old answer, is conflict.
+    conflict = server.post("/api/answers", client="b", person="Bo", status=409, **message)
+    assert conflict["error"] == f"Ada answered meanwhile: {other}"
     assert server.questions() == []
     for _ in range(600):
         label_of = {row["file_name"]: row["label"] for row in rows_of(place / "labels.csv")}
@@ -183,7 +186,9 @@ def test_a_group_is_named_at_once_and_counts_as_labels_by_the_model(heap, names,
     with LabelingServer([str(folder), "--out", "labels.csv", "--answers", "answers.csv", *WORDS], tmp_path) as server:
         group = server.post("/api/groups/next")["group"]
         other = server.post("/api/groups/next", "b", "Bo")["group"]
-        shown, shown_to_other = ({image for copies in one["images"] for image in copies} for one in (group, other))
+        shown, shown_to_other = (
+            {image for duplicates in one["images"] for image in duplicates} for one in (group, other)
+        )
         assert shown
         assert not shown & shown_to_other
         name = truth[names[group["images"][0][0]]]
@@ -211,8 +216,8 @@ def test_a_class_after_the_freeze_begins_another_attempt(heap, names, tmp_path):
                 server.answer(question, truth[names[question["image"]]])
         before = server.get("/api/state")
         assert (before["phase"], before["attempt"], before["frozen"]) == ("sample", 1, True)
-        refused = server.post("/api/classes", name="sign 7", status=409)
-        assert "another attempt" in refused["error"]
+        conflict = server.post("/api/classes", name="sign 7", status=409)
+        assert "another attempt" in conflict["error"]
         server.post("/api/classes", name="sign 7", begins_attempt=True)
         after = server.get("/api/state")
         assert (after["attempt"], after["answered"]) == (2, before["answered"])
@@ -248,3 +253,79 @@ def test_usage_errors(heap, tmp_path):
     both = run_here(["label", str(folder), "--out", "a.csv", "--page", "--ask-to", "b.csv"], tmp_path)
     assert both.code == 2
     assert "--page asks in the browser" in both.stderr
+
+
+def hostile_requests(count, seed):
+    """Yield path and body of requests that no page sends, and some that it does."""
+    rng = np.random.default_rng(seed)
+    paths = [
+        "/api/next", "/api/answers", "/api/classes", "/api/groups/next", "/api/groups/skip", "/api/groups/label",
+        "/api/state", "/api/decisions?offset=-1", "/api/decisions?search=%00", "/images/0", "/images/1e9", "/images/..",
+        "/thumbnails/99999999999999999999", "/", "/page.js", "/../session.py", "/docs", "/openapi.json", "/%ff",
+    ]  # fmt: skip
+    values = [
+        None, True, -1, 0, 1, 2**53, 2**70, 1.5, "", "?", "-", " ", "a" * 101, "a\0b", "\ud800", "sign 0", [], [1],
+        [[1]], {}, {"a": 1}, "'; DROP TABLE answers; --", "<script>", "\u202e", [0] * 3000, float("inf"),
+    ]  # fmt: skip
+    names = ["client", "person", "question", "label", "replaces", "count", "skipped", "name", "images", "other"]
+    for _ in range(count):
+        path = str(rng.choice(paths))
+        message = {str(name): values[rng.integers(len(values))] for name in rng.permutation(names)[: rng.integers(10)]}
+        body = json.dumps(message, ensure_ascii=True).encode()
+        kind = rng.integers(5)
+        if kind == 0:
+            body = body[: rng.integers(len(body) + 1)]
+        elif kind == 1:
+            body = bytes(rng.integers(0, 256, rng.integers(200), np.uint8))
+        elif kind == 2:
+            body = b"[" * int(rng.integers(1, 5000))
+        yield path, None if rng.random() < 0.2 else body
+
+
+@pytest.mark.parametrize("count", [pytest.param(400), pytest.param(10_000, marks=pytest.mark.nightly)])
+def test_hostile_requests_get_errors_and_no_answer_is_lost(heap, names, tmp_path, count):
+    folder, truth = heap
+    with LabelingServer([str(folder), "--out", "labels.csv", *WORDS], tmp_path) as server:
+        recorded: dict[str, str] = {}
+        for number, (path, body) in enumerate(hostile_requests(count, seed=0)):
+            status, content = server.request(path, body)
+            assert status < 500, (path, body, content)
+            if number % 40 == 0 and len(recorded) < 60:
+                (question,) = server.questions("honest", "Ada")
+                name = names[question["image"]]
+                if server.answer(question, truth[name], "honest", "Ada") is not None:
+                    recorded[name] = truth[name]
+        for status in (server.request("/api/state", b"{" + b" " * 200_000)[0], server.request("/api/next", b"")[0]):
+            assert status in (400, 405, 413)
+        listed = [d for offset in range(0, 240, 60) for d in server.get(f"/api/decisions?offset={offset}")["decisions"]]
+        by_ada = {decision["path"]: decision["label"] for decision in listed if decision["who"] == "Ada"}
+        assert by_ada.items() >= recorded.items()
+        code, _ = server.stop()
+    assert code == 0
+    assert "Traceback" not in "".join(server.lines)
+
+
+@pytest.mark.nightly
+def test_killed_ten_times_between_and_during_requests_no_answer_is_lost(heap, names, tmp_path):
+    folder, truth = heap
+    rng = np.random.default_rng(0)
+    recorded: dict[str, str] = {}
+    for _ in range(10):
+        with LabelingServer([str(folder), "--out", "labels.csv", *WORDS], tmp_path) as server:
+            killer = threading.Timer(rng.uniform(0.1, 1.5), server.process.kill)
+            killer.start()
+            try:
+                while True:
+                    (question,) = server.questions()
+                    name = names[question["image"]]
+                    if server.answer(question, truth[name]) is not None:
+                        recorded[name] = truth[name]
+            except (OSError, http.client.HTTPException, AssertionError, ValueError):
+                killer.join()
+    with LabelingServer([str(folder), "--out", "labels.csv", *WORDS], tmp_path) as server:
+        listed = [d for offset in range(0, 240, 60) for d in server.get(f"/api/decisions?offset={offset}")["decisions"]]
+        kept = {decision["path"]: decision["label"] for decision in listed}
+        # An answer may be recorded whose response was cut off; none that was acknowledged is missing.
+        assert kept.items() >= recorded.items()
+        assert len(recorded) > 10
+        assert len(kept) <= len(recorded) + 10

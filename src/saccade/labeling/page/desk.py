@@ -145,12 +145,15 @@ class Desk:
         if not any(not group.positions & taken for group in self._groups):
             free = set(range(len(self._found.images))) - taken
             seed = session.setting("seed") + len(known)
-            self._groups = group_similar(self._components, sorted(free), self._found.images.hashes, seed=seed)
+            self._groups = group_similar(self._components, sorted(free), seed=seed)
         group = next((group for group in self._groups if not group.positions & taken), None)
         if group is None:
             return None
         self._group_of[client] = group
-        return {"images": [list(copies) for copies in group.images], "left": len(self._found.images) - len(known)}
+        return {
+            "images": [list(duplicates) for duplicates in group.images],
+            "left": len(self._found.images) - len(known),
+        }
 
     def skip_group(self, client: str) -> None:
         """Put the group of a browser to the end."""

@@ -79,12 +79,12 @@ async function load(path) {
   byId("group").replaceChildren(...(group?.images ?? []).map(tile));
 }
 
-function tile(copies, at) {
+function tile(duplicates, at) {
   const button = make("button", { type: "button", "aria-pressed": "false", "aria-label": `image ${at + 1}; press to take it out` });
   button.addEventListener("click", () => {
     button.setAttribute("aria-pressed", String(button.getAttribute("aria-pressed") !== "true"));
   });
-  image(`thumbnails/${copies[0]}`, "").then((element) => button.prepend(element), (failure) => notify(failure.message));
-  if (copies.length > 1) button.append(make("span", { class: "copies" }, `all ${copies.length}`));
+  image(`thumbnails/${duplicates[0]}`, "").then((element) => button.prepend(element), (failure) => notify(failure.message));
+  if (duplicates.length > 1) button.append(make("span", { class: "duplicates" }, `all ${duplicates.length}`));
   return make("li", {}, button);
 }

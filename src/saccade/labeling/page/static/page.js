@@ -111,14 +111,14 @@ document.addEventListener("keydown", (event) => {
     byId(field).focus();
     event.preventDefault();
   } else if (shown === "groups" && event.key.startsWith("Arrow")) {
-    moveFocus(event.key === "ArrowRight" || event.key === "ArrowDown" ? 1 : -1);
+    focusNext(event.key === "ArrowRight" || event.key === "ArrowDown" ? 1 : -1);
     event.preventDefault();
   } else if (!(event.key === " " && onButton) && !event.repeat && part.onKey(event.key)) {
     event.preventDefault();
   }
 });
 
-function moveFocus(step) {
+function focusNext(step) {
   const buttons = [...byId("group").querySelectorAll("button")];
   if (buttons.length) buttons[(buttons.indexOf(document.activeElement) + step + buttons.length) % buttons.length].focus();
 }

@@ -6,7 +6,7 @@ import { byId, KEYS, notify, showClasses } from "./dom.js";
 const AHEAD = 4; // questions of this browser at a time, with that on the page
 const POLL_MILLISECONDS = 700;
 
-const queue = []; // {question, image, options, picture: promise of an element}
+const queue = []; // {question, image, options, element: promise of an element}
 const given = []; // {question, image, options, answer}
 let skipped = [];
 let classes = [];
@@ -97,17 +97,20 @@ async function next() {
 async function show() {
   byId("undo").disabled = !given.length;
   const stage = byId("stage");
-  stage.dataset.image = current?.image ?? "";
   if (!current) {
     stage.replaceChildren();
+    stage.dataset.image = "";
     byId("asked").textContent = "";
     showClasses(byId("choices"), classes, [], answer);
     return;
   }
   const asked = current;
   try {
-    const element = await asked.picture;
-    if (asked === current) stage.replaceChildren(element);
+    const element = await asked.element;
+    if (asked === current) {
+      stage.replaceChildren(element);
+      stage.dataset.image = asked.image;
+    }
   } catch (failure) {
     stage.replaceChildren();
     notify(failure.message);
@@ -130,7 +133,7 @@ async function refill() {
       const wanted = questions.filter((one) => one.question !== current?.question);
       const known = new Map(queue.map((one) => [one.question, one]));
       queue.length = 0;
-      for (const one of wanted) queue.push(known.get(one.question) ?? { ...one, picture: load(one) });
+      for (const one of wanted) queue.push(known.get(one.question) ?? { ...one, element: load(one) });
       onState(state);
       if (state.phase === "done" && !questions.length && !current) return;
       if (current || queue.length) break;
@@ -147,9 +150,9 @@ async function refill() {
 }
 
 function load(question) {
-  const picture = image(`images/${question.image}`, "the image to be labeled");
-  picture.catch(() => {}); // reported where it is shown
-  return picture;
+  const element = image(`images/${question.image}`, "the image to be labeled");
+  element.catch(() => {}); // reported where it is shown
+  return element;
 }
 
 /** Go on after the classes or the phase changed: questions may have been closed. */
