@@ -127,7 +127,8 @@ def _open(path: Path, run: Run, images: Split, sample: Sample | None, *, progres
     if session.setting("kind") != _KIND:
         session.close()
         raise DataError(f"'{path}' is the state of a labeling", remedy="name another file: --state FILE")
-    require_same_images(session, images.hashes)
+    remedy = "restore the images, or begin another estimate: --state FILE"
+    require_same_images(session, images.hashes, remedy=remedy)
     recorded = Sample(**session.setting("sample"))
     if sample not in (None, recorded):
         session.close()

@@ -239,7 +239,15 @@ def _open(path: Path, found: EmbeddedData, goal: Goal | None) -> Session:
         settings |= {"phase": "learn", "attempt": 1, "network": found.network}
         return Session.create(path, settings, found.images.names, hashes)
     session = Session(path)
-    require_same_images(session, hashes)
+    require_same_images(
+        session,
+        hashes,
+        remedy=(
+            "restore the images, or begin another labeling: --state FILE, with the label file of a finished one as "
+            "--answers. The promise of a finished labeling stays true for the images as they were; of those "
+            "that are left, as many labels may be wrong as before"
+        ),
+    )
     if session.setting("network") != found.network:
         before_network = session.setting("network")
         session.close()

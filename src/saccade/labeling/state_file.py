@@ -29,12 +29,13 @@ def lock_state(path: Path) -> ExitStack:
     return held
 
 
-def require_same_images(session: Session, hashes: Sequence[str]) -> None:
+def require_same_images(session: Session, hashes: Sequence[str], *, remedy: str) -> None:
     """Require that the images of a labeling are these; close the session if not.
 
     Args:
         session: state of the labeling.
         hashes: content hash of each image, by position.
+        remedy: advice for the error.
 
     Raises:
         DataError: the images are others.
@@ -48,8 +49,5 @@ def require_same_images(session: Session, hashes: Sequence[str]) -> None:
         "the images are not those with which the labeling began",
         expected=counted(len(before), "image"),
         found=f"{counted(new, 'new image')}, {counted(gone, 'image')} gone" if new or gone else "other names",
-        remedy=(
-            "restore the images, or begin again: --state FILE, with the label file so far as --answers. What was "
-            "promised stays true for the images as they were; of those that are left, as many labels may be wrong"
-        ),
+        remedy=remedy,
     )

@@ -43,7 +43,7 @@ from scipy.special import gammaln
 _ANSWERS_PER_STRATUM = 25
 _MOST_STRATA = 8
 _MOST_WASTED = 0.15
-_CAUTION = 0.8  # of the risk, with several strata: simulated coverage at the full risk is 92 to 98% in place of 95%
+_CAUTION = 0.8  # of the risk, with several strata: simulated coverage at the full risk is 92 to 100% in place of 95%
 _GRID = 1 << 12  # points of the grid of T / N: a rounding error of 0.0001, against intervals of 0.05
 
 
