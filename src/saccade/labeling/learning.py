@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 from scipy.special import log_softmax, softmax
 
-from saccade.labeling.components import unit_features
-from saccade.training.transfer_learning.features import Features
+from saccade.training.transfer_learning.features import Features, unit_features
 
 _COMPONENTS = 512
 _LANDMARKS = 2000  # images of which the components are computed exactly; the others are projected onto them
