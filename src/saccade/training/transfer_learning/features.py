@@ -120,7 +120,7 @@ class FeatureExtractor:
         """Return the cached features after the missing features of a split are computed."""
         prefix = _prefix(self._key, mirrored)
         # A search asks for the features of its query and of its data: the index of the cache is read once.
-        if prefix not in self._cached:
+        if prefix not in self._cached or not self._cached[prefix].is_intact():
             self._cached[prefix] = _CachedFeatures(disk_cache.find_entries(_KIND, prefix))
         cached = self._cached[prefix]
         missing = _missing_positions(split, cached)
@@ -250,8 +250,16 @@ class _CachedFeatures:
         self._shards: list[Features] = []
         self._starts: list[int] = []  # number of the first row of each shard, counted over all shards
         self._rows: dict[str, int] = {}
-        for hashes, features in _readable(entries):
-            self._take(hashes, features)
+        self._sizes: dict[Path, int] = {}
+        for entry, hashes, features in _readable(entries):
+            self._take(entry, hashes, features)
+
+    def is_intact(self) -> bool:
+        """Return whether no file of these features was removed or cut off since it was read."""
+        try:
+            return all(path.stat().st_size == size for path, size in self._sizes.items())
+        except OSError:
+            return False
 
     def missing(self, hashes: Iterable[str]) -> set[str]:
         """Return the hashes of the images without cached features."""
@@ -264,7 +272,7 @@ class _CachedFeatures:
             content = hashlib.sha256("".join(hashes).encode()).hexdigest()[:16]
             entry = disk_cache.keep(built, _KIND, f"{prefix}-{content}", name)
         # Read from the file, so that the features of many images need no memory of their own.
-        self._take(hashes, np.load(entry / "features.npy", mmap_mode="r", allow_pickle=False))
+        self._take(entry, hashes, np.load(entry / "features.npy", mmap_mode="r", allow_pickle=False))
 
     def of(self, hashes: Sequence[str], out: Features) -> Features:
         """Copy the features of images into an array, float32 [n, d], and return it."""
@@ -291,15 +299,16 @@ class _CachedFeatures:
         shards = np.searchsorted(self._starts, rows, side="right") - 1
         return shards, rows - np.array(self._starts, np.int64)[shards]
 
-    def _take(self, hashes: Sequence[str], features: Features) -> None:
+    def _take(self, entry: Path, hashes: Sequence[str], features: Features) -> None:
         start = self._starts[-1] + len(self._shards[-1]) if self._shards else 0
         self._rows.update(zip(hashes, range(start, start + len(hashes)), strict=True))
         self._starts.append(start)
         self._shards.append(features)
+        self._sizes[entry / "features.npy"] = (entry / "features.npy").stat().st_size
 
 
-def _readable(entries: Sequence[Path]) -> Iterator[tuple[tuple[str, ...], Features]]:
-    """Yield content hashes and features of cache entries; damaged entries are removed."""
+def _readable(entries: Sequence[Path]) -> Iterator[tuple[Path, tuple[str, ...], Features]]:
+    """Yield cache entries, their content hashes and features; damaged entries are removed."""
     for entry in entries:
         try:
             hashes = from_json(tuple[str, ...], (entry / "hashes.json").read_text())
@@ -309,7 +318,7 @@ def _readable(entries: Sequence[Path]) -> Iterator[tuple[tuple[str, ...], Featur
             continue
         if len(hashes) == len(features):
             disk_cache.find_entry(_KIND, entry.name)  # records the use of the entry
-            yield hashes, features
+            yield entry, hashes, features
 
 
 def _missing_positions(split: Split, cached: _CachedFeatures) -> NDArray[np.int64]:
