@@ -292,6 +292,10 @@ class LabelingSteps:
 
     def labels(self) -> list[LabeledImage]:
         """Return the label of each image; images that have none are left out."""
+        with self._session.transaction():  # no other thread records anything between two reads
+            return self._labels()
+
+    def _labels(self) -> list[LabeledImage]:
         session, images = self._session, self._found.images
         answers, asked = session.answers(), session.asked()
         frozen = {label.position: label for label in session.frozen(self._attempt)}
@@ -309,6 +313,10 @@ class LabelingSteps:
 
     def labeling(self) -> Labeling:
         """Return the state."""
+        with self._session.transaction():
+            return self._labeling()
+
+    def _labeling(self) -> Labeling:
         session = self._session
         asked, answers = session.asked(), session.answers()
         frozen, kept = session.setting("frozen", {}), session.setting("kept") or {}

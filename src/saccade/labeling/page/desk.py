@@ -224,6 +224,10 @@ class Desk:
 
     def state(self) -> dict[str, Any]:
         """Return the state of the labeling, for the page."""
+        with self._session.transaction():  # the thread of the steps records nothing between two reads
+            return self._state()
+
+    def _state(self) -> dict[str, Any]:
         session, labeling = self._session, self._steps.labeling()
         history = session.history()
         expected = max(labeling.least_answers, labeling.expected_answers or 0.0)
