@@ -163,7 +163,7 @@ class LabelingSteps:
                 taken = session.asked()  # random images may have been asked during the fit
                 self._ask([question for question in chosen if question.position not in taken], "learn")
             else:
-                self._freeze(order, model_labels, classes, sample)
+                self._freeze(order, model_labels, classes, groups, sample)
 
     def _fit(self, answers: Mapping[int, str], groups: Mapping[int, str], classes: Sequence[str]) -> ModelLabels:
         """Return the labels of all images by a head on the answers; images of a group have the label of the group."""
@@ -183,11 +183,17 @@ class LabelingSteps:
         number = self._attempt if attempt is None else attempt
         return Promise(session.setting("max_error"), session.setting("confidence"), number)
 
-    def _freeze(self, order: NDArray[np.int64], model_labels: ModelLabels, classes: Sequence[str], sample: int) -> None:
+    def _freeze(
+        self,
+        order: NDArray[np.int64],
+        model_labels: ModelLabels,
+        classes: Sequence[str],
+        groups: Mapping[int, str],
+        sample: int,
+    ) -> None:
         """Freeze the labels and their order, record their hash, and only then draw the sample."""
         session, attempt = self._session, self._attempt
         session.close_open_questions()
-        groups = session.group_labels()
         session.freeze(
             attempt,
             [

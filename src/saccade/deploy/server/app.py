@@ -23,6 +23,7 @@ from saccade.web.http_errors import RequestError, add_error_handlers
 from saccade.web.limits import Limits
 from saccade.web.middleware import Guard, RequestPolicy, ServerState
 from saccade.web.request_body import read_body
+from saccade.web.static_files import static_routes
 
 STATIC_FOLDER = Path(__file__).parent / "static"
 STATIC_FILES = {
@@ -141,23 +142,12 @@ def _operation(models: ModelRegistry, metrics: Metrics, state: ServerState, toke
 
 
 def _page(app: FastAPI) -> APIRouter:
-    router = APIRouter(include_in_schema=False)
-    for path, (file, media_type) in STATIC_FILES.items():
-        router.add_api_route(path, _static_file(file, media_type), methods=["GET", "HEAD"])
+    router = static_routes(STATIC_FOLDER, STATIC_FILES)
 
-    @router.get("/docs")
+    @router.get("/docs", include_in_schema=False)
     def docs() -> HTMLResponse:  # not async, so that FastAPI runs it in a thread
         from saccade.html.render import render  # loads matplotlib
 
         return HTMLResponse(render("api.html", document=app.openapi()))
 
     return router
-
-
-def _static_file(name: str, media_type: str) -> Any:
-    contents = (STATIC_FOLDER / name).read_bytes()
-
-    async def respond() -> Response:
-        return Response(contents, media_type=media_type)
-
-    return respond

@@ -21,6 +21,7 @@ from saccade.web.http_errors import RequestError, add_error_handlers
 from saccade.web.limits import Limits
 from saccade.web.middleware import Guard, RequestPolicy, ServerState
 from saccade.web.request_body import read_body
+from saccade.web.static_files import static_routes
 
 STATIC_FOLDER = Path(__file__).parent / "static"
 STATIC_FILES = {
@@ -112,7 +113,7 @@ def make_app(desk: Desk, images: OriginalImages, state: ServerState, *, host: st
     for routes in (_questions, _classes, _decisions, _groups):
         app.include_router(routes(desk, run))
     app.include_router(_images(images))
-    app.include_router(_page())
+    app.include_router(static_routes(STATIC_FOLDER, STATIC_FILES))
     add_error_handlers(app)
     policy = RequestPolicy({"localhost", host}, token, public_paths=tuple(STATIC_FILES))
     return Guard(app, Limits(body_bytes=100_000), None, state, policy)
@@ -244,19 +245,3 @@ def _images(images: OriginalImages) -> APIRouter:
         return respond(images.thumbnail, position)
 
     return router
-
-
-def _page() -> APIRouter:
-    router = APIRouter()
-    for path, (file, media_type) in STATIC_FILES.items():
-        router.add_api_route(path, _static_file(file, media_type), methods=["GET", "HEAD"])
-    return router
-
-
-def _static_file(name: str, media_type: str) -> Any:
-    contents = (STATIC_FOLDER / name).read_bytes()
-
-    async def respond() -> Response:
-        return Response(contents, media_type=media_type)
-
-    return respond
