@@ -7,7 +7,7 @@ UV := $(BIN)/python -m uv pip install --quiet --compile-bytecode \
 	--overrides requirements/overrides.txt --constraint requirements/constraints.txt -r requirements/tensorflow.txt
 PINS := pyproject.toml $(wildcard requirements/*.txt)
 
-.PHONY: train test test-long test-nightly test-backends check docs format constraints clean
+.PHONY: train test test-long test-nightly test-ray test-backends check docs format constraints clean
 .DELETE_ON_ERROR:
 
 train: .venv/installed
@@ -22,7 +22,12 @@ test-long: .venv/installed-dev
 
 # What takes too long for every day: hundreds of kills, thousands of damaged files. docs/reliability.md says what they count.
 test-nightly: .venv/installed-dev $(BACKENDS)/installed
-	$(BIN)/python -m pytest -m nightly -s
+	$(BIN)/python -m pytest -m "nightly and not ray" -s
+
+# Prediction on a Ray cluster of two nodes, which the tests start and end on this machine; `-m "ray and nightly"` in
+# place of the marks: 30 kills at random moments.
+test-ray: .venv/installed-ray
+	$(BIN)/python -m pytest -m "ray and not nightly"
 
 # The tests of layers, augmentation and optimizers of our own, once on each backend of Keras.
 test-backends: $(BACKENDS)/installed
@@ -65,6 +70,11 @@ clean:
 
 .venv/installed-dev: .venv/installed
 	$(UV) --python $(BIN)/python -e . --group dev
+	@touch $@
+
+# Ray is 200 MB, which only these tests need.
+.venv/installed-ray: .venv/installed-dev requirements/ray.txt
+	$(UV) --python $(BIN)/python -r requirements/ray.txt
 	@touch $@
 
 $(BACKENDS)/installed: .venv/installed

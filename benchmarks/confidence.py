@@ -23,9 +23,9 @@ from saccade.data.load import load_with_preprocessing
 from saccade.errors import RunError
 from saccade.evaluation.metrics import measure
 from saccade.inference.ood_detector import OodDetector
-from saccade.inference.predict import OOD_THRESHOLD
 from saccade.inference.predictor import Predictor
 from saccade.inference.selective_prediction import fit_abstention
+from saccade.runs.ood_p_value import OOD_THRESHOLD
 from saccade.runs.run import Run
 from saccade.training.calibration import at_temperature
 
@@ -90,7 +90,7 @@ def target_accuracies_of(run: Run) -> list[Result]:
 def ood_results_of(run: Run, source: str | None, classes: str) -> list[Result]:
     """Measure the fraction of each kind of images that the OOD detector accepts."""
     predictor = Predictor.from_run(run)
-    ood_detector = OodDetector(run, predictor)
+    ood_detector = OodDetector.of_predictor(run, predictor)
     test = load_with_preprocessing(run.data_source, run.preprocessing, fixes=run.fixes()).splits["test"]
     draw = np.random.default_rng(0)
     kinds = {"test images": test.take(np.sort(draw.permutation(len(test))[: 5 * NUM_OOD_IMAGES]))}
@@ -102,7 +102,7 @@ def ood_results_of(run: Run, source: str | None, classes: str) -> list[Result]:
             kinds[f"{name} (not trained on)"] = others.splits["test"].take(rows)
     results = []
     for kind, images in kinds.items():
-        accepted = ood_detector(images, predictor.probabilities(images)) >= OOD_THRESHOLD
+        accepted = ood_detector(images)[1] >= OOD_THRESHOLD
         note = f"{len(images)} images"
         results.append(Result(f"{run.recipe.name}, {kind}", "accepted", "fraction", [float(accepted.mean())], note))
     return results

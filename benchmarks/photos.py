@@ -37,7 +37,7 @@ from results import Result, add_results_option, keep_results
 
 from saccade.atomic_io import write_json
 from saccade.errors import SaccadeError
-from saccade.inference.predict import OOD_THRESHOLD
+from saccade.runs.ood_p_value import OOD_THRESHOLD
 
 SETS = ("coins", "clothing", "brain_mri", "sign_digits")
 TARGET_ACCURACY = 0.95

@@ -4,8 +4,9 @@
 
 Two measurements with RUN's network, with one view per image:
 
-- Images in memory (the images of FOLDER, repeated up to the given number) through Saccade's predictor, compared with
-  the convolutions and dense layers of RUN's network alone: forward, float32, with equal batches.
+- Images in memory (the images of FOLDER, repeated up to the given number) through Saccade's predictor with TensorFlow,
+  compared with the convolutions and dense layers of RUN's network alone: forward, float32, with equal batches; and
+  with RUN's `model.onnx` in ONNX Runtime.
 - `saccade predict RUN FOLDER`, the whole command from files to predictions: its time, the utilization of the cores, and
   the ratio to the time of a plain script that decodes the files one by one with Pillow and calls `model.predict` of
   RUN's `model.keras`.
@@ -25,6 +26,7 @@ from results import Result, add_results_option, keep_results
 
 from saccade.data.decoding.decode_files import decode_files
 from saccade.errors import DataError
+from saccade.inference.onnx_model import load_inference_onnx
 from saccade.inference.predictor import Predictor
 from saccade.machine import usable_cores
 from saccade.models.batched_inference import batch_slices
@@ -37,7 +39,8 @@ import keras, numpy as np
 from PIL import Image
 files = sorted(path for path in Path(sys.argv[2]).rglob("*") if path.is_file())
 model = keras.saving.load_model(Path(sys.argv[1]) / "model.keras", compile=False)
-images = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
+size = model.input_shape[2:0:-1]
+images = np.stack([np.asarray(Image.open(file).convert("RGB").resize(size)) for file in files])
 print(len(files), model.predict(images, verbose=0).argmax(axis=1).sum())
 """
 
@@ -73,21 +76,25 @@ def images_of(run: Run, files: list[Path], n: int) -> NDArray[np.uint8]:
 
 
 def from_memory(run: Run, images: NDArray[np.uint8], repeats: int) -> list[Result]:
-    """Measure the seconds for all images, by the predictor and by its convolutions alone, in turn, and their ratios."""
+    """Measure the seconds for all images: TensorFlow, its convolutions alone and ONNX Runtime in turn; and ratios."""
     height, width = run.preprocessing.height, run.preprocessing.width
     predictor = Predictor.from_run(run, tta_views=1)
     steps = batch_slices(len(images), height, width)
     batch = steps[0].stop
     # The products of the predictor's model, whose network may have a smaller input size than the images.
     one_batch = forward_pass(products_of(predictor.model), batch, "float32")
-    predicted, convolved = seconds_in_turn(
-        [lambda: predictor.probabilities(images), lambda: [one_batch() for _ in steps]], repeats
-    )
+    works = [lambda: predictor.probabilities(images), lambda: [one_batch() for _ in steps]]
+    onnx_model = load_inference_onnx(run) if run.recipe.tta_views == 1 else None
+    if onnx_model is not None:
+        works.append(lambda: onnx_model.probabilities(images))
+    predicted, convolved, *by_onnx = seconds_in_turn(works, repeats)
     # The last batch of the images may be smaller than the others.
     convolved = [seconds * len(images) / (batch * len(steps)) for seconds in convolved]
     what, note = f"{len(images)} images from memory", f"one view, float32, batches of {batch}"
     ratios = [ours / alone for ours, alone in zip(predicted, convolved, strict=True)]
+    of_onnx = [seconds / other for times in by_onnx for seconds, other in zip(times, predicted, strict=True)]
     return [
+        *([Result(f"{run.recipe.name}, ONNX Runtime / TensorFlow", what, "ratio", of_onnx)] if of_onnx else []),
         Result(run.recipe.name, what, "s", predicted, note),
         Result(f"{run.recipe.name}, convolutions alone", what, "s", convolved, note),
         Result(f"{run.recipe.name} / convolutions alone", what, "ratio", ratios, note),

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from saccade.errors import SaccadeError
@@ -34,15 +34,19 @@ class Finished:
     output: str
 
 
-def timed(command: Sequence[str]) -> Finished:
+def timed(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Finished:
     """Run a command to its end; standard error is not captured.
+
+    Args:
+        command: words of the command line.
+        environment: environment variables; None: those of this process.
 
     Raises:
         SaccadeError: the command failed.
     """
     with tempfile.TemporaryFile() as output:
         began = time.perf_counter()
-        process = subprocess.Popen(command, stdout=output)
+        process = subprocess.Popen(command, stdout=output, env=environment)
         try:
             # wait4 returns the usage of this process; RUSAGE_CHILDREN has the maximum over all children so far.
             _, status, usage = os.wait4(process.pid, 0)

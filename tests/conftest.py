@@ -9,9 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from saccade.data.dataset import Split
+from saccade.tensorflow_kernels import prefer_onednn
+
+# Before a test imports TensorFlow: its process has the kernels of the processes that it starts, and so their bits.
+prefer_onednn()
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -59,35 +64,70 @@ def shared_data():
 
 
 @pytest.fixture(scope="session")
-def photo_folder(tmp_path_factory):
+def made_once(tmp_path_factory):
+    """Function that makes a folder by its name, once for all workers of pytest-xdist.
+
+    The first worker that needs the folder makes it; the others wait, and use the same folder. Tests do not write into
+    it.
+    """
+    own = tmp_path_factory.getbasetemp()
+    common = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "made-once"
+    common.mkdir(exist_ok=True)
+
+    def make_once(name, make):
+        folder, made = common / name, common / f"{name}.made"
+        with FileLock(common / f"{name}.lock"):
+            if not made.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                make(folder)
+                made.touch()
+        return folder
+
+    return make_once
+
+
+@pytest.fixture(scope="session")
+def trained_once(made_once, tmp_path_factory):
+    """Function that trains a run by its name, once for all workers, and returns a copy for this worker."""
+    from saccade.runs.run import Run
+
+    def train_once(name, train):
+        return Run.open(shutil.copytree(made_once(f"run-{name}", train), tmp_path_factory.mktemp("runs") / name))
+
+    return train_once
+
+
+@pytest.fixture(scope="session")
+def photo_folder(made_once):
     """Two classes of tiles of 80x80 pixels of scikit-learn's two photographs: 30 each in train/, 10 each in test/."""
+    return made_once("photos", _write_tiles)
+
+
+def _write_tiles(root):
     from sklearn.datasets import load_sample_images
 
-    root = tmp_path_factory.mktemp("data") / "photos"
     for name, photograph in zip(("palace", "flower"), load_sample_images().images, strict=True):
         for number in range(40):
             top, left = 80 * (number // 8), 80 * (number % 8)
             folder = root / ("test" if number % 4 == 3 else "train") / name
             folder.mkdir(parents=True, exist_ok=True)
             Image.fromarray(photograph[top : top + 80, left : left + 80]).save(folder / f"{number}.jpg", quality=90)
-    return root
 
 
 @pytest.fixture(scope="session")
-def photo_run(photo_folder, tmp_path_factory):
-    """Run of the default recipe, `photo`, on `photo_folder`."""
+def photo_run(photo_folder, trained_once):
+    """Run of the default recipe, `photo`, on `photo_folder`, with one epoch of fine-tuning."""
     from saccade.training.train import train
 
-    return train(photo_folder, epochs=9, out=tmp_path_factory.mktemp("runs") / "photos", progress=False)
+    return trained_once("photos", lambda out: train(photo_folder, epochs=2, out=out, progress=False))
 
 
 @pytest.fixture(scope="session")
-def probe_run(photo_folder, tmp_path_factory):
+def probe_run(photo_folder, trained_once):
     """Run of the recipe `linear-probe` on `photo_folder`."""
     from saccade.training.train import train
 
-    out = tmp_path_factory.mktemp("runs") / "probe"
-    return train(photo_folder, recipe="linear-probe", out=out, progress=False)
+    return trained_once("probe", lambda out: train(photo_folder, recipe="linear-probe", out=out, progress=False))
 
 
 @pytest.fixture(scope="session")
@@ -100,12 +140,15 @@ def field_cases(shared_data, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def tiny_folder(tmp_path_factory):
+def tiny_folder(made_once):
     """Three classes of real scanned digits as 32x32 PNG files, 40 each in train/ and 20 each in test/."""
+    return made_once("tiny", _write_digits)
+
+
+def _write_digits(root):
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    root = tmp_path_factory.mktemp("data") / "tiny"
     for label, name in enumerate(("null", "one", "two")):
         own = np.flatnonzero(digits.target == label)[:60]
         for position, index in enumerate(own):
@@ -115,7 +158,6 @@ def tiny_folder(tmp_path_factory):
             Image.fromarray(gray).convert("RGB").resize((32, 32), Image.Resampling.BILINEAR).save(
                 folder / f"{position:02}.png"
             )
-    return root
 
 
 @pytest.fixture(scope="session")
@@ -150,7 +192,7 @@ def dataset(tiny_folder):
 
 
 @pytest.fixture(scope="session")
-def tiny_run(tiny_folder, tmp_path_factory):
+def tiny_run(tiny_folder, trained_once):
     """Run of the recipe `folder` on `tiny_folder`: five epochs, the last with augmentation.
 
     The network has 0.2 million weights, because many tests copy, open, export and hash the run.
@@ -158,10 +200,12 @@ def tiny_run(tiny_folder, tmp_path_factory):
     from saccade.training.train import train
 
     settings = {"plain_epochs": 4, "augmented_epochs": 1, "batch_size": 12, "learning_rate": 0.002}
-    out = tmp_path_factory.mktemp("runs") / "tiny"
-    run = train(tiny_folder, recipe="folder", out=out, settings=settings, progress=False)
-    shutil.rmtree(run.path / "checkpoints")  # no test resumes this run, and many copy it
-    return run
+
+    def train_and_trim(out):
+        train(tiny_folder, recipe="folder", out=out, settings=settings, progress=False)
+        shutil.rmtree(out / "checkpoints")  # no test resumes this run, and many copy it
+
+    return trained_once("tiny", train_and_trim)
 
 
 @pytest.fixture

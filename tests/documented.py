@@ -28,6 +28,8 @@ def not_run(words: Sequence[str]) -> str:
         return "Keras downloads the weights of a network of keras.applications"
     if words[0] == "train" and words[1].startswith("-") and not {"--resume", "--extend"} & set(words):
         return "without DATA it is CIFAR-10, a download"
+    if any(word.startswith("--ray") for word in words):
+        return "a Ray cluster, which `make test-ray` starts"
     return ""
 
 
@@ -122,7 +124,7 @@ def shrunk(words: Sequence[str]) -> list[str]:
         "tune": ["--minutes", "0.1"] if "--minutes" in words else ["--trials", "1"],
         "learning-curve": ["--sizes", "8,20,32,44" if _photos(words) else "21,30,50,80", "--repeats", "2"],
         "audit": ["--folds", "0" if "--folds" in words else "2"],
-        "benchmark": [] if "--format" in words else ["--format", "onnx"],
+        "benchmark": [] if {"--format", "--machine"} & set(words) else ["--format", "onnx"],
         "predict": ["--abstain", "0.1"] if "--abstain" in words else [],
     }
     epochs = []

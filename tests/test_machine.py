@@ -44,6 +44,15 @@ def test_affinity_limits_the_cores(system, allowed, cores):
 
 
 @pytest.mark.parametrize(
+    ("text", "cores", "threads"), [("3", 3, 3), ("12", 12, 12), ("0", 8, None), ("", 8, None), ("two", 8, None)]
+)
+def test_saccade_threads_replaces_the_number_of_cores(system, monkeypatch, text, cores, threads):
+    monkeypatch.setenv("SACCADE_THREADS", text)
+    root = system()
+    assert (usable_cores(root), library_threads(root)) == (cores, threads)
+
+
+@pytest.mark.parametrize(
     ("quota", "cores"),
     [
         ("200000 100000", 2),

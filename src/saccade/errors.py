@@ -109,3 +109,7 @@ class ExportError(SaccadeError):
 
 class ServerError(SaccadeError):
     """A server that can't be reached, or whose responses are not those of a Saccade server."""
+
+
+class ClusterError(SaccadeError):
+    """A Ray cluster that can't be reached, or a node of it that can't do the work; the message names the node."""

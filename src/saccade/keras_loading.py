@@ -6,20 +6,21 @@ import logging
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from saccade.errors import KerasError
 from saccade.machine import library_threads
+from saccade.stderr_filter import filtered_stderr
+from saccade.tensorflow_kernels import prefer_onednn
 
 # Notices that the C++ code of TensorFlow writes to file descriptor 2 before it reads its log level.
 _NOTICES = re.compile(
     rb"All log messages before absl::InitializeLog|oneDNN custom operations are on|optimized to use available CPU"
     rb"|To enable the following instructions|Could not find cuda drivers|Unable to register cu|computation placer"
-    rb"|failed call to cuInit|CUDA_ERROR_NO_DEVICE|^fully_quantize: "
+    rb"|failed call to cuInit|CUDA_ERROR_NO_DEVICE|^fully_quantize: |oneDNN supports DT_BFLOAT16 only"
 )
 
 # Packages that Keras imports where they are installed and that Saccade does not need: a third of the import time.
@@ -46,6 +47,7 @@ def load_keras_quietly() -> None:
         KerasError: Keras can't be loaded.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    prefer_onednn()
     if _own_process:
         os.environ["KERAS_BACKEND"] = _BACKEND  # child processes inherit it
     with notices_held_back(), _hidden(_UNUSED if _own_process else ()):
@@ -145,24 +147,6 @@ def _is_no_advice_on_tracing(record: logging.LogRecord) -> bool:
     return "triggered tf.function retracing" not in record.getMessage()
 
 
-@contextmanager
-def notices_held_back() -> Iterator[None]:
-    """Hold back the output to file descriptor 2, and write its lines at the end without the known notices."""
-    try:
-        sys.stderr.flush()
-        terminal = os.dup(2)
-    except (AttributeError, OSError, ValueError):
-        # A process without stderr: a program with windows, or a closed descriptor.
-        yield
-        return
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(terminal, 2)
-            os.close(terminal)
-            held.seek(0)
-            for line in held:
-                if not _NOTICES.search(line):
-                    os.write(2, line)
+def notices_held_back() -> AbstractContextManager[None]:
+    """Hold back the output to file descriptor 2, and write its lines at the end without the notices of TensorFlow."""
+    return filtered_stderr(_NOTICES)

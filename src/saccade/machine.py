@@ -30,7 +30,7 @@ def missing_protections() -> list[str]:
 
 
 def usable_cores(root: Path = _ROOT) -> int:
-    """Count the processor cores that this process may use, at least 1.
+    """Count the processor cores that this process may use, at least 1: `SACCADE_THREADS`, or those of the system.
 
     A quota of a part of a core is rounded up, as the Java virtual machine and .NET do: with one thread for a quota of
     1.5 cores, half a core would never have work.
@@ -38,7 +38,7 @@ def usable_cores(root: Path = _ROOT) -> int:
     Args:
         root: folder that holds `proc` and `sys`.
     """
-    return max(1, math.ceil(min(_affinity(root), _cpu_quota(root))))
+    return _wanted_threads() or max(1, math.ceil(min(_affinity(root), _cpu_quota(root))))
 
 
 def library_threads(root: Path = _ROOT) -> int | None:
@@ -48,11 +48,19 @@ def library_threads(root: Path = _ROOT) -> int | None:
         root: folder that holds `proc` and `sys`.
 
     Returns:
-        None where no quota is below the number of cores. Then the library's own number stays, because another number of
-        threads gives other bits.
+        None where neither `SACCADE_THREADS` nor a quota is below the number of cores. Then the library's own number
+        stays, because another number of threads gives other bits.
     """
+    if wanted := _wanted_threads():
+        return wanted
     cores = usable_cores(root)
     return cores if cores < _affinity(root) else None
+
+
+def _wanted_threads() -> int | None:
+    """Return the number of threads of `SACCADE_THREADS`; None where the variable holds no whole number above 0."""
+    text = os.environ.get("SACCADE_THREADS", "")
+    return int(text) or None if text.isdecimal() else None
 
 
 def memory_bytes(root: Path = _ROOT) -> int:
@@ -152,3 +160,8 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
+
+
+def may_have_gpu() -> bool:
+    """Return whether this machine has the driver of an NVIDIA GPU, without loading a library that takes seconds."""
+    return Path("/proc/driver/nvidia/version").exists()

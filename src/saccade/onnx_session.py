@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 NOTE = "saccade"
 """Name of the metadata property of an ONNX file that holds the model's record."""
 
+PROBABILITIES, FEATURES = "probabilities", "features"
+"""Names of the outputs of an ONNX file; only the `model.onnx` of a run may have features, for the OOD p-value."""
+
 
 def open_session(contents: bytes, *, threads: int | None = None) -> onnxruntime.InferenceSession:
     """Open an ONNX file with ONNX Runtime, on the processor, without its warnings.

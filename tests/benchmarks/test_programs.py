@@ -120,6 +120,20 @@ def run(name, *arguments):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+def test_the_exponent_of_a_time_is_that_of_a_regression_of_logarithms(monkeypatch):
+    from scipy.stats import linregress, t
+
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    scaling = importlib.import_module("scaling")
+    sizes = np.array([1000, 3000, 10_000, 30_000, 100_000])
+    np.testing.assert_allclose(scaling.fit_exponent(sizes, 0.002 * sizes**1.05), [1.05] * 3)
+    seconds = 0.002 * sizes**1.05 * np.exp(np.random.default_rng(0).normal(0, 0.1, 5))
+    expected = linregress(np.log(sizes), np.log(seconds))
+    half = t.ppf(0.975, 3) * expected.stderr
+    found = scaling.fit_exponent(sizes, seconds)
+    np.testing.assert_allclose(found, [expected.slope - half, expected.slope, expected.slope + half])
+
+
 def test_pairs_of_significantly_different_runs_are_counted(monkeypatch):
     monkeypatch.syspath_prepend(BENCHMARKS)
     compare_seeds = importlib.import_module("compare_seeds")

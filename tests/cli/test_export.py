@@ -1,6 +1,7 @@
 from typing import Any
 
 import numpy as np
+import pytest
 from click.testing import CliRunner
 
 from saccade.cli.main import cli
@@ -12,6 +13,7 @@ def export(run, *arguments):
     return CliRunner().invoke(cli, ["export", str(run.path), *map(str, arguments)])
 
 
+@pytest.mark.long
 def test_the_printed_code_opens_the_model(tiny_run, tmp_path):
     out = tmp_path / "model.weights.h5"
     result = export(tiny_run, "--format", "weights", "--out", out)

@@ -52,11 +52,11 @@ def test_commands_do_not_depend_on_the_keras_settings_of_the_user(tiny_folder, t
 
 def test_an_invalid_keras_configuration_file_is_named(tiny_run, tmp_path):
     home = configured(tmp_path / "home", floatx="bfloat16")
-    evaluated = typed(home, "evaluate", tiny_run.path)
-    assert evaluated.returncode == 1
-    assert "Traceback" not in evaluated.stderr
-    assert str(home / "keras.json") in evaluated.stderr
-    assert "bfloat16" in evaluated.stderr
+    exported = typed(home, "export", tiny_run.path, "--format", "keras", "--out", tmp_path / "model.keras")
+    assert exported.returncode == 1
+    assert "Traceback" not in exported.stderr
+    assert str(home / "keras.json") in exported.stderr
+    assert "bfloat16" in exported.stderr
 
 
 @pytest.mark.parametrize(
@@ -76,30 +76,30 @@ def test_an_invalid_keras_configuration_file_is_named(tiny_run, tmp_path):
     ],
 )
 def test_a_program_with_other_keras_settings_gets_an_error_and_keeps_the_settings(
-    tiny_run, tiny_folder, tmp_path, change, restore, found
+    tiny_run, run_copy, tiny_folder, tmp_path, change, restore, found
 ):
     change()
     try:
         for work in (
-            lambda: saccade.train(tiny_folder, recipe="folder", out=tmp_path / "run", epochs=1, progress=False),
-            lambda: saccade.evaluate(tiny_run, split="validation"),
+            lambda: saccade.train(tiny_folder, recipe="folder", out=tmp_path / "trained", epochs=1, progress=False),
+            lambda: saccade.report(run_copy),
             lambda: saccade.export(tiny_run, out=tmp_path / "model.keras"),
         ):
             with pytest.raises(SaccadeError, match=found) as caught:
                 work()
             assert "keras.config.set_" in str(caught.value.remedy)
-        assert not (tmp_path / "run").exists()
+        assert not (tmp_path / "trained").exists()
         now = f"{keras.config.floatx()} {keras.config.image_data_format()} {keras.config.dtype_policy().name}"
         assert found.partition(" = ")[2] in now
     finally:
         restore()
 
 
-def test_another_keras_backend_of_a_program_is_an_error(tiny_run, tiny_folder, tmp_path, monkeypatch):
+def test_another_keras_backend_of_a_program_is_an_error(run_copy, tiny_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     for work in (
-        lambda: saccade.train(tiny_folder, recipe="folder", out=tmp_path / "run", epochs=1, progress=False),
-        lambda: saccade.evaluate(tiny_run),
+        lambda: saccade.train(tiny_folder, recipe="folder", out=tmp_path / "trained", epochs=1, progress=False),
+        lambda: saccade.report(run_copy),
     ):
         with pytest.raises(KerasError, match="needs Keras to run on TensorFlow") as caught:
             work()

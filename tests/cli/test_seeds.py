@@ -45,6 +45,7 @@ def test_json_is_the_only_output_on_stdout(trained, tiny_folder):
     assert found["failed"] == []
 
 
+@pytest.mark.long
 def test_without_a_folder_the_runs_are_numbered(tiny_folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = train(tiny_folder, "--seeds", 2, "--seed", 7)
@@ -53,6 +54,7 @@ def test_without_a_folder_the_runs_are_numbered(tiny_folder, tmp_path, monkeypat
     assert seeds == [7, 8]
 
 
+@pytest.mark.long
 def test_a_failure_is_reported_with_exit_code_1(tiny_folder, trained, tmp_path):
     out = tmp_path / "runs"
     (out / "seed-0").mkdir(parents=True)

@@ -52,7 +52,6 @@ LOOKING = [
     Row(
         "explore wide",
         ["^note: 60 of 60 images lose more than a fifth of their area, .* --set fit=pad .* --set fit=squash "],
-        alone=True,
     ),
     Row(
         "explore wide --fit pad --out looks/pad",
@@ -73,6 +72,6 @@ LOOKING = [
     ),
     Row(
         "audit leaky --folds 2 --recipe folder --out audits/leaky --json",
-        made=["audits/leaky/audit.html"], look=_reports_the_leak,
+        made=["audits/leaky/audit.html"], look=_reports_the_leak, long=True,
     ),
 ]  # fmt: skip

@@ -12,15 +12,19 @@ from saccade.deploy.formats import FORMATS
 _FILES = {"features.json", "history.png", "source.json", "model.onnx", "ood.safetensors"}
 
 
-def _is_finetuned(outcome: Outcome) -> None:
-    from saccade.runs.run import Run
+def _is_finetuned(path: str, epochs: int, augmented_versions: int):
+    def look(outcome: Outcome) -> None:
+        from saccade.runs.run import Run
 
-    run = Run.open(outcome.folder / "runs/photo")
-    assert [record.phase for record in run.history()] == ["head", *["augmented"] * 20]
-    assert (run.recipe.name, run.preprocessing.height, run.recipe.augmented_versions) == ("photo", 160, 4)
-    # The head alone is kept, unless the fine-tuned weights are as good on validation images.
-    assert run.status().kept_epoch in (1, 21)
-    assert {path.name for path in run.path.iterdir()} >= _FILES
+        run = Run.open(outcome.folder / path)
+        assert [record.phase for record in run.history()] == ["head", *["augmented"] * (epochs - 1)]
+        assert (run.recipe.name, run.preprocessing.height) == ("photo", 160)
+        assert run.recipe.augmented_versions == augmented_versions
+        # The head alone is kept, unless the fine-tuned weights are as good on validation images.
+        assert run.status().kept_epoch in (1, epochs)
+        assert {path.name for path in run.path.iterdir()} >= _FILES
+
+    return look
 
 
 def _has_a_head(outcome: Outcome) -> None:
@@ -97,7 +101,7 @@ def _is_extended(outcome: Outcome) -> None:
     from saccade.runs.run import Run
 
     run = Run.open(outcome.folder / "runs/extended")
-    assert [record.phase for record in run.history()] == ["head", *["augmented"] * 21]
+    assert [record.phase for record in run.history()] == ["head", *["augmented"] * 3]
 
 
 def _predicts(url: str, folder: Path) -> None:
@@ -105,6 +109,18 @@ def _predicts(url: str, folder: Path) -> None:
     assert [status for status, _ in found] == [200] * 5
     # Most of the images are training images, but not all.
     assert sum(shown["classes"][0]["class_name"] == "1" for _, shown in found) >= 3
+
+
+def _has_the_rows_of_the_plain_command(outcome: Outcome) -> None:
+    import pyarrow.dataset
+    import pyarrow.parquet
+
+    import saccade
+
+    found = pyarrow.dataset.dataset(outcome.folder / "broken.parquet").to_table().sort_by("id").drop_columns(["id"])
+    plain = outcome.folder / "plain.parquet"
+    saccade.embed(outcome.folder / "broken", network=outcome.folder / "runs/probe", out=plain)
+    assert found.to_pylist() == sorted(pyarrow.parquet.read_table(plain).to_pylist(), key=lambda row: row["path"])
 
 
 def _lists_the_damaged_photograph(outcome: Outcome) -> None:
@@ -168,16 +184,21 @@ def _asks_typical_images(outcome: Outcome) -> None:
 
 PHOTOGRAPHS = [
     Row(
-        "train hands --out runs/photo",
+        "train hands --epochs 3 --set augmented_versions=1 --out runs/photo",
         ["^data: hands, 3 classes, .* 160x160 pixels, fit=pad$",
          "^recipe: photo, the default for images whose shorter side is above 64 pixels$",
          r"^outputs: (\d+) of \1 images$", r"^features: (\d+) of \1 images$", r"^head: (\d+) of \1 penalties$",
-         r"^epoch 21/21 \(augmented\): ", "^the fitted head alone: .*% of the validation images correct; fine-tuned: ",
+         r"^epoch 3/3 \(augmented\): ", "^the fitted head alone: .*% of the validation images correct; fine-tuned: ",
          "^next: saccade evaluate runs/photo$"],
-        look=_is_finetuned, alone=True,
+        look=_is_finetuned("runs/photo", 3, 1),
+    ),
+    Row(
+        "train hands --out runs/photo-default",
+        ["^recipe: photo, the default ", r"^epoch 21/21 \(augmented\): "],
+        look=_is_finetuned("runs/photo-default", 21, 4), long=True,
     ),
     Row("evaluate runs/photo --json", look=_is_far_above_chance),
-    Row("report runs/photo", ["^written: .*/report.html$", "^written: .*/README.md$"]),
+    Row("report runs/photo", ["^written: .*/report.html$", "^written: .*/README.md$"], alone=True, long=True),
     Row(
         "predict runs/photo hands/0 --ood --abstain 0.5 --json",
         ["^abstained below ", r"^note: --ood can't mark any image: the run has \d validation images, "],
@@ -191,33 +212,46 @@ PHOTOGRAPHS = [
         for form in FORMATS
     ),
     Row("serve runs/photo --port 0", ["^serving at "], ask=_predicts, long=True),
-    Row("train --extend runs/photo --epochs +1 --out runs/extended", ["^epoch 22/22 "], look=_is_extended, long=True),
+    Row("train --extend runs/photo --epochs +1 --out runs/extended", ["^epoch 4/4 "], look=_is_extended, long=True),
     Row(
         "train hands --recipe linear-probe --out runs/probe",
         [r"^features: (\d+) of \1 images$", r"^head: (\d+) of \1 penalties$", "^next: saccade evaluate runs/probe$"],
         look=_has_a_head,
     ),
-    Row("evaluate runs/probe --json", look=_is_far_above_chance),
+    Row("evaluate runs/probe --json", look=_is_far_above_chance, long=True),
     Row(
         "embed hands --out hands.npz",
         ["^1,280 features of 72 images by EfficientNetLite0 at 160x160 pixels$", "^written: hands.npz$"],
-        alone=True, made=["hands.npz"],
+        made=["hands.npz"],
     ),
     Row("embed broken --run runs/probe --out tuned.parquet --json", look=_lists_the_damaged_photograph),
-    Row("embed hands --run runs/probe --map hands.html --seed 3", ["^written: hands.html$"], made=["hands.html"]),
+    Row(
+        "embed hands --run runs/probe --map hands.html --seed 3",
+        ["^written: hands.html$"], made=["hands.html"], long=True,
+    ),
     Row("embed hands", ["--out FILE or --map FILE is required"], code=2),
+    Row("embed hands --out hands.npz --threads 2", ["--threads needs --ray"], code=2),
+    Row("embed hands --ray=local", ["--ray needs --out DIR"], code=2),
+    Row("embed hands --ray=local --out hands.npz", ["--ray writes a folder of Parquet files"], code=2),
+    Row("embed hands --map a.html --out a.parquet --ray", ["--map and --ray cannot be combined"], code=2),
+    Row("embed hands --dry-run --ray", ["^72 images by "], alone=True, long=True, needs="ray"),
+    Row(
+        "embed broken --run runs/probe --workers 1 --threads 1 --max-unreadable 2% --out broken.parquet --ray",
+        ["^1,280 features by probe at 160x160 pixels$", "^73 images$", "^1 of 73 images could not be read$"],
+        look=_has_the_rows_of_the_plain_command, alone=True, long=True, needs="ray",
+    ),
     Row(
         "embed more --from EfficientNetLite0 --out more.npz",
-        ["^1,280 features of 90 images by EfficientNetLite0 at 224x224 pixels$"],
+        ["^1,280 features of 90 images by EfficientNetLite0 at 224x224 pixels$"], alone=True, long=True,
     ),
     Row(
         "similar hands/0 more --top 18 --out similar.html",
         [r"^0\.\d+ +0/\S+\.JPG  \(0\)$", "^note: left out: 24 images of the query, or identical to one$",
          "^written: similar.html$"],
-        alone=True, made=["similar.html"],
+        made=["similar.html"],
     ),
     Row("similar 2 hands --run runs/probe --json", look=_is_similar),
-    Row("similar 2 hands --from EfficientNetLite0 --top 1", [r"^0\.\d+  "]),
+    Row("similar 2 hands --from EfficientNetLite0 --top 1", [r"^0\.\d+  "], alone=True, long=True),
     Row("similar 2 hands --run runs/probe --from EfficientNetLite0", ["--run and --from cannot be combined"], code=2),
     Row("similar nothing hands", ["^error: 'nothing' is no query", "or a class: 0, 1, 2$"], code=1),
     Row(
@@ -318,6 +352,7 @@ PHOTOGRAPHS = [
     Row(
         "train hands --set trainable_fraction=1 --out runs/never",
         ["^error: there are no outputs of frozen layers to keep$", "--set trainable_fraction=0.33"], code=1,
+        long=True,
     ),
     Row(
         "train hands --from EfficientNetLite0 --epochs 1 --set image_size=64 --out runs/lite",

@@ -11,7 +11,7 @@ TABLE = (
     "table.csv --image-column shot --label-column what --split-column part --group-column who --root shots"
     " --allow-outside --ignore-case --drop-empty-classes"
 )
-NAMED = "named.zip --archive-encoding gbk --label-from-name ^(.)-"
+NAMED = "named.zip --archive-encoding gbk --label-from-name ^(.)- --stream"
 _TINY = "--recipe folder --epochs 1 --set image_size=16"
 
 
@@ -102,8 +102,32 @@ def _are_of_the_class(outcome: Outcome) -> None:
     assert {image["label"] for image in shown["images"]} == {"猫"}  # the images of the class itself are left out
 
 
+def _embedded_the_table_on_a_cluster(outcome: Outcome) -> None:
+    import pyarrow.dataset
+
+    shown = outcome.json
+    assert (shown["num_unreadable"], shown["num_features"], shown["image_size"]) == (1, 1280, [96, 96])
+    rows = pyarrow.dataset.dataset(outcome.folder / "table.parquet").to_table().to_pylist()
+    read = [row for row in rows if row["unreadable_reason"] is None]
+    assert (len(read), {row["label"] for row in read}) == (181, {"NULL", "ONE", "TWO"})
+    assert [row["split"] for row in read].count("test") == 60
+    assert {row["path"] for row in read} >= {"../outside.png", "000.png", "179.png"}
+    assert [row["path"] for row in rows if row["unreadable_reason"]] == ["gone.png"]
+
+
+def _scored_its_test_split_on_a_cluster(outcome: Outcome) -> None:
+    assert outcome.json["n"] == outcome.json["predictions"]["num_images"] == 60
+    assert outcome.json["class_names"] == ["NULL", "ONE", "TWO"]
+
+
 READING = [
     Row(f"embed {TABLE} --out table.npz --json", look=_embedded_the_table),
+    Row(
+        f"embed {TABLE} --workers 1 --threads 2 --max-unreadable 1 --out table.parquet --ray --json",
+        look=_embedded_the_table_on_a_cluster, alone=True, long=True, needs="ray",
+    ),
+    Row(f"embed {NAMED} --ray=local --out named.parquet", ["--stream and --ray cannot be combined"], code=2),
+    Row("embed named.zip --ray=local --out named.parquet", ["are no files of their own", "unpack an archive"], code=1),
     Row(f"embed {NAMED} --out named.npz", ["^1,280 features of 80 images by EfficientNetLite0"]),
     Row(f"similar ONE {TABLE} --top 3 --json", look=lambda outcome: _has_images(outcome, 3)),
     Row(f"similar 狗 {NAMED} --json", look=_are_of_the_class),
@@ -127,6 +151,11 @@ READING = [
     Row(f"train {NAMED} {_TINY} --out runs/named"),
     Row("evaluate runs/table --json", look=_scored_its_test_split),
     Row(f"evaluate runs/table --data {TABLE} --by who --json", look=_scored_by_group),
+    Row(
+        f"evaluate runs/table --data {TABLE} --max-unreadable 0 --threads 2 --out scored-table.parquet --ray --json",
+        look=_scored_its_test_split_on_a_cluster, alone=True, long=True, needs="ray",
+    ),
+    Row(f"evaluate runs/named --data {NAMED} --ray=local --out scored", ["--stream and --ray cannot be com"], code=2),
     Row("evaluate runs/table --by who", [r"^who +images +accuracy +95% interval$", "beyond chance"]),
     Row(f"evaluate runs/named --data {NAMED} --threshold 0.25 --json", look=_separates_at_the_threshold),
     Row("evaluate runs/named --threshold 0.25", ["^猫 predicted from a probability of 0.25 on:$", "^sensitivity "]),

@@ -61,6 +61,32 @@ def _compared(split: str):
     return look
 
 
+def _predicted_on_a_cluster(outcome: Outcome) -> None:
+    import pyarrow.dataset
+
+    assert (outcome.json["num_images"], outcome.json["num_unreadable"], outcome.json["workers"]) == (60, 0, 1)
+    rows = pyarrow.dataset.dataset(outcome.folder / "new.parquet").to_table().to_pylist()
+    assert {row["name"] for row in rows} == {str(path) for path in _named("new", outcome.folder)}
+    assert all(len(row["top"]) == 3 for row in rows)
+
+
+def _predicted_the_table_on_a_cluster(outcome: Outcome) -> None:
+    import pyarrow.dataset
+
+    assert (outcome.json["num_images"], outcome.json["num_unreadable"]) == (182, 1)
+    rows = pyarrow.dataset.dataset(outcome.folder / "listed.parquet").to_table().to_pylist()
+    assert {row["true_class"].lower() for row in rows} == {"null", "one", "two", "ghost"}
+    assert [Path(row["name"]).name for row in rows if row["unreadable_reason"]] == ["gone.png"]
+
+
+def _named(folder: str, root: Path) -> list[Path]:
+    return [path.relative_to(root) for path in (root / folder).rglob("*.png")]
+
+
+def _evaluated_on_a_cluster(outcome: Outcome) -> None:
+    assert outcome.json["n"] == outcome.json["predictions"]["num_images"] == 60
+
+
 def _predictions_as_json(outcome: Outcome) -> None:
     predictions = outcome.json
     assert "note: --ood can't mark" not in outcome.stderr  # 282 validation images
@@ -112,6 +138,20 @@ def _two_formats(outcome: Outcome) -> None:
     assert left == (outcome.folder / "before.txt").read_text().split("\n")
 
 
+def _measured_machine(outcome: Outcome) -> None:
+    """Check that each work was measured with each number of threads."""
+    found = outcome.json
+    threads = {1, found["environment"]["cores"]}
+    rates: dict[tuple[str, str], dict[int, float]] = {(row["work"], row["library"]): {} for row in found["rows"]}
+    for row in found["rows"]:
+        rates[row["work"], row["library"]][row["threads"]] = row["rate"]
+    assert {library for _, library in rates} == {"oneDNN", "Eigen", "ONNX Runtime"}
+    assert all(measured.keys() == threads for measured in rates.values())
+    may_lack = {work for work, _ in rates if "bfloat16" in work}
+    assert all(rate > 0 for (work, _), measured in rates.items() if work not in may_lack for rate in measured.values())
+    assert found["kernels"] in ("oneDNN", "Eigen")
+
+
 USING = [
     Row(
         "evaluate runs/digits",
@@ -122,14 +162,17 @@ USING = [
     ),
     Row("evaluate runs/digits --split test --strict --json", look=_scored("test", "report.json")),
     Row("evaluate runs/digits --split validation --json", look=_scored("validation", "report-validation.json")),
-    Row("evaluate runs/digits --split train --json", look=_scored("train", "report-train.json")),
+    Row("evaluate runs/digits --split train --json", look=_scored("train", "report-train.json"), long=True),
     Row(
         "evaluate runs/from-run --data holed",
         ["60 of 61 images scored", r"n = 60 of 61\)", r"^  test/two/cut off\.JPG: "],
     ),
     Row("evaluate runs/from-run --data holed --strict", [r"^error: ", r"cut off\.JPG"], code=1),
     Row("evaluate runs/from-run --fixes fixes.csv", [r"^tiny, test split: 59 images scored, each once$"]),
-    Row("evaluate runs/from-weights --corruptions --json", look=_fell, made=["runs/from-weights/robustness.png"]),
+    Row(
+        "evaluate runs/from-weights --corruptions --json",
+        look=_fell, made=["runs/from-weights/robustness.png"], long=True,
+    ),
     Row("evaluate runs/pad --json", look=_beats_chance, long=True),
     Row("evaluate runs/squash --json", look=_beats_chance, long=True),
     Row(
@@ -137,7 +180,7 @@ USING = [
         look=_predicts_the_ends, long=True,
     ),
     Row("evaluate digits.onnx --data digits", [r"^accuracy +\d\d\.\d\d%  \(95% interval .* n = 374\)"]),
-    Row("report runs/digits", ["^written: .*/report.html$", "^written: .*/README.md$"], alone=True),
+    Row("report runs/digits", ["^written: .*/report.html$", "^written: .*/README.md$"]),
     Row("report runs/hands-folder-1 --json", look=_is_a_card),
     Row("report runs/from-run --data moved/tiny", ["^written: .*/report.html$"], before=_move_tiny),
     Row(
@@ -152,7 +195,7 @@ USING = [
     *(
         Row(
             f"compare runs/strict runs/more --data hands --split {split} --out compared/{split} --json",
-            look=_compared(split),
+            look=_compared(split), long=split != "test",
         )
         for split in ("test", "validation", "train")
     ),
@@ -166,12 +209,37 @@ USING = [
     ),
     Row("predict runs/digits new/one 'broken/0/cut off.JPG' --csv", code=1, look=_predictions_as_csv),
     Row("predict runs/digits 'new/one/4*.png' --csv --top 1", [r"^image,true_class,class_1,probability_1,abstained,"]),
-    Row("export runs/digits --format onnx --out digits.onnx", [r"^written: \S*digits\.onnx$", "^size: "], alone=True),
+    Row("predict runs/digits new --out new.parquet", ["--out needs --ray"], code=2),
+    Row("predict runs/digits new --workers 2", ["--workers needs --ray"], code=2),
+    Row("predict runs/digits new --ray --out new.parquet --ood", ["--ood and --ray cannot be combined"], code=2),
+    Row("evaluate runs/digits --ray --out new.parquet", ["--ray needs --data DATA"], code=2),
+    Row(
+        "predict runs/digits new --ray --workers 1 --threads 1 --max-unreadable 1% --out new.parquet --json",
+        look=_predicted_on_a_cluster, alone=True, long=True, needs="ray",
+    ),
+    Row("predict runs/digits new --image-column shot", ["--image-column needs --ray"], code=2),
+    Row(
+        "predict runs/digits table.csv --image-column shot --label-column what --root shots --allow-outside "
+        "--threads 2 --max-unreadable 1 --out listed.parquet --ray --json",
+        code=1, look=_predicted_the_table_on_a_cluster, alone=True, long=True, needs="ray",
+    ),
+    Row("predict runs/digits new --dry-run --ray", ["^60 images by "], alone=True, long=True, needs="ray"),
+    Row(
+        "evaluate runs/fixed --data new --workers 1 --threads 1 --max-unreadable 0 --out scored.parquet --ray --json",
+        look=_evaluated_on_a_cluster, alone=True, long=True, needs="ray",
+    ),
+    Row(
+        "evaluate runs/fixed --data new --dry-run --ray", ["^60 images by "], alone=True, long=True, needs="ray",
+    ),
+    Row("export runs/digits --format onnx --out digits.onnx", [r"^written: \S*digits\.onnx$", "^size: "]),
     *(
-        Row(f"export runs/digits --format {form} --json", look=_exported(form), long=form in ("h5", "weights"))
+        Row(f"export runs/digits --format {form} --json", look=_exported(form), alone=form == "keras", long=True)
         for form in FORMATS if form != "onnx"
     ),
     Row("benchmark runs/digits --format onnx", [r"^format +MB +accuracy", r"^onnx +\d"], alone=True),
+    Row("benchmark --machine --json", look=_measured_machine, alone=True, long=True),
+    Row("benchmark runs/digits --machine", ["--machine measures no run"], code=2),
+    Row("benchmark", ["Missing argument 'RUN', or --machine"], code=2),
     Row(
         "benchmark runs/digits --format onnx --format keras --json", look=_two_formats, before=_list_the_run, long=True,
     ),

@@ -49,6 +49,7 @@ def test_a_folder_of_classes(animals):
         np.testing.assert_array_equal(pixels, decode((animals / name).read_bytes()).pixels)
     train = dataset.splits["train"]
     assert (train.modes[0], train.formats[0], train.sizes[0].tolist()) == ("RGB", "PNG", [32, 32])
+    assert isinstance(train.store, np.ndarray)
     assert not train.store.flags.writeable
 
 
@@ -239,13 +240,14 @@ def test_a_damaged_cache_entry_is_replaced(animals):
 
 
 def test_a_cache_with_a_small_limit_keeps_the_data_in_use(animals, monkeypatch):
-    monkeypatch.setenv("SACCADE_CACHE_LIMIT", "1KB")
+    monkeypatch.setenv("SACCADE_CACHE_LIMIT", "70KB")  # 20 images of 32x32 pixels take 61 KB
     first = load(animals)
     assert load(animals).fingerprint == first.fingerprint
-    assert len(by_name(first)) == 20
-    load(animals, image_size=16)
-    assert [path.parent.name.split("-")[1] for path in arrays()] == ["16x16"]
-    assert len(by_name(first)) == 20
+    other = load(animals, image_size=16)
+    assert isinstance(first.splits["train"].store, np.ndarray)
+    assert not isinstance(other.splits["train"].store, np.ndarray)  # decoded when they are needed
+    assert [path.parent.name.split("-")[1] for path in arrays()] == ["32x32"]
+    assert len(by_name(first)) == len(by_name(other)) == 20
 
 
 def test_name_and_source_of_a_relative_path(animals, monkeypatch):

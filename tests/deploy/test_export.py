@@ -1,5 +1,6 @@
 """Exports of every network family and format, opened without Saccade, and failed exports, which leave no files."""
 
+import functools
 import json
 import resource
 import shutil
@@ -9,6 +10,7 @@ import sys
 import time
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,12 +38,28 @@ RECIPES = {
     "litert-float16": "folder",
     "litert-int8": "scheduled",
 }
+TENSORFLOW_FORMATS = ("keras", "h5", "savedmodel", "weights")
 TOLERANCE = 1e-5
 IMAGE = "test/two/41.png"
 
 
+# Each export for Keras or TensorFlow is verified in a process that loads TensorFlow, which takes seconds.
+FORMS = [pytest.param(form, marks=[pytest.mark.long] * (form in TENSORFLOW_FORMATS)) for form in RECIPES]
+
 # On small images, `quick` has 0.8 instead of 8.4 million weights.
 SETTINGS = {"quick": {"image_size": 12}, "scheduled": {"augmented_epochs": 4, "batch_size": 12}}
+
+
+class MadeOnDemand(dict[str, Any]):
+    """Values by format, each of which is made when a test asks for it."""
+
+    def __init__(self, make):
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, form):
+        self[form] = self._make(form)
+        return self[form]
 
 
 @pytest.fixture(scope="module")
@@ -49,23 +67,27 @@ def runs(tiny_run, tiny_folder, tmp_path_factory):
     from saccade.training.train import train
 
     folder = tmp_path_factory.mktemp("families")
-    trained = {
-        recipe: train(tiny_folder, recipe=recipe, settings=settings, out=folder / recipe, progress=False)
-        for recipe, settings in SETTINGS.items()
-    }
-    return {form: {**trained, "folder": tiny_run}[recipe] for form, recipe in RECIPES.items()}
+
+    @functools.cache
+    def run_of(recipe):
+        if recipe == "folder":
+            return tiny_run
+        return train(tiny_folder, recipe=recipe, settings=SETTINGS[recipe], out=folder / recipe, progress=False)
+
+    return MadeOnDemand(lambda form: run_of(RECIPES[form]))
 
 
 @pytest.fixture(scope="module")
 def exports(runs, tmp_path_factory):
     folder = tmp_path_factory.mktemp("exports")
-    return {
-        form: saccade.export(runs[form], format=form, out=folder / f"model{FORMATS[form].mark}{FORMATS[form].suffix}")
-        for form in RECIPES
-    }
+
+    def export(form):
+        return saccade.export(runs[form], format=form, out=folder / f"model{FORMATS[form].mark}{FORMATS[form].suffix}")
+
+    return MadeOnDemand(export)
 
 
-@pytest.mark.parametrize("form", list(RECIPES))
+@pytest.mark.parametrize("form", FORMS)
 def test_every_format_is_written_and_verified(exports, runs, form):
     exported = exports[form]
     assert exported.format == form
@@ -80,19 +102,21 @@ def test_every_format_is_written_and_verified(exports, runs, form):
     assert exported.size_bytes == sum(path.stat().st_size for path in written if path.is_file())
 
 
+@pytest.mark.long
 def test_weights_come_with_their_architecture(exports):
     files = exports["weights"].files
     assert [path.name for path in files] == ["model.weights.h5", "model.json", "model.weights.h5-info"]
     assert json.loads(files[1].read_text())["class_name"] == "Sequential"
 
 
+@pytest.mark.long
 def test_no_weight_is_stored_twice_in_a_savedmodel(exports, runs):
     weights = sum(value.nbytes for value in runs["savedmodel"].weights().values())
     assert exports["savedmodel"].size_bytes < 1.5 * weights
 
 
 def test_no_other_file_is_left_beside_the_exports(exports):
-    names = {path.name for path in exports["keras"].path.parent.iterdir()}
+    names = {path.name for path in exports["onnx"].path.parent.iterdir()}
     assert names == {path.name for exported in exports.values() for path in exported.files}
 
 
@@ -121,7 +145,6 @@ for form, info_folder in json.loads(sys.argv[5]).items():
         runpy.run_path(sys.argv[0], run_name="__main__")
 print(json.dumps({form: text.getvalue() for form, text in printed.items()}))
 """
-TENSORFLOW_FORMATS = ("keras", "h5", "savedmodel", "weights")
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +169,7 @@ def opened(exports, runs, tiny_folder, tmp_path_factory):
         return dict(predictions), json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("form", TENSORFLOW_FORMATS)
 def test_stock_keras_and_tensorflow_predict_the_same(opened, runs, form):
     predictions, _ = opened
@@ -224,7 +248,7 @@ def test_eight_bit_exports_are_compared_by_accuracy():
     assert caught.value.found == "11 fewer of 1000"
 
 
-@pytest.mark.parametrize("form", RECIPES)
+@pytest.mark.parametrize("form", FORMS)
 def test_the_example_beside_an_export_predicts_the_same(exports, runs, form, tiny_folder, request):
     info_folder = exports[form].files[-1]
     assert sorted(path.name for path in info_folder.iterdir()) == ["example.py", "labels.txt", "metadata.json"]
@@ -334,10 +358,11 @@ def test_a_damaged_litert_file_is_an_error(exports, tmp_path, cut):
         load_model(tmp_path / "model.tflite")
 
 
-def test_files_for_keras_are_not_opened(exports):
-    for form in ("keras", "h5"):
+def test_files_for_keras_are_not_opened(tiny_run, tmp_path):
+    copied = shutil.copy(tiny_run.path / "model.keras", tmp_path / "model.h5")
+    for path in (tiny_run.path / "model.keras", copied):
         with pytest.raises(RunError, match="which Saccade does not open"):
-            load_model(exports[form].path)
+            load_model(path)
 
 
 @pytest.mark.nightly
@@ -394,6 +419,7 @@ def test_a_full_disk_leaves_no_file(tiny_run, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 def test_an_interrupted_export_leaves_no_file(tiny_run, tmp_path):
     """The signal comes during the verification, because Python may drop an exception in a callback of HDF5."""
     command = [sys.executable, "-m", "saccade", "export", str(tiny_run.path), "--format", "keras"]

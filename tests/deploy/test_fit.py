@@ -58,7 +58,7 @@ def test_a_run_without_the_key_is_a_run_of_fit_crop(runs):
     path.write_text(before)
 
 
-@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("fit", [pytest.param(fit, marks=[pytest.mark.long] * (fit != "pad")) for fit in FITS])
 def test_the_example_program_and_the_file_predict_like_the_run(runs, images, tmp_path, fit):
     exported = saccade.export(runs[fit], format="onnx", out=tmp_path / "model.onnx")
     info_folder = exported.files[-1]

@@ -11,8 +11,8 @@ from saccade.evaluation.metrics import (
     measure,
     reliability_bins,
     top_k_accuracy,
-    wilson_interval,
 )
+from saccade.evaluation.wilson_interval import wilson_interval
 
 
 def _random_case(n=400, classes=6, seed=0):

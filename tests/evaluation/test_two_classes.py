@@ -3,8 +3,8 @@ import pytest
 from sklearn.metrics import confusion_matrix, recall_score
 
 from saccade.errors import EvaluationError
-from saccade.evaluation.metrics import wilson_interval
 from saccade.evaluation.two_classes import scores_at_threshold
+from saccade.evaluation.wilson_interval import wilson_interval
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.1, 0.5, 0.9, 1.0])

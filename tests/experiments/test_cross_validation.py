@@ -76,6 +76,7 @@ def test_every_image_but_those_of_the_test_split_is_predicted_once(run, dataset)
     assert not (run.path.parent / "run-folds").exists()
 
 
+@pytest.mark.long
 def test_the_last_network_equals_that_of_a_training_on_all_images(run, dataset, tmp_path):
     alone = saccade.train(
         dataset, recipe=RECIPE, settings={"validation_split": 0}, out=tmp_path / "run", progress=False

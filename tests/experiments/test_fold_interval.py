@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, binomtest, chi2_contingency
 
-from saccade.evaluation.metrics import wilson_interval
+from saccade.evaluation.wilson_interval import wilson_interval
 from saccade.experiments.fold_assignment import assign_folds
 from saccade.experiments.fold_interval import fold_interval
 from saccade.runs.cv_record import Fold

@@ -11,6 +11,7 @@ import pytest
 
 import saccade
 from saccade.errors import DataError, RunError
+from saccade.inference import onnx_model
 from saccade.inference.load_model import load_model
 from saccade.inference.onnx_model import load_inference_onnx
 from saccade.inference.predictor import Predictor
@@ -31,6 +32,25 @@ def test_the_onnx_model_has_the_runs_probabilities(run_with_onnx):
     np.testing.assert_allclose(model.probabilities(images), expected, atol=1e-5)
     assert model.class_names == run_with_onnx.class_names
     assert model.preprocessing == run_with_onnx.preprocessing
+
+
+def test_cores_that_share_the_batches_give_each_image_its_own_results(probe_run, monkeypatch):
+    model = load_inference_onnx(probe_run)
+    assert model is not None
+    height, width = probe_run.preprocessing.height, probe_run.preprocessing.width
+    images = np.random.default_rng(0).integers(0, 256, (50, height, width, 3)).astype(np.uint8)
+    monkeypatch.setattr(onnx_model, "usable_cores", lambda: 1)
+    one_by_one = [model.probabilities_and_features(images[i : i + 1]) for i in range(len(images))]
+    probabilities, features = (np.concatenate(parts) for parts in zip(*one_by_one, strict=True))
+    monkeypatch.setattr(onnx_model, "usable_cores", lambda: 3)
+    assert len(images) >= 4 * 3 * model.batch_size
+    shared = model.probabilities_and_features(images)
+    assert "_session_of_one_thread" in vars(model)  # the cores have shared the batches
+    np.testing.assert_allclose(shared[0], probabilities, atol=1e-5)
+    np.testing.assert_allclose(shared[1], features, rtol=1e-3, atol=1e-3)
+    np.testing.assert_array_equal(model.probabilities(images), shared[0])
+    # The rows of different images are far apart compared with these tolerances.
+    assert np.abs(np.diff(features, axis=0)).max(axis=1).min() > 0.1
 
 
 def test_predict_needs_no_tensorflow(run_with_onnx, tiny_folder):

@@ -93,18 +93,26 @@ def test_splits_of_the_data_are_kept(photo_folder):
     assert {*found.splits} == {"train", "test"}
 
 
-def test_the_network_of_a_run(photo_folder, photo_run):
-    found = saccade.embed(photo_folder, network=photo_run)
-    assert (found.network, found.size) == (photo_run.name, (160, 160))
+@pytest.mark.parametrize("kind", ["probe_run", pytest.param("photo_run", marks=pytest.mark.long)])
+def test_the_network_of_a_run(photo_folder, kind, request):
+    run = request.getfixturevalue(kind)
+    found = saccade.embed(photo_folder, network=run)
+    assert (found.network, found.size) == (run.name, (160, 160))
     from saccade.inference.predictor import Predictor
     from saccade.models.head import head_of
 
     # The head on the features gives the probabilities of the run, at its temperature of training.
-    head = head_of(Predictor.from_run(photo_run).model)
+    head = head_of(Predictor.from_run(run).model)
     logits = found.features @ np.asarray(head.kernel) + np.asarray(head.bias)
-    predictions = saccade.predict(photo_run, [photo_folder / path for path in found.paths], top=2)
-    best = [photo_run.class_names[column] for column in logits.argmax(axis=1)]
+    predictions = saccade.predict(run, [photo_folder / path for path in found.paths], top=2)
+    best = [run.class_names[column] for column in logits.argmax(axis=1)]
     assert [one.top[0].class_name for one in predictions] == best
+
+
+def test_the_network_with_imagenet_weights_is_built_once_in_a_process(heap, monkeypatch):
+    first = saccade.embed(heap)
+    monkeypatch.setattr("saccade.training.pretrained_features.build_network", None)
+    np.testing.assert_array_equal(saccade.embed(heap).features, first.features)
 
 
 def test_small_images_are_enlarged(tiny_folder):

@@ -119,6 +119,20 @@ def test_not_sure_and_none_of_the_classes_count_as_errors_and_other_names_are_no
     assert {row["label"] for row in rows_of(tmp_path / "labels.csv")} == {"nul"}
 
 
+def test_a_corrected_file_corrects_the_answers(tiny_run, heap, tmp_path):
+    root, truth = heap
+    state = tmp_path / "state"
+    mistyped = write_answers(tmp_path / "mistyped.csv", dict.fromkeys(truth, "nul"))
+    first = estimate(tiny_run, root, Sample(30), state=state, answers=[mistyped])
+    assert first.accuracy == 0
+    corrected = write_answers(tmp_path / "corrected.csv", truth)
+    second = estimate(tiny_run, root, Sample(30), state=state, answers=[corrected], out=tmp_path / "labels.csv")
+    assert any("corrected.csv' changes 30 answers" in note for note in second.notes)
+    assert {row["file_name"]: row["label"] for row in rows_of(tmp_path / "labels.csv")}.items() <= truth.items()
+    again = estimate(tiny_run, root, Sample(30), state=state, answers=[mistyped])
+    assert again.accuracy == second.accuracy
+
+
 def test_images_of_the_training_and_labels_of_the_data_are_noted(tiny_run, tiny_folder, heap, tmp_path):
     root, _ = heap
     found = estimate(tiny_run, root, state=tmp_path / "state")
@@ -187,7 +201,7 @@ def test_the_comparison_with_the_test_accuracy_in_words(run_copy, accuracy, begi
 
 def test_the_interval_of_a_difference_is_that_of_newcombe():
     """The example of Newcombe's table II: 56/70 and 48/80, method 10."""
-    from saccade.evaluation.metrics import wilson_interval
+    from saccade.evaluation.wilson_interval import wilson_interval
 
     first, second = Interval(0.8, *wilson_interval(56, 70)), Interval(0.6, *wilson_interval(48, 80))
     assert difference_interval(first, second) == pytest.approx((0.0524, 0.3339), abs=5e-5)

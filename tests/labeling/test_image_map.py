@@ -51,13 +51,13 @@ def test_few_images_and_equal_images(count):
         assert np.isfinite(places).all()
 
 
-def test_the_page_holds_all_images_with_labels_and_predictions(photo_folder, photo_run, tmp_path):
-    found = saccade.embed(photo_folder, network=photo_run, map_to=tmp_path / "map.html")
+def test_the_page_holds_all_images_with_labels_and_predictions(photo_folder, probe_run, tmp_path):
+    found = saccade.embed(photo_folder, network=probe_run, map_to=tmp_path / "map.html")
     page = (tmp_path / "map.html").read_text()
     values = values_of(page)
     assert values["paths"] == list(found.paths)
     assert [values["names"][label] for label in values["columns"]["label"]] == list(found.labels)
-    predictions = saccade.predict(photo_run, [photo_folder / path for path in found.paths], top=1)
+    predictions = saccade.predict(probe_run, [photo_folder / path for path in found.paths], top=1)
     assert [values["names"][label] for label in values["columns"]["prediction"]] == [
         one.top[0].class_name for one in predictions
     ]
@@ -109,8 +109,8 @@ def test_the_page_is_never_too_large(photo_folder, tmp_path, monkeypatch):
     assert not (tmp_path / "small.html").exists()
 
 
-def test_the_page_in_a_browser(photo_folder, photo_run, tmp_path):
-    found = saccade.embed(photo_folder, network=photo_run, map_to=tmp_path / "map.html")
+def test_the_page_in_a_browser(photo_folder, probe_run, tmp_path):
+    found = saccade.embed(photo_folder, network=probe_run, map_to=tmp_path / "map.html")
     values = values_of((tmp_path / "map.html").read_text())
     with opened(tmp_path / "map.html", tmp_path / "profile") as browser:
         canvas, about = (browser.find_element(By.ID, name) for name in ("canvas", "about"))

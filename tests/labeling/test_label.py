@@ -78,8 +78,9 @@ def test_answers_in_many_small_files_give_the_same_labels(heap, labeled, tmp_pat
     assert {"learn", "sample", "done"} <= set(phases)
     assert (tmp_path / "labels.csv").read_bytes() == labeled[1].read_bytes()
     again = run_here(words, tmp_path)
-    assert again.code == 1
-    assert "'labels.csv' exists already; nothing is overwritten" in again.stderr
+    assert again.code == 0, again.stderr
+    assert "written: labels.csv" in again.stdout
+    assert (tmp_path / "labels.csv").read_bytes() == labeled[1].read_bytes()
 
 
 def test_the_command_goes_on_with_the_answers_to_its_list(heap, tmp_path):
@@ -173,7 +174,7 @@ def test_other_images_another_goal_and_a_changed_state_are_errors(heap, labeled,
     (copied / "IMG_0001.jpg").unlink()
     with pytest.raises(DataError, match="not those with which the labeling began") as caught:
         label(copied, out=tmp_path / "labels.csv", answers=[answers])
-    assert caught.value.found == "0 new images, 1 image gone"
+    assert caught.value.found == "1 image gone, such as IMG_0001.jpg"
     state = tmp_path / "state.sqlite"
     state.write_bytes(b"no database" * 100)
     with pytest.raises(DataError, match="no state of a labeling"):
@@ -213,7 +214,7 @@ def test_answers_of_label_studio(tmp_path):
     ]
     tasks += [{"data": {"image": "/data/local-files/?d=photos/IMG_4.jpg"}, "annotations": []}]
     (tmp_path / "answers.json").write_text(json.dumps(tasks))
-    assert read_answers(tmp_path / "answers.json", names) == {0: "a", 1: "b", 2: "c"}
+    assert read_answers(tmp_path / "answers.json", names) == ({0: "a", 1: "b", 2: "c"}, 0)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +222,7 @@ def test_answers_of_label_studio(tmp_path):
     [
         ("file_name,label\nIMG_0001.jpg,a\nIMG_0001.jpg,b\n", "give an image two labels"),
         ("file_name,label\nother.jpg,a\n", "are for other images"),
-        ("name,what\n", "can't be used"),
+        ("name,what\n", "name them file_name and label"),
         ('[{"data": 3, "annotations": [{"result": [{"value": {"choices": ["a"]}}]}]}]', "can't be read as answers"),
     ],
 )
@@ -265,11 +266,85 @@ def test_only_the_answers_of_a_person_are_taken_from_the_label_file_of_a_labelin
     _, path = labeled
     names = sorted(heap[1])
     by_person = {row["file_name"]: row["label"] for row in rows_of(path) if row["who"] == "person"}
-    answers = read_answers(path, names)
+    answers, _ = read_answers(path, names)
     assert {names[place]: name for place, name in answers.items()} == by_person
     with pytest.raises(DataError, match="may be by a model") as caught:
         label(folder, out=tmp_path / "labels.csv", labels=path)
     assert "--answers" in str(caught.value)
+
+
+def test_a_corrected_file_changes_answers_and_the_same_file_does_not(heap, tmp_path):
+    folder, truth = heap
+    words = ["label", str(folder), "--out", "labels.csv", "--json"]
+    first = run_here([*words, "--ask-to", "ask.csv"], tmp_path)
+    listed = [row["file_name"] for row in rows_of(tmp_path / "ask.csv")]
+    mistyped = {**truth, listed[0]: "sing 0"}
+    write_answers(tmp_path / "mistyped.csv", mistyped, listed)
+    run_here([*words, "--answers", "mistyped.csv"], tmp_path)
+    write_answers(tmp_path / "corrected.csv", truth, listed)
+    corrected = run_here([*words, "--answers", "corrected.csv"], tmp_path)
+    assert "'corrected.csv' changes 1 answer" in corrected.json["notes"]
+    again = run_here([*words, "--answers", "mistyped.csv"], tmp_path)  # taken before: a later correction stands
+    assert not any("changes" in note for note in again.json["notes"])
+    with Session(tmp_path / "labels.sqlite") as session:
+        names = sorted(truth)
+        assert {names[place]: name for place, name in session.answers().items()} == {
+            name: truth[name] for name in listed
+        }
+    assert first.json["num_answered"] == 0
+    assert again.json["num_answered"] == len(listed)
+
+
+def test_answers_for_other_images_and_unreadable_images_are_notes(heap, tmp_path):
+    folder, truth = heap
+    shutil.copytree(folder, tmp_path / "heap")
+    (tmp_path / "heap" / "broken.jpg").write_text("no image")
+    rows = [f"{name},{truth[name]}" for name in sorted(truth)[:30]]
+    (tmp_path / "answers.csv").write_text("\n".join(["file_name,label", *rows, "gone.jpg,sign 0"]))
+    done = run_here(["label", "heap", "--out", "labels.csv", "--answers", "answers.csv", "--json"], tmp_path)
+    assert done.code == 0, done.stderr
+    notes = " | ".join(done.json["notes"])
+    assert "1 image can't be read and get no label: broken.jpg (" in notes
+    assert "1 row of 'answers.csv' name no image of the data" in notes
+    assert "name the files again with the next list" in notes
+    assert "note: 1 image can't be read" in run_here(["label", "heap", "--out", "labels.csv"], tmp_path).stderr
+
+
+def test_a_report_and_folders_can_be_added_to_a_finished_labeling(heap, labeled, tmp_path):
+    folder, truth = heap
+    _, path = labeled
+    for file in (path, path.with_suffix(".sqlite")):
+        shutil.copy(file, tmp_path / file.name)
+    before = path.read_bytes()
+    words = ["label", str(folder), "--out", "labels.csv"]
+    done = run_here([*words, "--report", "labels.md", "--export-folders", "sorted"], tmp_path)
+    assert done.code == 0, done.stderr
+    assert (tmp_path / "labels.csv").read_bytes() == before
+    assert "A person labeled" in (tmp_path / "labels.md").read_text()
+    links = {link.name: link.parent.name for link in (tmp_path / "sorted").rglob("*.jpg")}
+    assert links == {row["file_name"]: row["label"] for row in rows_of(path)}
+    (tmp_path / "labels.csv").write_text("mine\n")
+    foreign = run_here(words, tmp_path)
+    assert foreign.code == 1
+    assert "'labels.csv' exists already; nothing is overwritten" in foreign.stderr
+    assert (tmp_path / "labels.csv").read_text() == "mine\n"
+    assert truth
+
+
+def test_a_class_whose_name_is_no_folder_name_has_a_folder_with_percent_signs(heap, tmp_path):
+    folder, truth = heap
+    names = sorted(truth)[:4]
+    (tmp_path / "few").mkdir()
+    for name in names:
+        shutil.copy(folder / name, tmp_path / "few" / name)
+    odd = dict(zip(names, ("a/b", "..", "plain", "a/b"), strict=True))
+    write_answers(tmp_path / "answers.csv", odd)
+    words = ["label", "few", "--out", "labels.csv", "--answers", "answers.csv", "--export-folders", "sorted"]
+    done = run_here(words, tmp_path)
+    assert done.code == 0, done.stderr
+    found = {link.name: link.parent.name for link in (tmp_path / "sorted").rglob("*.jpg")}
+    assert found == dict(zip(names, ("a%2Fb", "%2E%2E", "plain", "a%2Fb"), strict=True))
+    assert not (tmp_path / names[1]).exists()
 
 
 @pytest.mark.long

@@ -64,6 +64,47 @@ def test_the_number_of_a_closed_question_is_never_used_again(session):
     assert caught.value.answer is None
 
 
+def test_a_claimed_question_is_kept_and_becomes_the_next_one_on_its_image(session):
+    first, second = ask(session, [1, 2])
+    assert session.claim("a", 1, seconds=100) == [(first, 1)]
+    session.close_open_questions()
+    assert session.open_questions() == {first: 1}
+    with pytest.raises(AnsweredError):
+        session.answer_once(second, "cat", client="a", who="Ada", replaces=None)
+    ask(session, [1, 3], "sample")
+    assert session.questions("sample", 1) == [1, 3]
+    assert list(session.open_questions().values()) == [1, 3]
+    session.answer_once(first, "cat", client="a", who="Ada", replaces=None)
+    assert session.answers("sample", 1) == {1: "cat"}
+    session.close_open_questions(also_claimed=True)
+    assert session.open_questions() == {}
+
+
+def test_the_claims_of_a_closed_page_are_free(session):
+    numbers = ask(session, [1, 2])
+    assert len(session.claim("a", 2, seconds=100)) == 2
+    assert session.claim("b", 2, seconds=100) == []
+    session.release("a")
+    assert [number for number, _ in session.claim("b", 2, seconds=100)] == numbers
+
+
+def test_only_a_class_without_a_use_is_removed(session):
+    (number,) = ask(session, [1])
+    session.add_classes(["cat", "dgo", "dog"])
+    session.answer_once(number, "cat", client="a", who="Ada", replaces=None)
+    session.label_group([2], "dog", who="Ada")
+    assert [session.remove_class(name) for name in ("cat", "dgo", "dog", "dgo")] == [False, True, False, False]
+    assert session.class_names() == ["cat", "dog"]
+
+
+def test_an_answer_is_changed_for_images_that_have_another_one(session):
+    ask(session, [1, 2, 3])
+    session.answer(dict(zip(session.open_questions(), ("cat", "dog"), strict=False)))
+    assert session.change({1: "cat", 2: "cat", 3: "cat"}) == 1
+    assert session.answers() == {1: "cat", 2: "cat"}
+    assert [answer.label for answer in session.history()] == ["cat", "dog", "cat"]
+
+
 def test_questions_with_answers_are_not_closed(session):
     first, second = ask(session, [1, 2])
     session.answer({first: "cat"})

@@ -11,7 +11,7 @@ import pytest
 from scipy.special import expit, logit
 from scipy.stats import binom, hypergeom
 
-from saccade.evaluation.metrics import wilson_interval
+from saccade.evaluation.wilson_interval import wilson_interval
 from saccade.labeling.stratified_sample import choose_strata, interval_of_wrong
 
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from scipy.special import softmax
+from tests.models.recipes_of_networks import ONE_OF_EACH_NETWORK
 
 from saccade.errors import TrainingError
 from saccade.models.batched_inference import forward
@@ -9,8 +10,6 @@ from saccade.models.weights import named_weights
 from saccade.recipes import REGISTRY, get_recipe
 
 ALL = sorted(REGISTRY)
-# `accurate` is `fast` with more channels; `classic` is `two-phase` with more epochs.
-OTHER = [pytest.param(name, marks=[pytest.mark.nightly] * (name in ("accurate", "classic"))) for name in ALL]
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -28,15 +27,15 @@ def test_tutorial_networks_have_their_published_number_of_weights():
     }
 
 
-@pytest.mark.parametrize("name", OTHER)
+@pytest.mark.parametrize("name", ONE_OF_EACH_NETWORK)
 def test_networks_accept_other_sizes_and_numbers_of_classes(name):
     model = build_probability_model(get_recipe(name), height=40, width=24, classes=3)
-    outputs = forward(model, np.full((2, 40, 24, 3), 255, np.uint8).__getitem__, 2)
+    outputs = forward(model, np.full((2, 40, 24, 3), 255, np.uint8))
     assert outputs.shape == (2, 3)
     np.testing.assert_allclose(outputs.sum(axis=1), 1, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", OTHER)
+@pytest.mark.parametrize("name", ONE_OF_EACH_NETWORK)
 def test_equal_seeds_give_equal_weights_and_keep_the_random_state(name):
     import random
 
@@ -59,7 +58,7 @@ def test_too_small_images_are_rejected_with_the_minimum_size():
     build_network(get_recipe("scheduled"), height=18, width=18, classes=10)
 
 
-@pytest.mark.parametrize("name", [name for name in ALL if name not in ("fast", "accurate")])
+@pytest.mark.parametrize("name", [name for name in ALL if name not in ("fast", "accurate", "two-phase")])
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (40, 27), (64, 33)])
 def test_dense_weights_are_counted_without_building_the_network(name, height, width):
     recipe = get_recipe(name)
@@ -68,14 +67,14 @@ def test_dense_weights_are_counted_without_building_the_network(name, height, wi
     assert dense_weights(recipe, height=height, width=width) == kernel.shape[0] * kernel.shape[1]
 
 
-@pytest.mark.parametrize("name", OTHER)
+@pytest.mark.parametrize("name", ONE_OF_EACH_NETWORK)
 def test_the_probability_model_is_the_softmax_of_the_network(name):
     recipe = get_recipe(name).with_settings({"initial_scale": 1, "final_scale": 1, "tta_views": 1})
     network = build_network(recipe, height=32, width=32, classes=5)
     model = build_probability_model(recipe, height=32, width=32, classes=5)
     images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
     expected = softmax(network.predict_on_batch(images).astype(np.float64), axis=1)
-    np.testing.assert_allclose(forward(model, images.__getitem__, 3), expected, atol=1e-6)
+    np.testing.assert_allclose(forward(model, images), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["fast", "folder", "photo"])

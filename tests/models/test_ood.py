@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from tests.models.recipes_of_networks import ONE_OF_EACH_NETWORK
 
 import saccade
 from saccade.cli.main import cli
 from saccade.errors import RunError
 from saccade.inference.predictor import Predictor
 from saccade.models.build import build_probability_model
-from saccade.models.ood import OodPValue, OodStatistics, fit_whitening, squared_mahalanobis
-from saccade.recipes import REGISTRY, get_recipe
+from saccade.models.ood_statistics import OodStatistics
+from saccade.recipes import get_recipe
+from saccade.runs.ood_p_value import OodPValue, fit_whitening, squared_mahalanobis
 
 
 def drawn(n, seed, shift=0.0):
@@ -64,14 +66,14 @@ def test_scores_of_images_like_the_training_images_are_uniform():
     np.testing.assert_allclose(np.mean(found, axis=0), fractions, atol=0.018)
 
 
-@pytest.mark.parametrize("name", REGISTRY)
+@pytest.mark.parametrize("name", ONE_OF_EACH_NETWORK)
 def test_every_network_has_finite_early_statistics(name):
     recipe = get_recipe(name)
     statistics = OodStatistics(build_probability_model(recipe, height=32, width=32, classes=3), recipe.network)
     images = np.zeros((3, 32, 32, 3), np.uint8)
     images[1] = 255
     images[2] = np.random.default_rng(0).integers(0, 256, (32, 32, 3))
-    found = statistics(images.__getitem__, 3)
+    found = statistics(images)
     assert found.shape == (3, statistics.size)
     assert np.isfinite(found).all()
 
@@ -108,7 +110,7 @@ def test_predict_reports_low_scores_for_ood_images(tiny_run, ood_folder):
     """
     known, predictor = tiny_run.ood_statistics(), Predictor.from_run(tiny_run)
     images = ood_images()
-    statistics = OodStatistics(predictor.model, tiny_run.recipe.network)(images.__getitem__, len(images))
+    statistics = OodStatistics(predictor.model, tiny_run.recipe.network)(images)
     # Measured: 18 to 1,000 times the distance, with networks of two recipes, with AVX2 and with AVX-512.
     assert squared_mahalanobis(statistics, known["mean"], known["whitening"]).min() > 3 * known["distances"].max()
     n = tiny_run.calibration().num_images

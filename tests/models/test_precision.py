@@ -17,7 +17,7 @@ def measured(monkeypatch, single, half):
         seconds = list(half if dtype == "bfloat16" else single)
         return lambda: seconds.pop(0) if len(seconds) > 1 else seconds[0]
 
-    monkeypatch.setattr(precision, "_timed_step", step)
+    monkeypatch.setattr(precision, "timed_convolution", step)
     return measure_compute_dtype()
 
 
@@ -44,14 +44,14 @@ def test_float32_is_chosen_without_a_bfloat16_convolution(monkeypatch):
             raise tf.errors.UnimplementedError(None, None, "no kernel for bfloat16")
         return lambda: 1.0
 
-    monkeypatch.setattr(precision, "_timed_step", step)
+    monkeypatch.setattr(precision, "timed_convolution", step)
     assert measure_compute_dtype() == "float32"
 
 
 @on_tensorflow
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_step_in_each_dtype_is_timed(dtype):
-    assert precision._timed_step(dtype)() > 0
+    assert precision.timed_convolution(dtype)() > 0
 
 
 @pytest.mark.backends

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from saccade.augmentation.affine_resize import resize_matrix
+from saccade.augmentation.resize import resize_matrix
 from saccade.models.build import build_network, build_probability_model
 from saccade.models.weights import assign, named_weights
 from saccade.recipes import get_recipe

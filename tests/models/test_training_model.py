@@ -13,9 +13,13 @@ from saccade.recipes import ComputeDtype
 
 SIZE, CLASSES = 20, 3
 # The backbones of keras.applications need larger images; test_backbones.py tests them. `accurate` is `fast` with more
-# channels.
+# channels. Without bfloat16 in hardware, the deeper networks take long.
 ARCHITECTURES = [
-    pytest.param(name, marks=[pytest.mark.nightly] * (name == "accurate"))
+    pytest.param(
+        name,
+        marks=[pytest.mark.nightly] * (name == "accurate")
+        + [pytest.mark.long] * (name in ("fast", "classic", "EfficientNetLite0")),
+    )
     for name in sorted(FAMILIES.keys() - BACKBONES.keys())
 ]
 # Sixty layers of EfficientNetLite0 are compiled slowly, and are of the kinds of the other networks.

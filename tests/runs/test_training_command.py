@@ -26,6 +26,7 @@ def test_a_finished_head_prints_this_command(probe_run, tmp_path):
         assert fine_tuning_command(probe_run) in ended.stderr
 
 
+@pytest.mark.long
 def test_a_head_on_the_weights_of_a_run_is_fine_tuned_from_itself(tiny_run, tiny_folder, tmp_path):
     run = saccade.transfer(tiny_folder, tiny_run, epochs=1, out=tmp_path / "head", progress=False)
     command = fine_tuning_command(run)

@@ -3,8 +3,9 @@
     python killable_photo.py WHERE NUMBER SIGNAL TRAIN...
 
 WHERE: "features" or "outputs", the signal comes at the given call for a batch of them; "head", it comes soon after the
-given fit of a logistic regression has begun; "steps", it comes at the given step of a training on kept outputs; or
-"choice", soon after the given validation has begun. Features and outputs are kept in the cache after every four images.
+given fit of a logistic regression has begun; "steps", it comes at the given step of a training on kept outputs;
+"choice", soon after the given validation has begun; or "images", at the given step of a training on images. Features
+and outputs are kept in the cache after every four images.
 """
 
 import os
@@ -16,6 +17,7 @@ from itertools import count
 from sklearn.linear_model import LogisticRegression
 
 from saccade.cli.main import main
+from saccade.training.step import TrainingStep
 from saccade.training.transfer_learning import features, kept_outputs, upper_training
 
 _SECONDS = 0.002
@@ -41,6 +43,7 @@ calls = {
     "head": (LogisticRegression, "fit", _SECONDS),
     "steps": (upper_training.UpperStep, "__call__", 0),
     "choice": (upper_training.UpperTraining, "probabilities", _SECONDS),
+    "images": (TrainingStep, "__call__", 0),
 }
 owner, name, seconds = calls[where]
 send_at(owner, name, number, seconds)

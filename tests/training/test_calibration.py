@@ -124,7 +124,10 @@ def test_with_few_images_and_few_errors_the_confidence_is_better_on_fresh_images
 
 # `accurate` is `fast` with more channels, and `two-phase` trains the network of `classic`.
 @pytest.mark.parametrize("tta_views", [1, 6])
-@pytest.mark.parametrize("name", ["classic", "fast", "folder", "quick", "scheduled"])
+@pytest.mark.parametrize(
+    "name",
+    ["folder", "scheduled", *(pytest.param(name, marks=pytest.mark.long) for name in ("classic", "fast", "quick"))],
+)
 def test_dividing_the_logits_of_every_network_agrees_with_scaling_its_probabilities(name, tta_views):
     recipe = get_recipe(name)
     model = build_probability_model(recipe, height=24, width=24, classes=4, tta_views=tta_views)
@@ -138,6 +141,7 @@ def test_dividing_the_logits_of_every_network_agrees_with_scaling_its_probabilit
     assert np.abs(after - before).max() > 0.05
 
 
+@pytest.mark.long
 def test_the_temperature_is_optimal_with_test_time_augmentation(tiny_folder, tmp_path):
     # At 16 pixels `quick` has a quarter of its weights.
     settings = {"tta_views": 6, "image_size": 16, "batch_size": 12, "batchnorm_recalibration_batches": 5}

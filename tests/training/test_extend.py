@@ -45,6 +45,7 @@ def test_fast_is_extended_at_its_final_size_and_by_its_last_rate(tiny_folder, tm
     assert [record.epoch for record in again.history()] == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.long
 def test_an_extension_that_was_killed_is_resumed(tiny_folder, tmp_path, monkeypatch):
     run = trained(tiny_folder, tmp_path / "run", "folder", plain_epochs=1)
     whole = saccade.extend(run, 1, out=tmp_path / "whole", progress=False)

@@ -5,7 +5,7 @@ import pytest
 
 import saccade
 from saccade.inference.predictor import Predictor
-from saccade.models.ood import OodStatistics
+from saccade.models.ood_statistics import OodStatistics
 from saccade.runs.predictions import VALIDATION_PREDICTIONS
 from saccade.runs.run_split import load_run_split
 
@@ -13,7 +13,11 @@ from saccade.runs.run_split import load_run_split
 SETTINGS = {"validation_split": 0.3, "augmented_versions": 1, "keep": "last"}
 
 
-@pytest.fixture(scope="module", params=[1.0, pytest.param(0.6, marks=pytest.mark.long)])
+# tests/commands trains this recipe in each test run.
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture(scope="module", params=[1.0, 0.6])
 def run(photographs, tmp_path_factory, request):
     """A run whose network sees the images at their size, and one whose network sees them smaller."""
     settings = SETTINGS | {"initial_scale": request.param, "final_scale": request.param}
@@ -38,7 +42,7 @@ def test_the_ood_statistics_are_those_of_the_saved_model(run):
     """The mean over training images, which the run holds, is that of the whole network."""
     images = load_run_split(run, "train").splits["train"]
     model = Predictor.from_run(run).model
-    expected = OodStatistics(model, run.recipe.network)(images.take, len(images)).mean(axis=0)
+    expected = OodStatistics(model, run.recipe.network)(images).mean(axis=0)
     found = run.ood_statistics()["mean"]
     assert np.corrcoef(expected, found)[0, 1] > 0.9999
     np.testing.assert_allclose(found, expected, atol=0.01 * np.abs(expected).max())

@@ -26,34 +26,41 @@ def whole(photographs, tmp_path_factory):
     return out
 
 
-def forget_outputs():
-    """Remove the kept outputs from the cache, if there are any."""
+def forget(kind):
+    """Remove the entries of a kind from the cache, if there are any."""
     with suppress(DataError):
-        clear_cache("outputs")
+        clear_cache(kind)
 
 
-def killed(photographs, out, where, number):
+def killed(photographs, out, where, number, *options):
     """Start or resume a training that is killed at a place."""
-    words = (photographs, *_WORDS, "--set", "checkpoint_seconds=0", "--out", out)
+    words = (photographs, *_WORDS, "--set", "checkpoint_seconds=0", *options, "--out", out)
     code, shown = sent(where, number, "SIGKILL", "train", *(("--resume", out) if out.exists() else words))
     assert code == -signal.SIGKILL, shown
 
 
 @pytest.mark.long
-def test_a_training_killed_in_outputs_steps_and_choice_is_resumed_to_the_same_bytes(photographs, whole, tmp_path):
+@pytest.mark.parametrize("options", [(), ("--stream",)], ids=["from the cache", "streamed"])
+def test_a_training_killed_in_outputs_steps_and_choice_is_resumed_to_the_same_bytes(
+    options, photographs, whole, tmp_path
+):
     out = tmp_path / "run"
-    forget_outputs()
+    forget("outputs")
+    if options:
+        forget("decoded")
     for where, number in (("outputs", 5), ("steps", 3), ("choice", 2)):
-        killed(photographs, out, where, number)
+        killed(photographs, out, where, number, *options)
     resumed = typed("train", "--resume", out)
     assert resumed.code == 0, resumed.stderr
     assert bytes_of(out) == bytes_of(whole)
+    if options:
+        assert "decoded" not in {entry["kind"] for entry in typed("cache", "--json").json["entries"]}
 
 
 @pytest.mark.long
 def test_ctrl_c_in_the_outputs_ends_the_training_and_names_the_command_to_resume(photographs, tmp_path):
     out = tmp_path / "run"
-    forget_outputs()
+    forget("outputs")
     code, shown = sent("outputs", 3, "SIGINT", "train", photographs, *_WORDS, "--out", out)
     assert code == 130, shown
     assert "stopping; the outputs that are computed so far are kept in the cache" in shown
@@ -76,7 +83,7 @@ def test_ten_kills_in_each_part_lose_nothing(photographs, whole, tmp_path, where
         code = -signal.SIGKILL
         while code == -signal.SIGKILL:
             if kills % 2 == 0 or not out.exists():
-                forget_outputs()
+                forget("outputs")
             most = _NUMBERS[where] if where == "outputs" else 2  # a resumed training has few steps left
             words = (photographs, *_WORDS, "--set", "checkpoint_seconds=0", "--out", out)
             code, shown = sent(

@@ -47,6 +47,7 @@ def test_evaluate_applies_other_fixes_if_they_are_given(fixed_run, tmp_path):
     assert saccade.evaluate(fixed_run, fixes=tmp_path / "fixes.csv").n == 59
 
 
+@pytest.mark.long
 def test_a_training_with_fixes_is_resumed_with_the_runs_own_copy(tiny_folder, fixes, tmp_path, monkeypatch):
     from saccade.training.step import TrainingStep
 

@@ -91,6 +91,7 @@ def test_the_first_ctrl_c_saves_a_run_that_can_be_evaluated(stopped):
     assert saccade.evaluate(run).n == 60
 
 
+@pytest.mark.long
 def test_an_interrupted_run_is_resumed_to_the_same_bytes(stopped, tiny_folder, tmp_path):
     whole = saccade.train(tiny_folder, recipe="folder", settings=SETTINGS, out=tmp_path / "whole", progress=False)
     resumed = shutil.copytree(stopped.out, tmp_path / "resumed")

@@ -26,7 +26,7 @@ def test_without_a_writable_cache_the_dtype_is_measured_each_time(tmp_path, monk
     assert [fastest_compute_dtype() for _ in range(2)] == ["bfloat16", "float32"]
 
 
-@pytest.mark.parametrize("measured", ["float32", "bfloat16"])
+@pytest.mark.parametrize("measured", ["float32", pytest.param("bfloat16", marks=pytest.mark.long)])
 def test_a_training_computes_in_the_measured_dtype_and_saves_float32(tiny_folder, tmp_path, monkeypatch, measured):
     monkeypatch.setattr("saccade.training.machine_precision.fastest_compute_dtype", lambda: measured)
     run = saccade.train(tiny_folder, recipe="folder", epochs=1, out=tmp_path / "run", progress=False)

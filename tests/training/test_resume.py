@@ -75,6 +75,18 @@ CASES: dict[str, tuple[dict[str, Any], int]] = {
 }
 
 
+def test_a_crashed_streamed_training_is_resumed_to_the_bytes_of_one_from_the_cache(tiny_folder, tmp_path, monkeypatch):
+    # The dtype is set, because the empty cache would measure it again, perhaps with another result.
+    settings = {"plain_epochs": 2, "keep": "best", "image_size": 16, "compute": "float32"}
+    whole = trained(tiny_folder, tmp_path / "whole", "folder", **settings)
+    monkeypatch.setenv("SACCADE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("SACCADE_CACHE_LIMIT", "1KB")
+    crashed_at(12, monkeypatch, tiny_folder, tmp_path / "crashed", "folder", **settings)
+    streamed = saccade.resume(tmp_path / "crashed", progress=False)
+    assert any("decoded when they are needed" in note for note in streamed.data.notes)
+    assert result_of(streamed) == result_of(whole)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(
     "recipe", [pytest.param(name, marks=[pytest.mark.nightly] * (name != "folder")) for name in CASES]
@@ -112,6 +124,7 @@ def test_a_crashed_training_with_every_augmentation_is_resumed_to_the_same_bytes
     assert [record.phase for record in whole.history()] == ["augmented"] * 2
 
 
+@pytest.mark.long
 def test_a_crash_before_the_first_checkpoint_restarts_the_training(tiny_folder, tmp_path, monkeypatch, capfd):
     whole = trained(tiny_folder, tmp_path / "whole", "folder", plain_epochs=1)
     crashed_at(5, monkeypatch, tiny_folder, tmp_path / "crashed", "folder", plain_epochs=1, checkpoint_seconds=3600)
@@ -151,21 +164,26 @@ def test_resuming_an_ended_training_is_an_error(tiny_run):
     assert "--extend" in str(caught.value.remedy)
 
 
+@pytest.mark.long
 def test_other_versions_are_reported_and_need_force(tiny_folder, tmp_path, monkeypatch, capfd):
     crashed_at(4, monkeypatch, tiny_folder, tmp_path / "crashed", "folder", plain_epochs=1)
     path = tmp_path / "crashed" / "environment.json"
     record = json.loads(path.read_text())
     record["packages"]["numpy"] = "1.0"
     record["cores"] = 99
+    other, value = ("Eigen", "0") if record["kernels"] == "oneDNN" else ("oneDNN", "1")
+    record["kernels"] = other
     path.write_text(json.dumps(record))
     with pytest.raises(RunError, match="would give other bits") as caught:
         saccade.resume(tmp_path / "crashed", progress=False)
     assert "numpy: 1.0 then" in str(caught.value.found)
     assert "cores: 99 then" in str(caught.value.found)
+    assert f"(TF_ENABLE_ONEDNN_OPTS={value} chooses {other})" in str(caught.value.found)
     assert saccade.resume(tmp_path / "crashed", force=True).status().state == "finished"
     assert "warning: numpy: 1.0 then" in capfd.readouterr().err
 
 
+@pytest.mark.long
 def test_resuming_with_changed_data_is_an_error(tiny_folder, tmp_path, monkeypatch):
     data = shutil.copytree(tiny_folder, tmp_path / "data")
     crashed_at(4, monkeypatch, data, tmp_path / "crashed", "folder", plain_epochs=1)

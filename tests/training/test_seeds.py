@@ -47,6 +47,7 @@ def test_a_repeated_command_trains_only_the_missing_runs(dataset, folder, tmp_pa
     assert trained == [6]
 
 
+@pytest.mark.long
 def test_a_killed_training_is_resumed(dataset, folder, tmp_path, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt
@@ -63,6 +64,7 @@ def test_a_killed_training_is_resumed(dataset, folder, tmp_path, monkeypatch):
         assert weights(tmp_path / "out" / seed) == weights(folder / seed)
 
 
+@pytest.mark.long
 def test_after_a_failed_training_the_other_seeds_are_trained(dataset, tmp_path, monkeypatch):
     real = train_module.train
 

@@ -46,7 +46,9 @@ NIGHTLY = ("accurate", "classic", "two-phase")
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.nightly] * (name in NIGHTLY) + [pytest.mark.long] * (name == "fast"))
+        pytest.param(
+            name, marks=[pytest.mark.nightly] * (name in NIGHTLY) + [pytest.mark.long] * (name in ("fast", "quick"))
+        )
         for name in sorted(REGISTRY)
     ],
 )
@@ -103,6 +105,7 @@ def test_another_seed_gives_other_weights(two_epochs_of, tiny_folder, tmp_path):
     assert digest(other) != digest(two_epochs_of("folder"))
 
 
+@pytest.mark.long
 def test_the_second_phase_continues_with_weights_and_optimizer_state(tiny_folder, tmp_path):
     """Without any augmentation, two phases give the same weights as one long phase."""
     unaugmented = {"translate": 0, "horizontal_flip": False}
@@ -151,6 +154,7 @@ def test_the_best_epoch_is_kept_and_of_several_the_one_with_the_lowest_loss(tiny
     assert len(patient.history()) == stopped + 1
 
 
+@pytest.mark.long
 def test_patience_ends_a_training_whose_accuracy_no_longer_improves(tiny_folder, tmp_path):
     run = train_tiny(tiny_folder, tmp_path / "run", epochs=30, patience=2, learning_rate=0.003)
     accuracies = [record.validation_accuracy for record in run.history()]
@@ -235,6 +239,7 @@ def test_a_run_is_never_overwritten(tiny_run, tiny_folder):
     assert digest(tiny_run) == before
 
 
+@pytest.mark.long
 def test_runs_without_out_are_numbered(tiny_folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     paths = [train_tiny(tiny_folder, None).path.as_posix() for _ in range(2)]

@@ -80,6 +80,7 @@ def test_without_the_images_the_error_names_the_remedy(run, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 def test_report_compare_and_predict(data, run, tmp_path):
     saccade.evaluate(run, data=data)
     page = saccade.report(run, data=data)
@@ -104,6 +105,7 @@ class Stopping(Progress):
         raise StopError
 
 
+@pytest.mark.long
 def test_a_stopped_training_is_resumed_to_the_same_bytes(data, tmp_path):
     def train(out, callbacks=False):
         return saccade.train(
@@ -125,6 +127,10 @@ def test_other_functions_take_images_in_memory(data, tmp_path):
     assert saccade.explore(data).counts["train"] == {"0": 20, "1": 20, "2": 20}
     audit = saccade.audit(data, folds=0, out=tmp_path / "audit")
     assert audit.source == "<images in memory>"
+
+
+@pytest.mark.long
+def test_images_in_memory_are_cross_validated(data, tmp_path):
     folds = saccade.cross_validate(
         data, folds=2, recipe=get_recipe("folder").with_epochs(1), out=tmp_path / "folds", progress=False
     )

@@ -108,6 +108,7 @@ def test_fitting_only_the_head_keeps_all_other_weights_and_agrees_with_scikit_le
     assert roc_auc_score(test.labels, probabilities[:, 1]) > 0.85
 
 
+@pytest.mark.long
 def test_the_progress_of_the_fit_of_the_head_is_printed(source, others, tmp_path, capfd):
     saccade.transfer(others, source, epochs=1, out=tmp_path / "run")
     assert re.search(r"^head: (\d+) of \1 penalties$", capfd.readouterr().err, re.MULTILINE)
@@ -168,6 +169,7 @@ def test_a_transfer_is_resumed_without_its_source_to_the_same_bits(source, other
     assert record.fingerprint == expected.fingerprint
 
 
+@pytest.mark.long
 def test_resuming_a_transfer_without_its_pretrained_weights_is_an_error(source, others, tmp_path):
     run = saccade.transfer(others, source, epochs=1, out=tmp_path / "run", progress=False)
     shutil.rmtree(run.path / "checkpoints")
@@ -176,6 +178,7 @@ def test_resuming_a_transfer_without_its_pretrained_weights_is_an_error(source, 
         saccade.resume(run, progress=False)
 
 
+@pytest.mark.long
 def test_fine_tuning_that_lowers_the_accuracy_is_discarded(source, others, tmp_path):
     settings = FEW | {"learning_rate": 0.5, "validation_split": 0.3, "warmup_epochs": 0}
     run = saccade.transfer(others, source, out=tmp_path / "run", settings=settings, progress=False)
@@ -185,6 +188,7 @@ def test_fine_tuning_that_lowers_the_accuracy_is_discarded(source, others, tmp_p
     np.testing.assert_array_equal(run.weights()["conv3b/kernel"], source.weights()["conv3b/kernel"])
 
 
+@pytest.mark.long
 def test_a_weights_file_as_source_gives_the_same_weights_as_its_run(source, others, tmp_path):
     shutil.copy(source.path / "weights.safetensors", tmp_path / "mine.safetensors")
     of_file, of_run = (
@@ -195,6 +199,7 @@ def test_a_weights_file_as_source_gives_the_same_weights_as_its_run(source, othe
         np.testing.assert_array_equal(of_file.weights()[name], weight)
 
 
+@pytest.mark.long
 def test_a_transferred_run_is_exported_reported_and_used_as_a_source(transferred, others, tmp_path):
     assert saccade.export(transferred, format="onnx", out=tmp_path / "m.onnx").num_images > 0
     saccade.evaluate(transferred)

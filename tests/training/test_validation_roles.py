@@ -82,7 +82,14 @@ def test_the_run_reports_the_numbers_of_selecting_and_calibrating_images(halved,
     assert "these same images" not in words
 
 
-@pytest.mark.parametrize(("images", "setting"), [(240, "keep=best"), (240, "patience=2"), (40, "keep=best")])
+@pytest.mark.parametrize(
+    ("images", "setting"),
+    [
+        (40, "keep=best"),
+        pytest.param(240, "keep=best", marks=pytest.mark.long),
+        pytest.param(240, "patience=2", marks=pytest.mark.long),
+    ],
+)
 def test_a_single_epoch_leaves_validation_images_nothing_to_choose(digits, tmp_path, images, setting):
     key, value = setting.split("=")
     data = replace(digits, splits={**digits.splits, "train": digits.splits["train"].subset(np.arange(images))})
@@ -96,6 +103,7 @@ def test_a_single_epoch_leaves_validation_images_nothing_to_choose(digits, tmp_p
     assert not any("chose the weights" in note for note in load_run_split(run, "validation", data="digits").notes)
 
 
+@pytest.mark.long
 def test_the_head_of_a_transfer_with_one_epoch_is_the_only_choice(digits, halved, tmp_path):
     settings = SETTINGS | {"validation_split": 0.5}
     run = saccade.transfer(digits, halved, epochs=1, settings=settings, out=tmp_path / "run", progress=False)

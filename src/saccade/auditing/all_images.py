@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saccade.auditing.findings import FindingImage
-from saccade.data.dataset import SPLIT_NAMES, Dataset, Preprocessing, Split, SplitName
+from saccade.data.dataset import SPLIT_NAMES, Dataset, Preprocessing, Split, SplitName, slices_of
 
-CHUNK = 2048  # images
+CHUNK = 256  # images whose pixels are in memory at once
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,5 @@ class AuditedImages:
 
     def chunks(self) -> Iterator[tuple[slice, NDArray[np.uint8]]]:
         """Yield chunks of images: positions, and pixels, uint8 [chunk, height, width, 3]."""
-        for start in range(0, len(self), CHUNK):
-            positions = slice(start, min(start + CHUNK, len(self)))
-            yield positions, self.all.take(positions)
+        slices = slices_of(len(self), CHUNK)
+        yield from zip(slices, self.all.batches(slices), strict=True)

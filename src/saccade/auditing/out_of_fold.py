@@ -47,7 +47,7 @@ def predicts_by_features(recipe: str | None, height: int, width: int) -> bool:
 
 def pretrained_features(dataset: Dataset, images: AuditedImages, *, progress: bool = False) -> Features:
     """Return features of EfficientNet-Lite0 with ImageNet weights, from one pass or from the cache: float32 [n, d]."""
-    extract = pretrained_extractor(imagenet_model(), get_recipe("linear-probe"), dataset, images.all)
+    extract = pretrained_extractor(imagenet_model(), get_recipe("linear-probe"), dataset.preprocessing, dataset.name)
     with counting("features", total=len(images), unit="images", shown=progress) as bar:
         return extract(images.all, False, bar.update)
 

@@ -12,7 +12,8 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
-from numpy.typing import NDArray
+
+from saccade.augmentation.resize import resize_matrix
 
 
 class AffineResize(keras.layers.Layer):  # type: ignore[misc]  # Keras has no type hints
@@ -63,18 +64,6 @@ class AffineResize(keras.layers.Layer):  # type: ignore[misc]  # Keras has no ty
         if self._integer_translate:
             return last - ops.abs(last - ops.abs(sources))
         return ops.clip(sources, 0, last)
-
-
-def resize_matrix(side: int, new_side: int) -> NDArray[np.float32]:
-    """Return the weights of linear resizing with antialiasing, float32 [new_side, side]; the sum of each row is 1.
-
-    The weights are a triangle around the center of the new pixel; its half-width is one old or one new pixel, whichever
-    is larger. The result is that of Pillow's BILINEAR resizing, without its rounding to whole gray levels.
-    """
-    scale = side / new_side
-    centers = (np.arange(new_side) + 0.5) * scale - 0.5
-    weights = np.maximum(0, 1 - np.abs(np.arange(side) - centers[:, None]) / max(1, scale))
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
 
 
 def _sampling_matrices(sources: Any, side: int, new_side: int) -> Any:

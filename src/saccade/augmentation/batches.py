@@ -62,9 +62,10 @@ def epoch_batches(
     n, size = len(split), split.store.shape[1:3]
     order = epoch_order(split.labels, sampling, seed=seed, epoch=epoch)
     rows = np.arange(n) if sampling == "balanced" else order
+    batches = [order[start : start + batch_size] for start in range(seen, n, batch_size)]
     if augmentation is None:
-        for samples in (order[start : start + batch_size] for start in range(seen, n, batch_size)):
-            yield Batch(split.take(samples), split.labels[samples], None)
+        for samples, images in zip(batches, split.batches(batches), strict=True):
+            yield Batch(images, split.labels[samples], None)
         return
     parameters = sample_augmentation(augmentation, n, size, seed=seed, epoch=epoch).as_array()
     pixel_parameters = (
@@ -72,11 +73,9 @@ def epoch_batches(
         if augmentation.changes_pixels
         else None
     )
-    for start in range(seen, n, batch_size):
-        samples, drawn = order[start : start + batch_size], rows[start : start + batch_size]
-        images = split.take(samples)
-        if pixel_parameters is not None:
-            images = apply_pixel_operations(images, pixel_parameters.take(drawn))
+    for start, samples, taken in zip(range(seen, n, batch_size), batches, split.batches(batches), strict=True):
+        drawn = rows[start : start + batch_size]
+        images = taken if pixel_parameters is None else apply_pixel_operations(taken, pixel_parameters.take(drawn))
         mixing = sample_mixing(augmentation, seed=seed, epoch=epoch, position=start)
         yield Batch(
             images, split.labels[samples], parameters[drawn], mixing=None if mixing is None else mixing.as_array()

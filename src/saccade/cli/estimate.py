@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from saccade.cli.answers_option import answers_option
 from saccade.cli.output import print_json, print_line, print_notes, print_table
 from saccade.sanitize import counted
 
@@ -24,10 +25,7 @@ if TYPE_CHECKING:
     "--ask-to", metavar="FILE", type=click.Path(path_type=Path),
     help="CSV file to write with the images that a person is to answer.",
 )  # fmt: skip
-@click.option(
-    "--answers", multiple=True, metavar="FILE", type=click.Path(path_type=Path),
-    help="A person's answers: a table with columns for image and label, or Label Studio's JSON. May be repeated.",
-)  # fmt: skip
+@answers_option
 @click.option(
     "--out", metavar="FILE", type=click.Path(path_type=Path),
     help="Label file to write with the answers, whose name ends in .csv.",

@@ -10,6 +10,14 @@ from typing import TYPE_CHECKING
 import click
 
 from saccade.cli.output import print_json, print_line, print_notes, print_table, print_unreadable
+from saccade.cli.ray_options import (
+    ClusterUse,
+    print_plan,
+    require_alone,
+    require_out,
+    require_ray,
+    with_ray_options,
+)
 from saccade.cli.reading_options import with_reading_options
 from saccade.data.reading_options import ReadingOptions
 from saccade.sanitize import counted, plural
@@ -45,6 +53,11 @@ _MAX_CLASSES = 30
 @click.option(
     "--corruptions", is_flag=True, help="Measure only the accuracy on corrupted images (noise, blur and others)."
 )
+@with_ray_options
+@click.option(
+    "--out", metavar="DIR",
+    help="With --ray: new folder of Parquet files for the predictions, which all nodes share, or s3://BUCKET/KEY.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the metrics as JSON.")
 def command(
     run: str,
@@ -56,6 +69,8 @@ def command(
     reading: ReadingOptions,
     strict: bool,
     corruptions: bool,
+    cluster: ClusterUse | None,
+    out: str | None,
     as_json: bool,
 ) -> None:
     """Measure accuracy, calibration and other metrics of RUN on a split.
@@ -72,7 +87,16 @@ def command(
     With --corruptions the command measures the accuracy on images with noise, blur, changed brightness, reduced
     contrast, JPEG compression, shift and rotation, at five strengths each. This takes 36 times as long. The command
     then writes robustness.json and robustness.png.
+
+    With --ray the images of --data, a folder or a label file, are predicted on a cluster: the command
+    writes the predictions into --out and prints the metrics. A command that was stopped continues when it is repeated.
     """
+    if cluster is not None:
+        require_alone(fixes=fixes, by=by, strict=strict, corruptions=corruptions, split=split != "test")
+        require_alone(stream=reading.stream, archive_encoding=reading.archive_encoding)
+        _evaluate_on_cluster(run, data, out, cluster, reading, threshold, as_json)
+        return
+    require_ray(out=out)
     if corruptions:
         from saccade.runs.run import Run
 
@@ -103,6 +127,14 @@ def command(
         scores = {} if by is None else {"by": {"column": by, "values": [asdict(score) for score in by_value]}}
         print_json({**report.to_dict(), **scores, **({"at_threshold": asdict(at_threshold)} if at_threshold else {})})
         return
+    _print_report(report, at_threshold)
+    if by is not None:
+        _print_by(by, by_value)
+    if report.files:
+        _print_files(report.files)
+
+
+def _print_report(report: Report, at_threshold: ThresholdScores | None) -> None:
     print_notes(report.notes)
     _print_numbers(report)
     _print_folds(report)
@@ -111,10 +143,33 @@ def command(
     _print_confused(report)
     if at_threshold is not None:
         _print_threshold(at_threshold)
-    if by is not None:
-        _print_by(by, by_value)
-    if report.files:
-        _print_files(report.files)
+
+
+def _evaluate_on_cluster(
+    run: str,
+    data: str | None,
+    out: str | None,
+    cluster: ClusterUse,
+    reading: ReadingOptions,
+    threshold: float | None,
+    as_json: bool,
+) -> None:
+    if data is None:
+        raise click.UsageError("--ray needs --data DATA.")
+    from saccade.cluster.evaluate import evaluate_on_cluster, plan_evaluation
+
+    if cluster.dry_run:
+        print_plan(plan_evaluation(run, data, out, cluster.options, reading=reading), as_json=as_json)
+        return
+    evaluation = evaluate_on_cluster(run, data, require_out(out), cluster.options, reading=reading, progress=True)
+    report = evaluation.report
+    at_threshold = None if threshold is None else report.at_threshold(threshold)
+    if as_json:
+        shown = {"at_threshold": asdict(at_threshold)} if at_threshold else {}
+        print_json({**report.to_dict(), **shown, "predictions": evaluation.result.to_dict()})
+        return
+    _print_report(report, at_threshold)
+    print_line(f"\nwritten:\n  {evaluation.result.out}")
 
 
 def _check_column(model: Run | ModelFile, data: str | None, by: str, reading: ReadingOptions) -> None:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from saccade.cli.answers_option import answers_option
 from saccade.cli.network_options import with_network_options
 from saccade.cli.output import print_json, print_line, print_notes
 from saccade.sanitize import counted
 
 if TYPE_CHECKING:
+    from saccade.labeling.results import ResultFiles
     from saccade.runs.run import Run
 
 _NO_DEARER = 0.9  # fraction of the images
@@ -33,10 +35,7 @@ _SECONDS = 3.0  # for an answer
     "--confidence", type=click.FloatRange(0, 1, min_open=True, max_open=True), metavar="PROBABILITY",
     help="Probability with which the promise holds. Default: 0.95.",
 )  # fmt: skip
-@click.option(
-    "--answers", multiple=True, metavar="FILE", type=click.Path(path_type=Path),
-    help="A person's answers: a table with columns for image and label, or Label Studio's JSON. May be repeated.",
-)  # fmt: skip
+@answers_option
 @click.option(
     "--labels", metavar="DATA",
     help="Labeled images, as for `saccade train`: those that are in DATA, by their contents, count as answered.",
@@ -99,7 +98,7 @@ def command(
     if page:
         labeling = label_on_page(
             data, goal, out=out, folders=folders, report=report, state=state, answers=answers, labels=labels,
-            network=network, port=port, ready=_show_address, progress=True,
+            network=network, port=port, ready=_show_address, written=_show_written, progress=True,
         )  # fmt: skip
     else:
         labeling = label(
@@ -121,9 +120,10 @@ def command(
         return
     expected = labeling.expected_answers
     if expected is None:
-        print_line(f"the promise needs at least {labeling.least_answers:,} answers{_minutes(labeling.least_answers)}")
+        needed, what = labeling.least_answers, "the promise needs at least {} answers"
     else:
-        print_line(f"expected answers in all, an estimate: {expected:,.0f}{_minutes(expected)}")
+        needed, what = round(expected), "expected answers in all, an estimate: {}"
+    print_line(what.format(f"{needed:,}") + _time_left(needed - labeling.num_answered))
     if max(labeling.least_answers, expected or 0) > _NO_DEARER * labeling.num_images:
         print_line("to label all images is hardly dearer: few images, or a small largest error", err=True)
     if page:
@@ -135,8 +135,17 @@ def command(
     print_line(f"written: {ask_to}" if ask_to else "--ask-to FILE writes them into a list", err=ask_to is None)
 
 
-def _minutes(answers: float) -> str:
-    return f", some {answers * _SECONDS / 60:,.0f} minutes at {_SECONDS:g} seconds each"
+def _time_left(answers: int) -> str:
+    if answers < 1:
+        return ""
+    minutes = counted(max(1, round(answers * _SECONDS / 60)), "minute")
+    return f"; {answers:,} to go, about {minutes} at {_SECONDS:g} seconds each"
+
+
+def _show_written(files: ResultFiles) -> None:
+    later = [str(path) for path in (files.report, files.folders) if path is not None]
+    print_line(f"all answers are there; written: {files.labels}", err=True)
+    print_line(f"Ctrl-C ends the page{', and writes ' + ' and '.join(later) if later else ''}", err=True)
 
 
 def _show_address(address: str) -> None:

@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING
 
 import click
 
+from saccade.cli.option_groups import option_group
+
 if TYPE_CHECKING:
     from saccade.runs.run import Run
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-def with_network_options(command: _Command) -> _Command:
-    """Add --run and --from to a command, which gets the network as the argument `network`."""
-
-    @functools.wraps(command)
-    def with_network(*args: Any, run: str | None, source: str | None, **options: Any) -> Any:
-        return command(*args, network=_chosen_network(run, source), **options)
-
-    source = click.option(
-        "--from", "source", metavar="NETWORK",
-        help="Pretrained network that gives the features. Default: EfficientNetLite0, which is part of this package.",
-    )  # fmt: skip
-    run = click.option("--run", metavar="RUN", help="Run whose network gives the features.")
-    decorated: Any = run(source(with_network))
-    return cast(_Command, decorated)
 
 
 def _chosen_network(run: str | None, source: str | None) -> str | Run | None:
@@ -39,3 +21,15 @@ def _chosen_network(run: str | None, source: str | None) -> str | Run | None:
     from saccade.runs.run import Run
 
     return Run.open(run)
+
+
+_OPTIONS = (
+    click.option("--run", metavar="RUN", help="Run whose network gives the features."),
+    click.option(
+        "--from", "source", metavar="NETWORK",
+        help="Pretrained network that gives the features. Default: EfficientNetLite0, which is part of this package.",
+    ),
+)  # fmt: skip
+
+with_network_options = option_group("network", _OPTIONS, _chosen_network)
+"""Add --run and --from to a command, which gets the network as the argument `network`."""

@@ -12,6 +12,17 @@ from typing import TYPE_CHECKING
 import click
 
 from saccade.cli.output import print_json, print_line, print_notes
+from saccade.cli.ray_options import (
+    ClusterUse,
+    print_plan,
+    print_result,
+    require_alone,
+    require_out,
+    require_ray,
+    with_ray_options,
+)
+from saccade.cli.reading_options import with_listing_options
+from saccade.data.reading_options import ReadingOptions
 from saccade.sanitize import counted, printable
 
 if TYPE_CHECKING:
@@ -41,6 +52,13 @@ if TYPE_CHECKING:
     "--copy-to", metavar="DIR", type=click.Path(path_type=Path),
     help="Copy the images into folders of this new folder by predicted class; abstentions into the folder unsure.",
 )  # fmt: skip
+@with_ray_options
+@with_listing_options
+@click.option(
+    "--out",
+    metavar="DIR",
+    help="With --ray: new folder of Parquet files for the predictions, which all nodes share, or s3://BUCKET/KEY.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the predictions as JSON.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print the predictions as CSV.")
 def command(
@@ -52,13 +70,25 @@ def command(
     copy_to: Path | None,
     as_json: bool,
     as_csv: bool,
+    out: str | None,
+    cluster: ClusterUse | None,
+    reading: ReadingOptions,
 ) -> None:
     """Classify images with RUN, a run directory or an exported ONNX or LiteRT file.
 
     IMAGE is a file, a folder or a glob pattern. DATA:test:0 names the first image of the test split of a dataset; its
     true class is printed, too. In folders and glob patterns, files whose names are not those of images are left out,
     such as labels.csv. The exit code is 1 if an image is unreadable.
+
+    With --ray, IMAGE may also be a label file, a Parquet file with a column of images, or an address such as
+    s3://BUCKET/KEY; --image-column and the options after it are for such files. The predictions are written into --out.
+    A command that was stopped continues when it is repeated.
     """
+    if cluster is not None:
+        require_alone(ood=ood, copy_to=copy_to, csv=as_csv)
+        _predict_on_cluster(run, images, out, cluster, reading, top, abstain, as_json)
+        return
+    require_ray(**dataclasses.asdict(reading), out=out)
     if as_json and as_csv:
         raise click.UsageError("--json and --csv cannot be combined.")
 
@@ -90,6 +120,33 @@ def command(
     if unreadable:
         print_line(f"{unreadable:,} of {counted(len(predictions), 'image')} could not be read", err=True)
         raise SystemExit(1)
+
+
+def _predict_on_cluster(
+    run: str,
+    images: tuple[str, ...],
+    out: str | None,
+    cluster: ClusterUse,
+    reading: ReadingOptions,
+    top: int,
+    abstain: float | None,
+    as_json: bool,
+) -> None:
+    from saccade.cluster.predict import PredictionSettings, plan_prediction, predict_on_cluster
+    from saccade.inference.load_model import load_model
+    from saccade.inference.predict import require_supported
+
+    if cluster.dry_run:
+        print_plan(plan_prediction(run, images, out, cluster.options, reading=reading), as_json=as_json)
+        return
+    out = require_out(out)
+    model = load_model(run)
+    require_supported(model, abstain=abstain, ood=False)
+    target = _checked_target(model, abstain)
+    threshold = 0.0 if target is None or isinstance(target, float) else target.threshold
+    settings = PredictionSettings(top, threshold)
+    result = predict_on_cluster(run, images, out, cluster.options, settings=settings, reading=reading, progress=True)
+    print_result(result, as_json=as_json)
 
 
 def _checked_target(model: Run | ModelFile, abstain: float | None) -> float | Abstention | None:
@@ -128,8 +185,7 @@ def _notes_on_target_accuracy(run: Run) -> Iterator[str]:
 
 def _notes_on_ood(model: Run | ModelFile) -> Iterator[str]:
     """Yield a note if the run has too few validation images to mark any image as out of distribution."""
-    from saccade.inference.predict import OOD_THRESHOLD
-    from saccade.models.ood import num_ranked, smallest_p_value
+    from saccade.runs.ood_p_value import OOD_THRESHOLD, num_ranked, smallest_p_value
     from saccade.runs.run import Run
 
     arrays = model.ood_statistics() if isinstance(model, Run) else None

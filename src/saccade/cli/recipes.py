@@ -75,7 +75,10 @@ def _print_one(entry: Entry) -> None:
     for key, value, description in rows:
         start = f"{key.ljust(width)}  {value.rjust(value_width)}  "
         line_width = max(terminal_width(), len(start) + _MIN_DESCRIPTION_WIDTH)
-        print_line(textwrap.fill(description, line_width, initial_indent=start, subsequent_indent=" " * len(start)))
+        text = textwrap.fill(
+            description, line_width, initial_indent=start, subsequent_indent=" " * len(start), break_on_hyphens=False
+        )
+        print_line(text)
     print_line("\nto set a key: saccade train DATA --recipe NAME --set KEY=VALUE")
 
 

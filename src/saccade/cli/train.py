@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from saccade.cli.output import print_json, print_line, print_notes
+from saccade.cli.ray_options import require_alone, with_cluster_options
 from saccade.cli.reading_options import NAMES, with_reading_options
 from saccade.cli.train_options import (
     checked_settings,
@@ -26,6 +27,8 @@ from saccade.sanitize import command_line
 from saccade.training.interrupt import TrainingInterrupt
 
 if TYPE_CHECKING:
+    from saccade.cli.cluster_training import ClusterJob
+    from saccade.cluster.options import ClusterOptions
     from saccade.runs.run import Run
     from saccade.training.progress import Progress
     from saccade.training.transfer_learning.pretrained import PretrainedModel
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 
 _LOGS = ("tensorboard", "mlflow")
 _MODES_OF_A_RUN = ("--resume", "--extend")
+_OF_THE_CLUSTER = ("address", "workers", "threads")
 # Options that can't be combined with an option.
 _EXCLUDED = {
     "--seeds": {"summary", "reuse_split", "source", "weights", "folds", "minutes"},
@@ -77,6 +81,7 @@ def _duration(_context: click.Context, _parameter: click.Parameter, value: str |
     "--folds", type=click.IntRange(2, 20), metavar="K",
     help="Cross-validate with K folds, then train on all images. Useful for small datasets.",
 )  # fmt: skip
+@click.option("--only-fold", type=click.IntRange(min=1), metavar="N", hidden=True)  # a task of a cluster
 @click.option(
     "--set",
     "settings",
@@ -105,7 +110,11 @@ def _duration(_context: click.Context, _parameter: click.Parameter, value: str |
     "--reuse-split", metavar="RUN", help="Keep the images of RUN in their training, validation or test split."
 )
 @click.option("--strict", is_flag=True, help="Fail if an image is unreadable, instead of leaving it out.")
-@click.option("--dry-run", is_flag=True, help="Read the data, print how it was read, and stop before the training.")
+@click.option(
+    "--dry-run", is_flag=True,
+    help="Read the data, print how it was read, and stop before the training. With --ray: also print the nodes.",
+)  # fmt: skip
+@with_cluster_options
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard logs into the folder tensorboard of the run.")
 @click.option("--mlflow", is_flag=True, help="Log to MLflow, configured by its environment variables.")
 @click.option("--summary", is_flag=True, help="Print the layers of the network.")
@@ -130,9 +139,12 @@ def command(context: click.Context, /, resume: str | None, extend: str | None, a
 
     With --seeds and --out DIR the runs are DIR/seed-0, DIR/seed-1 and so on; the same command trains the missing
     runs. With --folds and --out DIR the same command resumes the cross-validation.
+    With --ray the trainings of --seeds or --folds run on the machines of a Ray cluster, with a shared --out.
     """
     began = time.monotonic()
-    if options.pop("dry_run"):
+    cluster: ClusterOptions | None = options["cluster"]
+    _check_parts(**options)
+    if cluster is None and options.pop("dry_run"):
         _allow(context, "--dry-run", set(options))
         _check_combinations(context, options)
         _dry_run(as_json=as_json, **options)
@@ -180,16 +192,46 @@ def _train_several(
     context: click.Context, /, *, as_json: bool, resume: str | None, extend: str | None, **options: Any
 ) -> None:
     """Train a run for each seed, or cross-validate."""
+    cluster, dry_run = options.pop("cluster"), options.pop("dry_run", False)
     mode = "--resume" if resume is not None else "--extend" if extend is not None else None
     if mode is not None:
         _allow(context, mode, {"data"})
     _check_combinations(context, options)
+    job = None
+    if cluster is not None:
+        from saccade.cli.cluster_training import ClusterJob
+        from saccade.cluster.connection import require_response
+
+        require_response(cluster.address)
+        job = ClusterJob(context, cluster, dry_run, as_json)
     if options["seeds"] is not None:
-        _train_seeds(as_json=as_json, **options)
+        _train_seeds(job, as_json=as_json, **options)
         return
     from saccade.cli.folds import train_folds
 
-    train_folds(lambda: _progress(**options), as_json=as_json, **options)
+    train_folds(lambda: _progress(**options), job=job, as_json=as_json, **options)
+
+
+def _check_parts(
+    *,
+    cluster: ClusterOptions | None,
+    seeds: int | None,
+    folds: int | None,
+    only_fold: int | None,
+    out: str | None,
+    mlflow: bool,
+    **_others: Any,
+) -> None:
+    """Reject command lines that ask for a part of a work without parts, or for a cluster without a shared folder."""
+    if only_fold is not None and (folds is None or only_fold > folds):
+        raise click.UsageError("--only-fold requires --folds K, and is at most K.")
+    if cluster is None:
+        return
+    if seeds is None and folds is None:
+        raise click.UsageError("--ray requires --seeds N or --folds K: one training runs on one machine.")
+    require_alone(only_fold=only_fold, mlflow=mlflow)
+    if out is None:
+        raise click.UsageError("--ray requires --out DIR, a folder that all nodes share.")
 
 
 @contextmanager
@@ -204,7 +246,7 @@ def _resumable() -> Iterator[None]:
 
 def _check_combinations(context: click.Context, options: dict[str, Any]) -> None:
     """Reject options of a new training that contradict each other."""
-    allowed = (set(options) | {"dry_run"}) - {"schedule", "force"}
+    allowed = (set(options) | {"dry_run", "cluster"}) - {"schedule", "force"}
     _allow(context, None, allowed)
     for mode, excluded in _EXCLUDED.items():
         if options[mode.removeprefix("--")] is not None:
@@ -216,7 +258,7 @@ def _allow(context: click.Context, mode: str | None, allowed: set[str]) -> None:
     for parameter in context.command.params:
         name = str(parameter.name)
         given = context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
-        name = "reading" if name in NAMES else name
+        name = "reading" if name in NAMES else "cluster" if name in _OF_THE_CLUSTER else name
         if given and name not in {"as_json", (mode or "").removeprefix("--").replace("-", "_")} | allowed:
             option = parameter.opts[0]
             raise click.UsageError(
@@ -281,7 +323,9 @@ def _dry_run(*, as_json: bool, settings: dict[str, Any], **options: Any) -> None
         print_json(explore(dataset).to_dict())
 
 
-def _train_seeds(*, as_json: bool, seeds: int, out: str | None, settings: dict[str, Any], **options: Any) -> None:
+def _train_seeds(
+    job: ClusterJob | None, /, *, as_json: bool, seeds: int, out: str | None, settings: dict[str, Any], **options: Any
+) -> None:
     settings = checked_settings(settings, **options)
     if out is not None:
         from saccade.training.seeds import check_folder
@@ -293,7 +337,13 @@ def _train_seeds(*, as_json: bool, seeds: int, out: str | None, settings: dict[s
     from saccade.training.seeds import train_seeds
 
     recipe = choose_recipe(dataset, settings, options["recipe"], options["epochs"])
-    trainings = train_seeds(dataset, seeds, recipe=recipe, out=out, progress=_progress(**options))
+    if job is not None and out is not None:
+        trainings = job.train_seeds(dataset, seeds, recipe, out)
+        if job.dry_run:
+            list(trainings)
+            return
+    else:
+        trainings = train_seeds(dataset, seeds, recipe=recipe, out=out, progress=_progress(**options))
     print_series(trainings, seeds, out, as_json=as_json)
 
 

@@ -62,7 +62,7 @@ def print_training_result(run: Run) -> None:
     epochs = run.recipe.epochs if run.plan() is None else status.epochs
     print_line(f"{ended} on {run.data_name}: weights of epoch {status.kept_epoch} of {epochs} kept")
     if kept.validation_accuracy is not None:
-        from saccade.evaluation.metrics import wilson_interval
+        from saccade.evaluation.wilson_interval import wilson_interval
 
         low, high = wilson_interval(round(kept.validation_accuracy * n), n)
         print_line(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, overload
+from typing import Literal, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from saccade.sanitize import counted, printable, shortened
 SplitName = Literal["train", "validation", "test"]
 _MAX_MEGAPIXELS = 10_000
 _MAX_NAME_LENGTH = 60  # in a `repr`
+_ITERATED = 64  # images that an iteration reads at a time
 SPLIT_NAMES: tuple[SplitName, ...] = ("train", "validation", "test")
 
 
@@ -34,6 +35,11 @@ def _max_pixels() -> int:
 
 FULL_BITS = 16
 """Bits of a sample of 16 bits."""
+
+
+def slices_of(n: int, size: int) -> list[slice]:
+    """Return the slices that divide n images into chunks of a size; the last chunk may be smaller."""
+    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 
 @dataclass(frozen=True)
@@ -97,12 +103,42 @@ class Fix:
     class_name: str = ""
 
 
+class StreamedPixels(Protocol):
+    """Pixels of images that are decoded when they are needed, in place of an array of decoded images."""
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Shape of the array that would hold all decoded images: [rows, height, width, 3]."""
+
+    def read_ahead(self, batches: Iterable[NDArray[np.int64]]) -> Iterator[NDArray[np.uint8]]:
+        """Yield the images of each batch, given by its rows, uint8 [n, height, width, 3], decoded ahead of the caller.
+
+        Raises:
+            DataError: a file has changed since it was listed.
+        """
+
+
+PixelStore = NDArray[np.uint8] | StreamedPixels
+"""Decoded images by row: an array of shape [rows, height, width, 3], memory-mapped, or a decoder."""
+
+
+def read_batches(store: PixelStore, batches: Iterable[NDArray[np.int64]]) -> Iterator[NDArray[np.uint8]]:
+    """Yield the images of each batch, given by its rows, as new arrays of shape [n, height, width, 3], uint8.
+
+    Every reader of more than a few images reads them here, so that images are decoded ahead of their use.
+    """
+    if isinstance(store, np.ndarray):
+        return (store[rows] for rows in batches)
+    return store.read_ahead(batches)
+
+
 @dataclass(frozen=True)
 class Split:
-    """Images of one split in a fixed order, stored as rows of a memory-mapped array.
+    """Images of one split in a fixed order, stored as rows of a memory-mapped array, or decoded when they are needed.
 
     Attributes:
-        store: decoded images of all splits, array of shape [rows, height, width, 3], uint8, read-only.
+        store: decoded images of all splits, array of shape [rows, height, width, 3], uint8, read-only; or their
+            decoder.
         rows: row of `store` that holds each image, array of shape [n], int64.
         labels: label of each image, array of shape [n], int64, in [0, number of classes).
         names: n names of images: paths relative to the root of the data, or numbers.
@@ -116,7 +152,7 @@ class Split:
             negative numbers: they are never divided.
     """
 
-    store: NDArray[np.uint8]
+    store: PixelStore
     rows: NDArray[np.int64]
     labels: NDArray[np.int64]
     names: Sequence[str]
@@ -145,10 +181,12 @@ class Split:
             return self.subset(np.arange(len(self), dtype=np.int64)[position])
         if not -len(self) <= position < len(self):
             raise IndexError(f"position {position} of a split of {counted(len(self), 'image')}")
-        return np.array(self.store[self.rows[position]]), int(self.labels[position])
+        return self.take(np.array([position]))[0], int(self.labels[position])
 
     def __iter__(self) -> Iterator[tuple[NDArray[np.uint8], int]]:
-        return (self[position] for position in range(len(self)))
+        slices = slices_of(len(self), _ITERATED)
+        for batch, images in zip(slices, self.batches(slices), strict=True):
+            yield from zip(images, self.labels[batch].tolist(), strict=True)
 
     def to_numpy(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         """Return all images, uint8 [n, height, width, 3], and their labels, int64 [n], as new arrays."""
@@ -159,7 +197,11 @@ class Split:
 
     def take(self, positions: NDArray[np.int64] | slice) -> NDArray[np.uint8]:
         """Return the images at `positions` as a new array of shape [len(positions), height, width, 3], uint8."""
-        return np.asarray(self.store[self.rows[positions]])
+        return next(self.batches([positions]))
+
+    def batches(self, positions: Iterable[NDArray[np.int64] | slice]) -> Iterator[NDArray[np.uint8]]:
+        """Yield the images at the positions of each batch, as `take` returns them, read ahead of the caller."""
+        return read_batches(self.store, (self.rows[batch] for batch in positions))
 
     def subset(self, positions: NDArray[np.int64]) -> Split:
         """Return a split of the images at `positions`, in the order of `positions`."""

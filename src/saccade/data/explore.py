@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from saccade.atomic_io import atomic_write
 from saccade.data.crop_loss import crop_notes
-from saccade.data.dataset import Dataset, Split, SplitName, UnreadableImage
+from saccade.data.dataset import Dataset, Split, SplitName, UnreadableImage, slices_of
 from saccade.data.load import Data, load
 from saccade.data.small_classes import small_class_notes
 from saccade.image_fit import Fit
@@ -21,7 +21,7 @@ from saccade.plotting.explore_plots import SAMPLE_COLUMNS, draw_class_counts, dr
 from saccade.plotting.figure import save_figure
 from saccade.sanitize import printable, shortened
 
-_CHUNK = 4096  # images
+_CHUNK = 256  # images
 _MAX_LISTED_SIZES = 10
 _NUM_SAMPLES = SAMPLE_COLUMNS**2
 _MAX_TITLE_LENGTH = 24
@@ -183,8 +183,8 @@ def channel_statistics(split: Split) -> tuple[tuple[float, float, float], tuple[
     Both are computed from exact histograms of the 256 values, `_CHUNK` images at a time.
     """
     counts = np.zeros((3, 256), np.int64)
-    for start in range(0, len(split), _CHUNK):
-        pixels = split.take(slice(start, start + _CHUNK)).reshape(-1, 3)
+    for images in split.batches(slices_of(len(split), _CHUNK)):
+        pixels = images.reshape(-1, 3)
         for channel in range(3):
             counts[channel] += np.bincount(pixels[:, channel], minlength=256)
     frequencies = counts / counts.sum(axis=1, keepdims=True)

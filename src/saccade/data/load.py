@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,11 +27,18 @@ from saccade.data.sources.image_dataset import (
     load_label_file,
     load_unlabeled,
 )
-from saccade.data.sources.image_folder import label_files_of_folder
+from saccade.data.sources.image_folder import find_images, label_files_of_folder
 from saccade.data.sources.known_classes import KnownClasses
 from saccade.data.sources.label_files.columns import find_columns, most_similar_column
 from saccade.data.sources.label_files.label_file import SUFFIXES as LABEL_SUFFIXES
-from saccade.data.sources.label_files.label_file import LabelFile, files_at, is_label_file, values_of_column
+from saccade.data.sources.label_files.label_file import (
+    LabelFile,
+    files_at,
+    is_label_file,
+    list_label_file,
+    values_of_column,
+)
+from saccade.data.sources.labeled_files import Listing
 from saccade.data.sources.memory.labeled_images import IN_MEMORY, labeled_images_of
 from saccade.data.sources.memory.tables import (
     images_of_hugging_face,
@@ -40,11 +47,12 @@ from saccade.data.sources.memory.tables import (
     is_hugging_face,
     table_of_frame,
 )
+from saccade.data.sources.unlabeled_images import list_unlabeled
 from saccade.data.splits import with_whole_data
 from saccade.errors import DataError, DataNotFoundError, type_in_words
 from saccade.image_fit import Fit, Scale
 from saccade.named_paths import named_path
-from saccade.sanitize import listed_names
+from saccade.sanitize import listed_names, printable
 
 if TYPE_CHECKING:
     from saccade.recipes import Recipe
@@ -158,14 +166,82 @@ def load_with_or_without_labels(
     try:
         return _load(data, preprocessing, reading, progress=progress)
     except DataError as error:
-        if error.code not in _NOT_LABELED or not is_path(data) or (reading and reading != ReadingOptions()):
+        if not is_path(data):
             raise
-        reason = f"read without labels: {error.problem}"
+        reason = _reason_without_labels(error, reading)
     name = require_name(data)
     path = Path(name).expanduser()
     path = path if path.exists() else _in_data_folders(name) or path
-    dataset = load_unlabeled(Path(os.path.abspath(path)), preprocessing, progress=progress)  # noqa: PTH100 - keeps links
+    dataset = load_unlabeled(
+        Path(os.path.abspath(path)),  # noqa: PTH100 - keeps links
+        preprocessing,
+        stream=reading is not None and reading.stream,
+        progress=progress,
+    )
     return _with_note(dataset, reason)
+
+
+def list_files(
+    data: str | os.PathLike[str], reading: ReadingOptions | None = None, known: KnownClasses | None = None
+) -> Listing:
+    """List the images of a folder or a label file, and open none of them.
+
+    Args:
+        data: path of a folder or a label file, or name of a folder in `SACCADE_DATA`.
+        reading: options for reading; None: the default options.
+        known: classes of a classifier that is to be scored, as for `load_for_scoring`. None: the images are those of
+            `load_with_or_without_labels`, as far as this does not depend on which of them can be read.
+
+    Raises:
+        DataError: as for these functions; or the data is neither a folder of images nor a label file.
+    """
+    name = require_name(data)
+    path = Path(name).expanduser()
+    found = path if path.exists() else _in_data_folders(name)
+    if found is None and name not in _NAMES:
+        raise _not_found(name)
+    options = reading or ReadingOptions()
+    if found is not None:
+        found = Path(os.path.abspath(found))  # noqa: PTH100 - keeps links
+        _check_options(found, options)
+        if found.is_dir() and find_batch_files(found) is None:
+            if known is not None:
+                return find_images(found, options, known)
+            return with_or_without_labels(lambda: find_images(found, options), lambda: list_unlabeled(found), options)
+        if found.is_file() and is_label_file(found):
+            return list_label_file(found, options, known)
+    raise DataError(
+        f"the images of '{printable(name)}' are no files of their own",
+        expected="a folder of images, or a label file",
+        remedy="unpack an archive, and name the folder; or omit --ray",
+    )
+
+
+def with_or_without_labels(
+    labeled: Callable[[], Listing], unlabeled: Callable[[], Listing], reading: ReadingOptions
+) -> Listing:
+    """Return a listing of labeled images; of unlabeled ones, with a note, where the folders are no usable classes.
+
+    Raises:
+        DataError: any other error of the first function, or an error of the second one.
+    """
+    try:
+        return labeled()
+    except DataError as error:
+        reason = _reason_without_labels(error, reading)
+    found = unlabeled()
+    return replace(found, notes=(reason, *found.notes))
+
+
+def _reason_without_labels(error: DataError, reading: ReadingOptions | None) -> str:
+    """Return the note on folders that are no usable classes; raise any other error, and where options ask for labels.
+
+    Raises:
+        DataError: the error.
+    """
+    if error.code not in _NOT_LABELED or (reading and reading.key()):
+        raise error
+    return f"read without labels: {error.problem}"
 
 
 def load_for_scoring(

@@ -28,6 +28,8 @@ class ReadingOptions:
             as "group".
         root: folder of the images of a label file; None: the folder of the file.
         allow_outside: whether the images of a label file may lie outside this folder.
+        stream: whether images are decoded when they are needed, even where the decoded data would fit into the cache.
+            The pixels are the same.
     """
 
     drop_empty_classes: bool = False
@@ -40,6 +42,7 @@ class ReadingOptions:
     group_column: str | None = None
     root: str | None = None
     allow_outside: bool = False
+    stream: bool = False
 
     def __post_init__(self) -> None:
         if self.label_from_name is not None:
@@ -54,8 +57,8 @@ class ReadingOptions:
         return any(columns) or self.root is not None or self.allow_outside
 
     def key(self) -> str:
-        """Return a text that differs between different options; empty for the default options."""
-        changed = {field.name: getattr(self, field.name) for field in fields(self)}
+        """Return a text that differs where options change what is read; empty for the default options."""
+        changed = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "stream"}
         changed = {name: value for name, value in changed.items() if value not in (None, False)}
         return json.dumps(changed, sort_keys=True) if changed else ""
 

@@ -115,7 +115,7 @@ class Client:
             return Prediction(str(file), (), unreadable_reason=self._message(Error, content).error)
         prediction = self._read(ImagePrediction, status, content)
         classes = tuple(ClassProbability(one.class_name, one.probability) for one in prediction.classes)
-        return Prediction(str(file), classes, abstained=prediction.abstained)
+        return Prediction(str(file), classes, abstained=prediction.abstained, ood_p_value=prediction.ood_p_value)
 
     def _read(self, kind: type[_Message], status: int, content: bytes) -> _Message:
         """Return the message of a response with status 200.

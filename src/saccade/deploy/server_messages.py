@@ -25,12 +25,16 @@ class ImagePrediction(_Message):
         model: name of the model.
         version: version of the model.
         abstained: whether the confidence is below the threshold for the target accuracy.
+        ood_p_value: out-of-distribution p-value, 0 to 1; None where the model has none.
+        is_ood: whether the image counts as out of distribution: its OOD p-value is below 0.05.
         classes: top-k classes, most probable first.
     """
 
     model: str
     version: str
     abstained: bool
+    ood_p_value: float | None = None
+    is_ood: bool = False
     classes: tuple[ClassPrediction, ...]
 
 

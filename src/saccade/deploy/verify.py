@@ -68,7 +68,7 @@ def _unfolded(predictor: Predictor, images: NDArray[np.uint8]) -> NDArray[np.flo
     import keras
 
     with keras.device("cpu"):
-        return forward(predictor.model, images.__getitem__, len(images))
+        return forward(predictor.model, images)
 
 
 @dataclass(frozen=True)

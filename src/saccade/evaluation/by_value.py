@@ -12,9 +12,9 @@ from scipy.stats import fisher_exact
 from saccade.data.load import column_values
 from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.label_files.label_file import absolute_path
-from saccade.evaluation.metrics import wilson_interval
 from saccade.evaluation.multiple_comparisons import holm
 from saccade.evaluation.result import Report
+from saccade.evaluation.wilson_interval import wilson_interval
 
 LEVEL = 0.05
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from saccade.evaluation.metrics import wilson_interval
+from saccade.evaluation.wilson_interval import wilson_interval
 from saccade.runs.predictions import VALIDATION_PREDICTIONS
 from saccade.runs.run import Run
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +19,18 @@ from saccade.errors import EvaluationError
 from saccade.evaluation.distribution_shift import note_on_distribution_shift
 from saccade.evaluation.metrics import measure
 from saccade.evaluation.result import Report
+from saccade.inference.classifier import load_classifier
 from saccade.inference.load_model import load_model
 from saccade.inference.model_file import ModelFile
-from saccade.inference.predictor import Predictor
 from saccade.plotting.evaluation_plots import choose_images, draw_confusion_matrix, draw_predictions
 from saccade.plotting.figure import save_figure
 from saccade.runs.predictions import Predictions
 from saccade.runs.results import EVALUATION_FILES
 from saccade.runs.run import Run
 from saccade.runs.run_split import RunSplit, load_run_split, no_images, require_split_name
+
+if TYPE_CHECKING:
+    from saccade.inference.predictor import Predictor
 
 # The sum of thousands of float32 probabilities differs from 1 by accumulated rounding errors, always less than this.
 _SUM_TOLERANCE = 1e-3
@@ -118,9 +122,11 @@ def evaluate_split(run: Run, run_split: RunSplit, *, strict: bool = False, progr
     _require_same_classes(run.class_names, dataset.class_names)
     if strict:
         dataset.require_all()
-    probabilities = _predict_each_once(Predictor.from_run(run), images, progress=progress)
+    probabilities = _predict_each_once(load_classifier(run, len(images)), images, progress=progress)
     without_tta = None
     if run.recipe.tta_views > 1:
+        from saccade.inference.predictor import Predictor  # loads TensorFlow
+
         predictor = Predictor.from_run(run, tta_views=1)
         without_tta = measure(images.labels, _predict_each_once(predictor, images, progress=progress))
     metrics = measure(images.labels, probabilities)

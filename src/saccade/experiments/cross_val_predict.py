@@ -50,13 +50,21 @@ def cross_val_predict(
     images = dataset.splits["train"]
     probabilities = np.empty((len(images), len(dataset.class_names)), np.float32)
     for fold, method in enumerate(methods):
-        held_out, training = (images.subset(np.flatnonzero(mask)) for mask in (folds == fold, folds != fold))
+        splits = fold_splits(images, folds, fold)
         if on_fold_begin is not None:
-            on_fold_begin(fold, held_out)
-        predictions = train_and_predict(
-            method, dataset, (training, held_out), folder / str(fold + 1), progress=progress
-        )
+            on_fold_begin(fold, splits[1])
+        predictions = train_and_predict(method, dataset, splits, place_of_fold(folder, fold), progress=progress)
         probabilities[folds == fold] = predictions.probabilities
         if on_fold_end is not None:
             on_fold_end(fold, predictions)
     return probabilities
+
+
+def fold_splits(images: Split, folds: NDArray[np.int64], fold: int) -> tuple[Split, Split]:
+    """Return the training split and the held-out split of a fold, given the fold of each image, int64 [n]."""
+    return images.subset(np.flatnonzero(folds != fold)), images.subset(np.flatnonzero(folds == fold))
+
+
+def place_of_fold(folder: Path, fold: int) -> Path:
+    """Return the run directory of the training of a fold, counted from 0."""
+    return folder / str(fold + 1)

@@ -15,10 +15,11 @@ from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.data.load import Data
 from saccade.data.splits import in_order, splits_of
 from saccade.errors import DataError, RunError
-from saccade.experiments.cross_val_predict import cross_val_predict
+from saccade.experiments.cross_val_predict import cross_val_predict, fold_splits, place_of_fold
 from saccade.experiments.fold_assignment import assign_folds
 from saccade.experiments.fold_interval import fold_interval
 from saccade.experiments.manifest import Plan, has_plan, hash_of_images, write_or_check_plan
+from saccade.experiments.train_and_predict import predictions_file, train_and_predict
 from saccade.inference.predictor import Predictor
 from saccade.keras_loading import require_keras_settings
 from saccade.named_paths import out_path
@@ -29,12 +30,12 @@ from saccade.runs.create import check_free, numbered_runs
 from saccade.runs.cv_record import Fold, FoldsRecord
 from saccade.runs.lock import locked_for_training
 from saccade.runs.predictions import VALIDATION_PREDICTIONS, Predictions
-from saccade.runs.run import Run
+from saccade.runs.run import Run, is_run
 from saccade.sanitize import counted, plural
 from saccade.training.calibration import at_temperature, fit_temperature
 from saccade.training.finalize import write_models
 from saccade.training.progress import Progress, progress_of
-from saccade.training.repeated_training import Method, is_run, on_all_images, prepared, require_same
+from saccade.training.repeated_training import Method, on_all_images, prepared, require_same
 from saccade.training.transfer_learning.pretrained import PretrainedModel
 
 MAX_FOLDS = 20
@@ -79,45 +80,125 @@ def cross_validate(
         TrainingError: the recipe does not fit a cross-validation, or a training failed.
         KeyboardInterrupt: the user stopped a training; finished trainings are kept.
     """
-    require_keras_settings()
-    _check_folds(folds)
-    check_place(out)
-    previous_split = None if reuse_split is None else Run.open(reuse_split).split_of()
-    dataset, method = prepared(data, recipe, source, progress=progress is True)
-    method = replace(method, recipe=on_all_images(method.recipe))
-    whole = _of_all_images(dataset, method.recipe.seed, previous_split)
-    images = whole.splits["train"]
-    fold_of = _assign_folds(images, folds, method.recipe.seed)
-    place = Path(out) if out is not None else make_folder(None, numbered_runs(dataset, method.recipe), RunError)
-    if is_run(place):
-        require_same(Run.open(place), method.recipe, dataset)
-        if _is_finished(place):
-            return Run.open(place)
-    work = _work_of(place)
-    work.mkdir(parents=True, exist_ok=True)
-    with locked_for_training(work):
+    return CrossValidation(
+        data, folds, recipe=recipe, source=source, out=out, reuse_split=reuse_split, progress=progress
+    ).run()
+
+
+class CrossValidation:
+    """Cross-validation whose trainings can run in several processes.
+
+    Arguments and errors are those of `cross_validate`.
+
+    Attributes:
+        place: run directory of the last training.
+        recipe: recipe of the last training.
+    """
+
+    def __init__(
+        self,
+        data: Data,
+        folds: int = 5,
+        *,
+        recipe: str | Recipe | None = None,
+        source: PretrainedModel | Run | str | Path | None = None,
+        out: str | Path | None = None,
+        reuse_split: Run | str | Path | None = None,
+        progress: bool | Progress = True,
+    ) -> None:
+        require_keras_settings()
+        _check_folds(folds)
+        check_place(out)
+        previous_split = None if reuse_split is None else Run.open(reuse_split).split_of()
+        dataset, method = prepared(data, recipe, source, progress=progress is True)
+        self._method = replace(method, recipe=on_all_images(method.recipe))
+        self.recipe = self._method.recipe
+        self._dataset = _of_all_images(dataset, self.recipe.seed, previous_split)
+        self._images = self._dataset.splits["train"]
+        self._fold_of = _assign_folds(self._images, folds, self.recipe.seed)
+        self._folds = folds
+        self._progress = progress
+        self.place = Path(out) if out is not None else make_folder(None, numbered_runs(dataset, self.recipe), RunError)
+        if is_run(self.place):
+            require_same(Run.open(self.place), self.recipe, dataset)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the last training and its calibration are finished."""
+        return _is_finished(self.place)
+
+    @property
+    def missing_folds(self) -> list[int]:
+        """Folds without predictions, counted from 0."""
+        return [fold for fold in range(self._folds) if not predictions_file(self.fold_place(fold)).exists()]
+
+    def fold_place(self, fold: int) -> Path:
+        """Return the run directory of the training of a fold."""
+        return place_of_fold(_work_of(self.place), fold)
+
+    def run(self) -> Run:
+        """Train what is missing, and return the run of the last training."""
+        if self.is_finished:
+            return Run.open(self.place)
+        work = _work_of(self.place)
+        work.mkdir(parents=True, exist_ok=True)
+        with locked_for_training(work):
+            self._write_or_check_plan(work)
+            try:
+                probabilities = self._out_of_fold(work)
+                log_message(f"all {len(self._images):,} images:", shown=_is_shown(self._progress))
+                run = self._method.train(self._dataset, self.place, progress=self._progress)
+                if run.status().state == "interrupted":
+                    raise KeyboardInterrupt
+            except KeyboardInterrupt:
+                log_message(
+                    f"to resume: repeat the command with --out {shlex.quote(str(self.place))}",
+                    shown=_is_shown(self._progress),
+                )
+                raise
+            _finalize(run, self._images, self._fold_of, probabilities, self._progress)
+        shutil.rmtree(work)
+        return run
+
+    def train_fold(self, fold: int) -> None:
+        """Train one fold, counted from 0, and write its predictions, unless they exist."""
+        work = _work_of(self.place)
+        work.mkdir(parents=True, exist_ok=True)
+        self._write_or_check_plan(work)
+        splits = fold_splits(self._images, self._fold_of, fold)
+        place = place_of_fold(work, fold)
+        train_and_predict(self._methods()[fold], self._dataset, splits, place, progress=self._progress)
+
+    def _write_or_check_plan(self, work: Path) -> None:
         plan = Plan(
-            purpose=f"cross-validation with {folds} folds{method.origin}",
-            data=dataset.name,
-            fingerprint=dataset.fingerprint,
-            images=hash_of_images(images.hashes),
-            recipe=method.recipe,
+            purpose=f"cross-validation with {self._folds} folds{self._method.origin}",
+            data=self._dataset.name,
+            fingerprint=self._dataset.fingerprint,
+            images=hash_of_images(self._images.hashes),
+            recipe=self.recipe,
         )
         write_or_check_plan(plan, work)
-        try:
-            probabilities = _out_of_fold(method, whole, fold_of, work, progress)
-            log_message(f"all {len(images):,} images:", shown=_is_shown(progress))
-            run = method.train(whole, place, progress=progress)
-            if run.status().state == "interrupted":
-                raise KeyboardInterrupt
-        except KeyboardInterrupt:
-            log_message(
-                f"to resume: repeat the command with --out {shlex.quote(str(place))}", shown=_is_shown(progress)
-            )
-            raise
-        _finalize(run, images, fold_of, probabilities, progress)
-    shutil.rmtree(work)
-    return run
+
+    def _methods(self) -> list[Method]:
+        """Return the method of each fold. The seeds differ, so that their spread includes that of initial weights."""
+        return [self._method.with_seed((self.recipe.seed + fold + 1) % 2**32) for fold in range(self._folds)]
+
+    def _out_of_fold(self, work: Path) -> NDArray[np.float32]:
+        """Return the out-of-fold probabilities of the images, float32 [n, classes], and log each fold."""
+        shown = _is_shown(self._progress)
+
+        def log_begin(fold: int, held_out: Split) -> None:
+            images = f"{counted(len(held_out), 'image')} {plural(len(held_out), 'is', 'are')} held out"
+            log_message(f"fold {fold + 1} of {self._folds}: {images}", shown=shown)
+
+        def log_end(fold: int, predictions: Predictions) -> None:
+            accuracy = float((predictions.probabilities.argmax(axis=1) == predictions.labels).mean())
+            log_message(f"fold {fold + 1} of {self._folds}: accuracy {accuracy:.2%}", shown=shown)
+
+        return cross_val_predict(
+            self._methods(), self._dataset, self._fold_of, work,
+            progress=self._progress, on_fold_begin=log_begin, on_fold_end=log_end,
+        )  # fmt: skip
 
 
 def check_place(out: str | Path | None) -> None:
@@ -165,32 +246,6 @@ def _assign_folds(images: Split, folds: int, seed: int) -> NDArray[np.int64]:
             remedy=f"take fewer folds: --folds {groups}" if groups > 1 else None,
         )
     return assign_folds(images.labels, images.duplicate_groups, folds, seed)
-
-
-def _out_of_fold(
-    method: Method,
-    dataset: Dataset,
-    fold_of: NDArray[np.int64],
-    work: Path,
-    progress: bool | Progress,
-) -> NDArray[np.float32]:
-    """Return the out-of-fold probabilities of the training images, float32 [n, classes], and log each fold."""
-    count = int(fold_of.max()) + 1
-    shown = _is_shown(progress)
-
-    def log_begin(fold: int, held_out: Split) -> None:
-        images = f"{counted(len(held_out), 'image')} {plural(len(held_out), 'is', 'are')} held out"
-        log_message(f"fold {fold + 1} of {count}: {images}", shown=shown)
-
-    def log_end(fold: int, predictions: Predictions) -> None:
-        accuracy = float((predictions.probabilities.argmax(axis=1) == predictions.labels).mean())
-        log_message(f"fold {fold + 1} of {count}: accuracy {accuracy:.2%}", shown=shown)
-
-    # The seeds differ, so that the spread of the folds includes the spread over initial weights.
-    methods = [method.with_seed((method.recipe.seed + fold + 1) % 2**32) for fold in range(count)]
-    return cross_val_predict(
-        methods, dataset, fold_of, work, progress=progress, on_fold_begin=log_begin, on_fold_end=log_end
-    )
 
 
 def _finalize(

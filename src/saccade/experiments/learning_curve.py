@@ -32,7 +32,7 @@ from saccade.recipes import Recipe
 from saccade.runs.lock import locked_for_training
 from saccade.runs.predictions import Predictions
 from saccade.runs.run import Run
-from saccade.sanitize import counted
+from saccade.sanitize import counted, duration_in_words
 from saccade.training.repeated_training import Method, on_all_images, prepared
 from saccade.training.transfer_learning.pretrained import PretrainedModel
 
@@ -265,8 +265,4 @@ def estimate_remaining_seconds(done: Sequence[tuple[int, float]], left: Sequence
 
 
 def _remaining_time_text(seconds: float | None) -> str:
-    if seconds is None:
-        return "remaining time not known yet"
-    if seconds < 90:
-        return f"about {seconds:.0f} seconds left"
-    return f"about {seconds / 60:.0f} minutes left" if seconds < 5400 else f"about {seconds / 3600:.1f} hours left"
+    return "remaining time not known yet" if seconds is None else f"about {duration_in_words(seconds)} left"

@@ -43,7 +43,7 @@ def train_and_predict(
         RunError: the existing predictions are for other images, or a file cannot be read or written.
     """
     training, held_out = splits
-    kept = place.with_name(f"{place.name}.safetensors")
+    kept = predictions_file(place)
     if kept.exists():
         predictions = _read_predictions(kept, held_out, len(dataset.class_names))
     else:
@@ -54,6 +54,11 @@ def train_and_predict(
         write_arrays(kept, vars(predictions))
     shutil.rmtree(place, ignore_errors=True)
     return predictions
+
+
+def predictions_file(place: Path) -> Path:
+    """Return the file of the predictions of a training in a run directory."""
+    return place.with_name(f"{place.name}.safetensors")
 
 
 def with_training_split(dataset: Dataset, training: Split) -> Dataset:

@@ -80,7 +80,7 @@ def _image_sources(images: object) -> list[str | EncodedImage]:
         if _URL.match(os.fspath(source)):
             raise DataError(
                 f"{which} is an address, and nothing is downloaded", expected=_SOURCES, found=str(source),
-                remedy="download the image, and give its path or its bytes",
+                remedy="download the image, and give its path or its bytes; `saccade predict --ray` reads s3://",
             )  # fmt: skip
         sources.append(path_text(source, DataError, what="an image", expected=_SOURCES))
     return sources

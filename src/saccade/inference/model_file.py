@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from saccade.data.dataset import Preprocessing, Split
+from saccade.data.dataset import Preprocessing, Split, slices_of
 from saccade.errors import RunError
 from saccade.progress import counting
 from saccade.runs.records import ModelRecord
@@ -43,22 +43,24 @@ class ModelFile(ABC):
         """Preprocessing of the images."""
         return self.record.preprocessing
 
+    @property
+    def batch_size(self) -> int:
+        """Number of images in a batch, at least 1."""
+        return max(1, _BATCH_PIXELS // (self.preprocessing.height * self.preprocessing.width))
+
     def probabilities_of(self, split: Split, *, progress: bool = False) -> NDArray[np.float32]:
         """Return class probabilities, float32 [n, classes], of the images of a split, read in chunks."""
         chunks = [np.empty((0, len(self.class_names)), np.float32)]
         with counting("scoring", total=len(split), unit="images", shown=progress) as bar:
-            for start in range(0, len(split), _CHUNK_IMAGES):
-                images = split.take(slice(start, start + _CHUNK_IMAGES))
+            for images in split.batches(slices_of(len(split), _CHUNK_IMAGES)):
                 chunks.append(self.probabilities(images))
                 bar.update(len(images))
         return np.concatenate(chunks)
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return class probabilities, float32 [n, classes], of preprocessed images, uint8 [n, height, width, 3]."""
-        batch_size = max(1, _BATCH_PIXELS // (self.preprocessing.height * self.preprocessing.width))
         probabilities = np.empty((len(images), len(self.class_names)), np.float32)
-        for start in range(0, len(images), batch_size):
-            batch = slice(start, start + batch_size)
+        for batch in slices_of(len(images), self.batch_size):
             probabilities[batch] = self.predict_batch(images[batch].astype(np.float32))
         return probabilities
 

@@ -16,22 +16,20 @@ from saccade.data.decoding.image_files import DecodedChunk
 from saccade.data.load import load_with_preprocessing
 from saccade.data.sources.memory.encoded_image import EncodedImage
 from saccade.errors import DataError, RunError, is_whole_number, number_in_words
+from saccade.inference.classifier import load_classifier, load_ood_detector
 from saccade.inference.image_inputs import DatasetImage, FoundImages, find_images
 from saccade.inference.load_model import load_model
 from saccade.inference.model_file import ModelFile
-from saccade.inference.onnx_model import MAX_IMAGES, load_inference_onnx
 from saccade.inference.selective_prediction import Abstention, fit_abstention
 from saccade.inference.top_k import ClassProbability, TopKClassifier
 from saccade.progress import Progress, counting
+from saccade.runs.ood_p_value import is_ood
 from saccade.runs.run import Run
 from saccade.runs.run_split import load_run_split
 from saccade.sanitize import printable, shortened
 
 Images = Any
 """What `predict` takes as images: paths, and images in memory of several kinds, which are checked when read."""
-
-OOD_THRESHOLD = 0.05
-"""OOD p-value below which an image counts as out of distribution: 5% of in-distribution images have such a p-value."""
 
 _REPR_CLASSES = 3  # classes in the repr of a prediction
 _REPR_WIDTH = 40  # characters of a class name in the repr
@@ -70,7 +68,7 @@ class Prediction:
     @property
     def is_ood(self) -> bool:
         """Whether the image counts as out of distribution: its OOD p-value is below 0.05."""
-        return self.ood_p_value is not None and self.ood_p_value < OOD_THRESHOLD
+        return self.ood_p_value is not None and is_ood(self.ood_p_value)
 
 
 def predict(
@@ -84,8 +82,7 @@ def predict(
 ) -> list[Prediction]:
     """Classify images with a run, or with an exported ONNX or LiteRT file.
 
-    For few images, ONNX Runtime runs the run's `model.onnx` if this file belongs to its present weights: it starts in a
-    tenth of TensorFlow's time, and its probabilities agree to 1e-5.
+    ONNX Runtime runs the run's `model.onnx` where that is faster (`saccade.inference.classifier`).
 
     Args:
         run: a run or its directory, or an ONNX or LiteRT file that `saccade.export` wrote.
@@ -97,7 +94,7 @@ def predict(
         abstain: target accuracy, such as 0.99: a prediction is abstained where its confidence is below the threshold at
             which the predictions for the run's validation images reach this accuracy. Or the result of
             `fit_abstention`. None: no abstention.
-        ood: whether to compute out-of-distribution p-values; takes a little longer.
+        ood: whether to compute out-of-distribution p-values; without pretrained features, this starts TensorFlow.
         progress: whether to show a progress bar on stderr.
 
     Returns:
@@ -131,12 +128,7 @@ def predict_found(
             expected="top = a whole number of at least 1",
             found=number_in_words(top),
         )
-    if isinstance(run, ModelFile) and (abstain is not None or ood):
-        raise RunError(
-            "a model file alone supports neither abstention nor out-of-distribution p-values",
-            expected="a run, which keeps its predictions for its validation images",
-            remedy="name the run's directory",
-        )
+    require_supported(run, abstain=abstain, ood=ood)
     threshold = 0.0 if abstain is None or isinstance(run, ModelFile) else _threshold(run, abstain)
     unique = dict.fromkeys(found.images)  # a repeated image is decoded once
     files = [image for image in unique if not isinstance(image, DatasetImage)]
@@ -145,28 +137,32 @@ def predict_found(
     sources = [image.contents if isinstance(image, EncodedImage) else image for image in files]
     with closing(decode_files(sources, run.preprocessing)) as chunks:
         # The workers decode while the runtime loads.
-        classifier = _load_classifier(run, len(unique), ood, top)
+        if ood and not isinstance(run, ModelFile):
+            classifier = TopKClassifier(run.class_names, load_ood_detector(run, len(unique)), top)
+        else:
+            classifier = TopKClassifier(run.class_names, load_classifier(run, len(unique)), top)
         with counting("predicting", total=len(unique), unit="images", shown=show_bar) as bar:
             predictions = _predict_files(classifier, files, chunks, bar)
             predictions |= _predict_dataset_images(run, classifier, dataset_images, bar)
     return [_with_abstention(predictions[image], threshold) for image in found.images]
 
 
+def require_supported(run: Run | ModelFile, *, abstain: object, ood: bool) -> None:
+    """Require a run where abstention or out-of-distribution p-values are asked for.
+
+    Raises:
+        RunError: `run` is a model file.
+    """
+    if isinstance(run, ModelFile) and (abstain is not None or ood):
+        raise RunError(
+            "a model file alone supports neither abstention nor out-of-distribution p-values",
+            expected="a run, which keeps its predictions for its validation images",
+            remedy="name the run's directory",
+        )
+
+
 def _threshold(run: Run, abstain: float | Abstention) -> float:
     return (abstain if isinstance(abstain, Abstention) else fit_abstention(run, abstain)).threshold
-
-
-def _load_classifier(run: Run | ModelFile, images: int, ood: bool, top: int) -> TopKClassifier:
-    if isinstance(run, ModelFile):
-        return TopKClassifier(run, None, top)
-    onnx_model = load_inference_onnx(run) if images <= MAX_IMAGES and not ood else None
-    if onnx_model is not None:
-        return TopKClassifier(onnx_model, None, top)
-    from saccade.inference.ood_detector import OodDetector
-    from saccade.inference.predictor import Predictor
-
-    predictor = Predictor.from_run(run)
-    return TopKClassifier(predictor, OodDetector(run, predictor) if ood else None, top)
 
 
 def _with_abstention(prediction: Prediction, threshold: float) -> Prediction:

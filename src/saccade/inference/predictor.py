@@ -64,9 +64,9 @@ class Predictor:
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return class probabilities, float32 [n, classes], of preprocessed images, uint8 [n, height, width, 3]."""
-        return forward(self.folded, images.__getitem__, len(images))
+        return forward(self.folded, images)
 
     def probabilities_of(self, split: Split, *, progress: bool = False) -> NDArray[np.float32]:
         """Return class probabilities, float32 [n, classes], of the images of a split, read in chunks."""
         with counting("scoring", total=len(split), unit="images", shown=progress) as bar:
-            return forward(self.folded, split.take, len(split), bar.update)
+            return forward(self.folded, split, bar.update)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from saccade.inference.model_file import ModelFile
+from saccade.inference.ood_detector import OodDetector
+
 if TYPE_CHECKING:
-    from saccade.inference.ood_detector import OodDetector
+    from saccade.inference.predictor import Predictor
 
 
 @dataclass(frozen=True)
@@ -30,41 +33,33 @@ class ClassProbability:
 TopK = tuple[tuple[ClassProbability, ...], float | None]
 
 
-class Classifier(Protocol):
-    """A classifier: `Predictor` or `ModelFile`."""
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Class names in the order of the probabilities."""
-
-    def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return class probabilities, float32 [n, classes], of preprocessed images, uint8 [n, height, width, 3]."""
-
-
 @dataclass(frozen=True)
 class TopKClassifier:
     """Top-k classes of a classifier.
 
     Attributes:
-        classifier: the classifier.
-        ood_detector: OOD detector of the run; None: no OOD p-values.
+        class_names: class names in the order of the probabilities.
+        classifier: the classifier, or the OOD detector, which also gives OOD p-values.
         top: number of most probable classes.
     """
 
-    classifier: Classifier
-    ood_detector: OodDetector | None
+    class_names: tuple[str, ...]
+    classifier: Predictor | ModelFile | OodDetector
     top: int
 
     def __call__(self, images: NDArray[np.uint8]) -> list[TopK]:
         """Return the top-k classes and the OOD p-value of each image, uint8 [n, height, width, 3]."""
-        probabilities = self.classifier.probabilities(images)
-        top_k = [_top_k(row, self.classifier.class_names, self.top) for row in probabilities]
-        if self.ood_detector is None:
-            return [(classes, None) for classes in top_k]
-        scores = self.ood_detector(images, probabilities).tolist()
-        return list(zip(top_k, scores, strict=True))
+        p_values: list[float | None] = [None] * len(images)
+        if isinstance(self.classifier, OodDetector):
+            probabilities, found = self.classifier(images)
+            p_values = found.tolist()
+        else:
+            probabilities = self.classifier.probabilities(images)
+        ranked = [top_k(row, self.class_names, self.top) for row in probabilities]
+        return list(zip(ranked, p_values, strict=True))
 
 
-def _top_k(probabilities: NDArray[np.float32], class_names: Sequence[str], k: int) -> tuple[ClassProbability, ...]:
+def top_k(probabilities: NDArray[np.float32], class_names: Sequence[str], k: int) -> tuple[ClassProbability, ...]:
+    """Return the k most probable classes of probabilities, [classes], the most probable one first."""
     order = np.argsort(-probabilities, kind="stable")[:k]
     return tuple(ClassProbability(class_names[i], float(probabilities[i])) for i in order)

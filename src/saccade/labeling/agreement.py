@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from saccade.evaluation.metrics import wilson_interval
+from saccade.evaluation.wilson_interval import wilson_interval
 from saccade.labeling.session import Answer, Session
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,61 @@ from saccade.data.sources.label_files.rows import labeled_rows
 from saccade.errors import DataError
 from saccade.labeling.labels_file import COLUMNS
 from saccade.labeling.new_file import atomic_result
+from saccade.labeling.session import Session
+from saccade.sanitize import counted
 
 _MAX_BYTES = 1 << 28
 
 
-def read_answers(path: Path, paths: Sequence[str]) -> dict[int, str]:
-    """Return the answers in a file, by the position of the image in the heap.
+@dataclass(frozen=True)
+class TakenAnswers:
+    """Answers of files for a labeling.
+
+    Attributes:
+        labels: label of each image, by its position in the heap.
+        notes: messages on answers that change others, and on rows that name no image.
+    """
+
+    labels: dict[int, str]
+    notes: tuple[str, ...]
+
+
+def take_answers(session: Session, files: Sequence[str | Path], paths: Sequence[str]) -> TakenAnswers:
+    """Read files of answers; those of a new file change the answers that a labeling has.
+
+    A file with the same contents as before changes nothing: an answer may have been corrected on the page since then.
+
+    Args:
+        session: state of the labeling.
+        files: paths of the files.
+        paths: path of each image of the heap.
+
+    Raises:
+        DataError: as for `read_answers`.
+    """
+    labels: dict[int, str] = {}
+    notes: list[str] = []
+    taken = session.setting("answer_files", [])
+    for file in map(Path, files):
+        found, num_unknown = read_answers(file, paths)
+        labels.update(found)
+        if num_unknown:
+            notes.append(f"{counted(num_unknown, 'row')} of '{file}' name no image of the data")
+        if not found:
+            notes.append(f"'{file}' has no answers")
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        if digest not in taken:
+            with session.transaction():
+                changed = session.change(found)
+                taken = [*taken, digest]
+                session.keep_setting("answer_files", taken)
+            if changed:
+                notes.append(f"'{file}' changes {counted(changed, 'answer')}")
+    return TakenAnswers(labels, tuple(notes))
+
+
+def read_answers(path: Path, paths: Sequence[str]) -> tuple[dict[int, str], int]:
+    """Return the answers in a file by the position of the image in the heap, and the number of rows for other images.
 
     The file is a label file with columns for image and label, or the export of Label Studio in JSON. An image is named
     by its path in the heap, or by its file name where no other image has this name. Of a label file that a labeling
@@ -37,15 +88,26 @@ def read_answers(path: Path, paths: Sequence[str]) -> dict[int, str]:
         pairs = _of_label_studio(path)
     else:
         (file, *_) = open_label_files([path])
-        rows, _ = labeled_rows(file.table, find_columns(file.table, ReadingOptions()), file.class_names)
+        try:
+            columns = find_columns(file.table, ReadingOptions())
+        except DataError as error:
+            raise DataError(
+                error.problem,
+                expected="a column with the image and one with its label",
+                found=error.found,
+                remedy="name them file_name and label",
+            ) from None
+        rows, _ = labeled_rows(file.table, columns, file.class_names)
         others = {row.number for row in file.table.rows if row.values.get("who") not in (None, "person")}
         is_result = set(COLUMNS) <= set(file.table.columns)
         pairs = [(row.image, row.label) for row in rows if not (is_result and row.number in others)]
     place = _places(paths)
     answers: dict[int, str] = {}
+    num_unknown = 0
     for name, label in pairs:
         position = place.get(name.removeprefix("./"), place.get(name.replace("\\", "/").rpartition("/")[2], -1))
         if position < 0:
+            num_unknown += 1
             continue
         if answers.setdefault(position, label) != label:
             raise DataError(
@@ -59,7 +121,7 @@ def read_answers(path: Path, paths: Sequence[str]) -> dict[int, str]:
             expected=f"paths of images of the data, such as {paths[0]}",
             found=f"such as {pairs[0][0]}",
         )
-    return answers
+    return answers, num_unknown
 
 
 def _places(paths: Sequence[str]) -> dict[str, int]:
@@ -95,6 +157,7 @@ def _of_label_studio(path: Path) -> list[tuple[str, str]]:
             f"'{path}' can't be read as answers",
             expected="the JSON export of Label Studio, or a table",
             found=str(error),
+            remedy="export the project as JSON (not JSON-MIN), or name a CSV file",
         ) from None
 
 

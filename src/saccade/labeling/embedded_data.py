@@ -8,23 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
-from saccade.data.dataset import Dataset, Preprocessing, Split
-from saccade.data.image_size import PreprocessingOptions, square_preprocessing
+from saccade.data.dataset import Dataset, Split
 from saccade.data.load import Data, load_with_or_without_labels
 from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.unlabeled_images import UNLABELED
 from saccade.data.splits import TEST_NOTE
 from saccade.keras_loading import require_keras_settings
 from saccade.progress import counting
-from saccade.recipes import get_recipe
 from saccade.runs.run import Run
-from saccade.training.pretrained_features import pretrained_extractor
+from saccade.sanitize import counted, printable
+from saccade.training.pretrained_features import FeatureSource
 from saccade.training.transfer_learning.features import FeatureExtractor, Features
-from saccade.training.transfer_learning.pretrained import PretrainedModel, imagenet_model
 
-# Smallest side of images for the network of this package: at 32 pixels its features are worth little. CIFAR-10 at 96
-# pixels: 77.6% with a linear head, in three minutes.
-_MIN_SIZE = 96
+_NAMED = 5  # unreadable images
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +48,15 @@ class EmbeddedData:
         """Messages on how the data was read, without that on a test split made by Saccade, which is not used."""
         return tuple(note for note in self.dataset.notes if note != TEST_NOTE)
 
+    def notes_on_unreadable(self) -> tuple[str, ...]:
+        """Return a message on images that can't be read, and which get no label; none without such images."""
+        unreadable = self.dataset.unreadable
+        if not unreadable:
+            return ()
+        first = ", ".join(f"{printable(image.path)} ({image.reason})" for image in unreadable[:_NAMED])
+        more = f" and {len(unreadable) - _NAMED:,} more" if len(unreadable) > _NAMED else ""
+        return (f"{counted(len(unreadable), 'image')} can't be read and get no label: {first}{more}",)
+
     def features(self, *, progress: bool = False) -> Features:
         """Return the features of all images, float32 [n, d]."""
         with counting("features", total=len(self.images), unit="images", shown=progress) as bar:
@@ -67,22 +72,17 @@ def prepare(
 ) -> EmbeddedData:
     """Load data for a network, without computing its features; arguments and errors as for `embed`."""
     require_keras_settings()
-    model = imagenet_model() if network is None else PretrainedModel.of(network)
-    recipe = get_recipe("linear-probe")
-    # The default is the preprocessing of the recipe `photo`, so that both use the same features.
-    wanted: Preprocessing | PreprocessingOptions = PreprocessingOptions(None, recipe.fit, recipe.scale)
-    if network is not None:
-        recipe, wanted = recipe.with_settings({"network": model.network, **model.settings}), model.preprocessing
-    dataset = load_with_or_without_labels(data, wanted, reading=reading, progress=progress)
-    if network is None and min(dataset.preprocessing.height, dataset.preprocessing.width) < _MIN_SIZE:
-        larger = square_preprocessing(_MIN_SIZE)
-        dataset = load_with_or_without_labels(data, larger, reading=reading, progress=progress)
+    source = FeatureSource.of(network)
+    dataset = load_with_or_without_labels(data, source.wanted, reading=reading, progress=progress)
+    enlarged = source.enlarged(dataset.preprocessing)
+    if enlarged != dataset.preprocessing:
+        dataset = load_with_or_without_labels(data, enlarged, reading=reading, progress=progress)
     images, splits = all_images(dataset)
     labels = [dataset.class_names[label] for label in images.labels.tolist()]
     if dataset.class_names == UNLABELED.names:
         labels = [""] * len(images)
-    extract = pretrained_extractor(model, recipe, dataset, images)
-    return EmbeddedData(dataset, images, labels, splits, model.name, extract)
+    extract = source.extractor(dataset.preprocessing, dataset.name)
+    return EmbeddedData(dataset, images, labels, splits, source.model.name, extract)
 
 
 def all_images(dataset: Dataset) -> tuple[Split, list[str]]:

@@ -15,7 +15,7 @@ from saccade.data.sources.unlabeled_images import UNLABELED
 from saccade.data.splits import TEST_NOTE
 from saccade.errors import DataError, is_whole_number, number_in_words
 from saccade.labeling.accuracy_estimate import AccuracyEstimate, estimate_of
-from saccade.labeling.answers import read_answers, write_questions
+from saccade.labeling.answers import take_answers, write_questions
 from saccade.labeling.embedded_data import all_images
 from saccade.labeling.labels_file import LabeledImage, write_label_file
 from saccade.labeling.learning import Question
@@ -102,12 +102,10 @@ def estimate(  # noqa: PLR0913 - the options of the command line
         raise DataError(f"'{dataset.name}' has no image that can be read")
     state_file = Path(f"estimate-{opened.name}-{dataset.name}.sqlite") if state is None else Path(state)
     with lock_state(state_file), _open(state_file, opened, images, sample, progress=progress) as session:
-        given: dict[int, str] = {}
-        for path in answers:
-            given.update(read_answers(Path(path), images.names))
+        given = take_answers(session, answers, images.names)
         questions = session.open_questions()
-        session.answer({number: given[place] for number, place in questions.items() if place in given})
-        found = estimate_of(session, opened, images.names, _notes(opened, dataset, images))
+        session.answer({number: given.labels[place] for number, place in questions.items() if place in given.labels})
+        found = estimate_of(session, opened, images.names, (*_notes(opened, dataset, images), *given.notes))
         if found.questions and list_file is not None:
             write_questions(list_file, found.questions)
         if not found.questions and labels_file is not None:
@@ -128,7 +126,7 @@ def _open(path: Path, run: Run, images: Split, sample: Sample | None, *, progres
         session.close()
         raise DataError(f"'{path}' is the state of a labeling", remedy="name another file: --state FILE")
     remedy = "restore the images, or begin another estimate: --state FILE"
-    require_same_images(session, images.hashes, remedy=remedy)
+    require_same_images(session, images.names, images.hashes, remedy=remedy)
     recorded = Sample(**session.setting("sample"))
     if sample not in (None, recorded):
         session.close()

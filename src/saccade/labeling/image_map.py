@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,11 @@ from PIL import Image
 from saccade.data.dataset import Split
 from saccade.errors import DataError
 from saccade.html.render import image_data, render, thumbnail
-from saccade.labeling.components import principal_components
+from saccade.inference.classifier import load_classifier
 from saccade.labeling.embedded_data import EmbeddedData
 from saccade.labeling.new_file import atomic_result
 from saccade.runs.run import Run
-from saccade.training.transfer_learning.features import Features
+from saccade.training.transfer_learning.features import Features, unit_features
 
 MAX_IMAGES = 5000
 """Number of images on a map; of more images, a random sample is shown."""
@@ -79,9 +80,7 @@ def map_images(found: EmbeddedData, features: Features, run: Run | None = None, 
         notes = (*notes, f"the map shows a random sample of {MAX_IMAGES:,} of {n:,} images, seed {seed}")
     predicted: list[str] = []
     if run is not None:
-        from saccade.inference.predictor import Predictor
-
-        probabilities = Predictor.from_run(run).probabilities_of(images)
+        probabilities = load_classifier(run, len(images)).probabilities_of(images)
         predicted = [run.class_names[label] for label in probabilities.argmax(axis=1).tolist()]
     return ImageMap(
         images=images,
@@ -98,7 +97,7 @@ def place(features: Features, *, seed: int) -> NDArray[np.float64]:
     from sklearn.manifold import TSNE
 
     n = len(features)
-    components = principal_components(features, _COMPONENTS, seed=seed)
+    components = _principal_components(features, _COMPONENTS, seed=seed)
     if n >= _MIN_FOR_TSNE and components.std() > _MIN_SPREAD:
         perplexity = min(_PERPLEXITY, (n - 1) / 3)
         components = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(components)
@@ -106,6 +105,17 @@ def place(features: Features, *, seed: int) -> NDArray[np.float64]:
     places[:, : components.shape[1]] = components[:, :2]
     low = places.min(axis=0)
     return np.asarray((places - low) / max(float((places - low).max()), np.finfo(np.float32).tiny), np.float64)
+
+
+def _principal_components(features: Features, count: int, *, seed: int) -> Features:
+    """Return at most `count` principal components of the unit features, float32 [n, k]."""
+    from sklearn.decomposition import PCA
+
+    units = unit_features(features)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # one image, or equal images: their variance is 0
+        components: Features = PCA(min(count, *units.shape), random_state=seed).fit_transform(units)
+    return components
 
 
 def write_map(image_map: ImageMap, path: Path) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from saccade.data.load import Data, load_with_preprocessing
 from saccade.errors import DataError
-from saccade.labeling.answers import read_answers, write_questions
+from saccade.labeling.answers import take_answers, write_questions
 from saccade.labeling.embedded_data import EmbeddedData, prepare
-from saccade.labeling.labels_file import is_result, write_label_file
+from saccade.labeling.labels_file import is_result
 from saccade.labeling.learning import Question
 from saccade.labeling.new_file import new_file
 from saccade.labeling.results import ResultFiles
@@ -82,13 +82,14 @@ def label(  # noqa: PLR0913 - the options of the command line
     with _begun(data, goal, files, state, network, progress=progress) as (found, session):
         steps = LabelingSteps(found, session, repeats=False, progress=progress)
         _take_labels(session, found, labels, progress=progress)
-        _answer_from_files(steps, session, found, answers)
+        notes = _answer_from_files(steps, session, found, answers)
         labeling = steps.labeling()
         if labeling.questions and list_file is not None:
             write_questions(list_file, labeling.questions)
         if labeling.phase == "done":
-            files.write(steps, found)
-        return labeling
+            files.write_labels(steps, session, found)
+            files.write_others(steps, found)
+        return replace(labeling, notes=(*labeling.notes, *notes))
 
 
 def label_on_page(  # noqa: PLR0913 - the options of the command line
@@ -104,6 +105,7 @@ def label_on_page(  # noqa: PLR0913 - the options of the command line
     network: Run | str | Path | None = None,
     port: int = 0,
     ready: Callable[[str], None] = print,
+    written: Callable[[ResultFiles], None] = lambda _: None,
     progress: bool = False,
 ) -> Labeling:
     """Go on with a labeling on a page in the browser, until the process gets SIGTERM or SIGINT.
@@ -123,34 +125,36 @@ def label_on_page(  # noqa: PLR0913 - the options of the command line
         network: as for `label`.
         port: port to listen at on this machine; 0: any free port.
         ready: function that is called with the address of the page, which contains a token.
+        written: function that is called after the label file was written.
         progress: whether to show progress on standard error.
 
     Raises:
         DataError, RunError, TrainingError: as for `label`.
         SaccadeError: the port can't be used.
     """
-    from saccade.labeling.page.serve_page import serve_page
+    from saccade.labeling.page.serve_page import listen, serve_page
 
     files = ResultFiles.new(out, folders, report)
-    written: list[bytes] = []
+    with (
+        listen(port) as listening,
+        _begun(data, goal, files, state, network, progress=progress) as (found, session),
+    ):
 
-    def publish(steps: LabelingSteps) -> None:
-        if files.labels.exists() and files.labels.read_bytes() not in written:
-            raise DataError(f"'{files.labels}' was made by another program; nothing is overwritten")
-        write_label_file(steps.labels(), files.labels, found.dataset.root)
-        written.append(files.labels.read_bytes())
+        def publish(steps: LabelingSteps, own: Session) -> None:
+            files.write_labels(steps, own, found)
+            written(files)
 
-    with _begun(data, goal, files, state, network, progress=progress) as (found, session):
+        session.keep_setting("result_names", files.names())
         steps = LabelingSteps(found, session, repeats=True, progress=progress)
         _take_labels(session, found, labels, progress=progress)
-        _answer_from_files(steps, session, found, answers)
+        notes = _answer_from_files(steps, session, found, answers)
         if session.setting("phase") == "done":
-            publish(steps)
-        serve_page(found, session.path, steps.components(), publish, port=port, ready=ready)
+            publish(steps, session)
+        serve_page(found, session.path, steps.components(), publish, listening=listening, ready=ready)
         labeling = steps.labeling()
         if labeling.phase == "done":
-            files.write(steps, found)
-        return labeling
+            files.write_others(steps, found)
+        return replace(labeling, notes=(*labeling.notes, *notes))
 
 
 def _take_labels(session: Session, found: EmbeddedData, labels: Data | None, *, progress: bool) -> None:
@@ -195,16 +199,22 @@ def _take_labels(session: Session, found: EmbeddedData, labels: Data | None, *, 
 
 def _answer_from_files(
     steps: LabelingSteps, session: Session, found: EmbeddedData, paths: Sequence[str | Path]
-) -> None:
-    """Answer questions from files, and do the steps between them, until an answer is missing."""
-    given: dict[int, str] = {}
-    for path in paths:
-        given.update(read_answers(Path(path), found.images.names))
+) -> tuple[str, ...]:
+    """Answer questions from files, and do the steps between them, until an answer is missing; return notes."""
+    taken = take_answers(session, paths, found.images.names)
+    given = taken.labels
+    if session.setting("phase") == "done" and any(session.answers().get(place) != given[place] for place in given):
+        session.keep_setting("phase", "threshold")  # the labels are found again
     while True:
         questions = session.open_questions()
         session.answer({number: given[place] for number, place in questions.items() if place in given})
         if session.open_questions() or not steps.go_on():
-            return
+            break
+    unasked = len(given.keys() - session.answers().keys())
+    if unasked and session.setting("phase") == "done":
+        return (*taken.notes, f"not needed: {counted(unasked, 'answer')} for other images")
+    waiting = f"not asked yet: {counted(unasked, 'answer')}; name the files again with the next list"
+    return (*taken.notes, waiting) if unasked else taken.notes
 
 
 @contextmanager
@@ -219,6 +229,7 @@ def _begun(
 ) -> Iterator[tuple[EmbeddedData, Session]]:
     """Yield the images and the state of a labeling, which no other process changes meanwhile."""
     state_file = files.labels.with_suffix(".sqlite") if state is None else Path(state)
+    files.require_own(state_file)
     found = prepare(data, network=network, progress=progress)
     with lock_state(state_file), _open(state_file, found, goal) as session:
         if isinstance(network, Run):
@@ -241,6 +252,7 @@ def _open(path: Path, found: EmbeddedData, goal: Goal | None) -> Session:
     session = Session(path)
     require_same_images(
         session,
+        found.images.names,
         hashes,
         remedy=(
             "restore the images, or begin another labeling: --state FILE, with the label file of a finished one as "

@@ -11,16 +11,17 @@ from saccade.errors import DataError
 from saccade.named_paths import named_path
 
 
-def new_file(out: str | Path, suffixes: tuple[str, ...], *, option: str = "--out") -> Path:
+def new_file(out: str | Path, suffixes: tuple[str, ...], *, option: str = "--out", may_exist: bool = False) -> Path:
     """Return the path of a new file.
 
     Args:
         out: path that a caller names.
         suffixes: suffixes that the name may have.
         option: option that names the path, for errors.
+        may_exist: whether there may be such a file.
 
     Raises:
-        DataError: the name has another suffix, its folder is missing, or there is such a file.
+        DataError: the name has another suffix, its folder is missing, or there is such a file and there may be none.
     """
     path = named_path(out, DataError, what="what is to be written", expected="the path of a file to make")
     remedy = f"name another file with {option}"
@@ -31,7 +32,7 @@ def new_file(out: str | Path, suffixes: tuple[str, ...], *, option: str = "--out
             found=path.suffix or "a name without a suffix",
             remedy=remedy,
         )
-    if path.exists():
+    if path.exists() and not may_exist:
         raise DataError(f"'{path}' exists already; nothing is overwritten", remedy=remedy)
     if not path.parent.is_dir():
         raise DataError(f"there is no folder '{path.parent}'", remedy=f"make it, or {remedy}")

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.data.dataset import Split
+from saccade.data.dataset import Split, slices_of
 from saccade.errors import SaccadeError
+from saccade.inference.classifier import load_classifier, load_ood_detector
 from saccade.inference.ood_detector import OodDetector
-from saccade.inference.predictor import Predictor
 from saccade.progress import counting
 from saccade.runs.run import Run
 from saccade.runs.run_split import load_run_split
@@ -67,18 +67,18 @@ def predict_data(run: Run, images: Split, *, progress: bool = False) -> Predicte
     Raises:
         RunError: the run has no weights, or they are damaged.
     """
-    predictor = Predictor.from_run(run)
-    probabilities = predictor.probabilities_of(images, progress=progress)
-    classes = probabilities.argmax(axis=1).astype(np.int64)
-    wrong = np.clip(1 - probabilities.max(axis=1).astype(np.float64), 0, 1)
     try:
-        detector = OodDetector(run, predictor)
         test = load_run_split(run, "test", progress=progress).images
+        detector = load_ood_detector(run, len(test) + len(images))
     except SaccadeError as error:
         # Such as data of the training that is gone: the estimate needs neither.
-        return PredictedData(classes, wrong, None, (f"no out-of-distribution share: {error.problem}",))
-    of_test = _p_values(detector, test, predictor.probabilities_of(test, progress=progress), progress=progress)
-    p_values = _p_values(detector, images, probabilities, progress=progress)
+        probabilities = load_classifier(run, len(images)).probabilities_of(images, progress=progress)
+        return PredictedData(
+            *_of_probabilities(probabilities), None, (f"no out-of-distribution share: {error.problem}",)
+        )
+    _, of_test = _scores(detector, test, progress=progress)
+    probabilities, p_values = _scores(detector, images, progress=progress)
+    classes, wrong = _of_probabilities(probabilities)
     limit = limit_of(of_test)
     if limit is None:
         reason = "more than 5% of the test split have the smallest possible p-value; it needs more validation images"
@@ -90,6 +90,12 @@ def predict_data(run: Run, images: Split, *, progress: bool = False) -> Predicte
     return PredictedData(classes, wrong, share, ())
 
 
+def _of_probabilities(probabilities: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return predicted classes, int64 [n], and 1 - confidence, float64 [n]."""
+    wrong = np.clip(1 - probabilities.max(axis=1).astype(np.float64), 0, 1)
+    return probabilities.argmax(axis=1).astype(np.int64), wrong
+
+
 def limit_of(p_values: NDArray[np.float64]) -> float | None:
     """Return the largest p-value that is not above more than 5% of these; None if the smallest one is too frequent."""
     values, counts = np.unique(p_values, return_counts=True)
@@ -97,14 +103,12 @@ def limit_of(p_values: NDArray[np.float64]) -> float | None:
     return float(values[allowed[-1]]) if len(allowed) else None
 
 
-def _p_values(
-    detector: OodDetector, images: Split, probabilities: NDArray[np.float32], *, progress: bool
-) -> NDArray[np.float64]:
-    """Return the out-of-distribution p-value of each image, float64 [n]."""
-    found = [np.empty(0)]
-    with counting("OOD p-values", total=len(images), unit="images", shown=progress) as bar:
-        for start in range(0, len(images), _CHUNK):
-            chunk = slice(start, start + _CHUNK)
-            found.append(detector(images.take(chunk), probabilities[chunk]))
-            bar.update(len(found[-1]))
-    return np.concatenate(found)
+def _scores(detector: OodDetector, images: Split, *, progress: bool) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Return class probabilities, float32 [n, classes], and OOD p-values, float64 [n]."""
+    chunks = []
+    with counting("scoring", total=len(images), unit="images", shown=progress) as bar:
+        for pixels in images.batches(slices_of(len(images), _CHUNK)):
+            chunks.append(detector(pixels))
+            bar.update(len(pixels))
+    probabilities, p_values = zip(*chunks, strict=True)
+    return np.concatenate(probabilities), np.concatenate(p_values)

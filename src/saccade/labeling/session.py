@@ -193,6 +193,10 @@ class Session:
         """Return the content hash of each image of the heap, by position."""
         return [row[0] for row in self._database.execute("SELECT hash FROM images ORDER BY position")]
 
+    def paths(self) -> list[str]:
+        """Return the path of each image of the heap, by position."""
+        return [row[0] for row in self._database.execute("SELECT path FROM images ORDER BY position")]
+
     def class_names(self) -> list[str]:
         """Return the class names of this labeling, in the order in which they were added."""
         return [row[0] for row in self._database.execute("SELECT name FROM classes ORDER BY number")]
@@ -207,18 +211,27 @@ class Session:
         self._database.executemany("INSERT OR IGNORE INTO classes (name) VALUES (?)", rows)
 
     def ask(self, questions: Iterable[Question], *, attempt: int, phase: str) -> None:
-        """Add questions.
+        """Add questions. An open question on the same image becomes the new one, since a page may show it.
 
         Args:
             questions: images to ask, in the order in which a person sees them.
             attempt: number of the attempt, from 1.
             phase: "learn", "sample", "repeat", "compare" or "threshold".
         """
-        rows = [(question.position, attempt, phase, question.reason, question.probability) for question in questions]
         with self.transaction():
-            self._database.executemany(
-                "INSERT INTO questions (position, attempt, phase, reason, probability) VALUES (?, ?, ?, ?, ?)", rows
-            )
+            already = {position: number for number, position in self.open_questions().items()}
+            for question in questions:
+                values = (attempt, phase, question.reason, question.probability)
+                if question.position in already:
+                    self._database.execute(
+                        "UPDATE questions SET attempt = ?, phase = ?, reason = ?, probability = ? WHERE number = ?",
+                        (*values, already[question.position]),
+                    )
+                else:
+                    self._database.execute(
+                        "INSERT INTO questions (position, attempt, phase, reason, probability) VALUES (?, ?, ?, ?, ?)",
+                        (question.position, *values),
+                    )
 
     def questions(self, phase: str, attempt: int) -> list[int]:
         """Return the position of the image of each question of a phase of an attempt, in order."""
@@ -227,10 +240,19 @@ class Session:
         )
         return [row[0] for row in rows]
 
-    def close_open_questions(self) -> None:
-        """Delete all questions without an answer."""
+    def close_open_questions(self, *, also_claimed: bool = False) -> None:
+        """Delete all questions without an answer.
+
+        Args:
+            also_claimed: whether to delete questions that a client has claimed, too. A page may show these, and an
+                answer to them is kept.
+        """
         with self.transaction():
-            self._database.execute("DELETE FROM questions WHERE number NOT IN (SELECT question FROM answers)")
+            self._database.execute(
+                "DELETE FROM questions WHERE number NOT IN (SELECT question FROM answers) "
+                "AND (? OR number NOT IN (SELECT question FROM claims))",
+                (also_claimed,),
+            )
             self._database.execute("DELETE FROM claims WHERE question NOT IN (SELECT number FROM questions)")
 
     def answer(self, answers: Mapping[int, str], *, who: str = "person") -> None:
@@ -273,6 +295,39 @@ class Session:
                 self._add_classes([label])
         return int(number or 0)
 
+    def change(self, labels: Mapping[int, str], *, who: str = "person") -> int:
+        """Replace the last answer for images that have another one, by position; return the number of changes."""
+        last = {answer.position: answer for answer in sorted(self.current(), key=lambda answer: answer.number)}
+        changed = {
+            last[position].question: label
+            for position, label in labels.items()
+            if position in last and last[position].label != label
+        }
+        self.answer(changed, who=who)
+        return len(changed)
+
+    def release(self, client: str) -> None:
+        """End the claims of a client."""
+        with self.transaction():
+            self._database.execute("DELETE FROM claims WHERE client = ?", (client,))
+
+    def num_uses(self) -> dict[str, int]:
+        """Return the number of answers, labels of groups and frozen labels of each class."""
+        rows = self._database.execute(
+            "SELECT name, (SELECT count(*) FROM current WHERE label = name) "
+            "+ (SELECT count(*) FROM group_labels WHERE label = name) "
+            "+ (SELECT count(*) FROM frozen WHERE label = name) FROM classes ORDER BY number"
+        )
+        return dict(rows)
+
+    def remove_class(self, name: str) -> bool:
+        """Remove a class without any use; return whether it was removed."""
+        with self.transaction():
+            if self.num_uses().get(name) != 0:
+                return False
+            self._database.execute("DELETE FROM classes WHERE name = ?", (name,))
+        return True
+
     def history(self, question: int | None = None) -> list[Answer]:
         """Return all answers to a question, or to all questions for None, the last one at the end."""
         rows = self._database.execute(
@@ -288,6 +343,11 @@ class Session:
             "SELECT number, position FROM questions WHERE number NOT IN (SELECT question FROM current) ORDER BY number"
         )
         return dict(rows)
+
+    def open_phases(self) -> list[str]:
+        """Return the phase of each question without an answer."""
+        rows = self._database.execute("SELECT phase FROM questions WHERE number NOT IN (SELECT question FROM current)")
+        return [row[0] for row in rows]
 
     def waits(self) -> bool:
         """Return whether a question is open, apart from those that are asked in the meantime of a fit."""

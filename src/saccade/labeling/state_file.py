@@ -9,7 +9,7 @@ from pathlib import Path
 from saccade.errors import DataError
 from saccade.file_lock import try_lock
 from saccade.labeling.session import Session
-from saccade.sanitize import counted
+from saccade.sanitize import counted, printable
 
 
 def lock_state(path: Path) -> ExitStack:
@@ -29,11 +29,12 @@ def lock_state(path: Path) -> ExitStack:
     return held
 
 
-def require_same_images(session: Session, hashes: Sequence[str], *, remedy: str) -> None:
+def require_same_images(session: Session, names: Sequence[str], hashes: Sequence[str], *, remedy: str) -> None:
     """Require that the images of a labeling are these; close the session if not.
 
     Args:
         session: state of the labeling.
+        names: path of each image, by position.
         hashes: content hash of each image, by position.
         remedy: advice for the error.
 
@@ -43,11 +44,17 @@ def require_same_images(session: Session, hashes: Sequence[str], *, remedy: str)
     before = session.hashes()
     if before == list(hashes):
         return
-    new, gone = len(set(hashes) - set(before)), len(set(before) - set(hashes))
+    new = [name for name, content in zip(names, hashes, strict=True) if content not in set(before)]
+    gone = [name for name, content in zip(session.paths(), before, strict=True) if content not in set(hashes)]
     session.close()
+    changes = [_named(new, "new image"), _named(gone, "image", " gone")]
     raise DataError(
         "the images are not those with which the labeling began",
         expected=counted(len(before), "image"),
-        found=f"{counted(new, 'new image')}, {counted(gone, 'image')} gone" if new or gone else "other names",
+        found="; ".join(filter(None, changes)) or "other names",
         remedy=remedy,
     )
+
+
+def _named(names: Sequence[str], what: str, end: str = "") -> str:
+    return f"{counted(len(names), what)}{end}, such as {printable(names[0])}" if names else ""

@@ -230,6 +230,13 @@ class LabelingSteps:
             return
         self._decide()
 
+    def num_repeats_later(self) -> int:
+        """Return the number of images of the sample that will be asked a second time, but are not asked yet."""
+        session, attempt = self._session, self._attempt
+        if not self._repeats or attempt > 1 or session.questions("repeat", attempt):
+            return 0
+        return min(_REPEATED, len(session.questions("sample", attempt)))
+
     def _decide(self) -> None:
         """Find the images whose frozen labels stand, and ask the images after them, or begin another attempt."""
         session, answers = self._session, self._session.answers()
@@ -244,6 +251,8 @@ class LabelingSteps:
         with session.transaction():
             session.keep_setting("phase", "threshold" if missing else "done")
             self._ask([Question(position, "threshold") for position in missing], "threshold")
+            if not missing:
+                session.close_open_questions(also_claimed=True)  # those of a fit, for which nobody waits
 
     def _kept(self, frozen: Sequence[FrozenLabel]) -> Kept:
         """Return how many of the frozen labels stand, and keep it.
@@ -350,7 +359,7 @@ class LabelingSteps:
             self_agreement=agreement_of(repeated, same_person=True),
             agreement=agreement_of(repeated, same_person=False),
             summary=summarize(session, self._promise(), self._size) if phase == "done" else "",
-            notes=self._found.notes,
+            notes=(*self._found.notes, *self._found.notes_on_unreadable()),
         )
 
 

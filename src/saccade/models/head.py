@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from saccade.models.batchnorm_folding.fold import fold_normalization
-from saccade.models.layer_outputs import inner_network, layer_outputs
+from saccade.models.layer_outputs import LayerOutputs, inner_network, layer_outputs
 
 
 def head_of(model: keras.Model) -> keras.layers.Dense:
@@ -28,10 +28,24 @@ def without_head(model: keras.Model) -> keras.Model:
     Its inputs are pixels at the size of the inner network (`resize_to_network`). Its weights are copies.
     """
     network = inner_network(model)
-    head = head_of(network)
     outputs = layer_outputs(network)
+    return fold_normalization(keras.Model(outputs[0][2], _features(network, outputs), name="features"))
+
+
+def with_features(model: keras.Model) -> keras.Model:
+    """Return a model from pixels, [n, h, w, 3], to the model's outputs and the features in front of the head, [n, d].
+
+    Args:
+        model: network without resizing or test-time augmentation around it; weights are shared.
+    """
+    outputs = layer_outputs(model)
+    return keras.Model(outputs[0][2], [outputs[-1][2], _features(model, outputs)], name=model.name)
+
+
+def _features(network: keras.Model, outputs: Sequence[LayerOutputs]) -> keras.KerasTensor:
+    head = head_of(network)
     (features,) = [inputs for layer, inputs, _ in outputs if layer is head]
-    return fold_normalization(keras.Model(outputs[0][2], features, name="features"))
+    return features
 
 
 def set_head(model: keras.Model, kernel: NDArray[np.float32], bias: NDArray[np.float32]) -> None:

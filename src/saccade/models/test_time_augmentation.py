@@ -9,7 +9,7 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
-from saccade.augmentation.affine_resize import resize_matrix
+from saccade.augmentation.resize import resize_matrix
 
 
 def with_tta(network: keras.Model, height: int, width: int, tta_views: int) -> keras.Model:

@@ -8,12 +8,14 @@ from pathlib import Path
 from saccade.atomic_io import write_json
 from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.errors import RunError
+from saccade.named_paths import out_path
 from saccade.output_folders import make_folder, numbered, require_free
 from saccade.recipes import ComputeDtype, Recipe
 from saccade.runs.environment import read_environment
 from saccade.runs.records import DataRecord, Parent, Status
-from saccade.runs.run import Run
+from saccade.runs.run import Run, has_ended, is_run
 from saccade.runs.time_budget_state import FeaturePlan, Plan
+from saccade.sanitize import command_line
 
 
 def create_run(
@@ -65,6 +67,13 @@ def check_free(out: str | Path | None) -> None:
     Raises:
         RunError: the directory exists and is not empty.
     """
+    path = out_path(out, RunError)
+    if path is not None and is_run(path) and not has_ended(Run.open(path)):
+        raise RunError(
+            f"'{path}' exists already; nothing is overwritten",
+            found="a training that is not at its end",
+            remedy=f"to go on with it: {command_line('train', '--resume', path)}; for another one, change --out",
+        )
     require_free(out, RunError, plural="runs")
 
 

@@ -10,13 +10,15 @@ from pathlib import Path
 from saccade.machine import memory_bytes, usable_cores
 from saccade.recipes import ComputeDtype
 from saccade.runs.records import Environment
+from saccade.tensorflow_kernels import kernels_in_use
 
 try:
     import resource
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
-_PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "numpy", "onnxruntime", "pillow", "safetensors", "scikit-learn")
+PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "numpy", "onnxruntime", "pillow", "safetensors", "scikit-learn")
+"""Packages that decide the bits of a training."""
 
 
 def read_environment(compute_dtype: ComputeDtype = "float32") -> Environment:
@@ -30,7 +32,7 @@ def read_environment(compute_dtype: ComputeDtype = "float32") -> Environment:
     return Environment(
         saccade=version("saccade"),
         python=platform.python_version(),
-        packages={name: found for name in _PACKAGES if (found := _version(name))},
+        packages={name: found for name in PACKAGES if (found := _version(name))},
         backend=keras.backend.backend(),
         system=f"{platform.system()} {platform.release()}",
         processor=_processor(),
@@ -38,6 +40,7 @@ def read_environment(compute_dtype: ComputeDtype = "float32") -> Environment:
         memory_mb=memory_bytes() // 10**6,
         accelerators=_accelerators(),
         compute_dtype=compute_dtype,
+        kernels=kernels_in_use(),
     )
 
 

@@ -1,4 +1,7 @@
-"""The `model.onnx` of a run, with which `predict` and `serve` classify images without loading TensorFlow."""
+"""The `model.onnx` of a run, with which `predict` and `serve` classify images without loading TensorFlow.
+
+For a network with pretrained features, its second output are the features for the OOD p-value.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,11 @@ from numpy.typing import NDArray
 from saccade.errors import ExportError, RunError
 from saccade.models.agreement import Probabilities, disagreement, random_images
 from saccade.models.batchnorm_folding.fold import fold_normalization
+from saccade.models.head import with_features
+from saccade.models.layer_outputs import inner_network
 from saccade.models.onnx.to_onnx import to_onnx
-from saccade.onnx_session import NOTE, open_session
+from saccade.models.ood_statistics import has_pretrained_features
+from saccade.onnx_session import FEATURES, NOTE, PROBABILITIES, open_session
 from saccade.runs.run import INFERENCE_ONNX, Run
 
 TOLERANCE = 1e-5
@@ -32,15 +38,19 @@ def write_inference_onnx(run: Run, model: keras.Model) -> None:
         ExportError: the model can't be converted, or the converted model disagrees. The run stays as it was.
         RunError: the file can't be written.
     """
-    folded = fold_normalization(model)
+    # Without test-time augmentation, the features in front of the head cost nothing more.
+    has_features = run.ood_statistics() is not None and has_pretrained_features(run.recipe.network)
+    has_features = has_features and inner_network(model) is model
+    outputs = (PROBABILITIES, FEATURES) if has_features else (PROBABILITIES,)
+    folded = fold_normalization(with_features(model) if has_features else model)
     try:
-        contents = to_onnx(folded, {NOTE: run.model_record().model_dump_json()})
+        contents = to_onnx(folded, {NOTE: run.model_record().model_dump_json()}, outputs)
     except ValueError as error:
         raise ExportError("the network can't be converted to ONNX", found=str(error)) from None
     pixels = _pixels_to_check(run)
     problem = disagreement(
-        open_session(contents).run(None, {"pixels": pixels})[0],
-        _on_the_processor(folded, pixels),
+        open_session(contents).run([PROBABILITIES], {"pixels": pixels})[0],
+        _on_the_processor(keras.Model(folded.input, folded.outputs[0]), pixels),
         TOLERANCE,
         lambda: _on_the_processor(model, pixels),
     )

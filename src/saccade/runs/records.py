@@ -12,6 +12,7 @@ from saccade.image_fit import FIT_DESCRIPTIONS
 from saccade.recipes import ComputeDtype, NetworkName, Phase
 from saccade.runs.schema import SCHEMA_VERSION, SchemaVersion
 from saccade.sanitize import counted, printable
+from saccade.tensorflow_kernels import Kernels
 
 _LARGEST_SIDE = 4096
 Selection = Literal["none", "other images", "cross-fitted", "same images"]
@@ -279,6 +280,7 @@ class Environment(_Record):
         memory_mb: memory available to the process, in megabytes (10^6 bytes).
         accelerators: names of the GPUs that the backend finds.
         compute_dtype: dtype of the training, also when the training is resumed or extended.
+        kernels: library that computes TensorFlow's convolutions and products; None in runs of versions without it.
     """
 
     saccade: str
@@ -291,6 +293,7 @@ class Environment(_Record):
     memory_mb: int
     accelerators: list[str]
     compute_dtype: ComputeDtype = "float32"
+    kernels: Kernels | None = None
 
 
 class EpochRecord(_Record):

@@ -365,7 +365,7 @@ class Run:
         return read_images(path, self.preprocessing.height, self.preprocessing.width)
 
     def ood_statistics(self) -> dict[str, NDArray[np.float32]] | None:
-        """Return the arrays of `saccade.models.ood.OodPValue`; None where the run has none."""
+        """Return the arrays of `saccade.runs.ood_p_value.OodPValue`; None where the run has none."""
         path = self.path / _OOD_FILE
         return read_weights(path, memory_bytes() // 8) if path.exists() else None
 
@@ -525,3 +525,13 @@ def _what_is_there(directory: Path) -> str:
     if not directory.exists():
         return "nothing of that name"
     return "a file" if directory.is_file() else "a directory without them"
+
+
+def is_run(place: Path) -> bool:
+    """Return whether a path is a run directory, complete or not."""
+    return (place / "recipe.json").is_file()
+
+
+def has_ended(run: Run) -> bool:
+    """Return whether the training of a run has ended."""
+    return run.status().state in ("finished", "stopped early")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from typing import Any
 
+from saccade.data.sources.memory.labeled_images import IN_MEMORY
+from saccade.models.pretrained.imagenet import NETWORK
 from saccade.recipes import ENTRIES, Recipe, default_recipe, get_recipe
 from saccade.recipes.search_space import text_of
 from saccade.runs.run import Run
@@ -41,6 +43,22 @@ def training_command(run: Run, changes: Mapping[str, Any], *options: object) -> 
     wanted = run.recipe.with_settings(changes)
     base, method, left_out = _base(run)
     return command_line("train", *data_words(run), *method, *settings_words(wanted, base, left_out), *options)
+
+
+def command_within(run: Run, minutes: float) -> str | None:
+    """Return the `saccade train` command that trains on the data of a run within a time budget.
+
+    Args:
+        run: the run.
+        minutes: the budget.
+
+    Returns:
+        None where the command line can't name the data, or the pretrained weights.
+    """
+    source = run.source()
+    if run.data_source == IN_MEMORY or (source is not None and source.name != NETWORK):
+        return None
+    return command_line("train", *data_words(run), "--minutes", minutes)
 
 
 def fine_tuning_command(run: Run) -> str:

@@ -49,8 +49,10 @@ class BatchNormRecalibration:
         averages = [average for layer in self._layers for average in (layer.moving_mean, layer.moving_variance)]
         for average in averages:
             average.assign(keras.ops.zeros_like(average))
-        for start in range(0, batches * batch_size, batch_size):
-            forward(training.take(drawn[start : start + batch_size]))
+        for images in training.batches(
+            drawn[start : start + batch_size] for start in range(0, batches * batch_size, batch_size)
+        ):
+            forward(images)
         # Bias correction of averages that begin at 0, as for the moments of Adam.
         for layer in self._layers:
             correction = 1 - layer.momentum**batches

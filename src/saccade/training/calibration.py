@@ -20,8 +20,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import softmax
 
 from saccade.runs.records import Calibration
 
@@ -43,6 +41,8 @@ def fit_temperature(labels: NDArray[np.int64], probabilities: NDArray[np.float32
         The temperature, from 0.25 to 10, with the log-loss before and after calibration, in nats. If few predictions
         are incorrect, the log-loss on these images may be higher after calibration: it is lower on other images.
     """
+    from scipy.optimize import minimize_scalar  # it takes half a second to load, and a training begins without it
+
     logits = _logits(probabilities)
 
     def penalized(log_temperature: float) -> float:
@@ -65,7 +65,13 @@ def fit_temperature(labels: NDArray[np.int64], probabilities: NDArray[np.float32
 
 def at_temperature(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
     """Return class probabilities, float32 [n, classes], after division of their logits by a temperature."""
-    return np.asarray(softmax(_logits(probabilities) / temperature, axis=1), np.float32)
+    return np.asarray(_softmax(_logits(probabilities) / temperature), np.float32)
+
+
+def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    from scipy.special import softmax
+
+    return np.asarray(softmax(logits, axis=1))
 
 
 def _logits(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -89,7 +95,7 @@ def _log_information(logits: NDArray[np.float64], inverse: float) -> float:
         inverse: 1 / temperature.
     """
     below = logits - logits.max(axis=1, keepdims=True)  # without it the variance would be a difference of large numbers
-    probabilities = softmax(below * inverse, axis=1)
+    probabilities = _softmax(below * inverse)
     mean = (probabilities * below).sum(axis=1)
     information = (probabilities * below**2).sum() - (mean**2).sum()
     return float(np.log(max(information, np.finfo(np.float64).tiny)))  # 0 if all classes are equally probable

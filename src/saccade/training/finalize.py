@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from threading import Timer
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,12 +17,12 @@ from saccade.errors import SaccadeError
 from saccade.models.batched_inference import forward
 from saccade.models.batchnorm_folding.fold import fold_normalization
 from saccade.models.build import build_probability_model
-from saccade.models.ood import OodPValue, OodStatistics, has_pretrained_features
+from saccade.models.ood_statistics import OodStatistics, has_pretrained_features
 from saccade.models.temperature_scaling import divide_logits
 from saccade.models.weights import assign
-from saccade.plotting.history_plots import draw_history
 from saccade.runs.environment import peak_memory_mb
 from saccade.runs.inference_onnx import write_inference_onnx
+from saccade.runs.ood_p_value import OodPValue
 from saccade.runs.predictions import VALIDATION_PREDICTIONS, Predictions
 from saccade.runs.records import Status
 from saccade.runs.run import Run
@@ -31,6 +34,28 @@ from saccade.training.validation_roles import ValidationRoles, validation_roles
 
 if TYPE_CHECKING:
     import keras
+
+# Modules that take a second to load, with their libraries, and that only the end of a training needs.
+_NEEDED_AT_THE_END = ("saccade.plotting.history_plots", "scipy.optimize")
+# The first step, which traces its graph in Python, comes before.
+_SECONDS_BEFORE_LOADING = 4.0
+
+
+@contextmanager
+def loading_meanwhile() -> Iterator[None]:
+    """Load in a thread, while the training runs, what `finalize` needs; a shorter training loads it at its end."""
+
+    def load() -> None:
+        for name in _NEEDED_AT_THE_END:
+            import_module(name)
+
+    timer = Timer(_SECONDS_BEFORE_LOADING, load)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def finalize(run: Run, fitted: Fitted, splits: Mapping[SplitName, Split], progress: Progress) -> None:
@@ -52,6 +77,8 @@ def finalize(run: Run, fitted: Fitted, splits: Mapping[SplitName, Split], progre
         _calibrate(run, model, roles, fitted, progress)
         _fit_ood_p_value(run, model, fitted, splits["train"], roles.calibration)
     write_models(run, model, progress, for_onnx=fitted.state != "interrupted")
+    from saccade.plotting.history_plots import draw_history
+
     with run.place("history.png") as path:
         draw_history(fitted.history, path, title=f"{run.data_name}, {run.recipe.name}, seed {run.recipe.seed}")
     run.write_status(
@@ -119,7 +146,7 @@ def _prediction(
 
     def by_network(weights: Weights, images: Split) -> NDArray[np.float32]:
         assign(model, weights)
-        probabilities = forward(fold_normalization(model), images.take, len(images), advance)
+        probabilities = forward(fold_normalization(model), images, advance)
         assign(model, fitted.weights)
         return probabilities
 
@@ -143,6 +170,6 @@ def _fit_ood_p_value(run: Run, model: keras.Model, fitted: Fitted, training: Spl
         of_sample, of_validation = (fitted.cached.features(fitted.weights, images) for images in (sample, validation))
     else:
         statistics = OodStatistics(model, run.recipe.network)
-        of_sample, of_validation = (statistics(images.take, len(images)) for images in (sample, validation))
+        of_sample, of_validation = (statistics(images) for images in (sample, validation))
     confidences = run.predictions(VALIDATION_PREDICTIONS).probabilities.max(axis=1)
     run.write_ood_statistics(vars(OodPValue.fit(of_sample, of_validation, confidences)))

@@ -32,6 +32,8 @@ from saccade.training.optimizers.build import build_optimizer
 from saccade.training.progress import Progress
 from saccade.training.stage_choice import fine_tuning_helped
 from saccade.training.step import TrainingStep
+from saccade.training.time_budget.budget import Work
+from saccade.training.time_budget.forecast import StepForecast
 from saccade.training.time_budget.timekeeping import Timekeeping
 from saccade.training.transfer_learning.cached_inference import CachedInference
 from saccade.training.transfer_learning.image_features import MirroredFeatures
@@ -118,12 +120,12 @@ def fit(
     # A killed training may have written epochs after the checkpoint, so history.csv is written from the state.
     _write_history(run, state, progress)
     recalibrate = BatchNormRecalibration(networks.trained, recipe)
-    has_head_phase = recipe.phase(state.epoch) == "head" or recipe.head_only
-    probe = _probe(networks, upper, training, run, progress, stop) if has_head_phase else None
+    probe = _probe(networks, upper, training, run, state, progress, stop)
     cached: CachedInference | None = probe if recipe.head_only else upper
     score = _Validator(networks.validated, cached)
     best = kept.get("best", {})
     halves = CrossFitting(roles, recipe.keep, state, score, kept)
+    watch = timekeeping or _forecast(run, training, validation, progress, measures_steps=upper is None)
 
     interrupted = False
     while not state.ended and not interrupted:
@@ -135,7 +137,7 @@ def fit(
         for n in (
             probe.fit(head_splits, state)
             if probe is not None and recipe.phase(state.epoch) == "head"
-            else _steps(step, training, recipe, state, timekeeping, upper)
+            else _steps(step, training, recipe, state, watch, upper)
         ):
             state.seconds = time.perf_counter() - start
             progress.on_batch_end(n, state.loss_sum / state.seen, state.correct / state.seen)
@@ -221,9 +223,13 @@ def _probe(
     upper: UpperTraining | None,
     training: Split,
     run: Run,
+    state: TrainingState,
     progress: Progress,
     stop: StopRequest,
-) -> LinearProbe:
+) -> LinearProbe | None:
+    """Return the fit of a linear head, where it is still to come."""
+    if not run.recipe.head_only and run.recipe.phase(state.epoch) != "head":
+        return None
     if upper is not None:
         return LinearProbe(networks.trained, upper, run, progress, stop)
     if not run.recipe.head_only:
@@ -231,6 +237,16 @@ def _probe(
     extract = feature_extractor(networks.validated, run.recipe, run.preprocessing, run.data_name)
     source = MirroredFeatures(extract, training, mirrored=run.recipe.horizontal_flip)
     return LinearProbe(networks.trained, source, run, progress, stop)
+
+
+def _forecast(
+    run: Run, training: Split, validation: Split, progress: Progress, *, measures_steps: bool
+) -> StepForecast | None:
+    """Return the forecast by the first steps; steps on kept outputs have a forecast from before."""
+    if not measures_steps:
+        return None
+    work = Work(run.recipe, run.preprocessing.height, run.preprocessing.width, len(training), len(validation))
+    return StepForecast(work, lambda seconds: progress.on_forecast(seconds, run))
 
 
 def _fitted(last: Weights, best: Weights, halves: CrossFitting, state: TrainingState) -> Fitted:
@@ -244,7 +260,7 @@ def _steps(
     training: Split,
     recipe: Recipe,
     state: TrainingState,
-    timekeeping: Timekeeping | None,
+    watch: Timekeeping | StepForecast | None,
     upper: UpperTraining | None,
 ) -> Iterator[int]:
     """Run the remaining steps of the state's epoch and update the state; yield the number of images of each step."""
@@ -254,6 +270,8 @@ def _steps(
     batches = (
         _pixel_batches(training, recipe, state) if upper is None else upper.batches(state.epoch, batch_size, state.seen)
     )
+    if isinstance(watch, StepForecast):
+        watch.on_pass_begin()
     for batch in batches:
         epoch, fraction = state.place(recipe.epochs, len(training))
         step.begin_epoch(epoch)
@@ -263,8 +281,8 @@ def _steps(
         n = len(batch.labels)
         state.step, state.steps, state.seen = state.step + 1, state.steps + 1, state.seen + n
         state.loss_sum, state.correct = state.loss_sum + result.loss * n, state.correct + result.correct
-        if timekeeping is not None:
-            timekeeping.on_batch_end(state, n)
+        if watch is not None:
+            watch.on_batch_end(state, n)
         yield n
         if state.at_end_of_pass(len(training)):
             return
@@ -376,7 +394,7 @@ class _Validator:
         assign(self._network, weights)
         folded = self._folded
         self._folded = fold_normalization(self._network) if folded is None else refold(folded, self._network)
-        return forward(self._folded, images.take, len(images))
+        return forward(self._folded, images)
 
 
 def _loss_and_accuracy(probabilities: NDArray[np.float32], validation: Split) -> tuple[float, float]:

@@ -44,7 +44,9 @@ def fastest_compute_dtype() -> ComputeDtype:
 def _key() -> str:
     """Return the cache key: a hash of everything that decides on the faster dtype."""
     environment = read_environment()
-    properties = environment.model_dump(include={"packages", "backend", "processor", "cores", "accelerators"})
-    # Environment variables that disable instructions in oneDNN, such as those for bfloat16.
-    properties["kernels"] = {name: os.environ.get(name) for name in ("ONEDNN_MAX_CPU_ISA", "TF_ENABLE_ONEDNN_OPTS")}
+    properties = environment.model_dump(
+        include={"packages", "backend", "processor", "cores", "accelerators", "kernels"}
+    )
+    # It disables instructions in oneDNN, such as those for bfloat16.
+    properties["instructions"] = os.environ.get("ONEDNN_MAX_CPU_ISA")
     return hashlib.sha256(json.dumps(properties, sort_keys=True).encode()).hexdigest()[:32]

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-import keras
-
 from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.data.default_recipe import default_recipe_of
 from saccade.errors import TrainingError
-from saccade.machine import usable_cores
 from saccade.recipes import Recipe, get_recipe
-from saccade.runs.time_budget_state import Costs, FeatureCosts, FeaturePlan, Plan
+from saccade.runs.time_budget_state import Costs, FeaturePlan, Plan
 from saccade.training.fit import Networks
 from saccade.training.machine_precision import compute_dtype_of
-from saccade.training.machine_speed import measure_costs, upper_step_seconds
+from saccade.training.machine_speed import feature_work, fine_tuning_speed, measure_costs, measure_features
 from saccade.training.time_budget import feature_budget, fine_tuning_budget
 from saccade.training.time_budget.budget import (
     Budget,
@@ -31,26 +27,17 @@ from saccade.training.time_budget.budget import (
     require_enough_time,
     sizes_are_free,
 )
-from saccade.training.time_budget.feature_budget import FeatureWork
-from saccade.training.time_budget.fine_tuning_budget import FineTuningChoice, FineTuningSpeed, FineTuningWork
+from saccade.training.time_budget.fine_tuning_budget import FineTuningChoice, FineTuningWork
 from saccade.training.time_budget.plan_summary import summarize_plan
 from saccade.training.train import build_networks, make_splits, reject_transfer, resolve_recipe
-from saccade.training.transfer_learning.features import FeatureExtractor
 from saccade.training.transfer_learning.linear_probe import feature_extractor
 from saccade.training.transfer_learning.pretrained import PretrainedWeights, imagenet_model
-from saccade.training.validation_roles import validation_roles
 
 # `accurate` is considered if `fast` has time for this number of passes over the data, and chosen if `accurate` itself
 # has time for `_MIN_ACCURATE_PASSES`. On CIFAR-10, `fast` has 89.5% after 8 passes and `accurate` has 91.8% after 24
 # passes (docs/performance.md); no numbers of passes in between were measured.
 _MIN_FAST_PASSES = 32
 _MIN_ACCURATE_PASSES = 16
-# Time of a linear head relative to the features, in pixels of the network's input on one core: for each training image
-# and class, the choice of the penalty by validation images, and the fit. Measured on photographs of clothing and coins.
-_PENALTY_PIXELS = 600
-_FIT_PIXELS = 100
-# Time for all else, relative to the time to build the networks: other networks are built, converted and saved.
-_SAVING_BUILDS = 5
 
 
 @dataclass(frozen=True)
@@ -124,11 +111,11 @@ def _plan_photographs(
     extractor = feature_extractor(networks.validated, first, dataset.preprocessing, dataset.name)
     building = time.perf_counter() - start
     height, width = dataset.preprocessing.height, dataset.preprocessing.width
-    whole = _feature_work(first, dataset, splits, extractor)
-    costs = _measure_features(whole, extractor, splits["train"], building)
+    whole = feature_work(first, dataset, splits, extractor)
+    costs = measure_features(whole, extractor, splits["train"], building)
     probe = first
     if first.keeps_outputs:
-        speed = _fine_tuning_speed(costs, networks.trained, first, splits["train"], building)
+        speed = fine_tuning_speed(costs, networks.trained, first, splits["train"], building)
         # The features come from kept outputs, so the cached features of each size need not be looked for.
         works = [FineTuningWork(whole, len(splits["validation"]))]
         if not is_fixed:
@@ -139,8 +126,8 @@ def _plan_photographs(
         choice = fine_tuning_budget.choose(works, speed, budget.left)
         if choice is None:
             # The processor may have been busy for a moment, which must not decide against fine-tuning.
-            again = _measure_features(whole, extractor, splits["train"], building)
-            speed = speed.faster(_fine_tuning_speed(again, networks.trained, first, splits["train"], building))
+            again = measure_features(whole, extractor, splits["train"], building)
+            speed = speed.faster(fine_tuning_speed(again, networks.trained, first, splits["train"], building))
             costs = speed.features
             choice = fine_tuning_budget.choose(works, speed, budget.left)
         if choice is None and is_fixed:
@@ -150,7 +137,7 @@ def _plan_photographs(
             return _fine_tuning(dataset, budget, splits, choice, networks, pretrained)
         probe = _linear_probe(settings)
     recipes = [probe] if is_fixed else feature_budget.candidate_recipes(probe, height, width, settings)
-    candidates = [_feature_work(each, dataset, splits, extractor) for each in recipes]
+    candidates = [feature_work(each, dataset, splits, extractor) for each in recipes]
     head = feature_budget.choose(candidates, costs, budget.left)
     feature_budget.require_enough_time(head, budget.left, budget.minutes, budget.spent())
     reasons = feature_budget.summarize_choice(
@@ -198,47 +185,6 @@ def _fine_tuning(
         networks = build_networks(recipe, dataset, splits["train"], compute_dtype_of(recipe), pretrained)
     plan = Plan(minutes=budget.minutes, reasons=reasons, costs=choice.costs, first=choice.pace)
     return Planned(recipe, splits, plan, networks, pretrained, work=choice.work.steps)
-
-
-def _feature_work(
-    recipe: Recipe, dataset: Dataset, splits: Mapping[SplitName, Split], extractor: FeatureExtractor
-) -> FeatureWork:
-    height, width = dataset.preprocessing.height, dataset.preprocessing.width
-    training, validation = splits["train"], splits["validation"]
-    size = recipe.final_size(height, width)
-    missing = extractor.num_missing(training, False, size) + extractor.num_missing(validation, False, size)
-    if recipe.horizontal_flip:
-        missing += extractor.num_missing(training, True, size)
-    return FeatureWork(
-        recipe,
-        height,
-        width,
-        classes=len(dataset.class_names),
-        training=len(training),
-        cross_validated=not validation_roles(validation, recipe).penalty,
-        missing=missing,
-    )
-
-
-def _measure_features(work: FeatureWork, extractor: FeatureExtractor, training: Split, building: float) -> FeatureCosts:
-    """Measure the speed of the features; the other costs follow from it and from the seconds to build the networks."""
-    height, width = work.recipe.final_size(work.height, work.width)
-    pixel = extractor.seconds_per_image(training) / (height * width)
-    of_one_core = usable_cores() * pixel
-    return FeatureCosts(
-        pixel=pixel,
-        penalty=_PENALTY_PIXELS * of_one_core,
-        fit=_FIT_PIXELS * of_one_core,
-        saving=_SAVING_BUILDS * building,
-    )
-
-
-def _fine_tuning_speed(
-    costs: FeatureCosts, network: keras.Model, recipe: Recipe, training: Split, building: float
-) -> FineTuningSpeed:
-    """Measure the speed of a step of the upper layers; the other speeds are given."""
-    step = upper_step_seconds(network, recipe.batch_size_for(len(training)))
-    return FineTuningSpeed(costs, step / math.prod(recipe.final_size(*training.store.shape[1:3])), building)
 
 
 def _plan_steps(

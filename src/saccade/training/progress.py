@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
@@ -17,10 +18,18 @@ from saccade.progress import counting, log_message
 from saccade.recipes import Recipe
 from saccade.runs.records import EpochRecord
 from saccade.runs.run import Run
+from saccade.runs.training_command import command_within
 from saccade.runs.training_state import TrainingState
+from saccade.sanitize import duration_in_words
 
 if TYPE_CHECKING:
     import keras
+
+
+# Where a training takes longer, the command of a training of this duration is printed.
+_LONG_MINUTES = 15
+# From this duration on, the clock time of the end is printed too.
+_CLOCK_SECONDS = 90
 
 
 class Progress:
@@ -40,6 +49,14 @@ class Progress:
 
     def on_plan(self, text: str) -> None:
         """Called with the plan of a training within a time budget, in lines, and with each change of the plan."""
+
+    def on_forecast(self, seconds: float, run: Run) -> None:
+        """Called once with a forecast of the time to the end of a training without a time budget.
+
+        Args:
+            seconds: seconds from now to the end of the command, measured by first steps or by a few images.
+            run: the run.
+        """
 
     def on_epoch_begin(self, epoch: int, images: int, seen: int) -> None:
         """Called before an epoch.
@@ -101,8 +118,11 @@ class TerminalProgress(Progress):
         self._recipe, self._planned = run.recipe, run.plan() is not None
         if self._summary:
             network.summary(print_fn=lambda text, line_break=True: log_message(text))
+        environment = run.environment()
+        computed = f"{environment.compute_dtype} by {environment.kernels}"
         log_message(
-            f"run: {run.path} ({self._recipe.name}, {count_weights(network):,} weights, seed {self._recipe.seed})"
+            f"run: {run.path} ({self._recipe.name}, {count_weights(network):,} weights, seed {self._recipe.seed}, "
+            f"{computed})"
         )
         if self._recipe.grown_from and not self._planned:
             log_message(
@@ -130,6 +150,16 @@ class TerminalProgress(Progress):
         if self._bar is not None:
             self._bar.clear()
         log_message(text)
+
+    def on_forecast(self, seconds: float, run: Run) -> None:
+        """Print the forecast, and the command of a shorter training if this one takes long."""
+        end = datetime.now() + timedelta(seconds=seconds)
+        until = f", until {end:%H:%M}" if seconds >= _CLOCK_SECONDS else ""
+        at_most = ", or less, since the training ends when it no longer improves" if run.recipe.patience else ""
+        lines = [f"time left: about {duration_in_words(seconds)} on this machine{until}{at_most}"]
+        if seconds > 60 * _LONG_MINUTES and (shorter := command_within(run, _LONG_MINUTES)):
+            lines.append(f"for a training of {_LONG_MINUTES} minutes: {shorter}")
+        self.on_plan("\n".join(lines))
 
     def on_epoch_begin(self, epoch: int, images: int, seen: int) -> None:
         """Open the progress bar of the epoch."""
@@ -207,6 +237,11 @@ class ProgressList(Progress):
         """Call each."""
         for callback in self._callbacks:
             callback.on_plan(text)
+
+    def on_forecast(self, seconds: float, run: Run) -> None:
+        """Call each."""
+        for callback in self._callbacks:
+            callback.on_forecast(seconds, run)
 
     def on_epoch_begin(self, epoch: int, images: int, seen: int) -> None:
         """Call each."""

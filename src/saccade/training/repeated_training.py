@@ -11,14 +11,12 @@ from saccade.data.default_recipe import default_recipe_of
 from saccade.data.load import Data, load_for_recipe
 from saccade.errors import RunError, TrainingError
 from saccade.recipes import Recipe
-from saccade.runs.run import Run
+from saccade.runs.run import Run, has_ended, is_run
 from saccade.training.progress import Progress
 from saccade.training.resume import resume
 from saccade.training.train import reject_transfer, resolve_recipe, start_training, train
 from saccade.training.transfer import load_for, transfer_recipe
 from saccade.training.transfer_learning.pretrained import PretrainedModel, PretrainedWeights
-
-_ENDED = ("finished", "stopped early")
 
 
 @dataclass(frozen=True)
@@ -115,16 +113,6 @@ def on_all_images(recipe: Recipe) -> Recipe:
         )
     # Without validation images, keep=if_improved can't compare the fine-tuned weights with the fitted head.
     return recipe.with_settings({"validation_split": 0, "keep": "last"})
-
-
-def is_run(place: Path) -> bool:
-    """Return whether a path is a run directory, complete or not."""
-    return (place / "recipe.json").is_file()
-
-
-def has_ended(run: Run) -> bool:
-    """Return whether the training of a run has ended."""
-    return run.status().state in _ENDED
 
 
 def require_same(run: Run, recipe: Recipe, dataset: Dataset) -> None:

@@ -20,6 +20,7 @@ from saccade.runs.run_split import load_run_data, run_splits
 from saccade.runs.time_budget_state import FeaturePlan
 from saccade.runs.training_command import fine_tuning_command
 from saccade.sanitize import command_line
+from saccade.tensorflow_kernels import VALUES, VARIABLE
 from saccade.training.progress import Progress, progress_of
 from saccade.training.time_budget.budget import Work
 from saccade.training.time_budget.timekeeping import Timekeeping
@@ -27,7 +28,7 @@ from saccade.training.train import build_networks, run_training
 from saccade.training.transfer_learning.pretrained import PretrainedWeights, imagenet_model
 
 # Fields of the environment that the bits of the weights depend on.
-_RELEVANT_FIELDS = ("saccade", "python", "packages", "backend", "processor", "cores", "accelerators")
+_RELEVANT_FIELDS = ("saccade", "python", "packages", "backend", "processor", "cores", "accelerators", "kernels")
 
 
 def resume(
@@ -178,5 +179,6 @@ def _differences(before: Environment, now: Environment) -> list[str]:
                 if old.get(package) != new.get(package)
             ]
         elif old != new:
-            differences.append(f"{name}: {old or 'none'} then, {new or 'none'} now")
+            hint = f" ({VARIABLE}={VALUES[old]} chooses {old})" if name == "kernels" and old else ""
+            differences.append(f"{name}: {old or 'none'} then, {new or 'none'} now{hint}")
     return differences

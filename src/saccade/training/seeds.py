@@ -12,9 +12,9 @@ from saccade.data.default_recipe import default_recipe_of
 from saccade.errors import RunError, SaccadeError, TrainingError
 from saccade.named_paths import out_path
 from saccade.recipes import Recipe
-from saccade.runs.run import Run
+from saccade.runs.run import Run, has_ended, is_run
 from saccade.training.progress import Progress
-from saccade.training.repeated_training import Method, has_ended, is_run, require_same
+from saccade.training.repeated_training import Method, require_same
 from saccade.training.train import resolve_recipe
 
 
@@ -65,10 +65,8 @@ def train_seeds(
         RunError: `out` is a run, or contains runs of another recipe or other data.
     """
     default = default_recipe_of(dataset)
-    first = Method(resolve_recipe(default if recipe is None else recipe, epochs, settings))
-    methods = [first.with_seed(first.recipe.seed + number) for number in range(seeds)]
-    places = _places(out, methods, dataset)
-    for method, place in zip(methods, places, strict=True):
+    resolved = resolve_recipe(default if recipe is None else recipe, epochs, settings)
+    for method, place in plan_seeds(dataset, seeds, resolved, out):
         training = _train_one(dataset, method, place, progress=progress)
         yield training
         if training.run is not None and training.run.status().state == "interrupted":
@@ -90,16 +88,24 @@ def check_folder(out: str | Path) -> None:
         )
 
 
-def _places(out: str | Path | None, methods: list[Method], dataset: Dataset) -> list[Path | None]:
-    """Return the directory of each run, after a check that existing runs have the same recipe and data."""
+def plan_seeds(
+    dataset: Dataset, seeds: int, recipe: Recipe, out: str | Path | None
+) -> list[tuple[Method, Path | None]]:
+    """Return the method and the directory of each run, None for a numbered one.
+
+    Raises:
+        RunError: `out` is a run or a file, or existing runs in it have another recipe or other data.
+    """
+    first = Method(recipe)
+    methods = [first.with_seed(recipe.seed + number) for number in range(seeds)]
     if out is None:
-        return [None] * len(methods)
+        return [(method, None) for method in methods]
     check_folder(out)
     places = [Path(out) / f"seed-{method.recipe.seed}" for method in methods]
     for place, method in zip(places, methods, strict=True):
         if is_run(place):
             require_same(Run.open(place), method.recipe, dataset)
-    return [*places]
+    return list(zip(methods, places, strict=True))
 
 
 def _train_one(dataset: Dataset, method: Method, place: Path | None, *, progress: bool | Progress) -> SeedTraining:

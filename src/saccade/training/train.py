@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,8 +37,9 @@ from saccade.runs.create import check_free, create_run
 from saccade.runs.lock import locked_for_training
 from saccade.runs.run import Run
 from saccade.sanitize import command_line
-from saccade.training.finalize import finalize
+from saccade.training.finalize import finalize, loading_meanwhile
 from saccade.training.fit import Fitted, Networks, fit
+from saccade.training.frozen_network_forecast import seconds_on_frozen_network
 from saccade.training.interrupt import TrainingInterrupt, stop_on_interrupt
 from saccade.training.machine_precision import compute_dtype_of
 from saccade.training.progress import Progress, progress_of
@@ -128,12 +131,17 @@ def start_training(
         reject_transfer(recipe)
         pretrained = PretrainedWeights.from_model(imagenet_model())
     compute_dtype = compute_dtype_of(recipe)
+    began = time.perf_counter()
     networks = build_networks(recipe, dataset, splits["train"], compute_dtype, pretrained)
+    building = time.perf_counter() - began
     recipe = within_cache(recipe, networks, splits["train"], callback)
     run = create_run(out, dataset, recipe, splits, compute_dtype)
     if pretrained is not None:
         run.write_source(pretrained.record)
     callback.on_train_begin(run, networks.validated)
+    seconds = seconds_on_frozen_network(recipe, dataset, splits, networks, building)
+    if seconds is not None:
+        callback.on_forecast(seconds, run)
     with locked_for_training(run.path):
         run_training(run, networks, splits, progress=callback)
     return run
@@ -159,9 +167,10 @@ def run_training(
         _save_validation_images(run, splits["validation"])
     try:
         with stop_on_interrupt() as stop, deterministic_operations(run.recipe.deterministic):
-            fitted = fit(
-                networks, splits, run, checkpoint=checkpoint, progress=progress, stop=stop, timekeeping=timekeeping
-            )
+            with loading_meanwhile():
+                fitted = fit(
+                    networks, splits, run, checkpoint=checkpoint, progress=progress, stop=stop, timekeeping=timekeeping
+                )
             with stop.with_message(_ENDING if fitted.state == "finished" else stop.message):
                 _save(run, fitted, splits, progress)
     except KeyboardInterrupt:
@@ -234,7 +243,7 @@ def within_cache(recipe: Recipe, networks: Networks, training: Split, progress: 
     """Return the recipe with as many augmented versions as the cache holds outputs for; a reduction is a warning."""
     if not recipe.keeps_outputs:
         return recipe
-    versions = versions_within_cache(networks.trained, recipe, len(training))
+    versions = versions_within_cache(networks.trained, recipe, len(training), math.prod(training.store.shape))
     if versions == recipe.augmented_versions:
         return recipe
     progress.on_warning(

@@ -3,6 +3,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 from tests.data.images import write
 
@@ -71,6 +72,31 @@ def test_the_least_recently_used_entries_are_removed_above_the_limit(monkeypatch
     monkeypatch.setenv("SACCADE_CACHE_LIMIT", "900KB")
     keep("new", 400_000)
     assert keys() == ["new", "recent"]
+
+
+def test_results_of_reading_files_are_removed_last(monkeypatch):
+    keep("index", 100_000, kind="indexes", used=500)
+    keep("old", 400_000, used=1000)
+    keep("recent", 400_000, used=2000)
+    monkeypatch.setenv("SACCADE_CACHE_LIMIT", "1000KB")
+    keep("new", 400_000)
+    assert keys() == ["new", "recent", "index"]
+
+
+def test_an_entry_with_a_mapped_array_is_not_removed_and_takes_its_room(monkeypatch):
+    with disk_cache.building() as built:
+        np.save(built / "array.npy", np.zeros(50_000))
+        path = disk_cache.keep(built, "decoded", "array", "data")
+    array = disk_cache.mapped_array(path / "array.npy")
+    monkeypatch.setenv("SACCADE_CACHE_LIMIT", "500KB")
+    assert disk_cache.has_room(100_000)
+    assert not disk_cache.has_room(100_001)
+    keep("new", 200_000)
+    assert sorted(keys()) == ["array", "new"]
+    del array
+    assert disk_cache.has_room(500_000)
+    keep("newest", 400_000)
+    assert keys() == ["newest"]
 
 
 def test_a_new_entry_larger_than_the_limit_is_kept(monkeypatch):

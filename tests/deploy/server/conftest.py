@@ -12,12 +12,15 @@ from saccade.data.sources.archives import archive_hash, unpacked
 
 
 @pytest.fixture(scope="session")
-def noisy_digits(tmp_path_factory):
+def noisy_digits(made_once):
     """Create a folder with three classes of noisy scanned digits, too noisy for certainty; 20 test images per class."""
+    return made_once("noisy", _write_noisy_digits)
+
+
+def _write_noisy_digits(root):
     from sklearn.datasets import load_digits
 
     digits, rng = load_digits(), np.random.default_rng(0)
-    root = tmp_path_factory.mktemp("data") / "noisy"
     for label, name in ((3, "three"), (5, "five"), (8, "eight")):
         for position, index in enumerate(np.flatnonzero(digits.target == label)[:150]):
             folder = root / ("train" if position < 130 else "test") / name
@@ -25,16 +28,15 @@ def noisy_digits(tmp_path_factory):
             gray = Image.fromarray((digits.images[index] * 255 / 16).astype(np.uint8)).resize((32, 32))
             noisy = np.asarray(gray) + rng.normal(0, 60, (32, 32))
             Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(folder / f"{position:03}.png")
-    return root
 
 
 @pytest.fixture(scope="session")
-def images_run(noisy_digits, tmp_path_factory):
+def images_run(noisy_digits, trained_once):
     """Train and evaluate a run."""
-    out = tmp_path_factory.mktemp("served") / "images"
-    run = saccade.train(noisy_digits, recipe="folder", epochs=8, out=out, progress=False)
-    saccade.evaluate(run)
-    return run
+    return trained_once(
+        "images",
+        lambda out: saccade.evaluate(saccade.train(noisy_digits, recipe="folder", epochs=8, out=out, progress=False)),
+    )
 
 
 @pytest.fixture(scope="session")

@@ -158,11 +158,11 @@ def test_16_bits_with_values_up_to_255_are_eight_bits(images_run, files):
     np.testing.assert_allclose(rows_of(saccade.predict(images_run, image.astype(np.uint16))), expected)
 
 
-def test_an_opened_photograph_is_its_file(photo_run, photo_folder, tmp_path):
+def test_an_opened_photograph_is_its_file(probe_run, photo_folder, tmp_path):
     large = tmp_path / "large.jpg"
     Image.open(next(photo_folder.rglob("*.jpg"))).resize((1200, 1200)).save(large, quality=90)
     with Image.open(large) as opened:
-        found = rows_of(saccade.predict(photo_run, [large, opened, large.read_bytes()]))
+        found = rows_of(saccade.predict(probe_run, [large, opened, large.read_bytes()]))
     assert (found[0] == found[1]).all()
     assert (found[0] == found[2]).all()
 

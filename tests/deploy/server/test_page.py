@@ -167,12 +167,12 @@ def _models(*models):
     return {"path": "api/models", "status": 200, "body": {"models": models or [_model()]}}
 
 
-def _prediction(probabilities=(0.9305, 0.0691, 0.0004), abstained=False):
+def _prediction(probabilities=(0.9305, 0.0691, 0.0004), abstained=False, **other):
     classes = [
         {"class_name": name, "probability": part}
         for name, part in zip(("cat", "dog", "owl"), probabilities, strict=True)
     ]
-    body = {"model": "images", "version": "1", "abstained": abstained, "classes": classes}
+    body = {"model": "images", "version": "1", "abstained": abstained, "classes": classes, **other}
     return {"path": "/image", "status": 200, "body": body}
 
 
@@ -303,6 +303,15 @@ def test_an_abstained_prediction_is_marked_with_its_reason(page_with, example, c
     assert _text(browser, ".prediction h2", "Abstained") == "Abstained perhaps cat"
     assert browser.find_element(By.CSS_SELECTOR, ".meaning").text == meaning
     assert "abstained, perhaps cat" in _announcements(browser)
+
+
+def test_an_image_unlike_the_training_images_is_marked(page_with, example):
+    browser = page_with(_models(), _prediction(is_ood=True, ood_p_value=0.012))
+    _choose(browser, example[0])
+    assert _text(browser, ".prediction h2", "cat") == "cat 93.0%"
+    meaning = browser.find_element(By.CSS_SELECTOR, ".meaning").text
+    assert meaning.startswith("Unlike the training images: 1.2% of the validation images are at least as unusual.")
+    assert "cat, 93.0%; unlike the training images" in _announcements(browser)
 
 
 def test_the_metadata_of_a_model_are_shown_as_text(page_with, example):

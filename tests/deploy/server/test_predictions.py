@@ -205,6 +205,7 @@ def test_errors_of_the_client(server, tmp_path, test_files):
         saccade.Client(server.url).predict("digits:test:0")
 
 
+@pytest.mark.long
 def test_several_models_by_their_names(images_run, test_files, tmp_path):
     exported = saccade.export(images_run, format="onnx", out=tmp_path / "other.onnx")
     with serving(images_run.path, exported.path) as server:

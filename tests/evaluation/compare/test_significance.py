@@ -12,8 +12,8 @@ from saccade.evaluation.compare.significance import (
     mean_interval,
     seed_spread,
 )
-from saccade.evaluation.metrics import wilson_interval
 from saccade.evaluation.multiple_comparisons import holm
+from saccade.evaluation.wilson_interval import wilson_interval
 
 
 def _runs(random, seeds, margins, *, spread=0.0, gap=0.0):

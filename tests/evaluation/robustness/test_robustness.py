@@ -11,10 +11,10 @@ from PIL import Image
 
 import saccade
 from saccade.cli.main import cli
-from saccade.evaluation.metrics import wilson_interval
 from saccade.evaluation.robustness import robustness as module
 from saccade.evaluation.robustness.corruptions import CORRUPTIONS
 from saccade.evaluation.robustness.robustness import measure_robustness
+from saccade.evaluation.wilson_interval import wilson_interval
 from saccade.inference.predictor import Predictor
 
 

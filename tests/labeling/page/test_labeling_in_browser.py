@@ -39,9 +39,13 @@ def answer_by_keys(browser, name, known):
         body.send_keys(Keys.ENTER)
         browser.switch_to.active_element.send_keys(name + Keys.ENTER)
         known.append(name)
-        WebDriverWait(browser, 20).until(
-            lambda _: len(browser.find_elements(By.CSS_SELECTOR, "#choices button")) == len(known)
-        )
+        WebDriverWait(browser, 20).until(lambda _: name in class_names(browser))
+
+
+def class_names(browser):
+    """Return the names of the classes on the page, in the order of their keys."""
+    script = "return [...document.querySelectorAll('#choices button span')].map((one) => one.textContent)"
+    return browser.execute_script(script)
 
 
 def name_person(browser, name):
@@ -79,10 +83,7 @@ def test_a_hundred_images_by_keyboard_a_group_and_two_browsers(heap, names, tmp_
             for browser, person in ((first, "Ada"), (second, "Bo")):
                 position = position_on(browser, last_of[person])
                 assert position not in given
-                keys = browser.execute_script(
-                    "return [...document.querySelectorAll('#choices button span')].map((one) => one.textContent)"
-                )
-                answer_by_keys(browser, truth[names[position]], keys)
+                answer_by_keys(browser, truth[names[position]], class_names(browser))
                 given[position], last_of[person] = (truth[names[position]], person), position
         position_on(first, last_of["Ada"])
         position_on(second, last_of["Bo"])
@@ -110,7 +111,7 @@ def name_a_group(browser, server, truth, names):
     named = server.get("/api/state")["in_groups"] - before
     assert named >= len(tiles) - 1 > 0
     browser.find_element(By.ID, "group-undo").click()
-    WebDriverWait(browser, 20).until(lambda _: "no label again" in notice.text)
+    WebDriverWait(browser, 20).until(lambda _: "Without a label again" in notice.text)
     assert server.get("/api/state")["in_groups"] == before
 
 
@@ -155,6 +156,28 @@ def test_a_killed_server_is_named_and_the_page_goes_on(heap, names, tmp_path):
             assert position_on(browser) != position
         browser.get("about:blank")
         browser.get_log("browser")  # requests to the killed server failed, as they had to
+
+
+def test_keys_of_classes_and_a_corrected_address(heap, names, tmp_path):
+    folder, _ = heap
+    with (
+        LabelingServer([str(folder), "--out", "labels.csv"], tmp_path) as server,
+        opened(f"{server.url}/#another-token", tmp_path / "profile") as browser,
+    ):
+        notice = browser.find_element(By.ID, "notice")
+        WebDriverWait(browser, 20).until(lambda _: "no valid token" in notice.text)
+        browser.execute_script("location.hash = arguments[0]", server.token)
+        WebDriverWait(browser, 20).until(lambda one: one.find_elements(By.CSS_SELECTOR, "#stage img"))
+        keys = browser.execute_async_script(
+            "import('/dom.js').then((dom) => arguments[0]([...dom.keysOf(['7', 'cat', '1', 'B', 'dog'])]))"
+        )
+        # A class that is named like a key has this key.
+        assert dict(keys) == {"7": "7", "1": "1", "B": "b", "cat": "2", "dog": "3"}
+        position_on(browser)
+        browser.find_element(By.TAG_NAME, "body").send_keys("5")
+        notice = browser.find_element(By.ID, "notice")  # of the page that was loaded again
+        WebDriverWait(browser, 20).until(lambda _: notice.text.startswith("No class has the key 5."))
+        browser.get_log("browser")  # the requests with the other token failed, as they had to
 
 
 def test_no_part_of_the_page_is_wider_than_a_phone(heap, tmp_path):

@@ -17,6 +17,7 @@ from saccade.training.time_budget.fine_tuning_budget import (
     candidate_recipes,
     choice_of,
     choose,
+    seconds_for,
     summarize_choice,
 )
 
@@ -65,6 +66,12 @@ def test_a_choice_ends_in_time_and_uses_the_time():
         ends = choice.images / TRAINING * closing_seconds(choice.work.steps, costs)
         total = choice.before + steps + ends + seconds_after(choice.work.steps, costs)
         assert seconds - 0.1 < total <= seconds + 0.001
+
+
+def test_the_time_for_all_epochs_of_the_recipe_is_a_budget_that_has_room_for_just_these_epochs():
+    work = work_of(PHOTO)
+    choice = choice_of(work, SPEED, seconds_for(work, SPEED) + 0.001)
+    assert choice.images == (PHOTO.epochs - 1) * TRAINING
 
 
 def test_more_time_than_useful_passes_ends_early_and_says_so():

@@ -115,6 +115,7 @@ def test_a_slower_machine_trains_on_fewer_images_in_the_same_time(tiny_folder, t
     assert json.loads((run.path / "plan.json").read_text())["replans"][0]["slowness"] > 1
 
 
+@pytest.mark.long
 def test_a_faster_machine_trains_on_more_images(tiny_folder, tmp_path, monkeypatch):
     run, clock = trained(tiny_folder, tmp_path / "run", monkeypatch, lambda _: STEP / 2)
     assert len(clock.rates) > 12
@@ -122,6 +123,7 @@ def test_a_faster_machine_trains_on_more_images(tiny_folder, tmp_path, monkeypat
     assert len(run.history()) == -(-len(clock.rates) // 4)
 
 
+@pytest.mark.long
 def test_a_training_whose_time_is_used_up_by_one_step_ends_and_is_saved(tiny_folder, tmp_path, monkeypatch):
     run, clock = trained(tiny_folder, tmp_path / "run", monkeypatch, lambda step: 1e6 if step == 6 else STEP)
     assert len(clock.rates) == 6
@@ -140,6 +142,7 @@ def test_a_resumed_training_with_an_unchanged_plan_gives_the_same_bytes(
     assert result_of(resumed) == result_of(punctual[0])
 
 
+@pytest.mark.long
 def test_a_changed_plan_survives_a_kill(tiny_folder, tmp_path, monkeypatch):
     def seconds(step):
         return STEP * (1.3 if step > 2 else 1)
@@ -159,6 +162,7 @@ def test_a_changed_plan_survives_a_kill(tiny_folder, tmp_path, monkeypatch):
     assert steps <= sum(record.steps for record in whole.history())
 
 
+@pytest.mark.long
 def test_a_training_killed_before_its_first_checkpoint_keeps_its_first_plan(tiny_folder, tmp_path, monkeypatch):
     run, _ = trained(tiny_folder, tmp_path / "run", monkeypatch, lambda _: STEP, fails_at=1, images=54)
     assert run.checkpoints.latest().checkpoint is None

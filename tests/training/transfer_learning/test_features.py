@@ -76,6 +76,19 @@ def test_the_bits_do_not_depend_on_the_number_of_worker_threads(split, extract, 
     np.testing.assert_array_equal(extract(split), alone)
 
 
+def test_streamed_images_have_the_same_bits_also_where_the_cache_has_no_room(
+    photographs, body, alone, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("SACCADE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("SACCADE_CACHE_LIMIT", "50KB")  # of 56 KB
+    streamed = saccade.load(photographs).splits["train"].subset(np.arange(N))
+    assert not isinstance(streamed.store, np.ndarray)
+    extractor = FeatureExtractor(body, "fingerprint", Preprocessing(224, 224), "photographs")
+    np.testing.assert_array_equal(extractor(streamed, False, lambda _: None), alone)
+    assert extractor.num_unkept == N
+    assert "features" not in {entry.kind for entry in cache_entries()}
+
+
 def test_the_bits_do_not_depend_on_the_order_the_batch_and_the_cache_entry(split, extract, alone, monkeypatch):
     order = np.random.default_rng(0).permutation(N)
     monkeypatch.setattr(module, "_SHARD", 3)

@@ -7,6 +7,7 @@ import pytest
 from saccade.augmentation.augmentation import Augmentation
 from saccade.augmentation.batches import Batch
 from saccade.augmentation.pixel_operations import augment_pixels
+from saccade.data.cache.disk_cache import cache_entries, clear_cache
 from saccade.data.dataset import Preprocessing, Split
 from saccade.models.build import build_network, freeze_lower_layers
 from saccade.models.frozen_part import cut_layer, lower_part, upper_part
@@ -15,6 +16,7 @@ from saccade.models.pretrained.imagenet import imagenet_weights
 from saccade.models.weights import assign, named_weights
 from saccade.recipes import get_recipe
 from saccade.training.optimizers.build import build_optimizer
+from saccade.training.transfer_learning import kept_outputs
 from saccade.training.transfer_learning.kept_outputs import OutputExtractor
 from saccade.training.transfer_learning.upper_training import UpperStep, versions_within_cache
 
@@ -85,6 +87,23 @@ def test_outputs_of_views_are_those_of_augmented_images_and_are_read_again_from_
     assert not np.array_equal(extract(images, lambda _: None).take(np.arange(7)), kept)
 
 
+def test_outputs_without_room_in_the_cache_are_computed_when_they_are_taken(cache, monkeypatch):
+    made, images = network(), split(11)
+    monkeypatch.setattr(kept_outputs, "_SHARD", 4)
+    kept = extractor(made)(images, lambda _: None)
+    positions = np.array([10, 0, 5, 3, 8])
+    expected = kept.take(positions)
+    size = 4 * expected[0].nbytes
+    del kept  # its entries are mapped no longer
+    clear_cache()
+    monkeypatch.setenv("SACCADE_CACHE_LIMIT", str(size + 100))
+    counted: list[int] = []
+    part = extractor(made)(images, counted.append)
+    assert (part.num_unkept, sum(counted), len(cache_entries())) == (7, 11, 1)
+    np.testing.assert_array_equal(part.take(positions), expected)
+    np.testing.assert_array_equal(part.take(positions[:1]), expected[:1])
+
+
 def test_steps_on_kept_outputs_change_the_weights_as_stock_keras_does_on_images(cache):
     """The reference trains the whole network on pixels with Keras's own step; kept outputs are rounded to 16 bits."""
     made, images = network(), split(16)
@@ -129,5 +148,5 @@ def test_the_cache_s_limit_reduces_the_augmented_versions(cache, monkeypatch):
     found = []
     for limit in ("100GB", "12MB", "8MB", "1KB"):
         monkeypatch.setenv("SACCADE_CACHE_LIMIT", limit)
-        found.append(versions_within_cache(made, RECIPE.with_settings({"augmented_versions": 5}), 1000))
+        found.append(versions_within_cache(made, RECIPE.with_settings({"augmented_versions": 5}), 1000, 0))
     assert found == [5, 2, 1, 1]

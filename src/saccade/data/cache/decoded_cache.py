@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saccade.data.cache import disk_cache
-from saccade.data.dataset import SPLIT_NAMES, Dataset, Preprocessing, Split, SplitName, UnreadableImage
+from saccade.data.dataset import SPLIT_NAMES, Dataset, PixelStore, Preprocessing, Split, SplitName, UnreadableImage
 from saccade.data.decoding.decode import DECODER_VERSION
 from saccade.data.decoding.fit import content_boxes
 from saccade.data.reading_options import ReadingOptions
@@ -30,6 +30,8 @@ from saccade.typed_json import from_json, to_json
 _INDEX_VERSION = 3
 _PIXELS = "pixels.npy"
 _INDEX = "index.json"
+THUMBNAILS = "thumbnails.npy"
+"""File of a folder in which the entry of a `StreamedIndex` is built."""
 
 
 @dataclass(frozen=True)
@@ -77,16 +79,14 @@ class DecodedData:
     """Decoded images of one size, and their index.
 
     Attributes:
-        store: array of shape [rows, height, width, 3], uint8, memory-mapped and read-only.
+        store: images by row, as in `Split`.
         index: index of the images.
         preprocessing: preprocessing of the images.
-        entry: folder of the cache entry.
     """
 
-    store: NDArray[np.uint8]
+    store: PixelStore
     index: Index
     preprocessing: Preprocessing
-    entry: Path
 
     def dataset(
         self,
@@ -130,14 +130,14 @@ def fingerprint_of(class_names: Sequence[str], images: Iterable[tuple[str, Split
 
 
 def _with_duplicates_and_test(
-    index: Index, store: NDArray[np.uint8], preprocessing: Preprocessing, *, progress: bool
+    index: Index, store: NDArray[np.uint8], preprocessing: Preprocessing | None, *, progress: bool
 ) -> Index:
     """Return the index with `duplicate_groups`, and with a test split held out of the training split if there is none.
 
     Args:
         index: index without `duplicate_groups`.
-        store: decoded images, as in `DecodedData`.
-        preprocessing: preprocessing of the images.
+        store: decoded images, or their thumbnails without padding, by row.
+        preprocessing: preprocessing of the decoded images; None for thumbnails.
         progress: whether to show progress on standard error.
 
     Raises:
@@ -181,21 +181,27 @@ def _no_test_split(index: Index, num_training: int) -> DataError:
 
 
 def _duplicate_groups(
-    index: Index, store: NDArray[np.uint8], preprocessing: Preprocessing, *, progress: bool
+    index: Index, store: NDArray[np.uint8], preprocessing: Preprocessing | None, *, progress: bool
 ) -> list[int]:
     """Return the group of duplicates of each image; near-duplicates only among images that Saccade splits."""
     # Imported here because SciPy takes a quarter of a second to import.
     from saccade.data.near_duplicates.near_duplicates import find_near_duplicates
 
     duplicate_groups = np.arange(len(index.rows))
-    if not {"validation", "test"} <= set(index.splits):
+    if needs_near_duplicates(index.splits):
         candidates = np.flatnonzero(np.asarray(index.splits) == "train")
         rows = np.asarray(index.rows, np.int64)[candidates]
         hashes = [index.hashes[position] for position in candidates.tolist()]
-        boxes = content_boxes(np.array(index.sizes, np.int32).reshape(-1, 2)[candidates], preprocessing)
+        sizes = np.array(index.sizes, np.int32).reshape(-1, 2)[candidates]
+        boxes = None if preprocessing is None else content_boxes(sizes, preprocessing)
         near = find_near_duplicates(store, rows, hashes, boxes=boxes, progress=progress).near
         duplicate_groups[candidates] = candidates[np.unique(near, return_index=True)[1]][near]
     return join_groups(duplicate_groups, index.groups).tolist() if index.groups else duplicate_groups.tolist()
+
+
+def needs_near_duplicates(splits: Iterable[SplitName]) -> bool:
+    """Return whether Saccade makes a split of images with these splits, so that near-duplicates must be searched."""
+    return not {"validation", "test"} <= set(splits)
 
 
 def open_decoded(fingerprint: str, preprocessing: Preprocessing) -> DecodedData | None:
@@ -227,8 +233,58 @@ def keep_decoded(
     return _read(disk_cache.keep(built, "decoded", _key(index.fingerprint, preprocessing), name), preprocessing)
 
 
-@contextmanager
-def array_file(built: Path, images: int, preprocessing: Preprocessing) -> Iterator[BinaryIO]:
+@dataclass(frozen=True)
+class StreamedIndex:
+    """Place in the cache of the index of images that are decoded when they are needed.
+
+    Attributes:
+        signature: text that changes with the files, whose order gives the rows, and with how they are read.
+        preprocessing: preprocessing of the images.
+    """
+
+    signature: str
+    preprocessing: Preprocessing
+
+    @property
+    def _entry(self) -> tuple[str, str]:
+        return "indexes", _key(
+            hashlib.sha256(self.signature.encode(errors="surrogateescape")).hexdigest(), self.preprocessing
+        )
+
+    def open(self) -> Index | None:
+        """Return the index from the cache, or None where the entry is missing or damaged."""
+        entry = disk_cache.find_entry(*self._entry)
+        if entry is None:
+            return None
+        try:
+            return _read_index(entry)
+        except (OSError, ValueError):
+            disk_cache.remove_entry(entry)
+            return None
+
+    def keep(self, built: Path, index: Index, name: str, *, progress: bool = False) -> Index:
+        """Keep an index in the cache, and return it with the groups and the test split of `keep_decoded`.
+
+        Args:
+            built: folder from `disk_cache.building`, which holds the thumbnails of all rows in the file
+                `thumbnails.npy` where near-duplicates must be searched.
+            index: index without duplicate groups.
+            name: name of the data, for the user.
+            progress: whether to show progress on standard error.
+
+        Raises:
+            DataError: there are too few different images for a test split.
+        """
+        thumbnails = built / THUMBNAILS
+        store = np.load(thumbnails, mmap_mode="r", allow_pickle=False) if thumbnails.exists() else np.empty(0, np.uint8)
+        index = _with_duplicates_and_test(index, store, None, progress=progress)
+        thumbnails.unlink(missing_ok=True)
+        (built / _INDEX).write_text(to_json(index), encoding="utf-8")
+        disk_cache.keep(built, *self._entry, name)
+        return index
+
+
+def array_file(built: Path, images: int, preprocessing: Preprocessing) -> AbstractContextManager[BinaryIO]:
     """Open the array file in a folder from `disk_cache.building`, to write the pixels of all images in order.
 
     Args:
@@ -241,10 +297,8 @@ def array_file(built: Path, images: int, preprocessing: Preprocessing) -> Iterat
     """
     shape = (images, preprocessing.height, preprocessing.width, 3)
     if shutil.disk_usage(built).free < images * preprocessing.height * preprocessing.width * 3:
-        raise disk_cache.no_space(built)
-    with (built / _PIXELS).open("wb") as stream:
-        np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
-        yield stream
+        raise disk_cache.no_space(built, "decode the images when they are needed: --stream")
+    return disk_cache.array_stream(built / _PIXELS, "|u1", shape)
 
 
 def _key(fingerprint: str, preprocessing: Preprocessing) -> str:
@@ -254,12 +308,14 @@ def _key(fingerprint: str, preprocessing: Preprocessing) -> str:
 
 
 def _read(entry: Path, preprocessing: Preprocessing) -> DecodedData:
-    index = from_json(Index, (entry / _INDEX).read_text(encoding="utf-8"))
-    store = np.load(entry / _PIXELS, mmap_mode="r", allow_pickle=False)
-    return DecodedData(np.asarray(store), index, preprocessing, entry)
+    return DecodedData(np.asarray(disk_cache.mapped_array(entry / _PIXELS)), _read_index(entry), preprocessing)
 
 
-def _splits(index: Index, store: NDArray[np.uint8]) -> dict[SplitName, Split]:
+def _read_index(entry: Path) -> Index:
+    return from_json(Index, (entry / _INDEX).read_text(encoding="utf-8"))
+
+
+def _splits(index: Index, store: PixelStore) -> dict[SplitName, Split]:
     all_images = Split(
         store=store,
         rows=np.array(index.rows, np.int64),

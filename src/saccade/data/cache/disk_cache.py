@@ -3,7 +3,9 @@
 The cache is the folder in `SACCADE_CACHE`, else `saccade` in the user's cache folder. An entry is a folder
 `<kind>/<key>`. An entry is built in `building/` and then renamed, so that every visible entry is complete. Afterward
 only the modification time of the entry's file `entry.json` changes: the time of the entry's last use. When the total
-size of all entries exceeds `SACCADE_CACHE_LIMIT` ("20GB"), the least recently used entries are removed.
+size of all entries exceeds `SACCADE_CACHE_LIMIT` ("20GB"), the least recently used entries are removed, except those
+whose arrays this process has mapped: the disk would keep their bytes until the end of the process. Large entries are
+built only where `has_room` says so; what does not fit is computed again when it is needed.
 """
 
 from __future__ import annotations
@@ -14,15 +16,22 @@ import re
 import shutil
 import tempfile
 import time
+import weakref
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from saccade.errors import DataError
 from saccade.typed_json import from_json, to_json
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 DEFAULT_LIMIT = 20_000_000_000
 """Size limit of the cache, in bytes, where `SACCADE_CACHE_LIMIT` is not set."""
@@ -33,6 +42,11 @@ _BUILDING = "building"
 _HAS_LOCKS = find_spec("fcntl") is not None  # not on Windows: entries and folders are not locked there
 # A locked folder is in use, and a new folder is locked within milliseconds. Without locks only the age decides.
 _ABANDONED_AFTER = 60.0 if _HAS_LOCKS else 86_400.0  # seconds
+_KNOWN_OF_FILES = frozenset({"scans", "parts", "indexes"})
+_DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+# Number of mapped arrays of each entry in this process, and the bytes of the arrays.
+_mapped: Counter[Path] = Counter()
+_mapped_bytes: dict[Path, int] = {}
 
 
 @dataclass(frozen=True)
@@ -40,8 +54,9 @@ class CacheEntry:
     """Entry of the cache.
 
     Attributes:
-        kind: "archives" (unpacked), "decoded" (images as one array), "scans" (lists of files), "features" (of a frozen
-            network) or "outputs" (of its lower layers).
+        kind: "archives" (unpacked), "decoded" (images as one array), "scans" (lists of files), "parts" and "indexes"
+            (results of reading files that are decoded when they are needed), "features" (of a frozen network) or
+            "outputs" (of its lower layers).
         name: name of the data, for the user.
         bytes: size on the disk, in bytes.
         last_used: time of the last lookup, in UTC.
@@ -132,19 +147,25 @@ def building() -> Iterator[Path]:
             (folder / "entry").mkdir()
             yield folder / "entry"
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno not in _DISK_IS_FULL:
             raise
         raise no_space(folder) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def no_space(folder: Path) -> DataError:
-    """Return the error for too little free space on the disk of the cache."""
+def no_space(folder: Path, instead: str = "") -> DataError:
+    """Return the error for too little free space on the disk of the cache.
+
+    Args:
+        folder: folder on the disk.
+        instead: another remedy than a larger disk, as a clause; empty for none.
+    """
     return DataError(
         "there is too little space for the cache",
         found=f"{shutil.disk_usage(folder).free / 1e9:.1f} GB free at {folder}",
-        remedy="clear it with `saccade cache --clear`, or set SACCADE_CACHE to a folder on a larger disk",
+        remedy="clear it with `saccade cache --clear`, or set SACCADE_CACHE to a folder on a larger disk"
+        + (f", or {instead}" if instead else ""),
     )
 
 
@@ -174,6 +195,61 @@ def keep(built: Path, kind: str, key: str, name: str) -> Path:
             built.rename(target)
     _shrink(target)
     return target
+
+
+@contextmanager
+def array_stream(path: Path, dtype: str, shape: tuple[int, ...]) -> Iterator[BinaryIO]:
+    """Open a new array file in a folder from `building`, whose bytes are then written in order.
+
+    Not by `numpy.save`, whose error on a full disk has no number, and not by a mapped array: on a full disk the change
+    of a mapped page ends the process.
+
+    Args:
+        path: path of the file.
+        dtype: description of the values in NumPy's format, such as "|u1" or "<f4".
+        shape: shape of the array.
+    """
+    from numpy.lib.format import write_array_header_1_0
+
+    with path.open("wb") as stream:
+        write_array_header_1_0(stream, {"descr": dtype, "fortran_order": False, "shape": shape})
+        yield stream
+
+
+def mapped_array(path: Path) -> NDArray[Any]:
+    """Return the array in a file of an entry, memory-mapped; the entry is not removed while the array exists.
+
+    Raises:
+        OSError, ValueError: the file is missing or damaged.
+    """
+    import numpy as np
+
+    array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    _mapped[path.parent] += 1
+    _mapped_bytes[path.parent] = array.nbytes
+    weakref.finalize(array, _mapped.subtract, [path.parent])
+    return array
+
+
+def has_room(size: int) -> bool:
+    """Return whether an entry of a size in bytes fits into the cache beside the entries that this process has mapped.
+
+    Raises:
+        DataError: the size limit of the cache is invalid.
+    """
+    return size <= room()
+
+
+def room() -> int:
+    """Return the number of bytes that the cache can hold beside the entries that this process has mapped, 0 or more.
+
+    Raises:
+        DataError: the size limit of the cache is invalid.
+    """
+    folder = cache_folder()
+    in_use = [path for path, count in list(_mapped.items()) if count > 0 and path.is_relative_to(folder)]
+    mapped = sum(_mapped_bytes[path] for path in in_use)
+    return max(0, cache_limit() - mapped)
 
 
 def remove_entry(path: Path) -> None:
@@ -217,11 +293,18 @@ def in_use(path: Path) -> Iterator[None]:
 
 def _entry(label: Path) -> CacheEntry | None:
     try:
-        entry_label = from_json(EntryLabel, label.read_text())
-        used = datetime.fromtimestamp(label.stat().st_mtime, UTC)
+        status = label.stat()
+        entry_label = _label_of(label, status.st_ino)
+        used = datetime.fromtimestamp(status.st_mtime, UTC)
         return CacheEntry(label.parent.parent.name, entry_label.name, entry_label.bytes, used, label.parent)
     except (OSError, ValueError):
         return None  # damaged, or removed by another process
+
+
+@cache
+def _label_of(path: Path, inode: int) -> EntryLabel:  # noqa: ARG001 - another file at the path has another number
+    """Return the contents of an entry's file `entry.json`, which is read once: its contents never change."""
+    return from_json(EntryLabel, path.read_text())
 
 
 def _last_used(path: Path) -> float:
@@ -240,10 +323,11 @@ def _shrink(keep_path: Path) -> None:
     limit = cache_limit()
     entries = cache_entries()
     total = sum(entry.bytes for entry in entries)
-    for entry in reversed(entries):
+    # What is known of files is small, and costs the reading of all of them: it is removed last.
+    for entry in sorted(entries, key=lambda entry: (entry.kind in _KNOWN_OF_FILES, entry.last_used)):
         if total <= limit:
             return
-        if entry.path != keep_path and _remove_unused(entry.path):
+        if entry.path != keep_path and _mapped[entry.path] <= 0 and _remove_unused(entry.path):
             total -= entry.bytes
 
 

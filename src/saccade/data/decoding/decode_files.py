@@ -20,11 +20,13 @@ from saccade.machine import usable_cores
 # Below both limits one worker is faster than several, each of which takes 0.2 s to start.
 _FEW_FILES = 500
 _FEW_BYTES = 16_000_000
+_SAMPLED_FILES = 32  # whose sizes stand for all, because a remote image is fetched for its size
 
 _MAX_WORKERS = 16
 _MAX_FILES_IN_CHUNK = 250  # one prediction step for images of 32x32 pixels
 _MAX_BYTES_IN_CHUNK = 16_000_000
-_MAX_BYTES_AHEAD = 64_000_000
+MAX_BYTES_AHEAD = 64_000_000
+"""Bytes of pixels that are decoded ahead of their use."""
 
 
 def decode_files(
@@ -54,13 +56,13 @@ def decode_files(
         processes can't be started, and `OSError` if pixels can't be written to the file.
     """
     workers = _workers_for(images)
-    size = chunk or _chunk_size(len(images), preprocessing, workers)
+    size = chunk or chunk_size(-(-len(images) // (4 * workers)), preprocessing)
     in_image = preprocessing.height * preprocessing.width * 3
     chunks = [
         (slice(start, start + size), place and replace(place, offset=place.offset + start * in_image))
         for start in range(0, len(images), size)
     ]
-    ahead = max(2 * workers, _MAX_BYTES_AHEAD // (size * in_image))
+    ahead = max(2 * workers, MAX_BYTES_AHEAD // (size * in_image))
     decoding = _decode_in_workers(images, chunks, preprocessing, workers, ahead)
     next(decoding)
     return decoding
@@ -84,9 +86,15 @@ def _sources(images: Sequence[str | Path | bytes]) -> list[str | bytes]:
 
 def _workers_for(images: Sequence[str | Path | bytes]) -> int:
     """Return the number of workers that is worth the time to start them."""
-    if len(images) < _FEW_FILES and sum(map(_bytes_of, images)) < _FEW_BYTES:
+    step = max(1, -(-len(images) // _SAMPLED_FILES))
+    if len(images) < _FEW_FILES and step * sum(map(_bytes_of, images[::step])) < _FEW_BYTES:
         return 1
-    return max(1, min(usable_cores(), _MAX_WORKERS, len(images)))
+    return max_workers(len(images))
+
+
+def max_workers(images: int) -> int:
+    """Return the number of workers for many images: one for each processor, 16 at most."""
+    return max(1, min(usable_cores(), _MAX_WORKERS, images))
 
 
 def _bytes_of(image: str | Path | bytes) -> int:
@@ -98,9 +106,9 @@ def _bytes_of(image: str | Path | bytes) -> int:
         return 0
 
 
-def _chunk_size(files: int, preprocessing: Preprocessing, workers: int) -> int:
+def chunk_size(balanced: int, preprocessing: Preprocessing) -> int:
+    """Return the number of images of a request to a worker: `balanced`, but not more than fit into its memory."""
     fitting = _MAX_BYTES_IN_CHUNK // (preprocessing.height * preprocessing.width * 3)
-    balanced = -(-files // (4 * workers))
     return max(1, min(fitting, balanced, _MAX_FILES_IN_CHUNK))
 
 

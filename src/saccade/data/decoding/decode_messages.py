@@ -55,14 +55,14 @@ class DecodeResponse:
         hashes: n content hashes, as in `DecodedChunk`.
         headers: n headers, as in `DecodedChunk`.
         reasons: n reasons, as in `DecodedChunk`.
-        remarks: remarks, as in `DecodedChunk`.
+        remarks: n remarks, as in `DecodedChunk`.
         unwritten: number of the error (`errno`) because of which the pixels could not be written to their file, or 0.
     """
 
     hashes: tuple[str, ...]
     headers: tuple[ImageHeader, ...]
     reasons: tuple[str | None, ...]
-    remarks: tuple[Remark, ...] = ()
+    remarks: tuple[Remark | None, ...]
     unwritten: int = 0
 
 

@@ -48,14 +48,14 @@ class DecodedChunk:
         hashes: n content hashes; empty for a file that could not be read.
         headers: n headers; empty strings and zeros for an unreadable image.
         reasons: n reasons why an image is unreadable; None for a decoded image.
-        remarks: remarks on some of the images.
+        remarks: n remarks; None for most images.
     """
 
     pixels: NDArray[np.uint8]
     hashes: Sequence[str]
     headers: Sequence[ImageHeader]
     reasons: Sequence[str | None]
-    remarks: Sequence[Remark] = ()
+    remarks: Sequence[Remark | None]
 
 
 def content_hash(contents: bytes) -> str:
@@ -103,7 +103,7 @@ def decode_chunk(
     pixels = np.zeros((len(images), preprocessing.height, preprocessing.width, 3), np.uint8)
     hashes, headers, reasons, remarks = [], [], [], []
     for position, image in enumerate(images):
-        image_hash, header, reason = "", _NO_HEADER, None
+        image_hash, header, reason, remark = "", _NO_HEADER, None, None
         try:
             contents = image if isinstance(image, bytes) else read_image(image)
             image_hash = content_hash(contents)
@@ -111,12 +111,13 @@ def decode_chunk(
                 decoded = decode(contents, preprocessing)
             pixels[position], header = decoded.pixels, decoded.header
             if decoded.used_bits or decoded.has_unusable_profile:
-                remarks.append(Remark(decoded.used_bits, decoded.has_unusable_profile))
+                remark = Remark(decoded.used_bits, decoded.has_unusable_profile)
         except ImageError as error:
             reason = error.problem
         hashes.append(image_hash)
         headers.append(header)
         reasons.append(reason)
+        remarks.append(remark)
     return DecodedChunk(pixels, hashes, headers, reasons, remarks)
 
 
@@ -134,4 +135,4 @@ def read_header_chunk(images: Sequence[str | bytes]) -> list[ImageHeader]:
 def unreadable_chunk(reason: str, preprocessing: Preprocessing, *, without_pixels: bool = False) -> DecodedChunk:
     """Return the chunk of one unreadable image; without its zeros where the pixels of a chunk are in a file."""
     pixels = np.zeros((0 if without_pixels else 1, preprocessing.height, preprocessing.width, 3), np.uint8)
-    return DecodedChunk(pixels, [""], [_NO_HEADER], [reason])
+    return DecodedChunk(pixels, [""], [_NO_HEADER], [reason], [None])

@@ -20,6 +20,7 @@ from PIL import Image
 from scipy.fft import irfft2, rfft2
 from scipy.ndimage import uniform_filter
 
+from saccade.data.dataset import PixelStore, read_batches
 from saccade.machine import usable_cores
 from saccade.progress import NO_PROGRESS, Progress
 
@@ -29,6 +30,7 @@ _MIDDLE = 0.75  # part of the side that is searched in the other image
 _MIN_COARSE = 0.55
 _MIN_FINE = 0.65
 _MIN_NORM = 1.0
+_BLOCK = 256  # pairs whose images are read at a time
 
 
 class _Alignment(NamedTuple):
@@ -77,7 +79,7 @@ class _Target(NamedTuple):
 
 
 def aligned_correlations(
-    store: NDArray[np.uint8],
+    store: PixelStore,
     rows: NDArray[np.int64],
     pairs: NDArray[np.int64],
     *,
@@ -90,36 +92,41 @@ def aligned_correlations(
     after the first searches.
 
     Args:
-        store: decoded images, array of shape [rows, height, width, 3], uint8.
+        store: decoded images, as in `Split`.
         rows: row of each image, array of shape [n], int64.
         pairs: positions of two images, array of shape [pairs, 2], int64, sorted by the first one.
         boxes: left, top, right and bottom of each image within its padding, int64 [n, 4]. None: no padding.
         progress: progress, in pairs.
     """
 
-    def thumbnail(position: int) -> Image.Image:
-        image = Image.fromarray(store[rows[position]])
+    def thumbnail(position: int, pixels: NDArray[np.uint8]) -> Image.Image:
+        image = Image.fromarray(pixels)
         left, top, right, bottom = (0, 0, *image.size) if boxes is None else boxes[position].tolist()
         # The ratio of the sides is kept here, because a rotated square of squeezed pixels is no square.
         shorter = max(1, min(right - left, bottom - top))
         size = (round(_SIDE * (right - left) / shorter), round(_SIDE * (bottom - top) / shorter))
         return image.convert("L").resize(size, Image.Resampling.BOX, box=(left, top, right, bottom))
 
-    def of_first(group: tuple[int, list[int]]) -> list[float]:
-        first, seconds = thumbnail(group[0]), [thumbnail(second) for second in group[1]]
+    def of_first(group: tuple[Image.Image, list[Image.Image]]) -> list[float]:
+        first, seconds = group
         templates = _templates(first, _COARSE, _SMALL)
         return [_best_correlation(first, second, templates) for second in seconds]
 
-    groups = [
-        (first, [second for _, second in members])
-        for first, members in groupby(pairs.tolist(), key=lambda pair: pair[0])
-    ]
+    blocks = [pairs[start : start + _BLOCK] for start in range(0, len(pairs), _BLOCK)]
+    members = [np.unique(block) for block in blocks]
+    read = read_batches(store, (rows[positions] for positions in members))
     found: list[float] = []
     # Pillow and SciPy release the interpreter lock, so threads run in parallel.
     with ThreadPoolExecutor(usable_cores()) as pool:
-        for correlations in pool.map(of_first, groups):
-            found += correlations
-            progress.update(len(correlations))
+        for block, positions, images in zip(blocks, members, read, strict=True):
+            small = dict(zip(positions.tolist(), pool.map(thumbnail, positions.tolist(), images), strict=True))
+            groups = [
+                (small[first], [small[second] for _, second in members_of_first])
+                for first, members_of_first in groupby(block.tolist(), key=lambda pair: pair[0])
+            ]
+            for correlations in pool.map(of_first, groups):
+                found += correlations
+                progress.update(len(correlations))
     return np.array(found, np.float32)
 
 
@@ -149,22 +156,29 @@ def _nearby(alignment: _Alignment, degrees: float, scale: float) -> Iterator[_Al
 def _templates(image: Image.Image, alignments: Sequence[_Alignment], grid: _Grid) -> _Templates:
     """Return the details of the middle of a thumbnail, changed by each alignment, with mean 0 and norm 1."""
     padded = np.zeros((len(alignments), grid.side, grid.side), np.float32)
-    sides = np.empty(len(alignments), np.int64)
-    changed: dict[tuple[bool, float], Image.Image] = {}
-    for number, (mirrored, degrees, scale) in enumerate(alignments):
-        if (mirrored, degrees) not in changed:
-            one = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirrored else image
-            changed[mirrored, degrees] = one.rotate(degrees, Image.Resampling.BILINEAR) if degrees else one
-        # A larger scale shows a smaller part of the image, so that the template is never larger than the middle.
-        side = round(_MIDDLE * grid.side * min(scale, 1.0))
-        start, end = ((1 + sign * side / grid.side / scale) / 2 for sign in (-1, 1))
-        box = (start * image.width, start * image.height, end * image.width, end * image.height)
-        resized = changed[mirrored, degrees].resize((side, side), Image.Resampling.BILINEAR, box=box)
-        details = _details(np.asarray(resized, np.float32), grid.blur)
-        details -= details.mean()
-        padded[number, :side, :side] = details / max(float(np.linalg.norm(details)), _MIN_NORM)
-        sides[number] = side
+    # A larger scale shows a smaller part of the image, so that the template is never larger than the middle.
+    sides = np.array([round(_MIDDLE * grid.side * min(one.scale, 1.0)) for one in alignments], np.int64)
+    # A mirrored image that is rotated by d is the mirror image of the image rotated by -d.
+    turns = [-one.degrees if one.mirrored else one.degrees for one in alignments]
+    rotated = {turn: image.rotate(turn, Image.Resampling.BILINEAR) if turn else image for turn in set(turns)}
+    for side in np.unique(sides).tolist():
+        numbers = np.flatnonzero(sides == side).tolist()
+        parts = list(dict.fromkeys((turns[number], alignments[number].scale) for number in numbers))
+        details = _details(np.stack([_middle(rotated[turn], side, scale, grid) for turn, scale in parts]), grid.blur)
+        details -= details.mean(axis=(1, 2), keepdims=True)
+        details /= np.maximum(np.linalg.norm(details, axis=(1, 2), keepdims=True), _MIN_NORM)
+        for number in numbers:
+            mirrored, _, scale = alignments[number]
+            one = details[parts.index((turns[number], scale))]
+            padded[number, :side, :side] = one[:, ::-1] if mirrored else one
     return _Templates(np.conj(rfft2(padded)), sides)
+
+
+def _middle(image: Image.Image, side: int, scale: float, grid: _Grid) -> NDArray[np.float32]:
+    """Return the middle of a thumbnail at a scale, float32 [side, side]."""
+    start, end = ((1 + sign * side / grid.side / scale) / 2 for sign in (-1, 1))
+    box = (start * image.width, start * image.height, end * image.width, end * image.height)
+    return np.asarray(image.resize((side, side), Image.Resampling.BILINEAR, box=box), np.float32)
 
 
 def _target(image: Image.Image, grid: _Grid) -> _Target:
@@ -193,7 +207,7 @@ def _correlations(templates: _Templates, target: _Target) -> NDArray[np.float32]
     return best
 
 
-def _details(image: NDArray[np.float32], blur: int) -> NDArray[np.float32]:
-    """Return an image, float32 [height, width], minus its blurred copy."""
-    details: NDArray[np.float32] = image - uniform_filter(image, blur, mode="nearest")
+def _details(images: NDArray[np.float32], blur: int) -> NDArray[np.float32]:
+    """Return images, float32 [..., height, width], minus their blurred copies."""
+    details: NDArray[np.float32] = images - uniform_filter(images, blur, mode="nearest", axes=(-2, -1))
     return details

@@ -12,6 +12,7 @@ from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from saccade.data.dataset import PixelStore, read_batches, slices_of
 from saccade.data.near_duplicates.cross_correlation import detail_correlations
 from saccade.data.near_duplicates.perceptual_hash import candidate_pairs
 from saccade.machine import usable_cores
@@ -27,7 +28,7 @@ _NUM_NEIGHBORS = 5
 _SIMILAR = 0.5
 _STRICT_FACTOR = 8.0
 _THUMBNAIL = 32  # pixels
-_CHUNK = 64  # images of a task
+_CHUNK = 256  # images that are read at a time
 _MIN_IMAGES_FOR_PROGRESS = 20_000
 
 
@@ -48,7 +49,7 @@ class Duplicates:
 
 
 def find_near_duplicates(
-    store: NDArray[np.uint8],
+    store: PixelStore,
     rows: NDArray[np.int64],
     hashes: Sequence[str],
     *,
@@ -58,7 +59,7 @@ def find_near_duplicates(
     """Group exact duplicates by their hashes, and near-duplicates by descriptors and by pixels.
 
     Args:
-        store: decoded images, array of shape [rows, height, width, 3], uint8.
+        store: decoded images, as in `Split`; or thumbnails of `make_thumbnails`, without boxes.
         rows: row of each image, array of shape [n], int64.
         hashes: n content hashes.
         boxes: boxes of the images within their padding, as of `content_boxes`, because equal padding makes different
@@ -105,27 +106,28 @@ def _best_of_each(n: int, pairs: NDArray[np.int64], details: NDArray[np.float32]
 
 
 def make_thumbnails(
-    store: NDArray[np.uint8], rows: NDArray[np.int64], boxes: NDArray[np.int64] | None = None
+    store: PixelStore, rows: NDArray[np.int64], boxes: NDArray[np.int64] | None = None
 ) -> NDArray[np.uint8]:
     """Return images, without their padding, resized by a box filter: uint8 [n, 32, 32, 3].
 
     Args:
-        store: decoded images, array of shape [rows, height, width, 3], uint8.
+        store: decoded images, as in `Split`.
         rows: row of each image, array of shape [n], int64.
         boxes: left, top, right and bottom of each image within its padding, int64 [n, 4]. None: no padding.
     """
     small = np.empty((len(rows), _THUMBNAIL, _THUMBNAIL, 3), np.uint8)
-    if boxes is None and store.shape[1:3] == (_THUMBNAIL, _THUMBNAIL):
-        np.take(store, rows, axis=0, out=small)
-        return small
 
-    def resize(start: int) -> None:
-        for position in range(start, min(start + _CHUNK, len(rows))):
-            image = Image.fromarray(store[rows[position]])
-            box = None if boxes is None else tuple(boxes[position].tolist())
-            small[position] = np.asarray(image.resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BOX, box=box))
+    def resize(position: int, pixels: NDArray[np.uint8]) -> None:
+        box = None if boxes is None else tuple(boxes[position].tolist())
+        image = Image.fromarray(pixels).resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BOX, box=box)
+        small[position] = np.asarray(image)
 
+    chunks = slices_of(len(rows), _CHUNK)
     # Pillow releases the interpreter lock, so threads run in parallel.
     with ThreadPoolExecutor(usable_cores()) as pool:
-        list(pool.map(resize, range(0, len(rows), _CHUNK)))
+        for chunk, images in zip(chunks, read_batches(store, (rows[chunk] for chunk in chunks)), strict=True):
+            if boxes is None and images.shape[1:3] == (_THUMBNAIL, _THUMBNAIL):
+                small[chunk] = images
+            else:
+                list(pool.map(resize, range(chunk.start, chunk.stop), images))
     return small

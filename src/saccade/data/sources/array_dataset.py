@@ -17,7 +17,7 @@ from saccade.data.cache.decoded_cache import (
     keep_decoded,
     open_decoded,
 )
-from saccade.data.dataset import FULL_BITS, Dataset, Preprocessing, SplitName
+from saccade.data.dataset import FULL_BITS, Dataset, Preprocessing, SplitName, read_batches
 from saccade.data.decoding.decode import fit_pixels
 from saccade.data.decoding.image_files import content_hash
 from saccade.data.image_size import PreprocessingOptions, preprocessing_for
@@ -108,18 +108,18 @@ def _keep(
         with array_file(built, count, preprocessing) as stream:
             stream.write(np.ascontiguousarray(array.images).data)
         decoded = keep_decoded(built, index, preprocessing, name, progress=progress)
-    with disk_cache.in_use(decoded.entry):
-        keep_scan(*key, Scan(index.fingerprint, (preprocessing.height, preprocessing.width), FULL_BITS), {}, name)
+    keep_scan(*key, Scan(index.fingerprint, (preprocessing.height, preprocessing.width), FULL_BITS), {}, name)
     return decoded
 
 
 def _resize(original: DecodedData, preprocessing: Preprocessing, name: str, *, progress: bool) -> DecodedData:
+    count = original.store.shape[0]
     with disk_cache.building() as built:
         with (
-            array_file(built, len(original.store), preprocessing) as stream,
-            counting("resizing", total=len(original.store), unit="images", shown=progress) as bar,
+            array_file(built, count, preprocessing) as stream,
+            counting("resizing", total=count, unit="images", shown=progress) as bar,
         ):
-            for image in original.store:
+            for (image,) in read_batches(original.store, (np.array([row]) for row in range(count))):
                 stream.write(fit_pixels(image, preprocessing).tobytes())
                 bar.update(1)
         return keep_decoded(built, original.index, preprocessing, name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -101,6 +101,26 @@ def search_folder(path: str) -> Folder:
         raise DataError(f"the folder {error.filename} can't be read", found=error.strerror) from None
 
 
+def folder_of(name: str, files: Iterable[FoundFile]) -> Folder:
+    """Return the contents of a folder from all files below it, as `search_folder` does for a folder on a disk."""
+    top = Folder("", name)
+    folders = {"": top}
+    for file in sorted(files):
+        *above, last = file.path.split("/")
+        if any(map(is_hidden, (*above, last))):
+            continue
+        inner = top
+        for depth, part in enumerate(above):
+            path = "/".join(above[: depth + 1])
+            if path not in folders:
+                folders[path] = Folder(path, part)
+                inner.folders.append(folders[path])
+            inner = folders[path]
+        (inner.side_files if is_side_file(last) else inner.images).append(file)
+    _complete(list(folders.values()))
+    return top
+
+
 def _searched(path: str) -> Folder:
     top = Folder("", os.path.basename(path))  # noqa: PTH119 - strings are faster than Path objects for a million paths
     order = [top]
@@ -131,10 +151,15 @@ def _searched(path: str) -> Folder:
                     folder.folders.append(inner)
                     order.append(inner)
                     waiting.append((inner, below_link or is_link))
-    for folder in reversed(order):  # a folder comes after the folder that holds it
+    _complete(order)
+    return top
+
+
+def _complete(order: Sequence[Folder]) -> None:
+    """Sort the folders inside folders, and count images; a folder comes after the folder that holds it."""
+    for folder in reversed(order):
         folder.folders.sort(key=lambda inner: inner.name)
         folder.num_images = len(folder.images) + sum(inner.num_images for inner in folder.folders)
-    return top
 
 
 def note_on_side_files(paths: Collection[str]) -> tuple[str, ...]:

@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import closing
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from saccade.data.cache import disk_cache
-from saccade.data.cache.decoded_cache import (
-    DecodedData,
-    Index,
-    array_file,
-    keep_decoded,
-    open_decoded,
-)
+from saccade.data.cache.decoded_cache import DecodedData, Index
 from saccade.data.dataset import FULL_BITS, SPLIT_NAMES, Dataset, Preprocessing, SplitName, UnreadableImage
-from saccade.data.decoding.decode import ImageHeader
-from saccade.data.decoding.decode_files import decode_files, read_headers
-from saccade.data.decoding.decode_messages import Place
-from saccade.data.decoding.image_files import Remark
+from saccade.data.decoding.decode_files import read_headers
 from saccade.data.image_size import PreprocessingOptions, default_preprocessing, preprocessing_for
 from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.archives import archive_stem, is_archive, unpacked, unpacking_notes
 from saccade.data.sources.cifar_batches import find_batch_files, load_batches
 from saccade.data.sources.file_discovery import Folder, FoundFile
 from saccade.data.sources.image_folder import find_images
+from saccade.data.sources.image_readers import CacheReader, ImageReader, Reading, StreamReader
 from saccade.data.sources.known_classes import KnownClasses
 from saccade.data.sources.label_files.label_file import USUAL_STEMS, list_label_file
 from saccade.data.sources.labeled_files import FoundImage, LabeledFiles, Listing, list_images
 from saccade.data.sources.memory.labeled_images import IN_MEMORY, LabeledImages
+from saccade.data.sources.remote_images import ImagesByAddress, is_remote
 from saccade.data.sources.scan_cache import (
     Scan,
     cached_archive_hash,
@@ -46,28 +38,12 @@ from saccade.data.sources.scan_cache import (
 from saccade.data.sources.unlabeled_images import UNLABELED, list_unlabeled
 from saccade.data.splits import is_test_by_hash
 from saccade.errors import DataError
-from saccade.progress import counting
 from saccade.sanitize import counted, printable
 
 _SAMPLED_HEADERS = 64
 _FEW_BITS = 14  # of a 16-bit sample: without a note, an underexposed image may use 15
 _MIN_CLASSES = 2
 _NAME_IN_MEMORY = "images"
-
-
-@dataclass(frozen=True)
-class _Reading:
-    """Results of reading the files of a listing, in the order of the listing."""
-
-    hashes: list[str]
-    headers: list[ImageHeader]
-    reasons: list[str | None]
-    remarks: list[Remark]
-
-    @property
-    def used_bits(self) -> int:
-        """Number of bits that the 16-bit gray samples use; 16 without such samples."""
-        return max((remark.used_bits for remark in self.remarks), default=0) or FULL_BITS
 
 
 def load_folder(
@@ -139,13 +115,22 @@ class _Kind:
     def cache_key(self) -> str:
         return self.key + self.options.key() + ("" if self.known is None else self.known.key())
 
-    def dataset(self, decoded: DecodedData, scan: Scan, root: str = "") -> Dataset:
+    def sources(self, listing: Listing) -> Sequence[bytes | str]:
+        """Return the path or the contents of each image of a listing."""
+        if self.contents:
+            return self.contents
+        if not any(is_remote(found.path) for found in listing.images):
+            return [f"{listing.root}/{found.path}" for found in listing.images]
+        paths = [found.path if is_remote(found.path) else f"{listing.root}/{found.path}" for found in listing.images]
+        return ImagesByAddress(paths, [found.size for found in listing.images])
+
+    def dataset(self, decoded: DecodedData, scan: Scan, root: str = "", notes: Sequence[str] = ()) -> Dataset:
         return decoded.dataset(
             name=self.name,
             source=self.source,
             layout=scan.layout,
             root=root,
-            notes=scan.notes,
+            notes=(*notes, *scan.notes),
             strays=scan.strays,
             reading=self.options,
         )
@@ -205,23 +190,63 @@ def _load_listing(listing: Listing, kind: _Kind, *, progress: bool) -> Dataset:
 
 
 def _load_scanned(
-    scan: Scan | None, listing: Listing, signature: str, kind: _Kind, root: str = "", *, progress: bool
+    scan: Scan | None,
+    listing: Listing,
+    signature: str,
+    kind: _Kind,
+    root: str = "",
+    resources: ExitStack | None = None,
+    *,
+    progress: bool,
 ) -> Dataset:
-    """Load the images of a listing from the cache, or decode them if their scan or the decoded data is not there."""
-    decoded = _open(scan, kind.wanted)
+    """Load the images of a listing from the cache; or decode them into the cache, or when they are needed.
+
+    Args:
+        scan: scan of the listing in the cache; None where there is none.
+        listing: the listing.
+        signature: hash that changes with the data.
+        kind: what is loaded, and how.
+        root: folder of the images, as in `Dataset`.
+        resources: what is held while the files are read; None: nothing.
+        progress: whether to show progress on standard error.
+    """
+    sources = kind.sources(listing)
+    preprocessing = _expected_preprocessing(scan, sources, kind.wanted)
+    reader: ImageReader = CacheReader(sources, kind.name)
+    decoded = None if scan is None or kind.options.stream else reader.open(scan, preprocessing)
+    notes: Sequence[str] = ()
+    if decoded is None:
+        size = len(sources) * preprocessing.height * preprocessing.width * 3
+        if kind.options.stream or not disk_cache.has_room(size):
+            held = ExitStack() if resources is None else resources.pop_all()
+            # The results for a file depend on the file alone, the index on how it is read, too.
+            places = f"{kind.key}\0{listing.root}", f"{kind.cache_key}\0{signature}"
+            reader = StreamReader(listing, sources, *places, kind.name, held)
+            decoded = None if scan is None else reader.open(scan, preprocessing)
+            notes = () if kind.options.stream else (_note_on_stream(size),)
     if scan is None or decoded is None:
-        decoded, scan = _decode_and_keep(listing, signature, kind, progress=progress)
-    return kind.dataset(decoded, scan, root)
+        decoded, scan = _read_and_keep(listing, signature, kind, reader, preprocessing, progress=progress)
+    return kind.dataset(decoded, scan, root, notes)
 
 
-def load_unlabeled(path: Path, wanted: Preprocessing | PreprocessingOptions, *, progress: bool) -> Dataset:
+def _note_on_stream(size: int) -> str:
+    """Return the note on images that are decoded when they are needed, without the user's option."""
+    return (
+        f"images are decoded when they are needed: decoded, they take {size / 1e6:,.1f} MB, and the cache has room for "
+        f"{disk_cache.room() / 1e6:,.1f} MB (SACCADE_CACHE_LIMIT)"
+    )
+
+
+def load_unlabeled(
+    path: Path, wanted: Preprocessing | PreprocessingOptions, *, stream: bool = False, progress: bool
+) -> Dataset:
     """Load all images of a folder or an archive as one test split of the class `UNLABELED`, whatever the folders are.
 
     Raises:
         ArchiveError: the archive can't be unpacked safely.
         DataError: there is no image, or no image can be read.
     """
-    options = ReadingOptions()
+    options = ReadingOptions(stream=stream)
     if is_archive(path):
         return load_archive(path, wanted, options, UNLABELED, find=list_unlabeled, progress=progress)
     kind = _Kind(f"unlabeled:{path}", path.name, str(path), wanted, options, UNLABELED)
@@ -254,56 +279,66 @@ def load_archive(
     sha256 = cached_archive_hash(path, progress=progress)
     kind = _Kind(f"contents:{sha256}", archive_stem(path), str(path), wanted, options, known)
     scan = find_scan(kind.cache_key, sha256)
-    decoded = _open(scan, wanted)
-    if scan is None or decoded is None:
-        with unpacked(path, sha256, options.archive_encoding, progress=progress) as folder:
-            batches = find_batch_files(folder) if find is find_images else None
-            if batches is not None:
-                return load_batches(batches, path, sha256, wanted, progress=progress)
-            listing = find(folder, options, known, place=str(path))
-            listing = replace(listing, notes=(*unpacking_notes(folder), *listing.notes))
-            decoded, scan = _decode_and_keep(listing, sha256, kind, progress=progress)
-    return kind.dataset(decoded, scan)
+    if scan is not None and not options.stream:
+        decoded = CacheReader((), kind.name).open(scan, _expected_preprocessing(scan, (), wanted))
+        if decoded is not None:
+            return kind.dataset(decoded, scan)
+    with ExitStack() as held:
+        folder = held.enter_context(unpacked(path, sha256, options.archive_encoding, progress=progress))
+        batches = find_batch_files(folder) if find is find_images else None
+        if batches is not None:
+            return load_batches(batches, path, sha256, wanted, progress=progress)
+        listing = find(folder, options, known, place=str(path))
+        listing = replace(listing, notes=(*unpacking_notes(folder), *listing.notes))
+        return _load_scanned(scan, listing, sha256, kind, resources=held, progress=progress)
 
 
-def _open(scan: Scan | None, wanted: Preprocessing | PreprocessingOptions) -> DecodedData | None:
-    if scan is None:
-        return None
-    preprocessing = preprocessing_for(wanted, np.array([scan.default_size], np.int32), scan.used_bits)
-    return open_decoded(scan.fingerprint, preprocessing)
+def _expected_preprocessing(
+    scan: Scan | None, sources: Sequence[bytes | str], wanted: Preprocessing | PreprocessingOptions
+) -> Preprocessing:
+    """Return the preprocessing of images by their scan; without a scan, the preprocessing for a sample of them."""
+    if scan is not None:
+        return preprocessing_for(wanted, np.array([scan.default_size], np.int32), scan.used_bits)
+    return wanted if isinstance(wanted, Preprocessing) else _estimate_preprocessing(sources, wanted)
 
 
-def _decode_and_keep(listing: Listing, signature: str, kind: _Kind, *, progress: bool) -> tuple[DecodedData, Scan]:
-    decoded, hashes, used_bits = _decode(listing, kind.wanted, kind, progress=progress)
+def _read_and_keep(
+    listing: Listing,
+    signature: str,
+    kind: _Kind,
+    reader: ImageReader,
+    preprocessing: Preprocessing,
+    *,
+    progress: bool,
+) -> tuple[DecodedData, Scan]:
+    """Read all images of a listing, and keep their index and their scan in the cache."""
+    decoded, hashes, used_bits = _read(listing, kind, reader, preprocessing, progress=progress)
     default = default_preprocessing(np.array(decoded.index.sizes, np.int32))
     size = (default.height, default.width)
     scan = Scan(decoded.index.fingerprint, size, used_bits, listing.notes, listing.strays, listing.layout)
     # A file that exists but could not be read may be readable later without a change.
     if all(content or not found.size for found, content in zip(listing.images, hashes, strict=True)):
-        with disk_cache.in_use(decoded.entry):
-            keep_scan(kind.cache_key, signature, scan, file_metadata(listing, hashes), kind.name)
+        keep_scan(kind.cache_key, signature, scan, file_metadata(listing, hashes), kind.name)
     return decoded, scan
 
 
-def _decode(
-    listing: Listing, wanted: Preprocessing | PreprocessingOptions, kind: _Kind, *, progress: bool
+def _read(
+    listing: Listing, kind: _Kind, reader: ImageReader, chosen: Preprocessing, *, progress: bool
 ) -> tuple[DecodedData, Sequence[str], int]:
-    """Decode all files to the size estimated from a sample; decode again if all files give another preprocessing.
+    """Read all files with a preprocessing; read them again if all files together give another one.
 
     Returns:
         The decoded data, the content hashes of all files, and the number of bits that their 16-bit gray samples use.
     """
-    sources = kind.contents or [f"{listing.root}/{found.path}" for found in listing.images]
-    chosen = wanted if isinstance(wanted, Preprocessing) else _estimate_preprocessing(sources, wanted)
     with disk_cache.building() as built:
-        reading = _read_all(built, sources, chosen, progress=progress)
+        reading = reader.read(built, chosen, progress=progress)
         index = _index(listing, reading, kind)
-        final = preprocessing_for(wanted, np.array(index.sizes, np.int32), reading.used_bits)
+        final = preprocessing_for(kind.wanted, np.array(index.sizes, np.int32), reading.used_bits)
         if final == chosen:
             index = replace(index, notes=[*index.notes, *_notes_on_samples(reading, final)])
-            decoded = keep_decoded(built, index, chosen, kind.name, progress=progress)
+            decoded = reader.keep(built, index, chosen, progress=progress)
             return decoded, reading.hashes, reading.used_bits
-    return _decode(listing, final, kind, progress=progress)
+    return _read(listing, kind, reader, final, progress=progress)
 
 
 def _estimate_preprocessing(sources: Sequence[bytes | str], options: PreprocessingOptions) -> Preprocessing:
@@ -314,7 +349,7 @@ def _estimate_preprocessing(sources: Sequence[bytes | str], options: Preprocessi
     return options.resolve(np.array(sizes or [(0, 0)], np.int32))
 
 
-def _notes_on_samples(reading: _Reading, preprocessing: Preprocessing) -> list[str]:
+def _notes_on_samples(reading: Reading, preprocessing: Preprocessing) -> list[str]:
     """Return the notes on 16-bit images that use few bits, and on color profiles that can't be used."""
     notes = []
     deep = [remark.used_bits for remark in reading.remarks if remark.used_bits]
@@ -330,26 +365,7 @@ def _notes_on_samples(reading: _Reading, preprocessing: Preprocessing) -> list[s
     return notes
 
 
-def _read_all(built: Path, sources: Sequence[bytes | str], preprocessing: Preprocessing, *, progress: bool) -> _Reading:
-    reading = _Reading([], [], [], [])
-    with array_file(built, len(sources), preprocessing) as array:
-        array_path = os.fspath(array.name)
-    place = Place(array_path, Path(array_path).stat().st_size)
-    os.truncate(array_path, place.offset + len(sources) * preprocessing.height * preprocessing.width * 3)
-    with (
-        counting("decoding", total=len(sources), unit="images", shown=progress) as bar,
-        closing(decode_files(sources, preprocessing, place=place)) as chunks,
-    ):
-        for chunk in chunks:
-            reading.hashes.extend(chunk.hashes)
-            reading.headers.extend(chunk.headers)
-            reading.reasons.extend(chunk.reasons)
-            reading.remarks.extend(chunk.remarks)
-            bar.update(len(chunk.hashes))
-    return reading
-
-
-def _index(listing: Listing, reading: _Reading, kind: _Kind) -> Index:
+def _index(listing: Listing, reading: Reading, kind: _Kind) -> Index:
     readable = [row for row, reason in enumerate(reading.reasons) if reason is None]
     with_images = {listing.images[row].label for row in readable if listing.images[row].split == "train"}
     drops = kind.options.drop_empty_classes and kind.known is None
@@ -395,7 +411,7 @@ def _group_numbers(groups: Sequence[str]) -> list[int]:
     return [number.get(group, -1) for group in groups]
 
 
-def _unreadable(listing: Listing, reading: _Reading) -> list[UnreadableImage]:
+def _unreadable(listing: Listing, reading: Reading) -> list[UnreadableImage]:
     """Return the unreadable images, each with the split of a readable image of its hash, for the counts of a report."""
     has_test_split = any(found.split == "test" for found in listing.images)
     unreadable = []
@@ -406,7 +422,7 @@ def _unreadable(listing: Listing, reading: _Reading) -> list[UnreadableImage]:
     return unreadable
 
 
-def _check_classes(listing: Listing, reading: _Reading, labels: Sequence[int], with_images: AbstractSet[int]) -> None:
+def _check_classes(listing: Listing, reading: Reading, labels: Sequence[int], with_images: AbstractSet[int]) -> None:
     """Require two classes, and a readable training image of every class, in `with_images`."""
     if len(labels) >= _MIN_CLASSES and with_images >= set(labels):
         return
@@ -429,7 +445,7 @@ def _check_classes(listing: Listing, reading: _Reading, labels: Sequence[int], w
         )
 
 
-def _check_splits(listing: Listing, reading: _Reading) -> None:
+def _check_splits(listing: Listing, reading: Reading) -> None:
     """Require a readable image in every split."""
     readable = {image.split for image, reason in zip(listing.images, reading.reasons, strict=True) if reason is None}
     for split in sorted({image.split for image in listing.images} - readable):

@@ -54,6 +54,30 @@ def find_images(
     return list_images(folder, labeled, top, options, known)
 
 
+def images_of_class_folders(
+    top: Folder, place: str, options: ReadingOptions, known: KnownClasses | None = None
+) -> Listing:
+    """List the images of a folder with class folders, or with classes in the names of files, without label files.
+
+    Args:
+        top: contents of the folder.
+        place: path of the folder, for messages.
+        options: options for reading.
+        known: as for `find_images`.
+
+    Returns:
+        The listing, whose root is relative to the folder.
+
+    Raises:
+        DataError: as for `find_images`.
+    """
+    if options.label_from_name is not None:
+        labeled = _from_names(top, options.label_from_name, place)
+    else:
+        labeled = _from_folders(top, place, needs_training=known is None)
+    return list_images(Path(), labeled, top, options, known)
+
+
 def label_files_of_folder(folder: Path, options: ReadingOptions) -> list[LabelFile]:
     """Return the label files in a folder, or else its tables without labels; empty if there are none.
 
@@ -69,10 +93,7 @@ def _labeled_files(
 ) -> LabeledFiles:
     """Return the files of each class, from the source of labels that the options or the contents of the folder name."""
     if options.label_from_name is not None:
-        named = find_named_files(top, options.label_from_name, place)
-        layout = f"labels from names of files by {options.label_from_name}"
-        side_files = [file.path for file in top.all_side_files()]
-        return LabeledFiles(place, "", named.splits, named.split_names, {}, side_files, layout, named.notes)
+        return _from_names(top, options.label_from_name, place)
     files = label_files_in(folder, top, options)
     if not files:
         tables = tables_without_labels_in(folder, top, options)
@@ -94,6 +115,13 @@ def _labeled_files(
         note = f"the class folders are not used, since the labels are those of {labeled.layout.partition(',')[0][12:]}"
         labeled = replace(labeled, notes=(*labeled.notes, note))
     return labeled
+
+
+def _from_names(top: Folder, pattern: str, place: str) -> LabeledFiles:
+    named = find_named_files(top, pattern, place)
+    layout = f"labels from names of files by {pattern}"
+    side_files = [file.path for file in top.all_side_files()]
+    return LabeledFiles(place, "", named.splits, named.split_names, {}, side_files, layout, named.notes)
 
 
 def _class_folders(top: Folder, place: str, *, needs_training: bool) -> LabeledFiles | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from saccade.data.reading_options import ReadingOptions
 from saccade.data.sources.file_discovery import (
+    Folder,
     note_on_links,
     note_on_own_folders,
     note_on_side_files,
@@ -38,13 +39,26 @@ def list_unlabeled(
     Raises:
         DataError: the folder can't be read, or holds no image.
     """
-    top = search_folder(str(folder))
+    return unlabeled_images_of(search_folder(str(folder)), folder, place or str(folder))
+
+
+def unlabeled_images_of(top: Folder, root: Path, place: str) -> Listing:
+    """List the images of a folder as `list_unlabeled` does.
+
+    Args:
+        top: contents of the folder.
+        root: path of the folder.
+        place: path of the folder, for messages.
+
+    Raises:
+        DataError: the folder holds no image.
+    """
     side_files = [file.path for file in top.all_side_files()]
     images = [FoundImage(path, "test", 0, size, changed) for path, size, changed in top.all_images()]
     if not images:
         notes = note_on_side_files(side_files)
         raise DataError(
-            f"there is no image in {printable(place or str(folder))}",
+            f"there is no image in {printable(place)}",
             expected="images, at any depth",
             found=notes[0] if notes else "no file",
             code="empty-folder",
@@ -54,4 +68,4 @@ def list_unlabeled(
         *note_on_links(top.all_links()),
         *note_on_side_files(side_files),
     )
-    return Listing(folder, UNLABELED.names, images, "images without labels", tuple(map(printable, notes)), ())
+    return Listing(root, UNLABELED.names, images, "images without labels", tuple(map(printable, notes)), ())

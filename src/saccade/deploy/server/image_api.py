@@ -10,6 +10,7 @@ from saccade.deploy.server.model_registry import ModelInstance, ModelRegistry
 from saccade.deploy.server.openapi import ERRORS, IMAGE_BODY
 from saccade.deploy.server.request_parsing import read_image_body
 from saccade.deploy.server_messages import ClassPrediction, ImagePrediction, OcclusionMap, ServedModels
+from saccade.runs.ood_p_value import is_ood
 
 GRID = 8
 _GRAY = 128
@@ -26,12 +27,15 @@ def routes(models: ModelRegistry) -> APIRouter:
     @router.post("/api/models/{name}/image", summary="Predicted classes of an image", openapi_extra=IMAGE_BODY)
     async def image(request: Request, name: str, top: int = Query(default=3, ge=1, le=100_000)) -> ImagePrediction:
         instance = models.get(name)
-        (probabilities,) = await models.classify(instance, [await read_image_body(request)])
+        (scores,) = await models.classify(instance, [await read_image_body(request)])
+        probabilities = scores.probabilities
         order = np.argsort(-probabilities, kind="stable")[:top]
         class_names = instance.model.record.class_names
         return ImagePrediction(
             **_identity(instance),
             abstained=instance.model.abstains(float(probabilities.max())),
+            ood_p_value=scores.ood_p_value,
+            is_ood=scores.ood_p_value is not None and is_ood(scores.ood_p_value),
             classes=tuple(
                 ClassPrediction(class_name=class_names[label], probability=float(probabilities[label]))
                 for label in order
@@ -42,7 +46,8 @@ def routes(models: ModelRegistry) -> APIRouter:
     async def occlusion(request: Request, name: str) -> OcclusionMap:
         instance = models.get(name)
         pixels = await models.decode(instance, await read_image_body(request))
-        unoccluded, *predictions = await models.predict(instance, [pixels, *occluded(pixels)])
+        scores = await models.predict(instance, [pixels, *occluded(pixels)])
+        unoccluded, *predictions = [one.probabilities for one in scores]
         best = int(unoccluded.argmax())
         change = np.array([prediction[best] for prediction in predictions], np.float64) - unoccluded[best]
         return OcclusionMap(

@@ -19,7 +19,7 @@ from saccade.deploy.server.batching import Batcher
 from saccade.deploy.server.image_decoder import ImageDecoder
 from saccade.deploy.server.metrics import Metrics
 from saccade.deploy.server.request_parsing import named_image
-from saccade.deploy.server.served_model import ServedModel, model_name
+from saccade.deploy.server.served_model import Scores, ServedModel, model_name
 from saccade.errors import RunError, SaccadeError
 from saccade.web.http_errors import RequestError
 from saccade.web.limits import Limits
@@ -32,12 +32,12 @@ class ModelInstance:
     Attributes:
         model: the model.
         decoder: image decoder for the preprocessing of the model.
-        batcher: queue of the network, from pixels [height, width, 3] to probabilities [classes].
+        batcher: queue of the network, from pixels [height, width, 3] to scores.
     """
 
     model: ServedModel
     decoder: ImageDecoder
-    batcher: Batcher[NDArray[Any], NDArray[np.float32]]
+    batcher: Batcher[NDArray[Any], Scores]
 
 
 class ModelRegistry:
@@ -89,8 +89,8 @@ class ModelRegistry:
             raise RequestError(404, f"the only version of this model is {instance.model.version}")
         return instance
 
-    async def classify(self, instance: ModelInstance, images: Sequence[bytes]) -> list[NDArray[np.float32]]:
-        """Return class probabilities, float32 [classes], of each encoded image.
+    async def classify(self, instance: ModelInstance, images: Sequence[bytes]) -> list[Scores]:
+        """Return the scores of each encoded image.
 
         Raises:
             RequestError: an image can't be decoded, or too many images wait.
@@ -110,8 +110,10 @@ class ModelRegistry:
             RequestError: as `predict` and `classify`.
         """
         if isinstance(images, np.ndarray):
-            return await self.predict(instance, list(images))
-        return await self.classify(instance, images)
+            scores = await self.predict(instance, list(images))
+        else:
+            scores = await self.classify(instance, images)
+        return [one.probabilities for one in scores]
 
     async def decode(self, instance: ModelInstance, image: bytes) -> NDArray[np.uint8]:
         """Return the pixels of an encoded image in the preprocessing of the model, uint8 [height, width, 3].
@@ -122,8 +124,8 @@ class ModelRegistry:
         with self._admit(1):
             return await instance.decoder(image)
 
-    async def predict(self, instance: ModelInstance, images: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
-        """Return class probabilities, float32 [classes], of images [height, width, 3] with pixels from 0 to 255.
+    async def predict(self, instance: ModelInstance, images: Sequence[NDArray[Any]]) -> list[Scores]:
+        """Return the scores of images [height, width, 3] with pixels from 0 to 255.
 
         Raises:
             RequestError: too many images wait.
@@ -188,18 +190,18 @@ class ModelRegistry:
         if preprocessing not in self._decoders:
             self._decoders[preprocessing] = ImageDecoder(preprocessing)
 
-        def process(images: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
+        def process(images: Sequence[NDArray[Any]]) -> list[Scores]:
             start = monotonic()
-            probabilities = model.predict(images)
+            scores = model.predict(images)
             seconds_per_image = (monotonic() - start) / len(images)
             self._seconds_per_image += 0.1 * (seconds_per_image - self._seconds_per_image)
             self._metrics.observe_batch(name, len(images))
-            return probabilities
+            return scores
 
         return ModelInstance(model, self._decoders[preprocessing], Batcher(process, max_items=model.max_batch_size))
 
-    async def _decode_and_predict(self, instance: ModelInstance, image: bytes, which: str) -> NDArray[np.float32]:
-        """Return the class probabilities of an image; the reason of an error begins with `which`."""
+    async def _decode_and_predict(self, instance: ModelInstance, image: bytes, which: str) -> Scores:
+        """Return the scores of an image; the reason of an error begins with `which`."""
         try:
             pixels = await instance.decoder(image)
         except RequestError as error:
@@ -232,7 +234,7 @@ class ModelRegistry:
         return RequestError(503, "too many requests are waiting", retry_after=math.ceil(max(1.0, seconds)))
 
 
-async def _gather(predictions: Iterable[Awaitable[NDArray[np.float32]]]) -> list[NDArray[np.float32]]:
+async def _gather(predictions: Iterable[Awaitable[Scores]]) -> list[Scores]:
     """Return all results in order; after the first error, cancel the rest."""
     tasks = [asyncio.ensure_future(prediction) for prediction in predictions]
     try:

@@ -14,13 +14,28 @@ from saccade.deploy.server_messages import ModelInfo, TestResult
 from saccade.errors import RunError
 from saccade.inference.load_model import load_model
 from saccade.inference.onnx_model import OnnxModel, load_inference_onnx
+from saccade.inference.ood_detector import OodDetector
 from saccade.inference.selective_prediction import Abstention, fit_abstention
+from saccade.runs.ood_p_value import OodPValue
 from saccade.runs.records import ModelRecord
 from saccade.runs.run import Run
 
 # A batch of this many pixels fits into the caches of a processor.
 _BATCH_PIXELS = 64 * 32 * 32
 _MAX_BATCH_SIZE = 64
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of an image.
+
+    Attributes:
+        probabilities: class probabilities, float32 [classes].
+        ood_p_value: out-of-distribution p-value, 0 to 1; None where the model has none.
+    """
+
+    probabilities: NDArray[np.float32]
+    ood_p_value: float | None
 
 
 @dataclass(frozen=True)
@@ -32,6 +47,7 @@ class ServedModel:
         version: 1 at the start; each reload adds 1.
         network: ONNX model.
         abstention: confidence threshold, below which a prediction is abstained; None without a target accuracy.
+        ood_p_value: OOD p-value of the run; None for an ONNX file, and for a run without pretrained features.
         run_info: metadata from the run: `recipe`, `calibrated`, `test`, `card`; each None for an ONNX file.
     """
 
@@ -39,6 +55,7 @@ class ServedModel:
     version: int
     network: OnnxModel
     abstention: Abstention | None
+    ood_p_value: OodPValue | None
     run_info: dict[str, Any]
 
     @classmethod
@@ -60,7 +77,8 @@ class ServedModel:
         model = load_model(path)
         if isinstance(model, Run):
             abstention = None if target_accuracy is None else fit_abstention(model, target_accuracy)
-            return cls(name, version, _load_or_write_inference_onnx(model), abstention, _run_info(model))
+            network = _load_or_write_inference_onnx(model)
+            return cls(name, version, network, abstention, _ood_p_value(model, network), _run_info(model))
         if not isinstance(model, OnnxModel):
             raise RunError(f"'{path}' can't be served", expected="a run, or an ONNX file that Saccade exported")
         if target_accuracy is not None:
@@ -69,7 +87,7 @@ class ServedModel:
                 expected="a run, which keeps its predictions for its validation images",
                 remedy="name the run's directory, or leave out the target accuracy",
             )
-        return cls(name, version, model, None, {"recipe": None, "calibrated": None, "test": None, "card": None})
+        return cls(name, version, model, None, None, {"recipe": None, "calibrated": None, "test": None, "card": None})
 
     @property
     def record(self) -> ModelRecord:
@@ -82,9 +100,14 @@ class ServedModel:
         preprocessing = self.record.preprocessing
         return max(1, min(_MAX_BATCH_SIZE, _BATCH_PIXELS // (preprocessing.height * preprocessing.width)))
 
-    def predict(self, images: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
-        """Return class probabilities, float32 [classes], of images [height, width, 3] with pixels from 0 to 255."""
-        return list(self.network.predict_batch(np.stack(images).astype(np.float32, copy=False)))
+    def predict(self, images: Sequence[NDArray[Any]]) -> list[Scores]:
+        """Return the scores of images [height, width, 3] with pixels from 0 to 255."""
+        pixels = np.stack(images).astype(np.float32, copy=False)
+        if self.ood_p_value is None:
+            return [Scores(row, None) for row in self.network.predict_batch(pixels)]
+        probabilities, features = self.network.features_of_batch(pixels)
+        p_values = self.ood_p_value.p_values(features, probabilities.max(axis=1)).tolist()
+        return [Scores(row, p_value) for row, p_value in zip(probabilities, p_values, strict=True)]
 
     def abstains(self, confidence: float) -> bool:
         """Return whether a prediction of this confidence is abstained."""
@@ -125,6 +148,11 @@ def _load_or_write_inference_onnx(run: Run) -> OnnxModel:
             f"the run '{run.path}' is being changed", remedy="try again once no other process writes to the run"
         )
     return model
+
+
+def _ood_p_value(run: Run, network: OnnxModel) -> OodPValue | None:
+    detector = OodDetector.of_onnx(run, network)
+    return None if detector is None else detector.p_value
 
 
 def _run_info(run: Run) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom, t
 
-from saccade.evaluation.metrics import wilson_interval
+from saccade.evaluation.wilson_interval import wilson_interval
 
 LEVEL = 0.05
 """Significance level of every verdict."""

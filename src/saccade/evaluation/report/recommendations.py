@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import binom
 
-from saccade.evaluation.metrics import Metrics, wilson_interval
+from saccade.evaluation.metrics import Metrics
+from saccade.evaluation.wilson_interval import wilson_interval
 from saccade.recipes import Recipe, default_recipe
 from saccade.runs.records import Calibration, EpochRecord
 from saccade.runs.run import Run

@@ -29,11 +29,14 @@ from saccade.evaluation.report.recommendations import (
     recommend,
 )
 from saccade.evaluation.report.report_images import CellImages, select_cell_images, thumbnails
+from saccade.evaluation.wilson_interval import wilson_interval
 from saccade.html.render import figure_markup, image_source, render
+from saccade.inference.classifier import load_classifier, load_ood_detector
 from saccade.inference.predictor import Predictor
 from saccade.plotting.calibration_plots import draw_coverage, draw_reliability
 from saccade.plotting.curve_plots import draw_precision_recall, draw_roc
 from saccade.plotting.history_plots import history_plot
+from saccade.runs.ood_p_value import OOD_THRESHOLD, num_ranked, smallest_p_value
 from saccade.runs.predictions import Predictions
 from saccade.runs.records import EvaluationRecord
 from saccade.runs.results import PAGE
@@ -42,11 +45,13 @@ from saccade.runs.run_split import RunSplit, load_run_split
 from saccade.sanitize import command_line
 
 _MAX_MISTAKES = 24
+_MAX_UNLIKE = 12
 _MAX_CAMS = 6
 _MAX_PAIRS = 5
 _MAX_PER_CONFUSION = 6
 _MAX_MATRIX_CLASSES = 30
-_TIMED_IMAGES = 500
+_TIMED_PIXELS = 250 * 32 * 32  # of the images of one call
+_TIMED_SECONDS = 1.0
 _CONFIDENT = 0.95
 _SMALL_SIDE = 64  # pixels; smaller images are enlarged without smoothing
 
@@ -206,6 +211,7 @@ def _template_values(evaluated: _EvaluatedRun, recommendations: list[Recommendat
         "matrix": metrics.confusion_matrix.tolist() if len(run.class_names) <= _MAX_MATRIX_CLASSES else None,
         "confusions": _confusions(evaluated),
         "mistakes": _mistakes(evaluated),
+        "unlike": _unlike_training_images(evaluated),
         "cams": _cams(evaluated),
         "plots": _plots(evaluated, history),
         "images": _cell_images(evaluated, cell_images),
@@ -263,6 +269,28 @@ def _mistakes(evaluated: _EvaluatedRun) -> list[dict[str, Any]]:
     incorrect = np.flatnonzero(~evaluated.correct)
     ranked = incorrect[np.argsort(-evaluated.confidences[incorrect], kind="stable")][:_MAX_MISTAKES]
     return [_image(evaluated, int(position)) for position in ranked]
+
+
+def _unlike_training_images(evaluated: _EvaluatedRun) -> dict[str, Any] | None:
+    """Return the test images that count as out of distribution, the most unusual first; None without OOD p-values."""
+    run, n = evaluated.run, len(evaluated.images)
+    num_validation = num_ranked(run.ood_statistics() or {})
+    if not num_validation or smallest_p_value(num_validation) >= OOD_THRESHOLD:
+        return None
+    p_values = load_ood_detector(run, n).p_values_of(evaluated.images, evaluated.confidences)
+    is_marked = p_values < OOD_THRESHOLD
+    marked = np.flatnonzero(is_marked)
+    ranked = marked[np.lexsort((evaluated.confidences[marked], p_values[marked]))][:_MAX_UNLIKE]
+    interval = wilson_interval(len(marked), n)
+    return {
+        "count": len(marked),
+        "interval": interval,
+        "threshold": OOD_THRESHOLD,
+        # The threshold itself is an estimate from the validation images: both intervals must differ.
+        "differ": interval[0] > wilson_interval(OOD_THRESHOLD * num_validation, num_validation)[1],
+        "accuracies": [float(evaluated.correct[rows].mean()) for rows in (is_marked, ~is_marked) if rows.any()],
+        "images": [_image(evaluated, int(position)) | {"p_value": float(p_values[position])} for position in ranked],
+    }
 
 
 def _confusions(evaluated: _EvaluatedRun) -> list[dict[str, Any]]:
@@ -338,15 +366,16 @@ def _plots(evaluated: _EvaluatedRun, history: list[Any]) -> Mapping[str, Any]:
 
 
 def _speed(evaluated: _EvaluatedRun) -> dict[str, Any]:
-    """Measure the prediction speed on this machine, in images per second."""
-    predictor = evaluated.predictor
-    images = evaluated.images.take(np.arange(min(_TIMED_IMAGES, len(evaluated.images))))
-    predictor.probabilities(images[:1])  # the first call builds the graph
-    predictor.probabilities(images)
-    start = time.perf_counter()
-    predictor.probabilities(images)
-    seconds = time.perf_counter() - start
-    return {"num_images": len(images), "rate": len(images) / seconds, "tta_views": evaluated.run.recipe.tta_views}
+    """Measure the prediction speed on this machine, in images per second, for about a second."""
+    classifier = load_classifier(evaluated.run, len(evaluated.images))
+    pixels = evaluated.run.preprocessing.height * evaluated.run.preprocessing.width
+    few = evaluated.images.take(np.arange(max(1, min(_TIMED_PIXELS // pixels, len(evaluated.images)))))
+    classifier.probabilities(few)  # the first call builds the graph
+    num_images, start = 0, time.perf_counter()
+    while (seconds := time.perf_counter() - start) < _TIMED_SECONDS:
+        classifier.probabilities(few)
+        num_images += len(few)
+    return {"num_images": num_images, "rate": num_images / seconds, "tta_views": evaluated.run.recipe.tta_views}
 
 
 def _training(run: Run) -> dict[str, Any]:

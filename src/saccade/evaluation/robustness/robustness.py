@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.data.dataset import Split, SplitName
+from saccade.data.dataset import Split, SplitName, slices_of
 from saccade.data.fixes import read_fixes
 from saccade.data.load import Data
 from saccade.evaluation.evaluate import load_evaluation_split
-from saccade.evaluation.metrics import wilson_interval
 from saccade.evaluation.robustness.corruptions import CORRUPTIONS, STRENGTHS
+from saccade.evaluation.wilson_interval import wilson_interval
 from saccade.inference.predictor import Predictor
 from saccade.plotting.figure import save_figure
 from saccade.plotting.robustness_plots import draw_robustness
@@ -192,9 +192,9 @@ def count_correct(predictor: Predictor, images: Split, *, progress: bool = False
     clean, correct = 0, np.zeros((len(CORRUPTIONS), len(STRENGTHS)), np.int64)
     total = len(images) * (1 + correct.size)
     with counting("scoring", total=total, unit="images", shown=progress) as bar:
-        for start in range(0, len(images), step):
-            chunk = slice(start, start + step)
-            pixels, labels, rows = images.take(chunk), images.labels[chunk], images.rows[chunk]
+        chunks = slices_of(len(images), step)
+        for chunk, pixels in zip(chunks, images.batches(chunks), strict=True):
+            labels, rows = images.labels[chunk], images.rows[chunk]
             clean += _count_correct(predictor, pixels, labels)
             bar.update(len(labels))
             for kind, strength in np.ndindex(correct.shape):

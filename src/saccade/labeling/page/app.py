@@ -36,6 +36,7 @@ STATIC_FILES = {
 }
 """Files of the page: path -> name of the file in `static/`, media type."""
 
+_REASONS = {"string_too_long": "at most 100 characters", "string_too_short": "at least one character"}
 _MAX_NUMBER = 2**53
 _MAX_IMAGES = 2000
 
@@ -82,6 +83,13 @@ class NewClass(_Message):
 
     name: _Text
     begins_attempt: bool = False
+    question: _Number | None = None
+
+
+class ClassName(_Message):
+    """Name of a class to remove."""
+
+    name: _Text
 
 
 class GroupLabel(_Message):
@@ -125,7 +133,8 @@ async def _read(request: Request, kind: type[_MessageType]) -> _MessageType:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
-        raise RequestError(400, f"{place}: {first['msg']}" if place else first["msg"]) from None
+        reason = _REASONS.get(first["type"], first["msg"]).removeprefix("Value error, ")
+        raise RequestError(400, f"{place}: {reason}" if place else reason) from None
 
 
 def _questions(desk: Desk, run: Any) -> APIRouter:
@@ -145,6 +154,12 @@ def _questions(desk: Desk, run: Any) -> APIRouter:
 
         return await run(take)  # type: ignore[no-any-return]
 
+    @router.post("/api/release")
+    async def release(request: Request) -> dict[str, Any]:
+        message = await _read(request, _Message)
+        await run(lambda: desk.release(message.client))
+        return {}
+
     @router.post("/api/answers")
     async def answer(request: Request) -> dict[str, Any]:
         message = await _read(request, GivenAnswer)
@@ -159,9 +174,7 @@ def _questions(desk: Desk, run: Any) -> APIRouter:
                 )
             )
         except AnsweredError as error:
-            found = error.answer
-            what = "this question was closed" if found is None else f"{found.who} answered meanwhile: {found.label}"
-            raise RequestError(409, what) from None
+            raise _conflict(error) from None
         except KeyError:
             raise RequestError(400, "there is no such class") from None
         return {"answer": number}
@@ -169,17 +182,42 @@ def _questions(desk: Desk, run: Any) -> APIRouter:
     return router
 
 
+def _conflict(error: AnsweredError) -> RequestError:
+    found = error.answer
+    closed = "this answer was not recorded: the image is not asked any more, and has its label"
+    return RequestError(409, closed if found is None else f"{found.who} answered meanwhile: {found.label}")
+
+
 def _classes(desk: Desk, run: Any) -> APIRouter:
     router = APIRouter()
+
+    @router.post("/api/classes/remove")
+    async def remove_class(request: Request) -> dict[str, Any]:
+        message = await _read(request, ClassName)
+        if not await run(lambda: desk.remove_class(message.name)):
+            raise RequestError(409, "the class is in use, or is gone")
+        return {"name": message.name}
 
     @router.post("/api/classes")
     async def add_class(request: Request) -> dict[str, Any]:
         message = await _read(request, NewClass)
         if message.name in WITHOUT_LABEL:
             raise RequestError(400, f"{message.name} is no name of a class")
-        if not await run(lambda: desk.add_class(message.name, begins_attempt=message.begins_attempt)):
+        try:
+            added = await run(
+                lambda: desk.add_class(
+                    message.name,
+                    begins_attempt=message.begins_attempt,
+                    client=message.client,
+                    person=message.person,
+                    question=message.question,
+                )
+            )
+        except AnsweredError as error:
+            raise _conflict(error) from None
+        if not added:
             raise RequestError(409, "the labels are frozen: a new class begins another attempt with a fresh sample")
-        return {"name": message.name}
+        return {"name": message.name, "classes": await run(desk.class_names)}
 
     return router
 

@@ -18,18 +18,19 @@ from saccade.errors import SaccadeError
 from saccade.labeling.agreement import Agreement
 from saccade.labeling.embedded_data import EmbeddedData
 from saccade.labeling.groups import Group, group_similar
-from saccade.labeling.session import WITHOUT_LABEL, Answer, Session
+from saccade.labeling.session import NO_CLASS, NOT_SURE, WITHOUT_LABEL, Answer, Session
 from saccade.labeling.steps import LabelingSteps
 from saccade.training.transfer_learning.features import Features
 
-CLAIM_SECONDS = 180.0
-"""Time after which a question that a silent browser got is given to another one."""
+CLAIM_SECONDS = 40.0
+"""Time after which a question that a silent browser got is given to another one; the page asks every 15 seconds."""
 
 _MEANTIME_QUESTIONS = 5
 _USUAL_SECONDS = 3.0  # for an answer, until enough answers were timed
 _TIMED_ANSWERS = 10
 _LONGEST_SECONDS = 60.0  # between two answers without a break
 _ON_A_PAGE = 60  # decisions
+_IN_WORDS = {NOT_SURE: "not sure", NO_CLASS: "none of these", None: "withdrawn"}  # for the search
 _log = logging.getLogger("saccade.labeling")
 
 
@@ -44,7 +45,7 @@ class Desk:
     """
 
     def __init__(
-        self, found: EmbeddedData, path: Path, components: Features, publish: Callable[[LabelingSteps], None]
+        self, found: EmbeddedData, path: Path, components: Features, publish: Callable[[LabelingSteps, Session], None]
     ) -> None:
         self._found, self._path, self._components, self._publish = found, path, components, publish
         self._session = Session(path)
@@ -114,12 +115,27 @@ class Desk:
             self._start_steps()
         return number
 
-    def add_class(self, name: str, *, begins_attempt: bool) -> bool:
+    def release(self, client: str) -> None:
+        """Give the questions and the group of a browser back, whose page was closed."""
+        self._session.release(client)
+        self._group_of.pop(client, None)
+
+    def class_names(self) -> list[str]:
+        """Return the names of the classes, in the order of their keys."""
+        return self._session.class_names()
+
+    def add_class(self, name: str, *, begins_attempt: bool, client: str, person: str, question: int | None) -> bool:
         """Add a class, and return True; return False where labels are frozen and the person does not agree.
 
         Args:
             name: name of the class.
             begins_attempt: whether the person agrees to another attempt, which a class after the freeze begins.
+            client: identifier of the browser.
+            person: name of the person.
+            question: number of the question which the class answers; None for a class without an image.
+
+        Raises:
+            AnsweredError: the question was answered meanwhile, or is closed.
         """
         session = self._session
         is_frozen = session.setting("phase") != "learn" and session.setting("frozen") is not None
@@ -130,9 +146,15 @@ class Desk:
         self._step_thread.submit(lambda: None).result()  # a step that is running must not write into the new attempt
         with session.transaction():
             session.add_classes([name])
+            if question is not None:
+                session.answer_once(question, name, client=client, who=person, replaces=None)
             if is_frozen:
                 self._steps.begin_attempt(freeze_at_once=False)
         return True
+
+    def remove_class(self, name: str) -> bool:
+        """Remove a class that no image has; return whether it was removed."""
+        return self._session.remove_class(name)
 
     def next_group(self, client: str) -> dict[str, Any] | None:
         """Return the next group of similar images without a label; None where there is none, or labels are frozen."""
@@ -188,7 +210,7 @@ class Desk:
         """Return a page of decisions, the latest first, with their history.
 
         Args:
-            search: text that is in the label, the path or the name of the person; "" for all.
+            search: text that is in a label, the path or the name of the person; "" for all.
             offset: number of decisions before the page.
         """
         names = self._found.images.names
@@ -201,7 +223,8 @@ class Desk:
             last = next((answer for answer in reversed(answers) if answer.number in current), None)
             if last is None:
                 continue
-            text = f"{last.label}\n{names[position]}\n{last.who}"
+            labels = [_IN_WORDS.get(answer.label, answer.label) for answer in answers]
+            text = "\n".join([*map(str, labels), str(last.label), names[position], last.who])
             if search.casefold() in text.casefold():
                 rows.append((last, answers))
         rows.sort(key=lambda row: -row[0].number)
@@ -233,8 +256,11 @@ class Desk:
         expected = max(labeling.least_answers, labeling.expected_answers or 0.0)
         seconds = _seconds_per_answer(history)
         left = max(0.0, min(expected, labeling.num_images) - labeling.num_answered)
+        open_phases = session.open_phases()
+        later = 0
         if labeling.phase in ("sample", "threshold"):
-            left = float(len(session.open_questions()))
+            later = self._steps.num_repeats_later()
+            left = float(len(open_phases) + later)
         is_writing = labeling.phase == "done" and self._stepping.is_set()
         return {
             "phase": "writing" if is_writing else labeling.phase,
@@ -242,7 +268,9 @@ class Desk:
             "images": labeling.num_images,
             "answered": labeling.num_answered,
             "in_groups": len(session.group_labels()),
-            "open": len(session.open_questions()),
+            "open": len(open_phases),
+            "later": later,
+            "repeats": bool(open_phases) and set(open_phases) <= {"repeat", "compare"},
             "least": labeling.least_answers,
             "expected": labeling.expected_answers,
             "minutes_left": left * (_USUAL_SECONDS if seconds is None else seconds) / 60,
@@ -250,12 +278,14 @@ class Desk:
             "max_error": session.setting("max_error"),
             "confidence": session.setting("confidence"),
             "classes": session.class_names(),
+            "unused": [name for name, uses in session.num_uses().items() if not uses],
             "frozen": labeling.phase != "learn" and session.setting("frozen") is not None,
             "fitting": self._stepping.is_set(),
             "persons": sorted({answer.who for answer in history}),
             "self_agreement": _agreement(labeling.self_agreement),
             "agreement": _agreement(labeling.agreement),
             "summary": labeling.summary,
+            "results": session.setting("result_names", []) if labeling.phase == "done" else [],
             "problem": self._problem,
         }
 
@@ -272,7 +302,7 @@ class Desk:
                 while not session.waits() and steps.go_on():
                     pass
                 if session.setting("phase") == "done":
-                    self._publish(steps)
+                    self._publish(steps, session)
         except SaccadeError as error:
             self._problem = str(error)
         except Exception:

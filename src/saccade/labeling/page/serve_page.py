@@ -11,6 +11,7 @@ from saccade.labeling.embedded_data import EmbeddedData
 from saccade.labeling.page.app import make_app
 from saccade.labeling.page.desk import Desk
 from saccade.labeling.page.original_images import OriginalImages
+from saccade.labeling.session import Session
 from saccade.labeling.steps import LabelingSteps
 from saccade.training.transfer_learning.features import Features
 from saccade.web.limits import Limits
@@ -20,13 +21,23 @@ from saccade.web.server import ListeningSocket, check_no_event_loop, run_server
 _HOST = "127.0.0.1"
 
 
+def listen(port: int) -> ListeningSocket:
+    """Return a socket that listens on this machine only, at a port; 0: any free port.
+
+    Raises:
+        SaccadeError: the port can't be used.
+    """
+    check_no_event_loop()
+    return ListeningSocket(_HOST, port)
+
+
 def serve_page(
     found: EmbeddedData,
     state_file: Path,
     components: Features,
-    publish: Callable[[LabelingSteps], None],
+    publish: Callable[[LabelingSteps, Session], None],
     *,
-    port: int,
+    listening: ListeningSocket,
     ready: Callable[[str], None],
 ) -> None:
     """Serve the page until the process gets SIGTERM or SIGINT; answers are on the disk before the page shows the next.
@@ -36,16 +47,11 @@ def serve_page(
         state_file: state of the labeling.
         components: principal components of the features of the images.
         publish: function that writes the results of a labeling that is done.
-        port: port to listen at; 0: any free port.
+        listening: socket of the server.
         ready: function that is called with the address of the page, which contains the token.
-
-    Raises:
-        SaccadeError: the port can't be used.
     """
-    check_no_event_loop()
     token, state = secrets.token_urlsafe(24), ServerState()
     with (
-        ListeningSocket(_HOST, port) as listening,
         closing(OriginalImages(found)) as images,
         closing(Desk(found, state_file, components, publish)) as desk,
     ):

@@ -39,7 +39,11 @@ class OnnxGraph:
             self.weights.append(numpy_helper.from_array(values, self._names[key]))
         return self._names[key]
 
-    def rename_last(self, output: str, name: str) -> None:
-        """Rename an output of the last node."""
-        position = list(self.nodes[-1].output).index(output)
-        self.nodes[-1].output[position] = name
+    def name_output(self, output: str, name: str) -> None:
+        """Give a name to an output of a node, which becomes an output of the graph."""
+        if output in self.nodes[-1].output:
+            position = list(self.nodes[-1].output).index(output)
+            self.nodes[-1].output[position] = name
+        else:  # other nodes may read it by its present name
+            self.node("Identity", output)
+            self.nodes[-1].output[0] = name

@@ -14,22 +14,24 @@ import keras
 from saccade.models.keras_graph import calls_in_order
 from saccade.models.onnx.graph import OnnxGraph
 from saccade.models.onnx.layers import converter_of
+from saccade.onnx_session import PROBABILITIES
 
 OPSET, IR_VERSION = 18, 8
-INPUT, OUTPUT = "pixels", "probabilities"
+INPUT = "pixels"
 _IMAGE_RANK = 4
 
 
-def to_onnx(model: keras.Model, metadata: Mapping[str, str]) -> bytes:
+def to_onnx(model: keras.Model, metadata: Mapping[str, str], outputs: Sequence[str] = (PROBABILITIES,)) -> bytes:
     """Convert a model to ONNX.
 
     Args:
         model: result of `fold_normalization`, from float32 [n, height, width, 3] to float32 [n, classes], or to
             activations, float32 [n, height, width, channels].
         metadata: metadata properties of the file, by name.
+        outputs: names of the outputs of the model.
 
     Returns:
-        Contents of an ONNX file with operators of the default operator set, input "pixels" and output "probabilities".
+        Contents of an ONNX file with operators of the default operator set and the input "pixels".
 
     Raises:
         ValueError: a layer of the model has no converter.
@@ -37,16 +39,16 @@ def to_onnx(model: keras.Model, metadata: Mapping[str, str]) -> bytes:
     from onnx import TensorProto, helper
 
     graph = OnnxGraph()
-    (result,) = _add(graph, model, [graph.node("Transpose", INPUT, perm=[0, 3, 1, 2])])
-    if len(model.output_shape) == _IMAGE_RANK:
-        result = graph.node("Transpose", result, perm=[0, 2, 3, 1])
-    graph.rename_last(result, OUTPUT)
-    model_input, model_output = (
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", *shape[1:]])
-        for name, shape in ((INPUT, model.input_shape), (OUTPUT, model.output_shape))
+    results = _add(graph, model, [graph.node("Transpose", INPUT, perm=[0, 3, 1, 2])])
+    for tensor, result, name in zip(model.outputs, results, outputs, strict=True):
+        is_image = len(tensor.shape) == _IMAGE_RANK
+        graph.name_output(graph.node("Transpose", result, perm=[0, 2, 3, 1]) if is_image else result, name)
+    model_input, *model_outputs = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", *tensor.shape[1:]])
+        for name, tensor in zip((INPUT, *outputs), (model.inputs[0], *model.outputs), strict=True)
     )
     onnx_model = helper.make_model(
-        helper.make_graph(graph.nodes, model.name, [model_input], [model_output], graph.weights),
+        helper.make_graph(graph.nodes, model.name, [model_input], model_outputs, graph.weights),
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="saccade",

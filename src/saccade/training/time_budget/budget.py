@@ -33,6 +33,12 @@ _OOD_IMAGES = 5000
 # Cost of one test-time augmentation per stored pixel, as a fraction of the validation cost per pixel.
 _TTA_FRACTION = 0.05
 _MIN_STEPS = 10
+# Time after the last step, except the time for images: a constant, and a multiple of the time to trace the graph of a
+# step, because models are built and traced again, for test-time augmentation, for the OOD p-value and for `model.onnx`.
+# Fitted to 17 trainings on the machine of docs/performance.md; the residuals are below 10 s with six other processes.
+_SAVING_SECONDS = 2.0
+_SAVING_GRAPHS = 1.3
+_CLOSING_GRAPHS = 0.01
 _MAX_MINUTES = 366 * 24 * 60
 # A plan is kept if its forecast misses the end of the budget by less than this fraction of the budget. Few passes of
 # fine-tuning are planned more coarsely, so that a resumed training mostly keeps its plan and comes to the same bits.
@@ -108,6 +114,31 @@ class Work:
     def with_recipe(self, recipe: Recipe) -> Work:
         """Return the work with another recipe."""
         return replace(self, recipe=recipe)
+
+
+def costs_of_steps(work: Work, *, image: float, pixel: float, graph: float, validated: float) -> Costs:
+    """Return the costs of a training by gradient steps, from what was measured of its steps.
+
+    Args:
+        work: the training.
+        image: seconds for each training image, regardless of its size.
+        pixel: seconds for each pixel of a training image.
+        graph: seconds that the first step at a size takes longer than other steps.
+        validated: seconds for each pixel of a validation image.
+    """
+    last = work.recipe.epochs - 1
+    # Each batch of the batch normalization recalibration is a forward pass, a third of a step.
+    batches = min(work.recipe.batchnorm_recalibration_batches, max(1, work.training // work.batch_size))
+    images = batches * work.batch_size
+    step = image + pixel * math.prod(work.recipe.training_size(last, work.height, work.width))
+    return Costs(
+        image=image,
+        pixel=pixel,
+        graph=graph,
+        validated=validated,
+        closing=_CLOSING_GRAPHS * graph + images * step / 3,
+        saving=_SAVING_SECONDS + _SAVING_GRAPHS * graph,
+    )
 
 
 def reserve(minutes: float) -> float:
@@ -187,10 +218,17 @@ def images_within(work: Work, costs: Costs, position: float, seconds: float) -> 
     return max(0, int(step_time / _seconds_per_image(work, costs, position)))
 
 
-def seconds_for(work: Work, costs: Costs, images: int) -> float:
-    """Return the seconds from the first step to the end of the command, for a number of training images."""
-    graphs = remaining_graphs(work, 0) * costs.graph
-    return graphs + images * _seconds_per_image(work, costs, 0) + seconds_after(work, costs)
+def seconds_for(work: Work, costs: Costs, images: int, position: float = 0) -> float:
+    """Return the seconds from a position in the recipe to the end of the command.
+
+    Args:
+        work: the training.
+        costs: measured costs.
+        images: number of training images from there on.
+        position: position in the recipe, in epochs; 0 is the first step.
+    """
+    graphs = remaining_graphs(work, position) * costs.graph
+    return graphs + images * _seconds_per_image(work, costs, position) + seconds_after(work, costs)
 
 
 def initial_pace(work: Work, costs: Costs, seconds: float) -> Pace:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from saccade.recipes import Recipe
 from saccade.runs.time_budget_state import Costs, FeatureCosts, Pace
+from saccade.training.time_budget import budget
 from saccade.training.time_budget.budget import MAX_FINE_TUNING_PASSES, Work, images_within, seconds_after
 from saccade.training.time_budget.feature_budget import (
     FeatureWork,
@@ -155,6 +156,13 @@ def seconds_before_steps(work: FineTuningWork, costs: FeatureCosts) -> float:
     # The upper layers compute the features of the images themselves, and the training accuracy of the fitted head.
     features = _UPPER * (2 * work.head.training + work.validation)
     return (_OUTPUTS * versions + features) * costs.pixel * pixels + head_seconds(work.head, costs)
+
+
+def seconds_for(work: FineTuningWork, speed: FineTuningSpeed) -> float:
+    """Return the seconds to the end of the command for all epochs of the recipe, of which the first fits the head."""
+    images = (work.recipe.epochs - 1) * work.head.training
+    before = seconds_before_steps(work, speed.features)
+    return before + budget.seconds_for(work.steps, step_costs(speed), images, position=1)
 
 
 def choose(candidates: Sequence[FineTuningWork], speed: FineTuningSpeed, seconds: float) -> FineTuningChoice | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -34,7 +35,8 @@ _KIND = "features"
 _SHARD = 1024
 # Images per call of the runtime. The time per image is equal from 1 to 16 images of 224x224 pixels; small batches keep
 # the activations in the processor's cache and the memory small.
-_BATCH = 4
+BATCH = 4
+_BATCHES_AHEAD = 4  # of each core
 # Batches of each core in a measurement of the speed, which are repeated for this number of seconds.
 _MEASURED_BATCHES = 4
 _MEASURED_SECONDS = 1.0
@@ -80,10 +82,28 @@ class FeatureExtractor:
         self._key = self._key_at(network.input_shape[1:3])
         self._name = name
         self._cached: dict[str, _CachedFeatures] = {}
+        self.num_unkept = 0
+        """Number of images whose features the cache had no room for: the next command computes them again."""
+
+    @cached_property
+    def contents(self) -> bytes:
+        """Contents of an ONNX file of the network, from pixels [n, height, width, 3] to features [n, d]."""
+        return to_onnx(self._network, {})
 
     @cached_property
     def _session(self) -> onnxruntime.InferenceSession:
-        return open_session(to_onnx(self._network, {}), threads=1)
+        return open_session(self.contents, threads=1)
+
+    @property
+    def key(self) -> str:
+        """Hash of all that decides the features of an image."""
+        return self._key
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width of the images that the network sees, in pixels."""
+        height, width = self._network.input_shape[1:3]
+        return height, width
 
     @property
     def width(self) -> int:
@@ -134,14 +154,15 @@ class FeatureExtractor:
                 nonlocal kept
                 if finished:
                     features = np.concatenate(finished)
-                    cached.add(images.hashes[kept : kept + len(features)], features, prefix, self._name)
+                    hashes = images.hashes[kept : kept + len(features)]
+                    self.num_unkept += 0 if cached.add(hashes, features, prefix, self._name) else len(features)
                     kept += len(features)
                     finished.clear()
 
             try:
                 for features in in_parallel(self._session.run, _Pixels(self._network, images, mirrored), advance):
                     finished.append(features)
-                    if len(finished) == _SHARD // _BATCH:
+                    if len(finished) == _SHARD // BATCH:
                         keep()
             finally:
                 keep()
@@ -170,7 +191,7 @@ class FeatureExtractor:
         Args:
             images: images to compute, one at least; a small part of them is used, repeatedly.
         """
-        some = images.subset(np.arange(min(len(images), _MEASURED_BATCHES * _BATCH * usable_cores())))
+        some = images.subset(np.arange(min(len(images), _MEASURED_BATCHES * BATCH * usable_cores())))
 
         def compute() -> float:
             start = time.perf_counter()
@@ -211,16 +232,24 @@ def in_parallel(
     """
 
     def compute(start: int) -> Features:
-        images = pixels[start : start + _BATCH]
-        missing = _BATCH - len(images)
+        images = pixels[start : start + BATCH]
+        missing = BATCH - len(images)
         padded = np.concatenate([images, np.zeros((missing, *images.shape[1:]), np.float32)]) if missing else images
         return run(None, {INPUT: np.ascontiguousarray(padded)})[0][: len(images)]
 
-    pool = ThreadPoolExecutor(usable_cores())
+    cores = usable_cores()
+    pool = ThreadPoolExecutor(cores)
+    running: deque[Future[Features]] = deque()
     try:
-        for outputs in pool.map(compute, range(0, len(pixels), _BATCH)):
-            yield outputs
-            advance(len(outputs))
+        for start in range(0, len(pixels), BATCH):
+            running.append(pool.submit(compute, start))
+            # A few batches ahead keep all cores busy; those of all images would need memory for each image.
+            if len(running) > _BATCHES_AHEAD * cores:
+                yield running[0].result()
+                advance(len(running.popleft().result()))
+        while running:
+            yield running[0].result()
+            advance(len(running.popleft().result()))
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -252,7 +281,7 @@ class _CachedFeatures:
         self._rows: dict[str, int] = {}
         self._sizes: dict[Path, int] = {}
         for entry, hashes, features in _readable(entries):
-            self._take(entry, hashes, features)
+            self._take(hashes, features, entry)
 
     def is_intact(self) -> bool:
         """Return whether no file of these features was removed or cut off since it was read."""
@@ -265,14 +294,20 @@ class _CachedFeatures:
         """Return the hashes of the images without cached features."""
         return set(hashes) - self._rows.keys()
 
-    def add(self, hashes: Sequence[str], features: Features, prefix: str, name: str) -> None:
+    def add(self, hashes: Sequence[str], features: Features, prefix: str, name: str) -> bool:
+        """Keep features in the cache, or in memory where the cache has no room; return whether the cache keeps them."""
+        if not disk_cache.has_room(features.nbytes):
+            self._take(hashes, features)
+            return False
         with disk_cache.building() as built:
-            np.save(built / "features.npy", features)
+            with disk_cache.array_stream(built / "features.npy", "<f4", features.shape) as stream:
+                stream.write(np.ascontiguousarray(features, "<f4").data)
             (built / "hashes.json").write_text(to_json(tuple(hashes)))
             content = hashlib.sha256("".join(hashes).encode()).hexdigest()[:16]
             entry = disk_cache.keep(built, _KIND, f"{prefix}-{content}", name)
         # Read from the file, so that the features of many images need no memory of their own.
-        self._take(entry, hashes, np.load(entry / "features.npy", mmap_mode="r", allow_pickle=False))
+        self._take(hashes, disk_cache.mapped_array(entry / "features.npy"), entry)
+        return True
 
     def of(self, hashes: Sequence[str], out: Features) -> Features:
         """Copy the features of images into an array, float32 [n, d], and return it."""
@@ -299,12 +334,13 @@ class _CachedFeatures:
         shards = np.searchsorted(self._starts, rows, side="right") - 1
         return shards, rows - np.array(self._starts, np.int64)[shards]
 
-    def _take(self, entry: Path, hashes: Sequence[str], features: Features) -> None:
+    def _take(self, hashes: Sequence[str], features: Features, entry: Path | None = None) -> None:
         start = self._starts[-1] + len(self._shards[-1]) if self._shards else 0
         self._rows.update(zip(hashes, range(start, start + len(hashes)), strict=True))
         self._starts.append(start)
         self._shards.append(features)
-        self._sizes[entry / "features.npy"] = (entry / "features.npy").stat().st_size
+        if entry is not None:
+            self._sizes[entry / "features.npy"] = (entry / "features.npy").stat().st_size
 
 
 def _readable(entries: Sequence[Path]) -> Iterator[tuple[Path, tuple[str, ...], Features]]:
@@ -312,6 +348,7 @@ def _readable(entries: Sequence[Path]) -> Iterator[tuple[Path, tuple[str, ...], 
     for entry in entries:
         try:
             hashes = from_json(tuple[str, ...], (entry / "hashes.json").read_text())
+            # Not `mapped_array`: most entries may be of other data, which need not stay.
             features = np.load(entry / "features.npy", mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError):
             disk_cache.remove_entry(entry)

@@ -20,6 +20,10 @@ class TrainingFeatures(Protocol):
     def num_versions(self) -> int:
         """Number of versions of each training image; version 0 is the image itself."""
 
+    @property
+    def num_unkept(self) -> int:
+        """Number of images whose features the cache had no room for."""
+
     def of_training(self, version: int, advance: Callable[[int], object], out: Features) -> None:
         """Compute the features of a version of the training images into `out`, float32 [n, d].
 
@@ -50,6 +54,11 @@ class MirroredFeatures:
     def width(self) -> int:
         """Number of features of an image."""
         return self._extract.width
+
+    @property
+    def num_unkept(self) -> int:
+        """Number of images, mirror images included, whose features the cache had no room for."""
+        return self._extract.num_unkept
 
     def of_training(self, version: int, advance: Callable[[int], object], out: Features) -> None:
         """Compute the features of the training images, or of their mirror images, into `out`, float32 [n, d]."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,17 +40,34 @@ _VERSION = 1
 class KeptOutputs:
     """Outputs of the frozen layers for the images of a split, in files of the cache: float16 [n, height, width, c].
 
-    Half the bytes of float32 are enough: the network itself rounds more, where it computes in bfloat16.
+    Half the bytes of float32 are enough: the network itself rounds more, where it computes in bfloat16. Outputs for
+    which the cache has no room are computed whenever they are taken; their bits are the same.
+
+    Args:
+        shards: outputs for 512 images each, in the order of the images; None for outputs that are not kept.
+        compute: function from positions in the split, int64 [m], to outputs.
+        num_unkept: number of images whose outputs are not kept.
     """
 
-    def __init__(self, shards: Sequence[Outputs]) -> None:
-        self._shards = shards
+    def __init__(
+        self, shards: Sequence[Outputs | None], compute: Callable[[NDArray[np.int64]], Outputs], num_unkept: int
+    ) -> None:
+        self._shards, self._compute = shards, compute
+        self.num_unkept = num_unkept
 
     def take(self, positions: NDArray[np.int64]) -> Outputs:
         """Return the outputs for the images at `positions`, float16 [len(positions), height, width, channels]."""
-        taken = np.empty((len(positions), *self._shards[0].shape[1:]), np.float16)
-        for row, position in enumerate(positions.tolist()):
-            taken[row] = self._shards[position // _SHARD][position % _SHARD]
+        unkept = np.array([self._shards[position // _SHARD] is None for position in positions.tolist()], np.bool_)
+        if unkept.all():
+            return self._compute(positions)
+        found = [self._shards[position // _SHARD] for position in positions.tolist()]
+        shape = next(shard.shape[1:] for shard in found if shard is not None)
+        taken = np.empty((len(positions), *shape), np.float16)
+        for row, (position, shard) in enumerate(zip(positions.tolist(), found, strict=True)):
+            if shard is not None:
+                taken[row] = shard[position % _SHARD]
+        if unkept.any():
+            taken[unkept] = self._compute(positions[unkept])
         return taken
 
 
@@ -85,41 +104,62 @@ class OutputExtractor:
                 augmented images. None: the images as they are.
             version: text that identifies the augmented version; equal names stand for equal images.
         """
-        shards = []
+        compute = partial(self._outputs, split, augment)
+        shards: list[Outputs | None] = []
+        unkept = 0
         for start in range(0, len(split), _SHARD):
             positions = np.arange(start, min(start + _SHARD, len(split)))
             contents = json.dumps([version, start, [split.hashes[position] for position in positions.tolist()]])
             key = f"{self._key}-{hashlib.sha256(contents.encode()).hexdigest()[:32]}"
             outputs = _opened(key)
-            if outputs is None or len(outputs) != len(positions):
-                outputs = self._compute(key, split, positions, augment, advance)
+            if outputs is not None and len(outputs) == len(positions):
+                advance(len(positions))
+            elif disk_cache.has_room(len(positions) * self._bytes):
+                outputs = self._keep(key, self._batches(split, augment, positions, advance), len(positions))
             else:
+                outputs, unkept = None, unkept + len(positions)
                 advance(len(positions))
             shards.append(outputs)
-        return KeptOutputs(shards)
+        return KeptOutputs(shards, compute, unkept)
 
-    def _compute(
-        self,
-        key: str,
-        split: Split,
-        positions: NDArray[np.int64],
-        augment: Augment | None,
-        advance: Callable[[int], object],
-    ) -> Outputs:
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        """Shape of the outputs for an image: [height, width, channels]."""
+        return tuple(self._lower.output_shape[1:])
+
+    @property
+    def _bytes(self) -> int:
+        """Bytes of the outputs for an image."""
+        return math.prod(self._shape) * np.dtype(np.float16).itemsize
+
+    def _keep(self, key: str, batches: Iterable[NDArray[np.float32]], images: int) -> Outputs:
         with disk_cache.building() as built:
-            shape = (len(positions), *self._lower.output_shape[1:])
-            written = np.lib.format.open_memmap(built / "outputs.npy", "w+", np.float16, shape)
-            done = 0
-            for start in range(0, len(positions), _PIXELS):
-                chunk = positions[start : start + _PIXELS]
-                images = split.take(chunk)
-                pixels = resize_to_network(self._lower, images if augment is None else augment(images, chunk))
-                for outputs in in_parallel(self._session.run, pixels, advance):
-                    written[done : done + len(outputs)] = outputs
-                    done += len(outputs)
-            written.flush()
-            del written
+            with disk_cache.array_stream(built / "outputs.npy", "<f2", (images, *self._shape)) as stream:
+                for outputs in batches:
+                    stream.write(outputs.astype("<f2").data)
             return _read(disk_cache.keep(built, _KIND, key, self._name))
+
+    def _outputs(self, split: Split, augment: Augment | None, positions: NDArray[np.int64]) -> Outputs:
+        """Return the outputs for the images at `positions`, float16 [len(positions), height, width, channels]."""
+        outputs = np.empty((len(positions), *self._shape), np.float16)
+        done = 0
+        for batch in self._batches(split, augment, positions, lambda _: None):
+            outputs[done : done + len(batch)] = batch
+            done += len(batch)
+        return outputs
+
+    def _batches(
+        self,
+        split: Split,
+        augment: Augment | None,
+        positions: NDArray[np.int64],
+        advance: Callable[[int], object],
+    ) -> Iterator[NDArray[np.float32]]:
+        """Yield the outputs for the images at `positions` in batches, float32 [m, height, width, channels]."""
+        chunks = [positions[start : start + _PIXELS] for start in range(0, len(positions), _PIXELS)]
+        for chunk, images in zip(chunks, split.batches(chunks), strict=True):
+            pixels = resize_to_network(self._lower, images if augment is None else augment(images, chunk))
+            yield from in_parallel(self._session.run, pixels, advance)
 
 
 def _opened(key: str) -> Outputs | None:
@@ -134,5 +174,5 @@ def _opened(key: str) -> Outputs | None:
 
 
 def _read(entry: Path) -> Outputs:
-    outputs: Outputs = np.load(entry / "outputs.npy", mmap_mode="r", allow_pickle=False)
+    outputs: Outputs = disk_cache.mapped_array(entry / "outputs.npy")
     return outputs

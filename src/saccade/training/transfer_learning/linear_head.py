@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 Features = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -51,6 +50,8 @@ class LinearHead:
 
     def probabilities(self, features: Features) -> NDArray[np.float32]:
         """Return class probabilities, float32 [n, classes], for features [n, d]."""
+        from scipy.special import softmax
+
         return np.asarray(softmax(features @ self.kernel + self.bias, axis=1), np.float32)
 
 

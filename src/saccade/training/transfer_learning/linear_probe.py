@@ -21,6 +21,7 @@ from saccade.recipes import Recipe
 from saccade.runs.records import FeaturesRecord
 from saccade.runs.run import Run
 from saccade.runs.training_state import TrainingState
+from saccade.sanitize import counted
 from saccade.training.class_weights import balanced_class_weights
 from saccade.training.interrupt import StopRequest
 from saccade.training.progress import Progress
@@ -102,6 +103,11 @@ class LinearProbe:
             for version in range(versions):
                 self._source.of_training(version, advance, features[version * n : (version + 1) * n])
             held_out = self._source.of(validation, advance)
+        if self._source.num_unkept:
+            self._progress.on_warning(
+                f"the cache has no room for the features of {counted(self._source.num_unkept, 'image')} "
+                "(SACCADE_CACHE_LIMIT): another training computes them again"
+            )
         self._run.check_features(_record(features))
         with self._progress.on_stage("head", total=len(PENALTIES), unit="penalties") as bar:
             head = self._fit_head(features, training, held_out, validation, bar.update)

@@ -47,13 +47,17 @@ from saccade.training.transfer_learning.pretrained import Weights, weights_finge
 _STOPPING = "stopping; the outputs that are computed so far are kept in the cache"
 
 
-def versions_within_cache(network: keras.Model, recipe: Recipe, images: int) -> int:
+def versions_within_cache(network: keras.Model, recipe: Recipe, images: int, decoded: int) -> int:
     """Return the number of augmented versions whose outputs the cache can hold, at least 1 and at most the recipe's.
+
+    The number is the same for images in the cache and for the same images that are decoded when they are needed, so
+    that both trainings are the same.
 
     Args:
         network: training model with frozen lower layers.
         recipe: recipe that keeps outputs.
         images: number of training images.
+        decoded: bytes of the decoded images of the data.
 
     Raises:
         DataError: the size limit of the cache is invalid.
@@ -63,7 +67,9 @@ def versions_within_cache(network: keras.Model, recipe: Recipe, images: int) -> 
         return recipe.augmented_versions  # an error follows, which names the remedy
     values: int = math.prod(network.get_layer(cut).output.shape[1:])
     each = images * values * np.dtype(np.float16).itemsize
-    return max(1, min(recipe.augmented_versions, cache_limit() // max(1, each) - 1))
+    limit = cache_limit()
+    beside = limit - decoded if decoded <= limit else limit
+    return max(1, min(recipe.augmented_versions, beside // max(1, each) - 1))
 
 
 class UpperStep:
@@ -175,6 +181,12 @@ class UpperTraining:
                 )
                 version = json.dumps([asdict(augmentation), recipe.seed, number])
                 self._versions.append(self._extract(training, advance, augment=augment, version=version))
+        unkept = sum(version.num_unkept for version in self._versions)
+        if unkept:
+            self._progress.on_warning(
+                f"the cache has no room for {unkept:,} of {total:,} outputs of frozen layers (SACCADE_CACHE_LIMIT): "
+                "they are computed again whenever they are needed"
+            )
 
     @cached_property
     def _extract(self) -> OutputExtractor:
@@ -218,6 +230,11 @@ class UpperTraining:
     def num_versions(self) -> int:
         """Number of versions of each training image with features: the head is only a start, fitted to the images."""
         return 1
+
+    @property
+    def num_unkept(self) -> int:
+        """Number of images whose features the cache had no room for: none, the features come from kept outputs."""
+        return 0
 
     def of_training(self, version: int, advance: Callable[[int], object], out: Features) -> None:  # noqa: ARG002
         """Compute the features of the training images, float32 [n, d], by the weights of the training."""

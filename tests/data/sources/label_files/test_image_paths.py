@@ -53,7 +53,7 @@ def test_a_name_with_a_backslash(images):
     assert labels(label_file(images, "a\\b.png,cat", "2.png,dog")) == {"a\\b.png": "cat", "2.png": "dog"}
 
 
-@pytest.mark.parametrize("url", ["https://example.org/1.png", "s3://bucket/1.png", "file:///1.png"])
+@pytest.mark.parametrize("url", ["https://example.org/1.png", "ftp://example.org/1.png", "file:///1.png"])
 def test_addresses_are_refused(images, url):
     message = failure(label_file(images, f"{url},cat", "2.png,dog"))
     assert "download the images first" in message
@@ -65,6 +65,15 @@ def test_images_of_another_folder(images, tmp_path):
     assert "name the folder of the images with --root" in failure(path)
     assert labels(path, root=str(images)) == {"1.png": "cat", "2.png": "dog"}
     assert labels(tmp_path / "tables", root=str(images)) == {"1.png": "cat", "2.png": "dog"}
+
+
+def test_names_that_begin_with_the_folder_of_root(images):
+    path = label_file(images.parent, f"{images.name}/1.png,cat", f"{images.name}/2.png,dog")
+    assert len(labels(path)) == 2
+    message = failure(path, root=str(images))
+    assert f"the column names images from the folder above: --root {images.parent}" in message
+    long = label_file(images.parent, f"{'x' * 4000}.png,cat")
+    assert "name the folder of the images with --root" in failure(long, root=str(images))
 
 
 def test_a_name_in_several_folders_is_ambiguous_unless_one_is_the_folder_of_the_split(tmp_path):

@@ -14,6 +14,7 @@ from saccade.data.sources.file_discovery import Folder, FoundFile, file_at
 from saccade.data.sources.folder_names import split_folder_name
 from saccade.data.sources.label_files.rows import LabeledRow, listed
 from saccade.data.sources.label_files.table import shown, unusable
+from saccade.data.sources.remote_images import RemoteFolders, is_remote
 from saccade.errors import DataError
 
 _MAKE_RELATIVE = "make the paths relative to the folder of the images, and name this folder with --root"
@@ -48,6 +49,7 @@ class ImagePaths:
             by_stem[name.rpartition(".")[0] or name].append(path)
         self._by_name, self._by_stem = by_name, by_stem
         self._by_form: dict[str, list[str]] = {}
+        self._remote = RemoteFolders()
 
     @property
     def all_paths(self) -> Sequence[str]:
@@ -58,10 +60,17 @@ class ImagePaths:
         """Return the file of an image; a file of size 0 at the named path where there is none.
 
         Raises:
-            DataError: the image lies outside the folder or is not on this machine, or several files have its name.
+            DataError: the image lies outside the folder, or is neither on this machine nor in an object store that can
+                be read, or several files have its name.
         """
+        if is_remote(row.image):
+            return self._remote.find(row.image)
         if _URL.match(row.image):
-            raise self._error(row, "paths of files on this machine", "download the images first")
+            raise self._error(
+                row,
+                "paths of files on this machine, or addresses such as s3://BUCKET/cat.jpg",
+                "download the images first",
+            )
         path = self._relative(row)
         if path in self._files:
             return self._files[path]
@@ -95,7 +104,7 @@ class ImagePaths:
     def named_by(self, text: str) -> str | None:
         """Return the path of the only image that a text names, in any case of the letters; None if there is none."""
         try:
-            found = self.find(LabeledRow(0, text, "", None, "")) if text else None
+            found = self.find(LabeledRow(0, text, "", None, "")) if text and not is_remote(text) else None
         except DataError:
             return None
         return found.path if found is not None and found.size else None

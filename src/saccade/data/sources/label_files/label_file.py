@@ -18,6 +18,7 @@ from saccade.data.sources.label_files.image_paths import ImagePaths, note_on_ima
 from saccade.data.sources.label_files.rows import LabeledRow, labeled_rows, listed
 from saccade.data.sources.label_files.table import Table, read_delimited, read_json_lines, shown, unusable
 from saccade.data.sources.labeled_files import LabeledFiles, Listing, list_images
+from saccade.data.sources.remote_images import is_remote
 from saccade.data.sources.side_files import suffix_of
 from saccade.errors import DataError
 from saccade.sanitize import counted, printable
@@ -157,7 +158,7 @@ def read_label_files(
         inside.update(dict.fromkeys(prefix + path for path in paths.all_paths if path not in unlabeled))
         last = paths
         for row, image in images:
-            placed = image._replace(path=prefix + image.path)
+            placed = image if is_remote(image.path) else image._replace(path=prefix + image.path)
             rows_of_image[placed.path].append((row, row.split or file.split or "train", placed))
     _require_images(files, rows_of_image, options, last)
     splits, more_notes = _by_split(rows_of_image)
@@ -307,6 +308,13 @@ def _require_images(
     if not rows_of_image:
         raise unusable(path, "rows with an image and a label", "none")
     missing, column = shown(min(rows_of_image)), find_columns(files[0].table, options).image
+    if all(map(is_remote, rows_of_image)):
+        raise unusable(
+            path,
+            "addresses of images",
+            f"none of the {counted(len(rows_of_image), 'image')} in the column {shown(column)}, such as {missing}",
+            "check the bucket, and AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL in the environment",
+        )
     raise unusable(
         path,
         f"images in {printable(str(files[0].root))}",
@@ -316,11 +324,16 @@ def _require_images(
 
 
 def _advice_on_missing(file: LabelFile, column: str, paths: ImagePaths | None) -> str:
-    """Return what to do where a column names no image: another column may name them, or leading zeros are missing."""
+    """Return what to do where a column names no image.
+
+    Another column or another folder may have them, or leading zeros are missing.
+    """
     elsewhere = "name the folder of the images with --root"
     if paths is None:
         return elsewhere
     rows = file.table.rows[:_SEARCHED_ROWS]
+    if all(os.path.isfile(file.root.parent / str(row.values.get(column)).strip()) for row in rows):  # noqa: PTH113  # any name
+        return f"the column names images from the folder above: --root {printable(str(file.root.parent))}"
     for other in file.table.columns:
         values = [str(row.values.get(other) or "").strip() for row in rows]
         if other != column and sum(paths.named_by(value) is not None for value in values) > len(rows) / 2:

@@ -6,12 +6,13 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from saccade.data.dataset import SplitName
+from saccade.data.decoding.lazy_images import LazyImages
 from saccade.data.sources.folder_names import split_folder_name
 from saccade.data.sources.memory.encode import (
     TAKEN,
@@ -33,7 +34,7 @@ DATA = (
 )
 
 
-class EncodedImages(Sequence[bytes | str]):
+class EncodedImages(LazyImages):
     """Contents of images, each encoded when it is asked for; a path stays a path.
 
     Args:
@@ -47,16 +48,11 @@ class EncodedImages(Sequence[bytes | str]):
     def __len__(self) -> int:
         return len(self._values)
 
-    @overload
-    def __getitem__(self, position: int) -> bytes | str: ...
+    def at(self, positions: Sequence[int]) -> list[bytes | str]:
+        """Return the images at positions."""
+        return [self._encoded(self._values[position]) for position in positions]
 
-    @overload
-    def __getitem__(self, position: slice) -> list[bytes | str]: ...
-
-    def __getitem__(self, position: int | slice) -> bytes | str | list[bytes | str]:
-        if isinstance(position, slice):
-            return [self[each] for each in range(*position.indices(len(self)))]
-        value = self._values[position]
+    def _encoded(self, value: Any) -> bytes | str:
         if isinstance(value, str | os.PathLike):
             return os.path.abspath(os.fspath(value))  # noqa: PTH100 - keeps symbolic links
         return encode_image(value, largest=self._largest)

@@ -87,7 +87,7 @@ function showFailure(card, error) {
   announce(`${card.file.name}: no prediction. ${error.message}`);
 }
 
-function showPrediction(card, { abstained, classes }) {
+function showPrediction(card, { abstained, classes, is_ood: unlike, ood_p_value: pValue }) {
   const { class_name: name, probability: confidence } = classes[0];
   const badge = element("span", { className: "abstained", textContent: "Abstained" });
   const heading = abstained
@@ -98,13 +98,14 @@ function showPrediction(card, { abstained, classes }) {
   fill(
     card,
     element("h2", {}, ...heading),
+    unlike ? note(`Unlike the training images: ${reasonForOod(pValue)}`, "meaning") : "",
     abstained ? note(reasonForAbstention(card.model, confidence), "meaning") : "",
     element("ol", { className: "classes", ariaLabel: "Classes and their probabilities" }, ...classes.map(classRow)),
     note(otherClasses(card.model, classes)),
     card.model.calibrated ? "" : note("Not calibrated: use these probabilities only to rank the classes."),
     ...explanation(card),
   );
-  announce(`${card.file.name}: ${abstained ? "abstained, perhaps " : ""}${name}, ${probability(confidence)}`);
+  announce(`${card.file.name}: ${abstained ? "abstained, perhaps " : ""}${name}, ${probability(confidence)}${unlike ? "; unlike the training images" : ""}`);
 }
 
 function otherClasses({ class_names: names }, classes) {
@@ -112,6 +113,10 @@ function otherClasses({ class_names: names }, classes) {
   const total = probability(classes.reduce((rest, { probability: value }) => rest - value, 1));
   if (others === 0) return "";
   return others === 1 ? `1 other class: ${total}` : `${count(others)} other classes: ${total} together`;
+}
+
+function reasonForOod(pValue) {
+  return `${percent(pValue)} of the validation images are at least as unusual. The classes may not fit.`;
 }
 
 function reasonForAbstention({ confidence_threshold: threshold, target_accuracy: target }, confidence) {

@@ -37,10 +37,13 @@ async function send(path, options = {}) {
 export const get = async (path) => (await send(path)).json();
 
 /** Send a message of this person, and return the JSON of the response. */
-export async function post(path, message = {}) {
+export async function post(path, message = {}, options = {}) {
   const body = JSON.stringify({ client, person: person.name, ...message });
-  return (await send(path, { method: "POST", headers: { "Content-Type": "application/json" }, body })).json();
+  return (await send(path, { ...options, method: "POST", headers: { "Content-Type": "application/json" }, body })).json();
 }
+
+// Another address of the same page differs only after the number sign, for which browsers load nothing.
+addEventListener("hashchange", () => location.reload());
 
 /** Return a decoded image element of a path. */
 export async function image(path, alt) {

@@ -1,7 +1,7 @@
 // Groups of similar images, which are named at once.
 
 import { image, post } from "./api.js";
-import { byId, KEYS, make, notify, showClasses } from "./dom.js";
+import { byId, classOfKey, counted, isClassKey, make, notify, showClasses } from "./dom.js";
 
 let group = null;
 let classes = [];
@@ -10,7 +10,8 @@ let busy = false;
 
 /** Begin. */
 export function start() {
-  byId("group-skip").addEventListener("click", () => load("api/groups/skip"));
+  byId("group-skip").addEventListener("click", skip);
+  byId("group-all").addEventListener("click", toggleAll);
   byId("group-undo").addEventListener("click", undo);
 }
 
@@ -25,8 +26,9 @@ export const open = () => (group ? undefined : load("api/groups/next"));
 
 /** Handle a key; return whether it had a meaning. */
 export function onKey(key) {
-  const position = KEYS.indexOf(key.toLowerCase());
-  if (position >= 0 && position < classes.length) nameGroup(classes[position]);
+  const name = classOfKey(classes, key);
+  if (name !== null) nameGroup(name);
+  else if (isClassKey(key)) notify(`No class has the key ${key.toUpperCase()}. Enter begins the name of a class.`);
   else if (key === "Backspace") undo();
   else return false;
   return true;
@@ -41,7 +43,7 @@ export async function nameGroup(label) {
   try {
     const { labeled } = await post("api/groups/label", { images: chosen, label });
     last = chosen;
-    notify(`${labeled} images: ${label}`);
+    notify(`${counted(labeled, "image")}: ${label}`);
     await load("api/groups/next");
   } catch (failure) {
     notify(failure.message);
@@ -54,13 +56,26 @@ async function undo() {
   busy = true;
   try {
     const { labeled } = await post("api/groups/label", { images: last, label: null });
-    notify(`${labeled} images have no label again.`);
+    notify(`Without a label again: ${counted(labeled, "image")}.`);
     last = null;
     byId("group-undo").disabled = true;
   } catch (failure) {
     notify(failure.message);
   }
   busy = false;
+}
+
+async function skip() {
+  const before = JSON.stringify(group?.images);
+  await load("api/groups/skip");
+  if (group && JSON.stringify(group.images) === before) notify("There is no other group now.");
+}
+
+/** Take all images out of the group, or put all back. */
+function toggleAll() {
+  const buttons = [...byId("group").querySelectorAll("button")];
+  const out = String(buttons.some((button) => button.getAttribute("aria-pressed") === "false"));
+  for (const button of buttons) button.setAttribute("aria-pressed", out);
 }
 
 const isOut = (at) => byId("group").children[at].firstChild.getAttribute("aria-pressed") === "true";

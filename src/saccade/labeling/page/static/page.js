@@ -1,7 +1,7 @@
 // The page: its parts, its keys, and the state of the labeling.
 
 import { person, post } from "./api.js";
-import { byId, notify } from "./dom.js";
+import { byId, counted, make, notify } from "./dom.js";
 import * as decisions from "./decisions.js";
 import * as groups from "./groups.js";
 import * as single from "./single.js";
@@ -11,8 +11,8 @@ const PHASES = {
   learn: "The model learns from your answers. What is shown of its quality now is an estimate, no promise.",
   sample: "The labels of the model are frozen. These images are a random sample: your answers decide which labels stand.",
   threshold: "The labels of these images are too uncertain for the promise.",
+  repeats: "These images were answered before and come a second time, to measure how well answers agree. The first answers are kept.",
   writing: "The label file is being written.",
-  done: "Done: the label file is written. Decisions can still be changed.",
 };
 
 let shown = "single";
@@ -37,21 +37,45 @@ function onState(state) {
   const count = (number) => Math.round(number).toLocaleString("en");
   const total = Math.min(state.images, Math.max(state.expected ?? state.least, state.least, state.answered));
   byId("progress").value = state.phase === "done" ? 1 : state.answered / Math.max(1, total);
-  const minutes = Math.ceil(state.minutes_left);
-  const expected = state.phase === "learn" ? `; ${state.expected === null ? "at least" : "about"} ${count(total)} are needed` : `; ${count(state.open)} are missing`;
-  const time = state.phase === "done" ? "" : `${expected}, some ${count(minutes)} minutes`;
-  byId("numbers").textContent = `${count(state.answered)} of ${count(state.images)} images answered${time}`;
+  const later = state.later ? `, and ${counted(state.later, "question")} a second time` : "";
+  const expected = state.phase === "learn" ? `; ${state.expected === null ? "at least" : "about"} ${count(total)} in all` : `; missing: ${counted(state.open, "answer")}${later}`;
+  const time = state.phase === "done" ? "" : `${expected}; about ${counted(Math.max(1, Math.round(state.minutes_left)), "minute")} to go`;
+  byId("numbers").textContent = `${count(state.answered)} of ${counted(state.images, "image")} answered${time}`;
   const dear = state.phase === "learn" && total > 0.9 * state.images ? " To label all images is hardly dearer here: few images, or a small largest error." : "";
   const attempt = state.attempt > 1 ? ` Attempt ${state.attempt}.` : "";
-  byId("phase").textContent = (PHASES[state.phase] ?? "") + attempt + dear;
+  const phase = state.phase === "done" ? done(state.results) : PHASES[state.repeats ? "repeats" : state.phase] ?? "";
+  byId("phase").textContent = phase + attempt + dear;
+  showUses(state);
   const percent = (fraction) => `${(100 * fraction).toLocaleString("en", { maximumFractionDigits: 1 })}%`;
   byId("promise").textContent = `With a probability of at least ${percent(state.confidence)}, at most ${percent(state.max_error)} of the labels differ from your answers.`;
   byId("agreement").textContent = [
-    state.self_agreement && `Of ${state.self_agreement.images} images that were asked twice of the same person, ${state.self_agreement.equal} got the same label (${percent(state.self_agreement.low)} to ${percent(state.self_agreement.high)}).`,
+    state.self_agreement && `Of ${state.self_agreement.images} images that were asked twice of the same person, ${state.self_agreement.equal} got the same label (95% interval ${percent(state.self_agreement.low)} to ${percent(state.self_agreement.high)}).`,
     state.agreement && `Of ${state.agreement.images} images that were asked of two persons, ${state.agreement.equal} got the same label${state.agreement.kappa === null ? "" : `, Cohen's kappa ${state.agreement.kappa.toFixed(2)}`}.`,
-  ].filter(Boolean).join(" ");
+  ].filter((sentence) => sentence && !state.summary).join(" "); // the summary has it, too
   byId("summary").textContent = state.summary;
   if (state.problem) notify(state.problem);
+}
+
+function done([labels, ...later]) {
+  const end = later.length ? `; Ctrl-C in the terminal ends the command and writes ${later.join(" and ")}` : "; Ctrl-C in the terminal ends the command";
+  return `Done: the labels are in ${labels}. Decisions can still be changed${end}. The next step is: saccade train ${labels}.`;
+}
+
+/** Show the classes without an image, which can be removed. */
+function showUses({ unused }) {
+  byId("unused").hidden = !unused.length;
+  byId("unused-classes").replaceChildren(...unused.map((name) => {
+    const button = make("button", { type: "button" }, `Remove ${name}`);
+    button.addEventListener("click", async () => {
+      try {
+        await post("api/classes/remove", { name });
+        single.restart();
+      } catch (failure) {
+        notify(failure.message);
+      }
+    });
+    return make("li", {}, button);
+  }));
 }
 
 /** Return the class of a typed name, after adding it where it is new; null where the person cancels. */
@@ -60,18 +84,23 @@ async function classOf(name) {
   const known = classes.find((one) => one === typed) ?? classes.find((one) => one.toLowerCase() === typed.toLowerCase());
   if (known) return known;
   try {
-    await post("api/classes", { name: typed });
+    ({ classes } = await post("api/classes", { name: typed })); // another person may have added classes meanwhile
   } catch (failure) {
     if (failure.status !== 409 || !(await agrees())) {
       if (failure.status !== 409) notify(failure.message);
       return null;
     }
-    await post("api/classes", { name: typed, begins_attempt: true });
+    try {
+      await post("api/classes", { name: typed, begins_attempt: true, question: single.currentQuestion() });
+      notify(`Another attempt began; your answer is kept: ${typed}.`);
+    } catch (conflict) {
+      notify(conflict.message);
+    }
+    byId("name").value = "";
+    byId("name").blur();
     await single.restart();
-    notify("Another attempt began.");
     return null;
   }
-  classes = [...classes, typed];
   for (const part of [single, groups, decisions]) part.setClasses(classes);
   return typed;
 }

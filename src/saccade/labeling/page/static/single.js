@@ -1,10 +1,11 @@
 // One image after the other: the next images are loaded while the person looks at one.
 
 import { image, post } from "./api.js";
-import { byId, KEYS, notify, showClasses } from "./dom.js";
+import { byId, classOfKey, counted, isClassKey, notify, showClasses } from "./dom.js";
 
 const AHEAD = 4; // questions of this browser at a time, with that on the page
 const POLL_MILLISECONDS = 700;
+const KEEP_MILLISECONDS = 15_000; // the server gives the questions of a silent browser to others
 
 const queue = []; // {question, image, options, element: promise of an element}
 const given = []; // {question, image, options, answer}
@@ -33,8 +34,9 @@ export function setClasses(names) {
 
 /** Handle a key; return whether it had a meaning. */
 export function onKey(key) {
-  const position = KEYS.indexOf(key.toLowerCase());
-  if (position >= 0 && position < classes.length) answer(classes[position]);
+  const name = classOfKey(classes, key);
+  if (name !== null) answer(name);
+  else if (isClassKey(key)) notify(`No class has the key ${key.toUpperCase()}. Enter begins the name of a class.`);
   else if (key === "?" || key === "/") answer("?");
   else if (key === "-") answer("-");
   else if (key === " ") skip();
@@ -82,6 +84,7 @@ async function undo() {
     if (current) queue.unshift(current);
     current = { ...last };
     await show();
+    fill();
   } catch (failure) {
     notify(failure.message);
   }
@@ -97,11 +100,12 @@ async function next() {
 async function show() {
   byId("undo").disabled = !given.length;
   const stage = byId("stage");
+  stage.hidden = !current;
   if (!current) {
     stage.replaceChildren();
     stage.dataset.image = "";
     byId("asked").textContent = "";
-    showClasses(byId("choices"), classes, [], answer);
+    byId("choices").replaceChildren();
     return;
   }
   const asked = current;
@@ -137,6 +141,7 @@ async function refill() {
       onState(state);
       if (state.phase === "done" && !questions.length && !current) return;
       if (current || queue.length) break;
+      byId("asked").textContent = whyNoImage(state);
     } catch (failure) {
       notify(failure.message);
       if (failure.status === 401) return;
@@ -147,6 +152,13 @@ async function refill() {
     current = queue.shift() ?? null;
     await show();
   }
+}
+
+/** Return why there is no image for this browser. */
+function whyNoImage(state) {
+  if (state.phase === "writing" || state.fitting || !state.open) return "One moment: the model is fitted to the answers.";
+  const images = counted(state.open, "image");
+  return `Another page has the last ${images}. If that page is closed, they come here within a minute.`;
 }
 
 function load(question) {
@@ -163,5 +175,10 @@ export async function restart() {
   if (!current) await next();
 }
 
-/** Keep the questions of this browser while the person thinks. */
-setInterval(() => { if (current) fill(); }, 60_000);
+/** Return the number of the question on the page; null without one. */
+export const currentQuestion = () => current?.question ?? null;
+
+/** Keep the questions of this browser while the person thinks, and give them back when the page is closed. */
+setInterval(() => { if (current) fill(); }, KEEP_MILLISECONDS);
+addEventListener("pagehide", () => post("api/release", {}, { keepalive: true }).catch(() => {}));
+addEventListener("pageshow", (event) => { if (event.persisted) restart(); });

@@ -1,38 +1,31 @@
 """Out-of-distribution (OOD) p-value: fraction of validation images at least as unlike the training images as an image.
 
-Networks often predict with high confidence for images of none of their classes. Means and standard deviations of early
-activations detect images that look unlike the training images; the confidence is the better detector of other classes.
+Networks often predict with high confidence for images of none of their classes. Statistics of early activations, or
+pretrained features, detect images that look unlike the training images (`saccade.models.ood_statistics`); the
+confidence is the better detector of other classes.
 The score combines both: the squared Mahalanobis distance of the statistics from those of training images, and the
 confidence of the prediction. Each is ranked among validation images, and the ranks are combined like p-values by R. A.
 Fisher's method ("Statistical methods for research workers", 1925).
 
 Source of the distance: K. Lee, K. Lee, H. Lee, J. Shin, "A simple unified framework for detecting out-of-distribution
-samples and adversarial attacks", NeurIPS 2018, here without classes and on early layers.
+samples and adversarial attacks", NeurIPS 2018, here without classes and on early layers or on pretrained features.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from saccade.errors import RunError
-from saccade.models.batched_inference import batch_slices
-from saccade.models.head import without_head
-from saccade.models.layer_outputs import inner_network, layer_outputs, resize_to_network
-from saccade.models.pretrained.imagenet import NETWORK
-from saccade.recipes import NetworkName
+
+OOD_THRESHOLD = 0.05
+"""OOD p-value below which an image counts as out of distribution: 5% of in-distribution images have such a p-value."""
 
 _RANKED = ("distances", "doubts", "surprises")
-Take = Callable[[slice], NDArray[np.uint8]]
 
-_HALVINGS = (1, 2)
-# Added to standard deviations of activations before the logarithm.
-_MIN_DEVIATION = 1e-2
 # Shrinkage of the covariance: this fraction of the mean variance is added to each variance.
 _SHRINKAGE = 1e-2
 
@@ -61,7 +54,7 @@ class OodPValue:
         Scores of images like the training images are uniform: 5% of them are below 0.05.
 
         Args:
-            statistics: statistics of n images, from `OodStatistics`, float32 [n, d].
+            statistics: statistics of n images, from `saccade.models.ood_statistics`, float32 [n, d].
             confidences: confidences of the predictions, float32 [n].
         """
         surprise = self._surprise(squared_mahalanobis(statistics, self.mean, self.whitening), 1 - confidences)
@@ -110,6 +103,11 @@ class OodPValue:
         return replace(unranked, surprises=np.sort(unranked._surprise(distances, 1 - confidences)))
 
 
+def is_ood(p_value: float) -> bool:
+    """Return whether an image of this OOD p-value counts as out of distribution."""
+    return p_value < OOD_THRESHOLD
+
+
 def num_ranked(arrays: Mapping[str, NDArray[np.float32]]) -> int:
     """Return the number of validation images among which an image is ranked; 0 without statistics."""
     return arrays["distances"].size if "distances" in arrays else 0
@@ -118,61 +116,6 @@ def num_ranked(arrays: Mapping[str, NDArray[np.float32]]) -> int:
 def smallest_p_value(num_images: int) -> float:
     """Return the smallest OOD p-value that an image can have among this number of validation images."""
     return 1 / (num_images + 1)
-
-
-def has_pretrained_features(network: NetworkName) -> bool:
-    """Return whether the features in front of the head of a network are the statistics for the OOD p-value."""
-    return network == NETWORK
-
-
-class OodStatistics:
-    """Statistics of an image for its OOD p-value.
-
-    For a network with pretrained features, the statistics are the features in front of the head. For other networks
-    they are early statistics: mean and log standard deviation of each channel at half and at a quarter of the image
-    size.
-
-    Args:
-        model: model from `build_probability_model`.
-        network: name of the network.
-    """
-
-    def __init__(self, model: keras.Model, network: NetworkName) -> None:
-        self._network = inner_network(model)
-        self._cut = without_head(model) if has_pretrained_features(network) else self._early_statistics()
-
-    def _early_statistics(self) -> keras.Model:
-        pixels, *others = layer_outputs(self._network)
-        side = max(self._network.input_shape[1:3])
-        # The last output at the size of the image, at half the size, at a quarter, and so on, apart from borders.
-        last = {
-            round(math.log2(side / max(output.shape[1:3]))): output for _, _, output in others if len(output.shape) == 4
-        }
-        stages = [last[halvings] for halvings in _HALVINGS if halvings in last] or list(last.values())
-        statistics = []
-        for stage in stages:
-            statistics.append(keras.ops.mean(stage, axis=(1, 2)))
-            statistics.append(keras.ops.log(keras.ops.std(stage, axis=(1, 2)) + _MIN_DEVIATION))
-        return keras.Model(pixels[2], keras.ops.concatenate(statistics, axis=1))
-
-    @property
-    def size(self) -> int:
-        """Number of statistics of an image, d."""
-        return int(self._cut.output_shape[1])
-
-    def __call__(self, take: Take, n: int) -> NDArray[np.float32]:
-        """Compute the statistics of n images, float32 [n, d].
-
-        Args:
-            take: function that returns the images of a slice, uint8 [length, height, width, 3].
-            n: number of images.
-        """
-        _, height, width, _ = self._network.input_shape
-        parts = [
-            self._cut.predict_on_batch(resize_to_network(self._network, take(step)))
-            for step in batch_slices(n, height, width)
-        ]
-        return np.concatenate(parts) if parts else np.empty((0, self.size), np.float32)
 
 
 def fit_whitening(statistics: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
