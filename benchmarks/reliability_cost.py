@@ -23,7 +23,7 @@ from processes import at_least_one, run_program, timed
 from results import Result, add_results_option, keep_results
 
 from saccade.augmentation.augmentation import Augmentation
-from saccade.augmentation.batches import epoch_batches
+from saccade.augmentation.batches import BatchPosition, epoch_batches
 from saccade.data.dataset import Split
 from saccade.data.load import load
 from saccade.data.splits import splits_of
@@ -90,9 +90,8 @@ def seconds_of_steps(training: Split, recipe: Recipe, step: TrainingStep) -> flo
     step.begin_epoch(epoch)
     batches = epoch_batches(
         training,
-        batch_size=recipe.batch_size_for(len(training)),
+        BatchPosition(epoch, 0, recipe.batch_size_for(len(training))),
         seed=recipe.seed,
-        epoch=epoch,
         augmentation=Augmentation.of(recipe) if recipe.phase(epoch) == "augmented" else None,
     )
     durations = []

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from saccade.augmentation.augmentation import Augmentation, sample_augmentation
-from saccade.augmentation.batches import epoch_batches
+from saccade.augmentation.batches import BatchPosition, Part, epoch_batches
 from saccade.augmentation.mixing import sample_mixing
 from saccade.augmentation.pixel_operations import augment_pixels
 from saccade.augmentation.sample_order import balanced_order, sample_order
@@ -31,8 +31,9 @@ def numbered_split(n):
 
 
 def batches(split, **changes):
-    arguments = {"batch_size": 32, "seed": 0, "epoch": 0, "augmentation": None} | changes
-    return list(epoch_batches(split, **arguments))
+    arguments = {"batch_size": 32, "seed": 0, "epoch": 0, "augmentation": None, "seen": 0} | changes
+    first = BatchPosition(arguments.pop("epoch"), arguments.pop("seen"), arguments.pop("batch_size"))
+    return list(epoch_batches(split, first, **arguments))
 
 
 def test_an_epoch_has_each_image_once_with_its_label():
@@ -154,3 +155,20 @@ def test_repeated_images_of_a_balanced_epoch_are_augmented_differently():
     assert len(rows) > 1
     assert len(np.unique(rows, axis=0)) == len(rows)
     assert len(np.unique(images[:, 0, 0], axis=0)) > len(images) / 2  # other images may agree by rounding
+
+
+@pytest.mark.parametrize("sampling", ["shuffled", "balanced"])
+def test_the_parts_of_all_workers_are_the_whole_batches_with_their_augmentation(sampling):
+    split = numbered_split(100)
+    augmentation = replace(PIXELS, mixup=0.2)
+    settings = {"augmentation": augmentation, "sampling": sampling, "epoch": 3, "seen": 32}
+    whole = batches(split, **settings)
+    parts = [batches(split, part=Part(rank, 3), **settings) for rank in range(3)]
+    assert len(whole) == 3
+    for batch, *pieces in zip(whole, *parts, strict=True):
+        np.testing.assert_array_equal(np.concatenate([piece.images for piece in pieces]), batch.images)
+        np.testing.assert_array_equal(np.concatenate([piece.labels for piece in pieces]), batch.labels)
+        np.testing.assert_array_equal(np.concatenate([piece.parameters for piece in pieces]), batch.parameters)
+        for piece in pieces:
+            assert piece.position == batch.position
+            np.testing.assert_array_equal(piece.mixing, batch.mixing)

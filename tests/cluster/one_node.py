@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 
-from tests.cluster.ray_cluster import SETTINGS, EarlyPorts, RayCluster
+from tests.cluster.ray_cluster import SETTINGS, EarlyPorts, settings
 
 
 def main(address: str) -> None:
@@ -12,7 +12,7 @@ def main(address: str) -> None:
     from ray._private.node import Node
     from ray._private.parameter import RayParams
 
-    parameters = RayParams(gcs_address=address, min_worker_port=0, max_worker_port=0, **RayCluster._settings())
+    parameters = RayParams(gcs_address=address, min_worker_port=0, max_worker_port=0, **settings())
     with EarlyPorts():
         node = Node(parameters, head=False, shutdown_at_exit=False, spawn_reaper=False)
     sys.stdout.write("up\n")

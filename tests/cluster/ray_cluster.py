@@ -24,16 +24,17 @@ _STORE = 80 * 1024 * 1024
 
 
 class RayCluster:
-    """A head node and worker nodes with one core each."""
+    """A head node and worker nodes, with one core each for Ray unless there are more."""
 
-    def __init__(self, nodes=2):
+    def __init__(self, nodes=2, cores=1):
         os.environ.update(SETTINGS)
+        self._cores = cores
         from ray.cluster_utils import Cluster
 
         # The path of a socket may have 107 characters.
         self.folder = tempfile.mkdtemp(prefix="r", dir="/tmp")
         Path("/tmp/ray").mkdir(exist_ok=True)  # where Ray notes its address
-        self._head = {"temp_dir": self.folder, "no_monitor": True, "include_dashboard": False, **self._settings()}
+        self._head = {"temp_dir": self.folder, "no_monitor": True, "include_dashboard": False, **settings(cores)}
         with EarlyPorts():
             self._cluster = Cluster(initialize_head=True, shutdown_at_exit=False, head_node_args=self._head)
         self.workers = [self.add_node() for _ in range(nodes - 1)]
@@ -46,9 +47,9 @@ class RayCluster:
     def logs(self):
         return Path(self.folder, "session_latest", "logs")
 
-    def add_node(self, **settings):
+    def add_node(self, **changes):
         with EarlyPorts():
-            return self._cluster.add_node(**{**self._settings(), **settings})
+            return self._cluster.add_node(**{**settings(self._cores), **changes})
 
     def kill_node(self):
         """Kill a worker node at once, and start another one."""
@@ -85,18 +86,19 @@ class RayCluster:
             process.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    @staticmethod
-    def _settings():
-        return {
-            "node_ip_address": LOOPBACK,
-            "num_cpus": 1,
-            "object_store_memory": _STORE,
-            "include_log_monitor": False,
-            "metrics_agent_port": _free_port(),
-            "runtime_env_agent_port": _free_port(),
-            "dashboard_agent_listen_port": _free_port(),
-            "metrics_export_port": _free_port(),
-        }
+
+def settings(cores=1):
+    """Return the settings of a node."""
+    return {
+        "node_ip_address": LOOPBACK,
+        "num_cpus": cores,
+        "object_store_memory": _STORE,
+        "include_log_monitor": False,
+        "metrics_agent_port": _free_port(),
+        "runtime_env_agent_port": _free_port(),
+        "dashboard_agent_listen_port": _free_port(),
+        "metrics_export_port": _free_port(),
+    }
 
 
 class EarlyPorts:

@@ -120,7 +120,7 @@ def test_training_agrees_with_stock_keras(tiny_folder, tmp_path):
     """A stock Keras model in float32 has equal loss and weights after the same batches."""
     import keras
 
-    from saccade.augmentation.batches import epoch_batches
+    from saccade.augmentation.batches import BatchPosition, epoch_batches
     from saccade.data.splits import splits_of
 
     run = train_tiny(tiny_folder, tmp_path / "run", epochs=1, batch_size=16, compute="float32")
@@ -128,7 +128,7 @@ def test_training_agrees_with_stock_keras(tiny_folder, tmp_path):
     model = build_network(run.recipe, height=32, width=32, classes=3)
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
     losses, counts = [], []
-    for batch in epoch_batches(training, batch_size=16, seed=0, epoch=0, augmentation=None):
+    for batch in epoch_batches(training, BatchPosition(0, 0, 16), seed=0, augmentation=None):
         losses.append(model.train_on_batch(batch.images, batch.labels))
         counts.append(len(batch.labels))
     assert run.history()[0].loss == pytest.approx(np.average(losses, weights=counts), rel=1e-6)
@@ -254,7 +254,7 @@ def test_invalid_settings_fail_before_the_data_is_loaded(tmp_path):
 def test_a_diverging_training_is_an_error(run_copy, tiny_folder):
     """The network starts with a NaN, because Adam stays finite even with extreme learning rates."""
     from saccade.data.splits import splits_of
-    from saccade.training.fit import Networks, fit
+    from saccade.training.fit import Execution, Networks, fit
     from saccade.training.interrupt import StopRequest
     from saccade.training.progress import Progress
 
@@ -262,14 +262,16 @@ def test_a_diverging_training_is_an_error(run_copy, tiny_folder):
     network.get_layer("logits").bias.assign([np.nan] * 3)
     splits = splits_of(saccade.load(tiny_folder), validation_split=0.1, seed=0)
     with pytest.raises(TrainingError, match="diverged") as caught:
-        fit(Networks(network, network), splits, run_copy, progress=Progress(), stop=StopRequest())
+        fit(
+            Networks(network, network), splits, run_copy, execution=Execution(), progress=Progress(), stop=StopRequest()
+        )
     assert "--set learning_rate=0.0002" in str(caught.value.remedy)
 
 
 def test_an_infinite_weight_after_the_last_step_is_an_error(run_copy, tiny_folder):
     """The loss of the last step is finite, because it is computed before the update of the weights."""
     from saccade.data.splits import splits_of
-    from saccade.training.fit import Networks, fit
+    from saccade.training.fit import Execution, Networks, fit
     from saccade.training.interrupt import StopRequest
     from saccade.training.progress import Progress
 
@@ -284,7 +286,7 @@ def test_an_infinite_weight_after_the_last_step_is_an_error(run_copy, tiny_folde
     run = replace(run_copy, recipe=run_copy.recipe.with_settings({"batchnorm_recalibration_batches": 0}))
     splits = splits_of(saccade.load(tiny_folder), validation_split=0.1, seed=0)
     with pytest.raises(TrainingError, match="diverged"):
-        fit(Networks(network, network), splits, run, progress=Losses(), stop=StopRequest())
+        fit(Networks(network, network), splits, run, execution=Execution(), progress=Losses(), stop=StopRequest())
     assert np.isfinite(losses).all()
     assert losses
 

@@ -12,6 +12,9 @@ from saccade.cli.output import print_json, print_line, print_notes
 from saccade.sanitize import counted, duration_in_words, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from saccade.cluster.nodes import Node
     from saccade.cluster.options import ClusterOptions
     from saccade.cluster.plan import ClusterPlan
     from saccade.cluster.result import ClusterResult
@@ -159,12 +162,17 @@ def print_training_plan(plan: TrainingPlan, *, as_json: bool) -> None:
     if as_json:
         print_json(plan.to_dict())
         return
-    for node in plan.nodes:
+    print_nodes(plan.nodes, plan.paths)
+    each = f"each with {counted(plan.threads, 'thread')}"
+    print_line(f"{counted(plan.num_trainings, 'training')}, {plan.at_once:,} at once, {each}")
+
+
+def print_nodes(nodes: Sequence[Node], paths: Sequence[str]) -> None:
+    """Print the nodes of a cluster, and the files and the folder of the results that all of them see."""
+    for node in nodes:
         found = node.report["versions"].items()
         print_line(f"{node.address}: {counted(int(node.cores), 'core')}, {node.memory / 1e9:.1f} GB of memory")
         print_line(f"  {', '.join(f'{name} {version}' for name, version in found if version != 'missing')}")
-    *files, out = map(printable, plan.paths)
+    *files, out = map(printable, paths)
     such = f" {counted(len(files), 'file')} of the work, such as {files[0]}, and" if files else ""
     print_line(f"all nodes see{such} the folder of {out}")
-    each = f"each with {counted(plan.threads, 'thread')}"
-    print_line(f"{counted(plan.num_trainings, 'training')}, {plan.at_once:,} at once, {each}")

@@ -28,8 +28,11 @@ from saccade.training.interrupt import TrainingInterrupt
 
 if TYPE_CHECKING:
     from saccade.cli.cluster_training import ClusterJob
+    from saccade.cli.parallel_training import ParallelJob
     from saccade.cluster.options import ClusterOptions
+    from saccade.data.dataset import Dataset
     from saccade.runs.run import Run
+    from saccade.training.parallel.parallel_step import Workers
     from saccade.training.progress import Progress
     from saccade.training.transfer_learning.pretrained import PretrainedModel
 
@@ -139,11 +142,12 @@ def command(context: click.Context, /, resume: str | None, extend: str | None, a
 
     With --seeds and --out DIR the runs are DIR/seed-0, DIR/seed-1 and so on; the same command trains the missing
     runs. With --folds and --out DIR the same command resumes the cross-validation.
-    With --ray the trainings of --seeds or --folds run on the machines of a Ray cluster, with a shared --out.
+    With --ray the trainings of --seeds or --folds run on the machines of a Ray cluster, with a shared --out. One
+    training with --ray is divided among --workers N processes: each computes its part of every batch.
     """
     began = time.monotonic()
     cluster: ClusterOptions | None = options["cluster"]
-    _check_parts(**options)
+    _check_parts(resume=resume, **options)
     if cluster is None and options.pop("dry_run"):
         _allow(context, "--dry-run", set(options))
         _check_combinations(context, options)
@@ -151,7 +155,9 @@ def command(context: click.Context, /, resume: str | None, extend: str | None, a
     elif options["seeds"] is not None or options["folds"] is not None:
         _train_several(context, as_json=as_json, resume=resume, extend=extend, **options)
     else:
-        run = _train_one(context, resume=resume, extend=extend, began=began, **options)
+        run = _train_one(context, resume=resume, extend=extend, began=began, as_json=as_json, **options)
+        if run is None:
+            return
         if as_json:
             print_json(training_result(run))
         else:
@@ -160,14 +166,18 @@ def command(context: click.Context, /, resume: str | None, extend: str | None, a
             raise SystemExit(130)
 
 
-def _train_one(context: click.Context, /, resume: str | None, extend: str | None, began: float, **options: Any) -> Run:
-    """Train, resume or extend a run."""
+def _train_one(
+    context: click.Context, /, resume: str | None, extend: str | None, began: float, **options: Any
+) -> Run | None:
+    """Train, resume or extend a run; return None after a dry run."""
+    job = _parallel_job(options.pop("cluster"), dry_run=options.pop("dry_run", False), as_json=options.pop("as_json"))
     if resume is not None:
-        _allow(context, "--resume", {"data", "force", *_LOGS})
-        from saccade.training.resume import resume as go_on
-
+        _allow(context, "--resume", {"data", "force", "cluster", "dry_run", *_LOGS})
         with _resumable():
-            run = go_on(resume, options["data"], force=options["force"], progress=_progress(**options))
+            resumed = _resume(resume, job, **options)
+        if resumed is None:
+            return None
+        run = resumed
     elif extend is not None:
         _allow(context, "--extend", {"data", "epochs", "schedule", "out", *_LOGS})
         if options["epochs"] is None:
@@ -183,7 +193,7 @@ def _train_one(context: click.Context, /, resume: str | None, extend: str | None
     else:
         _check_combinations(context, options)
         with _resumable():
-            return _train(began=began, **options)
+            return _train(job, began=began, **options)
     print_notes(run.data.notes)  # other trainings print the notes before they begin
     return run
 
@@ -219,6 +229,7 @@ def _check_parts(
     folds: int | None,
     only_fold: int | None,
     out: str | None,
+    resume: str | None,
     mlflow: bool,
     **_others: Any,
 ) -> None:
@@ -227,10 +238,8 @@ def _check_parts(
         raise click.UsageError("--only-fold requires --folds K, and is at most K.")
     if cluster is None:
         return
-    if seeds is None and folds is None:
-        raise click.UsageError("--ray requires --seeds N or --folds K: one training runs on one machine.")
-    require_alone(only_fold=only_fold, mlflow=mlflow)
-    if out is None:
+    require_alone(only_fold=only_fold, mlflow=mlflow and (seeds is not None or folds is not None))
+    if out is None and resume is None:
         raise click.UsageError("--ray requires --out DIR, a folder that all nodes share.")
 
 
@@ -268,9 +277,48 @@ def _allow(context: click.Context, mode: str | None, allowed: set[str]) -> None:
             )
 
 
-def _train(out: str | None, settings: dict[str, Any], minutes: float | None, began: float, **options: Any) -> Run:
+def _parallel_job(cluster: ClusterOptions | None, *, dry_run: bool, as_json: bool) -> ParallelJob | None:
+    """Return the job of a training by several workers; None without --ray."""
+    if cluster is None:
+        return None
+    from saccade.cli.parallel_training import ParallelJob
+
+    job = ParallelJob(cluster, dry_run, as_json)
+    job.begin()
+    return job
+
+
+def _resume(path: str, job: ParallelJob | None, /, data: str | None, *, force: bool, **options: Any) -> Run | None:
+    if job is None:
+        from saccade.training.resume import resume
+
+        return resume(path, data, force=force, progress=_progress(**options))
+    from saccade.runs.run import Run
+    from saccade.runs.run_split import load_run_data
+
+    run = Run.open(path)
+    dataset = load_run_data(run, data)
+    with job.like(run).workers(dataset, path) as workers:
+        if workers is None:
+            return None
+        from saccade.training.resume import resume_with
+
+        return resume_with(workers, run, dataset, force=force, progress=_progress(**options))
+
+
+def _train(
+    job: ParallelJob | None,
+    /,
+    out: str | None,
+    settings: dict[str, Any],
+    minutes: float | None,
+    began: float,
+    **options: Any,
+) -> Run | None:
     source = pretrained_model(**options)
     if source is not None:
+        if job is not None:
+            raise click.UsageError("--from and --ray cannot be combined.")
         return _transfer(source, out, settings, **options)
     settings = checked_settings(settings, **options)
     from saccade.runs.create import check_free
@@ -279,22 +327,43 @@ def _train(out: str | None, settings: dict[str, Any], minutes: float | None, beg
     check_free(out)
     reuse_split = None if options["reuse_split"] is None else Run.open(options["reuse_split"])
     dataset = load_dataset(settings, **options)
+    if job is None:
+        return _train_on(dataset, None, reuse_split, began, minutes=minutes, out=out, settings=settings, **options)
+    with job.workers(dataset, str(out)) as workers:
+        if workers is None:
+            return None
+        return _train_on(dataset, workers, reuse_split, began, minutes=minutes, out=out, settings=settings, **options)
+
+
+def _train_on(
+    dataset: Dataset,
+    workers: Workers | None,
+    reuse_split: Run | None,
+    began: float,
+    /,
+    *,
+    minutes: float | None,
+    out: str | None,
+    settings: dict[str, Any],
+    **options: Any,
+) -> Run:
+    """Train on a loaded dataset, in this process or by workers."""
     if minutes is not None:
         from saccade.training.time_budget.budget import Budget
-        from saccade.training.train_within import train_in_budget
+        from saccade.training.train_within import Wanted, train_in_budget
 
         budget = Budget(minutes, began)
         run = train_in_budget(
-            dataset, budget, recipe=options["recipe"], out=out, settings=settings, reuse_split=reuse_split,
-            progress=_progress(**options),
+            dataset, budget, Wanted(options["recipe"], settings), out=out, reuse_split=reuse_split,
+            workers=workers, progress=_progress(**options),
         )  # fmt: skip
         print_ineffective_keys(run.recipe, settings)  # the plan has chosen the epochs
         return run
 
-    from saccade.training.train import train
+    from saccade.training.train import train_with
 
     recipe = choose_recipe(dataset, settings, options["recipe"], options["epochs"])
-    return train(dataset, recipe=recipe, out=out, reuse_split=reuse_split, progress=_progress(**options))
+    return train_with(workers, dataset, recipe, out=out, reuse_split=reuse_split, progress=_progress(**options))
 
 
 def _transfer(source: PretrainedModel, out: str | None, settings: dict[str, Any], /, **options: Any) -> Run:

@@ -27,7 +27,8 @@ from saccade.sanitize import counted, printable
 
 _SAMPLED = 20  # images of which every node must see the files
 # A training of 156,074 weights on images of 32x32 pixels had a peak of 0.76 GB; the rest is for its decoding processes.
-_TRAINING_BYTES = 1_000_000_000
+TRAINING_BYTES = 1_000_000_000
+"""Memory of a training, in bytes."""
 _RETRIES = 3  # of a training whose node or Ray process is lost
 _SECONDS_BETWEEN_LOOKS = 1.0
 _SECONDS_TO_STOP = 330.0
@@ -156,7 +157,7 @@ def _checked_nodes(
         place_of(str(files.out)),
         PACKAGES,
         options.threads,
-        _TRAINING_BYTES,
+        TRAINING_BYTES,
         workers=min(len(trainings), options.workers or len(trainings)),
         worker="training",
     )

@@ -281,6 +281,7 @@ class Environment(_Record):
         accelerators: names of the GPUs that the backend finds.
         compute_dtype: dtype of the training, also when the training is resumed or extended.
         kernels: library that computes TensorFlow's convolutions and products; None in runs of versions without it.
+        workers: number of workers at the beginning of the training, each with `cores` threads.
     """
 
     saccade: str
@@ -294,6 +295,7 @@ class Environment(_Record):
     accelerators: list[str]
     compute_dtype: ComputeDtype = "float32"
     kernels: Kernels | None = None
+    workers: int = Field(default=1, ge=1)
 
 
 class EpochRecord(_Record):
@@ -327,11 +329,15 @@ class EpochTiming(_Record):
         epoch: epoch, counted from 1.
         seconds: duration of the epoch with its validation.
         images_per_second: training images divided by these seconds.
+        workers: number of workers.
+        exchange_seconds: seconds in which the first worker waited for the gradients of the others, added and sent them.
     """
 
     epoch: int
     seconds: float = Field(ge=0)
     images_per_second: float
+    workers: int = Field(default=1, ge=1)
+    exchange_seconds: float = Field(default=0.0, ge=0)
 
 
 class EvaluationRecord(BaseModel):

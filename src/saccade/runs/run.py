@@ -397,6 +397,11 @@ class Run:
         """Write the status of the training."""
         write_json(self.path / "status.json", status.model_dump())
 
+    def record_workers(self, workers: int) -> None:
+        """Record the number of workers with which the training begins."""
+        environment = self.environment().model_copy(update={"workers": workers})
+        write_json(self.path / "environment.json", environment.model_dump())
+
     def write_plan(self, plan: Plan | FeaturePlan) -> None:
         """Write the plan of a training within a time budget."""
         write_json(self.path / _PLAN, plan.model_dump())
@@ -409,12 +414,18 @@ class Run:
         """Write the calibration."""
         write_json(self.path / "calibration.json", calibration.model_dump())
 
-    def write_history(self, records: Sequence[EpochRecord], timings: Sequence[tuple[float, int]]) -> None:
+    def write_history(
+        self,
+        records: Sequence[EpochRecord],
+        timings: Sequence[tuple[float, int]],
+        exchanges: Sequence[tuple[int, float]] = (),
+    ) -> None:
         """Write the history, and the clock times in a file of their own.
 
         Args:
             records: record of each epoch.
             timings: seconds, with validation, and number of training images of each epoch.
+            exchanges: number of workers of each epoch, and the seconds of their exchange; empty for one worker.
         """
         write_rows(
             self.path / "history.csv", list(EpochRecord.model_fields), [record.model_dump() for record in records]
@@ -423,7 +434,11 @@ class Run:
             {"epoch": record.epoch, "seconds": round(seconds, 3), "images_per_second": round(images / seconds, 1)}
             for record, (seconds, images) in zip(records, timings, strict=True)
         ]
-        write_rows(self.path / "timings.csv", ["epoch", "seconds", "images_per_second"], rows)
+        if any(workers > 1 for workers, _ in exchanges):
+            for row, (workers, exchanged) in zip(rows, exchanges, strict=True):
+                row |= {"workers": workers, "exchange_seconds": round(exchanged, 3)}
+        names = ["epoch", "seconds", "images_per_second", "workers", "exchange_seconds"]
+        write_rows(self.path / "timings.csv", names[: len(rows[0]) if rows else 3], rows)
 
     def write_unreadable(self, unreadable: Sequence[UnreadableImage]) -> None:
         """Write the unreadable images of the data, with the reasons."""

@@ -76,7 +76,7 @@ def read_rows(path: Path, schema: type[_Schema], limit: int = _LARGEST_RECORD) -
     text = io.StringIO(read_contents(path, limit).decode(errors="replace"), newline="")
     try:
         reader = csv.DictReader(text)
-        columns = [field.alias or name for name, field in schema.model_fields.items()]
+        columns = [field.alias or name for name, field in schema.model_fields.items() if field.is_required()]
         missing = [name for name in columns if name not in (reader.fieldnames or ())]
         if missing:
             raise RunError(f"'{path}' is damaged", found=f"no column {', '.join(missing)}")

@@ -23,6 +23,8 @@ class TrainingState(BaseModel):
         seconds: clock time of this epoch so far.
         history: records of the epochs before this one.
         timings: seconds and number of training images of each epoch before this one.
+        exchanges: number of workers of each of these epochs, and the seconds in which the first worker waited for the
+            gradients of the others, added and sent them.
         best_accuracy: best validation accuracy of the epochs before this one; None before the first validation.
         best_epoch: epoch of the best validation accuracy, counted from 1, with the lowest validation loss among equals;
             0 before the first validation.
@@ -46,6 +48,7 @@ class TrainingState(BaseModel):
     seconds: float = Field(default=0.0, ge=0)
     history: list[EpochRecord] = Field(default_factory=list)
     timings: list[tuple[float, int]] = Field(default_factory=list)
+    exchanges: list[tuple[int, float]] = Field(default_factory=list)
     best_accuracy: float | None = None
     best_epoch: int = Field(default=0, ge=0)
     half_merits: dict[str, tuple[float, float]] = Field(default_factory=dict)

@@ -15,6 +15,31 @@ from saccade.runs.run import Run
 from saccade.runs.training_state import TrainingState
 
 
+class TrainingVariables:
+    """All variables of a training, as a checkpoint has them: "network" and "optimizer" -> arrays by name.
+
+    Args:
+        network: network that is trained.
+        optimizer: optimizer of the training, built.
+    """
+
+    def __init__(self, network: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
+        self._variables = {"network": _network_variables(network), "optimizer": _optimizer_variables(optimizer)}
+
+    def values(self) -> dict[str, Arrays]:
+        """Return copies of the values."""
+        return {name: _values(variables) for name, variables in self._variables.items()}
+
+    def assign(self, arrays: Mapping[str, Arrays]) -> None:
+        """Set the values.
+
+        Raises:
+            RunError: the arrays don't fit the network or the optimizer.
+        """
+        for name, variables in self._variables.items():
+            _assign(variables, arrays.get(name, {}), name)
+
+
 class Checkpointer:
     """Writer and reader of the checkpoints of one training.
 
@@ -27,7 +52,7 @@ class Checkpointer:
     def __init__(self, run: Run, network: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
         self._checkpoints = run.checkpoints
         self._seconds = run.recipe.checkpoint_seconds
-        self._variables = {"network": _network_variables(network), "optimizer": _optimizer_variables(optimizer)}
+        self._variables = TrainingVariables(network, optimizer)
         self._last = time.monotonic()
 
     def due(self) -> bool:
@@ -44,7 +69,7 @@ class Checkpointer:
         Raises:
             RunError: the checkpoint can't be written; previous checkpoints are unchanged.
         """
-        arrays: dict[str, Arrays] = {name: _values(variables) for name, variables in self._variables.items()}
+        arrays = self._variables.values()
         arrays |= {name: weights for name, weights in kept.items() if weights}
         self._checkpoints.write(Checkpoint(state, arrays))
         self._last = time.monotonic()
@@ -55,8 +80,7 @@ class Checkpointer:
         Raises:
             RunError: the arrays of the checkpoint don't fit the network or the optimizer.
         """
-        for name, variables in self._variables.items():
-            _assign(variables, checkpoint.arrays.get(name, {}), name)
+        self._variables.assign(checkpoint.arrays)
 
 
 def _network_variables(network: keras.Model) -> dict[str, keras.Variable]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from saccade.augmentation.augmentation import Augmentation
-from saccade.augmentation.batches import Batch, epoch_batches
+from saccade.augmentation.batches import WHOLE, Batch, BatchPosition, Part, epoch_batches
 from saccade.data.dataset import Split, SplitName
 from saccade.errors import TrainingError
 from saccade.models.batched_inference import forward
@@ -29,6 +29,8 @@ from saccade.training.class_weights import balanced_class_weights
 from saccade.training.cross_fitting import CrossFitting
 from saccade.training.interrupt import StopRequest
 from saccade.training.optimizers.build import build_optimizer
+from saccade.training.parallel.parallel_step import Helpers, ParallelStep
+from saccade.training.parallel.replica import part_step
 from saccade.training.progress import Progress
 from saccade.training.stage_choice import fine_tuning_helped
 from saccade.training.step import TrainingStep
@@ -44,6 +46,8 @@ from saccade.training.validation_roles import validation_roles
 
 if TYPE_CHECKING:
     import keras
+
+Step = TrainingStep | UpperStep | ParallelStep
 
 # Lower bound of a probability in the loss, as in Keras: the loss of a probability of 0 is finite.
 _SMALLEST_PROBABILITY = 1e-7
@@ -71,6 +75,21 @@ class Fitted:
 
 
 @dataclass(frozen=True)
+class Execution:
+    """Where a training begins, how long it may take, and who computes it.
+
+    Attributes:
+        checkpoint: checkpoint to continue from. None: the training starts at the first epoch.
+        timekeeping: plan of a training within a time budget. None: the training takes the recipe's epochs.
+        helpers: workers that compute a part of each batch. None: this process computes the whole batches.
+    """
+
+    checkpoint: Checkpoint | None = None
+    timekeeping: Timekeeping | None = None
+    helpers: Helpers | None = None
+
+
+@dataclass(frozen=True)
 class Networks:
     """Two models of one network, whose weights have the same names.
 
@@ -89,10 +108,9 @@ def fit(
     splits: Mapping[SplitName, Split],
     run: Run,
     *,
-    checkpoint: Checkpoint | None = None,
+    execution: Execution,
     progress: Progress,
     stop: StopRequest,
-    timekeeping: Timekeeping | None = None,
 ) -> Fitted:
     """Train a network by the run's recipe, with validation after each epoch; write the history and checkpoints.
 
@@ -100,23 +118,22 @@ def fit(
         networks: training model, which is trained in place, and stock model for validation.
         splits: splits "train" and "validation"; other splits are not used.
         run: run with the recipe; its history and checkpoints are written.
-        checkpoint: checkpoint to continue from. None: the training starts at the first epoch.
+        execution: where the training begins, how long it may take, and who computes it.
         progress: callbacks.
         stop: stop request, which is checked after each step.
-        timekeeping: plan of a training within a time budget. None: the training takes the recipe's epochs.
 
     Raises:
         TrainingError: the loss or a weight is not finite.
         RunError: a checkpoint can't be written or does not fit the network.
     """
-    recipe = run.recipe
+    recipe, timekeeping = run.recipe, execution.timekeeping
     roles = validation_roles(splits["validation"], recipe)
     training, validation = splits["train"], roles.selection
     optimizer = build_optimizer(recipe, recipe.batch_size_for(len(training)))
     upper = _upper_training(networks, run, splits, progress, stop)
-    step = _step(networks, upper, optimizer, training, run)
+    step = _step(networks, upper, optimizer, training, run, execution.helpers)
     checkpointer = Checkpointer(run, networks.trained, optimizer)
-    state, kept = _beginning(checkpointer, checkpoint, recipe, timekeeping)
+    state, kept = _beginning(checkpointer, execution.checkpoint, recipe, timekeeping)
     # A killed training may have written epochs after the checkpoint, so history.csv is written from the state.
     _write_history(run, state, progress)
     recalibrate = BatchNormRecalibration(networks.trained, recipe)
@@ -131,8 +148,7 @@ def fit(
     while not state.ended and not interrupted:
         start = time.perf_counter() - state.seconds
         progress.on_epoch_begin(state.epoch, len(training), state.seen)
-        if upper is not None:
-            upper.compute_outputs()
+        _compute_outputs(upper, step)
         head_splits = {**splits, "validation": roles.penalty}
         for n in (
             probe.fit(head_splits, state)
@@ -154,7 +170,7 @@ def fit(
             state.best_accuracy, state.best_epoch = record.validation_accuracy, record.epoch
             best = weights if recipe.weights_chosen_by_validation else {}
         halves.on_epoch_end(record.phase, weights)
-        _close_epoch(state, record, time.perf_counter() - start, timekeeping)
+        _close_epoch(state, record, time.perf_counter() - start, timekeeping, step)
         progress.on_epoch_end(record, state.timings[-1][0])
         _write_history(run, state, progress)
         if complete:
@@ -198,23 +214,39 @@ def _step(
     optimizer: keras.optimizers.Optimizer,
     training: Split,
     run: Run,
-) -> TrainingStep | UpperStep:
+    helpers: Helpers | None,
+) -> Step:
+    if helpers is not None:
+        return ParallelStep(part_step(networks.trained, run, training, upper, optimizer), helpers)
     class_weights = balanced_class_weights(training, len(run.class_names)) if run.recipe.class_weights else None
     if upper is not None:
         return UpperStep(upper.network, run.recipe, optimizer, class_weights)
     return TrainingStep(networks.trained, run.recipe, optimizer, training.store.shape[1:3], class_weights)
 
 
-def _pixel_batches(training: Split, recipe: Recipe, state: TrainingState) -> Iterator[Batch]:
-    """Return the remaining batches of images of the state's epoch."""
+def _compute_outputs(upper: UpperTraining | None, step: Step) -> None:
+    """Compute the outputs of frozen layers, where the recipe keeps them; helpers do their share."""
+    if upper is None:
+        return
+    if isinstance(step, ParallelStep):
+        step.compute_outputs()
+    upper.compute_outputs(_part(step))
+
+
+def _part(step: Step) -> Part:
+    """Return the part of each batch that this process computes."""
+    return step.part if isinstance(step, ParallelStep) else WHOLE
+
+
+def _pixel_batches(training: Split, recipe: Recipe, state: TrainingState, part: Part) -> Iterator[Batch]:
+    """Return this process's part of the remaining batches of images of the state's epoch."""
     return epoch_batches(
         training,
-        batch_size=recipe.batch_size_for(len(training)),
+        BatchPosition(state.epoch, state.seen, recipe.batch_size_for(len(training))),
         seed=recipe.seed,
-        epoch=state.epoch,
         augmentation=Augmentation.of(recipe) if recipe.phase(state.began[0]) == "augmented" else None,
         sampling=recipe.sampling,
-        seen=state.seen,
+        part=part,
     )
 
 
@@ -256,7 +288,7 @@ def _fitted(last: Weights, best: Weights, halves: CrossFitting, state: TrainingS
 
 
 def _steps(
-    step: TrainingStep | UpperStep,
+    step: Step,
     training: Split,
     recipe: Recipe,
     state: TrainingState,
@@ -268,7 +300,9 @@ def _steps(
     if state.seen == 0:
         state.began = state.place(recipe.epochs, len(training))
     batches = (
-        _pixel_batches(training, recipe, state) if upper is None else upper.batches(state.epoch, batch_size, state.seen)
+        _pixel_batches(training, recipe, state, _part(step))
+        if upper is None
+        else upper.batches(BatchPosition(state.epoch, state.seen, batch_size), _part(step))
     )
     if isinstance(watch, StepForecast):
         watch.on_pass_begin()
@@ -278,7 +312,7 @@ def _steps(
         result = step(batch, recipe.learning_rate_at(epoch, fraction, batch_size))
         if not math.isfinite(result.loss):
             raise _diverged(state.epoch, recipe)
-        n = len(batch.labels)
+        n = min(batch_size, len(training) - state.seen)  # of all workers
         state.step, state.steps, state.seen = state.step + 1, state.steps + 1, state.seen + n
         state.loss_sum, state.correct = state.loss_sum + result.loss * n, state.correct + result.correct
         if watch is not None:
@@ -330,8 +364,14 @@ def _rank(record: EpochRecord) -> tuple[float, float]:
     return record.validation_accuracy or 0.0, -(record.validation_loss or 0.0)
 
 
-def _close_epoch(state: TrainingState, record: EpochRecord, seconds: float, timekeeping: Timekeeping | None) -> None:
+def _close_epoch(
+    state: TrainingState, record: EpochRecord, seconds: float, timekeeping: Timekeeping | None, step: Step
+) -> None:
     """Append an epoch to the history, and set the state to the start of the next epoch."""
+    # A checkpoint of a version without exchanges has none for its epochs.
+    state.exchanges += [(1, 0.0)] * (len(state.timings) - len(state.exchanges))
+    exchanged = step.take_exchange_seconds() if isinstance(step, ParallelStep) else 0.0
+    state.exchanges.append((_part(step).workers, exchanged))
     state.history.append(record)
     state.timings.append((seconds, state.seen))
     state.epoch += 1
@@ -355,7 +395,7 @@ def _ended(state: TrainingState, recipe: Recipe) -> Literal["finished", "stopped
 def _write_history(run: Run, state: TrainingState, progress: Progress) -> None:
     """Write history.csv and plan.json; a failure is a warning only, since each checkpoint holds both as well."""
     try:
-        run.write_history(state.history, state.timings)
+        run.write_history(state.history, state.timings, state.exchanges)
         if state.plan is not None:
             run.write_plan(state.plan)
     except OSError as error:

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from saccade.augmentation.augmentation import Augmentation
-from saccade.augmentation.batches import epoch_batches
+from saccade.augmentation.batches import BatchPosition, epoch_batches
 from saccade.data.dataset import Dataset, Split, SplitName
 from saccade.machine import usable_cores
 from saccade.models.batched_inference import forward
@@ -146,7 +146,7 @@ def _timed_step(step: TrainingStep, work: Work, training: Split, epoch: int) -> 
     rate = recipe.learning_rate_at(epoch)
 
     def augment_and_step() -> None:  # the operations on pixels may take longer than the step
-        step(next(epoch_batches(images, batch_size=n, seed=0, epoch=0, augmentation=augmentation)), rate)
+        step(next(epoch_batches(images, BatchPosition(0, 0, n), seed=0, augmentation=augmentation)), rate)
 
     first, *others = _times(augment_and_step)
     return median(others) / n, max(0.0, first - median(others))

@@ -19,8 +19,9 @@ from saccade.runs.run import Run
 from saccade.runs.run_split import load_run_data, run_splits
 from saccade.runs.time_budget_state import FeaturePlan
 from saccade.runs.training_command import fine_tuning_command
-from saccade.sanitize import command_line
+from saccade.sanitize import command_line, counted
 from saccade.tensorflow_kernels import VALUES, VARIABLE
+from saccade.training.parallel.parallel_step import Workers
 from saccade.training.progress import Progress, progress_of
 from saccade.training.time_budget.budget import Work
 from saccade.training.time_budget.timekeeping import Timekeeping
@@ -59,6 +60,25 @@ def resume(
         DataError: the data can't be used.
         TrainingError: the training diverged.
     """
+    return resume_with(None, run, data, force=force, progress=progress)
+
+
+def resume_with(
+    workers: Workers | None,
+    run: Run | str | Path,
+    data: Data | None = None,
+    *,
+    force: bool = False,
+    progress: bool | Progress = True,
+) -> Run:
+    """Resume a training as `resume` does, by workers that share each step; None for this process alone.
+
+    The number of workers may be another one than before: the training continues from the same state.
+
+    Raises:
+        RunError, DataError, TrainingError: as for `resume`.
+        ClusterError: the workers failed.
+    """
     began = time.monotonic()
     require_keras_settings()
     run = Run.open(run)
@@ -75,7 +95,9 @@ def resume(
         run.clean()
         checkpoint = _latest(run, callback, force=force)
         dataset = data if isinstance(data, Dataset) else load_run_data(run, data)
-        environment = read_environment(run.environment().compute_dtype)
+        environment = read_environment(run.environment().compute_dtype).model_copy(
+            update={"workers": 1 if workers is None else workers.count}
+        )
         _check_same(run, dataset, environment, callback, force=force)
         if force:
             run.remove_features()
@@ -88,7 +110,15 @@ def resume(
         callback.on_train_begin(run, networks.validated)
         callback.on_resume(None if checkpoint is None else checkpoint.state)
         timekeeping = _timekeeping(run, checkpoint, splits, began, callback)
-        run_training(run, networks, splits, checkpoint=checkpoint, progress=callback, timekeeping=timekeeping)
+        run_training(
+            run,
+            networks,
+            splits,
+            checkpoint=checkpoint,
+            progress=callback,
+            timekeeping=timekeeping,
+            workers=workers,
+        )
     return run
 
 
@@ -152,7 +182,15 @@ def _check_same(run: Run, dataset: Dataset, environment: Environment, callback: 
             expected=", ".join(run.class_names),
             found=", ".join(dataset.class_names),
         )
-    differences = _differences(run.environment(), environment)
+    before = run.environment()
+    differences = _differences(before, environment)
+    if before.workers != environment.workers:
+        # Other parts of the batches have other bits anyway: then the number of threads matters no more.
+        differences = [difference for difference in differences if not difference.startswith("cores: ")]
+        callback.on_warning(
+            f"{counted(environment.workers, 'worker')} instead of {before.workers:,}: the training continues from the "
+            "same state, but not with the bits of an uninterrupted training"
+        )
     if dataset.fingerprint != run.data_fingerprint:
         differences.append(f"data: {dataset.source} holds other images than it did")
     if not differences:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +39,11 @@ from saccade.runs.lock import locked_for_training
 from saccade.runs.run import Run
 from saccade.sanitize import command_line
 from saccade.training.finalize import finalize, loading_meanwhile
-from saccade.training.fit import Fitted, Networks, fit
+from saccade.training.fit import Execution, Fitted, Networks, fit
 from saccade.training.frozen_network_forecast import seconds_on_frozen_network
 from saccade.training.interrupt import TrainingInterrupt, stop_on_interrupt
 from saccade.training.machine_precision import compute_dtype_of
+from saccade.training.parallel.parallel_step import Workers
 from saccade.training.progress import Progress, progress_of
 from saccade.training.step import deterministic_operations
 from saccade.training.time_budget.timekeeping import Timekeeping
@@ -94,13 +96,34 @@ def train(
     check_free(out)
     recipe_or_any = "quick" if recipe is None else recipe
     reject_transfer(resolve_recipe(recipe_or_any, None, None))
-    previous_split = None if reuse_split is None else Run.open(reuse_split).split_of()
     # Invalid settings fail before the data is loaded, although the default recipe depends on the data.
     loading = resolve_recipe(recipe_or_any, epochs, settings)
     dataset = data if isinstance(data, Dataset) else load_for_recipe(data, loading, progress=progress is True)
     default = default_recipe_of(dataset)
     chosen = resolve_recipe(default if recipe is None else recipe, epochs, settings)
-    return start_training(dataset, chosen, out=out, previous_split=previous_split, progress=progress)
+    return train_with(None, dataset, chosen, out=out, reuse_split=reuse_split, progress=progress)
+
+
+def train_with(
+    workers: Workers | None,
+    dataset: Dataset,
+    recipe: Recipe,
+    *,
+    out: str | Path | None,
+    reuse_split: Run | str | Path | None,
+    progress: bool | Progress,
+) -> Run:
+    """Train on a loaded dataset as `train` does, by workers that share each step; None for this process alone.
+
+    Raises:
+        RunError, TrainingError, KerasError: as for `train`.
+        ClusterError: the workers failed.
+    """
+    require_keras_settings()
+    check_free(out)
+    reject_transfer(recipe)
+    previous_split = None if reuse_split is None else Run.open(reuse_split).split_of()
+    return start_training(dataset, recipe, out=out, previous_split=previous_split, workers=workers, progress=progress)
 
 
 def start_training(
@@ -110,6 +133,7 @@ def start_training(
     out: str | Path | None,
     previous_split: Mapping[str, SplitName] | None = None,
     pretrained: PretrainedWeights | None = None,
+    workers: Workers | None = None,
     progress: bool | Progress,
 ) -> Run:
     """Create a run directory and train.
@@ -120,10 +144,12 @@ def start_training(
         out: as for `train`.
         previous_split: content hash -> split, of the images that keep their split.
         pretrained: pretrained weights of the network, in a transfer.
+        workers: workers that share each step. None: this process alone.
         progress: as for `train`.
 
     Raises:
         RunError, TrainingError: as for `train`.
+        ClusterError: the workers failed.
     """
     callback = progress_of(progress)
     splits = make_splits(dataset, recipe, previous_split)
@@ -136,6 +162,8 @@ def start_training(
     building = time.perf_counter() - began
     recipe = within_cache(recipe, networks, splits["train"], callback)
     run = create_run(out, dataset, recipe, splits, compute_dtype)
+    if workers is not None:
+        run.record_workers(workers.count)
     if pretrained is not None:
         run.write_source(pretrained.record)
     callback.on_train_begin(run, networks.validated)
@@ -143,7 +171,7 @@ def start_training(
     if seconds is not None:
         callback.on_forecast(seconds, run)
     with locked_for_training(run.path):
-        run_training(run, networks, splits, progress=callback)
+        run_training(run, networks, splits, progress=callback, workers=workers)
     return run
 
 
@@ -155,6 +183,7 @@ def run_training(
     checkpoint: Checkpoint | None = None,
     progress: Progress,
     timekeeping: Timekeeping | None = None,
+    workers: Workers | None = None,
 ) -> None:
     """Train in an existing, locked run directory, from the beginning or from a checkpoint, and save the result.
 
@@ -162,15 +191,16 @@ def run_training(
         TrainingError: the training diverged.
         RunError: a checkpoint can't be written or does not fit the network, or the result can't be saved.
         TrainingInterrupt: Ctrl-C was pressed for the second time, or before there was anything to save.
+        ClusterError: the workers failed.
     """
     if not run.has_validation_images:
         _save_validation_images(run, splits["validation"])
     try:
         with stop_on_interrupt() as stop, deterministic_operations(run.recipe.deterministic):
-            with loading_meanwhile():
-                fitted = fit(
-                    networks, splits, run, checkpoint=checkpoint, progress=progress, stop=stop, timekeeping=timekeeping
-                )
+            helping = nullcontext() if workers is None else workers.helping(run)
+            with loading_meanwhile(), helping as helpers:
+                execution = Execution(checkpoint, timekeeping, helpers)
+                fitted = fit(networks, splits, run, execution=execution, progress=progress, stop=stop)
             with stop.with_message(_ENDING if fitted.state == "finished" else stop.message):
                 _save(run, fitted, splits, progress)
     except KeyboardInterrupt:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from saccade.runs.lock import locked_for_training
 from saccade.runs.run import Run
 from saccade.runs.time_budget_state import Plan
 from saccade.training.machine_precision import compute_dtype_of
+from saccade.training.parallel.parallel_step import Workers
 from saccade.training.plan import plan_training
 from saccade.training.progress import Progress, progress_of
 from saccade.training.time_budget.budget import Budget
@@ -68,35 +70,52 @@ def train_within(
     check_free(out)
     loading = resolve_recipe("quick" if recipe is None else recipe, None, settings)
     dataset = data if isinstance(data, Dataset) else load_for_recipe(data, loading, progress=progress is True)
-    return train_in_budget(
-        dataset, budget, recipe=recipe, out=out, settings=settings, reuse_split=reuse_split, progress=progress
-    )
+    wanted = Wanted(recipe, settings or {})
+    return train_in_budget(dataset, budget, wanted, out=out, reuse_split=reuse_split, progress=progress)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the user has chosen of the recipe.
+
+    Attributes:
+        recipe: as for `train_within`.
+        settings: as for `train_within`.
+    """
+
+    recipe: str | Recipe | None
+    settings: Mapping[str, Any]
 
 
 def train_in_budget(
     dataset: Dataset,
     budget: Budget,
+    wanted: Wanted,
     *,
-    recipe: str | Recipe | None = None,
     out: str | Path | None = None,
-    settings: Mapping[str, Any] | None = None,
     reuse_split: Run | str | Path | None = None,
+    workers: Workers | None = None,
     progress: bool | Progress = True,
 ) -> Run:
     """Train on a loaded dataset within a time budget that may have begun before the call.
 
+    The plan begins with the speed of one worker, and changes with the speed of all workers.
+
     Raises:
         TrainingError, RecipeError, RunError: as for `train_within`.
+        ClusterError: the workers failed.
     """
     require_keras_settings()
     check_free(out)
     previous_split = None if reuse_split is None else Run.open(reuse_split).split_of()
     callback = progress_of(progress)
     callback.on_plan("measuring this machine")
-    planned = plan_training(dataset, budget, recipe, settings or {}, previous_split)
+    planned = plan_training(dataset, budget, wanted.recipe, wanted.settings, previous_split)
     plan, splits, networks = planned.plan, planned.splits, planned.networks
     chosen = within_cache(planned.recipe, networks, splits["train"], callback)
     run = create_run(out, dataset, chosen, splits, compute_dtype_of(chosen), plan=plan)
+    if workers is not None:
+        run.record_workers(workers.count)
     if planned.pretrained is not None:
         run.write_source(planned.pretrained.record)
     callback.on_train_begin(run, networks.validated)
@@ -105,5 +124,5 @@ def train_in_budget(
     if planned.work is not None and isinstance(plan, Plan):
         timekeeping = Timekeeping(planned.work, plan, budget.spent, callback)
     with locked_for_training(run.path):
-        run_training(run, networks, splits, progress=callback, timekeeping=timekeeping)
+        run_training(run, networks, splits, progress=callback, timekeeping=timekeeping, workers=workers)
     return run

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from saccade.augmentation.batches import WHOLE, Part
 from saccade.data.cache import disk_cache
 from saccade.data.dataset import Preprocessing, Split
 from saccade.models.batchnorm_folding.fold import fold_normalization
@@ -92,7 +93,13 @@ class OutputExtractor:
         self._name = name
 
     def __call__(
-        self, split: Split, advance: Callable[[int], object], *, augment: Augment | None = None, version: str = ""
+        self,
+        split: Split,
+        advance: Callable[[int], object],
+        *,
+        augment: Augment | None = None,
+        version: str = "",
+        part: Part = WHOLE,
     ) -> KeptOutputs:
         """Return the outputs for the images of a split.
 
@@ -103,11 +110,14 @@ class OutputExtractor:
             augment: function from images, uint8 [m, height, width, 3], and their positions in the split, int64 [m], to
                 augmented images. None: the images as they are.
             version: text that identifies the augmented version; equal names stand for equal images.
+            part: part of the entries of the cache to make first.
         """
         compute = partial(self._outputs, split, augment)
-        shards: list[Outputs | None] = []
+        starts = np.arange(0, len(split), _SHARD)
+        shards: dict[int, Outputs | None] = dict.fromkeys(starts.tolist())
+        own = part.of(starts).tolist()
         unkept = 0
-        for start in range(0, len(split), _SHARD):
+        for start in [*own, *sorted(shards.keys() - set(own))]:
             positions = np.arange(start, min(start + _SHARD, len(split)))
             contents = json.dumps([version, start, [split.hashes[position] for position in positions.tolist()]])
             key = f"{self._key}-{hashlib.sha256(contents.encode()).hexdigest()[:32]}"
@@ -119,8 +129,8 @@ class OutputExtractor:
             else:
                 outputs, unkept = None, unkept + len(positions)
                 advance(len(positions))
-            shards.append(outputs)
-        return KeptOutputs(shards, compute, unkept)
+            shards[start] = outputs
+        return KeptOutputs(list(shards.values()), compute, unkept)
 
     @property
     def _shape(self) -> tuple[int, ...]:

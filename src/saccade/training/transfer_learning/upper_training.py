@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property, partial
 from typing import Any
@@ -21,7 +21,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from saccade.augmentation.augmentation import Augmentation
-from saccade.augmentation.batches import Batch
+from saccade.augmentation.batches import WHOLE, Batch, BatchPosition, Part
 from saccade.augmentation.mixing import mix_images, sample_mixing
 from saccade.augmentation.pixel_operations import augment_pixels
 from saccade.augmentation.sample_order import epoch_order
@@ -39,7 +39,7 @@ from saccade.recipes import Recipe
 from saccade.runs.run import Run
 from saccade.training.interrupt import StopRequest
 from saccade.training.progress import Progress
-from saccade.training.step import Descent, StepResult
+from saccade.training.step import Descent, Objective, StepResult
 from saccade.training.transfer_learning.features import Features, in_parallel
 from saccade.training.transfer_learning.kept_outputs import KeptOutputs, OutputExtractor
 from saccade.training.transfer_learning.pretrained import Weights, weights_fingerprint
@@ -72,6 +72,48 @@ def versions_within_cache(network: keras.Model, recipe: Recipe, images: int, dec
     return max(1, min(recipe.augmented_versions, beside // max(1, each) - 1))
 
 
+class OutputGraph:
+    """Compiled work on batches of kept outputs: mixing, then a function of the upper layers' inputs.
+
+    Args:
+        upper: upper part of the training model.
+        recipe: recipe with mixup and CutMix.
+        work: as for `PixelGraph`.
+        further: as for `PixelGraph`.
+    """
+
+    def __init__(
+        self,
+        upper: keras.Model,
+        recipe: Recipe,
+        work: Callable[[Sequence[keras.Variable]], Callable[..., Any]],
+        further: Sequence[tf.TensorSpec] = (),
+    ) -> None:
+        self.variables = upper.trainable_variables
+        """Trained variables, the same in all epochs."""
+        compute, given = work(self.variables), len(further)
+
+        def run(outputs: Any, labels: Any, *others: Any) -> Any:
+            inputs, share = mix_images(outputs, *others[given:]) if others[given:] else (outputs, None)
+            return compute(inputs, labels, share, *others[:given])
+
+        signature = [tf.TensorSpec((None, *upper.input_shape[1:]), tf.float32), tf.TensorSpec((None,), tf.int64)]
+        signature += further
+        if recipe.mixup or recipe.cutmix:
+            signature.append(tf.TensorSpec((4,), tf.float32))
+        self._compiled: Callable[..., Any] = tf.function(
+            run, input_signature=signature, jit_compile=False, autograph=False
+        )
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Do nothing: all epochs train the same variables."""
+
+    def __call__(self, batch: Batch, *further: Any) -> Any:
+        """Run the work on a batch of kept outputs."""
+        mixing = () if batch.mixing is None else (batch.mixing,)
+        return self._compiled(batch.images, batch.labels, *further, *mixing)
+
+
 class UpperStep:
     """Gradient descent on the mean cross-entropy of the upper layers, one step per call.
 
@@ -91,18 +133,11 @@ class UpperStep:
     ) -> None:
         self._optimizer = optimizer
         optimizer.build(upper.trainable_variables)
-        descend = Descent(upper, upper.trainable_variables, optimizer, recipe.label_smoothing, class_weights)
 
-        def step(outputs: Any, labels: Any, *mixing: Any) -> tuple[Any, Any]:
-            inputs, share = mix_images(outputs, *mixing) if mixing else (outputs, None)
-            return descend(inputs, labels, share)
+        def descent(variables: Sequence[keras.Variable]) -> Descent:
+            return Descent(Objective(upper, variables, recipe.label_smoothing, class_weights), optimizer)
 
-        signature = [tf.TensorSpec((None, *upper.input_shape[1:]), tf.float32), tf.TensorSpec((None,), tf.int64)]
-        if recipe.mixup or recipe.cutmix:
-            signature.append(tf.TensorSpec((4,), tf.float32))
-        self._compiled: Callable[..., Any] = tf.function(
-            step, input_signature=signature, jit_compile=False, autograph=False
-        )
+        self._graph = OutputGraph(upper, recipe, descent)
 
     def begin_epoch(self, epoch: int) -> None:
         """Do nothing: all epochs train the same variables."""
@@ -110,8 +145,7 @@ class UpperStep:
     def __call__(self, batch: Batch, learning_rate: float) -> StepResult:
         """Run one step on kept outputs, at a learning rate."""
         self._optimizer.learning_rate = learning_rate
-        mixing = () if batch.mixing is None else (batch.mixing,)
-        loss, correct = self._compiled(batch.images, batch.labels, *mixing)
+        loss, correct = self._graph(batch)
         return StepResult(float(loss), int(correct))
 
 
@@ -159,10 +193,13 @@ class UpperTraining:
             content: (name, position) for name in names for position, content in enumerate(splits[name].hashes)
         }
 
-    def compute_outputs(self) -> None:
+    def compute_outputs(self, part: Part = WHOLE) -> None:
         """Compute the outputs for the training images and their augmented versions, by the weights of the training.
 
         The first call computes them; later calls do nothing.
+
+        Args:
+            part: part of the outputs to compute first. Workers that share a cache compute each their own part.
 
         Raises:
             KeyboardInterrupt: a stop was requested.
@@ -174,13 +211,13 @@ class UpperTraining:
         total = (recipe.augmented_versions + 1) * len(training)
         with self._stop.with_message(_STOPPING), self._progress.on_stage("outputs", total=total, unit="images") as bar:
             advance = self._stop.after(bar.update)
-            self._versions = [self._outputs_without_augmentation("train", advance)]
+            self._versions = [self._outputs_without_augmentation("train", advance, part)]
             for number in range(1, recipe.augmented_versions + 1):
                 augment = partial(
                     augment_pixels, augmentation=augmentation, seed=recipe.seed, epoch=number, mirror=True
                 )
                 version = json.dumps([asdict(augmentation), recipe.seed, number])
-                self._versions.append(self._extract(training, advance, augment=augment, version=version))
+                self._versions.append(self._extract(training, advance, augment=augment, version=version, part=part))
         unkept = sum(version.num_unkept for version in self._versions)
         if unkept:
             self._progress.on_warning(
@@ -196,20 +233,21 @@ class UpperTraining:
         fingerprint = weights_fingerprint(self._run.recipe.network, lower)
         return OutputExtractor(self._stock, self._cut, fingerprint, self._run.preprocessing, self._run.data_name)
 
-    def batches(self, epoch: int, batch_size: int, seen: int) -> Iterator[Batch]:
+    def batches(self, first: BatchPosition, part: Part = WHOLE) -> Iterator[Batch]:
         """Yield the batches of an epoch: order, version and mixing are functions of (seed, epoch, position).
 
         Args:
-            epoch: epoch, counted from 0.
-            batch_size: number of images in a batch; the last batch has the remaining images.
-            seen: number of samples to skip, because earlier batches of the epoch had them.
+            first: position of the first batch to yield; the last batch has the remaining images.
+            part: part of each batch to yield.
         """
         labels, recipe = self._splits["train"].labels, self._run.recipe
+        epoch, batch_size = first.epoch, first.size
         augmentation = Augmentation.of(recipe) if recipe.phase(epoch) == "augmented" else None
         versions = self._versions if augmentation is not None else self._versions[:1]
         order = epoch_order(labels, recipe.sampling, seed=recipe.seed, epoch=epoch)
-        for start in range(seen, len(order), batch_size):
-            samples = order[start : start + batch_size]
+        for start in range(first.start, len(order), batch_size):
+            position = BatchPosition(epoch, start, min(batch_size, len(order) - start))
+            samples = part.of(order[start : start + batch_size])
             # All versions occur in each epoch, and each sample has another one in the next epoch.
             numbers = (samples + epoch) % len(versions)
             # Not in the graph: TensorFlow's conversion of 16 bits logs an error on most processors.
@@ -219,7 +257,8 @@ class UpperTraining:
             mixing = None
             if augmentation is not None:
                 mixing = sample_mixing(augmentation, seed=recipe.seed, epoch=epoch, position=start)
-            yield Batch(outputs, labels[samples], None, mixing=None if mixing is None else mixing.as_array())
+            drawn = None if mixing is None else mixing.as_array()
+            yield Batch(outputs, labels[samples], None, mixing=drawn, position=position)
 
     @property
     def width(self) -> int:
@@ -277,9 +316,11 @@ class UpperTraining:
             result[rows] = part
         return result
 
-    def _outputs_without_augmentation(self, split: SplitName, advance: Callable[[int], object]) -> KeptOutputs:
+    def _outputs_without_augmentation(
+        self, split: SplitName, advance: Callable[[int], object], part: Part = WHOLE
+    ) -> KeptOutputs:
         if split not in self._unaugmented:
-            self._unaugmented[split] = self._extract(self._splits[split], advance)
+            self._unaugmented[split] = self._extract(self._splits[split], advance, part=part)
         return self._unaugmented[split]
 
 
