@@ -280,7 +280,9 @@ TRAINING = [
         f"train hands {_SMALL} --folds 2 --out runs/folds",
         [r"^run: \S*runs/folds$", "out-of-fold accuracy"], made=["runs/folds/folds.json"], long=True,
     ),
-    Row("train hands --ray", ["--ray requires --seeds N or --folds K"], code=2),
+    Row("train hands --ray", ["--ray requires --out DIR"], code=2),
+    Row("train hands --from runs/digits --out runs/parallel --ray", ["--from and --ray cannot be combined"], code=2),
+    Row("train --extend runs/digits --epochs 2 --ray", ["--ray cannot be combined with --extend"], code=2),
     Row("train hands --seeds 2 --ray", ["--ray requires --out DIR"], code=2),
     Row("train hands --seeds 2 --threads 2", ["--threads needs --ray"], code=2),
     Row("train hands --seeds 2 --workers 2", ["--workers needs --ray"], code=2),
@@ -297,6 +299,14 @@ TRAINING = [
     Row(
         f"train hands {_SMALL} --folds 2 --out cluster-folds --dry-run --ray",
         [r"^  python \d.*, tensorflow", "^3 trainings, "], alone=True, long=True, needs="ray",
+    ),
+    Row(
+        f"train hands {_SMALL} --workers 2 --out runs/parallel --dry-run --ray",
+        [r"^  python \d.*, tensorflow", "^workers: 2 on 1 node, each with 1 thread"], alone=True, long=True, needs="ray",
+    ),
+    Row(
+        f"train hands {_SMALL} --workers 2 --threads 1 --out runs/parallel --ray",
+        ["^workers: 2 on 1 node", "^epoch 1/1: "], look=_finished("runs/parallel"), alone=True, long=True, needs="ray",
     ),
     Row(
         "train hands --recipe folder --minutes 20 --set image_size=16 --out runs/minutes",
@@ -340,6 +350,12 @@ TRAINING = [
         "tune tiny --trials 2 --recipe folder --epochs 1 --seed 1 --set label_smoothing=0.1"
         " --search learning_rate=0.003,0.01 --out tunings/study --json",
         made=["tunings/study/tuning.html"], look=_is_a_study, alone=True, long=True,
+    ),
+    Row("tune tiny --trials 2 --ray", ["--ray needs --out DIR"], code=2),
+    Row("tune tiny --trials 2 --threads 2", ["--threads needs --ray"], code=2),
+    Row(
+        f"tune tiny --trials 2 {_SMALL} --workers 1 --threads 1 --out tunings/cluster --json --ray",
+        made=["tunings/cluster/tuning.html"], look=_is_a_study, alone=True, long=True, needs="ray",
     ),
     Row(
         f"tune tiny --minutes 0.1 {_SMALL}",

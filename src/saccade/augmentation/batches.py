@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-import saccade.models  # noqa: F401 - loads Keras without its notices, before the modules that import Keras by name
 from saccade.augmentation.augmentation import Augmentation, sample_augmentation
 from saccade.augmentation.mixing import sample_mixing
 from saccade.augmentation.pixel_operations import apply_pixel_operations

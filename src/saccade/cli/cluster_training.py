@@ -15,10 +15,11 @@ from saccade.cli.ray_options import print_training_plan
 
 if TYPE_CHECKING:
     from saccade.cluster.options import ClusterOptions
-    from saccade.cluster.trainings import SharedFiles, Training
+    from saccade.cluster.trainings import SharedFiles
     from saccade.data.dataset import Dataset
     from saccade.experiments.cross_validation import CrossValidation
     from saccade.recipes import Recipe
+    from saccade.runs.training_command import PlannedTraining
     from saccade.training.seeds import SeedTraining
 
 # Parameters of the command that a task does not get, or gets with a value of its own.
@@ -45,8 +46,8 @@ class ClusterJob:
 
     def train_seeds(self, dataset: Dataset, seeds: int, recipe: Recipe, out: str) -> Iterator[SeedTraining]:
         """Train the missing runs of `train_seeds` on the cluster, and yield the result of each seed in order."""
-        from saccade.cluster.trainings import Training
         from saccade.runs.run import Run, has_ended, is_run
+        from saccade.runs.training_command import PlannedTraining
         from saccade.training.seeds import SeedTraining, plan_seeds
 
         planned = {
@@ -56,7 +57,7 @@ class ClusterJob:
         }
         before = [seed for seed, place in planned.items() if is_run(place) and has_ended(Run.open(place))]
         trainings = [
-            Training(f"seed {seed}", self._words(dataset, seeds=1, seed=seed), place, recipe.epochs)
+            PlannedTraining(f"seed {seed}", self._words(dataset, seeds=1, seed=seed), place, recipe.epochs)
             for seed, place in planned.items()
             if seed not in before
         ]
@@ -73,26 +74,26 @@ class ClusterJob:
         Raises:
             ClusterError: a training failed.
         """
-        from saccade.cluster.trainings import Training
         from saccade.errors import ClusterError
+        from saccade.runs.training_command import PlannedTraining
 
         if cross_validation.is_finished and not self.dry_run:
             return
         place, epochs = cross_validation.place, cross_validation.recipe.epochs
         folds = [
-            Training(
+            PlannedTraining(
                 f"fold {fold + 1}", self._words(dataset, only_fold=fold + 1), cross_validation.fold_place(fold), epochs
             )
             for fold in cross_validation.missing_folds
         ]
-        last = Training("the training on all images", self._words(dataset), place, epochs)
+        last = PlannedTraining("the training on all images", self._words(dataset), place, epochs)
         steps = [[], []] if cross_validation.is_finished else [folds, [last]]
         errors = self._run(steps, self._files(dataset, str(place)))
         for name, error in errors.items():
             print_line("to train the missing parts: repeat the command", err=True)
             raise ClusterError(f"{name} failed: {error}")
 
-    def _run(self, steps: list[list[Training]], files: SharedFiles) -> Mapping[str, Any]:
+    def _run(self, steps: list[list[PlannedTraining]], files: SharedFiles) -> Mapping[str, Any]:
         from saccade.cluster.trainings import plan_trainings, run_trainings
 
         if self.dry_run:

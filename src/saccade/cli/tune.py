@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from saccade.cli.output import print_json, print_line, print_notes
+from saccade.cli.ray_options import require_out, with_cluster_options
 from saccade.cli.reading_options import with_reading_options
 from saccade.cli.train_options import parse_settings, print_dataset
 from saccade.data.reading_options import ReadingOptions
 from saccade.sanitize import counted
 
 if TYPE_CHECKING:
+    from saccade.cluster.options import ClusterOptions
+    from saccade.data.dataset import Dataset
+    from saccade.tuning.parallel_trials import Trainings
     from saccade.tuning.result import Tuning
 
 
@@ -38,6 +46,7 @@ if TYPE_CHECKING:
 @click.option("--epochs", type=click.IntRange(min=1), help="Number of epochs of each training.")
 @click.option("--seed", type=click.IntRange(min=0), help="Random seed of the proposals and of the trainings.")
 @click.option("--out", metavar="DIR", help="Directory of the study. Default: tunings/<data>-<recipe>-<n>.")
+@with_cluster_options
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     data: str,
@@ -50,6 +59,7 @@ def command(
     seed: int | None,
     out: str | None,
     reading: ReadingOptions,
+    cluster: ClusterOptions | None,
     as_json: bool,
 ) -> None:
     """Search for better settings of a recipe on DATA and compare them with the unchanged recipe.
@@ -58,11 +68,16 @@ def command(
     three other seeds each and compared on the test split. The command writes tuning.html.
 
     After an interrupt, the same command with --out DIR resumes the study. Several processes with the same --out DIR
-    share one study.
+    share one study. With --ray the trainings run on the machines of a Ray cluster, with a shared --out.
     """
     began = time.monotonic()
     if (trials is None) == (minutes is None):
         raise click.UsageError("Give either --trials or --minutes.")
+    if cluster is not None:
+        require_out(out)
+        from saccade.cluster.connection import require_response
+
+        require_response(cluster.address)
     from saccade.recipes import get_recipe
     from saccade.recipes.search_space import search_space
 
@@ -79,14 +94,13 @@ def command(
     print_dataset(dataset)
 
     from saccade.training.train import resolve_recipe
-    from saccade.tuning.tune import tune
+    from saccade.tuning.tune import Budget, tune_with
 
     # The time of loading counts toward the budget.
-    left = None if minutes is None else max(minutes - (time.monotonic() - began) / 60, 1e-3)
-    named = recipe or default_recipe_of(dataset)
-    tuning = tune(
-        dataset, trials=trials, minutes=left, recipe=resolve_recipe(named, epochs, settings), search=searched, out=out
-    )
+    budget = Budget(trials, None if minutes is None else began + 60 * minutes)
+    base = resolve_recipe(recipe or default_recipe_of(dataset), epochs, settings)
+    with _trainings(cluster, dataset, out, trials) as trainings:
+        tuning = tune_with(trainings, dataset, base, searched, budget, out=out, progress=True)
     if as_json:
         print_json(tuning.to_dict())
     else:
@@ -94,6 +108,21 @@ def command(
     if tuning.state == "interrupted":
         print_line(f"to resume: repeat the command with --out {shlex.quote(str(tuning.folder))}", err=True)
         raise SystemExit(130)
+
+
+@contextmanager
+def _trainings(
+    cluster: ClusterOptions | None, dataset: Dataset, out: str | None, trials: int | None
+) -> Iterator[Trainings | None]:
+    """Yield the trainings on a cluster; None for trainings in this process."""
+    if cluster is None or out is None:
+        yield None
+        return
+    from saccade.cluster.trainings import SharedFiles, training_tasks
+
+    files = SharedFiles(dataset, [], Path(os.path.abspath(out)))  # noqa: PTH100 - keeps symbolic links
+    with training_tasks(cluster, files, trials) as tasks:
+        yield tasks
 
 
 def _print(tuning: Tuning) -> None:

@@ -94,6 +94,7 @@ def _replica(task: HelperTask) -> Replica:
     from saccade.keras_loading import this_process_is_our_own
 
     this_process_is_our_own()
+    import saccade.models  # noqa: F401 - loads Keras without its notices, before the modules that import Keras by name
     from saccade.augmentation.batches import Part
     from saccade.runs.run import Run
     from saccade.runs.run_split import load_run_data, run_splits

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import signal
+import time
 from collections import deque
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from saccade.errors import ClusterError, SaccadeError
 from saccade.progress import Progress, counting, log_message
 from saccade.runs.environment import PACKAGES
 from saccade.runs.run import Run
+from saccade.runs.training_command import PlannedTraining
 from saccade.sanitize import counted, printable
 
 _SAMPLED = 20  # images of which every node must see the files
@@ -33,23 +35,6 @@ _RETRIES = 3  # of a training whose node or Ray process is lost
 _SECONDS_BETWEEN_LOOKS = 1.0
 _SECONDS_TO_STOP = 330.0
 _ERROR = re.compile(r"^(?:error: |seed \d+: failed: )(.*(?:\n  .*)*)", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Training:
-    """A training of the command.
-
-    Attributes:
-        name: name in messages, such as "seed 3".
-        words: words of its command line after `saccade`, with absolute paths.
-        place: run directory, which all nodes see.
-        epochs: number of epochs, for the progress.
-    """
-
-    name: str
-    words: tuple[str, ...]
-    place: Path
-    epochs: int
 
 
 @dataclass(frozen=True)
@@ -105,20 +90,20 @@ class SharedFiles:
         return [ListedImage(place.text, place.scheme, place.path) for place in (*images, *files)]
 
 
-def plan_trainings(options: ClusterOptions, trainings: Sequence[Training], files: SharedFiles) -> TrainingPlan:
+def plan_trainings(options: ClusterOptions, trainings: Sequence[PlannedTraining], files: SharedFiles) -> TrainingPlan:
     """Check all that `run_trainings` checks, and return the plan.
 
     Raises:
         ClusterError: the cluster can't be reached, or a node can't do the work.
     """
     with connected(options.address) as ray:
-        nodes, workers = _checked_nodes(ray, options, trainings, files)
+        nodes, workers = _checked_nodes(ray, options, len(trainings), files)
     paths = tuple(image.path for image in files.listed())
     return TrainingPlan(tuple(nodes), len(trainings), workers, options.threads, (*paths, str(files.out)))
 
 
 def run_trainings(
-    options: ClusterOptions, steps: Sequence[Sequence[Training]], files: SharedFiles, *, progress: bool
+    options: ClusterOptions, steps: Sequence[Sequence[PlannedTraining]], files: SharedFiles, *, progress: bool
 ) -> dict[str, SaccadeError]:
     """Run trainings on a cluster, and return the error of each that failed, by its name.
 
@@ -140,7 +125,7 @@ def run_trainings(
         return errors
     total = sum(training.epochs for training in trainings)
     with connected(options.address) as ray:
-        nodes, workers = _checked_nodes(ray, options, trainings, files)
+        nodes, workers = _checked_nodes(ray, options, len(trainings), files)
         with counting(counted(len(trainings), "training"), total=total, unit="epochs", shown=progress) as bar:
             for step in steps:
                 if not errors:
@@ -149,16 +134,23 @@ def run_trainings(
 
 
 def _checked_nodes(
-    ray: Any, options: ClusterOptions, trainings: Sequence[Training], files: SharedFiles
+    ray: Any, options: ClusterOptions, trainings: int | None, files: SharedFiles
 ) -> tuple[list[Node], int]:
-    """Return the nodes, which can do the work, and the number of trainings at the same time."""
+    """Return the nodes, which can do the work, and the number of trainings at the same time.
+
+    Args:
+        ray: the module, connected.
+        options: the cluster and its use.
+        trainings: number of trainings; None: not known.
+        files: files that all nodes must see.
+    """
     needs = Needs(
         files.listed(),
         place_of(str(files.out)),
         PACKAGES,
         options.threads,
         TRAINING_BYTES,
-        workers=min(len(trainings), options.workers or len(trainings)),
+        workers=min((number for number in (trainings, options.workers) if number is not None), default=None),
         worker="training",
     )
     nodes = usable_nodes(ray, needs)
@@ -167,46 +159,97 @@ def _checked_nodes(
 
 @dataclass(frozen=True)
 class _Step:
-    trainings: Sequence[Training]
+    trainings: Sequence[PlannedTraining]
     workers: int
     threads: int
 
 
 def _run_step(ray: Any, nodes: Sequence[Node], step: _Step, bar: Progress) -> dict[str, SaccadeError]:
     """Run the trainings of a step, and return the errors."""
-    remote = ray.remote(train).options(num_cpus=step.threads, max_retries=_RETRIES, scheduling_strategy="SPREAD")
+    tasks = TrainingTasks(ray, nodes, step.workers, step.threads)
     waiting = deque(step.trainings)
     errors: dict[str, SaccadeError] = {}
-    running: dict[Any, tuple[Training, _Epochs]] = {}
+    running: dict[str, _Epochs] = {}
     try:
         while waiting or running:
             while waiting and len(running) < step.workers:
                 training = waiting.popleft()
-                running[remote.remote(list(training.words), step.threads)] = (training, _Epochs(training))
-            ended, _ = ray.wait(list(running), num_returns=1, timeout=_SECONDS_BETWEEN_LOOKS)
-            for reference in ended:
-                training, epochs = running.pop(reference)
-                error = _error_of(ray, reference, nodes)
+                tasks.start(training)
+                running[training.name] = _Epochs(training)
+            for name, error in tasks.ended().items():
                 if error is not None:
-                    errors[training.name] = error
-                bar.update(epochs.rest())
-            bar.update(sum(epochs.new() for _, epochs in running.values()))
+                    errors[name] = error
+                bar.update(running.pop(name).rest())
+            bar.update(sum(epochs.new() for epochs in running.values()))
     except KeyboardInterrupt:
-        _stop(ray, list(running))
+        log_message("\nstopping the trainings after their current step and saving; press Ctrl-C again to kill them")
+        try:
+            tasks.stop(list(running))
+        finally:
+            log_message("to go on: repeat the command")
         raise
     return errors
 
 
-def _stop(ray: Any, running: Sequence[Any]) -> None:
-    """Stop trainings as Ctrl-C does, and wait until they are saved. A second Ctrl-C kills them."""
-    log_message("\nstopping the trainings after their current step and saving; press Ctrl-C again to kill them")
-    try:
-        for reference in running:
-            ray.cancel(reference)
-        if running:
-            ray.wait(list(running), num_returns=len(running), timeout=_SECONDS_TO_STOP)
-    finally:
-        log_message("to go on: repeat the command")
+class TrainingTasks:
+    """Trainings as Ray tasks.
+
+    Args:
+        ray: the module, connected.
+        nodes: the nodes, for messages.
+        at_once: largest number of trainings at the same time.
+        threads: number of threads of each.
+    """
+
+    def __init__(self, ray: Any, nodes: Sequence[Node], at_once: int, threads: int) -> None:
+        self._ray, self._nodes, self._threads = ray, nodes, threads
+        self._remote = ray.remote(train).options(num_cpus=threads, max_retries=_RETRIES, scheduling_strategy="SPREAD")
+        self._running: dict[str, Any] = {}
+        self.at_once = at_once
+        """Largest number of trainings at the same time."""
+
+    def start(self, training: PlannedTraining) -> None:
+        """Start a training; a training whose node or process is lost starts again, and resumes."""
+        self._running[training.name] = self._remote.remote(list(training.words), self._threads)
+
+    def ended(self) -> dict[str, SaccadeError | None]:
+        """Wait at most a second, and return the trainings that have ended since, with the error of a failed one."""
+        if not self._running:
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        else:
+            self._ray.wait(list(self._running.values()), num_returns=1, timeout=_SECONDS_BETWEEN_LOOKS)
+        ready, _ = (
+            self._ray.wait(list(self._running.values()), num_returns=len(self._running), timeout=0)
+            if self._running
+            else ([], [])
+        )
+        names = [name for name, reference in self._running.items() if reference in ready]
+        return {name: _error_of(self._ray, self._running.pop(name), self._nodes) for name in names}
+
+    def stop(self, names: Sequence[str]) -> None:
+        """Stop trainings as Ctrl-C does, and wait until they are saved."""
+        references = [self._running.pop(name) for name in names]
+        for reference in references:
+            self._ray.cancel(reference)
+        if references:
+            self._ray.wait(references, num_returns=len(references), timeout=_SECONDS_TO_STOP)
+
+
+@contextmanager
+def training_tasks(options: ClusterOptions, files: SharedFiles, most: int | None) -> Iterator[TrainingTasks]:
+    """Connect to a cluster, check its nodes, and yield tasks for trainings whose number is not known yet.
+
+    Args:
+        options: the cluster and its use.
+        files: files that all nodes must see.
+        most: largest number of trainings; None: unlimited.
+
+    Raises:
+        ClusterError: the cluster can't be reached, or a node can't do the work.
+    """
+    with connected(options.address) as ray:
+        nodes, workers = _checked_nodes(ray, options, most, files)
+        yield TrainingTasks(ray, nodes, workers if most is None else min(workers, most), options.threads)
 
 
 def _error_of(ray: Any, reference: Any, nodes: Sequence[Node]) -> SaccadeError | None:
@@ -237,7 +280,7 @@ def _error_of(ray: Any, reference: Any, nodes: Sequence[Node]) -> SaccadeError |
 class _Epochs:
     """Progress of a training in epochs, by the history in its run directory."""
 
-    def __init__(self, training: Training) -> None:
+    def __init__(self, training: PlannedTraining) -> None:
         self._training = training
         self._seen = 0
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from saccade.data.sources.memory.labeled_images import IN_MEMORY
@@ -21,6 +23,23 @@ _NEVER_NAMED = {"extends", "extended_rate", "extended_schedule", "checkpoint_sec
 _OF_THE_SOURCE = {"network", "transfer", "initial_scale", "final_scale", "tta_views"}
 # Keys by which an image becomes the input of a network.
 _OF_THE_PIXELS = ("image_size", "fit", "scale")
+
+
+@dataclass(frozen=True)
+class PlannedTraining:
+    """A training by the plain command.
+
+    Attributes:
+        name: name in messages.
+        words: words of its command line after `saccade`, with absolute paths.
+        place: run directory.
+        epochs: number of epochs.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    place: Path
+    epochs: int
 
 
 def data_words(run: Run) -> list[str]:

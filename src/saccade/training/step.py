@@ -80,7 +80,10 @@ class Objective:
     def _cross_entropy(self, labels: Any, logits: Any) -> Any:
         """Return the weighted cross-entropy with label smoothing of each input, float [n]."""
         classes = logits.shape[-1]
-        targets = tf.one_hot(labels, classes, dtype=logits.dtype) * (1 - self.label_smoothing) + self.label_smoothing / classes
+        targets = (
+            tf.one_hot(labels, classes, dtype=logits.dtype) * (1 - self.label_smoothing)
+            + self.label_smoothing / classes
+        )
         losses = keras.losses.categorical_crossentropy(targets, logits, from_logits=True)
         if self.class_weights is not None:
             losses *= tf.gather(tf.constant(self.class_weights, losses.dtype), labels)

@@ -57,6 +57,15 @@ def compare_with_default(
         return compare(runs, out=folder / "comparison", progress=progress)
 
 
+def final_runs(recipes: Mapping[str, Recipe], folder: Path) -> list[tuple[str, Recipe, Path]]:
+    """Return folder name, recipe with its seed, and run directory of each run of the comparison."""
+    return [
+        (name, recipe.with_settings({"seed": seed}), folder / "final" / name / f"seed-{seed}")
+        for name, recipe in recipes.items()
+        for seed in range(recipe.seed + 1, recipe.seed + 1 + SEEDS)
+    ]
+
+
 def _train_runs(dataset: Dataset, recipe: Recipe, home: Path, *, progress: bool) -> list[Run] | None:
     """Return the runs of the next three seeds; None if the user interrupted a training."""
     for place in home.glob("seed-*"):

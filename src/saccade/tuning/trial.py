@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import optuna
 
@@ -21,10 +20,8 @@ from saccade.training.resume import resume
 from saccade.training.train import train
 from saccade.tuning.study import Claim, Study, conclude
 
-if TYPE_CHECKING:
-    import keras
-
-_MAX_DEATHS = 10
+MAX_DEATHS = 10
+"""Number of processes killed in a trial after which the trial fails."""
 
 
 def run_trial(study: Study, claimed: Claim, dataset: Dataset, progress: Progress) -> bool:
@@ -40,13 +37,14 @@ def run_trial(study: Study, claimed: Claim, dataset: Dataset, progress: Progress
         RunError: the run cannot be written.
     """
     began = time.monotonic()
-    if claimed.deaths >= _MAX_DEATHS:
+    if claimed.deaths >= MAX_DEATHS:
         # A probable reason: the settings need more memory than the machine has.
         conclude(study, claimed, None, failed=f"{claimed.deaths} processes were killed in this trial")
         return True
     try:
         recipe = study.recipe.with_settings(claimed.trial.params)
-        run = _train_or_resume(dataset, recipe, claimed.folder, ProgressList(progress, _PruningCallback(claimed)))
+        pruning = _PruningCallback(Pruning(claimed, recipe.epochs))
+        run = _train_or_resume(dataset, recipe, claimed.folder, ProgressList(progress, pruning))
     except TrainingInterrupt:
         return False
     except optuna.TrialPruned:
@@ -81,23 +79,45 @@ def _train_or_resume(dataset: Dataset, recipe: Recipe, folder: Path, progress: P
     return train(dataset, recipe=recipe, out=folder, progress=progress)
 
 
+class Pruning:
+    """Reports of a trial to the study, which may prune it.
+
+    Args:
+        claimed: claim on the trial.
+        epochs: number of epochs of the training.
+    """
+
+    def __init__(self, claimed: Claim, epochs: int) -> None:
+        self._trial = claimed.trial
+        self._reported = set(claimed.reported)
+        self._epochs = epochs
+
+    def report(self, record: EpochRecord) -> None:
+        """Report the validation accuracy of a complete epoch, unless it is reported already.
+
+        Raises:
+            optuna.TrialPruned: the trial is pruned.
+        """
+        step = record.epoch - 1
+        if step not in self._reported and record.validation_accuracy is not None:
+            self._trial.report(record.validation_accuracy, step)
+            self._reported.add(step)
+        # Pruning after the last epoch would save no time.
+        if record.epoch < self._epochs and self._trial.should_prune():
+            raise optuna.TrialPruned
+
+
 class _PruningCallback(Progress):
     """Callback that reports the validation accuracy of each complete epoch and raises `optuna.TrialPruned`."""
 
-    def __init__(self, claimed: Claim) -> None:
-        self._trial = claimed.trial
-        self._reported = set(claimed.reported)
+    def __init__(self, pruning: Pruning) -> None:
+        self._pruning = pruning
         self._left = 0
-        self._epochs = 0
-
-    def on_train_begin(self, run: Run, network: keras.Model) -> None:
-        """Record the number of epochs."""
-        self._epochs = run.recipe.epochs
 
     def on_resume(self, state: TrainingState | None) -> None:
         """Report the epochs that a killed process finished but did not report."""
         for record in [] if state is None else state.history:
-            self._report(record)
+            self._pruning.report(record)
 
     def on_epoch_begin(self, epoch: int, images: int, seen: int) -> None:
         """Set the number of remaining images of the epoch."""
@@ -110,13 +130,4 @@ class _PruningCallback(Progress):
     def on_epoch_end(self, record: EpochRecord, seconds: float) -> None:
         """Report the epoch, unless Ctrl-C ended it early."""
         if not self._left:
-            self._report(record)
-
-    def _report(self, record: EpochRecord) -> None:
-        step = record.epoch - 1
-        if step not in self._reported and record.validation_accuracy is not None:
-            self._trial.report(record.validation_accuracy, step)
-            self._reported.add(step)
-        # Pruning after the last epoch would save no time.
-        if record.epoch < self._epochs and self._trial.should_prune():
-            raise optuna.TrialPruned
+            self._pruning.report(record)

@@ -27,6 +27,7 @@ from saccade.tuning.result import State, Trial, Tuning, best_of
 from saccade.tuning.study_manifest import TuningRecord, check_folder, enter_folder
 
 if TYPE_CHECKING:
+    from saccade.tuning.parallel_trials import Trainings
     from saccade.tuning.study import Claim, Study
 
 # Seconds between two checks of the trials of other processes.
@@ -79,7 +80,30 @@ def tune(
     loading = resolve_recipe("quick" if recipe is None else recipe, None, None)
     dataset = data if isinstance(data, Dataset) else load_for_recipe(data, loading, progress=progress)
     base = resolve_recipe(recipe or default_recipe_of(dataset), None, None)
-    space = search_space(base, search or {})
+    budget = Budget(trials, None if minutes is None else began + 60 * minutes)
+    return tune_with(None, dataset, base, search or {}, budget, out=out, progress=progress)
+
+
+def tune_with(
+    trainings: Trainings | None,
+    dataset: Dataset,
+    base: Recipe,
+    search: Mapping[str, str | Range | Choices | None],
+    budget: Budget,
+    *,
+    out: str | Path | None,
+    progress: bool,
+) -> Tuning:
+    """Tune a recipe on a loaded dataset as `tune` does, with trainings that run elsewhere; None: in this process.
+
+    Raises:
+        TuningError, RecipeError, TrainingError, EvaluationError: as for `tune`.
+        ClusterError: the trainings elsewhere failed.
+    """
+    _require_optuna()
+    require_keras_settings()
+    check_folder(out)
+    space = search_space(base, search)
     validation = splits_of(dataset, validation_split=base.validation_split, seed=base.seed)["validation"]
     _require_images(dataset, len(validation))
     record = TuningRecord.of(base, space, dataset, validation)
@@ -91,8 +115,10 @@ def tune(
     with optuna_at_work(folder):
         study = open_study(folder, base, space)
         log_message(f"study: {folder} ({base.name}; searched: {', '.join(space)})", shown=progress)
-        budget = Budget(trials, None if minutes is None else began + 60 * minutes)
-        state = _search(study, dataset, budget, progress)
+        if trainings is None:
+            state = _search(study, dataset, budget, progress)
+        else:
+            state = _search_elsewhere(study, dataset, budget, trainings, progress)
         ended = ended_trials(study)
         tuning = Tuning(
             folder=folder,
@@ -108,7 +134,7 @@ def tune(
             notes=(*dataset.notes, *_notes(ended, len(validation), state, budget)),
             files=(),
         )
-    return write_tuning(_with_comparison(tuning, dataset, progress))
+    return write_tuning(_with_comparison(tuning, dataset, trainings, progress))
 
 
 @dataclass(frozen=True)
@@ -154,12 +180,42 @@ def _search(study: Study, dataset: Dataset, budget: Budget, progress: bool) -> S
         gc.collect()
 
 
-def _with_comparison(tuning: Tuning, dataset: Dataset, progress: bool) -> Tuning:
+def _search_elsewhere(study: Study, dataset: Dataset, budget: Budget, trainings: Trainings, progress: bool) -> State:
+    """Run trials elsewhere until the budget is used up and all of them have ended."""
+    from saccade.tuning.parallel_trials import ParallelTrials
+    from saccade.tuning.study import ended_trials, running
+
+    trials = ParallelTrials(study, dataset, trainings)
+    try:
+        while True:
+            claimed = None
+            if not trials.is_full:
+                claimed = trials.begin(budget.trials if budget.allows(ended_trials(study)) else 0)
+            if claimed is not None:
+                log_message(_begin_message(claimed, study.recipe, budget), shown=progress)
+                continue
+            if not trials and not running(study):
+                return "finished"
+            if not trials and budget.deadline is not None:
+                return "running elsewhere"
+            for number in trials.follow():
+                log_message(_end_message(number, ended_trials(study)), shown=progress)
+    except KeyboardInterrupt:
+        log_message("\nstopping the trials and saving them", shown=progress)
+        trials.stop()
+        return "interrupted"
+
+
+def _with_comparison(tuning: Tuning, dataset: Dataset, trainings: Trainings | None, progress: bool) -> Tuning:
     """Return the tuning with the final comparison, if the best trial is not the unchanged recipe."""
     best = tuning.best
     if tuning.state != "finished" or best is None or best.number == 0:
         return tuning
     recipes = {f"trial-{best.number}": tuning.best_recipe, "default": tuning.recipe}
+    if trainings is not None:
+        from saccade.tuning.parallel_trials import train_final_runs
+
+        train_final_runs(dataset, recipes, tuning.folder, trainings, lambda text: log_message(text, shown=progress))
     comparison = compare_with_default(dataset, recipes, tuning.folder, progress=progress)
     return replace(tuning, comparison=comparison, state="finished" if comparison else "interrupted")
 
