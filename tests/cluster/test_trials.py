@@ -58,7 +58,7 @@ def test_a_study_goes_on_after_ctrl_c_and_after_a_kill(tune, cluster, tmp_path):
     out = tmp_path / "study"
     for how, code in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
         running = tune(out, 3)
-        wait_until(lambda: running.poll() is not None or cluster.processes(_PROCESS))
+        wait_until(lambda running=running: running.poll() is not None or cluster.processes(_PROCESS))
         assert running.poll() is None
         running.send_signal(how)
         _, stderr = running.communicate()

@@ -245,7 +245,7 @@ def test_a_batch_that_is_smaller_than_the_number_of_workers_has_parts_without_im
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 7])
 @pytest.mark.parametrize("n", [1, 2, 6, 7, 25, 26])
-def test_parts_are_consecutive_and_differ_by_at_most_one_and_the_first_has_samples(n, workers):
+def test_workers_divide_a_batch_evenly_and_in_order_and_the_first_one_has_samples(n, workers):
     samples = np.arange(100, 100 + n)
     parts = [Part(rank, workers).of(samples) for rank in range(workers)]
     np.testing.assert_array_equal(np.concatenate(parts), samples)
