@@ -182,7 +182,7 @@ def test_a_killed_command_resumes_to_the_same_bits(unkilled, train, tmp_path):
 def test_ctrl_c_saves_a_run_and_one_machine_resumes_it(train, tmp_path):
     out = tmp_path / "run"
     running = train(*options(out, 2))
-    wait_for_steps(running, out, 4)
+    wait_for_steps(running, out, 9)  # in the second epoch
     running.send_signal(signal.SIGINT)
     assert "stopping after this step and saving" in finished(running, code=130)
     resumed = subprocess.run(
@@ -212,7 +212,8 @@ def test_a_node_that_is_lost_is_replaced_by_another_one(unkilled, train, cluster
     require_same_bits(unkilled, tmp_path / "run")
 
 
-def test_a_dry_run_prints_the_nodes_and_trains_nothing(train, tmp_path):
+def test_a_dry_run_prints_the_nodes_and_trains_nothing(train, cluster, tmp_path):
+    cluster.restore()
     shown = finished(train(*options(tmp_path / "run", 3), "--dry-run"))
     assert "workers: 3 on 2 nodes" in shown
     assert not (tmp_path / "run").exists()
