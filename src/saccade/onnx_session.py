@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from saccade.machine import library_threads
+from saccade.machine import library_threads, may_have_gpu
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -12,8 +12,20 @@ if TYPE_CHECKING:
 NOTE = "saccade"
 """Name of the metadata property of an ONNX file that holds the model's record."""
 
-PROBABILITIES, FEATURES = "probabilities", "features"
-"""Names of the outputs of an ONNX file; only the `model.onnx` of a run may have features, for the OOD p-value."""
+PROBABILITIES, FEATURES, ONE_VIEW = "probabilities", "features", "one_view"
+"""Names of the outputs of an ONNX file. Only the `model.onnx` of a run may have a second one: features, for the OOD
+p-value, or the logits of the image itself, where the probabilities are those of test-time augmentation."""
+
+# Most images for which ONNX Runtime is faster on any machine. TensorFlow starts 3 s later, or traces its graph for 1.5
+# s where it is loaded already, and needs up to 1 ms less for a 32x32 image, on some processors and for some networks.
+# For larger images it needs more, unless there is a GPU.
+_MAX_IMAGES = 2000
+_SMALL_PIXELS = 48 * 48
+
+
+def is_faster_than_tensorflow(num_images: int, height: int, width: int) -> bool:
+    """Return whether ONNX Runtime should classify a number of images of a size in pixels."""
+    return num_images <= _MAX_IMAGES or not (height * width <= _SMALL_PIXELS or may_have_gpu())
 
 
 def open_session(contents: bytes, *, threads: int | None = None) -> onnxruntime.InferenceSession:

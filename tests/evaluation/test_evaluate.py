@@ -13,6 +13,7 @@ import saccade
 from saccade.data.dataset import Split
 from saccade.errors import DataError, EvaluationError, RunError
 from saccade.evaluation.evaluate import require_each_once
+from saccade.inference.onnx_model import load_inference_onnx
 from saccade.inference.predictor import Predictor
 from saccade.runs.predictions import Predictions
 from saccade.runs.run import Run
@@ -68,9 +69,18 @@ def test_metrics_with_and_without_test_time_augmentation_are_reported(narrow_fas
     assert report.without_tta is not None
     test = saccade.load(tiny_folder).splits["test"]
     images = test.take(slice(None))
-    for tta_views, accuracy in ((1, report.without_tta.accuracy), (6, report.accuracy)):
+    onnx = load_inference_onnx(run)
+    assert onnx is not None
+    augmented, of_one_view = onnx.probabilities_with_and_without_tta(test)
+    for tta_views, accuracy, found in ((1, report.without_tta.accuracy, of_one_view), (6, report.accuracy, augmented)):
         probabilities = Predictor.from_run(run, tta_views=tta_views).probabilities(images)
         assert accuracy == (probabilities.argmax(axis=1) == test.labels).mean()
+        np.testing.assert_allclose(found, probabilities, atol=1e-5)
+    # A run of a version whose model.onnx has no second output, or has none at all.
+    (run.path / "model.onnx").unlink()
+    again = saccade.evaluate(run)
+    assert again.without_tta is not None
+    assert again.without_tta.accuracy == report.without_tta.accuracy
     assert report.tta_views == 6
     assert json.loads(report.files[0].read_text())["accuracy_without_tta"] == report.without_tta.accuracy
 

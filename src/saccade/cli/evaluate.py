@@ -117,11 +117,14 @@ def command(
     if by is not None:
         _check_column(model, data, by, reading)
 
-    from saccade.evaluation.by_value import score_by_column
     from saccade.evaluation.evaluate import evaluate
 
     report = evaluate(run, data=data, split=split, fixes=fixes, reading=reading, strict=strict, progress=True)
-    by_value = () if by is None else score_by_column(report, by, _reading_of(run) if data is None else reading)
+    by_value: Sequence[ValueScore] = ()
+    if by is not None:
+        from saccade.evaluation.by_value import score_by_column
+
+        by_value = score_by_column(report, by, _reading_of(run) if data is None else reading)
     at_threshold = None if threshold is None else report.at_threshold(threshold)
     if as_json:
         scores = {} if by is None else {"by": {"column": by, "values": [asdict(score) for score in by_value]}}

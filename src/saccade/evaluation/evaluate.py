@@ -22,6 +22,7 @@ from saccade.evaluation.result import Report
 from saccade.inference.classifier import load_classifier
 from saccade.inference.load_model import load_model
 from saccade.inference.model_file import ModelFile
+from saccade.inference.onnx_model import OnnxModel
 from saccade.plotting.evaluation_plots import choose_images, draw_confusion_matrix, draw_predictions
 from saccade.plotting.figure import save_figure
 from saccade.runs.predictions import Predictions
@@ -122,13 +123,8 @@ def evaluate_split(run: Run, run_split: RunSplit, *, strict: bool = False, progr
     _require_same_classes(run.class_names, dataset.class_names)
     if strict:
         dataset.require_all()
-    probabilities = _predict_each_once(load_classifier(run, len(images)), images, progress=progress)
-    without_tta = None
-    if run.recipe.tta_views > 1:
-        from saccade.inference.predictor import Predictor  # loads TensorFlow
-
-        predictor = Predictor.from_run(run, tta_views=1)
-        without_tta = measure(images.labels, _predict_each_once(predictor, images, progress=progress))
+    probabilities, of_one_view = _with_and_without_tta(run, images, progress=progress)
+    without_tta = None if of_one_view is None else measure(images.labels, of_one_view)
     metrics = measure(images.labels, probabilities)
     shift: Iterable[str] = ()
     if run_split.is_own and split == "test":
@@ -192,6 +188,25 @@ def _evaluate_model_file(
         labels=images.labels,
         probabilities=probabilities,
     )
+
+
+def _with_and_without_tta(
+    run: Run, images: Split, *, progress: bool
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Return the probabilities of a run, and those without test-time augmentation, where the run has it."""
+    classifier = load_classifier(run, len(images))
+    if isinstance(classifier, OnnxModel) and classifier.has_one_view:
+        both = classifier.probabilities_with_and_without_tta(images, progress=progress)
+        for probabilities in both:
+            require_each_once(images, probabilities, len(run.class_names))
+        return both
+    probabilities = _predict_each_once(classifier, images, progress=progress)
+    if run.recipe.tta_views == 1:
+        return probabilities, None
+    from saccade.inference.predictor import Predictor  # loads TensorFlow
+
+    predictor = Predictor.from_run(run, tta_views=1)
+    return probabilities, _predict_each_once(predictor, images, progress=progress)
 
 
 def _predict_each_once(model: Predictor | ModelFile, images: Split, *, progress: bool) -> NDArray[np.float32]:

@@ -7,16 +7,11 @@ from typing import TYPE_CHECKING
 from saccade.inference.model_file import ModelFile
 from saccade.inference.onnx_model import OnnxModel, load_inference_onnx
 from saccade.inference.ood_detector import OodDetector
-from saccade.machine import may_have_gpu
+from saccade.onnx_session import is_faster_than_tensorflow
 from saccade.runs.run import Run
 
 if TYPE_CHECKING:
     from saccade.inference.predictor import Predictor
-
-# Most images for which ONNX Runtime is faster on any machine. TensorFlow starts 3 s later, and needs up to 1 ms less
-# for a 32x32 image, on some processors and for some networks. For larger images it needs more, unless there is a GPU.
-_MAX_IMAGES = 2000
-_SMALL_PIXELS = 48 * 48
 
 
 def load_classifier(run: Run | ModelFile, num_images: int) -> Predictor | ModelFile:
@@ -49,8 +44,7 @@ def load_ood_detector(run: Run, num_images: int) -> OodDetector:
 
 
 def _inference_onnx(run: Run, num_images: int) -> OnnxModel | None:
-    is_small = run.preprocessing.height * run.preprocessing.width <= _SMALL_PIXELS
-    if num_images > _MAX_IMAGES and (is_small or may_have_gpu()):
+    if not is_faster_than_tensorflow(num_images, run.preprocessing.height, run.preprocessing.width):
         return None
     return load_inference_onnx(run)
 

@@ -16,7 +16,8 @@ from saccade.runs.records import ModelRecord
 from saccade.runs.schema import require_schema
 
 _BATCH_PIXELS = 100 * 32 * 32
-_CHUNK_IMAGES = 500
+CHUNK_IMAGES = 500
+"""Number of images of a split that are read at a time."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class ModelFile(ABC):
         """Return class probabilities, float32 [n, classes], of the images of a split, read in chunks."""
         chunks = [np.empty((0, len(self.class_names)), np.float32)]
         with counting("scoring", total=len(split), unit="images", shown=progress) as bar:
-            for images in split.batches(slices_of(len(split), _CHUNK_IMAGES)):
+            for images in split.batches(slices_of(len(split), CHUNK_IMAGES)):
                 chunks.append(self.probabilities(images))
                 bar.update(len(images))
         return np.concatenate(chunks)

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from saccade.data.dataset import slices_of
+from saccade.data.dataset import Split, slices_of
 from saccade.errors import RunError
-from saccade.inference.model_file import ModelFile, read_model_record
+from saccade.inference.model_file import CHUNK_IMAGES, ModelFile, read_model_record
 from saccade.machine import usable_cores
-from saccade.onnx_session import FEATURES, NOTE, PROBABILITIES, open_session
+from saccade.onnx_session import FEATURES, NOTE, ONE_VIEW, PROBABILITIES, open_session
+from saccade.progress import counting
 from saccade.runs.records import ModelRecord
 from saccade.runs.run import INFERENCE_ONNX, Run
 
@@ -110,6 +111,31 @@ class OnnxModel(ModelFile):
         probabilities, features = self._outputs(widths, images)
         return probabilities, features
 
+    @property
+    def has_one_view(self) -> bool:
+        """Return whether the file has the logits without test-time augmentation beside the probabilities."""
+        return any(output.name == ONE_VIEW for output in self.session.get_outputs())
+
+    def probabilities_with_and_without_tta(
+        self, split: Split, *, progress: bool = False
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return class probabilities with and without test-time augmentation, float32 [n, classes] each.
+
+        Args:
+            split: n images, which are read in chunks.
+            progress: whether to show a bar on stderr.
+        """
+        shape = len(split), len(self.class_names)
+        augmented, logits = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        widths = {PROBABILITIES: shape[1], ONE_VIEW: shape[1]}
+        chunks = slices_of(len(split), CHUNK_IMAGES)
+        with counting("scoring", total=len(split), unit="images", shown=progress) as bar:
+            for chunk, images in zip(chunks, split.batches(chunks), strict=True):
+                augmented[chunk], logits[chunk] = self._outputs(widths, images)
+                bar.update(len(images))
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return augmented, exponentials / exponentials.sum(axis=1, keepdims=True)
+
     def _outputs(self, widths: Mapping[str, int], images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """Return outputs of the graph, each float32 [n, width], for preprocessed images.
 
@@ -169,8 +195,8 @@ def _unsafe_content(model: onnx.ModelProto, record: ModelRecord) -> str | None:
     expected = [
         ("pixels", [preprocessing.height, preprocessing.width, 3]),
         (PROBABILITIES, [len(record.class_names)]),
-        # The `model.onnx` of a run may have features beside the probabilities.
-        *((name, shape) for name, shape in found[2:3] if name == FEATURES and len(shape) == 1),
+        # The `model.onnx` of a run may have another output beside the probabilities.
+        *((name, shape) for name, shape in found[2:3] if name in (FEATURES, ONE_VIEW) and len(shape) == 1),
     ]
     return None if found == expected else f"inputs and outputs {found}, not {expected}"
 

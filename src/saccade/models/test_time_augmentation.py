@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from saccade.augmentation.resize import resize_matrix
 
+# Name of the layer that averages the logits of the image and of its mirror image.
+_CENTERED = "unmoved"
+
 
 def with_tta(network: keras.Model, height: int, width: int, tta_views: int) -> keras.Model:
     """Return a model that resizes images for a network and averages the logits over views of each image.
@@ -46,8 +49,18 @@ def with_tta(network: keras.Model, height: int, width: int, tta_views: int) -> k
     up_left = layers.Cropping2D(((2, 0), (2, 0)), name="up_left")(padded)
     centered_views = [network(resize(view)) for view in (pixels, mirror(pixels))]
     shifted_views = [network(resize(view)) for shifted in (up_left, down_right) for view in (shifted, mirror(shifted))]
-    averages = layers.Average(name="unmoved")(centered_views), layers.Average(name="moved")(shifted_views)
+    averages = layers.Average(name=_CENTERED)(centered_views), layers.Average(name="moved")(shifted_views)
     return keras.Model(pixels, layers.Average(name="views")(averages), name=f"{network.name}_views")
+
+
+def with_one_view(model: keras.Model) -> keras.Model:
+    """Return a model from pixels to the model's outputs and the logits of the image itself, [n, classes].
+
+    Args:
+        model: result of `with_tta` for more than one view, with a softmax behind it; weights are shared.
+    """
+    of_the_image, _ = model.get_layer(_CENTERED).input
+    return keras.Model(model.inputs[0], [model.outputs[0], of_the_image], name=model.name)
 
 
 def _pad(pixels: keras.KerasTensor, height: int, width: int) -> keras.KerasTensor:

@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from saccade.augmentation.sample_order import training_subset
 from saccade.data.dataset import Split, SplitName
 from saccade.errors import SaccadeError
-from saccade.models.batched_inference import forward
+from saccade.models.batched_inference import forward, image_batches
 from saccade.models.batchnorm_folding.fold import fold_normalization
 from saccade.models.build import build_probability_model
+from saccade.models.onnx.to_onnx import INPUT, to_onnx
 from saccade.models.ood_statistics import OodStatistics, has_pretrained_features
 from saccade.models.temperature_scaling import divide_logits
 from saccade.models.weights import assign
+from saccade.onnx_session import PROBABILITIES, is_faster_than_tensorflow, open_session
 from saccade.runs.environment import peak_memory_mb
 from saccade.runs.inference_onnx import write_inference_onnx
 from saccade.runs.ood_p_value import OodPValue
@@ -146,7 +148,7 @@ def _prediction(
 
     def by_network(weights: Weights, images: Split) -> NDArray[np.float32]:
         assign(model, weights)
-        probabilities = forward(fold_normalization(model), images, advance)
+        probabilities = _forward(fold_normalization(model), images, advance)
         assign(model, fitted.weights)
         return probabilities
 
@@ -161,6 +163,23 @@ def _prediction(
         return probabilities
 
     return by_cache
+
+
+def _forward(model: keras.Model, images: Split, advance: Callable[[int], object]) -> NDArray[np.float32]:
+    """Return the outputs of a folded model, float32 [n, classes], by the runtime that is faster for so many images."""
+    _, height, width, _ = model.input_shape
+    if not is_faster_than_tensorflow(len(images), height, width):
+        return forward(model, images, advance)
+    try:
+        contents = to_onnx(model, {})
+    except ValueError:  # a layer without a converter
+        return forward(model, images, advance)
+    session = open_session(contents)
+    outputs = np.empty((len(images), model.output_shape[-1]), np.float32)
+    for batch, pixels in image_batches(images, height, width):
+        (outputs[batch],) = session.run([PROBABILITIES], {INPUT: pixels.astype(np.float32)})
+        advance(len(pixels))
+    return outputs
 
 
 def _fit_ood_p_value(run: Run, model: keras.Model, fitted: Fitted, training: Split, validation: Split) -> None:
