@@ -146,7 +146,7 @@ def test_a_slow_network_delays_the_training_and_timings_name_it(networks, tiny_f
     with (tmp_path / "run/timings.csv").open() as file:
         rows = list(csv.DictReader(file))
     # A vector of 0.6 MB needs 0.25 s on this network.
-    assert all(float(row["exchange_seconds"]) > 0.25 for row in rows)
+    assert all(float(row["exchange_seconds"]) > 0.25 for row in rows), rows
 
 
 def test_a_node_that_is_cut_off_is_replaced_or_the_command_ends_plainly(networks, tiny_folder, tmp_path):

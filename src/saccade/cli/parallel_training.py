@@ -70,12 +70,13 @@ class ParallelJob:
 
             files = SharedFiles(dataset, [], Path(os.path.abspath(out)))  # noqa: PTH100 - keeps symbolic links
             plan = plan_workers(ray, self.options, files)
-            if self.dry_run:
-                _print_plan(plan, as_json=self.as_json)
-                yield None
+            if not self.dry_run:
+                print_line(_summary(plan), err=True)
+                yield RayWorkers(ray, plan, dataset.source)
                 return
-            print_line(_summary(plan), err=True)
-            yield RayWorkers(ray, plan, dataset.source)
+        # After the connection, in which standard output is closed.
+        _print_plan(plan, as_json=self.as_json)
+        yield None
 
 
 def _summary(plan: WorkerPlan) -> str:

@@ -38,6 +38,7 @@ from saccade.training.parallel.part_step import PartResult
 _SECONDS_TO_RESTART = 120.0
 _SECONDS_BETWEEN_LOOKS = 0.5
 _MOST_LOSSES = 5  # without a step between them
+_MOST_STARTS = 5
 
 
 @dataclass(frozen=True)
@@ -141,37 +142,61 @@ class RayHelpers:
     """
 
     def __init__(self, ray: Any, plan: WorkerPlan, run: Run, data: str) -> None:
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
         self._ray, self._plan, self._run = ray, plan, run
         kernels = run.environment().kernels
         environment = {"SACCADE_THREADS": str(plan.threads), "CUDA_VISIBLE_DEVICES": "-1"}
         if kernels is not None:
             environment[VARIABLE] = VALUES[kernels]
         path = os.path.abspath(run.path)  # noqa: PTH100 - keeps symbolic links
-        self._actors = [
-            # Ray counts no cores for helpers: so those of a node that died can start again on the others.
-            ray.remote(TrainingHelper)
-            .options(
-                num_cpus=0,
-                max_restarts=-1,
-                max_task_retries=0,
-                scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=True),
-            )
-            .remote(HelperTask(path, data, rank, plan.workers, environment))
-            for rank, node_id in enumerate(plan.helpers, start=1)
+        self._tasks = [
+            HelperTask(path, data, rank, plan.workers, environment) for rank in range(1, len(plan.helpers) + 1)
         ]
+        self._actors: list[Any] = []
         self._running: list[Any] = []
         self._losses = 0
 
     @property
     def count(self) -> int:
         """Number of helpers."""
-        return len(self._actors)
+        return len(self._tasks)
 
     def open(self) -> None:
-        """Begin to load the data and to build the networks on all helpers. Does not wait."""
+        """Start the helpers, and begin to load the data and to build the networks on them. Does not wait for that.
+
+        Raises:
+            ClusterError: a helper can't be started.
+        """
+        self._actors = [self._started(task, node) for task, node in zip(self._tasks, self._plan.helpers, strict=True)]
+        # For some seconds after a node has joined, Ray may start an actor elsewhere.
+        for _ in range(_MOST_STARTS):
+            astray = [
+                number
+                for number, (found, node) in enumerate(zip(self._nodes(), self._plan.helpers, strict=True))
+                if found != node
+            ]
+            if not astray:
+                break
+            for number in astray:
+                self._ray.kill(self._actors[number])
+                self._actors[number] = self._started(self._tasks[number], self._plan.helpers[number])
         self._call("open")
+
+    def _started(self, task: HelperTask, node_id: str) -> Any:
+        """Start a helper. Ray counts no cores for it: so a helper of a node that died can start again on another."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        strategy = NodeAffinitySchedulingStrategy(node_id, soft=True)
+        actor = self._ray.remote(TrainingHelper).options(
+            num_cpus=0, max_restarts=-1, max_task_retries=0, scheduling_strategy=strategy
+        )
+        return actor.remote(task)
+
+    def _nodes(self) -> list[str]:
+        """Return the node of each helper."""
+        try:
+            return list(self._get(self._call("node")))
+        except HelpersLostError as error:
+            raise self._given_up(str(error)) from None
 
     def load(self, arrays: Mapping[str, Arrays]) -> None:
         """Set all variables of network and optimizer. Does not wait."""
@@ -249,7 +274,7 @@ class RayHelpers:
         from ray.exceptions import RayError
 
         try:
-            return bool(self._ray.get(actor.is_alive.remote(), timeout=max(0.1, min(10.0, seconds))))
+            return bool(self._ray.get(actor.node.remote(), timeout=max(0.1, min(10.0, seconds))))
         except RayError:
             return False
 

@@ -48,9 +48,11 @@ class TrainingHelper:
         self._replica: Replica | None = None
         self._failed = ""
 
-    def is_alive(self) -> bool:
-        """Return True: the process runs."""
-        return True
+    def node(self) -> str:
+        """Return the id of the node on which the process runs."""
+        import ray
+
+        return str(ray.get_runtime_context().get_node_id())
 
     def open(self) -> int:
         """Load the data and build the networks, if that is to be done; return the id of the process."""
