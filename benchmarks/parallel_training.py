@@ -14,7 +14,7 @@ import argparse
 import os
 import statistics
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from processes import SACCADE, at_least_one, run_program, timed
@@ -42,17 +42,17 @@ def main() -> None:
     shared: list[Run] = []
     with tempfile.TemporaryDirectory() as folder:
         for repeat in range(options.repeats):
-            alone.append(_trained(words, Path(folder) / f"alone-{repeat}"))
+            alone.append(_trained(words, Path(folder) / f"alone-{repeat}", {"SACCADE_THREADS": "1"}))
             on_ray = ["--workers", str(options.workers), "--ray"]
-            shared.append(_trained([*words, *on_ray], Path(folder) / f"shared-{repeat}"))
+            shared.append(_trained([*words, *on_ray], Path(folder) / f"shared-{repeat}", {}))
         results = _results(f"{Path(options.data).name}, {options.recipe}", alone, shared, options.workers)
     keep_results("parallel_training", results, options.results)
 
 
-def _trained(words: Sequence[str], out: Path) -> Run:
-    """Train with one thread in each worker, and return the run."""
+def _trained(words: Sequence[str], out: Path, environment: Mapping[str, str]) -> Run:
+    """Train, and return the run."""
     place = words.index("train") + 2
-    timed([*words[:place], "--out", str(out), *words[place:]], os.environ | {"SACCADE_THREADS": "1"})
+    timed([*words[:place], "--out", str(out), *words[place:]], os.environ | environment)
     return Run.open(out)
 
 
