@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 NOTE = "saccade"
 """Name of the metadata property of an ONNX file that holds the model's record."""
 
-PROBABILITIES, FEATURES, ONE_VIEW = "probabilities", "features", "one_view"
+PROBABILITIES, FEATURES, WITHOUT_TTA = "probabilities", "features", "without_tta"
 """Names of the outputs of an ONNX file. Only the `model.onnx` of a run may have a second one: features, for the OOD
 p-value, or the logits of the image itself, where the probabilities are those of test-time augmentation."""
 

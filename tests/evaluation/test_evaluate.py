@@ -71,8 +71,8 @@ def test_metrics_with_and_without_test_time_augmentation_are_reported(narrow_fas
     images = test.take(slice(None))
     onnx = load_inference_onnx(run)
     assert onnx is not None
-    augmented, of_one_view = onnx.probabilities_with_and_without_tta(test)
-    for tta_views, accuracy, found in ((1, report.without_tta.accuracy, of_one_view), (6, report.accuracy, augmented)):
+    augmented, unaugmented = onnx.probabilities_with_and_without_tta(test)
+    for tta_views, accuracy, found in ((1, report.without_tta.accuracy, unaugmented), (6, report.accuracy, augmented)):
         probabilities = Predictor.from_run(run, tta_views=tta_views).probabilities(images)
         assert accuracy == (probabilities.argmax(axis=1) == test.labels).mean()
         np.testing.assert_allclose(found, probabilities, atol=1e-5)

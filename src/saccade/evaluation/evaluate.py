@@ -123,8 +123,8 @@ def evaluate_split(run: Run, run_split: RunSplit, *, strict: bool = False, progr
     _require_same_classes(run.class_names, dataset.class_names)
     if strict:
         dataset.require_all()
-    probabilities, of_one_view = _with_and_without_tta(run, images, progress=progress)
-    without_tta = None if of_one_view is None else measure(images.labels, of_one_view)
+    probabilities, unaugmented = _with_and_without_tta(run, images, progress=progress)
+    without_tta = None if unaugmented is None else measure(images.labels, unaugmented)
     metrics = measure(images.labels, probabilities)
     shift: Iterable[str] = ()
     if run_split.is_own and split == "test":
@@ -195,7 +195,7 @@ def _with_and_without_tta(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
     """Return the probabilities of a run, and those without test-time augmentation, where the run has it."""
     classifier = load_classifier(run, len(images))
-    if isinstance(classifier, OnnxModel) and classifier.has_one_view:
+    if isinstance(classifier, OnnxModel) and classifier.has_logits_without_tta:
         both = classifier.probabilities_with_and_without_tta(images, progress=progress)
         for probabilities in both:
             require_each_once(images, probabilities, len(run.class_names))

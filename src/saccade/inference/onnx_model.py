@@ -21,7 +21,7 @@ from saccade.data.dataset import Split, slices_of
 from saccade.errors import RunError
 from saccade.inference.model_file import CHUNK_IMAGES, ModelFile, read_model_record
 from saccade.machine import usable_cores
-from saccade.onnx_session import FEATURES, NOTE, ONE_VIEW, PROBABILITIES, open_session
+from saccade.onnx_session import FEATURES, NOTE, WITHOUT_TTA, PROBABILITIES, open_session
 from saccade.progress import counting
 from saccade.runs.records import ModelRecord
 from saccade.runs.run import INFERENCE_ONNX, Run
@@ -112,9 +112,9 @@ class OnnxModel(ModelFile):
         return probabilities, features
 
     @property
-    def has_one_view(self) -> bool:
+    def has_logits_without_tta(self) -> bool:
         """Return whether the file has the logits without test-time augmentation beside the probabilities."""
-        return any(output.name == ONE_VIEW for output in self.session.get_outputs())
+        return any(output.name == WITHOUT_TTA for output in self.session.get_outputs())
 
     def probabilities_with_and_without_tta(
         self, split: Split, *, progress: bool = False
@@ -127,7 +127,7 @@ class OnnxModel(ModelFile):
         """
         shape = len(split), len(self.class_names)
         augmented, logits = np.empty(shape, np.float32), np.empty(shape, np.float32)
-        widths = {PROBABILITIES: shape[1], ONE_VIEW: shape[1]}
+        widths = {PROBABILITIES: shape[1], WITHOUT_TTA: shape[1]}
         chunks = slices_of(len(split), CHUNK_IMAGES)
         with counting("scoring", total=len(split), unit="images", shown=progress) as bar:
             for chunk, images in zip(chunks, split.batches(chunks), strict=True):
@@ -196,7 +196,7 @@ def _unsafe_content(model: onnx.ModelProto, record: ModelRecord) -> str | None:
         ("pixels", [preprocessing.height, preprocessing.width, 3]),
         (PROBABILITIES, [len(record.class_names)]),
         # The `model.onnx` of a run may have another output beside the probabilities.
-        *((name, shape) for name, shape in found[2:3] if name in (FEATURES, ONE_VIEW) and len(shape) == 1),
+        *((name, shape) for name, shape in found[2:3] if name in (FEATURES, WITHOUT_TTA) and len(shape) == 1),
     ]
     return None if found == expected else f"inputs and outputs {found}, not {expected}"
 

@@ -53,11 +53,11 @@ def with_tta(network: keras.Model, height: int, width: int, tta_views: int) -> k
     return keras.Model(pixels, layers.Average(name="views")(averages), name=f"{network.name}_views")
 
 
-def with_one_view(model: keras.Model) -> keras.Model:
+def with_logits_without_tta(model: keras.Model) -> keras.Model:
     """Return a model from pixels to the model's outputs and the logits of the image itself, [n, classes].
 
     Args:
-        model: result of `with_tta` for more than one view, with a softmax behind it; weights are shared.
+        model: result of `with_tta` with `tta_views` above 1, with a softmax behind it; weights are shared.
     """
     of_the_image, _ = model.get_layer(_CENTERED).input
     return keras.Model(model.inputs[0], [model.outputs[0], of_the_image], name=model.name)

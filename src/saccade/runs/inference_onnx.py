@@ -1,7 +1,7 @@
 """The `model.onnx` of a run, with which `predict` and `serve` classify images without loading TensorFlow.
 
 For a network with pretrained features, its second output are the features for the OOD p-value; with test-time
-augmentation, the logits of the image itself, so that `evaluate` has the accuracy of one view without more computation.
+augmentation, the logits of the image itself, so that `evaluate` has the accuracy without it at no cost.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from saccade.models.head import with_features
 from saccade.models.layer_outputs import inner_network
 from saccade.models.onnx.to_onnx import to_onnx
 from saccade.models.ood_statistics import has_pretrained_features
-from saccade.models.test_time_augmentation import with_one_view
-from saccade.onnx_session import FEATURES, NOTE, ONE_VIEW, PROBABILITIES, open_session
+from saccade.models.test_time_augmentation import with_logits_without_tta
+from saccade.onnx_session import FEATURES, NOTE, WITHOUT_TTA, PROBABILITIES, open_session
 from saccade.runs.run import INFERENCE_ONNX, Run
 
 TOLERANCE = 1e-5
@@ -47,7 +47,7 @@ def write_inference_onnx(run: Run, model: keras.Model) -> None:
     if has_features:
         second, extended = FEATURES, with_features(model)
     elif run.recipe.tta_views > 1:
-        second, extended = ONE_VIEW, with_one_view(model)
+        second, extended = WITHOUT_TTA, with_logits_without_tta(model)
     outputs = (PROBABILITIES,) if second is None else (PROBABILITIES, second)
     folded = fold_normalization(extended)
     try:
