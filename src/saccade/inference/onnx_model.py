@@ -21,7 +21,7 @@ from saccade.data.dataset import Split, slices_of
 from saccade.errors import RunError
 from saccade.inference.model_file import CHUNK_IMAGES, ModelFile, read_model_record
 from saccade.machine import usable_cores
-from saccade.onnx_session import FEATURES, NOTE, WITHOUT_TTA, PROBABILITIES, open_session
+from saccade.onnx_session import FEATURES, NOTE, PROBABILITIES, WITHOUT_TTA, open_session
 from saccade.progress import counting
 from saccade.runs.records import ModelRecord
 from saccade.runs.run import INFERENCE_ONNX, Run

@@ -18,7 +18,7 @@ from saccade.models.layer_outputs import inner_network
 from saccade.models.onnx.to_onnx import to_onnx
 from saccade.models.ood_statistics import has_pretrained_features
 from saccade.models.test_time_augmentation import with_logits_without_tta
-from saccade.onnx_session import FEATURES, NOTE, WITHOUT_TTA, PROBABILITIES, open_session
+from saccade.onnx_session import FEATURES, NOTE, PROBABILITIES, WITHOUT_TTA, open_session
 from saccade.runs.run import INFERENCE_ONNX, Run
 
 TOLERANCE = 1e-5
