@@ -114,14 +114,14 @@ def test_the_same_number_of_workers_has_the_same_bits_and_its_timings_name_the_e
     assert json.loads((tmp_path / "run/environment.json").read_text())["workers"] == 2
 
 
-@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.nightly), 4])
 def test_other_numbers_of_workers_have_the_weights_of_one_process_too(workers, train, tiny_folder, tmp_path):
     finished(train(*options(tmp_path / "cluster", workers)))
     in_one_process(tiny_folder, tmp_path / "run", workers, "folder", **_SETTINGS)
     assert relative_difference(tmp_path / "cluster", tmp_path / "run") < 1e-5
 
 
-@pytest.mark.parametrize("recipe", ["two-phase", "fast", "photo"])
+@pytest.mark.parametrize("recipe", [pytest.param("two-phase", marks=pytest.mark.nightly), "fast", "photo"])
 def test_the_weights_of_other_recipes_are_those_of_one_process(recipe, train, tiny_folder, tmp_path):
     settings = {"batch_size": "16", "checkpoint_seconds": "0.001"}
     if recipe == "photo":
@@ -155,7 +155,7 @@ def kill_a_helper(seed, unkilled, train, cluster, tmp_path):
     helper.kill()
     shown = finished(running)
     assert "a worker was lost" in shown
-    assert "the step is repeated" in shown
+    assert "all workers run again; the step is repeated" in shown
     require_same_bits(unkilled, out)
 
 
@@ -219,9 +219,11 @@ def test_a_dry_run_prints_the_nodes_and_trains_nothing(train, cluster, tmp_path)
     assert not (tmp_path / "run").exists()
 
 
-def test_too_many_workers_are_an_error_before_the_work(train, tmp_path):
+def test_too_many_workers_are_an_error_before_the_work(train, cluster, tmp_path):
+    cluster.restore()
     shown = finished(train(*options(tmp_path / "run", 40)), code=1)
-    assert "the cluster has too few cores for 39 workers" in shown
+    assert "the cluster has too few cores for 40 workers" in shown
+    assert "at most 4 workers, with the one of this command" in shown
     assert not (tmp_path / "run").exists()
 
 

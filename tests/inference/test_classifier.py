@@ -2,6 +2,7 @@
 
 import pytest
 
+from saccade import onnx_session
 from saccade.inference import classifier
 from saccade.inference.onnx_model import OnnxModel
 from saccade.inference.predictor import Predictor
@@ -20,5 +21,5 @@ from saccade.inference.predictor import Predictor
 def test_many_small_images_and_many_images_with_a_gpu_are_for_tensorflow(
     run, num_images, has_gpu, runtime, request, monkeypatch
 ):
-    monkeypatch.setattr(classifier, "may_have_gpu", lambda: has_gpu)
+    monkeypatch.setattr(onnx_session, "may_have_gpu", lambda: has_gpu)
     assert isinstance(classifier.load_classifier(request.getfixturevalue(run), num_images), runtime)

@@ -198,10 +198,10 @@ def test_resuming_with_changed_data_is_an_error(tiny_folder, tmp_path, monkeypat
 def test_a_training_continues_if_history_csv_can_not_be_written(tiny_folder, tmp_path, monkeypatch, capfd):
     real = Run.write_history
 
-    def failing(self, records, timings):
+    def failing(self, records, *others):
         if len(records) == 1:
             raise OSError(28, "No space left on device")
-        real(self, records, timings)
+        real(self, records, *others)
 
     monkeypatch.setattr(Run, "write_history", failing)
     run = saccade.train(tiny_folder, recipe="folder", epochs=2, out=tmp_path / "run")

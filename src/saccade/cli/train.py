@@ -147,7 +147,7 @@ def command(context: click.Context, /, resume: str | None, extend: str | None, a
     """
     began = time.monotonic()
     cluster: ClusterOptions | None = options["cluster"]
-    _check_parts(resume=resume, **options)
+    _check_parts(mode=resume or extend, **options)
     if cluster is None and options.pop("dry_run"):
         _allow(context, "--dry-run", set(options))
         _check_combinations(context, options)
@@ -170,11 +170,12 @@ def _train_one(
     context: click.Context, /, resume: str | None, extend: str | None, began: float, **options: Any
 ) -> Run | None:
     """Train, resume or extend a run; return None after a dry run."""
-    job = _parallel_job(options.pop("cluster"), dry_run=options.pop("dry_run", False), as_json=options.pop("as_json"))
+    on_cluster = {"dry_run": options.pop("dry_run", False), "as_json": options.pop("as_json")}
+    cluster: ClusterOptions | None = options.pop("cluster")
     if resume is not None:
         _allow(context, "--resume", {"data", "force", "cluster", "dry_run", *_LOGS})
         with _resumable():
-            resumed = _resume(resume, job, **options)
+            resumed = _resume(resume, _parallel_job(cluster, **on_cluster), **options)
         if resumed is None:
             return None
         run = resumed
@@ -193,7 +194,7 @@ def _train_one(
     else:
         _check_combinations(context, options)
         with _resumable():
-            return _train(job, began=began, **options)
+            return _train(_parallel_job(cluster, **on_cluster), began=began, **options)
     print_notes(run.data.notes)  # other trainings print the notes before they begin
     return run
 
@@ -229,7 +230,8 @@ def _check_parts(
     folds: int | None,
     only_fold: int | None,
     out: str | None,
-    resume: str | None,
+    source: str | None,
+    mode: str | None,
     mlflow: bool,
     **_others: Any,
 ) -> None:
@@ -238,8 +240,11 @@ def _check_parts(
         raise click.UsageError("--only-fold requires --folds K, and is at most K.")
     if cluster is None:
         return
-    require_alone(only_fold=only_fold, mlflow=mlflow and (seeds is not None or folds is not None))
-    if out is None and resume is None:
+    of_one_training = seeds is None and folds is None
+    require_alone(
+        only_fold=only_fold, mlflow=mlflow and not of_one_training, **({"from": source} if of_one_training else {})
+    )
+    if out is None and mode is None:
         raise click.UsageError("--ray requires --out DIR, a folder that all nodes share.")
 
 
@@ -270,8 +275,9 @@ def _allow(context: click.Context, mode: str | None, allowed: set[str]) -> None:
         name = "reading" if name in NAMES else "cluster" if name in _OF_THE_CLUSTER else name
         if given and name not in {"as_json", (mode or "").removeprefix("--").replace("-", "_")} | allowed:
             option = parameter.opts[0]
+            its_own = ": the run has its own" if mode in _MODES_OF_A_RUN and name != "cluster" else ""
             raise click.UsageError(
-                f"{option} cannot be combined with {mode}{': the run has its own' if mode in _MODES_OF_A_RUN else ''}."
+                f"{option} cannot be combined with {mode}{its_own}."
                 if mode
                 else f"{option} requires {'--extend' if name == 'schedule' else '--resume'}."
             )
@@ -295,8 +301,10 @@ def _resume(path: str, job: ParallelJob | None, /, data: str | None, *, force: b
         return resume(path, data, force=force, progress=_progress(**options))
     from saccade.runs.run import Run
     from saccade.runs.run_split import load_run_data
+    from saccade.runs.training_command import require_unfinished
 
     run = Run.open(path)
+    require_unfinished(run)
     dataset = load_run_data(run, data)
     with job.like(run).workers(dataset, path) as workers:
         if workers is None:
@@ -317,8 +325,6 @@ def _train(
 ) -> Run | None:
     source = pretrained_model(**options)
     if source is not None:
-        if job is not None:
-            raise click.UsageError("--from and --ray cannot be combined.")
         return _transfer(source, out, settings, **options)
     settings = checked_settings(settings, **options)
     from saccade.runs.create import check_free

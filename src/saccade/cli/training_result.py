@@ -73,8 +73,13 @@ def print_training_result(run: Run) -> None:
         print_line(line)
     path = Path(run.path)
     if status.state == "interrupted":
-        print_line(f"to resume: {command_line('train', '--resume', path)}")
+        print_line(f"to resume: {command_line('train', '--resume', path)}{_by_workers(run)}")
     print_line(f"run: {path}\nnext: {command_line('evaluate', path)}")
+
+
+def _by_workers(run: Run) -> str:
+    """Return the end of a command that resumes with as many workers as before."""
+    return " --ray" if run.environment().workers > 1 else ""
 
 
 def _stage_notes(run: Run) -> Iterator[str]:

@@ -23,7 +23,7 @@ from saccade.cluster.nodes import Needs, Node, usable_nodes
 from saccade.cluster.options import ClusterOptions
 from saccade.cluster.ray_data import choose_workers
 from saccade.cluster.storage import place_of
-from saccade.cluster.training_helper import HelperTask, TrainingHelper
+from saccade.cluster.training_helper import HelperTask, NotOpenError, TrainingHelper
 from saccade.cluster.trainings import TRAINING_BYTES, SharedFiles
 from saccade.errors import ClusterError
 from saccade.progress import log_message
@@ -90,6 +90,15 @@ def plan_workers(ray: Any, options: ClusterOptions, files: SharedFiles) -> Worke
         replace(node, cores=max(0.0, node.cores - options.threads)) if node.node_id == here else node for node in nodes
     ]
     helpers: list[str] = []
+    most = 1 + sum(node.workers(options.threads) for node in free)
+    if options.workers is not None and options.workers > most:
+        raise ClusterError(
+            f"the cluster has too few cores for {counted(options.workers, 'worker')} of "
+            f"{counted(options.threads, 'thread')}",
+            expected=f"at most {counted(most, 'worker')}, with the one of this command",
+            found=", ".join(f"{node.address}: {counted(int(node.cores), 'core')}" for node in nodes),
+            remedy="use fewer --workers or --threads, or add nodes",
+        )
     asked = None if options.workers is None else options.workers - 1
     if asked != 0 and (asked is not None or any(node.workers(options.threads) for node in free)):
         placed = choose_workers(free, options.threads, asked)
@@ -234,7 +243,8 @@ class RayHelpers:
         self._losses += 1
         if self._losses > _MOST_LOSSES:
             raise self._given_up(f"{reason}; {_MOST_LOSSES} times within one step")
-        log_message(f"a worker was lost: {reason}; the step is repeated when it runs again")
+        minutes = round(_SECONDS_TO_RESTART / 60)
+        log_message(f"a worker was lost: {reason}; waiting until Ray has started it again, at most {minutes} minutes")
         until = time.monotonic() + _SECONDS_TO_RESTART
         for actor in self._actors:
             while not self._is_alive(actor, until - time.monotonic()):
@@ -243,6 +253,7 @@ class RayHelpers:
                 time.sleep(_SECONDS_BETWEEN_LOOKS)
         with suppress(HelpersLostError):  # the next call finds it too
             self._get(self._call("open"))
+            log_message("all workers run again; the step is repeated")
 
     def end(self) -> None:
         """End the helpers."""
@@ -259,14 +270,20 @@ class RayHelpers:
             raise HelpersLostError(reason_of_ray(error)) from None
 
     def _get(self, references: Sequence[Any]) -> Any:
-        from ray.exceptions import RayError, RayTaskError
+        from ray.exceptions import ActorDiedError, ActorUnavailableError, RayError, RayTaskError
 
         try:
             return self._ray.get(list(references))
+        except NotOpenError:  # which is an error of Ray too
+            raise HelpersLostError("its process ended") from None
         except RayTaskError as error:
             raise ClusterError(
                 "a worker of the training failed", found=reason_of_ray(error), remedy=self._remedy()
             ) from None
+        except ActorDiedError:
+            raise HelpersLostError("its process ended") from None
+        except ActorUnavailableError:
+            raise HelpersLostError("it does not respond") from None
         except RayError as error:
             raise HelpersLostError(reason_of_ray(error)) from None
 
@@ -287,4 +304,4 @@ class RayHelpers:
 
     def _remedy(self) -> str:
         resumed = command_line("train", "--resume", self._run.path)
-        return f"the run has its last checkpoint; resume with fewer --workers, or on this machine: {resumed}"
+        return f"resume from the last checkpoint: {resumed} --ray ADDRESS, with fewer --workers if it happens again"

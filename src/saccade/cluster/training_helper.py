@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 
+class NotOpenError(Exception):
+    """Ray has started the process of a helper again, and it is not open yet."""
+
+
 @dataclass(frozen=True)
 class HelperTask:
     """What a helper has to do.
@@ -57,13 +61,17 @@ class TrainingHelper:
     def open(self) -> int:
         """Load the data and build the networks, if that is to be done; return the id of the process."""
         if self._replica is None:
-            self._replica = _replica(self._task)
-        self._failed = ""
+            try:
+                self._replica = _replica(self._task)
+            except Exception as error:
+                self._failed = _clause(error)
+                raise
         return os.getpid()
 
     def load(self, arrays: Mapping[str, Arrays]) -> None:
         """Set all variables of network and optimizer."""
-        self._failed = ""
+        if self._replica is not None:
+            self._failed = ""
         self._do(lambda replica: replica.load(arrays))
 
     def compute_outputs(self) -> None:
@@ -80,13 +88,22 @@ class TrainingHelper:
 
     def _do(self, work: Callable[[Replica], _Result]) -> _Result:
         """Run work on the replica. After a failure all work fails until the next load: nobody waits for updates."""
-        if self._failed or self._replica is None:
-            raise RuntimeError(self._failed or "the helper was restarted and is not open")
+        if self._failed:
+            raise RuntimeError(self._failed)
+        if self._replica is None:
+            raise NotOpenError
         try:
             return work(self._replica)
         except Exception as error:
-            self._failed = f"{type(error).__name__}: {error}"
+            self._failed = _clause(error)
             raise
+
+
+def _clause(error: Exception) -> str:
+    """Return the message of an error; with the type, if the error is none of Saccade's."""
+    from saccade.errors import SaccadeError
+
+    return str(error) if isinstance(error, SaccadeError) else f"{type(error).__name__}: {error}"
 
 
 def _replica(task: HelperTask) -> Replica:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from saccade.data.sources.memory.labeled_images import IN_MEMORY
+from saccade.errors import RunError
 from saccade.models.pretrained.imagenet import NETWORK
 from saccade.recipes import ENTRIES, Recipe, default_recipe, get_recipe
 from saccade.recipes.search_space import text_of
@@ -103,6 +104,22 @@ def fine_tuning_command(run: Run) -> str:
     pixels = recipe.with_settings({key: getattr(run.recipe, key) for key in _OF_THE_PIXELS if getattr(run.recipe, key)})
     method = [] if recipe == default else ["--recipe", recipe.name]
     return command_line("train", *data_words(run), *method, *settings_words(pixels, recipe))
+
+
+def require_unfinished(run: Run) -> None:
+    """Require that the training of a run can be resumed.
+
+    Raises:
+        RunError: the training has ended.
+    """
+    state = run.status().state
+    if state in ("finished", "stopped early"):
+        extension = command_line("train", "--extend", run.path, "--epochs", "+5")
+        further = fine_tuning_command(run) if run.recipe.has_frozen_network else extension
+        raise RunError(
+            f"the training of '{run.path}' is {'finished' if state == 'finished' else 'stopped already'}",
+            remedy=f"to train it further: {further}",
+        )
 
 
 def settings_words(wanted: Recipe, base: Recipe, left_out: Set[str] = frozenset()) -> list[str]:

@@ -18,7 +18,7 @@ from saccade.runs.records import Environment, Status
 from saccade.runs.run import Run
 from saccade.runs.run_split import load_run_data, run_splits
 from saccade.runs.time_budget_state import FeaturePlan
-from saccade.runs.training_command import fine_tuning_command
+from saccade.runs.training_command import require_unfinished
 from saccade.sanitize import command_line, counted
 from saccade.tensorflow_kernels import VALUES, VARIABLE
 from saccade.training.parallel.parallel_step import Workers
@@ -82,14 +82,7 @@ def resume_with(
     began = time.monotonic()
     require_keras_settings()
     run = Run.open(run)
-    state = run.status().state
-    if state in ("finished", "stopped early"):
-        extension = command_line("train", "--extend", run.path, "--epochs", "+5")
-        further = fine_tuning_command(run) if run.recipe.has_frozen_network else extension
-        raise RunError(
-            f"the training of '{run.path}' is {'finished' if state == 'finished' else 'stopped already'}",
-            remedy=f"to train it further: {further}",
-        )
+    require_unfinished(run)
     callback = progress_of(progress)
     with locked_for_training(run.path):
         run.clean()

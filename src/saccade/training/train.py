@@ -152,6 +152,11 @@ def start_training(
         ClusterError: the workers failed.
     """
     callback = progress_of(progress)
+    if workers is not None and recipe.head_only:
+        raise TrainingError(
+            f"a training by the recipe '{recipe.name}' can't be divided among workers: it has no steps",
+            remedy="train without --ray, or by another recipe",
+        )
     splits = make_splits(dataset, recipe, previous_split)
     if recipe.transfer and pretrained is None:
         reject_transfer(recipe)

@@ -114,6 +114,9 @@ def train_in_budget(
     plan, splits, networks = planned.plan, planned.splits, planned.networks
     chosen = within_cache(planned.recipe, networks, splits["train"], callback)
     run = create_run(out, dataset, chosen, splits, compute_dtype_of(chosen), plan=plan)
+    if chosen.head_only and workers is not None:
+        callback.on_warning("the plan has no steps that could be divided among workers: this process works alone")
+        workers = None
     if workers is not None:
         run.record_workers(workers.count)
     if planned.pretrained is not None:

@@ -227,7 +227,7 @@ def test_after_a_loss_of_the_helpers_the_training_has_the_same_bits():
     plain, lost = copied(network, "float32"), copied(network, "float32")
     train(plain, recipe, batches, 3)
     # Before the first step, in the middle, twice within one step, and in the last step.
-    _, helpers = train(lost, recipe, batches, 3, losses=(0, 3, 6, 7, 10))
+    _, helpers = train(lost, recipe, batches, 3, losses=(0, 3, 6, 7, 9))
     assert helpers.restarts == 5
     for variable, other in zip(plain.weights, lost.weights, strict=True):
         np.testing.assert_array_equal(variable.numpy(), other.numpy())
@@ -235,6 +235,9 @@ def test_after_a_loss_of_the_helpers_the_training_has_the_same_bits():
 
 def test_a_batch_that_is_smaller_than_the_number_of_workers_has_parts_without_images():
     recipe, network = recipe_and_network("two-phase")
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 1e-6  # its seed depends on the number of a worker, and the second image is on another one
     (batch, *_) = pixel_batches()
     two = Batch(batch.images[:2], batch.labels[:2], None, position=BatchPosition(0, 0, 2))
     trained, expected = copied(network, "float64"), copied(network, "float64")

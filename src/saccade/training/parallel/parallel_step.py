@@ -144,7 +144,7 @@ class ParallelStep:
         request = PartRequest(self._recipe_epoch, batch.position, batch.parameters is not None, states)
         own: PartResult | None = None
         others: list[PartResult | None] | None = None
-        lost = ""
+        lost, began = "", 0.0
         while own is None or others is None:
             try:
                 if lost:
@@ -155,8 +155,9 @@ class ParallelStep:
                     self._helpers.load(self._own.arrays())
                     self._loaded = batch.position.epoch
                 self._helpers.begin(request)
-                own = self._own.gradient(batch, batch.position.size) if own is None else own
-                began = time.perf_counter()
+                if own is None:
+                    own = self._own.gradient(batch, batch.position.size)
+                    began = time.perf_counter()
                 others = self._helpers.results()
             except HelpersLostError as error:
                 lost = str(error)

@@ -65,13 +65,12 @@ class Replica:
 
     def compute(self, request: PartRequest) -> PartResult | None:
         """Compute the gradient of this worker's part of a batch; None for a part without images."""
-        position = request.position
         batch = self._batch(request)
+        self._step.begin_epoch(request.recipe_epoch)  # the update that follows needs it too
         if not len(batch.labels):
             return None
-        self._step.begin_epoch(request.recipe_epoch)
         self._step.set_random_states(request.random_states, self._part.rank)
-        return self._step.gradient(batch, position.size)
+        return self._step.gradient(batch, request.position.size)
 
     def apply(self, vector: NDArray[np.floating[Any]], learning_rate: float) -> None:
         """Update the weights by the sum of the vectors of all workers."""
