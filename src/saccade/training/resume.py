@@ -19,7 +19,7 @@ from saccade.runs.run import Run
 from saccade.runs.run_split import load_run_data, run_splits
 from saccade.runs.time_budget_state import FeaturePlan
 from saccade.runs.training_command import require_unfinished
-from saccade.sanitize import command_line, counted
+from saccade.sanitize import counted
 from saccade.tensorflow_kernels import VALUES, VARIABLE
 from saccade.training.parallel.parallel_step import Workers
 from saccade.training.progress import Progress, progress_of
