@@ -232,7 +232,8 @@ class RayHelpers:
 
     def apply(self, vector: NDArray[np.floating[Any]], learning_rate: float) -> None:
         """Update the weights by the sum of all vectors. Does not wait."""
-        self._call("apply", self._ray.put(vector), learning_rate)
+        with suppress(HelpersLostError):  # the next step finds it too
+            self._call("apply", self._ray.put(vector), learning_rate)
 
     def restart(self, reason: str) -> None:
         """Wait until all helpers run again, after one was lost.
