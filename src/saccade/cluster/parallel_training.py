@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from saccade.cluster.connection import reason_of_ray
 from saccade.cluster.nodes import Needs, Node, usable_nodes
 from saccade.cluster.options import ClusterOptions
-from saccade.cluster.ray_data import choose_workers
+from saccade.cluster.ray_data import choose_workers, too_few_cores
 from saccade.cluster.storage import place_of
 from saccade.cluster.training_helper import HelperTask, NotOpenError, TrainingHelper
 from saccade.cluster.trainings import TRAINING_BYTES, SharedFiles
@@ -92,13 +92,8 @@ def plan_workers(ray: Any, options: ClusterOptions, files: SharedFiles) -> Worke
     helpers: list[str] = []
     most = 1 + sum(node.workers(options.threads) for node in free)
     if options.workers is not None and options.workers > most:
-        raise ClusterError(
-            f"the cluster has too few cores for {counted(options.workers, 'worker')} of "
-            f"{counted(options.threads, 'thread')}",
-            expected=f"at most {counted(most, 'worker')}, with the one of this command",
-            found=", ".join(f"{node.address}: {counted(int(node.cores), 'core')}" for node in nodes),
-            remedy="use fewer --workers or --threads, or add nodes",
-        )
+        expected = f"at most {counted(most, 'worker')}, with the one of this command"
+        raise too_few_cores(nodes, options.workers, options.threads, expected)
     asked = None if options.workers is None else options.workers - 1
     if asked != 0 and (asked is not None or any(node.workers(options.threads) for node in free)):
         placed = choose_workers(free, options.threads, asked)

@@ -66,17 +66,22 @@ def choose_workers(nodes: Sequence[Node], threads: int, asked: int | None) -> li
     """
     fitting = sum(node.workers(threads) for node in nodes)
     if asked is not None and asked > fitting:
-        raise ClusterError(
-            f"the cluster has too few cores for {counted(asked, 'worker')} of {counted(threads, 'thread')}",
-            expected=f"at most {counted(fitting, 'worker')}",
-            found=", ".join(f"{node.address}: {counted(int(node.cores), 'core')}" for node in nodes),
-            remedy="use fewer --workers or --threads, or add nodes",
-        )
+        raise too_few_cores(nodes, asked, threads, f"at most {counted(fitting, 'worker')}")
     counts = dict.fromkeys((node.node_id for node in nodes), 0)
     for _ in range(asked or fitting):
         freest = max(nodes, key=lambda node: node.cores - threads * counts[node.node_id])
         counts[freest.node_id] += 1
     return [(node_id, count) for node_id, count in counts.items() if count]
+
+
+def too_few_cores(nodes: Sequence[Node], asked: int, threads: int, expected: str) -> ClusterError:
+    """Return the error for more workers than the cores of the nodes allow."""
+    return ClusterError(
+        f"the cluster has too few cores for {counted(asked, 'worker')} of {counted(threads, 'thread')}",
+        expected=expected,
+        found=", ".join(f"{node.address}: {counted(int(node.cores), 'core')}" for node in nodes),
+        remedy="use fewer --workers or --threads, or add nodes",
+    )
 
 
 def shard_size(total: int, workers: int, batch_size: int) -> int:

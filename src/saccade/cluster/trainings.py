@@ -213,16 +213,11 @@ class TrainingTasks:
         self._running[training.name] = self._remote.remote(list(training.words), self._threads)
 
     def ended(self) -> dict[str, SaccadeError | None]:
-        """Wait at most a second, and return the trainings that have ended since, with the error of a failed one."""
+        """Wait at most a second, and return a training that has ended, with its error if it failed."""
         if not self._running:
             time.sleep(_SECONDS_BETWEEN_LOOKS)
-        else:
-            self._ray.wait(list(self._running.values()), num_returns=1, timeout=_SECONDS_BETWEEN_LOOKS)
-        ready, _ = (
-            self._ray.wait(list(self._running.values()), num_returns=len(self._running), timeout=0)
-            if self._running
-            else ([], [])
-        )
+            return {}
+        ready, _ = self._ray.wait(list(self._running.values()), num_returns=1, timeout=_SECONDS_BETWEEN_LOOKS)
         names = [name for name, reference in self._running.items() if reference in ready]
         return {name: _error_of(self._ray, self._running.pop(name), self._nodes) for name in names}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -109,6 +109,22 @@ class Descent:
         return loss, correct
 
 
+Work = Callable[[Sequence[keras.Variable]], Callable[..., Any]]
+"""Returns, for the trained variables of an epoch, the function that a compiled graph runs on network inputs."""
+
+
+class Graph(Protocol):
+    """Compiled work on batches."""
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Set the image size and the trained variables of the following batches to those of an epoch, from 0."""
+        ...
+
+    def __call__(self, batch: Batch, *further: Any) -> Any:
+        """Run the work on a batch."""
+        ...
+
+
 class PixelGraph:
     """Compiled work on batches of images: augmentation, resizing and mixing, then a function of network inputs.
 
@@ -126,7 +142,7 @@ class PixelGraph:
         network: keras.Model,
         recipe: Recipe,
         full_size: tuple[int, int],
-        work: Callable[[Sequence[keras.Variable]], Callable[..., Any]],
+        work: Work,
         further: Sequence[tf.TensorSpec] = (),
     ) -> None:
         self._network, self._recipe, self._full_size = network, recipe, full_size
@@ -176,8 +192,47 @@ class PixelGraph:
         return compiled
 
 
-class TrainingStep:
+class DescentStep:
     """Gradient descent on the mean cross-entropy, one step per call.
+
+    Args:
+        network: network whose trainable variables the optimizer updates.
+        recipe: recipe with label smoothing.
+        optimizer: optimizer, not built yet.
+        class_weights: weight of each class in the loss, float32 [classes]. None: all weights are 1.
+        graph: returns the compiled graph for the update, which it gets as `PixelGraph` gets its work.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        recipe: Recipe,
+        optimizer: keras.optimizers.Optimizer,
+        class_weights: NDArray[np.float32] | None,
+        graph: Callable[[Work], Graph],
+    ) -> None:
+        self._optimizer = optimizer
+        # Built once for all trainable variables, so that all phases share the state of the optimizer.
+        optimizer.build(network.trainable_variables)
+
+        def descent(variables: Sequence[keras.Variable]) -> Descent:
+            return Descent(Objective(network, variables, recipe.label_smoothing, class_weights), optimizer)
+
+        self._graph = graph(descent)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Set the image size and the trained variables of the following steps to those of an epoch, counted from 0."""
+        self._graph.begin_epoch(epoch)
+
+    def __call__(self, batch: Batch, learning_rate: float) -> StepResult:
+        """Run one step on a batch at a learning rate."""
+        self._optimizer.learning_rate = learning_rate
+        loss, correct = self._graph(batch)
+        return StepResult(float(loss), int(correct))
+
+
+class TrainingStep(DescentStep):
+    """Step on images.
 
     Keras's own `train_on_batch` is not used: for a small network, its metrics, checks and conversions between the steps
     take a third of the time.
@@ -198,29 +253,9 @@ class TrainingStep:
         full_size: tuple[int, int],
         class_weights: NDArray[np.float32] | None,
     ) -> None:
-        self._optimizer = optimizer
-        # Built once for all trainable variables, so that all phases share the state of the optimizer.
-        optimizer.build(network.trainable_variables)
-
-        def descent(variables: Sequence[keras.Variable]) -> Descent:
-            return Descent(Objective(network, variables, recipe.label_smoothing, class_weights), optimizer)
-
-        self._graph = PixelGraph(network, recipe, full_size, descent)
-
-    def begin_epoch(self, epoch: int) -> None:
-        """Set the image size and the trained variables of the following steps to those of an epoch, counted from 0."""
-        self._graph.begin_epoch(epoch)
-
-    def __call__(self, batch: Batch, learning_rate: float) -> StepResult:
-        """Run one step.
-
-        Args:
-            batch: images, labels, and parameters of augmentation and mixing.
-            learning_rate: learning rate of the step.
-        """
-        self._optimizer.learning_rate = learning_rate
-        loss, correct = self._graph(batch)
-        return StepResult(float(loss), int(correct))
+        super().__init__(
+            network, recipe, optimizer, class_weights, lambda work: PixelGraph(network, recipe, full_size, work)
+        )
 
 
 @contextmanager

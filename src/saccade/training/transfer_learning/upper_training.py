@@ -39,7 +39,7 @@ from saccade.recipes import Recipe
 from saccade.runs.run import Run
 from saccade.training.interrupt import StopRequest
 from saccade.training.progress import Progress
-from saccade.training.step import Descent, Objective, StepResult
+from saccade.training.step import DescentStep, Work
 from saccade.training.transfer_learning.features import Features, in_parallel
 from saccade.training.transfer_learning.kept_outputs import KeptOutputs, OutputExtractor
 from saccade.training.transfer_learning.pretrained import Weights, weights_fingerprint
@@ -86,7 +86,7 @@ class OutputGraph:
         self,
         upper: keras.Model,
         recipe: Recipe,
-        work: Callable[[Sequence[keras.Variable]], Callable[..., Any]],
+        work: Work,
         further: Sequence[tf.TensorSpec] = (),
     ) -> None:
         self.variables = upper.trainable_variables
@@ -114,8 +114,8 @@ class OutputGraph:
         return self._compiled(batch.images, batch.labels, *further, *mixing)
 
 
-class UpperStep:
-    """Gradient descent on the mean cross-entropy of the upper layers, one step per call.
+class UpperStep(DescentStep):
+    """Step of the upper layers on kept outputs.
 
     Args:
         upper: upper part of the training model; its weights are updated in place.
@@ -131,22 +131,7 @@ class UpperStep:
         optimizer: keras.optimizers.Optimizer,
         class_weights: NDArray[np.float32] | None,
     ) -> None:
-        self._optimizer = optimizer
-        optimizer.build(upper.trainable_variables)
-
-        def descent(variables: Sequence[keras.Variable]) -> Descent:
-            return Descent(Objective(upper, variables, recipe.label_smoothing, class_weights), optimizer)
-
-        self._graph = OutputGraph(upper, recipe, descent)
-
-    def begin_epoch(self, epoch: int) -> None:
-        """Do nothing: all epochs train the same variables."""
-
-    def __call__(self, batch: Batch, learning_rate: float) -> StepResult:
-        """Run one step on kept outputs, at a learning rate."""
-        self._optimizer.learning_rate = learning_rate
-        loss, correct = self._graph(batch)
-        return StepResult(float(loss), int(correct))
+        super().__init__(upper, recipe, optimizer, class_weights, lambda work: OutputGraph(upper, recipe, work))
 
 
 class UpperTraining:
