@@ -35,8 +35,12 @@ from saccade.training.train import train
 
 REPEATS = 10
 PHASES = ("plain", "augmented")
-# Growing images and six views would change the work of a step; validation would add to the times.
+# Growing images and six views would change the work of a step; validation would add to the times. A few thousand images
+# would be trained in smaller batches than those of the limit, and the recalibration after each epoch, on a fixed number
+# of batches, would take as long as such a short epoch itself.
 FIXED = {
+    "min_steps_per_epoch": 0,
+    "batchnorm_recalibration_batches": 0,
     "initial_scale": 1.0,
     "final_scale": 1.0,
     "tta_views": 1,

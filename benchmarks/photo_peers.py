@@ -16,8 +16,8 @@ two seeds at 1 and 5 minutes; the others at 1 minute with five random fifths as 
 
 What makes the peers faster than they are as installed: PyTorch has the memory layout "channels last" (about 1.5 times
 as fast in training), and Keras does not compile with XLA (its default is about 15 times slower on a frozen base). The
-memory allocator of all peers keeps freed memory (`_ALLOCATOR`), since PyTorch's performance tuning guide recommends an
-allocator that does: features were computed twice as fast, and training was 1.5 times as fast.
+memory allocator of all peers keeps freed memory (`peer_environments.ALLOCATOR`), since PyTorch's performance tuning
+guide recommends an allocator that does: features were computed twice as fast, and training was 1.5 times as fast.
 
 Each peer has an environment of its own, made where it is missing: `python -m venv`, then `pip install` of the pinned
 releases in `PEERS`. The Python Package Index serves PyTorch for Linux with CUDA, which computes on the CPU as well; the
@@ -35,8 +35,6 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -45,6 +43,7 @@ from pathlib import Path
 from typing import Any
 
 import sklearn.datasets
+from peer_environments import command_of, make_environment
 from peer_records import Record, Task, paired_difference
 from peer_weights import write_weights
 from photo_trials import TrialData, predicted_probabilities, prepare_trial
@@ -76,9 +75,6 @@ BUDGETS = {"clothing": (1.0, 5.0), "coins": (1.0, 5.0), "brain_mri": (1.0,), "si
 TRIALS = {"clothing": 2, "coins": 2, "brain_mri": 5, "sign_digits": 5}
 GATE = -0.005
 """Smallest difference to the best peer, as a fraction."""
-
-# glibc would return freed memory to the system, and each new array would again be filled with zeros page by page.
-_ALLOCATOR = {"GLIBC_TUNABLES": "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=17179869184"}
 
 Cell = tuple[str, float]
 """Name of a set, and budget in minutes."""
@@ -165,10 +161,7 @@ def _train_peer(task: Task, data: TrialData, folder: Path, options: argparse.Nam
         "began": time.monotonic(),
     }
     write_json(job, contents)
-    program = Path(__file__).with_name("peers") / peer.program
-    # `env` sets the variables for the peer alone.
-    variables = [f"{name}={value}" for name, value in _ALLOCATOR.items()]
-    done = timed(["env", *variables, str(python), str(program), str(job)])
+    done = timed(command_of(python, peer.program, job))
     print(done.output, end="")
     predicted = json.loads(result.read_text(encoding="utf-8"))
     if predicted["class_names"] != list(data.class_names):
@@ -205,18 +198,6 @@ def _record(
         notes=notes,
         packages=dict(environment.packages) if packages is None else packages,
     )
-
-
-def make_environment(folder: Path, packages: Sequence[str]) -> Path:
-    """Make a virtual environment with the packages, unless it is there, and return its Python."""
-    python, finished = folder / "bin" / "python", folder / "installed"
-    wanted = "\n".join(packages) + "\n"
-    if not finished.exists() or finished.read_text(encoding="utf-8") != wanted:
-        print(f"making the environment {folder}", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
-        finished.write_text(wanted, encoding="utf-8")
-    return python
 
 
 def complete_records(work: Path, cell: Cell) -> dict[str, list[Record]] | None:

@@ -3,6 +3,8 @@
     python benchmarks/time_to_accuracy.py DATA --recipe fast [--seeds 5] [--set KEY=VALUE ...] [--test]
         [--measure-tutorial | --tutorial-epoch SECONDS]
     python benchmarks/time_to_accuracy.py --plot-only RUN [RUN ...]
+    python benchmarks/time_to_accuracy.py DATA --against airbench94_muon.py --work WORK [--peer-epochs 2 4 8]
+        [--seeds 5]
 
 Runs `saccade train` once for each seed, one after another, and measures the wall-clock time and the peak memory of the
 whole command. With `--test` the test split is scored at the end, once for each run. A final measurement can train on
@@ -11,6 +13,9 @@ all training images: `--test --set validation_split=0`. `--measure-tutorial` fir
 
 The validation accuracy over seconds is plotted to docs/time-to-accuracy.png. `--plot-only` plots existing runs and does
 nothing else.
+
+`--against` compares `saccade train --minutes` with airbench94_muon, whose file the user gives, at equal time; DATA is
+a copy of CIFAR-10 in class folders, and WORK keeps the finished trainings. See `against_airbench.py`.
 """
 
 from __future__ import annotations
@@ -22,6 +27,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from against_airbench import Comparison, compare
 from curves import curve_of, plot_curves
 from processes import SACCADE, at_least_one, run_program, timed
 from results import Result, add_results_option, keep_results
@@ -39,6 +45,10 @@ def main() -> None:
     options = read_options()
     if options.plot_only:
         plot([Run.open(path) for path in options.plot_only], options.plot)
+        return
+    if options.against:
+        against = Comparison(options.data, options.against, options.work, tuple(options.peer_epochs), options.seeds)
+        keep_results("time_to_accuracy", compare(against), options.results)
         return
     tutorial = tutorial_epochs(options.data) if options.measure_tutorial else []
     trainings = []
@@ -71,11 +81,18 @@ def read_options() -> argparse.Namespace:
     tutorial.add_argument(
         "--tutorial-epoch", type=float, metavar="SECONDS", help="seconds of an epoch of the tutorial script"
     )
+    parser.add_argument("--against", type=Path, metavar="PATH", help="compare with this airbench94_muon.py and end")
+    parser.add_argument("--work", type=Path, help="--against: folder that keeps the finished trainings")
+    parser.add_argument(
+        "--peer-epochs", type=at_least_one, nargs="+", default=[2, 4, 8], help="--against: epochs of the peer"
+    )
     parser.add_argument("--plot-only", nargs="+", metavar="RUN", help="plot these runs and do nothing else")
     parser.add_argument("--plot", type=Path, default=PLOT, metavar="PNG", help="path of the plot")
     add_results_option(parser)
     options = parser.parse_args()
-    if not options.plot_only and not (options.data and options.recipe):
+    if options.against and not (options.data and options.work):
+        parser.error("--against needs DATA and --work")
+    if not options.plot_only and not options.against and not (options.data and options.recipe):
         parser.error("DATA and --recipe are required, or --plot-only with runs")
     return options
 

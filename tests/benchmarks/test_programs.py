@@ -150,3 +150,32 @@ def test_pairs_of_significantly_different_runs_are_counted(monkeypatch):
     assert min(between.differences) > 0.04
     swapped = compare_seeds.count(compare_seeds.results_of_pairs(itertools.product(second, first)))
     assert (swapped.different, swapped.found) == (6, 0)
+
+
+def test_the_difference_of_accuracies_has_the_wider_standard_error(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    difference = importlib.import_module("parallel_accuracy").difference
+    random = np.random.default_rng(0)
+    alone, shared = random.random((3, 500)) < 0.7, random.random((3, 500)) < 0.75
+    gained = (shared.astype(float) - alone).mean(axis=0)
+    of_images = gained.std(ddof=1) / np.sqrt(500)
+    of_seeds = (shared.mean(axis=1) - alone.mean(axis=1)).std(ddof=1) / np.sqrt(3)
+    assert difference(alone, shared, np.arange(500)) == pytest.approx((gained.mean(), max(of_images, of_seeds)))
+    # Each image twice, as duplicates of each other: no more is known than by each of them once.
+    twice = [np.tile(side, 2) for side in (alone, shared)]
+    assert difference(*twice, np.tile(np.arange(500), 2))[1] == pytest.approx(max(of_images, of_seeds))
+
+
+def test_a_changed_file_of_the_peer_is_rejected(monkeypatch):
+    """Without each substitution the peer would do something else than what the results name."""
+    monkeypatch.syspath_prepend(BENCHMARKS / "peers")
+    airbench = importlib.import_module("airbench")
+    changes = airbench.substitutions(compiled=False)
+    text = "\n".join(change.old for change in changes for _ in range(change.times))
+    adapted = airbench.adapted(text, changes)
+    assert not any(change.old in adapted for change in changes)
+    assert adapted.count("Event()") == 2
+    assert "@torch.compile" in airbench.adapted(text, airbench.substitutions(compiled=True))
+    for changed in (text.replace("mod.half()", "mod.bfloat16()"), text + "\nmod.half()"):
+        with pytest.raises(ValueError, match=r"'mod\.half\(\)' was expected 1 time"):
+            airbench.adapted(changed, changes)
