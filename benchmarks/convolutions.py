@@ -7,10 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import keras
-import tensorflow as tf
-
+from saccade.keras_loading import load_keras_quietly
 from saccade.recipes import ComputeDtype
+
+# As in a command: it chooses the kernels of TensorFlow, which reads the choice when it is imported.
+load_keras_quietly()
+
+import keras  # noqa: E402
+import tensorflow as tf  # noqa: E402
 
 
 @dataclass(frozen=True)
