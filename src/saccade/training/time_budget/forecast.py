@@ -14,13 +14,16 @@ from saccade.training.time_budget.budget import Work, costs_of_steps, seconds_fo
 _STEPS = 8
 _SECONDS = 5.0
 _MIN_STEPS = 2
+# A step takes some time for any number of images, most of it for the update of the weights: with Muon as long as the
+# gradient of so many pixels of training images (docs/performance.md). With the other optimizers it hardly counts.
+_UPDATE_PIXELS = {"muon": 6900}
 
 
 class StepForecast:
     """Measurement of the first steps, and the forecast that follows from them.
 
-    The time of a step is taken to be proportional to its pixels, and validation to take a third of it, as a forward
-    pass does.
+    The time of a step is taken to be proportional to its pixels, besides the update of the weights, and validation to
+    take a third of it, as a forward pass does.
 
     Args:
         work: the training.
@@ -32,6 +35,7 @@ class StepForecast:
         self, work: Work, report: Callable[[float], None], clock: Callable[[], float] = time.perf_counter
     ) -> None:
         self._work, self._report, self._clock = work, report, clock
+        self._update = _UPDATE_PIXELS.get(work.recipe.optimizer, 0)
         self._mark = clock()
         self._first: float | None = None
         self._of_pixel: list[float] = []
@@ -58,7 +62,7 @@ class StepForecast:
             return
         if state.steps == 1:
             return  # it may trace the graph of another image size
-        self._of_pixel.append(seconds / (images * self._pixels(state.epoch)))
+        self._of_pixel.append(seconds / (images * self._pixels(state.epoch) + self._update))
         self._measured += seconds
         if len(self._of_pixel) >= (_MIN_STEPS if self._measured >= _SECONDS else _STEPS):
             self._is_open = False
@@ -69,9 +73,10 @@ class StepForecast:
         work = self._work
         epoch, fraction = state.place(work.recipe.epochs, work.training)
         pixel = median(self._of_pixel)
-        step = pixel * work.batch_size * self._pixels(epoch)
+        step = pixel * (work.batch_size * self._pixels(epoch) + self._update)
         graph = max(0.0, (self._first or 0.0) - step)
-        costs = costs_of_steps(work, image=0.0, pixel=pixel, graph=graph, validated=pixel / 3)
+        image = pixel * self._update / work.batch_size
+        costs = costs_of_steps(work, image=image, pixel=pixel, graph=graph, validated=pixel / 3)
         images = work.recipe.epochs * work.training - state.seen_in_all
         return seconds_for(work, costs, images, epoch + fraction)
 
