@@ -112,7 +112,7 @@ class _Peer:
             write_json(path, [trial["epoch_ends"] for trial in trials])
         growth = len(self._dataset.splits["train"]) / _TRIAL_IMAGES
         # The first epoch contains the start and the compilation; the second one is compared.
-        forecasts = [
+        forecasts: list[float] = [
             first + (epochs * growth - 1) * (second - first) for first, second in json.loads(path.read_text())
         ]  # fmt: skip
         eager, compiled = forecasts

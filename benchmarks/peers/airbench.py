@@ -95,7 +95,7 @@ def main(job: dict[str, Any]) -> None:
         ends.append(time.monotonic() - job["began"])
 
     # The file looks both up by name. `keep_time` is called after each epoch, and after the predictions.
-    module.infer, module.print_training_details = infer_and_keep, keep_time
+    module.__dict__.update(infer=infer_and_keep, print_training_details=keep_time)
     model = module.CifarNet().to(memory_format=torch.channels_last)
     if job["compiled"]:
         model.compile(mode="max-autotune")
