@@ -56,7 +56,7 @@ def test_the_forecast_is_near_the_time_that_the_steps_take(name):
 
 
 def test_the_update_of_the_weights_does_not_grow_with_the_images():
-    """Steps of `fast` on 25 images of 16x16 to 26x26, as two cores of a Zen 3 take them: at first half is the update."""
+    """Steps of `fast` on 25 images, as two cores of a Zen 3 take them: at 16x16 pixels half of a step is the update."""
     work = Work(get_recipe("fast").with_epochs(40), 32, 32, training=1_279, validation=0)
     assert work.batch_size == 25
     machine = Machine(work, pixel=4.44e-6, update=0.0306)
