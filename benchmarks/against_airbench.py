@@ -96,7 +96,7 @@ class _Peer:
         ends = [result["started"], *result["epoch_ends"]]
         notes = result["notes"] | {
             "dtype": self._dtype, "torch.compile": compiled, "start": ends[0], "last epoch": ends[-1] - ends[-2],
-            "six views": result["end"] - ends[-1],
+            "test images": result["end"] - ends[-1],
         }  # fmt: skip
         record = _record(self._dataset, ends[-1], _softmax(np.array(result["logits"])), notes)
         record.write(path)
@@ -165,7 +165,7 @@ def _results(epochs: int, pairs: Sequence[tuple[Record, Record]]) -> list[Result
     return [
         Result(f"{subject}, airbench", "test accuracy", "fraction", [float(r.correct.mean()) for r in theirs], note),
         Result(f"{subject}, airbench", "training", "s", [record.seconds for record in theirs], note),
-        Result(f"{subject}, airbench", "six views", "s", [record.notes["six views"] for record in theirs]),
+        Result(f"{subject}, airbench", "test images", "s", [record.notes["test images"] for record in theirs]),
         Result(f"{subject}, saccade", "test accuracy", "fraction", [float(r.correct.mean()) for r in ours]),
         Result(f"{subject}, saccade", "training", "s", [record.seconds for record in ours]),
         Result(f"{subject}, saccade", "evaluate", "s", [record.notes["evaluate"] for record in ours]),

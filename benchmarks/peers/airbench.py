@@ -128,7 +128,7 @@ def load_adapted(job: dict[str, Any], folder: Path) -> ModuleType:
 
     def normalization(mean: torch.Tensor, deviation: torch.Tensor) -> Any:
         """Return a function that normalizes images, [n, 3, height, width]."""
-        return lambda images: (images - mean.view(3, 1, 1).to(images)) / deviation.view(3, 1, 1).to(images)
+        return lambda images: (images - mean.reshape(3, 1, 1).to(images)) / deviation.reshape(3, 1, 1).to(images)
 
     def read_split(path: str) -> dict[str, Any]:
         """Read images, uint8 [n, 32, 32, 3], and labels, int64 [n]."""
