@@ -25,6 +25,7 @@ from peer_environments import command_of, make_environment
 from peer_records import Record, paired_difference
 from processes import SACCADE, timed
 from results import Result
+from scipy.special import softmax
 
 from saccade.atomic_io import write_json
 from saccade.data.dataset import Dataset, Split
@@ -32,11 +33,12 @@ from saccade.data.load import load
 from saccade.errors import SaccadeError
 from saccade.runs.environment import read_environment
 from saccade.runs.run import Run
+from saccade.tensorflow_kernels import instruction_sets
 
 PACKAGES = ("torch==2.13.0", "numpy==2.4.6")
 FULL_EPOCHS = 8
 _TRIAL_IMAGES, _TRIAL_EPOCHS = 6_000, 2
-_BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")
+_BFLOAT16_INSTRUCTIONS = {"avx512_bf16", "amx_bf16"}
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class _Peer:
             "dtype": self._dtype, "torch.compile": compiled, "start": ends[0], "last epoch": ends[-1] - ends[-2],
             "test images": result["end"] - ends[-1],
         }  # fmt: skip
-        record = _record(self._dataset, ends[-1], _softmax(np.array(result["logits"])), notes)
+        record = _record(self._dataset, ends[-1], softmax(np.array(result["logits"]), axis=1), notes)
         record.write(path)
         return record
 
@@ -161,7 +163,6 @@ def _results(epochs: int, pairs: Sequence[tuple[Record, Record]]) -> list[Result
     subject = f"time of airbench with {epochs} of {FULL_EPOCHS} epochs"
     note = ", ".join(f"{name} {value}" for name, value in theirs[0].notes.items() if not isinstance(value, float))
     differences = [float(own.correct.mean() - other.correct.mean()) for other, own in pairs]
-    interval = f"mean {found.difference:+.4f}, 95% {found.low:+.4f} to {found.high:+.4f}"
     return [
         Result(f"{subject}, airbench", "test accuracy", "fraction", [float(r.correct.mean()) for r in theirs], note),
         Result(f"{subject}, airbench", "training", "s", [record.seconds for record in theirs], note),
@@ -169,7 +170,7 @@ def _results(epochs: int, pairs: Sequence[tuple[Record, Record]]) -> list[Result
         Result(f"{subject}, saccade", "test accuracy", "fraction", [float(r.correct.mean()) for r in ours]),
         Result(f"{subject}, saccade", "training", "s", [record.seconds for record in ours]),
         Result(f"{subject}, saccade", "evaluate", "s", [record.notes["evaluate"] for record in ours]),
-        Result(f"{subject}, saccade less airbench", "test accuracy", "fraction", differences, interval),
+        Result(f"{subject}, saccade less airbench", "test accuracy", "fraction", differences, found.note),
     ]
 
 
@@ -191,17 +192,9 @@ def _record(dataset: Dataset, seconds: float, probabilities: NDArray[np.floating
     )
 
 
-def _softmax(logits: NDArray[np.floating]) -> NDArray[np.floating]:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities: NDArray[np.floating] = powers / powers.sum(axis=1, keepdims=True)
-    return probabilities
-
-
 def _dtype() -> str:
     """Return "bfloat16" where the processor has instructions for it, and "float32" elsewhere."""
-    information = Path("/proc/cpuinfo")
-    flags = information.read_text(encoding="utf-8").split() if information.exists() else []
-    return "bfloat16" if any(flag in flags for flag in _BFLOAT16_FLAGS) else "float32"
+    return "bfloat16" if _BFLOAT16_INSTRUCTIONS & instruction_sets() else "float32"
 
 
 def _write_arrays(dataset: Dataset, folder: Path, images: int | None) -> None:
@@ -210,7 +203,6 @@ def _write_arrays(dataset: Dataset, folder: Path, images: int | None) -> None:
     for name in ("train", "test"):
         split: Split = dataset.splits[name]
         if not (folder / f"{name}.npz").exists():
-            chosen = slice(images)
             if images is not None:
                 split = split.subset(np.random.default_rng(0).permutation(len(split))[:images])
-            np.savez(folder / f"{name}.npz", images=split.take(chosen), labels=split.labels)
+            np.savez(folder / f"{name}.npz", images=split.take(slice(None)), labels=split.labels)

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from peer_records import clustered_mean
 from processes import SACCADE, at_least_one, run_program, timed
 from results import Result, add_results_option, keep_results
 
@@ -89,10 +90,7 @@ def difference(
         groups: duplicate group of each test image, [n].
     """
     gained = np.mean([more.astype(float) - one for one, more in zip(alone, shared, strict=True)], axis=0)
-    mean = float(gained.mean())
-    _, clusters = np.unique(groups, return_inverse=True)
-    sums = np.bincount(clusters, gained - mean)
-    of_images = math.sqrt(len(sums) / (len(sums) - 1) * float(sums @ sums)) / len(gained)
+    mean, of_images = clustered_mean(gained, np.full(len(gained), 1 / len(gained)), groups)
     seeds = [float(more.mean() - one.mean()) for one, more in zip(alone, shared, strict=True)]
     of_seeds = statistics.stdev(seeds) / math.sqrt(len(seeds)) if len(seeds) > 1 else 0.0
     return mean, max(of_images, of_seeds)

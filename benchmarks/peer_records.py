@@ -106,6 +106,11 @@ class PairedDifference:
     low: float
     high: float
 
+    @property
+    def note(self) -> str:
+        """The difference and its interval as a note for a result."""
+        return f"mean {self.difference:+.4f}, 95% {self.low:+.4f} to {self.high:+.4f}"
+
 
 def paired_difference(first: Sequence[Record], second: Sequence[Record]) -> PairedDifference:
     """Compare the accuracies of two methods, each the mean over the same trials.
@@ -130,9 +135,22 @@ def paired_difference(first: Sequence[Record], second: Sequence[Record]) -> Pair
         differences.append(other.correct[order].astype(float) - one.correct)
         weights.append(np.full(len(one.names), 1 / len(one.names) / len(first)))
         groups.append(one.groups)
-    all_differences, all_weights = np.concatenate(differences), np.concatenate(weights)
-    difference = float(all_differences @ all_weights)
-    _, clusters = np.unique(np.concatenate(groups), return_inverse=True)
-    sums = np.bincount(clusters, all_weights * (all_differences - difference))
-    half = _QUANTILE * math.sqrt(len(sums) / (len(sums) - 1) * float(sums @ sums))
+    difference, error = clustered_mean(np.concatenate(differences), np.concatenate(weights), np.concatenate(groups))
+    half = _QUANTILE * error
     return PairedDifference(difference, difference - half, difference + half)
+
+
+def clustered_mean(
+    values: NDArray[np.floating[Any]], weights: NDArray[np.floating[Any]], groups: NDArray[np.integer[Any]]
+) -> tuple[float, float]:
+    """Return the weighted mean of n values, and its standard error, with the values of a group as one cluster.
+
+    Args:
+        values: values, float [n].
+        weights: weights, float [n], of sum 1.
+        groups: group of each value, int [n].
+    """
+    mean = float(values @ weights)
+    _, clusters = np.unique(groups, return_inverse=True)
+    sums = np.bincount(clusters, weights * (values - mean))
+    return mean, math.sqrt(len(sums) / (len(sums) - 1) * float(sums @ sums))

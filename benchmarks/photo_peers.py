@@ -233,7 +233,7 @@ def _results(cell: Cell, records: dict[str, list[Record]]) -> Iterator[Result]:
         pairs = list(zip(records[peer], records["saccade"], strict=True))
         found = paired_difference(*map(list, zip(*pairs, strict=True)))
         differences = [float(own.correct.mean() - other.correct.mean()) for other, own in pairs]
-        note = f"mean {found.difference:+.4f}, 95% {found.low:+.4f} to {found.high:+.4f}"
+        note = found.note
         note += ", the best peer" if peer == best_peer(records) else ""
         yield Result(f"{subject}, saccade less {peer}", "accuracy", "fraction", differences, note)
 

@@ -37,7 +37,7 @@ def run_program(tmp_path, first="", **environment):
     return done.stdout.splitlines()[-1].split(), done.stderr
 
 
-@pytest.mark.skipif("avx2" not in tensorflow_kernels._instructions(), reason="a processor without AVX2")
+@pytest.mark.skipif("avx2" not in tensorflow_kernels.instruction_sets(), reason="a processor without AVX2")
 def test_a_processor_with_avx2_computes_with_onednn(tmp_path):
     assert run_program(tmp_path)[0] == ["oneDNN", "True"]
 

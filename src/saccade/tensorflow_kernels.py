@@ -28,7 +28,7 @@ _CHOSEN_BY_TENSORFLOW = {"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "
 
 def prefer_onednn() -> None:
     """Choose oneDNN on a processor with AVX2, unless the user has chosen, or TensorFlow is imported already."""
-    if VARIABLE not in os.environ and "tensorflow" not in sys.modules and "avx2" in _instructions():
+    if VARIABLE not in os.environ and "tensorflow" not in sys.modules and "avx2" in instruction_sets():
         os.environ[VARIABLE] = VALUES["oneDNN"]
 
 
@@ -36,11 +36,11 @@ def kernels_in_use() -> Kernels:
     """Return the kernels that TensorFlow uses in this process."""
     chosen = os.environ.get(VARIABLE)
     if chosen is None:
-        return "oneDNN" if _CHOSEN_BY_TENSORFLOW & _instructions() else "Eigen"
+        return "oneDNN" if _CHOSEN_BY_TENSORFLOW & instruction_sets() else "Eigen"
     return "Eigen" if chosen.strip().lower() in ("0", "false") else "oneDNN"
 
 
-def _instructions() -> set[str]:
+def instruction_sets() -> set[str]:
     """Return the names of the instruction sets of the processor; empty where the system does not list them."""
     try:
         flags = re.search(r"^flags\s*:(.*)$", _CPU_INFO.read_text(errors="replace"), re.MULTILINE)
